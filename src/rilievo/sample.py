@@ -1,11 +1,15 @@
-"""Photographs, their ground truth, and both as an image of a dataset.
+"""Photographs, ground truth, and samples of datasets, which are both.
 
-Depth is z [m] along the optical axis, or along the ray for fisheyes and panoramas. The camera frame
-is OpenCV's: x right, y down, z forward; the centre of the top-left pixel is (0, 0). Normals are
-unit vectors towards the camera: a wall seen head-on is (0, 0, -1). Sizes are ``(height, width)``.
-Arrays of depth maps and predictions are read-only.
+Conventions:
+    - Depth is z [m] along the optical axis; for fisheyes and panoramas it is along the ray.
+    - The camera frame is OpenCV's: x right, y down, z forward. The centre of the top-left pixel is
+      (0, 0).
+    - Normals are unit vectors towards the camera: a wall seen head-on is (0, 0, -1).
+    - Sizes are ``(height, width)``.
+    - Arrays of depth maps and predictions are read-only.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -23,18 +27,21 @@ from rilievo.shapes import Field, Int64, Mask, Pixels, Transform, Vectors
 
 @frozen(slots=False)
 class Photo(HintedAttributes):
-    """Photograph, upright, with its camera if the file states it.
+    """Photograph, with the camera and depth that its file holds.
 
     >>> rilievo.Photo(pixels=np.zeros((48, 64, 3), np.uint8)).shape
     (48, 64)
 
     Attributes:
-        pixels: sRGB pixels, with the EXIF orientation applied.
+        pixels: sRGB pixels, upright: the EXIF orientation is applied.
         camera: Intrinsics of the whole photograph; None if unknown.
-        own_depth: Depth map of the same file.
-        transparent: Mask of pixels that show nothing.
-        notes: Notes on how it was read, one line each.
+        own_depth: Depth map that is stored in the same file.
+        transparent: Mask of pixels that show nothing; None if all show something.
+        notes: Notes on how the file was read, one line each.
         name: Name in messages: a path, or "array".
+
+    Raises:
+        InputError: If ``pixels`` are not (height, width, 3) uint8.
     """
 
     pixels: Pixels
@@ -49,7 +56,8 @@ class Photo(HintedAttributes):
 
     def __post_init__(self) -> None:
         pixels = self.pixels
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        is_rgb = pixels.ndim == 3 and pixels.shape[2] == 3
+        if not is_rgb or pixels.dtype != np.uint8 or not pixels.size:
             raise InputError(
                 f"{self.name}: an image is (height, width, 3) uint8 RGB, "
                 f"got {pixels.shape} {pixels.dtype}"
@@ -57,12 +65,14 @@ class Photo(HintedAttributes):
 
     @cached_property
     def margins(self) -> Margins:
-        """Uniform borders without content."""
-        return find_margins(self.pixels) if self.transparent is None else Margins()
+        """Uniform borders without content; none in a photograph with transparent pixels."""
+        if self.transparent is not None:
+            return Margins()
+        return find_margins(self.pixels)
 
     @property
     def is_wide(self) -> bool:
-        """Whether its camera is no pinhole."""
+        """Whether its camera is no pinhole, so that models are given pinhole views of it."""
         return self.camera is not None and not isinstance(self.camera.lens, Pinhole)
 
     @property
@@ -74,12 +84,12 @@ class Photo(HintedAttributes):
 
 @frozen
 class OrderedPoints:
-    """Pairs of points of an image, of which one is nearer.
+    """Pairs of points of an image of which one is known to be nearer.
 
     Attributes:
         size: (height, width) of the image.
-        nearer: Row and column.
-        farther: Row and column.
+        nearer: Row and column of the nearer point of each pair [px].
+        farther: Row and column of the farther point [px].
     """
 
     size: tuple[int, int]
@@ -92,18 +102,24 @@ class OrderedPoints:
 
 @frozen
 class Truth:
-    """Ground truth of one image of a dataset.
+    """Ground truth of one image of a dataset; fields that the dataset lacks are None.
 
     Attributes:
-        id: Unique name in its dataset; parts are joined by "/".
+        id: Unique name in its dataset, such as "room/0"; parts are joined by "/".
         depth: True depth [m], defined where ``depth_valid``.
+        depth_valid: Mask of pixels with true depth; given if, and only if, ``depth`` is.
         normals: True normals, defined where ``normals_valid``.
+        normals_valid: Mask of pixels with true normals; given if, and only if, ``normals`` are.
         sky: Mask of pixels that see no surface.
-        world_T_cam: Pose: points [m] from the camera to the world.
-        scene: Scene or sequence; intervals resample whole scenes.
-        objects: Number of the object of each pixel, from 1; 0 for none.
-        is_metric: Whether the unit of depth is known.
+        camera: Intrinsics of the image.
+        world_T_cam: Pose, which takes points [m] from the camera to the world.
+        scene: Name of the scene or sequence. Confidence intervals resample whole scenes.
+        objects: Number of the object at each pixel, from 1; 0 for none.
+        is_metric: Whether ``depth`` is in metres; else its scale is unknown.
         order: Pairs of points whose order in depth is known.
+
+    Raises:
+        InputError: If maps differ in size, or one of a map and its mask is missing.
     """
 
     id: str
@@ -123,29 +139,38 @@ class Truth:
     __hash__ = no_hash
 
     def __post_init__(self) -> None:
-        self._check_sizes(None)
-        if (self.depth is None) != (self.depth_valid is None):
-            raise InputError(f"sample {self.id}: depth and depth_valid come together")
-        if (self.normals is None) != (self.normals_valid is None):
-            raise InputError(f"sample {self.id}: normals and normals_valid come together")
+        self._check_sizes()
+        self._check_map_and_mask("depth", "depth_valid")
+        self._check_map_and_mask("normals", "normals_valid")
 
-    def _check_sizes(self, size: tuple[int, ...] | None) -> None:
-        whose = "others" if size is None else "image"
+    def _check_sizes(self) -> None:
+        size: tuple[int, ...] | None = None
+        for name, array in self._maps():
+            if size is None:
+                size = array.shape[-2:]
+            if array.shape[-2:] != size:
+                raise InputError(f"sample {self.id}: {name} is {array.shape}, the others {size}")
+
+    def _maps(self) -> Iterator[tuple[str, np.ndarray]]:
         for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects"):
             array = getattr(self, name)
-            if array is None:
-                continue
-            size = array.shape[-2:] if size is None else size
-            if array.shape[-2:] != size:
-                raise InputError(f"sample {self.id}: {name} is {array.shape}, the {whose} {size}")
+            if array is not None:
+                yield name, array
+
+    def _check_map_and_mask(self, name: str, mask_name: str) -> None:
+        if (getattr(self, name) is None) != (getattr(self, mask_name) is None):
+            raise InputError(f"sample {self.id}: {name} and {mask_name} come together")
 
 
 @frozen
 class Sample(HintedAttributes, Truth):
-    """Image of a dataset with its ground truth.
+    """Image of a dataset with its ground truth, of the same size.
 
     >>> rilievo.Sample(id="room/0", image=np.zeros((48, 64, 3), np.uint8)).is_metric
     True
+
+    Attributes:
+        image: sRGB pixels, (height, width, 3) uint8.
     """
 
     image: Pixels
@@ -154,5 +179,8 @@ class Sample(HintedAttributes, Truth):
     __hash__ = no_hash
 
     def __post_init__(self) -> None:
-        self._check_sizes(self.image.shape[:2])
+        size = self.image.shape[:2]
+        for name, array in self._maps():
+            if array.shape[-2:] != size:
+                raise InputError(f"sample {self.id}: {name} is {array.shape}, the image {size}")
         Truth.__post_init__(self)

@@ -23,7 +23,7 @@ from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
 from rilievo.predicting.videos.frame_answers import Correction
-from rilievo.predicting.videos.frame_scales import AnchorTrack, RunningAnchor
+from rilievo.predicting.videos.frame_scales import ShotFitter, StreamFitter
 from rilievo.sample import Photo
 
 SIZE = (96, 128)
@@ -109,12 +109,12 @@ def test_frames_of_a_long_shot_are_thinned_evenly() -> None:
 
     photo_depth = chance.uniform(1, 5, SIZE).astype(np.float32)
     depth = DepthMap(values=1 / photo_depth + 3, kind=DepthKind.AFFINE_INVERSE)
-    track = AnchorTrack(reference, DepthKind.AFFINE_INVERSE, is_known=False)
+    track = ShotFitter(reference, DepthKind.AFFINE_INVERSE, is_known=False)
     blank = Photo(pixels=np.zeros((*SIZE, 3), np.uint8))
     for frame in range(1000):
         track.add_frame(frame, 0 if frame < 700 else 700, depth, blank)
     assert len(seen) < 80
-    one, other = track.anchorings([Correction(scale=2.0, shift=1.0)] * 1000)
+    one, other = track.fit_shots([Correction(scale=2.0, shift=1.0)] * 1000)
     assert one.scale == pytest.approx(0.5, rel=1e-3)
     assert one.shift == pytest.approx(-3.5, rel=1e-2)
     assert other.scale == pytest.approx(0.5, rel=1e-3)
@@ -169,10 +169,10 @@ def _streamed(scenes: Sequence[np.ndarray], reads: Callable[[int], bool]):
         seen.append(photo.name)
         return reference_depth(photo, UNREFINED)
 
-    anchor, found = RunningAnchor(reference), {}
+    anchor, found = StreamFitter(reference), {}
     for number, pixels in enumerate(scenes):
         [prediction] = model.predict_raw([Photo(pixels=pixels, name=str(number))])
-        prediction = anchor.anchorable(prediction)
+        prediction = anchor.add_frame(prediction)
         if reads(number):
             found[number] = prediction.anchoring
     return found, [int(each) for each in seen]

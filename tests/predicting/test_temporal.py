@@ -52,7 +52,7 @@ def track(
     scales = ScaleTrack(kind)
     for pixels, numbers in frames:
         depth = DepthMap(values=numbers.astype(np.float32), kind=kind)
-        scales.add_and_tell_shot(sample_frame(depth, Photo(pixels=pixels)))
+        scales.add_frame(sample_frame(depth, Photo(pixels=pixels)))
     return scales.corrections(rate), scales
 
 
@@ -216,7 +216,7 @@ def test_pixels_without_depth_are_left_out() -> None:
         )
         for factor in (1.0, 1.5)
     ]
-    assert compare_frames(*looks).growth == pytest.approx(np.log(1.5), rel=1e-5)
+    assert compare_frames(*looks).log_growth == pytest.approx(np.log(1.5), rel=1e-5)
 
 
 @given(data=st.data(), count=st.integers(1, 40), rate=st.floats(1, 120))

@@ -14,7 +14,7 @@ from PIL import Image
 from rilievo.alignment import Fit, FitSpace, check_depth_map, to_depth
 from rilievo.alignment.fit import golden_argmin
 from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
-from rilievo.calibration.readings import Fact, known_point_pixel, pixel_index, read_fact
+from rilievo.calibration.readings import SizeReading, known_point_pixel, pixel_index, read_size
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, UndeterminedError
@@ -311,21 +311,24 @@ def calibrate(
     _refuse_shared_pixels(
         depth, [measurement for measurement in sizes if isinstance(measurement, KnownPoint)]
     )
-    facts = [read_fact(depth, measurement, camera) for measurement in sizes]
+    readings = [read_size(depth, measurement, camera) for measurement in sizes]
     if depth.is_depth:
-        fit = _fit_median_scale(facts)
-    elif any(fact.rays is not None for fact in facts):
-        fit = fit_scale_and_shift(depth, facts)
+        fit = _fit_median_scale(readings)
+    elif any(reading.rays is not None for reading in readings):
+        fit = fit_scale_and_shift(depth, readings)
     else:
-        x, metres = ([fact.x[0] for fact in facts], [fact.metres for fact in facts])
+        x, metres = (
+            [reading.values[0] for reading in readings],
+            [reading.metres for reading in readings],
+        )
         fit = fit_line_through_two_points(np.array(x), np.array(metres), depth)
-    residuals = [_fact_residual(fact, fit) for fact in facts]
-    field = _fit_residual_field(facts, residuals, depth) if smooth else None
+    residuals = [_fact_residual(reading, fit) for reading in readings]
+    field = _fit_residual_field(readings, residuals, depth) if smooth else None
     if field is not None:
-        residuals = _residuals_after_field(field, facts, residuals, depth)
+        residuals = _residuals_after_field(field, readings, residuals, depth)
     remarks: list[str] = []
     if judge:
-        remarks += _suspicious_fact_remarks(residuals) if len(facts) > least else []
+        remarks += _suspicious_fact_remarks(residuals) if len(readings) > least else []
         remarks += _contradiction_remarks(residuals)
     result = calibrate_by_fit(depth, fit, residuals=residuals, remarks=remarks)
     return (
@@ -336,33 +339,38 @@ def calibrate(
 
 
 def _fit_residual_field(
-    facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
+    readings: Sequence[SizeReading], residuals: Sequence[Residual], depth: DepthMap
 ) -> CorrectionField | None:
-    if len(facts) < LEAST_PLACES:
+    if len(readings) < LEAST_PLACES:
         return None
     logs = [-math.log1p(residual.relative) for residual in residuals]
-    return fit_correction_field([fact.middle for fact in facts], logs, depth.shape)
+    return fit_correction_field([reading.middle for reading in readings], logs, depth.shape)
 
 
 def _residuals_after_field(
-    field: CorrectionField, facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
+    field: CorrectionField,
+    readings: Sequence[SizeReading],
+    residuals: Sequence[Residual],
+    depth: DepthMap,
 ) -> list[Residual]:
-    places = np.array([fact.middle for fact in facts], np.float64) / depth.shape[1]
+    places = np.array([reading.middle for reading in readings], np.float64) / depth.shape[1]
     factors = np.exp(field.log_factors(places))
     return [
         Residual(
             known=residual.known,
-            metres=factor * (fact.metres + residual.metres) - fact.metres,
+            metres=factor * (reading.metres + residual.metres) - reading.metres,
             relative=factor * (residual.relative + 1) - 1,
         )
-        for residual, fact, factor in zip(residuals, facts, map(float, factors), strict=True)
+        for residual, reading, factor in zip(residuals, readings, map(float, factors), strict=True)
     ]
 
 
-def _fact_residual(fact: Fact, fit: Fit) -> Residual:
-    estimate = fact.metres_by(fit.metres)
+def _fact_residual(reading: SizeReading, fit: Fit) -> Residual:
+    estimate = reading.measure(fit.metres)
     return Residual(
-        known=fact.known, metres=estimate - fact.metres, relative=estimate / fact.metres - 1
+        known=reading.known,
+        metres=estimate - reading.metres,
+        relative=estimate / reading.metres - 1,
     )
 
 
@@ -386,12 +394,14 @@ def _refuse_shared_pixels(depth: DepthMap, points: Sequence[KnownPoint]) -> None
         first[pixel] = point
 
 
-def _fit_median_scale(facts: Sequence[Fact]) -> Fit:
-    says = np.array([fact.metres_by(lambda x: x) for fact in facts])
-    metres = np.array([fact.metres for fact in facts])
+def _fit_median_scale(readings: Sequence[SizeReading]) -> Fit:
+    says = np.array([reading.measure(lambda value: value) for reading in readings])
+    metres = np.array([reading.metres for reading in readings])
     scale = float(np.exp(np.median(np.log(metres / says))))
     residual = float(np.sqrt(np.mean(np.square(scale * says - metres))))
-    return Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(facts))
+    return Fit(
+        space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(readings)
+    )
 
 
 def fit_line_through_two_points(x: Values, metres: Values, depth: DepthMap) -> Fit:
@@ -464,14 +474,14 @@ def _contradiction_remarks(residuals: Sequence[Residual]) -> list[str]:
     return [f"{differ} (at best 1): expect errors of that order"]
 
 
-def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
+def fit_scale_and_shift(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit:
     """Fit scale and shift with the least sum of absolute log errors.
 
     A length is not linear in depth, so the ratio shift / scale is searched, on a grid of six
     decades, then by golden section.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
-    x = np.array([value for fact in facts for value in fact.x])
+    x = np.array([value for reading in readings for value in reading.values])
     inside = depth.values[depth.valid].astype(np.float64)
     span = max(float(inside.max() - inside.min()), 1e-12)
     # Depth up to scale is x + k (or its inverse), positive at every known fact.
@@ -479,8 +489,10 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
 
     def logs(offset: float) -> Values:
         k = offset - float(x.min())
-        says = [fact.metres_by(lambda x: 1 / (x + k) if is_inverse else x + k) for fact in facts]
-        return np.log([fact.metres for fact in facts]) - np.log(np.maximum(says, 1e-300))
+        says = [
+            reading.measure(lambda x: 1 / (x + k) if is_inverse else x + k) for reading in readings
+        ]
+        return np.log([reading.metres for reading in readings]) - np.log(np.maximum(says, 1e-300))
 
     def cost(offset: float) -> float:
         logarithms = logs(offset)
@@ -497,11 +509,13 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
     offset = float(np.exp(golden_argmin(lambda log: cost(np.exp(log)), low, high, steps=80)))
     scale, k = float(np.exp(np.median(logs(offset)))), offset - float(x.min())
     if is_inverse:
-        return _fit_record(facts, FitSpace.INVERSE, 1 / scale, k / scale)
-    return _fit_record(facts, FitSpace.DEPTH, scale, scale * k)
+        return _fit_record(readings, FitSpace.INVERSE, 1 / scale, k / scale)
+    return _fit_record(readings, FitSpace.DEPTH, scale, scale * k)
 
 
-def _fit_record(facts: Sequence[Fact], space: FitSpace, scale: float, shift: float) -> Fit:
-    fit = Fit(space=space, scale=scale, shift=shift, residual=0.0, pixels=len(facts))
-    misses = [fact.metres_by(fit.metres) - fact.metres for fact in facts]
+def _fit_record(
+    readings: Sequence[SizeReading], space: FitSpace, scale: float, shift: float
+) -> Fit:
+    fit = Fit(space=space, scale=scale, shift=shift, residual=0.0, pixels=len(readings))
+    misses = [reading.measure(fit.metres) - reading.metres for reading in readings]
     return replace(fit, residual=float(np.sqrt(np.mean(np.square(misses)))))

@@ -1,4 +1,8 @@
-"""Robust values of a depth map at points and along lines."""
+"""Robust values of a depth map at points and along lines, and at known sizes.
+
+Points are column and row [px]; the centre of the top-left pixel is (0, 0). Values are those of the
+map, of any kind.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,24 +10,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.calibration.rectangle_fit import fit_rectangles
-from rilievo.calibration.sizes import Along, Known, KnownPoint, KnownRectangle
+from rilievo.calibration.sizes import Along, Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import inside_picture
 from rilievo.shapes import Bool, Values, Vector
 
-# Depth at a point is the median over this many pixels to each side: robust against outliers, and
-# on a plane still the depth of the pixel itself.
 WINDOW_RADIUS = 2
-# A line is sampled at this many places, without this share at each end: people click on the border
-# of an object, where depth already changes to the background.
+"""Pixels to each side of a point over which the median is taken: robust against outliers, and on a
+plane still the value of the pixel itself."""
 LINE_SAMPLES = 33
+"""Places at which a line is sampled."""
 LINE_ENDS = 0.06
-# A line lies on a straight surface if nine tenths of its samples fit within this share; with a
-# larger one, bent surfaces count as straight, and lengths on real frames err more.
+"""Share of a line that is left out at each end: people click on the border of an object, where
+depth already changes to the background."""
 LINE_MISS = 0.03
+"""Relative error that nine tenths of the samples of a line on a straight surface stay below. With
+a larger one, bent surfaces count as straight, and lengths on real frames err more."""
 LINE_LEAST_PIXELS = 8.0
+"""Length of the shortest line that is sampled [px]."""
+
+_MIN_VALID_SAMPLES = 0.9
+"""Least share of the samples of a line that have depth."""
+_LINE_FIT_ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +45,33 @@ class Pixel:
     name: str
 
 
-def note_on_shares(points: Sequence[tuple[float, float]], shape: tuple[int, int]) -> str | None:
-    """Note on points that are probably shares of width and height."""
-    if not any(map(any, points)) or not all(0 <= share <= 1 for at in points for share in at):
+def normalized_points_note(
+    points: Sequence[tuple[float, float]], shape: tuple[int, int]
+) -> str | None:
+    """Note on points that seem to be fractions of the width and height; None if they do not.
+
+    All such numbers lie between 0 and 1, which in pixels is the top-left corner. ``shape`` is
+    (height, width).
+    """
+    numbers = [number for point in points for number in point]
+    if not any(numbers) or not all(0 <= number <= 1 for number in numbers):
         return None
-    u, v = next(filter(any, points))
+
+    height, width = shape
+    u, v = next(point for point in points if any(point))
     return (
         f"points are taken in pixels, in the top-left corner, such as {u:g},{v:g}; if they are "
         "shares of the width and the height, write "
-        f"{u * shape[1] - 0.5:g},{v * shape[0] - 0.5:g}"
+        f"{u * width - 0.5:g},{v * height - 0.5:g}"
     )
 
 
 def pixel_index(depth: DepthMap, at: Pixel) -> tuple[int, int]:
-    """Row and column of the pixel that holds a point."""
+    """Row and column of the pixel that holds a point.
+
+    Raises:
+        CalibrationError: If the point lies outside the map.
+    """
     height, width = depth.shape
     # A pixel extends half a pixel to each side of its centre.
     row, column = int(np.floor(at.v + 0.5)), int(np.floor(at.u + 0.5))
@@ -61,123 +84,175 @@ def pixel_index(depth: DepthMap, at: Pixel) -> tuple[int, int]:
 
 
 def median_around(depth: DepthMap, at: Pixel) -> float:
-    """Median of a map's valid values around a point."""
+    """Median of a map's valid values in a window around a point.
+
+    Raises:
+        CalibrationError: If the point lies outside the map or on a pixel without depth.
+    """
     row, column = pixel_index(depth, at)
     if not depth.valid[row, column]:
         raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
+
     height, width = depth.shape
     # The window stays symmetric at the border, so that a slope's median is its value at the centre.
-    reach = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
-    window = np.s_[row - reach : row + reach + 1, column - reach : column + reach + 1]
-    return float(np.median(depth.values[window][depth.valid[window]].astype(np.float64)))
+    radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
+    window = np.s_[row - radius : row + radius + 1, column - radius : column + radius + 1]
+    valid_values = depth.values[window][depth.valid[window]]
+    return float(np.median(valid_values.astype(np.float64)))
 
 
 def values_at_ends(
     depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
 ) -> tuple[float, float]:
-    """Values of a map at the ends of a line, extrapolated from inner pixels."""
+    """Values of a map at the ends of a line.
+
+    Where the line lies on a straight surface, they are those of the surface, extrapolated from the
+    inner part of the line. Elsewhere they are the medians around the ends.
+
+    Raises:
+        CalibrationError: If an end lies outside the map, or on a pixel without depth.
+    """
     for end in (first, second):
-        pixel_index(depth, end)  # refuses one outside the image
-    values = _straight_line_ends(depth, first, second, camera)
-    return values or (median_around(depth, first), median_around(depth, second))
+        pixel_index(depth, end)  # raises for one outside of the image
+
+    on_surface = _ends_on_straight_surface(depth, first, second, camera)
+    if on_surface is not None:
+        return on_surface
+    return median_around(depth, first), median_around(depth, second)
 
 
-def _straight_line_ends(
+def _ends_on_straight_surface(
     depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
 ) -> tuple[float, float] | None:
-    if depth.kind is DepthKind.AFFINE:
+    """Values at the ends of a line by its inner samples; None if they are on no straight surface.
+
+    Inverse depth is linear along the image of a straight line.
+    """
+    if depth.kind is DepthKind.AFFINE or min(depth.shape) < 2:
         return None
-    if np.hypot(second.u - first.u, second.v - first.v) < LINE_LEAST_PIXELS or min(depth.shape) < 2:
+    if np.hypot(second.u - first.u, second.v - first.v) < LINE_LEAST_PIXELS:
         return None
+
+    # A point of the line is a combination of the rays of its ends, times a factor. The inverse of
+    # that factor is linear in t.
     t = np.linspace(LINE_ENDS, 1 - LINE_ENDS, LINE_SAMPLES)
-    # A point of the line is a combination of the two rays, times a factor whose inverse is linear.
-    between = ray(camera, first)[:, None] * (1 - t) + ray(camera, second)[:, None] * t
-    u, v = camera.project(between)
+    directions = ray(camera, first)[:, None] * (1 - t) + ray(camera, second)[:, None] * t
+    u, v = camera.project(directions)
     if not inside_picture(u, v, depth.shape).all():
         return None
-    x, valid = _interpolate_inverse_depth(depth, u, v)
-    if valid.mean() < 0.9:
+
+    inverse_depth, is_valid = _interpolate_inverse_depth(depth, u, v)
+    if is_valid.mean() < _MIN_VALID_SAMPLES:
         return None
-    t, y = t[valid], (x * camera.depth_of(between))[valid]
+    inverse_factor = inverse_depth * camera.depth_of(directions)
+    return _fit_ends(depth, t[is_valid], inverse_factor[is_valid])
+
+
+def _fit_ends(depth: DepthMap, t: Values, inverse_factor: Values) -> tuple[float, float] | None:
+    """Values at t = 0 and t = 1 of a straight line through samples; None if they are bent."""
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
-    start, end = _least_absolute_line_ends(t, y)
+    start, end = _fit_least_absolute_line(t, inverse_factor)
+    if not is_inverse and min(start, end) <= 0:
+        return None
+
     fitted = start + t * (end - start)
-    # Values of an affine kind have no zero, so misses are judged by the map's range.
-    inside = depth.values[depth.valid]
-    measure = float(inside.max() - inside.min()) if is_inverse else np.abs(fitted)
-    misses = np.abs(y - fitted) / np.maximum(measure, 1e-12)
-    if np.quantile(misses, 0.9) > LINE_MISS or (not is_inverse and min(start, end) <= 0):
+    # Values of an affine kind have no zero, so their errors are judged by the map's range.
+    scale = _value_range(depth) if is_inverse else np.abs(fitted)
+    relative_errors = np.abs(inverse_factor - fitted) / np.maximum(scale, 1e-12)
+    if np.quantile(relative_errors, 0.9) > LINE_MISS:
         return None
     return (start, end) if is_inverse else (1 / start, 1 / end)
+
+
+def _value_range(depth: DepthMap) -> float:
+    values = depth.values[depth.valid]
+    return float(values.max() - values.min())
 
 
 def _interpolate_inverse_depth(
     depth: DepthMap, u: Values, v: Values
 ) -> tuple[Values, Bool[np.ndarray, "n"]]:
+    """Inverse depth between pixels, bilinearly, and whether all four neighbours are valid."""
     height, width = depth.shape
-    column = np.clip(np.floor(u).astype(int), 0, width - 2)
-    row = np.clip(np.floor(v).astype(int), 0, height - 2)
-    right, down = u - column, v - row
-    total, valid = np.zeros_like(u), np.ones(u.shape, bool)
-    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        x = depth.values[row + dy, column + dx].astype(np.float64)
-        inside = depth.valid[row + dy, column + dx]
-        y = x if depth.kind is DepthKind.AFFINE_INVERSE else 1 / np.where(inside, x, 1)
-        total += (right if dx else 1 - right) * (down if dy else 1 - down) * y
-        valid &= inside
-    return total, valid
+    left = np.clip(np.floor(u).astype(int), 0, width - 2)
+    top = np.clip(np.floor(v).astype(int), 0, height - 2)
+    x, y = u - left, v - top
+    neighbours = (
+        (0, 0, (1 - x) * (1 - y)),
+        (0, 1, x * (1 - y)),
+        (1, 0, (1 - x) * y),
+        (1, 1, x * y),
+    )
+
+    total, all_valid = np.zeros_like(u), np.ones(u.shape, bool)
+    for row, column, weight in neighbours:
+        values = depth.values[top + row, left + column].astype(np.float64)
+        is_valid = depth.valid[top + row, left + column]
+        if depth.kind is not DepthKind.AFFINE_INVERSE:
+            values = 1 / np.where(is_valid, values, 1)
+        total += weight * values
+        all_valid &= is_valid
+    return total, all_valid
 
 
-def _least_absolute_line_ends(t: Values, y: Values) -> tuple[float, float]:
+def _fit_least_absolute_line(t: Values, y: Values) -> tuple[float, float]:
+    """Values at t = 0 and t = 1 of the line of least absolute errors, by reweighted squares."""
     weight = np.ones_like(t)
-    least = 1e-6 * max(float(np.abs(y).max()), 1e-300)
+    # Keeps the weight of samples on the line finite.
+    min_error = 1e-6 * max(float(np.abs(y).max()), 1e-300)
     slope = offset = 0.0
-    for _ in range(12):
+    for _ in range(_LINE_FIT_ROUNDS):
         total = weight.sum()
-        middle, level = (weight @ t) / total, (weight @ y) / total
-        spread = t - middle
-        slope = float((weight * spread) @ (y - level) / ((weight * spread) @ spread))
-        offset = float(level - slope * middle)
-        weight = 1 / np.maximum(np.abs(y - offset - slope * t), least)
+        mean_t, mean_y = (weight @ t) / total, (weight @ y) / total
+        centred = t - mean_t
+        slope = float((weight * centred) @ (y - mean_y) / ((weight * centred) @ centred))
+        offset = float(mean_y - slope * mean_t)
+        weight = 1 / np.maximum(np.abs(y - offset - slope * t), min_error)
     return offset, offset + slope
 
 
 def ray(camera: Camera, at: Pixel) -> Vector:
-    """Point at depth 1 through a pixel."""
+    """Direction of a point in the camera frame, whose multiple by depth is the point seen there."""
     return camera.rays(np.array([at.u, at.v], np.float64))
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """Known point, length or rectangle, and the map's values there.
+class SizeReading:
+    """Known point, length or rectangle, with the values that a depth map has there.
 
     Attributes:
-        metres: Depth along the axis of the point or middle, or length [m].
-        x: Values: one at a point, two at ends.
-        rays: Directions of a length's ends, z = 1.
+        known: The known size.
+        name: Name in messages.
+        metres: Depth of the point or of the rectangle's middle, or the length [m].
+        values: Values of the map: one at a point, two at the ends of a length.
+        rays: Directions of the ends of a length, at depth 1; None for a point.
     """
 
     known: Known
     name: str
     metres: float
-    x: tuple[float, ...]
+    values: tuple[float, ...]
     rays: tuple[Vector, Vector] | None = None
 
     @property
     def middle(self) -> tuple[float, float]:
         """Column and row of its middle [px]."""
-        feature = self.known
-        if isinstance(feature, KnownPoint):
-            return float(feature.u), float(feature.v)
-        if isinstance(feature, KnownRectangle):
-            return feature.middle
-        return (feature.u1 + feature.u2) / 2, (feature.v1 + feature.v2) / 2
+        if isinstance(self.known, KnownPoint):
+            return float(self.known.u), float(self.known.v)
+        if isinstance(self.known, KnownRectangle):
+            return self.known.middle
+        return (self.known.u1 + self.known.u2) / 2, (self.known.v1 + self.known.v2) / 2
 
-    def metres_by(self, depth: Callable[[float], float]) -> float:
-        """Depth or length, if ``depth`` converts values to metres."""
+    def measure(self, to_depth: Callable[[float], float]) -> float:
+        """Depth or length by the map, if ``to_depth`` converts its values to depth.
+
+        The unit is that of ``to_depth``, and comparable with ``metres`` if that is metres.
+        """
         if self.rays is None:
-            return depth(self.x[0])
-        first, second = (depth(x) * way for x, way in zip(self.x, self.rays, strict=True))
+            return to_depth(self.values[0])
+        first, second = (
+            to_depth(value) * ray for value, ray in zip(self.values, self.rays, strict=True)
+        )
         return float(np.linalg.norm(second - first))
 
 
@@ -186,41 +261,73 @@ def known_point_pixel(point: KnownPoint) -> Pixel:
     return Pixel(u=point.u, v=point.v, name=f"known point {point}")
 
 
-def read_fact(depth: DepthMap, fact: Known, camera: Camera | None) -> Fact:
-    """Read a map at a known point, length or rectangle."""
-    if isinstance(fact, KnownPoint):
-        at = known_point_pixel(fact)
-        x = median_around(depth, at)
-        if camera is None and fact.along is Along.AXIS:
-            return Fact(known=fact, name=at.name, metres=float(fact.metres), x=(x,))
-        if camera is None:
-            raise CalibrationError(
-                f"{at.name} is measured along its ray, which needs the camera: "
-                "give its intrinsics or field of view"
-            )
-        direction = ray(camera, at)
-        of_one = direction[2] if fact.along is Along.AXIS else np.linalg.norm(direction)
-        return Fact(known=fact, name=at.name, metres=float(fact.metres / of_one), x=(x,))
-    name = f"known {fact.noun} {fact}"
+def read_size(depth: DepthMap, known: Known, camera: Camera | None) -> SizeReading:
+    """Read a map at a known point, length or rectangle.
+
+    Raises:
+        CalibrationError: If it lies outside the map or where there is no depth, or needs a camera
+            where ``camera`` is None.
+    """
+    if isinstance(known, KnownPoint):
+        return _read_point(depth, known, camera)
+
+    name = f"known {known.noun} {known}"
     if camera is None:
         raise CalibrationError(f"{name} needs the camera: give its intrinsics or field of view")
-    if isinstance(fact, KnownRectangle):
-        for number, (u, v) in enumerate(fact.corners, 1):
-            pixel_index(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
-        x = median_around(depth, Pixel(*fact.middle, name=f"{name}: its middle"))
-        return Fact(known=fact, name=name, metres=rectangle_depth(fact, camera), x=(x,))
-    first = Pixel(u=fact.u1, v=fact.v1, name=f"{name}: its first end")
-    second = Pixel(u=fact.u2, v=fact.v2, name=f"{name}: its second end")
-    return Fact(
-        known=fact,
+    if isinstance(known, KnownRectangle):
+        return _read_rectangle(depth, known, camera, name)
+    return _read_length(depth, known, camera, name)
+
+
+def _read_point(depth: DepthMap, point: KnownPoint, camera: Camera | None) -> SizeReading:
+    pixel = known_point_pixel(point)
+    value = median_around(depth, pixel)
+    return SizeReading(
+        known=point,
+        name=pixel.name,
+        metres=float(point.metres / _metres_at_depth_1(point, pixel, camera)),
+        values=(value,),
+    )
+
+
+def _metres_at_depth_1(point: KnownPoint, pixel: Pixel, camera: Camera | None) -> float:
+    """Length that a known point measures, along its ray or the axis, if it is at depth 1."""
+    if camera is not None:
+        direction = ray(camera, pixel)
+        return float(direction[2] if point.along is Along.AXIS else np.linalg.norm(direction))
+    if point.along is Along.AXIS:
+        return 1.0
+    raise CalibrationError(
+        f"{pixel.name} is measured along its ray, which needs the camera: "
+        "give its intrinsics or field of view"
+    )
+
+
+def _read_rectangle(
+    depth: DepthMap, rectangle: KnownRectangle, camera: Camera, name: str
+) -> SizeReading:
+    for number, (u, v) in enumerate(rectangle.corners, 1):
+        pixel_index(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))  # raises outside
+    u, v = rectangle.middle
+    value = median_around(depth, Pixel(u=u, v=v, name=f"{name}: its middle"))
+    metres = rectangle_depth(rectangle, camera)
+    return SizeReading(known=rectangle, name=name, metres=metres, values=(value,))
+
+
+def _read_length(depth: DepthMap, length: KnownLength, camera: Camera, name: str) -> SizeReading:
+    first = Pixel(u=length.u1, v=length.v1, name=f"{name}: its first end")
+    second = Pixel(u=length.u2, v=length.v2, name=f"{name}: its second end")
+    return SizeReading(
+        known=length,
         name=name,
-        metres=float(fact.metres),
-        x=values_at_ends(depth, first, second, camera),
+        metres=float(length.metres),
+        values=values_at_ends(depth, first, second, camera),
         rays=(ray(camera, first), ray(camera, second)),
     )
 
 
 def rectangle_depth(rectangle: KnownRectangle, camera: Camera) -> float:
-    """Depth where the diagonals cross [m]."""
+    """Depth where the diagonals of a known rectangle cross [m], by its corners alone."""
     [pose] = fit_rectangles((rectangle,), camera).poses
-    return float(pose.depths(camera.rays(np.array(rectangle.middle)[:, None]))[0])
+    middle = np.array(rectangle.middle)[:, None]
+    return float(pose.depths(camera.rays(middle))[0])

@@ -1,8 +1,13 @@
-"""Distances, lengths, heights, areas and angles, from a prediction or in a known rectangle's plane.
+"""Distances, lengths, heights, areas and angles between points of a photograph, with ranges.
 
-Ranges in planes are errors of corners and points, to first order.
+There are two ways to measure:
 
-Measured quantity with its range.
+- By the predicted depth. Eight in ten such measurements lie in the range, which follows from
+  ``calibration.ranges``.
+- In the plane of a known rectangle, by its corners alone and without the network. The range follows
+  from the errors of corners and points, to first order.
+
+Points are (column, row) [px] of the photograph; vectors are in the camera frame [m].
 """
 
 import math
@@ -17,13 +22,13 @@ from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import (
     Pixel,
     median_around,
-    note_on_shares,
+    normalized_points_note,
     pixel_index,
     ray,
     values_at_ends,
 )
 from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
-from rilievo.calibration.sizes import CORNER_ERROR
+from rilievo.calibration.sizes import CORNER_ERROR, KnownRectangle
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.frozen import frozen
@@ -43,6 +48,9 @@ from rilievo.other_libraries import HintedAttributes
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Float64, Mask, Points, Values, Vector
 
+Point = tuple[float, float]
+"""Column and row [px]."""
+
 _UNITS = {
     "distance": "m",
     "relative distance": "× the median distance",
@@ -51,6 +59,15 @@ _UNITS = {
     "area": "m²",
     "angle": "°",
 }
+_PLANAR_QUANTITIES = ("distance", "length", "area")
+
+_KNOWN_OPTIONS = "{known_length=U1,V1,U2,V2,METRES|known=U,V,METRES}"
+_CAMERA_OPTIONS = "{camera=...|fov=...}"
+_BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without the network"
+_BY_NETWORK = Note(
+    "measured by the network's depth",
+    hint="of points in the plane of the known rectangle, {in_plane} measures by its corners",
+)
 
 
 @frozen
@@ -60,7 +77,8 @@ class Measurement(HintedAttributes):
     Attributes:
         what: "distance", "relative distance", "length", "height", "area" or "angle".
         value: Value, in ``unit``.
-        low: Lower end of the range of eight in ten such measurements.
+        low: Lower end of the range in which eight in ten such measurements lie.
+        high: Upper end.
         remarks: Remarks, a sentence each.
     """
 
@@ -72,259 +90,170 @@ class Measurement(HintedAttributes):
 
     @property
     def unit(self) -> str:
-        """Metres, square metres or degrees."""
+        """Unit of ``value``: metres, square metres, degrees, or the median distance."""
         return _UNITS[self.what]
 
     def __str__(self) -> str:
-        return f"{'height above the floor' if self.what == 'height' else self.what}: {self.text}"
+        name = "height above the floor" if self.what == "height" else self.what
+        return f"{name}: {self.text}"
 
     @property
     def text(self) -> str:
-        """Value and range."""
+        """Value and range, such as ``0.82 m (0.71 to 0.95)``."""
         return self.text_in(self.unit)
 
     def text_in(self, unit: str) -> str:
-        """Value and range in another unit."""
+        """Value and range with another name of the unit; numbers are not converted."""
         digits = _decimal_places(self.high - self.low)
         value, low, high = (f"{number:.{digits}f}" for number in (self.value, self.low, self.high))
         space = "" if self.what == "angle" else " "
         return f"{value}{space}{unit} ({low} to {high})"
 
 
-def _decimal_places(width: float) -> int:
-    if not (width > 0 and math.isfinite(width)):
+def _decimal_places(range_width: float) -> int:
+    """Decimal places that show a fifth of a range, at most 6; 3 for a range of no width."""
+    if not (range_width > 0 and math.isfinite(range_width)):
         return 3
-    return min(6, max(0, math.ceil(-math.log10(width / 5))))
-
-
-# Share of the sides that enlarges a rectangle's inside.
-_MARGIN = 0.02
-# Deviations within which eight in ten lie.
-_QUANTILE = 1.2816
-_STEP = 1e-4
-# Beyond it a quantity counts as unknown.
-_MOST_DEVIATION = 3.0
-_BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without the network"
-
-
-def measure_in_rectangle_plane(
-    what: str,
-    prediction: PredictionRecord,
-    points: Sequence[tuple[float, float]],
-    *,
-    in_plane: bool,
-) -> Measurement | None:
-    """Measure in the plane of the nearest rectangle that holds the points, if any.
-
-    Raises:
-        OptionError: If points are to lie in a plane, and no rectangle is known.
-        CalibrationError: If a point is beyond the horizon, or errors exceed the quantity.
-    """
-    rectangles = parse_known_rectangles(prediction)
-    if not rectangles:
-        if in_plane:
-            raise OptionError(
-                option="in_plane",
-                problem="is about the plane of a known rectangle, and none is known",
-                hint="give {known_rectangle=...}",
-            )
-        return None
-    camera, pixels = prediction.known_camera, np.array(points, np.float64)
-    is_free = camera.source in (*FREE, CameraSource.RECTANGLE, CameraSource.MARKERS)
-    fit = fit_rectangles(rectangles, camera, prediction.shape if is_free else None)
-    off = [_largest_offset_from_middle(fit, pose, pixels) for pose in fit.poses]
-    within = [which for which, miss in enumerate(off) if miss <= 0.5 + _MARGIN]
-    if not within and not in_plane:
-        return None
-    away = [math.dist(rectangle.middle, pixels.mean(axis=0)) for rectangle in rectangles]
-    which = min(within or range(len(away)), key=away.__getitem__)
-    pose = fit.poses[which]
-    rays = fit.camera.rays(pixels.T)
-    for (u, v), depth in zip(points, pose.depths(rays), strict=True):
-        if not 0 < depth < math.inf:
-            raise CalibrationError(
-                f"point {u:g},{v:g} lies beyond the horizon of the rectangle's plane"
-            )
-    value = quantity_in_plane(what, fit, which, pixels)
-    deviation = deviation_in_plane(what, fit, which, pixels)
-    if not deviation < _MOST_DEVIATION * value:
-        raise CalibrationError(
-            f"the {what} in the rectangle's plane is {value:.2g} {'m²' if what == 'area' else 'm'} "
-            "and less than its error: choose points farther apart, and those of an area not on "
-            "one line"
-        )
-    factor = math.exp(_QUANTILE * deviation / value)
-    return Measurement(
-        what=what, value=value, low=value / factor, high=value * factor, remarks=(_BY_CORNERS,)
-    )
-
-
-def _points_on_plane(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> Points:
-    rays = fit.camera.rays(pixels.T)
-    return (rays * pose.depths(rays)).T
-
-
-def _largest_offset_from_middle(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> float:
-    across = (_points_on_plane(fit, pose, pixels) - pose.t) @ pose.R[:, :2] / pose.rectangle.lengths
-    return float(np.abs(across).max())
-
-
-def quantity_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
-    """Length, distance or area in a rectangle's plane [m or m²]."""
-    places = _points_on_plane(fit, fit.poses[which], pixels)
-    if what == "distance":
-        return float(np.linalg.norm(places[0]))
-    if what == "length":
-        return float(np.linalg.norm(places[1] - places[0]))
-    crossed = np.cross(places, np.roll(places, -1, axis=0)).sum(axis=0)
-    return float(np.linalg.norm(crossed)) / 2
-
-
-def deviation_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
-    """Standard deviation of ``quantity_in_plane``."""
-    count = len(fit.covariance)
-
-    def slope(step: Values, shift: Float64[np.ndarray, "n 2"]) -> float:
-        sides = [
-            quantity_in_plane(what, fit.add_step(sign * step), which, pixels + sign * shift)
-            for sign in (1, -1)
-        ]
-        return (sides[0] - sides[1]) / (2 * _STEP)
-
-    still, there = np.zeros(count), np.zeros(pixels.shape)
-    of_fit = np.zeros(count)
-    for at in (0, *range(1 + 6 * which, 7 + 6 * which)):
-        if fit.covariance[at, at]:
-            of_fit[at] = slope(_STEP * np.eye(count)[at], there)
-    of_pixels = [slope(still, _STEP * axis.reshape(pixels.shape)) for axis in np.eye(pixels.size)]
-    variance = of_fit @ fit.covariance @ of_fit + CORNER_ERROR**2 * float(
-        np.square(of_pixels).sum()
-    )
-    return math.sqrt(variance)
-
-
-Point = tuple[float, float]
-"""Column and row [px]."""
-# Radius of a fitted patch, in picture widths.
-_PATCH = 0.04
-_LEAST_PATCH = 12
-# Share within which a known length is measured again.
-_EQUAL = 1e-3
-# Share within which plane and depth agree.
-FLAT = 0.05
-_KNOWN = "{known_length=U1,V1,U2,V2,METRES|known=U,V,METRES}"
-_IN_PLANES = ("length", "distance", "area")
-_BY_NETWORK = Note(
-    "measured by the network's depth",
-    hint="of points in the plane of the known rectangle, {in_plane} measures by its corners",
-)
-_MEDIAN_PIXELS = 40_000
-_BETTER = "{camera=...|fov=...}"
+    return min(6, max(0, math.ceil(-math.log10(range_width / 5))))
 
 
 def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = False) -> Measurement:
-    """Measure the distance from the camera to what a pixel shows, without metres over the median.
+    """Measure the distance from the camera to what a pixel shows [m].
+
+    If depth is not in metres, it is relative to the median distance of the photograph. With
+    ``in_plane`` the point lies in the plane of the nearest known rectangle.
 
     Raises:
         InputError: If the depth has an unknown shift.
         CalibrationError: If the point has no depth.
     """
-    prediction.depth.depth()
+    prediction.depth.depth()  # raises if the shift is unknown
     camera = prediction.known_camera
-    [at] = _check_pixels(prediction, (point,))
+    [pixel] = _check_pixels(prediction, (point,))
     exact = measure_in_rectangle_plane("distance", prediction, (point,), in_plane=in_plane)
     if exact is not None:
         return exact
-    there = ray(camera, at) * median_around(prediction.depth, at)
-    far = float(np.linalg.norm(there))
+
+    position = ray(camera, pixel) * median_around(prediction.depth, pixel)
+    metres = float(np.linalg.norm(position))
     if prediction.depth.kind is not DepthKind.METRIC:
-        ratio = far / _median_distance(prediction)
-        error = log_error_of_ratio(prediction, ratio)
-        measured = _measurement_with_remarks(
-            "relative distance", ratio, error, prediction, (point,)
-        )
-        return _add_remark(measured, Note(f"metres need one known size: {_KNOWN}"))
-    user_metres = user_distance_at(prediction, at)
-    if user_metres is None:
-        error = log_error_of_distance(prediction, there)
-        return _measurement_with_remarks("distance", far, error, prediction, (point,))
-    return _measurement_of_known("distance", far, user_metres)
+        return _relative_distance(prediction, point, metres)
+
+    user_metres = user_distance_at(prediction, pixel)
+    if user_metres is not None:
+        return _measurement_of_known("distance", metres, user_metres)
+    error = log_error_of_distance(prediction, position)
+    return _measurement_by_depth("distance", metres, error, prediction, (point,))
+
+
+def _relative_distance(prediction: PredictionRecord, point: Point, distance: float) -> Measurement:
+    ratio = distance / _median_distance(prediction)
+    error = log_error_of_ratio(prediction, ratio)
+    measurement = _measurement_by_depth("relative distance", ratio, error, prediction, (point,))
+    return _add_remark(measurement, Note(f"metres need one known size: {_KNOWN_OPTIONS}"))
+
+
+_MEDIAN_PIXELS = 40_000
+"""Number of pixels over which the median distance is taken, for speed."""
 
 
 def _median_distance(prediction: PredictionRecord) -> float:
+    """Median distance from the camera over all surfaces, in the unit of depth."""
     height, width = prediction.shape
     step = max(1, math.isqrt(height * width // _MEDIAN_PIXELS))
     grid = np.s_[::step, ::step]
-    inside = prediction.depth.valid[grid].copy()
+    is_surface = prediction.depth.valid[grid].copy()
     if prediction.sky is not None:
-        inside &= ~prediction.sky[grid]
+        is_surface &= ~prediction.sky[grid]
+
+    depth = np.where(is_surface, prediction.depth.values[grid], 1).astype(np.float64)
     rows, columns = range(0, height, step), range(0, width, step)
-    values = np.where(inside, prediction.depth.values[grid], 1).astype(np.float64)
-    points = prediction.known_camera.points(values, rows=rows, columns=columns)
-    return float(np.median(np.linalg.norm(points, axis=0)[inside]))
+    points = prediction.known_camera.points(depth, rows=rows, columns=columns)
+    return float(np.median(np.linalg.norm(points, axis=0)[is_surface]))
 
 
 def length(
     prediction: PredictionRecord, first: Point, second: Point, *, in_plane: bool = False
 ) -> Measurement:
-    """Measure the straight distance between two points.
+    """Measure the straight distance between two points [m].
+
+    With ``in_plane`` both lie in the plane of the nearest known rectangle.
 
     Raises:
         CalibrationError: If depth is not in metres, or a point has none.
         OptionError: If both points are on one pixel.
     """
     camera = metric_camera(prediction)
-    a, b = _check_pixels(prediction, (first, second))
-    if math.hypot(b.u - a.u, b.v - a.v) < 1:
-        note = note_on_shares((first, second), prediction.shape)
+    start, end = _check_pixels(prediction, (first, second))
+    if math.hypot(end.u - start.u, end.v - start.v) < 1:
+        note = normalized_points_note((first, second), prediction.shape)
         raise OptionError(
-            f"{a.name} and {b.name} lie on the same pixel: {note or 'a length has two ends'}"
+            f"{start.name} and {end.name} lie on the same pixel: {note or 'a length has two ends'}"
         )
     exact = measure_in_rectangle_plane("length", prediction, (first, second), in_plane=in_plane)
     if exact is not None:
         return exact
-    near, far = values_at_ends(prediction.depth, a, b, camera)
-    ends = ray(camera, a) * near, ray(camera, b) * far
-    metres = float(np.linalg.norm(ends[1] - ends[0]))
-    user_metres = user_length_between(prediction, a, b)
-    if user_metres is None:
-        error = log_error_of_length(prediction, *ends)
-        return _measurement_with_remarks("length", metres, error, prediction, (first, second))
-    return _measurement_of_known("length", metres, user_metres)
+
+    start_depth, end_depth = values_at_ends(prediction.depth, start, end, camera)
+    start_position, end_position = ray(camera, start) * start_depth, ray(camera, end) * end_depth
+    metres = float(np.linalg.norm(end_position - start_position))
+
+    user_metres = user_length_between(prediction, start, end)
+    if user_metres is not None:
+        return _measurement_of_known("length", metres, user_metres)
+    error = log_error_of_length(prediction, start_position, end_position)
+    return _measurement_by_depth("length", metres, error, prediction, (first, second))
 
 
-def _measurement_of_known(what: str, metres: float, size: float) -> Measurement:
-    if abs(metres - size) < _EQUAL * size:
-        metres = size
-    low, high = sorted((metres, size))
-    remarks = (f"this {what} is known: {size:g} m",)
-    return Measurement(what=what, value=metres, low=low, high=high, remarks=remarks)
+_SAME_AS_KNOWN = 1e-3
+"""Relative difference below which a measurement of a known size shows the known number."""
+
+
+def _measurement_of_known(quantity: str, metres: float, known_metres: float) -> Measurement:
+    """Measurement of a size that the user gave, which shows how well depth was fitted to it."""
+    if abs(metres - known_metres) < _SAME_AS_KNOWN * known_metres:
+        metres = known_metres
+    return Measurement(
+        what=quantity,
+        value=metres,
+        low=min(metres, known_metres),
+        high=max(metres, known_metres),
+        remarks=(f"this {quantity} is known: {known_metres:g} m",),
+    )
 
 
 def height(prediction: PredictionRecord, point: Point) -> Measurement:
-    """Measure the height of a point above the visible floor.
+    """Measure the height of a point above the visible floor [m], negative below it.
 
     Raises:
         CalibrationError: If depth is not in metres, the point has none, or no floor is visible.
     """
     camera = metric_camera(prediction)
-    [at] = _check_pixels(prediction, (point,))
-    place_of_it = ray(camera, at) * median_around(prediction.depth, at)
+    [pixel] = _check_pixels(prediction, (point,))
+    position = ray(camera, pixel) * median_around(prediction.depth, pixel)
     floor = find_floor(prediction.depth, camera, normals=prediction.normals)
-    above = float(place_of_it @ floor.normal) + floor.height
-    foot = place_of_it - above * floor.normal
-    error = log_error_of_length(prediction, place_of_it, foot)
-    measured = _measurement_with_remarks("height", above, error, prediction, (point,))
-    if above > 0:
-        return measured
-    upright = replace(measured, low=measured.high, high=measured.low)
-    return _add_remark(upright, "it lies below the floor that was found")
+    metres = float(position @ floor.normal) + floor.height
+    foot = position - metres * floor.normal
+
+    error = log_error_of_length(prediction, position, foot)
+    measurement = _measurement_by_depth("height", metres, error, prediction, (point,))
+    if metres > 0:
+        return measurement
+    # The ends of the range were computed for a positive value.
+    ordered = replace(measurement, low=measurement.high, high=measurement.low)
+    return _add_remark(ordered, "it lies below the floor that was found")
+
+
+FLAT = 0.05
+"""Largest relative difference of a flat surface's depth from a plane, as a median."""
 
 
 def area(
     prediction: PredictionRecord, corners: Sequence[Point], *, in_plane: bool = False
 ) -> Measurement:
-    """Measure the area of a flat polygon, on a plane fitted inside.
+    """Measure the area of a flat polygon [m²], on a plane fitted to the depth inside.
+
+    Corners are in order. With ``in_plane`` they lie in the plane of the nearest known rectangle.
 
     Raises:
         OptionError: If there are fewer than three corners.
@@ -337,56 +266,75 @@ def area(
     exact = measure_in_rectangle_plane("area", prediction, corners, in_plane=in_plane)
     if exact is not None:
         return exact
-    plane, miss = _fit_plane(prediction, _polygon_mask(prediction.shape, corners))
-    rays = [ray(camera, at) for at in pixels]
+
+    plane, misfit = _fit_plane(prediction, _polygon_mask(prediction.shape, corners))
+    positions = _positions_on_plane(plane, camera, pixels)
+    square_metres = _polygon_area(positions)
+
+    # An area is a product of two lengths, whose errors come from the same factor.
+    error = 2 * _median_side_error(prediction, positions)
+    measurement = _measurement_by_depth("area", square_metres, error, prediction, corners)
+    if misfit <= FLAT:
+        return measurement
+    return _add_remark(
+        measurement,
+        f"the outline is not flat: its depth is off the plane by {100 * misfit:.0f} % (median)",
+    )
+
+
+def _positions_on_plane(plane: Vector, camera: Camera, pixels: Sequence[Pixel]) -> Points:
+    """Points of a plane that pixels see [m]."""
+    rays = [ray(camera, pixel) for pixel in pixels]
     depths = [1 / float(plane @ direction) for direction in rays]
     if min(depths) <= 0:
         raise CalibrationError("the plane inside of the outline passes behind the camera")
-    places = [direction * depth for direction, depth in zip(rays, depths, strict=True)]
-    turned = zip(places, [*places[1:], places[0]], strict=True)
-    crossed = np.sum([np.cross(one, other) for one, other in turned], axis=0)
-    metres = float(np.linalg.norm(crossed)) / 2
+    return np.array([direction * depth for direction, depth in zip(rays, depths, strict=True)])
+
+
+def _polygon_area(corners: Points) -> float:
+    """Area of a flat polygon in space."""
+    crossed = np.cross(corners, np.roll(corners, -1, axis=0)).sum(axis=0)
+    return float(np.linalg.norm(crossed)) / 2
+
+
+def _median_side_error(prediction: PredictionRecord, corners: Points) -> float:
     grounds = compute_error_grounds(prediction)
-    sides = [
-        log_error_of_length(prediction, one, other, grounds)
-        for one, other in zip(places, [*places[1:], places[0]], strict=True)
+    next_corners = np.roll(corners, -1, axis=0)
+    errors = [
+        log_error_of_length(prediction, start, end, grounds)
+        for start, end in zip(corners, next_corners, strict=True)
     ]
-    # An area is a product of two lengths, whose errors come from the same factor.
-    error = 2 * float(np.median(sides))
-    measured = _measurement_with_remarks("area", metres, error, prediction, corners)
-    if miss <= FLAT:
-        return measured
-    remark = f"the outline is not flat: its depth is off the plane by {100 * miss:.0f} % (median)"
-    return _add_remark(measured, remark)
+    return float(np.median(errors))
 
 
 def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurement:
-    """Measure the angle between two surfaces' normals, 0 to 180 degrees; two walls give 90.
+    """Measure the angle between the normals of two surfaces, 0 to 180 degrees; two walls give 90.
 
     Raises:
         InputError: If the depth has an unknown shift.
         CalibrationError: If a point has no depth, or too little around it.
     """
-    prediction.depth.depth()
-    normals = []
-    misses = []
-    for at in _check_pixels(prediction, (first, second)):
-        median_around(prediction.depth, at)
-        plane, miss = _fit_plane(prediction, _disc_mask(prediction.shape, at))
+    prediction.depth.depth()  # raises if the shift is unknown
+    normals, misfits = [], []
+    for pixel in _check_pixels(prediction, (first, second)):
+        median_around(prediction.depth, pixel)  # raises without depth
+        plane, misfit = _fit_plane(prediction, _disc_mask(prediction.shape, pixel))
         normals.append(plane / np.linalg.norm(plane))
-        misses.append(miss)
-    degrees = math.degrees(math.acos(float(np.clip(normals[0] @ normals[1], -1, 1))))
+        misfits.append(misfit)
+
+    cosine = float(np.clip(normals[0] @ normals[1], -1, 1))
+    degrees = math.degrees(math.acos(cosine))
     error = angle_error(is_anchored=anchoring_misfit(prediction) is not None)
-    measured = Measurement(
+    measurement = Measurement(
         what="angle",
         value=degrees,
         low=max(0.0, degrees - error),
         high=min(180.0, degrees + error),
         remarks=camera_and_point_remarks(prediction, (first, second)),
     )
-    if max(misses) <= FLAT:
-        return measured
-    return _add_remark(measured, "a surface is not flat there")
+    if max(misfits) <= FLAT:
+        return measurement
+    return _add_remark(measurement, "a surface is not flat there")
 
 
 def metric_camera(prediction: PredictionRecord) -> Camera:
@@ -398,39 +346,41 @@ def metric_camera(prediction: PredictionRecord) -> Camera:
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
             problem=f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one "
-            f"known length or distance, {_KNOWN}"
+            f"known length or distance, {_KNOWN_OPTIONS}"
         )
     return prediction.known_camera
 
 
 def _check_pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[Pixel]:
+    """Pixels of points; raises for those outside of the photograph or on the sky."""
     for u, v in points:
         if not (math.isfinite(u) and math.isfinite(v)):
             raise OptionError(f"point {u:g},{v:g}: column and row are finite numbers of pixels")
+
     pixels = [Pixel(float(u), float(v), f"point {u:g},{v:g}") for u, v in points]
-    for at in pixels:
-        pixel, sky = pixel_index(prediction.depth, at), prediction.sky
-        if sky is not None and sky[pixel]:
+    for pixel in pixels:
+        index = pixel_index(prediction.depth, pixel)
+        if prediction.sky is not None and prediction.sky[index]:
             raise CalibrationError(
-                f"{at.name} lies on the sky, which has no distance: choose a point on something"
+                f"{pixel.name} lies on the sky, which has no distance: choose a point on something"
             )
     return pixels
 
 
-def _measurement_with_remarks(
-    what: str, value: float, error: float, prediction: PredictionRecord, points: Sequence[Point]
+def _measurement_by_depth(
+    quantity: str, value: float, error: float, prediction: PredictionRecord, points: Sequence[Point]
 ) -> Measurement:
     remarks = camera_and_point_remarks(prediction, points)
-    if what in _IN_PLANES and parse_known_rectangles(prediction):
+    if quantity in _PLANAR_QUANTITIES and parse_known_rectangles(prediction):
         remarks = (*remarks, _BY_NETWORK)
-    return measurement_with_range(what, value, error, remarks)
+    return measurement_with_range(quantity, value, error, remarks)
 
 
 def measurement_with_range(
-    what: str, value: float, error: float, remarks: tuple[str, ...] = ()
+    what: str, value: float, log_error: float, remarks: tuple[str, ...] = ()
 ) -> Measurement:
-    """Measurement of a positive value, by its log error."""
-    factor = math.exp(error)
+    """Measurement of a positive value, whose range is a factor exp(``log_error``) to each side."""
+    factor = math.exp(log_error)
     return Measurement(
         what=what, value=value, low=value / factor, high=value * factor, remarks=remarks
     )
@@ -439,16 +389,29 @@ def measurement_with_range(
 def camera_and_point_remarks(
     prediction: PredictionRecord, points: Sequence[Point]
 ) -> tuple[str, ...]:
-    """Remarks on the camera and on points that hardly lie in pixels."""
-    is_assumed = prediction.known_camera.source is CameraSource.ASSUMED
-    assumed = Note(f"the focal length is assumed: {_BETTER} narrows the range")
-    return tuple(
-        filter(None, (assumed if is_assumed else None, note_on_shares(points, prediction.shape)))
-    )
+    """Remarks on an assumed focal length, and on points that are hardly in pixels."""
+    remarks: list[str] = []
+    if prediction.known_camera.source is CameraSource.ASSUMED:
+        remarks.append(Note(f"the focal length is assumed: {_CAMERA_OPTIONS} narrows the range"))
+    note = normalized_points_note(points, prediction.shape)
+    if note is not None:
+        remarks.append(note)
+    return tuple(remarks)
 
 
-def _add_remark(measured: Measurement, remark: str) -> Measurement:
-    return replace(measured, remarks=(*measured.remarks, remark))
+def _add_remark(measurement: Measurement, remark: str) -> Measurement:
+    return replace(measurement, remarks=(*measurement.remarks, remark))
+
+
+_DISC_RADIUS = 0.04
+"""Radius of the disc to which a surface is fitted, in widths of the picture."""
+_MIN_DISC_RADIUS = 2.0
+"""Least radius of such a disc [px]."""
+_MIN_PLANE_PIXELS = 12
+"""Fewest pixels with depth to which a plane is fitted."""
+_PLANE_FIT_ROUNDS = 10
+_MIN_PLANE_MISFIT = 1e-4
+"""Relative misfit below which all pixels have the same weight."""
 
 
 def _polygon_mask(shape: tuple[int, int], corners: Sequence[Point]) -> Mask:
@@ -458,32 +421,196 @@ def _polygon_mask(shape: tuple[int, int], corners: Sequence[Point]) -> Mask:
     return np.array(mask, dtype=bool)
 
 
-def _disc_mask(shape: tuple[int, int], at: Pixel) -> Mask:
+def _disc_mask(shape: tuple[int, int], centre: Pixel) -> Mask:
     height, width = shape
     v, u = np.ogrid[:height, :width]
-    return np.hypot(u - at.u, v - at.v) <= max(2.0, _PATCH * width)
+    radius = max(_MIN_DISC_RADIUS, _DISC_RADIUS * width)
+    return np.hypot(u - centre.u, v - centre.v) <= radius
 
 
 def _fit_plane(prediction: PredictionRecord, mask: Mask) -> tuple[Vector, float]:
-    depth, camera = prediction.depth, prediction.known_camera
-    inside = mask & depth.valid
+    """Fit a plane to the surface inside of a mask.
+
+    Returns:
+        The vector m of the plane m · p = 1, which is its normal over its distance, and the median
+        relative misfit of depth.
+
+    Raises:
+        CalibrationError: If too few pixels have depth.
+    """
+    is_surface = mask & prediction.depth.valid
     if prediction.sky is not None:
-        inside &= ~prediction.sky
-    if inside.sum() < _LEAST_PATCH:
+        is_surface &= ~prediction.sky
+    count = int(is_surface.sum())
+    if count < _MIN_PLANE_PIXELS:
         raise CalibrationError(
-            f"{int(inside.sum())} pixels with depth lie there, and a plane takes {_LEAST_PATCH}: "
+            f"{count} pixels with depth lie there, and a plane takes {_MIN_PLANE_PIXELS}: "
             "choose a larger surface"
         )
-    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    values = np.where(inside[box], depth.values[box], 1).astype(np.float64)
-    grid = range(rows[0], rows[-1] + 1), range(columns[0], columns[-1] + 1)
-    points = camera.points(values, rows=grid[0], columns=grid[1])[:, inside[box]].T
+
+    points = _surface_points(prediction, is_surface)
     weight = np.ones(len(points))
-    m = np.zeros(3)
+    plane = np.zeros(3)
     # Least absolute residuals of inverse depth, by reweighting: objects before a wall tilt it
     # little.
-    for _ in range(10):
-        m = np.linalg.lstsq(points * weight[:, None], weight, rcond=None)[0]
-        weight = 1 / np.sqrt(np.maximum(np.abs(points @ m - 1), 1e-4))
-    return m, float(np.median(np.abs(points @ m - 1)))
+    for _ in range(_PLANE_FIT_ROUNDS):
+        plane = np.linalg.lstsq(points * weight[:, None], weight, rcond=None)[0]
+        weight = 1 / np.sqrt(np.maximum(np.abs(points @ plane - 1), _MIN_PLANE_MISFIT))
+    return plane, float(np.median(np.abs(points @ plane - 1)))
+
+
+def _surface_points(prediction: PredictionRecord, is_surface: Mask) -> Points:
+    """Points of the pixels of a mask, computed within its bounding box alone."""
+    rows = np.flatnonzero(is_surface.any(axis=1))
+    columns = np.flatnonzero(is_surface.any(axis=0))
+    row_range = range(rows[0], rows[-1] + 1)
+    column_range = range(columns[0], columns[-1] + 1)
+    box = np.s_[row_range.start : row_range.stop, column_range.start : column_range.stop]
+
+    depth = np.where(is_surface[box], prediction.depth.values[box], 1).astype(np.float64)
+    points = prediction.known_camera.points(depth, rows=row_range, columns=column_range)
+    return points[:, is_surface[box]].T
+
+
+_RECTANGLE_MARGIN = 0.02
+"""Share of the sides by which points may lie outside of a rectangle and still count as inside."""
+_RANGE_DEVIATIONS = 1.2816
+"""Standard deviations within which eight in ten errors of a normal distribution lie."""
+_MAX_RELATIVE_DEVIATION = 3.0
+"""Relative standard deviation from which on a quantity counts as unknown."""
+_DIFFERENCE_STEP = 1e-4
+"""Step of finite differences [px, rad, or relative]."""
+
+
+def measure_in_rectangle_plane(
+    what: str, prediction: PredictionRecord, points: Sequence[Point], *, in_plane: bool
+) -> Measurement | None:
+    """Measure in the plane of a known rectangle, by its corners and without the network.
+
+    Args:
+        what: "distance", "length" or "area".
+        prediction: Prediction whose user gave rectangles, if any.
+        points: Points of the quantity [px].
+        in_plane: Whether the points lie in the plane of a rectangle even if outside of it.
+
+    Returns:
+        Measurement in the plane of the nearest rectangle that holds all points, or with
+        ``in_plane`` of the nearest one; None if there is no such rectangle.
+
+    Raises:
+        OptionError: If points are to lie in a plane, and no rectangle is known.
+        CalibrationError: If a point is beyond the horizon, or errors exceed the quantity.
+    """
+    rectangles = parse_known_rectangles(prediction)
+    if not rectangles and not in_plane:
+        return None
+    if not rectangles:
+        raise OptionError(
+            option="in_plane",
+            problem="is about the plane of a known rectangle, and none is known",
+            hint="give {known_rectangle=...}",
+        )
+
+    pixels = np.array(points, np.float64)
+    fit = _fit_with_camera(rectangles, prediction)
+    index = _nearest_rectangle(fit, rectangles, pixels, outside=in_plane)
+    if index is None:
+        return None
+    _check_before_horizon(fit, fit.poses[index], points)
+
+    value = quantity_in_plane(what, fit, index, pixels)
+    deviation = deviation_in_plane(what, fit, index, pixels)
+    if not deviation < _MAX_RELATIVE_DEVIATION * value:
+        raise CalibrationError(
+            f"the {what} in the rectangle's plane is {value:.2g} {_UNITS[what]} "
+            "and less than its error: choose points farther apart, and those of an area not on "
+            "one line"
+        )
+    return measurement_with_range(
+        what, value, _RANGE_DEVIATIONS * deviation / value, (_BY_CORNERS,)
+    )
+
+
+def _fit_with_camera(
+    rectangles: Sequence[KnownRectangle], prediction: PredictionRecord
+) -> RectangleFit:
+    """Fit rectangles, and the focal length too unless it was given."""
+    camera = prediction.known_camera
+    is_free = camera.source in (*FREE, CameraSource.RECTANGLE, CameraSource.MARKERS)
+    return fit_rectangles(rectangles, camera, prediction.shape if is_free else None)
+
+
+def _nearest_rectangle(
+    fit: RectangleFit, rectangles: Sequence[KnownRectangle], pixels: Points, *, outside: bool
+) -> int | None:
+    """Index of the nearest rectangle that holds all points, or if ``outside`` of the nearest."""
+    holding = [
+        index
+        for index, pose in enumerate(fit.poses)
+        if _largest_offset(fit, pose, pixels) <= 0.5 + _RECTANGLE_MARGIN
+    ]
+    if not holding and not outside:
+        return None
+    centre = pixels.mean(axis=0)
+    distances = [math.dist(rectangle.middle, centre) for rectangle in rectangles]
+    return min(holding or range(len(rectangles)), key=distances.__getitem__)
+
+
+def _largest_offset(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> float:
+    """Largest offset of a point from a rectangle's middle, in its sides; 0.5 on the outline."""
+    from_middle = _points_on_plane(fit, pose, pixels) - pose.t
+    offsets = from_middle @ pose.R[:, :2] / pose.rectangle.lengths
+    return float(np.abs(offsets).max())
+
+
+def _check_before_horizon(fit: RectangleFit, pose: RectanglePose, points: Sequence[Point]) -> None:
+    """Raise for a point whose ray does not meet the plane before the camera."""
+    rays = fit.camera.rays(np.array(points, np.float64).T)
+    for (u, v), depth in zip(points, pose.depths(rays), strict=True):
+        if not 0 < depth < math.inf:
+            raise CalibrationError(
+                f"point {u:g},{v:g} lies beyond the horizon of the rectangle's plane"
+            )
+
+
+def _points_on_plane(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> Points:
+    rays = fit.camera.rays(pixels.T)
+    return (rays * pose.depths(rays)).T
+
+
+def quantity_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
+    """Distance, length or area (``what``) in the plane of rectangle number ``which`` [m or m²]."""
+    positions = _points_on_plane(fit, fit.poses[which], pixels)
+    if what == "distance":
+        return float(np.linalg.norm(positions[0]))
+    if what == "length":
+        return float(np.linalg.norm(positions[1] - positions[0]))
+    return _polygon_area(positions)
+
+
+def deviation_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
+    """Standard deviation of ``quantity_in_plane``, to first order.
+
+    Errors are those of the fit, and of the points, which are placed as precisely as corners.
+    """
+    parameter_count = len(fit.covariance)
+
+    def slope(fit_step: Values, pixel_step: Float64[np.ndarray, "n 2"]) -> float:
+        """Central difference of the quantity."""
+        forward = quantity_in_plane(what, fit.add_step(fit_step), which, pixels + pixel_step)
+        backward = quantity_in_plane(what, fit.add_step(-fit_step), which, pixels - pixel_step)
+        return (forward - backward) / (2 * _DIFFERENCE_STEP)
+
+    # The quantity depends on the focal length (parameter 0) and on the six of its rectangle's pose.
+    fit_slopes = np.zeros(parameter_count)
+    for parameter in (0, *range(1 + 6 * which, 7 + 6 * which)):
+        if fit.covariance[parameter, parameter]:
+            step = _DIFFERENCE_STEP * np.eye(parameter_count)[parameter]
+            fit_slopes[parameter] = slope(step, np.zeros(pixels.shape))
+
+    pixel_steps = _DIFFERENCE_STEP * np.eye(pixels.size).reshape(-1, *pixels.shape)
+    pixel_slopes = [slope(np.zeros(parameter_count), step) for step in pixel_steps]
+
+    fit_variance = fit_slopes @ fit.covariance @ fit_slopes
+    pixel_variance = CORNER_ERROR**2 * float(np.square(pixel_slopes).sum())
+    return math.sqrt(fit_variance + pixel_variance)

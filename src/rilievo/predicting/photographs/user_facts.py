@@ -200,9 +200,9 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[K
     points = [at for fact in facts for at in fact.places]
     notes = [_camera_unit_note(camera, shape)] if camera and is_given else []
     if points:
-        from rilievo.calibration.readings import note_on_shares
+        from rilievo.calibration.readings import normalized_points_note
 
-        notes.append(note_on_shares(points, shape))
+        notes.append(normalized_points_note(points, shape))
     return [note for note in notes if note is not None]
 
 

@@ -33,8 +33,8 @@ from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
 from rilievo.predicting.videos.frame_scales import (
-    AnchorTrack,
     ScaleTrack,
+    ShotFitter,
     picture_look,
     sample_frame,
 )
@@ -170,7 +170,7 @@ def run_first_pass(
 ) -> FirstPass:
     """Predict every frame, and store the answers."""
     first: FirstFrame | None = None
-    anchors: AnchorTrack | None = None
+    anchors: ShotFitter | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
     parts = output_parts(options.outputs)
     are_alone = parts.isdisjoint((Need.NORMALS, Need.CONFIDENCE))
@@ -188,7 +188,7 @@ def run_first_pass(
                 own = options.finish(model, answer, photo)
                 first = read_first_frame(own, options)
                 if first.uses_anchor and options.reference and model.card.kind is not None:
-                    anchors = AnchorTrack(
+                    anchors = ShotFitter(
                         options.reference, model.card.kind, is_known=is_known(model.made_by)
                     )
             small = _photo_of_answer_size(visible_part(model, photo), answer)
@@ -197,7 +197,7 @@ def run_first_pass(
             stored.append(reduced, None if reduced.depth is None else _grey_pixels(small))
             begins = not shots or margins != shots[-1].borders
             if track is not None and checked.depth_or_none is not None:
-                begins = track.add_and_tell_shot(sample_frame(checked.depth, small), begins=begins)
+                begins = track.add_frame(sample_frame(checked.depth, small), begins=begins)
             if begins:
                 camera = model.finish(answer, photo).camera
                 assert camera is not None, "a prediction of a photograph has a camera"
@@ -216,7 +216,7 @@ def run_first_pass(
         stretches = track.stretches(float(source.rate))
     if first.metric is not None:
         corrections = _relative_to_first(corrections)
-    anchorings = () if anchors is None else anchors.anchorings(corrections)
+    anchorings = () if anchors is None else anchors.fit_shots(corrections)
     if anchorings:
         first = read_first_frame(first.prediction.but(anchoring=anchorings[0]), options)
     return FirstPass(

@@ -1,17 +1,22 @@
-"""Scales of a video's frames: aligned over time, or anchored.
+"""Consistent scales for the frames of a video.
 
-A model gives each frame its own scale (and shift), which a factor (and shift) corrects:
+A model gives each frame its own scale (and shift, if its depth is affine). Two remedies are here.
 
-1. The typical ratio of a frame's numbers to those of a reference, the frame before or a fixed one
-of a still camera, is its growth. Chained logarithms are the apparent path A.
+``ScaleTrack`` smooths the scale over time, once all frames are known:
 
-2. The corrected path P is the minimum in a shot of
+1. A frame is compared with a reference: the frame before it, or the first of a still stretch. The
+   change of log scale, added up along the references, is the apparent path A of each shot.
+
+2. The corrected path P is the minimum of
 
     Σ (P_t - A_t)² + Σ μ_t (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
 
-The first sum prevents drift; the second removes fast changes (``SMOOTHED``), not between still
-stretches; the third holds the scale of a still camera (``STILL``, ``HELD``). It is the smoother of
-Whittaker (1923), and of Hodrick and Prescott (1997).
+   The first sum prevents drift. The second removes fast changes (``SMOOTHED``), but not between
+   still stretches. The third holds the scale of a still camera (``STILL``, ``HELD``). This is the
+   smoother of Whittaker (1923), and of Hodrick and Prescott (1997).
+
+``ShotFitter`` and ``StreamFitter`` fit affine depth to a reference depth, with one scale and shift
+(an ``Anchoring``) per shot: the first once all frames are known, the second while they arrive.
 """
 
 import math
@@ -36,148 +41,111 @@ from rilievo.prediction_record import Anchoring
 from rilievo.sample import Photo
 from rilievo.shapes import Bool, Field, Float32, Float64, Mask, Pixels, Values
 
-_SAMPLES = 1 << 14
+_MAX_SAMPLES = 1 << 14
+"""Most pixels of a frame that are compared."""
+_TRIM = 0.1
+"""Quantile at each end that a trimmed mean leaves out."""
+_MIN_COMPARED = 0.05
+"""Least share of unmoved pixels that are compared alone, without the others."""
 
-_UNMOVED = 0.25
-"""Motion of an unmoved pixel [px of the sample]."""
-_FAINT = 4.0
-"""Least slope of an edge [grey levels per pixel]."""
-_STILL_SHARE = 0.5
-"""Least unmoved share of edges."""
-_TRIMMED = 0.1
-_FEWEST = 0.05
+_MAX_MOTION = 0.25
+"""Largest motion of a pixel that counts as unmoved [px of the sample]."""
+_MIN_EDGE_SLOPE = 4.0
+"""Least slope of an edge [grey levels per pixel], and most noise [grey levels]."""
+_MIN_EDGE_PIXELS = 16
+_MIN_STILL_EDGES = 0.5
+"""Least share of edges that are unmoved where the camera stands still."""
 
 _CUT_CORRELATION = 0.5
-_CUT_COLOURS = 0.25
-"""Limits of a cut: within shots correlation is above 0.57 and colour distance below 0.23, across
-below 0.45 and above 0.3.
-"""
+_CUT_COLOUR_DISTANCE = 0.25
+"""Limits of a cut: within shots the correlation is above 0.57 and the distance of colours below
+0.23, between shots below 0.45 and above 0.3."""
 
 
 @frozen
 class Look:
-    """Layout and colours of a picture.
+    """Layout and colours of a picture, for finding cuts.
 
     Attributes:
-        layout: Tiny grey picture, zero mean, unit length.
-        colours: Shares of 512 colours.
+        layout: Pixels of a picture of 32 x 24 grey levels, of zero mean and unit length.
+        colours: Histogram of 8 x 8 x 8 colours, of sum 1.
     """
 
     layout: Float64[np.ndarray, "768"]
     colours: Float64[np.ndarray, "512"]
 
     def is_cut(self, other: "Look") -> bool:
-        """Whether both differ; a flash keeps layout, fast motion colours."""
-        apart = np.abs(self.colours - other.colours).sum() / 2
-        return bool(self.layout @ other.layout < _CUT_CORRELATION and apart > _CUT_COLOURS)
+        """Whether layout and colours both differ; a flash keeps layout, fast motion colours."""
+        correlation = self.layout @ other.layout
+        colour_distance = np.abs(self.colours - other.colours).sum() / 2
+        return bool(correlation < _CUT_CORRELATION and colour_distance > _CUT_COLOUR_DISTANCE)
 
 
 @frozen
 class FrameSample:
-    """Coarse sample of one frame; ``numbers`` of depth are logarithms."""
+    """Coarse sample of a frame.
 
-    numbers: Field
+    Attributes:
+        values: Log depth, or affine values.
+        valid: Pixels with depth.
+        is_log: Whether ``values`` are logarithms, so that their difference is a change of scale.
+        grey: Grey levels, 0 to 255, on the same grid.
+        look: Layout and colours.
+    """
+
+    values: Field
     valid: Mask
-    is_logarithm: bool
+    is_log: bool
     grey: Field
     look: Look
 
 
 @frozen
 class FrameComparison:
-    """Comparison of two frames.
+    """Comparison of a frame with its reference.
 
     Attributes:
-        is_cut: Whether scenes differ.
-        growth: Logarithm of later over earlier scale.
-        level: Trimmed mean of the later numbers.
-        reference_level: Trimmed mean of the earlier.
+        is_cut: Whether they are of different shots; nothing else is known then.
+        is_still: Whether the camera stood still between them.
+        log_growth: Log of the frame's scale over that of the reference.
+        mean: Trimmed mean of the frame's values.
+        reference_mean: Trimmed mean of the reference's values.
     """
 
     is_cut: bool
     is_still: bool = False
-    growth: float = 0.0
-    level: float = 0.0
-    reference_level: float = 0.0
+    log_growth: float = 0.0
+    mean: float = 0.0
+    reference_mean: float = 0.0
 
 
 def sample_frame(depth: DepthMap, photo: Photo) -> FrameSample:
-    """Depth, grey and look of a frame, coarsely."""
-    stride = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
+    """Sample the depth and the look of a frame on a coarse grid."""
+    stride = max(1, int(np.ceil(np.sqrt(depth.values.size / _MAX_SAMPLES))))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
-    numbers, valid = depth.values[grid], depth.valid[grid]
+    values, valid = depth.values[grid], depth.valid[grid]
     if depth.is_depth:
-        numbers = np.log(numbers, where=valid, out=np.zeros_like(numbers))
-    small = _box_resize(photo.pixels, numbers.shape)
+        values = np.log(values, where=valid, out=np.zeros_like(values))
+
+    image = _shrink(photo.pixels, values.shape)
     return FrameSample(
-        numbers=numbers,
+        values=values,
         valid=valid,
-        is_logarithm=depth.is_depth,
-        grey=np.asarray(small.convert("L"), np.float32),
-        look=_look_of_image(small),
+        is_log=depth.is_depth,
+        grey=np.asarray(image.convert("L"), np.float32),
+        look=_look_of_image(image),
     )
 
 
 def picture_look(pixels: Pixels) -> Look:
-    """Look of a picture of any size."""
+    """Layout and colours of a picture of any size."""
     height, width = pixels.shape[:2]
-    share = min(1.0, (_SAMPLES / (height * width)) ** 0.5)
-    return _look_of_image(
-        _box_resize(pixels, (max(1, round(share * height)), max(1, round(share * width))))
-    )
+    factor = min(1.0, (_MAX_SAMPLES / (height * width)) ** 0.5)
+    shape = max(1, round(factor * height)), max(1, round(factor * width))
+    return _look_of_image(_shrink(pixels, shape))
 
 
-def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparison:
-    """Find a cut, or changes of scale and level, between two frames."""
-    if sample.numbers.shape != reference.numbers.shape or reference.look.is_cut(sample.look):
-        return FrameComparison(is_cut=True)
-    unmoved, is_still = _still_pixels(reference.grey, sample.grey)
-    both = reference.valid & sample.valid
-    # If the camera moves, unmoved pixels are mostly flat ones, a worse sample than all pixels.
-    chosen = both & unmoved if is_still else both
-    if np.count_nonzero(chosen) < _FEWEST * chosen.size:
-        chosen = both
-    if not chosen.any():
-        return FrameComparison(is_cut=False, is_still=is_still)
-    before = reference.numbers[chosen].astype(np.float64)
-    after = sample.numbers[chosen].astype(np.float64)
-    level, reference_level = _trimmed_mean(after), _trimmed_mean(before)
-    if sample.is_logarithm:
-        growth = _trimmed_mean(after - before)
-    else:
-        growth = _log_ratio_or_0(
-            np.abs(after - level).mean(), np.abs(before - reference_level).mean()
-        )
-    return FrameComparison(
-        is_cut=False,
-        is_still=is_still,
-        growth=growth,
-        level=level,
-        reference_level=reference_level,
-    )
-
-
-def _trimmed_mean(numbers: Values) -> float:
-    """Mean without the outer tenths, which flickers less than the median."""
-    low, high = np.quantile(numbers, (_TRIMMED, 1 - _TRIMMED))
-    return float(numbers[(numbers >= low) & (numbers <= high)].mean())
-
-
-def _still_pixels(before: Field, after: Field) -> tuple[Mask, bool]:
-    """Unmoved pixels and camera, by the normal flow of Horn and Schunck (1981)."""
-    change = after - before
-    change = np.abs(change - np.median(change))
-    down, across = np.gradient((before + after) / 2)
-    slope = np.hypot(down, across)
-    flat = slope <= np.quantile(slope, 1 / 3)
-    noise = min(2.0 * float(np.median(change[flat])), _FAINT)
-    unmoved = change <= _UNMOVED * slope + noise
-    telling = slope > max(_FAINT, 2 * noise / _UNMOVED)
-    still = unmoved[telling]
-    return unmoved, bool(still.size >= 16 and still.mean() >= _STILL_SHARE)
-
-
-def _box_resize(pixels: Pixels, shape: tuple[int, ...]) -> Image.Image:
+def _shrink(pixels: Pixels, shape: tuple[int, ...]) -> Image.Image:
     height, width = shape
     image = Image.fromarray(pixels)
     return image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
@@ -188,72 +156,144 @@ def _look_of_image(image: Image.Image) -> Look:
 
 
 def _grey_layout(image: Image.Image) -> Float64[np.ndarray, "768"]:
-    tiny = image.convert("L").resize((32, 24), Image.Resampling.BOX)
-    grey = np.asarray(tiny, np.float64).ravel()
+    thumbnail = image.convert("L").resize((32, 24), Image.Resampling.BOX)
+    grey = np.asarray(thumbnail, np.float64).ravel()
     grey -= grey.mean()
     return grey / max(float(np.linalg.norm(grey)), 1e-9)
 
 
 def _colour_histogram(pixels: Pixels) -> Float64[np.ndarray, "512"]:
-    coarse = (pixels >> 5).astype(np.intp)
-    index = coarse[..., 0] * 64 + coarse[..., 1] * 8 + coarse[..., 2]
-    return np.bincount(index.ravel(), minlength=512) / index.size
+    red, green, blue = np.moveaxis((pixels >> 5).astype(np.intp), 2, 0)
+    bins = red * 64 + green * 8 + blue
+    return np.bincount(bins.ravel(), minlength=512) / bins.size
 
 
-def _log_ratio_or_0(one: float, other: float) -> float:
-    return float(np.log(one / other)) if one > 0 and other > 0 else 0.0
+def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparison:
+    """Find a cut, or the change of scale and mean, from a reference to a later frame."""
+    if sample.values.shape != reference.values.shape or reference.look.is_cut(sample.look):
+        return FrameComparison(is_cut=True)
+
+    is_unmoved, is_still = _find_still_pixels(reference.grey, sample.grey)
+    both_valid = reference.valid & sample.valid
+    # While the camera moves, unmoved pixels are mostly flat ones, a worse sample than all pixels.
+    compared = both_valid & is_unmoved if is_still else both_valid
+    if np.count_nonzero(compared) < _MIN_COMPARED * compared.size:
+        compared = both_valid
+    if not compared.any():
+        return FrameComparison(is_cut=False, is_still=is_still)
+
+    before = reference.values[compared].astype(np.float64)
+    after = sample.values[compared].astype(np.float64)
+    mean, reference_mean = _trimmed_mean(after), _trimmed_mean(before)
+    if sample.is_log:
+        log_growth = _trimmed_mean(after - before)
+    else:
+        spread = np.abs(after - mean).mean()
+        reference_spread = np.abs(before - reference_mean).mean()
+        log_growth = _log_ratio(spread, reference_spread)
+    return FrameComparison(
+        is_cut=False,
+        is_still=is_still,
+        log_growth=log_growth,
+        mean=mean,
+        reference_mean=reference_mean,
+    )
+
+
+def _find_still_pixels(before: Field, after: Field) -> tuple[Mask, bool]:
+    """Find unmoved pixels, and whether the camera stands still.
+
+    A pixel of slope s that moves by d changes by s d, the normal flow of Horn and Schunck (1981).
+    The change of flat pixels is noise; that of the whole frame is exposure.
+    """
+    change = after - before
+    change = np.abs(change - np.median(change))
+    gradient_y, gradient_x = np.gradient((before + after) / 2)
+    slope = np.hypot(gradient_x, gradient_y)
+
+    is_flat = slope <= np.quantile(slope, 1 / 3)
+    noise = min(2.0 * float(np.median(change[is_flat])), _MIN_EDGE_SLOPE)
+    is_unmoved = change <= _MAX_MOTION * slope + noise
+
+    # Only at edges does motion change a pixel by clearly more than noise.
+    is_edge = slope > max(_MIN_EDGE_SLOPE, 2 * noise / _MAX_MOTION)
+    unmoved_edges = is_unmoved[is_edge]
+    if unmoved_edges.size < _MIN_EDGE_PIXELS:
+        return is_unmoved, False
+    return is_unmoved, bool(unmoved_edges.mean() >= _MIN_STILL_EDGES)
+
+
+def _trimmed_mean(values: Values) -> float:
+    """Mean without the outer tenths, which flickers less than the median."""
+    low, high = np.quantile(values, (_TRIM, 1 - _TRIM))
+    return float(values[(values >= low) & (values <= high)].mean())
+
+
+def _log_ratio(numerator: float, denominator: float) -> float:
+    """Log of a ratio of positive numbers; 0 if one of them is 0, as of constant depth."""
+    if numerator <= 0 or denominator <= 0:
+        return 0.0
+    return float(np.log(numerator / denominator))
 
 
 SMOOTHED = 1.5
-"""Period [s] at which changes are halved."""
+"""Period of the changes of scale that are halved [s]; slower ones are followed."""
 HELD = 10.0
-"""Time [s] of following the model while still."""
+"""Time constant of following the model while the camera stands still [s]."""
 STILL = 0.5
-"""Time [s] without motion of a still camera."""
+"""Least duration of a still stretch [s]."""
 
-_CREEPING = 10.0
-"""Weight w between still stretches."""
-_FEWEST_FRAMES = 8
+_CREEP_WEIGHT = 10.0
+"""Weight w of a step between two still stretches, as of a camera that creeps on."""
+_MIN_PERIOD = 8
+"""Least period of smoothing [frames], in videos of few frames a second."""
 
 
 @frozen
 class _FrameStep:
+    """Change of a frame against its reference; the first frame of a shot is its own reference."""
+
     reference: int
     is_still: bool = False
-    growth: float = 0.0
-    level: float = 0.0
-    reference_level: float = 0.0
+    log_growth: float = 0.0
+    mean: float = 0.0
+    reference_mean: float = 0.0
 
 
 class ScaleTrack:
-    """Collector of a video's frames that computes corrections."""
+    """Collector of a video's frames in order, from which corrections are computed."""
 
     def __init__(self, kind: DepthKind) -> None:
-        self._affine = kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
+        self._is_affine = kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
         self._steps: list[_FrameStep] = []
         self._reference: FrameSample | None = None
         self._reference_index = 0
 
-    def add_and_tell_shot(self, sample: FrameSample, *, begins: bool = False) -> bool:
-        """Compare the next frame; return whether a shot begins."""
+    def add_frame(self, sample: FrameSample, *, begins: bool = False) -> bool:
+        """Add the next frame; ``begins`` says that a shot is known to begin.
+
+        Returns:
+            Whether a shot begins.
+        """
         index = len(self._steps)
-        reference = None if begins else self._reference
-        comparison = None if reference is None else compare_frames(reference, sample)
-        if comparison is None or comparison.is_cut:
-            self._steps.append(_FrameStep(reference=index))
+        if begins or self._reference is None:
+            comparison = FrameComparison(is_cut=True)
         else:
-            self._steps.append(
-                _FrameStep(
-                    reference=self._reference_index,
-                    is_still=comparison.is_still,
-                    growth=comparison.growth,
-                    level=comparison.level,
-                    reference_level=comparison.reference_level,
-                )
+            comparison = compare_frames(self._reference, sample)
+
+        self._steps.append(
+            _FrameStep(
+                reference=index if comparison.is_cut else self._reference_index,
+                is_still=comparison.is_still,
+                log_growth=comparison.log_growth,
+                mean=comparison.mean,
+                reference_mean=comparison.reference_mean,
             )
-        if comparison is None or comparison.is_cut or not comparison.is_still:
+        )
+        # In a still stretch all frames are compared with its first, so that errors do not add up.
+        if not comparison.is_still:
             self._reference, self._reference_index = sample, index
-        return comparison is None or comparison.is_cut
+        return comparison.is_cut
 
     @property
     def shots(self) -> list[int]:
@@ -261,84 +301,122 @@ class ScaleTrack:
         return [index for index, step in enumerate(self._steps) if step.reference == index]
 
     def stretches(self, rate: float) -> list[int]:
-        """Still stretch of each frame, or ``MOVING``."""
-        numbers = [MOVING] * len(self._steps)
-        held = _long_still_mask(self._steps, max(2, round(STILL * rate)))
-        for index in np.flatnonzero(held).tolist():
-            reference = self._steps[index].reference
-            numbers[index] = reference
-            if numbers[reference] == MOVING:
-                numbers[reference] = reference
-        return numbers
+        """First frame of the still stretch of each frame, or ``MOVING``.
+
+        ``rate`` is in frames per second.
+        """
+        stretches = [MOVING] * len(self._steps)
+        for index in np.flatnonzero(_is_held(self._steps, rate)).tolist():
+            first = self._steps[index].reference
+            stretches[index] = first
+            if stretches[first] == MOVING:
+                stretches[first] = first
+        return stretches
 
     def corrections(self, rate: float) -> list[Correction]:
-        """Compute one correction per frame."""
-        firsts = [*self.shots, len(self._steps)]
-        return [
-            correction
-            for first, end in pairwise(firsts)
-            for correction in self._correct_shot(first, end, rate)
-        ]
+        """Compute the scale and shift that correct each frame; ``rate`` in frames per second."""
+        corrections: list[Correction] = []
+        for first, end in pairwise([*self.shots, len(self._steps)]):
+            corrections += self._correct_shot(first, end, rate)
+        return corrections
 
     def _correct_shot(self, first: int, end: int, rate: float) -> list[Correction]:
         steps = self._steps[first:end]
         references = [step.reference - first for step in steps]
-        held = _long_still_mask(steps, max(2, round(STILL * rate)))
-        growth = _sum_along_references([step.growth for step in steps], references)
-        scales = np.exp(smooth_path(growth, held, rate=rate) - growth)
-        if not self._affine:
-            return [Correction(scale=float(scale)) for scale in scales]
+        held = _is_held(steps, rate)
+
+        log_scale = _sum_along_references([step.log_growth for step in steps], references)
+        scales = np.exp(smooth_path(log_scale, held, rate=rate) - log_scale).tolist()
+        if not self._is_affine:
+            return [Correction(scale=scale) for scale in scales]
+
+        # Rises of the mean, after the scales are corrected.
         rises = [
-            scales[index] * step.level - scales[reference] * step.reference_level
-            for index, (step, reference) in enumerate(zip(steps, references, strict=True))
+            scales[index] * step.mean - scales[references[index]] * step.reference_mean
+            for index, step in enumerate(steps)
         ]
-        level = _sum_along_references(rises, references)
-        shifts = smooth_path(level, held, rate=rate) - level
+        mean = _sum_along_references(rises, references)
+        shifts = (smooth_path(mean, held, rate=rate) - mean).tolist()
         return [
-            Correction(scale=float(scale), shift=float(shift))
+            Correction(scale=scale, shift=shift)
             for scale, shift in zip(scales, shifts, strict=True)
         ]
 
 
+def _is_held(steps: Sequence[_FrameStep], rate: float) -> Bool[np.ndarray, "n"]:
+    """Frames of still stretches that are long enough to hold the scale."""
+    min_frames = max(2, round(STILL * rate))
+    held = np.zeros(len(steps), bool)
+    first = 0
+    for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):
+        count = len(list(stretch))
+        held[first : first + count] = is_still and count >= min_frames
+        first += count
+    return held
+
+
+def _sum_along_references(rises: Sequence[float], references: Sequence[int]) -> Values:
+    """Path from 0, in which each frame rises from its reference, an earlier frame."""
+    path = np.zeros(len(rises))
+    for index in range(1, len(rises)):
+        path[index] = path[references[index]] + rises[index]
+    return path
+
+
 def smooth_path(apparent: Values, held: Bool[np.ndarray, "n"], *, rate: float) -> Values:
-    """Smooth log scales or shifts over frames; constant where ``held``."""
-    period = max(SMOOTHED * rate, _FEWEST_FRAMES)
-    # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
-    bending = np.full(max(len(apparent) - 2, 0), (2 * math.sin(math.pi / period)) ** -4)
-    holding = np.where(held[1:], (HELD * rate) ** 2, 0.0)
-    creeping = ~held[2:-1] & held[1:-2] & held[3:]
-    holding[1:-1][creeping] = _CREEPING
-    bending[:-1][creeping] = bending[1:][creeping] = 0.0
-    return _solve_path(apparent, bending, holding)
+    """Smooth a path of log scales or shifts over the frames of a shot; see the module.
+
+    Args:
+        apparent: Path A of the model.
+        held: Frames in still stretches, in which the path is nearly constant.
+        rate: Frames per second.
+    """
+    period = max(SMOOTHED * rate, _MIN_PERIOD)
+    # A wave of this period is damped by 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
+    halving_weight = (2 * math.sin(math.pi / period)) ** -4
+    bending_weight = np.full(max(len(apparent) - 2, 0), halving_weight)
+    step_weight = np.where(held[1:], (HELD * rate) ** 2, 0.0)
+
+    # A single moving frame between still ones is the first of a new still stretch: the camera
+    # creeps, and the scale steps from one stretch to the next.
+    is_between = ~held[2:-1] & held[1:-2] & held[3:]
+    step_weight[1:-1][is_between] = _CREEP_WEIGHT
+    bending_weight[:-1][is_between] = 0.0
+    bending_weight[1:][is_between] = 0.0
+    return _solve_path(apparent, bending_weight, step_weight)
 
 
 def _solve_path(
     apparent: Values,
-    bending: Float64[np.ndarray, "m"],
-    holding: Float64[np.ndarray, "n-1"],
+    bending_weight: Float64[np.ndarray, "m"],
+    step_weight: Float64[np.ndarray, "n-1"],
 ) -> Values:
+    """Solve the normal equations of the sums in the module's docstring, of five diagonals."""
     count = len(apparent)
     diagonal, first, second = np.ones(count), np.zeros(count), np.zeros(count)
-    diagonal[1:] += holding
-    diagonal[:-1] += holding
-    first[:-1] -= holding
+
+    # A squared step (-1, 1).
+    diagonal[1:] += step_weight
+    diagonal[:-1] += step_weight
+    first[:-1] -= step_weight
+
+    # A squared bend (1, -2, 1).
     if count > 2:
-        diagonal[:-2] += bending
-        diagonal[1:-1] += 4 * bending
-        diagonal[2:] += bending
-        first[:-2] -= 2 * bending
-        first[1:-1] -= 2 * bending
-        second[:-2] += bending
+        diagonal[:-2] += bending_weight
+        diagonal[1:-1] += 4 * bending_weight
+        diagonal[2:] += bending_weight
+        first[:-2] -= 2 * bending_weight
+        first[1:-1] -= 2 * bending_weight
+        second[:-2] += bending_weight
     return _solve_five_diagonals(diagonal, first, second, apparent)
 
 
-def _solve_five_diagonals(
-    diagonal: Values,
-    first: Values,
-    second: Values,
-    right: Values,
-) -> Values:
-    """Solve M x = right by L D Lᵀ; ``first`` and ``second`` are diagonals."""
+def _solve_five_diagonals(diagonal: Values, first: Values, second: Values, right: Values) -> Values:
+    """Solve M x = right by M = L D Lᵀ, for a symmetric M of five diagonals.
+
+    ``first`` and ``second`` are the diagonals beside the main one. Row i of L is
+    (..., l2[i-2], l1[i-1], 1).
+    """
     count = len(diagonal)
     # Two zero rows in front avoid special cases for the first rows.
     d, l1, l2, y = ([0.0] * (count + 2) for _ in range(4))
@@ -348,120 +426,128 @@ def _solve_five_diagonals(
         l1[i] = (m1 - l2[i - 1] * d[i - 1] * l1[i - 1]) / d[i]
         l2[i] = m2 / d[i]
         y[i] = value - l1[i - 1] * y[i - 1] - l2[i - 2] * y[i - 2]
+
     x = [0.0] * (count + 4)
     for i in range(count + 1, 1, -1):
         x[i] = y[i] / d[i] - l1[i] * x[i + 1] - l2[i] * x[i + 2]
     return np.array(x[2 : count + 2])
 
 
-def _sum_along_references(rises: Sequence[float], references: Sequence[int]) -> Values:
-    path = np.zeros(len(rises))
-    for index in range(1, len(rises)):
-        path[index] = path[references[index]] + rises[index]
-    return path
-
-
-def _long_still_mask(steps: Sequence[_FrameStep], fewest: int) -> Bool[np.ndarray, "n"]:
-    held = np.zeros(len(steps), bool)
-    first = 0
-    for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):
-        end = first + len(list(stretch))
-        held[first:end] = is_still and end - first >= fewest
-        first = end
-    return held
-
-
-_FRAMES = 8
-"""Most frames of a shot."""
-_APART = 16
-"""Frames between two of a stream."""
-_PLACES = 512
+_MAX_SHOT_FRAMES = 8
+"""Most frames by which a shot is fitted."""
+_MAX_STREAM_GAP = 16
+"""Most frames between two by which a shot of a stream is fitted."""
+_MAX_FRAME_PIXELS = 512
+"""Most pixels of such a frame."""
 
 Reference = Callable[[Photo], DepthMap]
-"""Function to a frame's reference depth."""
+"""Function that computes the reference depth of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class _FramePair:
+    """Values of one frame and its reference depth at the same pixels."""
+
     frame: int
-    x: Float32[np.ndarray, "n"]
+    values: Float32[np.ndarray, "n"]
     reference: Float32[np.ndarray, "n"]
 
 
 def _frame_pair(frame: int, depth: DepthMap, reference: DepthMap) -> _FramePair:
-    x, z = paired_values(depth, reference)
-    step = max(1, -(-x.size // _PLACES))
-    return _FramePair(frame, x[::step].astype(np.float32), z[::step].astype(np.float32))
+    values, reference_values = paired_values(depth, reference)
+    step = max(1, math.ceil(values.size / _MAX_FRAME_PIXELS))
+    return _FramePair(
+        frame=frame,
+        values=values[::step].astype(np.float32),
+        reference=reference_values[::step].astype(np.float32),
+    )
 
 
 def _concatenate_as_float64(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Values:
     return np.concatenate(arrays).astype(np.float64)
 
 
-class _ShotFrames:
-    def __init__(self, first: int) -> None:
-        self.first, self.stride = first, 1
-        self.pairs: list[_FramePair] = []
+def _fit_or_refuse(
+    values: Values, reference: Values, *, is_inverse: bool, is_known: bool
+) -> Anchoring:
+    """Fit of affine values to reference depth, or the reason why there is none."""
+    try:
+        fit = anchor_values(values, reference, is_inverse=is_inverse)
+        return anchoring_or_refusal(fit, is_known=is_known)
+    except CalibrationError as error:
+        return anchoring_refusal(error)
 
-    def takes(self, frame: int) -> bool:
-        return (frame - self.first) % self.stride == 0
+
+class _ShotFrames:
+    """Few frames of a shot, evenly over its length, which is not known beforehand."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.pairs: list[_FramePair] = []
+        self._stride = 1
+
+    def needs(self, frame: int) -> bool:
+        """Whether a frame is one of those by which the shot is fitted."""
+        return (frame - self.first) % self._stride == 0
 
     def add(self, pair: _FramePair) -> None:
-        """Add a frame; when full, keep every second."""
+        """Add a frame; if there are too many, drop every second one."""
         self.pairs.append(pair)
-        if len(self.pairs) > _FRAMES:
-            self.stride *= 2
-            self.pairs = [frame_pair for frame_pair in self.pairs if self.takes(frame_pair.frame)]
+        if len(self.pairs) > _MAX_SHOT_FRAMES:
+            self._stride *= 2
+            self.pairs = [old for old in self.pairs if self.needs(old.frame)]
 
 
-class AnchorTrack:
-    """Collector of frames that anchor shots."""
+class ShotFitter:
+    """Fitter of the shots of a video to reference depth, by a few frames each."""
 
     def __init__(self, reference: Reference, kind: DepthKind, *, is_known: bool) -> None:
-        self._reference, self._is_inverse = reference, kind is DepthKind.AFFINE_INVERSE
+        """Collect frames of affine depth.
+
+        Args:
+            reference: Function that computes the reference depth of a frame.
+            kind: Kind of the frames' depth.
+            is_known: Whether the model is a published one, whose fits are accepted more easily.
+        """
+        self._reference = reference
+        self._is_inverse = kind is DepthKind.AFFINE_INVERSE
         self._is_known = is_known
         self._shots: list[_ShotFrames] = []
 
     def add_frame(self, frame: int, first: int, depth: DepthMap, photo: Photo) -> None:
-        """Take the next frame of a shot."""
+        """Add the next frame, of the shot that begins with frame ``first``."""
         if not self._shots or self._shots[-1].first != first:
             self._shots.append(_ShotFrames(first))
         shot = self._shots[-1]
-        if not shot.takes(frame):
-            return
-        shot.add(_frame_pair(frame, depth, self._reference(photo)))
+        if shot.needs(frame):
+            shot.add(_frame_pair(frame, depth, self._reference(photo)))
 
-    def anchorings(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
-        """Anchorings of shots.
+    def fit_shots(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
+        """Fit each shot, by frames of which scales and shifts are corrected.
 
         Raises:
-            InputError: If a shot cannot be anchored.
+            InputError: If a shot cannot be fitted.
         """
+        ends = [*(shot.first for shot in self._shots[1:]), len(corrections)]
         return tuple(
-            self._shot_anchoring(shot, end, corrections)
-            for shot, end in zip(
-                self._shots,
-                [*(shot.first for shot in self._shots[1:]), len(corrections)],
-                strict=True,
-            )
+            self._fit_shot(shot, end, corrections)
+            for shot, end in zip(self._shots, ends, strict=True)
         )
 
-    def _shot_anchoring(
+    def _fit_shot(
         self, shot: _ShotFrames, end: int, corrections: Sequence[Correction]
     ) -> Anchoring:
-        x = np.concatenate(
-            [
-                corrections[pair.frame].scale * pair.x.astype(np.float64)
-                + corrections[pair.frame].shift
-                for pair in shot.pairs
-            ]
+        corrected = []
+        for pair in shot.pairs:
+            correction = corrections[pair.frame]
+            values = pair.values.astype(np.float64)
+            corrected.append(correction.scale * values + correction.shift)
+        anchoring = _fit_or_refuse(
+            np.concatenate(corrected),
+            _concatenate_as_float64([pair.reference for pair in shot.pairs]),
+            is_inverse=self._is_inverse,
+            is_known=self._is_known,
         )
-        reference = _concatenate_as_float64([pair.reference for pair in shot.pairs])
-        try:
-            fitted = anchor_values(x, reference, is_inverse=self._is_inverse)
-            anchoring = anchoring_or_refusal(fitted, is_known=self._is_known)
-        except CalibrationError as error:
-            anchoring = anchoring_refusal(error)
         if anchoring.refused is not None:
             raise InputError(
                 problem=f"frames {shot.first} to {end - 1}: {template(anchoring.refused)}"
@@ -471,56 +557,66 @@ class AnchorTrack:
 
 @dataclass(slots=True)
 class _OpenShot:
+    """Shot of a stream that has not ended, with its newest frames that were fitted."""
+
     first: int
-    pairs: deque[_FramePair] = field(default_factory=lambda: deque(maxlen=_FRAMES))
+    pairs: deque[_FramePair] = field(default_factory=lambda: deque(maxlen=_MAX_SHOT_FRAMES))
     lock: Lock = field(default_factory=Lock)
 
-    def takes(self, frame: int) -> bool:
-        """Whether to show frame 0, 1, 2, 4, 8, 16, 32, 48, ..."""
+    def needs(self, frame: int) -> bool:
+        """Whether to add a frame: 0, 1, 2, 4, 8, 16, 32, 48, ... of the shot are."""
         if not self.pairs:
             return True
         last = self.pairs[-1].frame
-        return frame - last >= min(_APART, max(1, last - self.first))
+        return frame - last >= min(_MAX_STREAM_GAP, max(1, last - self.first))
 
-    def anchoring(
+    def fit(
         self, frame: int, depth: DepthMap, photo: Photo, reference: Reference, *, is_known: bool
     ) -> Anchoring:
+        """Fit the shot up to a frame, which is added if it is needed."""
         with self.lock:
-            try:
-                if self.takes(frame):
+            if self.needs(frame):
+                try:
                     self.pairs.append(_frame_pair(frame, depth, reference(photo)))
-                x = _concatenate_as_float64([pair.x for pair in self.pairs])
-                z = _concatenate_as_float64([pair.reference for pair in self.pairs])
-                is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
-                fitted = anchor_values(x, z, is_inverse=is_inverse)
-                return anchoring_or_refusal(fitted, is_known=is_known)
-            except CalibrationError as error:
-                return anchoring_refusal(error)
+                except CalibrationError as error:
+                    return anchoring_refusal(error)
+            return _fit_or_refuse(
+                _concatenate_as_float64([pair.values for pair in self.pairs]),
+                _concatenate_as_float64([pair.reference for pair in self.pairs]),
+                is_inverse=depth.kind is DepthKind.AFFINE_INVERSE,
+                is_known=is_known,
+            )
 
 
-class RunningAnchor:
-    """Anchoring of a stream's frames in order."""
+class StreamFitter:
+    """Fitter of the shots of a stream to reference depth, while its frames arrive."""
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
-        self._count = 0
-        self._sample: FrameSample | None = None
+        self._frame_count = 0
+        self._last_sample: FrameSample | None = None
         self._shot = _OpenShot(0)
 
-    def anchorable(self, prediction: Prediction) -> Prediction:
-        """The next frame, which is anchored once that is needed; unchanged if it is depth."""
+    def add_frame(self, prediction: Prediction) -> Prediction:
+        """Add the next frame; its shot is fitted when ``anchoring`` of the result is first read.
+
+        A prediction whose depth needs no fit is returned unchanged.
+        """
         depth, photo = prediction.depth_or_none, prediction.photo
         if depth is None or depth.is_depth or photo is None:
             return prediction
-        frame, self._count = self._count, self._count + 1
+
+        frame = self._frame_count
+        self._frame_count += 1
         sample = sample_frame(depth, photo)
-        if self._sample is None or compare_frames(self._sample, sample).is_cut:
+        if self._last_sample is None or compare_frames(self._last_sample, sample).is_cut:
             self._shot = _OpenShot(frame)
-        self._sample = sample
+        self._last_sample = sample
+
+        # The shot of this frame, which a later frame may end.
         shot, reference, is_familiar = self._shot, self._reference, is_known(prediction.made_by)
-        anchored = prediction.but()
-        anchored.defer(
-            "anchoring",
-            lambda: shot.anchoring(frame, depth, photo, reference, is_known=is_familiar),
+        prepared = prediction.but()
+        prepared.defer(
+            "anchoring", lambda: shot.fit(frame, depth, photo, reference, is_known=is_familiar)
         )
-        return anchored
+        return prepared

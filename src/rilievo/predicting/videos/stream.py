@@ -17,7 +17,7 @@ from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.photographs.user_facts import with_camera
-from rilievo.predicting.videos.frame_scales import RunningAnchor
+from rilievo.predicting.videos.frame_scales import StreamFitter
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
 from rilievo.shapes import Pixels
@@ -83,13 +83,13 @@ def _predict_pixels(
     model: Model,
     options: PhotoOptions,
 ) -> Iterator[Prediction]:
-    view, anchor = options.view, RunningAnchor(partial(reference_depth, refine=options.refine))
+    view, fitter = options.view, StreamFitter(partial(reference_depth, refine=options.refine))
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, view.named_camera, view.fov)
         [answer] = model.infer([photo])
         tell = _ignore_note if number else _warn_at_caller
-        yield finish(model, answer, photo, options, clip=anchor.anchorable, tell=tell)
+        yield finish(model, answer, photo, options, clip=fitter.add_frame, tell=tell)
 
 
 def _warn_at_caller(note: str) -> None:

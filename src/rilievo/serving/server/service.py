@@ -11,7 +11,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from rilievo.calibration.readings import Pixel, median_around, note_on_shares
+from rilievo.calibration.readings import Pixel, median_around, normalized_points_note
 from rilievo.errors import CalibrationError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.sidecar import make_sidecar
@@ -143,7 +143,7 @@ def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, 
         facts.pop(name, None)
     if points:
         facts["at"] = [_value_record(prediction, u, v) for u, v in points]
-    note = note_on_shares(points, prediction.shape)
+    note = normalized_points_note(points, prediction.shape)
     return {**facts, "notes": [*client_notes(prediction), *filter(None, [note])]}
 
 

@@ -35,8 +35,8 @@ from rilievo.training.video.frames.target_frames import (
 )
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.pair_motions import (
-    FIRST,
-    FOLDER,
+    MOTION_FOLDER,
+    TRAINING,
     Estimate,
     TrustedEstimate,
     WindowTracker,
@@ -279,7 +279,7 @@ class GeometryMotion:
             InputError: If motion is found for too few frames.
         """
         held_out = frames.held_out.spread_subset(_MOST_JUDGES)
-        parts = {FIRST: self._limit_training_targets(frames.training), "held-out": held_out}
+        parts = {TRAINING: self._limit_training_targets(frames.training), "held-out": held_out}
         with self._fabric.rank_zero_first():
             changed = {
                 name: self._estimate_and_add_motion(name, part, prior)
@@ -288,7 +288,7 @@ class GeometryMotion:
             self._corners = self._read_or_find_corners(frames.whole, changed["held-out"])
         return replace(
             frames,
-            training=changed[FIRST],
+            training=changed[TRAINING],
             held_out=changed["held-out"],
             notes=(*frames.notes, *self.notes),
         )
@@ -301,7 +301,7 @@ class GeometryMotion:
         """
         with self._fabric.rank_zero_first():
             return self._estimate_and_add_motion(
-                FIRST, self._limit_training_targets(frames.training), prior
+                TRAINING, self._limit_training_targets(frames.training), prior
             )
 
     def _limit_training_targets(self, training: VideoTargetFrames) -> VideoTargetFrames:
@@ -334,7 +334,7 @@ class GeometryMotion:
     def _read_or_find_corners(
         self, whole: VideoTargetFrames, held_out: VideoTargetFrames
     ) -> Corners:
-        folder = self._run / FOLDER
+        folder = self._run / MOTION_FOLDER
         corners = read_corners(folder)
         if corners or not len(held_out):
             return corners
@@ -378,7 +378,7 @@ class GeometryMotion:
                 part.targets, corner_motions.pairs, corner_motions.windows
             )
             self._note_or_refuse_left_out(name, part, judged)
-            if name == FIRST:
+            if name == TRAINING:
                 self.notes += fov_notes(part, prior)
             elif math.isnan(
                 mean_corner_error(corner_motions.pairs[pair] for pair in judged.motions)
@@ -389,7 +389,7 @@ class GeometryMotion:
         targets = part.targets_with_motion(
             estimate.motions, prior, CornerMaps(corners=estimate.corners)
         )
-        if name == FIRST:
+        if name == TRAINING:
             self.trust = estimate.trust
         return targets
 
@@ -408,7 +408,7 @@ class GeometryMotion:
     ) -> None:
         left_out = judged.left_out.total()
         remainder = len(part) - left_out
-        if name == FIRST and remainder < self._least:
+        if name == TRAINING and remainder < self._least:
             raise _error_of_few(part, judged, remainder, self._least)
         if left_out:
             counted = ((judged.left_out[kind], why) for kind, (why, _) in _WHY.items())
@@ -419,7 +419,7 @@ class GeometryMotion:
         return network_depths(self._network, part, self._fabric.device)
 
     def _estimate_path(self, name: str) -> Path:
-        return self._run / FOLDER / f"{name}.npz"
+        return self._run / MOTION_FOLDER / f"{name}.npz"
 
 
 def _error_without_judges(part: VideoTargetFrames) -> InputError:

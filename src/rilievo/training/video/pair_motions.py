@@ -1,7 +1,12 @@
-"""Motion between targets and their sources by geometry, over windows and by pairs.
+"""Camera motion between targets and their sources, estimated by geometry.
 
-Sources lie a stride away, so that a clip falls apart into chains. Frames beside each other, of
-different chains, tell by how much depth errs.
+Motion is estimated twice. By pairs: each source is tracked from its target alone. Over windows:
+points are tracked along a chain of targets. Sources lie a stride away from their target, so a clip
+falls into as many chains as the stride has frames; neighbouring frames of different chains know
+nothing of each other, and tell by how much triangulated depth errs.
+
+Transforms are ``source_T_target``. Positions are (x, y) [px]. Depth and translations have the unit
+of the depth that was given, up to one factor a target until ``unify_scales``.
 """
 
 import itertools
@@ -36,43 +41,84 @@ from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
 
-_FOLLOWING = Tracking(corners=800, quality=0.005, apart=4, comes_back=0.3)
-"""Twice the corners of trajectories: directions in five clips were up to 11.8 degrees off, and 12.7
-with half as many."""
-_SURE = 0.1
-"""Largest standard error of log depth of a point."""
-_FEWEST = 20
-_SAME = 1.0
-"""Largest distance between the same point in two chains [px]."""
-_FEWEST_SAME = 10
-_BESIDE = 3
+Pair = tuple[FramePlace, FramePlace]
+"""A target and one of its sources."""
+Motions = Mapping[Pair, Transform]
+"""``source_T_target`` of pairs."""
+Progress = Callable[[int, int], None]
+"""Function of the number of targets that are done, and of all."""
+
+MOTION_FOLDER = "motions"
+"""Folder of a run's motions."""
+TRAINING = "training"
+"""Name of the training targets, and of the file of their motions."""
+
+_WINDOW_TRACKING = Tracking(corners=800, quality=0.005, apart=4, comes_back=0.3)
+"""Tracking over windows. With half as many corners, directions in five clips were up to 12.7
+degrees off, in place of 11.8."""
+_MAX_LOG_DEPTH_ERROR = 0.1
+"""Largest standard error of log depth at which a point is used."""
+_MIN_POINTS = 20
+"""Fewest points of a target whose motion over a window is used."""
+_MIN_RATIOS = 10
+"""Fewest ratios of depth that have a meaningful median."""
+_SAME_POINT = 1.0
+"""Largest distance between two observations of the same point [px]."""
+_NEIGHBOUR_FRAMES = 3
+"""Largest distance between targets of two chains that are compared [frames]."""
+
+_MIN_RELATIVE_LENGTH, _MAX_RELATIVE_LENGTH = 0.1, 5.0
+"""Range of the length of a trusted translation, over the median length."""
+_MAX_DIRECTION_ERROR = 10.0
+"""Largest standard error of the direction of a trusted translation [degrees]."""
+_MIN_PARALLAX = 1.0
+"""Least median parallax of a trusted motion over a window [px]."""
+_SHARED_PAIR_ERROR = 0.05
+"""Relative error of depth that both sources of a target share, so that comparing them does not show
+it; 0.02 to 0.08 in real and rendered rooms."""
+_SHARED_WINDOW_ERROR = 0.04
+"""The same for two chains; 0.01 to 0.07."""
 
 
 @frozen
 class WindowMotion:
-    """Motion of one target, in the unit of its chain; ``parallax`` is in pixels."""
+    """Motion of one target over a window.
+
+    Attributes:
+        motions: ``source_T_target`` by source, in the unit of the target's chain.
+        parallax: Median parallax of the points, to the source with the least [px].
+        points: Depth of the tracked points, in the unit of the chain.
+    """
 
     motions: Mapping[FramePlace, Transform]
     parallax: float
     points: PointDepths
 
-    def corner_unit_factor(self, points: Triangulated) -> float:
-        """Factor from the unit of corners to the chain's; NaN without enough."""
-        if not len(points.depth):
+    def unit_factor(self, corners: Triangulated) -> float:
+        """Factor from the unit of a pair's corners to the unit of the chain.
+
+        It is the median over points that both know; NaN if there are too few of them.
+        """
+        if not len(corners.depth):
             return math.nan
-        nearest = _nearest_points(points.places, self.points.places)
-        ratios = self.points.depth[nearest.index] / points.depth
-        same = nearest.distance < _SAME
-        return float(np.median(ratios[same])) if same.sum() >= _FEWEST_SAME else math.nan
+
+        nearest = _nearest_points(corners.places, self.points.places)
+        ratios = self.points.depth[nearest.index] / corners.depth
+        is_same = nearest.distance < _SAME_POINT
+        if is_same.sum() < _MIN_RATIOS:
+            return math.nan
+        return float(np.median(ratios[is_same]))
 
 
 @frozen
 class Windows:
-    """Motion of targets over windows.
+    """Motion of all targets over windows.
 
     Attributes:
-        error: Mean relative error of depth by chains that know nothing of each other.
-        given_error: The same of given depth.
+        targets: Motion by target; targets with too few points are missing.
+        error: Mean relative error of triangulated depth, by chains that know nothing of each other;
+            NaN for a single chain.
+        given_error: Mean relative error of the given depth; NaN without motion.
     """
 
     targets: Mapping[FramePlace, WindowMotion]
@@ -88,64 +134,91 @@ class _Chain:
 
 
 class WindowTracker:
-    """Tracker of points through the chains of targets."""
+    """Tracker of points along the chains of targets.
+
+    Targets are added in the order of their frames.
+    """
 
     def __init__(self, frames: VideoTargetFrames) -> None:
         self._frames = frames
         self._chains: list[_Chain] = []
-        self._open: dict[FramePlace, _Chain] = {}
+        self._chain_by_last_target: dict[FramePlace, _Chain] = {}
 
     def add(self, target: Target, depth: AnyPlane) -> None:
-        """Add the next target; raises ``MissingExtraError`` without OpenCV."""
+        """Track points into the next target, whose ``depth`` is in any unit.
+
+        Targets with a source in another sequence, as of a stereo pair, are ignored.
+
+        Raises:
+            MissingExtraError: Without OpenCV.
+        """
         if any(source.sequence != target.place.sequence for source in target.sources):
             return
-        before = [source for source in target.sources if source < target.place]
-        chain = self._open.pop(max(before), None) if before else None
-        if chain is None:
-            K = self._frames.K_of(target)
-            chain = _Chain(K=K, tracker=ClipTracker(K, _FOLLOWING))
-            self._chains.append(chain)
+
+        chain = self._continued_chain(target) or self._start_chain(target)
         chain.tracker.add(self._frames.frame_of(target.place), depth)
         chain.targets.append(target)
-        self._open[target.place] = chain
+        self._chain_by_last_target[target.place] = chain
+
+    def _continued_chain(self, target: Target) -> _Chain | None:
+        """Chain that ends at the nearest earlier source."""
+        earlier_sources = [source for source in target.sources if source < target.place]
+        if not earlier_sources:
+            return None
+        return self._chain_by_last_target.pop(max(earlier_sources), None)
+
+    def _start_chain(self, target: Target) -> _Chain:
+        K = self._frames.K_of(target)
+        chain = _Chain(K=K, tracker=ClipTracker(K, _WINDOW_TRACKING))
+        self._chains.append(chain)
+        return chain
 
     def estimate_windows(self) -> Windows:
-        """Motion of targets with enough points, and errors of depth."""
+        """Estimate the motion of all targets with enough points, and the errors of depth."""
         motions: dict[FramePlace, WindowMotion] = {}
         chain_of: dict[FramePlace, int] = {}
         for number, chain in enumerate(self._chains):
-            here = _window_motions(chain, chain.tracker.motion())
-            motions |= here
-            chain_of |= dict.fromkeys(here, number)
-        errors = [
-            error
-            for one, other in itertools.pairwise(sorted(motions))
-            if chain_of[one] != chain_of[other] and other.frame - one.frame <= _BESIDE
-            for error in self._relative_depth_differences(one, other, motions)
-        ]
-        model_errors = [
-            error
-            for motion in motions.values()
-            for error in _deviations_from_median(motion.points.given / motion.points.depth).tolist()
-        ]
+            chain_motions = _chain_window_motions(chain, chain.tracker.motion())
+            motions |= chain_motions
+            chain_of |= dict.fromkeys(chain_motions, number)
+
+        differences = self._differences_between_chains(motions, chain_of)
+        model_errors = _model_depth_errors(motions.values())
         return Windows(
             targets=motions,
             # Both frames err; the mean error of one of them is smaller by the root of two.
-            error=float(np.mean(errors)) / math.sqrt(2) if errors else math.nan,
-            given_error=float(np.mean(model_errors)) if model_errors else math.nan,
+            error=_mean_or_nan(differences) / math.sqrt(2),
+            given_error=_mean_or_nan(model_errors),
         )
 
-    def _relative_depth_differences(
-        self, one: FramePlace, other: FramePlace, motions: Mapping[FramePlace, WindowMotion]
-    ) -> list[float]:
-        if one.sequence != other.sequence:
-            return []
-        frames = [grey(self._frames.frame_of(place)) for place in (one, other)]
-        here, there = motions[one].points, motions[other].points
-        moved, back = track_positions(frames[0], frames[1], here.places, TRACKING)
-        nearest = _nearest_points(moved, there.places)
-        same = back & (nearest.distance < _SAME)
-        return _deviations_from_median(here.depth[same] / there.depth[nearest.index[same]]).tolist()
+    def _differences_between_chains(
+        self, motions: Mapping[FramePlace, WindowMotion], chain_of: Mapping[FramePlace, int]
+    ) -> Float64[np.ndarray, "m"]:
+        """Relative differences of depth between neighbouring targets of different chains."""
+        differences = [np.zeros(0)]
+        for first, second in itertools.pairwise(sorted(motions)):
+            is_same_chain = chain_of[first] == chain_of[second]
+            if is_same_chain or second.frame - first.frame > _NEIGHBOUR_FRAMES:
+                continue
+            if first.sequence == second.sequence:
+                differences.append(self._depth_differences(first, second, motions))
+        return np.concatenate(differences)
+
+    def _depth_differences(
+        self, first: FramePlace, second: FramePlace, motions: Mapping[FramePlace, WindowMotion]
+    ) -> Float64[np.ndarray, "m"]:
+        """Relative differences at points of the first frame that are found again in the second."""
+        first_frame = grey(self._frames.frame_of(first))
+        second_frame = grey(self._frames.frame_of(second))
+        first_points, second_points = motions[first].points, motions[second].points
+
+        tracked, is_tracked = track_positions(
+            first_frame, second_frame, first_points.places, TRACKING
+        )
+        nearest = _nearest_points(tracked, second_points.places)
+        is_same = is_tracked & (nearest.distance < _SAME_POINT)
+        second_depth = second_points.depth[nearest.index[is_same]]
+        return _deviations_from_median(first_points.depth[is_same] / second_depth)
 
 
 class _NearestPoints(NamedTuple):
@@ -158,85 +231,82 @@ def _nearest_points(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _N
     return _NearestPoints(index=distances.argmin(axis=1), distance=distances.min(axis=1))
 
 
-def _window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
-    places = {target.place: index for index, target in enumerate(chain.targets)}
+def _chain_window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
+    """Motions of the targets of a chain that have enough points."""
+    index_of = {target.place: index for index, target in enumerate(chain.targets)}
     motions = {}
     for index, target in enumerate(chain.targets):
-        points = _points_of_small_error(motion.points[index])
-        near = {
-            source: motion.cam_T_world[places[source]] @ invert(motion.cam_T_world[index])
-            for source in target.sources
-            if source in places and motion.parts[places[source]] == motion.parts[index]
-        }
-        if near and len(points.depth) >= _FEWEST:
+        points = _precise_points(motion.points[index])
+        if len(points.depth) < _MIN_POINTS:
+            continue
+
+        world_T_target = invert(motion.cam_T_world[index])
+        source_T_target = {}
+        for source in target.sources:
+            source_index = index_of.get(source)
+            # Poses before and after a cut have no relation.
+            if source_index is not None and motion.parts[source_index] == motion.parts[index]:
+                source_T_target[source] = motion.cam_T_world[source_index] @ world_T_target
+        if source_T_target:
+            parallaxes = [_median_parallax(points, T, chain.K) for T in source_T_target.values()]
             motions[target.place] = WindowMotion(
-                motions=near,
-                parallax=min(
-                    _median_parallax(points, transform, chain.K) for transform in near.values()
-                ),
-                points=points,
+                motions=source_T_target, parallax=min(parallaxes), points=points
             )
     return motions
 
 
-def _points_of_small_error(points: PointDepths) -> PointDepths:
-    sure = points.doubt < _SURE
+def _precise_points(points: PointDepths) -> PointDepths:
+    is_precise = points.doubt < _MAX_LOG_DEPTH_ERROR
     return replace(
         points,
-        places=points.places[sure],
-        depth=points.depth[sure],
-        given=points.given[sure],
-        doubt=points.doubt[sure],
+        places=points.places[is_precise],
+        depth=points.depth[is_precise],
+        given=points.given[is_precise],
+        doubt=points.doubt[is_precise],
     )
 
 
-def _median_parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
-    rays = rays_at(points.places, K) @ motion[:3, :3].T
-    moved = rays * points.depth[:, None] + motion[:3, 3]
-    ends, starts = (vectors[:, :2] / np.maximum(vectors[:, 2:], 1e-6) for vectors in (moved, rays))
-    return float(np.median(np.linalg.norm((ends - starts) * K[[0, 1], [0, 1]], axis=1)))
+def _median_parallax(points: PointDepths, source_T_target: Transform, K: Matrix) -> float:
+    """Median displacement of points by the translation alone [px]."""
+    R, t = source_T_target[:3, :3], source_T_target[:3, 3]
+    rotated = rays_at(points.places, K) @ R.T
+    moved = rotated * points.depth[:, None] + t
+    focal_lengths = K[[0, 1], [0, 1]]
+    displacement = (_perspective_divide(moved) - _perspective_divide(rotated)) * focal_lengths
+    return float(np.median(np.linalg.norm(displacement, axis=1)))
 
 
-def _deviations_from_median(ratio: Values) -> Float64[np.ndarray, "m"]:
-    """|ratio / median - 1|, at most 1; none of fewer than 10."""
-    ratios = ratio[np.isfinite(ratio)]
-    if len(ratios) < _FEWEST_SAME:
+def _perspective_divide(points: Points) -> Positions:
+    """Points (x / z, y / z), finite behind the camera too."""
+    return points[:, :2] / np.maximum(points[:, 2:], 1e-6)
+
+
+def _model_depth_errors(motions: Iterable[WindowMotion]) -> Float64[np.ndarray, "m"]:
+    """Relative errors of the model's depth at triangulated points, up to a factor a target."""
+    ratios = [motion.points.given / motion.points.depth for motion in motions]
+    return np.concatenate([np.zeros(0), *map(_deviations_from_median, ratios)])
+
+
+def _deviations_from_median(ratios: Values) -> Float64[np.ndarray, "m"]:
+    """|ratio / median - 1|, at most 1, without NaN; empty for too few ratios."""
+    finite = ratios[np.isfinite(ratios)]
+    if len(finite) < _MIN_RATIOS:
         return np.zeros(0)
-    return np.minimum(np.abs(ratios / np.median(ratios) - 1), 1)
+    return np.minimum(np.abs(finite / np.median(finite) - 1), 1)
 
 
-_SHORTEST, _LONGEST = 0.1, 5.0
-"""Limits of the length of a motion, as shares of the median."""
-
-_STEADY = 10.0
-"""Largest standard error of a direction [degrees]."""
-
-_SHARED_ERROR = 0.05
-"""Relative error that both sources share, of 0.02 to 0.08 in real and rendered rooms."""
-
-_WINDOW_ERROR = 0.04
-"""The same over windows, of 0.01 to 0.07."""
-
-_LEAST_PARALLAX = 1.0
-
-Pair = tuple[FramePlace, FramePlace]
-"""Places of a target and of its source."""
-
-
-Motions = Mapping[Pair, Transform]
-"""``source_T_target`` by the places of target and source."""
-FOLDER = "motions"
-FIRST = "training"
-"""Name of the file of the training targets."""
+def _mean_or_nan(numbers: Float64[np.ndarray, "m"]) -> float:
+    return float(numbers.mean()) if len(numbers) else math.nan
 
 
 @frozen
 class Estimate:
-    """Motion of targets by geometry.
+    """Motion of targets by geometry, as it is stored.
 
     Attributes:
-        corners: x [px], y [px] and depth up to one factor a target.
-        trust: Factor in 0..1 of the weight of corners.
+        motions: ``source_T_target`` of pairs.
+        corners: Columns x [px], y [px] and depth up to one factor a target, by target.
+        trust: Factor in 0..1 of the weight of corners in the loss.
     """
 
     motions: Motions
@@ -246,34 +316,14 @@ class Estimate:
 
 @frozen
 class TrustedEstimate(Estimate):
-    """Motion that can be trusted, and why other targets are left out.
+    """Motion of the targets that can be trusted.
 
     Attributes:
-        left_out: Numbers: "lost" (few corners agree), "turning" (no travel), "odd" (an unusual
-            length).
+        left_out: Number of other targets by reason: "lost" (too few corners agree), "turning" (no
+            clear translation), "odd" (an unusual length).
     """
 
     left_out: Counter[str]
-
-
-def find_pair_motions(
-    frames: VideoTargetFrames,
-    depths: Iterable[AnyPlane],
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[Pair, PairMotion]:
-    """Estimate the motion from each target to each of its sources.
-
-    ``depths`` are in units that are about the same.
-    """
-    motions: dict[Pair, PairMotion] = {}
-    for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
-        now, K = grey(frames.frame_of(target.place)), frames.K_of(target)
-        for source in target.sources:
-            tracks = track_corners(now, grey(frames.frame_of(source)), TRACKING)
-            motions[target.place, source] = motion_of_tracks(tracks, depth, K)
-        if progress is not None:
-            progress(done, len(frames))
-    return motions
 
 
 @frozen
@@ -284,211 +334,281 @@ class EstimatedMotion:
     windows: Windows
 
 
+def find_pair_motions(
+    frames: VideoTargetFrames, depths: Iterable[AnyPlane], progress: Progress | None = None
+) -> dict[Pair, PairMotion]:
+    """Estimate the motion from each target to each of its sources.
+
+    ``depths`` are those of the targets, in units that are about the same.
+
+    Raises:
+        MissingExtraError: Without OpenCV.
+    """
+    motions: dict[Pair, PairMotion] = {}
+    for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
+        target_frame, K = grey(frames.frame_of(target.place)), frames.K_of(target)
+        for source in target.sources:
+            tracks = track_corners(target_frame, grey(frames.frame_of(source)), TRACKING)
+            motions[target.place, source] = motion_of_tracks(tracks, depth, K)
+        if progress is not None:
+            progress(done, len(frames))
+    return motions
+
+
 def find_pair_and_window_motions(
-    frames: VideoTargetFrames,
-    depths: Iterable[AnyPlane],
-    progress: Callable[[int, int], None] | None = None,
+    frames: VideoTargetFrames, depths: Iterable[AnyPlane], progress: Progress | None = None
 ) -> EstimatedMotion:
-    """Estimate motion by pairs and over windows."""
+    """Estimate motion by pairs and over windows, in one pass over the frames.
+
+    ``depths`` are those of the targets, in units that are about the same.
+
+    Raises:
+        MissingExtraError: Without OpenCV.
+    """
     tracker = WindowTracker(frames)
 
-    def track_and_yield() -> Iterator[AnyPlane]:
+    def track_each() -> Iterator[AnyPlane]:
         for target, depth in zip(frames.targets, depths, strict=True):
             tracker.add(target, depth)
             yield depth
 
-    pairs = find_pair_motions(frames, track_and_yield(), progress)
+    pairs = find_pair_motions(frames, track_each(), progress)
     return EstimatedMotion(pairs=pairs, windows=tracker.estimate_windows())
 
 
 def mean_corner_error(motions: Iterable[PairMotion]) -> float:
-    """Mean error of depth at triangulated corners; NaN without any."""
-    pairs = [pair for pair in motions if pair.judges]
-    corners = sum(pair.judges for pair in pairs)
-    errors = sum(pair.depth_error * pair.judges for pair in pairs)
-    return errors / corners if corners else math.nan
+    """Mean relative error of the given depth at triangulated corners; NaN without any."""
+    judging = [motion for motion in motions if motion.judges]
+    if not judging:
+        return math.nan
+    total = sum(motion.depth_error * motion.judges for motion in judging)
+    return total / sum(motion.judges for motion in judging)
 
 
 def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) -> float:
-    """Factor in 0..1 of the weight of corners: the share by which they err less than given depth.
+    """Factor in 0..1 of the weight of corners, by the motions of pairs.
 
-    Given depth errs by √(d² - e²), e the error of triangulation and d ``mean_corner_error``.
+    The error of triangulated depth follows from how much the sources of a target disagree; see
+    ``_trust_from_errors``. It is 1 where nothing can be compared.
     """
-    errors = [np.zeros(0)]
+    differences = [np.zeros(0)]
     for target in targets:
         first, *others = (motions[target.place, source].corners for source in target.sources)
-        for other in others:
-            # Corners of a target are at the same places for all its sources.
-            here, there = (item.places.round(3) @ [1, 1j] for item in (first, other))
-            _, one, two = np.intersect1d(here, there, return_indices=True)
-            parallax = np.minimum(first.parallax[one], other.parallax[two])
-            errors.append(depth_errors(first.depth[one] / other.depth[two], parallax))
-    scatter = np.concatenate(errors)
-    apart = mean_corner_error(
-        motions[item.place, source] for item in targets for source in item.sources
+        differences += [_relative_depth_differences(first, other) for other in others]
+    disagreement = _mean_or_nan(np.concatenate(differences))
+
+    depth_error = mean_corner_error(
+        motions[target.place, source] for target in targets for source in target.sources
     )
-    if not len(scatter) or math.isnan(apart):
+    if math.isnan(disagreement) or math.isnan(depth_error):
         return 1.0
-    return _weight_by_errors(math.hypot(float(scatter.mean()), _SHARED_ERROR), apart)
+    triangulation_error = math.hypot(disagreement, _SHARED_PAIR_ERROR)
+    return _trust_from_errors(triangulation_error, depth_error)
 
 
-def _weight_by_errors(e: float, d: float) -> float:
-    """Weight 1 - e / √(d² - e²), at least 0."""
-    return max(0.0, 1 - e / math.sqrt(d**2 - e**2)) if e < d else 0.0
+def _relative_depth_differences(
+    first: Triangulated, second: Triangulated
+) -> Float64[np.ndarray, "m"]:
+    """Relative differences of depth at the corners of a target that two sources see."""
+    _, i, j = np.intersect1d(_corner_keys(first), _corner_keys(second), return_indices=True)
+    parallax = np.minimum(first.parallax[i], second.parallax[j])
+    return depth_errors(first.depth[i] / second.depth[j], parallax)
+
+
+def _corner_keys(corners: Triangulated) -> np.ndarray:
+    """Positions x + iy, which are equal for the same corner of a target, whatever the source."""
+    return corners.places.round(3) @ [1, 1j]
+
+
+def _trust_from_errors(triangulation_error: float, total_error: float) -> float:
+    """Share by which triangulated depth errs less than given depth, in 0..1.
+
+    Given depth is compared with triangulated depth, so ``total_error`` contains the errors of both:
+    given depth itself errs by √(total² - triangulation²).
+    """
+    if triangulation_error >= total_error:
+        return 0.0
+    given_error = math.sqrt(total_error**2 - triangulation_error**2)
+    return max(0.0, 1 - triangulation_error / given_error)
 
 
 def select_trusted_motions(
     targets: Sequence[Target], estimates: Mapping[Pair, PairMotion], windows: Windows | None = None
 ) -> TrustedEstimate:
-    """Keep the targets whose motions can be trusted, at one scale along each sequence."""
-    over = {} if windows is None else windows.targets
-    lengths = [_translation_length(item) for item in estimates.values() if item.travels]
-    middle = float(np.median(lengths)) if lengths else math.nan
-    counts: Counter[str] = Counter()
+    """Select the targets whose motions can be trusted, at one scale along each sequence.
+
+    A target has the motion over its window, or if that cannot be trusted, the motion of its pairs.
+    """
+    window_of = {} if windows is None else windows.targets
+    lengths = [_translation_length(pair) for pair in estimates.values() if pair.travels]
+    median_length = float(np.median(lengths)) if lengths else math.nan
+
     motions: dict[Pair, Transform] = {}
     corners: dict[FramePlace, Points] = {}
+    left_out: Counter[str] = Counter()
     for target in targets:
-        pairs = {
-            (target.place, source): estimates[target.place, source] for source in target.sources
-        }
-        window = over.get(target.place)
-        long = _trusted_window_motions(target, pairs, window, middle)
-        if window is not None and long is not None:
-            points = window.points
-            motions |= long
-            corners[target.place] = np.column_stack([points.places, points.depth])
-            continue
-        why = _reason_for_doubt(list(pairs.values()), middle)
-        if why:
-            counts[why] += 1
+        pairs = {source: estimates[target.place, source] for source in target.sources}
+        window = window_of.get(target.place)
+        window_motions = _trusted_window_motions(pairs, window, median_length)
+        doubt = _reason_for_doubt(pairs.values(), median_length)
+        if window is not None and window_motions is not None:
+            by_source = window_motions
+            corners[target.place] = np.column_stack([window.points.places, window.points.depth])
+        elif not doubt:
+            by_source = {source: pair.source_T_target for source, pair in pairs.items()}
+            corners[target.place] = _merge_corners([pair.corners for pair in pairs.values()])
         else:
-            motions |= {pair: item.source_T_target for pair, item in pairs.items()}
-            corners[target.place] = _merge_corners([item.corners for item in pairs.values()])
+            by_source = {}
+            left_out[doubt] += 1
+        motions |= {(target.place, source): motion for source, motion in by_source.items()}
+
+    trusted = [target for target in targets if target.place in corners]
     return TrustedEstimate(
         motions=unify_scales(motions),
         corners=corners,
-        trust=_trust_by_windows_or_pairs(
-            [item for item in targets if item.place in corners], estimates, windows
-        ),
-        left_out=counts,
+        trust=_trust_by_windows_or_pairs(trusted, estimates, windows),
+        left_out=left_out,
     )
 
 
 def _trust_by_windows_or_pairs(
     targets: Sequence[Target], motions: Mapping[Pair, PairMotion], windows: Windows | None
 ) -> float:
-    if windows is None or not math.isfinite(windows.error + windows.given_error):
+    if windows is None or math.isnan(windows.error) or math.isnan(windows.given_error):
         return corner_trust(targets, motions)
-    return _weight_by_errors(math.hypot(windows.error, _WINDOW_ERROR), windows.given_error)
+    triangulation_error = math.hypot(windows.error, _SHARED_WINDOW_ERROR)
+    return _trust_from_errors(triangulation_error, windows.given_error)
 
 
 def _trusted_window_motions(
-    target: Target,
-    pairs: Mapping[Pair, PairMotion],
-    window: WindowMotion | None,
-    middle: float,
-) -> dict[Pair, Transform] | None:
-    """Motion to all sources; None unless all can be trusted."""
-    if window is None or window.parallax < _LEAST_PARALLAX:
+    pairs: Mapping[FramePlace, PairMotion], window: WindowMotion | None, median_length: float
+) -> dict[FramePlace, Transform] | None:
+    """Motion of a target to all its sources; None unless all can be trusted."""
+    if window is None or window.parallax < _MIN_PARALLAX:
         return None
-    motions: dict[Pair, Transform] = {}
-    for source in target.sources:
-        pair = pairs[target.place, source]
-        if source in window.motions:
-            motions[target.place, source] = window.motions[source]
-        elif _reason_for_doubt([pair], middle) or math.isnan(
-            unit := window.corner_unit_factor(pair.corners)
-        ):
+
+    motions: dict[FramePlace, Transform] = {}
+    for source, pair in pairs.items():
+        motion = _motion_in_unit_of_window(source, pair, window, median_length)
+        if motion is None or not _is_usual_length(_length(motion), median_length):
             return None
-        else:
-            motions[target.place, source] = _scale_translation(pair.source_T_target, unit)
-    usual = all(_is_usual_length(float(np.linalg.norm(T[:3, 3])), middle) for T in motions.values())
-    return motions if usual else None
+        motions[source] = motion
+    return motions
 
 
-def _merge_corners(points: Sequence[Triangulated]) -> Points:
-    """Columns x, y, depth: means over sources, weighted by parallax."""
-    every = np.concatenate([source.places for source in points])
-    logs = np.log(np.concatenate([source.depth for source in points]))
-    weights = np.concatenate([source.parallax for source in points]) ** 2
-    # Corners of a target are at the same places for all its sources.
-    places, which = np.unique(every.round(3), axis=0, return_inverse=True)
-    total = np.bincount(which.ravel(), weights, len(places))
-    depth = np.exp(np.bincount(which.ravel(), weights * logs, len(places)) / total)
-    return np.column_stack([places, depth])
+def _motion_in_unit_of_window(
+    source: FramePlace, pair: PairMotion, window: WindowMotion, median_length: float
+) -> Transform | None:
+    """Motion over the window, or if it does not hold the source, of the pair; None if unknown."""
+    if source in window.motions:
+        return window.motions[source]
+    if _reason_for_doubt([pair], median_length):
+        return None
+    factor = window.unit_factor(pair.corners)
+    return None if math.isnan(factor) else _scale_translation(pair.source_T_target, factor)
+
+
+def _reason_for_doubt(pairs: Iterable[PairMotion], median_length: float) -> str:
+    """Reason not to trust a target, as in ``TrustedEstimate.left_out``; empty without one."""
+    pairs = list(pairs)
+    if not all(pair.known for pair in pairs):
+        return "lost"
+    if not all(pair.travels and pair.direction_error < _MAX_DIRECTION_ERROR for pair in pairs):
+        return "turning"
+    if not all(_is_usual_length(_translation_length(pair), median_length) for pair in pairs):
+        return "odd"
+    return ""
+
+
+def _is_usual_length(length: float, median_length: float) -> bool:
+    return _MIN_RELATIVE_LENGTH * median_length < length < _MAX_RELATIVE_LENGTH * median_length
+
+
+def _translation_length(pair: PairMotion) -> float:
+    return _length(pair.source_T_target)
+
+
+def _length(motion: Transform) -> float:
+    return float(np.linalg.norm(motion[:3, 3]))
+
+
+def _scale_translation(motion: Transform, factor: float) -> Transform:
+    scaled = motion.copy()
+    scaled[:3, 3] *= factor
+    return scaled
+
+
+def _merge_corners(corners: Sequence[Triangulated]) -> Points:
+    """Columns x, y, depth of a target's corners: means over sources, by squared parallax."""
+    all_places = np.concatenate([source.places for source in corners])
+    log_depths = np.log(np.concatenate([source.depth for source in corners]))
+    weights = np.concatenate([source.parallax for source in corners]) ** 2
+
+    # A corner is at the same position for all sources.
+    places, corner_index = np.unique(all_places.round(3), axis=0, return_inverse=True)
+    corner_index = corner_index.ravel()
+    total_weight = np.bincount(corner_index, weights, len(places))
+    total_log_depth = np.bincount(corner_index, weights * log_depths, len(places))
+    return np.column_stack([places, np.exp(total_log_depth / total_weight)])
 
 
 def unify_scales(motions: Motions) -> dict[Pair, Transform]:
     """Bring motions to one scale along each sequence.
 
-    Where two targets are sources of each other, both motions have the same length.
+    Afterwards the motions of two targets that are sources of each other have the same length, up to
+    a weak pull towards the scale that each of them had.
     """
-    later = {target: source for target, source in motions if source > target}
-    begins = sorted(set(later) - {source for target, source in later.items() if source in later})
-    factors: dict[FramePlace, float] = {}
-    for place in begins:
-        row = [place]
-        while row[-1] in later and later[row[-1]] in later:
-            row.append(later[row[-1]])
-        steps = [
-            math.nan,
-            *(_log_length_ratio(motions, one, other) for one, other in itertools.pairwise(row)),
-        ]
-        logs = chained_log_scales(steps)
-        factors |= {
-            frame_place: math.exp(log) for frame_place, log in zip(row, logs.tolist(), strict=True)
-        }
+    factor_of: dict[FramePlace, float] = {}
+    for row in _rows_of_targets(motions):
+        steps = [_log_length_ratio(motions, *pair) for pair in itertools.pairwise(row)]
+        log_factors = chained_log_scales([math.nan, *steps])
+        factor_of |= dict(zip(row, map(math.exp, log_factors.tolist()), strict=True))
     return {
-        pair: _scale_translation(motion, factors.get(pair[0], 1.0))
-        for pair, motion in motions.items()
+        (target, source): _scale_translation(motion, factor_of.get(target, 1.0))
+        for (target, source), motion in motions.items()
     }
 
 
-def _scale_translation(motion: Transform, factor: float) -> Transform:
-    moved = motion.copy()
-    moved[:3, 3] *= factor
-    return moved
+def _rows_of_targets(motions: Motions) -> Iterator[list[FramePlace]]:
+    """Targets in rows, in which each is followed by its later source."""
+    later_source = {target: source for target, source in motions if source > target}
+    next_target = {a: b for a, b in later_source.items() if b in later_source}
+    first_targets = set(later_source) - set(next_target.values())
+    for target in sorted(first_targets):
+        row = [target]
+        while row[-1] in next_target:
+            row.append(next_target[row[-1]])
+        yield row
 
 
 def _log_length_ratio(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
-    there, back = motions.get((earlier, later)), motions.get((later, earlier))
-    if there is None or back is None:
+    """Log of the length from ``earlier`` to ``later`` over that of the way back, or NaN."""
+    forward, backward = motions.get((earlier, later)), motions.get((later, earlier))
+    if forward is None or backward is None:
         return math.nan
-    one, other = float(np.linalg.norm(there[:3, 3])), float(np.linalg.norm(back[:3, 3]))
-    return math.log(one / other) if min(one, other) > 0 else math.nan
-
-
-def _reason_for_doubt(pairs: Sequence[PairMotion], middle: float) -> str:
-    """Reason, such as ``turning``; empty for trusted motion."""
-    if not all(pair.known for pair in pairs):
-        return "lost"
-    if not all(pair.travels and pair.direction_error < _STEADY for pair in pairs):
-        return "turning"
-    return (
-        "" if all(_is_usual_length(_translation_length(pair), middle) for pair in pairs) else "odd"
-    )
-
-
-def _is_usual_length(length: float, middle: float) -> bool:
-    return _SHORTEST * middle < length < _LONGEST * middle
-
-
-def _translation_length(motion: PairMotion) -> float:
-    return float(np.linalg.norm(motion.source_T_target[:3, 3]))
+    forward_length, backward_length = _length(forward), _length(backward)
+    if forward_length == 0 or backward_length == 0:
+        return math.nan
+    return math.log(forward_length / backward_length)
 
 
 def read_training_motions(run: Path) -> Motions:
-    """Read the motions of the training targets; none without an estimate."""
-    path = run / FOLDER / f"{FIRST}.npz"
+    """Read the motions of a run's training targets; empty if none were estimated."""
+    path = run / MOTION_FOLDER / f"{TRAINING}.npz"
     return read_estimate(path).motions if path.is_file() else {}
 
 
 def write_estimate(path: Path, estimate: Estimate) -> None:
-    """Write motions and corners."""
+    """Write motions, corners and trust to an ``.npz`` file, which ``read_estimate`` reads.
+
+    Members: ``places`` (target sequence, target frame, source sequence, source frame) and
+    ``source_T_target`` of each pair; ``corner_counts`` (sequence, frame, number of corners) of each
+    target, ``corners`` of all targets one after another, and ``trust``.
+    """
     make_folder(path.parent)
     corners = estimate.corners
     places = np.array([[*target, *source] for target, source in estimate.motions], np.int64)
-    counts = np.array([[*place, len(corner)] for place, corner in corners.items()], np.int64)
+    counts = np.array([[*place, len(points)] for place, points in corners.items()], np.int64)
     with replacing(path) as part, part.open("wb") as file:
         np.savez(
             file,
@@ -500,30 +620,55 @@ def write_estimate(path: Path, estimate: Estimate) -> None:
         )
 
 
+class _StoredArrays(NamedTuple):
+    places: np.ndarray
+    source_T_target: np.ndarray
+    corner_counts: np.ndarray
+    corners: np.ndarray
+    trust: float
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for arrays of other shapes or types."""
+        tables = (self.places, self.source_T_target, self.corner_counts, self.corners)
+        shapes = [table.shape[1:] for table in tables]
+        is_shaped = shapes == [(4,), (4, 4), (3,), (3,)]
+        if not is_shaped or len(self.places) != len(self.source_T_target):
+            raise ValueError(f"shapes {shapes}")
+        kinds = [array.dtype.kind for array in (self.places, self.corner_counts)]
+        if kinds != ["i", "i"] or self.source_T_target.dtype.kind != "f":
+            raise ValueError("places and counts are whole numbers")
+
+
 def read_estimate(path: Path) -> Estimate:
-    """Read motions and corners."""
+    """Read motions, corners and trust, as ``write_estimate`` stores them.
+
+    Raises:
+        InputError: If the file is broken or something else.
+    """
     check_regular(path)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            places, matrices = npz_member(stored, "places"), npz_member(stored, "source_T_target")
-            counts, corners = npz_member(stored, "corner_counts"), npz_member(stored, "corners")
-            trust, corners = float(npz_member(stored, "trust")), corners.astype(np.float64)
-        shapes = [array.shape[1:] for array in (places, matrices, counts, corners)]
-        if shapes != [(4,), (4, 4), (3,), (3,)] or len(places) != len(matrices):
-            raise ValueError(f"shapes {shapes}")
-        if [array.dtype.kind for array in (places, counts, matrices)] != ["i", "i", "f"]:
-            raise ValueError("places and counts are whole numbers")
+        stored = _load_arrays(path)
+        stored.check()
     except BROKEN_FILE as error:
         raise InputError(f"{printable(path)}: no motions of a run: {reason(error)}") from error
-    ends = np.cumsum(counts[:, 2]).tolist()
-    return Estimate(
-        motions={
-            (FramePlace(*map(int, row[:2])), FramePlace(*map(int, row[2:]))): matrix
-            for row, matrix in zip(places, matrices, strict=True)
-        },
-        corners={
-            FramePlace(int(sequence), int(frame)): corners[end - count : end]
-            for (sequence, frame, count), end in zip(counts, ends, strict=True)
-        },
-        trust=trust,
-    )
+
+    motions = {}
+    for place, matrix in zip(stored.places.tolist(), stored.source_T_target, strict=True):
+        motions[FramePlace(*place[:2]), FramePlace(*place[2:])] = matrix
+
+    corners, start = {}, 0
+    for sequence, frame, count in stored.corner_counts.tolist():
+        corners[FramePlace(sequence, frame)] = stored.corners[start : start + count]
+        start += count
+    return Estimate(motions=motions, corners=corners, trust=stored.trust)
+
+
+def _load_arrays(path: Path) -> _StoredArrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        return _StoredArrays(
+            trust=float(npz_member(stored, "trust")),
+            places=npz_member(stored, "places"),
+            source_T_target=npz_member(stored, "source_T_target"),
+            corner_counts=npz_member(stored, "corner_counts"),
+            corners=npz_member(stored, "corners").astype(np.float64),
+        )

@@ -1,9 +1,10 @@
-"""Presets of training on video, and fields that were not given.
+"""Presets of training on video, and the completion of partly given configurations.
 
-``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) did, but for three details
-that change no mean: noise of the auto-mask is drawn once per step, changed colours are rounded
-once, and a rotation of zero has its true gradient. ``default`` corrects what is wrong with it.
-``clip`` refines an embedded model in minutes, with motion by geometry.
+- ``clip`` refines the embedded model on one clip in minutes; motion comes from geometry.
+- ``default`` trains all networks, and corrects what is wrong with the published program.
+- ``faithful`` trains as the authors of Monodepth2 did (Godard et al., ICCV 2019). Three details
+  differ without changing a mean: the noise of the auto-mask is drawn once per step, changed colours
+  are rounded once, and a rotation of zero has its true gradient.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,15 +24,31 @@ from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import EMBEDDED, POSE_NETWORKS, PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
 
-EMBEDDED_START, EMBEDDED_AREA = SMALL, 64512
-"""Embedded model to start from, and the pixels that it sees of a frame."""
 PRESETS = ("default", "faithful", "clip")
 
-_KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
-_BASELINE, _UNIT = 0.1, 5.4
-"""Baseline of KITTI's pair in the published program, and the metres per unit of depth."""
+EMBEDDED_START = SMALL
+"""Name of the embedded model, the weights from which the encoder ``small`` starts."""
+EMBEDDED_AREA = 64512
+"""Pixels of the embedded model's input, such as 224 x 288."""
+IMAGENET_START = "imagenet"
+SCRATCH_START = "scratch"
+"""Word for random weights; a configuration has None for it."""
 
-_POSE_STEPS = 1000
+_SIZE_STEP = 32
+"""Common divisor of a network's height and width [px]."""
+_MIN_SIDE = 64
+"""Least height and width of a network [px]."""
+_PUBLISHED_SIZE = (192, 640)
+"""Height and width of the published networks [px]."""
+_ENCODERS_WITHOUT_IMAGENET = ("lite",)
+
+_KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
+_PUBLISHED_BASELINE = 0.1
+"""Baseline of KITTI's stereo pair in the published program, in its unit of depth."""
+_PUBLISHED_UNIT = 5.4
+"""Metres per unit of depth that follow from it, as the cameras are 0.54 m apart."""
+
+_POSE_WARM_UP_STEPS = 1000
 
 REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -66,17 +83,22 @@ REASONS: Mapping[str, str] = {
     ),
     "clip_norm": "no bound of the gradient; 'default' survives a single bad batch",
 }
-"""Reasons why ``faithful`` differs from ``default``."""
+"""Reasons why ``faithful`` differs from ``default``, by field."""
 
 
 def preset_config(config: VideoConfig) -> VideoConfig:
-    """Configuration with the numbers of its preset.
+    """Give a configuration the numbers of its preset.
 
-    Blueprint, data, start, seed and batch size stay, except for a few fields.
+    Data, network, start, prior, labels, batch size and seed are kept, except for the few fields of
+    data and network that are part of the preset. All other fields are replaced.
+
+    Raises:
+        OptionError: If there is no such preset.
     """
     if config.preset not in PRESETS:
         raise OptionError(f"no preset '{config.preset}'; {suggest(config.preset, PRESETS)}")
-    plain = VideoConfig(
+
+    base = VideoConfig(
         blueprint=replace(config.blueprint, mask=False, cancels_scale=False),
         data=config.data,
         preset=config.preset,
@@ -87,43 +109,71 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         seed=config.seed,
     )
     if config.preset == "clip":
-        return _clip_preset(plain)
-    if config.preset == "default":
-        blueprint = replace(plain.blueprint, cancels_scale=True)
-        taught = _POSE_STEPS if _can_warm_up_pose(config) else 0
-        return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0, pose_warm_up=taught)
-    data = _with_published_camera(config.data)
-    # A camera or baseline that the user gives is kept, and with it the unit of depth.
-    shortened = data.baseline != config.data.baseline
+        return _clip_preset(base)
+    if config.preset == "faithful":
+        return _faithful_preset(base)
+    return _default_preset(base)
+
+
+def _default_preset(base: VideoConfig) -> VideoConfig:
     return replace(
-        plain,
-        blueprint=replace(plain.blueprint, unit=_UNIT if shortened else plain.blueprint.unit),
+        base,
+        blueprint=replace(base.blueprint, cancels_scale=True),
+        warm_up=200,
+        clip_norm=10.0,
+        pose_warm_up=_POSE_WARM_UP_STEPS if _can_warm_up_pose(base) else 0,
+    )
+
+
+def _can_warm_up_pose(config: VideoConfig) -> bool:
+    """Whether a pose network can learn motion by geometry before the run, from known depth."""
+    data = config.data
+    if config.blueprint.pose not in POSE_NETWORKS or not data.temporal:
+        return False
+    if data.follow_poses or data.stereo or data.learn_camera:
+        return False
+    return config.prior is not None or config.start == EMBEDDED_START
+
+
+def _faithful_preset(base: VideoConfig) -> VideoConfig:
+    data = _with_published_camera(base.data)
+
+    # A camera or baseline that the user gives is kept, and with it the unit of depth.
+    has_published_baseline = data.baseline != base.data.baseline
+    unit = _PUBLISHED_UNIT if has_published_baseline else base.blueprint.unit
+
+    return replace(
+        base,
+        blueprint=replace(base.blueprint, unit=unit),
         data=data,
         losses=VideoLosses(in_front=False, pixel_centres=False),
         augmentation=VideoAugmentation(move_centre=False),
     )
 
 
-def _can_warm_up_pose(config: VideoConfig) -> bool:
-    data = config.data
-    learned = config.blueprint.pose in POSE_NETWORKS and data.temporal
-    return (
-        learned
-        and not (data.follow_poses or data.stereo or data.learn_camera)
-        and (config.prior is not None or config.start == EMBEDDED_START)
-    )
+def _with_published_camera(data: VideoData) -> VideoData:
+    """Data of KITTI with the camera of the published program, unless the user gives another."""
+    has_camera = data.camera is not None or data.camera_file is not None or data.fov is not None
+    if has_camera or data.kind not in _KITTI:
+        return data
+
+    needs_baseline = data.stereo and data.baseline is None
+    baseline = _PUBLISHED_BASELINE if needs_baseline else data.baseline
+    return replace(data, published_camera=True, baseline=baseline)
 
 
-def _clip_preset(plain: VideoConfig) -> VideoConfig:
-    """Numbers of ``clip``.
+def _without_published_camera(data: VideoData) -> VideoData:
+    return replace(data, published_camera=False, baseline=None)
 
-    Without corners, plain roads and walls are pulled to the scale of the motion first.
-    """
-    # Other networks measure the statistics of their norms, which single pictures would spoil.
-    knows = plain.blueprint.encoder == EMBEDDED and plain.start not in (None, "imagenet")
+
+def _clip_preset(base: VideoConfig) -> VideoConfig:
+    # Replay shows single pictures, which would spoil the statistics that the norms of other
+    # encoders measure.
+    can_replay = base.blueprint.encoder == EMBEDDED and not base.starts_without_depth
     return replace(
-        plain,
-        losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if knows else 0.0),
+        base,
+        # Without corners, plain roads and walls would be pulled to the scale of the motion first.
+        losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if can_replay else 0.0),
         learning_rate=5e-5,
         start_share=0.4,
         milestones=(),
@@ -136,124 +186,154 @@ def _clip_preset(plain: VideoConfig) -> VideoConfig:
     )
 
 
-def _with_published_camera(data: VideoData) -> VideoData:
-    has_camera = data.camera is not None or data.camera_file is not None or data.fov is not None
-    if data.kind not in _KITTI or has_camera:
-        return data
-    baseline = _BASELINE if data.stereo and data.baseline is None else data.baseline
-    return replace(data, published_camera=True, baseline=baseline)
-
-
 def preset_differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
-    """List what differs from ``default``, or ``clip``."""
-    usual = "clip" if config.preset == "clip" else "default"
-    all_differences = find_differences(
+    """List the fields that differ from the preset ``default``, or ``clip`` if that was chosen.
+
+    Settings of the network are listed only if they are part of a preset.
+    """
+    reference = replace(
         config,
-        default_preset=preset_config(
-            replace(config, preset=usual, data=_without_published_camera(config.data))
-        ),
+        preset="clip" if config.preset == "clip" else "default",
+        data=_without_published_camera(config.data),
+    )
+    differences = find_differences(
+        config,
+        default_preset=preset_config(reference),
         chosen_preset=preset_config(config),
         reasons=REASONS,
     )
     return tuple(
         difference
-        for difference in all_differences
+        for difference in differences
         if difference.field in REASONS or not difference.field.startswith("blueprint.")
     )
 
 
-def _without_published_camera(data: VideoData) -> VideoData:
-    return replace(data, published_camera=False, baseline=None)
-
-
-_WITHOUT_IMAGENET = ("lite",)
-_SCRATCH = "scratch"
-_MULTIPLE, _LEAST = 32, 64
-
-
 @frozen
 class UncheckedVideoConfig(VideoConfig):
-    """Fields as they are given, which are checked once the others have been added."""
+    """Configuration of which some fields are missing, so that it cannot be checked yet."""
 
     def __post_init__(self) -> None:
         """Check nothing."""
 
 
 def complete_config(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
-    """Complete a configuration of which some fields were given, such as ``losses.ssim``.
+    """Fill in the fields of a configuration that were not given.
 
-    The preset ``clip`` is the default unless an option asks for more.
+    The preset is ``clip``, unless another is given or a given field needs ``default``.
+
+    Args:
+        request: Configuration in which only the given fields have a meaning.
+        fields: Paths of the given fields, such as ``losses.ssim``.
+
+    Raises:
+        OptionError: If fields do not go together.
     """
     if "blueprint.pose" in fields and request.blueprint.pose is PoseKind.NONE:
-        has_poses = request.data.poses is not None
-        request = replace(
-            request, data=replace(request.data, follow_poses=has_poses, temporal=has_poses)
-        )
+        request = _with_motion_of_poses(request)
         fields = {*fields, "data.follow_poses", "data.temporal"}
+
     start = request.start if "start" in fields else None
-    begun = None if start is None else embedded_encoder(start)
-    preset = request.preset
-    if "preset" not in fields:
-        more = _departs_from_clip(request, fields)
-        preset = "default" if more or (start is not None and begun is None) else "clip"
+    preset = request.preset if "preset" in fields else _choose_preset(request, fields, start)
     is_clip = preset == "clip"
-    usual = VideoData(
+
+    data = with_fields_of(_default_data(request, is_clip=is_clip), request.data, fields, "data.")
+    blueprint = _complete_blueprint(request, fields, start, data, is_clip=is_clip)
+    base = VideoConfig(
+        blueprint=blueprint,
+        data=data,
+        preset=preset,
+        start=_resolve_start(start, blueprint.encoder),
+        prior=request.prior,
+        batch_size=4 if is_clip else 12,
+    )
+    return _with_given_fields(preset_config(base), request, fields)
+
+
+def _with_motion_of_poses(request: VideoConfig) -> VideoConfig:
+    """Take motion from the recorded poses; without poses, the stereo pair alone gives it."""
+    has_poses = request.data.poses is not None
+    data = replace(request.data, follow_poses=has_poses, temporal=has_poses)
+    return replace(request, data=data)
+
+
+def _choose_preset(request: VideoConfig, fields: Collection[str], start: str | None) -> str:
+    if start is not None and not starts_from_embedded(start):
+        return "default"
+
+    pose = request.blueprint.pose if "blueprint.pose" in fields else PoseKind.GEOMETRY
+    encoder = request.blueprint.encoder if "blueprint.encoder" in fields else EMBEDDED
+    suits_clip = (
+        pose is PoseKind.GEOMETRY
+        and encoder == EMBEDDED
+        and not _is_in_metres(request)
+        and not request.data.learn_camera
+    )
+    return "clip" if suits_clip else "default"
+
+
+def _is_in_metres(request: VideoConfig) -> bool:
+    return request.data.follow_poses or request.data.stereo
+
+
+def starts_from_embedded(start: str | None) -> bool:
+    """Whether ``start`` is the embedded model or the folder of a run that refined it."""
+    if start is None:
+        return False
+    if start == EMBEDDED_START:
+        return True
+    if not is_video_run(Path(start)):
+        return False
+    return read_video_run(Path(start)).blueprint.encoder == EMBEDDED
+
+
+def _default_data(request: VideoConfig, *, is_clip: bool) -> VideoData:
+    return VideoData(
         roots=request.data.roots,
         parallax=5.0 if is_clip else 2.0,
         held_out=0.1 if is_clip else 0.05,
         held_out_stretches=2 if is_clip else 1,
     )
-    data = with_fields_of(usual, request.data, fields, "data.")
-    encoder = begun or (EMBEDDED if is_clip else "resnet18")
-    blueprint = _usual_blueprint(request, fields, encoder, start, data if is_clip else None)
-    plain = VideoConfig(
-        blueprint=blueprint,
-        data=data,
-        preset=preset,
-        start=_default_start(blueprint.encoder)
-        if start is None
-        else start
-        if start != _SCRATCH
-        else None,
-        prior=request.prior,
-        batch_size=4 if is_clip else 12,
-    )
-    config = preset_config(plain)
-    if "minutes" not in fields and not {"epochs", "steps"}.isdisjoint(fields):
-        config = replace(config, minutes=None)
-    # The loss learns the mask that the network predicts.
-    networks = replace(request.blueprint, mask=request.losses.predictive_mask)
-    masked = replace(request, blueprint=networks)
-    return with_fields_of(config, masked, {*fields, "blueprint.mask"} - {"start"})
 
 
-def _usual_blueprint(
+def _complete_blueprint(
     request: VideoConfig,
     fields: Collection[str],
-    encoder: str,
     start: str | None,
-    clip: VideoData | None,
+    data: VideoData,
+    *,
+    is_clip: bool,
 ) -> VideoBlueprint:
-    if "blueprint.encoder" in fields:
-        encoder = request.blueprint.encoder
-    pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
-    size, area = (192, 640), None
-    if clip is not None and "blueprint.size" not in fields:
-        area = _input_area_of_start(start)
-        size = network_size_for_footage(clip, area)
-    usual = VideoBlueprint(
+    encoder = _choose_encoder(request, fields, start, is_clip=is_clip)
+    is_embedded = encoder == EMBEDDED
+
+    size, area = _PUBLISHED_SIZE, None
+    if is_clip and "blueprint.size" not in fields:
+        area = _input_area(start)
+        size = network_size_for_footage(data, area)
+
+    defaults = VideoBlueprint(
         encoder=encoder,
-        pose=pose,
+        pose=PoseKind.GEOMETRY if is_clip else PoseKind.SEPARATE,
         pose_encoder=encoder if encoder.startswith("resnet") else "resnet18",
         size=size,
-        area=area if encoder == EMBEDDED else None,
-        scales=(0,) if encoder == EMBEDDED else (0, 1, 2, 3),
+        area=area if is_embedded else None,
+        scales=(0,) if is_embedded else (0, 1, 2, 3),
         kind=DepthKind.METRIC if _is_in_metres(request) else DepthKind.UP_TO_SCALE,
     )
-    return with_fields_of(usual, request.blueprint, fields, "blueprint.")
+    return with_fields_of(defaults, request.blueprint, fields, "blueprint.")
 
 
-def _input_area_of_start(start: str | None) -> int:
+def _choose_encoder(
+    request: VideoConfig, fields: Collection[str], start: str | None, *, is_clip: bool
+) -> str:
+    if "blueprint.encoder" in fields:
+        return request.blueprint.encoder
+    return EMBEDDED if is_clip or starts_from_embedded(start) else "resnet18"
+
+
+def _input_area(start: str | None) -> int:
+    """Pixels of the input of the run to start from, or of the embedded model."""
     if start is None or not is_video_run(Path(start)):
         return EMBEDDED_AREA
     blueprint = read_video_run(Path(start)).blueprint
@@ -261,45 +341,39 @@ def _input_area_of_start(start: str | None) -> int:
     return blueprint.area or height * width
 
 
-def _departs_from_clip(request: VideoConfig, fields: Collection[str]) -> bool:
-    pose = request.blueprint.pose if "blueprint.pose" in fields else PoseKind.GEOMETRY
-    encoder = request.blueprint.encoder if "blueprint.encoder" in fields else EMBEDDED
-    return (
-        pose is not PoseKind.GEOMETRY
-        or encoder != EMBEDDED
-        or _is_in_metres(request)
-        or request.data.learn_camera
-    )
-
-
-def _is_in_metres(request: VideoConfig) -> bool:
-    return request.data.follow_poses or request.data.stereo
-
-
-def _default_start(encoder: str) -> str | None:
-    if encoder == EMBEDDED:
-        return EMBEDDED_START
-    return None if encoder in _WITHOUT_IMAGENET else "imagenet"
-
-
-def embedded_encoder(start: str) -> str | None:
-    """Encoder of an embedded model or a run that refined one, or None."""
-    if start == EMBEDDED_START:
-        return EMBEDDED
-    if not is_video_run(Path(start)):
-        return None
-    encoder = read_video_run(Path(start)).blueprint.encoder
-    return encoder if encoder == EMBEDDED else None
-
-
 def network_size_for_footage(data: VideoData, area: int) -> tuple[int, int]:
-    """Find the size (height, width) at which a network of an area sees the first sequence.
+    """Size (height, width) of a network of about ``area`` pixels, in the shape of the footage.
 
-    Footage that cannot be used counts as 4:3.
+    The shape is that of the first sequence; footage that cannot be used counts as 4:3.
     """
     try:
         shape = list_sequences(data)[0].shape
     except InputError:
         shape = (3, 4)
-    height, width = network_size(shape, area=area, multiple=_MULTIPLE)
-    return max(_LEAST, height), max(_LEAST, width)
+    height, width = network_size(shape, area=area, multiple=_SIZE_STEP)
+    return max(_MIN_SIDE, height), max(_MIN_SIDE, width)
+
+
+def _resolve_start(start: str | None, encoder: str) -> str | None:
+    """Given weights, or the default of the encoder; None for random ones."""
+    if start == SCRATCH_START:
+        return None
+    if start is not None:
+        return start
+    if encoder == EMBEDDED:
+        return EMBEDDED_START
+    return None if encoder in _ENCODERS_WITHOUT_IMAGENET else IMAGENET_START
+
+
+def _with_given_fields(
+    config: VideoConfig, request: VideoConfig, fields: Collection[str]
+) -> VideoConfig:
+    """Replace numbers of the preset by given ones; ``start`` is already resolved."""
+    has_length = "epochs" in fields or "steps" in fields
+    if has_length and "minutes" not in fields:
+        config = replace(config, minutes=None)
+
+    # The network predicts a mask if, and only if, the loss learns it.
+    blueprint = replace(request.blueprint, mask=request.losses.predictive_mask)
+    request = replace(request, blueprint=blueprint)
+    return with_fields_of(config, request, {*fields, "blueprint.mask"} - {"start"})

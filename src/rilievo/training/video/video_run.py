@@ -25,7 +25,7 @@ from rilievo.training.engine.task import TrainingTask, save_weights
 from rilievo.training.video.frames.target_frames import Batch
 from rilievo.training.video.frames.video_frames import VideoFrames
 from rilievo.training.video.other_places import LARGEST_CHANGE, OtherPlaces
-from rilievo.training.video.pair_motions import FOLDER as MOTIONS
+from rilievo.training.video.pair_motions import MOTION_FOLDER
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_learner import (
     VideoLearner,
@@ -343,7 +343,7 @@ def train_video(
 @contextmanager
 def _remove_on_refusal(run: Path, *, speaks: bool) -> Iterator[None]:
     """Remove what a refused start has created."""
-    made = [path for path in (run / CACHE, run / BEST, run / MOTIONS) if not path.exists()]
+    made = [path for path in (run / CACHE, run / BEST, run / MOTION_FOLDER) if not path.exists()]
     is_new = not run.exists()
     try:
         yield
