@@ -4,9 +4,8 @@ The order matters: ranges and scores read the recalibrated confidence, cards rea
 ranges, pictures show cards' numbers, and journeys and tests come last.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from rilievo.frozen import frozen
 
 ROOT = Path(__file__).parents[2]
 _BASE = "src/rilievo/models/default/base.onnx"
@@ -21,7 +20,7 @@ _FURNITURE = ("aws", "gazebo", "kenney", "polyhaven")
 Command = tuple[str, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """Commands with one purpose.
 

@@ -7,7 +7,7 @@ from rendered ones. No camera that judges is among them.
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +17,6 @@ from jaxtyping import Float64
 from real_frames import scored_samples
 from real_sets import REAL_SETS
 
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.sample import Sample
 
@@ -60,7 +59,7 @@ def judging_photographs(data: Path) -> Iterator[tuple[str, Sample]]:
                 yield name, replace(sample, depth_valid=valid)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
     """View of a turned camera in a photograph.
 

@@ -1,14 +1,13 @@
 """Depth maps; ``rilievo.sample`` has the conventions."""
 
 import math
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import index
 
 import numpy as np
 
 from rilievo.errors import InputError, suggest
-from rilievo.frozen import frozen
 from rilievo.other_libraries import HintedAttributes
 from rilievo.records import no_hash, read_only, same_record
 from rilievo.shapes import Field, Mask
@@ -36,7 +35,7 @@ class DepthKind(StrEnum):
         return self in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthMap(HintedAttributes):
     """Depth of one image, with the kind of its values.
 
@@ -149,7 +148,7 @@ class DepthMap(HintedAttributes):
         return self.values
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnDepth:
     """Depth map of a photograph's own file.
 

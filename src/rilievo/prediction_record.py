@@ -1,12 +1,11 @@
 """The record of a model's answer: ``PredictionRecord``, and how it was calibrated and made."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError, NoDepthError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records import Later, LazyField, no_hash, read_only, same_record
 from rilievo.sample import Photo
@@ -27,7 +26,7 @@ _AnyPrediction = TypeVar("_AnyPrediction", bound="PredictionRecord")
 _lazy: Callable[[], Any] = LazyField
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Conversion of depth to metres.
 
@@ -59,7 +58,7 @@ class Calibration:
     warning: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Anchoring:
     """Fit of a model's affine depth to the depth of another, for surfaces.
 
@@ -83,7 +82,7 @@ class Anchoring:
     remark: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MadeBy:
     """Origin of a prediction, sufficient to repeat it.
 
@@ -101,7 +100,7 @@ class MadeBy:
     version: str
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class PredictionRecord:
     """Prediction of a model for one image, at that image's resolution.
 
@@ -120,12 +119,12 @@ class PredictionRecord:
     """
 
     depth_or_none: DepthMap | None = None
-    normals: Vectors | None = _lazy()
-    confidence: Field | None = _lazy()
-    sky: Mask | None = _lazy()
+    normals: Vectors | None = _lazy()  # noqa: RUF009
+    confidence: Field | None = _lazy()  # noqa: RUF009
+    sky: Mask | None = _lazy()  # noqa: RUF009
     camera: Camera | None = None
     calibration: Calibration | None = None
-    anchoring: Anchoring | None = _lazy()
+    anchoring: Anchoring | None = _lazy()  # noqa: RUF009
     network_depth: DepthMap | None = None
     photo: Photo | None = None
     notes: tuple[str, ...] = ()

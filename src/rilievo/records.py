@@ -1,12 +1,11 @@
 """Behaviour of records."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.shapes import Shaped
 
 
@@ -43,7 +42,7 @@ def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     return view
 
 
-@frozen(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Later:
     """Value that is not computed yet."""
 

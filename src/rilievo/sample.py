@@ -10,13 +10,13 @@ Conventions:
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins, find_margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
@@ -25,7 +25,7 @@ from rilievo.records import no_hash, same_record
 from rilievo.shapes import Field, Int64, Mask, Pixels, Transform, Vectors
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class Photo(HintedAttributes):
     """Photograph, with the camera and depth that its file holds.
 
@@ -82,7 +82,7 @@ class Photo(HintedAttributes):
         return height, width
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderedPoints:
     """Pairs of points of an image of which one is known to be nearer.
 
@@ -100,7 +100,7 @@ class OrderedPoints:
     __hash__ = no_hash
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """Ground truth of one image of a dataset; fields that the dataset lacks are None.
 
@@ -162,7 +162,7 @@ class Truth:
             raise InputError(f"sample {self.id}: {name} and {mask_name} come together")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample(HintedAttributes, Truth):
     """Image of a dataset with its ground truth, of the same size.
 

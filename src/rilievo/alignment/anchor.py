@@ -5,12 +5,13 @@ contrast, are divided by a power of the spread, chosen by
 ``lab/studies/try_anchoring.py --frames learned``.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from rilievo.alignment.fit import Fit, FitSpace, golden_argmin, to_depth
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
-from rilievo.frozen import frozen
 from rilievo.shapes import Values
 
 LEAST_CORRELATION = 0.7
@@ -32,7 +33,7 @@ _CONTRAST = 0.85
 _FARTHEST = 1_000.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
     """Fit of affine depth to a reference, with Spearman's correlation, -1 to 1."""
 

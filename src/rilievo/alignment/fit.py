@@ -4,13 +4,13 @@ Points' deviations are weighted by one over the true distance (Wang et al. 2025,
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputTypeError
-from rilievo.frozen import frozen
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Bool, Field, Float64, Int, Mask, Values, Vector
 
@@ -29,7 +29,7 @@ class FitSpace(StrEnum):
     """ln depth = scale · ln x + shift."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """Line that converts a depth map to metres.
 
@@ -220,7 +220,7 @@ class PointFit(StrEnum):
     POINT_SCALE_SHIFT = "point_scale_shift"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FittedPoints:
     """Fit: true = scale · predicted + shift [m]."""
 
@@ -343,7 +343,7 @@ def _anchor_losses_and_slopes(
     return losses, slopes
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subsample:
     """Ascending indices into the flattened map, and counts."""
 
@@ -351,7 +351,7 @@ class Subsample:
     times: Int[np.ndarray, "n"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellPixels:
     """Valid pixel of each grid cell, where ``known``."""
 

@@ -1,6 +1,7 @@
 """Alignment of a prediction to ground truth, and its methods by kind of depth."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -20,7 +21,6 @@ from rilievo.alignment.fit import (
 )
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
-from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float, Mask, Values
 
 _WHY: Mapping[DepthKind, str] = {
@@ -96,7 +96,7 @@ _WITHOUT_SHIFT = (
 _SHIFTED_DEPTH = (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aligned:
     """Prediction in metres, fitted to ground truth.
 

@@ -6,12 +6,12 @@ ratio, and the nearest depth.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
-from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float, Int, Mask
 
 Indices = Int[np.ndarray, "h w"]
@@ -36,7 +36,7 @@ _LEAST_HELD = 200
 _LEAST_ERROR = 0.01
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
     """Measured depth [m] whose holes the network fills.
 
@@ -145,7 +145,7 @@ def _overlapping_slices(
     return here, other
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Continuations:
     middle: Float[np.ndarray, "h w"]
     flat: Float[np.ndarray, "h w"]
@@ -251,7 +251,7 @@ def _resize_bilinear(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -
     return values
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resized:
     """Measured map at another size."""
 
@@ -274,7 +274,7 @@ def resize_measured(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) 
     return Resized(values=np.where(close, smooth, nearest), known=nearest > 0)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ContinuationTrial:
     flat: bool = False
     error: float | None = None

@@ -1,6 +1,7 @@
 """Metres from the camera's height above a visible floor."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,7 +9,6 @@ from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit
 from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.shapes import Bool, Float, Float64, Points, Vector
@@ -45,7 +45,7 @@ BENT = math.radians(1)
 TRIALS = 500
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Plane:
     m: Vector
     on_it: Bool[np.ndarray, "n"]
@@ -59,7 +59,7 @@ class _Plane:
         return -self.m * self.camera_height
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _UpwardPoints:
     points: Points
     normals: Points

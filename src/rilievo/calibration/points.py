@@ -6,7 +6,7 @@ would spread it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,6 @@ from rilievo.calibration.readings import SizeReading, known_point_pixel, pixel_i
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, UndeterminedError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.prediction_record import Calibration
 from rilievo.shapes import Float32, Float64, Int, Positions, Values, Vector
@@ -36,7 +35,7 @@ _MOST_LOG = 1.0
 _FIELD_GRID = 48
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionField:
     """Smooth correction factor over the picture.
 
@@ -146,7 +145,7 @@ def _cell_medians(
     return places, np.array([np.median(y[group]) for group in groups])
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
     """Difference of fitted depth and a known fact [m], also as a share of the known value."""
 
@@ -155,7 +154,7 @@ class Residual:
     relative: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
     """Plane that was chosen as the floor.
 
@@ -172,7 +171,7 @@ class Floor:
     inliers: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated:
     """Depth in metres, and its calibration.
 

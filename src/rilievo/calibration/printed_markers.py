@@ -5,6 +5,7 @@ AprilTags 36h11: Edwin Olson, "AprilTag: a robust and flexible visual fiducial s
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError, OptionError, needing
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.shapes import Float64, Pixels
 
@@ -23,7 +23,7 @@ LEAST_SIDE = 16.0
 CORNER_NOISE = 0.25
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
     """Printed square: number, and corners [px] clockwise from its top left."""
 
@@ -85,7 +85,7 @@ _MARGIN, _GAP, _FOOT, _RULER = 0.015, 0.020, 0.030, 0.1
 _CELLS = 8
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Page of markers that was written."""
 

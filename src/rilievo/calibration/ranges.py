@@ -13,10 +13,9 @@ lies between L / exp(error) and L * exp(error).
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-
-from rilievo.frozen import frozen
 
 # Factor within which depth is right, for confidence.
 NEAR = 1.25
@@ -33,7 +32,7 @@ KNOWN_LENGTHS = "known lengths"
 KNOWN_RECTANGLES = "known rectangles"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Misfit:
     """Disagreement of anchored depth with its reference.
 
@@ -46,7 +45,7 @@ class Misfit:
     disorder: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """Properties of a number in metres that its error depends on.
 

@@ -7,13 +7,12 @@ almost mirrored, so both poses are tried.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.transforms import rotation_from_axis_angle
@@ -40,7 +39,7 @@ _OUTLINE = np.array([(-0.5, -0.5, 0.0), (0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5
 Residuals = Callable[["RectangleFit"], Values]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RectanglePose:
     """Pose of a rectangle in the camera frame.
 
@@ -66,7 +65,7 @@ class RectanglePose:
         return (self.R[:, 2] @ self.t) / (self.R[:, 2] @ rays)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RectangleFit:
     """Poses of all rectangles, and the camera.
 

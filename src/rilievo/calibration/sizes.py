@@ -4,13 +4,13 @@ import csv
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import exists, printable, read_text, shortened
 from rilievo.messages import template
 from rilievo.typed_values import LEAST_METRES, MOST_METRES, UNITS, metres_of
@@ -34,7 +34,7 @@ _LEAST_SINE = 0.02
 Corners = tuple[tuple[float, float], ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRectangle:
     """Rectangle in the photograph whose sides are known.
 
@@ -216,7 +216,7 @@ vary.
 """
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownLength:
     """Straight line of known length between (u1, v1) and (u2, v2) [px].
 
@@ -300,7 +300,7 @@ class Along(StrEnum):
     RAY = "ray"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPoint:
     """Point (u, v) [px] at a known distance [m].
 

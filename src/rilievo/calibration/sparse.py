@@ -1,5 +1,6 @@
 """Sparse depth of another instrument, as known points spread over the picture."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from rilievo.calibration.readings import known_point_pixel, median_around, pixel
 from rilievo.calibration.sizes import LISTS, KnownPoint
 from rilievo.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import (
     DepthStatement,
@@ -30,7 +30,7 @@ _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.
 _PROPORTIONS = 0.02
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SparseDepth:
     """Depth of another instrument.
 
@@ -41,7 +41,7 @@ class SparseDepth:
 
     points: tuple[KnownPoint, ...]
     measured: Field | None = None
-    reading: NumberReading = NumberReading()
+    reading: NumberReading = field(default_factory=NumberReading)
 
 
 def read_sparse(path: Path | np.ndarray, shape: tuple[int, int], unit: float | None) -> SparseDepth:

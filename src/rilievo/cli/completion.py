@@ -3,17 +3,17 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from rilievo.cli.parsing import Helped, parse
 from rilievo.cli.streams import printing
-from rilievo.frozen import frozen
 from rilievo.schema import option, options_of
 
 Run = Callable[[Sequence[str]], int]
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     shell: Annotated[Literal["bash", "zsh", "fish"], option(positional=True)]
     """Shell to complete in."""

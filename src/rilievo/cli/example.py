@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,6 @@ import rilievo
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say, table
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.schema import option
@@ -24,7 +24,7 @@ EXAMPLES: Mapping[str, str] = {
 """Files of the examples, which pyproject.toml puts into the wheel."""
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True, metavar="NAME")] = None
     """Example to write; without a name, all are listed."""

@@ -1,6 +1,7 @@
 """``rilievo markers``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,11 @@ from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.schema import option
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     page: Annotated[Path, option(positional=True, metavar="PAGE.pdf|PAGE.png")]
     """File to write."""

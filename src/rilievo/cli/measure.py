@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -13,7 +14,6 @@ from typing import Annotated, Any, cast
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.photographs.decode import is_video
 from rilievo.measure.measurement_records import (
@@ -38,7 +38,7 @@ from rilievo.sample import Photo
 from rilievo.schema import option
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Sizes(KnownSizes):
     known: Annotated[
         tuple[str, ...],
@@ -49,7 +49,7 @@ class _Sizes(KnownSizes):
     """
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments(TrustOptions):
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph to measure in; of boxes and masks, a folder or a video too."""

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,6 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say, table
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
-from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue import table as catalogue
@@ -149,7 +148,7 @@ _FIRST_DOWNLOAD = (
 _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
     """Model or file whose card to show; without it: what is here, and what one download gives."""
@@ -159,7 +158,7 @@ class _Arguments:
     """Print all facts of all models, or of the one that is named, as JSON."""
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _FetchArguments:
     names: Annotated[tuple[str, ...], option(positional=True, metavar="NAME")]
     """Models of the catalogue, such as zipdepth and moge-2/small, or rilievo's own."""

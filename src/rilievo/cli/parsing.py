@@ -3,13 +3,13 @@
 import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.messages import set_terminal_spelling, spell_flag, worded
 from rilievo.schema import OptionField, build_record, options_of
 from rilievo.terminal import bold, dim, help_width, wrap_line
@@ -81,7 +81,7 @@ def flag_as_written(into: type, arguments: Sequence[str], path: str) -> str:
     return next((flag for flag in one.every_flag if flag in words), one.label)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _CommandLine:
     prog: str
     options: Sequence[OptionField]

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -15,7 +15,6 @@ from zlib import crc32
 from rilievo.cli.parsing import label, parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError, needing
-from rilievo.frozen import frozen
 from rilievo.messages import for_terminal, literal
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import better_model_hint, load_as
@@ -28,7 +27,7 @@ from rilievo.schema import Door, Groups, Switch, option, options_of
 _OF_LIVE = {"live", "quiet", "offline"}
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     GROUP: ClassVar[str] = "Messages"
     GROUPS: ClassVar[Groups] = {"Video": ("live",), "Model": ("offline",)}

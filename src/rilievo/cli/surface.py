@@ -1,12 +1,12 @@
 """``rilievo surface``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
@@ -18,7 +18,7 @@ from rilievo.prediction.saving import parse_output_names, save
 from rilievo.schema import option
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph that the depth is of."""

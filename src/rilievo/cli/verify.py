@@ -2,20 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.verification import verify
 from rilievo.messages import at, for_terminal
 from rilievo.schema import option
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     paths: Annotated[tuple[Path, ...], option(positional=True, metavar="RESULTS")]
     """Folders of results, runs, evaluations or models, or files in them."""

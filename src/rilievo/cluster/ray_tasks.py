@@ -11,12 +11,12 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.messages import literal, template
 from rilievo.predicting.options import LOCAL
@@ -44,7 +44,7 @@ _QUIET = {
 _MEMORY = ("OutOfMemory", "OutOfDisk", "ObjectStoreFull", "object store", "MemoryError")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """Requested actors; ``workers`` is by default one for every ``threads`` cores."""
 

@@ -20,7 +20,6 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
-from rilievo.frozen import frozen
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, place_one
@@ -122,7 +121,7 @@ def _open_address(address: str) -> HTTPResponse:
         raise FileNotFoundError(str(error)) from cause
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
     """Remote file or folder."""
 
@@ -432,7 +431,7 @@ class Stage(TaskFiles):
         return self._folder / str(self._number)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StagedResults(Results):
     """Results of jobs that went through ``enter``."""
 

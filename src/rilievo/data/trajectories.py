@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import axis_angle_from_rotation
 from rilievo.io.files.atomic import replacing
 from rilievo.shapes import (
@@ -41,7 +41,7 @@ class TrajectoryFile(StrEnum):
     """``TrajectoryRecord`` as JSON."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryOptions(ClipCamera):
     """Options of a trajectory."""
 
@@ -57,7 +57,7 @@ class TrajectoryOptions(ClipCamera):
             raise OptionError(option="stride", expected="1 or more", value=self.stride)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryScores:
     """Errors of a trajectory; lengths are in the unit of truth, angles in degrees.
 
@@ -100,7 +100,7 @@ class TrajectoryScores:
         return self.scale < 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryRecord:
     """Contents of ``trajectory.json``."""
 
@@ -113,7 +113,7 @@ class TrajectoryRecord:
     scores: TrajectoryScores | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectory:
     """Estimated trajectory; the world is the camera of the first usable frame.
 
@@ -180,7 +180,7 @@ class Freedom(StrEnum):
     """Sim(3) by least squares."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Similarity:
     """Map p ↦ s R p + t to the true world; s is 1 without motion, negative for a reversed path."""
 
@@ -350,7 +350,7 @@ KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
 _EVERY = 10
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MotionErrors:
     """Errors of motions: position in the unit of truth, rotation [degrees]."""
 
@@ -358,7 +358,7 @@ class MotionErrors:
     rotation: Float64[np.ndarray, "m"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LengthErrors:
     """Errors of ``parts`` segments: mean share of length, and degrees per metre."""
 

@@ -1,7 +1,7 @@
 """The trajectory of a camera, from a clip to files, picture and errors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,7 +33,6 @@ from rilievo.data.trajectories import (
 )
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, needing
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import (
     axis_angle_from_rotation,
     invert,
@@ -95,7 +94,7 @@ def part_of_motion(motion: Transform, share: float) -> Transform:
     return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
     """Results of a whole clip; ``parts`` are unbroken."""
 
@@ -278,7 +277,7 @@ def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) 
 _LEAST_FRAMES = 5  # of a scored part
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PartErrors:
     frames: int
     path_length: float

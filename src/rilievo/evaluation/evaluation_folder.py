@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
@@ -12,7 +13,6 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection
-from rilievo.frozen import frozen
 from rilievo.io.checksums import CHECKSUMS, is_torn, write_checksums
 from rilievo.io.files.atomic import (
     make_folder,
@@ -111,7 +111,7 @@ def _escape_surrogates(text: str) -> str:
 CSV, REPORT = "per_image.csv", "report.html"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFiles:
     """Record, per-image table and report of an evaluation."""
 

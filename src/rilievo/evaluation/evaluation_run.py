@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -53,7 +53,6 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, exact_pooled_median
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.atomic import check_folder
 from rilievo.io.files.limits import cores, printable
@@ -75,7 +74,7 @@ PER_PROCESS = 60
 _LOOKED_AT = 8
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Images, predictions, model, alignment and folder of an evaluation.
 
@@ -245,7 +244,7 @@ def _missing_truth_part(truth: Truth, benchmark: Benchmark) -> str:
 _DEEP = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedPart:
     """Predictions of some of a benchmark's images."""
 

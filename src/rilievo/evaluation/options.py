@@ -4,7 +4,7 @@ import os
 import shlex
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -13,7 +13,6 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.stored_predictions import PEERS, NumberKind, PeerConfidence, ValueEncoding
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.models.load_options import TrustOptions
 from rilievo.models.model_options import ModelOptions
@@ -34,7 +33,7 @@ def ignore_pillow_warnings() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class ImageOptions:
     """Images of a dataset, and what the numbers of their predictions mean."""
 
@@ -68,7 +67,7 @@ class ImageOptions:
         return ValueEncoding(number_kind=NumberKind(self.kind))
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(ImageOptions, ModelOptions):
     """Options of an evaluation, besides model, benchmark and root.
 
@@ -261,7 +260,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         return shlex.join(words)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class SourceOptions(ImageOptions, TrustOptions):
     """Place of photographs and ground truth."""
 
@@ -277,7 +276,7 @@ class SourceOptions(ImageOptions, TrustOptions):
                 object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class ViewOptions:
     """Options of the view in FiftyOne."""
 

@@ -34,7 +34,6 @@ from rilievo.evaluation.tables.comparison_report import comparison_tables, write
 from rilievo.evaluation.tables.runs import Run, compare
 from rilievo.evaluation.tables.standings import standings
 from rilievo.evaluation.tables.wording import quantity
-from rilievo.frozen import frozen
 from rilievo.messages import note_of, template
 from rilievo.models.base import Model
 from rilievo.pages.tables import Table
@@ -60,7 +59,7 @@ NORMALS = replace(BENCHMARKS["normals"], metrics=NORMALS_METRICS)
 USUAL = {benchmark.name: benchmark for benchmark in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkScores:
     """Scores of one model under one benchmark."""
 
@@ -71,7 +70,7 @@ class BenchmarkScores:
     unscored: tuple[Unscored, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelScores:
     """Scores of one model, and its mean time of an image [s]."""
 
@@ -257,7 +256,7 @@ class _Cell(Protocol):
     doubts: Sequence[str]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedProbes:
     """Comparison of the probes of a sweep."""
 

@@ -1,12 +1,11 @@
 """Records that ``evaluation.json`` holds."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberFact
 from rilievo.io.files.limits import unreadable
 from rilievo.messages import note_of
@@ -14,7 +13,7 @@ from rilievo.other_libraries import HintedAttributes
 from rilievo.prediction_record import MadeBy, Setting
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """Metric values of one image.
 
@@ -34,7 +33,7 @@ class Score:
     scene: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unscored:
     """An image without a score, and why."""
 
@@ -48,7 +47,7 @@ def unscored_image(id: str, error: RilievoError | OSError) -> Unscored:
     return Unscored(id=id, reason=note_of(cause))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """One metric over all images.
 
@@ -73,7 +72,7 @@ class Summary:
     pixels: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subset:
     """Summaries of a part of the images, such as those indoors."""
 
@@ -82,7 +81,7 @@ class Subset:
     summaries: tuple[Summary, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RangeError:
     """Error of pixels whose true depth lies from ``near`` to ``far`` [m]."""
 
@@ -93,7 +92,7 @@ class RangeError:
     bias: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sparsification:
     """Mean leading error once a share of the pixels, 0 to 1, is taken out."""
 
@@ -102,7 +101,7 @@ class Sparsification:
     by_error: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
     """Dataset, split and selection of the images that were scored.
 
@@ -124,7 +123,7 @@ class DataFacts:
     read_as: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation(HintedAttributes):
     """Results of one model on one benchmark.
 

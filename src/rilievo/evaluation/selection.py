@@ -1,7 +1,7 @@
 """Images and benchmark of an evaluation."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.alignment import METHODS, AlignMethod
@@ -18,12 +18,11 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
-from rilievo.frozen import frozen
 from rilievo.messages import literal
 from rilievo.registry import CodePlace, is_import_path
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Images to score, and the benchmark that scores them."""
 

@@ -1,6 +1,7 @@
 """Predictions by id, and the numbers and confidences in files of other programs."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -11,7 +12,6 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.evaluation.records import Unscored
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DISTANCE, DepthCrop, DepthStatement
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal
@@ -21,7 +21,7 @@ from rilievo.shapes import Field, Float32, Mask, Shaped, Size, Vectors
 from rilievo.version import VERSION
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointMap:
     """Points in the camera frame (x right, y down, z forward), one a pixel."""
 
@@ -33,7 +33,7 @@ class PointMap:
     __hash__ = no_hash
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPrediction(PredictionRecord):
     """A prediction whose parts are of any size, with what only files have.
 
@@ -77,7 +77,7 @@ class Predictions(Protocol):
         ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Predictions to be scored, and what went wrong."""
 
@@ -98,7 +98,7 @@ class Meaning(StrEnum):
     LOWER = "lower"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerConfidence:
     """Place and meaning of one program's confidences.
 
@@ -180,7 +180,7 @@ class NumberKind(StrEnum):
     DISPARITY = "disparity"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValueEncoding:
     """Meaning of the values in files, as the user states it.
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +38,6 @@ from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.tables.comparison import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import at, for_terminal, literal, note_of, template
 from rilievo.models.base import Model
@@ -59,7 +58,7 @@ from rilievo.registry import trust
 ALL = "all"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRow:
     """Result of one benchmark of several.
 
@@ -80,7 +79,7 @@ class SuiteRow:
         return self.evaluation is not None and not self.evaluation.unscored
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResult:
     """Results of several benchmarks, each in its own folder."""
 
@@ -89,7 +88,7 @@ class SuiteResult:
     rows: tuple[SuiteRow, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PlannedRun:
     run: SuiteRun
     options: EvaluateOptions
@@ -375,7 +374,7 @@ def rows_table(scored: Sequence[SuiteRow]) -> Table:
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FillWork:
     model: str
     options: EvaluateOptions

@@ -38,7 +38,6 @@ from rilievo.evaluation.scoring.metres import COUNT, FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
@@ -73,7 +72,7 @@ class Reach(Enum):
     """Shares, 0 to 1."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistic:
     """A number that follows from sums over images.
 

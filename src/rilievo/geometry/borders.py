@@ -5,10 +5,10 @@ A border's inner edge is one straight line, unlike that of a dark sky.
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import Int16, Mask, Pixels, UInt8
 
@@ -42,7 +42,7 @@ _BAR_STEP, _FRAME_STEP = 24, 8
 _BAR_BEFORE, _FRAME_BEFORE = _LEAVING / 2, 1.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Margins:
     """Border rows and columns on each side [px]."""
 

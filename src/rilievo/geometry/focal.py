@@ -16,7 +16,6 @@ from itertools import combinations
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.patches import least_joined_index
 from rilievo.geometry.transforms import rotation_from_axis_angle
 from rilievo.shapes import Bool, Float, Float64, Int, Mask, Matrix, Positions, Values, Vector
@@ -26,7 +25,7 @@ _STEPS = 100
 _TOLERANCE = 1e-10
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FocalShift:
     """Focal length, in halves of the diagonal, and the number to add to z."""
 
@@ -70,7 +69,7 @@ def half_diagonal_grid(height: int, width: int) -> Float64[np.ndarray, "{height}
     return np.stack(np.meshgrid(u, v), axis=-1)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Fit:
     xy: Positions
     z: Values
@@ -138,7 +137,7 @@ _THICKEST = 1.6
 _NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segments:
     """Line segments: middles [px], unit directions of either sign, lengths [px]."""
 
@@ -274,7 +273,7 @@ _DRAWS = 1500
 _CANDIDATES = 8
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vanishing:
     """Focal length and directions of vanishing points.
 

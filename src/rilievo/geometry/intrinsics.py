@@ -4,12 +4,12 @@ Functions are written against the Python array API, for numpy and torch, with gr
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import array_namespace
 from rilievo.shapes import Float, Matrix
 
@@ -185,7 +185,7 @@ def _inverse_K(K: Intrinsics) -> Intrinsics:
     return _K_of_entries(1 / fx, 1 / fy, -cx / fx, -cy / fy)
 
 
-@frozen(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Millimetres:
     """Focal length of an uncropped picture: 35 mm equivalent, or true with a sensor's width.
 

@@ -14,7 +14,6 @@ from itertools import combinations
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.sphere_views import fill_unknown
 from rilievo.shapes import Field, Float, Float32, Float64, Mask, Values
 
@@ -45,7 +44,7 @@ class Overlap:
     weights: Values
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
     """Views on one grid of directions.
 
@@ -74,7 +73,7 @@ class Layers:
                 yield Overlap(first, second, shared, both[shared].astype(np.float64))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScalePlaces:
     """Places of a grid's directions in each view.
 
@@ -89,7 +88,7 @@ class ScalePlaces:
     lengths: ViewMaps
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Corrections:
     """Corrections: log z becomes factor + middle + (log z - middle) / power + slopes.
 

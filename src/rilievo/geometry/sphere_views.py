@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Lens, inside_picture
 from rilievo.geometry.intrinsics import pinhole_K
@@ -57,7 +57,7 @@ def _resize_field(field: np.ndarray, size: tuple[int, int], how: Image.Resamplin
     return np.asarray(Image.fromarray(np.asarray(field, np.float32)).resize(size, how))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SphereView:
     """Square pinhole view, centred.
 

@@ -5,13 +5,13 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import FileSum, replacing, sum_of, unwritable
 from rilievo.io.files.limits import read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json, parse_json, to_json
@@ -124,7 +124,7 @@ def content_fault(path: Path, expected: FileSum) -> str | None:
         return f"cannot be read ({reason(error)})"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Checksums:
     format: str = "rilievo-checksums/1"
     files: Mapping[str, FileSum]

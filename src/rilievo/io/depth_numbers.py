@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz, read_map
@@ -78,7 +77,7 @@ class FactOrigin(StrEnum):
     GUESSED = "guessed"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NumberFact:
     """Fact about numbers: scale, kind, invalid, size or camera."""
 
@@ -94,7 +93,7 @@ class NumberFact:
 NOTHING_SAYS = "nothing says otherwise"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NumberReading:
     """Meaning of a file's numbers: facts, doubts, and range [m]."""
 
@@ -115,7 +114,7 @@ class NumberReading:
         return f"read as {words}{span} ({scales[0].place})"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthStatement:
     """Facts that a file states: value = stored · scale + offset.
 
@@ -142,7 +141,7 @@ class DepthStatement:
         return (self.scale, self.logarithm, self.span) != (None, None, None)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthNumbers:
     """Numbers of a file, and what it states."""
 
@@ -454,7 +453,7 @@ def _commonest_value_and_share(stored: Shaped[np.ndarray, " n"], pixels: int) ->
     return int(numbers[place]), float(counts[place] / pixels)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthCrop:
     """Rectangle of a photograph in which a map lies."""
 

@@ -17,7 +17,6 @@ from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float32, Mask, Pixels, UInt8, UInt16, Vectors
 
 _PIXELS = 1 << 16
@@ -180,7 +179,7 @@ class Drawn(StrEnum):
     DEPTH = "depth"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColourRange:
     """Drawn values of the first and last colour.
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
-from rilievo.frozen import frozen
 from rilievo.io.checksums import (
     CHANGED,
     CHECKSUMS,
@@ -43,7 +42,7 @@ _NO_CONTENT = Note("has no content, as after a power cut: make its results anew 
 _RUN_AGAIN = "has no content, as after a power cut: run its command again"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """A file that differs; ``what`` has a remedy besides making it anew."""
 
@@ -54,7 +53,7 @@ class Fault:
         return f"{printable(self.file)}: {self.what}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """Result of ``verify``: the number of whole files, and the faults."""
 
@@ -199,7 +198,7 @@ class _Findings:
             self.faults.setdefault(path, fault)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _JsonHead:
     format: str
     size: tuple[int, ...] = ()

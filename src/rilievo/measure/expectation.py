@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -29,7 +29,6 @@ from rilievo.calibration.sizes import (
     parse_known,
 )
 from rilievo.errors import RilievoError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Vector
@@ -45,7 +44,7 @@ _DOUBT_PIXELS = 4_000
 SAME_END = 1.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorGrounds:
     """Parts of expected errors that all measurements share."""
 

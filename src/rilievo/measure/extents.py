@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
-from rilievo.frozen import frozen
 from rilievo.measure.expectation import (
     compute_error_grounds,
     is_focal_length_guessed,
@@ -54,7 +54,7 @@ FOCAL_ERROR = 0.35
 LEAST_DROP = 1e-3
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RangedPoint:
     """Point [m] in the camera frame, with its distance and range."""
 
@@ -62,7 +62,7 @@ class RangedPoint:
     distance: Measurement
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UprightBox:
     """Box around what is seen of a thing, with vertical edges.
 
@@ -81,7 +81,7 @@ class UprightBox:
     corners: tuple[RangedPoint, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegionMeasurement:
     """Distance and size of the thing in a region.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from rilievo.calibration.points import Floor
 from rilievo.calibration.ranges import (
@@ -22,7 +22,6 @@ from rilievo.calibration.readings import (
 from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.measure.expectation import (
     SAME_END,
     UNKNOWN_FAR,
@@ -160,7 +159,7 @@ def region_cells(region: RegionMeasurement, words: Words) -> dict[str, object]:
     return {**cells, "remarks": "; ".join(map(words, region.remarks))}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FloorPlane:
     """Floor, n·p + height = 0 in the camera frame, n up."""
 
@@ -168,7 +167,7 @@ class FloorPlane:
     height: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DistanceTerms:
     """Parameters for ranges of distances, as in ``Terms``."""
 
@@ -179,7 +178,7 @@ class DistanceTerms:
     fact_along: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """Parameters for ranges of lengths; see ``rilievo.calibration.ranges``.
 

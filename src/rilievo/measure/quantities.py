@@ -12,7 +12,7 @@ Points are (column, row) [px] of the photograph; vectors are in the camera frame
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -31,7 +31,6 @@ from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose,
 from rilievo.calibration.sizes import CORNER_ERROR, KnownRectangle
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import (
     anchoring_misfit,
@@ -70,7 +69,7 @@ _BY_NETWORK = Note(
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement(HintedAttributes):
     """Quantity measured on a surface.
 

@@ -4,13 +4,13 @@ import csv
 import math
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, exists, is_whole, printable, read_text, shortened
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.numbers import read_map
@@ -20,7 +20,7 @@ CORNER = 0.5
 """Offset of a pixel's centre from its corner, where detectors count [px]."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """Part of a photograph that holds one thing.
 
@@ -213,7 +213,7 @@ Key = tuple[str, int | None]
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionTable:
     """Regions of many photographs or frames; ``faults`` are lines on skipped rows."""
 

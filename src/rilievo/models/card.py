@@ -1,12 +1,12 @@
 """Model cards."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rilievo.depth_map import DepthKind
-from rilievo.frozen import frozen
 from rilievo.models.resampling.inference import PLAIN, Resizing
 from rilievo.other_libraries import HintedAttributes
 
@@ -17,7 +17,7 @@ RESEARCH_DATA = (
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard(HintedAttributes):
     """Facts for choosing a model; one row of ``MODELS``.
 

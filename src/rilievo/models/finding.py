@@ -8,14 +8,13 @@ import re
 from _thread import LockType, allocate_lock
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from rilievo import registry
 from rilievo.errors import ModelError, OptionError, needing
-from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.load_options import LoadOptions
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from rilievo.models.base import Model
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelKind:
     """Kind of models; places are imported on use.
 

@@ -1,14 +1,13 @@
 """Options of loading a model, and settings of models, whose fields' docstrings are the help."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pkgutil import resolve_name
 from typing import Annotated, Any, TypeVar
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.messages import literal, template
 from rilievo.options.run_options import Engine
 from rilievo.prediction_record import Setting
@@ -25,7 +24,7 @@ PRECISIONS = {
 }
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class TrustOptions(Record):
     """Code that files may name."""
 
@@ -46,7 +45,7 @@ class TrustOptions(Record):
     """
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class LoadOptions(TrustOptions, Engine):
     """Options of loading a model; those that change its output are recorded in every prediction."""
 
@@ -126,7 +125,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingFacts:
     """Description of one setting."""
 

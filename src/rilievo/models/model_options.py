@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.errors import ModelError, OptionError, OutputError, suggest
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder
 from rilievo.messages import Note
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class NetworkOptions(TrustOptions):
     """Kind and settings of a model, whatever it is."""
 
@@ -64,7 +64,7 @@ class NetworkOptions(TrustOptions):
         return parse_pairs(self.settings)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class Network(NetworkOptions):
     """Model that a run names, with its kind and settings."""
 
@@ -113,7 +113,7 @@ def load_as(name: str | Path, network: NetworkOptions, engine: Engine) -> "Model
     return load(name, LoadOptions.from_records(network, engine, settings=network.model_settings))
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class EngineOptions(TrustOptions, Engine):
     """Device and engine of a model."""
 
@@ -122,7 +122,7 @@ class EngineOptions(TrustOptions, Engine):
         return load(name, LoadOptions.from_records(self))
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class ModelOptions(NetworkOptions, Mirroring, EngineOptions):
     """Device, engine, settings and mirror image of a model."""
 

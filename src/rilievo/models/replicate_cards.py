@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
@@ -21,7 +21,7 @@ _NAME = re.compile(rf"({_PART})/({_PART})(?::({_ID}))?", re.ASCII)
 _VERSIONS = {row["name"]: row for row in known_models("replicate")}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicateSettings:
     """Settings at replicate.com."""
 
@@ -59,7 +59,7 @@ class ReplicateSettings:
         return inputs
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """Model at replicate.com; ``id`` is the version's hash, None for the latest."""
 

@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, MissingPackageError, ModelError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, is_whole
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.photographs.decode import PILLOW_ERRORS
@@ -61,7 +61,7 @@ class RefusedError(ModelError):
     """Error of a request that is not charged."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """Number of attempts, and waits [s]."""
 

@@ -3,12 +3,12 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
 from rilievo.registry import is_import_path, trust
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rilievo.models.load_options import LoadOptions
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
     """Request for a model."""
 
@@ -41,7 +41,7 @@ class ModelRequest:
         return is_path or self.text.endswith(".onnx")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundModel:
     """Model that was found, with its card unless the file has the facts."""
 

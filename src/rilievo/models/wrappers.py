@@ -8,7 +8,7 @@ self-supervised monocular depth estimation", CVPR 2020.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,6 @@ from PIL import Image
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import OptionError, UnknownCameraError
-from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
@@ -312,7 +311,7 @@ class Tiled(WrappedModel):
         return replace(canvas.result(), camera=whole.camera)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Box:
     top: int
     left: int
@@ -320,7 +319,7 @@ class _Box:
     width: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _BlendingSpace:
     enter: Callable[[Field], Field]
     leave: Callable[[Field], Field]

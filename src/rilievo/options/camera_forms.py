@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -11,7 +12,6 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from rilievo.errors import OptionError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, read_spelling, spelling_of
@@ -162,7 +162,7 @@ def _read_camera_file(path: Path) -> Named:
     return spelling if is_of_picture else Camera(lens=spelling.lens((2, 2)))
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class CameraOptions(Record):
     """Camera that the user names, or way to find one."""
 

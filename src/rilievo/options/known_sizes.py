@@ -1,6 +1,7 @@
 """Options of known sizes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -16,7 +17,6 @@ from rilievo.calibration.sizes import (
     parse_rectangle,
 )
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.schema import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
@@ -27,7 +27,7 @@ _KNOWN = (
 )
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class KnownSizes(Record):
     """Sizes that the user knows."""
 

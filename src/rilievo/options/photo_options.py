@@ -1,11 +1,10 @@
 """Options of one photograph."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.schema import (
@@ -28,7 +27,7 @@ class ReadingArguments(TypedDict):
     stretch: bool
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class Mirroring(Record):
     """Use of the mirror image."""
 
@@ -58,7 +57,7 @@ class Mirroring(Record):
         return self.confidence == "mirror"
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class Refine(Mirroring):
     """Refinements of a network's answer."""
 
@@ -102,7 +101,7 @@ UNREFINED = Refine(trim=Switch.OFF)
 Anchor = Literal["auto", "off"]
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class AnchorOptions(Record):
     """Use of the embedded model for affine depth."""
 
@@ -125,7 +124,7 @@ class AnchorOptions(Record):
 FLAT = option(name="")
 
 
-@frozen(slots=False, init=False)
+@dataclass(frozen=True, kw_only=True, init=False)
 class PhotoOptions:
     """Options of one photograph, which users write flat.
 

@@ -1,12 +1,12 @@
 """Options of a run: engine, files, videos; notes on options without effect."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.messages import Note, literal
@@ -16,7 +16,7 @@ from rilievo.registry import is_import_path
 from rilievo.schema import Door, Groups, Record, option, options_of
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class Engine(Record):
     """Device and engine of a model."""
 
@@ -49,7 +49,7 @@ class Engine(Record):
     """Threads of the network; by default one per core."""
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class Speed(Engine):
     """Engine and batches of a run."""
 
@@ -64,7 +64,7 @@ class Speed(Engine):
 ALL = "all"
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class Saving(SaveOptions):
     """Files that a run writes, and how they look."""
 
@@ -139,7 +139,7 @@ class Saving(SaveOptions):
         return ALL in split_names(self.save)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class VideoOptions(Record):
     """Treatment of videos."""
 

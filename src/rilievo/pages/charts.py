@@ -5,10 +5,10 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rilievo.errors import needing
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 
 # Variables of the page's style, and their colours in a file of its own.
@@ -32,7 +32,7 @@ SERIES = (ACCENT, SECOND, *_MORE)
 _LONGEST_NAME = 28
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """Drawing for a page.
 
@@ -54,7 +54,7 @@ class Chart:
         return text
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """Value with its interval; ``hollow`` if it is of others."""
 

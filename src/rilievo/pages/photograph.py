@@ -6,14 +6,13 @@ OGL (public domain) draws the surface, in a ninth of the size of three.js.
 import base64
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
 from rilievo.depth_map import DepthKind
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
@@ -63,7 +62,7 @@ _PHOTO_SIDE, _PANORAMA_SIDE, _MAP_SIDE = 2048, 4096, 1024
 _PHOTO_QUALITY, _MAP_QUALITY = 88, 90
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """Picture on a page.
 

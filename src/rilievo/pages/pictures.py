@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError, needing
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.map_pictures import (
@@ -43,7 +43,7 @@ _USUAL_END = 0.25
 _MOST_OFF = 4
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Legend:
     """Meaning of the colours of a picture.
 
@@ -58,7 +58,7 @@ class Legend:
     has_sky: bool = False
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """Picture of an image.
 
@@ -84,7 +84,7 @@ class Panel:
         return jpeg_uri(self.jpeg())
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """Prediction of a model for an image."""
 
@@ -93,7 +93,7 @@ class Answer:
     sky: Mask | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """Image on a page.
 
@@ -111,7 +111,7 @@ class Item:
     fault: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shrunk:
     """Mean of the valid pixels of each block, and blocks with any."""
 

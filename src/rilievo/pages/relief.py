@@ -5,10 +5,10 @@ The logarithm of depth takes 16 bits: a relative precision of 0.004 % from 1 to 
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.lattice import (
@@ -40,7 +40,7 @@ SURFACE_SCRIPTS = (
 _LAST_CODE = 65535
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReliefForm:
     """Parameters with which scripts decode the points.
 
@@ -76,7 +76,7 @@ class ReliefForm:
     edge: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Relief:
     """Encoded surface.
 

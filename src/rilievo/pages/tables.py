@@ -3,10 +3,10 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
 
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.pages.document import latex_command, latex_text, markdown_text
 
@@ -18,7 +18,7 @@ Content: TypeAlias = "Entry | str | int | float | None"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """Cell with marks.
 
@@ -39,7 +39,7 @@ class Entry:
     is_marked: bool = False
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """Heading of a column.
 
@@ -58,7 +58,7 @@ class Head:
         return f"{self.group}: {self.text}" if self.group else self.text
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Rows of cells below headings.
 

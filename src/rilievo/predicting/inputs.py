@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import (
     check_regular,
     number_duplicates,
@@ -44,7 +43,7 @@ class Medium(StrEnum):
     """Folder of frames, one clip in the order of names."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """Input and the path of its results."""
 

@@ -2,13 +2,13 @@
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from inspect import Signature
 from typing import Annotated, ClassVar, Unpack
 
 import numpy as np
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.keywords import PredictKeywords
@@ -31,7 +31,7 @@ RECORDS: Mapping[str, type[Record]] = {
 """Records in the order of the help."""
 
 
-@frozen(slots=False, init=False)
+@dataclass(frozen=True, kw_only=True, init=False)
 class PredictOptions(PhotoOptions):
     """Options of ``rilievo predict``, given flat: ``PredictOptions(save="ply", fov=60)``.
 
@@ -62,7 +62,7 @@ class PredictOptions(PhotoOptions):
 PredictOptions.__signature__ = signature_with(PredictOptions, RECORDS.values())
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """One part of the inputs, by their names alone, so parts run anywhere and are about equal."""
 
@@ -82,7 +82,7 @@ def parse_share(text: str) -> Share:
     return Share(number=int(number), count=int(count))
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
     """Part of the work, and machines.
 
@@ -109,7 +109,7 @@ class ClusterOptions:
         return Share(number=1, count=1) if self.shard is None else parse_share(self.shard)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class BatchOptions(ClusterOptions):
     """Part of the work, machines, and number of processes.
 

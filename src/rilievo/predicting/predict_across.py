@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import address_or_none, local_path, printable
 from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
@@ -74,7 +73,7 @@ def storage_of(inputs: Iterable[str | Path], output: Path) -> Storage:
     return load_service("addresses")()
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PredictWork:
     """Prediction of photographs and clips."""
 

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, shortened
 from rilievo.io.photographs.decode import is_video
 from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
@@ -17,7 +17,7 @@ from rilievo.prediction import Prediction
 from rilievo.sample import Photo
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredRegion:
     """Measured region; ``frame`` counts from 0."""
 

@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera, sparse_files
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.limits import check_disk_space, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
@@ -67,7 +66,7 @@ class FindJobs(Protocol):
         ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInputs:
     """Jobs of a run, failures and notes."""
 

@@ -16,7 +16,6 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.messages import Note, Spell, at, for_terminal, spell_keyword, worded
 from rilievo.models.base import Inference, Model
@@ -75,7 +74,7 @@ def _shut_down(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) ->
     pool.shutdown(wait=False)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunTimes:
     """Models, answers and seconds of a run.
 
@@ -159,7 +158,7 @@ LISTED = 20
 """Most failures, and notes."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """End of a run.
 

@@ -18,7 +18,6 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from rilievo import signals
 from rilievo.errors import RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import cores
 from rilievo.messages import Note, template
 from rilievo.predicting.options import LOCAL, BatchOptions
@@ -41,7 +40,7 @@ TASKS_EACH = 4
 """Least tasks for a process."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Input that failed, and why in one line."""
 
@@ -49,7 +48,7 @@ class Failure:
     reason: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Result of one task.
 
@@ -153,7 +152,7 @@ PATIENCE = 20.0
 """Time for writes before a kill [s]."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Task(Generic[Item]):
     items: tuple[Item, ...]
     deaths: int = 0

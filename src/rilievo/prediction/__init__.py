@@ -1,6 +1,7 @@
 """``rilievo.Prediction``, whose methods' bodies are imported on demand."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial, update_wrapper
 from pathlib import Path
 from types import ModuleType
@@ -63,6 +64,7 @@ else:
     _answer_as_array = _PointsMethod
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
     """Prediction for one image: ``rilievo.prediction_record.PredictionRecord`` with methods.
 

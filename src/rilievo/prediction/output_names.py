@@ -1,10 +1,10 @@
 """Names of outputs: as users write them, by suffixes of paths, and for other words."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.prediction.output import OUTPUTS
 from rilievo.registry import is_import_path
@@ -62,7 +62,7 @@ def split_names(names: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(spelt))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StemAndOutput:
     """Path that names an output by its suffix."""
 

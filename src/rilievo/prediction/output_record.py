@@ -1,11 +1,10 @@
 """Record of an output format: what it needs, its writer and reader."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from typing import Any
-
-from rilievo.frozen import frozen
 
 
 class Need(StrEnum):
@@ -27,7 +26,7 @@ class Surface(StrEnum):
     YES = "yes"
 
 
-@frozen(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class UsualSize:
     """Size of a file [megabytes], on photographs of 0.2 to 6 megapixels."""
 
@@ -36,7 +35,7 @@ class UsualSize:
     most: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoForm:
     """Form of an output as a video.
 
@@ -53,7 +52,7 @@ class VideoForm:
     bytes_a_pixel: float = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolForm:
     """Form for assistants: name, content, and programs that open it."""
 
@@ -62,7 +61,7 @@ class ToolForm:
     opens: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """Output format: all that any door knows of it.
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, MissingFileError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
@@ -52,19 +51,19 @@ class NoArraysError(InputError):
         self.made_by = sidecar.made_by
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _StoredFiles:
     folder: Path
     sidecar: Sidecar
     named: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Video:
     frames: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _VideoHead:
     video: _Video
 

@@ -7,12 +7,11 @@ the Schur complement.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rilievo.data.clips.tracks import PointTracker, Sightings, rays_at
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import cross_matrix, invert, rigid, rotation_from_axis_angle
 from rilievo.shapes import Bool, Float64, Int64, Matrix, Positions, Transforms, Values
 
@@ -25,7 +24,7 @@ _NEAREST = 1e-3
 _BEHIND = 1e3
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointViews:
     """Sightings (x, y) [px] of points after their first frames; unknown depth is NaN."""
 
@@ -45,7 +44,7 @@ class PointViews:
         return _PIXEL * np.sqrt(1 + _SLIDES * frames)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """Poses, log factors of frames, log depths of points."""
 
@@ -54,7 +53,7 @@ class State:
     log_depths: Float64[np.ndarray, "points"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Residuals:
     """Errors of a state in standard deviations; 0 for unknown depth.
 
@@ -83,7 +82,7 @@ class Residuals:
         return float(places + depths + (self.factors**2).sum())
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Equations:
     """Normal equations of (turn, translation) of each frame, then log factors; points are apart."""
 
@@ -175,7 +174,7 @@ def normal_equations(views: PointViews, state: State, slack: float) -> Equations
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Derivatives:
     pose: Float64[np.ndarray, "sightings 2 6"]
     begin: Float64[np.ndarray, "sightings 2 6"]
@@ -213,7 +212,7 @@ _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-7, 1e6
 _LARGEST_STEP = 1.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adjustment:
     """Result; ``doubt`` is the standard error of log depths."""
 
@@ -330,7 +329,7 @@ _JUDGES = 12
 _FEWEST = 30
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointDepths:
     """Depth of followed points in one frame, at (x, y) [px].
 
@@ -355,7 +354,7 @@ class PointDepths:
         return replace(self, depth=self.depth * factor)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdjustedPart:
     """Result of one unbroken part; ``log_factors`` take depth to the unit of the poses."""
 
@@ -400,7 +399,7 @@ def adjust_part(
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _AdjustedWindow:
     span: slice
     cam_T_world: Transforms

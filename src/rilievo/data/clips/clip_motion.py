@@ -6,7 +6,7 @@ Frames are compared with the last key frame, so that noise does not add up.
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from rilievo.data.clips.tracks import (
     track_by_homography,
     track_corners,
 )
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.shapes import Float, Float64, Int64, Pixels, Transforms, Values
 
@@ -35,7 +34,7 @@ _FEWEST = 12
 DepthSource = Callable[[], FrameDepth]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameMotion:
     """Motion ``frame_T_key`` of one frame, in the unit of the key frame's depth.
 
@@ -49,7 +48,7 @@ class FrameMotion:
     ratio: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipMotion:
     """Motion of a camera along a clip.
 

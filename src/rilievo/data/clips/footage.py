@@ -1,10 +1,10 @@
 """Options that describe footage."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from rilievo.frozen import frozen
 from rilievo.models.load_options import TrustOptions
 from rilievo.schema import Groups, option
 
@@ -19,7 +19,7 @@ class SourceKind(StrEnum):
     CITYSCAPES = "cityscapes"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipCamera(TrustOptions):
     """Camera of a clip by the user; at most one of the three."""
 
@@ -33,7 +33,7 @@ class ClipCamera(TrustOptions):
     """Horizontal field of view [degrees], if nothing better is known."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoData:
     """Frames of a training run."""
 

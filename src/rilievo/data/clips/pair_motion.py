@@ -6,13 +6,13 @@ error has the covariance σ² 1 + s² j jᵀ, where j is its change by log depth
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from rilievo.data.clips.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
 from rilievo.errors import MissingExtraError
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import axis_angle_from_rotation, rigid, rotation_from_axis_angle
 from rilievo.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values, Vector
 
@@ -164,7 +164,7 @@ _GOOD_PARALLAX = 2.0  # least of a corner that judges depth [px]
 _FEWEST_JUDGES = 10
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Triangulated:
     """Corners (x, y) [px], depth in the unit of motion, parallax without rotation [px]."""
 
@@ -173,7 +173,7 @@ class Triangulated:
     parallax: Values
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairMotion:
     """Motion between two frames, with its quality.
 

@@ -6,6 +6,7 @@ Formats are KITTI, TUM, COLMAP, ``transforms.json`` (with OpenGL's axes) and 7-S
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +17,6 @@ from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.loaders import parse_numbers, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
@@ -33,7 +33,7 @@ _MOST_PIXELS = 1e9  # JSON has any integer
 _ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoseFile:
     """Poses of a file by line, time or name."""
 

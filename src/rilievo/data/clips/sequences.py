@@ -1,7 +1,7 @@
 """Clips with camera and poses, read at the training size without lens distortion."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,6 @@ from PIL import Image
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.datasets.loaders import contents_text, names_in, text_lines
 from rilievo.errors import InputError, OptionError, needing
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
@@ -26,7 +25,7 @@ from rilievo.sample import Photo
 from rilievo.shapes import Bool, Field, Float64, Mask, Matrix, Pixels, Transform, Transforms, UInt8
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameCalibration:
     """Calibration of frames of ``shape``; ``lens`` has the centre and focal lengths of K."""
 
@@ -52,7 +51,7 @@ def read_calibration(path: Path) -> FrameCalibration:
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UndistortionMap:
     """Map from an undistorted frame to the original; ``valid`` pixels lie inside that."""
 
@@ -104,7 +103,7 @@ _MIDDLE = 0.2  # distance of a principal point from the middle, as a share of th
 _SAME_ASPECT = 0.02
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceCamera:
     """Camera of a sequence at the size of its files."""
 
@@ -248,7 +247,7 @@ def _size_text(shape: tuple[int, int]) -> str:
 PYRAMID_SCALES = 3  # halvings
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEye:
     """Second camera, whose x is ``shift`` more [m]; negative in the left."""
 
@@ -256,7 +255,7 @@ class OtherEye:
     shift: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedTargets:
     """Numbers of target frames of a list, for training and validation."""
 
@@ -268,7 +267,7 @@ class ListedTargets:
 SOURCE_ALONE = ListedTargets(training=())
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
     """Frames of one camera in time, with poses.
 
@@ -310,7 +309,7 @@ class Clip:
         return invert(world_T_source) @ world_T_target
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFrame:
     """One frame, or the reason why it cannot be used; ``seconds`` may be its number."""
 
@@ -415,7 +414,7 @@ def _read_upright(path: Path) -> Image.Image:
 OTHER_SIDE: Mapping[str, str] = {"l": "r", "r": "l"}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedFrame:
     """One line of a list; ``side`` is "l" or "r"."""
 
@@ -458,7 +457,7 @@ def read_frame_list(path: Path) -> list[ListedFrame]:
     return frames
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSequences:
     """Training list of a split, and targets by folder and side."""
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import MissingExtraError
-from rilievo.frozen import frozen
 from rilievo.shapes import (
     Bool,
     Float,
@@ -35,7 +34,7 @@ _AGREES = 1 / 80
 _GUIDED: Mapping[str, Any] = {"winSize": (21, 21), "maxLevel": 2}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
     """Settings of tracking.
 
@@ -54,7 +53,7 @@ class Tracking:
     comes_back: float = 1.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tracks:
     """Corners (x, y) [px], their displacement, and the share that returned."""
 
@@ -235,7 +234,7 @@ FOLLOWING = Tracking(corners=400, quality=0.005, apart=8, comes_back=0.3)
 _FEW = 0.7
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sightings:
     """Positions (x, y) of points [px] in the order of frames, with depth by a model, or NaN."""
 

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,6 @@ from rilievo.data.datasets.check_download import (
 )
 from rilievo.data.datasets.loaders import Absent, evenly_spread
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
@@ -30,7 +30,7 @@ _LISTED = 10
 _SHEET_IMAGES = 24
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     dataset: Annotated[str, option(positional=True)]
     """Name of the dataset; 'rilievo datasets' lists them."""

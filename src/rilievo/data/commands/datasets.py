@@ -1,19 +1,19 @@
 """``rilievo datasets``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say, table
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.data.datasets.loaders import DatasetCard
-from rilievo.frozen import frozen
 from rilievo.schema import option
 
 _LONGEST_LICENCE = 20
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
     """Dataset whose card to show; by default all are listed."""

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,6 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.data.fuse.fuse_clip import FuseRecord
 from rilievo.data.fuse.fuse_options import FuseOptions
-from rilievo.frozen import frozen
 from rilievo.messages import for_terminal
 from rilievo.schema import option
 
@@ -18,7 +18,7 @@ _EVERY = 10.0
 """Seconds between lines without a terminal."""
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     clip: Annotated[Path, option(positional=True, metavar="CLIP")]
     """A video or a folder of frames."""

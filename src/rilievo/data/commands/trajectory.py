@@ -1,6 +1,7 @@
 """``rilievo trajectory``."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,12 @@ from rilievo.data.trajectories import (
     TrajectoryRecord,
     TrajectoryScores,
 )
-from rilievo.frozen import frozen
 from rilievo.messages import for_terminal
 from rilievo.models.default.embedded import SMALL
 from rilievo.schema import option
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     clip: Annotated[Path, option(positional=True, metavar="CLIP")]
     """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageOps
 from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, evenly_spread
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import (
     TOO_FAR,
@@ -38,7 +37,7 @@ _INK = (230, 230, 230)
 _COLUMNS = 2
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitCount:
     """Counts of a split's official and absent images."""
 
@@ -49,7 +48,7 @@ class SplitCount:
     problem: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
     """Depth [m] of one image, and shares of pixels with depth and normals."""
 
@@ -63,7 +62,7 @@ class ImageFacts:
     normals_share: float | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """Results of reading images of a split."""
 
@@ -78,7 +77,7 @@ class Check:
     absent: tuple[Absent, ...]
     broken: tuple[Absent, ...]
     warnings: tuple[str, ...]
-    reading: NumberReading = NumberReading()
+    reading: NumberReading = field(default_factory=NumberReading)
 
     @property
     def is_whole(self) -> bool:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.data.datasets.loaders import Line, parse_numbers, text_lines
 from rilievo.errors import InputError, suggest
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import MOST_SIDE
 from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
 from rilievo.io.camera_models import (
@@ -25,7 +25,7 @@ from rilievo.shapes import Matrix, Transform
 _FARTHEST = 1e9
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColmapCamera:
     """One camera, with K [px] from the centre of the first pixel; COLMAP counts from its corner."""
 
@@ -35,7 +35,7 @@ class ColmapCamera:
     K: Matrix
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColmapImage:
     """One image with pose ``world_T_cam``."""
 

@@ -1,7 +1,7 @@
 """The user's folder of photographs, depth and normals, described by YAML."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,6 @@ from rilievo.data.datasets.loaders import (
 )
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling
@@ -59,7 +58,7 @@ from rilievo.shapes import Bool, Field, Mask, Shaped
 _PARTS = ("depth", "normals", "valid")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
     image: Path
     depth: Path | None

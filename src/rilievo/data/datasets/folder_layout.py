@@ -4,14 +4,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rilievo.data.datasets.loaders import NormalAxes, walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.io.files.limits import printable, read_text
@@ -34,7 +33,7 @@ class StoredKind(StrEnum):
     """Disparity [px]; needs a camera and the baseline."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthLayout:
     """Layout of depth files.
 
@@ -65,7 +64,7 @@ class DepthLayout:
     crop: tuple[int, ...] | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NormalsLayout:
     """Relative pattern with ``{id}``, axes and array of normals."""
 
@@ -74,7 +73,7 @@ class NormalsLayout:
     array: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CameraLayout:
     """Intrinsics of all images, or a file each.
 
@@ -96,7 +95,7 @@ class CameraLayout:
     lens: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FolderLayout:
     """Layout of the user's folder; every key is optional.
 

@@ -4,7 +4,7 @@ import os
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtim
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.limits import check_regular, printable, reason, unreadable
@@ -30,7 +29,7 @@ _LONGEST_LINE = 4 * 2**20
 _SHOWN = 6
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """Numbered line of a text file, without outer white space."""
 
@@ -166,7 +165,7 @@ def normals_of_stored(
     return np.where(valid, unit, np.float32(0)), valid
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetCard:
     """Description of a dataset.
 
@@ -210,7 +209,7 @@ def _read_own_cards() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads(Path(__file__).with_name("cards.toml").read_text(encoding="utf-8"))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """Request for a part of a dataset; ``list_file`` has the user's own list of images."""
 
@@ -221,7 +220,7 @@ class Request:
     list_file: Path | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
     """Entry that cannot be read, with the reason."""
 
@@ -432,7 +431,7 @@ def masked_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
     return MaskedValues(values, np.isfinite(values) & (values > 0))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthFiles:
     """Files of one photograph with depth.
 
@@ -464,7 +463,7 @@ def file_camera(path: Path) -> Camera:
     return Camera(K=read_K(path))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthPatterns:
     """Paths with ``{id}`` of an image's files."""
 

@@ -5,14 +5,13 @@ through planes around known depth, where neighbours correlate (Collins, 1996).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import ModuleType
 
 import numpy as np
 
 from rilievo.errors import needing
-from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import project, project_to_source, rays, resize_K
 from rilievo.geometry.transforms import invert, transform
 from rilievo.shapes import Field, Float32, Float64, Int64, Mask, Matrix, Pixels, Transform, Values
@@ -28,7 +27,7 @@ _OVERLAP = 0.4
 _GRID = 12
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipView:
     """One frame at a small size; depth z is in the unit of the pose once views agree."""
 
@@ -92,7 +91,7 @@ _UNSEEN = -0.2  # correlation of unseen points, less than chance
 _OUTSIDE = -1e4
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grey:
     """Grey levels of a view, 0 to 255."""
 
@@ -260,7 +259,7 @@ TOLERANCE = 0.025
 """Relative difference up to which views agree."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewAgreement:
     """Numbers of neighbours that agree on a pixel and see it, and the median difference."""
 
@@ -301,7 +300,7 @@ class DepthCorrection(StrEnum):
     SMOOTH = "a smooth factor"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedViews:
     """Views whose depth agrees, without pixels on which too few agree.
 
@@ -437,7 +436,7 @@ def _median_of_differences(agreements: Sequence[ViewAgreement]) -> float:
     return float(np.median(differences)) if differences else float("nan")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _LogCorrection:
     logs: Field
     clear: Field
@@ -463,7 +462,7 @@ def _best_log_correction(view: ClipView, others: Sequence[ClipView]) -> _LogCorr
     return _LogCorrection(logs=tried[best], clear=fine.clear if best == len(tried) - 1 else nothing)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _LogFactors:
     logs: Field
     clear: Field

@@ -7,7 +7,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,6 @@ from rilievo.data.fuse.clip_views import (
     neighbour_indices,
 )
 from rilievo.errors import InputError, OutputError
-from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import invert, transform_points
 from rilievo.io.files.atomic import make_folder, replacing_folder
@@ -105,7 +104,7 @@ RECORD = "labels.json"
 _MADE_BY = "rilievo fuse CLIP --teach FOLDER"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsRecord:
     """Contents of ``labels.json``: names without ending, (height, width), camera [px]."""
 
@@ -119,7 +118,7 @@ class LabelsRecord:
     digest: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameLabel:
     """Depth of the surface, or 0, and the share of frames that agree."""
 

@@ -31,7 +31,6 @@ from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.volume import FusedSurface, fuse_views, gltf_R_world
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, OutputError, needing
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert
 from rilievo.io.checksums import is_ours_or_blank
@@ -151,7 +150,7 @@ _FEWEST = 3
 _NAMED = 5
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectedViews:
     """Views of a clip; ``is_scaled`` if their poses come from depth."""
 
@@ -212,7 +211,7 @@ def collect_views(
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FrameViews:
     views: list[ClipView]
     frames: list[ClipFrame]
@@ -309,7 +308,7 @@ def _views_and_notes_of_longest_part(frame: _FrameViews) -> tuple[list[ClipView]
 FORMAT = "rilievo-fuse/1"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FuseRecord:
     """Contents of the JSON beside a fused surface.
 

@@ -1,16 +1,16 @@
 """Options of fusing a clip."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.schema import option
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FuseOptions(ClipCamera):
     """Options of fusing a clip.
 

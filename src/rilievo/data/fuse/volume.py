@@ -7,13 +7,12 @@ learn nothing; those in front are empty. Marching cubes (Lewiner et al., 2003) m
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import InputError, needing
-from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform, transform_points
 from rilievo.io.outputs.formats.glb import TriangleMesh
@@ -219,7 +218,7 @@ _STEEPEST = 3.5  # change of distance in a cell without a border
 _SAME = 1 << 8
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
     points: Float32[np.ndarray, "n 3"]
     colours: Float32[np.ndarray, "n 3"]
@@ -375,7 +374,7 @@ _GROWTH = 1.5
 _SNAP = 0.96  # cosine to a world axis (16 degrees)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FusedSurface:
     """Mesh in the world of the poses, and its origin."""
 

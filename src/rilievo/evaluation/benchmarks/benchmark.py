@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -32,7 +32,6 @@ from rilievo.evaluation.metrics.metric import AnyMetric, Metric, Plane
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
 from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
-from rilievo.frozen import frozen
 from rilievo.messages import template
 from rilievo.prediction_record import Setting
 from rilievo.registry import check_trusted, is_import_path, load_entry_point, load_user_object
@@ -114,7 +113,7 @@ class Averaging(StrEnum):
     """The mean of the scenes' means."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """A row of somebody's table.
 
@@ -142,7 +141,7 @@ class Published:
         return "; ".join(filter(None, (self.place, self.note, "" if self.quote else "unquoted")))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
     """A protocol: what is scored, on which images, and how.
 

@@ -15,11 +15,10 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
 from rilievo.registry import check_trusted
@@ -28,7 +27,7 @@ _FOLDER = Path(__file__).with_name("suites")
 _MOST_DOTS = 1000
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRun:
     """One benchmark of a suite.
 
@@ -56,7 +55,7 @@ class SuiteRun:
         return re.sub(r"[^\w.+=-]+", "-", text).strip("-.")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
     """Several benchmarks, in order."""
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
@@ -14,14 +15,13 @@ from rilievo.evaluation.benchmarks.benchmark import (
     benchmark_sha256,
 )
 from rilievo.evaluation.benchmarks.suite import Suite, bundled_suites
-from rilievo.frozen import frozen
 from rilievo.schema import option
 from rilievo.terminal import terminal_columns, wrap_line
 
 _WIDEST = 100
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
     """Benchmark whose card to show; without it, all benchmarks are listed."""

@@ -1,6 +1,7 @@
 """``rilievo compare``."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,6 @@ from rilievo.evaluation.tables.runs import (
 )
 from rilievo.evaluation.tables.standings import leading_two, standings
 from rilievo.evaluation.tables.wording import alignment_text, shortlist
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
 from rilievo.models.load_options import TrustOptions
@@ -70,7 +70,7 @@ def _table_lines(made: Table) -> Iterator[str]:
         yield ""
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments(TrustOptions):
     runs: Annotated[tuple[Path, ...], option(positional=True, metavar="RUN")]
     """Folders that 'rilievo evaluate' wrote, or their evaluation.json; a folder of several, such as

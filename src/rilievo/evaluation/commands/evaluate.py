@@ -1,6 +1,7 @@
 """``rilievo evaluate``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -20,7 +21,6 @@ from rilievo.evaluation.suite_run import (
     run_suite,
 )
 from rilievo.evaluation.tables.wording import alignment_text, head, shortlist
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
 from rilievo.models import DEFAULT_MODEL
@@ -35,7 +35,7 @@ _HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
 _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     GROUP: ClassVar[str] = "Benchmark and output"
     GROUPS: ClassVar[Groups] = {

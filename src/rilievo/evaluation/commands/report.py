@@ -1,6 +1,7 @@
 """``rilievo report``."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,11 +9,10 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, fault_lines, printing, say
 from rilievo.evaluation.options import SourceOptions, ignore_pillow_warnings
 from rilievo.evaluation.views.views_report import WrittenGallery, write_gallery, write_paper_figure
-from rilievo.frozen import frozen
 from rilievo.schema import option
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     targets: Annotated[tuple[str, ...], option(positional=True, metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by

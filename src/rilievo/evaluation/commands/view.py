@@ -1,17 +1,17 @@
 """``rilievo view``."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import fault_lines, printing, say
 from rilievo.evaluation.options import SourceOptions, ViewOptions, ignore_pillow_warnings
 from rilievo.evaluation.views.fiftyone import FilledView, fill_view, open_app
-from rilievo.frozen import frozen
 from rilievo.schema import option
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     targets: Annotated[tuple[str, ...], option(positional=True, metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by

@@ -5,6 +5,7 @@ AUSE is the area between the curves of the confidence and of an oracle, AURG tha
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,6 @@ from rilievo.evaluation.metrics.metric import (
     metrics_by_name,
     whole,
 )
-from rilievo.frozen import frozen
 
 NEAR = 1.25
 
@@ -36,7 +36,7 @@ _SUREST = 0.999
 _calibration = partial(Metric, unit="", needs_confidence=True, needs_probability=True)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reliability:
     """Pixels whose confidence lies above ``low`` and not above ``high``.
 

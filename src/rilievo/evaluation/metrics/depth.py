@@ -5,6 +5,7 @@ Bochkovskii et al. 2024, "Depth Pro". ``window_f1``: Wang et al. 2025, MoGe.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,6 @@ from rilievo.evaluation.metrics.metric import (
     whole,
 )
 from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
-from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Int, Mask, Values
 
 FACTORS = np.linspace(1.05, 1.25, 10)
@@ -387,7 +387,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPair:
     """Predicted depth, of any scale, of points known to be nearer, and of those farther.
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from rilievo.alignment.fit import dot
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import AnyPlane, Float, Float64, Int, Mask, Shaped, UInt8, Values
 
@@ -197,7 +196,7 @@ STEPS = 50
 REMOVED: Curve = np.arange(STEPS + 1) / STEPS
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sparsified:
     """Error by share of pixels removed, least sure or worst ones first."""
 

@@ -21,7 +21,6 @@ from rilievo.evaluation.metrics.metric import (
     metrics_by_name,
     whole,
 )
-from rilievo.frozen import frozen
 from rilievo.shapes import Int64, Mask, Values
 
 LEAST_POINTS = 10
@@ -122,7 +121,7 @@ class PointsPair:
         return float(gap.mean()), float(np.mean(gap < 0.25))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldOfViewPair:
     """Predicted and true horizontal field of view of one image [°]."""
 

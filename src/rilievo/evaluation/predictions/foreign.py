@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,6 @@ from rilievo.evaluation.stored_predictions import (
     points_from_numbers,
     unknown_maker,
 )
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop, read_depth_numbers, read_depth_statement
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
@@ -43,7 +42,7 @@ KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
 POINT_PATTERNS = ("{id}/points.exr",)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignPredictions:
     """Files of predictions; ``open_foreign`` and ``open_stack`` make it.
 

@@ -8,7 +8,7 @@ import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,6 @@ from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.regions import crop_for_model
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Meaning, PeerConfidence, Source, StoredPrediction
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.checksums import is_blank
 from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
@@ -53,7 +52,7 @@ FINGERPRINT = "fingerprint.json"
 PREDICTIONS = "predictions"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
     """Facts that all predictions of a folder share.
 
@@ -78,7 +77,7 @@ class Fingerprint:
     camera: bool = False
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionCache:
     """A folder of predictions; ``open_cache`` and ``read_cache`` make it."""
 

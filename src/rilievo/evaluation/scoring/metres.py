@@ -1,6 +1,6 @@
 """A prediction in a benchmark's metres: resized, aligned, clipped."""
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, ca
 from rilievo.evaluation.metrics.metric import Indices, RangeSums
 from rilievo.evaluation.records import RangeError
 from rilievo.evaluation.scoring.regions import depth_mask, resize_depth, truth_size
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import unit_doubt
 from rilievo.registry import is_import_path
 from rilievo.sample import Truth
@@ -37,7 +36,7 @@ OTHER_UNIT = (
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparableDepth:
     """Predicted and true depth of one image [m], to be read only where ``mask``."""
 

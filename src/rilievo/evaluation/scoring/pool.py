@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from rilievo.evaluation.scoring.regions import (
 )
 from rilievo.evaluation.scoring.score import ScoreWithSums, normal_angles, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_memory
 from rilievo.sample import Truth
 from rilievo.shapes import Float64, Size, Values
@@ -47,7 +46,7 @@ _JOBS: list["ScoreJob"] = []
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreJob:
     """All that the score of an image takes besides its id."""
 

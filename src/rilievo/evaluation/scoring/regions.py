@@ -5,7 +5,7 @@ The truth itself is never resized.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.metrics.metric import Indices
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
-from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.messages import literal
 from rilievo.prediction_record import PredictionRecord
@@ -47,7 +46,7 @@ NYU_SIZE = (480, 640)
 KITTI_BENCHMARK_SIZE = (352, 1216)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PixelWindow:
     """A rectangle of pixels; ends are exclusive."""
 
@@ -195,7 +194,7 @@ _LARGEST_STEP = 64
 _CUBIC = -0.75
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Taps:
     # (1 - weight) * [low] + weight * [high], along one axis
     low: Indices
@@ -355,7 +354,7 @@ def _linear_taps(old: int, new: int, interpolation: Interpolation | str) -> _Tap
     return _Taps(low=low, high=np.minimum(low + 1, old - 1), weight=place - low)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedPrediction:
     """A prediction of what the benchmark shows, and notes on its place."""
 

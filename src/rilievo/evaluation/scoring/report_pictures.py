@@ -1,7 +1,7 @@
 """Pictures of an evaluation as they were scored."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,13 +20,12 @@ from rilievo.evaluation.scoring.regions import (
     truth_size,
 )
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
-from rilievo.frozen import frozen
 from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.sample import Truth
 from rilievo.shapes import Mask, Pixels, Vectors
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPictures:
     """Photographs, predictions and truth that a report shows, of the truth's size."""
 

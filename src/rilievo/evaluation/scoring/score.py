@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,13 @@ from rilievo.evaluation.scoring.regions import (
     truth_size,
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.prediction_record import PredictionRecord
 from rilievo.sample import Truth
 from rilievo.shapes import AnyPlane, Float32, Float64, Mask, Values
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairWithFacts:
     """A pair to be scored, and the facts of its image."""
 
@@ -196,7 +195,7 @@ def _depth_or_zeros(truth: Truth) -> Plane:
     return np.where(truth.depth_valid, truth.depth, 0.0).astype(np.float64)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreWithSums:
     """The score of one image, and its sums for pooled numbers."""
 

@@ -4,7 +4,7 @@ Sets are of one benchmark (MoGe's ten), or of one program's benchmarks (Marigold
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
@@ -13,11 +13,10 @@ import numpy as np
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
 from rilievo.evaluation.summaries import LEVEL, Reach, mean_interval, scene_means
-from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One run minus the reference, in one metric.
 
@@ -40,7 +39,7 @@ class Difference:
         return self.p < LEVEL and not self.low <= 0 <= self.high
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One metric of one row, with its 95 % interval.
 
@@ -62,7 +61,7 @@ class Cell:
         return self.difference is not None and self.difference.is_significant
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnImages:
     """Scenes of a column's images, each counting the same if ``by_scene``."""
 
@@ -81,7 +80,7 @@ class ColumnImages:
         return Cell(value=mean, low=low, high=high)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A run, or a published row.
 
@@ -98,7 +97,7 @@ class Row:
     quote: str = ""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One metric.
 
@@ -118,7 +117,7 @@ class Column:
     cells: Mapping[str, Cell]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnGroup:
     """Runs side by side on one benchmark.
 
@@ -165,7 +164,7 @@ class ColumnGroup:
                     yield row, column, difference
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetMean:
     """A metric's mean over sets."""
 
@@ -185,7 +184,7 @@ class SetMean:
         return f"{self.label}, each counting the same: {', '.join(self.sets)}."
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairOverSets:
     """Two models over all benchmarks, the better one first.
 
@@ -208,7 +207,7 @@ class PairOverSets:
         return self.p < LEVEL and self.high < 1
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """Ranks of one model by benchmark.
 
@@ -223,7 +222,7 @@ class Standing:
     high: float | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Runs side by side: a group of columns for each benchmark.
 
@@ -256,7 +255,7 @@ class Comparison:
 FAMILIES = ("marigold",)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnSet:
     """Number of each model in one metric on one set."""
 

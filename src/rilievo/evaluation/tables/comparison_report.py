@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,7 +29,6 @@ from rilievo.evaluation.tables.wording import (
     number,
     quantity,
 )
-from rilievo.frozen import frozen
 from rilievo.io.checksums import checksum_path, write_checksum
 from rilievo.io.files.atomic import remove
 from rilievo.pages.charts import Chart, Mark, draw_intervals
@@ -57,7 +56,7 @@ MOST_DISAGREED = 20
 MOST_SHOWN = 8
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
     """One image, with the runs' values in the leading metric."""
 
@@ -437,7 +436,7 @@ def _mean_rank_chart(comparison: Comparison) -> Chart:
     return draw_intervals(marks, "mean rank", caption)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LongRow:
     """One model, benchmark and metric; the fields are the columns, in their order.
 

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,6 @@ from rilievo.evaluation.tables.comparison import (
     Row,
 )
 from rilievo.evaluation.tables.wording import PROSE, setting_value
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.registry import check_trusted
 from rilievo.shapes import Values
@@ -47,7 +46,7 @@ class _GroupKey(NamedTuple):
     variant: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """Results on disk."""
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
@@ -31,7 +32,6 @@ from rilievo.evaluation.views.rows import (
 )
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.io.map_pictures import ColourRange, Drawn, colourise
@@ -81,7 +81,7 @@ _WHAT = {
 SAVED = 50
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _MapField:
     """Field of heat maps; ``falling`` makes the smallest value bright."""
 
@@ -408,7 +408,7 @@ def _database_failure_text(error: Exception) -> str:
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilledView:
     """Result of ``fill_view``; ``failed`` are images, ``faults`` predictions."""
 

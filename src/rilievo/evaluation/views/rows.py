@@ -6,14 +6,13 @@ show it transparent. Metres are stored in whole mm, beyond 65.5 m in cm, then dm
 
 import mimetypes
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.map_pictures import DEPTH_COLOURS, invalid_colour, normals_picture, write_png
 from rilievo.io.outputs.formats.png16 import Quantisation, choose_quantisation, encode
@@ -29,7 +28,7 @@ PERCENTILE = 98.0
 _STEPS = {0.001: "mm", 0.01: "cm", 0.1: "dm"}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeatMap:
     """Depth map in stored form, with its coding and sky."""
 
@@ -51,7 +50,7 @@ class HeatMap:
         return _STEPS.get(self.coding.scale, "step") if metric else "step"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Stored values of the first and last colour."""
 
@@ -116,7 +115,7 @@ def write_heat_map(path: Path, heat_map: HeatMap) -> None:
 TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagreement"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMap:
     """Heat map on disk."""
 
@@ -128,7 +127,7 @@ class StoredMap:
     offset: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewRow:
     """One image: photograph, pictures and numbers by field, notes."""
 

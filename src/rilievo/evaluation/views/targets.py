@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,14 +35,13 @@ from rilievo.evaluation.views.view_items import (
     photos_by_id,
     result_ids,
 )
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import template
 from rilievo.registry import check_trusted, trust
 from rilievo.schema import build_record, option, options_of
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Command:
     """Recorded command line of ``rilievo evaluate``."""
 
@@ -51,7 +51,7 @@ class _Command:
     options: Annotated[EvaluateOptions, option(name="")]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedRun:
     """One evaluation, with all that it was made from."""
 

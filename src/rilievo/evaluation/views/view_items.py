@@ -4,7 +4,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from rilievo.evaluation.predictions.foreign import ForeignPredictions
 from rilievo.evaluation.records import Score, Summary
 from rilievo.evaluation.scoring.regions import crop_for_model, cut_truth
 from rilievo.evaluation.stored_predictions import Predictions
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, FileFacts, Sidecar, read_sidecar
@@ -32,7 +31,7 @@ from rilievo.sample import Truth
 from rilievo.shapes import Pixels, Values
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetImages:
     """Images of a dataset."""
 
@@ -58,7 +57,7 @@ class DatasetImages:
         return cut_truth(self.dataset.truth(id), self.crop)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FolderImages:
     """Photographs of a folder, without truth."""
 
@@ -168,7 +167,7 @@ FIELDS = (
 _GRID = 96
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelColumn:
     """One model; ``pictures`` replace depth that no file holds.
 
@@ -192,7 +191,7 @@ class ModelColumn:
     pictures: bool = False
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenPicture:
     """Picture among the files of a prediction."""
 
@@ -200,7 +199,7 @@ class WrittenPicture:
     pixels: Pixels
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAnswer:
     """One model's prediction for one image, or why it is missing."""
 
@@ -210,7 +209,7 @@ class ModelAnswer:
     pictures: tuple[WrittenPicture, ...] = ()
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewItem:
     """One image with truth, camera and predictions."""
 
@@ -235,7 +234,7 @@ class ViewItem:
         return DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewItems:
     """Images and models of a view; ``absent`` are not on disk."""
 

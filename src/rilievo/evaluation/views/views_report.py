@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ from rilievo.evaluation.views.view_items import (
     WrittenPicture,
     item_notes,
 )
-from rilievo.frozen import frozen
 from rilievo.io.checksums import CHECKSUMS, write_checksum, write_checksums
 from rilievo.io.checksums import checksum_path as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
@@ -47,7 +46,7 @@ CAPTIONED = 3
 ROWS = 4
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sortable:
     """Quantity by which images are sorted and filtered."""
 
@@ -58,7 +57,7 @@ class Sortable:
     metric: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """Picture on a card."""
 
@@ -67,7 +66,7 @@ class Figure:
     numbers: tuple[tuple[str, str], ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """One image on the page."""
 
@@ -233,7 +232,7 @@ _PICTURE = re.compile(r"\d{6,}-\d+\.jpg")
 _OURS = 'name="generator" content="rilievo report '
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenGallery:
     """Result of ``write_gallery``; ``failed`` are images, ``faults`` predictions."""
 

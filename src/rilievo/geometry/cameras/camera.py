@@ -1,11 +1,11 @@
 """Camera of one image."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
 from rilievo.other_libraries import HintedAttributes
 from rilievo.records import no_hash, same_record
@@ -30,7 +30,7 @@ class CameraSource(StrEnum):
     ASSUMED = "assumed"
 
 
-@frozen(init=False)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class Camera(HintedAttributes):
     """Camera of one image: lens, and source of its intrinsics.
 

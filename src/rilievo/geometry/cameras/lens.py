@@ -6,13 +6,12 @@ Depth times ray is the point: rays with z = 1 mean depth z, rays of length 1 dis
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import (
     crop_K,
     flip_K,
@@ -177,7 +176,7 @@ def _pixel_grid(rows: range, columns: range) -> Float[np.ndarray, "2 h w"]:
     return np.stack([u, v])
 
 
-@frozen(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Pinhole(Lens):
     """Pinhole without skew.
 
@@ -281,7 +280,7 @@ class Pinhole(Lens):
         return normals_of_planes(planes, self.K, rows, columns)
 
 
-@frozen(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Centred(Lens):
     """Lens with a centre (cx, cy) and fx and fy pixels per radian.
 

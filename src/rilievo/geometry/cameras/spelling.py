@@ -6,10 +6,10 @@ Lenses other than a pinhole are imported when made.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import SAME_ASPECT, Lens
 from rilievo.messages import literal, template
 
@@ -19,7 +19,7 @@ _WAYS = ("degrees across", "down")
 _HOME = __name__.rpartition(".")[0]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LensRow:
     """Lens: all that any door knows of it.
 
@@ -120,7 +120,7 @@ MOST_SIDE = 999_999
 """Longest side of a picture in a text [px]."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpelledLens:
     """Lens in words, made exact by a picture's size.
 

@@ -8,12 +8,11 @@ photograph's border. The photograph's own camera sees it where the surface is to
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Edges, Lattice, Numbers, find_edge_steps
 from rilievo.shapes import Field, Int64, Mask, Shaped
 
@@ -44,7 +43,7 @@ _LOWEST = 2.0**33
 _BITS = 28
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backing:
     """Layer behind the edges of a lattice.
 

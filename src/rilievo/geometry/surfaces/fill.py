@@ -8,11 +8,10 @@ See Duchaineau et al., "ROAMing terrain" (1997), and Evans, Kirkpatrick and Town
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.backing import ALIKE, Backing, layer_behind_edges
 from rilievo.geometry.surfaces.lattice import (
@@ -41,7 +40,7 @@ _STEEPEST = np.float32(1.1)
 _Grid = Float32[np.ndarray, "_ _"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """Triangles that replace those of flat cells."""
 
@@ -184,7 +183,7 @@ _BEYOND = 1 / 8
 """Largest margin, as a share of the width."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
     """Triangles in a lattice's tears and behind its edges.
 
@@ -350,7 +349,7 @@ _BEND = 1 / 9
 """Largest change of depth in a steep triangle, as a share of ``Cut.jump``."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contoured:
     """Lattice with smooth rims; columns and rows of points have fractions."""
 

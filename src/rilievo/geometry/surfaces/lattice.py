@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.shapes import Bool, Field, Float32, Int, Int32, Mask, Shaped, Vectors
@@ -31,7 +30,7 @@ _EDGE_ON = 6.0
 """Angle [degrees] below which a surface is edge-on."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """Limits at which a surface is torn at an edge."""
 
@@ -60,7 +59,7 @@ class Cut:
         return replace(self, grazing=0.0, unexplained=1.0)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lattice:
     """Points of every n-th pixel.
 
@@ -101,7 +100,7 @@ class Lattice:
         return wide.with_depth(depth, valid)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
     """Steps of 1/depth at edges, to the next column and row; 0 elsewhere."""
 
@@ -113,7 +112,7 @@ class Edges:
         return (1, self.beside), (0, self.below)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Faces:
     """Normals of the two triangles of cells, by area; zero for none.
 
@@ -398,7 +397,7 @@ _DOUBLINGS = 6
 """Power of two of the farthest end of a band."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sharpened:
     """Surface whose edges are steps; ``edge`` is the least of 1/depth."""
 

@@ -5,14 +5,13 @@ Networks' depth runs over edges in ramps, seen at a grazing angle below ``Cut.gr
 
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.surfaces.backing import Backing, layer_behind_edges
 from rilievo.geometry.surfaces.fill import Fill, fill_tears, merge_flat_triangles, smooth_contours
@@ -47,7 +46,7 @@ _COARSER = (4, 12)
 """Factors by which flat parts are made coarser, until a mesh has few enough points."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointCloud(HintedAttributes):
     """Points of a surface in the camera frame, with unit normals towards the camera and colours."""
 
@@ -64,7 +63,7 @@ class PointCloud(HintedAttributes):
         return import_module("rilievo").save_surface(self, path)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh(HintedAttributes):
     """Triangle mesh in the camera frame.
 
@@ -150,7 +149,7 @@ def _flying_points(
     return flying
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrontCloud:
     """Visible points, and what their backing is made of."""
 

@@ -3,12 +3,11 @@
 Small pieces that float before a surface, laid back onto it; most of their rim is torn.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, triangulate_cells
 from rilievo.shapes import Bool, Field, Float64, Int, Mask, Values
 
@@ -20,7 +19,7 @@ _ROUNDS = 64
 Links: TypeAlias = tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patches:
     """Connected points: patch of each, 0 for others, and sizes."""
 
@@ -168,7 +167,7 @@ _PIECE_ROUNDS = 64
 """Averages of its depth."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rim:
     own: Numbers
     other: Numbers

@@ -4,11 +4,11 @@ Edges are computed from their upper end, so that common pixels are shared once.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Numbers, Vertices
 from rilievo.geometry.surfaces.meshes import Mesh
 from rilievo.shapes import Bool, Field, Float32, Int, Int32, Matrix
@@ -21,7 +21,7 @@ _LEAST_LENGTH = np.float32(1e-6)
 """Least length of an edge [px], a divisor."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Raster:
     """Mesh as a camera sees it.
 
@@ -34,7 +34,7 @@ class Raster:
     pixels: Float32[np.ndarray, "2 h w"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Corners:
     y: Float32[np.ndarray, "3 m"]
     values: Float32[np.ndarray, "4 3 m"]
@@ -43,7 +43,7 @@ class _Corners:
         return _Corners(y=self.y[:, which], values=self.values[..., which])
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Spans:
     row: Int32[np.ndarray, "n"]
     left: Float32[np.ndarray, "4 n"]

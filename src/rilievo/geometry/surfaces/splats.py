@@ -4,10 +4,10 @@ Changes along rows and columns are the covariance; thickness is how far neighbou
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Vertices, sample_range
 from rilievo.geometry.surfaces.meshes import PointCloud
@@ -23,7 +23,7 @@ _THICKNESS = (0.05, 0.5)
 _CHUNK = 65_536
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Splats:
     """Gaussians in the camera frame.
 

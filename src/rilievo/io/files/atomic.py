@@ -14,11 +14,11 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OutputError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
@@ -52,7 +52,7 @@ _MENDS = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileSum:
     """Size and checksum."""
 

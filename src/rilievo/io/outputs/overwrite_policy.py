@@ -9,12 +9,11 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, OutputError
-from rilievo.frozen import frozen
 from rilievo.io.checksums import CheckLevel, first_fault, is_ours_or_blank, is_torn
 from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.files.commit import FileSet
@@ -148,13 +147,13 @@ def _json_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield f"{prefix}{name}", value
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pending:
     format: str = FORMAT
     files: tuple[str, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """Permission to put a set of files in place."""
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.io.map_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
 from rilievo.messages import literal
@@ -55,7 +55,7 @@ def background_share(part: str) -> float:
         return float("nan")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StereoOptions:
     """Options of a stereo pair."""
 
@@ -118,7 +118,7 @@ _MILLIMETRES = option(
 )
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class SaveOptions(Record):
     """Options of writing files: their looks, and which may be replaced.
 

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
@@ -44,7 +43,7 @@ def _depth_meaning(kind: DepthKind, *, is_distance: bool) -> str:
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
     """Photograph of a result."""
 
@@ -53,7 +52,7 @@ class SourceFacts:
     height: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthFacts:
     """Kind, unit and range of valid depth."""
 
@@ -65,7 +64,7 @@ class DepthFacts:
     valid_pixels: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFacts:
     """Camera; K [px] counts from the centre of the top-left pixel, fields are in degrees."""
 
@@ -79,7 +78,7 @@ class CameraFacts:
     lens: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColourFacts:
     """Colours of a depth picture."""
 
@@ -91,7 +90,7 @@ class ColourFacts:
     sky: tuple[int, int, int] | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SurfaceFacts:
     """Settings and size of a surface.
 
@@ -117,7 +116,7 @@ class SurfaceFacts:
     backing: float | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
     """Description of one file: value = stored * scale + offset, in ``unit``.
 
@@ -156,7 +155,7 @@ class FileFacts:
         return {self.file: FileSum(bytes=self.bytes, sha256=self.sha256)}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sidecar:
     """Content of the JSON file: everything needed to read the results.
 
@@ -191,7 +190,7 @@ class Sidecar:
         return to_json(replace(self, files=(facts,), earlier=()))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     format: str
 

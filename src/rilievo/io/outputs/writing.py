@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from PIL.ImageFile import ImageFile
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import FrontCloud, Mesh, PointCloud, front_cloud, surface_step
 from rilievo.io.files.archives import check_tiff_tags
@@ -33,7 +32,7 @@ _PARTS = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteJob:
     """One file to write.
 
@@ -85,7 +84,7 @@ class WriteJob:
         return facts
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """Arrays of one file; ``is_anchored`` depth is that of surfaces."""
 

@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -19,7 +20,6 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.archives import check_tiff_tags
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 
@@ -45,7 +45,7 @@ VIDEO_SUFFIXES = frozenset(
 HEAD_BYTES = 512
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoFormat:
     """Format, whose decoder is imported at first use.
 
@@ -61,7 +61,7 @@ class PhotoFormat:
     whole: bool = True
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignFormat:
     """Format that is recognised but not read."""
 

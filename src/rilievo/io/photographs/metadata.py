@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
@@ -44,7 +43,7 @@ _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 _PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExifFacts:
     """Positive tags of the camera.
 

@@ -4,18 +4,18 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
-from rilievo.frozen import frozen
 from rilievo.sample import Photo
 
 DEFAULT_RATE = Fraction(30)
 """Rate of a folder [1/s]."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """Upright frame with square pixels.
 
@@ -76,7 +76,7 @@ class Coding(StrEnum):
     """FFV1 (RFC 9043), lossless 16-bit grey in Matroska."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
     """Properties of a video file."""
 
@@ -94,7 +94,7 @@ class VideoFormat:
         return height, width
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SoundSource:
     """Sound to copy from a video; ``origin`` [s] there is zero in the new file."""
 

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rilievo.errors import InputError, needing
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, OpenFile
 from rilievo.messages import Note
@@ -187,7 +186,7 @@ def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> 
             damage.add()
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Orientation:
     """Transposition, then mirroring, to upright."""
 

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -21,7 +22,6 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from rilievo.errors import InputError, ModelError, OutputError
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing, sync_folder
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import from_json, to_json
@@ -118,7 +118,7 @@ def open_remote_file(entry: CatalogueEntry, file: RemoteFile, start: int) -> Ite
         yield answer
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubStatement:
     """Hub's statements before it redirects."""
 
@@ -209,7 +209,7 @@ def failure_words(error: BaseException, entry: CatalogueEntry) -> str:
     return literal(f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedFile:
     """Hash of a cached file, while size and time stay."""
 
@@ -423,7 +423,7 @@ def _link_blob(blob: Path, link: Path, *, alone: bool) -> None:
         os.replace(blob, link)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _DownloadFacts:
     size: int
     sha256: str

@@ -4,7 +4,7 @@ import json
 import math
 import mmap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.io.json_record import from_json
 from rilievo.models.card import known_models
 from rilievo.models.load_options import read_settings
@@ -33,7 +32,7 @@ class Feeding(StrEnum):
     """Fed at its own size, with the number of patches."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphFacts:
     """Row of the table of graphs.
 
@@ -80,7 +79,7 @@ PICTURE, TOKENS = "picture", "tokens"
 Given = Mapping[str, Setting]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letterbox:
     """Position of a photograph in the frame [px]."""
 
@@ -124,7 +123,7 @@ def letterbox(shape: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fed:
     """Inputs of a graph, by role, for photographs of one size.
 
@@ -139,7 +138,7 @@ class Fed:
     turned: bool = False
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feeder:
     """Maker of a graph's inputs."""
 
@@ -148,7 +147,7 @@ class Feeder:
     settings: Mapping[str, Setting]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSettings:
     """Settings of a graph that resizes photographs itself."""
 

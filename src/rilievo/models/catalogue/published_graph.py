@@ -5,14 +5,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
@@ -45,7 +44,7 @@ from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 _NEEDED = ("points", "mask", "scale")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphAnswer:
     """Outputs for one photograph, batch of one."""
 
@@ -86,7 +85,7 @@ class GraphAnswer:
         return np.ascontiguousarray(np.rot90(field, -1)) if self.fed.turned else field
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PointOutputs:
     points: Float32[np.ndarray, "h w 3"]
     normals: Float32[np.ndarray, "h w 3"] | None

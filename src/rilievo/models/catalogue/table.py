@@ -5,10 +5,9 @@ A row ``[[files]]`` of ``known.toml`` names a row ``[[graphs]]``.
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from rilievo.errors import ModelError, suggest
-from rilievo.frozen import frozen
 from rilievo.io.json_record import from_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.resampling.inference import Resizing
@@ -18,7 +17,7 @@ LOADER = "catalogue"
 _GRAPHS = {row["name"]: row for row in known_models("graphs")}
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
     """Published file; ``sha256`` may be its first digits."""
 
@@ -31,7 +30,7 @@ class RemoteFile:
         return sha256.startswith(self.sha256 or "")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueEntry(ModelCard):
     """Model of the catalogue.
 

@@ -3,12 +3,12 @@
 import fnmatch
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.models.card import ModelCard, known_models
@@ -45,7 +45,7 @@ EXTRA = "models"
 MEGABYTES = 5160.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """Part of a pipeline, as a network."""
 
@@ -53,7 +53,7 @@ class Part:
     class_name: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineIndex:
     """Checked content of ``model_index.json``."""
 
@@ -170,7 +170,7 @@ def _parse_part(value: Any) -> Part | None:
     return Part(library=library, class_name=class_name)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiffusionSettings:
     """Settings of Marigold and pipelines with its interface."""
 

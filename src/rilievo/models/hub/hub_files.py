@@ -9,10 +9,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoError, first_line
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
@@ -39,7 +39,7 @@ _HINTS = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Files of a checkpoint, SHA-256 by path."""
 
@@ -65,7 +65,7 @@ class Snapshot:
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
     """Commit and hashes of a first download."""
 

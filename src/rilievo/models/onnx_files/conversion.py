@@ -12,14 +12,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import MissingExtraError, ModelError, OutputError, RilievoError, first_line
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import (
@@ -65,7 +64,7 @@ class NotConvertedError(ModelError):
     """Model that loads, but cannot be converted."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Model that is converted once.
 
@@ -208,7 +207,7 @@ SHAPES = ((480, 640), (400, 300))
 _FOV = 55.0  # degrees
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """Largest and median difference, as shares of the range."""
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line
-from rilievo.frozen import frozen
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, resolve_engine
 from rilievo.models.network_files import cache_directory
 from rilievo.models.resampling.inference import Arrays
@@ -31,7 +30,7 @@ _MOST_FIELDS = 100_000
 Read = TypeVar("Read")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphNames:
     """Inputs and outputs of a graph."""
 
@@ -159,7 +158,7 @@ _shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Network ready to run.
 

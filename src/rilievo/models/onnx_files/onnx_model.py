@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,6 @@ from rilievo.errors import (
     RilievoError,
     first_line,
 )
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import make_folder
@@ -73,7 +72,7 @@ _LONGEST = 4096
 _EXTERNAL = b"\x0a\x08location\x12"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFacts:
     """Metadata of a file; ``kind`` is None without depth."""
 
@@ -350,7 +349,7 @@ _TYPES = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """Facts about a network, as stated by the user.
 

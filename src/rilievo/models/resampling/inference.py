@@ -1,12 +1,12 @@
 """Answer of a network, and the rule of resizing it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from rilievo.errors import ModelError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Field, Float32, Mask, Pixels, Shaped
@@ -34,7 +34,7 @@ class Filter(StrEnum):
     """Cubic (a = -0.75); linear where depth would not be positive."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resizing:
     """Rule by which depth and normals are resized.
 
@@ -90,7 +90,7 @@ def read_resizing(text: str) -> Resizing:
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
     """Output for one photograph, at the network's resolution.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -9,7 +10,6 @@ from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError
-from rilievo.frozen import frozen
 from rilievo.io.map_pictures import bands
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.shapes import Bool, Field, Float32, Int, Pixels, UInt8, Vectors
@@ -85,7 +85,7 @@ def resize_normals(
     return resized
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """Part of a side that shows the photograph, in any unit."""
 
@@ -299,7 +299,7 @@ class Resampling(StrEnum):
         return self not in (Resampling.BILINEAR_POINTS, Resampling.BILINEAR_CORNERS)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
     """Rule with its parameters; unused ones stay 0."""
 
@@ -351,7 +351,7 @@ class Sizing:
         return max(1, math.floor(length / self.multiple)) * self.multiple
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """Steps between pixels and the tensor.
 

@@ -11,13 +11,12 @@ depend on the view. Directions are unit vectors in the photograph's camera frame
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.lens import Lens
@@ -143,7 +142,7 @@ def _with_limited_depth(answer: Inference, rule: Resizing) -> Inference:
     return replace(answer, depth=limit_depth(answer.depth, rule))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _OutputRays:
     """Rays of the pixels of a merged answer.
 
@@ -267,7 +266,7 @@ def _depth_from_log_distance(
     return values.astype(np.float32)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Projection:
     """Positions of directions in one view; arrays of n are those of the directions inside.
 
@@ -314,7 +313,7 @@ def _project(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Pro
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewMap:
     """Depth of one view, without gaps.
 

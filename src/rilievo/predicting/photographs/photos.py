@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from rilievo.errors import OutputError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files import limits
 from rilievo.io.files.commit import FileSet, place
 from rilievo.io.files.limits import MAX_PIXELS, format_bytes
@@ -308,7 +307,7 @@ def _batch_answers(
         yield job, photo, answer
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoMemory:
     """Memory for the photographs of a run.
 

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rilievo.calibration.sizes import Known, find_sparse_file
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
-from rilievo.frozen import frozen
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
@@ -46,7 +45,7 @@ from rilievo.sample import Photo
 from rilievo.schema import settings_to_record
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """Writer of a run's results."""
 
@@ -55,7 +54,7 @@ class Results:
     note: Callable[[str], None] = lambda message: None
     first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
     """First photograph of ``--same-camera``."""
-    memory: PhotoMemory = PhotoMemory()
+    memory: PhotoMemory = field(default_factory=PhotoMemory)
 
     @property
     def thoroughness(self) -> CheckLevel:

@@ -1,13 +1,12 @@
 """Known sizes and the user's camera of a photograph, and doubts about them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rilievo.calibration.sizes import Known, KnownPoint
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular
@@ -24,7 +23,7 @@ NARROWEST, WIDEST = 5.0, 150.0
 """Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metres:
     """Sizes that the user knows."""
 

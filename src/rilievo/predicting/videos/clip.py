@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,6 @@ import numpy as np
 
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import CalibrationError, InputError
-from rilievo.frozen import frozen
 from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
@@ -154,7 +153,7 @@ def _believable_frames(source: FrameSource) -> int:
     return min(source.frame_estimate, source.path.stat().st_size // _FEWEST_BYTES)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Clip:
     source: FrameSource
     model: Model

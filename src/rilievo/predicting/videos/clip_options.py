@@ -1,7 +1,7 @@
 """Options of predicting one video."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from rilievo.alignment import Fit, to_depth
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
@@ -23,7 +22,7 @@ from rilievo.prediction_record import Calibration, Setting
 from rilievo.sample import Photo
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricConversion:
     """Conversion to metres, from the first frame."""
 
@@ -65,7 +64,7 @@ def finish_by(options: PhotoOptions) -> Finish:
     return partial(finish, options=options, metres=Metres())
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipOptions:
     """Options of one video.
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins
 from rilievo.io.checksums import FileSum, sum_of
 from rilievo.io.files.commit import FileSet
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
 Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
     """Facts about a video.
 
@@ -94,14 +93,14 @@ class VideoFacts:
     anchorings: tuple[Anchoring, ...] = ()
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSidecar(Sidecar):
     """Facts for readers of a video's results."""
 
     video: VideoFacts
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
     """Range of the depth of a video."""
 
@@ -117,7 +116,7 @@ class Extent:
         return self.low, self.high or 1.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipForm:
     """Properties that a video's results share."""
 
@@ -154,7 +153,7 @@ class Sink(ABC):
         """Complete the files."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FrameFile:
     facts: FileFacts
     sum: FileSum
@@ -211,7 +210,7 @@ class FolderSink(Sink):
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SinkRow:
     """Video, or folder of files."""
 
@@ -291,7 +290,7 @@ class NormalsSink(VideoSink):
         return self._draw(normals, normals_mask(prediction))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
     """Frames of a video; ``draw`` takes the parts that it needs."""
 

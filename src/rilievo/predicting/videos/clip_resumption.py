@@ -16,7 +16,6 @@ from typing import IO
 import numpy as np
 
 from rilievo.errors import InputError, OutputError
-from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular, printable
@@ -44,7 +43,7 @@ _END = b"rilievo!"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstPassRecord:
     """First pass, but for its first frame.
 

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import itemgetter
 
@@ -11,7 +12,6 @@ from PIL import Image, ImageFilter
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.borders import (
     Margins,
     black_bars_change,
@@ -131,7 +131,7 @@ Report = Callable[[int, int | None], None]
 """Function of the frames done and the total, if known."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstPass:
     """Results of the first pass.
 
@@ -241,7 +241,7 @@ def frames_ahead(source: FrameSource) -> Iterator[Frame]:
     return read_ahead(source, most=max(1, min(8, _PIXELS_AHEAD // (height * width))))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstFrame:
     """Facts that the first frame tells."""
 
@@ -283,7 +283,7 @@ def _relative_to_first(corrections: list[Correction]) -> list[Correction]:
     ]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Shot:
     first: int
     borders: Margins

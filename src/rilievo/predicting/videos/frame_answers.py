@@ -14,7 +14,6 @@ from typing import IO
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import unwritable
 from rilievo.io.files.limits import check_disk_space
 from rilievo.models.base import Inference
@@ -206,7 +205,7 @@ def _divide_as_float32(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..
     return stored.astype(np.float32) * np.float32(1 / unit)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
     """Correction of a frame: factor ``scale``, then ``shift``."""
 
@@ -214,7 +213,7 @@ class Correction:
     shift: float = 0.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScaledFrame:
     """Frame at the network's resolution.
 

@@ -32,7 +32,6 @@ from PIL import Image
 from rilievo.alignment.anchor import anchor_values, paired_values
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError
-from rilievo.frozen import frozen
 from rilievo.messages import template
 from rilievo.predicting.photographs.fitting import anchoring_or_refusal, anchoring_refusal, is_known
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
@@ -62,7 +61,7 @@ _CUT_COLOUR_DISTANCE = 0.25
 0.23, between shots below 0.45 and above 0.3."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """Layout and colours of a picture, for finding cuts.
 
@@ -81,7 +80,7 @@ class Look:
         return bool(correlation < _CUT_CORRELATION and colour_distance > _CUT_COLOUR_DISTANCE)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSample:
     """Coarse sample of a frame.
 
@@ -100,7 +99,7 @@ class FrameSample:
     look: Look
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameComparison:
     """Comparison of a frame with its reference.
 
@@ -249,7 +248,7 @@ _MIN_PERIOD = 8
 """Least period of smoothing [frames], in videos of few frames a second."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FrameStep:
     """Change of a frame against its reference; the first frame of a shot is its own reference."""
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from rilievo.frozen import frozen
 from rilievo.serving.app.app_photographs import (
     PHOTO,
     THUMBNAIL,
@@ -45,7 +45,7 @@ _MOST_MARKS = 4000
 _OWN = ("name", "again", "example")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """State that the routes share."""
 

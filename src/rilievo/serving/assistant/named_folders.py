@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -10,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from rilievo.errors import InputError, MissingFileError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, exists, printable, shortened
 from rilievo.messages import literal
 from rilievo.models import DEFAULT_MODEL
@@ -161,7 +161,7 @@ def _quoted_photograph_names(folder: Path) -> Iterator[str]:
             yield quoted(name)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class AssistantOptions(EngineOptions):
     """Folders and model of the tools."""
 

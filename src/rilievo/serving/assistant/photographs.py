@@ -18,7 +18,6 @@ import numpy as np
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, OptionError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, unreadable
 from rilievo.models import load_model
 from rilievo.models.base import Model
@@ -173,7 +172,7 @@ _FLAGS: Mapping[type[Known], str] = {
 }
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class StatedFacts:
     """Facts about one photograph, in order.
 
@@ -295,7 +294,7 @@ class PhotographStamp(NamedTuple):
 _Question = tuple[PhotographStamp, StatedFacts]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoState:
     """Photograph with its facts and prediction."""
 

@@ -4,11 +4,11 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from rilievo.frozen import frozen
 from rilievo.measure.quantities import Measurement
 from rilievo.messages import worded
 from rilievo.predicting.photographs.user_facts import calibration_words
@@ -61,7 +61,7 @@ class ToolResult(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolAnswer(Generic[SomeResult]):
     """Text, numbers, and pictures as PNG files."""
 
@@ -70,7 +70,7 @@ class ToolAnswer(Generic[SomeResult]):
     pictures: Sequence[bytes] = ()
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssistantTool(Generic[SomeParams, SomeResult]):
     """Tool of an assistant.
 

@@ -1,11 +1,10 @@
 """HTML and settings of the page, and published graphs, as its scripts run them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from rilievo.calibration.ranges import LEAST_RESIDUAL
 from rilievo.depth_map import DepthKind
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
 from rilievo.measure.measurement_records import Terms
@@ -22,7 +21,7 @@ from rilievo.version import VERSION
 _READING = "depth"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageGraph:
     """Graph from one normalised picture to one map of depth.
 
@@ -147,7 +146,7 @@ POLICY = (
 """Content-Security-Policy of the page."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageModel:
     """Network that visitors can choose.
 
@@ -169,7 +168,7 @@ class PageModel:
     graph: PageGraph | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppSettings:
     """Facts of the server behind the page.
 
@@ -188,7 +187,7 @@ class AppSettings:
     embeds: bool = False
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MisfitTerms:
     """Parameters by which the page widens the ranges of anchored depth.
 
@@ -203,7 +202,7 @@ class MisfitTerms:
     least_residual: float = LEAST_RESIDUAL
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageSettings:
     """Settings that the scripts read from the page.
 

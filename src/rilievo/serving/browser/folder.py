@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,6 @@ import numpy as np
 from rilievo.calibration.ranges import feature_weight
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, OptionError, OutputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable
@@ -89,7 +89,7 @@ _HERE = files("rilievo.serving.browser")
 _UNIT_FIT = Anchoring(model="", rank_correlation=1.0, residual=1.0)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenPage:
     """Folder that was written.
 
@@ -131,7 +131,7 @@ def write_page(
     return WrittenPage(folder=Path(output), models=licences, bytes=size)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Network:
     name: str
     kind: DepthKind | None

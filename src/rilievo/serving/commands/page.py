@@ -1,18 +1,18 @@
 """``rilievo page``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.schema import option
 from rilievo.serving.browser.folder import write_page
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")] = Path("site")
     """The folder to write; an older page there is replaced."""

@@ -6,10 +6,10 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.errors import OptionError, OutputError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import reason
 from rilievo.messages import literal
 from rilievo.schema import Record, option
@@ -17,7 +17,7 @@ from rilievo.schema import Record, option
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE | re.ASCII)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class AddressOptions(Record):
     """Address of a server, and the names it goes by."""
 

@@ -16,7 +16,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import NoDepthError
-from rilievo.frozen import frozen
 from rilievo.io.outputs.writing import with_nan
 from rilievo.messages import one_line
 from rilievo.models.base import Inference, Model
@@ -86,7 +85,7 @@ _SEND_SECONDS = 20.0
 _NORMAL, _TOO_BIG, _GONE = 1000, 1009, 1001
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameDepth:
     """Depth of a frame."""
 

@@ -1,7 +1,7 @@
 """Parameters of requests: options of ``rilievo predict``, none of which names a file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar, get_origin
 
@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from rilievo.calibration.sizes import MOST_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import parse_points, quantity_of_options
 from rilievo.measure.regions import Region, as_region
@@ -69,7 +68,7 @@ def _pydantic_type(row: OptionField) -> Any:
     return Annotated[kind, LIST] if row.is_list else kind
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """Model with the refinements of a request."""
 

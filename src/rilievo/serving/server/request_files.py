@@ -10,13 +10,13 @@ import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import unwritable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
@@ -155,7 +155,7 @@ _LEAST = 200_000
 _CHUNK = 2**18
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """Files to send and remove."""
 

@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import cores, printable, read_text
 from rilievo.messages import literal
 from rilievo.models import DEFAULT_MODEL, MODELS, replicate_cards
@@ -18,7 +17,7 @@ from rilievo.schema import Groups, option
 from rilievo.serving.listener.listening import AddressOptions, parse_origins, split_at_commas
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
     """Numbers that keep one client from holding a server.
 
@@ -51,7 +50,7 @@ class ServerLimits:
     result_megabytes: float = 2000.0
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class ServerOptions(AddressOptions, EngineOptions):
     """Address, models and limits of the server."""
 
@@ -101,7 +100,7 @@ TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
 _SHORTEST_TOKEN = 16
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class ServeOptions(ServerOptions):
     """Address, tokens, models and limits of the server."""
 
@@ -153,7 +152,7 @@ class ServeOptions(ServerOptions):
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class AppOptions(ServerOptions):
     """Address of the page, and limits for its visitors."""
 

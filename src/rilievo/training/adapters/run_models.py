@@ -1,10 +1,10 @@
 """Folders of training runs, without torch."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.messages import template
@@ -27,7 +27,7 @@ PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
 TUNED_FORMAT = "rilievo-tuned/1"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRunFacts:
     """Facts of a probe's ``config.json``."""
 
@@ -36,7 +36,7 @@ class ProbeRunFacts:
     backbone_rate: float = 0.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRunFacts:
     """Facts of the ``config.json`` of a run on video."""
 
@@ -46,7 +46,7 @@ class VideoRunFacts:
     prior: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TunedRunFacts:
     """Facts of the ``config.json`` of further training."""
 
@@ -105,7 +105,7 @@ def _read_config_of_format(
     return facts
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSettings:
     """Settings of a network trained on video."""
 

@@ -1,18 +1,18 @@
 """``rilievo export``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
-from rilievo.frozen import frozen
 from rilievo.messages import for_terminal
 from rilievo.schema import option
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     model: Annotated[str, option(positional=True, metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")]
     """Model to export, as for 'predict --model'; or another program's ONNX file, which gets

@@ -1,17 +1,17 @@
 """``rilievo probe``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
-from rilievo.frozen import frozen
 from rilievo.schema import option
 from rilievo.training.sweep.sweep_config import SweepOptions
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class _Arguments:
     file: Annotated[Path, option(positional=True, metavar="FILE.toml")]
     """Sweep to run: backbones, tasks, seeds, probes, data; docs/probes.md describes the format."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from rilievo.cli.parsing import fields_in_arguments, flag_as_written, parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError, needing
-from rilievo.frozen import frozen
 from rilievo.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import RANDOM
@@ -35,7 +34,7 @@ _FLIP = "augmentation.flip"
 _TUNED = TuningConfig(data=DataChoice(), tuning=TuningOptions(start=""))
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class ProbeArguments:
     """Options of ``rilievo train probe``."""
 
@@ -47,7 +46,7 @@ class ProbeArguments:
     run: Annotated[RunOptions, option(name="")] = field(default_factory=RunOptions)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class SupervisedArguments(ProbeArguments):
     """Options of ``rilievo train supervised``."""
 

@@ -1,7 +1,7 @@
 """``rilievo train video``."""
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -10,7 +10,6 @@ from rilievo.cli.streams import printing, say
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import format_bytes, free_memory, printable
 from rilievo.io.json_record import to_json
 from rilievo.messages import for_terminal
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 _LISTED = 5
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Options of ``rilievo train video``."""
 

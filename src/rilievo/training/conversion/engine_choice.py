@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.models.base import Model
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, resolve_engine
@@ -35,7 +34,7 @@ PRECISIONS = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChoice:
     """Engine that was chosen for a model."""
 

@@ -1,14 +1,13 @@
 """Export of models, and of other programs' files, to our ONNX format."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line, needing
-from rilievo.frozen import frozen
 from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import random_part_path, replacing
 from rilievo.io.files.limits import printable
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class ExportOptions(TrustOptions):
     """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
 
@@ -255,7 +254,7 @@ _OF_FOREIGN = ("mean", "std", "scale", "multiple", "resampling", "licence")
 MOST_PHOTOS = 64
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
     """ONNX file that was written.
 

@@ -3,12 +3,11 @@
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from math import inf
 from typing import TypeVar
 
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 
 Config = TypeVar("Config")
@@ -40,7 +39,7 @@ def check_rules(config: Config, rules: Rules[Config]) -> None:
             raise error(config)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldDifference:
     """Field that differs from ``default``; without ``reason`` the user chose it."""
 

@@ -1,11 +1,11 @@
 """Colour changes as in ``torchvision.transforms``, fused into one pass over a frame."""
 
+from dataclasses import dataclass
 from typing import Any, no_type_check
 
 import numpy as np
 
 from rilievo.errors import OptionError, needing
-from rilievo.frozen import frozen
 from rilievo.io.compiled import compiled
 from rilievo.shapes import Pixels
 
@@ -15,7 +15,7 @@ with needing("training", "train"):
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColourChange:
     """Colour change of a sample, the same for all its frames.
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import FrameType
@@ -16,7 +17,6 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
 from rilievo.signals import is_repeated_signal, raise_unless_repeated
@@ -86,7 +86,7 @@ _SECONDS_A_CHECKPOINT = 60.0
 _SPARING = 20
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Devices:
     """Devices and arithmetic of a run.
 

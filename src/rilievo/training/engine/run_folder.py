@@ -4,12 +4,12 @@ import csv
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rilievo.errors import InputError, OutputError, needing
-from rilievo.frozen import frozen
 from rilievo.io.checksums import (
     CHECKSUMS,
     FileSum,
@@ -137,7 +137,7 @@ def _write_or_remove(path: Path, text: str | None) -> None:
             part.write_bytes(text.encode())
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder(Generic[Config, Record]):
     """Folder of a run of one kind, which ``is_ours`` recognises."""
 

@@ -1,13 +1,12 @@
 """Options of the losses on video; needs no torch."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from math import inf, isfinite
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.registry import is_import_path
 from rilievo.schema import option
 from rilievo.training.networks.blueprint import HIDDEN
@@ -20,7 +19,7 @@ class Scales(StrEnum):
     NATIVE = "native"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoLosses:
     """Terms of the loss: those of Godard et al. (2019), then further ones."""
 

@@ -5,7 +5,7 @@ a function and a row of ``TERMS``.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,6 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import scale_translation
 from rilievo.registry import load_user_object
 from rilievo.shapes import Size
@@ -44,7 +43,7 @@ from rilievo.training.tensors import (
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceAgreement:
     """Agreement of the target's depth with that of its sources; ``trust`` is in 0..1, detached."""
 
@@ -52,7 +51,7 @@ class SourceAgreement:
     consistency: Scalar
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoScene:
     """Data and options that are the same for all scales.
 
@@ -94,7 +93,7 @@ class VideoScene:
         return frames_at_scale(self.views, self.options, self.generator, scale=scale)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AtScale:
     """Predictions at one scale, a number of halvings."""
 
@@ -162,7 +161,7 @@ def _no_problem(scene: VideoScene) -> None:
     """None: the term needs nothing that could be missing."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
     """One term of the loss.
 
@@ -274,7 +273,7 @@ class _EarlyGradient(Function):
         return tuple(next(gradients) * upstream[0] if want else None for want in wanted)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoLoss:
     """Loss, its weighted terms, and images for display; only ``total`` has a gradient."""
 
@@ -362,7 +361,7 @@ def _average_scales_and_add_batch(
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ScaleLoss:
     cost: Tensor
     terms: dict[str, Tensor]

@@ -4,7 +4,7 @@ SSIM is over 3×3 equally weighted pixels, as in C. Godard et al. (ICCV 2019).
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import LEAST_DEPTH, project_to_source, resize_K
 from rilievo.shapes import Bool, Float
 from rilievo.training.losses.video_options import VideoLosses
@@ -34,7 +33,7 @@ _C2 = 81 * 0.03**2
 PUBLISHED_EPSILON = 1e-7
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetImage:
     """Image in 0..1 with 2s, s² + C1 and 9 Σ y² - s² + C2, s the sum over each window."""
 
@@ -175,7 +174,7 @@ def _ssim_and_slopes(
     return similarity
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarpedSource:
     """Source frame, resampled where it sees the target's points.
 
@@ -242,7 +241,7 @@ _NOISE = 1e-5  # breaks ties at random between unmoved and warped sources if the
 WORST = 1.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
     """Batch of target frames, each with as many source frames, RGB in 0..1.
 
@@ -270,7 +269,7 @@ class Views:
     maps: Mapping[str, Maps] = field(default_factory=dict)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
     """Target and sources at one size; ``still`` is the error of the best unmoved source."""
 
@@ -334,7 +333,7 @@ def _shrink_where_all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[T
     return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Sources warped to the target, and their photometric errors.
 

@@ -1,14 +1,13 @@
 """Settings that make networks again; needs no torch."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.registry import is_import_path
 from rilievo.schema import option
 from rilievo.shapes import Size
@@ -85,7 +84,7 @@ class Readout(StrEnum):
     """Depth of the largest share; training reads the expectation."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneChoice:
     """A backbone and its layers."""
 
@@ -111,7 +110,7 @@ class BackboneChoice:
             raise OptionError("a backbone has a name, such as timm/vit_small_patch16_224")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeChoice:
     """The small network that reads features."""
 
@@ -144,7 +143,7 @@ class ProbeChoice:
             raise OptionError(option="kernel", expected="1 or 3", value=self.kernel)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthChoice:
     """Depth from the probe's channels."""
 
@@ -189,7 +188,7 @@ class DepthChoice:
         return self.bins if self.form is Form.BINS else 1
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
     """Backbone, probe, and their outputs."""
 
@@ -237,7 +236,7 @@ class Family(StrEnum):
     MARIGOLD = "marigold"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TunedBlueprint:
     """Settings that make a network trained further again.
 
@@ -275,7 +274,7 @@ POSE_NETWORKS: Mapping[PoseKind, str] = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoBlueprint:
     """Settings of a depth network and its pose network.
 

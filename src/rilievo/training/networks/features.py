@@ -1,17 +1,17 @@
 """Features of a network, and padding of images."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.shapes import Float, Size
 from rilievo.training.tensors import Images
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
     """Rectangle of pixels [px]."""
 
@@ -25,7 +25,7 @@ class Box:
             raise InputError(f"a box of no pixels, or outside of the image: {self}")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """Features of images of one size.
 

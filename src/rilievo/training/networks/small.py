@@ -6,6 +6,7 @@ The last doubling is convex (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, needing
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.shapes import Float
 from rilievo.training.networks.frozen_norms import convolve_and_norm, mix_channels
@@ -31,7 +31,7 @@ from rilievo.training.tensors import (
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Widths:
     """Size of a network.
 

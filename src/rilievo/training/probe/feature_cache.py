@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.frozen import frozen
 from rilievo.io.checksums import (
     FEATURES,
     HEADER,
@@ -36,7 +36,7 @@ from rilievo.training.tensors import Pictures, as_input
 VERSION = 1
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
     """SHA-256 of an image, and of all else."""
 
@@ -44,7 +44,7 @@ class Stamp:
     image: bytes
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Layout of the files of one size."""
 
@@ -72,7 +72,7 @@ class Layout:
         return HEADER_BYTES + self.fields.itemsize
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFeatures:
     """Features mapped into memory."""
 
@@ -137,7 +137,7 @@ LIMIT_MEGABYTES = 20_000.0
 _RECORD = "features.json"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Everything but the image that determines features."""
 

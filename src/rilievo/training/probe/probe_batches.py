@@ -1,14 +1,13 @@
 """Batches, which depend on the seed and the number of the step alone."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rilievo.frozen import frozen
 from rilievo.shapes import Int64
 from rilievo.training.probe.probe_config import Augmentation
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
@@ -98,7 +97,7 @@ def _window_indices(length: int, side: float, at: float) -> np.ndarray:
     return start + ((np.arange(length) + 0.5) * size / length).astype(int)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOrigin:
     """Origin of one image of a batch; ``number`` is 0 for an unchanged frame."""
 

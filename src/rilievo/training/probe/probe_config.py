@@ -5,13 +5,12 @@
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.prediction_record import Setting
 from rilievo.registry import is_import_path
 from rilievo.schema import Groups, option
@@ -60,7 +59,7 @@ class Schedule(StrEnum):
     """No decay; ``final_factor`` has no effect."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataChoice:
     """Images that a run trains on."""
 
@@ -97,7 +96,7 @@ class DataChoice:
         check_ranges(self, {"1 or more": ("limit",), "0 or more": ("held_out",)})
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
     """Losses of a run and their weights."""
 
@@ -135,7 +134,7 @@ class Losses:
                 raise OptionError(f"no loss of {what} '{name}'; {suggest(name, losses)}")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
     """Augmentation of images; without it features can be cached."""
 
@@ -157,7 +156,7 @@ class Augmentation:
         return max(self.flip, self.jitter, self.crop) > 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeConfig:
     """Options of ``train probe`` and ``train supervised``."""
 
@@ -221,7 +220,7 @@ class ProbeConfig:
             raise OptionError("the normals loss 'uncertain' needs kappa; choose 'angular' without")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """Options that do not change a run's result on the same machine."""
 
@@ -276,7 +275,7 @@ PLAIN_REASONS: Mapping[str, str] = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UncheckedProbeConfig(ProbeConfig):
     """Configuration that is checked once others are added."""
 
@@ -399,7 +398,7 @@ def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
 _FLAT, _STRAIGHT = 0.01, 1.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConstantCheck:
     """Errors at the end of a run beside those of a constant.
 
@@ -436,7 +435,7 @@ class ConstantCheck:
         return tuple(reasons)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
     """Facts of a finished run that are not in ``config.json``.
 

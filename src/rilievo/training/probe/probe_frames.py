@@ -1,10 +1,11 @@
 """Images with their targets at the training size."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.messages import literal
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.sample import Truth
@@ -18,7 +19,7 @@ from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 _ROOM = 4096e6
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeFrame:
     """One image with its targets, which are 0 where there is no truth.
 
@@ -150,7 +151,7 @@ def describe_first_target(frames: TargetFrames, task: ProbeTarget | None = None)
     return f"first target, {literal(id)}: {'; '.join(parts) or 'neither depth nor normals'}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFrames:
     """Frames to train on and to validate."""
 

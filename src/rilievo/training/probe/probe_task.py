@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.messages import literal
 from rilievo.registry import is_import_path
 from rilievo.shapes import Float
@@ -172,7 +171,7 @@ _LISTED = 20
 _MOST_CHECKED = 16
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """Means over images at the training size; NaN for what is not predicted.
 

@@ -3,12 +3,11 @@
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from rilievo.errors import InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.checksums import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text
@@ -36,7 +35,7 @@ _MOST_DOTS = 1000
 _PATHS = (("data", "root"), ("data", "list_file"), ("test", "list_file"), ("cache", "folder"))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneEntry:
     """One backbone of a sweep; its table is [[backbones]]."""
 
@@ -61,7 +60,7 @@ class BackboneEntry:
         return self.label or self.name + (" (random)" if self.weights == "random" else "")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestChoice:
     """Test set and benchmarks; its table is [test]."""
 
@@ -84,7 +83,7 @@ class TestChoice:
     """
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheChoice:
     """Cache for features of frozen backbones; its table is [cache]."""
 
@@ -95,7 +94,7 @@ class CacheChoice:
     """Largest size of the cache [GB]."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepConfig:
     """A sweep, as described by its file."""
 
@@ -145,7 +144,7 @@ class SweepConfig:
         return with_overrides(preset_config(self.preset, blueprint, self.data), self.training)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True, kw_only=True)
 class SweepOptions(TrustOptions):
     """Options for running a sweep.
 
@@ -241,7 +240,7 @@ FORMAT = "rilievo-sweep-cell/1"
 CELLS, CELL = "cells", "cell.json"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellMetric:
     """One metric of a cell under one benchmark.
 
@@ -257,7 +256,7 @@ class CellMetric:
     by_image: tuple[float, ...] = ()
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """Scores of a cell under one benchmark; older cells have no ``scenes``."""
 
@@ -269,7 +268,7 @@ class Measured:
     scenes: tuple[str | None, ...] = ()
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepCell:
     """One trained probe and its scores.
 

@@ -1,10 +1,10 @@
 """Sweep of probes, and its table."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, needing
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder
 from rilievo.pages.tables import Table
 from rilievo.predicting.work_processes import Failure
@@ -14,7 +14,7 @@ from rilievo.training.sweep.sweep_config import CELLS, SweepCell, SweepOptions, 
 FILES = ("table.md", "table.csv", "table.tex", "page.html")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
     """Results of a sweep; ``table`` has means over seeds."""
 

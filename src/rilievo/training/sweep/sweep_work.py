@@ -3,13 +3,12 @@
 import hashlib
 import itertools
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, ModelError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.json_record import to_json
 from rilievo.messages import Note, for_terminal, template
 from rilievo.models import load_model
@@ -37,7 +36,7 @@ from rilievo.training.sweep.sweep_config import (
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedCell:
     """A cell to do, in a folder of its own."""
 

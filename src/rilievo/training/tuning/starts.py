@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -13,7 +13,6 @@ from torch import nn
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.messages import literal
 from rilievo.models import load_model
@@ -63,7 +62,7 @@ TunedNetwork = TorchNetwork | LatentNetwork
 Layer = tuple[nn.Parameter, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkLayers:
     """Weights of a network by layers from the input."""
 
@@ -71,7 +70,7 @@ class NetworkLayers:
     backbone: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """Network to begin with."""
 

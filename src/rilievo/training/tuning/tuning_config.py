@@ -1,11 +1,10 @@
 """Configuration and record of further training."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import TUNED_FORMAT
 from rilievo.training.engine.config_fields import check_ranges
@@ -16,7 +15,7 @@ from rilievo.training.video.video_records import Gain
 NONE, BACKBONE = "none", "backbone"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecondSet:
     """Second dataset, which shows what a run forgets."""
 
@@ -32,7 +31,7 @@ class SecondSet:
     """Variant of its ground truth; by default the first."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TuningOptions:
     """Options of a run that begins with a model."""
 
@@ -89,7 +88,7 @@ class TuningOptions:
         return 1.0 if self.replay is None else self.replay
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TuningConfig:
     """Configuration of a run: options of ``train supervised --start``."""
 
@@ -132,7 +131,7 @@ class TuningConfig:
             raise OptionError(option="precision", expected="fp32 or bf16", value=self.precision)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetErrors:
     """AbsRel of one set, before and after the run; ``gain`` is negative where it rose."""
 
@@ -151,7 +150,7 @@ class SetErrors:
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TuningRecord:
     """Facts of a finished run that are not in ``config.json``.
 

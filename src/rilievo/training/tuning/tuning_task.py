@@ -17,7 +17,6 @@ from rilievo.data.datasets import Dataset
 from rilievo.data.datasets.loaders import evenly_spread
 from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.json_record import to_json
 from rilievo.models.base import Model
@@ -136,7 +135,7 @@ SHARE = 5
 _GAP = 20
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DividedImages:
     """Images to learn from, images that judge, and the number left out."""
 
@@ -200,7 +199,7 @@ class TuningState(RunState):
     stale: int = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TuningData:
     """Images to learn from, to judge, and of a second set."""
 

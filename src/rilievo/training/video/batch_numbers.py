@@ -1,5 +1,6 @@
 """Numbers of a batch: for the log, and by true depth or motion where it is known."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float, Transform
 from rilievo.training.losses.view_synthesis import VideoLoss
 from rilievo.training.losses.warped_frames import Views
@@ -16,7 +16,7 @@ from rilievo.training.tensors import Scalar, Sigmoids, Transforms
 _ENDS = 0.01
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
     """Predictions for a batch, and how well they explain the sources.
 
@@ -70,7 +70,7 @@ def rotation_angle(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
 _STILL = 1e-3
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTruth:
     """True depth [m], 0 where unknown, and motion of one target."""
 

@@ -6,7 +6,7 @@ all weights are compared with the same corners.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import torch
 from rilievo.data.clips.pair_motion import TRACKING, CornerPair, better_focal_factor
 from rilievo.data.clips.tracks import depth_at, grey, track_corners
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
@@ -67,7 +66,7 @@ def network_depths(
         yield from depths.cpu().numpy()
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
     """Source of the depth that motion by geometry begins with.
 
@@ -238,7 +237,7 @@ _WHY = {
 """Reasons to leave targets out, and what is added where too few remain."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedDepth:
     """Depth learned so far, with motions that follow from it and errors at corners."""
 

@@ -6,6 +6,7 @@ Z. Li, D. Hoiem, "Learning without Forgetting", ECCV 2016.
 import io
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rilievo.frozen import frozen
 from rilievo.models.resampling.preparation import network_size
 from rilievo.shapes import Float, UInt8
 from rilievo.training.losses.view_synthesis import anchor_loss
@@ -29,7 +29,7 @@ _TARGETS = 4
 _STREAM = 7
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PictureWithDepth:
     """Picture of another place, with the start's depth."""
 

@@ -30,7 +30,6 @@ from rilievo.data.clips.pair_motion import (
 )
 from rilievo.data.clips.tracks import Tracking, grey, rays_at, track_corners, track_positions
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import make_folder, replacing
@@ -80,7 +79,7 @@ _SHARED_WINDOW_ERROR = 0.04
 """The same for two chains; 0.01 to 0.07."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowMotion:
     """Motion of one target over a window.
 
@@ -110,7 +109,7 @@ class WindowMotion:
         return float(np.median(ratios[is_same]))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
     """Motion of all targets over windows.
 
@@ -299,7 +298,7 @@ def _mean_or_nan(numbers: Float64[np.ndarray, "m"]) -> float:
     return float(numbers.mean()) if len(numbers) else math.nan
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """Motion of targets by geometry, as it is stored.
 
@@ -314,7 +313,7 @@ class Estimate:
     trust: float = 1.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedEstimate(Estimate):
     """Motion of the targets that can be trusted.
 
@@ -326,7 +325,7 @@ class TrustedEstimate(Estimate):
     left_out: Counter[str]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatedMotion:
     """Motion by pairs and over windows, before it is judged."""
 

@@ -1,11 +1,10 @@
 """Configuration of a training run on video."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
-from rilievo.frozen import frozen
 from rilievo.models.load_options import TrustOptions
 from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
@@ -22,7 +21,7 @@ from rilievo.training.networks.blueprint import (
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoAugmentation:
     """Augmentation, the same for all frames of a sample."""
 
@@ -45,7 +44,7 @@ class VideoAugmentation:
         check_ranges(self, {"a share of 0 to 1": ("flip", "jitter")})
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoConfig:
     """Options of ``rilievo train video``."""
 
@@ -260,7 +259,7 @@ _RULES: Rules[VideoConfig] = (
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRunOptions(TrustOptions):
     """Options of a run that do not change its result on the same machine."""
 

@@ -15,7 +15,6 @@ from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import read_labels_record
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError
-from rilievo.frozen import frozen
 from rilievo.io.checksums import FileSum
 from rilievo.io.files.limits import check_memory, printable
 from rilievo.messages import Note
@@ -54,7 +53,7 @@ _FOR_VALIDATION = 0.25
 _ROUNDING = 1e-9
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """Counts of the steps, batches and epochs of a run, over all processes, and its rates.
 
@@ -247,7 +246,7 @@ def _bytes_saved_for_backward(
 BEST, CACHE = "best", "frames"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoPlan:
     """All that a training on video takes.
 

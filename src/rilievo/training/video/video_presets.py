@@ -8,14 +8,13 @@
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.sources import list_sequences
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.frozen import frozen
 from rilievo.models.default.embedded import SMALL
 from rilievo.models.resampling.preparation import network_size
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
@@ -209,7 +208,7 @@ def preset_differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UncheckedVideoConfig(VideoConfig):
     """Configuration of which some fields are missing, so that it cannot be checked yet."""
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.frozen import frozen
 from rilievo.shapes import Float64
 from rilievo.training.adapters.run_models import is_video_run
 from rilievo.training.arrays import Indices
@@ -25,7 +25,7 @@ _STUDENT = (
 _NORMAL, _SLOPE = 1.960, 2.5
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
     """Share by which learned weights err less than the start; None as an end for too few blocks."""
 
@@ -122,7 +122,7 @@ def _student_factor(degrees: int) -> float:
     return _STUDENT[degrees - 1] if degrees <= len(_STUDENT) else _NORMAL + _SLOPE / degrees
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceFacts:
     """Facts of one sequence; ``camera`` is fx, fy, cx, cy [px] of the stored frames."""
 
@@ -133,7 +133,7 @@ class SequenceFacts:
     stride: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRecord:
     """Facts of a finished run that are not in ``config.json``.
 

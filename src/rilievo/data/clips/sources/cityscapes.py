@@ -6,6 +6,7 @@ The car fills the lowest quarter, which is left out.
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from rilievo.data.clips.sequences import (
 )
 from rilievo.data.datasets.loaders import contents_text, names_in
 from rilievo.errors import InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.json_record import parse_json
 from rilievo.io.lens_files import pinhole_K
@@ -31,7 +31,7 @@ _BONNET = 0.25
 _SPLITS = ("train", "val", "test")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Snippet:
     city: str
     drive: str

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.data.clips.footage import VideoData
@@ -17,7 +18,6 @@ from rilievo.data.clips.sequences import (
 from rilievo.data.datasets.loaders import contents_text, names_in
 from rilievo.data.datasets.sets.tum import room_camera
 from rilievo.errors import InputError, MissingFileError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import printable, relative_printable
 from rilievo.io.photographs.decode import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
@@ -40,7 +40,7 @@ FEWEST = 3
 """Photographs that make a folder a clip."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FootagePlace:
     id: str
     home: Path

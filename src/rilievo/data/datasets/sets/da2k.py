@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from rilievo.data.datasets.loaders import PhotoFiles, Request, contents_text, own_card
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.sample import OrderedPoints, Truth
@@ -18,7 +18,7 @@ from rilievo.shapes import Int64
 ANNOTATIONS = "annotations.json"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     image: Path
     nearer: Int64[np.ndarray, "n 2"]

@@ -4,6 +4,7 @@ Normals point away from the camera: colours, numbers, or a pickled part (OASIS).
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import numpy as np
 from rilievo.data.datasets.loaders import PhotoFiles, Request, contents_text, own_card, walk
 from rilievo.data.datasets.mat_file import read_pickle
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_numbers
@@ -23,14 +23,14 @@ _SHORTEST = 0.5
 _WITH_SCENES = frozenset({"scannet", "sintel"})
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     image: Path
     normals: Path
     intrinsics: Path
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Form:
     suffix: str
     read: Callable[[Path, tuple[int, int]], tuple[np.ndarray, np.ndarray]]

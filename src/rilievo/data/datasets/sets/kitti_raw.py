@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from rilievo.data.datasets.loaders import (
     text_lines,
 )
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import check_regular, reason
@@ -59,7 +59,7 @@ _LISTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KittiFrame:
     """Picture of a drive's left or right camera."""
 
@@ -135,7 +135,7 @@ CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
 _LARGEST = 1e9
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KittiCamera:
     """Rectified camera of one date, from camera 0 [m]."""
 

@@ -1,6 +1,7 @@
 """Middlebury Stereo 2014: disparity from structured light."""
 
 import re
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from rilievo.data.datasets.loaders import (
     walk,
 )
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import camera_from_K
 from rilievo.io.numbers import read_map
@@ -26,7 +26,7 @@ from rilievo.shapes import Matrix
 _LONGEST = 1e6
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Calibration:
     """Left camera; ``baseline`` is in m, ``doffs`` in px."""
 

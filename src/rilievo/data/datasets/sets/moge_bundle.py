@@ -5,6 +5,7 @@ A picture is turned until its middle looks along the axis, and cut to the set's 
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from PIL.PngImagePlugin import PngImageFile
 from rilievo.alignment.fit import nearest_pixel_of_cells
 from rilievo.data.datasets.loaders import FileList, Request, contents_text, own_card, text_lines
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import decode_numbers, read_depth_statement
 from rilievo.io.files.limits import check_regular, printable, read_text
@@ -42,7 +42,7 @@ from rilievo.shapes import (
 _LARGEST = 16384
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CentredView:
     """View of an image, whose ``raw_K`` and K are in shares of sides.
 
@@ -184,7 +184,7 @@ MOST_OBJECTS, LEAST_OBJECT = 100, 1000  # objects of an image, and pixels of one
 NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BundleSet:
     """One set, as in MoGe's configuration."""
 
@@ -207,7 +207,7 @@ SETS: Mapping[str, BundleSet] = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     image: Path
     depth: Path
@@ -296,7 +296,7 @@ class MogeBundle(FileList[_Entry]):
         return objects
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
     """Objects of an image by name."""
 

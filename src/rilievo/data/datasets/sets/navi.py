@@ -4,6 +4,7 @@ The crop selects whole pixels (El Banani et al., CVPR 2024).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ from rilievo.data.datasets.loaders import (
     own_card,
 )
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_focal, crop_K, resize_K
 from rilievo.geometry.normals import normals_from_depth
@@ -34,7 +34,7 @@ _KEPT, _SIDE = 1024, 512
 Grid = tuple[Int[np.ndarray, "rows 1"], Int[np.ndarray, "1 columns"]]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectCrop:
     """Crop around an object of Probe3D's copy ``kept``, ``half`` of which is 512 px."""
 
@@ -143,7 +143,7 @@ _METRES = 65535 * 10 / 1000
 _WILD = "wild_set"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Split:
     """Share of scenes; Probe3D needs objects posed twice."""
 
@@ -168,24 +168,24 @@ _SPLITS: Mapping[str, _Split] = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _AnnotatedCamera:
     focal_length: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Annotation:
     filename: str
     image_size: tuple[int, int]
     camera: _AnnotatedCamera
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Annotations:
     images: tuple[_Annotation, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
     image: Path
     depth: Path

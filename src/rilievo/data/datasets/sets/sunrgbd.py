@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -25,7 +26,6 @@ from rilievo.data.datasets.loaders import (
 )
 from rilievo.data.datasets.mat_file import read_mat
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.shapes import Field, UInt16
 
@@ -79,7 +79,7 @@ class _Storage:
         return 2 * sum(votes) >= len(votes)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Tree:
     frames: Mapping[str, Path]
     splits: Sequence[Path]

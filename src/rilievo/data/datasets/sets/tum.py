@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from rilievo.data.datasets.loaders import (
     text_lines,
 )
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.transforms import rigid, rotation_from_quaternion
 from rilievo.io.lens_files import pinhole_K
@@ -45,7 +45,7 @@ _KINECT = (525.0, 525.0, 319.5, 239.5)
 _STEPS_A_METRE = 5000
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stamped:
     """Picture with its time since 1970 [s]."""
 
@@ -53,7 +53,7 @@ class Stamped:
     file: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimedPoses:
     """Trajectory of the colour camera: ``world_T_cam`` [m] by time since 1970 [s]."""
 
@@ -149,7 +149,7 @@ def _line_error(line: Line, path: Path, expected: str) -> InputError:
     return InputError(f"{path}: line {line.number} is '{line.text[:80]}'; expected {expected}")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
     camera: Camera
     trajectory: TimedPoses | None

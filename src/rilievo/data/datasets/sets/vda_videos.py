@@ -6,7 +6,7 @@ exports it.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
@@ -32,7 +32,6 @@ from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_d
 from rilievo.data.datasets.sets.kitti_raw import CAMERAS, KittiFrame, picture_path
 from rilievo.data.datasets.sets.tum import associate
 from rilievo.errors import InputError, OptionError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import (
@@ -56,7 +55,7 @@ Frames: TypeAlias = Iterator[tuple[str, DepthFiles]]
 Videos: TypeAlias = Callable[[str, slice], Frames]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
     """One set; ``open`` finds its parts."""
 
@@ -450,7 +449,7 @@ def _path_below_list(path: Path, scene: str, name: object) -> Path:
 _KITTI_PART = slice(0, 374), slice(0, 1242)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSet:
     """One set at one length; ``part`` is scored."""
 

@@ -1,12 +1,11 @@
 """Depth as an 8-bit colour PNG, and its colour bar."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.frozen import frozen
 from rilievo.io.map_pictures import (
     ColourRange,
     Drawn,
@@ -105,7 +104,7 @@ def colour_facts(
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """Colour bar: evenly spaced CSS colours and labels, from left to right."""
 

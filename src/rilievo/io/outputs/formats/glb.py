@@ -11,7 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from PIL import Image
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import goes_round
@@ -38,7 +37,7 @@ _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
 _REPEAT, _CLAMP = 10497, 33071
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Texture:
     """JPEG picture; ``is_round`` where its right edge continues on the left."""
 
@@ -46,7 +45,7 @@ class Texture:
     is_round: bool = False
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TriangleMesh:
     """Triangle mesh, plain, with colours or with a texture.
 
@@ -69,7 +68,7 @@ class TriangleMesh:
         return replace(self, points=points, normals=normals)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _BufferPart:
     data: bytes
     target: int | None = None
@@ -226,7 +225,7 @@ _TO_GLTF = np.array([1, -1, -1], np.float32)
 _SHARED = ("glb", "usdz")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TexturedMesh:
     """Surface in glTF's axes, and its facts."""
 

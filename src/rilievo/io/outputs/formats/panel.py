@@ -1,12 +1,11 @@
 """Photograph, depth and normals side by side with legends, as an 8-bit RGB PNG."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.depth_map import DepthMap
-from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import sample_range, sample_slices
 from rilievo.io.map_pictures import normals_picture
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, sky_or_none
@@ -21,7 +20,7 @@ _INK, _PAPER = (29, 33, 37), (255, 255, 255)
 _NORMALS = "right red, up green, to the camera blue"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PanelSizes:
     font: int
     margin: int

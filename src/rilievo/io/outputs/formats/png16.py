@@ -3,14 +3,13 @@
 Values are stored * scale + offset; 0 is invalid. Metric depth that fits is in millimetres.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.frozen import frozen
 from rilievo.io.map_pictures import bands, picture_quantity, write_png
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
@@ -21,7 +20,7 @@ _LARGEST = 65535
 _MILLIMETRE = 0.001
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quantisation:
     """Scale and offset of stored numbers 1 to 65535."""
 

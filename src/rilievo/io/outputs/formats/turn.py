@@ -4,7 +4,7 @@ Sky stays far behind. In a panorama or fisheye the camera looks around.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +12,6 @@ from PIL import Image, ImageFilter, WebPImagePlugin
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
@@ -54,7 +53,7 @@ _BELOW = 1 / 12
 _SKY = 3.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """Surface that turns about ``pivot``: the camera itself inside."""
 
@@ -70,7 +69,7 @@ class Scene:
         return not isinstance(self.camera.lens, Pinhole)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """Surface and frames of its turn, ``RATE`` a second."""
 
@@ -78,7 +77,7 @@ class Turn:
     frames: tuple[Pixels, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ScaledPhoto:
     # A colour is one number; the last is ``GROUND``.
 
@@ -87,7 +86,7 @@ class _ScaledPhoto:
     scale: Float32[np.ndarray, "2"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """Camera around a scene, by degrees to the right (left inside) and down."""
 

@@ -5,6 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import reason
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.features import (
@@ -41,7 +41,7 @@ class Preset(StrEnum):
     PROBE3D = "probe3d"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Normalisation:
     """Mean and deviation of RGB in 0..1."""
 
@@ -61,7 +61,7 @@ CLIP = Normalisation(
 NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """Channels of a map, and side of a cell [px]."""
 
@@ -69,7 +69,7 @@ class Layer:
     stride: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Properties of one backbone, and the layers taken from it.
 
@@ -239,7 +239,7 @@ def to_channels_first(output: Tensor, layer: Layer, size: Size) -> Tensor:
     return patches.transpose(1, 2).unflatten(2, (rows, columns))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerOutputs:
     """Maps and class tokens of padded pixels."""
 
@@ -350,7 +350,7 @@ def _size_text(size: Size) -> str:
     return f"{size[0]} x {size[1]} pixels (height x width)"
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneRequest:
     """Name and settings of a backbone."""
 

@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError
-from rilievo.frozen import frozen
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.shapes import Size
@@ -168,7 +168,7 @@ def _transformers_facts(
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _OutputLayout:
     layers: Sequence[Layer]
     has_token: bool

@@ -6,7 +6,7 @@ With their base class, and a light DPT probe. Weights: github.com/mbanani/probe3
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
-from rilievo.frozen import frozen
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes.lift import (
@@ -32,7 +31,7 @@ Interpolation = Literal["bilinear", "bicubic"]
 _PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Logits:
     """Outputs before their last enlargement by ``scale``; without ``crop`` the padded whole."""
 

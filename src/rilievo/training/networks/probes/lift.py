@@ -5,6 +5,7 @@ multiplications.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -12,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.frozen import frozen
 from rilievo.shapes import Float
 from rilievo.training.tensors import Channels, Convolved, LiftedOutputs, Resized
 
@@ -21,7 +21,7 @@ from rilievo.training.tensors import Channels, Convolved, LiftedOutputs, Resized
 Enlargement = Literal["centres", "corners", "nearest"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
     """Block of rows, and its nonzero columns; ends are exclusive."""
 

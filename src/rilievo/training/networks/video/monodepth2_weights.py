@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
-from rilievo.frozen import frozen
 from rilievo.io.files.archives import STORED, check_zip_ratio
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
 from rilievo.messages import template
@@ -37,7 +37,7 @@ _BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
 _HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialWeights:
     """Weights of an official checkpoint."""
 
@@ -46,7 +46,7 @@ class OfficialWeights:
     pose: State | None
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PoseWeights:
     kind: PoseKind = PoseKind.NONE
     encoder: str = ""

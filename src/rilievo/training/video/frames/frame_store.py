@@ -23,7 +23,6 @@ from rilievo.data.clips.sequences import (
     undistort_and_resize,
 )
 from rilievo.errors import InputError, OutputError, RilievoError
-from rilievo.frozen import frozen
 from rilievo.io.checksums import (
     BROKEN,
     FRAMES,
@@ -48,7 +47,7 @@ _ROOM = 256 * 2**20
 """Space that is left free on the disk [bytes]."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreDescription:
     """Description of a complete store.
 

@@ -5,11 +5,11 @@ A frame is compared with the last one that was kept, so that slow motion adds up
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.data.clips.tracks import Tracks, grey, track_by_homography, track_corners
-from rilievo.frozen import frozen
 from rilievo.shapes import Matrix, Pixels, Positions, UInt8
 
 METHOD = 2
@@ -25,7 +25,7 @@ _ROUNDS, _LEAST_ERROR = 10, 0.05
 _SEEN_AGAIN = 0.2
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Motion:
     """Motion between two frames [px]; ``parallax`` is what a rotation does not explain."""
 
@@ -34,7 +34,7 @@ class Motion:
     is_cut: bool
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MovingFrames:
     """Frames of a sequence with enough motion to learn from; displacements in pixels."""
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from torch import Tensor
 
 from rilievo.data.clips.sequences import Clip, frame_pyramid
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import flip_K
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform, UInt8
@@ -37,7 +36,7 @@ from rilievo.training.video.video_config import VideoAugmentation
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSample:
     """One target frame and its sources, at the training size, as bytes.
 
@@ -59,7 +58,7 @@ class TargetSample:
     maps: Mapping[str, Field] = field(default_factory=dict)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Batch of a run."""
 
@@ -209,7 +208,7 @@ def _flip_axis(array: np.ndarray, axis: int) -> np.ndarray:
     return np.ascontiguousarray(np.flip(array, axis))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenClip:
     """Clip whose frames are open.
 
@@ -227,7 +226,7 @@ class OpenClip:
     stride: int = 1
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetMaps(ABC):
     """Maps of targets, under names that the losses take."""
 
@@ -238,7 +237,7 @@ class TargetMaps(ABC):
         """Maps of a target."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMaps(TargetMaps):
     """Maps of targets in a file of half precision."""
 
@@ -257,7 +256,7 @@ class StoredMaps(TargetMaps):
         return dict(zip(self.names, self.maps_or_zeros(place).reshape(-1, *size), strict=True))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CornerMaps(TargetMaps):
     """Depth of triangulated corners, 0 elsewhere.
 
@@ -451,7 +450,7 @@ class VideoTargetFrames:
         return motion
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFrames:
     """Frames that a run trains on and is validated with.
 

@@ -1,6 +1,7 @@
 """Targets of a run with their sources, and true depth beside frames."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,6 @@ from rilievo.data.datasets.sets.kitti_raw import (
 )
 from rilievo.data.datasets.sets.seven_scenes import register_depth
 from rilievo.errors import RilievoError
-from rilievo.frozen import frozen
 from rilievo.shapes import Field
 
 OTHER_EYE = 0
@@ -37,7 +37,7 @@ class FramePlace(NamedTuple):
     frame: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Frame to learn the depth of, with its sources."""
 
@@ -54,7 +54,7 @@ class Target:
         return source.sequence != self.place.sequence
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceTargets:
     """Targets of one sequence; ``lonely`` is the number of frames that lack a source."""
 
@@ -68,7 +68,7 @@ class SequenceTargets:
         return (*self.targets, *(self.listed_held_out or ()))
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSplit:
     """Targets of a run, split for training and validation.
 

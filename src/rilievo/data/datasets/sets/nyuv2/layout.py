@@ -8,6 +8,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,6 @@ from rilievo.data.datasets.loaders import (
 )
 from rilievo.data.datasets.mat_file import MatSlices, read_gzip_pickle, read_mat
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import rays
 from rilievo.io.files.limits import is_whole, printable, shortened
 from rilievo.io.lens_files import pinhole_K
@@ -43,7 +43,7 @@ K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
 LABELLED = 1449
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """Files of one image."""
 
@@ -51,7 +51,7 @@ class Pair:
     truth: Path
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
     """Complete pairs by id, and images without a partner."""
 
@@ -137,7 +137,7 @@ def _picture_files(folder: Path, deepest: int) -> Iterator[Path]:
             yield from _picture_files(path, deepest - 1)
 
 
-@frozen
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Images of a split."""
 
