@@ -10,7 +10,7 @@ from benchmarks.names import BENCHMARKS
 from benchmarks.settings import SHIPPED
 from rilievo.cli.parsing import parse
 from rilievo.errors import OptionError
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

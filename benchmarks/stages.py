@@ -24,7 +24,7 @@ from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import Refine
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 DECODE, TRIM, SHRINK = "decode JPEG", "find borders to trim", "shrink for the network"
 NETWORK, FINISH = "network", "enlarge depth"

@@ -28,7 +28,7 @@ from rilievo.io.videos import video
 from rilievo.measure.measurement_records import measure_points
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
-from rilievo.schema import Door, option_names, options_of
+from rilievo.schema.fields import Door, option_names, options_of
 from rilievo.serving import live_page
 from rilievo.serving.assistant.known_tool import KNOWN, KnownParams
 from rilievo.serving.assistant.named_folders import NamedFolders

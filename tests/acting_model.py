@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind
+from rilievo.extensions.registry import check_trusted
 from rilievo.models.base import Inference, Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.requests import FoundModel, ModelRequest
-from rilievo.registry import check_trusted
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 LOADED: list[LoadOptions] = []
 """Options of each model that was loaded."""

@@ -8,12 +8,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import rilievo
-from rilievo.depth_map import DepthKind
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import embedded_file
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 SCALE, SHIFT = 2.5, 0.3
 

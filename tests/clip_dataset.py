@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.data.datasets.loaders import Dataset, DatasetCard, Request, checked_ids
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.sample import Truth
+from rilievo.records.sample import Truth
 
 SIZE = (36, 48)
 K = np.array([[40.0, 0, 23.5], [0, 40.0, 17.5], [0, 0, 1]])

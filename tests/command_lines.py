@@ -10,7 +10,7 @@ import pytest
 from rilievo.cli import main, parsing
 from rilievo.cli.parsing import MOST_FIRST, parse_words
 from rilievo.errors import OptionError
-from rilievo.schema import options_of
+from rilievo.schema.fields import options_of
 
 
 def check_groups(options: Any) -> None:

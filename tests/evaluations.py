@@ -15,7 +15,7 @@ from rilievo.evaluation.records import (
     Unscored,
 )
 from rilievo.io.json_record import to_json
-from rilievo.prediction_record import MadeBy, Setting
+from rilievo.records.prediction_record import MadeBy, Setting
 
 METRICS = (
     ("abs_rel", "AbsRel", "", Better.LOWER),

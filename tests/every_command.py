@@ -7,7 +7,7 @@ from functools import cache
 
 from rilievo.cli import COMMANDS, main
 from rilievo.cli.parsing import Helped
-from rilievo.schema import OptionField, options_of
+from rilievo.schema.fields import OptionField, options_of
 
 _KINDS = {"train": ("probe", "supervised", "video"), "models": ("", "fetch")}
 COMMAND_LINES = tuple(

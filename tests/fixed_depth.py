@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 
 class FixedDepth(Model):

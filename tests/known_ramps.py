@@ -3,7 +3,7 @@
 import numpy as np
 
 from rilievo.calibration.sizes import KnownPoint
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZE = (40, 60)
 AFFINE_KINDS = (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)

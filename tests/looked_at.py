@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.prediction_record import MadeBy
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
+from rilievo.records.sample import Photo
 from toy_dataset import K, write_toy
 
 NAMES = ("a", "room/b", "c")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rilievo.alignment import METHODS
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SHAPE = (12, 16)
 ALL = np.ones(SHAPE, bool)

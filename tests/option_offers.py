@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rilievo.predicting.options import RECORDS
-from rilievo.schema import Door, Effect, OptionField, options_of
+from rilievo.schema.fields import Door, Effect, OptionField, options_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

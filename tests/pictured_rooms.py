@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 
 
 class Rooms(ReportPictures):

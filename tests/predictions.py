@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import MadeBy
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
+from rilievo.records.sample import Photo
 
 HEIGHT, WIDTH = 24, 32
 K = np.array([[30.0, 0.0, 15.5], [0.0, 31.0, 11.0], [0.0, 0.0, 1.0]])

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rilievo.depth_map import DepthKind
 from rilievo.models import load_model
+from rilievo.records.depth_map import DepthKind
 
 WEIGHTS = np.array([0.5, 0.3, 0.1], np.float32)
 """Weights of red, green and blue in every weighted sum."""

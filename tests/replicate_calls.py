@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from replicate_server import TOKEN, Service, replicate_server
-from rilievo.depth_map import DepthKind
 from rilievo.errors import RilievoError
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.replicate_cards import version_card
 from rilievo.models.replicate_model import Patience, ReplicateModel, load
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 
 QUICK = Patience(attempts=4, first=0.01, longest=3.0, request=2.0, poll=0.01)
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lab.scenes import Kind, TextureBank, render
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 FIRST_SEED = 2**63 + 3_000_000_001
 """Seeds that no training and no split of the dataset ``synthetic`` has."""

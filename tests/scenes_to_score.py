@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.scoring.score import ScoreWithSums, score
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 from stored_answers import stored
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.serving.server.request_files import Disk, Folders
 from rilievo.serving.server.routes import Extension, application
 from rilievo.serving.server.server_models import OfferedModels

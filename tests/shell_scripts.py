@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rilievo.cli import find_command, main
-from rilievo.schema import options_of
+from rilievo.schema.fields import options_of
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:

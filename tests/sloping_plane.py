@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import rays
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZE = (120, 160)
 CAMERA = Camera(K=np.array([[140.0, 0, 79.5], [0, 140.0, 59.5], [0, 0, 1]]))

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 from rilievo.data.datasets import open_dataset
-from rilievo.depth_map import DepthKind
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluation_run import PER_PROCESS
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
-from rilievo.prediction_record import MadeBy, PredictionRecord
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import MadeBy, PredictionRecord
 from stored_answers import stored
 
 

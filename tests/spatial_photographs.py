@@ -13,8 +13,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from photographs_with_depth import box, coded_heic, full_box
+from rilievo.arrays.shapes import Matrix
 from rilievo.geometry.intrinsics import K_from_fov, rays
-from rilievo.shapes import Matrix
 
 SIZE = (480, 640)
 BASELINE = 0.0192

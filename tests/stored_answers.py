@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from rilievo.depth_map import DepthMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.prediction_record import MadeBy
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.prediction_record import MadeBy
 
 NOBODY = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")
 

@@ -14,7 +14,6 @@ from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.normals import normals_from_depth
@@ -22,8 +21,9 @@ from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 
 SIZE = (120, 160)
 K = camera_matrix(*SIZE, 150.0)

@@ -37,7 +37,6 @@ from replicate_calls import photo as replicate_photo
 from replicate_calls import running_service
 from replicate_server import Service
 from rilievo.data.datasets import open_dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import DepthPair, NormalsPair, value
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
@@ -47,7 +46,8 @@ from rilievo.evaluation.views.rows import write_row
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.models import load_model
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 from rilievo.training.commands.train_probe import parse_and_complete
 from rilievo.training.losses.supervised import angular_loss, angular_von_mises_fisher_loss
 from rilievo.training.losses.video_options import VideoLosses

@@ -30,5 +30,5 @@ def test_records_of_options_alone_are_left_to_themselves() -> None:
 
     __init__.__module__ = "rilievo.options.known_sizes"
     assert checked(__init__) is __init__
-    __init__.__module__ = "rilievo.sample"
+    __init__.__module__ = "rilievo.records.sample"
     assert checked(__init__) is not __init__

@@ -23,12 +23,12 @@ from photographs_with_depth import gdepth
 from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
+from rilievo.extensions.registry import TRUST
 from rilievo.models import finding, model_options
 from rilievo.models.finding import ModelKind
 from rilievo.models.model_options import EngineOptions
 from rilievo.predicting.photographs import fitting
-from rilievo.registry import TRUST
-from rilievo.schema import OptionField, option_names
+from rilievo.schema.fields import OptionField, option_names
 from rilievo.serving.assistant.named_folders import AssistantOptions
 from rilievo.serving.server.server_options import AppOptions, ServeOptions
 from served_app import served_app

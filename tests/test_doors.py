@@ -18,7 +18,7 @@ from odd_files import ODD_FILES, write_odd_files
 from rilievo.cli import main
 from rilievo.models.base import Model
 from rilievo.predicting.options import RECORDS
-from rilievo.schema import Door, option_names
+from rilievo.schema.fields import Door, option_names
 from rilievo.serving.browser.folder import write_page
 from static_host import Visitor, hosted
 

@@ -20,7 +20,7 @@ from assistant_client import Desktop
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
-from rilievo.schema import Door, option_names
+from rilievo.schema.fields import Door, option_names
 from rilievo.serving.assistant.known_tool import KnownParams
 from rilievo.serving.server.params import PredictParams
 from served_app import App, served_app

@@ -14,9 +14,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.cli.parsing import message_with_flags, parse
 from rilievo.errors import MissingExtraError, OptionError, RilievoError
-from rilievo.geometry.borders import Margins
-from rilievo.io.files.limits import check_disk_space, check_memory
-from rilievo.messages import (
+from rilievo.errors.messages import (
     Note,
     at,
     literal,
@@ -28,11 +26,13 @@ from rilievo.messages import (
     template,
     worded,
 )
+from rilievo.geometry.borders import Margins
+from rilievo.io.files.limits import check_disk_space, check_memory
 from rilievo.models.wrappers import margins_note
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes, tile_note
 from rilievo.predicting.run import no_output_notes
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.serving.assistant.tool import spell_argument
 from rilievo.serving.listener.request_refusals import refusal_of
 

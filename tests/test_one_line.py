@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.errors import InputError, MissingExtraError
-from rilievo.messages import one_line
+from rilievo.errors.messages import one_line
 
 
 def test_line_ends_and_escapes_of_a_terminal_are_spelt_out() -> None:

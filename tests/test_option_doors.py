@@ -14,13 +14,13 @@ import pytest
 import rilievo
 from option_offers import offers
 from rilievo.cli import main
-from rilievo.messages import spell_flag
+from rilievo.errors.messages import spell_flag
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.photo_options import Refine
 from rilievo.options.run_options import Speed
 from rilievo.predicting.options import RECORDS, PredictOptions
-from rilievo.schema import (
+from rilievo.schema.fields import (
     Door,
     Effect,
     Record,

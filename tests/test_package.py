@@ -50,10 +50,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_shapes_are_those_of_jaxtyping_only_where_it_is_loaded_first() -> None:
-    check = "import rilievo.shapes; assert ({} is rilievo.shapes.Float32) is {}"
+    check = "import rilievo.arrays.shapes; assert ({} is rilievo.arrays.shapes.Float32) is {}"
     loaded_after(f"import jaxtyping; {check.format('jaxtyping.Float32', True)}")
-    assert "jaxtyping" not in loaded_after("import rilievo.shapes; rilievo.shapes.Float32[int, '']")
-    loaded_after("import rilievo.shapes as s; assert s.Float32[int, 'h w'] | None == int | None")
+    assert "jaxtyping" not in loaded_after(
+        "import rilievo.arrays.shapes; rilievo.arrays.shapes.Float32[int, '']"
+    )
+    loaded_after(
+        "import rilievo.arrays.shapes as s; assert s.Float32[int, 'h w'] | None == int | None"
+    )
 
 
 def test_importing_rilievo_loads_nothing() -> None:

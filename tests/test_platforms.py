@@ -60,7 +60,7 @@ _LINUX = "below sys.platform == 'linux'"
 _PRESENT = "behind hasattr"
 _POSIX = "sys.platform == 'win32' goes another way"
 GUARDED: Mapping[str, Mapping[str, str]] = {
-    "signals.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
+    "system/signals.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
     "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
     "predicting/videos/clip_resumption.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
     "io/files/limits.py": {"os.sched_getaffinity": _PRESENT, "resource": _LINUX},

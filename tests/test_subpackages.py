@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import rilievo
-from rilievo import registry
 from rilievo.cli import COMMANDS, CORE_COMMANDS, main
+from rilievo.extensions import registry
+from rilievo.extensions.registry import resolve_name
 from rilievo.models import MODELS, find_card, load_model
 from rilievo.models.finding import find_loader
-from rilievo.registry import resolve_name
 
 PACKAGE = Path(rilievo.__file__).parent
 SUBPACKAGES = ("cluster", "data", "evaluation", "serving", "training")
@@ -30,7 +30,7 @@ def test_every_name_of_the_table_is_there_and_in_a_subpackage(place: str) -> Non
 
 
 def test_every_string_of_the_table_is_tested() -> None:
-    tree = ast.parse((PACKAGE / "registry.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / "extensions/registry.py").read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     named = {text for text in texts if re.fullmatch(r"rilievo\.[\w.]+:\w+", str(text))}
     assert named == set(PLACES)

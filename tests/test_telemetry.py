@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import onnxruntime
 import pytest
 
-from rilievo.telemetry import VARIABLES
+from rilievo.system.telemetry import VARIABLES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="folders of Linux and macOS")
 

@@ -13,13 +13,19 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import rilievo
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.views.targets import open_run
+from rilievo.extensions.registry import (
+    TRUST,
+    check_trusted,
+    load_user_object,
+    trust,
+    trusted_places,
+)
 from rilievo.io.json_record import to_json
-from rilievo.registry import TRUST, check_trusted, load_user_object, trust, trusted_places
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.run_models import TUNED_FORMAT, TunedRunFacts
 from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.networks.backbones import weights_sha256

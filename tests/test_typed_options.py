@@ -15,7 +15,7 @@ from rilievo.cli import USAGE_ERROR, main
 from rilievo.cli.parsing import parse_words
 from rilievo.errors import OptionError, RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
-from rilievo.schema import Door, build_record, option_names
+from rilievo.schema.fields import Door, build_record, option_names
 
 
 class ToyDataset:

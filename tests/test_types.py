@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import MadeBy
-from rilievo.sample import Photo, Sample
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
+from rilievo.records.sample import Photo, Sample
 
 SIZE = (3, 4)
 DEPTH_KINDS = (DepthKind.METRIC, DepthKind.UP_TO_SCALE)

@@ -9,7 +9,7 @@ import numpy as np
 from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request, checked_ids
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.sample import Truth
+from rilievo.records.sample import Truth
 
 HEIGHT, WIDTH = 48, 64
 K = np.array([[60.0, 0, 31.5], [0, 60.0, 23.5], [0, 0, 1]])

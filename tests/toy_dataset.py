@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request, checked_ids
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.sample import Truth
+from rilievo.records.sample import Truth
 
 K = np.array([[40.0, 0, 31.5], [0, 40, 23.5], [0, 0, 1]])
 

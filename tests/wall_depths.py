@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.outside import outside_model
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from sliding_walls import FAR, NEAR
 
 CARD = ModelCard(

@@ -96,7 +96,9 @@ def main() -> int:
         for path in (copy, core, testing, folder):
             path.mkdir()
         copy_tracked(copy, subpackages=False)
-        with (copy / "src" / "rilievo" / "registry.py").open("a", encoding="utf-8") as table:
+        with (copy / "src" / "rilievo" / "extensions" / "registry.py").open(
+            "a", encoding="utf-8"
+        ) as table:
             table.write("\nFINDERS = {}\n")  # they are asked for every name that is not listed
         link_core(core)
         failed = False

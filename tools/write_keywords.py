@@ -15,7 +15,7 @@ from types import ModuleType
 from rilievo.models.load_options import LoadOptions
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.options import RECORDS
-from rilievo.schema import Door, option_names
+from rilievo.schema.fields import Door, option_names
 
 STUB = Path(__file__).resolve().parents[1] / "src/rilievo/options/keywords.pyi"
 _PHOTO = [*PhotoOptions.RECORDS.values()]

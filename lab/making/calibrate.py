@@ -21,7 +21,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.atomic import replacing
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 _STATE = "state.json"
 

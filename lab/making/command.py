@@ -13,8 +13,8 @@ from rilievo.cli import STOPPED
 from rilievo.cli.parsing import message_with_flags, parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import RilievoError, needing
-from rilievo.messages import for_terminal
-from rilievo.signals import interruption_place
+from rilievo.errors.messages import for_terminal
+from rilievo.system.signals import interruption_place
 from rilievo.training.engine.progress import is_first_process
 
 COMMANDS = {

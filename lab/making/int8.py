@@ -27,7 +27,7 @@ from rilievo.io.files.limits import printable
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.conversion import Agreement, check_agreement, quantise_static
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.schema import option
+from rilievo.schema.fields import option
 from rilievo.training.conversion.onnx_file import FP32, INT8, set_metadata
 
 KEPT = (

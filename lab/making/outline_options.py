@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rilievo.schema import option
-from rilievo.shapes import Size
+from rilievo.arrays.shapes import Size
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

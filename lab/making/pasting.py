@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float64
 
 from lab.making.distil.frames.training_frames import Frame, FrameSource
 from lab.making.turning import seen_by
-from rilievo.depth_map import DepthKind
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.transforms import rotation_from_axis_angle
+from rilievo.records.depth_map import DepthKind
 
 try:
     import cv2

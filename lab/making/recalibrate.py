@@ -42,8 +42,8 @@ from rilievo.io.files.limits import printable
 from rilievo.io.photographs.metadata import ASSUMED_FOV
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.schema import option
-from rilievo.telemetry import import_onnxruntime
+from rilievo.schema.fields import option
+from rilievo.system.telemetry import import_onnxruntime
 from rilievo.training.conversion.onnx_file import set_metadata
 from rilievo.training.networks.small import MULTIPLE, double_bilinearly
 

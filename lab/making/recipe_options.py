@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from lab.making.distil.distil_options import DistilOptions
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 LAYOUT, DETAIL = LASTING = "layout", "detail"
 """Recipes of two networks that answer together, which train at a constant rate."""

@@ -12,7 +12,7 @@ from typing import Annotated
 from lab.making.program import run_program
 from rilievo.cli.parsing import parse
 from rilievo.io.files.limits import printable
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

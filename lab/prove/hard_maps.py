@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from rilievo.shapes import Field, Mask
+from rilievo.arrays.shapes import Field, Mask
 
 Change = Callable[[Field, Field, Mask, float | None], None]
 """Function that changes a prediction, a truth and its mask in place, with the benchmark's cap."""

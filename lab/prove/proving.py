@@ -17,7 +17,6 @@ from lab.prove.hard_maps import HALF, HARD, ODD
 from lab.prove.programs import Program
 from lab.prove.stored_normals import seeded_normals, write_set
 from rilievo.data.datasets import open_dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Interpolation, Task
 from rilievo.evaluation.metrics.stability import StabilityPair, temporal_error
@@ -25,8 +24,9 @@ from rilievo.evaluation.scoring.regions import depth_mask, truth_in_view
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.prediction_record import MadeBy
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
+from rilievo.records.sample import Truth
 from rilievo.version import VERSION
 
 _LOADED = "dsine"

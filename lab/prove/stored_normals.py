@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rilievo.arrays.shapes import Vectors
 from rilievo.errors import needing
-from rilievo.shapes import Vectors
 
 SIZE = (41, 67)
 K = np.array([[52.5, 0, 32.25], [0, 53.5, 20.75], [0, 0, 1]])

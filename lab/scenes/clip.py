@@ -22,7 +22,7 @@ from lab.scenes.textures import TextureBank
 from lab.scenes.venue import Kind
 from lab.scenes.walks import choose_walk
 from rilievo.errors import InputError, OptionError
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 RAYS = 2
 """Rays per pixel; more than for a photograph, since noise would differ between frames."""

@@ -21,7 +21,7 @@ from lab.scenes.textures import TextureBank
 from rilievo.errors import OptionError
 from rilievo.io.files.atomic import replacing_folder
 from rilievo.io.map_pictures import write_png
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 SKY = 65535
 """Stored value of pixels without a surface."""

@@ -18,7 +18,7 @@ from lab.scenes.shards import ShardPlan, missing_shards, write_shards
 from lab.scenes.venue import Kind
 from rilievo.errors import OptionError, RilievoError
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 RenderPlan = ShardPlan | FilePlan | ClipPlan
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 
 def panel(sample: Sample) -> UInt8[np.ndarray, "h w3 3"]:

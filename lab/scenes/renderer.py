@@ -74,7 +74,7 @@ from lab.scenes.venue import Kind, Venue
 from lab.scenes.wires import behind_wire
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.transforms import rigid
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 VENUES = {
     Kind.ROOMS: (room, 0.65),
@@ -265,7 +265,7 @@ def as_lamps(lights: Sequence[Light], ambience: Ambience) -> Lamps:
 
 
 def as_sample(id: str, image: UInt8[np.ndarray, "h w 3"], buffers: Buffers, view: View) -> Sample:
-    """Convert buffers to a sample in the conventions of ``rilievo.sample``."""
+    """Convert buffers to a sample in the conventions of ``rilievo.records.sample``."""
     is_surface = buffers.face >= 0
     normals = buffers.normal @ view.turn
     K = np.array([[view.focal, 0.0, view.cx], [0.0, view.focal, view.cy], [0.0, 0.0, 1.0]])

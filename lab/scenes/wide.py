@@ -36,7 +36,7 @@ from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere_views import SphereView as Face
 from rilievo.geometry.sphere_views import cube_views, sample_bilinear
 from rilievo.geometry.transforms import rigid
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 CLEARANCE = 0.25
 """Least distance to a surface [m]; nearer ones would fill half of the frame."""

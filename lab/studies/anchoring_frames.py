@@ -10,7 +10,7 @@ from real_frames import scored_samples
 from real_sets import REAL_SETS
 
 from lab.scenes import Kind, render
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 LEARNED = ("nyu-kept", "sunrgbd", "realsense", "motorcycle", "replica-47",
            "replica-156", "icl", "tartanair", "tum-pair")  # fmt: skip

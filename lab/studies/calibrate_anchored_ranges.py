@@ -29,10 +29,10 @@ from try_anchoring import affine, panel_samples, seen_by_a_strong_model
 
 import rilievo
 from rilievo.calibration.ranges import ANCHORED_FEATURES, COVERAGE, angle_error, expected_error
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.models.base import Model
 from rilievo.predicting.photographs.fitting import fit_anchoring
-from rilievo.sample import Sample
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Sample
 
 METHODS = {"known points": 8, "known lengths": 8, "camera height": 1}
 """Number of scales that each method gives of a frame. Several points or lengths fix both numbers of

@@ -30,14 +30,14 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.points import calibration_record as facts_of
 from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_mean_log_error
 from rilievo.calibration.readings import Pixel, median_around, ray, values_at_ends
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.measure import angle
 from rilievo.measure.expectation import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction
-from rilievo.sample import Sample
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Sample
 
 LINES = 6
 SHORTEST, LONGEST = 0.1, 0.6

@@ -18,7 +18,7 @@ from PIL import Image
 import rilievo
 from lab.making.distil.frames.shards import read_shard
 from lab.making.recalibrate import frames_of, picture_of
-from rilievo.telemetry import import_onnxruntime
+from rilievo.system.telemetry import import_onnxruntime
 
 SKY = 0.5
 """Chance from which on predictions have sky."""

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float64
 from rilievo.errors import InputError, OptionError
-from rilievo.shapes import Float64
 
 
 def conformal_quantile(scenes: Sequence[Float64[np.ndarray, "_"]], level: float) -> float:

@@ -32,7 +32,7 @@ from rilievo.io.outputs.formats.glb import TriangleMesh
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.resampling.preparation import shrink
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 VOXEL = 0.02
 FARTHEST = 6.0

@@ -22,7 +22,6 @@ from PIL import Image
 import rilievo
 from lab.scenes.wide import render_wide
 from rilievo.alignment.fit import least_absolute_line
-from rilievo.depth_map import DepthKind
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
@@ -33,7 +32,8 @@ from rilievo.geometry.sphere_views import SpherePicture, SphereView, icosahedron
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.wide_views import align_views, draw_layers, smooth_view_map
-from rilievo.sample import Photo, Sample
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo, Sample
 
 SIZE = (512, 1024)
 ROWS = 256

@@ -12,7 +12,7 @@ import skimage.data
 from jaxtyping import UInt8
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures" / "photographs"
 

@@ -24,7 +24,7 @@ from rilievo.evaluation.scoring.score import ScoreWithSums, score
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.models.base import Model
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo, Truth
+from rilievo.records.sample import Photo, Truth
 
 
 class Column(Enum):

@@ -14,7 +14,7 @@ from panel import frames, valid_of
 from real_frames import scored_samples
 from real_sets import REAL_SETS
 
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
+from rilievo.arrays.shapes import Matrix
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.outputs.formats.turn import Scene, View, rasterise_view
-from rilievo.shapes import Matrix
 
 LIGHT = np.array([-0.55, -0.65, -0.5]) / np.linalg.norm([0.55, 0.65, 0.5])
 STRENGTH, USUAL = 0.8, 0.5

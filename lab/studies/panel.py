@@ -26,7 +26,7 @@ from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure.expectation import mean_doubt
 from rilievo.models.base import Model
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 DECIDING = ("nyu", "panel-7scenes", "panel-tum-rpy", "panel-tartanair-hospital")
 SHOWN = ("nyu-kept", "nyu-seen", "realsense", "kitti-raw", "icl", "replica-47", "sunrgbd")

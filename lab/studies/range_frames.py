@@ -18,7 +18,7 @@ from real_frames import scored_samples
 from real_sets import REAL_SETS
 
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 JUDGES = (*panel.DECIDING, "realsense", "tum", "motorcycle", "replica-47", "icl", "sunrgbd",
           "tum-pair", "kitti-depth", "kitti-raw")  # fmt: skip

@@ -12,7 +12,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.loaders import Dataset
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import crop_K
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 _NYU_FRAME = (slice(45, 471), slice(41, 601))
 """Rows and columns of NYU's photographs inside their white frame."""

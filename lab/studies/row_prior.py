@@ -9,10 +9,10 @@ from jaxtyping import Float32
 
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.loaders import Dataset
-from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 _BANDS = 48
 

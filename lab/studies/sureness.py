@@ -11,7 +11,7 @@ from rilievo.evaluation.metrics.metric import sparsify
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.regions import cut_truth
 from rilievo.prediction import Prediction
-from rilievo.sample import Truth
+from rilievo.records.sample import Truth
 
 NEAR = 1.25
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -23,9 +23,9 @@ from PIL import Image
 import rilievo
 from rilievo.alignment import Fit
 from rilievo.alignment.anchor import anchor, anchored_depth
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.models.base import Model
-from rilievo.sample import Sample
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Sample
 
 SIZE = (224, 288)
 """Rows and columns at which a strong model sees the scene."""

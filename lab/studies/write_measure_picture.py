@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
 from rilievo.calibration.readings import Pixel, median_around, ray
-from rilievo.depth_map import DepthMap
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.records.depth_map import DepthMap
 
 PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "measure.jpg"
 KNOWN = ((205, 245), (205, 398))

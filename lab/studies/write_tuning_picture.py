@@ -16,9 +16,9 @@ from PIL import Image
 
 from rilievo.alignment.ground_truth import align
 from rilievo.data.datasets import open_dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.map_pictures import colour_range, colourise
 from rilievo.models import load_model
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 _CLIP, _START = "tum_fr1_desk_9", "rilievo/small"
 _PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "fine-tuning.jpg"

@@ -19,14 +19,14 @@ from lab.prove.checkout import Checkout, call, check_commit, open_checkout
 from lab.prove.programs import Program, program_of, proofs
 from lab.prove.proving import Difference, prove
 from rilievo.alignment.fit import PointFit, fit_points
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Interpolation
 from rilievo.evaluation.scoring import regions
 from rilievo.evaluation.scoring.score import ScoreWithSums
-from rilievo.prediction_record import PredictionRecord
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import PredictionRecord
+from rilievo.records.sample import Truth
 
 PYTHON = Path(sys.executable)
 NAIVE = "mean = lambda x: np.cumsum(np.asarray(x, np.float32))[-1] / np.float32(x.size)"

@@ -18,7 +18,7 @@ from lab.torture.plants import MINUTES, PLANTS, VARIABLE
 from lab.torture.settings import Settings
 from rilievo.cli.parsing import parse
 from rilievo.errors import OptionError
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 # A new part is one file with ``run(settings) -> Findings`` and one line here.
 PARTS: Mapping[str, str] = {

@@ -8,8 +8,8 @@ Python's own start cannot be interrupted without a traceback, nor does its end m
 import sys
 import time
 
-from rilievo import signals
 from rilievo.cli import run
+from rilievo.system import signals
 
 _begin = signals.install_handlers
 

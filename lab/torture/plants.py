@@ -146,7 +146,7 @@ def _fsync() -> None:
 
 
 def _stop() -> None:
-    from rilievo import signals
+    from rilievo.system import signals
 
     def raise_other(number: int, frame: object) -> None:
         raise TypeError("arguments")

@@ -15,9 +15,9 @@
 
 from importlib import import_module
 
+from rilievo.extensions.registry import FUNCTIONS as _FUNCTIONS
 from rilievo.other_libraries import missing_name_hint as _instead
-from rilievo.registry import FUNCTIONS as _FUNCTIONS
-from rilievo.telemetry import switch_off_telemetry as _switch_off_telemetry
+from rilievo.system.telemetry import switch_off_telemetry as _switch_off_telemetry
 from rilievo.version import VERSION as __version__
 
 # Before any dependency is imported, which is when some of them read it.
@@ -29,8 +29,8 @@ _HOMES = {
     "MODELS": "models",
     "CalibrationError": "errors",
     "Camera": "geometry.cameras.camera",
-    "DepthKind": "depth_map",
-    "DepthMap": "depth_map",
+    "DepthKind": "records.depth_map",
+    "DepthMap": "records.depth_map",
     "InputError": "errors",
     "KnownLength": "calibration.sizes",
     "KnownPoint": "calibration.sizes",
@@ -42,11 +42,11 @@ _HOMES = {
     "NoDepthError": "errors",
     "OptionError": "errors",
     "OutputError": "errors",
-    "Photo": "sample",
+    "Photo": "records.sample",
     "PredictOptions": "predicting.options",
     "Prediction": "prediction",
     "RilievoError": "errors",
-    "Sample": "sample",
+    "Sample": "records.sample",
     "align": "alignment",
     "calibrate": "calibration.points",
     "calibrate_height": "calibration.floor",
@@ -74,7 +74,7 @@ def __getattr__(name: str) -> object:
     if home is not None:
         value = getattr(import_module(f"rilievo.{home}"), name)
     elif name in _FUNCTIONS:
-        from rilievo.registry import resolve_name
+        from rilievo.extensions.registry import resolve_name
 
         value = resolve_name(_FUNCTIONS[name])
     else:

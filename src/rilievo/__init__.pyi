@@ -8,8 +8,6 @@ from rilievo.data.datasets import DATASETS as DATASETS
 from rilievo.data.datasets import open_dataset as open_dataset
 from rilievo.data.fuse.fuse_clip import fuse_clip as fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions as FuseOptions
-from rilievo.depth_map import DepthKind as DepthKind
-from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.errors import CalibrationError as CalibrationError
 from rilievo.errors import InputError as InputError
 from rilievo.errors import MissingExtraError as MissingExtraError
@@ -38,8 +36,10 @@ from rilievo.predicting.videos.stream import stream as stream
 from rilievo.prediction import Prediction as Prediction
 from rilievo.prediction.readback import read_prediction as read_prediction
 from rilievo.prediction.saving import save as save
-from rilievo.sample import Photo as Photo
-from rilievo.sample import Sample as Sample
+from rilievo.records.depth_map import DepthKind as DepthKind
+from rilievo.records.depth_map import DepthMap as DepthMap
+from rilievo.records.sample import Photo as Photo
+from rilievo.records.sample import Sample as Sample
 from rilievo.training.conversion.onnx_export import ExportOptions as ExportOptions
 from rilievo.training.conversion.onnx_export import export_model as export_model
 from rilievo.training.probe.probe_run import train_probe as train_probe

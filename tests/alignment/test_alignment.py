@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
 from rilievo.alignment import AlignMethod, Fit, FitSpace, align, to_depth
 from rilievo.alignment import fit as fit_module
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 scales = st.floats(0.01, 100)
 

@@ -9,8 +9,8 @@ import pytest
 
 from maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
 from rilievo.alignment import METHODS, AlignMethod, align
-from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.records.depth_map import DepthKind
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_arrays_and_records_of_other_types_are_refused_in_words(call: str, words
     code = f"""
 import numpy as np
 import rilievo
-from rilievo.prediction_record import MadeBy
+from rilievo.records.prediction_record import MadeBy
 true, valid = np.ones((3, 4)), np.ones((3, 4), bool)
 depth = rilievo.DepthMap(values=np.ones((3, 4), np.float32), kind="metric")
 camera = rilievo.Camera(K=np.eye(3))

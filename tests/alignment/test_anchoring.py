@@ -15,8 +15,8 @@ from rilievo.alignment.anchor import (
     anchored_depth,
     rank_correlation,
 )
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 seeds = st.integers(0, 2**32 - 1)
 scales = st.floats(-3, 3).map(np.exp)

@@ -13,7 +13,7 @@ from rilievo.alignment.sensor_depth import (
     nearest_known_pixels,
 )
 from rilievo.calibration.sparse import sparse_from_array
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZE = (120, 160)
 

@@ -10,8 +10,8 @@ from scipy.optimize import linprog
 
 from rilievo.alignment import AlignMethod, align
 from rilievo.alignment.fit import least_absolute_line, least_absolute_scale, subsample_by_grid
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -6,7 +6,7 @@ import pytest
 from rilievo.calibration import points
 from rilievo.calibration.points import MOST_PLACES, CorrectionField, calibrate, fit_correction_field
 from rilievo.calibration.sizes import KnownPoint
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZE = (90, 120)
 

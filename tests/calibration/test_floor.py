@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 import rilievo
 from analytic import View, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.calibration.floor import calibrate_height
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZE = (120, 160)
 K = camera_matrix(*SIZE, 130.0)

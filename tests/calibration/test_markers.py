@@ -27,7 +27,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.predicting.photographs.fitting import read_markers
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 cv2 = pytest.importorskip("cv2")
 SIZE = (600, 800)

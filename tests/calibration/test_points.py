@@ -10,9 +10,9 @@ from rilievo.alignment import FitSpace, to_depth
 from rilievo.calibration import points as points_module
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import Along, KnownPoint, parse_known
-from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.records.depth_map import DepthKind
 
 places = st.lists(
     st.tuples(st.integers(0, SIZE[1] - 1), st.integers(0, SIZE[0] - 1)),

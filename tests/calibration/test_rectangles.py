@@ -34,7 +34,7 @@ from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.measure import area, distance, length
 from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.quantities import deviation_in_plane, quantity_in_plane
-from rilievo.typed_values import metres_of
+from rilievo.schema.typed_values import metres_of
 
 COUNT = 150
 R, MIDDLE, FOCAL = turned(40, 25, 5), np.array([0.05, -0.02, 1.0]), 900.0

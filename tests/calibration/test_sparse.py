@@ -17,7 +17,7 @@ from rilievo.calibration.sparse import (
     thin_by_grid,
 )
 from rilievo.cli import main
-from rilievo.depth_map import DepthMap
+from rilievo.records.depth_map import DepthMap
 
 SHAPE = (48, 64)
 

@@ -13,7 +13,7 @@ from rilievo.cli import CORE_COMMANDS, main
 from rilievo.cli.parsing import help_text, message_with_flags, parse
 from rilievo.errors import OptionError
 from rilievo.predicting.options import PredictOptions
-from rilievo.schema import option, options_of
+from rilievo.schema.fields import option, options_of
 
 EXPLAINED = (*CORE_COMMANDS, "models fetch")
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from interruptible import start_process
-from rilievo.signals import interruption_place
+from rilievo.system.signals import interruption_place
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -205,7 +205,7 @@ def test_a_process_that_starts_is_not_reached(tmp_path: Path) -> None:
     """It printed a traceback of the modules that it was importing."""
     body = """
     import multiprocessing
-    from rilievo import signals
+    from rilievo.system import signals
     child = multiprocessing.get_context("spawn").Process(target=signals.ignore_ctrl_c)
     with signals.block_in_children():
         child.start()

@@ -14,7 +14,7 @@ from PIL import Image
 from interruptible import start_process
 from rilievo.cli import main
 from rilievo.cli.streams import printing, table
-from rilievo.terminal import wrap_for_terminal
+from rilievo.system.terminal import wrap_for_terminal
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m rilievo"
 TALKING = ["--help", "--version", "models", "models rilievo/small", "predict --help"]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from predictions import MADE_BY, prediction
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.predictions.sources import FINGERPRINT, Fingerprint, open_cache, read_cache
 from rilievo.prediction import Prediction
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 MARK = Fingerprint(
     model="m",

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fixed_depth import FixedDepth
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Invalid
@@ -15,6 +14,7 @@ from rilievo.evaluation.evaluation_folder import read_evaluation
 from rilievo.evaluation.predictions.sources import read_cache
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
+from rilievo.records.depth_map import DepthKind, DepthMap
 from scenes_to_score import depth_of, guess, scene
 from stored_answers import stored
 from tiny_evaluation import run_tiny, write_predictions

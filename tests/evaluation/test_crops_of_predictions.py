@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Crop, Task
@@ -16,7 +15,8 @@ from rilievo.evaluation.scoring.regions import (
 )
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import DepthCrop
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 from scenes_to_score import scene
 from stored_answers import stored
 

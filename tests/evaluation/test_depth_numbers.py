@@ -12,13 +12,13 @@ from PIL.PngImagePlugin import PngInfo
 import rilievo
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.io.depth_numbers import TOO_NEAR, FactOrigin, read_depth_numbers
-from rilievo.prediction_record import MadeBy
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
 
 SIZE = (36, 48)
 METRES = (1 + np.arange(36 * 48).reshape(SIZE) / 900).astype(np.float32)

@@ -11,12 +11,12 @@ from PIL import Image
 from kitti_lookalike import DATE, DRIVE, write_calibration, write_scan
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.loaders import Absent
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_stack
 from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
+from rilievo.records.depth_map import DepthKind
 from tiny_evaluation import TINY, run_tiny
 
 DISPARITY = ValueEncoding(number_kind=NumberKind.DISPARITY)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from rilievo.data.datasets.loaders import Dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import (
@@ -23,7 +22,8 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.pages.pictures import depth_panel
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 from scenes_to_score import depth_of, guess, scene, scored
 from stored_answers import stored
 from tiny_evaluation import run_tiny, write_predictions

@@ -9,10 +9,10 @@ import pytest
 import rilievo
 from affine_answers import SCALE, SHIFT, AffineAnswer
 from rilievo.alignment import anchor
-from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference
 from rilievo.predicting.photographs import fitting
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from tiny_evaluation import run_tiny
 
 

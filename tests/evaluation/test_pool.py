@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from rilievo.data.datasets import open_dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.stored_predictions import StoredPrediction
+from rilievo.records.depth_map import DepthKind, DepthMap
 from stored_answers import NOBODY, stored
 
 TESTS = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from rilievo.evaluation.scoring.regions import (
     scored_window,
 )
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.sample import Truth
+from rilievo.records.sample import Truth
 
 ROOT = Path(__file__).parents[2]
 ONES = Benchmark(name="b", title="", dataset=None, metrics=("abs_rel",), reproduces="", hides="")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.scoring.regions import nonzero_vector_mask, resize_depth, resize_normals
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZES = [((12, 16), (48, 64)), ((48, 64), (12, 16)), ((7, 23), (30, 97)), ((30, 97), (31, 99))]
 

@@ -10,7 +10,6 @@ from point_fits_by_hand import best_scale, every_anchor
 from rilievo.alignment.fit import PointFit, subsample_by_grid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluation_run import evaluate
@@ -22,7 +21,8 @@ from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 from stored_answers import stored
 
 SIZE = (12, 16)

@@ -8,7 +8,6 @@ import pytest
 
 from clip_dataset import SIZE, K, pose, write_clips
 from rilievo.alignment.fit import Fit, FitSpace
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluation_run import evaluate
@@ -16,6 +15,7 @@ from rilievo.evaluation.metrics.stability import StabilityPair, warping_error
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.scoring.metres import CONSTANT, apply_scene_fit
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 FRAMES = {"street": 4, "yard": 3}
 

@@ -8,13 +8,13 @@ import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
 from rilievo.alignment import AlignMethod
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.scoring.metres import range_errors, range_sums
 from rilievo.evaluation.scoring.score import score
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 from scenes_to_score import depth_of, guess, scene, scored
 from stored_answers import stored
 

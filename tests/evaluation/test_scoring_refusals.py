@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from rilievo.alignment.fit import subsample_by_grid
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.metres import CONSTANT
 from rilievo.evaluation.scoring.regions import depth_mask
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 from scenes_to_score import depth_of, guess, scene, scored
 from stored_answers import stored
 

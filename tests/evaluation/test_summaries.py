@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
 from rilievo.evaluation.options import EvaluateOptions
@@ -15,7 +14,8 @@ from rilievo.evaluation.records import Summary
 from rilievo.evaluation.scoring.score import ScoreWithSums, score
 from rilievo.evaluation.selection import select_images
 from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, scene_remark
-from rilievo.sample import Truth
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 from stored_answers import stored
 from tiny_dataset import write_tiny
 from tiny_evaluation import TINY

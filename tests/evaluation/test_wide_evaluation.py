@@ -10,7 +10,7 @@ from fixed_depth import FixedDepth
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.models.base import Inference
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 
 class Sphere(FixedDepth):

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.io.map_pictures import (
     COLOUR_MAPS,
@@ -19,6 +18,7 @@ from rilievo.io.map_pictures import (
     normals_picture,
     picture_quantity,
 )
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 NEAR_TO_FAR = np.linspace(1.0, 5.0, 40, dtype=np.float32).reshape(4, 10)
 

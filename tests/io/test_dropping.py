@@ -11,7 +11,6 @@ from PIL import Image
 
 from predictions import prediction
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.io.outputs.save_options import parse_drop
 from rilievo.io.outputs.skyline import (
@@ -22,7 +21,8 @@ from rilievo.io.outputs.skyline import (
     surface_sky,
 )
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
 

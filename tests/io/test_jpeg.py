@@ -10,7 +10,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import jpeg_bytes
 from rilievo.pages.photograph import photo_picture
 from rilievo.pages.pictures import photo_panel
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 
 def decoded(file: bytes) -> np.ndarray:

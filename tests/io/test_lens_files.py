@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
@@ -21,7 +20,8 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.options.camera_forms import camera_of_size, camera_text, read_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
-from rilievo.prediction_record import MadeBy
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
 BENT = Distorted(fx=500, fy=501, cx=320, cy=239, k=(-0.2, 0.05, 0.01, 0, 0, 0), p=(1e-3, 2e-3))

@@ -7,8 +7,8 @@ import pytest
 
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownLength, KnownPoint, read_known_csv
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 
 @pytest.mark.parametrize("name", [5000 * "n", 5000 * "ä", "n/" + 300 * "o", 2000 * "n/" + "a.png"])

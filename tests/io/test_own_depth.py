@@ -19,8 +19,8 @@ from photographs_with_depth import (
     picture,
     true_depth,
 )
-from rilievo.depth_map import OwnDepth
 from rilievo.io.photographs.photo import read_photo
+from rilievo.records.depth_map import OwnDepth
 
 
 def own(content: bytes) -> OwnDepth:

@@ -25,7 +25,7 @@ from rilievo.io.outputs.sidecar import (
     write_sidecar,
 )
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import Calibration, MadeBy
+from rilievo.records.prediction_record import Calibration, MadeBy
 
 WHOLE = replace(
     make_sidecar(

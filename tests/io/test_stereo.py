@@ -12,14 +12,14 @@ import rilievo
 from clips import Clip, write_clip
 from predictions import prediction
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.io.map_pictures import ColourRange
 from rilievo.io.outputs.formats.picture_files import eye_view, stereo_picture
 from rilievo.io.outputs.save_options import StereoOptions, parse_stereo
 from rilievo.models import FAST_MODEL
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 HEIGHT, WIDTH = 40, 100
 WALL, SQUARE = (40, 90, 200), (230, 60, 30)

@@ -14,13 +14,13 @@ import rilievo
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.measure import Measurement, distance, height, length
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import MadeBy
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
 from sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")

@@ -13,14 +13,14 @@ from rilievo.calibration.ranges import (
     log_mean_log_error,
 )
 from rilievo.calibration.sizes import KnownLength
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.measurement_records import page_terms
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import Anchoring, MadeBy
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Anchoring, MadeBy
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")

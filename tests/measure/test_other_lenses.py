@@ -10,13 +10,13 @@ from analytic import box, nearest
 from other_lenses import fisheye, panorama
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import Along, KnownLength, KnownPoint
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import mesh
 from rilievo.measure import angle, area, height, length
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import MadeBy
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
 SIZE = (360, 480)

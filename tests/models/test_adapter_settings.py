@@ -12,7 +12,7 @@ from rilievo.models.load_options import (
     parse_pairs,
     read_settings,
 )
-from rilievo.prediction_record import Setting
+from rilievo.records.prediction_record import Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.models.catalogue import download
 from rilievo.models.catalogue.download import fetch_files, find_files
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile
+from rilievo.records.depth_map import DepthKind
 
 CONTENT = bytes(range(256)) * 40_000  # 10 MB: several chunks
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -13,8 +13,8 @@ import skimage.data
 import rilievo
 from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
+from rilievo.extensions.registry import LOADERS
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.base import Model
 from rilievo.models.default.embedded import (
@@ -27,8 +27,8 @@ from rilievo.models.default.embedded import (
 from rilievo.models.finding import find_loader
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import shrink
-from rilievo.registry import LOADERS
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
 MOST_BYTES = {BASE: 14.5e6, SMALL: 4e6}

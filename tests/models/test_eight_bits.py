@@ -11,7 +11,7 @@ from published_graphs import write_inverse_depth
 from rilievo.errors import ModelError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.models import load_model
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 __all__ = ["catalogue"]
 

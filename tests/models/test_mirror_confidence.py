@@ -8,7 +8,6 @@ import pytest
 import skimage.data
 
 import rilievo
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.wrappers import (
@@ -16,7 +15,8 @@ from rilievo.models.wrappers import (
     confidence_from_difference,
     mirror_difference,
 )
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 
 class Wavering(WrappedModel):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from moge_lookalike import FOCAL, true_depth, write_moge
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
@@ -15,7 +14,8 @@ from rilievo.models.base import Model
 from rilievo.models.catalogue.feeding import size_within_area
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 CARD = MODELS["moge-2/small"]
 

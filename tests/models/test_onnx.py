@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError, RilievoError, first_line
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, has_rilievo_metadata
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, network_size, shrink
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 MakeNetwork = Callable[..., Path]
 

@@ -10,7 +10,6 @@ from PIL import Image
 
 from lab_package import GUIDE, installed_lab
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import MODELS, load_model
 from rilievo.models.base import Inference
@@ -18,6 +17,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.outside import OutsideModel, object_as_model, outside_model
 from rilievo.prediction.output import OUTPUTS
+from rilievo.records.depth_map import DepthKind
 
 OTHERS = """
 from dataclasses import replace

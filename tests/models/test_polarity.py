@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.depth_map import DepthKind
 from rilievo.models import load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.onnx_files.onnx_model import SCENES, polarity_note, swapped_pictures
 from rilievo.models.outside import OutsideModel
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 
 class Learned:

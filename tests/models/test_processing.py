@@ -10,7 +10,7 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import Refine
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.version import PROCESSING
 
 _PINNED = 5

@@ -24,7 +24,6 @@ from published_graphs import (
     write_metric3d,
 )
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
@@ -38,7 +37,8 @@ from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.requests import ModelRequest
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 __all__ = ["catalogue"]
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from jaxtyping import Float32
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.preparation import shrink
 from rilievo.models.wrappers import FlipAveraged, Tiled
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 
 class Brightness(Model):

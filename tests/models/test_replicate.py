@@ -15,9 +15,9 @@ from replicate_server import (
     colour_png,
     grey_png,
 )
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.models import load_model
+from rilievo.records.depth_map import DepthKind
 
 
 def test_a_grey_picture_comes_back_as_depth_of_the_kind_that_was_said(service: Service) -> None:

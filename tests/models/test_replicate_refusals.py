@@ -19,7 +19,7 @@ from replicate_server import (
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
 from rilievo.models.replicate_model import grey_picture
-from rilievo.prediction_record import Setting
+from rilievo.records.prediction_record import Setting
 
 
 def test_a_failed_prediction_is_told_in_the_services_words(service: Service) -> None:

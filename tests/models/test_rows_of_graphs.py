@@ -24,14 +24,14 @@ from published_graphs import (
     write_zipdepth,
 )
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.load_options import LoadOptions
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 __all__ = ["catalogue"]
 

@@ -18,8 +18,8 @@ from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
-from rilievo.schema import Switch
+from rilievo.records.sample import Photo
+from rilievo.schema.fields import Switch
 
 TOP, LEFT = 40, 24
 INSIDE = np.s_[TOP:-TOP, LEFT:-LEFT]

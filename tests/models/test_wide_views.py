@@ -11,7 +11,6 @@ import pytest
 
 import rilievo
 from fixed_depth import FixedDepth
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
@@ -23,7 +22,8 @@ from rilievo.measure import length
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.models.wrappers import FlipAveraged, Tiled
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 ROOM = np.array([2.0, 1.3, 3.0])
 AT = np.array([0.4, 0.2, -0.7])

@@ -7,7 +7,7 @@ import pytest
 
 from predictions import prediction
 from rilievo.prediction.saving import save
-from rilievo.prediction_record import Calibration
+from rilievo.records.prediction_record import Calibration
 
 
 @pytest.mark.parametrize(

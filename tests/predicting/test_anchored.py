@@ -13,14 +13,14 @@ from PIL import Image
 import rilievo
 from affine_answers import SHIFT, AffineAnswer, affine_graph
 from rilievo.calibration.ranges import Circumstances, expected_error
-from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.measure.expectation import anchoring_misfit
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.predicting.photographs import fitting
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 SIZE = (120, 160)
 

@@ -23,7 +23,6 @@ from relief import Relief
 from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint
-from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json
 from rilievo.io.map_pictures import sky_colour
@@ -37,7 +36,8 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink, sink_rows
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import Calibration
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Calibration
 
 SIZE = (96, 128)
 

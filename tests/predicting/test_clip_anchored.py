@@ -12,7 +12,6 @@ from PIL import Image
 
 import rilievo
 from affine_answers import AffineAnswer, affine_graph
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.files.limits import read_text
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.models.base import Inference
@@ -24,7 +23,8 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
 from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.predicting.videos.frame_scales import ShotFitter, StreamFitter
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 SIZE = (96, 128)
 

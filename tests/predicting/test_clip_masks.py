@@ -16,7 +16,7 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.predicting.videos.frame_answers import open_stored_answers
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 SIZE = (96, 128)
 FOCAL = 300.0

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.map_pictures import Drawn
 from rilievo.predicting.videos.first_pass import measure_extent
-from rilievo.prediction_record import MadeBy, PredictionRecord
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, PredictionRecord
 
 MADE = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")
 

@@ -12,12 +12,12 @@ from PIL import Image
 import rilievo
 from lens_boxes import SIZE, boxes, turned
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import UnknownCameraError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from clips import write_clip
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.prediction_record import MadeBy
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
 
 OUT = Path("out")
 

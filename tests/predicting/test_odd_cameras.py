@@ -29,7 +29,7 @@ from rilievo.options.camera_forms import (
 )
 from rilievo.predicting.photographs.finishing import unit_notes
 from rilievo.predicting.photographs.user_facts import scale_notes, with_camera
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))
 LARGE = Photo(pixels=np.full((400, 600, 3), 99, np.uint8), name="x")

@@ -12,12 +12,12 @@ import rilievo
 from fixed_depth import FixedDepth
 from photographs_with_depth import SIZE, apple_jpeg, dynamic, gdepth, map_png, true_depth
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.run import predict_files
+from rilievo.records.depth_map import DepthKind
 
 
 def thirds() -> FixedDepth:

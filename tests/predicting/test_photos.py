@@ -20,7 +20,7 @@ from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.photographs import photos as stream
 from rilievo.predicting.photographs.photos import Read, predict_photos
 from rilievo.predicting.summary import RunSummary, Tally, failure_line
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 
 class Brightness(Relief):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rilievo import KnownPoint, predict, read_prediction, save
-from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 
 class Plane(Model):

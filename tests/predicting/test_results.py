@@ -12,7 +12,7 @@ from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.prediction.saving import OUTPUTS, Need, output_parts
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 
 @pytest.mark.parametrize(

@@ -19,18 +19,18 @@ from PIL import Image
 import rilievo
 from interruptible import start_process
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.errors.messages import Note
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
-from rilievo.messages import Note
 from rilievo.predicting.inputs import Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.run import no_effect_notes, predict_files
 from rilievo.predicting.summary import RunSummary
 from rilievo.prediction.readback import read_prediction
+from rilievo.records.depth_map import DepthKind
 from rilievo.version import PROCESSING
 
 MakeNetwork = Callable[..., Path]

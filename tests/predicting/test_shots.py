@@ -12,7 +12,6 @@ from PIL import Image
 
 from clips import Clip, write_clip
 from relief import Relief
-from rilievo.depth_map import DepthKind
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
@@ -29,7 +28,8 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.predicting.videos.first_pass import ShotBorders
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 MakeNetwork = Callable[..., Path]
 SIZE = (120, 160)

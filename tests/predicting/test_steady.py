@@ -14,7 +14,7 @@ from rilievo.models.base import Inference
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.frame_answers import MOVING, ScaledFrame, steady_means, still_frames
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 SHAPE = (48, 64)
 COUNT = 20

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.predicting.videos.frame_scales import (
     HELD,
@@ -19,7 +18,8 @@ from rilievo.predicting.videos.frame_scales import (
     sample_frame,
     smooth_path,
 )
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 SIZE = (96, 128)
 RATE = 30.0

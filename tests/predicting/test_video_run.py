@@ -11,7 +11,6 @@ from PIL import Image
 
 from clips import Clip, numbered, write_clip
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.json_record import from_json
 from rilievo.io.outputs.sidecar import read_sidecar
@@ -22,6 +21,7 @@ from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.prediction.readback import read_prediction
+from rilievo.records.depth_map import DepthKind
 
 MakeNetwork = Callable[..., Path]
 SUFFIXES = (".depth.npy", ".glb")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from predictions import prediction
-from rilievo.depth_map import DepthKind
 from rilievo.errors import (
     InputError,
     MissingExtraError,
@@ -23,7 +22,8 @@ from rilievo.prediction import saving as outputs
 from rilievo.prediction.output_record import import_function
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
-from rilievo.prediction_record import Calibration
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Calibration
 
 OVERWRITE = SaveOptions(overwrite=True)
 

@@ -71,7 +71,7 @@ import os, sys
 from pathlib import Path
 from predictions import prediction
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.depth_map import DepthKind
+from rilievo.records.depth_map import DepthKind
 
 root, before, after = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3].split(",")
 old, new = prediction(DepthKind.METRIC), prediction(DepthKind.UP_TO_SCALE)

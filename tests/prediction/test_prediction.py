@@ -13,7 +13,7 @@ from rilievo.errors import MissingPackageError
 from rilievo.geometry.borders import Margins
 from rilievo.models.wrappers import Trimmed
 from rilievo.prediction.saving import save
-from rilievo.prediction_record import PredictionRecord
+from rilievo.records.prediction_record import PredictionRecord
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 

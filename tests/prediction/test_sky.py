@@ -21,7 +21,7 @@ from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.wrappers import FlipAveraged, Tiled, Trimmed, mirror, mirror_back
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 
 class Above(WrappedModel):

@@ -14,13 +14,13 @@ from PIL import Image
 import rilievo
 from affine_answers import AffineAnswer
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import is_output_installed
+from rilievo.records.depth_map import DepthKind
 
 NAME = "rilievo/small"
 

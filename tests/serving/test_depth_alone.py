@@ -16,7 +16,7 @@ from rilievo.models.base import Model
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from served import picture, served
 from tiny_networks import METADATA
 

@@ -15,7 +15,7 @@ export const bytes = (text) => new TextEncoder().encode(text);
 export const stem = (name) => name.replace(/\.[^.]*$/, "") || "photograph";
 export const unitOf = (kind) => (kind === "metric" ? "metre" : "arbitrary");
 
-// The JSON inside of one file. `prediction` has made_by as rilievo.prediction_record.MadeBy has it.
+// The JSON inside of one file. `prediction` has made_by as rilievo.records.prediction_record.MadeBy has it.
 export function about(prediction, facts) {
   const { name, width, height, kind, camera, depth, valid, madeBy, calibration } = prediction;
   let minimum = Infinity, maximum = -Infinity, count = 0;

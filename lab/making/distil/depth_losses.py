@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.shapes import Bool
+from rilievo.arrays.shapes import Bool
 from rilievo.training.losses.supervised import (
     LEAST_DEVIATION,
     centre_and_scale,

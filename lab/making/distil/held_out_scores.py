@@ -10,7 +10,7 @@ from lab.making.distil.depth_losses import log_error
 from lab.making.distil.frames.augment import crop
 from lab.making.distil.frames.frame_batches import Batch, collate
 from lab.making.distil.frames.training_frames import Frame
-from rilievo.shapes import Float32
+from rilievo.arrays.shapes import Float32
 from rilievo.training.networks.small import SurfaceOutput
 
 _SHAPE = (192, 256)

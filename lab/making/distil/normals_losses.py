@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.shapes import Float
+from rilievo.arrays.shapes import Float
 from rilievo.training.losses.supervised import mean_of_valid
 from rilievo.training.tensors import Maps, Masks, Normals, PerImage
 

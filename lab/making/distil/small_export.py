@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lab.making.distil.depth_losses import confidence_of
+from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.io.checksums import append_onnx_checksum
 from rilievo.io.files.atomic import replacing
 from rilievo.models.onnx_files.onnx_model import FIRST_FORMAT
-from rilievo.shapes import Float32, UInt8
 from rilievo.training.conversion.onnx_file import append_metadata, write_traced
 from rilievo.training.networks.small import MULTIPLE, SmallNet, double_bilinearly
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lab.making.distil.frames.shards import KINDS
 from lab.making.distil.teachers import write_teacher
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Bool, Float16, Float64, Int8, UInt8
 from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.normals import normals_from_depth
@@ -26,8 +26,8 @@ from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.wrappers import FlipAveraged
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
-from rilievo.shapes import Bool, Float16, Float64, Int8, UInt8
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from rilievo.training.engine.progress import Progress
 
 _FRAMES_A_SHARD = 64

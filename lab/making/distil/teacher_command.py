@@ -10,7 +10,7 @@ from rilievo.cli.streams import complain, printing
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import printable
 from rilievo.models.load_options import TrustOptions
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from lab.making.recipe_stage import RecipeStage
 from lab.making.recipes import RECIPES, Recipe
 from lab.making.wider_start import read_average
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.schema import options_of
+from rilievo.schema.fields import options_of
 from rilievo.training.networks.small import NARROW, SMALL
 
 

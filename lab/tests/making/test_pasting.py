@@ -7,7 +7,7 @@ import pytest
 
 from lab.making.distil.frames.training_frames import Frame
 from lab.making.pasting import object_of, with_object
-from rilievo.depth_map import DepthKind
+from rilievo.records.depth_map import DepthKind
 
 NORMAL = np.array([0.6, 0.0, -0.8])
 MIDDLE, LOW = (slice(40, 80), slice(50, 90)), (slice(70, 120), slice(50, 110))

@@ -10,8 +10,8 @@ from lab.making.distil.frames.augment import augment
 from lab.making.distil.frames.training_frames import Camera, Frame
 from lab.making.recipe_frames import TurnedWindow
 from lab.making.turning import seen_by, turned, window
-from rilievo.depth_map import DepthKind
 from rilievo.geometry.transforms import rotation_from_axis_angle
+from rilievo.records.depth_map import DepthKind
 
 CAMERA = (210.0, 214.0, 120.0, 101.0)
 NORMAL, OFFSET = np.array([0.3, -0.5, -0.81]) / np.linalg.norm([0.3, -0.5, -0.81]), -2.5

@@ -12,7 +12,7 @@ from lab.making.distil.measured_norms import measure_statistics
 from lab.making.distil.small_export import Provenance, export_small
 from rilievo.errors import InputError
 from rilievo.models.default.embedded import embedded_file
-from rilievo.telemetry import import_onnxruntime
+from rilievo.system.telemetry import import_onnxruntime
 from rilievo.training.conversion.onnx_file import write_fp16_weights
 from rilievo.training.networks.small import (
     BASE,

@@ -14,7 +14,7 @@ from lab.scenes.renderer import shots
 from lab.scenes.rotations import turn_z
 from lab.scenes.walks import CLEARANCE
 from rilievo.errors import InputError, OptionError
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 SIZE = (96, 128)
 

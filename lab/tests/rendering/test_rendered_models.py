@@ -22,7 +22,7 @@ from lab.scenes.stage import Stage
 from lab.scenes.trees import MISS, hit_mesh
 from lab.scenes.venue import outdoor_ambience
 from rilievo.errors import InputError, OptionError
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 SIZE = (40, 60)
 RED, GREEN = (220, 20, 20), (20, 220, 20)

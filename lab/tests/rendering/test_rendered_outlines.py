@@ -20,7 +20,7 @@ from lab.scenes.skies import dramatic, overcast
 from lab.scenes.stage import Stage
 from lab.scenes.textured_bodies import body
 from lab.scenes.textures import BY_NAME, Texture
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 SIZE = (48, 64)
 KINDS = (

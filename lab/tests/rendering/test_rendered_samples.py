@@ -14,7 +14,7 @@ from lab.scenes.contact import contact_sheet
 from lab.scenes.pictures import read_photographs, scikit_image_photographs
 from lab.scenes.textures import TEXELS
 from rilievo.errors import InputError
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 SIZE = (48, 64)
 SEEDS = range(24)

@@ -13,7 +13,7 @@ from lab.scenes.rotations import turn_from_z, turn_x, turn_y, turn_z
 from lab.scenes.scene import BARS, LATTICE, OPEN, Light, Scene
 from lab.scenes.stage import Stage
 from lab.scenes.venue import outdoor_ambience
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 FORWARD = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], np.float32)
 """world_R_cam of a camera that looks along +y, level."""

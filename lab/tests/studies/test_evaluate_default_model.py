@@ -24,8 +24,8 @@ from rilievo.errors import OptionError
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 
 ROWS = np.linspace(1, 3, 48)
 

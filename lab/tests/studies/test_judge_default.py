@@ -24,7 +24,7 @@ from judge_rows import Rows, stored
 import rilievo
 from rilievo.errors import InputError
 from rilievo.models import load_model
-from rilievo.sample import Sample
+from rilievo.records.sample import Sample
 
 
 def step_map(blur: int) -> np.ndarray:

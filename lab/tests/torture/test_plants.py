@@ -19,7 +19,7 @@ _CHANGED = {
     "lengths": "rilievo.models.onnx_files.engines._field_contents",
     "lock": "rilievo.io.files.commit._hold_lock",
     "fsync": "rilievo.io.files.atomic.sync_file",
-    "stop": "rilievo.signals.is_interruption",
+    "stop": "rilievo.system.signals.is_interruption",
 }
 """Code in the place of each guard."""
 

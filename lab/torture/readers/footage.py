@@ -13,7 +13,7 @@ from lab.torture.reader import row, sample, write_text
 from lab.torture.readers.pictures import colours, save
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 if TYPE_CHECKING:
     import torch

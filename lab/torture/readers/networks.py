@@ -13,12 +13,12 @@ from PIL import Image
 
 from lab.torture.reader import row, sample, write_text
 from lab.torture.readers.pictures import colours, counts, save
-from rilievo.depth_map import DepthKind
 from rilievo.models import load_model
 from rilievo.models.hub.diffusion_cards import needed_files, read_index
 from rilievo.models.hub.hub_files import lock_path, read_locked
 from rilievo.models.replicate_model import grey_picture, picture_urls
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from rilievo.training.adapters.transformers_models import check_config, read_config, read_processor
 
 _METADATA = {

@@ -6,7 +6,6 @@ import numpy as np
 
 from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.predictions.sources import (
@@ -22,8 +21,9 @@ from rilievo.io.outputs.overwrite_policy import check_claim
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import existing_pictures, read_prediction
 from rilievo.prediction.saving import save
-from rilievo.prediction_record import MadeBy
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy
+from rilievo.records.sample import Photo
 
 _MADE_BY = MadeBy(
     model="test/model",

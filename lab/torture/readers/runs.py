@@ -8,7 +8,7 @@ from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import colours
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 if TYPE_CHECKING:
     from rilievo.training.engine.task import Stateful
@@ -69,7 +69,7 @@ def _read_run(folder: Path) -> object:
 
 
 def _tuned(folder: Path) -> None:
-    from rilievo.depth_map import DepthKind
+    from rilievo.records.depth_map import DepthKind
     from rilievo.training.adapters.run_models import WEIGHTS
     from rilievo.training.adapters.trained import make_tuned_network
     from rilievo.training.engine.task import save_weights

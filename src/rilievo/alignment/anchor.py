@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.alignment.fit import Fit, FitSpace, golden_argmin, to_depth
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Values
 from rilievo.errors import CalibrationError
-from rilievo.shapes import Values
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 LEAST_CORRELATION = 0.7
 """Rank correlation below which an unknown model is refused."""

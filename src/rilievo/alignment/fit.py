@@ -9,10 +9,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Bool, Field, Float64, Int, Mask, Values, Vector
 from rilievo.errors import CalibrationError, InputTypeError
-from rilievo.prediction_record import PredictionRecord
-from rilievo.shapes import Bool, Field, Float64, Int, Mask, Values, Vector
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import PredictionRecord
 
 # Large maps are converted in bands of this many pixels, so that the float64 copy stays small.
 BAND_PIXELS = 1 << 18

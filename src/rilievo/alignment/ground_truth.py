@@ -19,9 +19,9 @@ from rilievo.alignment.fit import (
     subsample_by_grid,
     to_depth,
 )
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Float, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
-from rilievo.shapes import Field, Float, Mask, Values
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 _WHY: Mapping[DepthKind, str] = {
     DepthKind.METRIC: "it is depth in metres",

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Float, Int, Mask
 from rilievo.errors import CalibrationError
-from rilievo.shapes import Field, Float, Int, Mask
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 Indices = Int[np.ndarray, "h w"]
 MEASURED = "measured pixels"

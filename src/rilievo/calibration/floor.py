@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
+from rilievo.arrays.shapes import Bool, Float, Float64, Points, Vector
 from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit
-from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.shapes import Bool, Float, Float64, Points, Vector
+from rilievo.records.depth_map import DepthMap
 
 # The floor is searched on a grid of about this many pixels, which is enough for a plane.
 GRID_PIXELS = 40_000

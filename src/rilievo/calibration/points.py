@@ -13,14 +13,14 @@ from PIL import Image
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map, to_depth
 from rilievo.alignment.fit import golden_argmin
+from rilievo.arrays.shapes import Float32, Float64, Int, Positions, Values, Vector
 from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
 from rilievo.calibration.readings import SizeReading, known_point_pixel, pixel_index, read_size
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, UndeterminedError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.prediction_record import Calibration
-from rilievo.shapes import Float32, Float64, Int, Positions, Values, Vector
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Calibration
 
 # Fewer places show chance.
 LEAST_PLACES = 5

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from rilievo.arrays.shapes import Float64, Pixels
 from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError, OptionError, needing
 from rilievo.io.files.atomic import replacing
-from rilievo.shapes import Float64, Pixels
 
 EXTRA = "markers"
 # Shortest usable side [px].

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Values, Vector
 from rilievo.calibration.rectangle_fit import fit_rectangles
 from rilievo.calibration.sizes import Along, Known, KnownLength, KnownPoint, KnownRectangle
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import inside_picture
-from rilievo.shapes import Bool, Values, Vector
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 WINDOW_RADIUS = 2
 """Pixels to each side of a point over which the median is taken: robust against outliers, and on a

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rilievo.arrays.array_records import no_hash, same_record
+from rilievo.arrays.shapes import Float64, Matrix, Points, Values, Vector
 from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.transforms import rotation_from_axis_angle
 from rilievo.io.photographs.metadata import assumed_camera
-from rilievo.records import no_hash, same_record
-from rilievo.shapes import Float64, Matrix, Points, Values, Vector
 
 FREE = (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 # Largest accepted deviation of a log focal length.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors.messages import template
 from rilievo.io.files.limits import exists, printable, read_text, shortened
-from rilievo.messages import template
-from rilievo.typed_values import LEAST_METRES, MOST_METRES, UNITS, metres_of
+from rilievo.schema.typed_values import LEAST_METRES, MOST_METRES, UNITS, metres_of
 
 RECTANGLES: Mapping[str, tuple[float, float]] = {
     "a3": (0.420, 0.297),

@@ -7,10 +7,10 @@ import numpy as np
 
 from rilievo.alignment import FitSpace
 from rilievo.alignment.sensor_depth import is_dense
+from rilievo.arrays.shapes import Field, Float64, Points, Shaped, Values
 from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
 from rilievo.calibration.readings import known_point_pixel, median_around, pixel_index
 from rilievo.calibration.sizes import LISTS, KnownPoint
-from rilievo.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import (
@@ -20,7 +20,7 @@ from rilievo.io.depth_numbers import (
     scale_fact,
 )
 from rilievo.io.files.limits import printable, read_text
-from rilievo.shapes import Field, Float64, Points, Shaped, Values
+from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 
 # More are reduced to medians of a grid.
 MOST_POINTS = 200

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from rilievo import registry, signals
 from rilievo.cli.streams import complain, open_streams, printing, say
 from rilievo.errors import RilievoError, suggest
-from rilievo.messages import for_terminal, set_terminal_spelling, spell_flag, spell_keyword
+from rilievo.errors.messages import for_terminal, set_terminal_spelling, spell_flag, spell_keyword
+from rilievo.extensions import registry
 from rilievo.other_libraries import missing_name_hint
+from rilievo.system import signals
 from rilievo.version import VERSION
 
 Main = Callable[..., int]
@@ -24,7 +25,7 @@ STOPPED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 
 # A new command is one file with ``main(arguments) -> exit code`` and a line here. The file stands
-# beside this one, or in a subpackage, which is then named in ``rilievo.registry``.
+# beside this one, or in a subpackage, which is then named in ``rilievo.extensions.registry``.
 COMMANDS: Mapping[str, str] = {
     "predict": "predict depth, normals and surfaces of photographs and videos",
     "measure": "measure distances, lengths, areas, things in boxes, with a range",
@@ -145,7 +146,7 @@ def find_command(name: str) -> Main | None:
     with _without_garbage_collection():
         if name in CORE_COMMANDS:
             return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
-        from rilievo.registry import load_named
+        from rilievo.extensions.registry import load_named
 
         return load_named(registry.COMMANDS, name, what="command")
 
@@ -173,7 +174,7 @@ _FIRST_LINES: Mapping[str, str] = {
 
 
 def _help_text() -> str:
-    from rilievo.terminal import bold, dim, help_width, wrap_line
+    from rilievo.system.terminal import bold, dim, help_width, wrap_line
 
     width = help_width()
     lines = [

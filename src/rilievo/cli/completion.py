@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from rilievo.cli.parsing import Helped, parse
 from rilievo.cli.streams import printing
-from rilievo.schema import option, options_of
+from rilievo.schema.fields import option, options_of
 
 Run = Callable[[Sequence[str]], int]
 

@@ -13,7 +13,7 @@ from rilievo.cli.streams import printing, say, table
 from rilievo.errors import OptionError, suggest
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 EXAMPLES: Mapping[str, str] = {
     "blender": "blender_import.py",

@@ -10,7 +10,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import printable
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

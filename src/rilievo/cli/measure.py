@@ -14,6 +14,7 @@ from typing import Annotated, Any, cast
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import at, for_terminal
 from rilievo.io.files.limits import printable
 from rilievo.io.photographs.decode import is_video
 from rilievo.measure.measurement_records import (
@@ -24,7 +25,6 @@ from rilievo.measure.measurement_records import (
     region_cells,
     region_record,
 )
-from rilievo.messages import at, for_terminal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.load_options import TrustOptions
 from rilievo.options.camera_forms import CameraOptions
@@ -34,8 +34,8 @@ from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.user_facts import calibration_words
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
-from rilievo.schema import option
+from rilievo.records.sample import Photo
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say, table
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.card import RESEARCH_DATA, ModelCard
@@ -19,7 +18,8 @@ from rilievo.models.catalogue.table import CatalogueEntry, find_entry
 from rilievo.models.default.embedded import BASE, SMALL, read_long_card
 from rilievo.models.load_options import SettingFacts, describe_settings
 from rilievo.models.model_options import QUALITIES
-from rilievo.schema import option
+from rilievo.records.depth_map import DepthKind
+from rilievo.schema.fields import option
 
 _EMBEDDED: Mapping[str, str] = {
     BASE: "the default for photographs",

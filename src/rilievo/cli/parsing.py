@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
-from rilievo.messages import set_terminal_spelling, spell_flag, worded
-from rilievo.schema import OptionField, build_record, options_of
-from rilievo.terminal import bold, dim, help_width, wrap_line
+from rilievo.errors.messages import set_terminal_spelling, spell_flag, worded
+from rilievo.schema.fields import OptionField, build_record, options_of
+from rilievo.system.terminal import bold, dim, help_width, wrap_line
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"-\.?\d")

@@ -15,14 +15,14 @@ from zlib import crc32
 from rilievo.cli.parsing import label, parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError, needing
-from rilievo.messages import for_terminal, literal
+from rilievo.errors.messages import for_terminal, literal
+from rilievo.extensions.registry import load_service
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import better_model_hint, load_as
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
-from rilievo.registry import load_service
-from rilievo.schema import Door, Groups, Switch, option, options_of
+from rilievo.schema.fields import Door, Groups, Switch, option, options_of
 
 _OF_LIVE = {"live", "quiet", "offline"}
 

@@ -10,8 +10,8 @@ from itertools import zip_longest
 from typing import TextIO
 
 from rilievo.errors import OutputError, RilievoError
-from rilievo.messages import for_terminal
-from rilievo.terminal import bold, dim, terminal_columns, wrap_for_terminal, wrap_line
+from rilievo.errors.messages import for_terminal
+from rilievo.system.terminal import bold, dim, terminal_columns, wrap_for_terminal, wrap_line
 
 NOBODY_READS = 141
 """Exit code without a reader: 128 + SIGPIPE."""

@@ -7,15 +7,15 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
+from rilievo.errors.messages import at, for_terminal
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
-from rilievo.messages import at, for_terminal
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import parse_output_names, save
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
+from rilievo.errors.messages import at, for_terminal
 from rilievo.io.files.limits import printable
 from rilievo.io.verification import verify
-from rilievo.messages import at, for_terminal
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
+from rilievo.errors.messages import literal, template
 from rilievo.io.files.limits import printable, reason
-from rilievo.messages import literal, template
 from rilievo.predicting.options import LOCAL
 from rilievo.predicting.work_processes import (
     Failure,

@@ -20,6 +20,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
+from rilievo.errors.messages import Note, literal, template
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, place_one
@@ -35,14 +36,13 @@ from rilievo.io.files.web import TIMEOUT, make_request
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.decode import VIDEO_SUFFIXES
-from rilievo.messages import Note, literal, template
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_photo_or_video
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.predict_across import Storage, TaskFiles
 from rilievo.prediction.output import OUTPUTS
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _READ_ONLY = ("http", "https")

@@ -8,11 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.footage import ClipCamera
-from rilievo.errors import InputError, OptionError
-from rilievo.geometry.transforms import axis_angle_from_rotation
-from rilievo.io.files.atomic import replacing
-from rilievo.shapes import (
+from rilievo.arrays.shapes import (
     Bool,
     Float,
     Float64,
@@ -24,6 +20,10 @@ from rilievo.shapes import (
     Values,
     Vector,
 )
+from rilievo.data.clips.footage import ClipCamera
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.transforms import axis_angle_from_rotation
+from rilievo.io.files.atomic import replacing
 
 FORMAT = "rilievo-trajectory/1"
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Field, Float64, Int64, Pixels, Transform, Transforms, Values
 from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
@@ -31,8 +32,8 @@ from rilievo.data.trajectories import (
     write_kitti,
     write_tum,
 )
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, needing
+from rilievo.extensions.registry import load_service
 from rilievo.geometry.transforms import (
     axis_angle_from_rotation,
     invert,
@@ -44,8 +45,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.registry import load_service
-from rilievo.shapes import Bool, Field, Float64, Int64, Pixels, Transform, Transforms, Values
+from rilievo.records.depth_map import DepthKind
 
 
 class Chain:

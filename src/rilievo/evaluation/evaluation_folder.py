@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
+from rilievo.errors.messages import template
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
@@ -24,9 +25,8 @@ from rilievo.io.files.atomic import (
 )
 from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.messages import template
 from rilievo.pages.tables import Content, Table, make_heads, table_as_csv
-from rilievo.prediction_record import MadeBy
+from rilievo.records.prediction_record import MadeBy
 from rilievo.version import VERSION
 
 FORMAT = "rilievo-evaluation/1"

@@ -17,6 +17,7 @@ from rilievo.alignment.fit import PointFit
 from rilievo.data.datasets.check_download import join_number_readings
 from rilievo.data.datasets.loaders import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.errors.messages import at, template
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
@@ -56,15 +57,14 @@ from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, exact_p
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.atomic import check_folder
 from rilievo.io.files.limits import cores, printable
-from rilievo.messages import at, template
 from rilievo.models.base import Model
 from rilievo.models.requests import register_function
 from rilievo.models.wrappers import mirrored
 from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.run import agree_to_calls
 from rilievo.predicting.summary import Tally
-from rilievo.prediction_record import Setting
-from rilievo.sample import Truth
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Truth
 from rilievo.version import VERSION
 
 # A process that scores takes about a second to start.

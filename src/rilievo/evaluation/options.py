@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.alignment import AlignMethod
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.stored_predictions import PEERS, NumberKind, PeerConfidence, ValueEncoding
+from rilievo.extensions.registry import CodePlace, is_import_path
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.models.load_options import TrustOptions
 from rilievo.models.model_options import ModelOptions
-from rilievo.registry import CodePlace, is_import_path
-from rilievo.schema import Groups, option, options_of
+from rilievo.records.depth_map import DepthKind
+from rilievo.schema.fields import Groups, option, options_of
 
 # Consent to cost and code, and speed, are asked anew by a repetition.
 _NOT_REPEATED = ("yes", "trust_code", "workers")

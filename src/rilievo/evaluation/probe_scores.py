@@ -9,10 +9,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels, Values
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.loaders import Dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
+from rilievo.errors.messages import note_of, template
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
@@ -34,12 +35,11 @@ from rilievo.evaluation.tables.comparison_report import comparison_tables, write
 from rilievo.evaluation.tables.runs import Run, compare
 from rilievo.evaluation.tables.standings import standings
 from rilievo.evaluation.tables.wording import quantity
-from rilievo.messages import note_of, template
 from rilievo.models.base import Model
 from rilievo.pages.tables import Table
-from rilievo.prediction_record import MadeBy, PredictionRecord
-from rilievo.sample import Photo, Truth
-from rilievo.shapes import Pixels, Values
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, PredictionRecord
+from rilievo.records.sample import Photo, Truth
 from rilievo.version import VERSION
 
 DEPTH_METRICS = ("delta1", "delta2", "delta3", "rmse", "abs_rel")

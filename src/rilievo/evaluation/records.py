@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rilievo.errors import RilievoError
+from rilievo.errors.messages import note_of
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.io.depth_numbers import NumberFact
 from rilievo.io.files.limits import unreadable
-from rilievo.messages import note_of
 from rilievo.other_libraries import HintedAttributes
-from rilievo.prediction_record import MadeBy, Setting
+from rilievo.records.prediction_record import MadeBy, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from rilievo.alignment import METHODS, AlignMethod
 from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.loaders import Absent, Dataset
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import literal
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Invalid,
@@ -18,8 +18,8 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
-from rilievo.messages import literal
-from rilievo.registry import CodePlace, is_import_path
+from rilievo.extensions.registry import CodePlace, is_import_path
+from rilievo.records.depth_map import DepthKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,16 +8,16 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.array_records import no_hash, same_record
+from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Size, Vectors
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import literal
 from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.evaluation.records import Unscored
 from rilievo.io.depth_numbers import DISTANCE, DepthCrop, DepthStatement
 from rilievo.io.files.limits import printable
-from rilievo.messages import literal
-from rilievo.prediction_record import MadeBy, PredictionRecord
-from rilievo.records import no_hash, same_record
-from rilievo.shapes import Field, Float32, Mask, Shaped, Size, Vectors
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, PredictionRecord
 from rilievo.version import VERSION
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from rilievo.data.datasets import find_dataset
 from rilievo.data.datasets.loaders import Dataset
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError
+from rilievo.errors.messages import at, for_terminal, literal, note_of, template
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
@@ -38,8 +39,8 @@ from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.tables.comparison import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
+from rilievo.extensions.registry import trust
 from rilievo.io.files.limits import printable
-from rilievo.messages import at, for_terminal, literal, note_of, template
 from rilievo.models.base import Model
 from rilievo.models.wrappers import mirrored
 from rilievo.pages.tables import NOTHING, Table, make_heads
@@ -53,7 +54,6 @@ from rilievo.predicting.work_processes import (
     distribute_work,
     threads_per_process,
 )
-from rilievo.registry import trust
 
 ALL = "all"
 

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float64, Values
 from rilievo.errors import needing
+from rilievo.errors.messages import Note
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
     Benchmark,
@@ -40,8 +42,6 @@ from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
 from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.io.files.limits import printable
-from rilievo.messages import Note
-from rilievo.shapes import Float64, Values
 
 FEWEST = 3
 

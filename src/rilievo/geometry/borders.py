@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.arrays.shapes import Int16, Mask, Pixels, UInt8
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.shapes import Int16, Mask, Pixels, UInt8
 
 _SIDES = ("top", "right", "bottom", "left")
 _SAMPLES = 512  # pixels of a line

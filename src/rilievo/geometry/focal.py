@@ -16,9 +16,9 @@ from itertools import combinations
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Float, Float64, Int, Mask, Matrix, Positions, Values, Vector
 from rilievo.geometry.surfaces.patches import least_joined_index
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.shapes import Bool, Float, Float64, Int, Mask, Matrix, Positions, Values, Vector
 
 _SAMPLES = 64
 _STEPS = 100

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float, Matrix
 from rilievo.errors import OptionError
 from rilievo.geometry.transforms import array_namespace
-from rilievo.shapes import Float, Matrix
 
 Intrinsics = Float[Any, "*b 3 3"]
 

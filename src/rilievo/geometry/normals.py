@@ -12,11 +12,11 @@ stereo matching using orthogonal integral images"). Functions serve numpy and to
 from collections.abc import Iterator
 from typing import Any
 
+from rilievo.arrays.shapes import Bool, Float, Shaped
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import normals_of_planes
 from rilievo.geometry.transforms import array_namespace
-from rilievo.shapes import Bool, Float, Shaped
 
 # Rows are processed in bands of about this many pixels: a band's data stay in the cache, and a
 # photograph of 100 megapixels takes no more memory than twice its own normals.

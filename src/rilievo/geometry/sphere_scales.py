@@ -13,9 +13,9 @@ from itertools import combinations
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Float, Float32, Float64, Mask, Values
 from rilievo.errors import InputError
 from rilievo.geometry.sphere_views import fill_unknown
-from rilievo.shapes import Field, Float, Float32, Float64, Mask, Values
 
 ViewMaps = Float32[np.ndarray, "k h w"]
 

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from rilievo.arrays.shapes import (
+    Field,
+    Float,
+    Float32,
+    Float64,
+    Mask,
+    Matrix,
+    Pixels,
+    UInt8,
+    Vector,
+)
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Lens, inside_picture
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.shapes import Field, Float, Float32, Float64, Mask, Matrix, Pixels, UInt8, Vector
 
 NARROW = 50.0
 """Angle to the axis [degrees] that one view shows."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.shapes import Float
+from rilievo.arrays.shapes import Float
 
 _IS_STANDARD = hasattr(np, "astype")
 """Whether NumPy has the array API, as since 2.1."""

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from rilievo.shapes import Float32, Matrix, Points, UInt8
+from rilievo.arrays.shapes import Float32, Matrix, Points, UInt8
 
 _ROWS, _COLUMNS = 24, 32
 _LEAST_CORNER = 4.0

@@ -13,14 +13,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import AnyPlane, Shaped, Size, Values
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz, read_map
 from rilievo.io.outputs.sidecar import Sidecar, camera_from_facts, parse_sidecar
 from rilievo.io.photographs.decode import PILLOW_ERRORS
-from rilievo.shapes import AnyPlane, Shaped, Size, Values
+from rilievo.records.depth_map import DepthKind
 
 UNITS: Mapping[str, float] = {
     name: metres

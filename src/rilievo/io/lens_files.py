@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rilievo.arrays.shapes import Matrix
 from rilievo.errors import InputError, MissingExtraError, OptionError
+from rilievo.errors.messages import template
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
@@ -29,8 +31,6 @@ from rilievo.io.camera_models import (
 from rilievo.io.files.limits import check_regular, printable, read_text, reason
 from rilievo.io.json_record import parse_yaml
 from rilievo.io.numbers import read_numbers
-from rilievo.messages import template
-from rilievo.shapes import Matrix
 
 _KITTI = ("P2", "P_rect_02")
 

@@ -15,9 +15,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Float32, Mask, Pixels, UInt8, UInt16, Vectors
 from rilievo.errors import OptionError, suggest
-from rilievo.shapes import Field, Float32, Mask, Pixels, UInt8, UInt16, Vectors
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 _PIXELS = 1 << 16
 

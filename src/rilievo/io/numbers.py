@@ -22,6 +22,7 @@ from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from rilievo.arrays.shapes import Float32, Shaped, UInt8, UInt16
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
 from rilievo.io.files.archives import check_npy_header, check_tiff_tags, check_zip_member
 from rilievo.io.files.limits import (
@@ -34,7 +35,6 @@ from rilievo.io.files.limits import (
     retry_miscounted,
 )
 from rilievo.io.photographs.decode import PILLOW_ERRORS, load_pixels
-from rilievo.shapes import Float32, Shaped, UInt8, UInt16
 
 # A channel of the largest photograph, or 15 at 4K.
 MOST_BYTES = 2**29

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
+from rilievo.errors.messages import Note, in_braces
 from rilievo.io.checksums import (
     CHANGED,
     CHECKSUMS,
@@ -34,7 +35,6 @@ from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
 from rilievo.io.files.limits import MAX_BYTES, printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
-from rilievo.messages import Note, in_braces
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
 _RECORDS = ("evaluation.json", "record.json")

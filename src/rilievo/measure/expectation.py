@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from rilievo.alignment.sensor_depth import MEASURED
+from rilievo.arrays.shapes import Vector
 from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,
@@ -30,8 +31,7 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.prediction_record import PredictionRecord
-from rilievo.shapes import Vector
+from rilievo.records.prediction_record import PredictionRecord
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
 

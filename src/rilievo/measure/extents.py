@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
 from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
@@ -22,8 +23,7 @@ from rilievo.measure.quantities import (
     metric_camera,
 )
 from rilievo.measure.regions import Region, RegionLike, as_region
-from rilievo.prediction_record import PredictionRecord
-from rilievo.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
+from rilievo.records.prediction_record import PredictionRecord
 
 LEAST_PIXELS = 12
 # Numbers of points of a region that are read, and of which the turn of a box is found.

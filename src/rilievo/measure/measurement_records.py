@@ -20,7 +20,6 @@ from rilievo.calibration.readings import (
     WINDOW_RADIUS,
 )
 from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.measure.expectation import (
     SAME_END,
@@ -36,7 +35,8 @@ from rilievo.measure.expectation import (
 from rilievo.measure.extents import RegionMeasurement, find_floor_or_none, is_street_with_floor
 from rilievo.measure.quantities import FLAT, Measurement, area, distance, height, length
 from rilievo.measure.quantities import angle as angle_between
-from rilievo.prediction_record import PredictionRecord
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import PredictionRecord
 
 COVERAGE = 0.8
 """Share of measurements within their range."""

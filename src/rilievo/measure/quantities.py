@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
+from rilievo.arrays.shapes import Float64, Mask, Points, Values, Vector
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import (
@@ -29,8 +30,8 @@ from rilievo.calibration.readings import (
 )
 from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
 from rilievo.calibration.sizes import CORNER_ERROR, KnownRectangle
-from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, OptionError
+from rilievo.errors.messages import Note
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import (
     anchoring_misfit,
@@ -42,10 +43,9 @@ from rilievo.measure.expectation import (
     user_distance_at,
     user_length_between,
 )
-from rilievo.messages import Note
 from rilievo.other_libraries import HintedAttributes
-from rilievo.prediction_record import PredictionRecord
-from rilievo.shapes import Float64, Mask, Points, Values, Vector
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import PredictionRecord
 
 Point = tuple[float, float]
 """Column and row [px]."""

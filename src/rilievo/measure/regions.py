@@ -10,11 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float64, Mask, Size
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.files.limits import MAX_PIXELS, exists, is_whole, printable, read_text, shortened
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.numbers import read_map
-from rilievo.shapes import Float64, Mask, Size
 
 CORNER = 0.5
 """Offset of a pixel's centre from its corner, where detectors count [px]."""

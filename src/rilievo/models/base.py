@@ -12,12 +12,12 @@ from typing import Any, SupportsIndex, Unpack, overload
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Float32, Pixels, Shaped, Vectors
 from rilievo.errors import ModelError, UnknownCameraError
+from rilievo.errors.messages import literal
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.sources import PhotoSource
-from rilievo.messages import literal
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.inference import PLAIN, Arrays, Filter, Inference, Resizing
 from rilievo.models.resampling.preparation import (
@@ -32,9 +32,9 @@ from rilievo.models.resampling.preparation import (
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.other_libraries import HintedAttributes
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import MadeBy, Setting
-from rilievo.sample import Photo
-from rilievo.shapes import Field, Float32, Pixels, Shaped, Vectors
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, Setting
+from rilievo.records.sample import Photo
 from rilievo.version import PROCESSING, VERSION
 
 _MAPS = ("depth", "normals", "confidence", "sky")

@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rilievo.depth_map import DepthKind
 from rilievo.models.resampling.inference import PLAIN, Resizing
 from rilievo.other_libraries import HintedAttributes
+from rilievo.records.depth_map import DepthKind
 
 NOT_STATED = "not stated"
 
@@ -34,7 +34,7 @@ class ModelCard(HintedAttributes):
         downloads: Address, bytes and SHA-256.
         speed: Time for 640x480 on two CPU cores.
         published: Accuracy, with protocol and source.
-        loader: Key of ``MODEL_KINDS`` or ``rilievo.registry``, or ``module:function``.
+        loader: Key of ``MODEL_KINDS`` or ``rilievo.extensions.registry``, or ``module:function``.
         source: Repository, folder, or page; None inside the package.
         settings: Dataclass, ``module:class``.
     """

@@ -13,15 +13,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rilievo import registry
 from rilievo.errors import ModelError, OptionError, needing
-from rilievo.models.card import ModelCard
-from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
-from rilievo.models.load_options import LoadOptions
-from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, register_function
-from rilievo.options.keywords import LoadKeywords
-from rilievo.other_libraries import with_argument_hints
-from rilievo.registry import (
+from rilievo.extensions import registry
+from rilievo.extensions.registry import (
     Registry,
     entry_point_names,
     is_import_path,
@@ -30,7 +24,13 @@ from rilievo.registry import (
     trust,
     trusted_places,
 )
-from rilievo.schema import with_options
+from rilievo.models.card import ModelCard
+from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, register_function
+from rilievo.options.keywords import LoadKeywords
+from rilievo.other_libraries import with_argument_hints
+from rilievo.schema.fields import with_options
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model

@@ -6,12 +6,12 @@ from functools import cached_property
 from pkgutil import resolve_name
 from typing import Annotated, Any, TypeVar
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
-from rilievo.messages import literal, template
+from rilievo.errors.messages import literal, template
 from rilievo.options.run_options import Engine
-from rilievo.prediction_record import Setting
-from rilievo.schema import Door, Record, field_docstrings, field_kinds, option, option_names
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
+from rilievo.schema.fields import Door, Record, field_docstrings, field_kinds, option, option_names
 
 AUTO = "auto"
 

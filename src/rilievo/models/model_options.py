@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.errors import ModelError, OptionError, OutputError, suggest
+from rilievo.errors.messages import Note
 from rilievo.io.files.atomic import make_folder
-from rilievo.messages import Note
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.finding import load
 from rilievo.models.load_options import LoadOptions, TrustOptions
@@ -18,7 +18,7 @@ from rilievo.models.network_files import cache_directory
 from rilievo.models.requests import DepthFunction, register_function
 from rilievo.options.photo_options import Mirroring
 from rilievo.options.run_options import Engine
-from rilievo.schema import Door, Groups, option
+from rilievo.schema.fields import Door, Groups, option
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model

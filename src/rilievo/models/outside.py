@@ -11,8 +11,14 @@ from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Float32
 from rilievo.errors import ModelError, OptionError, RilievoError, first_line, suggest
+from rilievo.extensions.registry import (
+    extension_fault,
+    is_import_path,
+    load_entry_point,
+    load_user_object,
+)
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import NOT_STATED, ModelCard
 from rilievo.models.load_options import LoadOptions
@@ -24,10 +30,9 @@ from rilievo.models.requests import (
     is_module_level,
     registered_function,
 )
-from rilievo.prediction_record import Setting
-from rilievo.registry import extension_fault, is_import_path, load_entry_point, load_user_object
-from rilievo.sample import Photo
-from rilievo.shapes import Float32
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 
 SomeFunction = TypeVar("SomeFunction", bound=DepthFunction)
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
+from rilievo.records.depth_map import DepthKind
 
 PREFIX = "replicate:"
 LOADER = "replicate"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from rilievo.arrays.shapes import Field
 from rilievo.errors import InputError, MissingPackageError, ModelError, OptionError
 from rilievo.io.files.limits import MAX_PIXELS, is_whole
 from rilievo.io.json_record import NotThisRecord, parse_json
@@ -28,8 +29,7 @@ from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import AUTO, LoadOptions, read_settings
 from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version, parse_version
-from rilievo.sample import Photo
-from rilievo.shapes import Field
+from rilievo.records.sample import Photo
 from rilievo.version import VERSION
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
+from rilievo.extensions.registry import is_import_path, trust
 from rilievo.models.card import ModelCard
-from rilievo.registry import is_import_path, trust
+from rilievo.records.depth_map import DepthKind
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model

@@ -14,20 +14,20 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Field, Float32, Float64, Mask, Pixels
 from rilievo.errors import OptionError, UnknownCameraError
+from rilievo.errors.messages import Note
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.messages import Note
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.preparation import limit_depth, resize
 from rilievo.models.resampling.wide_views import through_views
 from rilievo.options.photo_options import Mirroring, Refine
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
-from rilievo.shapes import Field, Float32, Float64, Mask, Pixels
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.sample import Photo
 
 _WORTH_A_WORD = 0.97
 SIDE = 512

@@ -11,15 +11,15 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float
 from rilievo.errors import OptionError, RilievoError
+from rilievo.errors.messages import literal, template
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, read_spelling, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.limits import printable
-from rilievo.messages import literal, template
-from rilievo.schema import Door, Record, option
-from rilievo.shapes import Float
+from rilievo.schema.fields import Door, Record, option
 
 FORMS = (
     "a focal length in pixels or in millimetres (24mm: 35 mm equivalent; 18mm/23.5mm: over the "

@@ -10,7 +10,7 @@ from rilievo.options.camera_forms import CameraLike, CameraOptions
 from rilievo.options.known_sizes import KnownLike, KnownSizes
 from rilievo.options.photo_options import Alpha, Anchor, AnchorOptions, Refine
 from rilievo.options.run_options import Saving, Speed, VideoOptions
-from rilievo.schema import SwitchLike
+from rilievo.schema.fields import SwitchLike
 
 class PhotoKeywords(TypedDict, total=False):
     """Options of ``model.predict``."""

@@ -17,7 +17,7 @@ from rilievo.calibration.sizes import (
     parse_rectangle,
 )
 from rilievo.errors import OptionError
-from rilievo.schema import Door, Record, Switch, SwitchLike, option
+from rilievo.schema.fields import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
 

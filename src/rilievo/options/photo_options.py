@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict
 from rilievo.errors import OptionError
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.schema import (
+from rilievo.schema.fields import (
     Door,
     Record,
     Switch,

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError
+from rilievo.errors.messages import Note, literal
+from rilievo.extensions.registry import is_import_path
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
-from rilievo.messages import Note, literal
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
-from rilievo.registry import is_import_path
-from rilievo.schema import Door, Groups, Record, option, options_of
+from rilievo.schema.fields import Door, Groups, Record, option, options_of
 
 
 @dataclass(frozen=True, kw_only=True)

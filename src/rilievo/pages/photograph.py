@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import UInt8
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
@@ -37,9 +37,9 @@ from rilievo.measure.measurement_records import page_terms
 from rilievo.pages.document import asset, page_pieces, write_pieces
 from rilievo.pages.pictures import jpeg_uri
 from rilievo.pages.relief import SURFACE_SCRIPTS, Relief, pack_relief
-from rilievo.prediction_record import PredictionRecord
-from rilievo.sample import Photo
-from rilievo.shapes import UInt8
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import PredictionRecord
+from rilievo.records.sample import Photo
 
 MOST_POINTS = 250_000
 """Most points of a surface, for telephones."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.errors import OptionError, needing
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
@@ -29,8 +29,8 @@ from rilievo.io.outputs.formats.colour_files import css_colours
 from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.io.photographs.photo import jpeg_bytes
 from rilievo.pages.charts import shorten_name
-from rilievo.sample import Truth
-from rilievo.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 
 WIDTH = 640
 PHOTOGRAPH, TRUE_DEPTH, TRUE_NORMALS = "Photograph", "True depth", "True normals"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Mask, Matrix, UInt16, Vectors
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.lattice import (
@@ -20,7 +21,6 @@ from rilievo.geometry.surfaces.lattice import (
     triangulate_cells,
 )
 from rilievo.geometry.surfaces.patches import lay_back_pieces, mend_lattice
-from rilievo.shapes import Field, Mask, Matrix, UInt16, Vectors
 
 SURFACE_SCRIPTS = (
     "ogl.js",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from rilievo.errors import InputError
+from rilievo.errors.messages import note_of
 from rilievo.io.files.limits import (
     check_regular,
     number_duplicates,
@@ -24,7 +25,6 @@ from rilievo.io.files.limits import (
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.photographs.decode import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
-from rilievo.messages import note_of
 from rilievo.prediction.output import OUTPUTS
 
 OTHER_FORMATS = (

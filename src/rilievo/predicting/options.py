@@ -15,7 +15,7 @@ from rilievo.options.keywords import PredictKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import FLAT, AnchorOptions, PhotoOptions, Refine
 from rilievo.options.run_options import Saving, Speed, VideoOptions
-from rilievo.schema import Groups, Record, option, signature_with
+from rilievo.schema.fields import Groups, Record, option, signature_with
 
 LOCAL = "local"
 RECORDS: Mapping[str, type[Record]] = {

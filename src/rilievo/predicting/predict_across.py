@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OptionError
+from rilievo.extensions.registry import load_service
 from rilievo.io.files.limits import address_or_none, local_path, printable
 from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
@@ -22,8 +23,7 @@ from rilievo.predicting.work_processes import (
     distribute_work,
     threads_per_process,
 )
-from rilievo.registry import load_service
-from rilievo.signals import handle_if_ctrl_c
+from rilievo.system.signals import handle_if_ctrl_c
 
 
 class TaskFiles:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
+from rilievo.errors.messages import at, note_of
 from rilievo.io.files.limits import printable, shortened
 from rilievo.io.photographs.decode import is_video
 from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
 from rilievo.measure.measurement_records import origin_record
 from rilievo.measure.regions import Key, Region, as_region, read_detections
-from rilievo.messages import at, note_of
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,11 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera, sparse_files
 from rilievo.errors import OptionError
+from rilievo.errors.messages import Note, literal, template
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.limits import check_disk_space, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
-from rilievo.messages import Note, literal, template
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.default.embedded import shared_cores
@@ -46,8 +46,8 @@ from rilievo.predicting.summary import (
 )
 from rilievo.prediction.output import OUTPUTS, option_names
 from rilievo.prediction.saving import output_parts
-from rilievo.signals import handle_if_ctrl_c
-from rilievo.terminal import wrap_for_terminal
+from rilievo.system.signals import handle_if_ctrl_c
+from rilievo.system.terminal import wrap_for_terminal
 
 _MEASURED = 64
 _CLIPS = "videos and folders of frames ({sequence})"

@@ -16,13 +16,13 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from rilievo.errors import InputError, RilievoError
+from rilievo.errors.messages import Note, Spell, at, for_terminal, spell_keyword, worded
+from rilievo.extensions.registry import extension_fault
 from rilievo.io.files.limits import printable, reason
-from rilievo.messages import Note, Spell, at, for_terminal, spell_keyword, worded
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
-from rilievo.registry import extension_fault
-from rilievo.sample import Photo
-from rilievo.terminal import wrap_for_terminal
+from rilievo.records.sample import Photo
+from rilievo.system.terminal import wrap_for_terminal
 
 Item = TypeVar("Item")
 Given = ParamSpec("Given")

@@ -16,13 +16,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from rilievo import signals
 from rilievo.errors import RilievoError
+from rilievo.errors.messages import Note, template
+from rilievo.extensions.registry import load_service
 from rilievo.io.files.limits import cores
-from rilievo.messages import Note, template
 from rilievo.predicting.options import LOCAL, BatchOptions
 from rilievo.predicting.summary import RunTimes, Stages
-from rilievo.registry import load_service
+from rilievo.system import signals
 from rilievo.version import VERSION
 
 Item = TypeVar("Item")

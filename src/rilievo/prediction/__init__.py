@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rilievo.other_libraries import HintedAttributes, missing_name_hint, with_argument_hints
-from rilievo.prediction_record import PredictionRecord
+from rilievo.records.prediction_record import PredictionRecord
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -66,7 +66,7 @@ else:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
-    """Prediction for one image: ``rilievo.prediction_record.PredictionRecord`` with methods.
+    """Prediction for one image: a ``PredictionRecord`` with methods.
 
     >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
     >>> prediction.normals.shape

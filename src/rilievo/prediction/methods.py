@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from rilievo.alignment.sensor_depth import resize_measured
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
 from rilievo.errors import InputError, MissingPackageError, OptionError, suggest
+from rilievo.errors.messages import Note, literal
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
@@ -50,11 +51,10 @@ from rilievo.measure import distance as distance
 from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
 from rilievo.measure.quantities import Measurement
 from rilievo.measure.regions import DetectedBoxes, RegionLike, as_region, regions_of_detector
-from rilievo.messages import Note, literal
 from rilievo.prediction.saving import AnyPrediction, anchor_prediction, save, with_normals
-from rilievo.prediction_record import MadeBy, PredictionRecord
-from rilievo.sample import Photo
-from rilievo.shapes import Float64, Mask, Shaped, Size
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, PredictionRecord
+from rilievo.records.sample import Photo
 from rilievo.version import VERSION
 
 _FRAME_HEIGHT = 520  # px, of a page in a notebook

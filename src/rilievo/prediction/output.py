@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from rilievo.errors import OptionError
+from rilievo.extensions.registry import Registry
 from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
 from rilievo.prediction.output_record import (
     Need,
@@ -12,7 +13,6 @@ from rilievo.prediction.output_record import (
     UsualSize,
     VideoForm,
 )
-from rilievo.registry import Registry
 
 MEMORY_A_PIXEL = 6
 """Bytes of memory for each pixel of a photograph and its depth."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, suggest
+from rilievo.extensions.registry import is_import_path
 from rilievo.io.files.limits import printable
 from rilievo.prediction.output import OUTPUTS
-from rilievo.registry import is_import_path
 
 _MEANT: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("mesh", "gltf", "obj", "fbx", "3d", "surface"), ("glb", "ply")),

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, MissingFileError, RilievoError
+from rilievo.errors.messages import template
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
@@ -24,12 +24,12 @@ from rilievo.io.outputs.sidecar import (
     sidecar_path,
 )
 from rilievo.io.outputs.writing import Stored
-from rilievo.messages import template
 from rilievo.other_libraries import with_argument_hints
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Surface, import_function
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 _PICTURE_SUFFIXES = (".png", ".webp")
 

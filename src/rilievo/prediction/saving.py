@@ -10,7 +10,9 @@ import numpy as np
 
 from rilievo.alignment import Fit, FitSpace
 from rilievo.alignment.anchor import anchored_depth
+from rilievo.arrays.shapes import Vectors
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
+from rilievo.errors.messages import template
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.checksums import CheckLevel, sum_of
@@ -35,12 +37,10 @@ from rilievo.io.outputs.sidecar import (
     write_sidecar,
 )
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.messages import template
 from rilievo.prediction.output import OUTPUTS, option_names
 from rilievo.prediction.output_names import check_suffix, output_by_suffix, parse_output_names
 from rilievo.prediction.output_record import Need, Surface, import_function
-from rilievo.prediction_record import Anchoring, PredictionRecord, Setting
-from rilievo.shapes import Vectors
+from rilievo.records.prediction_record import Anchoring, PredictionRecord, Setting
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
 _WINDOW = 5

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.io.map_pictures import ColourRange
 from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, sky_or_none
 from rilievo.io.outputs.save_options import SaveOptions
@@ -34,8 +35,7 @@ from rilievo.serving.listener.http_server import (
 from rilievo.serving.listener.listening import AddressOptions, listening_socket, local_url
 from rilievo.serving.listener.process import exit_in_time_after_signals
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
-from rilievo.shapes import Pixels
-from rilievo.signals import handle_if_ctrl_c
+from rilievo.system.signals import handle_if_ctrl_c
 
 
 class NewestPicture:

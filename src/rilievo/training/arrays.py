@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rilievo.shapes import Float16, Float32, Int64, Shaped, UInt8
+from rilievo.arrays.shapes import Float16, Float32, Int64, Shaped, UInt8
 
 Indices = Int64[np.ndarray, "n"]
 Motion = Float32[np.ndarray, "4 4"]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rilievo.shapes import Bool, Float, UInt8
+from rilievo.arrays.shapes import Bool, Float, UInt8
 
 Scalar = Float[Tensor, ""]
 PerImage = Float[Tensor, "b"]

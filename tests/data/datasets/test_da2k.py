@@ -9,12 +9,12 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.data.datasets import open_dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.scoring.score import score
+from rilievo.records.depth_map import DepthKind, DepthMap
 from stored_answers import stored
 
 PAIRS = {

@@ -31,9 +31,9 @@ from rilievo.data.trajectory_run import (
     part_of_motion,
     score_trajectory,
 )
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts
 from rilievo.training.adapters.trained import load_motion
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint

@@ -13,7 +13,6 @@ from PIL import Image
 
 from evaluations import METRICS, evaluation
 from pictured_rooms import Rooms
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError
 from rilievo.evaluation import evaluation_report as report
 from rilievo.evaluation.evaluation_report import median_worst_best_items, rank_scores, write_report
@@ -22,6 +21,7 @@ from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
 from rilievo.io.map_pictures import sky_colour
 from rilievo.pages.pictures import Answer, comparison_panels, end_of_error_colours
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ANGLES = (("mean", "mean", "°", Better.LOWER),)

@@ -6,8 +6,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.views.view_items import disagreement
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 
 def field(seed: int, shape: tuple[int, int] = (96, 96)) -> np.ndarray:

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_predictions import ValueEncoding
 from rilievo.evaluation.views.rows import Limits, heat_map_limits, heat_maps, write_heat_map
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 
 def depth_map(values: list[list[float]], kind: DepthKind = DepthKind.METRIC) -> DepthMap:

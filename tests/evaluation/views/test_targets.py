@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from looked_at import LOADER, NAMES, true_depth, write_results, write_run
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions, SourceOptions
 from rilievo.evaluation.views.targets import open_run, open_targets
+from rilievo.records.depth_map import DepthKind
 from toy_dataset import write_toy
 
 

@@ -11,12 +11,12 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from predictions import prediction
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.io.outputs.formats.cutout import otsu
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 NEAR, FAR = 1.0, 3.0
 

@@ -19,12 +19,12 @@ from PIL import Image
 from browser import Opened, bare, share_of_pictures, unfold
 from predictions import MADE_BY, prediction
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.pages.photograph import stage_scripts
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 HOSTILE = "<script>alert(1)<!-- &lt; \"'.jpg"
 HEIGHT, WIDTH = 90, 120

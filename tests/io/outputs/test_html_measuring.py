@@ -12,7 +12,6 @@ import pytest
 from browser import Opened, chromium
 from predictions import prediction
 from rilievo.calibration.sizes import KnownLength, KnownRectangle
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.measurement_records import measure_points
 from rilievo.measure.quantities import Measurement
@@ -20,7 +19,8 @@ from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 HEIGHT, WIDTH = 90, 120
 K = np.array([[100.0, 0.0, 59.5], [0.0, 100.0, 44.5], [0.0, 0.0, 1.0]])

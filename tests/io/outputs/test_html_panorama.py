@@ -13,7 +13,6 @@ from PIL import Image
 
 from browser import Opened, bare, chromium
 from predictions import prediction
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.io.outputs.save_options import SaveOptions
@@ -21,7 +20,8 @@ from rilievo.measure.measurement_records import measure_points
 from rilievo.pages.photograph import pictures_of_prediction
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 SIZE = 128, 256
 COLOURS = {

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from predictions import prediction
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.map_pictures import colour_range, colourise, normals_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 HEIGHT, WIDTH = 90, 160
 

@@ -10,7 +10,6 @@ import pytest
 
 from analytic import camera_matrix, pixel_rays, plane, sphere
 from predictions import MADE_BY, said_beside
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
@@ -19,7 +18,8 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction import Prediction, saving
 from rilievo.prediction.output_names import output_by_suffix
 from rilievo.prediction.saving import SaveOptions, save, write_file, write_parts
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
 SPREAD = 0.55

@@ -19,13 +19,13 @@ from PIL import Image
 import rilievo
 from analytic import camera_matrix, pixel_rays, sphere
 from predictions import MADE_BY, prediction, said_beside
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.outputs.formats.ply import json_comments
 from rilievo.io.outputs.sidecar import SurfaceFacts, read_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 CENTRE, RADIUS = np.array([0.3, -0.2, 3.0]), 0.8
 HEIGHT, WIDTH = 60, 80

@@ -9,7 +9,6 @@ from PIL import Image
 
 from analytic import camera_matrix
 from predictions import MADE_BY
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
@@ -27,7 +26,8 @@ from rilievo.io.outputs.formats.turn import (
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 HEIGHT, WIDTH, FOCAL = 48, 64, 60.0
 POST = np.s_[12:36, 26:38]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from killed_work import Deadly, Loading
-from rilievo import signals
 from rilievo.errors import RilievoError
 from rilievo.predicting import work_processes
 from rilievo.predicting.work_processes import (
@@ -17,6 +16,7 @@ from rilievo.predicting.work_processes import (
     open_work,
     work_in_processes,
 )
+from rilievo.system import signals
 from rilievo.version import VERSION
 
 

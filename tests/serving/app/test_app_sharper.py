@@ -14,9 +14,9 @@ import rilievo
 from browser import COARSE, chromium, unfold
 from catalogue_mirror import CatalogueMirror, catalogue
 from published_graphs import write_ramp
-from rilievo.depth_map import DepthKind
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
+from rilievo.records.depth_map import DepthKind
 from serve_process import serve_process
 from views import read_view
 

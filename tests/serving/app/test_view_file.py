@@ -16,7 +16,7 @@ from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.json_record import to_json
 from rilievo.measure.measurement_records import page_terms
 from rilievo.models.wrappers import Trimmed, border_note
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.serving.app.app_photographs import packed_lattice, view_bytes
 from rilievo.serving.server.params import Variant
 from views import read_view
@@ -145,7 +145,7 @@ def test_borders_of_a_photograph_are_searched_once(monkeypatch: pytest.MonkeyPat
         searched.append(id(pixels))
         return Margins(top=4)
 
-    monkeypatch.setattr("rilievo.sample.find_margins", find)
+    monkeypatch.setattr("rilievo.records.sample.find_margins", find)
     model = Trimmed(rilievo.load_model("rilievo/small"))
     for count in (1, 2):
         photo = Photo(pixels=np.full((64, 96, 3), 90, np.uint8))

@@ -13,12 +13,12 @@ import skimage.data
 from PIL import Image
 
 import rilievo
-from rilievo.depth_map import DepthKind
 from rilievo.measure.measurement_records import measure_points
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.outside import OutsideModel
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 

@@ -18,7 +18,6 @@ from browser import COARSE, chromium, unfold
 from moge_lookalike import write_moge
 from open_field import open_field
 from published_graphs import write_depth_pro
-from rilievo.depth_map import DepthKind
 from rilievo.geometry.surfaces.meshes import point_cloud
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import measure_points
@@ -30,6 +29,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts
 from rilievo.models.resampling.inference import PLAIN, Filter, Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.records.depth_map import DepthKind
 from rilievo.serving.browser.folder import write_page
 from static_host import Visitor, hosted
 

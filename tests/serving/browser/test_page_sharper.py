@@ -18,14 +18,14 @@ from catalogue_mirror import CatalogueMirror, catalogue
 from published_graphs import write_ramp
 from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure.measurement_records import page_terms
 from rilievo.models import load_model
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
-from rilievo.prediction_record import Anchoring, MadeBy, PredictionRecord
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Anchoring, MadeBy, PredictionRecord
 from rilievo.serving.browser.folder import write_page
 from static_host import Visitor, hosted
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from predictions import prediction
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.outputs.skyline import surface_sky
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SOURCE = Path(__file__).parents[3] / "web" / "source" / "sky.js"
 SCRIPT = """

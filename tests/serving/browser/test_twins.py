@@ -16,7 +16,6 @@ from skimage import data
 from browser import chromium
 from rilievo.alignment.anchor import anchor
 from rilievo.calibration.floor import find_floor
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.borders import Margins, find_margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
@@ -31,6 +30,7 @@ from rilievo.models.resampling.preparation import (
     resize_by_filter,
     shrink,
 )
+from rilievo.records.depth_map import DepthKind, DepthMap
 from static_host import hosted
 
 WEB = Path(__file__).parents[3] / "web"

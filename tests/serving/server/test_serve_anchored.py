@@ -13,7 +13,7 @@ from PIL import Image
 import rilievo
 import served as serving
 from affine_answers import AffineAnswer
-from rilievo.depth_map import DepthKind
+from rilievo.records.depth_map import DepthKind
 from served import Served, served
 
 

@@ -17,10 +17,10 @@ from PIL import Image
 
 import rilievo
 from predictions import prediction
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.output import OUTPUTS
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 from rilievo.serving.server import request_files as files
 from rilievo.serving.server import service
 from rilievo.serving.server.request_files import most_output_bytes

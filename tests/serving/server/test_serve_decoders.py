@@ -21,7 +21,7 @@ from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
 from rilievo.options.photo_options import Refine
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding import decoder_pool
 from rilievo.serving.server.decoding.decoder_pool import Decoders, photo_from_message

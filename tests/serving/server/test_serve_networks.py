@@ -12,7 +12,7 @@ import pytest
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import UNREFINED
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_models import Networks

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.extensions.registry import LOADERS
 from rilievo.models import MODELS, load_model
 from rilievo.models.finding import find_loader
-from rilievo.registry import LOADERS
 
 
 @pytest.mark.parametrize("name", [each for each in MODELS if MODELS[each].loader in LOADERS])

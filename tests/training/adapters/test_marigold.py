@@ -11,13 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.hub.diffusion_cards import REPOSITORIES
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 from rilievo.training.adapters.marigold import (
     DiffusionModel,
     ensemble_confidence,

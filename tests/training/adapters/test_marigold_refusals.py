@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, MissingExtraError, ModelError, OptionError
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings, unlisted_card
 from rilievo.models.load_options import LoadOptions
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 from rilievo.training.adapters.marigold import DiffusionModel
 from tiny_pipelines import edit_index, save_pipeline
 

@@ -18,7 +18,6 @@ from torch.nn.functional import interpolate
 
 from moge_lookalike import write_moge
 from published_graphs import write_depth_pro, write_inverse_depth, write_metric3d
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.models import MODELS, load_model
@@ -36,8 +35,9 @@ from rilievo.models.resampling.inference import (
     read_resizing,
 )
 from rilievo.models.resampling.preparation import resize_by_filter
-from rilievo.prediction_record import PredictionRecord
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import PredictionRecord
+from rilievo.records.sample import Photo
 from rilievo.training.adapters.marigold import DiffusionModel
 from tiny_checkpoints import Checkpoints, checkpoint
 from tiny_pipelines import save_pipeline

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
 
 CARD = ModelCard(

@@ -10,12 +10,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models import MODELS, load_model
 from rilievo.models.hub.checkpoints import KINDS
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.adapters.transformers_models import files_to_fetch
 from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint, copied

@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 
 from official_checkpoints import plain_disparities, write_checkpoint
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from rilievo.training.adapters.run_models import AS_INVERSE, VIDEO_FORMAT, VideoRunFacts
 from rilievo.training.adapters.trained import blend_with_mirrored
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model

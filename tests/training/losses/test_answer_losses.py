@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.depth_map import DepthKind
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.losses.supervised import answer_error, answer_loss, depth_target
 
 FACTOR = st.floats(0.1, 10)

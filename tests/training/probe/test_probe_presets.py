@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probed_scenes import small_config
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.commands.train_probe import parse_and_complete
 from rilievo.training.networks.blueprint import Readout
 from rilievo.training.probe.probe_config import (

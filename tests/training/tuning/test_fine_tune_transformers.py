@@ -13,9 +13,9 @@ import transformers
 import yaml
 from safetensors.torch import load_file, save_file
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.models import load_model
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
 from rilievo.training.tuning import tuning_learner
 from rilievo.training.tuning.starts import checkpoint_activations, network_layers, open_start

@@ -13,9 +13,9 @@ import torch
 
 from clips import write_clip
 from rilievo.cli import main
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
-from rilievo.schema import option
+from rilievo.records.depth_map import DepthKind
+from rilievo.schema.fields import option
 from rilievo.training.commands import train_video
 from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.losses.video_options import VideoLosses

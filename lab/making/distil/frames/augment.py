@@ -7,8 +7,8 @@ import numpy as np
 
 from lab.making.distil.distil_config import Stage
 from lab.making.distil.frames.training_frames import FARTHEST, Frame
+from rilievo.arrays.shapes import Bool, Float32, UInt8
 from rilievo.errors import MissingExtraError
-from rilievo.shapes import Bool, Float32, UInt8
 
 try:
     import cv2

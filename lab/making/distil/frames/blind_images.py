@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from rilievo.arrays.shapes import UInt8
 from rilievo.errors import MissingExtraError
-from rilievo.shapes import UInt8
 
 try:
     import cv2

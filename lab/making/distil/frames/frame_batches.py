@@ -15,8 +15,8 @@ from lab.making.distil.distil_config import Stage
 from lab.making.distil.frames.augment import Window, augment, batch_shape, random_crop
 from lab.making.distil.frames.blind_images import blinded
 from lab.making.distil.frames.training_frames import Frame, FrameSource
-from rilievo.depth_map import DepthKind
-from rilievo.shapes import Bool, Float32, UInt8
+from rilievo.arrays.shapes import Bool, Float32, UInt8
+from rilievo.records.depth_map import DepthKind
 
 _AHEAD = 3
 _SIGNS = {DepthKind.AFFINE: 1.0, DepthKind.AFFINE_INVERSE: -1.0}

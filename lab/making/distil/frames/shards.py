@@ -9,11 +9,11 @@ import numpy as np
 from numpy.lib import format as npy
 
 from lab.making.distil.frames.training_frames import FARTHEST, Frame
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Float16, Float32, Int8, UInt8
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
-from rilievo.shapes import Float16, Float32, Int8, UInt8
+from rilievo.records.depth_map import DepthKind
 
 _DTYPES = {
     "image": np.uint8,

@@ -5,9 +5,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Bool, Float32, Int8, UInt8
 from rilievo.errors import InputError
-from rilievo.shapes import Bool, Float32, Int8, UInt8
+from rilievo.records.depth_map import DepthKind
 
 Camera = tuple[float, float, float, float]
 """fx, fy, cx, cy [px]; fx and fy are NaN where they are not known."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Float64, Int64, Matrix, Positions, Transforms, Values
 from rilievo.data.clips.tracks import PointTracker, Sightings, rays_at
 from rilievo.geometry.transforms import cross_matrix, invert, rigid, rotation_from_axis_angle
-from rilievo.shapes import Bool, Float64, Int64, Matrix, Positions, Transforms, Values
 
 _PIXEL = 0.3  # deviation of tracking into the next frame [px]
 _SLIDES = 0.2  # growth of its variance a frame, as a share

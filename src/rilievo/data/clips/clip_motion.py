@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float, Float64, Int64, Pixels, Transforms, Values
 from rilievo.data.clips.bundle_adjustment import PointDepths, adjust_part, chained_log_scales
 from rilievo.data.clips.pair_motion import TRACKING, UNKNOWN, PairMotion, motion_of_tracks
 from rilievo.data.clips.tracks import (
@@ -26,7 +27,6 @@ from rilievo.data.clips.tracks import (
     track_corners,
 )
 from rilievo.geometry.transforms import invert, rigid
-from rilievo.shapes import Float, Float64, Int64, Pixels, Transforms, Values
 
 _MOVED = 0.06  # median displacement of a key frame [share of the width]
 _LOST = 0.5  # share of corners of a new key frame

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.models.load_options import TrustOptions
-from rilievo.schema import Groups, option
+from rilievo.schema.fields import Groups, option
 
 
 class SourceKind(StrEnum):

@@ -11,10 +11,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rilievo.arrays.shapes import (
+    Float,
+    Float64,
+    Matrix,
+    Points,
+    Positions,
+    Transform,
+    Values,
+    Vector,
+)
 from rilievo.data.clips.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.transforms import axis_angle_from_rotation, rigid, rotation_from_axis_angle
-from rilievo.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values, Vector
 
 PIXEL = 0.2
 """Standard deviation of tracking [px]."""

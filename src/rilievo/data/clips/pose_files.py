@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.arrays.shapes import Transform, Transforms
 from rilievo.data.clips.sequences import ClipFrame, FrameCalibration
 from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.loaders import parse_numbers, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
+from rilievo.errors.messages import Note, literal
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import pinhole_K
-from rilievo.messages import Note, literal
-from rilievo.shapes import Transform, Transforms
 
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8

@@ -7,9 +7,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rilievo.arrays.shapes import (
+    Bool,
+    Field,
+    Float64,
+    Mask,
+    Matrix,
+    Pixels,
+    Transform,
+    Transforms,
+    UInt8,
+)
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.datasets.loaders import contents_text, names_in, text_lines
 from rilievo.errors import InputError, OptionError, needing
+from rilievo.errors.messages import Note, join_notes, note_of, template
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
@@ -20,9 +32,7 @@ from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.metadata import assumed_camera, exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
-from rilievo.messages import Note, join_notes, note_of, template
-from rilievo.sample import Photo
-from rilievo.shapes import Bool, Field, Float64, Mask, Matrix, Pixels, Transform, Transforms, UInt8
+from rilievo.records.sample import Photo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.errors import MissingExtraError
-from rilievo.shapes import (
+from rilievo.arrays.shapes import (
     Bool,
     Float,
     Float64,
@@ -21,6 +20,7 @@ from rilievo.shapes import (
     UInt8,
     Values,
 )
+from rilievo.errors import MissingExtraError
 
 FrameDepth = Float[np.ndarray, "h w"]
 

@@ -21,10 +21,10 @@ from rilievo.data.datasets.check_download import (
 )
 from rilievo.data.datasets.loaders import Absent, evenly_spread
 from rilievo.errors import OptionError
+from rilievo.errors.messages import for_terminal
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.limits import printable
-from rilievo.messages import for_terminal
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 _LISTED = 10
 _SHEET_IMAGES = 24

@@ -11,8 +11,8 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.data.fuse.fuse_clip import FuseRecord
 from rilievo.data.fuse.fuse_options import FuseOptions
-from rilievo.messages import for_terminal
-from rilievo.schema import option
+from rilievo.errors.messages import for_terminal
+from rilievo.schema.fields import option
 
 _EVERY = 10.0
 """Seconds between lines without a terminal."""

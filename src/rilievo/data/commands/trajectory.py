@@ -13,9 +13,9 @@ from rilievo.data.trajectories import (
     TrajectoryRecord,
     TrajectoryScores,
 )
-from rilievo.messages import for_terminal
+from rilievo.errors.messages import for_terminal
 from rilievo.models.default.embedded import SMALL
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
+from rilievo.extensions.registry import Registry, load_user_object
 from rilievo.io.files.limits import unreadable
 from rilievo.other_libraries import with_argument_hints
-from rilievo.registry import Registry, load_user_object
 
 # A new dataset needs one file in this folder and one line here: its class, imported lazily.
 _DATASETS: Mapping[str, str] = {

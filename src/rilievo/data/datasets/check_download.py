@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, evenly_spread
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError, RilievoError
+from rilievo.errors.messages import note_of
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import (
     TOO_FAR,
@@ -23,9 +24,8 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
 from rilievo.io.map_pictures import colourise, normals_picture
-from rilievo.messages import note_of
-from rilievo.sample import Sample
-from rilievo.shapes import Pixels
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Sample
 
 Progress = Callable[[int, int], None]
 _MOST_READ = 24

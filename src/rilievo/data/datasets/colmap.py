@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Matrix, Transform
 from rilievo.data.datasets.loaders import Line, parse_numbers, text_lines
 from rilievo.errors import InputError, suggest
 from rilievo.geometry.cameras.spelling import MOST_SIDE
@@ -20,7 +21,6 @@ from rilievo.io.camera_models import (
 )
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import camera_from_K, pinhole_K
-from rilievo.shapes import Matrix, Transform
 
 _FARTHEST = 1e9
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Field, Mask, Shaped
 from rilievo.data.datasets.folder_layout import (
     FILE_NAME,
     SPLITS,
@@ -29,7 +30,6 @@ from rilievo.data.datasets.loaders import (
     own_card,
     text_lines,
 )
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
@@ -52,8 +52,8 @@ from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo
-from rilievo.sample import Truth
-from rilievo.shapes import Bool, Field, Mask, Shaped
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Truth
 
 _PARTS = ("depth", "normals", "valid")
 

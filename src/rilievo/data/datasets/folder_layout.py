@@ -11,11 +11,11 @@ from typing import Any
 
 from rilievo.data.datasets.loaders import NormalAxes, walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
+from rilievo.errors.messages import template
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json, parse_yaml
-from rilievo.messages import template
 
 FILE_NAME = "rilievo.yaml"
 _PARTS = ("depth", "normals", "camera")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtim
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float32, Mask, Pixels, Shaped, Transform, UInt, UInt8, Vectors
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import NumberReading
@@ -20,8 +21,7 @@ from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo
 from rilievo.other_libraries import HintedAttributes
-from rilievo.sample import Sample, Truth
-from rilievo.shapes import Float32, Mask, Pixels, Shaped, Transform, UInt, UInt8, Vectors
+from rilievo.records.sample import Sample, Truth
 
 Entry = TypeVar("Entry")
 

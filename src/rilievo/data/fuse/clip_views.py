@@ -11,10 +11,20 @@ from types import ModuleType
 
 import numpy as np
 
+from rilievo.arrays.shapes import (
+    Field,
+    Float32,
+    Float64,
+    Int64,
+    Mask,
+    Matrix,
+    Pixels,
+    Transform,
+    Values,
+)
 from rilievo.errors import needing
 from rilievo.geometry.intrinsics import project, project_to_source, rays, resize_K
 from rilievo.geometry.transforms import invert, transform
-from rilievo.shapes import Field, Float32, Float64, Int64, Mask, Matrix, Pixels, Transform, Values
 
 # Parallax of neighbours [share of the width]: ideal, and below which they have no say.
 PARALLAX = 0.05

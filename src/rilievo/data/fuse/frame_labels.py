@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Float64, Int64, Matrix, Transform
 from rilievo.data.clips.pose_files import frame_stem
 from rilievo.data.fuse.clip_views import (
     AGREEING,
@@ -30,7 +31,6 @@ from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import read_map
 from rilievo.io.outputs.formats.glb import TriangleMesh
-from rilievo.shapes import Field, Float64, Int64, Matrix, Transform
 
 _AT_ONCE = 1 << 20
 _EDGE = 1e-6

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Transforms
 from rilievo.data.clips.clip_motion import ClipTracker
 from rilievo.data.clips.pose_files import AUTO, PoseFile, frame_stem, read_poses
 from rilievo.data.clips.sequences import ClipFrame
@@ -29,8 +30,9 @@ from rilievo.data.fuse.frame_labels import (
 )
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.volume import FusedSurface, fuse_views, gltf_R_world
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, OutputError, needing
+from rilievo.errors.messages import Note, template
+from rilievo.extensions.registry import trust
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert
 from rilievo.io.checksums import is_ours_or_blank
@@ -40,14 +42,12 @@ from rilievo.io.json_record import to_json
 from rilievo.io.numbers import read_numbers
 from rilievo.io.outputs.formats.glb import AXES, write_gltf
 from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
-from rilievo.messages import Note, template
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.other_libraries import with_argument_hints
 from rilievo.prediction.readback import read_prediction
-from rilievo.registry import trust
-from rilievo.sample import Photo
-from rilievo.shapes import Transforms
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 DepthOf = Callable[[ClipFrame, Camera, tuple[int, int]], DepthMap | str]
 """Function from a frame, camera and size to depth, or a line on why it has none."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Field, Float32, Int32, Int64, Matrix, Transform
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import InputError, needing
+from rilievo.errors.messages import Note
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform, transform_points
 from rilievo.io.outputs.formats.glb import TriangleMesh
-from rilievo.messages import Note
-from rilievo.shapes import Bool, Field, Float32, Int32, Int64, Matrix, Transform
 
 SIDE = 8  # voxels along a block
 VOXELS = SIDE**3

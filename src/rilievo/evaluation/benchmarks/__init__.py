@@ -10,7 +10,6 @@ from typing import Any
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
@@ -21,7 +20,8 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Published,
     Task,
 )
-from rilievo.registry import Registry, is_import_path
+from rilievo.extensions.registry import Registry, is_import_path
+from rilievo.records.depth_map import DepthKind
 
 _HERE = Path(__file__).parent
 _TYPES = {

@@ -19,8 +19,9 @@ import numpy as np
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Float, Mask, Size
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
+from rilievo.errors.messages import template
 from rilievo.evaluation.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
 from rilievo.evaluation.metrics.depth import (
     DEPTH_METRICS,
@@ -32,11 +33,15 @@ from rilievo.evaluation.metrics.metric import AnyMetric, Metric, Plane
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
 from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
-from rilievo.messages import template
-from rilievo.prediction_record import Setting
-from rilievo.registry import check_trusted, is_import_path, load_entry_point, load_user_object
-from rilievo.sample import Truth
-from rilievo.shapes import Field, Float, Mask, Size
+from rilievo.extensions.registry import (
+    check_trusted,
+    is_import_path,
+    load_entry_point,
+    load_user_object,
+)
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Truth
 
 # What names and explains a benchmark, but changes none of its numbers.
 _WORDS = ("name", "title", "reproduces", "hides", "published", "parts")

@@ -15,8 +15,8 @@ from rilievo.evaluation.benchmarks.benchmark import (
     benchmark_sha256,
 )
 from rilievo.evaluation.benchmarks.suite import Suite, bundled_suites
-from rilievo.schema import option
-from rilievo.terminal import terminal_columns, wrap_line
+from rilievo.schema.fields import option
+from rilievo.system.terminal import terminal_columns, wrap_line
 
 _WIDEST = 100
 

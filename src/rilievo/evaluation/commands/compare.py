@@ -8,6 +8,7 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, complain, printing, say, table
 from rilievo.errors import OptionError, RilievoError
+from rilievo.errors.messages import for_terminal
 from rilievo.evaluation.evaluation_folder import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables.comparison import Comparison
@@ -31,12 +32,11 @@ from rilievo.evaluation.tables.runs import (
 )
 from rilievo.evaluation.tables.standings import leading_two, standings
 from rilievo.evaluation.tables.wording import alignment_text, shortlist
+from rilievo.extensions.registry import trust
 from rilievo.io.files.limits import printable
-from rilievo.messages import for_terminal
 from rilievo.models.load_options import TrustOptions
 from rilievo.pages.tables import Table
-from rilievo.registry import trust
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 def _comparison_lines(comparison: Comparison) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say, table
 from rilievo.errors import OptionError
+from rilievo.errors.messages import for_terminal
 from rilievo.evaluation.evaluation_folder import REPORT, run_folder
 from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
@@ -22,10 +23,9 @@ from rilievo.evaluation.suite_run import (
 )
 from rilievo.evaluation.tables.wording import alignment_text, head, shortlist
 from rilievo.io.files.limits import printable
-from rilievo.messages import for_terminal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.predicting.options import BatchOptions, ClusterOptions
-from rilievo.schema import Groups, option
+from rilievo.schema.fields import Groups, option
 
 USAGE_ERROR = 2
 

@@ -9,7 +9,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, fault_lines, printing, say
 from rilievo.evaluation.options import SourceOptions, ignore_pillow_warnings
 from rilievo.evaluation.views.views_report import WrittenGallery, write_gallery, write_paper_figure
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import fault_lines, printing, say
 from rilievo.evaluation.options import SourceOptions, ViewOptions, ignore_pillow_warnings
 from rilievo.evaluation.views.fiftyone import FilledView, fill_view, open_app
-from rilievo.schema import option
+from rilievo.schema.fields import option
 
 
 @dataclass(frozen=True, kw_only=True)

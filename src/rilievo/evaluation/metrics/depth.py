@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.alignment.fit import dot
+from rilievo.arrays.shapes import Float64, Int, Mask, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError, needing
 from rilievo.evaluation.metrics.metric import (
     Better,
@@ -28,7 +29,6 @@ from rilievo.evaluation.metrics.metric import (
     whole,
 )
 from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
-from rilievo.shapes import Float64, Int, Mask, Values
 
 FACTORS = np.linspace(1.05, 1.25, 10)
 _WEIGHTS = FACTORS / FACTORS.sum()

@@ -12,9 +12,9 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from rilievo.alignment.fit import dot
+from rilievo.arrays.shapes import AnyPlane, Float, Float64, Int, Mask, Shaped, UInt8, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.shapes import AnyPlane, Float, Float64, Int, Mask, Shaped, UInt8, Values
 
 Scenes = Sequence[str | None]
 AnyValues = Float[np.ndarray, "n"]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from rilievo.alignment.fit import dot
+from rilievo.arrays.shapes import Shaped
 from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.metrics.metric import (
     AnyValues,
@@ -16,7 +17,6 @@ from rilievo.evaluation.metrics.metric import (
     metrics_by_name,
     root_mean,
 )
-from rilievo.shapes import Shaped
 
 # Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
 _STEP = 180 / (1 << 31)

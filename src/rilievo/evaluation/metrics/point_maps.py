@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.alignment.fit import PointFit, fit_points, subsample_by_grid
+from rilievo.arrays.shapes import Int64, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
 from rilievo.evaluation.metrics.metric import (
     Better,
@@ -21,7 +22,6 @@ from rilievo.evaluation.metrics.metric import (
     metrics_by_name,
     whole,
 )
-from rilievo.shapes import Int64, Mask, Values
 
 LEAST_POINTS = 10
 

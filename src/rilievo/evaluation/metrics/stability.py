@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Float64, Mask, Matrix, Transform, Values
 from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.metrics.metric import Better, Metric, Plane, Sums, metrics_by_name, whole
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform_points
-from rilievo.shapes import Bool, Float64, Mask, Matrix, Transform, Values
 
 _TAE = (
     "mean |d - d'| / d of depth and that of the neighbouring frame, seen from here (Video Depth "

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Shaped
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import literal, template
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.stored_predictions import (
     DEPTH_ARRAY,
@@ -31,10 +32,9 @@ from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
-from rilievo.messages import literal, template
 from rilievo.prediction.readback import NoArraysError, existing_pictures, read_prediction
-from rilievo.prediction_record import MadeBy, PredictionRecord
-from rilievo.shapes import Field, Shaped
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, PredictionRecord
 
 LISTED = 10
 # Files of Marigold's evaluation, Marigold's run.py and MoGe's infer.

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.data.datasets.loaders import Dataset, evenly_spread, names_in
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.errors.messages import at, literal
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     InputCrop,
@@ -37,15 +38,14 @@ from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason, retry_miscounted
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import npz_member
-from rilievo.messages import at, literal
 from rilievo.models.base import Model
 from rilievo.models.requests import DepthFunction, register_function
 from rilievo.options.run_options import notes_on_unused
 from rilievo.predicting.summary import Tally, map_ahead
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import MadeBy, Setting
-from rilievo.sample import Photo
-from rilievo.shapes import Pixels
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, Setting
+from rilievo.records.sample import Photo
 
 FORMAT = "rilievo-predictions/1"
 FINGERPRINT = "fingerprint.json"

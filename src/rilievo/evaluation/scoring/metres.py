@@ -7,16 +7,16 @@ import numpy as np
 from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.fit import Fit, FitSpace, PointFit
 from rilievo.alignment.ground_truth import apply_fit, constant_fit
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Mask, Size, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, call_fit
 from rilievo.evaluation.metrics.metric import Indices, RangeSums
 from rilievo.evaluation.records import RangeError
 from rilievo.evaluation.scoring.regions import depth_mask, resize_depth, truth_size
+from rilievo.extensions.registry import is_import_path
 from rilievo.io.depth_numbers import unit_doubt
-from rilievo.registry import is_import_path
-from rilievo.sample import Truth
-from rilievo.shapes import Field, Mask, Size, Values
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Truth
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
 # No model of metric depth errs so many times in the mean: its numbers are of another unit.

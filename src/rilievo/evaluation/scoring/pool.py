@@ -14,11 +14,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rilievo import signals
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import Fit, FitSpace, abscissa
+from rilievo.arrays.shapes import Float64, Size, Values
 from rilievo.data.datasets.loaders import Dataset
-from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored_image
@@ -32,8 +31,9 @@ from rilievo.evaluation.scoring.regions import (
 from rilievo.evaluation.scoring.score import ScoreWithSums, normal_angles, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import check_memory
-from rilievo.sample import Truth
-from rilievo.shapes import Float64, Size, Values
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Truth
+from rilievo.system import signals
 
 CHUNK = 8
 

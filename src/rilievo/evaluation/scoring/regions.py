@@ -10,25 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.errors import InputError
-from rilievo.evaluation.benchmarks.benchmark import (
-    Benchmark,
-    Crop,
-    InputCrop,
-    Interpolation,
-    call_crop,
-    call_interpolation,
-    call_mask,
-)
-from rilievo.evaluation.metrics.metric import Indices
-from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
-from rilievo.io.depth_numbers import DepthCrop
-from rilievo.messages import literal
-from rilievo.prediction_record import PredictionRecord
-from rilievo.registry import is_import_path
-from rilievo.sample import Truth
-from rilievo.shapes import (
+from rilievo.arrays.shapes import (
     AnyPlane,
     Field,
     Float,
@@ -41,6 +23,24 @@ from rilievo.shapes import (
     Values,
     Vectors,
 )
+from rilievo.errors import InputError
+from rilievo.errors.messages import literal
+from rilievo.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    Crop,
+    InputCrop,
+    Interpolation,
+    call_crop,
+    call_interpolation,
+    call_mask,
+)
+from rilievo.evaluation.metrics.metric import Indices
+from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
+from rilievo.extensions.registry import is_import_path
+from rilievo.io.depth_numbers import DepthCrop
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import PredictionRecord
+from rilievo.records.sample import Truth
 
 NYU_SIZE = (480, 640)
 KITTI_BENCHMARK_SIZE = (352, 1216)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.alignment.fit import Fit
+from rilievo.arrays.shapes import Mask, Pixels, Vectors
 from rilievo.data.datasets.loaders import Dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.regions import (
@@ -20,9 +20,9 @@ from rilievo.evaluation.scoring.regions import (
     truth_size,
 )
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
-from rilievo.prediction_record import MadeBy, PredictionRecord
-from rilievo.sample import Truth
-from rilievo.shapes import Mask, Pixels, Vectors
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, PredictionRecord
+from rilievo.records.sample import Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.alignment.fit import Fit, PointFit, fit_points, subsample_by_grid
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import AnyPlane, Float32, Float64, Mask, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_metrics
 from rilievo.evaluation.metrics.certainty import reliability_sums, sparsification_curves
@@ -49,9 +49,9 @@ from rilievo.evaluation.scoring.regions import (
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.prediction_record import PredictionRecord
-from rilievo.sample import Truth
-from rilievo.shapes import AnyPlane, Float32, Float64, Mask, Values
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import PredictionRecord
+from rilievo.records.sample import Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

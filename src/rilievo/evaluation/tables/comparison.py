@@ -10,10 +10,10 @@ from statistics import fmean
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float64, Values
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
 from rilievo.evaluation.summaries import LEVEL, Reach, mean_interval, scene_means
-from rilievo.shapes import Float64, Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.arrays.shapes import Values
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import RangeError, Sparsification, Summary
@@ -22,7 +23,6 @@ from rilievo.pages.charts import (
     drawing,
     shorten_name,
 )
-from rilievo.shapes import Values
 
 # More dots than this are thinned out: a page is not to be of many megabytes.
 _MOST_DRAWN = 3000

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rilievo.arrays.shapes import Values
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, benchmark_settings
@@ -34,9 +35,8 @@ from rilievo.evaluation.tables.comparison import (
     Row,
 )
 from rilievo.evaluation.tables.wording import PROSE, setting_value
+from rilievo.extensions.registry import check_trusted
 from rilievo.io.files.limits import printable
-from rilievo.registry import check_trusted
-from rilievo.shapes import Values
 
 
 class _GroupKey(NamedTuple):

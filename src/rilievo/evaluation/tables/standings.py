@@ -16,6 +16,7 @@ from itertools import combinations
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float64, Values
 from rilievo.errors import OptionError
 from rilievo.evaluation.metrics.metric import Better, Scenes, badness
 from rilievo.evaluation.summaries import FEWEST, LEVEL, Reach, metric_reach, scene_numbers
@@ -37,7 +38,6 @@ from rilievo.evaluation.tables.runs import (
     refuse_other_settings,
     shared_metrics,
 )
-from rilievo.shapes import Float64, Values
 
 # The least p-value of a pair is one in as many.
 DRAWS = 2000

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Values
 from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
+from rilievo.errors.messages import at
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.options import SourceOptions, ViewOptions
 from rilievo.evaluation.tables.wording import head
@@ -36,9 +37,8 @@ from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.io.map_pictures import ColourRange, Drawn, colourise
 from rilievo.io.photographs.photo import read_photo
-from rilievo.messages import at
 from rilievo.predicting.summary import Tally
-from rilievo.shapes import Values
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIMILARITY, UNIQUENESS = "similarity", "uniqueness"
 _SIDE = 16

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Mask, Pixels, UInt16
+from rilievo.errors.messages import at
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.map_pictures import DEPTH_COLOURS, invalid_colour, normals_picture, write_png
 from rilievo.io.outputs.formats.png16 import Quantisation, choose_quantisation, encode
 from rilievo.io.outputs.sidecar import UNITS
-from rilievo.messages import at
-from rilievo.shapes import Mask, Pixels, UInt16
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 LARGEST = 65535
 PERCENTILE = 98.0

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from rilievo.cli.parsing import parse_words
 from rilievo.data.datasets import DATASETS, open_dataset
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
+from rilievo.errors.messages import template
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
 from rilievo.evaluation.evaluation_folder import FILE_NAME, read_evaluation
@@ -35,10 +35,10 @@ from rilievo.evaluation.views.view_items import (
     photos_by_id,
     result_ids,
 )
+from rilievo.extensions.registry import check_trusted, trust
 from rilievo.io.files.limits import printable
-from rilievo.messages import template
-from rilievo.registry import check_trusted, trust
-from rilievo.schema import build_record, option, options_of
+from rilievo.records.depth_map import DepthKind
+from rilievo.schema.fields import build_record, option, options_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels, Values
 from rilievo.data.datasets.loaders import Dataset
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, RilievoError
+from rilievo.errors.messages import note_of
 from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.metrics.metric import AnyValues
 from rilievo.evaluation.predictions.foreign import ForeignPredictions
@@ -23,12 +24,11 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, FileFacts, Sidecar, read_sidecar
 from rilievo.io.photographs.photo import read_photo
-from rilievo.messages import note_of
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
-from rilievo.prediction_record import MadeBy, PredictionRecord
-from rilievo.sample import Truth
-from rilievo.shapes import Pixels, Values
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import MadeBy, PredictionRecord
+from rilievo.records.sample import Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
+from rilievo.errors.messages import at
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.options import SourceOptions
 from rilievo.evaluation.tables import wording
@@ -25,7 +26,6 @@ from rilievo.io.checksums import checksum_path as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.limits import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS
-from rilievo.messages import at
 from rilievo.pages.document import asset, page_pieces
 from rilievo.pages.pictures import (
     Answer,

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 import numpy as np
 
+from rilievo.arrays.array_records import no_hash, same_record
+from rilievo.arrays.shapes import Float, Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
 from rilievo.other_libraries import HintedAttributes
-from rilievo.records import no_hash, same_record
-from rilievo.shapes import Float, Matrix
 
 _ENTRIES = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from rilievo.arrays.shapes import Values
 from rilievo.geometry.cameras.lens import Centred, Lens, Numbers, PixelPlaces, SpacePoints
-from rilievo.shapes import Values
 
 _FARTHEST = 20.0
 """Largest tangent of the angle to the axis, 87 degrees."""

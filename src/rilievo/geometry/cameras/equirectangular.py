@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.lens import (
     SAME_ASPECT,
@@ -14,7 +15,6 @@ from rilievo.geometry.cameras.lens import (
     PixelPlaces,
     SpacePoints,
 )
-from rilievo.shapes import Float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from rilievo.arrays.array_records import no_hash, same_record
+from rilievo.arrays.shapes import Bool, Float, Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import (
     crop_K,
@@ -20,8 +22,6 @@ from rilievo.geometry.intrinsics import (
     pinhole_K,
     resize_K,
 )
-from rilievo.records import no_hash, same_record
-from rilievo.shapes import Bool, Float, Matrix
 
 PixelPlaces = Float[np.ndarray, "2 *n"]
 """Pixels (u, v), not necessarily whole."""

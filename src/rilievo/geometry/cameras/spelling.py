@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors.messages import literal, template
 from rilievo.geometry.cameras.lens import SAME_ASPECT, Lens
-from rilievo.messages import literal, template
 
 _EXACT = 4
 """Least count of numbers that are a lens whatever the picture's size."""

@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Int64, Mask, Shaped
 from rilievo.geometry.surfaces.lattice import Edges, Lattice, Numbers, find_edge_steps
-from rilievo.shapes import Field, Int64, Mask, Shaped
 
 Grid = Int64[np.ndarray, "h w"]
 

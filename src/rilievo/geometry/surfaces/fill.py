@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Field, Float32, Int, Mask
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.backing import ALIKE, Backing, layer_behind_edges
 from rilievo.geometry.surfaces.lattice import (
@@ -26,7 +27,6 @@ from rilievo.geometry.surfaces.lattice import (
     triangulate_cells,
 )
 from rilievo.geometry.surfaces.patches import triangle_links
-from rilievo.shapes import Bool, Field, Float32, Int, Mask
 
 _SIDE = 64
 """Cells along the largest square, a power of two."""

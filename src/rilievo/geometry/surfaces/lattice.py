@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Field, Float32, Int, Int32, Mask, Shaped, Vectors
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.shapes import Bool, Field, Float32, Int, Int32, Mask, Shaped, Vectors
 
 Numbers = Int[np.ndarray, "n"]
 """Points in reading order."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.surfaces.backing import Backing, layer_behind_edges
@@ -40,7 +41,6 @@ from rilievo.geometry.surfaces.patches import (
     without_specks,
 )
 from rilievo.other_libraries import HintedAttributes
-from rilievo.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 
 _COARSER = (4, 12)
 """Factors by which flat parts are made coarser, until a mesh has few enough points."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float32, Float64, Int, Values
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Vertices, sample_range
 from rilievo.geometry.surfaces.meshes import PointCloud
 from rilievo.geometry.transforms import quaternion_from_rotation
-from rilievo.shapes import Float32, Float64, Int, Values
 
 _SPREAD = 0.55
 """Standard deviation, in steps: larger blurs, smaller leaves gaps."""

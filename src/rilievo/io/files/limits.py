@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rilievo.errors import InputError, MissingFileError, OptionError, OutputError
-from rilievo.messages import escape_unprintable
+from rilievo.errors.messages import escape_unprintable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, OutputError
+from rilievo.errors.messages import literal
 from rilievo.io.checksums import CheckLevel, first_fault, is_ours_or_blank, is_torn
 from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.files.commit import FileSet
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
-from rilievo.messages import literal
-from rilievo.prediction_record import MadeBy, Setting
+from rilievo.records.prediction_record import MadeBy, Setting
 
 MEND = "{overwrite=True} makes it anew, or take another {output}"
 WAS_MADE = "was made with"

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError, suggest
+from rilievo.errors.messages import literal
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.io.map_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
-from rilievo.messages import literal
-from rilievo.schema import Door, Record, option, options_of
+from rilievo.schema.fields import Door, Record, option, options_of
 
 DROPS = ("sky", "background")
 BACKGROUND_SHARE = 0.5

@@ -7,16 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import template
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
 from rilievo.io.files.atomic import FileSum
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.messages import template
-from rilievo.prediction_record import Anchoring, Calibration, MadeBy, PredictionRecord, Setting
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import (
+    Anchoring,
+    Calibration,
+    MadeBy,
+    PredictionRecord,
+    Setting,
+)
 
 FORMAT = "rilievo/1"
 

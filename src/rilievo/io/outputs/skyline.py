@@ -8,12 +8,12 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Mask, Pixels, Shaped
 from rilievo.geometry.surfaces.patches import label_patches
 from rilievo.io.map_pictures import Drawn, picture_quantity
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
-from rilievo.prediction_record import PredictionRecord
-from rilievo.shapes import Field, Mask, Pixels, Shaped
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import PredictionRecord
 
 # Ratio of sky to the 25th percentile of depth; rooms end at 4.
 _FAR = 12

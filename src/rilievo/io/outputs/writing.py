@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL.ImageFile import ImageFile
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Field, Mask, Pixels, UInt8, Vectors
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import FrontCloud, Mesh, PointCloud, front_cloud, surface_step
@@ -20,8 +20,8 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import OUR_AXES, DepthFacts, FileFacts, Sidecar, SurfaceFacts
 from rilievo.io.outputs.skyline import sky_share, surface_pixels
 from rilievo.io.photographs.decode import load_pixels
-from rilievo.prediction_record import PredictionRecord
-from rilievo.shapes import Field, Mask, Pixels, UInt8, Vectors
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.prediction_record import PredictionRecord
 
 _PARTS = {
     "values": ("valid", "is_anchored", "network_depth"),

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from rilievo.arrays.shapes import Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
 from rilievo.io.files.archives import check_tiff_tags
 from rilievo.io.photographs.decode import PILLOW_ERRORS
-from rilievo.shapes import Matrix
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

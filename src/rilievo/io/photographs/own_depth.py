@@ -16,7 +16,7 @@ from io import BufferedReader, BytesIO
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import OwnDepth
+from rilievo.arrays.shapes import Float64
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.view_matching import match_views
@@ -32,7 +32,7 @@ from rilievo.io.photographs.metadata import (
     xmp_structures,
 )
 from rilievo.io.photographs.pixels import stored_view
-from rilievo.shapes import Float64
+from rilievo.records.depth_map import OwnDepth
 
 # Plausible baselines [m].
 _LEAST_BASELINE, _MOST_BASELINE = 1e-3, 1.0

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
+from rilievo.errors.messages import Note
 from rilievo.io.files.archives import has_further_tiff_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
@@ -22,9 +23,8 @@ from rilievo.io.photographs.metadata import (
 )
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
-from rilievo.messages import Note
 from rilievo.other_libraries import with_argument_hints
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 _LOOKED_AT = 2**13
 # A smaller span of 256 has a note.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rilievo.arrays.shapes import Mask, Pixels, Shaped
 from rilievo.errors import InputError
+from rilievo.errors.messages import Note
 from rilievo.io.photographs.decode import grey_span, one_line_errors
-from rilievo.messages import Note
-from rilievo.shapes import Mask, Pixels, Shaped
 
 STRIP_PIXELS = 2_000_000
 _GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import Note, note_of, template
 from rilievo.io.files.limits import printable, reason, unique_names
 from rilievo.io.photographs.decode import PHOTO_SUFFIXES
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
-from rilievo.messages import Note, note_of, template
-from rilievo.sample import Photo
+from rilievo.records.depth_map import OwnDepth
+from rilievo.records.sample import Photo
 
 
 class FrameFolder(FrameSource):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 
 DEFAULT_RATE = Fraction(30)
 """Rate of a folder [1/s]."""

@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels, UInt8
 from rilievo.errors import InputError, needing
+from rilievo.errors.messages import Note
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, OpenFile
-from rilievo.messages import Note
-from rilievo.sample import Photo
-from rilievo.shapes import Pixels, UInt8
+from rilievo.records.sample import Photo
 
 # PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.
 with needing("reading or writing a video", "video"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels, UInt16
 from rilievo.errors import OutputError
 from rilievo.io.files.limits import printable, reason
 from rilievo.io.videos.frame_source import Coding, SoundSource, VideoFormat
@@ -23,7 +24,6 @@ from rilievo.io.videos.video import (
     av,
     open_container,
 )
-from rilievo.shapes import Pixels, UInt16
 
 # Codecs that players expect in MP4. FFmpeg would write others, which few programs play.
 _IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})

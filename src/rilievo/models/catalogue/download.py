@@ -22,13 +22,13 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from rilievo.errors import InputError, ModelError, OutputError
+from rilievo.errors.messages import literal
 from rilievo.io.files.atomic import make_folder, replacing, sync_folder
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import from_json, to_json
-from rilievo.messages import literal
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile
 from rilievo.models.network_files import cache_directory, sha256
-from rilievo.terminal import wrap_for_terminal
+from rilievo.system.terminal import wrap_for_terminal
 from rilievo.version import VERSION
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"

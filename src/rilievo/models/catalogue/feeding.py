@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float32, Shaped, UInt8
 from rilievo.errors import OptionError
 from rilievo.io.json_record import from_json
 from rilievo.models.card import known_models
 from rilievo.models.load_options import read_settings
 from rilievo.models.resampling.inference import PLAIN, Arrays, Resizing
 from rilievo.models.resampling.preparation import Grid, Preparation, bilinear_points, shrink
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
-from rilievo.shapes import Float32, Shaped, UInt8
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 
 
 class Feeding(StrEnum):

@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.errors import ModelError, OptionError
+from rilievo.errors.messages import literal
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
-from rilievo.messages import literal
 from rilievo.models.base import Inference, Model, focal_length_error, infer_by_size
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
@@ -38,8 +39,7 @@ from rilievo.models.onnx_files.engines import Session, open_session
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND
-from rilievo.sample import Photo
-from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
+from rilievo.records.sample import Photo
 
 _NEEDED = ("points", "mask", "scale")
 

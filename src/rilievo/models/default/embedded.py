@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.depth_map import DepthKind
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.requests import FoundModel, ModelRequest
+from rilievo.records.depth_map import DepthKind
 
 if TYPE_CHECKING:
     from rilievo.models.onnx_files.onnx_model import OnnxModel

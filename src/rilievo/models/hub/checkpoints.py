@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.io.files.limits import relative_printable
 from rilievo.models.card import NOT_STATED, ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Filter, Resizing, Space
+from rilievo.records.depth_map import DepthKind
 
 _CUBIC = Resizing(filter=Filter.CUBIC)
 _OTHERS = {

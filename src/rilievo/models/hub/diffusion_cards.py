@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Filter, Resizing
-from rilievo.prediction_record import Setting
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
 
 INDEX_FILE = "model_index.json"
 DEPTH, NORMALS = "MarigoldDepthPipeline", "MarigoldNormalsPipeline"

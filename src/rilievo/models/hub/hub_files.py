@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoError, first_line
+from rilievo.errors.messages import literal, template
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.messages import literal, template
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import without_password
 from rilievo.models.hub.checkpoints import unlisted_card
 from rilievo.models.network_files import cache_directory, sha256
 from rilievo.models.requests import FoundModel, ModelRequest
-from rilievo.terminal import wrap_for_terminal
+from rilievo.system.terminal import wrap_for_terminal
 
 MAIN = "main"
 WEIGHTS = (".safetensors", ".bin")

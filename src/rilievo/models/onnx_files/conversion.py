@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float, Mask, Pixels, Shaped, UInt8
 from rilievo.errors import MissingExtraError, ModelError, OutputError, RilievoError, first_line
+from rilievo.errors.messages import template
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import (
@@ -32,7 +34,6 @@ from rilievo.io.files.atomic import (
 )
 from rilievo.io.files.limits import printable
 from rilievo.io.photographs.photo import read_photo
-from rilievo.messages import template
 from rilievo.models.base import Inference, Model, PreparedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
@@ -41,11 +42,10 @@ from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import FORMAT, OnnxModel
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import Preparation, limit_depth
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
-from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
-from rilievo.telemetry import import_onnxruntime
-from rilievo.terminal import wrap_for_terminal
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
+from rilievo.system.telemetry import import_onnxruntime
+from rilievo.system.terminal import wrap_for_terminal
 from rilievo.version import VERSION
 
 INT8 = "int8"

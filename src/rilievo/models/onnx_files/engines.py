@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from rilievo.arrays.shapes import Shaped
 from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, resolve_engine
 from rilievo.models.network_files import cache_directory
 from rilievo.models.resampling.inference import Arrays
-from rilievo.prediction_record import Setting
-from rilievo.shapes import Shaped
-from rilievo.telemetry import import_onnxruntime, import_openvino
+from rilievo.records.prediction_record import Setting
+from rilievo.system.telemetry import import_onnxruntime, import_openvino
 
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _INPUT, _OUTPUT, _NAME = 11, 12, 1

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Shaped
 from rilievo.errors import (
     InputError,
     ModelError,
@@ -31,12 +31,12 @@ from rilievo.errors import (
     RilievoError,
     first_line,
 )
+from rilievo.errors.messages import Note, for_terminal, literal, template
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.limits import check_regular, printable
 from rilievo.io.photographs.photo import read_photo
-from rilievo.messages import Note, for_terminal, literal, template
 from rilievo.models.base import Model, PreparedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, resolve_engine
@@ -58,9 +58,9 @@ from rilievo.models.resampling.preparation import (
     Sizing,
     read_preparation,
 )
-from rilievo.prediction_record import Setting
-from rilievo.shapes import Shaped
-from rilievo.terminal import wrap_for_terminal
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Setting
+from rilievo.system.terminal import wrap_for_terminal
 
 FORMAT = "2"
 FIRST_FORMAT = "1"

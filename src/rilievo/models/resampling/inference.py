@@ -6,10 +6,10 @@ from enum import StrEnum
 
 import numpy as np
 
+from rilievo.arrays.array_records import no_hash, same_record
+from rilievo.arrays.shapes import Field, Float32, Mask, Pixels, Shaped
 from rilievo.errors import ModelError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.records import no_hash, same_record
-from rilievo.shapes import Field, Float32, Mask, Pixels, Shaped
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 

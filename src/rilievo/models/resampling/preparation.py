@@ -8,11 +8,11 @@ from enum import StrEnum
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Bool, Field, Float32, Int, Pixels, UInt8, Vectors
 from rilievo.errors import ModelError
 from rilievo.io.map_pictures import bands
 from rilievo.models.resampling.inference import Filter, Resizing, Space
-from rilievo.shapes import Bool, Field, Float32, Int, Pixels, UInt8, Vectors
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 # Depth of inverse depth 0 [m].
 BEYOND = 1e12

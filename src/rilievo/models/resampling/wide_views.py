@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Float32, Float64, Mask, Vectors
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
@@ -39,8 +39,8 @@ from rilievo.geometry.sphere_views import (
 )
 from rilievo.models.resampling.inference import Inference, Resizing
 from rilievo.models.resampling.preparation import limit_depth
-from rilievo.sample import Photo
-from rilievo.shapes import Float32, Float64, Mask, Vectors
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 
 _MIN_VIEW_SIDE = 96
 _MAX_VIEW_SIDE, _MAX_DETAILED_SIDE = 512, 2048

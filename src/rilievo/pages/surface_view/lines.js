@@ -10,7 +10,7 @@ const BEGIN = { // places of a new thing, as shares of the photograph
 
 const UNITS = { mm: 0.001, cm: 0.01, dm: 0.1, m: 1, km: 1000, in: 0.0254, '"': 0.0254, "″": 0.0254, ft: 0.3048, "'": 0.3048, "′": 0.3048, yd: 0.9144 };
 
-// Metres of a length with its unit, 5'11" too, as rilievo.typed_values has it; NaN of anything else.
+// Metres of a length with its unit, 5'11" too, as rilievo.schema.typed_values has it; NaN of anything else.
 function metresOf(text) {
   const feet = /^(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|["″])?$/.exec(text);
   if (feet) return Number((feet[1] * UNITS.ft + feet[2] * UNITS.in).toFixed(12));

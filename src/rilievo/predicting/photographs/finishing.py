@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
+from rilievo.errors.messages import Note
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import border_note
 from rilievo.options.photo_options import PhotoOptions
@@ -19,8 +20,7 @@ from rilievo.predicting.photographs.user_facts import (
     scale_notes,
 )
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
-from rilievo.shapes import Pixels
+from rilievo.records.sample import Photo
 
 _FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
 _SAME_ASPECT = 0.02

@@ -17,11 +17,10 @@ from rilievo.calibration.sparse import (
     known_points_of_own_depth,
     points_with_depth,
 )
-from rilievo.depth_map import DepthMap, OwnDepth
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
+from rilievo.errors.messages import Note, template
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import with_expected_error
-from rilievo.messages import Note, template
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
 from rilievo.models.hub.checkpoints import KINDS
@@ -30,8 +29,9 @@ from rilievo.options.photo_options import UNREFINED, Refine
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import with_normals
-from rilievo.prediction_record import Anchoring, MadeBy
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthMap, OwnDepth
+from rilievo.records.prediction_record import Anchoring, MadeBy
+from rilievo.records.sample import Photo
 
 _MOST_CONTRADICTING = 0.25
 """Share of points that may contradict a prediction."""

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputTypeError, OptionError
+from rilievo.extensions.registry import trust
 from rilievo.io.photographs.sources import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model
@@ -25,9 +26,8 @@ from rilievo.options.photo_options import PhotoOptions
 from rilievo.other_libraries import HintedAttributes
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
-from rilievo.registry import trust
-from rilievo.sample import Photo
-from rilievo.schema import Door, option_names, refuse_unknown_keywords, with_options
+from rilievo.records.sample import Photo
+from rilievo.schema.fields import Door, option_names, refuse_unknown_keywords, with_options
 
 _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
 """Iterable types that hold one image."""

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from rilievo.arrays.shapes import Size
 from rilievo.errors import OutputError, RilievoError
 from rilievo.io.files import limits
 from rilievo.io.files.commit import FileSet, place
@@ -19,9 +20,8 @@ from rilievo.io.photographs.decode import header_size
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.summary import FAILURES, PLACE, Tally, fail
-from rilievo.sample import Photo
-from rilievo.shapes import Size
-from rilievo.signals import delay_ctrl_c, handle_if_ctrl_c
+from rilievo.records.sample import Photo
+from rilievo.system.signals import delay_ctrl_c, handle_if_ctrl_c
 
 PIXELS_AHEAD = 48_000_000
 """Decoded pixels waiting at each of three stages, bounding memory."""

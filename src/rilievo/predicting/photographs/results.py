@@ -9,6 +9,7 @@ from typing import Any
 
 from rilievo.calibration.sizes import Known, find_sparse_file
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
+from rilievo.errors.messages import Note, at, literal
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
@@ -24,7 +25,6 @@ from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE
-from rilievo.messages import Note, at, literal
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
@@ -40,9 +40,9 @@ from rilievo.prediction.saving import (
     output_parts,
     write_parts,
 )
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
-from rilievo.schema import settings_to_record
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
+from rilievo.schema.fields import settings_to_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

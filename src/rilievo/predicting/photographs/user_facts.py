@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field
 from rilievo.calibration.sizes import Known, KnownPoint
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -15,9 +16,8 @@ from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.options.camera_forms import Named, camera_of_size, camera_text
-from rilievo.prediction_record import Calibration
-from rilievo.sample import Photo
-from rilievo.shapes import Field
+from rilievo.records.prediction_record import Calibration
+from rilievo.records.sample import Photo
 
 NARROWEST, WIDEST = 5.0, 150.0
 """Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.depth_map import OwnDepth
 from rilievo.errors import CalibrationError, InputError
+from rilievo.errors.messages import Note, at
 from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
@@ -38,7 +38,6 @@ from rilievo.io.outputs.sidecar import (
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Coding, Frame, FrameSource, SoundSource
-from rilievo.messages import Note, at
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import is_worth_a_note, margins_note, with_margins, without_trimming
 from rilievo.options.photo_options import UNREFINED
@@ -80,8 +79,9 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import output_parts
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
+from rilievo.records.depth_map import OwnDepth
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 
 _PIXELS_AT_ONCE = 32_000_000
 _NAMED = 4

@@ -8,7 +8,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from rilievo.alignment import Fit, to_depth
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
@@ -18,8 +17,9 @@ from rilievo.predicting.summary import Stages
 from rilievo.predicting.videos.frame_scales import Reference
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import check_outputs
-from rilievo.prediction_record import Calibration, Setting
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Calibration, Setting
+from rilievo.records.sample import Photo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Pixels, UInt16
 from rilievo.geometry.borders import Margins
 from rilievo.io.checksums import FileSum, sum_of
 from rilievo.io.files.commit import FileSet
@@ -46,9 +46,9 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need, VideoForm, import_function
 from rilievo.prediction.saving import needed_parts, prediction_for_output, write_file
-from rilievo.prediction_record import Anchoring
-from rilievo.sample import Photo
-from rilievo.shapes import Pixels, UInt16
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Anchoring
+from rilievo.records.sample import Photo
 
 if TYPE_CHECKING:
     from rilievo.io.videos.video_writer import VideoWriter

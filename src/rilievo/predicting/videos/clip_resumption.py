@@ -16,13 +16,13 @@ from typing import IO
 import numpy as np
 
 from rilievo.errors import InputError, OutputError
+from rilievo.errors.messages import literal, template
 from rilievo.geometry.borders import Margins
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular, printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_from_facts
 from rilievo.io.videos.frame_source import FrameSource
-from rilievo.messages import literal, template
 from rilievo.models.base import Model
 from rilievo.models.wrappers import with_margins
 from rilievo.predicting.videos.clip_options import ClipOptions
@@ -34,7 +34,7 @@ from rilievo.predicting.videos.frame_answers import (
     nameless_file,
 )
 from rilievo.prediction.saving import output_parts
-from rilievo.prediction_record import Setting
+from rilievo.records.prediction_record import Setting
 from rilievo.version import VERSION
 
 FORMAT = "rilievo-answers/2"

@@ -10,7 +10,7 @@ from operator import itemgetter
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Mask, Pixels, UInt8
 from rilievo.errors import InputError
 from rilievo.geometry.borders import (
     Margins,
@@ -41,9 +41,9 @@ from rilievo.predicting.videos.frame_scales import (
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import check_parts, output_parts
-from rilievo.prediction_record import Anchoring
-from rilievo.sample import Photo
-from rilievo.shapes import Mask, Pixels, UInt8
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Anchoring
+from rilievo.records.sample import Photo
 
 _SIDE = 180
 

@@ -14,10 +14,10 @@ from typing import IO
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Float32, Mask, UInt8
 from rilievo.io.files.atomic import unwritable
 from rilievo.io.files.limits import check_disk_space
 from rilievo.models.base import Inference
-from rilievo.shapes import Field, Float32, Mask, UInt8
 
 MOVING = -1
 """Stretch of a frame whose camera moves."""

@@ -30,15 +30,15 @@ import numpy as np
 from PIL import Image
 
 from rilievo.alignment.anchor import anchor_values, paired_values
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Bool, Field, Float32, Float64, Mask, Pixels, Values
 from rilievo.errors import CalibrationError, InputError
-from rilievo.messages import template
+from rilievo.errors.messages import template
 from rilievo.predicting.photographs.fitting import anchoring_or_refusal, anchoring_refusal, is_known
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import Anchoring
-from rilievo.sample import Photo
-from rilievo.shapes import Bool, Field, Float32, Float64, Mask, Pixels, Values
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Anchoring
+from rilievo.records.sample import Photo
 
 _MAX_SAMPLES = 1 << 14
 """Most pixels of a frame that are compared."""

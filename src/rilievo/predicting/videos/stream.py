@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.errors import OptionError
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
@@ -19,8 +20,7 @@ from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.videos.frame_scales import StreamFitter
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
-from rilievo.shapes import Pixels
+from rilievo.records.sample import Photo
 
 
 @with_argument_hints

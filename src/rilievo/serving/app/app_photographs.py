@@ -25,6 +25,7 @@ from isal import isal_zlib
 from PIL import Image
 from starlette.concurrency import iterate_in_threadpool
 
+from rilievo.arrays.shapes import Mask, Shaped
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
@@ -43,7 +44,7 @@ from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import can_make_surface
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answers import TimedResponse
@@ -51,7 +52,6 @@ from rilievo.serving.server.params import PredictParams, Variant
 from rilievo.serving.server.request_files import Pipe, Written, add_files_to_zip, can_write_output
 from rilievo.serving.server.service import ImageJob, Service, prediction_record
 from rilievo.serving.server.uploads import Upload
-from rilievo.shapes import Mask, Shaped
 
 _LEVEL = 1
 

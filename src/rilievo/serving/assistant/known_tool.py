@@ -18,10 +18,11 @@ from rilievo.calibration.sizes import (
     parse_sides,
 )
 from rilievo.errors import OptionError
+from rilievo.errors.messages import worded
 from rilievo.geometry.cameras.spelling import LENSES
-from rilievo.messages import worded
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
+from rilievo.schema.typed_values import metres_of
 from rilievo.serving.assistant.photographs import (
     METRES,
     Photographs,
@@ -42,7 +43,6 @@ from rilievo.serving.assistant.tool import (
     size_source_sentence,
     spell_argument,
 )
-from rilievo.typed_values import metres_of
 
 _MOST = 64
 

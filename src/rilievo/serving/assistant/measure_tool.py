@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rilievo.errors import CalibrationError, OptionError
+from rilievo.errors.messages import worded
 from rilievo.measure.measurement_records import COVERAGE, measure_points
-from rilievo.messages import worded
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,
     METRES,

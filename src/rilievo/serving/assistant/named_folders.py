@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from rilievo.errors import InputError, MissingFileError, OptionError
+from rilievo.errors.messages import literal
 from rilievo.io.files.limits import check_regular, exists, printable, shortened
-from rilievo.messages import literal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
-from rilievo.schema import Groups, option
+from rilievo.schema.fields import Groups, option
 
 _SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".heic", ".heif", ".tif", ".tiff", ".webp", ".bmp", ".avif"}

@@ -16,7 +16,6 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
-from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, OptionError, RilievoError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, unreadable
 from rilievo.models import load_model
@@ -26,7 +25,8 @@ from rilievo.predicting.photographs.fitting import in_metres
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from rilievo.serving.assistant.named_folders import NamedFolders, quoting_name_in_errors
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.decoder_pool import Decoders, ImageFile

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from rilievo.cli.streams import complain
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
-from rilievo.messages import one_line
+from rilievo.errors.messages import one_line
 from rilievo.serving.assistant.depth_tool import DEPTH
 from rilievo.serving.assistant.describe_tool import DESCRIBE
 from rilievo.serving.assistant.known_tool import KNOWN

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from rilievo.errors.messages import at, worded
 from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.measurement_records import COVERAGE, region_record
 from rilievo.measure.regions import as_region
-from rilievo.messages import at, worded
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,
     METRES,

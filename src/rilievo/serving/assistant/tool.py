@@ -9,8 +9,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from rilievo.errors.messages import worded
 from rilievo.measure.quantities import Measurement
-from rilievo.messages import worded
 from rilievo.predicting.photographs.user_facts import calibration_words
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rilievo.calibration.ranges import LEAST_RESIDUAL
-from rilievo.depth_map import DepthKind
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
 from rilievo.measure.measurement_records import Terms
@@ -16,6 +15,7 @@ from rilievo.models.resampling.preparation import Rule
 from rilievo.pages.document import fill_text_template
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need, UsualSize
+from rilievo.records.depth_map import DepthKind
 from rilievo.version import VERSION
 
 _READING = "depth"

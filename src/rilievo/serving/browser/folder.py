@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.calibration.ranges import feature_weight
-from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.atomic import make_folder, replacing_folder
@@ -29,7 +28,8 @@ from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.pages.document import asset
 from rilievo.pages.photograph import saved_page
 from rilievo.prediction import Prediction
-from rilievo.prediction_record import Anchoring, MadeBy
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Anchoring, MadeBy
 from rilievo.serving.browser.document import (
     EXAMPLES,
     GENERATOR,

@@ -27,7 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from rilievo.serving.listener.listening import AddressOptions
 from rilievo.serving.listener.process import EXIT_CODES, LAST_SECONDS
 from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, busy_refusal, problem_json
-from rilievo.signals import is_repeated_signal
+from rilievo.system.signals import is_repeated_signal
 
 _AGAIN_SECONDS = 10
 

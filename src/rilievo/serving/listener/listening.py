@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.errors import OptionError, OutputError
+from rilievo.errors.messages import literal
 from rilievo.io.files.limits import reason
-from rilievo.messages import literal
-from rilievo.schema import Record, option
+from rilievo.schema.fields import Record, option
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE | re.ASCII)
 

@@ -29,7 +29,7 @@ from rilievo.errors import (
     RilievoError,
     UnknownCameraError,
 )
-from rilievo.messages import one_line, spell_options, spell_parameter
+from rilievo.errors.messages import one_line, spell_options, spell_parameter
 
 _MOST_TRACES = 100
 _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)

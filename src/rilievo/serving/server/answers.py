@@ -14,16 +14,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import NoDepthError
+from rilievo.errors.messages import one_line
 from rilievo.io.outputs.writing import with_nan
-from rilievo.messages import one_line
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
-from rilievo.sample import Photo
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
 from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
 from rilievo.serving.server.params import StreamAsked, read_params

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from rilievo.calibration.sizes import MOST_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
+from rilievo.errors.messages import literal
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import parse_points, quantity_of_options
 from rilievo.measure.regions import Region, as_region
-from rilievo.messages import literal
 from rilievo.models.base import Model
 from rilievo.models.wrappers import refined
 from rilievo.options.camera_forms import CameraOptions, parse_fileless_camera
@@ -23,7 +23,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
-from rilievo.schema import Door, OptionField, Record, Switch, option_names, options_of
+from rilievo.schema.fields import Door, OptionField, Record, Switch, option_names, options_of
 from rilievo.serving.browser.document import VIDEOS
 
 MOST_KNOWN = 64

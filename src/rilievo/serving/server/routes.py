@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from rilievo.errors.messages import spell_parameter, worded
 from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.measurement_records import (
     measure_points,
@@ -24,7 +25,6 @@ from rilievo.measure.measurement_records import (
     origin_record,
     region_record,
 )
-from rilievo.messages import spell_parameter, worded
 from rilievo.serving.listener.guard import Guard
 from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import (

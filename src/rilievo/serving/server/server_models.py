@@ -12,6 +12,7 @@ from pathlib import PurePath
 import numpy as np
 
 from rilievo.errors import ModelError, RilievoError, suggest
+from rilievo.extensions.registry import is_import_path
 from rilievo.io.files.limits import cores
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card, replicate_cards
 from rilievo.models.base import Inference, Model, PaidModel, WrappedModel
@@ -22,8 +23,7 @@ from rilievo.models.default.embedded import shared_cores
 from rilievo.models.load_options import ONNX_ENGINES
 from rilievo.models.onnx_files.engines import shrink_arena
 from rilievo.prediction import Prediction
-from rilievo.registry import is_import_path
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal, stopping_refusal
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_options import ServerOptions

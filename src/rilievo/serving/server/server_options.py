@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
+from rilievo.errors.messages import literal
 from rilievo.io.files.limits import cores, printable, read_text
-from rilievo.messages import literal
 from rilievo.models import DEFAULT_MODEL, MODELS, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.model_options import EngineOptions
-from rilievo.schema import Groups, option
+from rilievo.schema.fields import Groups, option
 from rilievo.serving.listener.listening import AddressOptions, parse_origins, split_at_commas
 
 

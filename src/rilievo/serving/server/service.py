@@ -13,10 +13,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from rilievo.calibration.readings import Pixel, median_around, normalized_points_note
 from rilievo.errors import CalibrationError, OptionError, needing
+from rilievo.errors.messages import spell_parameter, worded
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.sidecar import make_sidecar
 from rilievo.io.videos.frame_source import FrameSource
-from rilievo.messages import spell_parameter, worded
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import ReadingArguments
 from rilievo.predicting.photographs.finishing import finish as finished
@@ -26,7 +26,7 @@ from rilievo.predicting.run import no_output_notes
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import output_parts
-from rilievo.sample import Photo
+from rilievo.records.sample import Photo
 from rilievo.serving.listener.http_server import OpenStreams
 from rilievo.serving.listener.process import trim_heap
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Field, Float32, Vectors
 from rilievo.errors import InputError, ModelError, OptionError, first_line
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions, resolve_engine
-from rilievo.prediction_record import Setting
-from rilievo.sample import Photo
-from rilievo.shapes import Field, Float32, Vectors
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 from rilievo.training.adapters.torch_model import ENGINE, torch_device, torch_dtype
 from rilievo.training.networks.features import is_out_of_memory
 

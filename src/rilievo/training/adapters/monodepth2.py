@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, needing
 from rilievo.io.files.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
-from rilievo.terminal import wrap_for_terminal
+from rilievo.records.depth_map import DepthKind
+from rilievo.system.terminal import wrap_for_terminal
 from rilievo.training.adapters.run_models import AS_INVERSE
 from rilievo.training.networks.blueprint import DEPTH, ENCODER
 

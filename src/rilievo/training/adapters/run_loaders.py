@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import needing
+from rilievo.extensions.registry import check_trusted
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.conversion import Origin
-from rilievo.prediction_record import Setting
-from rilievo.registry import check_trusted
+from rilievo.records.prediction_record import Setting
 from rilievo.training.adapters.run_models import (
     CONFIG,
     WEIGHTS,

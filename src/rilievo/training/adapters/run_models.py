@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.errors.messages import template
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.messages import template
 from rilievo.models.resampling.inference import Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.training.networks.blueprint import (

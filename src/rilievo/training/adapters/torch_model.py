@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rilievo.arrays.shapes import Float, Shaped
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND, Preparation
-from rilievo.prediction_record import Setting
-from rilievo.shapes import Float, Shaped
+from rilievo.records.prediction_record import Setting
 from rilievo.training.arrays import Photographs
 from rilievo.training.conversion.onnx_file import TracedModel
 from rilievo.training.networks.features import is_out_of_memory

@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Float, Pixels, Shaped, Transform
 from rilievo.errors import ModelError
+from rilievo.extensions.registry import check_trusted
 from rilievo.io.files.limits import printable, reason
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.registry import check_trusted
-from rilievo.shapes import Float, Pixels, Shaped, Transform
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
     CONFIG,

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError, ModelError, first_line, needing
 from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, parse_json
@@ -21,8 +21,8 @@ from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.conversion import Origin
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.prediction_record import Setting
-from rilievo.shapes import Size
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
 from rilievo.training.conversion.engine_choice import (
     MADE_BY,
     choose_engine,

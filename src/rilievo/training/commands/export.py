@@ -7,8 +7,8 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
-from rilievo.messages import for_terminal
-from rilievo.schema import option
+from rilievo.errors.messages import for_terminal
+from rilievo.schema.fields import option
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 
 

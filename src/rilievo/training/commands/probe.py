@@ -7,7 +7,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
-from rilievo.schema import option
+from rilievo.schema.fields import option
 from rilievo.training.sweep.sweep_config import SweepOptions
 
 

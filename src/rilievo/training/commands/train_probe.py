@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from rilievo.cli.parsing import fields_in_arguments, flag_as_written, parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError, needing
-from rilievo.schema import option
+from rilievo.schema.fields import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import RANDOM
 from rilievo.training.probe.probe_config import (

@@ -10,10 +10,10 @@ from rilievo.cli.streams import printing, say
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
+from rilievo.errors.messages import for_terminal
 from rilievo.io.files.limits import format_bytes, free_memory, printable
 from rilievo.io.json_record import to_json
-from rilievo.messages import for_terminal
-from rilievo.schema import option
+from rilievo.schema.fields import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import TIMM
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions

@@ -18,7 +18,7 @@ from rilievo.models.onnx_files.conversion import (
     open_converted,
     refusal_path,
 )
-from rilievo.terminal import wrap_for_terminal
+from rilievo.system.terminal import wrap_for_terminal
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 
 TORCH = "torch"

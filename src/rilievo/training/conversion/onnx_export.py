@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line, needing
+from rilievo.errors.messages import literal
 from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import random_part_path, replacing
 from rilievo.io.files.limits import printable
-from rilievo.messages import literal
 from rilievo.models import MODELS, load_model, read_kind, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
@@ -32,7 +32,7 @@ from rilievo.models.resampling.preparation import Resampling, Rule
 from rilievo.options.run_options import changed_options
 from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.inputs import Medium, find_jobs
-from rilievo.schema import option
+from rilievo.schema.fields import option
 from rilievo.training.conversion.onnx_file import (
     FP32,
     INT8,

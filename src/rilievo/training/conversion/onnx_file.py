@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, OptionError, first_line, needing, suggest
+from rilievo.errors.messages import in_braces
 from rilievo.io.files.atomic import random_part_path
 from rilievo.io.photographs.photo import read_photo
-from rilievo.messages import in_braces
 from rilievo.models.base import PreparedModel
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.conversion import (
@@ -26,7 +27,6 @@ from rilievo.models.onnx_files.conversion import (
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
-from rilievo.shapes import Size
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto

@@ -5,9 +5,9 @@ from typing import Any, no_type_check
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.errors import OptionError, needing
 from rilievo.io.compiled import compiled
-from rilievo.shapes import Pixels
 
 with needing("training", "train"):
     import numba  # noqa: F401

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
+from rilievo.errors.messages import Note
 from rilievo.io.files.limits import printable
-from rilievo.messages import Note
-from rilievo.signals import is_repeated_signal, raise_unless_repeated
+from rilievo.system.signals import is_repeated_signal, raise_unless_repeated
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import (

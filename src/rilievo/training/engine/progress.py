@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, SupportsFloat
 
 from rilievo.io.files.limits import printable
-from rilievo.terminal import wrap_for_terminal
+from rilievo.system.terminal import wrap_for_terminal
 
 _FRAMES_A_WORD = 20
 _NOTES = 4

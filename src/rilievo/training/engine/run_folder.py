@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.errors import InputError, OutputError, needing
 from rilievo.io.checksums import (
     CHECKSUMS,
@@ -31,7 +32,6 @@ from rilievo.io.files.atomic import (
 from rilievo.io.files.commit import hold_or_refuse, lock_path
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.shapes import Pixels
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.config_fields import describe_changes, with_absolute_paths
 

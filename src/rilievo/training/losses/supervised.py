@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Bool
 from rilievo.errors import InputError, OptionError
-from rilievo.registry import load_user_object
-from rilievo.shapes import Bool
+from rilievo.extensions.registry import load_user_object
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, PerImage, Scalar
 
 # Rows and columns ("head"), or the batch ("old", an error behind the paper's numbers).

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError
+from rilievo.extensions.registry import load_user_object
 from rilievo.geometry.transforms import scale_translation
-from rilievo.registry import load_user_object
-from rilievo.shapes import Size
 from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.warped_frames import (

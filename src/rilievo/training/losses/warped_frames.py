@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from rilievo.arrays.shapes import Bool, Float
 from rilievo.geometry.intrinsics import LEAST_DEPTH, project_to_source, resize_K
-from rilievo.shapes import Bool, Float
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.tensors import (
     Channels,

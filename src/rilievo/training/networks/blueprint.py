@@ -6,11 +6,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Size
 from rilievo.errors import OptionError, suggest
-from rilievo.registry import is_import_path
-from rilievo.schema import option
-from rilievo.shapes import Size
+from rilievo.extensions.registry import is_import_path
+from rilievo.records.depth_map import DepthKind
+from rilievo.schema.fields import option
 
 HIDDEN = option(hidden=True)
 FIRST = option(first=True)

@@ -6,8 +6,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor, nn
 
+from rilievo.arrays.shapes import Float, Size
 from rilievo.errors import InputError
-from rilievo.shapes import Float, Size
 from rilievo.training.tensors import Images
 
 

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rilievo.arrays.shapes import Float, Shaped
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.shapes import Float, Shaped
 from rilievo.training.tensors import Images, Maps, Masks, Scalar
 
 _MOST_RANKED = 2**24

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from rilievo.shapes import Size
+from rilievo.arrays.shapes import Size
 from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.backbones.weights import temporary_torch_seed
 from rilievo.training.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form, Readout

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rilievo.arrays.shapes import Float
 from rilievo.errors import InputError, needing
 from rilievo.io.files.limits import check_regular, printable, reason
-from rilievo.shapes import Float
 from rilievo.training.networks.frozen_norms import convolve_and_norm, mix_channels
 from rilievo.training.networks.mobilenetv2 import DepthwiseConv, MobileNetV2, ResNet50V2
 from rilievo.training.tensors import (

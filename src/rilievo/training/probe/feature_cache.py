@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rilievo.arrays.shapes import Float, Size, UInt8
 from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.errors.messages import template
 from rilievo.io.checksums import (
     FEATURES,
     HEADER,
@@ -27,8 +29,6 @@ from rilievo.io.checksums import (
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json, to_json
-from rilievo.messages import template
-from rilievo.shapes import Float, Size, UInt8
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, box_in_padded, padded_size
 from rilievo.training.tensors import Pictures, as_input

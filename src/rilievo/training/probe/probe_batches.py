@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rilievo.shapes import Int64
+from rilievo.arrays.shapes import Int64
 from rilievo.training.probe.probe_config import Augmentation
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
-from rilievo.prediction_record import Setting
-from rilievo.registry import is_import_path
-from rilievo.schema import Groups, option
+from rilievo.extensions.registry import is_import_path
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
+from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.config_fields import (
     FieldDifference,

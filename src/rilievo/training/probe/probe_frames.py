@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Pixels, Size
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
-from rilievo.messages import literal
+from rilievo.errors.messages import literal
 from rilievo.models.resampling.preparation import Preparation
-from rilievo.sample import Truth
-from rilievo.shapes import Field, Pixels, Size
+from rilievo.records.sample import Truth
 from rilievo.training.adapters.run_models import probe_preparation
 from rilievo.training.arrays import StoredNormals
 from rilievo.training.networks.blueprint import ProbeTarget

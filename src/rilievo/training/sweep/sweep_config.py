@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import template
+from rilievo.extensions.registry import check_trusted
 from rilievo.io.checksums import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json, to_json
-from rilievo.messages import template
 from rilievo.models.load_options import TrustOptions
-from rilievo.registry import check_trusted
-from rilievo.schema import option
+from rilievo.schema.fields import option
 from rilievo.training.networks.blueprint import (
     BackboneChoice,
     Blueprint,

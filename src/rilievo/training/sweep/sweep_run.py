@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, needing
+from rilievo.extensions.registry import load_service, trust
 from rilievo.io.files.atomic import make_folder
 from rilievo.pages.tables import Table
 from rilievo.predicting.work_processes import Failure
-from rilievo.registry import load_service, trust
 from rilievo.training.sweep.sweep_config import CELLS, SweepCell, SweepOptions, read_sweep
 
 FILES = ("table.md", "table.csv", "table.tex", "page.html")

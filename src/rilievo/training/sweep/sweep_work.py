@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, ModelError, RilievoError
+from rilievo.errors.messages import Note, for_terminal, template
+from rilievo.extensions.registry import load_service
 from rilievo.io.json_record import to_json
-from rilievo.messages import Note, for_terminal, template
 from rilievo.models import load_model
 from rilievo.predicting.work_processes import Failure
-from rilievo.registry import load_service
 from rilievo.training.adapters.run_models import is_run
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import say

@@ -11,16 +11,16 @@ from typing import Any
 
 from torch import nn
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
+from rilievo.errors.messages import literal
 from rilievo.io.files.atomic import replacing
-from rilievo.messages import literal
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import BASE, SMALL, embedded_file
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import Rule
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
     PIPELINE,

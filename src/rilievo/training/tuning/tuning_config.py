@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
-from rilievo.schema import Groups, option
+from rilievo.records.depth_map import DepthKind
+from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import TUNED_FORMAT
 from rilievo.training.engine.config_fields import check_ranges
 from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint

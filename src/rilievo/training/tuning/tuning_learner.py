@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rilievo.depth_map import DepthKind
+from rilievo.arrays.shapes import Pixels
 from rilievo.errors import OptionError, needing
-from rilievo.shapes import Pixels
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.engine.loop import batch_seed
 from rilievo.training.losses.supervised import angular_loss, answer_error, answer_loss, depth_target

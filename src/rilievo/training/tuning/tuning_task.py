@@ -15,14 +15,14 @@ from torch import Tensor
 from rilievo.alignment.ground_truth import align
 from rilievo.data.datasets import Dataset
 from rilievo.data.datasets.loaders import evenly_spread
-from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.json_record import to_json
 from rilievo.models.base import Model
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions
-from rilievo.sample import Photo, Truth
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.sample import Photo, Truth
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.shapes import Field, Float, Transform
+from rilievo.arrays.shapes import Field, Float, Transform
 from rilievo.training.losses.view_synthesis import VideoLoss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.tensors import Scalar, Sigmoids, Transforms

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from rilievo.arrays.shapes import AnyPlane, Field, Float16, Float64
 from rilievo.data.clips.pair_motion import TRACKING, CornerPair, better_focal_factor
 from rilievo.data.clips.tracks import depth_at, grey, track_corners
 from rilievo.errors import InputError
+from rilievo.errors.messages import Note
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.limits import printable
-from rilievo.messages import Note
 from rilievo.models.base import Model
-from rilievo.shapes import AnyPlane, Field, Float16, Float64
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.networks.video.video_networks import DepthNet
 from rilievo.training.tensors import as_input

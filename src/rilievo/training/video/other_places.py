@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from rilievo.arrays.shapes import Float, UInt8
 from rilievo.models.resampling.preparation import network_size
-from rilievo.shapes import Float, UInt8
 from rilievo.training.losses.view_synthesis import anchor_loss
 from rilievo.training.networks.video.video_networks import DepthNet
 from rilievo.training.tensors import Scalar

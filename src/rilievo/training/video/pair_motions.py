@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rilievo.arrays.shapes import AnyPlane, Float64, Matrix, Points, Positions, Transform, Values
 from rilievo.data.clips.bundle_adjustment import PointDepths, chained_log_scales
 from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.pair_motion import (
@@ -35,7 +36,6 @@ from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import npz_member
-from rilievo.shapes import AnyPlane, Float64, Matrix, Points, Positions, Transform, Values
 from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target

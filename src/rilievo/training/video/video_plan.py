@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import read_labels_record
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError
+from rilievo.errors.messages import Note
 from rilievo.io.checksums import FileSum
 from rilievo.io.files.limits import check_memory, printable
-from rilievo.messages import Note
 from rilievo.models.finding import load_by_name
 from rilievo.models.load_options import LoadOptions
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.engine.loop import Devices
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.engine.run_folder import CHECKPOINT

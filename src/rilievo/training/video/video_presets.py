@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.sources import list_sequences
-from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.models.default.embedded import SMALL
 from rilievo.models.resampling.preparation import network_size
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
 from rilievo.training.engine.config_fields import FieldDifference, find_differences, with_fields_of
 from rilievo.training.losses.video_options import VideoLosses

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.shapes import Float64
+from rilievo.arrays.shapes import Float64
 from rilievo.training.adapters.run_models import is_video_run
 from rilievo.training.arrays import Indices
 from rilievo.training.engine.config_fields import FieldDifference

@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from rilievo.errors import RilievoError
+from rilievo.errors.messages import for_terminal
+from rilievo.extensions.registry import trust
 from rilievo.io.checksums import sum_of
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json
-from rilievo.messages import for_terminal
-from rilievo.registry import trust
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.loop import TrainingLoop, launch_fabric

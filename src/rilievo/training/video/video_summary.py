@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Float32, Pixels, Points
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.map_pictures import colourise, write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
 from rilievo.pages.training import write_training_page
-from rilievo.shapes import Float32, Pixels, Points
+from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Journal, read_log_rows
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult

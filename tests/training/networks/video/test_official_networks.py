@@ -15,8 +15,8 @@ from official_checkpoints import (
     plain_motion,
     write_checkpoint,
 )
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, RilievoError
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks

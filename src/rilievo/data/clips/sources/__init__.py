@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Transforms
 from rilievo.data.clips.footage import ClipCamera, SourceKind, VideoData
 from rilievo.data.clips.pose_files import read_poses_of_files
 from rilievo.data.clips.sequences import (
@@ -20,11 +21,10 @@ from rilievo.data.clips.sequences import (
 )
 from rilievo.data.datasets.loaders import parse_numbers
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import literal
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
-from rilievo.messages import literal
-from rilievo.shapes import Transforms
 
 # A new layout is one file with ``sequences(data)`` and one line here.
 _SOURCES: Mapping[SourceKind, str] = {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float64, Transforms
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import AUTO, read_kitti_poses
 from rilievo.data.clips.sequences import (
@@ -22,7 +23,6 @@ from rilievo.data.datasets.loaders import contents_text, names_in, parse_numbers
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import is_whole, printable, shortened
-from rilievo.shapes import Float64, Transforms
 
 _CAMERAS = {"l": "image_2", "r": "image_3"}
 _MATRICES = {"l": "P2", "r": "P3"}

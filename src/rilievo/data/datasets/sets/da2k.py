@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.arrays.shapes import Int64
 from rilievo.data.datasets.loaders import PhotoFiles, Request, contents_text, own_card
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json
-from rilievo.sample import OrderedPoints, Truth
-from rilievo.shapes import Int64
+from rilievo.records.sample import OrderedPoints, Truth
 
 ANNOTATIONS = "annotations.json"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Mask, Vectors
 from rilievo.data.datasets.loaders import (
     DepthPatterns,
     DepthSet,
@@ -24,8 +25,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.sample import Truth
-from rilievo.shapes import Field, Mask, Vectors
+from rilievo.records.sample import Truth
 
 # intrinsics.txt of the development kit, whose principal point (512, 384) has its origin at the
 # corner of the first pixel: the centre of 1024 x 768.

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float32, Mask, Shaped
 from rilievo.data.datasets.loaders import PhotoFiles, Request, contents_text, own_card, walk
 from rilievo.data.datasets.mat_file import read_pickle
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_numbers
-from rilievo.sample import Truth
-from rilievo.shapes import Float32, Mask, Shaped
+from rilievo.records.sample import Truth
 
 _FOLDER = "dsine_eval"
 _SHORTEST = 0.5

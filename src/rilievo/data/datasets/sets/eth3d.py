@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.data.datasets.colmap import ColmapImage, read_cameras, read_images
 from rilievo.data.datasets.loaders import (
     DepthFiles,
@@ -20,7 +21,6 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.pixels import upright_pixels
-from rilievo.shapes import Pixels
 
 _CALIBRATION = "dslr_calibration_jpg"
 _PICTURES = Path("images", "dslr_images")

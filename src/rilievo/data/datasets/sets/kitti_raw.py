@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float32, Float64, Matrix, Transform
 from rilievo.data.datasets.loaders import (
     DepthFiles,
     DepthSet,
@@ -26,7 +27,6 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.lens_files import camera_from_K, pinhole_K
-from rilievo.shapes import Float32, Float64, Matrix, Transform
 
 Names = Callable[[Path], frozenset[str]]
 

@@ -13,7 +13,7 @@ from rilievo.data.datasets.loaders import (
     text_lines,
 )
 from rilievo.errors import InputError
-from rilievo.messages import literal
+from rilievo.errors.messages import literal
 
 LIST = "scannet_val_sampled_list_800_1.txt"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Matrix
 from rilievo.data.datasets.loaders import (
     DepthFiles,
     DepthSet,
@@ -21,7 +22,6 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import camera_from_K
 from rilievo.io.numbers import read_map
-from rilievo.shapes import Matrix
 
 _LONGEST = 1e6
 

@@ -13,17 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.alignment.fit import nearest_pixel_of_cells
-from rilievo.data.datasets.loaders import FileList, Request, contents_text, own_card, text_lines
-from rilievo.errors import InputError
-from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_numbers import decode_numbers, read_depth_statement
-from rilievo.io.files.limits import check_regular, printable, read_text
-from rilievo.io.json_record import parse_json
-from rilievo.io.numbers import read_map
-from rilievo.io.photographs.decode import one_line_errors
-from rilievo.io.photographs.photo import read_photo
-from rilievo.sample import Truth
-from rilievo.shapes import (
+from rilievo.arrays.shapes import (
     Bool,
     Field,
     Float32,
@@ -38,6 +28,16 @@ from rilievo.shapes import (
     UInt8,
     Vector,
 )
+from rilievo.data.datasets.loaders import FileList, Request, contents_text, own_card, text_lines
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.depth_numbers import decode_numbers, read_depth_statement
+from rilievo.io.files.limits import check_regular, printable, read_text
+from rilievo.io.json_record import parse_json
+from rilievo.io.numbers import read_map
+from rilievo.io.photographs.decode import one_line_errors
+from rilievo.io.photographs.photo import read_photo
+from rilievo.records.sample import Truth
 
 _LARGEST = 16384
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rilievo.arrays.shapes import Float64, Int, Mask, Matrix, Pixels, Shaped, UInt8
 from rilievo.data.datasets.loaders import (
     Absent,
     FileList,
@@ -26,8 +27,7 @@ from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
-from rilievo.sample import Truth
-from rilievo.shapes import Float64, Int, Mask, Matrix, Pixels, Shaped, UInt8
+from rilievo.records.sample import Truth
 
 _KEPT, _SIDE = 1024, 512
 

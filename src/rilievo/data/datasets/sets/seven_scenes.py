@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Transform, UInt16
 from rilievo.data.datasets.loaders import (
     Absent,
     DepthFiles,
@@ -27,7 +28,6 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
-from rilievo.shapes import Transform, UInt16
 
 _SHAPE = (480, 640)
 _CENTRE = (320.0, 240.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, UInt16
 from rilievo.data.datasets.loaders import (
     Absent,
     DepthFiles,
@@ -27,7 +28,6 @@ from rilievo.data.datasets.loaders import (
 from rilievo.data.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
-from rilievo.shapes import Field, UInt16
 
 _SENSORS = ("kv1", "kv2", "realsense", "xtion")
 _DEPTH_FOLDERS = {"bfx": "depth_bfx", "raw": "depth"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Transform, Transforms, Values
 from rilievo.data.datasets.loaders import (
     Absent,
     DepthFiles,
@@ -27,7 +28,6 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.transforms import rigid, rotation_from_quaternion
 from rilievo.io.lens_files import pinhole_K
-from rilievo.shapes import Transform, Transforms, Values
 
 MAX_SECONDS = 0.02
 """Time between associated records [s], exclusive, as in the benchmark."""

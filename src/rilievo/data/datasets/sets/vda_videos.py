@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field, Pixels, Transform, UInt8
 from rilievo.data.datasets.loaders import (
     Absent,
     DepthFiles,
@@ -32,6 +33,7 @@ from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_d
 from rilievo.data.datasets.sets.kitti_raw import CAMERAS, KittiFrame, picture_path
 from rilievo.data.datasets.sets.tum import associate
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import literal, template
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import (
@@ -44,9 +46,7 @@ from rilievo.io.files.limits import (
 )
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import camera_from_K
-from rilievo.messages import literal, template
-from rilievo.sample import Truth
-from rilievo.shapes import Field, Pixels, Transform, UInt8
+from rilievo.records.sample import Truth
 
 USUAL = "default"  # that of papers
 _LEVELS = 2

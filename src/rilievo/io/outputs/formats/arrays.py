@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Vectors
 from rilievo.errors import needing
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelling_of
@@ -22,7 +22,7 @@ from rilievo.io.map_pictures import linear_light
 from rilievo.io.numbers import ExrChannels
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, open_stored_image, with_nan
-from rilievo.shapes import Vectors
+from rilievo.records.depth_map import DepthMap
 
 _ABOUT = "about"
 _IMAGE_DESCRIPTION = 270

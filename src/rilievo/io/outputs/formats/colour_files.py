@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Mask, Pixels
 from rilievo.io.map_pictures import (
     ColourRange,
     Drawn,
@@ -22,8 +22,8 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
 from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.prediction_record import PredictionRecord
-from rilievo.shapes import Mask, Pixels
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import PredictionRecord
 
 _DRAWS = {
     (True, Drawn.INVERSE_DEPTH): "1/depth",

@@ -6,13 +6,13 @@ It ends at ``--colour-range``, or at Otsu's threshold of inverse depth (1979).
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Float32, Mask, UInt8
 from rilievo.io.map_pictures import Drawn, colour_range_from_depths, picture_quantity
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.sample import Photo
-from rilievo.shapes import Float32, Mask, UInt8
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.sample import Photo
 
 _BINS = 256
 _SOFTNESS = 400

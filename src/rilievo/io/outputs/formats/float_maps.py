@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Float32, Vectors
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.skyline import normals_mask
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
-from rilievo.shapes import Float32, Vectors
+from rilievo.records.depth_map import DepthMap
 
 _LONGEST_HEADER = 64
 _HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Float32, Int32, Matrix, UInt8, UInt16
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
@@ -29,7 +29,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.skyline import surface_pixels
 from rilievo.io.outputs.writing import WriteJob, mesh_facts
 from rilievo.io.photographs.photo import shrink_to_image
-from rilievo.shapes import Float32, Int32, Matrix, UInt8, UInt16
+from rilievo.records.depth_map import DepthMap
 
 AXES = "x right, y up, z backwards (glTF)"
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963

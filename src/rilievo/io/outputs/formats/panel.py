@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rilievo.depth_map import DepthMap
 from rilievo.geometry.surfaces.lattice import sample_range, sample_slices
 from rilievo.io.map_pictures import normals_picture
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, sky_or_none
@@ -13,7 +12,8 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.skyline import normals_mask
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.prediction_record import PredictionRecord
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.prediction_record import PredictionRecord
 
 _WIDEST = 1280
 _INK, _PAPER = (29, 33, 37), (255, 255, 255)

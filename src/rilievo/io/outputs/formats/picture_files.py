@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import Field, Int, Mask, Pixels, UInt8, Vectors
 from rilievo.io.map_pictures import (
     NO_NORMAL,
     NORMALS_AXES,
@@ -26,8 +26,8 @@ from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.skyline import normals_mask, sky_share
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
-from rilievo.sample import Photo
-from rilievo.shapes import Field, Int, Mask, Pixels, UInt8, Vectors
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 _STEP = 1.5
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.arrays.shapes import UInt16
 from rilievo.io.map_pictures import bands, picture_quantity, write_png
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
-from rilievo.shapes import UInt16
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 KEY = "rilievo"
 _LARGEST = 65535

@@ -8,14 +8,14 @@ from typing import BinaryIO
 
 import numpy as np
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import PointCloud, surface_step
 from rilievo.geometry.surfaces.splats import Splats, splats
 from rilievo.io.outputs.formats.ply import header_comments
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob, surface_points
-from rilievo.shapes import Float32, UInt8
+from rilievo.records.depth_map import DepthMap
 
 PROPERTIES = (
     *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),

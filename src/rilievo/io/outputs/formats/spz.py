@@ -11,13 +11,13 @@ from dataclasses import replace
 import numpy as np
 from isal import igzip
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.formats.glb import AXES
 from rilievo.io.outputs.formats.splat import CONSTANT_HARMONIC, OPACITY, make_splats, splat_colours
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.shapes import Float32, UInt8
+from rilievo.records.depth_map import DepthMap
 
 _MAGIC, _VERSION = 0x5053474E, 2
 _FRACTION_BITS = 20

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Field, Float32, Int32
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.lattice import sample_slices
 from rilievo.geometry.surfaces.meshes import surface_step
@@ -12,7 +12,7 @@ from rilievo.io.map_pictures import picture_quantity
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.shapes import Field, Float32, Int32
+from rilievo.records.depth_map import DepthMap
 
 # Default longer side [mm].
 _SIDE = 100.0

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image, ImageFilter, WebPImagePlugin
 
-from rilievo.depth_map import DepthMap
+from rilievo.arrays.shapes import Float32, Mask, Matrix, Pixels, UInt, Vector
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
@@ -23,9 +23,9 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.skyline import surface_pixels, surface_sky
 from rilievo.io.outputs.writing import WriteJob, mesh_facts
-from rilievo.prediction_record import PredictionRecord
-from rilievo.sample import Photo
-from rilievo.shapes import Float32, Mask, Matrix, Pixels, UInt, Vector
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.prediction_record import PredictionRecord
+from rilievo.records.sample import Photo
 
 RATE = Fraction(20)
 """Frames a second."""

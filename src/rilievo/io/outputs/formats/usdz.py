@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.depth_map import DepthMap
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.formats.glb import TriangleMesh, textured_mesh
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
+from rilievo.records.depth_map import DepthMap
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30

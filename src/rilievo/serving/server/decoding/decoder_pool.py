@@ -21,8 +21,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError
+from rilievo.errors.messages import Note
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.files.limits import check_regular
@@ -30,9 +30,9 @@ from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
-from rilievo.messages import Note
 from rilievo.options.photo_options import ReadingArguments
-from rilievo.sample import Photo
+from rilievo.records.depth_map import OwnDepth
+from rilievo.records.sample import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.messages import (
     Message,

@@ -22,8 +22,8 @@ from traceback import format_exc
 
 import numpy as np
 
-from rilievo.depth_map import OwnDepth
 from rilievo.errors import MissingExtraError, RilievoError
+from rilievo.errors.messages import in_braces, template
 from rilievo.geometry import cameras
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import spelling_of
@@ -32,8 +32,8 @@ from rilievo.io.photographs.decode import PHOTO_FORMATS, header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, OpenFile
-from rilievo.messages import in_braces, template
-from rilievo.sample import Photo
+from rilievo.records.depth_map import OwnDepth
+from rilievo.records.sample import Photo
 from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import (
     Message,

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from rilievo.arrays.shapes import Float, Size
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.io.files.limits import reason
-from rilievo.shapes import Float, Size
 from rilievo.training.networks.features import (
     Features,
     Padding,

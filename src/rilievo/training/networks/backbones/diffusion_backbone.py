@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rilievo.arrays.shapes import Float
 from rilievo.errors import ModelError, OptionError, RilievoError, needing
-from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import (
     HALF,
     IMAGENET,

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rilievo.arrays.shapes import Float, Size
 from rilievo.errors import ModelError, OptionError, suggest
-from rilievo.shapes import Float, Size
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
     Backbone,

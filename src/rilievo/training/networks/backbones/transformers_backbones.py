@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
-from rilievo.shapes import Size
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
     NONE,

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rilievo.arrays.shapes import Float, Size
 from rilievo.errors import ModelError
-from rilievo.shapes import Float, Size
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes.lift import (
     Enlargement,

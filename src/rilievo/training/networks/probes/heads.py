@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rilievo.arrays.shapes import Float, Size
 from rilievo.errors import ModelError
-from rilievo.shapes import Float, Size
 from rilievo.training.networks.blueprint import DepthChoice, Form, Readout
 from rilievo.training.networks.probes.dense_probes import Logits, crop_and_resize, enlarge_outputs
 from rilievo.training.networks.probes.lift import (

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.shapes import Float
+from rilievo.arrays.shapes import Float
 from rilievo.training.tensors import Channels, Convolved, LiftedOutputs, Resized
 
 # Bilinear with areas kept (geometrically right) or corners kept (stretches by up to half a cell),

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from rilievo.arrays.shapes import Float
 from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
-from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import POSE_NETWORKS, VideoBlueprint
 from rilievo.training.networks.probes.lift import is_tracing_or_exporting
 from rilievo.training.networks.video.encoders import (

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, OptionError, needing, suggest
+from rilievo.extensions.registry import resolve_name
 from rilievo.io.files.limits import reason
-from rilievo.registry import resolve_name
-from rilievo.shapes import Size
 from rilievo.training.networks.backbones.weights import download_error
 from rilievo.training.networks.blueprint import TIMM, VideoBlueprint
 from rilievo.training.tensors import Channels, FeatureMaps

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
+from rilievo.errors.messages import template
 from rilievo.io.files.archives import STORED, check_zip_ratio
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
-from rilievo.messages import template
+from rilievo.records.depth_map import DepthKind
 from rilievo.training.networks.backbones.weights import Entries, State, select_network_tensors
 from rilievo.training.networks.blueprint import (
     DEPTH,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.arrays.shapes import Matrix, Pixels, Size
 from rilievo.data.clips.sequences import (
     Clip,
     frame_or_reason,
@@ -40,7 +41,6 @@ from rilievo.io.files.limits import check_disk_space, is_whole, printable, read_
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.videos import open_video
 from rilievo.predicting.summary import map_ahead
-from rilievo.shapes import Matrix, Pixels, Size
 from rilievo.training.video.frames.image_motion import METHOD
 
 _ROOM = 256 * 2**20

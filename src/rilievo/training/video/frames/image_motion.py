@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.arrays.shapes import Matrix, Pixels, Positions, UInt8
 from rilievo.data.clips.tracks import Tracks, grey, track_by_homography, track_corners
-from rilievo.shapes import Matrix, Pixels, Positions, UInt8
 
 METHOD = 2
 """Version of the measurement, raised with every change."""

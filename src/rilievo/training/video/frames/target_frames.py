@@ -19,11 +19,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rilievo.arrays.shapes import (
+    Field,
+    Float32,
+    Mask,
+    Matrix,
+    Pixels,
+    Points,
+    Size,
+    Transform,
+    UInt8,
+)
 from rilievo.data.clips.sequences import Clip, frame_pyramid
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import flip_K
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform, UInt8
 from rilievo.training.arrays import FrameStack, Indices, Motion
 from rilievo.training.engine.frame_colour import ColourChange, change_colours
 from rilievo.training.losses.warped_frames import Views

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rilievo.arrays.shapes import Field
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.folder_layout import FILE_NAME
@@ -20,7 +21,6 @@ from rilievo.data.datasets.sets.kitti_raw import (
 )
 from rilievo.data.datasets.sets.seven_scenes import register_depth
 from rilievo.errors import RilievoError
-from rilievo.shapes import Field
 
 OTHER_EYE = 0
 """Offset of the frame of the other camera of a stereo pair."""

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float16, Mask, Matrix, Size
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import frame_stem, read_poses_of_files
 from rilievo.data.clips.sequences import Clip, sequence_undistortion, shrink_mask
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import LabelsRecord, labels_K, read_label, read_labels_record
 from rilievo.errors import InputError
+from rilievo.errors.messages import Note, template
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.lens_files import pinhole_K
-from rilievo.messages import Note, template
-from rilievo.shapes import Float16, Mask, Matrix, Size
 from rilievo.training.video.frames.frame_store import (
     FrameStore,
     Progress,

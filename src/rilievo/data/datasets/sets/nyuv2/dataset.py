@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.data.datasets.loaders import (
     Absent,
     Dataset,
@@ -41,13 +42,12 @@ from rilievo.data.datasets.sets.nyuv2.layout import (
     recorded_scene,
 )
 from rilievo.errors import InputError
+from rilievo.errors.messages import literal
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import read_map
-from rilievo.messages import literal
-from rilievo.sample import Truth
-from rilievo.shapes import Pixels
+from rilievo.records.sample import Truth
 
 Entry = TypeVar("Entry")
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float, Mask, Pixels, Vectors
 from rilievo.data.datasets.loaders import (
     Absent,
     MaskedValues,
@@ -29,7 +30,6 @@ from rilievo.geometry.intrinsics import rays
 from rilievo.io.files.limits import is_whole, printable, shortened
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
-from rilievo.shapes import Float, Mask, Pixels, Vectors
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _PHOTO_FOLDERS = ("rgb", "images", "image")

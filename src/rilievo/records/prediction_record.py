@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from rilievo.depth_map import DepthMap
-from rilievo.errors import InputError, NoDepthError
-from rilievo.geometry.cameras.camera import Camera
-from rilievo.records import Later, LazyField, no_hash, read_only, same_record
-from rilievo.sample import Photo
-from rilievo.shapes import (
+from rilievo.arrays.array_records import Later, LazyField, no_hash, read_only, same_record
+from rilievo.arrays.shapes import (
     Field,
     Mask,
     Vectors,
 )
+from rilievo.errors import InputError, NoDepthError
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.sample import Photo
 
 Setting = str | int | float | bool | None
 

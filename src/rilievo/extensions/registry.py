@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rilievo.errors import OptionError, UntrustedCodeError, suggest
-from rilievo.messages import literal, one_line
+from rilievo.errors.messages import literal, one_line
 from rilievo.other_libraries import HintedAttributes
 
 COMMANDS: Mapping[str, str] = {

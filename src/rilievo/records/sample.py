@@ -15,14 +15,14 @@ from functools import cached_property
 
 import numpy as np
 
-from rilievo.depth_map import OwnDepth
+from rilievo.arrays.array_records import no_hash, same_record
+from rilievo.arrays.shapes import Field, Int64, Mask, Pixels, Transform, Vectors
 from rilievo.errors import InputError
 from rilievo.geometry.borders import Margins, find_margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.other_libraries import HintedAttributes
-from rilievo.records import no_hash, same_record
-from rilievo.shapes import Field, Int64, Mask, Pixels, Transform, Vectors
+from rilievo.records.depth_map import OwnDepth
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Depth maps; ``rilievo.sample`` has the conventions."""
+"""Depth maps; ``rilievo.records.sample`` has the conventions."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from operator import index
 
 import numpy as np
 
+from rilievo.arrays.array_records import no_hash, read_only, same_record
+from rilievo.arrays.shapes import Field, Mask
 from rilievo.errors import InputError, suggest
 from rilievo.other_libraries import HintedAttributes
-from rilievo.records import no_hash, read_only, same_record
-from rilievo.shapes import Field, Mask
 
 
 class DepthKind(StrEnum):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.shapes import Shaped
+from rilievo.arrays.shapes import Shaped
 
 
 def same_record(self: object, other: object) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rilievo.messages import Message, literal, spell_keyword
+from rilievo.errors.messages import Message, literal, spell_keyword
 
 _LISTED = 60  # longer lists are not read to their end
 _FACTS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")

@@ -29,7 +29,7 @@ from typing import (
 
 from rilievo.errors import OptionError
 from rilievo.other_libraries import missing_name_hint
-from rilievo.typed_values import UNITS, metres_of, to_option_type
+from rilievo.schema.typed_values import UNITS, metres_of, to_option_type
 
 Made = TypeVar("Made")
 Call = TypeVar("Call", bound=Callable[..., Any])

@@ -1,0 +1,1 @@
+"""Shapes of arrays in signatures, and the equality of records that hold arrays."""

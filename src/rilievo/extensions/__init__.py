@@ -1,0 +1,1 @@
+"""Objects found by name: those of our subpackages, and those of other packages."""

@@ -1,0 +1,1 @@
+"""Records of photographs, depth maps, samples of datasets and predictions."""

@@ -1,0 +1,1 @@
+"""The process and its surroundings: signals, the terminal, telemetry of dependencies."""
