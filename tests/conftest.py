@@ -4,9 +4,9 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-pytest_plugins = ("shared_fixtures", "tiny_networks", "replicate_calls")
+pytest_plugins = ("support.shared_fixtures", "support.tiny_networks", "support.replicate_calls")
 
-_USES_LAB = re.compile(r"^(?:from|import) (?:lab\.|rooms_asked)", re.MULTILINE)
+_USES_LAB = re.compile(r"^(?:from|import) (?:lab\.|support\.rooms_asked)", re.MULTILINE)
 
 # Tests that try src with what lab makes, such as rendered rooms, need it; all others run without.
 collect_ignore = []

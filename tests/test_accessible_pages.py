@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from accessible import LOOKS, check_opened, faults
-from browser import Opened, unfold
-from clips import Clip, numbered, write_clip
-from evaluations import evaluation, random_errors, run_of
-from odd_pictures import PHOTOGRAPHS
-from pictured_rooms import Rooms
-from predictions import prediction
 from rilievo.evaluation.evaluation_report import write_report
 from rilievo.evaluation.tables.comparison_report import write_comparison
 from rilievo.evaluation.tables.runs import compare
 from rilievo.prediction.saving import save
 from rilievo.serving.browser.folder import write_page
-from round_pictures import round_picture
-from serve_process import ServeProcess, serve_process
-from static_host import PATIENCE, hosted
+from support.accessible import LOOKS, check_opened, faults
+from support.browser import Opened, unfold
+from support.clips import Clip, numbered, write_clip
+from support.evaluations import evaluation, random_errors, run_of
+from support.odd_pictures import PHOTOGRAPHS
+from support.pictured_rooms import Rooms
+from support.predictions import prediction
+from support.round_pictures import round_picture
+from support.serve_process import ServeProcess, serve_process
+from support.static_host import PATIENCE, hosted
 
 WINDOWS = ["light", *(pytest.param(look, marks=pytest.mark.slow) for look in ("dark", "phone"))]
 

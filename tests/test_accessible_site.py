@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from accessible import LOOKS, faults
-from browser import Opened
-from static_host import PATIENCE, hosted
+from support.accessible import LOOKS, faults
+from support.browser import Opened
+from support.static_host import PATIENCE, hosted
 
 SITE = Path(__file__).parents[1] / "site"
 PAGES = (

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).parent / "rows_added.py"
+PROGRAM = Path(__file__).parent / "support" / "rows_added.py"
 
 
 def asked(kind: str, folder: Path) -> Mapping[str, Any]:

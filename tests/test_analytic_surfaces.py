@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint
@@ -24,6 +23,7 @@ from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
+from support.analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 
 SIZE = (120, 160)
 K = camera_matrix(*SIZE, 150.0)

@@ -17,25 +17,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from looked_at import write_run, write_sunrgbd
-from official_checkpoints import (
-    exact_state,
-    plain_disparities,
-    plain_features,
-    plain_motion,
-    write_checkpoint,
-)
-from plain_probe3d import (
-    plain_bins,
-    plain_gradient,
-    plain_probe,
-    plain_scale_invariant,
-    random_state,
-)
-from replicate_calls import model as replicate_model
-from replicate_calls import photo as replicate_photo
-from replicate_calls import running_service
-from replicate_server import Service
 from rilievo.data.datasets import open_dataset
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import DepthPair, NormalsPair, value
@@ -68,9 +49,28 @@ from rilievo.training.networks.video.video_networks import make_networks, sigmoi
 from rilievo.training.probe.probe_config import Losses, RunOptions, with_overrides
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.probe.probe_task import depth_objective, rate_factor
-from scenes_to_score import scored
-from tiny_checkpoints import Checkpoints, checkpoint, copied
-from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
+from support.looked_at import write_run, write_sunrgbd
+from support.official_checkpoints import (
+    exact_state,
+    plain_disparities,
+    plain_features,
+    plain_motion,
+    write_checkpoint,
+)
+from support.plain_probe3d import (
+    plain_bins,
+    plain_gradient,
+    plain_probe,
+    plain_scale_invariant,
+    random_state,
+)
+from support.replicate_calls import model as replicate_model
+from support.replicate_calls import photo as replicate_photo
+from support.replicate_calls import running_service
+from support.replicate_server import Service
+from support.scenes_to_score import scored
+from support.tiny_checkpoints import Checkpoints, checkpoint, copied
+from support.video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 
 __all__ = ["checkpoint", "running_service"]
 

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import rilievo
-from checked_types import checked
+from support.checked_types import checked
 
 PACKAGE = Path(rilievo.__file__).parent
 

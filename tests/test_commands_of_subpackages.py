@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
-from command_lines import check_examples, check_flags, check_groups, check_help, check_refusal
 from rilievo.cli import COMMANDS, CORE_COMMANDS, main
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.training.commands.train_probe import ProbeArguments
 from rilievo.training.commands.train_video import Arguments as VideoArguments
-from shell_scripts import commands_in, completed, flags_of, script
+from support.command_lines import (
+    check_examples,
+    check_flags,
+    check_groups,
+    check_help,
+    check_refusal,
+)
+from support.shell_scripts import commands_in, completed, flags_of, script
 
 WITHOUT_PARSER = {"train"}
 TRAINING = [

@@ -15,7 +15,7 @@ from rilievo.cli.streams import open_streams
 from rilievo.data.datasets import DATASETS
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.models import MODELS
-from tiny_dataset import write_tiny
+from support.tiny_dataset import write_tiny
 
 CONSOLES: Mapping[str, Mapping[str, str]] = {
     "cp1252": {"PYTHONIOENCODING": "cp1252"},

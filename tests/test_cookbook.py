@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import rilievo
-from relief import Relief
 from rilievo.cli.example import EXAMPLES
+from support.relief import Relief
 
 ROOT = Path(__file__).parents[1]
 COOKBOOK = (ROOT / "docs/cookbook.md").read_text("utf-8")

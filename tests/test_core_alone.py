@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import rilievo
-from clips import write_clip
-from core_alone import core_distributions, link_core, run_core
 from rilievo.cli import COMMANDS
 from rilievo.training.commands.train import KINDS
+from support.clips import write_clip
+from support.core_alone import core_distributions, link_core, run_core
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

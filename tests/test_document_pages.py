@@ -13,8 +13,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from core_alone import link_core, run_core
-from object_files import write_boxes
+from support.core_alone import link_core, run_core
+from support.object_files import write_boxes
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)

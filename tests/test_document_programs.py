@@ -11,10 +11,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from clips import Clip, numbered, write_clip
-from predictions import prediction
 from rilievo.models.default.embedded import embedded_file
 from rilievo.prediction.saving import OUTPUTS, save
+from support.clips import Clip, numbered, write_clip
+from support.predictions import prediction
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for pattern in ("*.md", "docs/**/*.md") for path in sorted(ROOT.glob(pattern))]

@@ -13,11 +13,11 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from catalogue_mirror import CatalogueMirror, catalogue
-from clips import write_clip
-from moge_lookalike import write_moge
-from object_files import write_boxes
 from rilievo.cli import main, parsing
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.clips import write_clip
+from support.moge_lookalike import write_moge
+from support.object_files import write_boxes
 
 __all__ = ["catalogue"]
 

@@ -14,12 +14,7 @@ from PIL import Image
 pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
-import acting_model
 import rilievo
-from acting_doors import PLAIN, SCHEMA, Doors, Outcome, Values, facts, flags
-from clips import Clip, numbered, write_clip
-from lens_boxes import boxes, turned
-from photographs_with_depth import gdepth
 from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
@@ -31,11 +26,16 @@ from rilievo.predicting.photographs import fitting
 from rilievo.schema.fields import OptionField, option_names
 from rilievo.serving.assistant.named_folders import AssistantOptions
 from rilievo.serving.server.server_options import AppOptions, ServeOptions
-from served_app import served_app
+from support import acting_model
+from support.acting_doors import PLAIN, SCHEMA, Doors, Outcome, Values, facts, flags
+from support.clips import Clip, numbered, write_clip
+from support.lens_boxes import boxes, turned
+from support.photographs_with_depth import gdepth
+from support.served_app import served_app
 
 SIZE = 96, 128
 ABSENT = None
-AFFINE = "acting_model:affine"
+AFFINE = "support.acting_model:affine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +76,15 @@ CASES: Mapping[str, Case] = {
     "relief_width": Case(other=30.0, needs={"save": "stl"}),
     "relief_base": Case(other=30.0, needs={"save": "stl"}),
     "normals_axes": Case(
-        other="directx", needs={"save": "normals", "model": "acting_model:facing"}
+        other="directx", needs={"save": "normals", "model": "support.acting_model:facing"}
     ),
     "quality": Case(one="fast", other="good"),
-    "model": Case(one=PLAIN, other="acting_model:other"),
+    "model": Case(one=PLAIN, other="support.acting_model:other"),
     "kind": Case(one="up_to_scale", other="affine_inverse", needs={"model": acting_model.UNKNOWN}),
     "settings": Case(other=("gain=2",)),
-    "trust_code": Case(other=("their_lab:backbone",), needs={"model": "acting_model:trusting"}),
+    "trust_code": Case(
+        other=("their_lab:backbone",), needs={"model": "support.acting_model:trusting"}
+    ),
     "camera": Case(other="90"),
     "fov": Case(other=40.0),
     "projection": Case(other="equirect:60x45"),
@@ -106,7 +108,9 @@ CASES: Mapping[str, Case] = {
     "precision": Case(other="bf16"),
     "threads": Case(other=2),
     "batch_size": Case(other=2, photos=("plain.png", "noise.png")),
-    "yes": Case(other=True, needs={"model": "acting_model:paid"}, photos=("plain.png", "step.png")),
+    "yes": Case(
+        other=True, needs={"model": "support.acting_model:paid"}, photos=("plain.png", "step.png")
+    ),
     "sequence": Case(other=True, needs={"save": "npy"}, photos=("frames",)),
     "fps": Case(other=10.0, needs={"save": "npy"}, photos=("clip.mp4",)),
     "independent": Case(other=True, needs={"save": "npy"}, photos=("clip.mp4",)),
@@ -185,15 +189,18 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     """All doors, with models whose answers all options change."""
     folder = tmp_path_factory.mktemp("doors")
     names = ("plain", "other", "affine", "facing")
-    models = {f"acting_model:{name}": rilievo.load_model(f"acting_model:{name}") for name in names}
+    models = {
+        f"support.acting_model:{name}": rilievo.load_model(f"support.acting_model:{name}")
+        for name in names
+    }
     with (
         pytest.MonkeyPatch.context() as patches,
         served_app(folder, models=models, workers=1) as app,
     ):
-        acting = {"acting": ModelKind(words="", find="acting_model:find")}
+        acting = {"acting": ModelKind(words="", find="support.acting_model:find")}
         patches.setattr(finding, "MODEL_KINDS", {**acting, **finding.MODEL_KINDS})
         patches.setitem(model_options.QUALITIES, "fast", PLAIN)
-        patches.setitem(model_options.QUALITIES, "good", "acting_model:other")
+        patches.setitem(model_options.QUALITIES, "good", "support.acting_model:other")
         patches.setattr(fitting, "_default_model", lambda: models[PLAIN])
         patches.setenv(TRUST, "")
         yield Doors(app=app, folder=folder, patches=patches)

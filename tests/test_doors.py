@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 import rilievo
-from browser import COARSE, chromium
-from odd_files import ODD_FILES, write_odd_files
 from rilievo.cli import main
 from rilievo.models.base import Model
 from rilievo.predicting.options import RECORDS
 from rilievo.schema.fields import Door, option_names
 from rilievo.serving.browser.folder import write_page
-from static_host import Visitor, hosted
+from support.browser import COARSE, chromium
+from support.odd_files import ODD_FILES, write_odd_files
+from support.static_host import Visitor, hosted
 
 NAME = "rilievo/small"
 PATIENCE = 60.0
@@ -161,7 +161,7 @@ def test_what_infer_cannot_take_is_told_what_to_call(
 
 
 def test_the_server_gives_the_depth_of_python(files: Mapping[str, Path], tmp_path: Path) -> None:
-    serve_process = pytest.importorskip("serve_process")
+    serve_process = pytest.importorskip("support.serve_process")
     pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
     with serve_process.serve_process(tmp_path) as server:
         for name, path in files.items():
@@ -192,7 +192,7 @@ def test_a_stream_of_frames_gives_the_depth_of_photographs(
     files: Mapping[str, Path], tmp_path: Path
 ) -> None:
     pytest.importorskip("av", reason="the extra 'video' is not installed")
-    clips = pytest.importorskip("clips")
+    clips = pytest.importorskip("support.clips")
     pixels = rilievo.read_photo(files["barred.png"]).pixels
     clips.write_clip(tmp_path / "clip.mp4", clips.Clip(pictures=[pixels]))
     for options in ({}, {"trim": True}):

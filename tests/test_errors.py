@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 import rilievo
-from predictions import MADE_BY, prediction
 from rilievo import DepthKind, DepthMap, PredictOptions
 from rilievo.data.clips.sequences import read_calibration
 from rilievo.errors import InputTypeError, MissingExtraError, MissingFileError
 from rilievo.io.files.atomic import replacing, replacing_folder
+from support.predictions import MADE_BY, prediction
 
 
 def flat(kind: DepthKind = DepthKind.UP_TO_SCALE, value: float = 1.0) -> DepthMap:

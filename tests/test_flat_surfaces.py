@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analytic import camera_matrix, pixel_rays, sphere
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
+from support.analytic import camera_matrix, pixel_rays, sphere
 
 HEIGHT, WIDTH = 97, 130
 K = camera_matrix(HEIGHT, WIDTH, 120.0)

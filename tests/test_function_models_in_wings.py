@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import rilievo
-from floor_model import lab
 from rilievo.cli import main
-from tiny_dataset import write_tiny
+from support.floor_model import lab
+from support.tiny_dataset import write_tiny
 
 __all__ = ["lab"]
 
@@ -19,7 +19,9 @@ __all__ = ["lab"]
 def test_evaluate_scores_it(lab: Any, tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     write_tiny(tmp_path / "data", 3)
-    options = rilievo.EvaluateOptions(dataset="tiny_dataset:Tiny", output=tmp_path / "scores")
+    options = rilievo.EvaluateOptions(
+        dataset="support.tiny_dataset:Tiny", output=tmp_path / "scores"
+    )
     found = rilievo.evaluate(lab.floor, "depth", tmp_path / "data", options, show=False)
     assert found.scores
     assert "--model lab_floor:floor" in found.command

@@ -15,16 +15,16 @@ pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
 import rilievo
-from acting_doors import PLAIN, flags, words
-from assistant_client import Desktop
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema.fields import Door, option_names
 from rilievo.serving.assistant.known_tool import KnownParams
 from rilievo.serving.server.params import PredictParams
-from served_app import App, served_app
-from views import read_view
+from support.acting_doors import PLAIN, flags, words
+from support.assistant_client import Desktop
+from support.served_app import App, served_app
+from support.views import read_view
 
 Values = Mapping[str, Any]
 Answer = Callable[[Values], str]

@@ -12,7 +12,6 @@ from typing import Any, get_args
 import pytest
 
 import rilievo
-from option_offers import offers
 from rilievo.cli import main
 from rilievo.errors.messages import spell_flag
 from rilievo.models.model_options import Network
@@ -29,6 +28,7 @@ from rilievo.schema.fields import (
     options_of,
     settings_to_record,
 )
+from support.option_offers import offers
 
 ROOT = Path(__file__).parents[1]
 EVERY = [(kind, name) for kind in RECORDS.values() for name in option_names(kind)]

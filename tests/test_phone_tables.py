@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import chromium
+from support.browser import chromium
 
 ROOT = Path(__file__).parents[1]
 GUIDES = sorted((ROOT / "docs").rglob("*.md"))

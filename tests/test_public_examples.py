@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-from clips import Clip, write_clip
+from support.clips import Clip, write_clip
 
 SLOW = ("evaluate", "fine_tune", "fuse_clip", "sweep_probes", "train_probe")
 """Names whose examples train or score networks."""

@@ -14,8 +14,8 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from tiny_dataset import write_tiny
-from watched import Seen, Watched, compiled, start
+from support.tiny_dataset import write_tiny
+from support.watched import Seen, Watched, compiled, start
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux") or shutil.which("cc") is None,
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 _PATIENCE = 300
 _SERVED = 15
 """Seconds that a server is watched; ONNX Runtime's telemetry looks for its host after nine."""
-_DATA = ("--dataset", "tiny_dataset:Tiny", "--root", "data")
+_DATA = ("--dataset", "support.tiny_dataset:Tiny", "--root", "data")
 _SERVE = ("serve", "--port", "0", "-m", "rilievo/small")
 _NEEDS = {"openvino": "openvino", "train": "timm", "assistants": "mcp"}
 _SERVERS = {

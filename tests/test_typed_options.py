@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import rilievo
-from every_command import COMMAND_LINES, flagged, needed_words, record_of
 from rilievo.cli import USAGE_ERROR, main
 from rilievo.cli.parsing import parse_words
 from rilievo.errors import OptionError, RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema.fields import Door, build_record, option_names
+from support.every_command import COMMAND_LINES, flagged, needed_words, record_of
 
 
 class ToyDataset:

@@ -15,8 +15,8 @@ from rilievo.options.run_options import unused_parts
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import read_inputs
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
-from tiny_dataset import write_tiny
-from tiny_evaluation import run_tiny, write_predictions
+from support.tiny_dataset import write_tiny
+from support.tiny_evaluation import run_tiny, write_predictions
 
 
 @pytest.fixture

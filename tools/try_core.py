@@ -7,7 +7,7 @@ There ``predict``, ``measure``, ``models`` and ``verify`` run on a photograph, f
 and from Python, with no packages but the core's; and then the core's tests, those of the folders of
 ``tests`` that are named like a folder of the core, with the packages of the dependency group
 ``test-core`` and of the extra ``video`` beside those. Tests that need another extra skip themselves
-(tests/without_extras.py). ``--commands`` leaves the tests out.
+(tests/support/without_extras.py). ``--commands`` leaves the tests out.
 """
 
 import argparse
@@ -25,7 +25,7 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
 
 from structure import ROOT, SUBPACKAGES
 
-from core_alone import link_core
+from support.core_alone import link_core
 
 PHOTOGRAPH = """
 import numpy, PIL.Image
@@ -108,7 +108,15 @@ def main() -> int:
             failed = failed or code != 0
         if not given.commands:
             link_core(testing, "test-core", "video")
-            arguments = ("-m", "pytest", "-q", "-p", "without_extras", "-p", "no:cacheprovider")
+            arguments = (
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "support.without_extras",
+                "-p",
+                "no:cacheprovider",
+            )
             which = (*arguments, *more, *folders_of_tests(copy))
             failed |= run(which, copy=copy, packages=testing, folder=copy) != 0
     return int(failed)

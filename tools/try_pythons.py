@@ -5,7 +5,7 @@ Usage: python tools/try_pythons.py [--newest]
 Every Python newer than this one is tried with the newest and with the oldest dependencies that
 pyproject.toml allows, and this one with the oldest; ``--newest`` tries the newest Python with the
 newest dependencies alone. Pythons are searched on PATH and among those of pyenv. Tests that need
-an extra other than ``video`` skip themselves (tests/without_extras.py).
+an extra other than ``video`` skip themselves (tests/support/without_extras.py).
 """
 
 import argparse
@@ -146,7 +146,7 @@ def run_tests(home: Path, checkout: Path, versions: Sequence[str], *more: str) -
     ]
     pip(python, "install", "--only-binary", ":all:", "--constraint", constraints, *needs)
     pytest = ("-m", "pytest", "-q", "-r", "fE", "-n", "auto", "-m", "not slow")
-    plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
+    plugins = ("-p", "support.without_extras", "-p", "no:cacheprovider")
     done = subprocess.run(
         [python, *pytest, *plugins, *folders_of_tests(ROOT), *more],
         cwd=checkout,

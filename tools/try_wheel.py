@@ -7,9 +7,9 @@ them; without names the core and every extra but those of ``LEFT_OUT``) an empty
 the wheel with that extra, then what the tests need beside it, held to the versions that came with
 the wheel. The tests run in a folder without the package's sources, so what they import is what was
 installed. Those of the core run, and those of the subpackages of the extra; tests that need
-another extra skip themselves (tests/without_extras.py). A table says how large each environment is
-and how its tests ended. ``--oldest`` installs every dependency at the lower bound that
-pyproject.toml names.
+another extra skip themselves (tests/support/without_extras.py). A table says how large each
+environment is and how its tests ended. ``--oldest`` installs every dependency at the lower bound
+that pyproject.toml names.
 """
 
 import argparse

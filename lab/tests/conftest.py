@@ -1,3 +1,3 @@
 """Fixtures of the lab's tests."""
 
-pytest_plugins = ("shared_fixtures",)
+pytest_plugins = ("support.shared_fixtures",)

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
 from rilievo.alignment import AlignMethod, Fit, FitSpace, align, to_depth
 from rilievo.alignment import fit as fit_module
 from rilievo.records.depth_map import DepthKind, DepthMap
+from support.maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
 
 scales = st.floats(0.01, 100)
 

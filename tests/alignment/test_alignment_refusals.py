@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
 from rilievo.alignment import METHODS, AlignMethod, align
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.records.depth_map import DepthKind
+from support.maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
 
 
 @pytest.mark.parametrize(

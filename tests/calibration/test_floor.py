@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 import rilievo
-from analytic import View, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.calibration.floor import calibrate_height
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.records.depth_map import DepthKind, DepthMap
+from support.analytic import View, box, camera_matrix, nearest, pixel_rays, plane, sphere
 
 SIZE = (120, 160)
 K = camera_matrix(*SIZE, 130.0)

@@ -7,7 +7,7 @@ from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import USUAL_LENGTHS, KnownLength, KnownPoint, parse_known
 from rilievo.errors import CalibrationError
 from rilievo.records.depth_map import DepthKind, DepthMap
-from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
+from support.sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
 NEAR, FAR = ((30, 100), (110, 105)), ((60, 12), (130, 20))
 

@@ -10,9 +10,6 @@ import pytest
 from PIL import Image
 
 import rilievo
-from fixed_depth import FixedDepth
-from lens_boxes import turned
-from predictions import prediction
 from rilievo.calibration.printed_markers import (
     Marker,
     find_markers,
@@ -28,6 +25,9 @@ from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.predicting.photographs.fitting import read_markers
 from rilievo.records.sample import Photo
+from support.fixed_depth import FixedDepth
+from support.lens_boxes import turned
+from support.predictions import prediction
 
 cv2 = pytest.importorskip("cv2")
 SIZE = (600, 800)

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from known_ramps import AFFINE_KINDS, SIZE, depth_map, points, ramp
 from rilievo.alignment import FitSpace, to_depth
 from rilievo.calibration import points as points_module
 from rilievo.calibration.points import calibrate
@@ -13,6 +12,7 @@ from rilievo.calibration.sizes import Along, KnownPoint, parse_known
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.records.depth_map import DepthKind
+from support.known_ramps import AFFINE_KINDS, SIZE, depth_map, points, ramp
 
 places = st.lists(
     st.tuples(st.integers(0, SIZE[1] - 1), st.integers(0, SIZE[0] - 1)),

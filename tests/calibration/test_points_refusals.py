@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from known_ramps import AFFINE_KINDS, SIZE, depth_map, points, ramp
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint, parse_known
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.records.depth_map import DepthKind
+from support.known_ramps import AFFINE_KINDS, SIZE, depth_map, points, ramp
 
 
 @pytest.mark.parametrize(("u", "v"), [(-0.6, 5), (59.6, 5), (5, -1), (5, 39.51), (900, 900)])

@@ -6,7 +6,7 @@ import pytest
 from rilievo.calibration.readings import values_at_ends
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.records.depth_map import DepthKind
-from sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
+from support.sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,8 @@ import pytest
 from PIL import Image
 
 import rilievo
-from fixed_depth import FixedDepth
 from lab.scenes.seen_rectangles import FARTHEST_VANISHING, SHAPE, SeenRectangle, seen_rectangles
 from lab.studies.judge_rectangles import angle_off, length_errors
-from lens_boxes import turned
 from rilievo.calibration.readings import rectangle_depth
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles
 from rilievo.calibration.sizes import (
@@ -35,6 +33,8 @@ from rilievo.measure import area, distance, length
 from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.quantities import deviation_in_plane, quantity_in_plane
 from rilievo.schema.typed_values import metres_of
+from support.fixed_depth import FixedDepth
+from support.lens_boxes import turned
 
 COUNT = 150
 R, MIDDLE, FOCAL = turned(40, 25, 5), np.array([0.05, -0.02, 1.0]), 900.0

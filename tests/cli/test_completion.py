@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.cli import COMMANDS, main
-from shell_scripts import commands_in, completed, flags_of, script
+from support.shell_scripts import commands_in, completed, flags_of, script
 
 
 def test_bash_completes_commands_options_and_nothing_else(

@@ -8,12 +8,12 @@ from typing import Annotated, ClassVar, Literal
 
 import pytest
 
-from command_lines import check_examples, check_flags, check_help, check_refusal
 from rilievo.cli import CORE_COMMANDS, main
 from rilievo.cli.parsing import help_text, message_with_flags, parse
 from rilievo.errors import OptionError
 from rilievo.predicting.options import PredictOptions
 from rilievo.schema.fields import option, options_of
+from support.command_lines import check_examples, check_flags, check_help, check_refusal
 
 EXPLAINED = (*CORE_COMMANDS, "models fetch")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from interruptible import start_process
 from rilievo.cli import main
 from rilievo.cli.streams import printing, table
 from rilievo.system.terminal import wrap_for_terminal
+from support.interruptible import start_process
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m rilievo"
 TALKING = ["--help", "--version", "models", "models rilievo/small", "predict --help"]

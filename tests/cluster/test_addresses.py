@@ -21,7 +21,7 @@ from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import PredictWork, predict_across
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.work_processes import Report
-from static_host import Quiet, hosted
+from support.static_host import Quiet, hosted
 
 fsspec = pytest.importorskip("fsspec", reason="the extra 'cluster' is not installed")
 

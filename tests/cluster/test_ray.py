@@ -63,10 +63,10 @@ def test_a_cluster_whose_workers_are_killed_writes_the_files_of_one_machine(
         model=str(network), output=tmp_path / "plain", save="colour,npz,normals"
     )
     plain = predict_files([photos], options, show=False)
-    asked = EvaluateOptions(output=tmp_path / "scored", dataset="toy_dataset:Toy")
+    asked = EvaluateOptions(output=tmp_path / "scored", dataset="support.toy_dataset:Toy")
     evaluate(str(network), "depth", toy, asked, show=False)
     done = subprocess.run(
-        [sys.executable, TESTS / "ray_cluster.py", network, photos, toy, tmp_path],
+        [sys.executable, TESTS / "support" / "ray_cluster.py", network, photos, toy, tmp_path],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tiny_dataset import write_tiny
+from support.tiny_dataset import write_tiny
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predictions import MADE_BY, prediction
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.predictions.sources import FINGERPRINT, Fingerprint, open_cache, read_cache
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
+from support.predictions import MADE_BY, prediction
 
 MARK = Fingerprint(
     model="m",

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixed_depth import FixedDepth
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Invalid
@@ -15,9 +14,10 @@ from rilievo.evaluation.predictions.sources import read_cache
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
 from rilievo.records.depth_map import DepthKind, DepthMap
-from scenes_to_score import depth_of, guess, scene
-from stored_answers import stored
-from tiny_evaluation import run_tiny, write_predictions
+from support.fixed_depth import FixedDepth
+from support.scenes_to_score import depth_of, guess, scene
+from support.stored_answers import stored
+from support.tiny_evaluation import run_tiny, write_predictions
 
 
 @pytest.mark.slow

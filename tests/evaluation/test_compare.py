@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluations import METRICS, evaluation, in_folder, random_errors, run_of
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import benchmark_settings, benchmark_sha256
@@ -17,6 +16,7 @@ from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.tables.comparison_report import comparison_tables, long_table
 from rilievo.evaluation.tables.runs import compare
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
+from support.evaluations import METRICS, evaluation, in_folder, random_errors, run_of
 
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from evaluations import evaluation, in_folder, random_errors, run_of
 from rilievo.cli import main
 from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
@@ -23,6 +22,7 @@ from rilievo.evaluation.tables.comparison_report import (
 from rilievo.evaluation.tables.runs import compare
 from rilievo.io.verification import verify
 from rilievo.pages.tables import Table, make_heads, table_as_csv, table_as_latex, tables_as_markdown
+from support.evaluations import evaluation, in_folder, random_errors, run_of
 
 EVIL = "<script>alert(1)</script>|$x_1$ & 5% #~^\\{}*`\n=2"
 

@@ -17,8 +17,8 @@ from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
-from scenes_to_score import scene
-from stored_answers import stored
+from support.scenes_to_score import scene
+from support.stored_answers import stored
 
 SHAPES = {"nyu": (480, 640), "kitti": (375, 1242)}
 CROPPING = [

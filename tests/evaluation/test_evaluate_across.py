@@ -32,7 +32,7 @@ def toy(tmp_path: Path) -> Path:
 
 
 def options(output: Path) -> EvaluateOptions:
-    return EvaluateOptions(output=output, dataset="toy_dataset:Toy")
+    return EvaluateOptions(output=output, dataset="support.toy_dataset:Toy")
 
 
 def kept(folder: Path) -> dict[str, bytes]:
@@ -76,6 +76,6 @@ def test_an_image_that_is_broken_has_the_reason_of_one_process(
 
 
 def test_predictions_that_are_given_have_no_parts(tmp_path: Path, toy: Path) -> None:
-    given = EvaluateOptions(predictions=tmp_path, dataset="toy_dataset:Toy", kind="metric")
+    given = EvaluateOptions(predictions=tmp_path, dataset="support.toy_dataset:Toy", kind="metric")
     with pytest.raises(OptionError, match="no part of them is left to predict"):
         evaluate_across(None, "depth", toy, given, BatchOptions(shard="1/2"), show=False)

@@ -18,8 +18,8 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.metrics import depth as depth_metrics
 from rilievo.evaluation.metrics.metric import Better, DepthPair, Metric, Sums
 from rilievo.models import DEFAULT_MODEL
-from tiny_dataset import write_tiny
-from tiny_evaluation import TINY, run_tiny, write_predictions
+from support.tiny_dataset import write_tiny
+from support.tiny_evaluation import TINY, run_tiny, write_predictions
 
 
 def doubled(pair: DepthPair) -> Sums:

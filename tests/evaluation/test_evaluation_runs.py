@@ -18,7 +18,7 @@ from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import select_images
-from tiny_evaluation import TINY, run_tiny, write_predictions
+from support.tiny_evaluation import TINY, run_tiny, write_predictions
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kitti_lookalike import DATE, DRIVE, write_calibration, write_scan
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.loaders import Absent
 from rilievo.errors import InputError, OptionError
@@ -17,7 +16,8 @@ from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_stack
 from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.records.depth_map import DepthKind
-from tiny_evaluation import TINY, run_tiny
+from support.kitti_lookalike import DATE, DRIVE, write_calibration, write_scan
+from support.tiny_evaluation import TINY, run_tiny
 
 DISPARITY = ValueEncoding(number_kind=NumberKind.DISPARITY)
 LIKE_KITTI = replace(BENCHMARKS["kitti-monodepth2-improved"], name="mine", dataset=TINY, split=None)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from predictions import prediction
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import ForeignPredictions, open_foreign
 from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind
+from support.predictions import prediction
 
 IDS = ("kitchen/0001", "kitchen/0002", "hall/0003")
 DEPTH = np.linspace(0.5, 9, 48 * 64).reshape(48, 64).astype(np.float32)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from lab_package import installed_lab
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Task, find_metric
+from support.lab_package import installed_lab
 
 OTHERS = """
 from dataclasses import replace

@@ -24,9 +24,9 @@ from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.pages.pictures import depth_panel
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
-from scenes_to_score import depth_of, guess, scene, scored
-from stored_answers import stored
-from tiny_evaluation import run_tiny, write_predictions
+from support.scenes_to_score import depth_of, guess, scene, scored
+from support.stored_answers import stored
+from support.tiny_evaluation import run_tiny, write_predictions
 
 HOLE = (slice(200, 230), slice(100, 160))
 

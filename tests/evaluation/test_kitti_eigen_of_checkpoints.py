@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from kitti_lookalike import CAMERA_TEXT, DATE, DRIVE, write_calibration, write_scan
-from official_checkpoints import exact_state, plain_disparities, write_checkpoint
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.training.networks.video.video_networks import DepthNet
+from support.kitti_lookalike import CAMERA_TEXT, DATE, DRIVE, write_calibration, write_scan
+from support.official_checkpoints import exact_state, plain_disparities, write_checkpoint
 
 SIZE = (64, 96)
 """Input size of the network; the pictures are larger, as KITTI's are."""

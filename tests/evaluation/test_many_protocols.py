@@ -18,8 +18,8 @@ from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols
 from rilievo.evaluation.views.targets import open_run
 from rilievo.models.base import Model
-from tiny_dataset import Tiny
-from tiny_evaluation import TINY, write_predictions
+from support.tiny_dataset import Tiny
+from support.tiny_evaluation import TINY, write_predictions
 
 
 def run_all(

@@ -16,7 +16,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better, DepthPair, Metric, Sums
-from tiny_evaluation import TINY, run_tiny, write_predictions
+from support.tiny_evaluation import TINY, run_tiny, write_predictions
 
 
 def farther(pair: DepthPair) -> Sums:

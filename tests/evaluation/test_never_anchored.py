@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import rilievo
-from affine_answers import SCALE, SHIFT, AffineAnswer
 from rilievo.alignment import anchor
 from rilievo.models.base import Inference
 from rilievo.predicting.photographs import fitting
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
-from tiny_evaluation import run_tiny
+from support.affine_answers import SCALE, SHIFT, AffineAnswer
+from support.tiny_evaluation import run_tiny
 
 
 class Knows(AffineAnswer):

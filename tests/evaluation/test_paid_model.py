@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from replicate_server import TOKEN, Service, replicate_server
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.evaluation.evaluation_folder import read_evaluation
-from tiny_evaluation import TINY, run_tiny
+from support.replicate_server import TOKEN, Service, replicate_server
+from support.tiny_evaluation import TINY, run_tiny
 
 MODEL = "replicate:who/depth"
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluations import METRICS, evaluation
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparison import Comparison, PairOverSets
 from rilievo.evaluation.tables.comparison_report import model_pairs_table, write_comparison
@@ -17,6 +16,7 @@ from rilievo.evaluation.tables.standings import (
     pairs_over_sets,
     standings,
 )
+from support.evaluations import METRICS, evaluation
 
 ABS_REL, _, DELTA1 = METRICS
 MODELS = ("a", "b", "c", "d", "e")

@@ -12,7 +12,7 @@ from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_predictions import PEERS, Meaning, NumberKind, ValueEncoding
-from tiny_evaluation import run_tiny
+from support.tiny_evaluation import run_tiny
 
 METRIC = ValueEncoding(number_kind=NumberKind.METRIC)
 ORDER = ("ause_abs_rel", "aurg_abs_rel", "aurc_abs_rel")

@@ -11,7 +11,7 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.evaluation.evaluation_run import make_plan
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.suite_run import evaluate_protocols, run_suite
-from tiny_evaluation import TINY, run_tiny, write_predictions
+from support.tiny_evaluation import TINY, run_tiny, write_predictions
 
 TWO = f"""
 title = "two of the tiny dataset"
@@ -60,7 +60,7 @@ def test_a_dataset_without_scenes_is_refused_for_a_benchmark_of_scenes(
 
 def test_a_dataset_without_normals_is_refused_for_a_benchmark_of_normals(root: Path) -> None:
     with pytest.raises(OptionError, match="has no true normals, which the benchmark 'normals'"):
-        planned(root, "normals", dataset="tiny_dataset:TinyDepth")
+        planned(root, "normals", dataset="support.tiny_dataset:TinyDepth")
     # The card of this one says nothing of normals, but its files have them.
     planned(root, "normals")
 

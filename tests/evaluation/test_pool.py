@@ -16,7 +16,7 @@ from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.records.depth_map import DepthKind, DepthMap
-from stored_answers import NOBODY, stored
+from support.stored_answers import NOBODY, stored
 
 TESTS = Path(__file__).parents[1]
 
@@ -36,7 +36,7 @@ class Plane:
 
 def test_one_process_is_the_callers_own_and_starts_no_other(root: Path) -> None:
     """A script without a main guard needs it: a process that is started imports the script anew."""
-    dataset, plane = open_dataset("tiny_dataset:Tiny", root), Plane()
+    dataset, plane = open_dataset("support.tiny_dataset:Tiny", root), Plane()
     job = ScoreJob(benchmark=BENCHMARKS["depth"], dataset=dataset, predictions=plane)
     children = multiprocessing.active_children()
     for id, scored in zip(dataset.ids, score_all(job, dataset.ids, processes=1), strict=True):
@@ -60,9 +60,10 @@ def is_alive(number: int) -> bool:
 def test_processes_end_with_the_one_that_started_them(root: Path, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    program = [sys.executable, str(TESTS / "slow_answers.py"), str(root), str(marks)]
+    program = [sys.executable, str(TESTS / "support" / "slow_answers.py"), str(root), str(marks)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    started = subprocess.Popen(program, **quiet)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    started = subprocess.Popen(program, env=environment, **quiet)
     end = time.monotonic() + 60
     while len(list(marks.iterdir())) < 2 and time.monotonic() < end:
         time.sleep(0.05)

@@ -8,7 +8,7 @@ import pytest
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
-from scenes_to_score import depth_of, guess, scene, scored
+from support.scenes_to_score import depth_of, guess, scene, scored
 
 
 def errors(p: np.ndarray, t: np.ndarray) -> dict[str, float]:

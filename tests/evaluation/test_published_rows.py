@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from evaluations import METRICS, evaluation, random_errors
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.evaluation import benchmarks
 from rilievo.evaluation.benchmarks import BENCHMARKS
@@ -19,6 +18,7 @@ from rilievo.evaluation.commands.benchmarks import main
 from rilievo.evaluation.tables.comparison_report import comparison_tables, long_table
 from rilievo.evaluation.tables.runs import compare
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
+from support.evaluations import METRICS, evaluation, random_errors
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 FACTORS = (1, 100)

@@ -15,9 +15,9 @@ from rilievo.evaluation.scoring.score import score
 from rilievo.extensions.registry import is_import_path, trust
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
-from scenes_to_score import depth_of, guess, scene
-from stored_answers import stored
-from tiny_evaluation import TINY, run_tiny, write_predictions
+from support.scenes_to_score import depth_of, guess, scene
+from support.stored_answers import stored
+from support.tiny_evaluation import TINY, run_tiny, write_predictions
 
 HERE = "test_rules"
 PLAIN = replace(BENCHMARKS["depth"], name="plain", metrics=("abs_rel",))

@@ -13,8 +13,8 @@ from rilievo.evaluation.records import Unscored
 from rilievo.io.verification import verify
 from rilievo.models import load_model
 from rilievo.version import PROCESSING
-from tiny_evaluation import run_tiny, write_predictions
-from tiny_networks import MakeNetwork
+from support.tiny_evaluation import run_tiny, write_predictions
+from support.tiny_networks import MakeNetwork
 
 
 def test_every_image_without_a_score_has_its_reason(root: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_what_the_system_refuses_of_one_image_does_not_end_the_run(
         return real(path, **given)
 
     monkeypatch.setattr(
-        "tiny_dataset.Tiny._read",
+        "support.tiny_dataset.Tiny._read",
         lambda self, what, id: guarded(self.request.root / what / f"{id}.npy"),
     )
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
@@ -185,7 +185,9 @@ def test_options_that_make_no_sense_are_one_line(options: dict[str, object], wor
 def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="'depth' fits any dataset: say which with dataset"):
         run_tiny("rilievo/small", root, dataset=None)
-    with pytest.raises(OptionError, match="is on the dataset 'nyuv2', not on 'tiny_dataset:Tiny'"):
+    with pytest.raises(
+        OptionError, match=r"is on the dataset 'nyuv2', not on 'support\.tiny_dataset:Tiny'"
+    ):
         run_tiny("rilievo/small", root, benchmark="nyuv2-eigen")
     with pytest.raises(OptionError, match="'normals' aligns nothing; leave align out"):
         run_tiny("rilievo/small", root, benchmark="normals", align="log")

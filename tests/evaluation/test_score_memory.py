@@ -7,8 +7,8 @@ import pytest
 from rilievo.errors import OptionError
 from rilievo.evaluation.evaluation_run import process_count
 from rilievo.io.files import limits
-from tiny_dataset import write_tiny
-from tiny_evaluation import run_tiny, write_predictions
+from support.tiny_dataset import write_tiny
+from support.tiny_evaluation import run_tiny, write_predictions
 
 
 def test_scores_are_compared_before_the_model_answers(

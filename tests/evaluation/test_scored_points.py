@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moge_bundle_lookalike import write_bundle
-from point_fits_by_hand import best_scale, every_anchor
 from rilievo.alignment.fit import PointFit, subsample_by_grid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
@@ -23,7 +21,9 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
-from stored_answers import stored
+from support.moge_bundle_lookalike import write_bundle
+from support.point_fits_by_hand import best_scale, every_anchor
+from support.stored_answers import stored
 
 SIZE = (12, 16)
 K = np.array([[15.0, 0, 7.5], [0, 15.0, 5.5], [0, 0, 1]])

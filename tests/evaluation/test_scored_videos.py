@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clip_dataset import SIZE, K, pose, write_clips
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
@@ -16,6 +15,7 @@ from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.scoring.metres import CONSTANT, apply_scene_fit
 from rilievo.records.depth_map import DepthKind, DepthMap
+from support.clip_dataset import SIZE, K, pose, write_clips
 
 FRAMES = {"street": 4, "yard": 3}
 
@@ -37,7 +37,7 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(clips: Path, benchmark: str, **given: object) -> Evaluation:
     options: dict[str, Any] = {
-        "dataset": "clip_dataset:Clips",
+        "dataset": "support.clip_dataset:Clips",
         "predictions": clips.parent / "theirs",
         "kind": "affine_inverse",
         "output": clips.parent / f"out-{benchmark}",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scores_on_file import differences
+from support.scores_on_file import differences
 
 FEW = ("nyuv2-eigen", "kitti-eigen", "kitti-eigen-improved", "kitti-kb-eigen", "moge-scale")
 """Benchmarks of each way of resizing, and with each kind of crop."""

@@ -15,8 +15,8 @@ from rilievo.evaluation.scoring.metres import range_errors, range_sums
 from rilievo.evaluation.scoring.score import score
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
-from scenes_to_score import depth_of, guess, scene, scored
-from stored_answers import stored
+from support.scenes_to_score import depth_of, guess, scene, scored
+from support.stored_answers import stored
 
 
 def test_nyuv2_eigen_is_the_published_recipe() -> None:

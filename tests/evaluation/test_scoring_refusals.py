@@ -12,8 +12,8 @@ from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
-from scenes_to_score import depth_of, guess, scene, scored
-from stored_answers import stored
+from support.scenes_to_score import depth_of, guess, scene, scored
+from support.stored_answers import stored
 
 REASONS = {
     "other proportions": (np.ones((480, 500), np.float32), "other proportions"),

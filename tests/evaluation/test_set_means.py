@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from evaluations import METRICS, evaluation, random_errors
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteRow, rows_table
 from rilievo.evaluation.tables.comparison import Comparison
@@ -13,6 +12,7 @@ from rilievo.evaluation.tables.comparison_report import long_table, wide_table, 
 from rilievo.evaluation.tables.runs import Run
 from rilievo.evaluation.tables.standings import standings
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
+from support.evaluations import METRICS, evaluation, random_errors
 
 SETS = ("marigold-nyuv2", "marigold-kitti", "marigold-diode")
 

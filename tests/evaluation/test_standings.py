@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from evaluations import METRICS, evaluation, in_folder, random_errors
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
@@ -29,6 +28,7 @@ from rilievo.evaluation.tables.standings import standings, tied_ranks
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.io.verification import verify
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
+from support.evaluations import METRICS, evaluation, in_folder, random_errors
 
 ABS_REL, _, DELTA1 = METRICS
 GAINS = {"good": 0.0, "fair": 0.01, "poor": 0.05}

@@ -17,7 +17,7 @@ from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.suite_run import SuiteResult, run_suite
 from rilievo.models import model_options
 from rilievo.models.load_options import LoadOptions
-from tiny_evaluation import TINY, run_tiny, write_predictions
+from support.tiny_evaluation import TINY, run_tiny, write_predictions
 
 THREE = f"""
 title = "three of the tiny dataset"

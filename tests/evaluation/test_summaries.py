@@ -16,9 +16,9 @@ from rilievo.evaluation.selection import select_images
 from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, scene_remark
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
-from stored_answers import stored
-from tiny_dataset import write_tiny
-from tiny_evaluation import TINY
+from support.stored_answers import stored
+from support.tiny_dataset import write_tiny
+from support.tiny_evaluation import TINY
 
 PLAIN = replace(BENCHMARKS["depth"], metrics=("abs_rel", "rmse", "delta1", "silog"))
 POOLED = replace(PLAIN, averaging=Averaging.POOLED)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluations import evaluation
 from rilievo.errors import InputError, OutputError
 from rilievo.evaluation.evaluation_folder import read_evaluation, write_images_csv
 from rilievo.evaluation.records import Unscored
 from rilievo.io.json_record import to_json
+from support.evaluations import evaluation
 
 BAD = Unscored(id="room/bad", reason="no valid pixel")
 

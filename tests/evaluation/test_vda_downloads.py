@@ -18,7 +18,7 @@ from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import evaluate_protocols
-from video_downloads import Written, write_bonn, write_kitti, write_scannet, write_sintel
+from support.video_downloads import Written, write_bonn, write_kitti, write_scannet, write_sintel
 
 CAPS = {"sintel": 70.0, "kitti": 80.0, "bonn": 10.0, "scannet": 10.0}
 WRITERS: dict[str, Callable[[Path], Written]] = {

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clip_dataset import SIZE, K, pose
 from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.metrics.stability import StabilityPair, warping_error
+from support.clip_dataset import SIZE, K, pose
 
 MOTION = np.linalg.inv(pose(1)) @ pose(0)
 

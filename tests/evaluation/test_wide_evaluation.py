@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fixed_depth import FixedDepth
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.models.base import Inference
 from rilievo.records.sample import Photo
+from support.fixed_depth import FixedDepth
 
 
 class Sphere(FixedDepth):

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analytic import box, nearest, plane
-from other_lenses import Angular, fisheye, panorama
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource, as_camera
 from rilievo.geometry.intrinsics import project, rays
 from rilievo.geometry.normals import normals_from_depth
+from support.analytic import box, nearest, plane
+from support.other_lenses import Angular, fisheye, panorama
 
 SIZE = (60, 80)
 K = np.array([[70.0, 0, 41.0], [0, 72.0, 28.5], [0, 0, 1]])

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from analytic import camera_matrix, pixel_rays, plane
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, sample_lattice
 from rilievo.geometry.surfaces.patches import lay_back_pieces
+from support.analytic import camera_matrix, pixel_rays, plane
 
 SHAPE = (60, 80)
 K = camera_matrix(*SHAPE, 70.0)

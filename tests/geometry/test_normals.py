@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.errors import OptionError
 from rilievo.geometry import normals as normals_module
 from rilievo.geometry.normals import normals_from_depth
+from support.analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 
 K = np.array([[300.0, 0.0, 52.0], [0.0, 340.0, 41.0], [0.0, 0.0, 1.0]])
 SIZE = (80, 100)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytic import camera_matrix, pixel_rays, plane, sphere
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
 from rilievo.geometry.surfaces.raster import rasterise
+from support.analytic import camera_matrix, pixel_rays, plane, sphere
 
 SHAPE, FOCAL = (60, 80), 70.0
 K = camera_matrix(*SHAPE, FOCAL)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.errors import OptionError
 from rilievo.geometry.surfaces.lattice import Cut, sample_range
 from rilievo.geometry.surfaces.meshes import (
@@ -17,6 +16,7 @@ from rilievo.geometry.surfaces.meshes import (
     point_cloud,
     surface_step,
 )
+from support.analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 
 HEIGHT, WIDTH = 60, 80
 K = camera_matrix(HEIGHT, WIDTH, 70.0)

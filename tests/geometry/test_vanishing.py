@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from lens_boxes import SIZE, boxes, turned
 from rilievo.geometry.focal import find_segments, find_vanishing
+from support.lens_boxes import SIZE, boxes, turned
 
 
 def test_segments_lie_on_the_edges_that_were_drawn() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rilievo.geometry.intrinsics import LEAST_DEPTH, project_to_source
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
-from video_loss_by_hand import places_of
+from support.video_loss_by_hand import places_of
 
 K = np.array([[90.0, 0, 5.2], [0, 110.0, 3.1], [0, 0, 1]])
 

@@ -9,7 +9,6 @@ import pytest
 import skimage
 from PIL import Image
 
-from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.outputs.save_options import parse_drop
@@ -23,6 +22,7 @@ from rilievo.io.outputs.skyline import (
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.predictions import prediction
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clips import Clip, number_of, numbered, write_clip
 from rilievo.errors.messages import Note
 from rilievo.io.videos.video import VideoReader, nearest_in_time
+from support.clips import Clip, number_of, numbered, write_clip
 
 
 def kept(path: Path, fps: Fraction) -> tuple[list[int], list[float], VideoReader]:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photographs_with_depth import gdepth
 from rilievo.errors import InputError, OptionError
 from rilievo.io.photographs.own_depth import read_own_depth
 from rilievo.io.videos.frame_folder import FrameFolder, natural_sort_key
 from rilievo.records.depth_map import OwnDepth
+from support.photographs_with_depth import gdepth
 
 
 def fill(folder: Path, names: list[str], size: tuple[int, int] = (64, 48)) -> Path:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL.JpegImagePlugin import JpegImageFile
 
-import photographs_with_depth
-from photographs_with_depth import apple_jpeg, gdepth, segment, with_segments
 from rilievo.cli import main
 from rilievo.errors import InputError
 from rilievo.io.photographs.decode import MOST_SCANS, header_size
 from rilievo.io.photographs.photo import read_photo
-from scan_bombs import empty_scans, scan_bomb
+from support import photographs_with_depth
+from support.photographs_with_depth import apple_jpeg, gdepth, segment, with_segments
+from support.scan_bombs import empty_scans, scan_bomb
 
 SIZE = (96, 64)
 OF_PILLOW = 6

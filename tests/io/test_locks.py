@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.io.files import commit
 from rilievo.io.files.commit import (
@@ -28,6 +27,7 @@ from rilievo.io.verification import verify
 from rilievo.prediction import saving
 from rilievo.prediction.saving import save, write_parts
 from rilievo.records.depth_map import DepthKind
+from support.predictions import prediction
 
 PATIENCE = 60.0
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
-from tiff_bytes import Layout, tiff
+from support.tiff_bytes import Layout, tiff
 
 LEAST = 4096
 WIDTH = 50

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photographs_with_depth import (
+from rilievo.io.photographs.photo import read_photo
+from rilievo.records.depth_map import OwnDepth
+from support.photographs_with_depth import (
     SIZE,
     apple_heic,
     apple_jpeg,
@@ -19,8 +21,6 @@ from photographs_with_depth import (
     picture,
     true_depth,
 )
-from rilievo.io.photographs.photo import read_photo
-from rilievo.records.depth_map import OwnDepth
 
 
 def own(content: bytes) -> OwnDepth:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.io.files.atomic import random_part_path, replacing, replacing_folder, sync_files
 from rilievo.io.files.commit import place
 from rilievo.io.outputs.overwrite_policy import pending_path
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.saving import OUTPUTS, save, write_parts
+from support.predictions import prediction
 
 Call = tuple[str, str]
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictions import MADE_BY, prediction
 from rilievo.errors import InputError
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import (
@@ -26,6 +25,7 @@ from rilievo.io.outputs.sidecar import (
 )
 from rilievo.prediction import Prediction
 from rilievo.records.prediction_record import Calibration, MadeBy
+from support.predictions import MADE_BY, prediction
 
 WHOLE = replace(
     make_sidecar(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from predictions import prediction
 from rilievo.io.map_pictures import COLOUR_MAPS, colour_table, invalid_colour, sky_colour
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
@@ -17,6 +16,7 @@ from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
+from support.predictions import prediction
 
 SOURCE = Path(__file__).parents[2] / "web" / "source" / "skyline.js"
 SCRIPT = """

@@ -11,12 +11,12 @@ import pytest
 from photographs import heic, rgb
 from PIL import Image
 
-from photographs_with_depth import apple_xmp, coded_heic
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.photographs.own_depth import other_view_and_baseline
 from rilievo.io.photographs.photo import read_photo
-from spatial_photographs import (
+from support.photographs_with_depth import apple_xmp, coded_heic
+from support.spatial_photographs import (
     BASELINE,
     SIZE,
     Coded,

@@ -9,8 +9,6 @@ import pytest
 from PIL import Image
 
 import rilievo
-from clips import Clip, write_clip
-from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.map_pictures import ColourRange
@@ -20,6 +18,8 @@ from rilievo.models import FAST_MODEL
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.clips import Clip, write_clip
+from support.predictions import prediction
 
 HEIGHT, WIDTH = 40, 100
 WALL, SQUARE = (40, 90, 200), (230, 60, 30)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from predictions import prediction
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, parse_json, parse_yaml
@@ -14,6 +13,7 @@ from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.models.hub.diffusion_cards import read_index
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import save
+from support.predictions import prediction
 
 LAUGHS = "\n".join(
     ['a: &a ["x", "x", "x", "x", "x", "x", "x", "x", "x"]']

@@ -18,7 +18,7 @@ from rilievo.errors import InputError
 from rilievo.io.numbers import read_numbers
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
-from tiff_bytes import SIZES, Layout, tiff
+from support.tiff_bytes import SIZES, Layout, tiff
 
 MANY = 300_000
 LAYOUTS = [Layout(order, big) for order in ("<", ">") for big in (False, True)]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from rilievo.errors import InputError, OptionError
 from rilievo.io.photographs.photo import read_photo
-from tiff_bytes import Layout, tiff
+from support.tiff_bytes import Layout, tiff
 
 HEIGHT, WIDTH = 72, 96
 PIXELS = np.asarray(rgb())

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError
 from rilievo.io.checksums import (
@@ -22,6 +21,7 @@ from rilievo.io.checksums import (
 )
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import OUTPUTS, save
+from support.predictions import prediction
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import SIZE, Clip, number_of, numbered, write_clip
 from rilievo.errors import InputError
 from rilievo.io.photographs.decode import is_video
 from rilievo.io.videos.video import VideoReader
+from support.clips import SIZE, Clip, number_of, numbered, write_clip
 
 
 def refused(path: Path) -> str:

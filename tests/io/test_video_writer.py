@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pytest
 
-from clips import Clip, number_of, numbered, sound_packets, write_clip
 from rilievo.errors import OutputError
 from rilievo.io.videos.video import VideoReader
 from rilievo.io.videos.video_writer import (
@@ -18,7 +17,8 @@ from rilievo.io.videos.video_writer import (
     VideoFormat,
     sound_suffix,
 )
-from written_videos import writing_video
+from support.clips import Clip, number_of, numbered, sound_packets, write_clip
+from support.written_videos import writing_video
 
 UNEVEN = [0, 20, 90, 100, 333, 334, 900]
 

@@ -216,7 +216,7 @@ def mcp() -> dict[str, Any]:
     from mcp import StdioServerParameters
     from mcp.client.stdio import stdio_client
 
-    from assistant_client import answers
+    from support.assistant_client import answers
 
     words = ["-m", "rilievo", "mcp", "--folder", ".", "-m", "rilievo/small"]
     started = StdioServerParameters(command=sys.executable, args=words, env={**os.environ})

@@ -11,9 +11,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clips import Clip, write_clip
-from footage import view
-from sliding_walls import write_walls
+from support.clips import Clip, write_clip
+from support.footage import view
+from support.sliding_walls import write_walls
 
 MODEL = '''"""A model of one function: farther towards the top."""
 

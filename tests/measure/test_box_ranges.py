@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("numba", reason="lab's renderer needs it")
 import rilievo
 from lab.scenes import Kind
-from measured_boxes import Answer, answers, judged
 from rilievo.models.base import Model
+from support.measured_boxes import Answer, answers, judged
 
 LEAST, MOST = 0.70, 0.90
 """Bounds of the share of true values inside ranges that hold eight in ten."""

@@ -21,7 +21,7 @@ from rilievo.measure import Measurement, distance, height, length
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
-from sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
+from support.sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
 
@@ -186,7 +186,7 @@ def test_one_point_says_what_it_is_for(photo, words, named, capsys) -> None:
 
 
 def test_requests_have_the_same_two(tmp_path: Path) -> None:
-    served = pytest.importorskip("served").served
+    served = pytest.importorskip("support.served").served
     with served(tmp_path) as server:
         post = server.client.post
         address = "/v1/measure?known=40,30,2.5&fov=60&distance=20,20"
@@ -206,7 +206,7 @@ def test_requests_have_the_same_two(tmp_path: Path) -> None:
 
 def test_assistants_measure_a_distance(tmp_path: Path) -> None:
     pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
-    from assistant_client import Desktop
+    from support.assistant_client import Desktop
 
     picture = Image.fromarray(skimage.data.stereo_motorcycle()[0]).resize((320, 216))
     picture.save(tmp_path / "bike.png")

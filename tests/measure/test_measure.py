@@ -21,7 +21,7 @@ from rilievo.measure.measurement_records import page_terms
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Anchoring, MadeBy
-from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
+from support.sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
 FLOOR = np.array([0.0, 1 / 1.5, 0.0])

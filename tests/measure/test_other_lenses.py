@@ -6,8 +6,6 @@
 import numpy as np
 import pytest
 
-from analytic import box, nearest
-from other_lenses import fisheye, panorama
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import Along, KnownLength, KnownPoint
 from rilievo.errors import InputError
@@ -17,6 +15,8 @@ from rilievo.measure import angle, area, height, length
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
+from support.analytic import box, nearest
+from support.other_lenses import fisheye, panorama
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
 SIZE = (360, 480)

@@ -136,7 +136,7 @@ def test_boxes_of_a_video_are_one_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("av", reason="the extra 'video' is not installed")
-    clips = pytest.importorskip("clips")
+    clips = pytest.importorskip("support.clips")
     pixels = np.asarray(picture())
     clips.write_clip(tmp_path / "clip.mp4", clips.Clip(pictures=[pixels] * 3))
     (tmp_path / "x.csv").write_text("frame,x1,y1,x2,y2\n0,60,40,200,170\n2,60,40,200,170\n")
@@ -200,7 +200,7 @@ def test_an_error_that_begins_like_the_name_of_its_photograph_tells_it(
 
 
 def test_requests_have_boxes(tmp_path: Path) -> None:
-    served = pytest.importorskip("served").served
+    served = pytest.importorskip("support.served").served
     stream = BytesIO()
     picture().save(stream, "PNG")
     with served(tmp_path) as server:
@@ -227,7 +227,7 @@ def test_requests_have_boxes(tmp_path: Path) -> None:
 
 def test_assistants_measure_things_by_name(tmp_path: Path) -> None:
     pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
-    from assistant_client import Desktop
+    from support.assistant_client import Desktop
 
     picture().save(tmp_path / "bike.png")
     desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/small"))
@@ -247,7 +247,7 @@ def test_assistants_measure_things_by_name(tmp_path: Path) -> None:
 
 def test_assistants_change_the_unit_and_not_the_name(tmp_path: Path) -> None:
     pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
-    from assistant_client import Desktop
+    from support.assistant_client import Desktop
 
     picture().save(tmp_path / "bike.png")
     desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/small"))

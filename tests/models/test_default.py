@@ -11,7 +11,6 @@ import pytest
 import skimage.data
 
 import rilievo
-from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.extensions.registry import LOADERS
@@ -29,6 +28,7 @@ from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import shrink
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from support.odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
 MOST_BYTES = {BASE: 14.5e6, SMALL: 4e6}

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalogue_mirror import CatalogueMirror, catalogue
-from moge_lookalike import FOCAL, true_depth, write_moge
-from published_graphs import write_inverse_depth
 from rilievo.errors import ModelError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.models import load_model
 from rilievo.records.sample import Photo
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.moge_lookalike import FOCAL, true_depth, write_moge
+from support.published_graphs import write_inverse_depth
 
 __all__ = ["catalogue"]
 

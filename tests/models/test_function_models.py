@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 import rilievo
-from floor_model import LAB, lab
-from lab_package import GUIDE
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.outside import object_as_model
+from support.floor_model import LAB, lab
+from support.lab_package import GUIDE
 
 __all__ = ["lab"]
 

@@ -10,7 +10,6 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
-from hub_server import REPOSITORY, Hub, commit_of, hub
 from rilievo.errors import ModelError, OutputError
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
@@ -18,7 +17,8 @@ from rilievo.models.hub import hub_files as ours
 from rilievo.models.hub.checkpoints import unlisted_card
 from rilievo.models.hub.hub_files import Locked, Snapshot, lock_path, open_snapshot, write_locked
 from rilievo.records.depth_map import DepthKind
-from tiny_checkpoints import Checkpoints, checkpoint
+from support.hub_server import REPOSITORY, Hub, commit_of, hub
+from support.tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint", "hub"]
 

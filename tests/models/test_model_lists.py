@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from catalogue_mirror import CatalogueMirror, catalogue
-from published_graphs import write_zipdepth
 from rilievo.cli import main
 from rilievo.models import MODELS
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.published_graphs import write_zipdepth
 
 __all__ = ["catalogue"]
 

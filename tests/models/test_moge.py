@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moge_lookalike import FOCAL, true_depth, write_moge
 from rilievo.errors import ModelError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
@@ -16,6 +15,7 @@ from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from support.moge_lookalike import FOCAL, true_depth, write_moge
 
 CARD = MODELS["moge-2/small"]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catalogue_mirror import CatalogueMirror, catalogue
-from moge_lookalike import true_depth, write_moge
 from rilievo.cli import main
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.moge_lookalike import true_depth, write_moge
 
 __all__ = ["catalogue"]
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lab_package import GUIDE, installed_lab
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import MODELS, load_model
@@ -18,6 +17,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.outside import OutsideModel, object_as_model, outside_model
 from rilievo.prediction.output import OUTPUTS
 from rilievo.records.depth_map import DepthKind
+from support.lab_package import GUIDE, installed_lab
 
 OTHERS = """
 from dataclasses import replace

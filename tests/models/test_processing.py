@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fixed_depth import FixedDepth
 from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import Refine
 from rilievo.records.sample import Photo
 from rilievo.version import PROCESSING
+from support.fixed_depth import FixedDepth
 
 _PINNED = 5
 _ADVICE = (

@@ -7,22 +7,6 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from catalogue_mirror import CatalogueMirror, catalogue
-from published_graphs import (
-    MEAN,
-    MEAN_255,
-    STD,
-    STD_255,
-    at_centres,
-    blocks,
-    node,
-    weighted,
-    write,
-    write_depth_anything_3,
-    write_depth_pro,
-    write_inverse_depth,
-    write_metric3d,
-)
 from rilievo.cli import main
 from rilievo.errors import ModelError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -39,6 +23,22 @@ from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.requests import ModelRequest
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.published_graphs import (
+    MEAN,
+    MEAN_255,
+    STD,
+    STD_255,
+    at_centres,
+    blocks,
+    node,
+    weighted,
+    write,
+    write_depth_anything_3,
+    write_depth_pro,
+    write_inverse_depth,
+    write_metric3d,
+)
 
 __all__ = ["catalogue"]
 

@@ -7,8 +7,10 @@ import numpy as np
 import onnx
 import pytest
 
-from catalogue_mirror import CatalogueMirror, catalogue
-from published_graphs import (
+from rilievo.errors import ModelError, OptionError
+from rilievo.models import load_model
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.published_graphs import (
     MEAN,
     STD,
     at_centres,
@@ -19,8 +21,6 @@ from published_graphs import (
     write_inverse_depth,
     write_ultralytics,
 )
-from rilievo.errors import ModelError, OptionError
-from rilievo.models import load_model
 
 __all__ = ["catalogue"]
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from replicate_calls import QUICK, model, photo, refusal
-from replicate_server import (
+from rilievo.errors import ModelError
+from rilievo.models import load_model
+from rilievo.records.depth_map import DepthKind
+from support.replicate_calls import QUICK, model, photo, refusal
+from support.replicate_server import (
     TOKEN,
     VERSION,
     Said,
@@ -15,9 +18,6 @@ from replicate_server import (
     colour_png,
     grey_png,
 )
-from rilievo.errors import ModelError
-from rilievo.models import load_model
-from rilievo.records.depth_map import DepthKind
 
 
 def test_a_grey_picture_comes_back_as_depth_of_the_kind_that_was_said(service: Service) -> None:

@@ -7,8 +7,12 @@ import traceback
 import numpy as np
 import pytest
 
-from replicate_calls import model, photo, refusal
-from replicate_server import (
+from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.models import load_model
+from rilievo.models.replicate_model import grey_picture
+from rilievo.records.prediction_record import Setting
+from support.replicate_calls import model, photo, refusal
+from support.replicate_server import (
     TOKEN,
     Said,
     Service,
@@ -16,10 +20,6 @@ from replicate_server import (
     grey_png,
     png,
 )
-from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.models import load_model
-from rilievo.models.replicate_model import grey_picture
-from rilievo.records.prediction_record import Setting
 
 
 def test_a_failed_prediction_is_told_in_the_services_words(service: Service) -> None:

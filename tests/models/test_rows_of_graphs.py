@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 from skimage import data
 
-from catalogue_mirror import CatalogueMirror, catalogue
-from moge_lookalike import write_moge
-from published_graphs import (
+from rilievo.cli import main
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.models import MODELS, load_model
+from rilievo.models.catalogue.published_graph import open_graph
+from rilievo.models.catalogue.table import ENTRIES
+from rilievo.models.load_options import LoadOptions
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.moge_lookalike import write_moge
+from support.published_graphs import (
     MEAN,
     STD,
     at_centres,
@@ -23,15 +32,6 @@ from published_graphs import (
     write_with_sky,
     write_zipdepth,
 )
-from rilievo.cli import main
-from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.models import MODELS, load_model
-from rilievo.models.catalogue.published_graph import open_graph
-from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.load_options import LoadOptions
-from rilievo.records.depth_map import DepthKind
-from rilievo.records.sample import Photo
 
 __all__ = ["catalogue"]
 

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 import rilievo
-from clips import Clip, write_clip
-from relief import Relief
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.videos.video import VideoReader
@@ -20,6 +18,8 @@ from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import Switch
+from support.clips import Clip, write_clip
+from support.relief import Relief
 
 TOP, LEFT = 40, 24
 INSIDE = np.s_[TOP:-TOP, LEFT:-LEFT]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import rilievo
-from fixed_depth import FixedDepth
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
@@ -24,6 +23,7 @@ from rilievo.models.resampling.preparation import shrink
 from rilievo.models.wrappers import FlipAveraged, Tiled
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from support.fixed_depth import FixedDepth
 
 ROOM = np.array([2.0, 1.3, 3.0])
 AT = np.array([0.4, 0.2, -0.7])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from predictions import prediction
 from rilievo.prediction.saving import save
 from rilievo.records.prediction_record import Calibration
+from support.predictions import prediction
 
 
 @pytest.mark.parametrize(

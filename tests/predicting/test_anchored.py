@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 import rilievo
-from affine_answers import SHIFT, AffineAnswer, affine_graph
 from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
@@ -21,6 +20,7 @@ from rilievo.models.card import ModelCard
 from rilievo.predicting.photographs import fitting
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from support.affine_answers import SHIFT, AffineAnswer, affine_graph
 
 SIZE = (120, 160)
 

@@ -18,8 +18,6 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from clips import Clip, numbered, sound_packets, write_clip
-from relief import Relief
 from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint
@@ -38,6 +36,8 @@ from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink, sink
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Calibration
+from support.clips import Clip, numbered, sound_packets, write_clip
+from support.relief import Relief
 
 SIZE = (96, 128)
 
@@ -458,7 +458,7 @@ LONG = """
 import re, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from relief import Relief
+from support.relief import Relief
 from rilievo.io.videos.video import VideoReader
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 import rilievo
-from affine_answers import AffineAnswer, affine_graph
 from rilievo.io.files.limits import read_text
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.models.base import Inference
@@ -25,6 +24,7 @@ from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.predicting.videos.frame_scales import ShotFitter, StreamFitter
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.affine_answers import AffineAnswer, affine_graph
 
 SIZE = (96, 128)
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 from plyfile import PlyData
 
-from clips import Clip, numbered, write_clip
-from relief import Relief
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.videos.video import VideoReader
@@ -17,6 +15,8 @@ from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.predicting.videos.frame_answers import open_stored_answers
 from rilievo.records.sample import Photo
+from support.clips import Clip, numbered, write_clip
+from support.relief import Relief
 
 SIZE = (96, 128)
 FOCAL = 300.0

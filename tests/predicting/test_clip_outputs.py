@@ -5,13 +5,13 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from predictions import prediction
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.videos.frame_source import Frame
 from rilievo.predicting.videos.clip_outputs import ClipForm, FolderSink
 from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Anchoring
+from support.predictions import prediction
 
 
 def test_files_of_affine_depth_say_of_which_depth_each_is_made(tmp_path: Path) -> None:

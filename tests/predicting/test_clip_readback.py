@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from clips import Clip, numbered, write_clip
-from relief import Relief
 from rilievo.errors import InputError
 from rilievo.io.videos.video import VideoReader
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction.readback import read_prediction
+from support.clips import Clip, numbered, write_clip
+from support.relief import Relief
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from interruptible import start_process
-from replicate_server import TOKEN, Service, replicate_server
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.prediction.readback import read_prediction
+from support.interruptible import start_process
+from support.replicate_server import TOKEN, Service, replicate_server
 
 MODEL = "replicate:who/depth"
 

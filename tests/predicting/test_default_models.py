@@ -17,7 +17,7 @@ from rilievo.predicting.predict_across import predict_across
 def mixed(tmp_path: Path) -> Path:
     """A folder with a photograph and a clip of two frames."""
     pytest.importorskip("av", reason="the extra 'video' is not installed")
-    clips = pytest.importorskip("clips")
+    clips = pytest.importorskip("support.clips")
     folder = tmp_path / "mixed"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)

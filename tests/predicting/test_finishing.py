@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import rilievo
-from fixed_depth import FixedDepth
 from rilievo.io.files.limits import read_text
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
+from support.fixed_depth import FixedDepth
 
 SOURCE = Path(rilievo.__file__).parent
 NAME = "rilievo/small"
@@ -76,7 +76,9 @@ def test_a_panorama_is_noted_at_every_entry_point(panorama: Path, tmp_path: Path
         assert any(remark.endswith(note) for remark in summary.notes)
         [sidecar] = out.glob("*.json")
         assert note in json.loads(read_text(sidecar))["notes"]
-    served = pytest.importorskip("served", reason="the extra 'serve' is not installed").served
+    served = pytest.importorskip(
+        "support.served", reason="the extra 'serve' is not installed"
+    ).served
     with served(tmp_path) as there:
         answer = there.client.post("/v1/predict", content=panorama.read_bytes())
         assert [remark.partition(":")[0] for remark in answer.json()["notes"]] == [

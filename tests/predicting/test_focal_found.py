@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import rilievo
-from lens_boxes import SIZE, boxes, turned
 from rilievo.cli import main
 from rilievo.errors import UnknownCameraError
 from rilievo.geometry.cameras.camera import CameraSource
@@ -18,6 +17,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from support.lens_boxes import SIZE, boxes, turned
 
 
 @pytest.fixture(scope="module")

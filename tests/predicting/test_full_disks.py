@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import Clip, numbered, write_clip
-from file_runs import run, run_on_nine_frames
 from rilievo.errors import OutputError
 from rilievo.predicting.videos import clip_outputs
+from support.clips import Clip, numbered, write_clip
+from support.file_runs import run, run_on_nine_frames
 
 MakeNetwork = Callable[..., Path]
 

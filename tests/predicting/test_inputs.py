@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import write_clip
 from rilievo.errors import InputError
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
+from support.clips import write_clip
 
 OUT = Path("out")
 

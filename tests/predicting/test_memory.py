@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from file_runs import run, run_on_nine_frames
-from peak_memory import peak_memory
 from rilievo.errors import OptionError
 from rilievo.io.files import limits
 from rilievo.predicting import run as run_module
 from rilievo.predicting.photographs import photos
 from rilievo.predicting.photographs.results import Results
 from rilievo.prediction.output import MEMORY_A_PIXEL, least_memory
+from support.file_runs import run, run_on_nine_frames
+from support.peak_memory import peak_memory
 
 MakeNetwork = Callable[..., Path]
 

@@ -242,7 +242,7 @@ def test_a_video_tells_the_notes(tmp_path):
 
 
 def test_the_server_tells_the_notes_in_json_and_headers(tmp_path):
-    served = pytest.importorskip("served").served
+    served = pytest.importorskip("support.served").served
     with served(tmp_path) as server:
         said = server.client.post("/v1/predict?camera=7&at=0.5,0.25", content=noise()).json()
         assert "write camera 7mm" in " ".join(said["notes"]) or "7mm" in " ".join(said["notes"])

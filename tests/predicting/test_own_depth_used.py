@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 import rilievo
-from fixed_depth import FixedDepth
-from photographs_with_depth import SIZE, apple_jpeg, dynamic, gdepth, map_png, true_depth
 from rilievo.cli import main
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.predicting.inputs import Job, Medium
@@ -18,6 +16,8 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.run import predict_files
 from rilievo.records.depth_map import DepthKind
+from support.fixed_depth import FixedDepth
+from support.photographs_with_depth import SIZE, apple_jpeg, dynamic, gdepth, map_png, true_depth
 
 
 def thirds() -> FixedDepth:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from relief import Relief
 from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.io.files.commit import FileSet
 from rilievo.io.photographs.photo import read_photo
@@ -21,6 +20,7 @@ from rilievo.predicting.photographs import photos as stream
 from rilievo.predicting.photographs.photos import Read, predict_photos
 from rilievo.predicting.summary import RunSummary, Tally, failure_line
 from rilievo.records.sample import Photo
+from support.relief import Relief
 
 
 class Brightness(Relief):

@@ -18,7 +18,7 @@ from skimage.data import chelsea
 import rilievo
 from rilievo.errors import InputTypeError, MissingPackageError
 from rilievo.geometry.intrinsics import project
-from static_host import hosted
+from support.static_host import hosted
 
 PIXELS = np.ascontiguousarray(chelsea()[::3, ::3])
 HEIGHT, WIDTH, _ = PIXELS.shape

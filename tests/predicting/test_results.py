@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relief import Relief
 from rilievo.io.files.commit import place_one
 from rilievo.io.outputs.sidecar import read_sidecar, sidecar_path
 from rilievo.predicting.inputs import Job, Medium
@@ -13,6 +12,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.prediction.saving import OUTPUTS, Need, output_parts
 from rilievo.records.sample import Photo
+from support.relief import Relief
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import Clip, numbered, write_clip
 from rilievo.io.outputs.overwrite_policy import pending_path
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
+from support.clips import Clip, numbered, write_clip
 
 MakeNetwork = Callable[..., Path]
 

@@ -17,7 +17,6 @@ import skimage
 from PIL import Image
 
 import rilievo
-from interruptible import start_process
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.errors.messages import Note
@@ -32,6 +31,7 @@ from rilievo.predicting.summary import RunSummary
 from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.version import PROCESSING
+from support.interruptible import start_process
 
 MakeNetwork = Callable[..., Path]
 

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import Clip, write_clip
-from relief import Relief
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
@@ -30,6 +28,8 @@ from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.predicting.videos.first_pass import ShotBorders
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from support.clips import Clip, write_clip
+from support.relief import Relief
 
 MakeNetwork = Callable[..., Path]
 SIZE = (120, 160)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import rilievo
-from fixed_depth import FixedDepth
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.records.depth_map import DepthKind
-from spatial_photographs import BASELINE, SIZE, depth_of, spatial_heic, view
+from support.fixed_depth import FixedDepth
+from support.spatial_photographs import BASELINE, SIZE, depth_of, spatial_heic, view
 
 pytest.importorskip("pillow_heif")
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import rilievo
-from clips import Clip, number_of, write_clip
 from rilievo.io.videos.video import live_frames
-from static_host import hosted
+from support.clips import Clip, number_of, write_clip
+from support.static_host import hosted
 
 
 @pytest.fixture

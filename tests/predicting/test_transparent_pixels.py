@@ -190,7 +190,7 @@ def sequence(path: Path, **options: Any) -> np.ndarray:
 def over_http(path: Path, query: str = "") -> np.ndarray:
     from io import BytesIO
 
-    served = pytest.importorskip("served").served
+    served = pytest.importorskip("support.served").served
     with served(path.parent) as there:
         answer = there.client.post(f"/v1/predict?save=npz{query}", content=path.read_bytes())
         assert answer.status_code == 200, answer.text
@@ -268,7 +268,7 @@ def test_options_of_reading_are_checked_and_stretch_reaches_every_door(tmp_path:
     assert main(line) == 1
     assert main([*line, "--stretch"]) == 0
     np.testing.assert_array_equal(np.load(tmp_path / "out" / "cut.depth.npy"), expected.values)
-    served = pytest.importorskip("served").served
+    served = pytest.importorskip("support.served").served
     with served(path.parent) as there:
         assert there.client.post("/v1/predict", content=path.read_bytes()).status_code == 422
         told = there.client.post("/v1/predict?stretch=true", content=path.read_bytes())

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import Clip, numbered, write_clip
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.json_record import from_json
@@ -22,6 +21,7 @@ from rilievo.predicting.summary import RunSummary
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind
+from support.clips import Clip, numbered, write_clip
 
 MakeNetwork = Callable[..., Path]
 SUFFIXES = (".depth.npy", ".glb")

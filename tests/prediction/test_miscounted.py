@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from miscounted_parses import MISCOUNTED, miscounting
 from rilievo.io.files.limits import retry_miscounted
 from rilievo.io.numbers import read_numbers
 from rilievo.prediction.readback import read_prediction
+from support.miscounted_parses import MISCOUNTED, miscounting
 
 __all__ = ["miscounting"]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.io.outputs.formats import arrays
@@ -16,7 +15,8 @@ from rilievo.io.videos.frame_source import Coding, VideoFormat
 from rilievo.io.videos.video import VideoReader
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, save
-from written_videos import writing_video
+from support.predictions import prediction
+from support.written_videos import writing_video
 
 ODD = os.fsdecode(b"\xffok\xe4")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predictions import prediction
 from rilievo.errors import (
     InputError,
     MissingExtraError,
@@ -24,6 +23,7 @@ from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Calibration
+from support.predictions import prediction
 
 OVERWRITE = SaveOptions(overwrite=True)
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from predictions import prediction
 from rilievo.io.files.atomic import sweep_parts
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction.output_record import import_function
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, SaveOptions, save
+from support.predictions import prediction
 
 FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from predictions import prediction
+from support.predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.prediction.saving import OUTPUTS, SaveOptions, save
 
@@ -69,7 +69,7 @@ def test_a_disk_that_is_full_is_one_line_for_every_format(tmp_path: Path) -> Non
 KILLS = """
 import os, sys
 from pathlib import Path
-from predictions import prediction
+from support.predictions import prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind
 

@@ -12,11 +12,11 @@ import pytest
 import trimesh
 from PIL import Image
 
-from predictions import prediction
 from rilievo.io.map_pictures import COLOUR_MAPS
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import OUTPUTS, save
+from support.predictions import prediction
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE, FORMATS = DOCS / "outputs.md", DOCS / "reference" / "formats.md"

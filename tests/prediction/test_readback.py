@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from predictions import MADE_BY, prediction
 from rilievo.errors import InputError, MissingExtraError, OutputError, RilievoError
 from rilievo.io.outputs.sidecar import read_sidecar, sidecar_path
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
 from rilievo.records.depth_map import DepthKind
+from support.predictions import MADE_BY, prediction
 
 ANCHORED = ("anchored", "colmap")
 PICTURED = ("normals", "colmap-normals")

@@ -12,8 +12,6 @@ import skimage.data
 from PIL import Image
 
 import rilievo
-from open_field import open_field
-from predictions import HEIGHT, WIDTH, prediction
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, ModelError
 from rilievo.measure import angle, area, height, length
@@ -22,6 +20,8 @@ from rilievo.models.wrappers import FlipAveraged, Tiled, Trimmed, mirror, mirror
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.sample import Photo
+from support.open_field import open_field
+from support.predictions import HEIGHT, WIDTH, prediction
 
 
 class Above(WrappedModel):

@@ -12,7 +12,6 @@ import skimage.data
 from PIL import Image
 
 import rilievo
-from affine_answers import AffineAnswer
 from rilievo.cli import main
 from rilievo.errors import InputError
 from rilievo.io.outputs.save_options import SaveOptions
@@ -21,6 +20,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import is_output_installed
 from rilievo.records.depth_map import DepthKind
+from support.affine_answers import AffineAnswer
 
 NAME = "rilievo/small"
 

@@ -17,8 +17,8 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
 from rilievo.records.sample import Photo
-from served import picture, served
-from tiny_networks import METADATA
+from support.served import picture, served
+from support.tiny_networks import METADATA
 
 PIXELS = np.random.default_rng(3).integers(20, 250, (48, 64, 3), np.uint8)
 

@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 
 import rilievo
-from clips import Clip, write_clip
 from rilievo.cli import COMMANDS
 from rilievo.serving.listener.listening import HTTP_LISTENERS, STREAM_LISTENERS
+from support.clips import Clip, write_clip
 
 for _extra in ("starlette", "mcp", "av"):
     pytest.importorskip(_extra, reason="an extra is not installed")

@@ -70,7 +70,7 @@ def test_a_test_skips_for_want_of_an_extra_alone(tmp_path: Path, body: str, ende
         lines = f"raise ModuleNotFoundError('No module named {package}', name={package!r})\n"
         (tmp_path / f"{package}.py").write_text(lines, encoding="utf-8")
     places = ":".join(map(str, (tmp_path, ROOT / "tests", ROOT / "src")))
-    plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
+    plugins = ("-p", "support.without_extras", "-p", "no:cacheprovider")
     settings = ("-c", "/dev/null", "--rootdir", tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *plugins, *settings, tmp_path],

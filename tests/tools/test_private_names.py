@@ -10,7 +10,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 LOADED = [
     *sorted(TESTS.rglob("conftest.py")),
-    *(TESTS / f"{name}.py" for name in ("shared_fixtures", "without_extras")),
+    *(TESTS / "support" / f"{name}.py" for name in ("shared_fixtures", "without_extras")),
 ]
 PRIVATE = re.compile(r"_(?!_)\w*|__\w*(?<!__)")
 # A whole string that names something: "name", "package.module.name", "package.module:name".

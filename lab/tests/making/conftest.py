@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sloping_shards import write_sloping_shards
+from support.sloping_shards import write_sloping_shards
 
 
 @pytest.fixture

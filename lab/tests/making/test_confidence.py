@@ -8,8 +8,8 @@ from lab.making.distil.confidence_training import learn_confidence
 from lab.making.distil.depth_losses import confidence_of
 from lab.making.distil.frames.blind_images import blinded
 from lab.making.distil.frames.frame_batches import Batch
-from light_networks import LIGHT
 from rilievo.training.networks.small import SmallNet
+from support.light_networks import LIGHT
 
 SIZE = (64, 96)
 

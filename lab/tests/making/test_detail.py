@@ -6,8 +6,8 @@ import torch
 from lab.making.detail_learner import DetailLearner, corrected
 from lab.making.detail_recipe import detail
 from lab.making.distil.frames.frame_batches import Batch
-from light_networks import LIGHT
 from rilievo.training.networks.small import SmallNet
+from support.light_networks import LIGHT
 
 
 def fields(seed: int, *size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -22,10 +22,10 @@ from lab.making.distil.distil_task import (
 from lab.making.distil.frames.distil_frames import LessonFrames
 from lab.making.distil.frames.shard_pool import ShardPool
 from lab.making.distil.small_export import OUTPUTS, Deployed, Provenance, export_small
-from light_networks import LIGHT
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.training.engine import loop
 from rilievo.training.networks.small import SmallNet
+from support.light_networks import LIGHT
 
 PROVENANCE = Provenance(name="of the test", trained_on="planes", area=64512)
 

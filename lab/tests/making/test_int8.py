@@ -16,11 +16,11 @@ from lab.making.distil.small_export import export_small
 from lab.making.int8 import calibration_frames, kept_of, quantise_small
 from lab.making.provenances import PROVENANCES
 from lab.making.write_default_models import rounded, store_in_8_bits
-from light_networks import LIGHT
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.networks.small import SmallNet
+from support.light_networks import LIGHT
 
 
 def test_steps_of_weights_are_exact_where_they_can_be() -> None:

@@ -10,8 +10,8 @@ from lab.making.distil.small_export import export_small
 from lab.making.provenances import PROVENANCES
 from lab.making.quick_upsampling import quicken_upsampling, slow_upsampling
 from lab.making.write_default_models import store_in_8_bits
-from light_networks import LIGHT
 from rilievo.training.networks.small import SmallNet
+from support.light_networks import LIGHT
 
 
 @pytest.fixture(scope="module", params=["fp32", "int8 weights"])

@@ -26,12 +26,12 @@ from lab.making.recalibrate import (
     recalibrate,
     without_recalibration,
 )
-from light_networks import LIGHT
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.checksums import onnx_fault
 from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.training.networks.small import SmallNet
+from support.light_networks import LIGHT
 
 
 def frames(count: int) -> list[Frame]:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from lab.making.wider_start import start_from, take_over
-from light_networks import LIGHT
 from rilievo.errors import InputError
 from rilievo.training.networks.small import SMALL, SmallNet, Widths
+from support.light_networks import LIGHT
 
 NARROW = Widths(blocks=13, decoder=(16, 12, 8, 8))
 WIDE = Widths(blocks=13, decoder=(24, 20, 16, 8))

@@ -22,7 +22,6 @@ from lab.making.distil.frames.shards import KINDS, read_shard
 from lab.making.distil.small_export import Provenance, export_small
 from lab.making.distil.teacher import teach, write_lessons
 from lab.making.distil.teachers import read_teachers
-from light_networks import LIGHT
 from rilievo.errors import InputError, OutputError
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
@@ -30,6 +29,7 @@ from rilievo.models.resampling.preparation import resize
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from rilievo.training.networks.small import SmallNet
+from support.light_networks import LIGHT
 
 PROVENANCE = Provenance(name="pupil", trained_on="lessons")
 

@@ -18,8 +18,8 @@ import pytest
 from lab.torture.costs import cpu_seconds
 from lab.torture.forms.images import png_chunks, png_joined
 from lab.torture.readers import all_readers
-from reader_table import BOUNDS
 from rilievo.errors import RilievoError
+from support.reader_table import BOUNDS
 
 READERS = all_readers()
 CPU_SECONDS, MEBIBYTES = 2.0, 600

@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import opened_files
-import source_readers
 from lab.torture.readers import all_readers
-from reader_table import REASONS, TRIED, row_of
 from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError
 from rilievo.io.lens_files import read_lens
 from rilievo.io.numbers import read_numbers
 from rilievo.training.video.pair_motions import read_estimate
+from support import opened_files, source_readers
+from support.reader_table import REASONS, TRIED, row_of
 
 FOUND = source_readers.all_readers()
 

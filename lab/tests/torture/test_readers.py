@@ -13,9 +13,9 @@ import pytest
 from lab.torture.forms import FORMS
 from lab.torture.readers import all_readers
 from lab.torture.worker import FINE, Sandbox, judged
-from opened_files import function_of
-from reader_table import TRIED, row_of
-from source_readers import SOURCE, qualified
+from support.opened_files import function_of
+from support.reader_table import TRIED, row_of
+from support.source_readers import SOURCE, qualified
 
 READERS = all_readers()
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from footage import FOCAL, SHAPE, view
 from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import invert
+from support.footage import FOCAL, SHAPE, view
 
 K = np.array([[FOCAL, 0, 47.5], [0, FOCAL, 31.5], [0, 0, 1]])
 UNIT = 0.1

@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import write_clip
-from footage import kitti_pose_lines, view, write_frames
-from kitti_lookalike import BASELINE, CENTRE, DATE, DRIVE, FOCAL, write_calibration, write_picture
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, MissingExtraError, OptionError, RilievoError
 from rilievo.geometry.cameras.camera import CameraSource
+from support.clips import write_clip
+from support.footage import kitti_pose_lines, view, write_frames
+from support.kitti_lookalike import (
+    BASELINE,
+    CENTRE,
+    DATE,
+    DRIVE,
+    FOCAL,
+    write_calibration,
+    write_picture,
+)
 
 
 def frames(*roots: Path, **said: object) -> list[Clip]:

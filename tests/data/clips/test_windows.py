@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from footage import SHAPE, view
 from rilievo.data.clips import bundle_adjustment
 from rilievo.data.clips.bundle_adjustment import (
     Adjustment,
@@ -20,6 +19,7 @@ from rilievo.data.clips.bundle_adjustment import (
 )
 from rilievo.data.clips.tracks import MOST_FRAMES, PointTracker, Sightings, grey
 from rilievo.geometry.transforms import invert
+from support.footage import SHAPE, view
 
 K = np.array([[110.0, 0, 63.5], [0, 105.0, 47.5], [0, 0, 1]])
 FRAMES, POINTS = 8, 150

@@ -12,10 +12,10 @@ from rilievo.data.datasets.check_download import check_dataset, write_contact_sh
 from rilievo.data.datasets.loaders import checked_ids, evenly_spread
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.depth_numbers import TOO_NEAR
-from toy_dataset import Toy, write_toy
+from support.toy_dataset import Toy, write_toy
 
 ROOT = Path(__file__).parents[3]
-TOY = "toy_dataset:Toy"
+TOY = "support.toy_dataset:Toy"
 
 
 def test_a_whole_download_is_whole(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_what_hinders_a_split_stands_below_the_table(
         ([TOY, ".", "--split", "tset"], "did you mean 'test'"),
         ([TOY, ".", "--variant", "x"], "no variant 'x'"),
         ([TOY, ".", "--limit", "0"], "--limit is 1 or more"),
-        (["toy_dataset:Nothing"], "no dataset 'toy_dataset:Nothing'"),
-        (["toy_dataset:write_toy"], "no loader"),
+        (["support.toy_dataset:Nothing"], "no dataset 'support.toy_dataset:Nothing'"),
+        (["support.toy_dataset:write_toy"], "no loader"),
     ],
 )
 def test_wrong_use_is_one_line(

@@ -15,7 +15,7 @@ from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.scoring.score import score
 from rilievo.records.depth_map import DepthKind, DepthMap
-from stored_answers import stored
+from support.stored_answers import stored
 
 PAIRS = {
     "images/indoor/a.jpg": [

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from original_files import cut_short, noise, write_npy, write_png
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError
+from support.original_files import cut_short, noise, write_npy, write_png
 
 SIZE = (768, 1024)
 INDOORS = "indoors/scene_00019/scan_00183/00019_00183_indoors_000_010"

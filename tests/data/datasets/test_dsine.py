@@ -11,7 +11,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.score import score
-from stored_answers import stored
+from support.stored_answers import stored
 
 SIZE = (40, 60)
 K = np.array([[55.0, 0, 29.5], [0, 55.0, 19.5], [0, 0, 1]])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from original_files import cut_short, noise
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError
+from support.original_files import cut_short, noise
 
 SIZE = (40, 60)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from original_files import cut_short, noise, write_png
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError
+from support.original_files import cut_short, noise, write_png
 
 SIZE = (36, 48)
 NAMES = ("corridor_01", "kitchen_02")

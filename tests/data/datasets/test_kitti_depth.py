@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kitti_lookalike import CAMERA_TEXT, DATE, DRIVE, SHAPE, write_calibration, write_picture
-from png_bytes import write_grey16, write_rgb8
 from rilievo.data.datasets import Dataset, open_dataset
 from rilievo.errors import InputError, OptionError
+from support.kitti_lookalike import (
+    CAMERA_TEXT,
+    DATE,
+    DRIVE,
+    SHAPE,
+    write_calibration,
+    write_picture,
+)
+from support.png_bytes import write_grey16, write_rgb8
 
 ID = f"{DATE}/{DRIVE}/image_02/data/{{:010d}}"
 STORED = np.zeros(SHAPE, np.uint16)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kitti_lookalike import (
+from rilievo.data.datasets import Dataset, open_dataset
+from rilievo.errors import InputError
+from support.kitti_lookalike import (
     BASELINE,
     CAMERA_TEXT,
     DATE,
@@ -20,8 +22,6 @@ from kitti_lookalike import (
     write_picture,
     write_scan,
 )
-from rilievo.data.datasets import Dataset, open_dataset
-from rilievo.errors import InputError
 
 ID = f"{DATE}/{DRIVE}/image_02/data/{{:010d}}"
 

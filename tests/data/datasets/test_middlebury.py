@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from original_files import cut_short, noise, write_pfm, write_png
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError
+from support.original_files import cut_short, noise, write_pfm, write_png
 
 CALIBRATION = """cam0=[3979.911 0 1244.772; 0 3979.911 1019.507; 0 0 1]
 cam1=[3979.911 0 1369.115; 0 3979.911 1019.507; 0 0 1]

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from moge_bundle_lookalike import LABELS, intrinsics, scene, write_bundle, write_log_depth
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet, read_log_depth
 from rilievo.errors import InputError, OptionError
+from support.moge_bundle_lookalike import LABELS, intrinsics, scene, write_bundle, write_log_depth
 
 RAW = (48, 70)
 

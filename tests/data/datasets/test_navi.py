@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from original_files import cut_short, noise, write_png
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.sets.navi import object_crop
 from rilievo.errors import InputError
+from support.original_files import cut_short, noise, write_png
 
 SIZE = (60, 80)
 

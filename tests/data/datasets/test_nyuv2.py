@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import nyu_lookalikes as nyu
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.sets.nyuv2.layout import official_indices
 from rilievo.errors import InputError, OptionError
+from support import nyu_lookalikes as nyu
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-import analytic
-import nyu_lookalikes as nyu
 from rilievo.data.datasets import Dataset, open_dataset
 from rilievo.data.datasets.mat_file import read_mat
 from rilievo.errors import InputError
+from support import analytic
+from support import nyu_lookalikes as nyu
 
 
 @pytest.fixture(scope="module")

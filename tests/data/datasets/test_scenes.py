@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import nyu_lookalikes as nyu
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.loaders import scene_by_folders
 from rilievo.data.datasets.sets.kitti_raw import DRIVE_NAME
 from rilievo.data.datasets.sets.nyuv2.layout import recorded_scene
 from rilievo.data.datasets.sets.sunrgbd import sun3d_recording
 from rilievo.errors import InputError
+from support import nyu_lookalikes as nyu
 
 
 def test_ids_name_sequences_and_a_bare_sequence_is_its_folder() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from png_bytes import write_grey16, write_rgb8
 from rilievo.data.datasets import Dataset, open_dataset
 from rilievo.data.datasets.sets.seven_scenes import register_depth
 from rilievo.errors import InputError
 from rilievo.records.sample import Sample
+from support.png_bytes import write_grey16, write_rgb8
 
 SHAPE = (480, 640)
 POSE = "0 -1 0 1\n1 0 0 2\n0 0 1 3\n0 0 0 1\n"

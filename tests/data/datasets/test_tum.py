@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from png_bytes import write_grey16, write_rgb8
 from rilievo.data.datasets import Dataset, open_dataset
 from rilievo.data.datasets.sets.tum import associate, read_trajectory
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import CameraSource
+from support.png_bytes import write_grey16, write_rgb8
 
 SHAPE = (32, 40)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kitti_lookalike import CAMERA_TEXT
 from rilievo.data.datasets import Dataset, open_dataset
 from rilievo.errors import InputError, OptionError
-from video_downloads import (
+from support.kitti_lookalike import CAMERA_TEXT
+from support.video_downloads import (
     DRIVES,
     SCANNET_K,
     SINTEL_K,

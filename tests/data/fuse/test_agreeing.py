@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from box_rooms import SIZE, pose, room_view, walk
 from rilievo.data.fuse.clip_views import (
     ClipView,
     DepthCorrection,
@@ -18,6 +17,7 @@ from rilievo.data.fuse.clip_views import (
     make_depth_agree,
     neighbour_indices,
 )
+from support.box_rooms import SIZE, pose, room_view, walk
 
 STEP = 0.12
 

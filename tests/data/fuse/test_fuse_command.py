@@ -10,8 +10,6 @@ import trimesh
 from PIL import Image
 from plyfile import PlyData
 
-from box_rooms import SIZE, distance_to_room, pose, room_view, walk
-from clips import Clip, write_clip
 from rilievo.cli import main
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
@@ -22,6 +20,8 @@ from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.trajectories import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.cameras.camera import Camera
+from support.box_rooms import SIZE, distance_to_room, pose, room_view, walk
+from support.clips import Clip, write_clip
 
 CAMERA = (80.0, 80.0, 47.5, 35.5)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from test_fuse_command import options, write_room
 
-from box_rooms import SIZE, K, pose, room_view, walk
 from rilievo.cli import main
 from rilievo.data.fuse.frame_labels import (
     FrameLabel,
@@ -25,6 +24,7 @@ from rilievo.data.fuse.volume import fuse_views
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import rays
 from rilievo.io.outputs.formats.glb import TriangleMesh
+from support.box_rooms import SIZE, K, pose, room_view, walk
 
 
 def sheet(corners: np.ndarray) -> TriangleMesh:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from box_rooms import around, colours_at, distance_to_room, pose, room_view, sphere_view, walk
 from rilievo.data.fuse.volume import (
     VOXEL_BYTES,
     VOXELS,
@@ -16,6 +15,15 @@ from rilievo.data.fuse.volume import (
     gltf_R_world,
 )
 from rilievo.errors import InputError
+from support.box_rooms import (
+    around,
+    colours_at,
+    distance_to_room,
+    pose,
+    room_view,
+    sphere_view,
+    walk,
+)
 
 VOXEL = 0.05
 

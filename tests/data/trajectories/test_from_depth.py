@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fixed_depth import FixedDepth
-from footage import texture, view, write_frames
 from rilievo.cli import main
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.data.clips.sources import ClipReader
@@ -21,9 +19,11 @@ from rilievo.data.trajectory_run import (
 )
 from rilievo.errors import ModelError, OptionError
 from rilievo.training.adapters.run_models import predicts_motion
-from sliding_walls import STEP, write_walls
+from support.fixed_depth import FixedDepth
+from support.footage import texture, view, write_frames
+from support.sliding_walls import STEP, write_walls
 
-MODEL = "wall_depths:load"
+MODEL = "support.wall_depths:load"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_leap_of_the_camera_is_no_cut(tmp_path: Path) -> None:
 
 def test_depth_with_an_unknown_shift_gives_no_motion(walls: Path) -> None:
     with pytest.raises(ModelError, match="metric or up to scale"):
-        estimate_trajectory("wall_depths:load_shifted", walls / "images")
+        estimate_trajectory("support.wall_depths:load_shifted", walls / "images")
     options = TrajectoryOptions(camera=(80.0, -80.0, 47.5, 31.5))
     with pytest.raises(OptionError, match="camera is fx,fy,cx,cy"):
         estimate_trajectory(MODEL, walls / "images", options)

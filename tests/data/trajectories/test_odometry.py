@@ -13,9 +13,6 @@ from PIL import Image
 from safetensors.torch import save_file
 from scipy.spatial.transform import Rotation
 
-from clips import Clip, write_clip
-from footage import kitti_pose_lines, view, write_frames
-from official_checkpoints import write_checkpoint
 from rilievo.cli import main
 from rilievo.data.clips.pose_files import read_poses_of_files
 from rilievo.data.trajectories import (
@@ -38,6 +35,9 @@ from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts
 from rilievo.training.adapters.trained import load_motion
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
+from support.clips import Clip, write_clip
+from support.footage import kitti_pose_lines, view, write_frames
+from support.official_checkpoints import write_checkpoint
 
 SIZE = (64, 96)
 BLUEPRINT = VideoBlueprint(encoder="timm/test_resnet", pose=PoseKind.CNN, size=SIZE)

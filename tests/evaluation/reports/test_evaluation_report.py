@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluations import METRICS, evaluation
-from pictured_rooms import Rooms
 from rilievo.errors import OutputError
 from rilievo.evaluation import evaluation_report as report
 from rilievo.evaluation.evaluation_report import median_worst_best_items, rank_scores, write_report
@@ -22,6 +20,8 @@ from rilievo.evaluation.records import Evaluation, RangeError, Unscored
 from rilievo.io.map_pictures import sky_colour
 from rilievo.pages.pictures import Answer, comparison_panels, end_of_error_colours
 from rilievo.records.depth_map import DepthKind, DepthMap
+from support.evaluations import METRICS, evaluation
+from support.pictured_rooms import Rooms
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ANGLES = (("mean", "mean", "°", Better.LOWER),)

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from evaluations import evaluation
 from rilievo.evaluation.records import RangeError
 from rilievo.evaluation.tables.report_charts import error_against_depth, histogram
+from support.evaluations import evaluation
 
 
 @pytest.mark.slow

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from browser import Opened
-from evaluations import evaluation
-from pictured_rooms import Rooms
 from rilievo.evaluation.evaluation_report import write_report
+from support.browser import Opened
+from support.evaluations import evaluation
+from support.pictured_rooms import Rooms
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from looked_at import write_run
+from support.looked_at import write_run
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.cli import main
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.evaluation.options import SourceOptions, ViewOptions
 from rilievo.evaluation.views.fiftyone import colour_scale, fill_view, import_fiftyone
-from toy_dataset import write_toy
+from support.looked_at import LOADER, NAMES, true_depth, write_results, write_run
+from support.toy_dataset import write_toy
 
 # FiftyOne and what it imports warn of many things that are not ours.
 pytestmark = pytest.mark.filterwarnings("ignore")

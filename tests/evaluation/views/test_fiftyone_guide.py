@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from looked_at import write_sunrgbd
 from rilievo.cli import main
-from tiny_networks import MakeNetwork
+from support.looked_at import write_sunrgbd
+from support.tiny_networks import MakeNetwork
 
 GUIDE = Path(__file__).parents[3] / "docs" / "fiftyone.md"
 

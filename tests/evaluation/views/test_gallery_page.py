@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from looked_at import LOADER, NAMES, true_depth, write_results, write_run
-from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.evaluation.options import SourceOptions
 from rilievo.evaluation.views.views_report import write_gallery
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import save
-from toy_dataset import write_toy
+from support.looked_at import LOADER, NAMES, true_depth, write_results, write_run
+from support.predictions import prediction
+from support.toy_dataset import write_toy
 
 
 class Reader(HTMLParser):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from looked_at import NAMES
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.evaluation.views.views_report import write_paper_figure
+from support.looked_at import NAMES
 
 TITLES = ["Photograph", "True depth", "far", "near", "far, error", "near, error"]
 

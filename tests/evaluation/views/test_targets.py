@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions, SourceOptions
 from rilievo.evaluation.views.targets import open_run, open_targets
 from rilievo.records.depth_map import DepthKind
-from toy_dataset import write_toy
+from support.looked_at import LOADER, NAMES, true_depth, write_results, write_run
+from support.toy_dataset import write_toy
 
 
 def copied(run: Path, to: Path) -> Path:

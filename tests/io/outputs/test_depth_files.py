@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from predictions import K, prediction, said_beside, values_of
 from rilievo.io.map_pictures import NO_NORMAL
 from rilievo.io.outputs.formats.png16 import choose_quantisation, encode
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
+from support.predictions import K, prediction, said_beside, values_of
 
 
 def write(folder: Path, name: str, kind: DepthKind = DepthKind.METRIC, **options: bool) -> Path:

@@ -10,13 +10,13 @@ from PIL import Image
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from predictions import prediction
 from rilievo.errors import OptionError
 from rilievo.io.outputs.formats.cutout import otsu
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
+from support.predictions import prediction
 
 NEAR, FAR = 1.0, 3.0
 

@@ -16,8 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import Opened, bare, share_of_pictures, unfold
-from predictions import MADE_BY, prediction
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.pages.photograph import stage_scripts
@@ -25,6 +23,8 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.browser import Opened, bare, share_of_pictures, unfold
+from support.predictions import MADE_BY, prediction
 
 HOSTILE = "<script>alert(1)<!-- &lt; \"'.jpg"
 HEIGHT, WIDTH = 90, 120

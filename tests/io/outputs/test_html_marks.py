@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import Opened, bare
-from predictions import prediction
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.browser import Opened, bare
+from support.predictions import prediction
 
 HEIGHT, WIDTH = 90, 120
 K = np.array([[100.0, 0.0, 59.5], [0.0, 100.0, 44.5], [0.0, 0.0, 1.0]])

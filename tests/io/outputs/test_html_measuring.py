@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from browser import Opened, chromium
-from predictions import prediction
 from rilievo.calibration.sizes import KnownLength, KnownRectangle
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.measurement_records import measure_points
@@ -21,6 +19,8 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.browser import Opened, chromium
+from support.predictions import prediction
 
 HEIGHT, WIDTH = 90, 120
 K = np.array([[100.0, 0.0, 59.5], [0.0, 100.0, 44.5], [0.0, 0.0, 1.0]])

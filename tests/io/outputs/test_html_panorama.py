@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import Opened, bare, chromium
-from predictions import prediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.io.outputs.save_options import SaveOptions
@@ -22,6 +20,8 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.browser import Opened, bare, chromium
+from support.predictions import prediction
 
 SIZE = 128, 256
 COLOURS = {

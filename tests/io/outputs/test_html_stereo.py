@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from browser import Opened
-from predictions import prediction
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.browser import Opened
+from support.predictions import prediction
 
 HEIGHT, WIDTH = 240, 320
 K = np.array([[300.0, 0.0, 159.5], [0.0, 300.0, 119.5], [0.0, 0.0, 1.0]])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from predictions import prediction
 from rilievo.io.map_pictures import colour_range, colourise, normals_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.predictions import prediction
 
 HEIGHT, WIDTH = 90, 160
 

@@ -8,8 +8,6 @@ import numpy as np
 import plyfile
 import pytest
 
-from analytic import camera_matrix, pixel_rays, plane, sphere
-from predictions import MADE_BY, said_beside
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
@@ -20,6 +18,8 @@ from rilievo.prediction.output_names import output_by_suffix
 from rilievo.prediction.saving import SaveOptions, save, write_file, write_parts
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.analytic import camera_matrix, pixel_rays, plane, sphere
+from support.predictions import MADE_BY, said_beside
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
 SPREAD = 0.55

@@ -12,13 +12,13 @@ import plyfile
 import pytest
 from PIL import Image
 
-from predictions import prediction
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind
+from support.predictions import prediction
 
 
 def plane_of(path: Path, channels: int) -> np.ndarray:

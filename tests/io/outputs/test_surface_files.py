@@ -17,8 +17,6 @@ import trimesh
 from PIL import Image
 
 import rilievo
-from analytic import camera_matrix, pixel_rays, sphere
-from predictions import MADE_BY, prediction, said_beside
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.outputs.formats.ply import json_comments
 from rilievo.io.outputs.sidecar import SurfaceFacts, read_sidecar
@@ -26,6 +24,8 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.analytic import camera_matrix, pixel_rays, sphere
+from support.predictions import MADE_BY, prediction, said_beside
 
 CENTRE, RADIUS = np.array([0.3, -0.2, 3.0]), 0.8
 HEIGHT, WIDTH = 60, 80

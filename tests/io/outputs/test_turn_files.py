@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analytic import camera_matrix
-from predictions import MADE_BY
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
@@ -28,6 +26,8 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.analytic import camera_matrix
+from support.predictions import MADE_BY
 
 HEIGHT, WIDTH, FOCAL = 48, 64, 60.0
 POST = np.s_[12:36, 26:38]

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import rilievo.predicting.predict_across
-from killed_predictions import KilledPredictWork
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.files.atomic import random_part_path, sweep_parts
@@ -19,6 +18,7 @@ from rilievo.predicting.predict_across import predict_across
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
 from rilievo.predicting.work_processes import Report
+from support.killed_predictions import KilledPredictWork
 
 MakeNetwork = Callable[..., Path]
 NAMES = ("a.png", "a.jpg", "deep/b.png", "deep/c.png", "deep/er/b.png", "z.png")

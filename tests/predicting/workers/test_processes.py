@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from killed_work import Deadly, Loading
 from rilievo.errors import RilievoError
 from rilievo.predicting import work_processes
 from rilievo.predicting.work_processes import (
@@ -18,6 +17,7 @@ from rilievo.predicting.work_processes import (
 )
 from rilievo.system import signals
 from rilievo.version import VERSION
+from support.killed_work import Deadly, Loading
 
 
 def run(work: Deadly, items: list[str], *, workers: int = 1, size: int = 4) -> Report:

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from browser import COARSE, chromium, share_of_pictures, unfold
-from clips import Clip, numbered, write_clip
-from serve_process import ServeProcess, serve_process
-from static_host import hosted
+from support.browser import COARSE, chromium, share_of_pictures, unfold
+from support.clips import Clip, numbered, write_clip
+from support.serve_process import ServeProcess, serve_process
+from support.static_host import hosted
 
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 WIDE = {"width": 1280, "height": 800}

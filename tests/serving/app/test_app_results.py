@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from photographs_with_depth import gdepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference
 from rilievo.prediction.output import OUTPUTS
@@ -23,10 +22,11 @@ from rilievo.serving.app.app_photographs import example_names
 from rilievo.serving.app.result_store import StoredResult
 from rilievo.serving.browser.document import EXAMPLES, FILES
 from rilievo.serving.server import request_files as files
-from round_pictures import round_picture
-from served import PATIENCE, Brightness, check_refused, picture
-from served_app import App, served_app
-from views import read_view
+from support.photographs_with_depth import gdepth
+from support.round_pictures import round_picture
+from support.served import PATIENCE, Brightness, check_refused, picture
+from support.served_app import App, served_app
+from support.views import read_view
 
 
 @pytest.fixture

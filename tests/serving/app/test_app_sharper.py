@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 import rilievo
-from browser import COARSE, chromium, unfold
-from catalogue_mirror import CatalogueMirror, catalogue
-from published_graphs import write_ramp
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
 from rilievo.records.depth_map import DepthKind
-from serve_process import serve_process
-from views import read_view
+from support.browser import COARSE, chromium, unfold
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.published_graphs import write_ramp
+from support.serve_process import serve_process
+from support.views import read_view
 
 __all__ = ["catalogue"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clips import Clip, numbered, write_clip
 from rilievo.io.videos.video import VideoReader
 from rilievo.serving.server.decoding.decoder_pool import Decoders, ForeignVideo
-from served import check_refused, picture
-from served_app import App, served_app
+from support.clips import Clip, numbered, write_clip
+from support.served import check_refused, picture
+from support.served_app import App, served_app
 
 pytest.importorskip("av")
 PATIENCE = 60.0

@@ -9,7 +9,6 @@ import skimage.data
 from PIL import Image
 
 import rilievo
-from open_field import open_field
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import read_spelling
@@ -19,7 +18,8 @@ from rilievo.models.wrappers import Trimmed, border_note
 from rilievo.records.sample import Photo
 from rilievo.serving.app.app_photographs import packed_lattice, view_bytes
 from rilievo.serving.server.params import Variant
-from views import read_view
+from support.open_field import open_field
+from support.views import read_view
 
 
 def photograph(border: int) -> Photo:

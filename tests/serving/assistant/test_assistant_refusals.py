@@ -17,7 +17,7 @@ from rilievo.serving.assistant.named_folders import NamedFolders
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
-from assistant_client import Desktop
+from support.assistant_client import Desktop
 
 REASONS = ("outside of the folders", "fetches nothing", "no path", "no photo 'xxx")
 POINTS = [[0.2, 0.4], [0.6, 0.45]]

@@ -14,9 +14,9 @@ from rilievo.models.base import Model
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
-from assistant_client import Answered, Call, Desktop, answers
 from lab.scenes import make_textures
-from rooms_asked import Question, Room, rooms
+from support.assistant_client import Answered, Call, Desktop, answers
+from support.rooms_asked import Question, Room, rooms
 
 LEAST, MOST = 0.7, 0.95
 """Bounds of the share of true sizes within their ranges.

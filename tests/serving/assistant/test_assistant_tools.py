@@ -22,7 +22,7 @@ from rilievo.records.sample import Photo
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
-from assistant_client import Desktop, answers
+from support.assistant_client import Desktop, answers
 
 SIZE = 320, 216
 """Width and height."""

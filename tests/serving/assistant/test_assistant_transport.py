@@ -19,7 +19,7 @@ from rilievo.version import VERSION
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
-from assistant_client import Answered, answered, answers, patient_client
+from support.assistant_client import Answered, answered, answers, patient_client
 
 ROOT = Path(__file__).parents[3]
 POINTS = [[0.2, 0.4], [0.6, 0.45]]

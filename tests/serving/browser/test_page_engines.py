@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from engines import Tab, engine
 from rilievo.serving.browser.folder import FIRST, write_page
-from static_host import hosted
+from support.engines import Tab, engine
+from support.static_host import hosted
 
 pytestmark = pytest.mark.slow
 

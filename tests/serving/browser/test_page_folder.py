@@ -13,9 +13,6 @@ import onnx
 import pytest
 
 import rilievo
-from catalogue_mirror import CatalogueMirror, catalogue
-from moge_lookalike import write_moge
-from published_graphs import write_inverse_depth, write_metric3d
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models.catalogue.download import fetch_files
@@ -23,6 +20,9 @@ from rilievo.models.catalogue.table import find_entry
 from rilievo.models.finding import find_card
 from rilievo.serving.browser.document import EXAMPLES, FILES, SIZES, AppSettings
 from rilievo.serving.browser.folder import write_page
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.moge_lookalike import write_moge
+from support.published_graphs import write_inverse_depth, write_metric3d
 
 __all__ = ["catalogue"]
 

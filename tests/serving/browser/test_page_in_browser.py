@@ -17,7 +17,6 @@ from scipy.spatial import cKDTree
 from skimage import data
 
 import rilievo
-from browser import COARSE, chromium, share_of_pictures, unfold
 from rilievo.calibration.sizes import KnownLength
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.io.outputs.formats.picture_files import stereo_picture
@@ -25,8 +24,9 @@ from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.serving.browser.folder import write_page
-from round_pictures import round_picture
-from static_host import PATIENCE, Isolating, Visitor, hosted
+from support.browser import COARSE, chromium, share_of_pictures, unfold
+from support.round_pictures import round_picture
+from support.static_host import PATIENCE, Isolating, Visitor, hosted
 
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 RENDERED = Path(__file__).resolve().parents[3] / "lab/making/small-rendered.onnx"

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from browser import Opened, bare, unfold
 from rilievo.serving.browser.folder import write_page
-from static_host import PATIENCE, Visitor, hosted
+from support.browser import Opened, bare, unfold
+from support.static_host import PATIENCE, Visitor, hosted
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
 

@@ -14,10 +14,6 @@ from plyfile import PlyData
 from skimage import data
 
 import rilievo
-from browser import COARSE, chromium, unfold
-from moge_lookalike import write_moge
-from open_field import open_field
-from published_graphs import write_depth_pro
 from rilievo.geometry.surfaces.meshes import point_cloud
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import measure_points
@@ -31,7 +27,11 @@ from rilievo.models.resampling.inference import PLAIN, Filter, Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.records.depth_map import DepthKind
 from rilievo.serving.browser.folder import write_page
-from static_host import Visitor, hosted
+from support.browser import COARSE, chromium, unfold
+from support.moge_lookalike import write_moge
+from support.open_field import open_field
+from support.published_graphs import write_depth_pro
+from support.static_host import Visitor, hosted
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,6 @@ from PIL import Image
 from plyfile import PlyData
 
 import rilievo
-from browser import COARSE, chromium, unfold
-from catalogue_mirror import CatalogueMirror, catalogue
-from published_graphs import write_ramp
 from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -27,7 +24,10 @@ from rilievo.models.catalogue.table import find_entry
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Anchoring, MadeBy, PredictionRecord
 from rilievo.serving.browser.folder import write_page
-from static_host import Visitor, hosted
+from support.browser import COARSE, chromium, unfold
+from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.published_graphs import write_ramp
+from support.static_host import Visitor, hosted
 
 __all__ = ["catalogue"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predictions import prediction
 from rilievo.io.outputs.skyline import surface_sky
 from rilievo.records.depth_map import DepthKind, DepthMap
+from support.predictions import prediction
 
 SOURCE = Path(__file__).parents[3] / "web" / "source" / "sky.js"
 SCRIPT = """

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from browser import chromium
 from rilievo.alignment.anchor import anchor
 from rilievo.calibration.floor import find_floor
 from rilievo.geometry.borders import Margins, find_margins
@@ -31,7 +30,8 @@ from rilievo.models.resampling.preparation import (
     shrink,
 )
 from rilievo.records.depth_map import DepthKind, DepthMap
-from static_host import hosted
+from support.browser import chromium
+from support.static_host import hosted
 
 WEB = Path(__file__).parents[3] / "web"
 PAGE = """<!doctype html><meta charset="utf-8"><title>Twins</title>

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 
 import rilievo
-from clips import Clip, numbered, write_clip
 from rilievo.io.map_pictures import colourise
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.serving.live_page import LivePage
+from support.clips import Clip, numbered, write_clip
 
 _INTERRUPTED = """
 import os, signal, sys, time

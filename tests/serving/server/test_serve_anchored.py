@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import rilievo
-import served as serving
-from affine_answers import AffineAnswer
 from rilievo.records.depth_map import DepthKind
-from served import Served, served
+from support import served as serving
+from support.affine_answers import AffineAnswer
+from support.served import Served, served
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 import rilievo
-from predictions import prediction
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -24,7 +23,8 @@ from rilievo.records.sample import Photo
 from rilievo.serving.server import request_files as files
 from rilievo.serving.server import service
 from rilievo.serving.server.request_files import most_output_bytes
-from served import Served, picture, served
+from support.predictions import prediction
+from support.served import Served, picture, served
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
 
 def expected(level: int = 100) -> np.ndarray:
     """Depth that the model itself gives."""
-    from served import MODELS
+    from support.served import MODELS
 
     image = np.asarray(Image.open(BytesIO(picture(level))))
     return rilievo.predict(image, model=MODELS["test/model"]).depth.values

@@ -11,7 +11,7 @@ import pytest
 from rilievo.serving.server import service as services
 from rilievo.serving.server.decoding.messages import can_fork_and_pass_files
 from rilievo.serving.server.uploads import Upload
-from served import check_refused, picture, served
+from support.served import check_refused, picture, served
 
 pytestmark = pytest.mark.skipif(
     not can_fork_and_pass_files(), reason="threads decode on this system"

@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import write_clip
-from photographs_with_depth import apple_jpeg, gdepth
 from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
@@ -34,8 +32,10 @@ from rilievo.serving.server.decoding.messages import (
     nameless_file,
 )
 from rilievo.serving.server.uploads import Upload
-from scan_bombs import scan_bomb
-from served import picture, served
+from support.clips import write_clip
+from support.photographs_with_depth import apple_jpeg, gdepth
+from support.scan_bombs import scan_bomb
+from support.served import picture, served
 
 pytestmark = pytest.mark.skipif(
     not can_fork_and_pass_files(), reason="threads decode on this system"

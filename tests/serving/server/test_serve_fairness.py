@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 from websockets.sync.client import connect
 
-from photographs_with_depth import gdepth, segment
-from scan_bombs import empty_scans, scan_bomb
-from serve_process import ServeProcess, serve_process
+from support.photographs_with_depth import gdepth, segment
+from support.scan_bombs import empty_scans, scan_bomb
+from support.serve_process import ServeProcess, serve_process
 
 pytestmark = [
     pytest.mark.slow,

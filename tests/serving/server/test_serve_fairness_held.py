@@ -13,7 +13,7 @@ import pytest
 import test_serve_fairness as fairness
 from test_serve_fairness import ATTACKER, HONEST, HONEST_COUNT, MOST_LATER, PATIENCE, SLOWER
 
-from serve_process import ServeProcess, serve_process
+from support.serve_process import ServeProcess, serve_process
 
 pytestmark = fairness.pytestmark
 _SOCKETS, _VISITORS = 1000, 60

@@ -11,8 +11,8 @@ from uvicorn.server import ServerState
 from rilievo.serving.listener.http_server import http_server
 from rilievo.serving.listener.request_refusals import Body, Refusal, RefusalResponse
 from rilievo.serving.server.server_options import ServeOptions
-from served import check_refused, picture, served
-from served_app import served_app
+from support.served import check_refused, picture, served
+from support.served_app import served_app
 
 TOKEN = "0123456789abcdef0123"
 

@@ -17,12 +17,12 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from browser import chromium
 from rilievo.cli import main
 from rilievo.serving.server.routes import REFUSALS
 from rilievo.serving.server.server_options import ServeOptions
-from serve_process import ServeProcess, serve_process
-from static_host import hosted
+from support.browser import chromium
+from support.serve_process import ServeProcess, serve_process
+from support.static_host import hosted
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs/serve.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from served import check_refused, picture, served
+from support.served import check_refused, picture, served
 
 TOKEN = "a-token-of-this-test"
 
@@ -89,7 +89,7 @@ def test_the_pages_are_in_the_document_and_in_the_counters(tmp_path: Path) -> No
 
 
 def test_the_app_has_its_own_page_and_the_lines_at_docs(tmp_path: Path) -> None:
-    from served_app import served_app
+    from support.served_app import served_app
 
     with served_app(tmp_path) as app:
         assert "the page" in app.client.get("/").text

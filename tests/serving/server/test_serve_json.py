@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from served import Served, picture, served
+from support.served import Served, picture, served
 
 
 @pytest.fixture(scope="module")

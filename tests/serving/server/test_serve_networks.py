@@ -16,7 +16,7 @@ from rilievo.records.sample import Photo
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_models import Networks
-from served import FAULTY, Brightness
+from support.served import FAULTY, Brightness
 
 NAME = Variant(name="a", refine=UNREFINED)
 

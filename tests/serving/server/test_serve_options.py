@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from lab_package import installed_lab
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.server_models import offered_models
 from rilievo.serving.server.server_options import TOKEN_VARIABLE, ServeOptions
+from support.lab_package import installed_lab
 
 TOKEN = "0123456789abcdef"
 

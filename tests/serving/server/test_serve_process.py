@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 import rilievo
 from rilievo.serving.listener import http_server
-from serve_process import ServeProcess, serve_process
+from support.serve_process import ServeProcess, serve_process
 
 PATIENCE = 60.0
 

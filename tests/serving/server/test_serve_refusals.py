@@ -16,7 +16,7 @@ from starlette.responses import Response
 from rilievo.errors import ModelError, OutputError, RilievoError, UnknownCameraError
 from rilievo.serving.listener.request_refusals import refusal_of
 from rilievo.serving.server.routes import with_refusals
-from served import FAULTY, PATIENCE, Served, check_refused, picture, served
+from support.served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 FACTS = ("option", "value", "expected", "hint")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from predictions import prediction
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.serving.server.answers import files_response
 from rilievo.serving.server.request_files import Disk, Folders, RequestFolder, write
+from support.predictions import prediction
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 

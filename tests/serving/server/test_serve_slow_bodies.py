@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 
-from serve_process import ServeProcess, serve_process
-from served import picture
+from support.serve_process import ServeProcess, serve_process
+from support.served import picture
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="127.0.0.2 is an address on Linux alone"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from serve_process import ServeProcess, serve_process
-from served import picture
+from support.serve_process import ServeProcess, serve_process
+from support.served import picture
 
 PATIENCE = 60.0
 _STUCK = (

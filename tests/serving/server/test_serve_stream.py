@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from served import Served, picture, served
+from support.served import Served, picture, served
 
 
 @pytest.fixture

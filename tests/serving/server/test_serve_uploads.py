@@ -10,7 +10,7 @@ import pytest
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.server.request_files import Disk
 from rilievo.serving.server.uploads import Upload, Uploads, safe_stem
-from served import Served, picture, served
+from support.served import Served, picture, served
 
 
 def read(

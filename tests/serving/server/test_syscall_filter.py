@@ -9,7 +9,6 @@ from io import BytesIO
 
 import pytest
 
-from photographs_with_depth import apple_heic, apple_jpeg, gdepth
 from rilievo.errors import InputError
 from rilievo.io.photographs.decode import PHOTO_FORMATS
 from rilievo.io.photographs.photo import read_photo
@@ -22,7 +21,8 @@ from rilievo.serving.server.decoding.messages import (
     decoding_bounds,
 )
 from rilievo.serving.server.uploads import Upload
-from spatial_photographs import BASELINE, spatial_heic, view
+from support.photographs_with_depth import apple_heic, apple_jpeg, gdepth
+from support.spatial_photographs import BASELINE, spatial_heic, view
 
 pytestmark = pytest.mark.skipif(
     not can_fork_and_pass_files(), reason="threads decode on this system"

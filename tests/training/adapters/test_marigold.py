@@ -23,7 +23,7 @@ from rilievo.training.adapters.marigold import (
     ensemble_confidence,
     from_viewer_axes,
 )
-from tiny_pipelines import edit_index, save_pipeline
+from support.tiny_pipelines import edit_index, save_pipeline
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 

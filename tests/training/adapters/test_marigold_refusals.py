@@ -21,7 +21,7 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
 from rilievo.training.adapters.marigold import DiffusionModel
-from tiny_pipelines import edit_index, save_pipeline
+from support.tiny_pipelines import edit_index, save_pipeline
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 

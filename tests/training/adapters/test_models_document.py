@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from official_checkpoints import write_checkpoint
-from replicate_server import TOKEN, replicate_server
 from rilievo.cli import main
 from rilievo.models import MODELS, find_card
 from rilievo.models.onnx_files.conversion import draw_scene
-from tiny_checkpoints import Checkpoints, checkpoint
-from tiny_pipelines import save_pipeline
+from support.official_checkpoints import write_checkpoint
+from support.replicate_server import TOKEN, replicate_server
+from support.tiny_checkpoints import Checkpoints, checkpoint
+from support.tiny_pipelines import save_pipeline
 
 __all__ = ["checkpoint"]
 

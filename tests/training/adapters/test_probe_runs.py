@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from probed_scenes import scenes, small_config
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
 from rilievo.records.depth_map import DepthKind
@@ -23,6 +22,7 @@ from rilievo.training.networks.probe_network import (
 )
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
+from support.probed_scenes import scenes, small_config
 
 CPU = RunOptions(device="cpu")
 

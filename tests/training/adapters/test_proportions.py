@@ -13,7 +13,7 @@ from torch import nn
 from rilievo.errors import ModelError
 from rilievo.models import load_model
 from rilievo.training.adapters.transformers_models import check_network_size
-from tiny_checkpoints import Checkpoints, checkpoint
+from support.tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
 

@@ -16,8 +16,6 @@ import torch
 import transformers
 from torch.nn.functional import interpolate
 
-from moge_lookalike import write_moge
-from published_graphs import write_depth_pro, write_inverse_depth, write_metric3d
 from rilievo.errors import ModelError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.models import MODELS, load_model
@@ -39,8 +37,10 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Photo
 from rilievo.training.adapters.marigold import DiffusionModel
-from tiny_checkpoints import Checkpoints, checkpoint
-from tiny_pipelines import save_pipeline
+from support.moge_lookalike import write_moge
+from support.published_graphs import write_depth_pro, write_inverse_depth, write_metric3d
+from support.tiny_checkpoints import Checkpoints, checkpoint
+from support.tiny_pipelines import save_pipeline
 
 __all__ = ["checkpoint"]
 

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from probed_scenes import scenes, small_config
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.models.base import PreparedModel
@@ -27,6 +26,7 @@ from rilievo.training.networks.blueprint import BackboneChoice, PoseKind, VideoB
 from rilievo.training.networks.video.video_networks import make_networks
 from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_run import train_probe
+from support.probed_scenes import scenes, small_config
 
 PHOTO = draw_scene((96, 120))
 

@@ -18,7 +18,7 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.adapters.transformers_models import files_to_fetch
-from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint, copied
+from support.tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint, copied
 
 __all__ = ["checkpoint"]
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
-from official_checkpoints import plain_disparities, write_checkpoint
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.json_record import to_json
@@ -24,6 +23,7 @@ from rilievo.training.adapters.trained import blend_with_mirrored
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import make_networks
+from support.official_checkpoints import plain_disparities, write_checkpoint
 
 SIZE = (64, 96)
 BLUEPRINT = VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=SIZE)

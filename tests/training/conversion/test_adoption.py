@@ -10,7 +10,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from published_graphs import check_metres_of_ultralytics, write_ultralytics
 from rilievo.cli import main
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
@@ -18,6 +17,7 @@ from rilievo.models.onnx_files.onnx_model import ForeignModel
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.training.conversion import onnx_export
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
+from support.published_graphs import check_metres_of_ultralytics, write_ultralytics
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAID: dict[str, Any] = {

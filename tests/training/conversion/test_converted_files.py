@@ -23,7 +23,7 @@ from rilievo.models.onnx_files.conversion import draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.conversion import engine_choice
-from tiny_checkpoints import Checkpoints, checkpoint
+from support.tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from published_graphs import write_inverse_depth
 from rilievo.cli import main
 from rilievo.models import load_model
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
+from support.published_graphs import write_inverse_depth
 
 
 def adopted(folder: Path, kind: str) -> Path:

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from lab.making.distil.small_export import Provenance, export_small
-from light_networks import LIGHT
 from rilievo.cli import main
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.models import load_model
@@ -20,7 +19,8 @@ from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion import onnx_file
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.small import SmallNet
-from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
+from support.light_networks import LIGHT
+from support.tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
 

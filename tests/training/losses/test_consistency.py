@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from painted_walls import HEIGHT, WIDTH, wall_views
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import consistency_loss, depth_disagreement, video_loss
 from rilievo.training.losses.warped_frames import Views, warp
+from support.painted_walls import HEIGHT, WIDTH, wall_views
 
 K = torch.tensor([[[30.0, 0, 8], [0, 30.0, 6], [0, 0, 1]]], dtype=torch.float64)
 

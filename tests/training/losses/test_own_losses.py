@@ -8,12 +8,12 @@ import torch
 from lab.making.distil.distil_config import Stage, TrainConfig
 from lab.making.distil.distil_learner import DistilLearner
 from lab.making.distil.frames.frame_batches import Batch
-from light_networks import LIGHT
 from rilievo.errors import OptionError
 from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.probe.probe_config import Losses
 from rilievo.training.probe.probe_task import depth_objective, normals_objective
+from support.light_networks import LIGHT
 
 
 def test_supervised_training_takes_the_guides_loss(lab: Path) -> None:

@@ -15,7 +15,7 @@ from rilievo.training.losses.warped_frames import (
     window_sum,
     window_sum_adjoint,
 )
-from video_loss_by_hand import error_between
+from support.video_loss_by_hand import error_between
 
 
 def images(seed: int, *shape: int) -> Tensor:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from plain_probe3d import plain_gradient, plain_scale_invariant
 from rilievo.errors import InputError
 from rilievo.training.losses.supervised import GradientForm, log_gradient_loss, scale_invariant_loss
+from support.plain_probe3d import plain_gradient, plain_scale_invariant
 
 
 def depths(seed: int, batch: int = 3) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.training.losses.view_synthesis import edge_aware_smoothness
-from video_loss_by_hand import smoothness_of
+from support.video_loss_by_hand import smoothness_of
 
 
 def test_a_step_worked_out_by_hand() -> None:

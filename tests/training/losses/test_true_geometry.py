@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from lab.scenes import Kind, make_textures, render_clip
-from painted_walls import wall_views
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.warped_frames import Explanation, Views, explain, frames_at_scale
+from support.painted_walls import wall_views
 
 OPTIONS = VideoLosses()
 

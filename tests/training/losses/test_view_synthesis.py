@@ -13,7 +13,7 @@ from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.view_synthesis import TERMS, VideoLoss, video_loss
 from rilievo.training.losses.warped_frames import Views, explain, frames_at_scale
-from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
+from support.video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 
 HEIGHT, WIDTH = 16, 24
 PLAIN = VideoLosses(in_front=False)

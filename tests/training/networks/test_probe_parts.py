@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from plain_probe3d import plain_bins, random_state, with_token
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.training.networks.blueprint import PROBES, DepthChoice, Form, ProbeChoice, Readout
 from rilievo.training.networks.features import Box, Features
@@ -30,6 +29,7 @@ from rilievo.training.networks.probes.lift import (
     lift_relu_conv,
     wide_conv,
 )
+from support.plain_probe3d import plain_bins, random_state, with_token
 
 ENLARGEMENTS: tuple[Enlargement, ...] = ("centres", "corners", "nearest")
 WHOLE = Box(top=0, left=0, height=42, width=56)
@@ -336,15 +336,15 @@ def test_what_does_not_fit_is_refused_in_one_line() -> None:
 
 
 def test_a_probe_of_ones_own_is_named_by_its_place() -> None:
-    kind = ProbeChoice(kind="gated_probe:Gated").kind
+    kind = ProbeChoice(kind="support.gated_probe:Gated").kind
     probe = make_probe(kind, (3, 4), 0, 5)
     assert probe(features(3, 4), (40, 53)).shape == (2, 5, 40, 53)
     with pytest.raises(OptionError, match="no probe 'gated'; known: linear, multiscale, dpt"):
         ProbeChoice(kind="gated")
     with pytest.raises(OptionError, match="is no probe: it does not derive"):
-        make_probe("gated_probe:nn", (3,), 0, 4)
-    with pytest.raises(ModelError, match="'gated_probe:Broken' cannot be made: KeyError"):
-        make_probe("gated_probe:Broken", (3,), 0, 4)
+        make_probe("support.gated_probe:nn", (3,), 0, 4)
+    with pytest.raises(ModelError, match=r"'support\.gated_probe:Broken' cannot be made: KeyError"):
+        make_probe("support.gated_probe:Broken", (3,), 0, 4)
 
 
 def test_weights_of_another_probe_are_refused() -> None:

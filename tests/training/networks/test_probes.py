@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plain_probe3d import plain_bins, plain_probe, random_state, with_token
 from rilievo.training.networks.blueprint import DepthChoice
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes import (
@@ -15,6 +14,7 @@ from rilievo.training.networks.probes import (
     load_probe3d_weights,
     make_probe,
 )
+from support.plain_probe3d import plain_bins, plain_probe, random_state, with_token
 
 CHANNELS = (3, 4, 5, 6)
 KINDS = ("dpt", "multiscale", "linear")

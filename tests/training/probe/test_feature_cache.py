@@ -32,7 +32,7 @@ def images(count: int, *, seed: int = 0, size: tuple[int, int] = (20, 28)) -> Te
 
 
 def means(**options: Any) -> Backbone:
-    return make_backbone("tiny_backbones:Means", tokens=True, **options)
+    return make_backbone("support.tiny_backbones:Means", tokens=True, **options)
 
 
 def computed(backbone: Backbone, image: Tensor) -> Features:
@@ -115,13 +115,13 @@ def test_a_changed_version_of_an_image_has_features_of_its_own(tmp_path: Path) -
 
 
 def test_whatever_changes_features_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    learnt = "tiny_backbones:Learnt"
+    learnt = "support.tiny_backbones:Learnt"
     backbones = [
         make_backbone(learnt, seed=0),
         make_backbone(learnt, seed=1),
         means(),
         means(layers=(0,)),
-        make_backbone("tiny_backbones:Means"),
+        make_backbone("support.tiny_backbones:Means"),
     ]
     folders = [FeatureCache(tmp_path, backbone).folder for backbone in backbones]
     folders += [
@@ -233,7 +233,7 @@ def test_a_record_that_was_cut_is_written_anew_and_the_features_are_kept(
 
 
 def test_a_backbone_that_is_trained_is_refused(tmp_path: Path) -> None:
-    backbone = make_backbone("tiny_backbones:Learnt")
+    backbone = make_backbone("support.tiny_backbones:Learnt")
     with pytest.raises(OptionError, match="is being trained, so its features change"):
         FeatureCache(tmp_path, backbone.requires_grad_(True))
     with pytest.raises(OptionError, match="is being trained"):
@@ -250,7 +250,7 @@ def test_a_backbone_that_is_trained_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_numbers_that_cannot_be_kept_are_told(weight: float, message: str, tmp_path: Path) -> None:
-    backbone = make_backbone("tiny_backbones:Learnt")
+    backbone = make_backbone("support.tiny_backbones:Learnt")
     body = backbone.get_submodule("body")
     assert isinstance(body, nn.Conv2d)
     body.weight.fill_(weight)

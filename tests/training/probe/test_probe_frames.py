@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from probed_scenes import SIZE, scenes, small_config
 from rilievo.errors import InputError, OptionError
 from rilievo.training.probe.probe_batches import (
     augment_frame,
@@ -21,6 +20,7 @@ from rilievo.training.probe.probe_batches import (
 )
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
 from rilievo.training.probe.probe_frames import ProbeFrame, open_frames, open_training_set
+from support.probed_scenes import SIZE, scenes, small_config
 
 
 def a_frame(seed: int = 0) -> ProbeFrame:

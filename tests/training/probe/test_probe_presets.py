@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probed_scenes import small_config
 from rilievo.errors import OptionError
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.commands.train_probe import parse_and_complete
@@ -26,6 +25,7 @@ from rilievo.training.probe.probe_config import (
     with_overrides,
 )
 from rilievo.training.probe.probe_task import rate_factor
+from support.probed_scenes import small_config
 
 
 def of_preset(name: str) -> ProbeConfig:

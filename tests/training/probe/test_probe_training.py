@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from probed_scenes import scenes, small_config, with_seed
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
 from rilievo.training.engine.run_folder import hold_run_folder
@@ -26,6 +25,7 @@ from rilievo.training.probe.probe_config import (
     preset_config,
 )
 from rilievo.training.probe.probe_run import probe_run_folder, train_probe
+from support.probed_scenes import scenes, small_config, with_seed
 
 CPU = RunOptions(device="cpu")
 
@@ -204,8 +204,8 @@ def test_too_little_memory_for_a_step_is_said_with_what_helps(root: Path, tmp_pa
 
 def test_a_task_that_the_data_has_no_truth_for_is_refused(root: Path, tmp_path: Path) -> None:
     config = small_config(root, task=ProbeTarget.NORMALS)
-    config = replace(config, data=replace(config.data, dataset="toy_dataset:Toy"))
-    from toy_dataset import write_toy
+    config = replace(config, data=replace(config.data, dataset="support.toy_dataset:Toy"))
+    from support.toy_dataset import write_toy
 
     write_toy(tmp_path / "toy")
     config = replace(config, data=replace(config.data, root=str(tmp_path / "toy"), split="test"))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from probed_scenes import scenes
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
 from rilievo.training.sweep.sweep_config import SweepOptions, read_cell, read_sweep
 from rilievo.training.sweep.sweep_run import sweep_probes
+from support.probed_scenes import scenes
 
 FILE = """
 title = "Two backbones"
@@ -20,7 +20,7 @@ size = [24, 32]
 depth = { bins = 16 }
 
 [data]
-dataset = "tiny_dataset:Tiny"
+dataset = "support.tiny_dataset:Tiny"
 root = "scenes"
 split = "other"
 
@@ -33,21 +33,21 @@ learning_rate = 1e-2
 losses.depth = "l1"
 
 [[backbones]]
-name = "probed_scenes:Small"
+name = "support.probed_scenes:Small"
 weights = "random"
 
 [[backbones]]
-name = "probed_scenes:Small"
+name = "support.probed_scenes:Small"
 label = "Small, layer 1"
 weights = "random"
 layers = [1]
 
 [[backbones]]
-name = "probed_scenes:Broken"
+name = "support.probed_scenes:Broken"
 weights = "random"
 
 [[backbones]]
-name = "probed_scenes:Absent"
+name = "support.probed_scenes:Absent"
 """
 
 
@@ -87,12 +87,12 @@ def test_too_little_memory_for_one_cell_is_said_and_the_next_is_done(
 ) -> None:
     first = FILE.split("[[backbones]]")[0].replace("seeds = 2", "seeds = 1")
     heavy, small = (
-        f'[[backbones]]\nname = "probed_scenes:{each}"\nweights = "random"\n'
+        f'[[backbones]]\nname = "support.probed_scenes:{each}"\nweights = "random"\n'
         for each in ("Heavy", "Small")
     )
     file.write_text(first + heavy + small)
     swept = sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
-    assert [cell.title for cell in swept.cells] == ["probed_scenes:Small (random)"]
+    assert [cell.title for cell in swept.cells] == ["support.probed_scenes:Small (random)"]
     assert ["memory" in failure.reason for failure in swept.failures] == [True]
 
 

@@ -37,7 +37,7 @@ from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, Tunin
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 from rilievo.training.tuning.tuning_task import divide_images
 from rilievo.training.video.other_places import read_pictures
-from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
+from support.rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 
 CPU = RunOptions(device="cpu", shown=False)
 

@@ -24,8 +24,8 @@ from rilievo.training.tuning.starts import (
 )
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
-from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
-from tiny_pipelines import save_pipeline
+from support.rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
+from support.tiny_pipelines import save_pipeline
 
 CPU = RunOptions(device="cpu", shown=False)
 

@@ -22,8 +22,8 @@ from rilievo.training.tuning.starts import checkpoint_activations, network_layer
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from rilievo.training.video.other_places import read_pictures
-from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
-from tiny_checkpoints import Checkpoints, checkpoint, copied
+from support.rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
+from support.tiny_checkpoints import Checkpoints, checkpoint, copied
 
 __all__ = ["checkpoint"]
 

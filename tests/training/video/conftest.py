@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sliding_walls import write_walls
+from support.sliding_walls import write_walls
 
 _fits: dict[bytes, Any] = {}
 

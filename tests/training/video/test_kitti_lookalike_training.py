@@ -9,8 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from kitti_lookalike import BASELINE, CAMERA_TEXT, DATE, DRIVE, write_calibration, write_scan
 from rilievo.cli import main
+from support.kitti_lookalike import (
+    BASELINE,
+    CAMERA_TEXT,
+    DATE,
+    DRIVE,
+    write_calibration,
+    write_scan,
+)
 
 SHAPE = (64, 208)
 FOCAL, CENTRE = 120.0, (103.5, 31.5)

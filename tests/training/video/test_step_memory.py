@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from peak_memory import peak_memory
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.files import limits
@@ -15,8 +14,9 @@ from rilievo.training.commands import train_video as command
 from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.video.video_plan import bytes_and_words_of_step
 from rilievo.training.video.video_run import train_video
-from sliding_walls import write_walls
-from video_runs import CPU, small_config
+from support.peak_memory import peak_memory
+from support.sliding_walls import write_walls
+from support.video_runs import CPU, small_config
 
 OPTIONS = ["--encoder", "timm/test_resnet", "--pose", "cnn", "--start", "scratch", "--steps", "1"]
 OPTIONS += ["--stride", "1", "--held-out", "0.2", "--device", "cpu", "--workers", "0"]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from clips import write_clip
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.records.depth_map import DepthKind
@@ -22,7 +21,8 @@ from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import UncheckedVideoConfig
-from sliding_walls import write_walls
+from support.clips import write_clip
+from support.sliding_walls import write_walls
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 from rilievo.io.verification import verify
 from rilievo.training.video.video_config import VideoRunOptions
 from rilievo.training.video.video_run import train_video
-from sliding_walls import write_walls
-from video_runs import CPU, small_config
+from support.sliding_walls import write_walls
+from support.video_runs import CPU, small_config
 
 GO_ON = VideoRunOptions(device="cpu", resume=True)
 

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import Clip as Film
-from clips import numbered, write_clip
-from footage import view, write_frames
 from rilievo.data.clips import sequences
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import (
@@ -22,6 +19,9 @@ from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, OutputError
 from rilievo.io.videos import open_video
 from rilievo.training.video.frames.frame_store import cache_files, open_store
+from support.clips import Clip as Film
+from support.clips import numbered, write_clip
+from support.footage import view, write_frames
 
 SIZE = (32, 64)
 

@@ -7,9 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import Clip as Film
-from clips import numbered, write_clip
-from footage import write_frames
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
@@ -17,6 +14,9 @@ from rilievo.errors import OutputError
 from rilievo.io.verification import verify
 from rilievo.training.video.frames import frame_store as cache_module
 from rilievo.training.video.frames.frame_store import cache_files, open_store
+from support.clips import Clip as Film
+from support.clips import numbered, write_clip
+from support.footage import write_frames
 
 SIZE = (32, 64)
 

@@ -26,8 +26,8 @@ from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_records import video_run_folder
 from rilievo.training.video.video_run import train_video
-from sliding_walls import SIZE
-from video_runs import CPU, clip_config, same, weights_of
+from support.sliding_walls import SIZE
+from support.video_runs import CPU, clip_config, same, weights_of
 
 BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
 

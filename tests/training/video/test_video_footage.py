@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from footage import view, write_frames
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, RilievoError
 from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
+from support.footage import view, write_frames
 
 SIZE = (32, 64)
 RNG = np.random.default_rng

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import Clip, write_clip
-from footage import FOCAL, kitti_pose_lines, texture, view, write_frames
-from kitti_lookalike import BASELINE, DATE, DRIVE, write_calibration, write_picture
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.training.video.frames.target_frames import CornerMaps, augment, collate
 from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
 from rilievo.training.video.video_config import VideoAugmentation
+from support.clips import Clip, write_clip
+from support.footage import FOCAL, kitti_pose_lines, texture, view, write_frames
+from support.kitti_lookalike import BASELINE, DATE, DRIVE, write_calibration, write_picture
 
 SIZE = (32, 64)
 RNG = np.random.default_rng

@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from footage import write_frames
 from rilievo.cli import main
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pair_motion import UNKNOWN, PairMotion, Triangulated
@@ -46,8 +45,9 @@ from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_records import video_run_folder
 from rilievo.training.video.video_run import train_video
-from sliding_walls import SIZE, write_walls
-from video_runs import CPU, clip_config, same, weights_of
+from support.footage import write_frames
+from support.sliding_walls import SIZE, write_walls
+from support.video_runs import CPU, clip_config, same, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
     command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "small"]
     command += ["--device", "cpu", "--workers", "0", "--size", "64,96", "--batch-size", "2"]
     command += ["--steps", "4", "--stride", "1", "--held-out", "0.2", "--learning-rate", "0.05"]
-    command += ["--prior", "wall_depths:load"]
+    command += ["--prior", "support.wall_depths:load"]
     assert main(command) == 1
     said = capsys.readouterr().out
     assert "the start is kept" in said
@@ -224,7 +224,9 @@ def test_a_model_whose_depth_has_a_shift_is_no_prior(walls: Path, tmp_path: Path
     """It is refused before frames are decoded, which takes minutes."""
     options = replace(CPU, cache=str(tmp_path / "cache"))
     with pytest.raises(ModelError, match="metric or up to scale"):
-        train_video(clip_config(walls, prior="wall_depths:load_shifted"), tmp_path / "run", options)
+        train_video(
+            clip_config(walls, prior="support.wall_depths:load_shifted"), tmp_path / "run", options
+        )
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "cache").exists()
 

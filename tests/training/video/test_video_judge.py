@@ -18,7 +18,7 @@ from rilievo.training.video.geometry_motion import (
     triangulate_held_out_corners,
     write_corners,
 )
-from sliding_walls import FAR, NEAR, SIZE, write_walls
+from support.sliding_walls import FAR, NEAR, SIZE, write_walls
 
 SHORT = "too short for a held-out stretch in the middle"
 

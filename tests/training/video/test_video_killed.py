@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import killed_runs
-from sliding_walls import write_walls
-from video_runs import same, weights_of
+from support import killed_runs
+from support.sliding_walls import write_walls
+from support.video_runs import same, weights_of
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ from rilievo.training.video.frames.video_frames import VideoFrames, open_frames,
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_records import video_run_folder
 from rilievo.training.video.video_run import train_video
-from sliding_walls import FAR, FOCAL, NEAR, SIZE, write_walls
-from video_runs import CPU, clip_config, same, weights_of
+from support.sliding_walls import FAR, FOCAL, NEAR, SIZE, write_walls
+from support.video_runs import CPU, clip_config, same, weights_of
 
 COUNT = 14
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from footage import write_frames
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError
 from rilievo.training.video.frames.target_frames import AHEAD, Batch, VideoTargetFrames, batches
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.video_config import VideoAugmentation
+from support.footage import write_frames
 
 SIZE = (32, 64)
 

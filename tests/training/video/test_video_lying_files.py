@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from footage import write_frames
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.pose_files import read_kitti_poses
 from rilievo.data.clips.sequences import read_calibration
@@ -16,6 +15,7 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.training.video.frames.frame_store import CacheFiles
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.video_records import video_run_folder
+from support.footage import write_frames
 
 
 @pytest.mark.parametrize(

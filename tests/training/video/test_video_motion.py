@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footage import FOCAL, SHAPE, texture, view
 from rilievo.data.clips.tracks import Tracks
 from rilievo.training.video.frames.image_motion import (
     LARGEST_STRIDE,
@@ -13,6 +12,7 @@ from rilievo.training.video.frames.image_motion import (
     rotation_displacements,
     stride_for_parallax,
 )
+from support.footage import FOCAL, SHAPE, texture, view
 
 K = np.array([[FOCAL, 0, 47.5], [0, FOCAL, 31.5], [0, 0, 1]])
 

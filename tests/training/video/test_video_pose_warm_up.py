@@ -16,14 +16,14 @@ from rilievo.training.networks.video.video_networks import fill_depth_from_embed
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
 from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_run import train_video
-from sliding_walls import SIZE, write_walls
-from video_runs import CPU, weights_of
+from support.sliding_walls import SIZE, write_walls
+from support.video_runs import CPU, weights_of
 
 START = "rilievo/small"
 BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.CNN, size=SIZE, scales=(0,))
 
 
-def pose_config(root: Path, *, prior: str | None = "wall_depths:load") -> VideoConfig:
+def pose_config(root: Path, *, prior: str | None = "support.wall_depths:load") -> VideoConfig:
     data = VideoData(roots=(str(root),), stride=1, held_out=0.2)
     plain = VideoConfig(blueprint=BLUEPRINT, data=data, start=START, prior=prior, batch_size=4)
     return preset_config(plain)

@@ -12,8 +12,8 @@ import torch
 
 from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.video.video_run import train_video
-from sliding_walls import write_walls
-from video_runs import CPU, weights_of
+from support.sliding_walls import write_walls
+from support.video_runs import CPU, weights_of
 
 OPTIONS = ["--size", "64,96", "--encoder", "timm/test_resnet", "--pose", "cnn", "--start"]
 OPTIONS += ["scratch", "--batch-size", "1", "--steps", "3", "--learning-rate", "0.001"]

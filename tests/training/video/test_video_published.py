@@ -16,9 +16,9 @@ from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_presets import preset_config
-from sliding_walls import FOCAL, SIZE, write_walls
-from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
-from video_runs import small_config
+from support.sliding_walls import FOCAL, SIZE, write_walls
+from support.video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
+from support.video_runs import small_config
 
 
 def published(walls: Path, scales: Scales) -> VideoConfig:

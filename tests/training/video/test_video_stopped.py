@@ -21,8 +21,8 @@ from rilievo.training.engine import loop
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_run import train_video
-from video_runs import CPU, same, weights_of
-from video_runs import clip_config as watched_config
+from support.video_runs import CPU, same, weights_of
+from support.video_runs import clip_config as watched_config
 
 GO_ON = replace(CPU, resume=True)
 

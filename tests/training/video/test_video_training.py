@@ -25,8 +25,8 @@ from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.video.video_config import VideoAugmentation, VideoRunOptions
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_run import train_video
-from sliding_walls import write_walls
-from video_runs import CPU, same, small_config, weights_of
+from support.sliding_walls import write_walls
+from support.video_runs import CPU, same, small_config, weights_of
 
 GO_ON = VideoRunOptions(device="cpu", resume=True)
 

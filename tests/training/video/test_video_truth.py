@@ -14,7 +14,7 @@ from rilievo.training.video.batch_numbers import (
     rotation_angle,
 )
 from rilievo.training.video.frames.targets import read_true_depth
-from sliding_walls import FAR, NEAR, SIZE, write_walls
+from support.sliding_walls import FAR, NEAR, SIZE, write_walls
 
 
 def turned(degrees: float, *, shift: tuple[float, float, float] = (0, 0, 0)) -> np.ndarray:

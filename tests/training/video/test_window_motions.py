@@ -19,7 +19,7 @@ from rilievo.training.video.pair_motions import (
     find_pair_and_window_motions,
     select_trusted_motions,
 )
-from sliding_walls import FAR, NEAR, SIZE, write_walls
+from support.sliding_walls import FAR, NEAR, SIZE, write_walls
 
 WRONG = 1.3
 """Factor by which the given depth of the upper wall is wrong."""

@@ -1,6 +1,7 @@
 """Limits of inputs, names in messages, and free memory, disk space and cores.
 
-Names may be addresses, also s3://bucket/key. ``tests/reader_table.toml`` has each reader's bound.
+Names may be addresses, also s3://bucket/key. ``tests/support/reader_table.toml`` has the bound of
+each reader.
 """
 
 import io

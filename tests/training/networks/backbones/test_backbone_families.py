@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import tiny_backbones
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.backbones.backbone import IMAGENET, NONE
@@ -17,9 +16,10 @@ from rilievo.training.networks.backbones.timm_backbones import (
     sine_positions,
 )
 from rilievo.training.networks.features import Features, Padding
-from tiny_backbones import CONFIGS, TIMM, save_config
+from support import tiny_backbones
+from support.tiny_backbones import CONFIGS, TIMM, save_config
 
-OTHERS = ("mobilenetv2", "tiny_backbones:Means")
+OTHERS = ("mobilenetv2", "support.tiny_backbones:Means")
 
 
 def made(family: str, folder: Path, **options: Any) -> Backbone:
@@ -257,10 +257,10 @@ def test_networks_without_places_are_refused(tmp_path: Path) -> None:
         ("resnet50", "no backbone 'resnet50'; known are timm/MODEL"),
         ("mobilenetv3", "no backbone 'mobilenetv3'; known are"),
         ("no_such_module:Class", "No module named 'no_such_module'; looked where Python finds"),
-        ("tiny_backbones:Nothing", "has no attribute .Nothing."),
-        ("tiny_backbones:Unmakeable", "Unmakeable' cannot be made: KeyError: 'depth'"),
-        ("tiny_backbones:Path", "is a .*Path; expected a class derived from .*OwnBackbone"),
-        ("tiny_backbones:Silent", "does not say its 'patch' and 'available' layers"),
+        ("support.tiny_backbones:Nothing", "has no attribute .Nothing."),
+        ("support.tiny_backbones:Unmakeable", "Unmakeable' cannot be made: KeyError: 'depth'"),
+        ("support.tiny_backbones:Path", "is a .*Path; expected a class derived from .*OwnBackbone"),
+        ("support.tiny_backbones:Silent", "does not say its 'patch' and 'available' layers"),
     ],
 )
 def test_names_that_are_no_backbone_get_a_clear_line(name: str, message: str) -> None:

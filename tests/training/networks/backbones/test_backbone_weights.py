@@ -10,14 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-import tiny_backbones
-import tiny_diffusion
-import tiny_pipelines
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.training.networks.backbones import Backbone, make_backbone, weights_sha256
 from rilievo.training.networks.backbones.backbone import default_layers
 from rilievo.training.networks.features import Padding, box_in_padded, padded_size
-from tiny_backbones import Means, save_model
+from support import tiny_backbones, tiny_diffusion, tiny_pipelines
+from support.tiny_backbones import Means, save_model
 
 SIDES = st.integers(1, 700)
 
@@ -70,7 +68,7 @@ def test_the_last_four_of_a_pyramid_are_taken() -> None:
 
 
 def test_the_box_says_where_the_image_is() -> None:
-    backbone = make_backbone("tiny_backbones:Means")
+    backbone = make_backbone("support.tiny_backbones:Means")
     image = torch.zeros(1, 3, 21, 30)
     image[0, 1, 0, 0] = 16.0
     image[0, 2, 20, 29] = 16.0
@@ -85,10 +83,14 @@ def test_the_box_says_where_the_image_is() -> None:
 
 
 def test_an_own_class_gives_the_layers_and_tokens_that_are_chosen() -> None:
-    backbone = make_backbone("tiny_backbones:Means", layers=(1,), tokens=True, seed=3)
+    backbone = make_backbone("support.tiny_backbones:Means", layers=(1,), tokens=True, seed=3)
     image = torch.rand(2, 3, 16, 16)
     features = backbone(image)
-    assert (backbone.name, backbone.patch, backbone.strides) == ("tiny_backbones:Means", 8, (8,))
+    assert (backbone.name, backbone.patch, backbone.strides) == (
+        "support.tiny_backbones:Means",
+        8,
+        (8,),
+    )
     torch.testing.assert_close(features.maps[0][:, :, 1, 0], image[:, :, 8:, :8].mean((2, 3)))
     assert features.tokens is not None
     torch.testing.assert_close(features.tokens[0], 2 * image.mean((2, 3)))
@@ -98,17 +100,17 @@ def test_an_own_class_that_breaks_its_word_is_told() -> None:
     with pytest.raises(
         ModelError, match=r"layer 0: a map of 5 x 4 x 4.*but 5 x 8 x 8 was expected"
     ):
-        make_backbone("tiny_backbones:Shrinks")(torch.rand(1, 3, 16, 16))
+        make_backbone("support.tiny_backbones:Shrinks")(torch.rand(1, 3, 16, 16))
     with pytest.raises(OptionError, match="has no class token"):
-        make_backbone("tiny_backbones:Learnt", tokens=True)
+        make_backbone("support.tiny_backbones:Learnt", tokens=True)
     with pytest.raises(OptionError, match="has no layer 2; its 2 layers are 0, 1"):
-        make_backbone("tiny_backbones:Means", layers=(2,))
+        make_backbone("support.tiny_backbones:Means", layers=(2,))
     assert issubclass(tiny_backbones.Shrinks, tiny_backbones.Learnt)
     assert Means.patch == 8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny_backbones:Learnt", "timm/test_vit", "mobilenetv2"])
+@pytest.mark.parametrize("name", ["support.tiny_backbones:Learnt", "timm/test_vit", "mobilenetv2"])
 def test_weights_come_from_a_file_with_or_without_wrapping(name: str, tmp_path: Path) -> None:
     source = make_backbone(name, pretrained=False, seed=5)
     body: Any = source if name.startswith("tiny") else source.get_submodule("body")
@@ -128,7 +130,7 @@ def test_weights_come_from_a_file_with_or_without_wrapping(name: str, tmp_path: 
 
 
 def test_weights_that_do_not_fill_the_network_are_refused(tmp_path: Path) -> None:
-    name, path = "tiny_backbones:Learnt", tmp_path / "weights.safetensors"
+    name, path = "support.tiny_backbones:Learnt", tmp_path / "weights.safetensors"
     state = make_backbone(name, pretrained=False).state_dict()
     save_file({"body.bias": state["body.bias"]}, path)
     with pytest.raises(ModelError, match=r"weights\.safetensors: .*missing: body\.weight"):
@@ -185,7 +187,7 @@ def test_without_network_one_line_says_so(
 
 
 def test_images_on_another_device_are_refused() -> None:
-    backbone = make_backbone("tiny_backbones:Learnt").to("meta")
+    backbone = make_backbone("support.tiny_backbones:Learnt").to("meta")
     with pytest.raises(ModelError, match="is on meta but the images are on cpu: move one"):
         backbone(torch.rand(1, 3, 16, 16))
 

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from official_checkpoints import (
+from rilievo.errors import ModelError, RilievoError
+from rilievo.records.depth_map import DepthKind
+from rilievo.training.networks.blueprint import PoseKind
+from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
+from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
+from support.official_checkpoints import (
     exact_state,
     plain_cnn_motion,
     plain_disparities,
@@ -15,11 +20,6 @@ from official_checkpoints import (
     plain_motion,
     write_checkpoint,
 )
-from rilievo.errors import ModelError, RilievoError
-from rilievo.records.depth_map import DepthKind
-from rilievo.training.networks.blueprint import PoseKind
-from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
-from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 
 SIZE = (64, 96)
 

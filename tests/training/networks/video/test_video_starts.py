@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from official_checkpoints import write_checkpoint
 from rilievo.errors import ModelError
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import make_networks
+from support.official_checkpoints import write_checkpoint
 
 SIZE = (64, 96)
 SMALL = VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=SIZE)

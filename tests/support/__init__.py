@@ -1,0 +1,1 @@
+"""Helpers of tests: scenes, files, servers and small models that several tests share."""
