@@ -100,7 +100,7 @@ def _to_file(path: Path, rounds: int, name: str) -> list[float]:
     from rilievo.models import last_model
     from rilievo.models.base import Inference
     from rilievo.models.finding import DEFAULT_MODEL
-    from rilievo.models.wrappers import refined
+    from rilievo.models.refinement.refine import refined
     from rilievo.options.photo_options import Refine
     from rilievo.prediction.saving import save
 

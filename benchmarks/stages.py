@@ -20,7 +20,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.onnx_model import OnnxModel, read_facts
-from rilievo.models.wrappers import refined
+from rilievo.models.refinement.refine import refined
 from rilievo.options.photo_options import Refine
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save

@@ -10,7 +10,7 @@ import skimage.data
 import rilievo
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, WrappedModel
-from rilievo.models.wrappers import (
+from rilievo.models.refinement.mirror_confidence import (
     MirrorConfidence,
     confidence_from_difference,
     mirror_difference,

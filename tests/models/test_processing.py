@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.models.wrappers import refined
+from rilievo.models.refinement.refine import refined
 from rilievo.options.photo_options import Refine
 from rilievo.records.sample import Photo
 from rilievo.version import PROCESSING

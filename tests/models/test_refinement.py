@@ -10,8 +10,9 @@ from jaxtyping import Float32
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
+from rilievo.models.refinement.mirror_average import FlipAveraged
+from rilievo.models.refinement.tiling import Tiled
 from rilievo.models.resampling.preparation import shrink
-from rilievo.models.wrappers import FlipAveraged, Tiled
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 

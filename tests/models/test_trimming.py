@@ -11,7 +11,8 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference, Model
-from rilievo.models.wrappers import Trimmed, border_note, refined
+from rilievo.models.refinement.refine import refined
+from rilievo.models.refinement.trimming import Trimmed, border_note
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions

@@ -19,8 +19,9 @@ from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.measure import length
 from rilievo.models.base import Inference, Model
+from rilievo.models.refinement.mirror_average import FlipAveraged
+from rilievo.models.refinement.tiling import Tiled
 from rilievo.models.resampling.preparation import shrink
-from rilievo.models.wrappers import FlipAveraged, Tiled
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from support.fixed_depth import FixedDepth

@@ -18,7 +18,7 @@ from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference
-from rilievo.models.wrappers import Trimmed
+from rilievo.models.refinement.trimming import Trimmed
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.videos import clip_outputs

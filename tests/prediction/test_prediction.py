@@ -11,7 +11,7 @@ import pytest
 import rilievo
 from rilievo.errors import MissingPackageError
 from rilievo.geometry.borders import Margins
-from rilievo.models.wrappers import Trimmed
+from rilievo.models.refinement.trimming import Trimmed
 from rilievo.prediction.saving import save
 from rilievo.records.prediction_record import PredictionRecord
 

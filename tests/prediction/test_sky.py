@@ -16,7 +16,10 @@ from rilievo.cli import main
 from rilievo.errors import CalibrationError, ModelError
 from rilievo.measure import angle, area, height, length
 from rilievo.models.base import Inference, WrappedModel
-from rilievo.models.wrappers import FlipAveraged, Tiled, Trimmed, mirror, mirror_back
+from rilievo.models.refinement.mirror_average import FlipAveraged
+from rilievo.models.refinement.mirror_images import mirror, mirror_back
+from rilievo.models.refinement.tiling import Tiled
+from rilievo.models.refinement.trimming import Trimmed
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.sample import Photo

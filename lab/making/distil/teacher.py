@@ -24,7 +24,7 @@ from rilievo.io.photographs.decode import PHOTO_SUFFIXES
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.wrappers import FlipAveraged
+from rilievo.models.refinement.mirror_average import FlipAveraged
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo

@@ -58,8 +58,8 @@ from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.atomic import check_folder
 from rilievo.io.files.limits import cores, printable
 from rilievo.models.base import Model
+from rilievo.models.refinement.refine import mirrored
 from rilievo.models.requests import register_function
-from rilievo.models.wrappers import mirrored
 from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.run import agree_to_calls
 from rilievo.predicting.summary import Tally

@@ -42,7 +42,7 @@ from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.extensions.registry import trust
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
-from rilievo.models.wrappers import mirrored
+from rilievo.models.refinement.refine import mirrored
 from rilievo.pages.tables import NOTHING, Table, make_heads
 from rilievo.predicting.options import BatchOptions
 from rilievo.predicting.predict_across import refuse_paid

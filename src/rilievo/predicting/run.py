@@ -19,7 +19,7 @@ from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.model_options import load_as
-from rilievo.models.wrappers import refined
+from rilievo.models.refinement.refine import refined
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Saving, unused_parts
 from rilievo.other_libraries import with_argument_hints

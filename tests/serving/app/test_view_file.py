@@ -14,7 +14,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.json_record import to_json
 from rilievo.measure.measurement_records import page_terms
-from rilievo.models.wrappers import Trimmed, border_note
+from rilievo.models.refinement.trimming import Trimmed, border_note
 from rilievo.records.sample import Photo
 from rilievo.serving.app.app_photographs import packed_lattice, view_bytes
 from rilievo.serving.server.params import Variant

@@ -10,7 +10,7 @@ from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors.messages import Note
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.models.base import Inference, Model
-from rilievo.models.wrappers import border_note
+from rilievo.models.refinement.trimming import border_note
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.user_facts import (
     NARROWEST,

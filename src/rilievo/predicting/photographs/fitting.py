@@ -24,7 +24,7 @@ from rilievo.measure.expectation import with_expected_error
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
 from rilievo.models.hub.checkpoints import KINDS
-from rilievo.models.wrappers import refined
+from rilievo.models.refinement.refine import refined
 from rilievo.options.photo_options import UNREFINED, Refine
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction

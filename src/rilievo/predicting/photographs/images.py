@@ -18,8 +18,8 @@ from rilievo.io.photographs.sources import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.refinement.refine import refined
 from rilievo.models.requests import DepthFunction
-from rilievo.models.wrappers import refined
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions

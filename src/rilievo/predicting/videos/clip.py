@@ -39,7 +39,12 @@ from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Coding, Frame, FrameSource, SoundSource
 from rilievo.models.base import Inference, Model
-from rilievo.models.wrappers import is_worth_a_note, margins_note, with_margins, without_trimming
+from rilievo.models.refinement.trimming import (
+    is_worth_a_note,
+    margins_note,
+    with_margins,
+    without_trimming,
+)
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions

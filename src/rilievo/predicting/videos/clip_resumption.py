@@ -24,7 +24,7 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_from_facts
 from rilievo.io.videos.frame_source import FrameSource
 from rilievo.models.base import Model
-from rilievo.models.wrappers import with_margins
+from rilievo.models.refinement.trimming import with_margins
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.first_pass import FirstPass, read_first_frame
 from rilievo.predicting.videos.frame_answers import (

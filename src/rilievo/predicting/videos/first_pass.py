@@ -25,8 +25,8 @@ from rilievo.io.outputs.sidecar import Sidecar, make_sidecar
 from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
+from rilievo.models.refinement.trimming import Trimmed, visible_part, with_margins, without_trimming
 from rilievo.models.resampling.preparation import shrink
-from rilievo.models.wrappers import Trimmed, visible_part, with_margins, without_trimming
 from rilievo.predicting.photographs.fitting import is_known
 from rilievo.predicting.summary import read_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion

@@ -10,8 +10,8 @@ from rilievo.errors import OptionError
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.model_options import model_for_quality
+from rilievo.models.refinement.refine import refined
 from rilievo.models.requests import DepthFunction
-from rilievo.models.wrappers import refined
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.other_libraries import with_argument_hints

@@ -37,7 +37,7 @@ from rilievo.io.json_record import to_json
 from rilievo.io.outputs.writing import with_nan
 from rilievo.measure.measurement_records import page_terms
 from rilievo.models.base import Inference, Model
-from rilievo.models.wrappers import Trimmed
+from rilievo.models.refinement.trimming import Trimmed
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.pages.relief import lens_on_pages
 from rilievo.predicting.photographs.finishing import panorama_note

@@ -14,7 +14,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import parse_points, quantity_of_options
 from rilievo.measure.regions import Region, as_region
 from rilievo.models.base import Model
-from rilievo.models.wrappers import refined
+from rilievo.models.refinement.refine import refined
 from rilievo.options.camera_forms import CameraOptions, parse_fileless_camera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorOptions, Refine

@@ -1,0 +1,1 @@
+"""Models around a model, each of which improves its answer."""

@@ -1,0 +1,63 @@
+"""Run a model on the mirror image as well."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from rilievo.arrays.shapes import Mask
+from rilievo.models.base import Inference, WrappedModel
+from rilievo.records.sample import Photo
+
+
+class MirrorModel(WrappedModel):
+    """Model that is run twice, on the photograph and on its mirror image."""
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Combine the answers for the photographs and for their mirror images."""
+        straight = self.model.infer(photos)
+        mirrored = self.model.infer([mirror(photo) for photo in photos])
+        return [
+            self._merge_mirror_image(one, mirror_back(other))
+            for one, other in zip(straight, mirrored, strict=True)
+        ]
+
+    @abstractmethod
+    def _merge_mirror_image(self, one: Inference, other: Inference) -> Inference:
+        """Combine a photograph's answer with its mirror image's, mirrored back."""
+
+
+def mirror(photo: Photo) -> Photo:
+    """Mirror a photograph and its camera."""
+    camera = photo.camera
+    if camera is not None:
+        camera = camera.mirrored(width=photo.shape[1])
+    pixels = np.ascontiguousarray(photo.pixels[:, ::-1])
+    return Photo(pixels=pixels, camera=camera, name=photo.name)
+
+
+def mirror_back(inference: Inference) -> Inference:
+    """Mirror an answer back."""
+    normals = _mirror_columns(inference.normals)
+    if normals is not None:
+        normals = normals * np.array([-1, 1, 1], np.float32)[:, None, None]
+    return Inference(
+        depth=_mirror_columns(inference.depth),
+        valid=_mirror_columns(inference.valid),
+        normals=normals,
+        confidence=_mirror_columns(inference.confidence),
+        sky=_mirror_columns(inference.sky),
+    )
+
+
+def _mirror_columns(field: np.ndarray | None) -> np.ndarray | None:
+    return None if field is None else field[..., ::-1]
+
+
+def valid_in_both(first: Mask | None, second: Mask | None) -> Mask | None:
+    """Pixels that are valid in both masks; ``None`` stands for all pixels."""
+    if first is None:
+        return second
+    if second is None:
+        return first
+    return first & second

@@ -1,0 +1,82 @@
+"""Take the camera from a photograph's vanishing points, where it is not known."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from rilievo.arrays.shapes import Float64, Pixels
+from rilievo.errors import UnknownCameraError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.intrinsics import K_from_focal
+from rilievo.models.base import Inference, WrappedModel
+from rilievo.prediction import Prediction
+from rilievo.records.sample import Photo
+
+SIDE = 512
+
+
+def with_vanishing_points(prediction: Prediction) -> Prediction:
+    """Replace an assumed camera, if vanishing points are clear."""
+    camera, photo = prediction.camera, prediction.photo
+    if photo is None or camera is None or camera.source is not CameraSource.ASSUMED:
+        return prediction
+    estimate = vanishing_camera(photo)
+    return prediction if estimate is None else prediction.but(camera=estimate)
+
+
+def vanishing_camera(photo: Photo) -> Camera | None:
+    """Camera from clear vanishing points."""
+    from rilievo.geometry.focal import find_vanishing
+
+    picture = grey_picture(photo.pixels)
+    estimate = find_vanishing(picture)
+    if estimate is None or not estimate.is_clear:
+        return None
+    focal = estimate.focal * max(photo.shape) / max(picture.shape)
+    K = K_from_focal(focal, focal, photo.shape)
+    return Camera(K=K, source=CameraSource.VANISHING_POINTS)
+
+
+def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
+    """Grey values, reduced to a longer side of ``SIDE``."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    small = Image.fromarray(pixels).resize(
+        (max(1, round(scale * width)), max(1, round(scale * height))),
+        Image.Resampling.BOX,
+        reducing_gap=2.0,
+    )
+    return np.asarray(small.convert("L"), np.float64)
+
+
+class VanishingCamera(WrappedModel):
+    """Model whose cameras come from vanishing points."""
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the model, with cameras where it needs them."""
+        try:
+            return self.model.infer(photos)
+        except UnknownCameraError:
+            return [self._infer_one(photo) for photo in photos]
+
+    def finish(self, inference: Inference, photo: Photo) -> Prediction:
+        """Replace an assumed camera of the result."""
+        return with_vanishing_points(self.model.finish(inference, photo))
+
+    def _infer_one(self, photo: Photo) -> Inference:
+        try:
+            return self.model.infer([photo])[0]
+        except UnknownCameraError as error:
+            camera = vanishing_camera(photo)
+            if camera is None:
+                raise UnknownCameraError(
+                    problem=(
+                        f"model '{self.card.name}' needs the focal length, and "
+                        "the vanishing points of this photograph are not "
+                        "clear: give {fov=...} or {camera=...}"
+                    )
+                ) from error
+        [answer] = self.model.infer([replace(photo, camera=camera)])
+        return replace(answer, camera=camera)
