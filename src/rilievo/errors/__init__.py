@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rilievo.errors.messages import Message, literal, spell_keyword
+from rilievo.errors.messages import Message, Text, literal, spell_keyword
 
 _LISTED = 60  # longer lists are not read to their end
 _FACTS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
@@ -34,10 +34,10 @@ class RilievoError(Exception, Message):
         path: object = "",
         option: str = "",
         value: object = None,
-        expected: str = "",
-        problem: str = "",
+        expected: str | Text = "",
+        problem: str | Text = "",
         without: str = "",
-        hint: str = "",
+        hint: str | Text = "",
     ) -> None:
         self.option, self.value, self.expected, self.problem = option, value, expected, problem
         self.message, self.path, self.without, self.hint = str(message), path, without, hint

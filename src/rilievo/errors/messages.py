@@ -1,12 +1,15 @@
-"""Messages about options: facts in fields, worded at each door.
+"""Messages of errors and notes, which name options and leave their spelling to the entry point.
 
-Texts name an option in braces, perhaps with a value: ``give {fov=...}``. A bar separates options of
-which one suffices, ``{camera=...|fov=...}``; a door leaves out those that it lacks.
+The command line spells an option ``--fov 60``, Python ``fov=60``, and the assistant speaks of a
+tool. A message therefore names an option by its field (``OptionName``), next to plain strings, in a
+``Text``. Each entry point has a function that spells options (``Spell``), which ``worded`` applies.
+Nothing else in a message is interpreted: braces in a file name stay braces.
 """
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 # Patterns are compiled by the first message: most processes word none.
 _OPTIONS = r"(\{\{|\}\})|\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}"
@@ -16,70 +19,260 @@ _LONGEST = 1000
 _END = 200
 
 Spell = Callable[[str, str], str]
-"""Spelling of an option at a door by its name and value ("..." for any); "" if not offered."""
+"""How an entry point spells an option, by its name and value ("..." for any); "" if it lacks it."""
+
+
+@dataclass(frozen=True)
+class OptionName:
+    """Name of an option in a message, which each entry point spells in its own way.
+
+    >>> from rilievo.errors.messages import spell_flag, spell_keyword
+    >>> option = OptionName("save", "npz")
+    >>> option.spelled(spell_flag), option.spelled(spell_keyword)
+    ('--save npz', "save='npz'")
+
+    Attributes:
+        name: Name of its field.
+        value: Value that the message speaks of, as a user types it at the command line; "..." for
+            any value, "" for the option itself.
+    """
+
+    name: str
+    value: str = ""
+
+    def spelled(self, spell: Spell) -> str:
+        """Spell the option as an entry point does; its field if the entry point lacks it."""
+        return spell(self.name, self.value) or self.name
+
+
+@dataclass(frozen=True, init=False)
+class AnyOf:
+    """Options of which one suffices. An entry point leaves out those that it lacks.
+
+    >>> from rilievo.errors.messages import spell_keyword
+    >>> AnyOf(OptionName("camera", "..."), OptionName("fov", "...")).spelled(spell_keyword)
+    'camera=... or fov=...'
+    """
+
+    options: tuple[OptionName, ...]
+
+    def __init__(self, *options: OptionName) -> None:
+        object.__setattr__(self, "options", options)  # the record is frozen
+
+    def spelled(self, spell: Spell) -> str:
+        """Spell the options that an entry point offers, or name all if it lacks all of them."""
+        offered = [spell(option.name, option.value) for option in self.options]
+        # Two options may be one to an entry point: the assistant states both by one tool.
+        different = dict.fromkeys(filter(None, offered))
+        return " or ".join(different) or " or ".join(option.name for option in self.options)
+
+
+@dataclass(frozen=True, init=False)
+class Text:
+    """Part of a message: plain strings and names of options, in order.
+
+    >>> text = Text("give ", OptionName("fov", "..."), " for photo{1}.jpg")
+    >>> text.worded(spell_flag)
+    'give --fov for photo{1}.jpg'
+    >>> str(text)
+    'give fov=... for photo{1}.jpg'
+
+    Args:
+        parts: Strings, which are never interpreted, options, further texts, and errors and notes,
+            whose options keep their names. Any other exception stands for its message.
+    """
+
+    parts: "tuple[str | OptionName | AnyOf, ...]"
+
+    def __init__(self, *parts: "TextPart") -> None:
+        object.__setattr__(self, "parts", tuple(_merge_strings(parts)))  # the record is frozen
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    def __str__(self) -> str:
+        return self.worded(spell_keyword)
+
+    def worded(self, spell: Spell) -> str:
+        """Write the text as an entry point spells options."""
+        words = [part if isinstance(part, str) else part.spelled(spell) for part in self.parts]
+        return "".join(words)
+
+    def replace(self, old: str, new: str) -> "Text":
+        """Replace a string in the strings of the text and in the values of its options."""
+
+        def replaced(option: OptionName) -> OptionName:
+            return OptionName(option.name, option.value.replace(old, new))
+
+        parts: list[TextPart] = []
+        for part in self.parts:
+            if isinstance(part, str):
+                parts.append(part.replace(old, new))
+            elif isinstance(part, OptionName):
+                parts.append(replaced(part))
+            else:
+                parts.append(AnyOf(*map(replaced, part.options)))
+        return Text(*parts)
+
+    def to_json(self) -> list[Any]:
+        """Write the text as JSON for another process."""
+        return [part if isinstance(part, str) else _options_to_json(part) for part in self.parts]
+
+
+TextPart: TypeAlias = "str | OptionName | AnyOf | Text | Message | Exception"
+"""What a ``Text`` is made of."""
+
+
+def _merge_strings(parts: "Iterable[TextPart]") -> "list[str | OptionName | AnyOf]":
+    """Strings and options of the parts, with neighbouring strings as one and without empty ones."""
+    merged: list[str | OptionName | AnyOf] = []
+    for part in parts:
+        for piece in _pieces(part):
+            if isinstance(piece, str) and merged and isinstance(merged[-1], str):
+                merged[-1] += piece
+            elif piece != "":
+                merged.append(piece)
+    return merged
+
+
+def _pieces(part: "TextPart") -> "tuple[str | OptionName | AnyOf, ...]":
+    if isinstance(part, Message):  # before strings: a note is both
+        return part.text().parts
+    if isinstance(part, Text):
+        return part.parts
+    return (part,) if isinstance(part, (OptionName, AnyOf)) else (str(part),)
+
+
+def _options_to_json(part: OptionName | AnyOf) -> list[list[str]]:
+    options = part.options if isinstance(part, AnyOf) else (part,)
+    return [[option.name, option.value] for option in options]
+
+
+def text_from_json(parts: object) -> Text:
+    """Read what ``Text.to_json`` wrote.
+
+    Raises:
+        TypeError: If it is no such list. ValueError: If an option is not a name and a value.
+    """
+    if not isinstance(parts, list):
+        raise TypeError("a text is a list")
+    return Text(*map(_part_from_json, parts))
+
+
+def _part_from_json(part: Any) -> str | OptionName | AnyOf:
+    if isinstance(part, str):
+        return part
+    options = [OptionName(str(name), str(value)) for name, value in part]
+    return options[0] if len(options) == 1 else AnyOf(*options)
+
+
+def join_texts(separator: str, texts: "Iterable[TextPart]") -> Text:
+    """Join texts with a string between them."""
+    parts: list[TextPart] = []
+    for text in texts:
+        parts += [separator, text] if parts else [text]
+    return Text(*parts)
 
 
 class Message:
-    """Note or error, whose facts are fields.
+    """Note or error, which is worded from its fields.
 
     Attributes:
         message: Beginning without options, or a whole sentence.
         path: File or photograph that it is about.
         option: Name of the option's field.
+        value: Value that was given; None if the message does not show it.
         expected: Values that the option takes.
         problem: Words after the option's name, or a sentence.
         without: Option that does not go together with it.
+        hint: What the user can do.
     """
 
     message: str
     path: Any
     option: str
     value: object
-    expected: str
-    problem: str
+    expected: str | Text
+    problem: str | Text
     without: str
-    hint: str
+    hint: str | Text
+
+    def text(self, path: str | None = None) -> Text:
+        """Write the message as part of another, with ``path`` in place of its own."""
+        parts: list[TextPart] = [self.message]
+        if self.option:
+            parts.append(OptionName(self.option))
+        if self.without:
+            parts += [" and ", OptionName(self.without), " do not go together"]
+        if self.expected:
+            parts += [" is ", _from_template(self.expected)]
+        if self.value is not None:
+            parts.append(f", got {self.value!r}")
+        if self.problem:
+            problem = _from_template(self.problem)
+            follows_at_once = str(problem).startswith((":", ";", ","))
+            parts += [" " if any(parts) and not follows_at_once else "", problem]
+        hint = self.hint or ("give one" if self.without else "")
+        if hint:
+            parts += ["; ", _from_template(hint)]
+        path = str(self.path) if path is None else path
+        return Text(f"{path}: " if path else "", *parts)
 
     def worded(self, spell: Spell, path: str | None = None) -> str:
-        """Word the message as a door spells options, with ``path`` in place of its own."""
-        of_user = literal if spell is in_braces else str
-        path = of_user(str(self.path) if path is None else path)
-        text = of_user(self.message)
-        if self.option:
-            text += spell(self.option, "") or self.option
-        if self.without:
-            text += f" and {spell(self.without, '') or self.without} do not go together"
-        if self.expected:
-            text += f" is {spell_options(self.expected, spell)}"
-        if self.value is not None:
-            text += f", got {of_user(repr(self.value))}"
-        if self.problem:
-            gap = "" if not text or self.problem.startswith((":", ";", ",")) else " "
-            text += gap + spell_options(self.problem, spell)
-        hint = self.hint or ("give one" if self.without else "")
-        text = f"{text}; {spell_options(hint, spell)}" if hint else text
-        return one_line(f"{path}: {text}" if path else text)
+        """Word the message as an entry point spells options, with ``path`` in place of its own."""
+        return one_line(self.text(path).worded(spell))
 
     @property
     def template(self) -> str:
         """Message with options in braces, for another message."""
-        return self.worded(in_braces)
+        return _in_template(self.text())
+
+
+def _from_template(text: str | Text) -> Text:
+    if isinstance(text, (Text, Message)):
+        return Text(text)
+    parts, end = [], 0
+    for match in re.finditer(_OPTIONS, text):
+        parts.append(text[end : match.start()])
+        end = match.end()
+        if match[1]:
+            parts.append(match[1][0])
+            continue
+        pairs = [one.partition("=") for one in match[2].split("|")]
+        options = [OptionName(name, value) for name, _, value in pairs]
+        parts.append(options[0] if len(options) == 1 else AnyOf(*options))
+    return Text(*parts, text[end:])
+
+
+def _in_template(text: Text) -> str:
+    made = ""
+    for part in text.parts:
+        if isinstance(part, str):
+            made += literal(part)
+        elif isinstance(part, OptionName):
+            made += in_braces(part.name, part.value)
+        else:
+            made += (
+                "{" + "|".join(in_braces(one.name, one.value)[1:-1] for one in part.options) + "}"
+            )
+    return made
 
 
 class Note(str, Message):
     """Doubt about a result.
 
-    >>> Note("is about an unknown focal length; {fov=...} gives it", option="vanishing_points")
+    >>> hint = Text(OptionName("fov", "..."), " gives it")
+    >>> Note("is about an unknown focal length", option="vanishing_points", hint=hint)
     'vanishing_points is about an unknown focal length; fov=... gives it'
     """
 
     def __new__(
         cls,
-        problem: str,
+        problem: str | Text,
         *,
         option: str = "",
         value: object = None,
-        hint: str = "",
+        hint: str | Text = "",
         path: object = "",
     ) -> "Note":
         """Make the note."""
@@ -103,8 +296,8 @@ def _unpickle_note(facts: dict[str, Any]) -> Note:
 
 
 def worded(message: object, spell: Spell) -> str:
-    """Message as a door spells options."""
-    return message.worded(spell) if isinstance(message, Message) else str(message)
+    """Word a message as an entry point spells options."""
+    return message.worded(spell) if isinstance(message, (Message, Text)) else str(message)
 
 
 def template(message: object) -> str:
@@ -119,7 +312,7 @@ def literal(text: object) -> str:
 
 def note_of(error: Exception) -> Note:
     """Make a note of an error."""
-    return Note(template(error))
+    return Note(Text(error))
 
 
 def set_terminal_spelling(spell: Spell) -> None:
@@ -132,31 +325,21 @@ def for_terminal(message: object) -> str:
     return worded(message, _terminal[0])
 
 
-def at(path: str, message: object) -> Note:
+def at(path: str, message: str | Exception) -> Note:
     """Make a note about a file."""
     if isinstance(message, Note) and not message.path:
         return _unpickle_note({**{name: getattr(message, name) for name in _NOTE}, "path": path})
-    return Note(template(message), path=path)
+    return Note(Text(message), path=path)
 
 
 def join_notes(messages: "list[str]") -> Note | None:
     """Join notes with semicolons; None without any."""
-    return Note("; ".join(map(template, messages))) if messages else None
+    return Note(join_texts("; ", messages)) if messages else None
 
 
-def spell_options(text: str, spell: Spell) -> str:
+def spell_options(text: str | Text, spell: Spell) -> str:
     """Replace options in braces by a door's spelling."""
-    if spell is in_braces or ("{" not in text and "}" not in text):
-        return text
-
-    def spelled(match: re.Match[str]) -> str:
-        if match[1]:
-            return match[1][0]
-        pairs = [one.partition("=") for one in match[2].split("|")]
-        words = [word for name, _, value in pairs if (word := spell(name, value))]
-        return " or ".join(dict.fromkeys(words)) or " or ".join(name for name, _, _ in pairs)
-
-    return re.sub(_OPTIONS, spelled, text)
+    return _from_template(text).worded(spell)
 
 
 def spell_flag(name: str, value: str = "") -> str:
