@@ -22,11 +22,7 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.training.conversion.onnx_file import replace_dequantize_nodes
 
-MEMBERS = 2
-"""Networks of the pair; the second one sees mirror images."""
 _SMALLEST = (64, 96)
-_PARTS = 8
-"""Parts of a step of the file in which changes are stored."""
 
 Weights = Mapping[str, Tensor]
 """State of a ``LayoutNet`` by the names of its tensors."""
@@ -71,25 +67,17 @@ def shipped_layout(path: Path, member: int) -> LayoutNet:
     return network.eval()
 
 
-def write_weights(path: Path, weights: Weights, *, half: bool = False) -> None:
-    """Write a network's state as npz, in float16 where ``half``."""
+def write_weights(path: Path, weights: Weights) -> None:
+    """Write a network's state as npz."""
     arrays = {name: value.detach().cpu().numpy() for name, value in weights.items()}
-    if half:
-        arrays = {
-            name: array.astype(np.float16) if array.dtype == np.float32 else array
-            for name, array in arrays.items()
-        }
     with replacing(path) as part, part.open("wb") as file:
         np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read what ``write_weights`` wrote, in float32."""
+    """Read what ``write_weights`` wrote."""
     with np.load(path) as arrays:
-        return {
-            name: torch.from_numpy(array.astype(np.float32) if array.dtype == np.float16 else array)
-            for name, array in arrays.items()
-        }
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def mixture(parts: Sequence[tuple[float, Weights]]) -> dict[str, Tensor]:
@@ -103,64 +91,6 @@ def mixture(parts: Sequence[tuple[float, Weights]]) -> dict[str, Tensor]:
         for name in mean:
             mean[name] += share * weights[name].double()
     return {name: mean[name].to(value.dtype) for name, value in first.items()}
-
-
-def write_changes(path: Path, start: Path, members: Sequence[Weights]) -> None:
-    """Write what networks of a pair have changed, in eighths of their file's steps.
-
-    The file that they started from stores weights in 8 bits with a step a channel. Eighths of
-    those, of what changed alone, have a third of the bytes of the weights in float16.
-
-    Args:
-        path: File to write (.npz).
-        start: File with the pair that the networks started from.
-        members: States of both networks.
-    """
-    arrays = {}
-    for member, weights in enumerate(members):
-        first = shipped_layout(start, member).state_dict()
-        steps = _steps(start, member)
-        for name, value in weights.items():
-            if not value.is_floating_point() or torch.equal(value, first[name]):
-                continue
-            change = (value - first[name]).cpu().numpy()
-            if name in steps:
-                change = np.round(change / steps[name]).clip(-127, 127).astype(np.int8)
-            else:
-                change = change.astype(np.float16)
-            arrays[f"{member}/{name}"] = change
-    with replacing(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-
-
-def read_changes(path: Path, start: Path) -> list[dict[str, Tensor]]:
-    """Read both networks of a pair from their changes and the file that they started from."""
-    members = []
-    with np.load(path) as arrays:
-        for member in range(MEMBERS):
-            weights, steps = dict(shipped_layout(start, member).state_dict()), _steps(start, member)
-            for key in arrays.files:
-                number, _, name = key.partition("/")
-                if int(number) == member:
-                    change = arrays[key].astype(np.float32) * steps.get(name, np.float32(1))
-                    weights[name] = weights[name] + torch.from_numpy(change)
-            members.append(weights)
-    return members
-
-
-def _steps(path: Path, member: int) -> dict[str, Float32[np.ndarray, "..."]]:
-    """Eighths of the steps that a file stores weights with, by their names in the network."""
-    model = ungate(onnx.load(path))
-    replace_dequantize_nodes(model)
-    stored = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
-    prefix, network = f"layout./networks.{member}/", LayoutNet()
-    nodes = [n for n in model.graph.node if n.name.startswith(prefix) and n.op_type == "Conv"]
-    names = {id(module): name for name, module in network.named_modules()}
-    return {
-        f"{names[id(conv)]}.weight": stored[f"{node.input[1]}/step"] / _PARTS
-        for (conv, _), node in zip(_layers(network), nodes, strict=True)
-        if f"{node.input[1]}/step" in stored
-    }
 
 
 def _values(model: onnx.ModelProto) -> dict[str, Float32[np.ndarray, "..."]]:
