@@ -12,14 +12,13 @@ from lab.making.distil.frames.frame_batches import Mix
 from lab.making.distil.frames.shard_pool import ShardPool
 from lab.making.distil.frames.training_frames import Frame, FrameSource
 from lab.making.nyu_frames import NyuFrames
-from lab.making.pasting import with_object
 from lab.making.recipe_stage import RecipeStage
 from lab.making.turning import turned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixedSource:
-    """Frames of several sources, by the shares of a stage; objects are pasted before some.
+    """Frames of several sources, by the shares of a stage.
 
     Attributes:
         lessons: Photographs with a teacher's depth.
@@ -32,10 +31,7 @@ class MixedSource:
 
     def draw(self, random: np.random.Generator) -> Frame:
         """Return one frame."""
-        frame = self._source(random).draw(random)
-        if self.stage.pasted and random.random() < self.stage.pasted:
-            frame = with_object(frame, self.rendered, random)
-        return frame
+        return self._source(random).draw(random)
 
     def _source(self, random: np.random.Generator) -> FrameSource:
         """Choose a source by the shares of the stage."""
@@ -92,8 +88,7 @@ class RecipeFrames:
 
     def held_out(self) -> Mapping[str, list[Frame]]:
         """Return frames of every source that no batch has."""
-        pools = {"rendered": self.rendered, "lessons": self.lessons}
-        found = {name: frames_held_out(pool) for name, pool in pools.items() if pool is not None}
+        found = {"rendered": frames_held_out(self.rendered)}
         if self.real is not None:
             found["real"] = self.real.held_out
         return {name: frames for name, frames in found.items() if frames}

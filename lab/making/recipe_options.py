@@ -16,15 +16,14 @@ class RecipeOptions(DistilOptions):
     """Options of training an embedded model."""
 
     recipe: Annotated[str, option(positional=True, metavar="RECIPE")]
-    """Recipe: small, small-further, small-taught, small-rendered, base,
-    layout, detail, or small-first, which small starts from."""
+    """Recipe: small, small-rendered, base, layout, detail, or small-first, which small starts
+    from."""
     shards: Annotated[Path, option(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
     real: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Folder of NYU Depth V2's labelled frames; without it only rendered frames are used."""
     lessons: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Folder of photographs with a teacher's depth, for a recipe with a share of them, such as
-    small-taught."""
+    """Folder of photographs with a teacher's depth, of which layout has a share."""
     encoder: Annotated[Path | None, option(metavar="FILE|FOLDER")] = None
     """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from; for base the folder of
     ResNet50 v2's, for layout that of EfficientNet-Lite2's."""

@@ -50,7 +50,6 @@ def train_recipe(options: RecipeOptions) -> None:
     frames = RecipeFrames(
         rendered=ShardPool(options.shards, outdoors=chosen.config.outdoors),
         real=None if options.real is None else NyuFrames(options.real),
-        lessons=None if options.lessons is None else ShardPool(options.lessons),
     )
     if before is not None:
         first = _configured(find_recipe(before.recipe)(), options)
@@ -70,7 +69,7 @@ def _check_uses(recipe: Recipe, options: RecipeOptions) -> None:
     name, start = options.recipe, options.start
     if options.real is not None and not recipe.photographs:
         raise OptionError(f"recipe '{name}' learns from shards alone; leave --real out")
-    if options.lessons is not None and not any(each.lessons for each in recipe.stages):
+    if options.lessons is not None:
         raise OptionError(
             f"recipe '{name}' has no share for lessons; put them into the folder of --shards"
         )

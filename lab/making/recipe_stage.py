@@ -15,5 +15,3 @@ class RecipeStage(Stage):
     """Share of photographs with a teacher's depth, if given; the rest is rendered."""
     turned: float = 0.0
     """Share of the frames that are seen by a turned camera."""
-    pasted: float = 0.0
-    """Share of the frames before which an object of a rendered frame is put, if it fits."""

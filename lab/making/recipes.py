@@ -1,7 +1,7 @@
 """Recipes: functions that return a network's layer widths and training configuration."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lab.making.distil.distil_config import TrainConfig
 from lab.making.recipe_stage import RecipeStage
@@ -25,11 +25,6 @@ class Recipe:
     widths: Widths = SMALL
     first: str | None = None
     photographs: bool = True
-
-    @property
-    def stages(self) -> tuple[RecipeStage, ...]:
-        """Stages of the run."""
-        return tuple(each for each in self.config.stages if isinstance(each, RecipeStage))
 
 
 def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> Recipe:
@@ -96,70 +91,6 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
     return Recipe(config=config, first="small-first")
 
 
-def small_further(*, minutes: float | None = 75.0, steps: int | None = None) -> Recipe:
-    """Further training of ``small`` from its ONNX file, on scenes that it has not seen.
-
-    A quarter of the images are NYU's; with more, the network moves away from other cameras.
-
-    Command::
-
-        python -m lab.scenes --count 4800 --seed 21 --kind near-views -o shards/near
-        python -m lab.scenes --count 2880 --seed 22 -o shards/all
-        python -m lab.making small-further --shards shards --real NYU --start FILE.onnx -o run
-    """
-    config = TrainConfig(
-        minutes=minutes,
-        steps=steps,
-        learning_rate=4e-4,
-        average_decay=0.995,
-        confidence_steps=80,
-        outdoors=0.3,
-        validation_minutes=15.0,
-        stages=(RecipeStage(until=1.0, areas=(49152,), real=0.25),),
-        warm_up_steps=60,
-        seed=11,
-    )
-    return Recipe(config=config)
-
-
-def small_taught(*, minutes: float | None = 100.0, steps: int | None = None) -> Recipe:
-    r"""Further training of ``small`` on scenes, NYU and what a teacher says of photographs.
-
-    Images have half to 2.25 times the 49,152 pixels of the other recipes, and as many on average,
-    for inference at larger sizes; scenes rendered larger have the detail that it takes. Cameras are
-    turned and objects pasted, less so at the end.
-
-    Command::
-
-        python -m lab.scenes --count 2400 --seed 21 --kind near-views -o shards/near
-        python -m lab.scenes --count 600 --seed 23 --size 384 288 -o shards/portrait
-        python -m lab.making teacher TEACHER photos/ --flip -o lessons
-        python -m lab.making small-taught --shards shards --lessons lessons --real NYU \
-            --start FILE.onnx -o run
-    """
-    varied = RecipeStage(
-        until=0.85,
-        areas=(24576, 49152, 90112, 110592),
-        shares=(0.44, 0.34, 0.13, 0.09),
-        real=0.2,
-        lessons=0.3,
-        turned=0.35,
-        pasted=0.3,
-    )
-    config = TrainConfig(
-        minutes=minutes,
-        steps=steps,
-        learning_rate=4e-4,
-        average_decay=0.998,
-        outdoors=0.3,
-        validation_minutes=15.0,
-        stages=(varied, replace(varied, until=1.0, turned=0.1, pasted=0.05)),
-        warm_up_steps=60,
-        seed=17,
-    )
-    return Recipe(config=config)
-
-
 def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) -> Recipe:
     """Network ``rilievo/small-rendered``: as wide as ``small``, without any measured depth.
 
@@ -223,8 +154,6 @@ def base(*, minutes: float | None = 362.0, steps: int | None = None) -> Recipe:
 RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "small-first": small_first,
     "small": small,
-    "small-further": small_further,
-    "small-taught": small_taught,
     "small-rendered": small_rendered,
     "base": base,
 }

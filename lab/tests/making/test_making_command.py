@@ -170,6 +170,8 @@ def test_a_folder_that_holds_no_run_cannot_be_started_from(shards: Path, tmp_pat
 def test_what_a_recipe_has_no_use_for_is_refused(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="leave --real out"):
         main("small-rendered", shards=shards, output=tmp_path / "run", real=tmp_path)
+    with pytest.raises(OptionError, match="no share for lessons"):
+        main("small", shards=shards, output=tmp_path / "run", lessons=tmp_path)
     with pytest.raises(OptionError, match="leave --start out"):
         main("small-first", shards=shards, output=tmp_path / "run", start=tmp_path)
 
