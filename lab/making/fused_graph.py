@@ -29,8 +29,16 @@ from onnx import TensorProto, compose, helper
 
 from lab.making.fusing import CELL, FLATTEST, LEAST_LAND, PULL, STEEPEST
 from lab.making.graph_writer import GraphWriter
-from lab.making.outline_graph import PICK, Field, Weights, pick_layout, sharpen, taken
-from lab.making.outlined_graph import Features, features_of
+from lab.making.outline_graph import (
+    PICK,
+    FeatureNames,
+    Field,
+    Weights,
+    features_of,
+    pick_layout,
+    sharpen,
+    taken,
+)
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.checksums import append_onnx_checksum
 from rilievo.io.files.atomic import replacing
@@ -330,10 +338,10 @@ def _exp(graph: GraphWriter, logs: str, output: str) -> None:
     graph.add("Exp", depth, output=output)
 
 
-def _features(detail: onnx.ModelProto) -> Features:
+def _features(detail: onnx.ModelProto) -> FeatureNames:
     """Names of the detail network's features in the fused graph."""
     half, quarter = features_of(detail)
-    return Features(tuple(f"{_DETAIL}{name}" for name in half), f"{_DETAIL}{quarter}")
+    return FeatureNames(tuple(f"{_DETAIL}{name}" for name in half), f"{_DETAIL}{quarter}")
 
 
 def _land_means(graph: GraphWriter, sky: str | None) -> Callable[..., str]:

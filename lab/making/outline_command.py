@@ -14,11 +14,9 @@ def main(arguments: Sequence[str]) -> int:
         OutlineOptions,
         arguments,
         prog="python -m lab.making outlines",
-        description="Train a head that makes the outlines of an embedded model's depth narrow.",
+        description="Train a head that makes the outlines of rilievo/base's depth narrow.",
         examples=(
             "python -m lab.making outlines --shards shards/ --start base.onnx -o run --pick",
-            "python -m lab.making outlines --shards shards/ --start small.onnx --network small "
-            "-o run",
         ),
     )
     check_shards(options.shards)

@@ -1,9 +1,8 @@
-"""Frozen networks of an embedded model in torch: what an outline head reads of a photograph.
+"""Frozen networks of ``rilievo/base`` in torch: what an outline head reads of a photograph.
 
-Of ``rilievo/base`` these are the pair of layout networks and the detail network, of
-``rilievo/small`` its one network. Weights come out of the model's ONNX file. A machine without the
-package onnx reads them from an archive that ``python -m lab.making.outline_frozen BASE.onnx
-OUT.npz`` writes.
+They are the pair of layout networks and the detail network. Weights come out of the model's ONNX
+file. A machine without the package onnx reads them from an archive that ``python -m
+lab.making.outline_frozen BASE.onnx OUT.npz`` writes.
 """
 
 from collections import deque
@@ -25,10 +24,8 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet, temporary_forward_hooks
 
-BASE_NETWORK, SMALL_NETWORK = NETWORKS = "base", "small"
-"""Embedded models that can have an outline head."""
-SIZES = {BASE_NETWORK: (384, 512), SMALL_NETWORK: (224, 288)}
-"""Size at which each model sees a photograph of 3:4 [px]."""
+SIZE = (384, 512)
+"""Size at which the model sees a photograph of 3:4 [px]."""
 FEATURES, QUARTER = 64, 80
 """Channels of the features at a half and at a quarter of the picture's size."""
 _LAYOUT, _DETAIL = "layout./networks.", "detail./network/"
@@ -62,10 +59,7 @@ class Unread(nn.Module):
 
 
 class Frozen(nn.Module):
-    """Networks of an embedded model, which do not learn.
-
-    A model of one network has no layout and no sky: its depth stands for all three.
-    """
+    """Detail and layout networks of ``rilievo/base``, which do not learn."""
 
     def __init__(self, detail: SmallNet, *layout: LayoutNet) -> None:
         super().__init__()
@@ -103,8 +97,6 @@ class Frozen(nn.Module):
             surface = self.detail(picture.permute(0, 2, 3, 1))
             quarter, features = self._inner
             fine = _centred(surface.log_depth)[:, None]
-            if not self.layout:
-                return Views(features, quarter, fine, fine, torch.zeros_like(fine))
             small = F.avg_pool2d(image, 2).round().permute(0, 2, 3, 1)
             (one, sky), (other, mirrored) = (
                 self.layout[0](small)[::2],
@@ -125,16 +117,13 @@ def _centred(logs: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
     return logs.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH)
 
 
-def read_frozen(path: Path, network: str) -> Frozen:
+def read_frozen(path: Path) -> Frozen:
     """Read the networks of an ONNX file, or of an archive that ``write_frozen`` wrote.
 
     Raises:
         InputError: If the file holds no such networks.
     """
-    if network not in NETWORKS:
-        raise OptionError(f"no network '{network}'; {' or '.join(NETWORKS)}")
-    layouts = [LayoutNet(), LayoutNet()] if network == BASE_NETWORK else []
-    frozen = Frozen(SmallNet(SMALL), *layouts)
+    frozen = Frozen(SmallNet(SMALL), LayoutNet(), LayoutNet())
     try:
         if path.suffix == ".npz":
             with np.load(path) as arrays:
@@ -144,7 +133,7 @@ def read_frozen(path: Path, network: str) -> Frozen:
             _fill(frozen, path)
     except Exception as error:  # zipfile, numpy, torch and onnx raise errors of many kinds
         raise InputError(
-            f"{printable(path)}: no networks of '{network}' ({reason(error)})"
+            f"{printable(path)}: no layout and detail networks ({reason(error)})"
         ) from error
     return frozen
 
@@ -167,9 +156,6 @@ def _fill(frozen: Frozen, path: Path) -> None:
     replace_dequantize_nodes(model)
     slow_upsampling(model)
     values = _values(model)
-    if not frozen.layout:
-        _fill_network(frozen.detail, model, "/network/", values)
-        return
     _fill_network(frozen.detail, model, _detail_prefix(model), values)
     for number, network in enumerate(frozen.layout):
         assert isinstance(network, LayoutNet)
@@ -287,10 +273,10 @@ def _fill_levels(
 
 def main(arguments: Sequence[str]) -> None:
     """Write the frozen networks of an ONNX file as an archive."""
-    if len(arguments) not in (2, 3):
-        raise OptionError("give MODEL.onnx OUT.npz [base|small]")
-    source, target, network = (*arguments, BASE_NETWORK)[:3]
-    write_frozen(read_frozen(Path(source), network), Path(target))
+    if len(arguments) != 2:
+        raise OptionError("give BASE.onnx OUT.npz")
+    source, target = arguments
+    write_frozen(read_frozen(Path(source)), Path(target))
 
 
 if __name__ == "__main__":

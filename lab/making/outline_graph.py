@@ -19,6 +19,7 @@ from lab.making.fusing import (
     STEEP,
 )
 from lab.making.graph_writer import GraphWriter
+from rilievo.errors import InputError
 
 Weights = Mapping[str, np.ndarray]
 """Weights of the networks that sharpen outlines, by their names in the networks' states behind
@@ -26,6 +27,8 @@ Weights = Mapping[str, np.ndarray]
 OUTLINE, PICK = "outline.", "pick."
 _HALF = "/half"
 _PART = "/part"
+_LAST_MERGE = "network.merges.3.reduce.weight"
+"""Weights of the layer that reads the features at a quarter of the size."""
 
 _EDGE = [0, 0, 1, 1, 0, 0, 1, 1]
 
@@ -38,15 +41,33 @@ class Field(NamedTuple):
         quarter: Features at a quarter of the size.
         logs: Log depth (b, 1, h, w); the first one is displaced.
         sky: Chance of sky (b, 1, h, w); None of a network without.
-        size: Height and width of log depth; None to read them off it, which ONNX Runtime then
-            computes before the features are read.
     """
 
     half: tuple[str, ...]
     quarter: str
     logs: tuple[str, ...]
     sky: str | None
-    size: str | None = None
+
+
+class FeatureNames(NamedTuple):
+    """Names of a network's features at half of the size, in two parts, and at a quarter of it."""
+
+    half: tuple[str, ...]
+    quarter: str
+
+
+def features_of(network: onnx.ModelProto) -> FeatureNames:
+    """Find the features that an outline head reads.
+
+    Raises:
+        InputError: If it is no network with such features.
+    """
+    nodes = network.graph.node
+    joined = next((node for node in nodes if node.name == "/network/Concat"), None)
+    reduced = next((node for node in nodes if _LAST_MERGE in node.input), None)
+    if joined is None or reduced is None:
+        raise InputError("no network of ours: the features of outlines are not found")
+    return FeatureNames(tuple(joined.input), reduced.input[0])
 
 
 class Sharpened(NamedTuple):
@@ -59,10 +80,10 @@ class Sharpened(NamedTuple):
 def sharpen(graph: GraphWriter, weights: Weights, field: Field) -> Sharpened:
     """Write the nodes of ``OutlineNet`` and of what its displacements do."""
     logs, sky = field.logs[0], field.sky
-    size = field.size or _size(graph, logs)
+    size = _size(graph, logs)
     displacement = graph.resized(_displacement(graph, weights, field), size)
     sources = _sources(graph, displacement, size)
-    values = taken(graph, logs, sources, size=field.size)
+    values = taken(graph, logs, sources)
     if sky is not None:
         rise = graph.add("Sub", taken(graph, sky, sources), sky)
         above = graph.add("Greater", rise, graph.constant(GUARD))
@@ -77,18 +98,13 @@ def taken(
     *,
     channels: int = 1,
     output: str | None = None,
-    size: str | None = None,
 ) -> str:
     """Values (b, channels, h, w) of the pixels that ``sources`` (b, 1, h * w) numbers."""
     flat = graph.add("Reshape", values, graph.constant([0, 0, -1], np.int64))
     if channels > 1:
         sources = graph.add("Concat", *[sources] * channels, axis=1)
     picked = graph.add("GatherElements", flat, sources, axis=2)
-    if size is None:
-        shape = graph.add("Shape", values)
-    else:
-        shape = graph.add("Concat", graph.constant([0, 0], np.int64), size, axis=0)
-    return graph.add("Reshape", picked, shape, output=output)
+    return graph.add("Reshape", picked, graph.add("Shape", values), output=output)
 
 
 def pick_layout(

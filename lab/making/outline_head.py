@@ -1,4 +1,4 @@
-"""Outline head of an embedded model, perhaps with a picking on its layout, and its files."""
+"""Outline head of ``rilievo/base``, perhaps with a picking on its layout, and its files."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lab.making.outline_frozen import SMALL_NETWORK, Views
+from lab.making.outline_frozen import Views
 from lab.making.outline_network import (
     LayoutPick,
     OutlineNet,
@@ -36,12 +36,11 @@ class Answer(NamedTuple):
 
 
 class Head(nn.Module):
-    """Outline head of an embedded model, perhaps with a picking on its layout."""
+    """Outline head of ``rilievo/base``, perhaps with a picking on its layout."""
 
-    def __init__(self, network: str, *, pick: bool) -> None:
+    def __init__(self, *, pick: bool) -> None:
         super().__init__()
-        self.has_layout = network != SMALL_NETWORK
-        self.outline = OutlineNet(maps=3 if self.has_layout else 1)
+        self.outline = OutlineNet()
         self.pick = LayoutPick() if pick else None
 
     def forward(self, views: Views) -> Answer:
@@ -49,8 +48,6 @@ class Head(nn.Module):
         # Planes one after another: torch's own depthwise kernels are the faster ones here.
         half, quarter = (each.float().contiguous() for each in (views.features, views.quarter))
         coarse, fine, sky = views.coarse, views.fine, views.sky
-        if not self.has_layout:
-            return Answer(fine, self.outline(half, quarter, fine, sky), None)
         picked = None
         if self.pick is not None:
             picked = self.pick(quarter, coarse, fine, sky)
@@ -58,10 +55,6 @@ class Head(nn.Module):
         fused = fuse(coarse if picked is None else picked, fine, sky)
         maps = torch.cat([fused, fine, coarse], dim=1)
         return Answer(fused, self.outline(half, quarter, maps, sky), picked)
-
-    def sky_of(self, views: Views) -> Tensor | None:
-        """Chance of sky that guards the ground; None for a model without."""
-        return views.sky if self.has_layout else None
 
     @torch.no_grad()
     def measure(self, views: Views) -> None:
@@ -78,25 +71,23 @@ def head_arrays(state: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: value.detach().float().cpu().numpy() for name, value in state.items()}
 
 
-def read_head(path: Path, network: str) -> Head:
+def read_head(path: Path) -> Head:
     """Read a head from the archive of a run.
 
     Raises:
-        InputError: If it is none of this network.
+        InputError: If it holds none.
     """
     try:
         with np.load(path) as arrays:
             state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        head = Head(network, pick=any(name.startswith("pick.") for name in state))
+        head = Head(pick=any(name.startswith("pick.") for name in state))
         head.load_state_dict(state)
     except Exception as error:  # zipfile, numpy and torch raise errors of many kinds
-        raise InputError(
-            f"{printable(path)}: no outline head of '{network}' ({reason(error)})"
-        ) from error
+        raise InputError(f"{printable(path)}: no outline head ({reason(error)})") from error
     return head.eval()
 
 
-def straight_through(answer: Answer, sky: Tensor | None) -> Float[Tensor, "b 1 h w"]:
+def straight_through(answer: Answer, sky: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
     """Log depth of whole pixels, with the gradients of bilinear picks."""
     soft = sharpened_softly(answer.fused, answer.displacement, sky)
     with torch.no_grad():

@@ -89,17 +89,15 @@ def lesson_of(
 
     Args:
         frames: Frames with the faults of cameras.
-        frozen: Networks of the embedded model.
+        frozen: Networks that the head reads.
         random: Source of the target's windows.
         picks: Whether the layout is picked anew, and has a target with the truth's outlines.
     """
     views, land = frozen(frames.image), torch.isfinite(frames.true)
     reach = int(random.choice(_REACHES))
     own = F.avg_pool2d(views.coarse, CELL)
-    layout, fused = own, views.fine
-    if frozen.layout:
-        fused = fuse(views.coarse, views.fine, views.sky)
-    depth = fused
+    fused = fuse(views.coarse, views.fine, views.sky)
+    layout, depth = own, fused
     if picks:
         middle = (..., slice(CELL // 2, None, CELL), slice(CELL // 2, None, CELL))
         layout = outlined(own, frames.true[middle], reach=_LAYOUT_REACH, near=1, every=1)
@@ -118,27 +116,23 @@ def lesson_of(
 
 
 @torch.no_grad()
-def softened(lesson: Lesson, random: np.random.Generator, *, layout: bool, picks: bool) -> Views:
+def softened(lesson: Lesson, random: np.random.Generator, *, picks: bool) -> Views:
     """Answers of the frozen networks, melted in places.
 
     Args:
         lesson: Lesson, whose plain frames stay as they are.
         random: Source of what all frames share.
-        layout: Whether the model has a layout.
-        picks: Whether it is picked anew.
+        picks: Whether the layout is picked anew.
     """
     views = lesson.views
     fine = melted(views.fine, _MELTED_DETAIL, random, share=_DETAIL_SHARE)
     fine = torch.where(lesson.plain, views.fine, fine)
-    if not layout:
-        return views._replace(coarse=fine, fine=fine)
     share = _PICKED_SHARE if picks else _LAYOUT_SHARE
     coarse = melted(views.coarse, _MELTED_LAYOUT, random, share=share, bias=-1.0)
     return views._replace(fine=fine, coarse=torch.where(lesson.plain, views.coarse, coarse))
 
 
 @torch.no_grad()
-def softened_wholly(views: Views, random: np.random.Generator, *, layout: bool) -> Views:
+def softened_wholly(views: Views, random: np.random.Generator) -> Views:
     """Answers of the frozen networks whose detail is melted in every frame."""
-    fine = melted(views.fine, _MELTED_DETAIL, random, share=1.0)
-    return views._replace(fine=fine, coarse=views.coarse if layout else fine)
+    return views._replace(fine=melted(views.fine, _MELTED_DETAIL, random, share=1.0))

@@ -41,6 +41,8 @@ from lab.making.fusing import (
     STEEPEST,
 )
 
+_MAPS = 3
+"""Maps of log depth that ``OutlineNet`` reads beside the chance of sky."""
 _GUARD_SOFTNESS = 0.05
 _OWN_LOGIT = 6.0
 """First logit of a cell's own layout."""
@@ -89,30 +91,24 @@ class Features(nn.Module):
 
 
 class OutlineNet(nn.Module):
-    """Displacement field of a picture, at half its size.
-
-    Attributes:
-        maps: Number of maps of log depth; the first one is displaced.
-    """
+    """Displacement field of a picture, at half its size."""
 
     def __init__(
-        self, *, half: int = 64, quarter: int = 80, maps: int = 3, narrow: int = 16, width: int = 48
+        self, *, half: int = 64, quarter: int = 80, narrow: int = 16, width: int = 48
     ) -> None:
         """Make a network that moves nothing yet.
 
         Args:
             half: Channels of the features at half the size.
             quarter: Channels of the features at a quarter of the size.
-            maps: Maps of log depth.
             narrow: Channels at half the size.
             width: Channels at a quarter of the size.
         """
         super().__init__()
-        self.maps = maps
         self.half_features, self.quarter_features = Features(half), Features(quarter)
         self.fine = nn.Conv2d(half, narrow, 1)
         self.fold = nn.Conv2d(narrow, width, 2, stride=2)
-        self.look = nn.Conv2d(maps + 1, width, 4, stride=2, padding=1)
+        self.look = nn.Conv2d(_MAPS + 1, width, 4, stride=2, padding=1)
         self.deep = nn.Conv2d(quarter, width, 1)
         self.mixes = nn.ModuleList(Mix(width, dilation=each) for each in (1, 2, 4, 1))
         self.last = nn.Conv2d(width, 12, 1)
@@ -122,7 +118,7 @@ class OutlineNet(nn.Module):
         self,
         half: Float[Tensor, "b c h2 w2"],
         quarter: Float[Tensor, "b d h4 w4"],
-        logs: Float[Tensor, "b maps h w"],
+        logs: Float[Tensor, "b 3 h w"],
         sky: Chance,
     ) -> Float[Tensor, "b 2 h2 w2"]:
         """Displacement [px of the picture], x before y.
@@ -130,7 +126,7 @@ class OutlineNet(nn.Module):
         Args:
             half: Features at half the size.
             quarter: Features at a quarter of the size.
-            logs: Log depth: fused, detail's, layout's.
+            logs: Log depth: fused, which is displaced, detail's, layout's.
             sky: Chance of sky.
         """
         x = self.fold(F.relu(self.fine(self.half_features(half))))
@@ -149,9 +145,7 @@ class OutlineNet(nn.Module):
         return field - (field * (1 - (field.abs() - DEAD).clamp(0, 1))).detach()
 
     @staticmethod
-    def inputs(
-        logs: Float[Tensor, "b maps h w"], sky: Chance
-    ) -> Float[Tensor, "b maps_and_sky h2 w2"]:
+    def inputs(logs: Float[Tensor, "b 3 h w"], sky: Chance) -> Float[Tensor, "b 4 h2 w2"]:
         """Log depth about its mean over some 48 px, squashed, and the chance of sky."""
         with torch.autocast(logs.device.type, enabled=False):
             small = F.avg_pool2d(logs.float(), 2)

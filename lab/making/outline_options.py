@@ -10,7 +10,7 @@ from rilievo.schema.fields import option
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlineOptions:
-    """Options of training an outline head on the frozen features of an embedded model."""
+    """Options of training an outline head on the frozen features of ``rilievo/base``."""
 
     shards: Annotated[Path, option(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
@@ -18,8 +18,6 @@ class OutlineOptions:
     """ONNX file of the model, or the archive of lab.making.outline_frozen."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")]
     """Folder of the run."""
-    network: Annotated[str, option(metavar="base|small")] = "base"
-    """Embedded model that the head is for."""
     pick: bool = False
     """Train a picking on the layout's own map too."""
     init: Annotated[Path | None, option(metavar="FILE")] = None

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lab.making.outline_faults import photographed, turned
 from lab.making.outline_frames import FramePool, Frames, joined, read_photographs
-from lab.making.outline_frozen import SIZES, SMALL_NETWORK, Views, read_frozen
+from lab.making.outline_frozen import SIZE, Views, read_frozen
 from lab.making.outline_head import Head, head_arrays, read_head, straight_through
 from lab.making.outline_lessons import (
     CELL,
@@ -39,7 +39,7 @@ from lab.making.outline_losses import (
 from lab.making.outline_measures import outline_width, step_scores
 from lab.making.outline_network import fuse, sharpened, sharpened_softly
 from lab.making.outline_options import OutlineOptions
-from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.errors import InputError, OutputError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 
@@ -76,8 +76,6 @@ class OutlineTraining:
     """
 
     def __init__(self, options: OutlineOptions) -> None:
-        if options.pick and options.network == SMALL_NETWORK:
-            raise OptionError(f"network '{SMALL_NETWORK}' has no layout to pick anew")
         self.options = options
         self.device = _device(options.device)
         torch.manual_seed(options.seed)
@@ -87,15 +85,15 @@ class OutlineTraining:
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")
-        size = options.size or SIZES[options.network]
-        frozen = read_frozen(options.start, options.network)
+        size = options.size or SIZE
+        frozen = read_frozen(options.start)
         self.frozen = (frozen.quicken() if self.device.type == "cuda" else frozen).to(self.device)
         self.photographs = (
             read_photographs(options.photos, size, self.device) if options.photos else None
         )
         self.pool = FramePool(options.shards, size, self.device, held_out=options.held_out)
-        self.head = Head(options.network, pick=options.pick).to(self.device)
-        self.average = Head(options.network, pick=options.pick).to(self.device)
+        self.head = Head(pick=options.pick).to(self.device)
+        self.average = Head(pick=options.pick).to(self.device)
         self.optimiser = torch.optim.AdamW(
             self.head.parameters(), lr=options.rate, weight_decay=1e-4
         )
@@ -172,9 +170,9 @@ class OutlineTraining:
         """Loss of a batch, then its parts before their weights."""
         options, aim, head = self.options, lesson.aim, self.head
         picks = head.pick is not None
-        soft = softened(lesson, self._random, layout=head.has_layout, picks=picks)
-        answer, sky = head(soft), head.sky_of(soft)
-        logs, fused = straight_through(answer, sky), answer.fused.detach()
+        soft = softened(lesson, self._random, picks=picks)
+        answer = head(soft)
+        logs, fused = straight_through(answer, soft.sky), answer.fused.detach()
         error, slopes = error_loss(logs, aim), slope_loss(logs, aim)
         fray, facets = fray_loss(logs, aim), facet_loss(logs, fused, aim)
         still = still_loss(logs, fused, aim)
@@ -249,11 +247,8 @@ class OutlineTraining:
                 image = frames.image if name == _HELD_NAMES[0] else photographed(frames.image)
                 views = self.frozen(image)
                 if name != _HELD_NAMES[0]:
-                    layout = self.head.has_layout
-                    views = softened_wholly(views, self._random, layout=layout)
-                fused = views.fine
-                if self.head.has_layout:
-                    fused = fuse(views.coarse, views.fine, views.sky)
+                    views = softened_wholly(views, self._random)
+                fused = fuse(views.coarse, views.fine, views.sky)
                 self._held.append(Held(name, views, fused, frames.true))
 
     @torch.no_grad()
@@ -264,7 +259,7 @@ class OutlineTraining:
             held = [each for each in self._held if each.name == name]
             after, gap = [], []
             for each in held:
-                answer, sky = self.average(each.views), self.average.sky_of(each.views)
+                answer, sky = self.average(each.views), each.views.sky
                 exact = sharpened(answer.fused, answer.displacement, sky)
                 soft = sharpened_softly(answer.fused, answer.displacement, sky)
                 after.append(exact)
@@ -295,7 +290,7 @@ class OutlineTraining:
 
     def _begin_with(self, path: Path) -> None:
         """Take the weights of another run."""
-        head = read_head(path, self.options.network)
+        head = read_head(path)
         if (head.pick is None) != (self.head.pick is None):
             raise InputError(f"{printable(path)}: with a picking or without, unlike this run")
         self.head.load_state_dict(head.state_dict())

@@ -4,7 +4,6 @@
         --layout run-layout/ run-mirrored/ --detail run-detail/
 
     python -m lab.making.write_default_models --outlines HEAD.npz
-    python -m lab.making.write_default_models --outlines-small HEAD.npz
     python -m lab.making.write_default_models --layout-weights ONE.npz OTHER.npz
     python -m lab.making.write_default_models --again
 
@@ -18,10 +17,6 @@ behind ``outline.`` and ``pick.``; ``--layout-weights`` the states of the two la
 networks. Both change ``base.onnx`` and leave its other weights, its confidence and its metadata.
 ``--again`` writes ``base.onnx`` and ``small.onnx`` with the same weights and at equal bits, in the
 form that opens and runs fastest today.
-
-``--outlines-small`` gives the weights of an ``OutlineNet`` of one map of log depth, as ``python -m
-lab.making outlines --network small`` writes them; it changes ``small.onnx`` and leaves its other
-weights, its confidence and its metadata.
 """
 
 import argparse
@@ -48,7 +43,6 @@ from lab.making.gating import gate, ungate
 from lab.making.layout_network import LayoutNet
 from lab.making.outline_graph import OUTLINE, PICK, Weights, halve_outlines, outlines_of
 from lab.making.outline_network import LayoutPick, OutlineNet
-from lab.making.outlined_graph import with_outlines, without_outlines
 from lab.making.provenances import PROVENANCES
 from lab.making.quick_nodes import quicken
 from lab.making.quick_upsampling import quicken_upsampling
@@ -159,27 +153,18 @@ def rewrite_base(
     write_quick(again, out, gated=sharper is not None)
 
 
-def rewrite_small(target: Path, out: Path, outlines: Path | None = None) -> None:
+def rewrite_small(target: Path, out: Path) -> None:
     """Write a model of one network like ``target``, in the form that opens and runs faster.
 
     Args:
         target: ONNX file of one network.
         out: ONNX file to write.
-        outlines: File of weights that sharpen outlines; None for those that ``target`` has.
-
-    Raises:
-        InputError: If the file has no such weights.
     """
     model = ungate(onnx.load(str(target)))
     facts = [each for each in model.metadata_props if each.key != ONNX_KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(facts)
     replace_dequantize_nodes(model)
-    sharper = outlines_of(model) if outlines is None else read_outlines(outlines, maps=1)
-    if sharper is not None:
-        quicken(model)
-        model = with_outlines(without_outlines(model), sharper)
-        halve_outlines(model)
     write_quick(model, out, gated=False)
 
 
@@ -214,12 +199,8 @@ def read_layout(path: Path) -> LayoutNet:
     return network
 
 
-def read_outlines(path: Path, *, maps: int = 3) -> Weights:
+def read_outlines(path: Path) -> Weights:
     """Read weights that sharpen outlines from an npz file.
-
-    Args:
-        path: The npz file.
-        maps: Maps of log depth that they are for.
 
     Raises:
         InputError: If it has other weights.
@@ -229,9 +210,7 @@ def read_outlines(path: Path, *, maps: int = 3) -> Weights:
             weights = {name: file[name].astype(np.float32) for name in file.files}
     except (OSError, ValueError) as error:
         raise InputError(f"{printable(path)}: no npz file ({reason(error)})") from error
-    expected = {
-        f"{OUTLINE}{name}": w.shape for name, w in OutlineNet(maps=maps).state_dict().items()
-    }
+    expected = {f"{OUTLINE}{name}": w.shape for name, w in OutlineNet().state_dict().items()}
     if any(name.startswith(PICK) for name in weights):
         expected |= {f"{PICK}{name}": w.shape for name, w in LayoutPick().state_dict().items()}
     if expected != {name: values.shape for name, values in weights.items()}:
@@ -316,8 +295,6 @@ def main() -> None:
     parser.add_argument("--layout-weights", type=Path, metavar="NPZ", nargs=2, default=(),
                         help="states of the two layout networks")  # fmt: skip
     parser.add_argument("--outlines", type=Path, metavar="NPZ", help="weights of sharper outlines")
-    parser.add_argument("--outlines-small", type=Path, metavar="NPZ",
-                        help="the same for small.onnx")  # fmt: skip
     parser.add_argument("--base", type=Path, default=PACKAGE / "base.onnx",
                         help="file to change (that of the package)")  # fmt: skip
     parser.add_argument("--again", action="store_true", help="write both files anew")
@@ -335,12 +312,6 @@ def main() -> None:
     if options.again:
         rewrite_base(options.base, out=options.output or options.base)
         rewrite_small(PACKAGE / "small.onnx", PACKAGE / "small.onnx")
-    elif options.outlines_small:
-        rewrite_small(
-            PACKAGE / "small.onnx",
-            options.output or PACKAGE / "small.onnx",
-            outlines=options.outlines_small,
-        )
     elif options.layout_weights or options.outlines:
         rewrite_base(
             options.base,

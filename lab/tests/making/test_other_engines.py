@@ -21,25 +21,22 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     source = PACKAGE / f"{name}.onnx"
     folder = tmp_path_factory.mktemp("files")
     path, weights = folder / source.name, folder / "outlines.npz"
-    if request.param != name:
-        rewrite_small(source, path) if name == "small" else rewrite_base(source, out=path)
-        return export_model(path, folder / "exported.onnx").path
-    is_small = name == "small"
-    parts = {"outline": OutlineNet(maps=1 if is_small else 3)}
-    parts |= {} if is_small else {"pick": LayoutPick()}
-    np.savez(
-        weights,
-        **{
-            f"{prefix}.{name}": value.numpy()
-            for prefix, network in parts.items()
-            for name, value in network.state_dict().items()
-        },
-    )
-    if is_small:
-        rewrite_small(source, path, outlines=weights)
+    if name == "small":
+        rewrite_small(source, path)
+    elif request.param != name:
+        rewrite_base(source, out=path)
     else:
+        parts = {"outline": OutlineNet(), "pick": LayoutPick()}
+        np.savez(
+            weights,
+            **{
+                f"{prefix}.{name}": value.numpy()
+                for prefix, network in parts.items()
+                for name, value in network.state_dict().items()
+            },
+        )
         rewrite_base(source, outlines=weights, out=path)
-    return path
+    return path if request.param == name else export_model(path, folder / "exported.onnx").path
 
 
 def test_the_checker_takes_the_file(file: Path) -> None:

@@ -63,7 +63,7 @@ def _shards(folder: Path, count: int = 6) -> Path:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("frozen") / "base.npz"
-    write_frozen(read_frozen(MODELS / "base.onnx", "base"), path)
+    write_frozen(read_frozen(MODELS / "base.onnx"), path)
     return path
 
 
@@ -75,7 +75,7 @@ def test_frozen_networks_agree_with_the_file(archive: Path) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString())
     pixels = image[0].permute(1, 2, 0).byte().numpy()[None]
     depth, sky = session.run(["depth", "sky"], {"image": pixels})
-    views = read_frozen(archive, "base")(image)
+    views = read_frozen(archive)(image)
     fused = fuse(views.coarse, views.fine, views.sky)
     assert np.abs(fused[:, 0].numpy() - np.log(depth)).max() < 1e-4
     assert np.abs(views.sky[:, 0].numpy() - sky).max() < 1e-5
@@ -84,7 +84,7 @@ def test_frozen_networks_agree_with_the_file(archive: Path) -> None:
 def test_folded_norms_change_nothing(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.nn.Conv2d, "half", lambda layer: layer)
     image = torch.rand(1, 3, *_SIZE) * 255
-    plain, folded = read_frozen(archive, "base"), read_frozen(archive, "base").quicken()
+    plain, folded = read_frozen(archive), read_frozen(archive).quicken()
     for one, other in zip(plain(image), folded(image), strict=True):
         assert torch.allclose(one, other, atol=1e-4)
 
@@ -222,7 +222,7 @@ def test_a_layout_without_cause_to_change_is_pulled_back() -> None:
 def test_lessons_in_memory_are_those_that_were_made(archive: Path) -> None:
     torch.manual_seed(0)
     random = np.random.default_rng(0)
-    frozen, store = read_frozen(archive, "base"), LessonStore(2)
+    frozen, store = read_frozen(archive), LessonStore(2)
     true = F.pad(_two_planes((48, 128)), (0, 0, 16, 0), value=torch.inf).repeat(3, 1, 1, 1)
     flags = torch.tensor([False, True, False]).view(3, 1, 1, 1)
     frames = Frames(torch.rand(3, 3, *_SIZE) * 255, true, ~flags & (flags < 0), flags)
@@ -232,7 +232,7 @@ def test_lessons_in_memory_are_those_that_were_made(archive: Path) -> None:
     drawn = store.draw(8, random).aim.target
     newest = lesson.aim.target[1:].half().float()
     assert all(any(torch.equal(one, other) for other in newest) for one in drawn)
-    views = softened(lesson, random, layout=True, picks=True)
+    views = softened(lesson, random, picks=True)
     own = fuse(lesson.views.coarse, lesson.views.fine, lesson.views.sky)
     assert torch.equal(views.fine[1], lesson.views.fine[1])
     assert torch.equal(lesson.aim.target[1], own[1])
@@ -262,20 +262,17 @@ def test_photographs_with_measured_depth_leave_out_those_held_out(tmp_path: Path
     assert frames.true[known].mean() == pytest.approx(np.log(60.5 / 25.5), abs=0.01)
 
 
-@pytest.mark.parametrize("network", ["base", "small"])
 def test_a_run_writes_weights_and_goes_on(
-    network: str, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = archive if network == "base" else MODELS / "small.onnx"
-    arguments = ["--shards", str(_shards(tmp_path / "shards")), "--start", str(start)]
-    arguments += ["-o", str(tmp_path / "run"), "--network", network, "--size", "64,128"]
+    arguments = ["--shards", str(_shards(tmp_path / "shards")), "--start", str(archive)]
+    arguments += ["-o", str(tmp_path / "run"), "--size", "64,128"]
     arguments += ["--batch", "2", "--held-out", "2", "--device", "cpu"]
-    if network == "base":
-        arguments += ["--pick", "--photos", str(_nyu(tmp_path / "nyu")), "--measured", "0.5"]
-        arguments += ["--reuse", "2", "--plain", "0.5"]
+    arguments += ["--pick", "--photos", str(_nyu(tmp_path / "nyu")), "--measured", "0.5"]
+    arguments += ["--reuse", "2", "--plain", "0.5"]
     assert main([*arguments, "--seconds", "1"]) == 0
-    head = read_head(tmp_path / "run/average.npz", network)
-    assert (head.pick is not None) == (network == "base")
+    head = read_head(tmp_path / "run/average.npz")
+    assert head.pick is not None
     assert main([*arguments, "--seconds", "2", "--resume"]) == 0
     lines = (tmp_path / "run/log.txt").read_text().splitlines()
     assert sum(line.startswith("begins at step 0") for line in lines) == 1
@@ -285,7 +282,7 @@ def test_a_run_writes_weights_and_goes_on(
     np.savez(tmp_path / "begun.npz", allow_pickle=False, **begun)
     arguments += ["--init", str(tmp_path / "begun.npz"), "--rate", "0"]
     assert main([*arguments, "--seconds", "0.1"]) == 0
-    end = read_head(tmp_path / "other/head.npz", network)
+    end = read_head(tmp_path / "other/head.npz")
     for name, value in head_arrays(end.state_dict()).items():
         assert value == pytest.approx(begun[name], abs=0.01)
     capsys.readouterr()

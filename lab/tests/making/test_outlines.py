@@ -183,13 +183,12 @@ def test_displacements_make_a_step_of_a_ramp() -> None:
 
 @pytest.mark.parametrize(("answer", "counts"), [(1.1, 0.0), (-1.1, 0.0), (1.7, 0.85), (-5.0, -5.0)])
 def test_small_displacements_count_for_nothing_and_can_grow(answer: float, counts: float) -> None:
-    network = OutlineNet(maps=1)
+    network = OutlineNet()
     assert network.last.bias is not None
     with torch.no_grad():
         network.last.bias[4:] = LARGEST_LOGIT * float(np.arctanh(answer / FARTHEST))
     maps = [torch.zeros(1, n, *(side // scale for side in SIZE)) for n, scale in ((64, 2), (80, 4))]
-    flat = torch.zeros(1, 1, *SIZE)
-    field = network(*maps, flat, flat)
+    field = network(*maps, torch.zeros(1, 3, *SIZE), torch.zeros(1, 1, *SIZE))
     assert torch.allclose(field, torch.full_like(field, counts), atol=1e-4)
     field.sum().backward()
     assert network.last.bias.grad is not None
