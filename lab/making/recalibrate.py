@@ -457,7 +457,7 @@ class Arguments:
     """Options of the program."""
 
     source: Annotated[Path, option(positional=True)]
-    """Network, as a run or ``lab/making/int8.py`` writes it."""
+    """Network, as a run writes it."""
     real: Path
     """Folder of NYU Depth V2's labelled frames; the training frames that are kept out of training
     are taken."""

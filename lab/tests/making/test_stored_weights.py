@@ -1,17 +1,30 @@
-"""Embedded files written anew: the same weights, answers and metadata."""
+"""Weights stored in 8 bits, and embedded files written anew: the same answers and metadata."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
+from lab.making.distil.small_export import export_small
+from lab.making.provenances import PROVENANCES
 from lab.making.stored_weights import dequantise
-from lab.making.write_default_models import PACKAGE, rewrite_base, rewrite_small
+from lab.making.write_default_models import (
+    PACKAGE,
+    rewrite_base,
+    rewrite_small,
+    rounded,
+    store_in_8_bits,
+)
 from rilievo.io.checksums import has_onnx_checksum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion.onnx_file import graph_and_branches, replace_dequantize_nodes
+from rilievo.training.networks.small import SmallNet
+from support.light_networks import LIGHT
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (1, 160, 128, 3)).astype(np.uint8)
 
@@ -60,3 +73,42 @@ def test_weights_are_multiplied_out_in_branches_too(tmp_path: Path) -> None:
     assert dequantised(model) == [0, 0, 0]
     dequantise(model)
     assert dequantised(model) == before
+
+
+def test_steps_of_weights_are_exact_where_they_can_be() -> None:
+    steps = np.random.default_rng(2).integers(-127, 128, (5, 3, 2, 2))
+    steps[:, 0, 0, 0] = 127
+    size = np.array([1e-3, 0.5, 1, 4, 1e4]).reshape(-1, 1, 1, 1)
+    found, sizes = rounded((steps * size).astype(np.float32))
+    np.testing.assert_array_equal(found, steps)
+    np.testing.assert_allclose(sizes, size, rtol=1e-6)
+
+
+def test_a_weight_far_from_the_others_is_cut_off_where_that_costs_less() -> None:
+    weights = np.random.default_rng(3).normal(size=(4, 5000)).astype(np.float32)
+    weights[:, 0] = 12
+    steps, size = rounded(weights)
+    plain = np.abs(weights).max(axis=1, keepdims=True) / 127
+    uncut = ((np.round(weights / plain) * plain - weights) ** 2).sum(axis=1)
+    assert (((steps * size - weights) ** 2).sum(axis=1) <= uncut).all()
+    assert (size < plain).any()
+
+
+def opened(path: Path) -> OnnxModel:
+    return OnnxModel(path, LoadOptions(device="cpu"))
+
+
+def test_weights_stored_in_8_bits_are_computed_with_in_floats(tmp_path: Path) -> None:
+    exact, small = tmp_path / "fp32.onnx", tmp_path / "stored.onnx"
+    torch.manual_seed(1)
+    export_small(SmallNet(LIGHT).eval(), exact, PROVENANCES["small"])
+    small.write_bytes(exact.read_bytes())
+    store_in_8_bits(small)
+    assert small.stat().st_size < 0.5 * exact.stat().st_size
+    assert opened(small).facts == replace(opened(exact).facts, precision="int8 weights")
+    blocks = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    photograph = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
+    batch = opened(exact).preparation.pixels(photograph)[None]
+    one, other = opened(exact).run(batch), opened(small).run(batch)
+    for name, most in (("depth", 0.02), ("normals", 0.05), ("confidence", 0.02)):
+        assert 0 < np.abs(one[name] - other[name]).mean() < most
