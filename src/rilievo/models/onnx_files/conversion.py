@@ -395,15 +395,9 @@ def quantise_static(
     batches: Iterable[Shaped[np.ndarray, "1 h w 3"]],
     operators: Sequence[str],
     *,
-    signed: bool = True,
-    float_nodes: Sequence[str] = (),
     options: Mapping[str, bool] | None = None,
 ) -> None:
-    """Quantise weights and activations to 8 bits, by calibration inputs ``batches``.
-
-    Nodes whose names contain one of ``float_nodes`` stay in fp32.
-    """
-    nodes = [node.name for node in import_onnx().load(str(source)).graph.node]
+    """Quantise weights and activations to 8 bits, by calibration inputs ``batches``."""
     # The quantiser only calls ``get_next``, but its signature declares a class of onnxruntime.
     reader: Any = _BatchReader(batches)
     with _quantization_module(source) as quantization:
@@ -414,9 +408,8 @@ def quantise_static(
             reader,
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(operators),
-            nodes_to_exclude=[name for name in nodes if any(part in name for part in float_nodes)],
             per_channel=True,
-            activation_type=kinds.QInt8 if signed else kinds.QUInt8,
+            activation_type=kinds.QInt8,
             weight_type=kinds.QInt8,
             # Weights of 7 bits: processors without VNNI add products in 16 bits, which overflow.
             reduce_range=True,
