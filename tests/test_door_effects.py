@@ -18,7 +18,7 @@ import rilievo
 from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
-from rilievo.extensions.registry import TRUST
+from rilievo.extensions.trust import TRUST
 from rilievo.models import finding, model_options
 from rilievo.models.finding import ModelKind
 from rilievo.models.model_options import EngineOptions

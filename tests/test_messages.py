@@ -27,7 +27,7 @@ from rilievo.errors.messages import (
     worded,
 )
 from rilievo.geometry.borders import Margins
-from rilievo.io.files.limits import check_disk_space, check_memory
+from rilievo.io.files.machine import check_disk_space, check_memory
 from rilievo.models.refinement.trimming import margins_note
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes, tile_note

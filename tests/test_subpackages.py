@@ -9,15 +9,15 @@ import pytest
 
 import rilievo
 from rilievo.cli import COMMANDS, CORE_COMMANDS, main
-from rilievo.extensions import registry
-from rilievo.extensions.registry import resolve_name
+from rilievo.extensions import subpackages
+from rilievo.extensions.subpackages import resolve_name
 from rilievo.models import MODELS, find_card, load_model
 from rilievo.models.finding import find_loader
 
 PACKAGE = Path(rilievo.__file__).parent
 SUBPACKAGES = ("cluster", "data", "evaluation", "serving", "training")
 TABLES: Mapping[str, Mapping[str, str]] = {
-    name: getattr(registry, name)
+    name: getattr(subpackages, name)
     for name in ("COMMANDS", "FINDERS", "LOADERS", "FUNCTIONS", "SERVICES")
 }
 PLACES = sorted({place for table in TABLES.values() for place in table.values()})
@@ -30,15 +30,15 @@ def test_every_name_of_the_table_is_there_and_in_a_subpackage(place: str) -> Non
 
 
 def test_every_string_of_the_table_is_tested() -> None:
-    tree = ast.parse((PACKAGE / "extensions/registry.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / "extensions/subpackages.py").read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     named = {text for text in texts if re.fullmatch(r"rilievo\.[\w.]+:\w+", str(text))}
     assert named == set(PLACES)
 
 
 def test_every_command_is_a_file_of_the_core_or_in_the_table() -> None:
-    assert {*CORE_COMMANDS, *registry.COMMANDS} == set(COMMANDS)
-    assert not set(CORE_COMMANDS) & set(registry.COMMANDS)
+    assert {*CORE_COMMANDS, *subpackages.COMMANDS} == set(COMMANDS)
+    assert not set(CORE_COMMANDS) & set(subpackages.COMMANDS)
     assert all((PACKAGE / "cli" / f"{name}.py").is_file() for name in CORE_COMMANDS)
 
 
@@ -52,7 +52,7 @@ def test_type_checkers_see_the_public_names() -> None:
     }
     values = {ast.unparse(node.target) for node in stub.body if isinstance(node, ast.AnnAssign)}
     assert set(names) | values == set(rilievo.__all__)
-    assert {name: names[name] for name in registry.FUNCTIONS} == registry.FUNCTIONS
+    assert {name: names[name] for name in subpackages.FUNCTIONS} == subpackages.FUNCTIONS
 
 
 OFFERED = {
@@ -72,7 +72,7 @@ def moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for group, (table, name) in OFFERED.items():
         lines += [f"[{group}]", f"{name} = {TABLES[table][name]}"]
         rest = {key: place for key, place in TABLES[table].items() if key != name}
-        monkeypatch.setattr(registry, table, rest)
+        monkeypatch.setattr(subpackages, table, rest)
     (facts / "entry_points.txt").write_text("\n".join(lines))
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path / "site")
@@ -90,10 +90,10 @@ def uses(capsys: pytest.CaptureFixture[str]) -> tuple[object, ...]:
 def test_an_entry_point_works_as_the_table_does(
     moved: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "benchmarks" not in registry.COMMANDS
+    assert "benchmarks" not in subpackages.COMMANDS
     offered = uses(capsys)
     monkeypatch.undo()
-    assert "benchmarks" in registry.COMMANDS
+    assert "benchmarks" in subpackages.COMMANDS
     assert uses(capsys) == offered
 
 
@@ -102,7 +102,7 @@ def test_what_neither_the_table_nor_a_package_has_is_not_found(
 ) -> None:
     for table, name in OFFERED.values():
         rest = {key: place for key, place in TABLES[table].items() if key != name}
-        monkeypatch.setattr(registry, table, rest)
+        monkeypatch.setattr(subpackages, table, rest)
     assert main(["benchmarks"]) == 2
     assert "no command 'benchmarks'" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no model 'monodepth2'"):

@@ -10,7 +10,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.errors import OptionError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.options.run_options import unused_parts
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import read_inputs

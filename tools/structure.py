@@ -29,7 +29,7 @@ from import_graph import Edge, Module, circles, read_edges, read_modules, shorte
 ROOT = Path(__file__).resolve().parents[1]
 SUBPACKAGES = {"data": 1, "evaluation": 2, "training": 2, "serving": 2, "cluster": 3}
 """Ranks of the subpackages, by their folder; the core has rank 0."""
-TABLE = "rilievo.extensions.registry"
+TABLE = "rilievo.extensions.subpackages"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.training.networks.frozen_norms import convolve_and_norm
 from rilievo.training.networks.mobilenetv2 import DepthwiseConv, fill_from_arrays, read_gluon_arrays
 

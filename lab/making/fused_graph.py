@@ -42,7 +42,8 @@ from lab.making.outline_graph import (
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.checksums import append_onnx_checksum
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 
 LAYOUT_AREA, LAYOUT_MULTIPLE = 192 * 256, 32
 """Pixels of the layout network's picture, and the divisor of its sides."""

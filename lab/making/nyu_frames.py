@@ -14,7 +14,8 @@ from PIL import Image
 
 from lab.making.distil.frames.training_frames import Frame
 from rilievo.errors import InputError, MissingExtraError
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 
 FOCAL = (518.8579, 519.4696)
 CENTRE = (325.5824, 253.7362)

@@ -16,7 +16,7 @@ from torch import Tensor
 from lab.making.distil.frames.shards import read_shard
 from lab.making.nyu_frames import COLUMNS, HELD_OUT, METRES_PER_STEP, ROWS
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 
 _PHOTOGRAPHS = 400
 """Largest number of photographs in memory."""

@@ -21,7 +21,8 @@ from lab.making.layout_network import LayoutNet, Level
 from lab.making.program import run_program
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet, temporary_forward_hooks
 
 SIZE = (384, 512)

@@ -18,7 +18,8 @@ from lab.making.outline_network import (
     sharpened_softly,
 )
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 
 
 class Answer(NamedTuple):

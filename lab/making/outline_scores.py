@@ -21,7 +21,7 @@ from lab.making.outline_measures import outline_width, step_scores
 from lab.making.program import run_program
 from rilievo.cli.parsing import parse
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
 

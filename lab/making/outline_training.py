@@ -41,7 +41,7 @@ from lab.making.outline_network import fuse, sharpened, sharpened_softly
 from lab.making.outline_options import OutlineOptions
 from rilievo.errors import InputError, OutputError
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 
 CHECKPOINT, HEAD, AVERAGE, LOG = "checkpoint.pt", "head.npz", "average.npz", "log.txt"
 _WARM_UP, _FLAT, _LEAST_RATE = 50, 0.35, 1e-5

@@ -38,7 +38,7 @@ from rilievo.cli.parsing import parse
 from rilievo.errors import InputError, OptionError
 from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.photographs.metadata import ASSUMED_FOV
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel

@@ -23,7 +23,7 @@ from lab.making.recipe_options import RecipeOptions
 from lab.making.recipes import Recipe, find_recipe
 from lab.making.wider_start import start_from
 from rilievo.errors import OptionError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.training.engine.run_folder import CHECKPOINT
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from lab.making.program import run_program
 from rilievo.cli.parsing import parse
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 
 
 def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lab.prove.programs import Program
 from rilievo.errors import InputError, OptionError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 
 LONGEST = 600.0
 """Seconds that the program's functions may take."""

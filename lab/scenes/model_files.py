@@ -31,7 +31,8 @@ from lab.scenes.rotations import turn_x, turn_y, turn_z
 from lab.scenes.scene import NODE, TRIANGLE, Meshes
 from lab.scenes.textures import TextureBank, flatten_levels
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 
 
 class Material(NamedTuple):

@@ -17,7 +17,8 @@ from PIL import Image
 
 from lab.scenes.patterns import SIDE, Draw, Pattern
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 
 Swatch = UInt8[np.ndarray, "_ _ 3"]
 

@@ -36,7 +36,7 @@ def plant(folder: Path) -> tuple[str, str]:
 
     rilievo's variable of trusted code is emptied, so that earlier work does not count.
     """
-    from rilievo.extensions.registry import TRUST
+    from rilievo.extensions.trust import TRUST
 
     os.environ.pop(TRUST, None)
     os.environ["HF_HUB_OFFLINE"] = "1"  # changed names of networks would be asked of the hub

@@ -15,7 +15,7 @@
 
 from importlib import import_module
 
-from rilievo.extensions.registry import FUNCTIONS as _FUNCTIONS
+from rilievo.extensions.subpackages import FUNCTIONS as _FUNCTIONS
 from rilievo.other_libraries import missing_name_hint as _instead
 from rilievo.system.telemetry import switch_off_telemetry as _switch_off_telemetry
 from rilievo.version import VERSION as __version__
@@ -74,7 +74,7 @@ def __getattr__(name: str) -> object:
     if home is not None:
         value = getattr(import_module(f"rilievo.{home}"), name)
     elif name in _FUNCTIONS:
-        from rilievo.extensions.registry import resolve_name
+        from rilievo.extensions.subpackages import resolve_name
 
         value = resolve_name(_FUNCTIONS[name])
     else:

@@ -15,7 +15,7 @@ from PIL import Image
 from rilievo.cluster import staging
 from rilievo.cluster.staging import Addresses, Remote, list_jobs, open_remote
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.io.files.limits import address_or_none, local_path
+from rilievo.io.files.names import address_or_none, local_path
 from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import PredictWork, predict_across

@@ -12,7 +12,7 @@ from rilievo.evaluation.benchmarks.benchmark import Crop, benchmark_sha256
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
-from rilievo.extensions.registry import is_import_path, trust
+from rilievo.extensions.trust import is_import_path, trust
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 from support.scenes_to_score import depth_of, guess, scene

@@ -6,7 +6,7 @@ import pytest
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.evaluation_run import process_count
-from rilievo.io.files import limits
+from rilievo.io.files import machine
 from support.tiny_dataset import write_tiny
 from support.tiny_evaluation import run_tiny, write_predictions
 
@@ -16,7 +16,7 @@ def test_scores_are_compared_before_the_model_answers(
 ) -> None:
     write_tiny(tmp_path / "data")
     write_predictions(tmp_path / "data", tmp_path / "theirs")
-    monkeypatch.setattr(limits, "free_memory", lambda: 1000)
+    monkeypatch.setattr(machine, "free_memory", lambda: 1000)
     with pytest.raises(OptionError, match=r"^scores of images of \d+x\d+ pixels take about"):
         run_tiny("rilievo/small", tmp_path / "data", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

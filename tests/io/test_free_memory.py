@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.io.files import limits
-from rilievo.io.files.limits import check_memory, free_memory
+from rilievo.io.files import machine
+from rilievo.io.files.machine import check_memory, free_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems say nothing")
 
@@ -95,10 +95,10 @@ def test_this_process_has_memory_and_a_limit_of_its_addresses_counts(
 
 
 def test_too_little_memory_is_one_line_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "free_memory", lambda: 2_000_000_000)
+    monkeypatch.setattr(machine, "free_memory", lambda: 2_000_000_000)
     check_memory(2e9, "the results", "take fewer")
     line = r"^the results take about 2\.1 GB of memory, and 2 GB are free: free some memory, or tak"
     with pytest.raises(OptionError, match=line):
         check_memory(2.1e9, "the results", "take fewer")
-    monkeypatch.setattr(limits, "free_memory", lambda: None)
+    monkeypatch.setattr(machine, "free_memory", lambda: None)
     check_memory(1e18, "the results", "take fewer")

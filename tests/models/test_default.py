@@ -13,7 +13,7 @@ import skimage.data
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
-from rilievo.extensions.registry import LOADERS
+from rilievo.extensions.subpackages import LOADERS
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.base import Model
 from rilievo.models.default.embedded import (

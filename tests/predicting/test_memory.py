@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import OptionError
-from rilievo.io.files import limits
+from rilievo.io.files import machine
 from rilievo.predicting import run as run_module
 from rilievo.predicting.photographs import photos
 from rilievo.predicting.photographs.results import Results
@@ -25,7 +25,7 @@ MakeNetwork = Callable[..., Path]
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int | None) -> None:
-    monkeypatch.setattr(limits, "free_memory", lambda: count)
+    monkeypatch.setattr(machine, "free_memory", lambda: count)
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int] = (200, 100)) -> list[Path]:

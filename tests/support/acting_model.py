@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.extensions.registry import check_trusted
+from rilievo.extensions.trust import check_trusted
 from rilievo.models.base import Inference, Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions

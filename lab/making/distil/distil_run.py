@@ -17,7 +17,7 @@ from lab.making.distil.measured_norms import measure_statistics
 from lab.making.distil.small_export import Provenance
 from lab.making.distil.teachers import Teacher, described, read_teachers
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import is_first_process, say

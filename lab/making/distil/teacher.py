@@ -19,7 +19,7 @@ from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import PHOTO_SUFFIXES
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models import load_model

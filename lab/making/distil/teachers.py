@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.models.base import Model
 

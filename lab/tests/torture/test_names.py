@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import rilievo.extensions.registry
+import rilievo.extensions.trust
 from lab.torture import names
 from lab.torture.worker import Outcome, Sandbox
 
@@ -12,7 +12,7 @@ from lab.torture.worker import Outcome, Sandbox
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Sandbox, tuple[str, str]]:
     monkeypatch.setenv("TORTURE_MARKER", str(tmp_path / "executed"))
-    monkeypatch.setenv(rilievo.extensions.registry.TRUST, "")
+    monkeypatch.setenv(rilievo.extensions.trust.TRUST, "")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.syspath_prepend(tmp_path / "code")

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import template
-from rilievo.io.files.limits import exists, printable, read_text, shortened
+from rilievo.io.files.limits import exists, read_text
+from rilievo.io.files.names import printable, shortened
 from rilievo.schema.typed_values import LEAST_METRES, MOST_METRES, UNITS, metres_of
 
 RECTANGLES: Mapping[str, tuple[float, float]] = {

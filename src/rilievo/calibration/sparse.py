@@ -19,7 +19,8 @@ from rilievo.io.depth_numbers import (
     read_depth_numbers,
     scale_fact,
 )
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 
 # More are reduced to medians of a grid.

@@ -11,7 +11,7 @@ from importlib import import_module
 from rilievo.cli.streams import complain, open_streams, printing, say
 from rilievo.errors import RilievoError, suggest
 from rilievo.errors.messages import for_terminal, set_terminal_spelling, spell_flag, spell_keyword
-from rilievo.extensions import registry
+from rilievo.extensions import subpackages
 from rilievo.other_libraries import missing_name_hint
 from rilievo.system import signals
 from rilievo.version import VERSION
@@ -25,7 +25,7 @@ STOPPED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 
 # A new command is one file with ``main(arguments) -> exit code`` and a line here. The file stands
-# beside this one, or in a subpackage, which is then named in ``rilievo.extensions.registry``.
+# beside this one, or in a subpackage, which is then named in ``rilievo.extensions.subpackages``.
 COMMANDS: Mapping[str, str] = {
     "predict": "predict depth, normals and surfaces of photographs and videos",
     "measure": "measure distances, lengths, areas, things in boxes, with a range",
@@ -146,9 +146,9 @@ def find_command(name: str) -> Main | None:
     with _without_garbage_collection():
         if name in CORE_COMMANDS:
             return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
-        from rilievo.extensions.registry import load_named
+        from rilievo.extensions.entry_points import load_named
 
-        return load_named(registry.COMMANDS, name, what="command")
+        return load_named(subpackages.COMMANDS, name, what="command")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say, table
 from rilievo.errors import OptionError, suggest
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
 EXAMPLES: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
 

@@ -15,7 +15,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import at, for_terminal
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import is_video
 from rilievo.measure.measurement_records import (
     COVERAGE,

@@ -16,7 +16,7 @@ from rilievo.cli.parsing import label, parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError, needing
 from rilievo.errors.messages import for_terminal, literal
-from rilievo.extensions.registry import load_service
+from rilievo.extensions.subpackages import load_service
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import better_model_hint, load_as
 from rilievo.options.known_sizes import KnownSizes

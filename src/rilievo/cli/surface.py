@@ -8,7 +8,7 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors.messages import at, for_terminal
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
 from rilievo.options.camera_forms import CameraOptions

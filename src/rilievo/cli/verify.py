@@ -9,7 +9,7 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors.messages import at, for_terminal
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.verification import verify
 from rilievo.schema.fields import option
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.errors.messages import literal, template
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 from rilievo.predicting.options import LOCAL
 from rilievo.predicting.work_processes import (
     Failure,

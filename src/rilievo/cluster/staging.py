@@ -24,12 +24,12 @@ from rilievo.errors.messages import Note, literal, template
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, place_one
-from rilievo.io.files.limits import (
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import (
     address_or_none,
     local_path,
     number_duplicates,
     printable,
-    reason,
     unique_names,
 )
 from rilievo.io.files.web import TIMEOUT, make_request

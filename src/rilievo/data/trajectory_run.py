@@ -33,7 +33,7 @@ from rilievo.data.trajectories import (
     write_tum,
 )
 from rilievo.errors import InputError, ModelError, needing
-from rilievo.extensions.registry import load_service
+from rilievo.extensions.subpackages import load_service
 from rilievo.geometry.transforms import (
     axis_angle_from_rotation,
     invert,
@@ -41,7 +41,7 @@ from rilievo.geometry.transforms import (
     rotation_from_axis_angle,
 )
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.models.base import Model

@@ -23,7 +23,8 @@ from rilievo.io.files.atomic import (
     sync_tree,
     unwritable,
 )
-from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason
+from rilievo.io.files.limits import MAX_BYTES, check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.pages.tables import Content, Table, make_heads, table_as_csv
 from rilievo.records.prediction_record import MadeBy

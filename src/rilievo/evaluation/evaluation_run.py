@@ -56,7 +56,8 @@ from rilievo.evaluation.stored_predictions import Source
 from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, exact_pooled_median
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.atomic import check_folder
-from rilievo.io.files.limits import cores, printable
+from rilievo.io.files.machine import cores
+from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.models.requests import register_function

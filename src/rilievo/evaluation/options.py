@@ -12,7 +12,7 @@ from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.stored_predictions import PEERS, NumberKind, PeerConfidence, ValueEncoding
-from rilievo.extensions.registry import CodePlace, is_import_path
+from rilievo.extensions.trust import CodePlace, is_import_path
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.models.load_options import TrustOptions
 from rilievo.models.model_options import ModelOptions

@@ -18,7 +18,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
-from rilievo.extensions.registry import CodePlace, is_import_path
+from rilievo.extensions.trust import CodePlace, is_import_path
 from rilievo.records.depth_map import DepthKind
 
 

@@ -15,7 +15,7 @@ from rilievo.errors.messages import literal
 from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.evaluation.records import Unscored
 from rilievo.io.depth_numbers import DISTANCE, DepthCrop, DepthStatement
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
 from rilievo.version import VERSION

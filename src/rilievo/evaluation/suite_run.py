@@ -39,8 +39,8 @@ from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.tables.comparison import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
-from rilievo.extensions.registry import trust
-from rilievo.io.files.limits import printable
+from rilievo.extensions.trust import trust
+from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.pages.tables import NOTHING, Table, make_heads

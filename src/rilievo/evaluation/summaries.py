@@ -41,7 +41,7 @@ from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
 from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 
 FEWEST = 3
 

@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.io.files.limits import check_regular, printable, unreadable
+from rilievo.io.files.limits import check_regular, unreadable
+from rilievo.io.files.names import printable
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz
 
 

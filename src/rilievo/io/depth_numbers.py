@@ -16,7 +16,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from rilievo.arrays.shapes import AnyPlane, Shaped, Size, Values
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.files.limits import check_regular, printable, read_text
+from rilievo.io.files.limits import check_regular, read_text
+from rilievo.io.files.names import printable
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz, read_map
 from rilievo.io.outputs.sidecar import Sidecar, camera_from_facts, parse_sidecar
 from rilievo.io.photographs.decode import PILLOW_ERRORS

@@ -28,7 +28,8 @@ from rilievo.io.camera_models import (
     read_npz_calibration,
     to_kalibr_entries,
 )
-from rilievo.io.files.limits import check_regular, printable, read_text, reason
+from rilievo.io.files.limits import check_regular, read_text, reason
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import parse_yaml
 from rilievo.io.numbers import read_numbers
 

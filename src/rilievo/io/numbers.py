@@ -30,10 +30,10 @@ from rilievo.io.files.limits import (
     MAX_PIXELS,
     check_regular,
     check_unpacked,
-    printable,
     reason,
     retry_miscounted,
 )
+from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import PILLOW_ERRORS, load_pixels
 
 # A channel of the largest photograph, or 15 at 4K.

@@ -32,7 +32,8 @@ from rilievo.io.checksums import (
     sum_of,
 )
 from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
-from rilievo.io.files.limits import MAX_BYTES, printable, read_text, reason
+from rilievo.io.files.limits import MAX_BYTES, read_text, reason
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 

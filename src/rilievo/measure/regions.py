@@ -12,7 +12,8 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Size
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.io.files.limits import MAX_PIXELS, exists, is_whole, printable, read_text, shortened
+from rilievo.io.files.limits import MAX_PIXELS, exists, is_whole, read_text
+from rilievo.io.files.names import printable, shortened
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.numbers import read_map
 

@@ -34,7 +34,8 @@ class ModelCard(HintedAttributes):
         downloads: Address, bytes and SHA-256.
         speed: Time for 640x480 on two CPU cores.
         published: Accuracy, with protocol and source.
-        loader: Key of ``MODEL_KINDS`` or ``rilievo.extensions.registry``, or ``module:function``.
+        loader: Key of ``MODEL_KINDS`` or of ``rilievo.extensions.subpackages``, or
+            ``module:function``.
         source: Repository, folder, or page; None inside the package.
         settings: Dataclass, ``module:class``.
     """

@@ -14,16 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from rilievo.errors import ModelError, OptionError, needing
-from rilievo.extensions import registry
-from rilievo.extensions.registry import (
-    Registry,
-    entry_point_names,
-    is_import_path,
-    load_named,
-    resolve_name,
-    trust,
-    trusted_places,
-)
+from rilievo.extensions import subpackages
+from rilievo.extensions.entry_points import entry_point_names, load_named
+from rilievo.extensions.registry import Registry
+from rilievo.extensions.subpackages import resolve_name
+from rilievo.extensions.trust import is_import_path, trust, trusted_places
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.load_options import LoadOptions
@@ -260,8 +255,8 @@ def _cards_by_repository() -> Mapping[str, ModelCard]:
 
 def find_by_finders(request: ModelRequest) -> FoundModel | None:
     """Find a model by finders of subpackages and installed packages."""
-    for name in dict.fromkeys((*registry.FINDERS, *entry_point_names("finder"))):
-        finder = load_named(registry.FINDERS, name, what="finder")
+    for name in dict.fromkeys((*subpackages.FINDERS, *entry_point_names("finder"))):
+        finder = load_named(subpackages.FINDERS, name, what="finder")
         match = None if finder is None else finder(request)
         if match is not None:
             return match
@@ -319,7 +314,7 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
         place = card.loader if kind is None else kind.loader
         if is_import_path(place):
             return resolve_name(place)
-        loader = load_named(registry.LOADERS, card.loader, what="loader")
+        loader = load_named(subpackages.LOADERS, card.loader, what="loader")
     if loader is None:
         raise ModelError(f"{subject} names a loader that is not known: '{card.loader}'")
     return loader

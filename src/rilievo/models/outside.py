@@ -13,12 +13,10 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float32
 from rilievo.errors import ModelError, OptionError, RilievoError, first_line, suggest
-from rilievo.extensions.registry import (
-    extension_fault,
-    is_import_path,
-    load_entry_point,
-    load_user_object,
-)
+from rilievo.extensions.entry_points import load_entry_point
+from rilievo.extensions.foreign_code import extension_fault
+from rilievo.extensions.trust import is_import_path
+from rilievo.extensions.user_objects import load_user_object
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import NOT_STATED, ModelCard
 from rilievo.models.load_options import LoadOptions

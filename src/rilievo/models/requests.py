@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import OptionError
-from rilievo.extensions.registry import is_import_path, trust
+from rilievo.extensions.trust import is_import_path, trust
 from rilievo.models.card import ModelCard
 from rilievo.records.depth_map import DepthKind
 

@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, read_spelling, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.schema.fields import Door, Record, option
 
 FORMS = (

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError
 from rilievo.errors.messages import Note, literal
-from rilievo.extensions.registry import is_import_path
-from rilievo.io.files.limits import printable
+from rilievo.extensions.trust import is_import_path
+from rilievo.io.files.names import printable
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rilievo.errors import needing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 
 # Variables of the page's style, and their colours in a file of its own.
 _VARIABLES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.io.outputs.formats.colour_files import css_colours
 from rilievo.version import VERSION

@@ -13,7 +13,7 @@ from PIL import Image
 from rilievo.arrays.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.errors import OptionError, needing
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import (
     ANGLE_COLOURS,
     DEPTH_COLOURS,

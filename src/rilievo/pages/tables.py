@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
 
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.pages.document import latex_command, latex_text, markdown_text
 
 NOTHING = "–"

@@ -14,14 +14,8 @@ from typing import IO
 
 from rilievo.errors import InputError
 from rilievo.errors.messages import note_of
-from rilievo.io.files.limits import (
-    check_regular,
-    number_duplicates,
-    printable,
-    read_text,
-    reason,
-    unique_names,
-)
+from rilievo.io.files.limits import check_regular, read_text, reason
+from rilievo.io.files.names import number_duplicates, printable, unique_names
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.photographs.decode import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OptionError
-from rilievo.extensions.registry import load_service
-from rilievo.io.files.limits import address_or_none, local_path, printable
+from rilievo.extensions.subpackages import load_service
+from rilievo.io.files.names import address_or_none, local_path, printable
 from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import at, note_of
-from rilievo.io.files.limits import printable, shortened
+from rilievo.io.files.names import printable, shortened
 from rilievo.io.photographs.decode import is_video
 from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
 from rilievo.measure.measurement_records import origin_record

@@ -12,7 +12,7 @@ from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera
 from rilievo.errors import OptionError
 from rilievo.errors.messages import Note, literal, template
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.limits import check_disk_space, cores
+from rilievo.io.files.machine import check_disk_space, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL

@@ -17,8 +17,9 @@ import numpy as np
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.errors.messages import Note, Spell, at, for_terminal, spell_keyword, worded
-from rilievo.extensions.registry import extension_fault
-from rilievo.io.files.limits import printable, reason
+from rilievo.extensions.foreign_code import extension_fault
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
 from rilievo.records.sample import Photo

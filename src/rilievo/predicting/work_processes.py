@@ -18,8 +18,8 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import RilievoError
 from rilievo.errors.messages import Note, template
-from rilievo.extensions.registry import load_service
-from rilievo.io.files.limits import cores
+from rilievo.extensions.subpackages import load_service
+from rilievo.io.files.machine import cores
 from rilievo.predicting.options import LOCAL, BatchOptions
 from rilievo.predicting.summary import RunTimes, Stages
 from rilievo.system import signals

@@ -37,7 +37,7 @@ from rilievo.io.depth_numbers import (
     scale_fact,
 )
 from rilievo.io.files.atomic import sum_of
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.lens_files import read_lens
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.formats.panel import panel_picture

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, suggest
-from rilievo.extensions.registry import is_import_path
-from rilievo.io.files.limits import printable
+from rilievo.extensions.trust import is_import_path
+from rilievo.io.files.names import printable
 from rilievo.prediction.output import OUTPUTS
 
 _MEANT: Mapping[str, tuple[str, ...]] = {

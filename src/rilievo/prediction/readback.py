@@ -11,7 +11,8 @@ import numpy as np
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import template
 from rilievo.io.files.archives import BROKEN_FILE
-from rilievo.io.files.limits import check_regular, printable, read_text
+from rilievo.io.files.limits import check_regular, read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.outputs.sidecar import (
     SUFFIX,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
-from rilievo.io.files.limits import cores
+from rilievo.io.files.machine import cores
 from rilievo.predicting.options import BatchOptions, ClusterOptions, parse_share
 from rilievo.predicting.work_processes import split_into_tasks, task_size, threads_per_process
 

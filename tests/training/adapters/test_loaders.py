@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.extensions.registry import LOADERS
+from rilievo.extensions.subpackages import LOADERS
 from rilievo.models import MODELS, load_model
 from rilievo.models.finding import find_loader
 

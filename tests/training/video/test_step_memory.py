@@ -9,7 +9,7 @@ import torch
 
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.io.files import limits
+from rilievo.io.files import machine
 from rilievo.training.commands import train_video as command
 from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.video.video_plan import bytes_and_words_of_step
@@ -47,7 +47,7 @@ def test_a_step_grows_with_its_pixels_and_leaves_chance_alone(walls: Path) -> No
 def test_a_step_without_memory_is_refused_before_frames_are_decoded(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "free_memory", lambda: 1_000_000)
+    monkeypatch.setattr(machine, "free_memory", lambda: 1_000_000)
     line = (
         r"^steps of 2 frames of 96x64 and their neighbours take about .* of memory, and 1 MB are "
     )

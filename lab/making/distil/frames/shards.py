@@ -12,7 +12,8 @@ from lab.making.distil.frames.training_frames import FARTHEST, Frame
 from rilievo.arrays.shapes import Float16, Float32, Int8, UInt8
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.files.archives import BROKEN_FILE
-from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind
 
 _DTYPES = {

@@ -20,7 +20,8 @@ from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, literal
 from rilievo.geometry.transforms import rigid
-from rilievo.io.files.limits import is_whole, printable, read_text
+from rilievo.io.files.limits import is_whole, read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import pinhole_K
 

@@ -26,7 +26,8 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
 from rilievo.geometry.transforms import invert
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, is_whole, printable, reason
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, is_whole, reason
+from rilievo.io.files.names import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.metadata import assumed_camera, exif_facts

@@ -23,7 +23,7 @@ from rilievo.data.datasets.loaders import Absent, evenly_spread
 from rilievo.errors import OptionError
 from rilievo.errors.messages import for_terminal
 from rilievo.io.depth_numbers import NumberReading
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
 _LISTED = 10

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
-from rilievo.extensions.registry import Registry, load_user_object
+from rilievo.extensions.registry import Registry
+from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import unreadable
 from rilievo.other_libraries import with_argument_hints
 

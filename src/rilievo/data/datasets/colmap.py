@@ -19,7 +19,7 @@ from rilievo.io.camera_models import (
     read_cameras_bin,
     read_images_bin,
 )
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.lens_files import camera_from_K, pinhole_K
 
 _FARTHEST = 1e9

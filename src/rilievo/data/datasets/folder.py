@@ -48,7 +48,7 @@ from rilievo.io.depth_numbers import (
     reading_doubts,
     scale_fact,
 )
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo

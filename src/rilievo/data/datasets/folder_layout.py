@@ -14,7 +14,8 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import template
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_numbers import DepthCrop
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json, parse_yaml
 
 FILE_NAME = "rilievo.yaml"

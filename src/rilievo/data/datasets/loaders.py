@@ -16,7 +16,8 @@ from rilievo.arrays.shapes import Float32, Mask, Pixels, Shaped, Transform, UInt
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import NumberReading
-from rilievo.io.files.limits import check_regular, printable, reason, unreadable
+from rilievo.io.files.limits import check_regular, reason, unreadable
+from rilievo.io.files.names import printable
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo

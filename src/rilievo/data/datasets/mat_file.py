@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
-from rilievo.io.files.limits import BoundedReader, check_regular, printable, reason
+from rilievo.io.files.limits import BoundedReader, check_regular, reason
+from rilievo.io.files.names import printable
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # MATLAB writes a header of 512 bytes before the HDF5 part; other programs write none.

@@ -27,7 +27,8 @@ from rilievo.errors import InputError, OutputError
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import invert, transform_points
 from rilievo.io.files.atomic import make_folder, replacing_folder
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import read_map
 from rilievo.io.outputs.formats.glb import TriangleMesh

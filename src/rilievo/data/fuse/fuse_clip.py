@@ -32,12 +32,12 @@ from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.volume import FusedSurface, fuse_views, gltf_R_world
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.errors.messages import Note, template
-from rilievo.extensions.registry import trust
+from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert
 from rilievo.io.checksums import is_ours_or_blank
 from rilievo.io.files.atomic import make_folder, remove, replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
 from rilievo.io.numbers import read_numbers
 from rilievo.io.outputs.formats.glb import AXES, write_gltf

@@ -20,7 +20,8 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Published,
     Task,
 )
-from rilievo.extensions.registry import Registry, is_import_path
+from rilievo.extensions.registry import Registry
+from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind
 
 _HERE = Path(__file__).parent

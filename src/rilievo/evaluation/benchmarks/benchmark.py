@@ -33,12 +33,9 @@ from rilievo.evaluation.metrics.metric import AnyMetric, Metric, Plane
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
 from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
-from rilievo.extensions.registry import (
-    check_trusted,
-    is_import_path,
-    load_entry_point,
-    load_user_object,
-)
+from rilievo.extensions.entry_points import load_entry_point
+from rilievo.extensions.trust import check_trusted, is_import_path
+from rilievo.extensions.user_objects import load_user_object
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Truth

@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
-from rilievo.extensions.registry import check_trusted
-from rilievo.io.files.limits import printable, read_text
+from rilievo.extensions.trust import check_trusted
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
 
 _FOLDER = Path(__file__).with_name("suites")

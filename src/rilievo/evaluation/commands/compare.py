@@ -32,8 +32,8 @@ from rilievo.evaluation.tables.runs import (
 )
 from rilievo.evaluation.tables.standings import leading_two, standings
 from rilievo.evaluation.tables.wording import alignment_text, shortlist
-from rilievo.extensions.registry import trust
-from rilievo.io.files.limits import printable
+from rilievo.extensions.trust import trust
+from rilievo.io.files.names import printable
 from rilievo.models.load_options import TrustOptions
 from rilievo.pages.tables import Table
 from rilievo.schema.fields import option

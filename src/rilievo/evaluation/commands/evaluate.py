@@ -22,7 +22,7 @@ from rilievo.evaluation.suite_run import (
     run_suite,
 )
 from rilievo.evaluation.tables.wording import alignment_text, head, shortlist
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.models import DEFAULT_MODEL
 from rilievo.predicting.options import BatchOptions, ClusterOptions
 from rilievo.schema.fields import Groups, option

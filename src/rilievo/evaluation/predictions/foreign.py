@@ -29,7 +29,8 @@ from rilievo.evaluation.stored_predictions import (
 )
 from rilievo.io.depth_numbers import DepthCrop, read_depth_numbers, read_depth_statement
 from rilievo.io.files.archives import BROKEN_FILE
-from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.prediction.readback import NoArraysError, existing_pictures, read_prediction

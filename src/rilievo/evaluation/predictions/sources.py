@@ -35,7 +35,8 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.checksums import is_blank
 from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
-from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason, retry_miscounted
+from rilievo.io.files.limits import MAX_BYTES, check_regular, reason, retry_miscounted
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import npz_member
 from rilievo.models.base import Model

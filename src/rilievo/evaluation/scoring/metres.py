@@ -13,7 +13,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, ca
 from rilievo.evaluation.metrics.metric import Indices, RangeSums
 from rilievo.evaluation.records import RangeError
 from rilievo.evaluation.scoring.regions import depth_mask, resize_depth, truth_size
-from rilievo.extensions.registry import is_import_path
+from rilievo.extensions.trust import is_import_path
 from rilievo.io.depth_numbers import unit_doubt
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth

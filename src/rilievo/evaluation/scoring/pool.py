@@ -30,7 +30,7 @@ from rilievo.evaluation.scoring.regions import (
 )
 from rilievo.evaluation.scoring.score import ScoreWithSums, normal_angles, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
-from rilievo.io.files.limits import check_memory
+from rilievo.io.files.machine import check_memory
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Truth
 from rilievo.system import signals

@@ -36,7 +36,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.metrics.metric import Indices
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
-from rilievo.extensions.registry import is_import_path
+from rilievo.extensions.trust import is_import_path
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord

@@ -10,7 +10,7 @@ from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import RangeError, Sparsification, Summary
 from rilievo.evaluation.tables.comparison import Column, ColumnGroup
 from rilievo.evaluation.tables.wording import head, number, percentage
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.pages.charts import (
     ACCENT,
     FAINT,

@@ -35,8 +35,8 @@ from rilievo.evaluation.tables.comparison import (
     Row,
 )
 from rilievo.evaluation.tables.wording import PROSE, setting_value
-from rilievo.extensions.registry import check_trusted
-from rilievo.io.files.limits import printable
+from rilievo.extensions.trust import check_trusted
+from rilievo.io.files.names import printable
 
 
 class _GroupKey(NamedTuple):

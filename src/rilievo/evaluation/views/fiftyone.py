@@ -34,7 +34,8 @@ from rilievo.evaluation.views.rows import (
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import ColourRange, Drawn, colourise
 from rilievo.io.photographs.photo import read_photo
 from rilievo.predicting.summary import Tally

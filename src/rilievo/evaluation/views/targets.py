@@ -35,8 +35,8 @@ from rilievo.evaluation.views.view_items import (
     photos_by_id,
     result_ids,
 )
-from rilievo.extensions.registry import check_trusted, trust
-from rilievo.io.files.limits import printable
+from rilievo.extensions.trust import check_trusted, trust
+from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import build_record, option, options_of
 

@@ -21,7 +21,7 @@ from rilievo.evaluation.records import Score, Summary
 from rilievo.evaluation.scoring.regions import crop_for_model, cut_truth
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, FileFacts, Sidecar, read_sidecar
 from rilievo.io.photographs.photo import read_photo
 from rilievo.prediction.output import OUTPUTS, Need

@@ -24,7 +24,7 @@ from rilievo.evaluation.views.view_items import (
 from rilievo.io.checksums import CHECKSUMS, write_checksum, write_checksums
 from rilievo.io.checksums import checksum_path as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS
 from rilievo.pages.document import asset, page_pieces
 from rilievo.pages.pictures import (

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OutputError, RilievoError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)

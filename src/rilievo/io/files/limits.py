@@ -1,27 +1,23 @@
-"""Limits of inputs, names in messages, and free memory, disk space and cores.
+"""Limits of inputs, checked before anything is read or unpacked, and the system's errors in words.
 
-Names may be addresses, also s3://bucket/key. ``tests/support/reader_table.toml`` has the bound of
-each reader.
+``tests/support/reader_table.toml`` has the bound of each reader.
 """
 
 import io
 import math
 import os
-import re
 import stat
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from rilievo.errors import InputError, MissingFileError, OptionError, OutputError
-from rilievo.errors.messages import escape_unprintable
+from rilievo.errors import InputError, MissingFileError
+from rilievo.io.files.names import printable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
 
 MIN_SIDE = 32
 """Fewest pixels a side that show a scene."""
@@ -30,6 +26,7 @@ MAX_PIXELS = 100 * 2**20
 MAX_BYTES = 2**30
 """Largest file: above ``MAX_PIXELS`` with alpha at 16 bits."""
 MAX_TEXT_BYTES = 64 * 2**20
+
 # Most digits of a number of 64 bits.
 MOST_DIGITS = 18
 _KINDS = {
@@ -43,13 +40,6 @@ Given = ParamSpec("Given")
 Read = TypeVar("Read")
 _TRIES = 20
 
-_ADDRESS = r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)"
-
-
-def printable(path: Path | str) -> str:
-    """Path on one line, as messages show it."""
-    return escape_unprintable(str(path)) or "''"
-
 
 def is_whole(word: str) -> bool:
     """Whether a word is a whole number of at most ``MOST_DIGITS``."""
@@ -62,12 +52,6 @@ def exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # such as a name that is too long
         return False
-
-
-def shortened(text: str, most: int = 80) -> str:
-    """Printable text that fits on a line."""
-    shown = printable(text[: most + 1])
-    return shown if len(text) <= most else f"{shown[:most]}..."
 
 
 def check_regular(path: Path | str) -> int:
@@ -103,12 +87,6 @@ def read_text(path: Path) -> str:
         raise InputError(f"cannot be read ({reason(error)})", path=name) from error
     except UnicodeDecodeError as error:
         raise InputError(f"is not UTF-8 text (byte {error.start})", path=name) from error
-
-
-def relative_printable(path: Path) -> str:
-    """Printable path, from the working folder where it lies inside."""
-    here = Path.cwd()
-    return printable(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
@@ -173,49 +151,6 @@ def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
     return patient
 
 
-def number_duplicates(names: Iterable[str]) -> list[str]:
-    """Names, numbered where they occur twice; case is ignored."""
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        candidate, number = name, 1
-        while candidate.lower() in taken:
-            number += 1
-            candidate = f"{name}-{number}"
-        taken.add(candidate.lower())
-        result.append(candidate)
-    return result
-
-
-def unique_names(files: Sequence[str]) -> list[str]:
-    """Stems of files, or names where stems are equal."""
-    stems = Counter(Path(name).stem.lower() for name in files)
-    return number_duplicates(
-        Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
-    )
-
-
-def address_or_none(name: str | Path) -> str | None:
-    """Address with ``//``; None for paths and ``file://``."""
-    match = _address_match(name)
-    if match is None or match["scheme"] == "file":
-        return None
-    return f"{match['scheme']}://{match['rest']}"
-
-
-def local_path(name: str | Path) -> str:
-    """Path of a ``file://`` address; other names unchanged."""
-    match = _address_match(name)
-    if match is None or match["scheme"] != "file":
-        return str(name)
-    return "/" + match["rest"].lstrip("/")
-
-
-def _address_match(name: str | Path) -> re.Match[str] | None:
-    text = str(name)
-    return re.fullmatch(_ADDRESS, text, re.DOTALL) if ":/" in text else None
-
-
 def check_unpacked(what: str, *counts: int, most_bytes: int) -> None:
     """Refuse what unpacks to more than ``most_bytes``, by the product of ``counts``.
 
@@ -251,144 +186,3 @@ class BoundedReader(io.RawIOBase):
         if self._left < 0:
             raise ValueError(f"{self._what} unpacks to more than {self._most / 1e6:.1f} MB")
         return count
-
-
-_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
-
-
-def check_disk_space(
-    folder: Path, needed: float, what: str, hint: str, *, spare: float = 0
-) -> None:
-    """Refuse work for which a disk has no space.
-
-    Raises:
-        OutputError: If fewer than ``needed`` and ``spare`` bytes are free.
-    """
-    import shutil
-
-    free = shutil.disk_usage(folder).free
-    if needed > free - spare:
-        raise OutputError(
-            path=printable(folder),
-            problem=f"{what} take about {format_bytes(needed)}, and {format_bytes(free)} are free: "
-            f"free some space, or {hint}",
-        )
-
-
-def format_bytes(count: float) -> str:
-    """Number of bytes, such as "1.2 GB"."""
-    unit, size = next((pair for pair in _UNITS if count >= pair[1]), ("bytes", 1))
-    return f"{count / size:,.3g} {unit}"
-
-
-if sys.platform == "linux":
-    import resource
-
-# Version 1 of control groups writes larger limits where there is none.
-_UNLIMITED = 2**60
-
-
-def check_memory(needed: float, what: str, hint: str, *, free: int | None = None) -> None:
-    """Refuse work that this process has no memory for.
-
-    Raises:
-        OptionError: If fewer than ``needed`` bytes are free.
-    """
-    free = free_memory() if free is None else free
-    if free is not None and needed > free:
-        raise OptionError(
-            problem=f"{what} take about {format_bytes(needed)} of memory, and {format_bytes(free)} "
-            f"are free: free some memory, or {hint}"
-        )
-
-
-def free_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may take, swap included, by machine, groups and address space."""
-    if sys.platform != "linux":
-        return None
-    facts = _meminfo_bytes(root / "proc/meminfo")
-    swap = facts.get("SwapFree", 0)
-    rooms = [facts["MemAvailable"] + swap] if "MemAvailable" in facts else []
-    rooms += _bytes_left_in_groups(root, swap)
-    limit = _address_space_limit()
-    if limit is not None:
-        rooms.append(limit - _meminfo_bytes(root / "proc/self/status").get("VmSize", 0))
-    return max(0, min(rooms)) if rooms else None
-
-
-def _meminfo_bytes(path: Path) -> dict[str, int]:
-    facts: dict[str, int] = {}
-    with suppress(OSError):
-        for line in path.read_text("utf-8", "replace").splitlines():
-            name, _, value = line.partition(":")
-            if value.endswith(" kB"):
-                facts[name] = int(value.removesuffix(" kB")) * 1024
-    return facts
-
-
-def _bytes_left_in_groups(root: Path, swap: int) -> Iterator[int]:
-    # Idle file pages count as free: https://docs.kernel.org/admin-guide/cgroup-v2.html,
-    # https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
-    mount = root / "sys/fs/cgroup"
-    try:
-        lines = (root / "proc/self/cgroup").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        number, _, rest = line.partition(":")
-        controllers, _, place = rest.partition(":")
-        if number == "0" and not controllers:
-            top, names = mount, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            top = mount / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        # In a container the path may be that of the host, of which only the top is there.
-        group = top / place.strip("/")
-        for folder in dict.fromkeys((group, *group.parents, top)):
-            if folder.is_relative_to(top):
-                limit, used = (_number_in_file(folder / name) for name in names[:2])
-                if limit is not None and used is not None and limit < _UNLIMITED:
-                    yield (
-                        limit
-                        - used
-                        + _memory_stat(folder / "memory.stat", names[2])
-                        + _group_swap_bytes_left(folder, swap)
-                    )
-
-
-def _number_in_file(path: Path) -> int | None:
-    try:
-        return int(path.read_text("ascii"))
-    except (OSError, ValueError):
-        return None
-
-
-def _memory_stat(path: Path, name: str) -> int:
-    with suppress(OSError, ValueError):
-        for line in path.read_text("ascii").splitlines():
-            key, _, value = line.partition(" ")
-            if key == name:
-                return int(value)
-    return 0
-
-
-def _group_swap_bytes_left(folder: Path, free: int) -> int:
-    used = _number_in_file(folder / "memory.swap.current")
-    if used is None:
-        return 0
-    limit = _number_in_file(folder / "memory.swap.max")
-    return free if limit is None else max(0, min(free, limit - used))
-
-
-def _address_space_limit() -> int | None:
-    if sys.platform != "linux":
-        return None
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return None if limit == resource.RLIM_INFINITY else limit
-
-
-def cores() -> int:
-    """Cores that the process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

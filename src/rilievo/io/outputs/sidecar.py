@@ -13,7 +13,8 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
 from rilievo.io.files.atomic import FileSum
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import (

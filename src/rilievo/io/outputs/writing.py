@@ -14,7 +14,8 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import FrontCloud, Mesh, PointCloud, front_cloud, surface_step
 from rilievo.io.files.archives import check_tiff_tags
-from rilievo.io.files.limits import MAX_PIXELS, printable
+from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import write_png
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import OUR_AXES, DepthFacts, FileFacts, Sidecar, SurfaceFacts

@@ -13,7 +13,8 @@ from PIL import Image
 from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.errors.messages import Note
 from rilievo.io.files.archives import has_further_tiff_pages
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
+from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
 from rilievo.io.photographs.metadata import (
     camera_from_exif,

@@ -9,7 +9,8 @@ from typing import Literal
 
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, note_of, template
-from rilievo.io.files.limits import printable, reason, unique_names
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable, unique_names
 from rilievo.io.photographs.decode import PHOTO_SUFFIXES
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource

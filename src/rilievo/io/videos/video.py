@@ -19,7 +19,8 @@ import numpy as np
 from rilievo.arrays.shapes import Pixels, UInt8
 from rilievo.errors import InputError, needing
 from rilievo.errors.messages import Note
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
+from rilievo.io.files.names import printable
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, OpenFile
 from rilievo.records.sample import Photo
 

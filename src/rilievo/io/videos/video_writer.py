@@ -10,7 +10,8 @@ import numpy as np
 
 from rilievo.arrays.shapes import Pixels, UInt16
 from rilievo.errors import OutputError
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 from rilievo.io.videos.frame_source import Coding, SoundSource, VideoFormat
 from rilievo.io.videos.video import (
     ColorRange,

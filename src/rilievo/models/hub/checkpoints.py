@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import ModelError
-from rilievo.io.files.limits import relative_printable
+from rilievo.io.files.names import relative_printable
 from rilievo.models.card import NOT_STATED, ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Filter, Resizing, Space

@@ -32,7 +32,7 @@ from rilievo.io.files.atomic import (
     sync_folder,
     unwritable,
 )
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference, Model, PreparedModel
 from rilievo.models.card import ModelCard

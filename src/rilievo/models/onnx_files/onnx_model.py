@@ -35,7 +35,8 @@ from rilievo.errors.messages import Note, for_terminal, literal, template
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import make_folder
-from rilievo.io.files.limits import check_regular, printable
+from rilievo.io.files.limits import check_regular
+from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Model, PreparedModel
 from rilievo.models.card import ModelCard

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputTypeError, OptionError
-from rilievo.extensions.registry import trust
+from rilievo.extensions.trust import trust
 from rilievo.io.photographs.sources import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model

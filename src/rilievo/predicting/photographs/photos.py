@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import OutputError, RilievoError
-from rilievo.io.files import limits
+from rilievo.io.files import machine
 from rilievo.io.files.commit import FileSet, place
-from rilievo.io.files.limits import MAX_PIXELS, format_bytes
+from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.files.machine import format_bytes
 from rilievo.io.photographs.decode import header_size
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
@@ -345,7 +346,7 @@ def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> Pho
     Raises:
         OptionError: If none fits alone.
     """
-    free = limits.free_memory()
+    free = machine.free_memory()
     sizes = sorted((size for size in sizes if math.prod(size)), key=math.prod)
     if free is None or not sizes:
         return PhotoMemory(free=free)
@@ -369,7 +370,7 @@ def photo_size(source: Path) -> Size:
 
 
 def _check_result_memory(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
-    limits.check_memory(
+    machine.check_memory(
         memory_of(size),
         f"the results of {size[1]}x{size[0]} pixels",
         "choose fewer outputs with {save}, or make the photograph smaller",

@@ -13,7 +13,9 @@ from rilievo.errors.messages import Note, at, literal
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
-from rilievo.io.files.limits import check_disk_space, check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.machine import check_disk_space
+from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
     MEND,
     WAS_MADE,

@@ -20,7 +20,8 @@ from rilievo.errors.messages import Note, at
 from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
-from rilievo.io.files.limits import check_memory, printable
+from rilievo.io.files.machine import check_memory
+from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
     check_claim,
     earlier_sidecar,

@@ -19,7 +19,8 @@ from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import literal, template
 from rilievo.geometry.borders import Margins
 from rilievo.io.files.atomic import remove_part
-from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular, printable
+from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_from_facts
 from rilievo.io.videos.frame_source import FrameSource

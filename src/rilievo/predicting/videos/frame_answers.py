@@ -16,7 +16,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float32, Mask, UInt8
 from rilievo.io.files.atomic import unwritable
-from rilievo.io.files.limits import check_disk_space
+from rilievo.io.files.machine import check_disk_space
 from rilievo.models.base import Inference
 
 MOVING = -1

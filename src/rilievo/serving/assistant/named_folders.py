@@ -12,7 +12,8 @@ from urllib.request import url2pathname
 
 from rilievo.errors import InputError, MissingFileError, OptionError
 from rilievo.errors.messages import literal
-from rilievo.io.files.limits import check_regular, exists, printable, shortened
+from rilievo.io.files.limits import check_regular, exists
+from rilievo.io.files.names import printable, shortened
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
 from rilievo.schema.fields import Groups, option

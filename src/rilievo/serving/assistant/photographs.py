@@ -17,7 +17,8 @@ import numpy as np
 
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import CalibrationError, InputError, OptionError, RilievoError
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, unreadable
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, unreadable
+from rilievo.io.files.names import printable
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.options.photo_options import Refine

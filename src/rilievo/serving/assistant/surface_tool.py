@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, create_model
 
 from rilievo.errors import OutputError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS

@@ -15,7 +15,7 @@ from rilievo.calibration.ranges import feature_weight
 from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.atomic import make_folder, replacing_folder
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
 from rilievo.measure.measurement_records import Terms, page_terms
 from rilievo.models import load_model

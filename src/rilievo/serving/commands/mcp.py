@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain
 from rilievo.errors import OptionError, needing
-from rilievo.extensions.registry import resolve_name
+from rilievo.extensions.subpackages import resolve_name
 from rilievo.serving.assistant.named_folders import AssistantOptions
 
 _RUN = "rilievo.serving.assistant.protocol:run_assistant"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 from rilievo.serving.browser.folder import write_page
 

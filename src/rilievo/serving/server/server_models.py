@@ -12,8 +12,8 @@ from pathlib import PurePath
 import numpy as np
 
 from rilievo.errors import ModelError, RilievoError, suggest
-from rilievo.extensions.registry import is_import_path
-from rilievo.io.files.limits import cores
+from rilievo.extensions.trust import is_import_path
+from rilievo.io.files.machine import cores
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card, replicate_cards
 from rilievo.models.base import Inference, Model, PaidModel, WrappedModel
 from rilievo.models.card import ModelCard

@@ -9,7 +9,9 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.errors.messages import literal
-from rilievo.io.files.limits import cores, printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.machine import cores
+from rilievo.io.files.names import printable
 from rilievo.models import DEFAULT_MODEL, MODELS, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.model_options import EngineOptions

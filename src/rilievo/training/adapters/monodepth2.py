@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import ModelError, needing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.records.depth_map import DepthKind

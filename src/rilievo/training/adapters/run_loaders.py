@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import needing
-from rilievo.extensions.registry import check_trusted
+from rilievo.extensions.trust import check_trusted
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, read_settings

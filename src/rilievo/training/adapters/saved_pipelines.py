@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingExtraError, ModelError, first_line
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import (
     EXTRA,

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Float, Pixels, Shaped, Transform
 from rilievo.errors import ModelError
-from rilievo.extensions.registry import check_trusted
-from rilievo.io.files.limits import printable, reason
+from rilievo.extensions.trust import check_trusted
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, read_settings

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError, ModelError, first_line, needing
-from rilievo.io.files.limits import printable, read_text, reason
+from rilievo.io.files.limits import read_text, reason
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard

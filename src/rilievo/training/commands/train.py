@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError, suggest
-from rilievo.extensions.registry import resolve_name
+from rilievo.extensions.subpackages import resolve_name
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "probe": ("train_probe:main", "a probe on a frozen backbone, for depth, normals or both"),

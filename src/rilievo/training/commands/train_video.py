@@ -11,7 +11,8 @@ from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
 from rilievo.errors.messages import for_terminal
-from rilievo.io.files.limits import format_bytes, free_memory, printable
+from rilievo.io.files.machine import format_bytes, free_memory
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
 from rilievo.schema.fields import option
 from rilievo.training.engine.progress import is_first_process

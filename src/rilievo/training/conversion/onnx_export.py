@@ -11,7 +11,7 @@ from rilievo.errors import ModelError, OptionError, first_line, needing
 from rilievo.errors.messages import literal
 from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import random_part_path, replacing
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.models import MODELS, load_model, read_kind, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES

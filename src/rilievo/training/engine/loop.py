@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.errors.messages import Note
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.system.signals import is_repeated_signal, raise_unless_repeated
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import Progress

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, SupportsFloat
 
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.system.terminal import wrap_for_terminal
 
 _FRAMES_A_WORD = 20

@@ -30,7 +30,8 @@ from rilievo.io.files.atomic import (
     unwritable,
 )
 from rilievo.io.files.commit import hold_or_refuse, lock_path
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.config_fields import describe_changes, with_absolute_paths

@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 from rilievo.errors import InputError, needing
 from rilievo.io.files.archives import STORED, check_zip_ratio
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import from_json, to_json
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import Journal

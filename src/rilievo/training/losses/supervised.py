@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rilievo.arrays.shapes import Bool
 from rilievo.errors import InputError, OptionError
-from rilievo.extensions.registry import load_user_object
+from rilievo.extensions.user_objects import load_user_object
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, PerImage, Scalar
 

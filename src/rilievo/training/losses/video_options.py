@@ -7,7 +7,7 @@ from math import inf, isfinite
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
-from rilievo.extensions.registry import is_import_path
+from rilievo.extensions.trust import is_import_path
 from rilievo.schema.fields import option
 from rilievo.training.networks.blueprint import HIDDEN
 

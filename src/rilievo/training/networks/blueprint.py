@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import OptionError, suggest
-from rilievo.extensions.registry import is_import_path
+from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import option
 

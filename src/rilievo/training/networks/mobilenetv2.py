@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.archives import BROKEN_FILE
-from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.io.numbers import npz_member
 from rilievo.training.networks.frozen_norms import convolve_and_norm
 from rilievo.training.tensors import Channels, FeatureMaps, Images, Resized, Strided

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Float
 from rilievo.errors import InputError, needing
-from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.training.networks.frozen_norms import convolve_and_norm, mix_channels
 from rilievo.training.networks.mobilenetv2 import DepthwiseConv, MobileNetV2, ResNet50V2
 from rilievo.training.tensors import (

@@ -27,7 +27,8 @@ from rilievo.io.checksums import (
     is_blank,
 )
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, parse_json, to_json
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, box_in_padded, padded_size

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError, suggest
-from rilievo.extensions.registry import is_import_path
+from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
 from rilievo.schema.fields import Groups, option

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rilievo.arrays.shapes import Float
 from rilievo.errors import InputError
 from rilievo.errors.messages import literal
-from rilievo.extensions.registry import is_import_path
+from rilievo.extensions.trust import is_import_path
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.engine.progress import Progress

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import template
-from rilievo.extensions.registry import check_trusted
+from rilievo.extensions.trust import check_trusted
 from rilievo.io.checksums import is_torn
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json, to_json
 from rilievo.models.load_options import TrustOptions
 from rilievo.schema.fields import option

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, needing
-from rilievo.extensions.registry import load_service, trust
+from rilievo.extensions.subpackages import load_service
+from rilievo.extensions.trust import trust
 from rilievo.io.files.atomic import make_folder
 from rilievo.pages.tables import Table
 from rilievo.predicting.work_processes import Failure

@@ -10,7 +10,7 @@ from typing import Any
 
 from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.errors.messages import Note, for_terminal, template
-from rilievo.extensions.registry import load_service
+from rilievo.extensions.subpackages import load_service
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.predicting.work_processes import Failure

@@ -20,7 +20,7 @@ from rilievo.data.clips.tracks import depth_at, grey, track_corners
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note
 from rilievo.geometry.intrinsics import horizontal_fov
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.networks.video.video_networks import DepthNet

@@ -34,7 +34,8 @@ from rilievo.errors import InputError
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.io.numbers import npz_member
 from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.target_frames import VideoTargetFrames

@@ -16,7 +16,8 @@ from rilievo.data.fuse.frame_labels import read_labels_record
 from rilievo.errors import InputError, ModelError
 from rilievo.errors.messages import Note
 from rilievo.io.checksums import FileSum
-from rilievo.io.files.limits import check_memory, printable
+from rilievo.io.files.machine import check_memory
+from rilievo.io.files.names import printable
 from rilievo.models.finding import load_by_name
 from rilievo.models.load_options import LoadOptions
 from rilievo.records.depth_map import DepthKind

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rilievo.errors import RilievoError
 from rilievo.errors.messages import for_terminal
-from rilievo.extensions.registry import trust
+from rilievo.extensions.trust import trust
 from rilievo.io.checksums import sum_of
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json

@@ -23,7 +23,7 @@ from rilievo.data.datasets.loaders import parse_numbers
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import literal
 from rilievo.geometry.cameras.camera import CameraSource
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.videos import open_video
 
 # A new layout is one file with ``sequences(data)`` and one line here.

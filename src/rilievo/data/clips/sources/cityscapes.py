@@ -21,7 +21,8 @@ from rilievo.data.clips.sequences import (
 )
 from rilievo.data.datasets.loaders import contents_text, names_in
 from rilievo.errors import InputError, OptionError
-from rilievo.io.files.limits import printable, read_text, reason
+from rilievo.io.files.limits import read_text, reason
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import parse_json
 from rilievo.io.lens_files import pinhole_K
 

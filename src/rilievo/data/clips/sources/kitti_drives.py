@@ -25,7 +25,7 @@ from rilievo.data.datasets.sets.kitti_raw import (
     read_camera,
 )
 from rilievo.errors import InputError, OptionError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 
 
 def sequences(data: VideoData) -> list[Clip]:

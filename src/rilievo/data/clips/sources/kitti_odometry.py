@@ -22,7 +22,8 @@ from rilievo.data.clips.sequences import (
 from rilievo.data.datasets.loaders import contents_text, names_in, parse_numbers, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import invert, rigid
-from rilievo.io.files.limits import is_whole, printable, shortened
+from rilievo.io.files.limits import is_whole
+from rilievo.io.files.names import printable, shortened
 
 _CAMERAS = {"l": "image_2", "r": "image_3"}
 _MATRICES = {"l": "P2", "r": "P3"}

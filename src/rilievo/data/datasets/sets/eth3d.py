@@ -18,7 +18,8 @@ from rilievo.data.datasets.loaders import (
 )
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.pixels import upright_pixels
 

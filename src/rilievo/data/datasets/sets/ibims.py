@@ -15,7 +15,7 @@ from rilievo.data.datasets.loaders import (
     text_lines,
 )
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map
 
 _RAW = "ibims1_core_raw"

@@ -32,7 +32,8 @@ from rilievo.data.datasets.loaders import FileList, Request, contents_text, own_
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import decode_numbers, read_depth_statement
-from rilievo.io.files.limits import check_regular, printable, read_text
+from rilievo.io.files.limits import check_regular, read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.decode import one_line_errors

@@ -23,7 +23,8 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_focal, crop_K, resize_K
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo

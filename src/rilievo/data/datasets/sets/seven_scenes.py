@@ -26,7 +26,7 @@ from rilievo.data.datasets.loaders import (
 )
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.lens_files import pinhole_K
 
 _SHAPE = (480, 640)

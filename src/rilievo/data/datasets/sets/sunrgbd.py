@@ -27,7 +27,7 @@ from rilievo.data.datasets.loaders import (
 )
 from rilievo.data.datasets.mat_file import read_mat
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 
 _SENSORS = ("kv1", "kv2", "realsense", "xtion")
 _DEPTH_FOLDERS = {"bfx": "depth_bfx", "raw": "depth"}

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import ModelError, RilievoError, needing
-from rilievo.extensions.registry import is_import_path, load_user_object
+from rilievo.extensions.trust import is_import_path
+from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import reason
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,

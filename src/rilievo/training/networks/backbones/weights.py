@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.files.archives import STORED, check_zip_ratio
-from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
 
 EXTRA = "train"
 _COUNTER = "num_batches_tracked"

@@ -9,7 +9,7 @@ from torch import nn
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, OptionError, needing, suggest
-from rilievo.extensions.registry import resolve_name
+from rilievo.extensions.subpackages import resolve_name
 from rilievo.io.files.limits import reason
 from rilievo.training.networks.backbones.weights import download_error
 from rilievo.training.networks.blueprint import TIMM, VideoBlueprint

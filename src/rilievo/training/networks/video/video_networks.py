@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rilievo.arrays.shapes import Float
 from rilievo.errors import ModelError, OptionError, needing
 from rilievo.geometry.transforms import scale_translation
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.models.default.embedded import SMALL, embedded_file
 from rilievo.training.networks.backbones.weights import (
     read_state,

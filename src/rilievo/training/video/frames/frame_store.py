@@ -37,7 +37,9 @@ from rilievo.io.checksums import (
     read_frame_records,
 )
 from rilievo.io.files.atomic import make_folder, replacing, sync_if_supported, unwritable
-from rilievo.io.files.limits import check_disk_space, is_whole, printable, read_text, unreadable
+from rilievo.io.files.limits import is_whole, read_text, unreadable
+from rilievo.io.files.machine import check_disk_space
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.videos import open_video
 from rilievo.predicting.summary import map_ahead

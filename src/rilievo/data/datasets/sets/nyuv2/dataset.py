@@ -45,7 +45,7 @@ from rilievo.errors import InputError
 from rilievo.errors.messages import literal
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.files.limits import printable
+from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map
 from rilievo.records.sample import Truth
 

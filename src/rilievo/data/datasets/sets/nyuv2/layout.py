@@ -27,7 +27,8 @@ from rilievo.data.datasets.loaders import (
 from rilievo.data.datasets.mat_file import MatSlices, read_gzip_pickle, read_mat
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import rays
-from rilievo.io.files.limits import is_whole, printable, shortened
+from rilievo.io.files.limits import is_whole
+from rilievo.io.files.names import printable, shortened
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
 
