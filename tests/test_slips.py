@@ -26,7 +26,7 @@ from rilievo.cli import USAGE_ERROR, main
         ("predict help", "'rilievo help predict' lists the options"),
         ("predict a.jpg --fov 60 --fov 60", "--fov is given twice: give it once"),
         ("predict a.jpg --fov=--", "--fov is given without DEGREES"),
-        ("visualise a.jpg", "no command 'visualise'; write rilievo predict photo.jpg"),
+        ("infer a.jpg", "no command 'infer'; write rilievo predict photo.jpg"),
     ],
 )
 def test_a_slip_has_one_line_with_its_cure(

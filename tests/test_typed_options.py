@@ -187,23 +187,22 @@ def test_parameters_of_requests_add_up_or_are_given_once() -> None:
 @pytest.mark.parametrize(
     ("call", "before", "name", "takes"),
     [
-        ("evaluate", ["rilievo/small"], "benchmark", "a Benchmark or a text"),
-        ("evaluate", ["rilievo/small", "nyuv2-eigen"], "root", "a text or a path"),
+        ("evaluate", ["rilievo/small"], "benchmark", "a Benchmark or the name of one"),
         ("evaluate", ["rilievo/small", "nyuv2-eigen", "x"], "options", "an EvaluateOptions"),
         ("predict_files", ["x.jpg"], "options", "a PredictOptions"),
-        ("export_model", [], "name", "a text or a path"),
-        ("fuse_clip", [], "clip", "a text or a path"),
-        ("open_dataset", [], "name", "a text"),
-        ("read_prediction", [], "path", "a text or a path"),
+        ("export_model", ["rilievo/small", "x.onnx"], "options", "an ExportOptions"),
+        ("fuse_clip", ["clip", "out.ply"], "options", "a FuseOptions"),
+        ("open_dataset", [], "name", "the name of a dataset"),
+        ("save", [], "prediction", "a Prediction"),
     ],
 )
 def test_an_argument_of_another_type_is_named_with_what_it_takes(
     call: str, before: list[str], name: str, takes: str, value: object
 ) -> None:
+    arguments = [*before, value, "out/photo"] if call == "save" else [*before, value]
     with pytest.raises(OptionError) as refusal:
-        getattr(rilievo, call)(*before, value)
-    line = f"{name} is {takes}, got {type(value)!r}; the call is {call}("
-    assert str(refusal.value).startswith(line)
+        getattr(rilievo, call)(*arguments)
+    assert str(refusal.value) == f"{name} is {takes}, got {type(value)!r}"
 
 
 def test_a_missing_argument_and_an_unknown_one_are_answered_by_python() -> None:

@@ -16,7 +16,6 @@
 from importlib import import_module
 
 from rilievo.extensions.subpackages import FUNCTIONS as _FUNCTIONS
-from rilievo.other_libraries import missing_name_hint as _instead
 from rilievo.system.telemetry import switch_off_telemetry as _switch_off_telemetry
 from rilievo.version import VERSION as __version__
 
@@ -78,12 +77,11 @@ def __getattr__(name: str) -> object:
 
         value = resolve_name(_FUNCTIONS[name])
     else:
-        from importlib.util import find_spec
+        from rilievo.errors.foreign_names import hint_for_name
 
-        # Python asks for modules before it imports them.
-        is_module = name.startswith("_") or find_spec(f"rilievo.{name}") is not None
-        answer = "" if is_module else _instead("rilievo", name)
-        raise AttributeError(f"module 'rilievo' has no attribute '{name}'{answer}")
+        hint = hint_for_name(name)
+        end = f"; {hint}" if hint else ""
+        raise AttributeError(f"module 'rilievo' has no attribute '{name}'{end}")
     globals()[name] = value
     return value
 

@@ -10,9 +10,9 @@ from importlib import import_module
 
 from rilievo.cli.streams import complain, open_streams, printing, say
 from rilievo.errors import RilievoError, suggest
+from rilievo.errors.foreign_names import hint_for_command
 from rilievo.errors.messages import for_terminal, set_terminal_spelling, spell_flag, spell_keyword
 from rilievo.extensions import subpackages
-from rilievo.other_libraries import missing_name_hint
 from rilievo.system import signals
 from rilievo.version import VERSION
 
@@ -132,10 +132,10 @@ def _run_command(arguments: Sequence[str]) -> int:
     if main is None and name.startswith("-"):
         raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
     if main is None:
-        hint = "; to predict, write: rilievo predict " + name if "." in name else ""
-        answer = "" if hint else missing_name_hint("command", name, [*COMMANDS])
-        hint = answer or f"; {suggest(name, COMMANDS)}{hint}"
-        raise RilievoError(f"no command '{name}'{hint}")
+        hint = hint_for_command(name) or suggest(name, COMMANDS)
+        if "." in name:
+            hint += f"; to predict, write: rilievo predict {name}"
+        raise RilievoError(f"no command '{name}'; {hint}")
     if name == "completion":  # which completes every command
         return main(arguments[1:], COMMANDS, _run_command)
     return main(arguments[1:])

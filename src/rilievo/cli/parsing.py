@@ -203,22 +203,21 @@ class _CommandLine:
         # Imported on demand: most command lines are understood.
         from difflib import get_close_matches
 
+        from rilievo.errors.foreign_names import hint_for_flag
+
+        hint = hint_for_flag(flag, self.option_of_flag, self.prog)
+        if hint:
+            return self.error_with_help(f"no option {flag}: {hint}")
         bare = flag.strip("-").removeprefix("no-").replace("-", "")
         flags = [one for one in self.options if one.flag]
         names = {one.flag.strip("-").replace("-", ""): one.flags[-1] for one in flags}
-        near = [
-            name
-            for name in names
-            if len(bare) > 1 and (name.startswith(bare) or bare.startswith(name))
-        ]
-        near = near or get_close_matches(bare, names, n=2, cutoff=0.7)
+        # An abbreviation is often too short to be close to the whole name.
+        near = [name for name in names if len(bare) > 1 and name.startswith(bare)]
+        near = near or get_close_matches(bare, names, n=2, cutoff=0.75)
         if near:
             meant = " or ".join(repr(names[name]) for name in near[:2])
             return self.error_with_help(f"no option {flag}: did you mean {meant}?")
-        about = re.compile(rf"\b{re.escape(bare)}\b", re.IGNORECASE)
-        explained = [one.flags[-1] for one in flags if len(bare) > 2 and about.search(one.help)]
-        see = f": see {' and '.join(explained[:2])}" if explained else ""
-        return self.error_with_help(f"no option {flag}{see}")
+        return self.error_with_help(f"no option {flag}")
 
 
 def label(name: str, value: str = "") -> str:

@@ -17,6 +17,7 @@ from rilievo.alignment.fit import PointFit
 from rilievo.data.datasets.check_download import join_number_readings
 from rilievo.data.datasets.loaders import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import at, template
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
@@ -61,7 +62,6 @@ from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.models.requests import register_function
-from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.run import agree_to_calls
 from rilievo.predicting.summary import Tally
 from rilievo.records.prediction_record import Setting
@@ -117,7 +117,11 @@ def make_plan(
     scores: bool = True,
 ) -> Plan:
     """Plan an evaluation, with the arguments and errors of ``evaluate``."""
-    chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
+    if isinstance(benchmark, Benchmark):
+        chosen = benchmark
+    else:
+        check_type("benchmark", benchmark, str, "a Benchmark or the name of one")
+        chosen = find_benchmark(benchmark)
     selection = select_images(chosen, root, options)
     loaded = None if options.predictions is not None else load_unless_loaded(model, options)
     return plan_scores(
@@ -254,7 +258,6 @@ class PredictedPart:
     failed: tuple[Unscored, ...]
 
 
-@with_argument_hints
 def evaluate(
     model: AnyModel,
     benchmark: Benchmark | str,
@@ -288,7 +291,9 @@ def evaluate(
         InputError: If the root is not the dataset, or no image can be scored.
         OutputError: If the folder cannot be written or holds other results.
     """
-    plan = make_plan(model, benchmark, root, options or EvaluateOptions())
+    options = EvaluateOptions() if options is None else options
+    check_type("options", options, EvaluateOptions, "an EvaluateOptions")
+    plan = make_plan(model, benchmark, root, options)
     return score_plan(plan, show=show, filling=filling)
 
 

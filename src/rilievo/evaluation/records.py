@@ -9,7 +9,6 @@ from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.io.depth_numbers import NumberFact
 from rilievo.io.files.limits import unreadable
-from rilievo.other_libraries import HintedAttributes
 from rilievo.records.prediction_record import MadeBy, Setting
 
 
@@ -124,7 +123,7 @@ class DataFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation(HintedAttributes):
+class Evaluation:
     """Results of one model on one benchmark.
 
     Attributes:

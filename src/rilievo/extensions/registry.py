@@ -13,12 +13,11 @@ from rilievo.errors import OptionError, suggest
 from rilievo.extensions.entry_points import entry_point_names, load_entry_point
 from rilievo.extensions.trust import is_import_path
 from rilievo.extensions.user_objects import load_user_object
-from rilievo.other_libraries import HintedAttributes
 
 T = TypeVar("T")
 
 
-class Registry(HintedAttributes, Mapping[str, T], Generic[T]):
+class Registry(Mapping[str, T], Generic[T]):
     """Table of our entries that installed packages extend; iteration yields names known so far."""
 
     def __init__(self, own: Mapping[str, T], what: str, read: Callable[[object, str], T]) -> None:

@@ -1,9 +1,1 @@
 """Cameras, transforms, normals and surfaces, for numpy and torch."""
-
-from typing import NoReturn
-
-from rilievo.other_libraries import refuse_module_attribute
-
-
-def __getattr__(name: str) -> NoReturn:
-    refuse_module_attribute(__name__, name)

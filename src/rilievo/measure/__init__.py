@@ -1,7 +1,5 @@
 """Distances, lengths, heights, areas and angles, each with an expected range."""
 
-from typing import NoReturn
-
 from rilievo.measure.extents import RegionMeasurement as RegionMeasurement
 from rilievo.measure.quantities import Measurement as Measurement
 from rilievo.measure.quantities import angle as angle
@@ -10,7 +8,6 @@ from rilievo.measure.quantities import distance as distance
 from rilievo.measure.quantities import height as height
 from rilievo.measure.quantities import length as length
 from rilievo.measure.regions import Region as Region
-from rilievo.other_libraries import refuse_module_attribute
 
 __all__ = [
     "Measurement",
@@ -22,7 +19,3 @@ __all__ = [
     "height",
     "length",
 ]
-
-
-def __getattr__(name: str) -> NoReturn:
-    refuse_module_attribute(__name__, name)

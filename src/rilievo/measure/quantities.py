@@ -43,7 +43,6 @@ from rilievo.measure.expectation import (
     user_distance_at,
     user_length_between,
 )
-from rilievo.other_libraries import HintedAttributes
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import PredictionRecord
 
@@ -70,7 +69,7 @@ _BY_NETWORK = Note(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement(HintedAttributes):
+class Measurement:
     """Quantity measured on a surface.
 
     Attributes:

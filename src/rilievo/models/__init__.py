@@ -1,7 +1,5 @@
 """Loading of models, and the table of known ones."""
 
-from typing import NoReturn
-
 from rilievo.models.finding import DEFAULT_MODEL as DEFAULT_MODEL
 from rilievo.models.finding import FAST_MODEL as FAST_MODEL
 from rilievo.models.finding import MODELS as MODELS
@@ -10,8 +8,3 @@ from rilievo.models.finding import last_model as last_model
 from rilievo.models.finding import load_model as load_model
 from rilievo.models.finding import unload_model as unload_model
 from rilievo.models.load_options import read_kind as read_kind
-from rilievo.other_libraries import refuse_module_attribute
-
-
-def __getattr__(name: str) -> NoReturn:
-    refuse_module_attribute(__name__, name)

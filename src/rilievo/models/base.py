@@ -30,7 +30,6 @@ from rilievo.models.resampling.preparation import (
     resize_normals,
 )
 from rilievo.options.keywords import PhotoKeywords
-from rilievo.other_libraries import HintedAttributes
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy, Setting
@@ -44,7 +43,7 @@ ImageLike = Photo | PhotoSource
 Infer = Callable[[Any, Sequence[Photo]], list[Inference]]
 
 
-class Model(HintedAttributes, ABC):
+class Model(ABC):
     """Model of depth or normals. Calling it does what ``rilievo.predict`` does with it."""
 
     card: ModelCard
@@ -103,7 +102,7 @@ class Model(HintedAttributes, ABC):
         vars(twin).update(vars(self), **parts)
         return twin
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> None:  # noqa: B027
         """Stop waiting for work on another machine, from another thread than ``infer``."""
 
     @overload

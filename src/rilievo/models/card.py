@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.models.resampling.inference import PLAIN, Resizing
-from rilievo.other_libraries import HintedAttributes
 from rilievo.records.depth_map import DepthKind
 
 NOT_STATED = "not stated"
@@ -18,7 +17,7 @@ RESEARCH_DATA = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard(HintedAttributes):
+class ModelCard:
     """Facts for choosing a model; one row of ``MODELS``.
 
     Attributes:

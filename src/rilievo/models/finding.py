@@ -24,8 +24,7 @@ from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, register_function
 from rilievo.options.keywords import LoadKeywords
-from rilievo.other_libraries import with_argument_hints
-from rilievo.schema.fields import with_options
+from rilievo.schema.fields import option_names, refuse_unknown_keywords, with_options
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -320,7 +319,6 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
     return loader
 
 
-@with_argument_hints
 @with_options(LoadOptions)
 def load_model(
     name: str | Path | DepthFunction = DEFAULT_MODEL, **options: Unpack[LoadKeywords]
@@ -353,6 +351,7 @@ def load_model(
         MissingExtraError: If a package is not installed.
         OptionError: If an option is not available, or code is not trusted.
     """
+    refuse_unknown_keywords("load_model", options, option_names(LoadOptions))
     return load(name, LoadOptions.from_records(**options))
 
 

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera, sparse_files
 from rilievo.errors import OptionError
+from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import Note, literal, template
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.machine import check_disk_space, cores
@@ -22,7 +23,6 @@ from rilievo.models.model_options import load_as
 from rilievo.models.refinement.refine import refined
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Saving, unused_parts
-from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
@@ -82,7 +82,6 @@ class RunInputs:
             tally.note(message)
 
 
-@with_argument_hints
 def predict_files(
     inputs: Sequence[str | Path], options: PredictOptions | None = None, *, show: bool = True
 ) -> RunSummary:
@@ -102,7 +101,8 @@ def predict_files(
     Raises:
         RilievoError: If nothing can be done at all.
     """
-    options = options or PredictOptions()
+    options = PredictOptions() if options is None else options
+    check_type("options", options, PredictOptions, "a PredictOptions")
     run = read_inputs(inputs, options)
     jobs, stages, output = run.jobs, Stages(), options.saving.output
 

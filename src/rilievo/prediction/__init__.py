@@ -1,13 +1,11 @@
 """``rilievo.Prediction``, whose methods' bodies are imported on demand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial, update_wrapper
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from rilievo.other_libraries import HintedAttributes, missing_name_hint, with_argument_hints
 from rilievo.records.prediction_record import PredictionRecord
 
 if TYPE_CHECKING:
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from rilievo.measure.quantities import Measurement
     from rilievo.measure.regions import DetectedBoxes, RegionLike
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
 
 def _import_methods() -> ModuleType:
     from rilievo.prediction import methods
@@ -28,44 +24,8 @@ def _import_methods() -> ModuleType:
     return methods
 
 
-class _PointsCall(partial[Any]):
-    """``prediction.points``, called here, an array elsewhere."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"prediction.points is a method{missing_name_hint('Prediction[]', 'points')}"
-        )
-
-    def __array__(self, *_: object, **__: object) -> Any:
-        raise TypeError(
-            f"prediction.points is a method{missing_name_hint('Prediction[]', 'points')}"
-        )
-
-    __getitem__ = __array__
-
-
-class _PointsMethod:
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __get__(self, prediction: object, kind: type) -> Callable[..., Any]:
-        if prediction is None:
-            return self._function
-        bound = update_wrapper(_PointsCall(self._function, prediction), self._function)
-        del bound.__wrapped__  # its signature has the prediction as an argument
-        return bound
-
-
-if TYPE_CHECKING:
-
-    def _answer_as_array(function: _Method) -> _Method: ...
-
-else:
-    _answer_as_array = _PointsMethod
-
-
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
+class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
     """Prediction for one image: a ``PredictionRecord`` with methods.
 
     >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
@@ -161,7 +121,6 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         """
         return _import_methods().measure_box(self, region, name)
 
-    @with_argument_hints
     def save(
         self,
         stem: str | Path,
@@ -175,7 +134,6 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         """Show photograph, depth and normals, in a notebook or viewer."""
         _import_methods().show(self)
 
-    @with_argument_hints
     def colour(self, colour_map: str | None = None) -> "Image":
         """Draw depth as an RGB picture, near red (spectral).
 
@@ -189,8 +147,6 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         """American spelling of ``colour``."""
         return self.colour(color_map)
 
-    @_answer_as_array
-    @with_argument_hints
     def points(self, *, step: int | None = None) -> "PointCloud":
         """Points of the surface in the camera frame, at most a million by default.
 
@@ -200,7 +156,6 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         """
         return _import_methods().points(self, step)
 
-    @with_argument_hints
     def mesh(self, *, step: int | None = None) -> "Mesh":
         """Mesh of the surface in the camera frame, cut where depth jumps.
 
@@ -227,18 +182,6 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             InputError: As for ``points``.
         """
         return _import_methods().to_open3d(self, step)
-
-    def __getitem__(self, key: object) -> Any:
-        if not isinstance(key, str):
-            raise TypeError(
-                f"a Prediction is of one photograph and takes no [{key}]; write prediction.depth, "
-                "prediction.normals and so on, or prediction.depth[row, column] for one pixel"
-            )
-        named = f"; write prediction.{key}" if hasattr(type(self), key) else ""
-        answers = (missing_name_hint(thing, key) for thing in ("Prediction[]", "Prediction"))
-        raise TypeError(
-            f"a Prediction has attributes and no ['{key}']{next(filter(None, answers), named)}"
-        )
 
     def _repr_png_(self) -> bytes:
         return _import_methods().panel_png(self)

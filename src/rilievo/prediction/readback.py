@@ -25,7 +25,6 @@ from rilievo.io.outputs.sidecar import (
     sidecar_path,
 )
 from rilievo.io.outputs.writing import Stored
-from rilievo.other_libraries import with_argument_hints
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Surface, import_function
@@ -69,7 +68,6 @@ class _VideoHead:
     video: _Video
 
 
-@with_argument_hints
 def read_prediction(path: str | Path) -> Prediction:
     """Read a prediction, whole from an npz, else from the named or most exact files.
 

@@ -12,6 +12,7 @@ from rilievo.alignment import Fit, FitSpace
 from rilievo.alignment.anchor import anchored_depth
 from rilievo.arrays.shapes import Vectors
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
+from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import template
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
@@ -148,6 +149,9 @@ def save(
         InputError: If a surface is asked for and depth is affine.
         OutputError: If the system refuses, or another's file is in the way.
     """
+    check_type("prediction", prediction, PredictionRecord, "a Prediction")
+    if options is not None:
+        check_type("options", options, SaveOptions, "a SaveOptions")
     stem = Path(stem)
     named = output_by_suffix(stem)
     if names is None:

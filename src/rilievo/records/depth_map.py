@@ -10,7 +10,6 @@ import numpy as np
 from rilievo.arrays.array_records import no_hash, read_only, same_record
 from rilievo.arrays.shapes import Field, Mask
 from rilievo.errors import InputError, suggest
-from rilievo.other_libraries import HintedAttributes
 
 
 class DepthKind(StrEnum):
@@ -36,7 +35,7 @@ class DepthKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DepthMap(HintedAttributes):
+class DepthMap:
     """Depth of one image, with the kind of its values.
 
     It is not an array, so that values that are not metres are never scored or unprojected by

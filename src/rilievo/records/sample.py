@@ -21,12 +21,11 @@ from rilievo.errors import InputError
 from rilievo.geometry.borders import Margins, find_margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.other_libraries import HintedAttributes
 from rilievo.records.depth_map import OwnDepth
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photo(HintedAttributes):
+class Photo:
     """Photograph, with the camera and depth that its file holds.
 
     >>> rilievo.Photo(pixels=np.zeros((48, 64, 3), np.uint8)).shape
@@ -163,7 +162,7 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample(HintedAttributes, Truth):
+class Sample(Truth):
     """Image of a dataset with its ground truth, of the same size.
 
     >>> rilievo.Sample(id="room/0", image=np.zeros((48, 64, 3), np.uint8)).is_metric

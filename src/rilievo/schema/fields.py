@@ -7,7 +7,7 @@ A field of a record, with its docstring::
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import Enum, Flag, StrEnum, auto
@@ -28,7 +28,6 @@ from typing import (
 )
 
 from rilievo.errors import OptionError
-from rilievo.other_libraries import missing_name_hint
 from rilievo.schema.typed_values import UNITS, metres_of, to_option_type
 
 Made = TypeVar("Made")
@@ -514,12 +513,23 @@ def with_options(*records: type, door: Door | None = None) -> Callable[[Call], C
 
 
 def refuse_unknown_keywords(call: str, keywords: Iterable[str], choices: Iterable[str]) -> None:
-    """Refuse an unknown keyword, as Python does."""
+    """Refuse an unknown keyword, as Python does, and name the one that is meant."""
     names = {*choices}
     for name in keywords:
         if name not in names:
-            answer = missing_name_hint("predict", name, sorted(names))
-            raise TypeError(f"{call}() got an unexpected keyword argument '{name}'{answer}")
+            hint = _keyword_hint(name, names)
+            end = f"; {hint}" if hint else ""
+            raise TypeError(f"{call}() got an unexpected keyword argument '{name}'{end}")
+
+
+def _keyword_hint(name: str, names: Collection[str]) -> str:
+    # Imported on demand: most keywords are known.
+    from difflib import get_close_matches
+
+    from rilievo.errors.foreign_names import hint_for_keyword
+
+    near = get_close_matches(name, names, n=1, cutoff=0.75)
+    return hint_for_keyword(name, names) or (f"did you mean '{near[0]}'?" if near else "")
 
 
 @cache

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
+from rilievo.errors.argument_types import check_type
 from rilievo.extensions.registry import Registry
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import unreadable
-from rilievo.other_libraries import with_argument_hints
 
 # A new dataset needs one file in this folder and one line here: its class, imported lazily.
 _DATASETS: Mapping[str, str] = {
@@ -69,7 +69,6 @@ def find_dataset(name: str) -> type[Dataset]:
     return _check_loader(load_user_object(DATASETS.find(name), "dataset"), name)
 
 
-@with_argument_hints
 def open_dataset(
     name: str,
     root: str | Path | None = None,
@@ -90,6 +89,7 @@ def open_dataset(
         OptionError: If there is no such dataset, split or variant, or a root is missing.
         InputError: If the root does not hold it.
     """
+    check_type("name", name, str, "the name of a dataset")
     loader = find_dataset(name)
     card = loader.card
     if root is None and card.needs_root:

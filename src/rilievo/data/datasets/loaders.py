@@ -21,7 +21,6 @@ from rilievo.io.files.names import printable
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo
-from rilievo.other_libraries import HintedAttributes
 from rilievo.records.sample import Sample, Truth
 
 Entry = TypeVar("Entry")
@@ -229,7 +228,7 @@ class Absent:
     reason: str
 
 
-class Dataset(HintedAttributes, ABC):
+class Dataset(ABC):
     """Images with ground truth, from ``open_dataset``.
 
     A loader sets ``card``, ``ids`` and ``absent``, and reads in ``image`` and ``truth``. Ids are

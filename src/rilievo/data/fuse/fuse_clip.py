@@ -31,6 +31,7 @@ from rilievo.data.fuse.frame_labels import (
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.volume import FusedSurface, fuse_views, gltf_R_world
 from rilievo.errors import InputError, OptionError, OutputError, needing
+from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import Note, template
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
@@ -44,7 +45,6 @@ from rilievo.io.outputs.formats.glb import AXES, write_gltf
 from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
-from rilievo.other_libraries import with_argument_hints
 from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
@@ -360,7 +360,6 @@ def _report_nothing(what: str, done: int, total: int | None) -> None:
     """Ignore progress."""
 
 
-@with_argument_hints
 def fuse_clip(
     clip: str | Path,
     output: str | Path,
@@ -384,7 +383,9 @@ def fuse_clip(
         OutputError: If a file cannot be written.
         MissingExtraError: If OpenCV or scikit-image is not installed.
     """
-    clip, output, options = Path(clip), Path(output), options or FuseOptions()
+    clip, output = Path(clip), Path(output)
+    options = FuseOptions() if options is None else options
+    check_type("options", options, FuseOptions, "a FuseOptions")
     _check_output(output, options)
     if options.teach is not None:
         if options.teach.absolute() == output.absolute():

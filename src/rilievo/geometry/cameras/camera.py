@@ -9,7 +9,6 @@ from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Float, Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
-from rilievo.other_libraries import HintedAttributes
 
 _ENTRIES = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
 
@@ -31,7 +30,7 @@ class CameraSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
-class Camera(HintedAttributes):
+class Camera:
     """Camera of one image: lens, and source of its intrinsics.
 
     >>> rilievo.Camera(K=np.array([[50.0, 0, 31.5], [0, 50, 23.5], [0, 0, 1]]))

@@ -40,14 +40,13 @@ from rilievo.geometry.surfaces.patches import (
     near_neighbours,
     without_specks,
 )
-from rilievo.other_libraries import HintedAttributes
 
 _COARSER = (4, 12)
 """Factors by which flat parts are made coarser, until a mesh has few enough points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PointCloud(HintedAttributes):
+class PointCloud:
     """Points of a surface in the camera frame, with unit normals towards the camera and colours."""
 
     points: Vertices
@@ -64,7 +63,7 @@ class PointCloud(HintedAttributes):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mesh(HintedAttributes):
+class Mesh:
     """Triangle mesh in the camera frame.
 
     Attributes:

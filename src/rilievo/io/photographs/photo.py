@@ -24,7 +24,6 @@ from rilievo.io.photographs.metadata import (
 )
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
-from rilievo.other_libraries import with_argument_hints
 from rilievo.records.sample import Photo
 
 _LOOKED_AT = 2**13
@@ -40,7 +39,6 @@ class _ReadOptions:
     stretch: bool
 
 
-@with_argument_hints
 def read_photo(
     source: PhotoSource,
     *,

@@ -23,7 +23,6 @@ from rilievo.models.requests import DepthFunction
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.other_libraries import HintedAttributes
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
@@ -127,9 +126,8 @@ def predict(
     from rilievo.predicting.photographs.user_facts import with_camera
 
     several = isinstance(image, list | tuple)
-    refuse_unknown_keywords(
-        "predict", options, (name for one in _RECORDS for name in option_names(one, Door.PYTHON))
-    )
+    names = [name for record in _RECORDS for name in option_names(record, Door.PYTHON)]
+    refuse_unknown_keywords("predict", options, ["model", "quality", *names])
     values: dict[str, Any] = {**options}
     load_options = LoadOptions(**{name: values.pop(name) for name in _LOADING if name in values})
     trust(load_options.trust_code)
@@ -225,7 +223,7 @@ class DepthEstimate(TypedDict):
     depth: Image.Image
 
 
-class DepthPipeline(HintedAttributes):
+class DepthPipeline:
     """Model with transformers' interface."""
 
     task = TASK

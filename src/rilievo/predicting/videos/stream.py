@@ -14,7 +14,6 @@ from rilievo.models.refinement.refine import refined
 from rilievo.models.requests import DepthFunction
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.photographs.user_facts import with_camera
@@ -23,7 +22,6 @@ from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
 
-@with_argument_hints
 def stream(
     source: str | Path | int,
     *,

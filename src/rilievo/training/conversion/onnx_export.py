@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line, needing
+from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import literal
 from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import random_part_path, replacing
@@ -30,7 +31,6 @@ from rilievo.models.onnx_files.onnx_model import (
 )
 from rilievo.models.resampling.preparation import Resampling, Rule
 from rilievo.options.run_options import changed_options
-from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.schema.fields import option
 from rilievo.training.conversion.onnx_file import (
@@ -284,7 +284,6 @@ class Exported:
         )
 
 
-@with_argument_hints
 def export_model(
     name: str | Path, output: Path | str, options: ExportOptions | None = None
 ) -> Exported:
@@ -301,7 +300,9 @@ def export_model(
         MissingExtraError: If a required package is not installed.
         OutputError: If the file cannot be written.
     """
-    options, path = options or ExportOptions(), Path(output)
+    options = ExportOptions() if options is None else options
+    check_type("options", options, ExportOptions, "an ExportOptions")
+    path = Path(output)
     if path.suffix != ".onnx":
         raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
     if path.exists() and not options.overwrite:

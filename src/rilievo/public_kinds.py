@@ -1,3 +1,0 @@
-"""Public classes with answers to missing names."""
-
-KINDS: dict[str, type] = {}
