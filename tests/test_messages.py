@@ -1,6 +1,7 @@
 """Notes and errors at every door: each names options as its users write them, and no flag of the
 command line stands where there are none."""
 
+import json
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -15,15 +16,17 @@ from rilievo.cli import main
 from rilievo.cli.parsing import message_with_flags, parse
 from rilievo.errors import MissingExtraError, OptionError, RilievoError
 from rilievo.errors.messages import (
+    AnyOf,
     Note,
+    OptionName,
+    Text,
     at,
-    literal,
+    join_notes,
     note_of,
     spell_flag,
     spell_keyword,
-    spell_options,
     spell_parameter,
-    template,
+    text_from_json,
     worded,
 )
 from rilievo.geometry.borders import Margins
@@ -72,8 +75,16 @@ def refused(call: Callable[[], object]) -> RilievoError:
 
 def other_errors(folder: Path) -> list[RilievoError]:
     return [
-        refused(lambda: check_disk_space(folder, 1e30, "results", "choose another with {output}")),
-        refused(lambda: check_memory(1e12, "results", "choose fewer with {save}", free=1)),
+        refused(
+            lambda: check_disk_space(
+                folder, 1e30, "results", Text("choose another with ", OptionName("output"))
+            )
+        ),
+        refused(
+            lambda: check_memory(
+                1e12, "results", Text("choose fewer with ", OptionName("save")), free=1
+            )
+        ),
         MissingExtraError("", "markers", option="markers"),
         refused(lambda: rilievo.predict(np.zeros((64, 64, 4), np.uint8))),
     ]
@@ -145,49 +156,55 @@ def test_fields_survive_another_process() -> None:
 
 
 def test_a_door_leaves_out_what_it_does_not_offer() -> None:
-    note = Note("the focal length is assumed: {camera=...|fov=...} narrows the range")
+    camera = AnyOf(OptionName("camera", "..."), OptionName("fov", "..."))
+    note = Note(Text("the focal length is assumed: ", camera, " narrows the range"))
     assert note == "the focal length is assumed: camera=... or fov=... narrows the range"
     assert note.worded(spell_flag).endswith("--camera or --fov narrows the range")
     assert note.worded(spell_argument).endswith(": the tool 'known' with fov narrows the range")
 
 
 def test_a_message_inside_another_keeps_its_options() -> None:
-    note = Note("has no depth", hint="{trim=off} keeps it")
+    note = Note("has no depth", hint=Text(OptionName("trim", "off"), " keeps it"))
     outer = at("photo.jpg", note)
     assert outer == "photo.jpg: has no depth; trim=False keeps it"
     assert outer.worded(spell_flag) == "photo.jpg: has no depth; --trim off keeps it"
     assert outer.worded(spell_parameter, "image") == "image: has no depth; trim=off keeps it"
-    assert OptionError(problem=template(outer)).worded(spell_flag) == outer.worded(spell_flag)
+    assert OptionError(problem=Text(outer)).worded(spell_flag) == outer.worded(spell_flag)
 
 
 @pytest.mark.parametrize(
-    ("text", "python", "command"),
+    ("name", "value", "python", "command"),
     [
-        ("{fov}", "fov", "--fov"),
-        ("{fov=...}", "fov=...", "--fov"),
-        ("{alpha=keep}", "alpha='keep'", "--alpha keep"),
-        ("{known=u,v,metres}", "known=[(u, v, metres)]", "--known u,v,metres"),
-        ("{sparse=FILE}", "sparse=FILE", "--sparse FILE"),
-        ("{losses.automask=False}", "losses.automask=False", "--losses.no-automask"),
-        ("{set=calls=N}", "settings={'calls': N}", "--set calls=N"),
-        ("photos/{}: {", "photos/{}: {", "photos/{}: {"),
+        ("fov", "", "fov", "--fov"),
+        ("fov", "...", "fov=...", "--fov"),
+        ("alpha", "keep", "alpha='keep'", "--alpha keep"),
+        ("known", "u,v,metres", "known=[(u, v, metres)]", "--known u,v,metres"),
+        ("sparse", "FILE", "sparse=FILE", "--sparse FILE"),
+        ("losses.automask", "False", "losses.automask=False", "--losses.no-automask"),
+        ("set", "calls=N", "settings={'calls': N}", "--set calls=N"),
+        ("output", "pages/{id}|{a}", "output='pages/{id}|{a}'", "--output pages/{id}|{a}"),
     ],
 )
-def test_values_are_spelt_as_users_write_them(text: str, python: str, command: str) -> None:
-    assert spell_options(text, spell_keyword) == python
-    assert spell_options(text, spell_flag) == command
+def test_values_are_spelt_as_users_write_them(
+    name: str, value: str, python: str, command: str
+) -> None:
+    option = OptionName(name, value)
+    assert option.spelled(spell_keyword) == python
+    assert option.spelled(spell_flag) == command
 
 
 def test_braces_in_names_of_users_are_no_options() -> None:
     assert OptionError("photos/{fov}: no file").worded(spell_flag) == "photos/{fov}: no file"
-    error = OptionError("no file", path="photos/{fov}", hint="give {camera=...}")
+    hint = Text("give ", OptionName("camera", "..."))
+    error = OptionError("no file", path="photos/{fov}", hint=hint)
     assert error.worded(spell_flag) == "photos/{fov}: no file; give --camera"
 
 
 @pytest.mark.parametrize("text", ["{fov}", "{{fov}}", "a}} {camera=...}", "{", "depth/{id}.npy"])
 def test_braces_of_users_stay_as_they_are_inside_of_other_messages(text: str) -> None:
-    inner = OptionError(f"no file '{text}'", path=text, hint="give {fov=...}")
-    outer = OptionError("broken:", problem=template(inner), hint=f"as in '{literal(text)}'")
+    hint = Text("give ", OptionName("fov", "..."))
+    inner = OptionError(f"no file '{text}'", path=text, hint=hint)
+    outer = OptionError("broken:", problem=Text(inner), hint=f"as in '{text}'")
     for message in (outer, at("a.jpg", outer), note_of(outer), pickle.loads(pickle.dumps(outer))):
         words = f"broken: {text}: no file '{text}'; give --fov; as in '{text}'"
         assert worded(message, spell_flag).removeprefix("a.jpg: ") == words
@@ -195,7 +212,8 @@ def test_braces_of_users_stay_as_they_are_inside_of_other_messages(text: str) ->
 
 
 def test_a_note_about_a_photograph_keeps_its_fields() -> None:
-    note = Note("has no effect", option="tile", hint="leave {tile} out")
+    hint = Text("leave ", OptionName("tile"), " out")
+    note = Note("has no effect", option="tile", hint=hint)
     about = at("a.jpg", note)
     assert (about.path, about.option, about.problem) == ("a.jpg", "tile", "has no effect")
     assert about.worded(spell_flag) == "a.jpg: --tile has no effect; leave --tile out"
@@ -213,3 +231,45 @@ def test_both_doors_of_one_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == f"rilievo: --camera and --fov {words}\n"
     error = refused(lambda: PredictOptions(camera=500, fov=60))
     assert str(error) == f"camera and fov {words}"
+
+
+@pytest.mark.parametrize("field", ["problem", "hint", "expected"])
+@pytest.mark.parametrize("spell", [spell_flag, spell_keyword, spell_parameter, spell_argument])
+def test_a_string_in_a_message_is_never_interpreted(
+    field: str, spell: Callable[[str, str], str]
+) -> None:
+    text = "'{fov=60}', '{{fov}}', '{camera|fov}', '}{' and '%s \\1'"
+    error = OptionError(option="drop", **{field: text})
+    assert text in str(error)
+    assert text in error.worded(spell)
+    assert text in OptionError(problem=Text("broken: ", error)).worded(spell)
+
+
+def test_an_error_of_another_library_keeps_its_braces_inside_a_message() -> None:
+    error = ValueError("unexpected {fov=60}")
+    assert Note(Text("cannot be read: ", error)) == "cannot be read: unexpected {fov=60}"
+    assert note_of(error).worded(spell_flag) == "unexpected {fov=60}"
+
+
+def test_a_text_comes_whole_through_json_and_pickle() -> None:
+    camera = AnyOf(OptionName("camera", "..."), OptionName("fov"))
+    text = Text("'{fov}': give ", camera, " or ", OptionName("known", "u,v,metres"), "")
+    assert text_from_json(json.loads(json.dumps(text.to_json()))) == text
+    assert pickle.loads(pickle.dumps(text)) == text
+
+
+def test_notes_are_joined_with_their_options() -> None:
+    notes = [Note(Text("give ", OptionName("fov"))), "the folder '{fov}' is empty"]
+    joined = join_notes(notes)
+    assert joined == "give fov; the folder '{fov}' is empty"
+    assert worded(joined, spell_flag) == "give --fov; the folder '{fov}' is empty"
+    assert join_notes([]) is None
+
+
+def test_a_replaced_string_leaves_options_as_they_are() -> None:
+    text = Text(
+        "scratch/a.jpg: give ", OptionName("output", "scratch/b"), " or ", OptionName("fov")
+    )
+    assert text.replace("scratch/", "s3://").worded(spell_flag) == (
+        "s3://a.jpg: give --output s3://b or --fov"
+    )

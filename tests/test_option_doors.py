@@ -13,7 +13,7 @@ import pytest
 
 import rilievo
 from rilievo.cli import main
-from rilievo.errors.messages import spell_flag
+from rilievo.errors.messages import OptionName, Text, spell_flag
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.photo_options import Refine
@@ -153,6 +153,7 @@ def test_an_error_has_its_facts_and_a_door_words_it(
 
 
 def test_options_in_a_remedy_are_worded_by_the_door_too() -> None:
-    error = rilievo.OptionError(option="sparse_unit", expected="a unit", hint="give {known_length}")
+    hint = Text("give ", OptionName("known_length"))
+    error = rilievo.OptionError(option="sparse_unit", expected="a unit", hint=hint)
     assert error.worded(spell_flag) == "--sparse-unit is a unit; give --known-length"
     assert str(error) == "sparse_unit is a unit; give known_length"

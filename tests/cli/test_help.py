@@ -11,6 +11,7 @@ import pytest
 from rilievo.cli import CORE_COMMANDS, main
 from rilievo.cli.parsing import help_text, message_with_flags, parse
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.predicting.options import PredictOptions
 from rilievo.schema.fields import option, options_of
 from support.command_lines import check_examples, check_flags, check_help, check_refusal
@@ -211,7 +212,7 @@ def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:
         "photos/{known_length}: no file",
     ):
         assert message_with_flags(OptionError(text)) == text
-    error = OptionError(problem="{known_length} is no text, such as {}: {")
+    error = OptionError(problem=Text(OptionName("known_length"), " is no text, such as {}: {"))
     assert str(error) == "known_length is no text, such as {}: {"
     assert message_with_flags(error) == "--known-length is no text, such as {}: {"
 

@@ -348,7 +348,7 @@ def test_an_option_that_no_saved_output_shows_is_told(
     [note] = no_effect_notes(PredictOptions(save=not_shown, **options), inputs)
     assert isinstance(note, Note)
     assert note.option == next(iter(options))
-    [names] = re.findall(r"and none is saved: add (.*) to \{save\}$", note.problem)
+    [names] = re.findall(r"and none is saved: add (.*) to save$", note)
     for name in names.split(" or "):
         assert no_effect_notes(PredictOptions(save=name, **options), inputs) == []
     assert shown in names.split(" or ")

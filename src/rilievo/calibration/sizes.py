@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.io.files.limits import exists, read_text
 from rilievo.io.files.names import printable, shortened
 from rilievo.schema.typed_values import LEAST_METRES, MOST_METRES, UNITS, metres_of
@@ -457,7 +457,7 @@ def _known_size_of_row(values: Mapping[str, str], where: str) -> Known:
     try:
         return parse_known(",".join(parts))
     except OptionError as error:
-        raise InputError(problem=template(error), path=where) from error
+        raise InputError(problem=Text(error), path=where) from error
 
 
 LISTS = (".txt", ".csv", ".xyz")

@@ -12,6 +12,7 @@ from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_point
 from rilievo.calibration.readings import known_point_pixel, median_around, pixel_index
 from rilievo.calibration.sizes import LISTS, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import (
     DepthStatement,
@@ -73,7 +74,7 @@ def read_sparse(path: Path | np.ndarray, shape: tuple[int, int], unit: float | N
         stated, values = numbers.statement, numbers.values
         _refuse_kind_or_second_unit(stated, unit, printable(path))
         metres = _map_in_metres(values, shape, unit, printable(path))
-        fact = scale_fact(numbers.stored, stated, unit=unit, place="{sparse_unit}", guess=1.0)
+        fact = scale_fact(numbers.stored, stated, unit=unit, place="sparse_unit", guess=1.0)
         reading = NumberReading(facts=(fact,))
         points = _usable_map_points(metres, shape)
     if not len(points):
@@ -112,7 +113,7 @@ def _refuse_kind_or_second_unit(stated: DepthStatement, unit: float | None, name
         raise OptionError(
             f"states how its numbers become metres ({stated.place})",
             path=name,
-            hint="leave {sparse_unit} out",
+            hint=Text("leave ", OptionName("sparse_unit"), " out"),
         )
 
 
@@ -234,7 +235,11 @@ def _map_in_metres(
         raise OptionError(
             "holds whole numbers",
             path=name,
-            hint=f"say how many metres one count is with {{sparse_unit=...}}: {_UNITS}",
+            hint=Text(
+                "say how many metres one count is with ",
+                OptionName("sparse_unit", "..."),
+                f": {_UNITS}",
+            ),
         )
     height, width = shape
     down, across = height / depth.shape[0], width / depth.shape[1]

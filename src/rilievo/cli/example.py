@@ -11,6 +11,7 @@ import rilievo
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say, table
 from rilievo.errors import OptionError, suggest
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
@@ -55,7 +56,9 @@ def main(arguments: Sequence[str]) -> int:
     content = source.read_bytes()
     if path.exists() and not request.overwrite and path.read_bytes() != content:
         raise OptionError(
-            "another file is there", path=printable(path), hint="give {overwrite} or {output}"
+            "another file is there",
+            path=printable(path),
+            hint=Text("give ", OptionName("overwrite"), " or ", OptionName("output")),
         )
     with replacing(path) as part:
         part.write_bytes(content)

@@ -9,6 +9,7 @@ from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if request.page.exists() and not request.overwrite:
-        raise OptionError("is there already", path=request.page, hint="give {overwrite}")
+        raise OptionError(
+            "is there already", path=request.page, hint=Text("give ", OptionName("overwrite"))
+        )
     page = write_marker_page(
         request.page, side=request.side, paper=request.paper, first=request.first
     )

@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import at, for_terminal
+from rilievo.errors.messages import OptionName, Text, at, for_terminal
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import is_video
 from rilievo.measure.measurement_records import (
@@ -97,7 +97,14 @@ def main(arguments: Sequence[str]) -> int:
     others = (request.points, request.angle, request.distance, request.height)
     is_region = bool(request.box or request.mask)
     if is_region and any(others):
-        raise OptionError(problem="{box} and {mask} stand alone: measure points by themselves")
+        raise OptionError(
+            problem=Text(
+                OptionName("box"),
+                " and ",
+                OptionName("mask"),
+                " stand alone: measure points by themselves",
+            )
+        )
     if is_region and request.in_plane:
         raise OptionError(option="in_plane", without="box" if request.box else "mask")
     what, points = (
@@ -159,7 +166,9 @@ def _measure_regions(arguments: _Arguments) -> int:
     is_one = not (source.is_dir() or is_video(source))
     if arguments.sizes.facts and not is_one:
         raise OptionError(
-            option="known", expected="of one photograph", hint="give {camera_height} or {markers}"
+            option="known",
+            expected="of one photograph",
+            hint=Text("give ", OptionName("camera_height"), " or ", OptionName("markers")),
         )
     faults, records = list[str](), list[Any]()
     lines = csv.writer(sys.stdout, lineterminator="\n")

@@ -15,7 +15,7 @@ from zlib import crc32
 from rilievo.cli.parsing import label, parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError, needing
-from rilievo.errors.messages import for_terminal, literal
+from rilievo.errors.messages import OptionName, Text, for_terminal
 from rilievo.extensions.subpackages import load_service
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import better_model_hint, load_as
@@ -75,7 +75,8 @@ def main(arguments: Sequence[str]) -> int:
         return _show_live(request, request.live)
     if not request.inputs:
         raise OptionError(
-            "nothing to predict", hint="name photographs, folders or videos, or {live}"
+            "nothing to predict",
+            hint=Text("name photographs, folders or videos, or ", OptionName("live")),
         )
     with _save_stdin(request.inputs) as inputs:
         is_elsewhere = any(map(_is_address, (*inputs, request.options.saving.output)))
@@ -117,14 +118,17 @@ def _show_live(arguments: _Arguments, source: str) -> int:
             metres = "; docs/python.md has frames in metres" if one.record is KnownSizes else ""
             raise OptionError(
                 option="live",
-                problem="shows what the model says and writes nothing: "
-                f"leave out {{{one.name}}}{metres}",
+                problem=Text(
+                    "shows what the model says and writes nothing: leave out ",
+                    OptionName(one.name),
+                    metres,
+                ),
             )
     name = options.network.model or FAST_MODEL
     loaded = load_as(name, options.network, options.speed)
     if isinstance(loaded, PaidModel):
         raise OptionError(
-            option="live", problem=f"takes no model that is paid for each frame: '{literal(name)}'"
+            option="live", problem=f"takes no model that is paid for each frame: '{name}'"
         )
     predictions = predicted_frames(
         int(source) if source.isdecimal() else source,

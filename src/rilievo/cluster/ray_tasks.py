@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
-from rilievo.errors.messages import literal, template
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
 from rilievo.predicting.options import LOCAL
@@ -138,17 +138,21 @@ def _refuse_silent_address(address: str) -> None:
         raise RilievoError(problem=_connection_failure_text(address, error)) from error
 
 
-def _connection_failure_text(address: str, error: Exception) -> str:
+def _connection_failure_text(address: str, error: Exception) -> Text:
     message = " ".join(str(error).split())
     if "ersion mismatch" in message:
         start = message.index("ersion mismatch") - 1
-        return (
-            f"{{ray}} {printable(address)}: the cluster has another Ray or Python than this "
-            f"machine ({printable(message[start : start + 200])}): install the same everywhere"
+        return Text(
+            OptionName("ray"),
+            f" {printable(address)}: the cluster has another Ray or Python "
+            f"than this machine ({printable(message[start : start + 200])}): "
+            "install the same everywhere",
         )
-    return (
-        f"{{ray}} {printable(address)}: no Ray cluster can be reached there ({reason(error)}): "
-        "start one with 'ray start --head', or use {ray=local}"
+    return Text(
+        OptionName("ray"),
+        f" {printable(address)}: no Ray cluster can be reached there "
+        f"({reason(error)}): start one with 'ray start --head', or use ",
+        OptionName("ray", "local"),
     )
 
 
@@ -159,11 +163,15 @@ def _number_of_workers(ray: Any, pool: Pool, count: int) -> int:
         fit = min(fit, int(there.get("GPU", 0)) // pool.gpus)
     if fit < 1:
         raise RilievoError(
-            problem=(
-                f"{{ray}} {literal(pool.address)}: the cluster has {there.get('CPU', 0):g} "
-                f"cores and {there.get('GPU', 0):g} GPUs, too few for one "
-                f"process with {pool.threads} cores and {pool.gpus} GPUs: lower "
-                "{threads}, or choose another {device}"
+            problem=Text(
+                OptionName("ray"),
+                f" {pool.address}: the cluster has "
+                f"{there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs, "
+                f"too few for one process with {pool.threads} cores and "
+                f"{pool.gpus} GPUs: lower ",
+                OptionName("threads"),
+                ", or choose another ",
+                OptionName("device"),
             )
         )
     return max(1, min(pool.workers or fit, fit, count))
@@ -189,28 +197,32 @@ def _run_tasks(
             report = pickle.loads(row["report"])
             assert isinstance(report, Report), "an actor answers nothing else"
             if report.refusal:
-                raise RilievoError(problem=template(report.refusal))
+                raise RilievoError(problem=Text(report.refusal))
             yield report
     except ray.exceptions.RayError as error:
         raise RilievoError(problem=_work_failure_text(pool.address, error)) from error
 
 
-def _work_failure_text(address: str, error: Exception) -> str:
-    message, where = str(error), f"{{ray}} {printable(address)}"
+def _work_failure_text(address: str, error: Exception) -> Text:
+    message, where = str(error), Text(OptionName("ray"), f" {printable(address)}")
     if "No module named" in message:
         module = message.partition("No module named")[2].split()[0].strip("'\".,")
-        return (
-            f"{where}: the machines of the cluster have no '{printable(module)}': install rilievo "
-            "there as here, in the environment that Ray runs in"
+        return Text(
+            where,
+            f": the machines of the cluster have no '{printable(module)}': install rilievo "
+            "there as here, in the environment that Ray runs in",
         )
     if any(word in message for word in _MEMORY):
-        return (
-            f"{where}: the cluster ran out of memory ({type(error).__name__}): use fewer "
-            "{workers}, or machines with more; the same command goes on from here"
+        return Text(
+            where,
+            f": the cluster ran out of memory ({type(error).__name__}): use fewer ",
+            OptionName("workers"),
+            ", or machines with more; the same command goes on from here",
         )
-    return (
-        f"{where}: the cluster failed ({type(error).__name__}: {reason(error)}); the same "
-        "command goes on from here"
+    return Text(
+        where,
+        f": the cluster failed ({type(error).__name__}: {reason(error)}); the same "
+        "command goes on from here",
     )
 
 

@@ -20,7 +20,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
-from rilievo.errors.messages import Note, literal, template
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, place_one
@@ -176,7 +176,7 @@ class Remote:
         try:
             self._ask_with_retries(lambda: self.files.put_file(str(path), self.path))
         except InputError as error:
-            raise OutputError(problem=template(error)) from error
+            raise OutputError(problem=Text(error)) from error
 
     def remove(self) -> None:
         """Delete, if it exists."""
@@ -184,7 +184,7 @@ class Remote:
             if self.exists():
                 self._ask_with_retries(lambda: self.files.rm_file(self.path))
         except InputError as error:
-            raise OutputError(problem=template(error)) from error
+            raise OutputError(problem=Text(error)) from error
 
     def _ask_with_retries(self, question: Callable[[], Answer]) -> Answer:
         for number in range(TRIES):
@@ -228,9 +228,7 @@ def open_remote(address: str, *, for_writing: bool = False) -> Remote:
     """
     scheme = address.partition("://")[0]
     if for_writing and scheme in _READ_ONLY:
-        raise OptionError(
-            option="output", problem=f"{literal(address)}: nothing can be written to {scheme}"
-        )
+        raise OptionError(option="output", problem=f"{address}: nothing can be written to {scheme}")
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
     if any(find_spec(package) is None for package in ("fsspec", _PACKAGES.get(scheme, "fsspec"))):
@@ -409,9 +407,9 @@ class Stage(TaskFiles):
 
     def translated(self, message: str) -> str:
         """Replace scratch paths in a message by addresses."""
-        text = template(message)
+        text = Text(message)
         for path, address in (*self._sources.items(), *self._targets.items()):
-            scratch, place = (literal(printable(name)) for name in (path, address.split("?")[0]))
+            scratch, place = (printable(name) for name in (path, address.split("?")[0]))
             # A download that failed names its address itself.
             text = text.replace(f"{scratch}: {place}: ", f"{place}: ").replace(scratch, place)
         return Note(text)
@@ -456,9 +454,10 @@ class StagedResults(Results):
             if job.medium is not Medium.PHOTO:
                 raise OutputError(
                     path=job.source,
-                    problem=(
-                        "results of videos go to a folder on disk: choose "
-                        "another {output}, and copy them"
+                    problem=Text(
+                        "results of videos go to a folder on disk: choose another ",
+                        OptionName("output"),
+                        ", and copy them",
                     ),
                 )
             make_folder(job.target.parent)

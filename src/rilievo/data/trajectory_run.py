@@ -33,6 +33,7 @@ from rilievo.data.trajectories import (
     write_tum,
 )
 from rilievo.errors import InputError, ModelError, needing
+from rilievo.errors.messages import Note, Text
 from rilievo.extensions.subpackages import load_service
 from rilievo.geometry.transforms import (
     axis_angle_from_rotation,
@@ -491,7 +492,9 @@ def _poses_from_first(
 
 
 def _notes_on_skipped(frames: Sequence[ClipFrame], fault: str | None) -> tuple[str, ...]:
-    problems = [f"skipped: {frame.problem}" for frame in frames if frame.problem is not None]
+    problems = [
+        Note(Text("skipped: ", frame.problem)) for frame in frames if frame.problem is not None
+    ]
     more = [f"skipped: {len(problems) - _NAMED:,} more broken frames"]
     notes = problems[:_NAMED] + (more if len(problems) > _NAMED else [])
     return (*notes, *([] if fault is None else [fault]))

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rilievo.errors.messages import Message, Text, literal, spell_keyword
+from rilievo.errors.messages import Message, Text, spell_keyword
 
 _LISTED = 60  # longer lists are not read to their end
-_FACTS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
+_FIELDS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
 
 
 class RilievoError(Exception, Message):
@@ -46,7 +46,7 @@ class RilievoError(Exception, Message):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default only the message would be passed on to another process.
-        return partial(type(self), **{name: getattr(self, name) for name in _FACTS}), ()
+        return partial(type(self), **{name: getattr(self, name) for name in _FIELDS}), ()
 
 
 class InputError(RilievoError, ValueError):
@@ -192,9 +192,7 @@ def suggest(name: str, names: Iterable[str]) -> str:
 
 def unknown_choice(option: str, name: str, names: Iterable[str]) -> OptionError:
     """Error for a name that is none of an option's."""
-    return OptionError(
-        option=option, problem=f"has no '{literal(name)}'", hint=suggest(name, names)
-    )
+    return OptionError(option=option, problem=f"has no '{name}'", hint=suggest(name, names))
 
 
 def first_line(error: Exception) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 # Patterns are compiled by the first message: most processes word none.
-_OPTIONS = r"(\{\{|\}\})|\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}"
 _LISTS = ("known", "known_length", "known_rectangle")
 _LONG_WORD = r"\S{401,}"
 _LONGEST = 1000
@@ -72,10 +71,9 @@ class Text:
     """Part of a message: plain strings and names of options, in order.
 
     >>> text = Text("give ", OptionName("fov", "..."), " for photo{1}.jpg")
-    >>> text.worded(spell_flag)
-    'give --fov for photo{1}.jpg'
-    >>> str(text)
-    'give fov=... for photo{1}.jpg'
+    >>> from rilievo.errors.messages import spell_flag, spell_keyword
+    >>> text.worded(spell_flag), text.worded(spell_keyword)
+    ('give --fov for photo{1}.jpg', 'give fov=... for photo{1}.jpg')
 
     Args:
         parts: Strings, which are never interpreted, options, further texts, and errors and notes,
@@ -89,9 +87,6 @@ class Text:
 
     def __bool__(self) -> bool:
         return bool(self.parts)
-
-    def __str__(self) -> str:
-        return self.worded(spell_keyword)
 
     def worded(self, spell: Spell) -> str:
         """Write the text as an entry point spells options."""
@@ -205,57 +200,21 @@ class Message:
         if self.without:
             parts += [" and ", OptionName(self.without), " do not go together"]
         if self.expected:
-            parts += [" is ", _from_template(self.expected)]
+            parts += [" is ", self.expected]
         if self.value is not None:
             parts.append(f", got {self.value!r}")
         if self.problem:
-            problem = _from_template(self.problem)
-            follows_at_once = str(problem).startswith((":", ";", ","))
-            parts += [" " if any(parts) and not follows_at_once else "", problem]
+            begins_with_sign = Text(self.problem).worded(spell_keyword).startswith((":", ";", ","))
+            parts += ["" if begins_with_sign or not any(parts) else " ", self.problem]
         hint = self.hint or ("give one" if self.without else "")
         if hint:
-            parts += ["; ", _from_template(hint)]
+            parts += ["; ", hint]
         path = str(self.path) if path is None else path
         return Text(f"{path}: " if path else "", *parts)
 
     def worded(self, spell: Spell, path: str | None = None) -> str:
         """Word the message as an entry point spells options, with ``path`` in place of its own."""
         return one_line(self.text(path).worded(spell))
-
-    @property
-    def template(self) -> str:
-        """Message with options in braces, for another message."""
-        return _in_template(self.text())
-
-
-def _from_template(text: str | Text) -> Text:
-    if isinstance(text, (Text, Message)):
-        return Text(text)
-    parts, end = [], 0
-    for match in re.finditer(_OPTIONS, text):
-        parts.append(text[end : match.start()])
-        end = match.end()
-        if match[1]:
-            parts.append(match[1][0])
-            continue
-        pairs = [one.partition("=") for one in match[2].split("|")]
-        options = [OptionName(name, value) for name, _, value in pairs]
-        parts.append(options[0] if len(options) == 1 else AnyOf(*options))
-    return Text(*parts, text[end:])
-
-
-def _in_template(text: Text) -> str:
-    made = ""
-    for part in text.parts:
-        if isinstance(part, str):
-            made += literal(part)
-        elif isinstance(part, OptionName):
-            made += in_braces(part.name, part.value)
-        else:
-            made += (
-                "{" + "|".join(in_braces(one.name, one.value)[1:-1] for one in part.options) + "}"
-            )
-    return made
 
 
 class Note(str, Message):
@@ -276,38 +235,30 @@ class Note(str, Message):
         path: object = "",
     ) -> "Note":
         """Make the note."""
-        facts = Message()
-        facts.path, facts.option, facts.value = path, option, value
-        facts.problem, facts.hint = problem, hint
-        facts.message = facts.expected = facts.without = ""
-        note = super().__new__(cls, facts.worded(spell_keyword))
-        vars(note).update(vars(facts))
+        message = Message()
+        message.path, message.option, message.value = path, option, value
+        message.problem, message.hint = problem, hint
+        message.message = message.expected = message.without = ""
+        note = super().__new__(cls, message.worded(spell_keyword))
+        vars(note).update(vars(message))
         return note
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle_note, ({name: getattr(self, name) for name in _NOTE},)
+        # By default only the worded string would be passed on to another process.
+        return _note_from_fields, (_fields_of_note(self),)
 
 
-_NOTE = ("problem", "option", "value", "hint", "path")
+def _fields_of_note(note: Note) -> dict[str, Any]:
+    return {name: getattr(note, name) for name in ("problem", "option", "value", "hint", "path")}
 
 
-def _unpickle_note(facts: dict[str, Any]) -> Note:
-    return Note(**facts)
+def _note_from_fields(fields: dict[str, Any]) -> Note:
+    return Note(**fields)
 
 
 def worded(message: object, spell: Spell) -> str:
     """Word a message as an entry point spells options."""
     return message.worded(spell) if isinstance(message, (Message, Text)) else str(message)
-
-
-def template(message: object) -> str:
-    """Message with options in braces."""
-    return message.template if isinstance(message, Message) else literal(str(message))
-
-
-def literal(text: object) -> str:
-    """Double the braces of a text."""
-    return str(text).replace("{", "{{").replace("}", "}}")
 
 
 def note_of(error: Exception) -> Note:
@@ -328,18 +279,13 @@ def for_terminal(message: object) -> str:
 def at(path: str, message: str | Exception) -> Note:
     """Make a note about a file."""
     if isinstance(message, Note) and not message.path:
-        return _unpickle_note({**{name: getattr(message, name) for name in _NOTE}, "path": path})
+        return _note_from_fields({**_fields_of_note(message), "path": path})
     return Note(Text(message), path=path)
 
 
 def join_notes(messages: "list[str]") -> Note | None:
     """Join notes with semicolons; None without any."""
     return Note(join_texts("; ", messages)) if messages else None
-
-
-def spell_options(text: str | Text, spell: Spell) -> str:
-    """Replace options in braces by a door's spelling."""
-    return _from_template(text).worded(spell)
 
 
 def spell_flag(name: str, value: str = "") -> str:
@@ -373,11 +319,6 @@ def spell_parameter(name: str, value: str = "") -> str:
 
 
 _terminal: list[Spell] = [spell_keyword]
-
-
-def in_braces(name: str, value: str = "") -> str:
-    """Spell an option as ``{name=value}``."""
-    return f"{{{name}={value}}}" if value else f"{{{name}}}"
 
 
 def escape_unprintable(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
@@ -144,9 +144,7 @@ def refuse_other_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, ro
     try:
         there = read_evaluation(folder / FILE_NAME)
     except InputError as error:
-        raise OutputError(
-            problem=template(error), hint="or choose another output folder"
-        ) from error
+        raise OutputError(problem=Text(error), hint="or choose another output folder") from error
     if there.benchmark_sha256 != benchmark_sha256(benchmark):
         raise OutputError(
             f"{folder}: holds the results of the benchmark '{there.benchmark}' with other settings "

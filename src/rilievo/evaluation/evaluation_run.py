@@ -18,7 +18,7 @@ from rilievo.data.datasets.check_download import join_number_readings
 from rilievo.data.datasets.loaders import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import at, template
+from rilievo.errors.messages import OptionName, Text, at
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
@@ -99,7 +99,11 @@ def load_unless_loaded(model: AnyModel, options: EvaluateOptions) -> Model:
     """Load a model by its name; a loaded one comes back."""
     if model is None:
         raise OptionError(
-            problem="give a model to predict with, or a folder of {predictions} to score"
+            problem=Text(
+                "give a model to predict with, or a folder of ",
+                OptionName("predictions"),
+                " to score",
+            )
         )
     if isinstance(model, Model):
         if options.kind is not None or options.settings:
@@ -385,7 +389,7 @@ def _score_images(
     if not tallied.scores:
         raise InputError(
             f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}:",
-            problem=template(unscored[0].reason),
+            problem=Text(unscored[0].reason),
         )
     return tallied, tuple(unscored), job
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, unknown_choice
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.stored_predictions import PEERS, NumberKind, PeerConfidence, ValueEncoding
 from rilievo.extensions.trust import CodePlace, is_import_path
@@ -166,18 +167,22 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         for name in ("scale", "crop", "pattern", "sure"):
             if self.predictions is None and getattr(self, name) is not None:
                 raise OptionError(
-                    option=name, problem="says what {predictions} are", hint="give that folder too"
+                    option=name,
+                    problem=Text("says what ", OptionName("predictions"), " are"),
+                    hint="give that folder too",
                 )
         if self.predictions is None and self.kind == NumberKind.DISPARITY:
             raise OptionError(
                 option="kind",
-                problem="disparity says what {predictions} are",
+                problem=Text("disparity says what ", OptionName("predictions"), " are"),
                 hint="a model that answers with inverse depth is affine_inverse",
             )
         if self.predictions is not None and self.settings:
             raise OptionError(
                 option="set",
-                problem="is for a model, but {predictions} are made already",
+                problem=Text(
+                    "is for a model, but ", OptionName("predictions"), " are made already"
+                ),
                 hint="give one",
             )
 

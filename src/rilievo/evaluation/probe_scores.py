@@ -13,7 +13,7 @@ from rilievo.arrays.shapes import Pixels, Values
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.loaders import Dataset
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
-from rilievo.errors.messages import note_of, template
+from rilievo.errors.messages import Text, note_of
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
@@ -196,7 +196,7 @@ def _score_model(
     if not any(tally.scores for tally in tallies):
         first = unscored[0][0]
         raise InputError(
-            f"no image could be scored; the first, {first.id}:", problem=template(first.reason)
+            f"no image could be scored; the first, {first.id}:", problem=Text(first.reason)
         )
     return ModelScores(
         benchmarks=tuple(_benchmark_scores(*item) for item in zip(tallies, unscored, strict=True)),

@@ -8,7 +8,7 @@ from rilievo.alignment import METHODS, AlignMethod
 from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.loaders import Absent, Dataset
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Invalid,
@@ -100,7 +100,8 @@ def _override_alignment_and_invalid(
     if method is not None:
         if benchmark.task is not Task.DEPTH:
             raise OptionError(
-                f"the benchmark '{benchmark.name}' aligns nothing", hint="leave {align} out"
+                f"the benchmark '{benchmark.name}' aligns nothing",
+                hint=Text("leave ", OptionName("align"), " out"),
             )
         own = isinstance(method, CodePlace)
         alignment = {
@@ -111,7 +112,7 @@ def _override_alignment_and_invalid(
         raise OptionError(
             option="invalid",
             problem=(
-                f"far is for depth, and the benchmark '{literal(benchmark.name)}' scores "
+                f"far is for depth, and the benchmark '{benchmark.name}' scores "
                 f"{benchmark.task}: say skip or refuse"
             ),
         )
@@ -149,10 +150,10 @@ def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
     if benchmark.dataset is None:
         if options.dataset is None:
             raise OptionError(
-                problem=(
-                    f"the benchmark '{literal(benchmark.name)}' fits any dataset: say "
-                    "which with {dataset} ('rilievo datasets' lists them; 'folder' reads a "
-                    "folder of your own)"
+                problem=Text(
+                    f"the benchmark '{benchmark.name}' fits any dataset: say which with ",
+                    OptionName("dataset"),
+                    " ('rilievo datasets' lists them; 'folder' reads a folder of your own)",
                 ),
             )
         return options.dataset

@@ -11,7 +11,7 @@ import numpy as np
 from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Size, Vectors
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.evaluation.records import Unscored
 from rilievo.io.depth_numbers import DISTANCE, DepthCrop, DepthStatement
@@ -128,7 +128,7 @@ def confidence_from_numbers(numbers: Numbers, meaning: Meaning, path: Path) -> F
             raise InputError(
                 f"confidences reach from {least:g} to {most:g}, but probabilities lie in 0 to 1",
                 path=path,
-                hint="say {sure} higher or lower if they are none",
+                hint=Text("say ", OptionName("sure"), " higher or lower if they are none"),
             )
         confidence = values
     elif least == most:
@@ -215,14 +215,14 @@ def combine_encodings(
     if stored.number_kind is not None and stored.number_kind != kind:
         raise OptionError(
             option="kind",
-            problem=f"says '{stored.number_kind}', but {literal(printable(path))} says '{kind}'",
-            hint="leave {kind} out",
+            problem=f"says '{stored.number_kind}', but {printable(path)} says '{kind}'",
+            hint=Text("leave ", OptionName("kind"), " out"),
         )
     if stored.scale is not None and statement.is_coded:
         raise OptionError(
             option="scale",
             problem="is for files that do not say their unit",
-            hint=f"{literal(printable(path))} does ({literal(statement.place)})",
+            hint=f"{printable(path)} does ({statement.place})",
         )
     return ValueEncoding(number_kind=NumberKind(kind), scale=stored.scale)
 
@@ -237,7 +237,11 @@ def depth_from_numbers(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
     if whole and kind is DepthKind.METRIC and stored.scale is None:
         raise InputError(
             f"holds whole numbers ({numbers.dtype}), which are hardly metres",
-            hint="say {scale}, such as 0.001 for millimetres or 0.00390625 for KITTI's",
+            hint=Text(
+                "say ",
+                OptionName("scale"),
+                ", such as 0.001 for millimetres or 0.00390625 for KITTI's",
+            ),
         )
     inverse = stored.number_kind is NumberKind.DISPARITY
     # In files of whole numbers, zero depth is how everybody says that there is none; and a

@@ -9,7 +9,7 @@ from pathlib import Path
 from rilievo.data.datasets import find_dataset
 from rilievo.data.datasets.loaders import Dataset
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError
-from rilievo.errors.messages import at, for_terminal, literal, note_of, template
+from rilievo.errors.messages import OptionName, Text, at, for_terminal, join_texts, note_of
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
@@ -160,7 +160,8 @@ def evaluate_protocols(
     _refuse_options(options, ("align",))
     if options.dataset is None:
         raise OptionError(
-            option="protocols", problem="scores one dataset by many benchmarks: name it, {dataset}"
+            option="protocols",
+            problem=Text("scores one dataset by many benchmarks: name it, ", OptionName("dataset")),
         )
     folder = _results_folder(model, f"{options.dataset}-protocols", options)
     split = options.split or find_dataset(options.dataset).card.splits[0]
@@ -185,7 +186,7 @@ def evaluate_protocols(
             own = replace(own, split=None, variant=None)
         turns.append((SuiteRun(benchmark=name, name=benchmark.name), own))
     if not turns:
-        reasons = "; ".join(f"{row.label}: {template(row.reason)}" for row in refused)
+        reasons = join_texts("; ", [Text(f"{row.label}: ", row.reason) for row in refused])
         raise OptionError(
             f"no benchmark fits '{options.dataset}', split '{split}':", problem=reasons
         )
@@ -312,7 +313,9 @@ def _dataset_root(run: SuiteRun, root: str | Path | None) -> Path | None:
     folder = Path(run.folder).expanduser()
     if root is None and not folder.is_absolute():
         raise OptionError(
-            problem=f"the suite looks for the folder '{literal(run.folder)}' below {{root}}",
+            problem=Text(
+                f"the suite looks for the folder '{run.folder}' below ", OptionName("root")
+            ),
             hint="say it",
         )
     return folder if root is None else Path(root).expanduser() / folder

@@ -15,7 +15,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float64, Values
 from rilievo.errors import needing
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
     Benchmark,
@@ -372,7 +372,13 @@ def evaluation_remarks(
         yield f"the whole split has {facts.official} images; {facts.found} were found"
     passed = len(selection.dataset.absent) - len(selection.absent)
     if passed:
-        yield Note(f"{passed} images of the split have no files, and {{limit}} passes over them")
+        yield Note(
+            Text(
+                f"{passed} images of the split have no files, and ",
+                OptionName("limit"),
+                " passes over them",
+            )
+        )
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
     yield from scene_remark([score.scene for score in tallied.scores])

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rilievo.errors import OptionError, UntrustedCodeError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 
 TRUST = "RILIEVO_TRUST_CODE"
 """Environment variable of trusted code, one place a line."""
@@ -42,8 +42,11 @@ def trust(places: Iterable[str]) -> None:
     for place in listed:
         if not isinstance(place, str) or not is_import_path(place):
             raise OptionError(
-                problem="{trust_code} is package.module:NAME or path/to/file.py:NAME as a file "
-                f"states it, got '{literal(place)}'"
+                problem=Text(
+                    OptionName("trust_code"),
+                    " is package.module:NAME or path/to/file.py:NAME as a file "
+                    f"states it, got '{place}'",
+                )
             )
         if place not in names:
             names = (*names, place)
@@ -63,9 +66,9 @@ def check_trusted(name: str, what: str, file: str | Path) -> None:
         raise UntrustedCodeError(
             f"names code for its {what}, '{name}', and would run {_code_origin(name)}",
             path=file,
-            hint=(
-                "if you trust that code, name it as the file does: "
-                f"{{trust_code={shlex.quote(name)}}}"
+            hint=Text(
+                "if you trust that code, name it as the file does: ",
+                OptionName("trust_code", shlex.quote(name)),
             ),
         )
 

@@ -104,15 +104,24 @@ class NumberReading:
     far: float | None = None
 
     @property
+    def scales(self) -> tuple[NumberFact, ...]:
+        """Facts about the unit of the numbers."""
+        return tuple(fact for fact in self.facts if fact.name == "scale")
+
+    @property
+    def unit_and_range(self) -> str:
+        """Unit and range in words."""
+        words = "; ".join(dict.fromkeys(fact.value for fact in self.scales))
+        unit = "" if any("up to scale" in fact.value for fact in self.scales) else " m"
+        span = "" if self.near is None else f": {self.near:.3g} to {self.far:.3g}{unit}"
+        return f"read as {words}{span}"
+
+    @property
     def summary_line(self) -> str | None:
         """Unit, range and source in words; None without a unit."""
-        scales = [fact for fact in self.facts if fact.name == "scale"]
-        if not scales:
+        if not self.scales:
             return None
-        words = "; ".join(dict.fromkeys(fact.value for fact in scales))
-        unit = "" if any("up to scale" in fact.value for fact in scales) else " m"
-        span = "" if self.near is None else f": {self.near:.3g} to {self.far:.3g}{unit}"
-        return f"read as {words}{span} ({scales[0].place})"
+        return f"{self.unit_and_range} ({self.scales[0].place})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,7 +393,7 @@ def scale_fact(
     place: str,
     guess: float,
 ) -> NumberFact:
-    """Unit of the numbers: stated, given at a ``place`` or guessed [m]."""
+    """Unit of the numbers [m]: stated, given at a ``place`` (file or option) or guessed."""
     if statement.is_coded or statement.kind == DepthKind.UP_TO_SCALE:
         value = "metres" if statement.kind != DepthKind.UP_TO_SCALE else "numbers up to scale"
         if statement.logarithm is not None:

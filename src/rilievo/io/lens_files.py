@@ -16,7 +16,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Matrix
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
@@ -75,7 +75,7 @@ def camera_from_K(K: Matrix, path: Path) -> Camera:
     try:
         return Camera(K=K)
     except InputError as error:
-        raise InputError(problem=template(error), path=path) from error
+        raise InputError(problem=Text(error), path=path) from error
 
 
 def _read_K_text(path: Path) -> Matrix:
@@ -192,7 +192,7 @@ def _make_lens(
     try:
         spelling.lens(size or (2, 2))
     except InputError as error:
-        raise InputError(problem=template(error), path=place) from error
+        raise InputError(problem=Text(error), path=place) from error
     return spelling
 
 
@@ -393,7 +393,7 @@ def _lens_in_json(text: str, path: Path) -> SpelledLens:
         if isinstance(error, InputError):
             raise
         if isinstance(error, OptionError):
-            raise InputError(problem=template(error), path=printable(path)) from error
+            raise InputError(problem=Text(error), path=printable(path)) from error
         raise InputError(
             "has no K, as the JSON of a result has in 'camera'", path=printable(path)
         ) from error

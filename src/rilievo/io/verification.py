@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
-from rilievo.errors.messages import Note, in_braces
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.checksums import (
     CHANGED,
     CHECKSUMS,
@@ -39,7 +39,9 @@ from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
 _RECORDS = ("evaluation.json", "record.json")
-_NO_CONTENT = Note("has no content, as after a power cut: make its results anew with {resume}")
+_NO_CONTENT = Note(
+    Text("has no content, as after a power cut: make its results anew with ", OptionName("resume"))
+)
 _RUN_AGAIN = "has no content, as after a power cut: run its command again"
 
 
@@ -123,7 +125,10 @@ class _Findings:
             record = path.with_name(name.removesuffix(".pending")[1:])
             if not record.exists():
                 self._add_result(
-                    record, Note(f"{MISSING}: its run did not end; go on with {{resume}}")
+                    record,
+                    Note(
+                        Text(f"{MISSING}: its run did not end; go on with ", OptionName("resume"))
+                    ),
                 )
         elif path.suffix == ".onnx":
             self._verify_onnx(path)
@@ -138,7 +143,7 @@ class _Findings:
         try:
             sums = read_sums(path)
         except InputError as error:
-            self._add_result(path, Note(error.worded(in_braces, "")))
+            self._add_result(path, Note(error.text(path="")))
             return
         if sums is None:
             self._add_result(path, _RUN_AGAIN)
@@ -158,7 +163,7 @@ class _Findings:
         try:
             sidecar = read_sidecar(path)
         except InputError as error:
-            self._add_result(path, Note(error.worded(in_braces, "")))
+            self._add_result(path, Note(error.text(path="")))
             return
         for facts in sidecar.files:
             if facts.sums is None:

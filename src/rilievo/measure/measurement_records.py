@@ -21,6 +21,7 @@ from rilievo.calibration.readings import (
 )
 from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.measure.expectation import (
     SAME_END,
     UNKNOWN_FAR,
@@ -73,7 +74,16 @@ def quantity_of_options(
     """
     single = {name: at for name, at in (("distance", distance), ("height", height)) if at}
     if len(single) + angle > 1:
-        raise OptionError(problem="{angle}, {distance} and {height} do not go together: give one")
+        raise OptionError(
+            problem=Text(
+                OptionName("angle"),
+                ", ",
+                OptionName("distance"),
+                " and ",
+                OptionName("height"),
+                " do not go together: give one",
+            )
+        )
     for what, text in single.items():
         if texts:
             parse_points(texts)  # or it is no point, such as a second photograph
@@ -87,9 +97,12 @@ def quantity_of_options(
     if len(points) < 2:
         begin = "one point is" if points else "name points U,V, two for a length, or give"
         raise OptionError(
-            problem=(
-                f"{begin} {{distance=U,V}}, straight from the camera, or "
-                "{height=U,V}, above the floor"
+            problem=Text(
+                f"{begin} ",
+                OptionName("distance", "U,V"),
+                ", straight from the camera, or ",
+                OptionName("height", "U,V"),
+                ", above the floor",
             )
         )
     return "angle" if angle else "length" if len(points) == 2 else "area", points

@@ -31,7 +31,7 @@ from rilievo.calibration.readings import (
 from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
 from rilievo.calibration.sizes import CORNER_ERROR, KnownRectangle
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import (
     anchoring_misfit,
@@ -59,12 +59,18 @@ _UNITS = {
 }
 _PLANAR_QUANTITIES = ("distance", "length", "area")
 
-_KNOWN_OPTIONS = "{known_length=U1,V1,U2,V2,METRES|known=U,V,METRES}"
-_CAMERA_OPTIONS = "{camera=...|fov=...}"
+_KNOWN_OPTIONS = AnyOf(
+    OptionName("known_length", "U1,V1,U2,V2,METRES"), OptionName("known", "U,V,METRES")
+)
+_CAMERA_OPTIONS = AnyOf(OptionName("camera", "..."), OptionName("fov", "..."))
 _BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without the network"
 _BY_NETWORK = Note(
     "measured by the network's depth",
-    hint="of points in the plane of the known rectangle, {in_plane} measures by its corners",
+    hint=Text(
+        "of points in the plane of the known rectangle, ",
+        OptionName("in_plane"),
+        " measures by its corners",
+    ),
 )
 
 
@@ -148,7 +154,7 @@ def _relative_distance(prediction: PredictionRecord, point: Point, distance: flo
     ratio = distance / _median_distance(prediction)
     error = log_error_of_ratio(prediction, ratio)
     measurement = _measurement_by_depth("relative distance", ratio, error, prediction, (point,))
-    return _add_remark(measurement, Note(f"metres need one known size: {_KNOWN_OPTIONS}"))
+    return _add_remark(measurement, Note(Text("metres need one known size: ", _KNOWN_OPTIONS)))
 
 
 _MEDIAN_PIXELS = 40_000
@@ -343,8 +349,11 @@ def metric_camera(prediction: PredictionRecord) -> Camera:
     """
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
-            problem=f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one "
-            f"known length or distance, {_KNOWN_OPTIONS}"
+            problem=Text(
+                f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one "
+                "known length or distance, ",
+                _KNOWN_OPTIONS,
+            )
         )
     return prediction.known_camera
 
@@ -390,7 +399,9 @@ def camera_and_point_remarks(
     """Remarks on an assumed focal length, and on points that are hardly in pixels."""
     remarks: list[str] = []
     if prediction.known_camera.source is CameraSource.ASSUMED:
-        remarks.append(Note(f"the focal length is assumed: {_CAMERA_OPTIONS} narrows the range"))
+        remarks.append(
+            Note(Text("the focal length is assumed: ", _CAMERA_OPTIONS, " narrows the range"))
+        )
     note = normalized_points_note(points, prediction.shape)
     if note is not None:
         remarks.append(note)
@@ -506,7 +517,7 @@ def measure_in_rectangle_plane(
         raise OptionError(
             option="in_plane",
             problem="is about the plane of a known rectangle, and none is known",
-            hint="give {known_rectangle=...}",
+            hint=Text("give ", OptionName("known_rectangle", "...")),
         )
 
     pixels = np.array(points, np.float64)

@@ -14,7 +14,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float32, Pixels, Shaped, Vectors
 from rilievo.errors import ModelError, UnknownCameraError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.sources import PhotoSource
@@ -376,9 +376,13 @@ class PreparedModel(Model):
 def focal_length_error(model: str) -> UnknownCameraError:
     """Error of a model that needs an unknown focal length."""
     return UnknownCameraError(
-        problem=(
-            f"model '{literal(model)}' needs the focal length and predicts none: give "
-            "{fov=...} or {camera=...}, or try {vanishing_points=True}"
+        problem=Text(
+            f"model '{model}' needs the focal length and predicts none: give ",
+            OptionName("fov", "..."),
+            " or ",
+            OptionName("camera", "..."),
+            ", or try ",
+            OptionName("vanishing_points", "True"),
         )
     )
 
@@ -387,7 +391,7 @@ def _camera_from_fov(degrees: float, shape: tuple[int, int], name: str) -> Camer
     if not 0 < degrees < 180:
         raise ModelError(
             f"model '{name}' returned a field of view of {degrees:g} degrees",
-            hint="give {fov=...} or {camera=...}",
+            hint=Text("give ", OptionName("fov", "..."), " or ", OptionName("camera", "...")),
         )
     return Camera(K=K_from_fov(degrees, shape), source=CameraSource.PREDICTED)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from rilievo.errors import ModelError, OptionError, needing
+from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions import subpackages
 from rilievo.extensions.entry_points import entry_point_names, load_named
 from rilievo.extensions.registry import Registry
@@ -200,7 +201,11 @@ def _unknown_model_error(name: str) -> ModelError:
     nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return ModelError(
         f"no model '{name}'; {nearest}'rilievo models --all' lists all",
-        hint="to add one: ORG/NAME {kind=KIND} (hub), package.module:load (docs/extending.md)",
+        hint=Text(
+            "to add one: ORG/NAME ",
+            OptionName("kind", "KIND"),
+            " (hub), package.module:load (docs/extending.md)",
+        ),
     )
 
 

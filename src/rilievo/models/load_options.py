@@ -7,7 +7,7 @@ from pkgutil import resolve_name
 from typing import Annotated, Any, TypeVar
 
 from rilievo.errors import OptionError, suggest
-from rilievo.errors.messages import literal, template
+from rilievo.errors.messages import Text
 from rilievo.options.run_options import Engine
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
@@ -144,7 +144,7 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
         if not sign or not name:
             raise OptionError(option="set", expected="NAME=VALUE", value=text)
         if name in pairs:
-            raise OptionError(option="set", problem=f"{literal(name)} is given twice")
+            raise OptionError(option="set", problem=f"{name} is given twice")
         pairs[name] = value.strip()
     return pairs
 
@@ -167,7 +167,7 @@ def read_settings(record: type[Settings], settings: Mapping[str, Setting], model
     try:
         return record(**values)
     except OptionError as error:
-        raise OptionError(path=f"model '{model}'", problem=template(error)) from error
+        raise OptionError(path=f"model '{model}'", problem=Text(error)) from error
 
 
 def describe_settings(place: str) -> tuple[SettingFacts, ...]:

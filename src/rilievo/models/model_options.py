@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.errors import ModelError, OptionError, OutputError, suggest
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.atomic import make_folder
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.finding import load
@@ -151,9 +151,13 @@ def better_model_hint() -> str | None:
         return None
     good, best = MODELS[QUALITIES["good"]], MODELS[QUALITIES["best"]]
     return Note(
-        f"tip: {{quality=good}} is much better: {good.name}, metres, normals and the camera; "
-        f"{good.megabytes:,.0f} MB, downloaded once, weights {good.licence} "
-        f"(best: {best.megabytes:,.0f} MB)"
+        Text(
+            "tip: ",
+            OptionName("quality", "good"),
+            f" is much better: {good.name}, metres, normals and the camera; "
+            f"{good.megabytes:,.0f} MB, downloaded once, weights {good.licence} "
+            f"(best: {best.megabytes:,.0f} MB)",
+        )
     )
 
 

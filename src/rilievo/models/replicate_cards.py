@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
@@ -88,10 +89,10 @@ def version_card(name: str, kind: DepthKind | None) -> ModelCard | None:
         kind = DepthKind(entry["kind"])
     if kind is None:
         raise ModelError(
-            problem=(
-                f"model '{name}' is not known: say what its picture shows "
-                f"with {{kind=...}}: {DepthKind.AFFINE} (depth) or "
-                f"{DepthKind.AFFINE_INVERSE} (inverse depth)"
+            problem=Text(
+                f"model '{name}' is not known: say what its picture shows with ",
+                OptionName("kind", "..."),
+                f": {DepthKind.AFFINE} (depth) or {DepthKind.AFFINE_INVERSE} (inverse depth)",
             )
         )
     if kind.is_depth:

@@ -22,6 +22,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Field
 from rilievo.errors import InputError, MissingPackageError, ModelError, OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.limits import MAX_PIXELS, is_whole
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.photographs.decode import PILLOW_ERRORS
@@ -249,9 +250,10 @@ class ReplicateModel(PaidModel):
         """Send one photograph after the other."""
         if len(photos) > self._calls:
             raise ModelError(
-                problem=(
+                problem=Text(
                     f"model '{self.card.name}': {len(photos)} photographs are paid "
-                    f"calls, and {self._calls} agreed to: give {{set=calls=N}}"
+                    f"calls, and {self._calls} agreed to: give ",
+                    OptionName("set", "calls=N"),
                 )
             )
         return [self._infer_one(photo) for photo in photos]
@@ -296,7 +298,7 @@ class ReplicateModel(PaidModel):
                 if time.monotonic() > end:
                     raise ModelError(
                         f"no result after {self._options.timeout} seconds: cancelled",
-                        hint="give {set=timeout=SECONDS}",
+                        hint=Text("give ", OptionName("set", "timeout=SECONDS")),
                     )
                 service.wait(pause)
                 pause = min(2 * pause, service.patience.poll)
@@ -369,10 +371,11 @@ def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
     grey = [picture for picture in pictures if picture is not None]
     if len(grey) != 1:
         raise ModelError(
-            problem=(
+            problem=Text(
                 f"{len(grey)} of {len(pictures)} pictures in the result are "
-                "grey: choose the depth with {set=output=...} (coloured "
-                "pictures cannot be read)"
+                "grey: choose the depth with ",
+                OptionName("set", "output=..."),
+                " (coloured pictures cannot be read)",
             )
         )
     height, width = grey[0].shape

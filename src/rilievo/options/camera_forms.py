@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float
 from rilievo.errors import OptionError, RilievoError
-from rilievo.errors.messages import literal, template
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, read_spelling, spelling_of
@@ -21,10 +21,12 @@ from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import Door, Record, option
 
-FORMS = (
-    "a focal length in pixels or in millimetres (24mm: 35 mm equivalent; 18mm/23.5mm: over the "
-    "sensor's width), FX,FY,CX,CY, the nine numbers of K row by row, a lens as {projection} "
-    "has it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix"
+FORMS = Text(
+    "a focal length in pixels or in millimetres (24mm: 35 mm "
+    "equivalent; 18mm/23.5mm: over the sensor's width), "
+    "FX,FY,CX,CY, the nine numbers of K row by row, a lens as ",
+    OptionName("projection"),
+    " has it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix",
 )
 _MILLIMETRES = r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?"
 
@@ -60,7 +62,7 @@ def read_camera(camera: CameraLike | None) -> Named | None:
     try:
         return _camera_of_numbers(np.asarray(camera, float))
     except (TypeError, ValueError, OverflowError) as error:
-        raise _camera_refusal(template(error)) from error
+        raise _camera_refusal(Text(error)) from error
 
 
 def parse_camera(text: str) -> Named:
@@ -83,8 +85,8 @@ def parse_fileless_camera(text: str) -> Named:
             return named
         return _camera_of_numbers(np.array([float(word) for word in text.split(",")]))
     except ValueError as error:
-        why = f" ({template(error)})" if isinstance(error, RilievoError) else ""
-        raise _camera_refusal(f"got '{literal(text)}'{why}") from error
+        why = Text(" (", error, ")") if isinstance(error, RilievoError) else ""
+        raise _camera_refusal(Text(f"got '{text}'", why)) from error
 
 
 def _millimetres_or_none(text: str) -> Millimetres | None:
@@ -94,11 +96,11 @@ def _millimetres_or_none(text: str) -> Millimetres | None:
     try:
         return Millimetres(float(match[1]), None if match[3] is None else float(match[3]))
     except ValueError as error:
-        raise _camera_refusal(f"got '{literal(text)}' ({template(error)})") from error
+        raise _camera_refusal(Text(f"got '{text}' (", error, ")")) from error
 
 
-def _camera_refusal(why: str) -> OptionError:
-    return OptionError(option="camera", expected=FORMS, problem=f"; {why}")
+def _camera_refusal(why: str | Text) -> OptionError:
+    return OptionError(option="camera", expected=FORMS, problem=Text("; ", why))
 
 
 def camera_of_size(camera: Named, size: tuple[int, int]) -> Camera:

@@ -17,6 +17,7 @@ from rilievo.calibration.sizes import (
     parse_rectangle,
 )
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.schema.fields import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
@@ -149,11 +150,22 @@ class KnownSizes(Record):
             raise OptionError(
                 option="same_camera",
                 problem="shares what is known, and nothing is",
-                hint="give {known}, {known_length}, {known_rectangle} or {sparse}",
+                hint=Text(
+                    "give ",
+                    OptionName("known"),
+                    ", ",
+                    OptionName("known_length"),
+                    ", ",
+                    OptionName("known_rectangle"),
+                    " or ",
+                    OptionName("sparse"),
+                ),
             )
         if self.sparse_unit is not None and self.sparse is None:
             raise OptionError(
-                option="sparse_unit", expected="the unit of {sparse}", hint="give {sparse} FILE too"
+                option="sparse_unit",
+                expected=Text("the unit of ", OptionName("sparse")),
+                hint=Text("give ", OptionName("sparse"), " FILE too"),
             )
 
     @cached_property

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError
-from rilievo.errors.messages import Note, literal
+from rilievo.errors.messages import Note, Text
 from rilievo.extensions.trust import is_import_path
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
@@ -130,7 +130,7 @@ class Saving(SaveOptions):
                 )
             elif name != ALL and name not in OUTPUTS:
                 hint = unknown_output_hint(name, [*OUTPUTS, ALL])
-                raise OptionError(option="save", problem=f"has no '{literal(name)}'; {hint}")
+                raise OptionError(option="save", problem=f"has no '{name}'; {hint}")
         return OUTPUTS.sorted_names([*names, *(OUTPUTS.own if ALL in names else ())])
 
     @property
@@ -171,14 +171,14 @@ def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
             yield one.name
 
 
-def unused_options(options: object, names: Collection[str], about: str) -> list[str]:
+def unused_options(options: object, names: Collection[str], about: str | Text) -> list[str]:
     """Notes on changed options among ``names``, with their subject and why there is none."""
     return notes_on_unused(changed_options(options, names), about)
 
 
-def notes_on_unused(names: Iterable[str], about: str) -> list[str]:
+def notes_on_unused(names: Iterable[str], about: str | Text) -> list[str]:
     """Notes on named options about something that is not here."""
-    return [Note(f"is about {about}", option=name) for name in names]
+    return [Note(Text("is about ", about), option=name) for name in names]
 
 
 def unused_parts(place: Path, parts: Sequence[str], total: int, what: str) -> list[str]:

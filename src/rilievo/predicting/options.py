@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Unpack
 import numpy as np
 
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.keywords import PredictKeywords
@@ -55,7 +56,10 @@ class PredictOptions(PhotoOptions):
         super().__init__(**keywords)
         if isinstance(self.sizes.sparse, np.ndarray):
             raise OptionError(
-                problem="{sparse} is a file or folder here; rilievo.predict takes an array"
+                problem=Text(
+                    OptionName("sparse"),
+                    " is a file or folder here; rilievo.predict takes an array",
+                )
             )
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions.subpackages import load_service
 from rilievo.io.files.names import address_or_none, local_path, printable
 from rilievo.models.base import Model, PaidModel
@@ -155,10 +156,14 @@ def refuse_paid(model: Model) -> None:
     """Refuse a model whose calls cost money."""
     if isinstance(model, PaidModel):
         raise OptionError(
-            problem=(
+            problem=Text(
                 f"model '{model.card.name}' is paid by the call, and calls of "
-                "several processes are not counted together: leave out "
-                "{workers}, {shard} and {ray}"
+                "several processes are not counted together: leave out ",
+                OptionName("workers"),
+                ", ",
+                OptionName("shard"),
+                " and ",
+                OptionName("ray"),
             )
         )
 
@@ -188,9 +193,14 @@ def predict_across(
     if options.sizes.same_camera:
         raise OptionError(
             option="same_camera",
-            problem=(
-                "compares photographs in one process: leave out {workers}, "
-                "{shard} and {ray}, and addresses"
+            problem=Text(
+                "compares photographs in one process: leave out ",
+                OptionName("workers"),
+                ", ",
+                OptionName("shard"),
+                " and ",
+                OptionName("ray"),
+                ", and addresses",
             ),
         )
     output = Path(local_path(options.saving.output))

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera, sparse_files
 from rilievo.errors import OptionError
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import Note, literal, template
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.machine import check_disk_space, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
@@ -50,8 +50,8 @@ from rilievo.system.signals import handle_if_ctrl_c
 from rilievo.system.terminal import wrap_for_terminal
 
 _MEASURED = 64
-_CLIPS = "videos and folders of frames ({sequence})"
-_STILLS = "photographs and folders of frames ({sequence})"
+_CLIPS = Text("videos and folders of frames (", OptionName("sequence"), "), and none")
+_STILLS = Text("photographs and folders of frames (", OptionName("sequence"), "), and none")
 _ABOUT: Mapping[str, str] = {**SUBJECTS, "confidence": "confidence"}
 
 
@@ -160,7 +160,7 @@ def read_inputs(
     jobs = JobList(find(inputs, output, sequence=options.video.sequence, left_out=left_out))
     if not len(jobs):
         message = next(iter(left_out.unreadable), None) or left_out.nothing_found_words(inputs)
-        raise OptionError(problem=template(message))
+        raise OptionError(problem=Text(message))
     sizes = options.sizes
     if sizes.facts or sizes.known or sizes.sparse is not None:
         _check_known_sizes(sizes, len(jobs))
@@ -176,24 +176,30 @@ def _check_known_sizes(sizes: KnownSizes, inputs: int) -> None:
         if sizes.sparse is not None and sizes.sparse.is_dir():
             raise OptionError(
                 option="same_camera",
-                problem=f"takes one file of {{sparse}}, got the folder {literal(sizes.sparse)}",
+                problem=Text(
+                    "takes one file of ", OptionName("sparse"), f", got the folder {sizes.sparse}"
+                ),
             )
     elif sizes.sparse is not None and inputs > 1 and not sizes.sparse.is_dir():
         raise OptionError(
             option="sparse",
-            problem=(
-                f"{literal(sizes.sparse)} is of one photograph, and {inputs} were found: "
-                "name a folder with one file for each, or give "
-                "{same_camera} if it never moved"
+            problem=Text(
+                f"{sizes.sparse} is of one photograph, and {inputs} "
+                "were found: name a folder with one file for each, or give ",
+                OptionName("same_camera"),
+                " if it never moved",
             ),
         )
     elif sizes.facts and inputs > 1:
         [first, *_] = sizes.facts
         raise OptionError(
-            problem=(
-                f"known {first.noun} {literal(first)} belongs to one photograph, and {inputs} "
-                "were found: give a table, {known=FILE.csv} with the header "
-                "file,u,v,metres, or {same_camera} if it never moved"
+            problem=Text(
+                f"known {first.noun} {first} belongs to one "
+                f"photograph, and {inputs} were found: give a table, ",
+                OptionName("known", "FILE.csv"),
+                " with the header file,u,v,metres, or ",
+                OptionName("same_camera"),
+                " if it never moved",
             )
         )
 
@@ -232,16 +238,16 @@ def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> li
     stills = sequences + inputs.get(Medium.PHOTO, 0)
     for name, is_given, has_effect, about in (
         ("sequence", video.sequence, sequences, "folders of frames, and none"),
-        ("fps", video.fps is not None, clips, f"{_CLIPS}, and none"),
-        ("independent", video.independent, clips, f"{_CLIPS}, and none"),
+        ("fps", video.fps is not None, clips, _CLIPS),
+        ("independent", video.independent, clips, _CLIPS),
         ("same_camera", sizes.same_camera, several, "several inputs, and one"),
-        ("alpha", refine.alpha != "mask", stills, f"{_STILLS}, and none"),
-        ("stretch", refine.stretch, stills, f"{_STILLS}, and none"),
-        ("own_depth", not sizes.own_depth, stills, f"{_STILLS}, and none"),
+        ("alpha", refine.alpha != "mask", stills, _STILLS),
+        ("stretch", refine.stretch, stills, _STILLS),
+        ("own_depth", not sizes.own_depth, stills, _STILLS),
         ("batch_size", options.speed.batch_size > 1, several or clips, "several inputs, and one"),
     ):
         if is_given and not has_effect:
-            notes.append(Note(f"is about {about} was named", option=name))
+            notes.append(Note(Text("is about ", about, " was named"), option=name))
     return [*notes, *no_output_notes(options, options.saving.formats)]
 
 
@@ -259,7 +265,9 @@ def no_output_notes(options: PredictOptions, outputs: Collection[str]) -> list[s
     for name, about in _ABOUT.items():
         if is_changed[name] and not any(name in concerns[output] for output in outputs):
             words = " or ".join(output for output in OUTPUTS.own if name in concerns[output])
-            problem = f"is about {about}, and none is saved: add {words} to {{save}}"
+            problem = Text(
+                f"is about {about}, and none is saved: add {words} to ", OptionName("save")
+            )
             notes.append(Note(problem, option=name))
     return notes
 
@@ -306,7 +314,12 @@ def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
     sizes = [photo_size(job.source) for job in some if not sidecar_path(job.target).exists()]
     needed = sum(map(results.bytes_of, sizes)) / len(some) * count
     what = f"the results of {count:,} photographs" if count > 1 else "its results"
-    hint = "choose another folder with {output}, or fewer outputs with {save}"
+    hint = Text(
+        "choose another folder with ",
+        OptionName("output"),
+        ", or fewer outputs with ",
+        OptionName("save"),
+    )
     check_disk_space(results.options.saving.output, needed, what, hint)
     return photo_memory(sizes, results.memory_of)
 
@@ -381,7 +394,9 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
     ):
         # If one photograph of a batch fails, the batch is sent again one by one.
         if is_on:
-            problem = f"{name} is paid by the call: {{{option}}} would send photographs again"
+            problem = Text(
+                f"{name} is paid by the call: ", OptionName(option), " would send photographs again"
+            )
             raise OptionError(problem=problem)
     refine, photographs = options.refine, 0
     for job in jobs:
@@ -410,7 +425,10 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
 def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
     what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
     if sys.stdin is None or not sys.stdin.isatty():
-        raise OptionError(path=what, problem="say {yes} to agree, as nobody can be asked here")
+        raise OptionError(
+            path=what,
+            problem=Text("say ", OptionName("yes"), " to agree, as nobody can be asked here"),
+        )
     sys.stderr.write(wrap_for_terminal(f"rilievo: {what}. Go on? [y/N]", sys.stderr) + " ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -17,7 +17,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import RilievoError
-from rilievo.errors.messages import Note, template
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.extensions.subpackages import load_service
 from rilievo.io.files.machine import cores
 from rilievo.predicting.options import LOCAL, BatchOptions
@@ -90,7 +90,7 @@ def open_work(work: Work[Item], version: str) -> Do:
         try:
             do = work.open()
         except RilievoError as error:
-            refusal = Note(error.template)
+            refusal = Note(Text(error))
 
     def reported(items: Sequence[Item], *, again: bool) -> Report:
         if do is None:
@@ -98,7 +98,7 @@ def open_work(work: Work[Item], version: str) -> Do:
         try:
             return do(items, again=again)
         except RilievoError as error:  # such as a disk that is full by now
-            return Report(refusal=Note(error.template))
+            return Report(refusal=Note(Text(error)))
 
     return reported
 
@@ -247,7 +247,7 @@ class _WorkerPool(Generic[Item]):
             return
         assert isinstance(answer, Report), "a process says nothing else"
         if answer.refusal:
-            raise RilievoError(problem=template(answer.refusal))
+            raise RilievoError(problem=Text(answer.refusal))
         worker.task = None
         yield answer
 
@@ -264,11 +264,11 @@ class _WorkerPool(Generic[Item]):
             self._deaths_at_start += 1
             if self._deaths_at_start >= DEATHS_AT_START:
                 raise RilievoError(
-                    problem=(
-                        "processes die before they have loaded the model (exit "
-                        f"code {code}): is there memory for so many {{workers}}? "
-                        "(A script of your own calls this below if __name__ "
-                        "== '__main__')"
+                    problem=Text(
+                        "processes die before they have loaded the model (exit code "
+                        f"{code}): is there memory for so many ",
+                        OptionName("workers"),
+                        "? (A script of your own calls this below if __name__ == '__main__')",
                     )
                 )
             self._again.append(task)
@@ -351,7 +351,7 @@ def _work_here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
     for item in items:
         report = do((item,), again=False)
         if report.refusal:
-            raise RilievoError(problem=template(report.refusal))
+            raise RilievoError(problem=Text(report.refusal))
         yield report
 
 

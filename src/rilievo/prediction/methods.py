@@ -17,7 +17,7 @@ from PIL import Image
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
 from rilievo.errors import InputError, MissingPackageError, OptionError, suggest
-from rilievo.errors.messages import Note, literal
+from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
@@ -30,6 +30,7 @@ from rilievo.io.depth_numbers import (
     DepthCrop,
     DepthNumbers,
     DepthStatement,
+    FactOrigin,
     NumberFact,
     NumberReading,
     read_depth_numbers,
@@ -298,16 +299,19 @@ def _values_and_unit(
         raise OptionError(
             option="unit",
             problem="is for numbers that do not state theirs",
-            hint=literal(f"{place} does ({statement.place})"),
+            hint=f"{place} does ({statement.place})",
         )
     if stored.dtype == np.uint8 and unit is None and not statement.is_coded:
         raise InputError(
             "has 8 bits, which are mostly a picture of depth",
             path=place,
-            hint="if they are depth, say how many metres one count is with {unit=...}",
+            hint=Text(
+                "if they are depth, say how many metres one count is with ",
+                OptionName("unit", "..."),
+            ),
         )
     guess = 0.001 if whole else 1.0
-    fact = scale_fact(stored, statement, unit=unit, place="{unit}", guess=guess)
+    fact = scale_fact(stored, statement, unit=unit, place="unit", guess=guess)
     if statement.is_coded:
         return numbers.values.astype(np.float64), fact
     factor = guess if unit is None else unit
@@ -318,14 +322,12 @@ def _values_and_unit(
 def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     kinds = (*DepthKind, DISTANCE)
     if kind is not None and kind not in kinds:
-        raise OptionError(
-            option="kind", problem=f"has no '{literal(kind)}'; {suggest(kind, kinds)}"
-        )
+        raise OptionError(option="kind", problem=f"has no '{kind}'; {suggest(kind, kinds)}")
     stated = statement.kind
     if stated is not None and kind not in (None, stated):
         raise OptionError(
             option="kind",
-            problem=literal(f"says '{kind}', but {place} says '{stated}'"),
+            problem=f"says '{kind}', but {place} says '{stated}'",
             hint="leave it out",
         )
     named = stated or kind or DepthKind.METRIC.value
@@ -349,7 +351,10 @@ def _choose_camera(
     size: tuple[int, ...],
 ) -> Camera:
     if camera is not None and fov is not None:
-        raise OptionError(option="camera", problem="and {fov} say the same; give one of them")
+        raise OptionError(
+            option="camera",
+            problem=Text("and ", OptionName("fov"), " say the same; give one of them"),
+        )
     if camera is not None:
         return _camera_of_spelling(camera, photo.shape)
     if fov is not None:
@@ -403,7 +408,10 @@ def _fit_to_photo(
                 f"{shape[0]} x {shape[1]}: their proportions differ"
             ),
             path=place,
-            hint="if it is a part of the photograph, say which: {crop=TOP,LEFT,HEIGHT,WIDTH}",
+            hint=Text(
+                "if it is a part of the photograph, say which: ",
+                OptionName("crop", "TOP,LEFT,HEIGHT,WIDTH"),
+            ),
         )
     least = min(0.0, float(values[mask].min()))
     # What is known is above zero there, as ``at_size`` has it.
@@ -422,12 +430,17 @@ def _number_reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) ->
 
 
 def _depth_notes(reading: NumberReading, camera: Camera) -> list[str]:
-    notes: list[str] = [Note(f"depth is {reading.summary_line}"), *reading.doubts]
+    [scale] = reading.scales
+    source = OptionName("unit") if scale.origin is FactOrigin.GIVEN else scale.place
+    about_depth = Note(Text(f"depth is {reading.unit_and_range} (", source, ")"))
+    notes: list[str] = [about_depth, *reading.doubts]
     if camera.source is CameraSource.ASSUMED:
         notes.append(
             Note(
                 f"no camera is known ({NOTHING_SAYS}), so its field of view is assumed",
-                hint="{camera=...|fov=...} gives it",
+                hint=Text(
+                    AnyOf(OptionName("camera", "..."), OptionName("fov", "...")), " gives it"
+                ),
             )
         )
     return notes

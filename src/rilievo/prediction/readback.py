@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
@@ -102,7 +102,7 @@ def read_prediction(path: str | Path) -> Prediction:
             made_by=sidecar.made_by,
         )
     except InputError as error:
-        raise InputError(problem=template(error), path=path) from error
+        raise InputError(problem=Text(error), path=path) from error
 
 
 def existing_pictures(path: Path) -> dict[Path, FileFacts]:

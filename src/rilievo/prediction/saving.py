@@ -13,7 +13,7 @@ from rilievo.alignment.anchor import anchored_depth
 from rilievo.arrays.shapes import Vectors
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.checksums import CheckLevel, sum_of
@@ -75,7 +75,7 @@ def require_anchoring(prediction: PredictionRecord) -> Anchoring:
     """
     anchoring = prediction.anchoring
     if anchoring is not None and anchoring.refused is not None:
-        raise InputError(problem=template(anchoring.refused))
+        raise InputError(problem=Text(anchoring.refused))
     if anchoring is None:
         prediction.depth.depth()
     assert anchoring is not None, "depth of an affine kind was just refused"

@@ -10,6 +10,7 @@ import numpy as np
 from rilievo.arrays.array_records import no_hash, read_only, same_record
 from rilievo.arrays.shapes import Field, Mask
 from rilievo.errors import InputError, suggest
+from rilievo.errors.messages import OptionName, Text
 
 
 class DepthKind(StrEnum):
@@ -138,10 +139,11 @@ class DepthMap:
         """
         if not self.is_depth:
             raise InputError(
-                problem=(
-                    f"values of kind '{self.kind}' are no depth, and surfaces "
-                    "made of them are bent: calibrate them with two known "
-                    "distances or more, {known=u,v,metres}"
+                problem=Text(
+                    f"values of kind '{self.kind}' are no depth, and surfaces made "
+                    "of them are bent: calibrate them with two known distances or "
+                    "more, ",
+                    OptionName("known", "u,v,metres"),
                 )
             )
         return self.values

@@ -11,6 +11,7 @@ from rilievo.arrays.shapes import (
     Vectors,
 )
 from rilievo.errors import InputError, NoDepthError
+from rilievo.errors.messages import AnyOf, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.sample import Photo
@@ -218,7 +219,10 @@ class PredictionRecord:
         """
         if self.camera is None:
             raise InputError(
-                problem="this prediction has no camera: predict again with {camera=...|fov=...}"
+                problem=Text(
+                    "this prediction has no camera: predict again with ",
+                    AnyOf(OptionName("camera", "..."), OptionName("fov", "...")),
+                )
             )
         return self.camera
 

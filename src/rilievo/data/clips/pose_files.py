@@ -18,7 +18,7 @@ from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.loaders import parse_numbers, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note, literal
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, read_text
 from rilievo.io.files.names import printable
@@ -178,8 +178,11 @@ def _read_colmap_poses(path: Path) -> PoseFile:
             if "PINHOLE" not in camera.model:
                 notes.append(
                     Note(
-                        f"the camera is {literal(camera.model)}, whose distortion is not removed: "
-                        "run 'colmap image_undistorter', or give {camera_file}",
+                        Text(
+                            f"the camera is {camera.model}, whose distortion is "
+                            "not removed: run 'colmap image_undistorter', or give ",
+                            OptionName("camera_file"),
+                        ),
                         path=printable(cameras_path),
                     )
                 )
@@ -207,7 +210,10 @@ def _read_nerf_transforms(path: Path) -> PoseFile:
     notes = []
     if any(record.get(name) for name in ("k1", "k2", "p1", "p2")):
         notes.append(
-            Note("the camera's distortion is not removed: give {camera_file}", path=printable(path))
+            Note(
+                Text("the camera's distortion is not removed: give ", OptionName("camera_file")),
+                path=printable(path),
+            )
         )
     camera = _camera_of_nerf_transforms(
         {**(frames[0] if isinstance(frames[0], dict) else {}), **record}

@@ -21,7 +21,7 @@ from rilievo.arrays.shapes import (
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.datasets.loaders import contents_text, names_in, text_lines
 from rilievo.errors import InputError, OptionError, needing
-from rilievo.errors.messages import Note, join_notes, note_of, template
+from rilievo.errors.messages import Note, OptionName, Text, join_notes, join_texts, note_of
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
@@ -126,7 +126,7 @@ class SequenceCamera:
 def calibration_of_user(data: VideoData) -> FrameCalibration | None:
     """Calibration by the user's file or intrinsics, not field of view."""
     options = [
-        f"{{{name}}}"
+        OptionName(name)
         for name, option in (
             ("camera", data.camera),
             ("camera_file", data.camera_file),
@@ -136,7 +136,9 @@ def calibration_of_user(data: VideoData) -> FrameCalibration | None:
     ]
     if len(options) > 1:
         raise OptionError(
-            problem=f"{' and '.join(options)} say the camera more than once; give one of them"
+            problem=Text(
+                join_texts(" and ", options), " say the camera more than once; give one of them"
+            )
         )
     if data.camera_file is not None:
         return read_calibration(Path(data.camera_file))
@@ -145,8 +147,11 @@ def calibration_of_user(data: VideoData) -> FrameCalibration | None:
     K = pinhole_K(*data.camera)
     if not np.isfinite(K).all() or min(data.camera[:2]) <= 0:
         raise OptionError(
-            problem="{camera} is fx,fy,cx,cy [px] with positive focal lengths, got "
-            f"{','.join(f'{number:g}' for number in data.camera)}"
+            problem=Text(
+                OptionName("camera"),
+                " is fx,fy,cx,cy [px] with positive focal lengths, got "
+                f"{','.join(f'{number:g}' for number in data.camera)}",
+            )
         )
     return FrameCalibration(K=K)
 
@@ -181,7 +186,14 @@ def choose_camera(
             "nothing says which camera took it, so a field of view of "
             f"{camera.field_of_view(shape):.0f} degrees is assumed{held}",
             path=printable(name),
-            hint="give {fov}, {camera} or {camera_file}",
+            hint=Text(
+                "give ",
+                OptionName("fov"),
+                ", ",
+                OptionName("camera"),
+                " or ",
+                OptionName("camera_file"),
+            ),
         ),
     )
 
@@ -230,7 +242,7 @@ def _check_intrinsics(K: Matrix, shape: tuple[int, int], name: str) -> None:
     try:
         Camera(K=K)
     except InputError as error:
-        raise InputError(path=printable(name), problem=template(error)) from error
+        raise InputError(path=printable(name), problem=Text(error)) from error
     height, width = shape
     cx, cy = float(K[0, 2]), float(K[1, 2])
     if abs((cx + 0.5) / width - 0.5) > _MIDDLE or abs((cy + 0.5) / height - 0.5) > _MIDDLE:
@@ -340,7 +352,7 @@ def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
             return read_photo(file, own_depth=False)
         except InputError as error:
             problem = note_of(error)
-    raise InputError("no frame can be read:", path=printable(place), problem=template(problem))
+    raise InputError("no frame can be read:", path=printable(place), problem=Text(problem))
 
 
 class OddSizeError(InputError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from rilievo.data.datasets.loaders import NormalAxes, walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.io.files.limits import read_text
@@ -187,7 +187,7 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
         try:
             read_spelling(camera.lens, "camera.lens")
         except OptionError as error:
-            raise InputError(path=shown, problem=template(error)) from error
+            raise InputError(path=shown, problem=Text(error)) from error
     if camera is not None and camera.fx is not None and None in (camera.cx, camera.cy):
         raise InputError(f"{shown}: a camera with fx has cx and cy too")
     if camera is not None and (camera.width is None) != (camera.height is None):
@@ -199,7 +199,7 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
         try:
             DepthCrop.from_numbers(depth.crop, "'crop'")
         except OptionError as error:
-            raise InputError(path=shown, problem=template(error)) from error
+            raise InputError(path=shown, problem=Text(error)) from error
     if depth is None or depth.kind in (None, StoredKind.DEPTH):
         return
     if camera is None:

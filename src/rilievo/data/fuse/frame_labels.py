@@ -24,6 +24,7 @@ from rilievo.data.fuse.clip_views import (
     neighbour_indices,
 )
 from rilievo.errors import InputError, OutputError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import invert, transform_points
 from rilievo.io.files.atomic import make_folder, replacing_folder
@@ -173,7 +174,7 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
         raise OutputError(
             "has labels of an earlier run",
             path=printable(folder),
-            hint="pass {overwrite} to replace them",
+            hint=Text("pass ", OptionName("overwrite"), " to replace them"),
         )
 
 

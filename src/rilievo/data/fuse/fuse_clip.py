@@ -32,7 +32,7 @@ from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.volume import FusedSurface, fuse_views, gltf_R_world
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import Note, template
+from rilievo.errors.messages import AnyOf, Note, OptionName, Text, join_texts
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert
@@ -191,17 +191,20 @@ def collect_views(
     if clip.unused:
         notes.append(
             Note(
-                f"the last {clip.unused} frames are not used, since the video does not tell their "
-                "number: raise {frames}"
+                Text(
+                    f"the last {clip.unused} frames are not used, since the video "
+                    "does not tell their number: raise ",
+                    OptionName("frames"),
+                )
             )
         )
-    notes += [Note(f"skipped: {template(problem)}") for problem in problems[:_NAMED]]
+    notes += [Note(Text("skipped: ", problem)) for problem in problems[:_NAMED]]
     if len(problems) > _NAMED:
         notes.append(f"skipped: {len(problems) - _NAMED:,} more frames")
     if len(views) < _FEWEST:
         summary = f"{len(views)} of {len(clip.views) + len(problems)} frames have depth and a pose"
-        text = "; ".join([f"fusing takes at least {_FEWEST}", *map(template, notes)])
-        raise InputError(f"{summary};", problem=text)
+        problem = join_texts("; ", [f"fusing takes at least {_FEWEST}", *notes])
+        raise InputError(f"{summary};", problem=problem)
     return CollectedViews(
         views=tuple(views),
         kind=clip.kind,
@@ -238,7 +241,7 @@ def _read_views(
             unused += 1  # a video is read to its end, since its poses may be one a frame
             continue
         if frame.pixels is None:
-            problems.append(str(frame.problem))
+            problems.append(frame.problem or "cannot be read")
             continue
         depth = depth_of(frame, footage.clip.camera.camera, size)
         if isinstance(depth, str):
@@ -449,7 +452,7 @@ def _check_output(output: Path, options: FuseOptions) -> None:
             raise OutputError(
                 "exists from an earlier run",
                 path=printable(path),
-                hint="pass {overwrite} to replace it",
+                hint=Text("pass ", OptionName("overwrite"), " to replace it"),
             )
 
 
@@ -534,13 +537,29 @@ def _notes_on_results(done: _FuseResults) -> list[str]:
                 f"neighbouring frames disagree by {by}: the field of view or the estimated poses "
                 "are wrong, or much of the scene moves"
             )
-            notes.append(Note(problem, hint="check {camera|fov}, or give {poses=...}"))
+            notes.append(
+                Note(
+                    problem,
+                    hint=Text(
+                        "check ",
+                        AnyOf(OptionName("camera"), OptionName("fov")),
+                        ", or give ",
+                        OptionName("poses", "..."),
+                    ),
+                )
+            )
         else:
             problem = (
                 f"the depth disagrees between neighbouring frames, by {by} with the given poses: "
                 "the model is inexact here, the field of view is wrong, or much of the scene moves"
             )
-            hint = "check {camera|fov}, or try another model ({model=moge-2/small})"
+            hint = Text(
+                "check ",
+                AnyOf(OptionName("camera"), OptionName("fov")),
+                ", or try another model (",
+                OptionName("model", "moge-2/small"),
+                ")",
+            )
             notes.append(Note(problem, hint=hint))
     return notes
 

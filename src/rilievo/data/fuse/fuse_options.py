@@ -7,6 +7,7 @@ from typing import Annotated
 
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.schema.fields import option
 
 
@@ -63,5 +64,12 @@ class FuseOptions(ClipCamera):
             raise OptionError("depth files and a model do not go together: give one")
         if sum(choice is not None for choice in (self.camera, self.camera_file, self.fov)) > 1:
             raise OptionError(
-                problem="{camera}, {camera_file} and {fov} do not go together: give one"
+                problem=Text(
+                    OptionName("camera"),
+                    ", ",
+                    OptionName("camera_file"),
+                    " and ",
+                    OptionName("fov"),
+                    " do not go together: give one",
+                )
             )

@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.arrays.shapes import Bool, Field, Float32, Int32, Int64, Matrix, Transform
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import InputError, needing
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform, transform_points
 from rilievo.io.outputs.formats.glb import TriangleMesh
@@ -117,10 +117,13 @@ class Volume:
         needed = self.block_count + len(new)
         if needed > self._most_blocks:
             raise InputError(
-                problem=(
+                problem=Text(
                     f"the surface needs more than {self._most_bytes / 1e6:.0f} MB "
-                    f"at voxels of {self.voxel:g}: take larger voxels ({{voxel}}) "
-                    "or leave far depth out ({farthest})"
+                    f"at voxels of {self.voxel:g}: take larger voxels (",
+                    OptionName("voxel"),
+                    ") or leave far depth out (",
+                    OptionName("farthest"),
+                    ")",
                 )
             )
         if needed > len(self._places):
@@ -418,8 +421,13 @@ def fuse_views(
     if voxel is None and side > median / _VOXELS_DEEP:
         notes.append(
             Note(
-                f"voxels are {side:.3g} wide, not {median / _VOXELS_DEEP:.3g}, to fit into "
-                f"{most_bytes / 1e6:.0f} MB: leave far depth out ({{farthest}}), or give {{voxel}}"
+                Text(
+                    f"voxels are {side:.3g} wide, not {median / _VOXELS_DEEP:.3g}, to fit "
+                    f"into {most_bytes / 1e6:.0f} MB: leave far depth out (",
+                    OptionName("farthest"),
+                    "), or give ",
+                    OptionName("voxel"),
+                )
             )
         )
     return FusedSurface(

@@ -21,7 +21,7 @@ from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
 from rilievo.arrays.shapes import Field, Float, Mask, Size
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.evaluation.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
 from rilievo.evaluation.metrics.depth import (
     DEPTH_METRICS,
@@ -286,7 +286,7 @@ def benchmark_metrics(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
             metric = find_metric(benchmark.task, name)
         except OptionError as error:
             raise OptionError(
-                path=f"the benchmark '{benchmark.name}'", problem=template(error)
+                path=f"the benchmark '{benchmark.name}'", problem=Text(error)
             ) from error
         if metric.name in metrics:
             raise OptionError(

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say, table
 from rilievo.errors import OptionError
-from rilievo.errors.messages import for_terminal
+from rilievo.errors.messages import OptionName, Text, for_terminal
 from rilievo.evaluation.evaluation_folder import REPORT, run_folder
 from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
@@ -102,9 +102,11 @@ def _evaluate_benchmark(model: str | None, arguments: _Arguments) -> Evaluation 
     options, cluster = arguments.options, arguments.batch
     if arguments.benchmark is None:
         raise OptionError(
-            problem=(
-                "say what to score: {benchmark=NAME} ('rilievo benchmarks' lists "
-                "them) or {suite=NAME}"
+            problem=Text(
+                "say what to score: ",
+                OptionName("benchmark", "NAME"),
+                " ('rilievo benchmarks' lists them) or ",
+                OptionName("suite", "NAME"),
             )
         )
     batch = BatchOptions(workers=options.workers, shard=cluster.shard, ray=cluster.ray)
@@ -118,12 +120,14 @@ def _run_suite_or_protocols(model: str | None, arguments: _Arguments) -> int:
     if [arguments.benchmark, arguments.suite, arguments.protocols].count(None) < 2:
         raise OptionError(
             option="suite",
-            problem="and {protocols} run benchmarks of their own",
-            hint="leave {benchmark} out, and give one of the two",
+            problem=Text("and ", OptionName("protocols"), " run benchmarks of their own"),
+            hint=Text("leave ", OptionName("benchmark"), " out, and give one of the two"),
         )
     if (arguments.batch.shard, arguments.batch.ray) != (None, None):
         raise OptionError(
-            option="shard", problem="and {ray} are for one benchmark", hint="leave them out"
+            option="shard",
+            problem=Text("and ", OptionName("ray"), " are for one benchmark"),
+            hint="leave them out",
         )
     if arguments.suite is not None:
         return _print_suite(

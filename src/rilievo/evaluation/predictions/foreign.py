@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Shaped
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import literal, template
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.stored_predictions import (
     DEPTH_ARRAY,
@@ -108,7 +108,7 @@ class ForeignPredictions:
                 crop=self.crop,
             )
         except InputError as error:
-            raise InputError(problem=template(error), path=where) from error
+            raise InputError(problem=Text(error), path=where) from error
 
     @property
     def _has_depth(self) -> bool:
@@ -238,7 +238,7 @@ def open_stack(
                 "split are missing, and so is its order"
             ),
             path=path,
-            hint="name the images that are there with {list}",
+            hint=Text("name the images that are there with ", OptionName("list")),
         )
     if count != len(order):
         raise InputError(
@@ -313,8 +313,8 @@ def _kind_of_rilievo_results(
     if stored.number_kind is not None and stored.number_kind != kind:
         raise OptionError(
             option="kind",
-            problem=f"says '{stored.number_kind}', but {literal(path)} says '{kind}'",
-            hint="leave {kind} out",
+            problem=f"says '{stored.number_kind}', but {path} says '{kind}'",
+            hint=Text("leave ", OptionName("kind"), " out"),
         )
     return kind
 
@@ -322,9 +322,10 @@ def _kind_of_rilievo_results(
 def _require_kind(stored: ValueEncoding, place: Path) -> DepthKind:
     if stored.kind is None:
         raise OptionError(
-            problem=(
-                f"what is the depth in {literal(place)}? say {{kind}} "
-                f"{', '.join(DepthKind)} ({WHICH_INVERSE})"
+            problem=Text(
+                f"what is the depth in {place}? say ",
+                OptionName("kind"),
+                f" {', '.join(DepthKind)} ({WHICH_INVERSE})",
             )
         )
     return stored.kind
@@ -352,7 +353,7 @@ def match_files(
     Without one, the id has any suffix, or ``names`` of other programs are tried.
     """
     if pattern is not None and pattern.count("{id}") != 1:
-        problem = literal(f"has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'")
+        problem = f"has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'"
         raise OptionError(option="pattern", problem=problem)
     for candidate in (pattern,) if pattern is not None else (None, *names):
         files = _file_by_id(folder, _id_by_file(folder, paths, candidate), ids)
@@ -364,7 +365,9 @@ def match_files(
         f"none of its {len(paths)} files fits an image; expected {expected} and the like"
         + (f", found {first_file_names(paths, folder)}" if paths else ""),
         path=folder,
-        hint="'rilievo evaluate' takes {pattern}, which says how files are named",
+        hint=Text(
+            "'rilievo evaluate' takes ", OptionName("pattern"), ", which says how files are named"
+        ),
     )
 
 
@@ -407,7 +410,7 @@ def _file_by_id(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict
             raise InputError(
                 f"{len(matches)} files fit the image '{id}' ({first_file_names(matches, folder)})",
                 path=folder,
-                hint="keep one, or say which with {pattern}",
+                hint=Text("keep one, or say which with ", OptionName("pattern")),
             )
         if matches:
             files[id] = matches[0]

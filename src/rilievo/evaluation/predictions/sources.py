@@ -16,7 +16,7 @@ import numpy as np
 from rilievo.arrays.shapes import Pixels
 from rilievo.data.datasets.loaders import Dataset, evenly_spread, names_in
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
-from rilievo.errors.messages import at, literal
+from rilievo.errors.messages import OptionName, Text, at
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     InputCrop,
@@ -465,7 +465,9 @@ def find_predictions(
     path, benchmark = options.predictions, selection.benchmark
     assert path is not None, "asked for only where they are given"
     unused = [name for name in _OF_MODELS if name in words]
-    warnings = notes_on_unused(unused, "a model, and {predictions} are there already")
+    warnings = notes_on_unused(
+        unused, Text("a model, and ", OptionName("predictions"), " are there already")
+    )
     for mark in (path / FINGERPRINT, path / PREDICTIONS / FINGERPRINT):
         if os.path.isfile(mark):
             predictions = read_cache(mark.parent)
@@ -502,7 +504,9 @@ def _open_foreign_predictions(
     for name in ("pattern", "sure"):
         if getattr(options, name) is not None:
             raise OptionError(
-                option=name, problem="is for a folder of {predictions}", hint="this is one file"
+                option=name,
+                problem=Text("is for a folder of ", OptionName("predictions")),
+                hint="this is one file",
             )
     return open_stack(
         path, selection.dataset.listed, stored=options.stored, task=task, crop=options.place
@@ -518,9 +522,10 @@ def _usable_peer_confidence(
     benchmark = selection.benchmark
     if not judges_confidence(benchmark):
         raise OptionError(
-            problem=(
-                f"the benchmark '{literal(benchmark.name)}' judges no confidence: leave "
-                "{sure} out, or take certainty or certainty-order"
+            problem=Text(
+                f"the benchmark '{benchmark.name}' judges no confidence: leave ",
+                OptionName("sure"),
+                " out, or take certainty or certainty-order",
             )
         )
     names = [
@@ -543,11 +548,24 @@ def _refuse_unfit_cache(
     has_part = mark.normals if normals else mark.kind is not None or task is Task.CAMERA
     needs_camera = task in (Task.POINTS, Task.CAMERA)
     is_told = any((options.scale, options.crop, options.pattern, options.sure))
+    if is_told or options.kind not in (None, mark.kind):
+        raise OptionError(
+            path=printable(cache.folder),
+            problem=Text(
+                "says itself what it holds; leave ",
+                OptionName("kind"),
+                ", ",
+                OptionName("scale"),
+                ", ",
+                OptionName("crop"),
+                ", ",
+                OptionName("pattern"),
+                " and ",
+                OptionName("sure"),
+                " out",
+            ),
+        )
     for is_wrong, problem in (
-        (
-            is_told or options.kind not in (None, mark.kind),
-            "says itself what it holds; leave {kind}, {scale}, {crop}, {pattern} and {sure} out",
-        ),
         *(
             (held != wanted, f"holds predictions for {fact} '{held}', but {name} has '{wanted}'")
             for fact, held, wanted in (
@@ -566,5 +584,4 @@ def _refuse_unfit_cache(
         ),
     ):
         if is_wrong:
-            hint = "" if "leave" in problem else "predict anew"
-            raise OptionError(path=printable(cache.folder), problem=problem, hint=hint)
+            raise OptionError(path=printable(cache.folder), problem=problem, hint="predict anew")

@@ -9,6 +9,7 @@ from rilievo.alignment.fit import Fit, FitSpace, PointFit
 from rilievo.alignment.ground_truth import apply_fit, constant_fit
 from rilievo.arrays.shapes import Field, Mask, Size, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, call_fit
 from rilievo.evaluation.metrics.metric import Indices, RangeSums
 from rilievo.evaluation.records import RangeError
@@ -150,7 +151,12 @@ def count_unanswered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
     if scored < count and benchmark.invalid is Invalid.REFUSE:
         raise InputError(
             f"the prediction has no answer at {count - scored} of the {count} pixels scored",
-            hint="{invalid=skip} leaves them out, {invalid=far} charges them as far",
+            hint=Text(
+                OptionName("invalid", "skip"),
+                " leaves them out, ",
+                OptionName("invalid", "far"),
+                " charges them as far",
+            ),
         )
     return count - scored
 
@@ -172,11 +178,18 @@ def alignment_for_kind(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | P
     """Fit that the benchmark makes; kinds without one are refused."""
     if kind not in benchmark.alignment:
         kinds = ", ".join(f"'{name}'" for name in benchmark.alignment)
+        as_disparity = Text(
+            "give inverse depth without a shift as ", OptionName("kind", "disparity"), ", "
+        )
         pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE
         raise OptionError(
             f"the benchmark '{benchmark.name}' takes depth of kind {kinds}, not '{kind}':",
-            problem=("give inverse depth without a shift as {kind=disparity}, " if pure else "")
-            + "choose another benchmark, or say {align=METHOD} to score it in a way of your own",
+            problem=Text(
+                as_disparity if pure else "",
+                "choose another benchmark, or say ",
+                OptionName("align", "METHOD"),
+                " to score it in a way of your own",
+            ),
         )
     return benchmark.alignment[kind]
 

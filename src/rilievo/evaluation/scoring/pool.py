@@ -19,6 +19,7 @@ from rilievo.alignment.fit import Fit, FitSpace, abscissa
 from rilievo.arrays.shapes import Float64, Size, Values
 from rilievo.data.datasets.loaders import Dataset
 from rilievo.errors import CalibrationError, InputError, RilievoError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored_image
 from rilievo.evaluation.scoring.metres import alignment_for_kind, resize_for_benchmark
@@ -91,7 +92,7 @@ def check_memory_of_scores(shape: Size, processes: int) -> None:
         processes * MEMORY_A_PIXEL * height * width,
         f"scores of images of {width}x{height} pixels"
         + (f" in {processes} processes" if several else ""),
-        "take {workers=1}" if several else "score smaller images",
+        Text("take ", OptionName("workers", "1")) if several else "score smaller images",
     )
 
 
@@ -119,9 +120,10 @@ def score_all(
     except BrokenProcessPool as error:
         raise RilievoError(
             "a process that scores died, perhaps for want of memory",
-            hint=(
-                "try {workers=1} (and in a script of your own, call "
-                "evaluate below if __name__ == '__main__')"
+            hint=Text(
+                "try ",
+                OptionName("workers", "1"),
+                " (and in a script of your own, call evaluate below if __name__ == '__main__')",
             ),
         ) from error
     finally:

@@ -24,7 +24,7 @@ from rilievo.arrays.shapes import (
     Vectors,
 )
 from rilievo.errors import InputError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Crop,
@@ -286,9 +286,9 @@ def _refuse_other_proportions(size: Size, shape: Size) -> None:
                 f"truth {size_words(shape)}: other proportions than a network "
                 "rounds to, so another part of the scene"
             ),
-            hint=(
-                "predict the whole picture that the benchmark shows, or say "
-                "which part it is: {crop=TOP,LEFT,HEIGHT,WIDTH}"
+            hint=Text(
+                "predict the whole picture that the benchmark shows, or say which part it is: ",
+                OptionName("crop", "TOP,LEFT,HEIGHT,WIDTH"),
             ),
         )
 
@@ -409,11 +409,12 @@ def place_prediction(
     for name, place in _named_crops(shown):
         if place.shape == size and not is_rounded_size(size, shown):
             raise InputError(
-                problem=(
+                problem=Text(
                     f"the prediction is {size_words(size)}, which is the crop "
-                    f"'{literal(name)}' of the truth's {size_words(shown)}, and the "
-                    f"benchmark '{literal(benchmark.name)}' does not know it: say where "
-                    f"it lies, {{crop={place}}}"
+                    f"'{name}' of the truth's {size_words(shown)}, and the "
+                    f"benchmark '{benchmark.name}' does not know it: say "
+                    "where it lies, ",
+                    OptionName("crop", str(place)),
                 )
             )
     return PlacedPrediction(prediction=prediction)

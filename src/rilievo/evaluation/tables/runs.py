@@ -11,6 +11,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Values
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, benchmark_settings
 from rilievo.evaluation.evaluation_folder import FILE_NAME, metric_names, read_evaluation
@@ -174,7 +175,11 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
                     f"{len(ids[first]):,} and {len(ids[name]):,} ('{odd}' is in one "
                     "alone)"
                 ),
-                hint=f"with {{common}} only the {len(shared):,} that all runs have are compared",
+                hint=Text(
+                    "with ",
+                    OptionName("common"),
+                    f" only the {len(shared):,} that all runs have are compared",
+                ),
             )
     return tuple(score.id for score in runs[first].scores if score.id in shared)
 

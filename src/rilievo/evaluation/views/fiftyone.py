@@ -17,7 +17,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Values
 from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
-from rilievo.errors.messages import at
+from rilievo.errors.messages import OptionName, Text, at
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.options import SourceOptions, ViewOptions
 from rilievo.evaluation.tables.wording import head
@@ -493,7 +493,9 @@ def _claim_folder(folder: Path) -> None:
     mark = folder / MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
         raise OutputError(
-            "holds files that are not of a view", path=folder, hint="choose another {output}"
+            "holds files that are not of a view",
+            path=folder,
+            hint=Text("choose another ", OptionName("output")),
         )
     make_folder(folder)
     with replacing(mark) as part:
@@ -510,6 +512,7 @@ def open_app(name: str, port: int) -> None:
         session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)
     except (OSError, RuntimeError) as error:
         raise OutputError(
-            f"FiftyOne's app does not start on port {port} ({error})", hint="give another {port}"
+            f"FiftyOne's app does not start on port {port} ({error})",
+            hint=Text("give another ", OptionName("port")),
         ) from error
     session.wait(-1)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from rilievo.cli.parsing import parse_words
 from rilievo.data.datasets import DATASETS, open_dataset
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
 from rilievo.evaluation.evaluation_folder import FILE_NAME, read_evaluation
@@ -73,7 +73,7 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     except OptionError as error:
         raise InputError(
             path=path,
-            problem=template(error),
+            problem=Text(error),
             hint="name one of your own as package.module:NAME when you evaluate, and view the "
             "folder of predictions with the dataset's name",
         ) from error
@@ -82,8 +82,8 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     except InputError as error:
         raise InputError(
             path=folder,
-            problem=f"its dataset cannot be read ({template(error)})",
-            hint="if it was moved, say where with {root}",
+            problem=Text("its dataset cannot be read (", error, ")"),
+            hint=Text("if it was moved, say where with ", OptionName("root")),
         ) from error
     if benchmark_sha256(selection.benchmark) != evaluation.benchmark_sha256:
         raise InputError(
@@ -130,8 +130,11 @@ def _parse_command(evaluation: Evaluation, path: Path) -> _Command:
         raise
     except (ValueError, OptionError) as error:
         raise InputError(
-            f"{path}: its options are not those of this version ({error}; "
-            f"{evaluation.command}); evaluate again"
+            problem=Text(
+                f"{path}: its options are not those of this version (",
+                error,
+                f"; {evaluation.command}); evaluate again",
+            )
         ) from error
 
 
@@ -203,19 +206,21 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         absent = {item.id: item.reason for item in dataset.absent}
     elif not folders:
         raise OptionError(
-            problem=(
-                "nothing to show: name a dataset (with {root}), folders of "
-                "'rilievo predict' or folders of 'rilievo evaluate'"
+            problem=Text(
+                "nothing to show: name a dataset (with ",
+                OptionName("root"),
+                "), folders of 'rilievo predict' or folders of 'rilievo evaluate'",
             )
         )
     else:
         results = tuple(dict.fromkeys(id for folder in folders for id in result_ids(folder)))
         if options.photos is None:
             raise OptionError(
-                problem=(
-                    "where are the photographs? {photos=FOLDER} is the folder "
-                    "that was predicted, or name their dataset too, with "
-                    "{root=FOLDER}"
+                problem=Text(
+                    "where are the photographs? ",
+                    OptionName("photos", "FOLDER"),
+                    " is the folder that was predicted, or name their dataset too, with ",
+                    OptionName("root", "FOLDER"),
                 )
             )
         files = photos_by_id(results, folders, options.photos)

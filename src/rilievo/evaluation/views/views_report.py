@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
-from rilievo.errors.messages import at
+from rilievo.errors.messages import OptionName, Text, at
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.options import SourceOptions
 from rilievo.evaluation.tables import wording
@@ -262,10 +262,12 @@ def write_gallery(
     items = open_targets(targets, source or SourceOptions())
     if alone and len(items.ids) > MOST_IN_PAGE:
         raise OptionError(
-            problem=(
+            problem=Text(
                 f"{len(items.ids)} images are too many for one file (at most "
-                f"{MOST_IN_PAGE}): give a folder, {{output={output.with_suffix('')}}}, or "
-                "fewer with {limit}"
+                f"{MOST_IN_PAGE}): give a folder, ",
+                OptionName("output", str(output.with_suffix(""))),
+                ", or fewer with ",
+                OptionName("limit"),
             )
         )
     beside = _clear_report_folder(path, alone=alone)
@@ -375,7 +377,8 @@ def _refuse_foreign_files(path: Path, *, alone: bool) -> None:
             if _OURS in file.read(4096):
                 return
         raise OutputError(
-            problem="rilievo did not write this page; choose another {output}", path=path
+            problem=Text("rilievo did not write this page; choose another ", OptionName("output")),
+            path=path,
         )
     if not alone and path.parent.is_dir() and not all(map(_is_leftover, path.parent.iterdir())):
         raise OutputError(

@@ -8,6 +8,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float
 from rilievo.errors import InputError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.lens import (
     SAME_ASPECT,
     Centred,
@@ -43,9 +44,9 @@ class Equirectangular(Centred):
             raise InputError(
                 f"is {width}x{height}, but a whole panorama is twice as wide as high",
                 path=picture,
-                hint=(
-                    "of a part give the degrees, with square pixels "
-                    f"{{projection=equirect:{part[0]:.4g}x{part[1]:.4g}}}"
+                hint=Text(
+                    "of a part give the degrees, with square pixels ",
+                    OptionName("projection", f"equirect:{part[0]:.4g}x{part[1]:.4g}"),
                 ),
             )
         if down > 180 * (1 + SAME_ASPECT):

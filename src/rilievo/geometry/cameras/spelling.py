@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.errors.messages import literal, template
+from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.lens import SAME_ASPECT, Lens
 
 _EXACT = 4
@@ -177,9 +177,7 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
     match = re.fullmatch(_TEXT, text.strip().lower())
     if match is None or match[1] not in LENSES:
         hint = "" if match is None else f"; {suggest(match[1], LENSES)}"
-        raise OptionError(
-            option=option, problem=f"is {spellings_in_words()}; got '{literal(text)}'{hint}"
-        )
+        raise OptionError(option=option, problem=f"is {spellings_in_words()}; got '{text}'{hint}")
     name, words, width, height = match.groups()
     row = LENSES[name]
     separator = "x" if len(row.angles) == 2 and "," not in (words or "") else ","
@@ -187,11 +185,11 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
         numbers = tuple(float(word) for word in words.split(separator)) if words else ()
     except ValueError as error:
         raise OptionError(
-            option=option, problem=f"is {spellings_in_words()}; got '{literal(text)}' ({error})"
+            option=option, problem=f"is {spellings_in_words()}; got '{text}' ({error})"
         ) from error
     if len(numbers) not in row.counts:
         counts = " or ".join(map(str, row.counts))
-        problem = f": {name} has {counts} numbers, got {len(numbers)} in '{literal(text)}'"
+        problem = f": {name} has {counts} numbers, got {len(numbers)} in '{text}'"
         raise OptionError(option=option, problem=problem)
     size = None if width is None else (int(height), int(width))
     if size is not None and 0 in size:
@@ -203,7 +201,7 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
         try:
             lens.lens(size or (2, 2))
         except InputError as error:
-            raise OptionError(option=option, problem=f": {template(error)}") from error
+            raise OptionError(option=option, problem=Text(": ", error)) from error
     return lens
 
 

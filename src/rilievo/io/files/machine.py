@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError
+from rilievo.errors.messages import Text
 from rilievo.io.files.names import printable
 
 if sys.platform == "linux":
@@ -16,7 +17,7 @@ _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def check_disk_space(
-    folder: Path, needed: float, what: str, hint: str, *, spare: float = 0
+    folder: Path, needed: float, what: str, hint: str | Text, *, spare: float = 0
 ) -> None:
     """Refuse work for which a disk has no space.
 
@@ -29,8 +30,11 @@ def check_disk_space(
     if needed > free - spare:
         raise OutputError(
             path=printable(folder),
-            problem=f"{what} take about {format_bytes(needed)}, and {format_bytes(free)} are free: "
-            f"free some space, or {hint}",
+            problem=Text(
+                f"{what} take about {format_bytes(needed)}, and {format_bytes(free)} are free: "
+                "free some space, or ",
+                hint,
+            ),
         )
 
 
@@ -44,7 +48,7 @@ def format_bytes(count: float) -> str:
 _UNLIMITED = 2**60
 
 
-def check_memory(needed: float, what: str, hint: str, *, free: int | None = None) -> None:
+def check_memory(needed: float, what: str, hint: str | Text, *, free: int | None = None) -> None:
     """Refuse work that this process has no memory for.
 
     Raises:
@@ -53,8 +57,11 @@ def check_memory(needed: float, what: str, hint: str, *, free: int | None = None
     free = free_memory() if free is None else free
     if free is not None and needed > free:
         raise OptionError(
-            problem=f"{what} take about {format_bytes(needed)} of memory, and {format_bytes(free)} "
-            f"are free: free some memory, or {hint}"
+            problem=Text(
+                f"{what} take about {format_bytes(needed)} of memory, and {format_bytes(free)} "
+                "are free: free some memory, or ",
+                hint,
+            )
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, OutputError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.checksums import CheckLevel, first_fault, is_ours_or_blank, is_torn
 from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.files.commit import FileSet
@@ -23,7 +23,9 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
 from rilievo.records.prediction_record import MadeBy, Setting
 
-MEND = "{overwrite=True} makes it anew, or take another {output}"
+MEND = Text(
+    OptionName("overwrite", "True"), " makes it anew, or take another ", OptionName("output")
+)
 WAS_MADE = "was made with"
 
 # Relative tolerance for values; across processors, networks differ in the seventh digit.
@@ -45,7 +47,7 @@ def earlier_sidecar(
         _photo_difference(before, about) if not run else ""
     )
     if words:
-        raise OutputError(problem=f"{literal(path)} {WAS_MADE} {words}: {MEND}")
+        raise OutputError(problem=Text(f"{path} {WAS_MADE} {words}: ", MEND))
     # The JSON file lists complete files only.
     whole = tuple(
         file for file in before.files if file_fault(stem.parent, file, thoroughness) is None
@@ -211,7 +213,9 @@ def check_claim(
             )
         if not overwrite:
             raise OutputError(
-                "exists from an earlier run", path=path, hint="pass {overwrite=True} to replace it"
+                "exists from an earlier run",
+                path=path,
+                hint=Text("pass ", OptionName("overwrite", "True"), " to replace it"),
             )
     if is_cut:
         left |= {name for name in others if is_ours_or_blank(stem.with_name(name))}

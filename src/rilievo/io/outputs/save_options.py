@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError, suggest
-from rilievo.errors.messages import literal
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.io.map_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
 from rilievo.schema.fields import Door, Record, option, options_of
@@ -31,11 +30,9 @@ def parse_drop(text: str) -> tuple[str, ...]:
     for part in parts:
         name, number, _ = part.partition("=")
         if name not in DROPS:
-            raise OptionError(
-                option="drop", problem=f"has no '{literal(name)}'; {suggest(name, DROPS)}"
-            )
+            raise OptionError(option="drop", problem=f"has no '{name}'; {suggest(name, DROPS)}")
         if number and name == "sky":
-            raise OptionError(option="drop", problem=f"sky takes no number, got '{literal(part)}'")
+            raise OptionError(option="drop", problem=f"sky takes no number, got '{part}'")
         if not 0 < background_share(part) < 1:
             problem = f"background takes a share between 0 and 1, got '{part}'"
             raise OptionError(option="drop", problem=problem)
@@ -70,7 +67,7 @@ class StereoOptions:
         if self.layout not in LAYOUTS:
             raise OptionError(
                 option="stereo",
-                problem=f"has no '{literal(self.layout)}'; {suggest(self.layout, LAYOUTS)}",
+                problem=f"has no '{self.layout}'; {suggest(self.layout, LAYOUTS)}",
             )
         if not 0 < self.strength <= 0.2:
             raise OptionError(
@@ -94,13 +91,13 @@ def parse_stereo(text: str) -> StereoOptions:
             continue
         if name not in numbers:
             raise OptionError(
-                option="stereo", problem=f"has no '{literal(name)}'; known: {', '.join(numbers)}"
+                option="stereo", problem=f"has no '{name}'; known: {', '.join(numbers)}"
             )
         try:
             numbers[name] = float(number)
         except ValueError:
             raise OptionError(
-                option="stereo", problem=f"{literal(name)} is a number, got '{literal(number)}'"
+                option="stereo", problem=f"{name} is a number, got '{number}'"
             ) from None
     return StereoOptions(
         layout=layout, strength=numbers["strength"], convergence=numbers["convergence"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
@@ -286,7 +286,7 @@ def camera_from_facts(facts: CameraFacts) -> Camera:
                 lens=read_spelling(facts.lens or "", "lens").lens((2, 2)), source=facts.source
             )
         except OptionError as error:
-            raise InputError("the camera in its JSON is none:", problem=template(error)) from error
+            raise InputError("the camera in its JSON is none:", problem=Text(error)) from error
     return Camera(K=np.array(facts.K, np.float64), source=facts.source)
 
 

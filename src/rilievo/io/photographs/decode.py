@@ -20,6 +20,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.archives import check_tiff_tags
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 
@@ -66,8 +67,7 @@ class ForeignFormat:
     """Format that is recognised but not read."""
 
     name: str
-    # Options stand in braces.
-    advice: str = "export it as JPEG or PNG first"
+    advice: str | Text = "export it as JPEG or PNG first"
 
 
 JPEG = PhotoFormat(name="JPEG", module="PIL.JpegImagePlugin", decoder="JpegImageFile")
@@ -87,7 +87,10 @@ _VIDEO = ForeignFormat(
     name="a video", advice="take a frame of it, or pass the video to rilievo predict"
 )
 _TEXT = ForeignFormat(name="text", advice="choose a photograph, such as a JPEG or PNG file")
-_NPZ = ForeignFormat(name="an npz file", advice="rilievo.read_prediction reads those of {save=npz}")
+_NPZ = ForeignFormat(
+    name="an npz file",
+    advice=Text("rilievo.read_prediction reads those of ", OptionName("save", "npz")),
+)
 
 # No other decoders are tried: Pillow has some that run programs (EPS) or are little tested.
 _SIGNATURES: Mapping[bytes, PhotoFormat] = {
@@ -429,16 +432,18 @@ def grey_span(image: Image.Image, name: str, *, stretch: bool = False) -> tuple[
             return 0, _FULL  # such values are refused where they are converted
     low, high = _percentiles_1_and_99(image, is_upper_byte=False)
     if high - low < _LEAST and not stretch:
-        raise _narrow_span_error(name, low, high, "read it with {stretch=True}, or scale it")
+        raise _narrow_span_error(
+            name, low, high, Text("read it with ", OptionName("stretch", "True"), ", or scale it")
+        )
     return low, high
 
 
-def _narrow_span_error(name: str, low: int, high: int, cure: str) -> InputError:
+def _narrow_span_error(name: str, low: int, high: int, cure: str | Text) -> InputError:
     return InputError(
         f"its 16-bit values span only {high - low} of {_FULL} levels ({low} to {high}, 1st to 99th "
         f"percentile), expected {_LEAST} or more",
         path=name,
-        hint=f"{cure} to the full range of 16 bits first",
+        hint=Text(cure, " to the full range of 16 bits first"),
     )
 
 

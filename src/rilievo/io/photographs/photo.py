@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.archives import has_further_tiff_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
@@ -194,7 +194,7 @@ def _blacken_transparent_and_note(photo: Photo) -> Photo:
         notes.append(
             Note(
                 f"its transparent pixels ({100 * transparent.mean():.3g} %) have no depth",
-                hint="{alpha=keep} reads them over white",
+                hint=Text(OptionName("alpha", "keep"), " reads them over white"),
             )
         )
         some = some[~transparent[::step, ::step]]

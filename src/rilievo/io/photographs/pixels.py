@@ -11,7 +11,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Mask, Pixels, Shaped
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.photographs.decode import grey_span, one_line_errors
 
 STRIP_PIXELS = 2_000_000
@@ -22,7 +22,9 @@ _HALF = 128
 _SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
 _SRGB_NAMES = frozenset({"sRGB", "sRGB built-in", "sRGB IEC61966-2.1"})
 _HEADER = 128
-NOT_STRETCHED = Note("is no grey picture of 16 bits, so {stretch=True} had no effect")
+NOT_STRETCHED = Note(
+    Text("is no grey picture of 16 bits, so ", OptionName("stretch", "True"), " had no effect")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def _transparent_pixels(image: Image.Image, orientation: int, name: str) -> Mask
         raise InputError(
             "all of its pixels are transparent, so it shows nothing",
             path=name,
-            hint="give {alpha=keep} to read their colours over white",
+            hint=Text("give ", OptionName("alpha", "keep"), " to read their colours over white"),
         )
     return mask if mask.any() else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import Note, note_of, template
+from rilievo.errors.messages import Note, Text, note_of
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable, unique_names
 from rilievo.io.photographs.decode import PHOTO_SUFFIXES
@@ -70,8 +70,7 @@ class FrameFolder(FrameSource):
             index += 1
         if passed:
             self.fault = Note(
-                f"{len(passed)} of {len(self._files)} frames skipped, the first: "
-                f"{template(passed[0])}",
+                Text(f"{len(passed)} of {len(self._files)} frames skipped, the first: ", passed[0]),
                 path=printable(self.path),
             )
 
@@ -81,7 +80,7 @@ class FrameFolder(FrameSource):
             try:
                 return self._read(file, own_depth=own_depth)
             except InputError as error:
-                problem = f"none of its photographs can be read, the last: {template(error)}"
+                problem = Text("none of its photographs can be read, the last: ", error)
         raise InputError(problem=problem, path=self.path)
 
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from rilievo.errors import InputError, ModelError, OutputError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import make_folder, replacing, sync_folder
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import from_json, to_json
@@ -170,9 +170,12 @@ def without_password(text: str) -> str:
     return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
-def remedy(entry: CatalogueEntry) -> str:
-    """Remedy for a failed download, options in braces."""
-    return f"rilievo models fetch {entry.name} where there is a network, or {{quality=fast}}"
+def remedy(entry: CatalogueEntry) -> Text:
+    """Remedy for a failed download."""
+    return Text(
+        f"rilievo models fetch {entry.name} where there is a network, or ",
+        OptionName("quality", "fast"),
+    )
 
 
 def server(entry: CatalogueEntry) -> str:
@@ -180,8 +183,8 @@ def server(entry: CatalogueEntry) -> str:
     return without_password(endpoint() if entry.is_on_hub else entry.repository)
 
 
-def failure_words(error: BaseException, entry: CatalogueEntry) -> str:
-    """Describe an error and its remedy, options in braces."""
+def failure_words(error: BaseException, entry: CatalogueEntry) -> str | Text:
+    """Describe an error and its remedy."""
     host = server(entry)
     if isinstance(error, urllib.error.HTTPError):
         if error.code in (401, 403):
@@ -194,8 +197,7 @@ def failure_words(error: BaseException, entry: CatalogueEntry) -> str:
         return f"{host} answered with HTTP {error.code}: try again later"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
-        where = literal(f"{cache_folder()}, {cause}")
-        return f"the disk is full ({where}): make room, or set HF_HOME"
+        return Text(f"the disk is full ({cache_folder()}, {cause}): make room, or set HF_HOME")
     if isinstance(cause, TimeoutError):
         return f"{host} did not answer in time: try again, the part received is kept"
     if isinstance(cause, http.client.HTTPException | ConnectionError) and not isinstance(
@@ -203,10 +205,8 @@ def failure_words(error: BaseException, entry: CatalogueEntry) -> str:
     ):
         return f"{host} broke off the download: try again, the part received is kept"
     if isinstance(error, urllib.error.URLError):
-        return (
-            f"{host} cannot be reached ({literal(cause)}), and the cache lacks it: {remedy(entry)}"
-        )
-    return literal(f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}")
+        return Text(f"{host} cannot be reached ({cause}), and the cache lacks it: ", remedy(entry))
+    return Text(f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,7 +322,9 @@ def _fetch_file(entry: CatalogueEntry, file: RemoteFile) -> Path:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise ModelError(problem=f"model '{entry.name}': {failure_words(error, entry)}") from error
+        raise ModelError(
+            problem=Text(f"model '{entry.name}': ", failure_words(error, entry))
+        ) from error
 
 
 def _temporary_name(file: RemoteFile) -> str:

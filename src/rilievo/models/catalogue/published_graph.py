@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.errors import ModelError, OptionError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
@@ -123,9 +123,11 @@ def _photo_or_focal_camera(focal_px: float, photo: Photo, model: str) -> Camera:
         return photo.camera
     if not (math.isfinite(focal_px) and focal_px > 0):
         raise ModelError(
-            problem=(
-                f"model '{model}' found no camera for {literal(photo.name)}: give "
-                "{fov=...} or {camera=...}"
+            problem=Text(
+                f"model '{model}' found no camera for {photo.name}: give ",
+                OptionName("fov", "..."),
+                " or ",
+                OptionName("camera", "..."),
             )
         )
     K = K_from_focal(focal_px, focal_px, photo.shape)
@@ -208,7 +210,7 @@ def _predicted_camera(answer: GraphAnswer) -> Camera | None:
     if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
         raise ModelError(
             f"model '{answer.model}' returned invalid intrinsics",
-            hint="give {fov=...} or {camera=...}",
+            hint=Text("give ", OptionName("fov", "..."), " or ", OptionName("camera", "...")),
         )
     square = K.reshape(3, 3).astype(np.float64)
     whole = resize_K(square, size=answer.fed.size, new_size=answer.photo.shape)

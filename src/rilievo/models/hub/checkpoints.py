@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import ModelError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.names import relative_printable
 from rilievo.models.card import NOT_STATED, ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
@@ -80,6 +81,10 @@ def find_folder(request: ModelRequest) -> FoundModel | None:
     if request.kind is None:
         raise ModelError(
             path=relative_printable(folder),
-            problem=f"give the kind of its depth with {{kind=...}}: {', '.join(DepthKind)}",
+            problem=Text(
+                "give the kind of its depth with ",
+                OptionName("kind", "..."),
+                f": {', '.join(DepthKind)}",
+            ),
         )
     return FoundModel(card=unlisted_card(str(folder), request.kind, local=True))

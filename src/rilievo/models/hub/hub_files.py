@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoError, first_line
-from rilievo.errors.messages import literal, template
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
@@ -31,7 +31,7 @@ _REVISION = re.compile(r"[\w./-]+", re.ASCII)
 
 Choose = Callable[[Sequence[str]], Sequence[str]]
 
-_REMEDY = "run this once where there is a network, or {quality=fast}"
+_REMEDY = Text("run this once where there is a network, or ", OptionName("quality", "fast"))
 _HINTS = {
     401: "set HF_TOKEN",
     403: "set HF_TOKEN",
@@ -86,7 +86,7 @@ def read_locked(name: str) -> Locked | None:
     try:
         return from_json(Locked, read_text(path))
     except InputError as error:
-        raise ModelError(problem=template(error)) from error
+        raise ModelError(problem=Text(error)) from error
     except NotThisRecord as error:
         raise ModelError(
             f"not rilievo's record of a download ({error}); remove it to start a new one",
@@ -153,8 +153,8 @@ def _fetch_snapshot(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
     except RilievoError:
         raise
     except (OSError, ValueError, _http_error_type()) as error:
-        why = without_password(_failure_words(error, repository, revision))
-        raise ModelError(path=name, problem=why) from error
+        problem = _failure_words(error, repository, revision)
+        raise ModelError(path=name, problem=problem) from error
     wanted = list(locked.files) if locked is not None else choose(_relative_paths(folder))
     files = _sha256_by_name(folder, wanted)
     if locked is None:
@@ -243,12 +243,13 @@ def _http_error_type() -> type[Exception]:
     return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _failure_words(error: Exception, repository: str, revision: str) -> str:
+def _failure_words(error: Exception, repository: str, revision: str) -> str | Text:
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
-        return f"not in the cache, and HF_HUB_OFFLINE forbids downloads: {_REMEDY}"
-    place, causes = constants.ENDPOINT, []
+        return Text("not in the cache, and HF_HUB_OFFLINE forbids downloads: ", _REMEDY)
+    place, message = without_password(constants.ENDPOINT), without_password(first_line(error))
+    causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None:
         causes.append(cause)
@@ -259,7 +260,7 @@ def _failure_words(error: Exception, repository: str, revision: str) -> str:
         if isinstance(fault, errors.GatedRepoError):
             return f"accept its terms at {place}/{repository} and set HF_TOKEN"
         if isinstance(fault, errors.RevisionNotFoundError):
-            return f"the repository has no revision '{literal(revision)}'"
+            return Text(f"the repository has no revision '{revision}'")
         if isinstance(fault, errors.RepositoryNotFoundError):
             return f"{place} has no such repository, or it needs HF_TOKEN"
         if isinstance(fault, errors.HfHubHTTPError):
@@ -268,6 +269,8 @@ def _failure_words(error: Exception, repository: str, revision: str) -> str:
     if any(
         isinstance(fault, ConnectionError | TimeoutError | _http_error_type()) for fault in causes
     ):
-        message = literal(first_line(error))
-        return f"{place} cannot be reached, did not answer or broke off ({message}): {_REMEDY}"
-    return f"cannot be fetched: {literal(first_line(error))}"
+        return Text(
+            f"{place} cannot be reached, did not answer or broke off ({message}): ",
+            _REMEDY,
+        )
+    return Text(f"cannot be fetched: {message}")

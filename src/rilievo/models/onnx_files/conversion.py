@@ -20,7 +20,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float, Mask, Pixels, Shaped, UInt8
 from rilievo.errors import MissingExtraError, ModelError, OutputError, RilievoError, first_line
-from rilievo.errors.messages import template
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import (
@@ -167,7 +167,7 @@ def _write_converted(origin: Origin, precision: str, key: str) -> Path:
         os.replace(part, path)
         sync_folder(where)
     except ModelError as error:
-        raise NotConvertedError(problem=template(error)) from error
+        raise NotConvertedError(problem=Text(error)) from error
     except OutputError:
         raise
     except OSError as error:
@@ -423,7 +423,7 @@ def _check_quantised(source: Path, target: Path) -> None:
         raise ModelError(
             "it has no matrix products, and without photographs int8 quantises nothing else",
             path=source,
-            hint="give photographs with {calibration}",
+            hint=Text("give photographs with ", OptionName("calibration")),
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Shaped
 from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, resolve_engine
 from rilievo.models.network_files import cache_directory
 from rilievo.models.resampling.inference import Arrays
@@ -271,7 +272,7 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     if provider not in available:
         raise OptionError(
             f"device '{device}' is not available: this onnxruntime has no {provider}",
-            hint=f"install {package}, or use {{device=cpu}}",
+            hint=Text(f"install {package}, or use ", OptionName("device", "cpu")),
         )
     if kind == "cpu":
         return [_CPU]
@@ -294,7 +295,7 @@ def provider_device(provider: str, device: str) -> str:
                 f"device '{device}' is not available: ONNX Runtime could not "
                 f"load {_PROVIDERS[kind][0]}"
             ),
-            hint="install the libraries it needs, or use {device=cpu}",
+            hint=Text("install the libraries it needs, or use ", OptionName("device", "cpu")),
         )
     [kind] = [kind for kind, (name, _) in _PROVIDERS.items() if name == provider] or ["cpu"]
     return f"cuda:{index or 0}" if kind == "cuda" else kind
@@ -359,7 +360,10 @@ def _open_openvino(path: Path, options: LoadOptions) -> Session:
     except RuntimeError as error:
         where, cure = "", ""
         if options.precision == "bf16":  # processors with little or no bf16 lack kernels
-            where, cure = " in bf16 on this processor", "take {precision=fp32}"
+            where, cure = (
+                " in bf16 on this processor",
+                Text("take ", OptionName("precision", "fp32")),
+            )
         raise ModelError(
             f"not a network OpenVINO can run{where}: {first_line(error)}", path=path, hint=cure
         ) from error

@@ -31,7 +31,7 @@ from rilievo.errors import (
     RilievoError,
     first_line,
 )
-from rilievo.errors.messages import Note, for_terminal, literal, template
+from rilievo.errors.messages import Note, OptionName, Text, for_terminal
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import make_folder
@@ -201,7 +201,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     except KeyError as error:
         raise ModelError(f"metadata {error} is missing", path=path) from error
     except (ValueError, ModelError) as error:
-        raise ModelError("metadata is not valid:", path=path, problem=template(error)) from error
+        raise ModelError("metadata is not valid:", path=path, problem=Text(error)) from error
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
@@ -233,7 +233,7 @@ def _check_regular_file(path: Path) -> None:
     try:
         check_regular(path)
     except InputError as error:
-        raise ModelError(problem=template(error)) from error
+        raise ModelError(problem=Text(error)) from error
 
 
 def _refuse_external_weights(path: Path) -> None:
@@ -318,8 +318,12 @@ def polarity_note(model: Model) -> Note | None:
     inverse = DepthKind.AFFINE_INVERSE
     other = "depth (metric, up_to_scale or affine)" if kind is inverse else f"{inverse}"
     return Note(
-        f"near and far are swapped on {len(wrong)} of {len(SCENES)} test pictures: its kind is "
-        f"stated as {kind} and looks like {other}; if so, export it again with that {{kind}}",
+        Text(
+            f"near and far are swapped on {len(wrong)} of {len(SCENES)} "
+            f"test pictures: its kind is stated as {kind} and looks like "
+            f"{other}; if so, export it again with that ",
+            OptionName("kind"),
+        ),
         path=f"model '{model.card.name}'",
     )
 
@@ -459,14 +463,16 @@ def _preparation_of_statement(
         raise OptionError(
             "its input has no fixed size",
             path=path,
-            hint="give the size it was trained at with {size}",
+            hint=Text("give the size it was trained at with ", OptionName("size")),
         )
     if any(
         side not in (None, user_side) for side, user_side in zip(own, (height, width), strict=True)
     ):
         raise OptionError(f"its input is {own}, not {height} x {width}", path=path)
     if statement.multiple is not None and None not in own:
-        raise OptionError(f"its input is always {own}", path=path, hint="leave out {multiple}")
+        raise OptionError(
+            f"its input is always {own}", path=path, hint=Text("leave out ", OptionName("multiple"))
+        )
     sizing = Sizing(
         rule=Rule.FIXED if statement.multiple is None else Rule.LEAST_CHANGE,
         height=height,
@@ -476,7 +482,7 @@ def _preparation_of_statement(
     if not statement.resampling.is_rounded:
         raise OptionError(
             option="resampling",
-            problem=f"{literal(statement.resampling)} is not available for third-party networks",
+            problem=f"{statement.resampling} is not available for third-party networks",
         )
     return Preparation(
         sizing=sizing,

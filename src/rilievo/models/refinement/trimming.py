@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.borders import Margins
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.prediction import Prediction
@@ -74,7 +74,11 @@ def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
     if not is_worth_a_note(margins, size):
         return None
     return Note(
-        f"its uniform border ({margins} px) was left out and has no depth: {{trim=off}} keeps it"
+        Text(
+            f"its uniform border ({margins} px) was left out and has no depth: ",
+            OptionName("trim", "off"),
+            " keeps it",
+        )
     )
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Float64, Pixels
 from rilievo.errors import UnknownCameraError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.models.base import Inference, WrappedModel
@@ -72,10 +73,12 @@ class VanishingCamera(WrappedModel):
             camera = vanishing_camera(photo)
             if camera is None:
                 raise UnknownCameraError(
-                    problem=(
-                        f"model '{self.card.name}' needs the focal length, and "
-                        "the vanishing points of this photograph are not "
-                        "clear: give {fov=...} or {camera=...}"
+                    problem=Text(
+                        f"model '{self.card.name}' needs the focal length, and the "
+                        "vanishing points of this photograph are not clear: give ",
+                        OptionName("fov", "..."),
+                        " or ",
+                        OptionName("camera", "..."),
                     )
                 ) from error
         [answer] = self.model.infer([replace(photo, camera=camera)])

@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
@@ -112,7 +112,9 @@ def panorama_note(photo: Photo) -> str | None:
         return None
     if not is_whole_panorama(photo.pixels):
         return None
-    return Note("looks like a panorama: {projection=equirect} takes it as one")
+    return Note(
+        Text("looks like a panorama: ", OptionName("projection", "equirect"), " takes it as one")
+    )
 
 
 def is_whole_panorama(pixels: Pixels) -> bool:
@@ -157,7 +159,9 @@ def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[st
         *unit_notes(metres.known, metres.camera_height, view.fov),
         *(
             Note(
-                f"is about an unknown focal length, and {{{name}=...}} gives it",
+                Text(
+                    "is about an unknown focal length, and ", OptionName(name, "..."), " gives it"
+                ),
                 option="vanishing_points",
             )
             for name in names
@@ -191,10 +195,16 @@ def unit_notes(facts: Iterable[Known], camera_height: float | None, fov: float |
         )
     if fov is not None and not NARROWEST <= fov <= WIDEST:
         if fov > WIDEST:
-            meant = f"if the lens is a fisheye, write {{projection=fisheye:{fov:g}}}"
+            meant = Text(
+                "if the lens is a fisheye, write ", OptionName("projection", f"fisheye:{fov:g}")
+            )
         elif math.degrees(fov) <= WIDEST:
             meant = f"if that is in radians, write {math.degrees(fov):.0f}"
         else:
-            meant = "of a focal length in millimetres, write {camera=24mm} (35 mm equivalent)"
+            meant = Text(
+                "of a focal length in millimetres, write ",
+                OptionName("camera", "24mm"),
+                " (35 mm equivalent)",
+            )
         notes.append(Note(f": taken as {fov:g} degrees", option="fov", hint=meant))
     return notes

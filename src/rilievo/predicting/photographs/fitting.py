@@ -18,7 +18,7 @@ from rilievo.calibration.sparse import (
     points_with_depth,
 )
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
-from rilievo.errors.messages import Note, template
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import with_expected_error
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
@@ -194,13 +194,13 @@ def _calibrate_affine(
             metric, fitted = with_metres(prediction.but(anchoring=None), metres)
             return with_normals(metric), fitted
         except UndeterminedError as error:
-            why = error.template
+            why: Text | str = Text(error)
     else:
         why = "the camera's height gives one number"
     try:
         surface = prediction.anchored
     except InputError as refused:
-        raise CalibrationError(problem=f"{why}; {refused.template}") from refused
+        raise CalibrationError(problem=Text(why, "; ", refused)) from refused
     return with_metres(surface, metres)
 
 
@@ -215,7 +215,7 @@ def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Predic
         points = known_points_of_own_depth(own, prediction.shape, prediction.known_camera)
         metric, fitted = with_metres(prediction, Metres(sparse=points, method="own depth"))
     except CalibrationError as error:
-        return prediction, Note(f"{whose}: {error.template}")
+        return prediction, Note(Text(f"{whose}: ", error))
     assert fitted is not None, "there are points to fit"
     assert metric.calibration is not None, "it has just been calibrated"
     inside = len(points_with_depth(prediction.depth, points))
@@ -297,13 +297,17 @@ def anchoring_or_refusal(fit: Anchor, *, is_known: bool) -> Anchoring:
     )
 
 
-def anchoring_refusal(why: object) -> Anchoring:
+def anchoring_refusal(why: str | CalibrationError) -> Anchoring:
     """Refusal with reason and remedy."""
     return Anchoring(
         model=DEFAULT_MODEL,
         refused=Note(
-            "the model's depth has an unknown shift, which the embedded model cannot find: "
-            f"{template(why)}; two known distances fix it: {{known=u,v,metres}}"
+            Text(
+                "the model's depth has an unknown shift, which the embedded model cannot find: ",
+                why,
+                "; two known distances fix it: ",
+                OptionName("known", "u,v,metres"),
+            )
         ),
     )
 

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import OutputError, RilievoError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files import machine
 from rilievo.io.files.commit import FileSet, place
 from rilievo.io.files.limits import MAX_PIXELS
@@ -373,6 +374,6 @@ def _check_result_memory(size: Size, memory_of: Callable[[Size], int], free: int
     machine.check_memory(
         memory_of(size),
         f"the results of {size[1]}x{size[0]} pixels",
-        "choose fewer outputs with {save}, or make the photograph smaller",
+        Text("choose fewer outputs with ", OptionName("save"), ", or make the photograph smaller"),
         free=free,
     )

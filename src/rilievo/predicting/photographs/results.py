@@ -9,7 +9,7 @@ from typing import Any
 
 from rilievo.calibration.sizes import Known, find_sparse_file
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
-from rilievo.errors.messages import Note, at, literal
+from rilievo.errors.messages import Note, OptionName, Text, at
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
@@ -80,7 +80,12 @@ class Results:
         for name in self.options.saving.formats if self.options.saving.asks_for_all else ():
             extra = OUTPUTS[name].extra
             if not self._missing_parts(name) and not is_output_installed(name):
-                yield Note(f"{{save=all}} leaves out {literal(name)}, which needs rilievo[{extra}]")
+                yield Note(
+                    Text(
+                        OptionName("save", "all"),
+                        f" leaves out {name}, which needs rilievo[{extra}]",
+                    )
+                )
 
     def check(self) -> None:
         """Refuse outputs that cannot be made."""
@@ -93,18 +98,20 @@ class Results:
             if missing == [Need.CAMERA] and self.model.card.kind is not None:
                 raise OptionError(
                     option="save",
-                    problem=(
-                        f"{literal(name)}: surfaces of depth of kind "
+                    problem=Text(
+                        f"{name}: surfaces of depth of kind "
                         f"'{self.model.card.kind}' are bent until it is calibrated: "
-                        "give two known depths or more with {known}, or "
-                        "leave out {anchor=off}"
+                        "give two known depths or more with ",
+                        OptionName("known"),
+                        ", or leave out ",
+                        OptionName("anchor", "off"),
                     ),
                 )
             if missing:
                 raise OptionError(
                     option="save",
                     problem=(
-                        f"{literal(name)} needs {' and '.join(missing)}, which model "
+                        f"{name} needs {' and '.join(missing)}, which model "
                         f"'{self.model.card.name}' does not give"
                     ),
                 )
@@ -156,10 +163,10 @@ class Results:
             if photo.shape != (height, width):
                 raise InputError(
                     path=photo.name,
-                    problem=(
-                        f"is {photo.shape[1]}x{photo.shape[0]}, but {literal(name)} "
-                        f"{width}x{height}: {{same_camera}} takes photographs of one "
-                        "size"
+                    problem=Text(
+                        f"is {photo.shape[1]}x{photo.shape[0]}, but {name} {width}x{height}: ",
+                        OptionName("same_camera"),
+                        " takes photographs of one size",
                     ),
                 )
         view = self.options.view
@@ -215,7 +222,12 @@ class Results:
         """Write a prediction's parts; return what remains to be placed."""
         options = self.options
         needed, what = self.bytes_of(photo.shape), f"the results of {printable(job.source.name)}"
-        check_disk_space(job.target.parent, needed, what, "choose another folder with {output}")
+        check_disk_space(
+            job.target.parent,
+            needed,
+            what,
+            Text("choose another folder with ", OptionName("output")),
+        )
         metres = self.metres(job, photo.shape)
         # The run has told these of all photographs.
         notes = {*option_notes(options)}
@@ -284,7 +296,7 @@ class Results:
             run = {key: sidecar.run.get(key) if key in free else run[key] for key in run}
         difference = first_difference(sidecar, self.model.made_by, run)
         if difference is not None:
-            raise OutputError(problem=f"{literal(path)} {WAS_MADE} {difference}: {MEND}")
+            raise OutputError(problem=Text(f"{path} {WAS_MADE} {difference}: ", MEND))
         saving = self.options.saving
         for name in self.formats:
             if name not in there:

@@ -8,6 +8,7 @@ import numpy as np
 from rilievo.arrays.shapes import Field
 from rilievo.calibration.sizes import Known, KnownPoint
 from rilievo.errors import InputError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular
@@ -185,10 +186,10 @@ def _refuse_black_poles(photo: Photo, lens: Equirectangular) -> None:
     part = spelling_of(lens.cropped(top=top, left=0))
     raise InputError(
         path=photo.name,
-        problem=(
+        problem=Text(
             f"is black at the {where}, so it sees less than a whole "
-            f"panorama: crop it to rows {top} to {bottom - 1}, and give "
-            f"{{projection={part}}}"
+            f"panorama: crop it to rows {top} to {bottom - 1}, and give ",
+            OptionName("projection", str(part)),
         ),
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import CalibrationError, InputError
-from rilievo.errors.messages import Note, at
+from rilievo.errors.messages import Note, OptionName, Text, at
 from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
@@ -348,8 +348,13 @@ class _Clip:
             return None
         more = f"; {len(named) - _NAMED:,} more: video.borders" if len(named) > _NAMED else ""
         return Note(
-            f"uniform borders of {len(named):,} of {len(shots):,} shots were left out and have no "
-            f"depth ({'; '.join(named[:_NAMED])}{more}): {{trim=off}} keeps them"
+            Text(
+                f"uniform borders of {len(named):,} of {len(shots):,} shots were "
+                "left out and have no depth "
+                f"({'; '.join(named[:_NAMED])}{more}): ",
+                OptionName("trim", "off"),
+                " keeps them",
+            )
         )
 
     def _clip_notes(self, form: ClipForm) -> list[str]:
@@ -469,12 +474,17 @@ def _open_source(job: Job, results: Results) -> FrameSource:
 
 def _refuse_photo_options(options: PredictOptions) -> None:
     if options.view.vanishing_points:
-        raise CalibrationError(problem="{vanishing_points} is for photographs: give {fov}")
+        raise CalibrationError(
+            problem=Text(
+                OptionName("vanishing_points"), " is for photographs: give ", OptionName("fov")
+            )
+        )
     if options.sizes.markers is not None:
         raise CalibrationError(
-            problem=(
-                "{markers} is for photographs: measure a point of its first "
-                "frame, and give {known=U,V,METRES}"
+            problem=Text(
+                OptionName("markers"),
+                " is for photographs: measure a point of its first frame, and give ",
+                OptionName("known", "U,V,METRES"),
             )
         )
 
@@ -488,7 +498,9 @@ def _frame_preparation(results: Results) -> Callable[[Photo], Photo]:
             check_memory(
                 results.memory_of(frame.shape),
                 f"the results of frames of {width}x{height} pixels",
-                "choose fewer outputs with {save}, or make the video smaller",
+                Text(
+                    "choose fewer outputs with ", OptionName("save"), ", or make the video smaller"
+                ),
             )
         return results.prepare(frame)
 
@@ -503,8 +515,11 @@ def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stag
         if own is not None and not metres:
             results.note(
                 Note(
-                    f"depth that its frames hold ({own.source}) is not used: give "
-                    "{known=U,V,METRES} for metres",
+                    Text(
+                        f"depth that its frames hold ({own.source}) is not used: give ",
+                        OptionName("known", "U,V,METRES"),
+                        " for metres",
+                    ),
                     path=printable(job.source),
                 )
             )

@@ -16,7 +16,7 @@ from typing import IO
 import numpy as np
 
 from rilievo.errors import InputError, OutputError
-from rilievo.errors.messages import literal, template
+from rilievo.errors.messages import Text
 from rilievo.geometry.borders import Margins
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular
@@ -152,9 +152,9 @@ def open_answers(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipA
             if not is_disk_full(error) or not (earlier or _link_answers(answers, path)):
                 raise
             raise OutputError(
-                problem=template(error),
+                problem=Text(error),
                 hint=f"the answers of its {stored.count:,} frames are kept in "
-                f"{literal(printable(path))}: the same command goes on from there",
+                f"{printable(path)}: the same command goes on from there",
             ) from error
     remove_part(path)
 

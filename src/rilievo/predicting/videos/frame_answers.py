@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Float32, Mask, UInt8
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import unwritable
 from rilievo.io.files.machine import check_disk_space
 from rilievo.models.base import Inference
@@ -80,12 +81,16 @@ class StoredAnswers:
         """Append the next frame."""
         record = _row_dtype(answer, grey)
         if not self.count and self.expected:
-            what, hint = (
-                f"the answers of {self.expected:,} frames",
-                "choose another folder with {output}",
-            )
             check_disk_space(
-                self.folder, self.expected * record.itemsize, what, f"{hint}, or a lower {{fps}}"
+                self.folder,
+                self.expected * record.itemsize,
+                f"the answers of {self.expected:,} frames",
+                Text(
+                    "choose another folder with ",
+                    OptionName("output"),
+                    ", or a lower ",
+                    OptionName("fps"),
+                ),
             )
         row = np.zeros((), record)
         if answer.depth is not None:

@@ -32,7 +32,7 @@ from PIL import Image
 from rilievo.alignment.anchor import anchor_values, paired_values
 from rilievo.arrays.shapes import Bool, Field, Float32, Float64, Mask, Pixels, Values
 from rilievo.errors import CalibrationError, InputError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.predicting.photographs.fitting import anchoring_or_refusal, anchoring_refusal, is_known
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.prediction import Prediction
@@ -548,9 +548,7 @@ class ShotFitter:
             is_known=self._is_known,
         )
         if anchoring.refused is not None:
-            raise InputError(
-                problem=f"frames {shot.first} to {end - 1}: {template(anchoring.refused)}"
-            )
+            raise InputError(problem=Text(f"frames {shot.first} to {end - 1}: ", anchoring.refused))
         return anchoring
 
 

@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from rilievo.errors import InputError, MissingFileError, OptionError
-from rilievo.errors.messages import literal
 from rilievo.io.files.limits import check_regular, exists
 from rilievo.io.files.names import printable, shortened
 from rilievo.models import DEFAULT_MODEL
@@ -39,7 +38,7 @@ class NamedFolders:
             if not folder.expanduser().is_dir():
                 raise OptionError(
                     option="folder",
-                    problem=f"{literal(printable(folder))}: there is no such folder",
+                    problem=f"{printable(folder)}: there is no such folder",
                 )
         self.folders = tuple(dict.fromkeys(place.expanduser().resolve() for place in folders))
         self._output = None if output is None else output.expanduser()
@@ -47,8 +46,8 @@ class NamedFolders:
             raise OptionError(
                 option="output",
                 problem=(
-                    f"{literal(printable(self._output))} is outside of the named folders, "
-                    f"{literal(self._folder_names)}"
+                    f"{printable(self._output)} is outside of the named folders, "
+                    f"{self._folder_names}"
                 ),
             )
 

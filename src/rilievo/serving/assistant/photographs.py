@@ -17,6 +17,7 @@ import numpy as np
 
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import CalibrationError, InputError, OptionError, RilievoError
+from rilievo.errors.messages import Text
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, unreadable
 from rilievo.io.files.names import printable
 from rilievo.models import load_model
@@ -395,7 +396,7 @@ class Photographs:
             if self._is_lone_fact_of_affine_depth(facts):
                 self._remember_facts(stamp, facts)
                 raise CalibrationError(
-                    problem=f"kept, and one more fact is needed: {error.template}"
+                    problem=Text("kept, and one more fact is needed: ", error)
                 ) from error
             raise
         self._remember_facts(stamp, facts)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.errors import OptionError, OutputError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.limits import reason
 from rilievo.schema.fields import Record, option
 
@@ -37,7 +37,7 @@ class AddressOptions(Record):
         super().__post_init__()
         if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
             raise OptionError(
-                option="root_path", problem=f"begins with one '/', got '{literal(self.root_path)}'"
+                option="root_path", problem=f"begins with one '/', got '{self.root_path}'"
             )
 
     @property
@@ -73,7 +73,7 @@ def parse_origins(name: str, text: str) -> tuple[str, ...]:
         if _ORIGIN.fullmatch(origin) is None:
             raise OptionError(
                 option=name,
-                problem=f": '{literal(origin)}' is no origin",
+                problem=f": '{origin}' is no origin",
                 hint="name scheme and host, such as https://blog.example.com",
             )
     # Browsers leave out the usual port of a scheme.
@@ -102,15 +102,16 @@ def listening_socket(options: AddressOptions, command: str) -> Iterator[socket.s
             raise OutputError(
                 option="host",
                 problem=(
-                    f"{literal(options.host)} cannot be listened at ({why}): take an "
+                    f"{options.host} cannot be listened at ({why}): take an "
                     "address of this machine, or 0.0.0.0 for all"
                 ),
             ) from error
         raise OutputError(
             option="host",
-            problem=(
-                f"{literal(options.host)} {{port={options.port}}} cannot be listened at "
-                f"({why}): take another port, or 0 for a free one"
+            problem=Text(
+                f"{options.host} ",
+                OptionName("port", str(options.port)),
+                f" cannot be listened at ({why}): take another port, or 0 for a free one",
             ),
         ) from error
     with listener:

@@ -29,7 +29,7 @@ from rilievo.errors import (
     RilievoError,
     UnknownCameraError,
 )
-from rilievo.errors.messages import one_line, spell_options, spell_parameter
+from rilievo.errors.messages import Text, one_line, spell_parameter
 
 _MOST_TRACES = 100
 _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
@@ -117,8 +117,8 @@ def _facts_for_json(error: RilievoError, without_paths: Callable[[str], str]) ->
     is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     texts = {
         "option": error.option,
-        "expected": spell_options(error.expected, spell_parameter),
-        "hint": spell_options(error.hint, spell_parameter),
+        "expected": Text(error.expected).worded(spell_parameter),
+        "hint": Text(error.hint).worded(spell_parameter),
         "value": "" if value is None or is_number else str(value),
     }
     facts: dict[str, Any] = {

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from rilievo.calibration.sizes import MOST_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
-from rilievo.errors.messages import literal
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import parse_points, quantity_of_options
 from rilievo.measure.regions import Region, as_region
@@ -252,8 +251,8 @@ def parse_output_names(save: str) -> tuple[str, ...]:
         raise OptionError(option="save", problem="names nothing", hint=hint)
     for name in names:
         if name not in choices:
-            hint = literal(unknown_output_hint(name, choices))
-            raise OptionError(option="save", problem=f"has no '{literal(name)}'", hint=hint)
+            hint = unknown_output_hint(name, choices)
+            raise OptionError(option="save", problem=f"has no '{name}'", hint=hint)
     return tuple(names)
 
 
@@ -266,7 +265,7 @@ def _validated_parameters(
         if name not in names:
             meant = _MEANT.get(name.removesuffix("s"), "")
             near = suggest(meant if meant in names else name, names)
-            raise OptionError(f"no parameter '{name[:60]}'", hint=literal(near))
+            raise OptionError(f"no parameter '{name[:60]}'", hint=near)
         takes_many = get_origin(names[name].annotation) is list
         if len(texts) > 1 and not takes_many and LIST not in names[name].metadata:
             count = "twice" if len(texts) == 2 else f"{len(texts)} times"
@@ -276,7 +275,7 @@ def _validated_parameters(
         return params_type.model_validate(parameters)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        rule = literal(first["msg"].lower())
+        rule = first["msg"].lower()
         expected = rule.removeprefix("input should be ").partition(", unable")[0]
         raise OptionError(
             option=str(first["loc"][0]) if first["loc"] else "parameters",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
-from rilievo.errors.messages import literal
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.machine import cores
 from rilievo.io.files.names import printable
@@ -139,7 +138,7 @@ class ServeOptions(ServerOptions):
             if not lines:
                 raise OptionError(
                     option="token_file",
-                    problem=f"{literal(printable(self.token_file))}: holds no token",
+                    problem=f"{printable(self.token_file)}: holds no token",
                 )
             tokens += lines
         for token in tokens:

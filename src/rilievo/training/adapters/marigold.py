@@ -12,6 +12,7 @@ import torch
 
 from rilievo.arrays.shapes import Field, Float32, Vectors
 from rilievo.errors import InputError, ModelError, OptionError, first_line
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
@@ -88,8 +89,9 @@ class DiffusionModel(Model):
         value = getattr(self._pipeline, default, None) if number is None else number
         if not isinstance(value, int):
             raise OptionError(
-                problem=(
-                    f"model '{self.card.name}' has no {name} of its own: give {{set={name}=...}}"
+                problem=Text(
+                    f"model '{self.card.name}' has no {name} of its own: give ",
+                    OptionName("set", f"{name}=..."),
                 )
             )
         return value
@@ -123,7 +125,9 @@ class DiffusionModel(Model):
             if isinstance(error, MemoryError) or is_out_of_memory(error):
                 raise ModelError(
                     f"{model}: too little memory:",
-                    problem="give a smaller {set=resolution} or ensemble",
+                    problem=Text(
+                        "give a smaller ", OptionName("set", "resolution"), " or ensemble"
+                    ),
                 ) from error
             raise ModelError(
                 f"{model}: the pipeline failed on {width} x {height} pixels: {first_line(error)}"
@@ -155,9 +159,10 @@ class DiffusionModel(Model):
             return Inference(normals=from_viewer_axes(answer), confidence=confidence)
         if self.card.kind is None:
             raise ModelError(
-                problem=(
-                    f"model '{self.card.name}' returned depth of an unknown kind: "
-                    f"give {{kind=...}}: {', '.join(DepthKind)}"
+                problem=Text(
+                    f"model '{self.card.name}' returned depth of an unknown kind: give ",
+                    OptionName("kind", "..."),
+                    f": {', '.join(DepthKind)}",
                 )
             )
         return Inference(depth=answer[..., 0], confidence=confidence)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.models.resampling.inference import Resizing, Space
@@ -95,7 +95,7 @@ def _read_config_of_format(
         facts = from_json(kind, read_text(folder / CONFIG))
     except (NotThisRecord, OptionError, InputError) as error:
         raise ModelError(
-            f"is not a run {whose}:", path=folder / CONFIG, problem=template(error)
+            f"is not a run {whose}:", path=folder / CONFIG, problem=Text(error)
         ) from error
     if facts.format != expected_format:
         raise ModelError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Float, Shaped
 from rilievo.errors import ModelError, OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.resampling.inference import Arrays
@@ -130,7 +131,7 @@ def torch_device(name: str) -> torch.device:
     if int(index or 0) >= count:
         raise OptionError(
             f"device '{name}' is not available: torch sees {count} cuda devices",
-            hint="use {device=cpu}",
+            hint=Text("use ", OptionName("device", "cpu")),
         )
     return torch.device("cuda", int(index or 0))
 
@@ -141,7 +142,9 @@ def _as_model_error(card: ModelCard, error: Exception, batch: Photographs) -> Mo
     if is_out_of_memory(error):
         return ModelError(
             f"{model}: too little memory for {size}:",
-            problem="give a smaller {batch_size}, or {device=cpu}",
+            problem=Text(
+                "give a smaller ", OptionName("batch_size"), ", or ", OptionName("device", "cpu")
+            ),
         )
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return ModelError(f"{model}: the network failed on {size}: {lines[0][:200]}")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Float, Pixels, Shaped, Transform
 from rilievo.errors import ModelError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
@@ -375,7 +376,11 @@ def _blueprint_with_pose(folder: Path) -> VideoBlueprint:
         if not (folder / WEIGHTS).is_file():
             raise ModelError(
                 path=printable(folder),
-                problem=f"has no {WEIGHTS} yet: let its training come to an end ({{resume}})",
+                problem=Text(
+                    f"has no {WEIGHTS} yet: let its training come to an end (",
+                    OptionName("resume"),
+                    ")",
+                ),
             )
         missing = "its motion was known in training, so it has no pose network"
     elif is_official_checkpoint(folder):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import ModelError, RilievoError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models import find_card
 from rilievo.models.card import ModelCard
 from rilievo.models.hub import diffusion_cards
@@ -50,7 +51,7 @@ def _weights_megabytes(folder: Path) -> float:
         raise ModelError(
             f"has no {WEIGHTS} yet: its training was stopped before the first checkpoint",
             path=folder,
-            hint="go on with it ({resume})",
+            hint=Text("go on with it (", OptionName("resume"), ")"),
         )
     return weights.stat().st_size / 1e6
 

@@ -118,7 +118,7 @@ def _say_disk_and_memory(config: VideoConfig, footage: Sequence[Clip]) -> None:
         line = f"memory: {step} take about {format_bytes(needed)}"
         if free is not None:
             line += f", {format_bytes(free)} are free here"
-            line += f": too little on a CPU: {LESS}" if needed > free else ""
+            line += f": too little on a CPU: {for_terminal(LESS)}" if needed > free else ""
         lines.append(line)
     with printing():
         say("\n".join(lines))

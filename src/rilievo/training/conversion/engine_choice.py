@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.errors.messages import OptionName, Text, for_terminal
 from rilievo.io.files.atomic import replacing
 from rilievo.models.base import Model
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, resolve_engine
@@ -50,10 +51,11 @@ def choose_engine(options: LoadOptions, what: str) -> EngineChoice:
     if options.engine == "openvino" and options.precision == INT8:
         raise OptionError(
             path=what,
-            problem=(
+            problem=Text(
                 "openvino's int8 needs photographs to calibrate on: rilievo "
-                "export MODEL --precision int8 --calibration FOLDER -o FILE.onnx, "
-                "then {model=FILE.onnx}"
+                "export MODEL --precision int8 --calibration FOLDER -o "
+                "FILE.onnx, then ",
+                OptionName("model", "FILE.onnx"),
             ),
         )
     checked_options = resolve_engine(options, engines=ENGINES, what=what, precisions=PRECISIONS)
@@ -86,10 +88,13 @@ def open_converted_or_in_torch(origin: Origin, choice: EngineChoice, in_torch: I
         return open_converted(origin, options)
     except NotConvertedError as error:
         if not choice.usual:
-            raise ModelError(problem=error.template, hint="{engine=torch} runs it") from error
+            raise ModelError(
+                problem=Text(error), hint=Text(OptionName("engine", "torch"), " runs it")
+            ) from error
         with replacing(refusal_path(origin, options)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")
-        sys.stderr.write(wrap_for_terminal(f"rilievo: {error}: torch runs it", sys.stderr) + "\n")
+        line = f"rilievo: {for_terminal(Text(error, ': torch runs it'))}"
+        sys.stderr.write(wrap_for_terminal(line, sys.stderr) + "\n")
         return in_torch(replace(options, engine=TORCH))
 
 

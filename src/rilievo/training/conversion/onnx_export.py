@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line, needing
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text, join_texts
 from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import random_part_path, replacing
 from rilievo.io.files.names import printable
@@ -121,10 +121,14 @@ class ExportOptions(TrustOptions):
             raise OptionError(
                 "the file has no metadata of rilievo",
                 path=path,
-                hint=(
-                    "give the kind of its depth with {kind} and the "
-                    "normalisation of its pixels with {mean=R,G,B} and "
-                    "{std=R,G,B} (0,0,0 and 1,1,1 for pixels of 0 to 1)"
+                hint=Text(
+                    "give the kind of its depth with ",
+                    OptionName("kind"),
+                    " and the normalisation of its pixels with ",
+                    OptionName("mean", "R,G,B"),
+                    " and ",
+                    OptionName("std", "R,G,B"),
+                    " (0,0,0 and 1,1,1 for pixels of 0 to 1)",
                 ),
             )
         return Statement(
@@ -307,7 +311,7 @@ def export_model(
         raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
     if path.exists() and not options.overwrite:
         raise OptionError(
-            problem=f"{literal(path)} is there already: give another name or {{overwrite}}"
+            problem=Text(f"{path} is there already: give another name or ", OptionName("overwrite"))
         )
     photos = [] if options.calibration is None else _calibration_photos(options.calibration)
     with replacing(path) as part:
@@ -346,10 +350,15 @@ def _wrap_with_options(source: Path, part: Path, options: ExportOptions) -> Agre
 def _trace_or_convert_model(
     name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
-    if foreign := [f"{{{one}}}" for one in changed_options(options, _OF_FOREIGN)]:
+    foreign = [OptionName(name) for name in changed_options(options, _OF_FOREIGN)]
+    if foreign:
         raise OptionError(
             f"model '{name}' says itself how pixels are normalised and sized:",
-            problem=f"leave {' and '.join(foreign)} out, which describe files of other programs",
+            problem=Text(
+                "leave ",
+                join_texts(" and ", foreign),
+                " out, which describe files of other programs",
+            ),
         )
     model_entry = MODELS.get(str(name))
     _refuse_pipelines_and_remote_models(str(name), model_entry)
@@ -372,7 +381,7 @@ def _trace_or_convert_model(
         return _convert_precision_or_size(model, part, options, photos)
     if not isinstance(model, TracedModel):
         source = model.card.source
-        hint = f"diffusers loads {literal(source)}" if source and Path(source).is_dir() else ""
+        hint = f"diffusers loads {source}" if source and Path(source).is_dir() else ""
         raise ModelError(f"model '{model.card.name}' {_NOT_ONE}", hint=hint)
     return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
 
@@ -397,9 +406,10 @@ def _convert_precision_or_size(
         raise OptionError(
             f"its weights are {model.facts.precision} already",
             path=model.card.name,
-            hint=(
-                f"without {{precision}} it is copied as it is, and {precision} "
-                "needs the model that it was made of"
+            hint=Text(
+                "without ",
+                OptionName("precision"),
+                f" it is copied as it is, and {precision} needs the model that it was made of",
             ),
         )
     if precision == FP32 and size is None:
@@ -441,6 +451,6 @@ def _calibration_photos(folder: Path) -> Sequence[Path]:
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:
-        raise OptionError(option="calibration", problem=f"{literal(folder)}: no photograph in it")
+        raise OptionError(option="calibration", problem=f"{folder}: no photograph in it")
     step = max(1, len(paths) / MOST_PHOTOS)
     return [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]

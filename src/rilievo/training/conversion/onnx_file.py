@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, OptionError, first_line, needing, suggest
-from rilievo.errors.messages import in_braces
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import random_part_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import PreparedModel
@@ -129,9 +129,10 @@ def fix_size_in_file(path: Path, size: Size, name: str) -> None:
             own = "x".join(str(side.dim_value or "any") for side in axes)
             raise OptionError(
                 path=name,
-                problem=(
-                    f"its network has the fixed size {own}: leave {{size}} out, "
-                    "or export the model that it was made of"
+                problem=Text(
+                    f"its network has the fixed size {own}: leave ",
+                    OptionName("size"),
+                    " out, or export the model that it was made of",
                 ),
             )
     lengths = {axis.dim_param: length for axis, length in zip(axes, size, strict=True)}
@@ -313,8 +314,9 @@ def measure_agreement(
         return check_agreement(model, converted, precision, pixels)
     except ModelError as error:
         # The part file's name would mean nothing to users.
-        words = error.worded(in_braces, "" if str(error.path) == str(part) else None)
-        raise ModelError(f"model '{model.card.name}' cannot be exported:", problem=words) from error
+        problem = error.text(path="" if str(error.path) == str(part) else None)
+        beginning = f"model '{model.card.name}' cannot be exported:"
+        raise ModelError(beginning, problem=problem) from error
 
 
 def check_file_precision(precision: str) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.names import printable
 from rilievo.system.signals import is_repeated_signal, raise_unless_repeated
 from rilievo.training.adapters.torch_model import torch_device
@@ -269,8 +269,14 @@ class TrainingLoop(Generic[State]):
     def _stop_note(self) -> Note:
         at = f"stopped at step {self._task.state.step}"
         if self._saved_at is None:
-            return Note(f"{at}, before the first checkpoint: {{resume}} starts at step 0")
-        return Note(at, hint=f"{{resume}} goes on from step {self._saved_at}")
+            return Note(
+                Text(
+                    f"{at}, before the first checkpoint: ",
+                    OptionName("resume"),
+                    " starts at step 0",
+                )
+            )
+        return Note(at, hint=Text(OptionName("resume"), f" goes on from step {self._saved_at}"))
 
     def _take_step(self, batches: Iterator[Any]) -> Tensor | None:
         """Loss; None if all batches are empty."""
@@ -406,7 +412,8 @@ class TrainingLoop(Generic[State]):
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise OptionError(problem=f"too little memory for {self._task.less_memory}") from error
+            problem = Text("too little memory for ", self._task.less_memory)
+            raise OptionError(problem=problem) from error
 
 
 @contextmanager

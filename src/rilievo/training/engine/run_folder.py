@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import InputError, OutputError, needing
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.checksums import (
     CHECKSUMS,
     FileSum,
@@ -163,7 +164,11 @@ class RunFolder(Generic[Config, Record]):
         if not resume:
             raise OutputError(
                 path=printable(self.path),
-                problem="holds a run already: go on with it ({resume}), or choose another folder",
+                problem=Text(
+                    "holds a run already: go on with it (",
+                    OptionName("resume"),
+                    "), or choose another folder",
+                ),
             )
         before = self.read_config()
         differ = describe_changes(with_absolute_paths(before), config)

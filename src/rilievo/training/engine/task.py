@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rilievo.errors import InputError, needing
+from rilievo.errors.messages import Text
 from rilievo.io.files.archives import STORED, check_zip_ratio
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import check_regular, reason
@@ -156,7 +157,7 @@ class TrainingTask(ABC, Generic[State, Network]):
         optimizer: Optimizer, whose groups have their full rate as ``initial_lr``.
         images: Images per step, over all processes.
         advice: Remedy for values that are not finite.
-        less_memory: Step that memory is too small for, and the remedy, with options in braces.
+        less_memory: Step that memory is too small for, and the remedy.
     """
 
     learner: Network
@@ -168,8 +169,8 @@ class TrainingTask(ABC, Generic[State, Network]):
     clip_norm: float | None = None
     steps: int | None = None
     checkpoint_steps: int = 500
-    advice: str = "lower the learning rate, or choose fp32"
-    less_memory: str = "a step: take a smaller batch"
+    advice: str | Text = "lower the learning rate, or choose fp32"
+    less_memory: str | Text = "a step: take a smaller batch"
 
     @abstractmethod
     def batches(self) -> Generator[Any, None, None]:

@@ -7,6 +7,7 @@ from math import inf, isfinite
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions.trust import is_import_path
 from rilievo.schema.fields import option
 from rilievo.training.networks.blueprint import HIDDEN
@@ -81,10 +82,11 @@ class VideoLosses:
         _ = self.own_weights
         if self.predictive_mask and self.automask:
             raise OptionError(
-                problem=(
-                    "a predictive mask and the automask would both leave "
-                    "pixels out: turn one off, such as automask "
-                    "({losses.automask=False})"
+                problem=Text(
+                    "a predictive mask and the automask would both leave pixels "
+                    "out: turn one off, such as automask (",
+                    OptionName("losses.automask", "False"),
+                    ")",
                 )
             )
         if self.scales is Scales.NATIVE and self.motion_mask:

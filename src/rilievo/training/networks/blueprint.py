@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import OptionError, suggest
+from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import option
@@ -172,7 +173,14 @@ class DepthChoice:
                 f"depth lies between two positive numbers, got {self.least} to {self.largest}"
             )
         if self.readout is not Readout.EXPECTATION and self.form is not Form.BINS:
-            raise OptionError(problem=f"{{readout}} is of bins, and {{form}} is {self.form}")
+            raise OptionError(
+                problem=Text(
+                    OptionName("readout"),
+                    " is of bins, and ",
+                    OptionName("form"),
+                    f" is {self.form}",
+                )
+            )
         if not 2 <= self.bins <= _MOST_CHANNELS:
             raise OptionError(f"depth has 2 to {_MOST_CHANNELS:,} bins, got {self.bins}")
         for what, choice, choices in (
@@ -331,13 +339,21 @@ class VideoBlueprint:
             )
         if not 0 < self.min_depth < self.max_depth < float("inf"):
             raise OptionError(
-                problem="{min_depth} is positive and below {max_depth}, got "
-                f"{self.min_depth}, {self.max_depth}"
+                problem=Text(
+                    OptionName("min_depth"),
+                    " is positive and below ",
+                    OptionName("max_depth"),
+                    f", got {self.min_depth}, {self.max_depth}",
+                )
             )
         if not self.scales or sorted(set(self.scales)) != list(self.scales):
-            raise OptionError(problem=f"{{scales}} are in order and once each, got {self.scales}")
+            raise OptionError(
+                problem=Text(
+                    OptionName("scales"), f" are in order and once each, got {self.scales}"
+                )
+            )
         if not 0 <= self.scales[0] <= self.scales[-1] <= 3:
-            raise OptionError(problem=f"{{scales}} are 0 to 3, got {self.scales}")
+            raise OptionError(problem=Text(OptionName("scales"), f" are 0 to 3, got {self.scales}"))
         if self.kind not in (DepthKind.UP_TO_SCALE, DepthKind.METRIC):
             raise OptionError(f"depth from video is up_to_scale or metric, got {self.kind}")
         if not 0 < self.unit < float("inf"):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rilievo.arrays.shapes import Float, Size, UInt8
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.io.checksums import (
     FEATURES,
     HEADER,
@@ -234,7 +234,7 @@ class FeatureCache:
                 data = encode_features(maps, tokens, layout, stamp)
             except InputError as error:
                 raise InputError(
-                    path=f"backbone '{self._backbone.name}'", problem=template(error)
+                    path=f"backbone '{self._backbone.name}'", problem=Text(error)
                 ) from error
             path = self._feature_path(stamp)
             make_folder(path.parent)

@@ -7,7 +7,6 @@ import numpy as np
 from rilievo.arrays.shapes import Field, Pixels, Size
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import literal
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.records.sample import Truth
 from rilievo.training.adapters.run_models import probe_preparation
@@ -148,7 +147,7 @@ def describe_first_target(frames: TargetFrames, task: ProbeTarget | None = None)
         parts[-1] += f", {depths.min():.3g} to {depths.max():.3g}{unit}"
     if "normals" not in frame.lacks:
         parts.append(f"normals at {frame.normals.any(axis=0).mean():.0%} of its pixels")
-    return f"first target, {literal(id)}: {'; '.join(parts) or 'neither depth nor normals'}"
+    return f"first target, {id}: {'; '.join(parts) or 'neither depth nor normals'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

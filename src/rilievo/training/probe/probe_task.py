@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Float
 from rilievo.errors import InputError
-from rilievo.errors.messages import literal
 from rilievo.extensions.trust import is_import_path
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
@@ -329,7 +328,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
                 )
             self.advice = (
                 f"lower the learning rate, or look at the truth of the images "
-                f"{literal(', '.join(id for id, _ in chosen[:3]))}"
+                f"{', '.join(id for id, _ in chosen[:3])}"
             )
             yield collate([frame for _, frame in chosen], self._fabric.device) if chosen else None
 

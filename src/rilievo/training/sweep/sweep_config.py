@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.checksums import is_torn
 from rilievo.io.files.atomic import replacing
@@ -180,7 +180,7 @@ def read_sweep(path: Path) -> SweepConfig:
     except NotThisRecord as error:
         raise InputError(error.message_in_file, path=where) from error
     except OptionError as error:
-        raise InputError(problem=template(error), path=where) from error
+        raise InputError(problem=Text(error), path=where) from error
     except (TypeError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise InputError(f"{where}: is no valid TOML of a sweep: {line}") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, needing
+from rilievo.errors.messages import Text
 from rilievo.extensions.subpackages import load_service
 from rilievo.extensions.trust import trust
 from rilievo.io.files.atomic import make_folder
@@ -53,9 +54,10 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
     make_folder(folder / CELLS)
     cells, failures = run_cells(config, folder, options, show=show)
     if not cells:
+        first = failures[0]
         raise InputError(
-            f"{file}: none of its cells could be done; the first, {failures[0].name}: "
-            f"{failures[0].reason}"
+            f"{file}: none of its cells could be done; the first, {first.name}:",
+            problem=Text(first.reason),
         )
     compared: Any = load_service("probe-comparison")(
         config.title,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, ModelError, RilievoError
-from rilievo.errors.messages import Note, for_terminal, template
+from rilievo.errors.messages import Note, Text, for_terminal
 from rilievo.extensions.subpackages import load_service
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
@@ -70,7 +70,9 @@ def run_cells(
     planned, cells, failures = list[PlannedCell](), list[SweepCell](), list[Failure]()
 
     def note_failure(name: str, error: Exception, mend: str = "") -> None:
-        reason = Note(" ".join(f"{template(error)}{mend}".split()))
+        # Messages of torch have several lines.
+        problem = error if isinstance(error, RilievoError) else " ".join(str(error).split())
+        reason = Note(Text(problem, mend))
         failures.append(Failure(name=name, reason=reason))
         if show:
             say(f"skipped: {name}: {for_terminal(reason)}")

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import replacing
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
@@ -89,7 +89,7 @@ def open_start(name: str, kind: DepthKind | None = None) -> Start:
     """Open a model to train further; ``kind`` is for an unknown folder of transformers."""
     start = _start_from_name(name, kind)
     if kind not in (None, start.blueprint.kind):
-        problem = f"has no effect: the depth of {literal(name)} is {start.blueprint.kind}"
+        problem = f"has no effect: the depth of {name} is {start.blueprint.kind}"
         raise OptionError(option="kind", problem=problem)
     return start
 
@@ -288,7 +288,9 @@ def checkpoint_activations(network: TunedNetwork) -> None:
         getattr(body, "activation_checkpointing_enable", older)()
     else:
         problem = "has no effect: this network keeps its activations"
-        raise OptionError(option="checkpointing", problem=problem, hint="use {accumulate}")
+        raise OptionError(
+            option="checkpointing", problem=problem, hint=Text("use ", OptionName("accumulate"))
+        )
 
 
 def write_library_config(network: TunedNetwork, run: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import TUNED_FORMAT
@@ -77,7 +78,14 @@ class TuningOptions:
             },
         )
         if self.average == 1 or self.layer_rate == 0:
-            raise OptionError(problem="{average} is below 1, and {layer_rate} is above 0")
+            raise OptionError(
+                problem=Text(
+                    OptionName("average"),
+                    " is below 1, and ",
+                    OptionName("layer_rate"),
+                    " is above 0",
+                )
+            )
         if self.freeze not in (NONE, BACKBONE) and not self.freeze.isdecimal():
             expected = "none, backbone or a number of layers"
             raise OptionError(option="freeze", expected=expected, value=self.freeze)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import OptionError, needing
+from rilievo.errors.messages import OptionName, Text
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.engine.loop import batch_seed
@@ -182,7 +183,12 @@ def add_adapters(
         raise OptionError(
             option="lora",
             problem="has no effect: no layer of this backbone is linear",
-            hint="use {freeze=backbone} or smaller {learning_rate}",
+            hint=Text(
+                "use ",
+                OptionName("freeze", "backbone"),
+                " or smaller ",
+                OptionName("learning_rate"),
+            ),
         )
     with needing("adapters of low rank", "lora"):
         from peft import LoraConfig, inject_adapter_in_model

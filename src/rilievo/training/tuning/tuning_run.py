@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import OptionError, needing
+from rilievo.errors.messages import OptionName, Text
 from rilievo.training.adapters.run_models import PIPELINE, is_tuned_run
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
@@ -85,6 +86,8 @@ def _open_second_set_if_any(config: TuningConfig) -> Dataset | None:
         usual = SecondSet()
         for name in ("dataset", "split", "variant"):
             if getattr(chosen, name) != getattr(usual, name):
-                raise OptionError(option=f"second.{name}", problem="goes with {second.root}")
+                raise OptionError(
+                    option=f"second.{name}", problem=Text("goes with ", OptionName("second.root"))
+                )
         return None
     return open_dataset(chosen.dataset, chosen.root, split=chosen.split, variant=chosen.variant)

@@ -16,6 +16,7 @@ from rilievo.alignment.ground_truth import align
 from rilievo.data.datasets import Dataset
 from rilievo.data.datasets.loaders import evenly_spread
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.json_record import to_json
 from rilievo.models.base import Model
@@ -530,7 +531,11 @@ def _freeze_and_group(config: TuningConfig, layers: NetworkLayers) -> list[dict[
     if config.tuning.lora and not any(layers.weights[frozen_layers : layers.backbone]):
         raise OptionError(
             option="lora",
-            problem=f"has no effect where {{freeze={freeze}}} freezes all layers of the backbone",
+            problem=Text(
+                "has no effect where ",
+                OptionName("freeze", freeze),
+                " freezes all layers of the backbone",
+            ),
         )
     groups = []
     for place, layer in enumerate(layers.weights):

@@ -18,7 +18,7 @@ from rilievo.arrays.shapes import AnyPlane, Field, Float16, Float64
 from rilievo.data.clips.pair_motion import TRACKING, CornerPair, better_focal_factor
 from rilievo.data.clips.tracks import depth_at, grey, track_corners
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.names import printable
 from rilievo.models.base import Model
@@ -137,7 +137,12 @@ def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
         f"the field of view seems wrong: tracked corners fit about {better:.0f} degrees better "
         f"than {own:.0f}"
     )
-    return (Note(problem, hint="give {fov=...|camera=...}"),)
+    return (
+        Note(
+            problem,
+            hint=Text("give ", AnyOf(OptionName("fov", "..."), OptionName("camera", "..."))),
+        ),
+    )
 
 
 FILE = "held-out-corners.npz"
@@ -309,8 +314,11 @@ class GeometryMotion:
         chosen = training.spread_subset(max(self._most, _TOGETHER), block=_TOGETHER)
         self.notes += (
             Note(
-                f"{len(chosen):,} of {len(training):,} targets are used, spread over the footage: "
-                "more need more {minutes}"
+                Text(
+                    f"{len(chosen):,} of {len(training):,} targets are used, spread "
+                    "over the footage: more need more ",
+                    OptionName("minutes"),
+                )
             ),
         )
         return chosen
@@ -349,8 +357,11 @@ class GeometryMotion:
         if len(judging) < _FEW_JUDGES:
             self.notes += (
                 Note(
-                    f"only {len(judging)} held-out targets judge the run, which is little: film "
-                    "longer, or take a larger {held_out}"
+                    Text(
+                        f"only {len(judging)} held-out targets judge the run, which is "
+                        "little: film longer, or take a larger ",
+                        OptionName("held_out"),
+                    )
                 ),
             )
         judging_corners = {target.place: corners[target.place] for target in judging.targets}
@@ -424,9 +435,13 @@ class GeometryMotion:
 def _error_without_judges(part: VideoTargetFrames) -> InputError:
     return InputError(
         path=f"{printable(part.ids[0])} and after",
-        problem=f"none of the {len(part):,} held-out targets has a motion that can be trusted and "
-        "enough parallax, so nothing could judge the run: take a larger {held_out}, or footage "
-        "with more parallax in its middle or at its end",
+        problem=Text(
+            f"none of the {len(part):,} held-out targets has a motion that "
+            "can be trusted and enough parallax, so nothing could judge "
+            "the run: take a larger ",
+            OptionName("held_out"),
+            ", or footage with more parallax in its middle or at its end",
+        ),
     )
 
 

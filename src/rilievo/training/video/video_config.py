@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models.load_options import TrustOptions
 from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
@@ -171,13 +172,15 @@ _RULES: Rules[VideoConfig] = (
             or min((1, *config.milestones)) < 1
         ),
         lambda config: OptionError(
-            problem=f"{{milestones}} are epochs in order, got {config.milestones}"
+            problem=Text(OptionName("milestones"), f" are epochs in order, got {config.milestones}")
         ),
     ),
     (
         lambda config: 0 in config.offsets or len(set(config.offsets)) < len(config.offsets),
         lambda config: OptionError(
-            problem=f"{{offsets}} are neighbours, once each and without 0: {config.offsets}"
+            problem=Text(
+                OptionName("offsets"), f" are neighbours, once each and without 0: {config.offsets}"
+            )
         ),
     ),
     (
@@ -208,7 +211,9 @@ _RULES: Rules[VideoConfig] = (
     (
         lambda config: config.is_by_geometry and config.data.learn_camera,
         lambda config: OptionError(
-            problem="motion by geometry needs fixed focal lengths: leave {learn_camera}"
+            problem=Text(
+                "motion by geometry needs fixed focal lengths: leave ", OptionName("learn_camera")
+            )
         ),
     ),
     (
@@ -232,8 +237,11 @@ _RULES: Rules[VideoConfig] = (
     (
         lambda config: config.losses.replay > 0 and config.starts_without_depth,
         lambda config: OptionError(
-            problem="{losses.replay} keeps what the start knows of other places: start from "
-            "rilievo/small or from a run"
+            problem=Text(
+                OptionName("losses.replay"),
+                " keeps what the start knows of other places: start from "
+                "rilievo/small or from a run",
+            )
         ),
     ),
     (
@@ -244,7 +252,9 @@ _RULES: Rules[VideoConfig] = (
         (
             lambda config, name=name: getattr(config.losses, name) and not config.is_by_geometry,
             lambda config, name=name: OptionError(
-                problem=f"{{losses.{name}}} goes with motion by geometry: set pose to it"
+                problem=Text(
+                    OptionName(f"losses.{name}"), " goes with motion by geometry: set pose to it"
+                )
             ),
         )
         for name in ("anchor", "corners", "replay")
@@ -252,8 +262,10 @@ _RULES: Rules[VideoConfig] = (
     (
         lambda config: config.losses.predictive_mask != config.blueprint.mask,
         lambda config: OptionError(
-            problem="{losses.predictive_mask} and the head of the network for it go together: "
-            "set blueprint.mask to the same"
+            problem=Text(
+                OptionName("losses.predictive_mask"),
+                " and the head of the network for it go together: set blueprint.mask to the same",
+            )
         ),
     ),
 )

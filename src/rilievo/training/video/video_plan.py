@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import read_labels_record
 from rilievo.errors import InputError, ModelError
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.checksums import FileSum
 from rilievo.io.files.machine import check_memory
 from rilievo.io.files.names import printable
@@ -86,7 +86,7 @@ class Course:
                 problem=f"{targets} {'target is' if targets == 1 else 'targets are'} fewer than a "
                 f"batch of {config.batch_size}"
                 + (f" (other frames: {left_out})" if left_out else ""),
-                hint="take a smaller {batch_size}, or more footage",
+                hint=Text("take a smaller ", OptionName("batch_size"), ", or more footage"),
             )
         batches = config.accumulate * processes
         whole = math.ceil(config.epochs * epoch_batches / batches)
@@ -223,7 +223,14 @@ def step_bytes(networks: nn.Module, *, sources: int, pixels: int, is_half: bool)
     return int(share * graph_bytes * (pixels / _SIDE**2) + _A_WEIGHT * weights)
 
 
-LESS = "take a smaller {batch_size} or {size}, or {precision=bf16}"
+LESS = Text(
+    "take a smaller ",
+    OptionName("batch_size"),
+    " or ",
+    OptionName("size"),
+    ", or ",
+    OptionName("precision", "bf16"),
+)
 """Remedy for too little memory."""
 
 
@@ -275,7 +282,7 @@ class VideoPlan:
     accumulate: int
     clip_norm: float | None
     checkpoint_steps: int
-    less_memory: str
+    less_memory: str | Text
 
 
 def make_plan(
@@ -365,9 +372,14 @@ def make_plan(
         accumulate=config.accumulate,
         clip_norm=config.clip_norm,
         checkpoint_steps=config.checkpoint_steps,
-        less_memory=(
-            f"a step of {config.batch_size} x {height}x{width} with {config.blueprint.encoder}: "
-            "take a smaller {batch_size}, a smaller {size}, or {precision=bf16}"
+        less_memory=Text(
+            f"a step of {config.batch_size} x {height}x{width} with "
+            f"{config.blueprint.encoder}: take a smaller ",
+            OptionName("batch_size"),
+            ", a smaller ",
+            OptionName("size"),
+            ", or ",
+            OptionName("precision", "bf16"),
         ),
     )
 
@@ -489,8 +501,12 @@ def _weigh_corner_loss(
     if learner.losses.corners >= whole / 2:
         return frames
     note = Note(
-        "depth of corners by triangulation is hardly better than that of the start, and teaches "
-        f"with a weight of {learner.losses.corners:.2g}: more parallax (a larger {{stride}}, a way "
-        "to the side) makes it better"
+        Text(
+            "depth of corners by triangulation is hardly better than that "
+            "of the start, and teaches with a weight of "
+            f"{learner.losses.corners:.2g}: more parallax (a larger ",
+            OptionName("stride"),
+            ", a way to the side) makes it better",
+        )
     )
     return replace(frames, notes=(*frames.notes, note))

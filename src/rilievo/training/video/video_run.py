@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from rilievo.errors import RilievoError
-from rilievo.errors.messages import for_terminal
+from rilievo.errors.messages import OptionName, Text, for_terminal
 from rilievo.extensions.trust import trust
 from rilievo.io.checksums import sum_of
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
@@ -65,9 +65,10 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         self.steps = None if plan.course.minutes else plan.course.steps
         self.seed, self.accumulate, self.clip_norm = plan.seed, plan.accumulate, plan.clip_norm
         self.checkpoint_steps, self.less_memory = plan.checkpoint_steps, plan.less_memory
-        self.advice = (
-            "lower the learning rate, choose fp32, or look at the intrinsics; "
-            "{resume} begins at the last checkpoint"
+        self.advice = Text(
+            "lower the learning rate, choose fp32, or look at the intrinsics; ",
+            OptionName("resume"),
+            " begins at the last checkpoint",
         )
 
     @property

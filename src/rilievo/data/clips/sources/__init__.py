@@ -21,7 +21,7 @@ from rilievo.data.clips.sequences import (
 )
 from rilievo.data.datasets.loaders import parse_numbers
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.names import printable
 from rilievo.io.videos import open_video
@@ -50,14 +50,22 @@ def _check_options(data: VideoData) -> None:
         raise OptionError(f"{data.kind} is one folder, but {len(data.roots)} are named")
     if data.kind is SourceKind.FRAMES and data.split is not None:
         raise OptionError(
-            problem=f"{{split}} is for named datasets, but the kind is {literal(data.kind)}"
+            problem=Text(
+                OptionName("split"), f" is for named datasets, but the kind is {data.kind}"
+            )
         )
     if data.kind is SourceKind.FRAMES and data.stereo:
         raise OptionError(
-            problem="{stereo} is known for kitti-raw, kitti-odometry and cityscapes alone"
+            problem=Text(
+                OptionName("stereo"), " is known for kitti-raw, kitti-odometry and cityscapes alone"
+            )
         )
     if data.follow_poses and data.poses is None:
-        raise OptionError(problem="follow_poses needs {poses}: 'auto', or the name of their file")
+        raise OptionError(
+            problem=Text(
+                "follow_poses needs ", OptionName("poses"), ": 'auto', or the name of their file"
+            )
+        )
     if data.stride is not None and data.stride < 1:
         raise OptionError(option="stride", expected="at least 1", value=data.stride)
     if not 0 <= data.held_out < 1:

@@ -13,7 +13,7 @@ from rilievo.data.datasets.loaders import (
     text_lines,
 )
 from rilievo.errors import InputError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 
 LIST = "scannet_val_sampled_list_800_1.txt"
 
@@ -29,9 +29,10 @@ class MarigoldScannet(DepthSet):
         if not path.is_file():
             raise InputError(
                 path=request.root,
-                problem=(
-                    f"expected {LIST} beside the unpacked frames (or name it "
-                    f"with {{list}}), found {literal(contents_text(request.root))}"
+                problem=Text(
+                    f"expected {LIST} beside the unpacked frames (or name it with ",
+                    OptionName("list"),
+                    f"), found {contents_text(request.root)}",
                 ),
             )
         entries = {}

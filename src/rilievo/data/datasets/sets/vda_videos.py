@@ -33,7 +33,7 @@ from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_d
 from rilievo.data.datasets.sets.kitti_raw import CAMERAS, KittiFrame, picture_path
 from rilievo.data.datasets.sets.tum import associate
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import literal, template
+from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import check_regular, check_size, is_whole, read_text, reason
@@ -510,6 +510,6 @@ def _frames_of_request(
         return downloaded_frames(chosen.download, place, request.variant, chosen.taken)
     except InputError as error:
         raise InputError(
-            problem=template(error),
-            hint=literal(f"{name}/{listing}, as the authors' scripts write it, also does"),
+            problem=Text(error),
+            hint=f"{name}/{listing}, as the authors' scripts write it, also does",
         ) from error

@@ -22,7 +22,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, text_from_json
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.files.limits import check_regular
@@ -325,7 +325,7 @@ class Decoders:
         reply, _ = answer
         if "error" in reply:
             self._keep_idle_or_kill(child)
-            raise InputError(path=str(reply["path"]), problem=str(reply["error"]))
+            raise _error_of_reply(reply, name)
         if "defect" in reply:
             self._keep_idle_or_kill(child)
             raise DecodeDefect(reply["defect"])
@@ -345,6 +345,17 @@ class Decoders:
 
 def _exceeded_cpu_time(status: int) -> bool:
     return sys.platform != "win32" and status == -signal.SIGXCPU
+
+
+def _error_of_reply(reply: Message, name: str) -> InputError:
+    try:
+        return InputError(path=str(reply["path"]), problem=text_from_json(reply["error"]))
+    except (LookupError, TypeError, ValueError):
+        return _decoder_failure(name)
+
+
+def _notes_of_reply(reply: Message) -> tuple[Note, ...]:
+    return tuple(Note(text_from_json(note)) for note in reply["notes"])
 
 
 def _slow_decoding_error(name: str, seconds: int) -> InputError:
@@ -376,7 +387,7 @@ def photo_from_message(message: Message, files: list[int], max_pixels: int) -> P
     return Photo(
         pixels=pixels,
         transparent=transparent,
-        notes=tuple(Note(str(note)) for note in message["notes"]),
+        notes=_notes_of_reply(message),
         camera=None if camera is None else _camera_from_message(camera),
         own_depth=None
         if own is None
@@ -424,7 +435,7 @@ class ForeignVideo(FrameSource):
         self.frame_estimate = facts["frame_estimate"]
         self.has_audio, self.notes = (
             bool(facts["has_audio"]),
-            tuple(Note(str(note)) for note in facts["notes"]),
+            _notes_of_reply(facts),
         )
         self.rate, self.time_base, self.origin = (
             Fraction(*facts[name]) for name in ("rate", "time_base", "origin")

@@ -23,7 +23,7 @@ from traceback import format_exc
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
-from rilievo.errors.messages import in_braces, template
+from rilievo.errors.messages import Text
 from rilievo.geometry import cameras
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import spelling_of
@@ -154,12 +154,11 @@ class _Worker:
             try:
                 self._ways[order["do"]](order, files)
             except RilievoError as error:
-                text = error.worded(in_braces, "")
+                text = error.text(path="").to_json()
                 send_message(self._server, {"error": text, "path": str(error.path)})
             except MemoryError:
-                send_message(
-                    self._server, {"error": "needs too much memory", "path": order["name"]}
-                )
+                text = Text("needs too much memory").to_json()
+                send_message(self._server, {"error": text, "path": order["name"]})
             except Exception:
                 send_message(self._server, {"defect": format_exc()[-8000:]})
             finally:
@@ -198,7 +197,7 @@ class _Worker:
                 "size": source.size,
                 "frame_estimate": source.frame_estimate,
                 "has_audio": source.has_audio,
-                "notes": [*map(template, source.notes)],
+                "notes": [Text(note).to_json() for note in source.notes],
                 **{
                     name: (value.numerator, value.denominator)
                     for name in ("rate", "time_base", "origin")
@@ -241,7 +240,7 @@ def photo_facts(photo: Photo) -> Message:
         "camera": None if camera is None else _camera_facts(camera),
         "own_depth": None if own is None else _own_depth_facts(own),
         "is_transparent": photo.transparent is not None,
-        "notes": [*map(template, photo.notes)],
+        "notes": [Text(note).to_json() for note in photo.notes],
         "name": photo.name,
     }
 

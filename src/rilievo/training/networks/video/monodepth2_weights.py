@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.errors.messages import template
+from rilievo.errors.messages import Text
 from rilievo.io.files.archives import STORED, check_zip_ratio
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
 from rilievo.records.depth_map import DepthKind
@@ -200,7 +200,7 @@ def _read_size(entries: Entries, path: Path) -> tuple[int, int]:
     try:
         VideoBlueprint(size=(height, width))
     except OptionError as error:
-        raise ModelError(path=path, problem=template(error)) from error
+        raise ModelError(path=path, problem=Text(error)) from error
     return height, width
 
 

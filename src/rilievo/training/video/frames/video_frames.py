@@ -15,7 +15,7 @@ from rilievo.data.clips.sequences import Clip, sequence_undistortion, shrink_mas
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import LabelsRecord, labels_K, read_label, read_labels_record
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note, template
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import read_text
@@ -219,7 +219,9 @@ def _error_without_targets(
             f"{','.join(map(str, opening.offsets))})"
         ),
         path=name,
-        hint="give more footage, or a smaller {stride} or {held_out}",
+        hint=Text(
+            "give more footage, or a smaller ", OptionName("stride"), " or ", OptionName("held_out")
+        ),
     )
 
 
@@ -302,7 +304,7 @@ def _open_store_and_note_broken(
     for index, why in store.broken.items():
         opening.gone.add(FramePlace(place, index))
         if len(opening.gone) <= _NAMED:
-            opening.notes.append(Note(f"skipped: {template(why)}"))
+            opening.notes.append(Note(Text("skipped: ", why)))
     return store
 
 
@@ -478,11 +480,14 @@ def _check_focal_lengths(training: VideoTargetFrames, record: LabelsRecord, labe
     if apart > _MOST_APART:
         raise InputError(
             path=printable(labels),
-            problem=(
+            problem=Text(
                 f"its camera has focal lengths of {theirs[0, 0]:.4g} and "
                 f"{theirs[1, 1]:.4g} px at the training size, the clip's "
-                f"{own[0, 0]:.4g} and {own[1, 1]:.4g}: give 'rilievo fuse' and "
-                "training the same {camera} or {fov}"
+                f"{own[0, 0]:.4g} and {own[1, 1]:.4g}: give 'rilievo fuse' and training "
+                "the same ",
+                OptionName("camera"),
+                " or ",
+                OptionName("fov"),
             ),
         )
 

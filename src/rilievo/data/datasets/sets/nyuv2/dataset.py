@@ -42,7 +42,7 @@ from rilievo.data.datasets.sets.nyuv2.layout import (
     recorded_scene,
 )
 from rilievo.errors import InputError
-from rilievo.errors.messages import literal
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.names import printable
@@ -77,10 +77,11 @@ class SyncFolders(PairedLayout):
         if not ids:
             raise InputError(
                 path=self.root,
-                problem=(
-                    f"these frames have no folder '{literal(split)}', so which are "
-                    f"'{literal(split)}' is not known: give a list ({{list}}), or take "
-                    "the split 'all'"
+                problem=Text(
+                    f"these frames have no folder '{split}', so which are "
+                    f"'{split}' is not known: give a list (",
+                    OptionName("list"),
+                    "), or take the split 'all'",
                 ),
             )
         return Listing(
@@ -223,7 +224,7 @@ class NYUv2(Dataset):
             raise InputError(
                 f"is {self._layout.what}, which does not hold '{request.variant}' but {variants}:",
                 path=request.root,
-                problem=f"say {{{choose}}}",
+                problem=Text("say ", OptionName(choose)),
             )
         listing = self._layout.listing(request.split, request.list_file)
         where = printable(request.list_file or request.root)
