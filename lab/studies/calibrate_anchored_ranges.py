@@ -58,7 +58,7 @@ def anchored_frames(found: Iterator[tuple[str, Sample]], model: Model) -> Iterat
         seen = rilievo.predict(photo, model=model, camera=sample.camera)
         chance = np.random.default_rng([1, index])
         strong = affine(*seen_by_a_strong_model(truth.values, valid, chance), chance)
-        anchoring = fit_anchoring(strong, seen.depth, is_known=False)
+        anchoring = fit_anchoring(strong, seen.depth, is_listed=False)
         if anchoring.refused is None:
             yield Frame(
                 set=name,

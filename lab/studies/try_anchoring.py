@@ -101,7 +101,7 @@ def affine(
 
 def _anchored(depth: DepthMap, reference: DepthMap) -> tuple[DepthMap, Fit, bool]:
     found = anchor(depth, reference)
-    return anchored_depth(depth, found.fit), found.fit, found.agrees(is_known=True)
+    return anchored_depth(depth, found.fit), found.fit, found.agrees(is_listed=True)
 
 
 def trial(name: str, sample: Sample, model: Model, seed: int) -> Trial | None:

@@ -34,7 +34,7 @@ def views() -> list[list[Image.Image]]:
     strong = affine(*seen, chance)
     camera = Camera(K=MOTORCYCLE_K, source=CameraSource.GIVEN)
     embedded = rilievo.predict(photo, camera=camera)
-    anchoring = fit_anchoring(strong, embedded.depth, is_known=True)
+    anchoring = fit_anchoring(strong, embedded.depth, is_listed=True)
     own = embedded.but(depth_or_none=strong, normals=None, anchoring=anchoring)
     guessed = own.but(depth_or_none=_guessed(strong), anchoring=None)
     flat = (photo, colourise(embedded.depth), colourise(strong))

@@ -8,7 +8,7 @@ from scipy import stats
 
 from rilievo.alignment.anchor import (
     LEAST_CORRELATION,
-    LEAST_OF_KNOWN,
+    LEAST_LISTED_CORRELATION,
     Anchor,
     anchor,
     anchor_values,
@@ -70,7 +70,7 @@ def test_any_scale_and_shift_of_exact_depth_are_found(
     np.testing.assert_allclose(depth_of(found, x, kind), factor * depth, rtol=1e-4)
     assert found.fit.residual < 1e-4
     assert found.rank_correlation == pytest.approx(1)
-    assert found.agrees(is_known=False)
+    assert found.agrees(is_listed=False)
 
 
 @given(seed=seeds, kind=kinds)
@@ -176,11 +176,11 @@ def test_a_reference_of_low_contrast_does_not_flatten_the_scene() -> None:
 def test_answers_that_disagree_in_order_are_told_apart() -> None:
     depth, chance = room(8), np.random.default_rng(8)
     random = np.exp(chance.normal(0, 0.3, depth.shape))
-    assert not fitted(random, depth, DepthKind.AFFINE_INVERSE, 1, 0).agrees(is_known=True)
+    assert not fitted(random, depth, DepthKind.AFFINE_INVERSE, 1, 0).agrees(is_listed=True)
     turned = fitted(1 / depth, depth, DepthKind.AFFINE_INVERSE, 1, 0)
     assert turned.rank_correlation == pytest.approx(-1)
-    assert not turned.agrees(is_known=True)
-    assert 0 < LEAST_OF_KNOWN < LEAST_CORRELATION < 1
+    assert not turned.agrees(is_listed=True)
+    assert 0 < LEAST_LISTED_CORRELATION < LEAST_CORRELATION < 1
 
 
 @given(seed=seeds, levels=st.integers(2, 300))

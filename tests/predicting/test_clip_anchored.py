@@ -109,7 +109,7 @@ def test_frames_of_a_long_shot_are_thinned_evenly() -> None:
 
     photo_depth = chance.uniform(1, 5, SIZE).astype(np.float32)
     depth = DepthMap(values=1 / photo_depth + 3, kind=DepthKind.AFFINE_INVERSE)
-    track = ShotFitter(reference, DepthKind.AFFINE_INVERSE, is_known=False)
+    track = ShotFitter(reference, DepthKind.AFFINE_INVERSE, is_listed=False)
     blank = Photo(pixels=np.zeros((*SIZE, 3), np.uint8))
     for frame in range(1000):
         track.add_frame(frame, 0 if frame < 700 else 700, depth, blank)

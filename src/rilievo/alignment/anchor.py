@@ -15,9 +15,9 @@ from rilievo.errors import CalibrationError
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 LEAST_CORRELATION = 0.7
-"""Rank correlation below which an unknown model is refused."""
-LEAST_OF_KNOWN = 0.3
-"""Rank correlation below which a known model is refused; flat views have little."""
+"""Rank correlation below which the fit of a model that rilievo does not list is refused."""
+LEAST_LISTED_CORRELATION = 0.3
+"""Rank correlation below which the fit of a listed model is refused; flat views have little."""
 # Grid of places at which both maps are read.
 ROWS, COLUMNS = 48, 64
 # Least number of places at which both maps have depth.
@@ -40,9 +40,11 @@ class Anchor:
     fit: Fit
     rank_correlation: float
 
-    def agrees(self, *, is_known: bool) -> bool:
+    def agrees(self, *, is_listed: bool) -> bool:
         """Whether both maps order places alike enough."""
-        return self.rank_correlation >= (LEAST_OF_KNOWN if is_known else LEAST_CORRELATION)
+        return self.rank_correlation >= (
+            LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
+        )
 
 
 def anchor(depth: DepthMap, reference: DepthMap) -> Anchor:

@@ -134,9 +134,11 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
     prediction.depth.depth()  # raises if the shift is unknown
     camera = prediction.known_camera
     [pixel] = _check_pixels(prediction, (point,))
-    exact = measure_in_rectangle_plane("distance", prediction, (point,), in_plane=in_plane)
-    if exact is not None:
-        return exact
+    planar_measurement = measure_in_rectangle_plane(
+        "distance", prediction, (point,), in_plane=in_plane
+    )
+    if planar_measurement is not None:
+        return planar_measurement
 
     position = ray(camera, pixel) * median_around(prediction.depth, pixel)
     metres = float(np.linalg.norm(position))
@@ -194,9 +196,11 @@ def length(
         raise OptionError(
             f"{start.name} and {end.name} lie on the same pixel: {note or 'a length has two ends'}"
         )
-    exact = measure_in_rectangle_plane("length", prediction, (first, second), in_plane=in_plane)
-    if exact is not None:
-        return exact
+    planar_measurement = measure_in_rectangle_plane(
+        "length", prediction, (first, second), in_plane=in_plane
+    )
+    if planar_measurement is not None:
+        return planar_measurement
 
     start_depth, end_depth = values_at_ends(prediction.depth, start, end, camera)
     start_position, end_position = ray(camera, start) * start_depth, ray(camera, end) * end_depth
@@ -267,9 +271,9 @@ def area(
     if len(corners) < 3:
         raise OptionError(f"an area has three corners or more, got {len(corners)}")
     pixels = _check_pixels(prediction, corners)
-    exact = measure_in_rectangle_plane("area", prediction, corners, in_plane=in_plane)
-    if exact is not None:
-        return exact
+    planar_measurement = measure_in_rectangle_plane("area", prediction, corners, in_plane=in_plane)
+    if planar_measurement is not None:
+        return planar_measurement
 
     plane, misfit = _fit_plane(prediction, _polygon_mask(prediction.shape, corners))
     positions = _positions_on_plane(plane, camera, pixels)
@@ -384,12 +388,12 @@ def _measurement_by_depth(
 
 
 def measurement_with_range(
-    what: str, value: float, log_error: float, remarks: tuple[str, ...] = ()
+    quantity: str, value: float, log_error: float, remarks: tuple[str, ...] = ()
 ) -> Measurement:
     """Measurement of a positive value, whose range is a factor exp(``log_error``) to each side."""
     factor = math.exp(log_error)
     return Measurement(
-        what=what, value=value, low=value / factor, high=value * factor, remarks=remarks
+        what=quantity, value=value, low=value / factor, high=value * factor, remarks=remarks
     )
 
 
@@ -492,12 +496,12 @@ _DIFFERENCE_STEP = 1e-4
 
 
 def measure_in_rectangle_plane(
-    what: str, prediction: PredictionRecord, points: Sequence[Point], *, in_plane: bool
+    quantity: str, prediction: PredictionRecord, points: Sequence[Point], *, in_plane: bool
 ) -> Measurement | None:
     """Measure in the plane of a known rectangle, by its corners and without the network.
 
     Args:
-        what: "distance", "length" or "area".
+        quantity: "distance", "length" or "area".
         prediction: Prediction whose user gave rectangles, if any.
         points: Points of the quantity [px].
         in_plane: Whether the points lie in the plane of a rectangle even if outside of it.
@@ -527,16 +531,16 @@ def measure_in_rectangle_plane(
         return None
     _check_before_horizon(fit, fit.poses[index], points)
 
-    value = quantity_in_plane(what, fit, index, pixels)
-    deviation = deviation_in_plane(what, fit, index, pixels)
+    value = quantity_in_plane(quantity, fit, index, pixels)
+    deviation = deviation_in_plane(quantity, fit, index, pixels)
     if not deviation < _MAX_RELATIVE_DEVIATION * value:
         raise CalibrationError(
-            f"the {what} in the rectangle's plane is {value:.2g} {_UNITS[what]} "
+            f"the {quantity} in the rectangle's plane is {value:.2g} {_UNITS[quantity]} "
             "and less than its error: choose points farther apart, and those of an area not on "
             "one line"
         )
     return measurement_with_range(
-        what, value, _RANGE_DEVIATIONS * deviation / value, (_BY_CORNERS,)
+        quantity, value, _RANGE_DEVIATIONS * deviation / value, (_BY_CORNERS,)
     )
 
 
@@ -587,38 +591,46 @@ def _points_on_plane(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> 
     return (rays * pose.depths(rays)).T
 
 
-def quantity_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
-    """Distance, length or area (``what``) in the plane of rectangle number ``which`` [m or m²]."""
-    positions = _points_on_plane(fit, fit.poses[which], pixels)
-    if what == "distance":
+def quantity_in_plane(
+    quantity: str, fit: RectangleFit, rectangle_index: int, pixels: Points
+) -> float:
+    """Distance, length or area (``quantity``) in the plane of one of the rectangles [m or m²]."""
+    positions = _points_on_plane(fit, fit.poses[rectangle_index], pixels)
+    if quantity == "distance":
         return float(np.linalg.norm(positions[0]))
-    if what == "length":
+    if quantity == "length":
         return float(np.linalg.norm(positions[1] - positions[0]))
     return _polygon_area(positions)
 
 
-def deviation_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
+def deviation_in_plane(
+    quantity: str, fit: RectangleFit, rectangle_index: int, pixels: Points
+) -> float:
     """Standard deviation of ``quantity_in_plane``, to first order.
 
     Errors are those of the fit, and of the points, which are placed as precisely as corners.
     """
     parameter_count = len(fit.covariance)
 
-    def slope(fit_step: Values, pixel_step: Float64[np.ndarray, "n 2"]) -> float:
+    def central_difference(fit_step: Values, pixel_step: Float64[np.ndarray, "n 2"]) -> float:
         """Central difference of the quantity."""
-        forward = quantity_in_plane(what, fit.add_step(fit_step), which, pixels + pixel_step)
-        backward = quantity_in_plane(what, fit.add_step(-fit_step), which, pixels - pixel_step)
+        forward = quantity_in_plane(
+            quantity, fit.add_step(fit_step), rectangle_index, pixels + pixel_step
+        )
+        backward = quantity_in_plane(
+            quantity, fit.add_step(-fit_step), rectangle_index, pixels - pixel_step
+        )
         return (forward - backward) / (2 * _DIFFERENCE_STEP)
 
     # The quantity depends on the focal length (parameter 0) and on the six of its rectangle's pose.
     fit_slopes = np.zeros(parameter_count)
-    for parameter in (0, *range(1 + 6 * which, 7 + 6 * which)):
+    for parameter in (0, *range(1 + 6 * rectangle_index, 7 + 6 * rectangle_index)):
         if fit.covariance[parameter, parameter]:
             step = _DIFFERENCE_STEP * np.eye(parameter_count)[parameter]
-            fit_slopes[parameter] = slope(step, np.zeros(pixels.shape))
+            fit_slopes[parameter] = central_difference(step, np.zeros(pixels.shape))
 
     pixel_steps = _DIFFERENCE_STEP * np.eye(pixels.size).reshape(-1, *pixels.shape)
-    pixel_slopes = [slope(np.zeros(parameter_count), step) for step in pixel_steps]
+    pixel_slopes = [central_difference(np.zeros(parameter_count), step) for step in pixel_steps]
 
     fit_variance = fit_slopes @ fit.covariance @ fit_slopes
     pixel_variance = CORNER_ERROR**2 * float(np.square(pixel_slopes).sum())

@@ -211,10 +211,12 @@ def _with_photo_check(infer: Infer) -> Infer:
             )
         if isinstance(self, WrappedModel) or not any(photo.is_wide for photo in photos):
             return infer(self, photos)
-        from rilievo.models.resampling.wide_views import through_views
+        from rilievo.models.resampling.wide_views import infer_through_views
 
         card = self.card
-        return through_views(photos, card.kind, lambda narrow: infer(self, narrow), card.resizing)
+        return infer_through_views(
+            photos, card.kind, lambda narrow: infer(self, narrow), card.resizing
+        )
 
     return checked
 

@@ -11,7 +11,7 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.refinement.blending import BlendingSpace, blending_space, depth_in_space
 from rilievo.models.resampling.preparation import resize
-from rilievo.models.resampling.wide_views import through_views
+from rilievo.models.resampling.wide_views import infer_through_views
 from rilievo.records.sample import Photo
 
 
@@ -30,7 +30,9 @@ class Tiled(WrappedModel):
         def narrow(photos: Sequence[Photo]) -> list[Inference]:
             return [self._infer_one(photo) for photo in photos]
 
-        return through_views(photos, self.card.kind, narrow, self.card.resizing, detailed=True)
+        return infer_through_views(
+            photos, self.card.kind, narrow, self.card.resizing, detailed=True
+        )
 
     def _infer_one(self, photo: Photo) -> Inference:
         [whole] = self.model.infer([photo])

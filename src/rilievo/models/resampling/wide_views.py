@@ -67,7 +67,7 @@ Infer = Callable[[Sequence[Photo]], list[Inference]]
 """Function that runs a network on pinhole photographs."""
 
 
-def through_views(
+def infer_through_views(
     photos: Sequence[Photo],
     kind: DepthKind | None,
     infer: Infer,
@@ -242,9 +242,9 @@ def _log_distance_of_view(
     log_z = values if kind.is_depth else _log_of_affine(values, kind)
 
     log_distance = np.zeros(directions.shape[1:])
-    log_distance[projection.is_inside] = log_z - np.log(projection.cosine)
+    log_distance[projection.is_visible] = log_z - np.log(projection.cosine)
     is_known = np.zeros(directions.shape[1:], bool)
-    is_known[projection.is_inside] = projection.sample_channel(view_map.valid) > _MIN_VALID
+    is_known[projection.is_visible] = projection.sample_channel(view_map.valid) > _MIN_VALID
     return log_distance, is_known
 
 
@@ -271,14 +271,14 @@ class _Projection:
     """Positions of directions in one view; arrays of n are those of the directions inside.
 
     Attributes:
-        is_inside: Directions that the view shows.
+        is_visible: Directions that the view shows.
         weight: Weight in blending, 1 in the middle and nearly 0 at the edges.
         u: Column, -1 to 1 from edge to edge.
         v: Row, likewise.
         cosine: Cosine of the angle to the view's axis, z over distance.
     """
 
-    is_inside: Mask
+    is_visible: Mask
     weight: Float32[np.ndarray, "n"]
     u: Float32[np.ndarray, "n"]
     v: Float32[np.ndarray, "n"]
@@ -299,13 +299,13 @@ class _Projection:
 def _project(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Projection:
     x, y, z = np.tensordot(view.turn.T, directions, 1)
     limit = view.tangent * _VIEW_MARGIN
-    is_inside = (z > 0) & (np.abs(x) <= limit * z) & (np.abs(y) <= limit * z)
+    is_visible = (z > 0) & (np.abs(x) <= limit * z) & (np.abs(y) <= limit * z)
 
-    x, y, z = x[is_inside], y[is_inside], z[is_inside]
+    x, y, z = x[is_visible], y[is_visible], z[is_visible]
     u, v = x / (z * view.tangent), y / (z * view.tangent)
     distance_to_edge = 1 - np.maximum(np.abs(u), np.abs(v))
     return _Projection(
-        is_inside=is_inside,
+        is_visible=is_visible,
         weight=np.maximum(distance_to_edge, _MIN_BLEND_WEIGHT).astype(np.float32),
         u=u.astype(np.float32),
         v=v.astype(np.float32),
@@ -361,7 +361,7 @@ def align_views(
         is_inverse = kind is DepthKind.AFFINE_INVERSE
         maps = _log_z_of_affine_maps(maps, views, places, is_inverse=is_inverse)
 
-    layers = draw_layers(maps, views, _COMPARISON_ROWS, compares=True)
+    layers = draw_layers(maps, views, _COMPARISON_ROWS, for_comparison=True)
     corrections = solve_corrections(layers, places)
     return [
         replace(view_map, values=corrections.correct_log_z(index, view_map.values))
@@ -375,7 +375,7 @@ def _log_z_of_affine_maps(
     """Maps of log z, by the shifts of affine values at which views agree best."""
     spans = normalise_spans([view_map.values for view_map in maps])
     maps = [replace(view_map, values=span) for view_map, span in zip(maps, spans, strict=True)]
-    layers = draw_layers(maps, views, _COMPARISON_ROWS, compares=True)
+    layers = draw_layers(maps, views, _COMPARISON_ROWS, for_comparison=True)
     shifts = solve_shifts(layers, places, inverse=is_inverse).tolist()
     return [
         replace(view_map, values=shifted_log_depth(view_map.values, shift, inverse=is_inverse))
@@ -384,11 +384,15 @@ def _log_z_of_affine_maps(
 
 
 def draw_layers(
-    maps: Sequence[ViewMap], views: Sequence[SphereView], height: int, *, compares: bool = False
+    maps: Sequence[ViewMap],
+    views: Sequence[SphereView],
+    height: int,
+    *,
+    for_comparison: bool = False,
 ) -> Layers:
     """Draw views on an equirectangular grid of ``height`` rows, as log distance.
 
-    Weights are those of blending; with ``compares`` those of comparing, which are low in the sky.
+    Weights are those of blending; with ``for_comparison`` those of comparing views, which are low in the sky.
     """
     directions = _grid_directions(height)
     shape = (len(views), *directions.shape[1:])
@@ -396,13 +400,13 @@ def draw_layers(
     for index, (view_map, view) in enumerate(zip(maps, views, strict=True)):
         projection = _project(view, directions)
         log_z = projection.sample_channel(view_map.values)
-        values[index][projection.is_inside] = log_z - np.log(projection.cosine)
+        values[index][projection.is_visible] = log_z - np.log(projection.cosine)
 
         is_valid = projection.sample_channel(view_map.valid) > _MIN_VALID
         weight = projection.weight * is_valid
-        if view_map.trust is not None and compares:
+        if view_map.trust is not None and for_comparison:
             weight = weight * projection.sample_channel(view_map.trust) ** 2
-        weights[index][projection.is_inside] = weight
+        weights[index][projection.is_visible] = weight
     return Layers(values=values, weights=weights, area=np.cos(row_latitudes(height)))
 
 
@@ -413,9 +417,9 @@ def scale_places(views: Sequence[SphereView], height: int) -> ScalePlaces:
     across, down, lengths = (np.zeros(shape, np.float32) for _ in range(3))
     for index, view in enumerate(views):
         projection = _project(view, directions)
-        across[index][projection.is_inside] = projection.u
-        down[index][projection.is_inside] = projection.v
-        lengths[index][projection.is_inside] = -np.log(projection.cosine)
+        across[index][projection.is_visible] = projection.u
+        down[index][projection.is_visible] = projection.v
+        lengths[index][projection.is_visible] = -np.log(projection.cosine)
     return ScalePlaces(across=across, down=down, lengths=lengths)
 
 
@@ -463,6 +467,6 @@ def _weighted_mean(
     for field, view in zip(fields, views, strict=True):
         projection = _project(view, directions)
         values = projection.sample(field.astype(np.float32))
-        total[projection.is_inside] += projection.weight[:, None] * values
-        weights[projection.is_inside] += projection.weight
+        total[projection.is_visible] += projection.weight[:, None] * values
+        weights[projection.is_visible] += projection.weight
     return total / weights[..., None]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from threading import Lock
 
-from rilievo.alignment.anchor import LEAST_CORRELATION, LEAST_OF_KNOWN, Anchor, anchor
+from rilievo.alignment.anchor import LEAST_CORRELATION, LEAST_LISTED_CORRELATION, Anchor, anchor
 from rilievo.alignment.sensor_depth import MEASURED, Filled, fill_measured_depth
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.points import Calibrated, calibrate, calibration_record
@@ -235,11 +235,11 @@ def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], Non
     depth, photo = prediction.depth, prediction.photo
     if photo is None:
         return prediction
-    is_familiar = is_known(prediction.made_by)
+    is_listed = is_listed_model(prediction.made_by)
 
     @cache
     def fitted() -> Anchoring:
-        anchoring = fit_anchoring(depth, reference_depth(photo, refine), is_known=is_familiar)
+        anchoring = fit_anchoring(depth, reference_depth(photo, refine), is_listed=is_listed)
         if anchoring.remark is not None:
             tell(anchoring.remark)
         return anchoring
@@ -249,8 +249,8 @@ def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], Non
     return anchored
 
 
-def is_known(made_by: MadeBy | None) -> bool:
-    """Whether rilievo knows the model by name."""
+def is_listed_model(made_by: MadeBy | None) -> bool:
+    """Whether rilievo lists the model, so that a weaker agreement of its depth is accepted."""
     return made_by is not None and (made_by.model in MODELS.own or made_by.model in KINDS)
 
 
@@ -266,20 +266,20 @@ def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
     return DepthMap(values=depth.values, kind=depth.kind, valid=depth.valid & ~sky)
 
 
-def fit_anchoring(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anchoring:
+def fit_anchoring(depth: DepthMap, reference: DepthMap, *, is_listed: bool) -> Anchoring:
     """Fit affine depth to a reference, or refuse."""
     try:
-        return anchoring_or_refusal(anchor(depth, reference), is_known=is_known)
+        return anchoring_or_refusal(anchor(depth, reference), is_listed=is_listed)
     except CalibrationError as error:
         return anchoring_refusal(error)
 
 
-def anchoring_or_refusal(fit: Anchor, *, is_known: bool) -> Anchoring:
+def anchoring_or_refusal(fit: Anchor, *, is_listed: bool) -> Anchoring:
     """Facts about a fit to the embedded model, or that the two disagree."""
     rank, residual = round(fit.rank_correlation, 4), round(fit.fit.residual, 4)
-    least = LEAST_OF_KNOWN if is_known else LEAST_CORRELATION
+    least = LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
     words = f"the order of their depths correlates by {rank:.2f}, less than"
-    if not fit.agrees(is_known=is_known):
+    if not fit.agrees(is_listed=is_listed):
         words = f"{words} {least}"
         refused = anchoring_refusal(f"the two disagree about this picture ({words})")
         return replace(refused, rank_correlation=rank, residual=residual)
@@ -291,7 +291,7 @@ def anchoring_or_refusal(fit: Anchor, *, is_known: bool) -> Anchoring:
         scale=fit.fit.scale,
         shift=fit.fit.shift,
         remark=None
-        if fit.agrees(is_known=False)
+        if fit.agrees(is_listed=False)
         else f"the model and the embedded one disagree about this picture ({words} "
         f"{LEAST_CORRELATION}); its surface and sizes are less certain",
     )

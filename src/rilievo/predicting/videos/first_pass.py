@@ -27,7 +27,7 @@ from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import Trimmed, visible_part, with_margins, without_trimming
 from rilievo.models.resampling.preparation import shrink
-from rilievo.predicting.photographs.fitting import is_known
+from rilievo.predicting.photographs.fitting import is_listed_model
 from rilievo.predicting.summary import read_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import Extent
@@ -189,16 +189,18 @@ def run_first_pass(
                 first = read_first_frame(own, options)
                 if first.uses_anchor and options.reference and model.card.kind is not None:
                     anchors = ShotFitter(
-                        options.reference, model.card.kind, is_known=is_known(model.made_by)
+                        options.reference, model.card.kind, is_listed=is_listed_model(model.made_by)
                     )
             small = _photo_of_answer_size(visible_part(model, photo), answer)
             checked = without_trimming(model).finish(_answer_with_parts(answer, parts), small)
             reduced = _prediction_as_answer(checked)
             stored.append(reduced, None if reduced.depth is None else _grey_pixels(small))
-            begins = not shots or margins != shots[-1].borders
+            is_new_shot = not shots or margins != shots[-1].borders
             if track is not None and checked.depth_or_none is not None:
-                begins = track.add_frame(sample_frame(checked.depth, small), begins=begins)
-            if begins:
+                is_new_shot = track.add_frame(
+                    sample_frame(checked.depth, small), is_new_shot=is_new_shot
+                )
+            if is_new_shot:
                 camera = model.finish(answer, photo).camera
                 assert camera is not None, "a prediction of a photograph has a camera"
                 shots.append(_Shot(first=len(ticks), borders=margins, camera=camera))

@@ -33,7 +33,11 @@ from rilievo.alignment.anchor import anchor_values, paired_values
 from rilievo.arrays.shapes import Bool, Field, Float32, Float64, Mask, Pixels, Values
 from rilievo.errors import CalibrationError, InputError
 from rilievo.errors.messages import Text
-from rilievo.predicting.photographs.fitting import anchoring_or_refusal, anchoring_refusal, is_known
+from rilievo.predicting.photographs.fitting import (
+    anchoring_or_refusal,
+    anchoring_refusal,
+    is_listed_model,
+)
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -73,10 +77,10 @@ class Look:
     layout: Float64[np.ndarray, "768"]
     colours: Float64[np.ndarray, "512"]
 
-    def is_cut(self, other: "Look") -> bool:
+    def is_cut(self, later: "Look") -> bool:
         """Whether layout and colours both differ; a flash keeps layout, fast motion colours."""
-        correlation = self.layout @ other.layout
-        colour_distance = np.abs(self.colours - other.colours).sum() / 2
+        correlation = self.layout @ later.layout
+        colour_distance = np.abs(self.colours - later.colours).sum() / 2
         return bool(correlation < _CUT_CORRELATION and colour_distance > _CUT_COLOUR_DISTANCE)
 
 
@@ -268,14 +272,14 @@ class ScaleTrack:
         self._reference: FrameSample | None = None
         self._reference_index = 0
 
-    def add_frame(self, sample: FrameSample, *, begins: bool = False) -> bool:
-        """Add the next frame; ``begins`` says that a shot is known to begin.
+    def add_frame(self, sample: FrameSample, *, is_new_shot: bool = False) -> bool:
+        """Add the next frame; ``is_new_shot`` says that it is known to begin a shot.
 
         Returns:
             Whether a shot begins.
         """
         index = len(self._steps)
-        if begins or self._reference is None:
+        if is_new_shot or self._reference is None:
             comparison = FrameComparison(is_cut=True)
         else:
             comparison = compare_frames(self._reference, sample)
@@ -467,12 +471,12 @@ def _concatenate_as_float64(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Value
 
 
 def _fit_or_refuse(
-    values: Values, reference: Values, *, is_inverse: bool, is_known: bool
+    values: Values, reference: Values, *, is_inverse: bool, is_listed: bool
 ) -> Anchoring:
     """Fit of affine values to reference depth, or the reason why there is none."""
     try:
         fit = anchor_values(values, reference, is_inverse=is_inverse)
-        return anchoring_or_refusal(fit, is_known=is_known)
+        return anchoring_or_refusal(fit, is_listed=is_listed)
     except CalibrationError as error:
         return anchoring_refusal(error)
 
@@ -480,45 +484,45 @@ def _fit_or_refuse(
 class _ShotFrames:
     """Few frames of a shot, evenly over its length, which is not known beforehand."""
 
-    def __init__(self, first: int) -> None:
-        self.first = first
+    def __init__(self, first_frame: int) -> None:
+        self.first_frame = first_frame
         self.pairs: list[_FramePair] = []
         self._stride = 1
 
-    def needs(self, frame: int) -> bool:
+    def is_sampled(self, frame: int) -> bool:
         """Whether a frame is one of those by which the shot is fitted."""
-        return (frame - self.first) % self._stride == 0
+        return (frame - self.first_frame) % self._stride == 0
 
     def add(self, pair: _FramePair) -> None:
         """Add a frame; if there are too many, drop every second one."""
         self.pairs.append(pair)
         if len(self.pairs) > _MAX_SHOT_FRAMES:
             self._stride *= 2
-            self.pairs = [old for old in self.pairs if self.needs(old.frame)]
+            self.pairs = [old for old in self.pairs if self.is_sampled(old.frame)]
 
 
 class ShotFitter:
     """Fitter of the shots of a video to reference depth, by a few frames each."""
 
-    def __init__(self, reference: Reference, kind: DepthKind, *, is_known: bool) -> None:
+    def __init__(self, reference: Reference, kind: DepthKind, *, is_listed: bool) -> None:
         """Collect frames of affine depth.
 
         Args:
             reference: Function that computes the reference depth of a frame.
             kind: Kind of the frames' depth.
-            is_known: Whether the model is a published one, whose fits are accepted more easily.
+            is_listed: Whether rilievo lists the model, so that weaker agreement is accepted.
         """
         self._reference = reference
         self._is_inverse = kind is DepthKind.AFFINE_INVERSE
-        self._is_known = is_known
+        self._is_listed = is_listed
         self._shots: list[_ShotFrames] = []
 
-    def add_frame(self, frame: int, first: int, depth: DepthMap, photo: Photo) -> None:
-        """Add the next frame, of the shot that begins with frame ``first``."""
-        if not self._shots or self._shots[-1].first != first:
-            self._shots.append(_ShotFrames(first))
+    def add_frame(self, frame: int, first_frame: int, depth: DepthMap, photo: Photo) -> None:
+        """Add the next frame, of the shot that begins with frame ``first_frame``."""
+        if not self._shots or self._shots[-1].first_frame != first_frame:
+            self._shots.append(_ShotFrames(first_frame))
         shot = self._shots[-1]
-        if shot.needs(frame):
+        if shot.is_sampled(frame):
             shot.add(_frame_pair(frame, depth, self._reference(photo)))
 
     def fit_shots(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
@@ -527,7 +531,7 @@ class ShotFitter:
         Raises:
             InputError: If a shot cannot be fitted.
         """
-        ends = [*(shot.first for shot in self._shots[1:]), len(corrections)]
+        ends = [*(shot.first_frame for shot in self._shots[1:]), len(corrections)]
         return tuple(
             self._fit_shot(shot, end, corrections)
             for shot, end in zip(self._shots, ends, strict=True)
@@ -545,10 +549,12 @@ class ShotFitter:
             np.concatenate(corrected),
             _concatenate_as_float64([pair.reference for pair in shot.pairs]),
             is_inverse=self._is_inverse,
-            is_known=self._is_known,
+            is_listed=self._is_listed,
         )
         if anchoring.refused is not None:
-            raise InputError(problem=Text(f"frames {shot.first} to {end - 1}: ", anchoring.refused))
+            raise InputError(
+                problem=Text(f"frames {shot.first_frame} to {end - 1}: ", anchoring.refused)
+            )
         return anchoring
 
 
@@ -556,23 +562,23 @@ class ShotFitter:
 class _OpenShot:
     """Shot of a stream that has not ended, with its newest frames that were fitted."""
 
-    first: int
+    first_frame: int
     pairs: deque[_FramePair] = field(default_factory=lambda: deque(maxlen=_MAX_SHOT_FRAMES))
     lock: Lock = field(default_factory=Lock)
 
-    def needs(self, frame: int) -> bool:
+    def is_sampled(self, frame: int) -> bool:
         """Whether to add a frame: 0, 1, 2, 4, 8, 16, 32, 48, ... of the shot are."""
         if not self.pairs:
             return True
         last = self.pairs[-1].frame
-        return frame - last >= min(_MAX_STREAM_GAP, max(1, last - self.first))
+        return frame - last >= min(_MAX_STREAM_GAP, max(1, last - self.first_frame))
 
     def fit(
-        self, frame: int, depth: DepthMap, photo: Photo, reference: Reference, *, is_known: bool
+        self, frame: int, depth: DepthMap, photo: Photo, reference: Reference, *, is_listed: bool
     ) -> Anchoring:
         """Fit the shot up to a frame, which is added if it is needed."""
         with self.lock:
-            if self.needs(frame):
+            if self.is_sampled(frame):
                 try:
                     self.pairs.append(_frame_pair(frame, depth, reference(photo)))
                 except CalibrationError as error:
@@ -581,7 +587,7 @@ class _OpenShot:
                 _concatenate_as_float64([pair.values for pair in self.pairs]),
                 _concatenate_as_float64([pair.reference for pair in self.pairs]),
                 is_inverse=depth.kind is DepthKind.AFFINE_INVERSE,
-                is_known=is_known,
+                is_listed=is_listed,
             )
 
 
@@ -611,9 +617,10 @@ class StreamFitter:
         self._last_sample = sample
 
         # The shot of this frame, which a later frame may end.
-        shot, reference, is_familiar = self._shot, self._reference, is_known(prediction.made_by)
+        shot, reference = self._shot, self._reference
+        is_listed = is_listed_model(prediction.made_by)
         prepared = prediction.but()
         prepared.defer(
-            "anchoring", lambda: shot.fit(frame, depth, photo, reference, is_known=is_familiar)
+            "anchoring", lambda: shot.fit(frame, depth, photo, reference, is_listed=is_listed)
         )
         return prepared

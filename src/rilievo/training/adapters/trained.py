@@ -43,7 +43,7 @@ from rilievo.training.networks.backbones import weights_sha256
 from rilievo.training.networks.backbones.weights import read_state, select_network_tensors
 from rilievo.training.networks.blueprint import (
     DEPTH,
-    EMBEDDED,
+    EMBEDDED_ENCODER,
     ENCODER,
     POSE,
     RANDOM,
@@ -201,7 +201,7 @@ def blend_with_mirrored(plain: Maps, mirrored: Maps) -> Maps:
 
 def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
     height, width = blueprint.size
-    if blueprint.encoder == EMBEDDED:
+    if blueprint.encoder == EMBEDDED_ENCODER:
         area = blueprint.area or height * width
         return Preparation(
             sizing=Sizing(rule=Rule.AREA, area=area, multiple=MULTIPLE),

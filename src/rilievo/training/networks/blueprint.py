@@ -32,12 +32,12 @@ _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no me
 _MULTIPLE = 32
 # Least side [px]: reflection needs features 2 wide.
 _LEAST = 64
-EMBEDDED = "small"
+EMBEDDED_ENCODER = "small"
 TIMM = "timm/"
 # A new encoder is one class and one row.
 # ``module:Class`` of ``video``.
 ENCODERS: Mapping[str, str] = {
-    EMBEDDED: "video_networks:SmallEncoder",
+    EMBEDDED_ENCODER: "video_networks:SmallEncoder",
     "resnet18": "encoders:ResNetEncoder",
     "resnet34": "encoders:ResNetEncoder",
     "resnet50": "encoders:ResNetEncoder",

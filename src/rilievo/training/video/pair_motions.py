@@ -226,8 +226,8 @@ class _NearestPoints(NamedTuple):
     distance: Values
 
 
-def _nearest_points(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _NearestPoints:
-    distances = np.linalg.norm(places[:, None] - others[None], axis=2)
+def _nearest_points(places: Positions, candidates: Float64[np.ndarray, "m 2"]) -> _NearestPoints:
+    distances = np.linalg.norm(places[:, None] - candidates[None], axis=2)
     return _NearestPoints(index=distances.argmin(axis=1), distance=distances.min(axis=1))
 
 
@@ -393,8 +393,8 @@ def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) 
     """
     differences = [np.zeros(0)]
     for target in targets:
-        first, *others = (motions[target.place, source].corners for source in target.sources)
-        differences += [_relative_depth_differences(first, other) for other in others]
+        first, *other_corners = (motions[target.place, source].corners for source in target.sources)
+        differences += [_relative_depth_differences(first, second) for second in other_corners]
     disagreement = _mean_or_nan(np.concatenate(differences))
 
     depth_error = mean_corner_error(
@@ -572,7 +572,9 @@ def unify_scales(motions: Motions) -> dict[Pair, Transform]:
 def _rows_of_targets(motions: Motions) -> Iterator[list[FramePlace]]:
     """Targets in rows, in which each is followed by its later source."""
     later_source = {target: source for target, source in motions if source > target}
-    next_target = {a: b for a, b in later_source.items() if b in later_source}
+    next_target = {
+        target: source for target, source in later_source.items() if source in later_source
+    }
     first_targets = set(later_source) - set(next_target.values())
     for target in sorted(first_targets):
         row = [target]

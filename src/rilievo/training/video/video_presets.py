@@ -20,7 +20,12 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
 from rilievo.training.engine.config_fields import FieldDifference, find_differences, with_fields_of
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.networks.blueprint import EMBEDDED, POSE_NETWORKS, PoseKind, VideoBlueprint
+from rilievo.training.networks.blueprint import (
+    EMBEDDED_ENCODER,
+    POSE_NETWORKS,
+    PoseKind,
+    VideoBlueprint,
+)
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
 
 PRESETS = ("default", "faithful", "clip")
@@ -168,7 +173,7 @@ def _without_published_camera(data: VideoData) -> VideoData:
 def _clip_preset(base: VideoConfig) -> VideoConfig:
     # Replay shows single pictures, which would spoil the statistics that the norms of other
     # encoders measure.
-    can_replay = base.blueprint.encoder == EMBEDDED and not base.starts_without_depth
+    can_replay = base.blueprint.encoder == EMBEDDED_ENCODER and not base.starts_without_depth
     return replace(
         base,
         # Without corners, plain roads and walls would be pulled to the scale of the motion first.
@@ -232,17 +237,17 @@ def complete_config(request: VideoConfig, fields: Collection[str]) -> VideoConfi
         request = _with_motion_of_poses(request)
         fields = {*fields, "data.follow_poses", "data.temporal"}
 
-    start = request.start if "start" in fields else None
-    preset = request.preset if "preset" in fields else _choose_preset(request, fields, start)
+    chosen_start = request.start if "start" in fields else None
+    preset = request.preset if "preset" in fields else _choose_preset(request, fields, chosen_start)
     is_clip = preset == "clip"
 
     data = with_fields_of(_default_data(request, is_clip=is_clip), request.data, fields, "data.")
-    blueprint = _complete_blueprint(request, fields, start, data, is_clip=is_clip)
+    blueprint = _complete_blueprint(request, fields, chosen_start, data, is_clip=is_clip)
     base = VideoConfig(
         blueprint=blueprint,
         data=data,
         preset=preset,
-        start=_resolve_start(start, blueprint.encoder),
+        start=_resolve_start(chosen_start, blueprint.encoder),
         prior=request.prior,
         batch_size=4 if is_clip else 12,
     )
@@ -256,15 +261,15 @@ def _with_motion_of_poses(request: VideoConfig) -> VideoConfig:
     return replace(request, data=data)
 
 
-def _choose_preset(request: VideoConfig, fields: Collection[str], start: str | None) -> str:
-    if start is not None and not starts_from_embedded(start):
+def _choose_preset(request: VideoConfig, fields: Collection[str], chosen_start: str | None) -> str:
+    if chosen_start is not None and not starts_from_embedded_model(chosen_start):
         return "default"
 
     pose = request.blueprint.pose if "blueprint.pose" in fields else PoseKind.GEOMETRY
-    encoder = request.blueprint.encoder if "blueprint.encoder" in fields else EMBEDDED
+    encoder = request.blueprint.encoder if "blueprint.encoder" in fields else EMBEDDED_ENCODER
     suits_clip = (
         pose is PoseKind.GEOMETRY
-        and encoder == EMBEDDED
+        and encoder == EMBEDDED_ENCODER
         and not _is_in_metres(request)
         and not request.data.learn_camera
     )
@@ -275,15 +280,15 @@ def _is_in_metres(request: VideoConfig) -> bool:
     return request.data.follow_poses or request.data.stereo
 
 
-def starts_from_embedded(start: str | None) -> bool:
-    """Whether ``start`` is the embedded model or the folder of a run that refined it."""
-    if start is None:
+def starts_from_embedded_model(chosen_start: str | None) -> bool:
+    """Whether ``chosen_start`` is the embedded model or the folder of a run that refined it."""
+    if chosen_start is None:
         return False
-    if start == EMBEDDED_START:
+    if chosen_start == EMBEDDED_START:
         return True
-    if not is_video_run(Path(start)):
+    if not is_video_run(Path(chosen_start)):
         return False
-    return read_video_run(Path(start)).blueprint.encoder == EMBEDDED
+    return read_video_run(Path(chosen_start)).blueprint.encoder == EMBEDDED_ENCODER
 
 
 def _default_data(request: VideoConfig, *, is_clip: bool) -> VideoData:
@@ -298,17 +303,17 @@ def _default_data(request: VideoConfig, *, is_clip: bool) -> VideoData:
 def _complete_blueprint(
     request: VideoConfig,
     fields: Collection[str],
-    start: str | None,
+    chosen_start: str | None,
     data: VideoData,
     *,
     is_clip: bool,
 ) -> VideoBlueprint:
-    encoder = _choose_encoder(request, fields, start, is_clip=is_clip)
-    is_embedded = encoder == EMBEDDED
+    encoder = _choose_encoder(request, fields, chosen_start, is_clip=is_clip)
+    has_embedded_encoder = encoder == EMBEDDED_ENCODER
 
     size, area = _PUBLISHED_SIZE, None
     if is_clip and "blueprint.size" not in fields:
-        area = _input_area(start)
+        area = _input_area(chosen_start)
         size = network_size_for_footage(data, area)
 
     defaults = VideoBlueprint(
@@ -316,26 +321,26 @@ def _complete_blueprint(
         pose=PoseKind.GEOMETRY if is_clip else PoseKind.SEPARATE,
         pose_encoder=encoder if encoder.startswith("resnet") else "resnet18",
         size=size,
-        area=area if is_embedded else None,
-        scales=(0,) if is_embedded else (0, 1, 2, 3),
+        area=area if has_embedded_encoder else None,
+        scales=(0,) if has_embedded_encoder else (0, 1, 2, 3),
         kind=DepthKind.METRIC if _is_in_metres(request) else DepthKind.UP_TO_SCALE,
     )
     return with_fields_of(defaults, request.blueprint, fields, "blueprint.")
 
 
 def _choose_encoder(
-    request: VideoConfig, fields: Collection[str], start: str | None, *, is_clip: bool
+    request: VideoConfig, fields: Collection[str], chosen_start: str | None, *, is_clip: bool
 ) -> str:
     if "blueprint.encoder" in fields:
         return request.blueprint.encoder
-    return EMBEDDED if is_clip or starts_from_embedded(start) else "resnet18"
+    return EMBEDDED_ENCODER if is_clip or starts_from_embedded_model(chosen_start) else "resnet18"
 
 
-def _input_area(start: str | None) -> int:
+def _input_area(chosen_start: str | None) -> int:
     """Pixels of the input of the run to start from, or of the embedded model."""
-    if start is None or not is_video_run(Path(start)):
+    if chosen_start is None or not is_video_run(Path(chosen_start)):
         return EMBEDDED_AREA
-    blueprint = read_video_run(Path(start)).blueprint
+    blueprint = read_video_run(Path(chosen_start)).blueprint
     height, width = blueprint.size
     return blueprint.area or height * width
 
@@ -353,13 +358,13 @@ def network_size_for_footage(data: VideoData, area: int) -> tuple[int, int]:
     return max(_MIN_SIDE, height), max(_MIN_SIDE, width)
 
 
-def _resolve_start(start: str | None, encoder: str) -> str | None:
+def _resolve_start(chosen_start: str | None, encoder: str) -> str | None:
     """Given weights, or the default of the encoder; None for random ones."""
-    if start == SCRATCH_START:
+    if chosen_start == SCRATCH_START:
         return None
-    if start is not None:
-        return start
-    if encoder == EMBEDDED:
+    if chosen_start is not None:
+        return chosen_start
+    if encoder == EMBEDDED_ENCODER:
         return EMBEDDED_START
     return None if encoder in _ENCODERS_WITHOUT_IMAGENET else IMAGENET_START
 

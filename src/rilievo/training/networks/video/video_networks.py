@@ -18,7 +18,7 @@ from rilievo.training.networks.backbones.weights import (
     temporary_torch_seed,
 )
 from rilievo.training.networks.blueprint import (
-    EMBEDDED,
+    EMBEDDED_ENCODER,
     ENCODERS,
     TIMM_ENCODER,
     PoseKind,
@@ -307,8 +307,10 @@ def fill_from_start(networks: VideoNetworks, start: str) -> tuple[str, ...]:
 
 def fill_depth_from_embedded(networks: VideoNetworks) -> None:
     """Fill the depth network with the weights of ``rilievo/small``."""
-    if (encoder := networks.blueprint.encoder) != EMBEDDED:
-        raise OptionError(f"a start from '{SMALL}' needs the encoder '{EMBEDDED}', got '{encoder}'")
+    if (encoder := networks.blueprint.encoder) != EMBEDDED_ENCODER:
+        raise OptionError(
+            f"a start from '{SMALL}' needs the encoder '{EMBEDDED_ENCODER}', got '{encoder}'"
+        )
     whole = SmallNet()
     with needing(f"a start from '{SMALL}'", "train"):
         import onnx  # noqa: F401
