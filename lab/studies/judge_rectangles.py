@@ -22,7 +22,7 @@ from lab.scenes.seen_rectangles import (
 )
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, RectangleFit, fit_rectangles
 from rilievo.io.photographs.metadata import assumed_camera
-from rilievo.measure.quantities import deviation_in_plane, quantity_in_plane
+from rilievo.measure.quantities import Quantity, deviation_in_plane, quantity_in_plane
 
 
 def length_errors(seen: SeenRectangle, fit: RectangleFit) -> list[float]:
@@ -31,7 +31,7 @@ def length_errors(seen: SeenRectangle, fit: RectangleFit) -> list[float]:
     for places in seen.lines:
         pixels = seen.camera.project(places).T
         true = float(np.linalg.norm(places[:, 1] - places[:, 0]))
-        value = quantity_in_plane("length", fit, 0, pixels)
+        value = quantity_in_plane(Quantity.LENGTH, fit, 0, pixels)
         errors.append(value / true - 1)
     return errors
 
@@ -74,8 +74,8 @@ def main(count: int) -> None:
         fit = fit_rectangles([each.rectangle], each.camera)
         for places in each.lines:
             pixels = each.camera.project(places).T + chance.normal(0, 1, (2, 2))
-            value = quantity_in_plane("length", fit, 0, pixels)
-            deviation = deviation_in_plane("length", fit, 0, pixels)
+            value = quantity_in_plane(Quantity.LENGTH, fit, 0, pixels)
+            deviation = deviation_in_plane(Quantity.LENGTH, fit, 0, pixels)
             true = float(np.linalg.norm(places[:, 1] - places[:, 0]))
             inside.append(abs(value - true) <= 1.2816 * deviation)
     print(f"{len(inside)} ranges with normal errors of 1 px: {np.mean(inside):.1%} hold the truth")

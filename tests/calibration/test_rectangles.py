@@ -31,7 +31,7 @@ from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.measure import area, distance, length
 from rilievo.measure.extents import RegionMeasurer
-from rilievo.measure.quantities import deviation_in_plane, quantity_in_plane
+from rilievo.measure.quantities import Quantity, deviation_in_plane, quantity_in_plane
 from rilievo.schema.typed_values import metres_of
 from support.fixed_depth import FixedDepth
 from support.lens_boxes import turned
@@ -97,8 +97,8 @@ def test_ranges_hold_eight_in_ten_true_lengths() -> None:
         fit = fit_rectangles([seen.rectangle], seen.camera)
         for places in seen.lines[:2]:
             pixels = seen.camera.project(places).T + chance.normal(0, 1, (2, 2))
-            value = quantity_in_plane("length", fit, 0, pixels)
-            deviation = deviation_in_plane("length", fit, 0, pixels)
+            value = quantity_in_plane(Quantity.LENGTH, fit, 0, pixels)
+            deviation = deviation_in_plane(Quantity.LENGTH, fit, 0, pixels)
             true = np.linalg.norm(places[:, 1] - places[:, 0])
             inside.append(abs(value - true) <= 1.2816 * deviation)
     assert np.mean(inside) == pytest.approx(0.8, abs=0.05)
@@ -142,7 +142,7 @@ def test_sizes_in_the_plane_are_those_of_the_homography() -> None:
     places = places[:, :2] / places[:, 2:]
     for camera, shape in ((CAMERA, None), (assumed_camera(SHAPE), SHAPE)):
         fit = fit_rectangles([sheet()], camera, shape)
-        value = quantity_in_plane("length", fit, 0, ends)
+        value = quantity_in_plane(Quantity.LENGTH, fit, 0, ends)
         assert value == pytest.approx(np.linalg.norm(places[1] - places[0]), rel=2e-3)
     assert np.linalg.norm(places[1] - places[0]) == pytest.approx(math.hypot(0.55, 0.3))
 

@@ -18,6 +18,7 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.measure import Measurement, distance, height, length
+from rilievo.measure.quantities import Quantity
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
@@ -132,7 +133,9 @@ def test_one_point_alone_is_neither_a_distance_nor_a_height() -> None:
     ],
 )
 def test_a_measurement_begins_with_what_it_is(what, begins) -> None:
-    assert str(Measurement(what=what, value=0.8213, low=0.7123, high=0.9512)).startswith(begins)
+    assert str(Measurement(what=Quantity(what), value=0.8213, low=0.7123, high=0.9512)).startswith(
+        begins
+    )
 
 
 def test_points_between_0_and_1_are_noted_where_they_are_measured() -> None:

@@ -18,6 +18,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.measurement_records import page_terms
+from rilievo.measure.quantities import Quantity
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Anchoring, MadeBy
@@ -267,7 +268,7 @@ def test_a_calibration_says_the_error_to_expect() -> None:
 def test_a_measurement_is_written_with_digits_that_mean_something(
     value: float, low: float, high: float, text: str
 ) -> None:
-    measurement = Measurement(what="length", value=value, low=low, high=high)
+    measurement = Measurement(what=Quantity.LENGTH, value=value, low=low, high=high)
     assert (measurement.text, str(measurement)) == (text, f"length: {text}")
 
 

@@ -15,7 +15,13 @@ from rilievo.alignment import Fit, FitSpace, check_depth_map, to_depth
 from rilievo.alignment.fit import golden_argmin
 from rilievo.arrays.shapes import Float32, Float64, Int, Positions, Values, Vector
 from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
-from rilievo.calibration.readings import SizeReading, known_point_pixel, pixel_index, read_size
+from rilievo.calibration.readings import (
+    DepthReading,
+    SizeReading,
+    known_point_pixel,
+    pixel_index,
+    read_size,
+)
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors import CalibrationError, UndeterminedError
 from rilievo.geometry.cameras.camera import Camera
@@ -311,16 +317,15 @@ def calibrate(
         depth, [measurement for measurement in sizes if isinstance(measurement, KnownPoint)]
     )
     readings = [read_size(depth, measurement, camera) for measurement in sizes]
+    depth_readings = [reading for reading in readings if isinstance(reading, DepthReading)]
     if depth.is_depth:
         fit = _fit_median_scale(readings)
-    elif any(reading.rays is not None for reading in readings):
+    elif len(depth_readings) < len(readings):
         fit = fit_scale_and_shift(depth, readings)
     else:
-        x, metres = (
-            [reading.values[0] for reading in readings],
-            [reading.metres for reading in readings],
-        )
-        fit = fit_line_through_two_points(np.array(x), np.array(metres), depth)
+        values = np.array([reading.value for reading in depth_readings])
+        metres = np.array([reading.metres for reading in depth_readings])
+        fit = fit_line_through_two_points(values, metres, depth)
     residuals = [_fact_residual(reading, fit) for reading in readings]
     field = _fit_residual_field(readings, residuals, depth) if smooth else None
     if field is not None:

@@ -83,16 +83,33 @@ def pixel_index(depth: DepthMap, at: Pixel) -> tuple[int, int]:
     return row, column
 
 
+def require_inside(depth: DepthMap, at: Pixel) -> None:
+    """Check that a point lies inside a map.
+
+    Raises:
+        CalibrationError: If it does not.
+    """
+    pixel_index(depth, at)
+
+
+def require_depth(depth: DepthMap, at: Pixel) -> None:
+    """Check that a point lies on a pixel with depth.
+
+    Raises:
+        CalibrationError: If the point lies outside the map or on a pixel without depth.
+    """
+    if not depth.valid[pixel_index(depth, at)]:
+        raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
+
+
 def median_around(depth: DepthMap, at: Pixel) -> float:
     """Median of a map's valid values in a window around a point.
 
     Raises:
         CalibrationError: If the point lies outside the map or on a pixel without depth.
     """
+    require_depth(depth, at)
     row, column = pixel_index(depth, at)
-    if not depth.valid[row, column]:
-        raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
-
     height, width = depth.shape
     # The window stays symmetric at the border, so that a slope's median is its value at the centre.
     radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
@@ -113,7 +130,7 @@ def values_at_ends(
         CalibrationError: If an end lies outside the map, or on a pixel without depth.
     """
     for end in (first, second):
-        pixel_index(depth, end)  # raises for one outside of the image
+        require_inside(depth, end)
 
     on_surface = _ends_on_straight_surface(depth, first, second, camera)
     if on_surface is not None:
@@ -216,44 +233,61 @@ def ray(camera: Camera, at: Pixel) -> Vector:
     return camera.rays(np.array([at.u, at.v], np.float64))
 
 
-@dataclass(frozen=True, slots=True)
-class SizeReading:
-    """Known point, length or rectangle, with the values that a depth map has there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthReading:
+    """Known depth of a point, or of the middle of a rectangle, with the value of the map there.
 
     Attributes:
-        known: The known size.
-        name: Name in messages.
-        metres: Depth of the point or of the rectangle's middle, or the length [m].
-        values: Values of the map: one at a point, two at the ends of a length.
-        rays: Directions of the ends of a length, at depth 1; None for a point.
+        known: The known point or rectangle.
+        middle: Column and row at which the map is read [px].
+        metres: Known depth there [m].
+        value: Value of the map there.
     """
 
-    known: Known
-    name: str
+    known: KnownPoint | KnownRectangle
+    middle: tuple[float, float]
     metres: float
-    values: tuple[float, ...]
-    rays: tuple[Vector, Vector] | None = None
+    value: float
 
     @property
-    def middle(self) -> tuple[float, float]:
-        """Column and row of its middle [px]."""
-        if isinstance(self.known, KnownPoint):
-            return float(self.known.u), float(self.known.v)
-        if isinstance(self.known, KnownRectangle):
-            return self.known.middle
-        return (self.known.u1 + self.known.u2) / 2, (self.known.v1 + self.known.v2) / 2
+    def values(self) -> tuple[float, ...]:
+        """All values of the map that were read."""
+        return (self.value,)
 
     def measure(self, to_depth: Callable[[float], float]) -> float:
-        """Depth or length by the map, if ``to_depth`` converts its values to depth.
+        """Depth by the map, if ``to_depth`` converts its values to depth; in the unit of that."""
+        return to_depth(self.value)
 
-        The unit is that of ``to_depth``, and comparable with ``metres`` if that is metres.
-        """
-        if self.rays is None:
-            return to_depth(self.values[0])
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthReading:
+    """Known length, with the values of the map at its two ends.
+
+    Attributes:
+        known: The known length.
+        middle: Column and row halfway between the ends [px].
+        metres: Known length [m].
+        values: Values of the map at the ends.
+        rays: Directions of the ends, at depth 1.
+    """
+
+    known: KnownLength
+    middle: tuple[float, float]
+    metres: float
+    values: tuple[float, float]
+    rays: tuple[Vector, Vector]
+
+    def measure(self, to_depth: Callable[[float], float]) -> float:
+        """Length by the map, if ``to_depth`` converts its values to depth; in the unit of that."""
         first, second = (
-            to_depth(value) * ray for value, ray in zip(self.values, self.rays, strict=True)
+            to_depth(value) * direction
+            for value, direction in zip(self.values, self.rays, strict=True)
         )
         return float(np.linalg.norm(second - first))
+
+
+SizeReading = DepthReading | LengthReading
+"""Known size with the values that a depth map has there."""
 
 
 def known_point_pixel(point: KnownPoint) -> Pixel:
@@ -279,14 +313,14 @@ def read_size(depth: DepthMap, known: Known, camera: Camera | None) -> SizeReadi
     return _read_length(depth, known, camera, name)
 
 
-def _read_point(depth: DepthMap, point: KnownPoint, camera: Camera | None) -> SizeReading:
+def _read_point(depth: DepthMap, point: KnownPoint, camera: Camera | None) -> DepthReading:
     pixel = known_point_pixel(point)
     value = median_around(depth, pixel)
-    return SizeReading(
+    return DepthReading(
         known=point,
-        name=pixel.name,
+        middle=(float(point.u), float(point.v)),
         metres=float(point.metres / _metres_at_depth_1(point, pixel, camera)),
-        values=(value,),
+        value=value,
     )
 
 
@@ -305,21 +339,21 @@ def _metres_at_depth_1(point: KnownPoint, pixel: Pixel, camera: Camera | None) -
 
 def _read_rectangle(
     depth: DepthMap, rectangle: KnownRectangle, camera: Camera, name: str
-) -> SizeReading:
+) -> DepthReading:
     for number, (u, v) in enumerate(rectangle.corners, 1):
-        pixel_index(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))  # raises outside
+        require_inside(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
     u, v = rectangle.middle
     value = median_around(depth, Pixel(u=u, v=v, name=f"{name}: its middle"))
     metres = rectangle_depth(rectangle, camera)
-    return SizeReading(known=rectangle, name=name, metres=metres, values=(value,))
+    return DepthReading(known=rectangle, middle=(u, v), metres=metres, value=value)
 
 
-def _read_length(depth: DepthMap, length: KnownLength, camera: Camera, name: str) -> SizeReading:
+def _read_length(depth: DepthMap, length: KnownLength, camera: Camera, name: str) -> LengthReading:
     first = Pixel(u=length.u1, v=length.v1, name=f"{name}: its first end")
     second = Pixel(u=length.u2, v=length.v2, name=f"{name}: its second end")
-    return SizeReading(
+    return LengthReading(
         known=length,
-        name=name,
+        middle=((length.u1 + length.u2) / 2, (length.v1 + length.v2) / 2),
         metres=float(length.metres),
         values=values_at_ends(depth, first, second, camera),
         rays=(ray(camera, first), ray(camera, second)),

@@ -85,6 +85,14 @@ class RectangleFit:
         """Deviation of the log focal length; 0 if known."""
         return math.sqrt(self.covariance[0, 0])
 
+    def parameters_of(self, rectangle_index: int) -> tuple[int, ...]:
+        """Indices of the parameters on which points in the plane of a rectangle depend.
+
+        They are the focal length, and the three of the rotation and the three of the translation.
+        """
+        first = 1 + 6 * rectangle_index
+        return (0, *range(first, first + 6))
+
     def add_step(self, step: Values) -> "RectangleFit":
         """Fit with parameters changed, in the covariance's order."""
         sixes = step[1:].reshape(-1, 6)

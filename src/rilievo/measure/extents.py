@@ -18,6 +18,7 @@ from rilievo.measure.expectation import (
 )
 from rilievo.measure.quantities import (
     Measurement,
+    Quantity,
     camera_and_point_remarks,
     measurement_with_range,
     metric_camera,
@@ -160,8 +161,8 @@ class RegionMeasurer:
             name=region.name,
             box=box,
             share=share,
-            distance=measurement_with_range("distance", middle, error),
-            nearest=measurement_with_range("distance", near, error),
+            distance=measurement_with_range(Quantity.DISTANCE, middle, error),
+            nearest=measurement_with_range(Quantity.DISTANCE, near, error),
             **_box_sizes(_extent_quantiles(points, self.axes), 0.0, self._size_error(error)),
             upright=self._upright_box(points, error),
             remarks=remarks,
@@ -234,7 +235,7 @@ class RegionMeasurer:
             centre=_ranged_point(ends.mean(axis=0) @ axes, error),
             **_box_sizes(ends, yaw, self._size_error(error)),
             yaw=Measurement(
-                what="angle", value=turn, low=turn - TURN_ERROR, high=turn + TURN_ERROR
+                what=Quantity.ANGLE, value=turn, low=turn - TURN_ERROR, high=turn + TURN_ERROR
             ),
             corners=tuple(_ranged_point(corner, error) for corner in corners),
         )
@@ -265,7 +266,7 @@ def valid_without_sky(prediction: PredictionRecord, place: tuple[slice, ...]) ->
 def _ranged_point(at: Vector, error: float) -> RangedPoint:
     far = float(np.linalg.norm(at))
     return RangedPoint(
-        position=tuple(at.tolist()), distance=measurement_with_range("distance", far, error)
+        position=tuple(at.tolist()), distance=measurement_with_range(Quantity.DISTANCE, far, error)
     )
 
 
@@ -280,7 +281,7 @@ def _box_sizes(
     width, height, depth = OUTLINE.values()
     outline = math.hypot(c * width, s * depth), height, math.hypot(s * width, c * depth)
     return {
-        name: measurement_with_range("length", float(size), math.hypot(error, own))
+        name: measurement_with_range(Quantity.LENGTH, float(size), math.hypot(error, own))
         for name, size, own in zip(OUTLINE, np.ptp(ends, axis=0), outline, strict=True)
     }
 

@@ -13,6 +13,7 @@ Points are (column, row) [px] of the photograph; vectors are in the camera frame
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -26,6 +27,7 @@ from rilievo.calibration.readings import (
     normalized_points_note,
     pixel_index,
     ray,
+    require_depth,
     values_at_ends,
 )
 from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
@@ -49,15 +51,30 @@ from rilievo.records.prediction_record import PredictionRecord
 Point = tuple[float, float]
 """Column and row [px]."""
 
+
+class Quantity(StrEnum):
+    """Quantity that is measured."""
+
+    DISTANCE = "distance"
+    RELATIVE_DISTANCE = "relative distance"
+    """Distance over the median distance of the photograph, if no size is known."""
+    LENGTH = "length"
+    HEIGHT = "height"
+    """Height above the visible floor."""
+    AREA = "area"
+    ANGLE = "angle"
+
+
 _UNITS = {
-    "distance": "m",
-    "relative distance": "× the median distance",
-    "length": "m",
-    "height": "m",
-    "area": "m²",
-    "angle": "°",
+    Quantity.DISTANCE: "m",
+    Quantity.RELATIVE_DISTANCE: "× the median distance",
+    Quantity.LENGTH: "m",
+    Quantity.HEIGHT: "m",
+    Quantity.AREA: "m²",
+    Quantity.ANGLE: "°",
 }
-_PLANAR_QUANTITIES = ("distance", "length", "area")
+_PLANAR_QUANTITIES = (Quantity.DISTANCE, Quantity.LENGTH, Quantity.AREA)
+"""Quantities that the corners of a known rectangle can measure in its plane."""
 
 _KNOWN_OPTIONS = AnyOf(
     OptionName("known_length", "U1,V1,U2,V2,METRES"), OptionName("known", "U,V,METRES")
@@ -79,14 +96,14 @@ class Measurement:
     """Quantity measured on a surface.
 
     Attributes:
-        what: "distance", "relative distance", "length", "height", "area" or "angle".
+        what: The quantity, which is also a text, such as "length".
         value: Value, in ``unit``.
         low: Lower end of the range in which eight in ten such measurements lie.
         high: Upper end.
         remarks: Remarks, a sentence each.
     """
 
-    what: str
+    what: Quantity
     value: float
     low: float
     high: float
@@ -98,7 +115,7 @@ class Measurement:
         return _UNITS[self.what]
 
     def __str__(self) -> str:
-        name = "height above the floor" if self.what == "height" else self.what
+        name = "height above the floor" if self.what == Quantity.HEIGHT else self.what
         return f"{name}: {self.text}"
 
     @property
@@ -110,7 +127,7 @@ class Measurement:
         """Value and range with another name of the unit; numbers are not converted."""
         digits = _decimal_places(self.high - self.low)
         value, low, high = (f"{number:.{digits}f}" for number in (self.value, self.low, self.high))
-        space = "" if self.what == "angle" else " "
+        space = "" if self.what == Quantity.ANGLE else " "
         return f"{value}{space}{unit} ({low} to {high})"
 
 
@@ -131,11 +148,11 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
         InputError: If the depth has an unknown shift.
         CalibrationError: If the point has no depth.
     """
-    prediction.depth.depth()  # raises if the shift is unknown
+    _require_known_shift(prediction)
     camera = prediction.known_camera
     [pixel] = _check_pixels(prediction, (point,))
     planar_measurement = measure_in_rectangle_plane(
-        "distance", prediction, (point,), in_plane=in_plane
+        Quantity.DISTANCE, prediction, (point,), in_plane=in_plane
     )
     if planar_measurement is not None:
         return planar_measurement
@@ -147,15 +164,17 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
 
     user_metres = user_distance_at(prediction, pixel)
     if user_metres is not None:
-        return _measurement_of_known("distance", metres, user_metres)
+        return _measurement_of_known(Quantity.DISTANCE, metres, user_metres)
     error = log_error_of_distance(prediction, position)
-    return _measurement_by_depth("distance", metres, error, prediction, (point,))
+    return _measurement_by_depth(Quantity.DISTANCE, metres, error, prediction, (point,))
 
 
 def _relative_distance(prediction: PredictionRecord, point: Point, distance: float) -> Measurement:
     ratio = distance / _median_distance(prediction)
     error = log_error_of_ratio(prediction, ratio)
-    measurement = _measurement_by_depth("relative distance", ratio, error, prediction, (point,))
+    measurement = _measurement_by_depth(
+        Quantity.RELATIVE_DISTANCE, ratio, error, prediction, (point,)
+    )
     return _add_remark(measurement, Note(Text("metres need one known size: ", _KNOWN_OPTIONS)))
 
 
@@ -191,13 +210,9 @@ def length(
     """
     camera = metric_camera(prediction)
     start, end = _check_pixels(prediction, (first, second))
-    if math.hypot(end.u - start.u, end.v - start.v) < 1:
-        note = normalized_points_note((first, second), prediction.shape)
-        raise OptionError(
-            f"{start.name} and {end.name} lie on the same pixel: {note or 'a length has two ends'}"
-        )
+    _require_two_pixels(start, end, prediction.shape)
     planar_measurement = measure_in_rectangle_plane(
-        "length", prediction, (first, second), in_plane=in_plane
+        Quantity.LENGTH, prediction, (first, second), in_plane=in_plane
     )
     if planar_measurement is not None:
         return planar_measurement
@@ -208,16 +223,26 @@ def length(
 
     user_metres = user_length_between(prediction, start, end)
     if user_metres is not None:
-        return _measurement_of_known("length", metres, user_metres)
+        return _measurement_of_known(Quantity.LENGTH, metres, user_metres)
     error = log_error_of_length(prediction, start_position, end_position)
-    return _measurement_by_depth("length", metres, error, prediction, (first, second))
+    return _measurement_by_depth(Quantity.LENGTH, metres, error, prediction, (first, second))
+
+
+def _require_two_pixels(start: Pixel, end: Pixel, shape: tuple[int, int]) -> None:
+    """Raise ``OptionError`` if both ends of a length are on one pixel."""
+    if math.hypot(end.u - start.u, end.v - start.v) >= 1:
+        return
+    note = normalized_points_note(((start.u, start.v), (end.u, end.v)), shape)
+    raise OptionError(
+        f"{start.name} and {end.name} lie on the same pixel: {note or 'a length has two ends'}"
+    )
 
 
 _SAME_AS_KNOWN = 1e-3
 """Relative difference below which a measurement of a known size shows the known number."""
 
 
-def _measurement_of_known(quantity: str, metres: float, known_metres: float) -> Measurement:
+def _measurement_of_known(quantity: Quantity, metres: float, known_metres: float) -> Measurement:
     """Measurement of a size that the user gave, which shows how well depth was fitted to it."""
     if abs(metres - known_metres) < _SAME_AS_KNOWN * known_metres:
         metres = known_metres
@@ -244,7 +269,7 @@ def height(prediction: PredictionRecord, point: Point) -> Measurement:
     foot = position - metres * floor.normal
 
     error = log_error_of_length(prediction, position, foot)
-    measurement = _measurement_by_depth("height", metres, error, prediction, (point,))
+    measurement = _measurement_by_depth(Quantity.HEIGHT, metres, error, prediction, (point,))
     if metres > 0:
         return measurement
     # The ends of the range were computed for a positive value.
@@ -271,7 +296,9 @@ def area(
     if len(corners) < 3:
         raise OptionError(f"an area has three corners or more, got {len(corners)}")
     pixels = _check_pixels(prediction, corners)
-    planar_measurement = measure_in_rectangle_plane("area", prediction, corners, in_plane=in_plane)
+    planar_measurement = measure_in_rectangle_plane(
+        Quantity.AREA, prediction, corners, in_plane=in_plane
+    )
     if planar_measurement is not None:
         return planar_measurement
 
@@ -281,7 +308,7 @@ def area(
 
     # An area is a product of two lengths, whose errors come from the same factor.
     error = 2 * _median_side_error(prediction, positions)
-    measurement = _measurement_by_depth("area", square_metres, error, prediction, corners)
+    measurement = _measurement_by_depth(Quantity.AREA, square_metres, error, prediction, corners)
     if misfit <= FLAT:
         return measurement
     return _add_remark(
@@ -322,27 +349,36 @@ def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurem
         InputError: If the depth has an unknown shift.
         CalibrationError: If a point has no depth, or too little around it.
     """
-    prediction.depth.depth()  # raises if the shift is unknown
-    normals, misfits = [], []
-    for pixel in _check_pixels(prediction, (first, second)):
-        median_around(prediction.depth, pixel)  # raises without depth
-        plane, misfit = _fit_plane(prediction, _disc_mask(prediction.shape, pixel))
-        normals.append(plane / np.linalg.norm(plane))
-        misfits.append(misfit)
+    _require_known_shift(prediction)
+    first_pixel, second_pixel = _check_pixels(prediction, (first, second))
+    first_normal, first_misfit = _fit_normal(prediction, first_pixel)
+    second_normal, second_misfit = _fit_normal(prediction, second_pixel)
 
-    cosine = float(np.clip(normals[0] @ normals[1], -1, 1))
+    cosine = float(np.clip(first_normal @ second_normal, -1, 1))
     degrees = math.degrees(math.acos(cosine))
     error = angle_error(is_anchored=anchoring_misfit(prediction) is not None)
     measurement = Measurement(
-        what="angle",
+        what=Quantity.ANGLE,
         value=degrees,
         low=max(0.0, degrees - error),
         high=min(180.0, degrees + error),
         remarks=camera_and_point_remarks(prediction, (first, second)),
     )
-    if max(misfits) <= FLAT:
+    if max(first_misfit, second_misfit) <= FLAT:
         return measurement
     return _add_remark(measurement, "a surface is not flat there")
+
+
+def _require_known_shift(prediction: PredictionRecord) -> None:
+    """Raise ``InputError`` if the depth has an unknown shift."""
+    prediction.depth.depth()
+
+
+def _fit_normal(prediction: PredictionRecord, pixel: Pixel) -> tuple[Vector, float]:
+    """Normal of the surface around a pixel, and the median relative misfit of depth there."""
+    require_depth(prediction.depth, pixel)
+    plane, misfit = _fit_plane(prediction, _disc_mask(prediction.shape, pixel))
+    return plane / np.linalg.norm(plane), misfit
 
 
 def metric_camera(prediction: PredictionRecord) -> Camera:
@@ -379,7 +415,11 @@ def _check_pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list
 
 
 def _measurement_by_depth(
-    quantity: str, value: float, error: float, prediction: PredictionRecord, points: Sequence[Point]
+    quantity: Quantity,
+    value: float,
+    error: float,
+    prediction: PredictionRecord,
+    points: Sequence[Point],
 ) -> Measurement:
     remarks = camera_and_point_remarks(prediction, points)
     if quantity in _PLANAR_QUANTITIES and parse_known_rectangles(prediction):
@@ -388,7 +428,7 @@ def _measurement_by_depth(
 
 
 def measurement_with_range(
-    quantity: str, value: float, log_error: float, remarks: tuple[str, ...] = ()
+    quantity: Quantity, value: float, log_error: float, remarks: tuple[str, ...] = ()
 ) -> Measurement:
     """Measurement of a positive value, whose range is a factor exp(``log_error``) to each side."""
     factor = math.exp(log_error)
@@ -496,7 +536,7 @@ _DIFFERENCE_STEP = 1e-4
 
 
 def measure_in_rectangle_plane(
-    quantity: str, prediction: PredictionRecord, points: Sequence[Point], *, in_plane: bool
+    quantity: Quantity, prediction: PredictionRecord, points: Sequence[Point], *, in_plane: bool
 ) -> Measurement | None:
     """Measure in the plane of a known rectangle, by its corners and without the network.
 
@@ -533,7 +573,7 @@ def measure_in_rectangle_plane(
 
     value = quantity_in_plane(quantity, fit, index, pixels)
     deviation = deviation_in_plane(quantity, fit, index, pixels)
-    if not deviation < _MAX_RELATIVE_DEVIATION * value:
+    if not _is_known_well_enough(value, deviation):
         raise CalibrationError(
             f"the {quantity} in the rectangle's plane is {value:.2g} {_UNITS[quantity]} "
             "and less than its error: choose points farther apart, and those of an area not on "
@@ -542,6 +582,13 @@ def measure_in_rectangle_plane(
     return measurement_with_range(
         quantity, value, _RANGE_DEVIATIONS * deviation / value, (_BY_CORNERS,)
     )
+
+
+def _is_known_well_enough(value: float, deviation: float) -> bool:
+    """Whether a quantity clearly exceeds its error; not if one of them is NaN."""
+    if math.isnan(value) or math.isnan(deviation):
+        return False
+    return deviation < _MAX_RELATIVE_DEVIATION * value
 
 
 def _fit_with_camera(
@@ -592,46 +639,48 @@ def _points_on_plane(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> 
 
 
 def quantity_in_plane(
-    quantity: str, fit: RectangleFit, rectangle_index: int, pixels: Points
+    quantity: Quantity, fit: RectangleFit, rectangle_index: int, pixels: Points
 ) -> float:
     """Distance, length or area (``quantity``) in the plane of one of the rectangles [m or m²]."""
     positions = _points_on_plane(fit, fit.poses[rectangle_index], pixels)
-    if quantity == "distance":
+    if quantity == Quantity.DISTANCE:
         return float(np.linalg.norm(positions[0]))
-    if quantity == "length":
+    if quantity == Quantity.LENGTH:
         return float(np.linalg.norm(positions[1] - positions[0]))
     return _polygon_area(positions)
 
 
 def deviation_in_plane(
-    quantity: str, fit: RectangleFit, rectangle_index: int, pixels: Points
+    quantity: Quantity, fit: RectangleFit, rectangle_index: int, pixels: Points
 ) -> float:
     """Standard deviation of ``quantity_in_plane``, to first order.
 
     Errors are those of the fit, and of the points, which are placed as precisely as corners.
     """
-    parameter_count = len(fit.covariance)
+    no_fit_step, no_pixel_step = np.zeros(len(fit.covariance)), np.zeros(pixels.shape)
 
-    def central_difference(fit_step: Values, pixel_step: Float64[np.ndarray, "n 2"]) -> float:
-        """Central difference of the quantity."""
-        forward = quantity_in_plane(
-            quantity, fit.add_step(fit_step), rectangle_index, pixels + pixel_step
-        )
-        backward = quantity_in_plane(
-            quantity, fit.add_step(-fit_step), rectangle_index, pixels - pixel_step
-        )
-        return (forward - backward) / (2 * _DIFFERENCE_STEP)
+    def derivative(fit_step: Values, pixel_step: Float64[np.ndarray, "n 2"]) -> float:
+        """Derivative of the quantity along a step, by a central difference."""
+        fit_after, fit_before = fit.add_step(fit_step), fit.add_step(-fit_step)
+        after = quantity_in_plane(quantity, fit_after, rectangle_index, pixels + pixel_step)
+        before = quantity_in_plane(quantity, fit_before, rectangle_index, pixels - pixel_step)
+        return (after - before) / (2 * _DIFFERENCE_STEP)
 
-    # The quantity depends on the focal length (parameter 0) and on the six of its rectangle's pose.
-    fit_slopes = np.zeros(parameter_count)
-    for parameter in (0, *range(1 + 6 * rectangle_index, 7 + 6 * rectangle_index)):
-        if fit.covariance[parameter, parameter]:
-            step = _DIFFERENCE_STEP * np.eye(parameter_count)[parameter]
-            fit_slopes[parameter] = central_difference(step, np.zeros(pixels.shape))
+    fit_derivatives = np.zeros(len(fit.covariance))
+    for parameter in fit.parameters_of(rectangle_index):
+        # A known focal length has no variance, and only a pinhole could be given another.
+        if fit.covariance[parameter, parameter] == 0:
+            continue
+        fit_step = no_fit_step.copy()
+        fit_step[parameter] = _DIFFERENCE_STEP
+        fit_derivatives[parameter] = derivative(fit_step, no_pixel_step)
 
-    pixel_steps = _DIFFERENCE_STEP * np.eye(pixels.size).reshape(-1, *pixels.shape)
-    pixel_slopes = [central_difference(np.zeros(parameter_count), step) for step in pixel_steps]
+    pixel_derivatives: list[float] = []
+    for coordinate in np.ndindex(pixels.shape):
+        pixel_step = no_pixel_step.copy()
+        pixel_step[coordinate] = _DIFFERENCE_STEP
+        pixel_derivatives.append(derivative(no_fit_step, pixel_step))
 
-    fit_variance = fit_slopes @ fit.covariance @ fit_slopes
-    pixel_variance = CORNER_ERROR**2 * float(np.square(pixel_slopes).sum())
+    fit_variance = fit_derivatives @ fit.covariance @ fit_derivatives
+    pixel_variance = CORNER_ERROR**2 * float(np.square(pixel_derivatives).sum())
     return math.sqrt(fit_variance + pixel_variance)

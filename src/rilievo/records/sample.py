@@ -71,7 +71,7 @@ class Photo:
 
     @property
     def is_wide(self) -> bool:
-        """Whether its camera is no pinhole, so that models are given pinhole views of it."""
+        """Whether its lens is no pinhole, so that models are given pinhole views of it."""
         return self.camera is not None and not isinstance(self.camera.lens, Pinhole)
 
     @property
@@ -83,7 +83,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderedPoints:
-    """Pairs of points of an image of which one is known to be nearer.
+    """Pairs of points in an image; in each pair it is known which point is nearer.
 
     Attributes:
         size: (height, width) of the image.

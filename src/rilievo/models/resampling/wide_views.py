@@ -268,14 +268,17 @@ def _depth_from_log_distance(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Projection:
-    """Positions of directions in one view; arrays of n are those of the directions inside.
+    """Positions in one view of the directions of a grid.
+
+    The view shows only some of the directions, those of the mask ``is_visible``. The other arrays
+    have one entry for each of these, in the order of the mask.
 
     Attributes:
-        is_visible: Directions that the view shows.
-        weight: Weight in blending, 1 in the middle and nearly 0 at the edges.
-        u: Column, -1 to 1 from edge to edge.
-        v: Row, likewise.
-        cosine: Cosine of the angle to the view's axis, z over distance.
+        is_visible: Mask of the grid: directions that the view shows.
+        weight: Weight of the view in blending, 1 in its middle and nearly 0 at its edges.
+        u: Column in the view, from -1 at the left edge to 1 at the right edge.
+        v: Row in the view, from -1 at the upper edge to 1 at the lower edge.
+        cosine: Cosine of the angle to the view's axis, which is z / distance.
     """
 
     is_visible: Mask
@@ -285,14 +288,14 @@ class _Projection:
     cosine: Float32[np.ndarray, "n"]
 
     def sample(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "n c"]:
-        """Values of a view's field at the directions inside, bilinearly."""
+        """Values of a field of the view in its visible directions, bilinearly."""
         rows, columns = field.shape[:2]
         x = (self.u + 1) * (columns / 2) - 0.5
         y = (self.v + 1) * (rows / 2) - 0.5
         return sample_bilinear(field, x, y)
 
     def sample_channel(self, channel: Float32[np.ndarray, "a b"]) -> Float32[np.ndarray, "n"]:
-        """Values of a field of one channel."""
+        """Values of a field of one channel, likewise."""
         return self.sample(channel[..., None])[:, 0]
 
 
@@ -392,7 +395,8 @@ def draw_layers(
 ) -> Layers:
     """Draw views on an equirectangular grid of ``height`` rows, as log distance.
 
-    Weights are those of blending; with ``for_comparison`` those of comparing views, which are low in the sky.
+    The weights are those of blending. With ``for_comparison`` they are those of comparing views,
+    which are low in the sky.
     """
     directions = _grid_directions(height)
     shape = (len(views), *directions.shape[1:])

@@ -22,7 +22,7 @@ A model gives each frame its own scale (and shift, if its depth is affine). Two 
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from threading import Lock
 
@@ -273,10 +273,10 @@ class ScaleTrack:
         self._reference_index = 0
 
     def add_frame(self, sample: FrameSample, *, is_new_shot: bool = False) -> bool:
-        """Add the next frame; ``is_new_shot`` says that it is known to begin a shot.
+        """Add the next frame; with ``is_new_shot`` it is already known to begin a shot.
 
         Returns:
-            Whether a shot begins.
+            Whether a shot begins with this frame.
         """
         index = len(self._steps)
         if is_new_shot or self._reference is None:
@@ -470,6 +470,11 @@ def _concatenate_as_float64(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Value
     return np.concatenate(arrays).astype(np.float64)
 
 
+def _corrected_values(pair: _FramePair, corrections: Sequence[Correction]) -> Values:
+    correction = corrections[pair.frame]
+    return correction.scale * pair.values.astype(np.float64) + correction.shift
+
+
 def _fit_or_refuse(
     values: Values, reference: Values, *, is_inverse: bool, is_listed: bool
 ) -> Anchoring:
@@ -482,7 +487,7 @@ def _fit_or_refuse(
 
 
 class _ShotFrames:
-    """Few frames of a shot, evenly over its length, which is not known beforehand."""
+    """A few frames of a shot, sampled evenly over its length, which is not known beforehand."""
 
     def __init__(self, first_frame: int) -> None:
         self.first_frame = first_frame
@@ -490,11 +495,11 @@ class _ShotFrames:
         self._stride = 1
 
     def is_sampled(self, frame: int) -> bool:
-        """Whether a frame is one of those by which the shot is fitted."""
+        """Whether a frame is to be sampled."""
         return (frame - self.first_frame) % self._stride == 0
 
     def add(self, pair: _FramePair) -> None:
-        """Add a frame; if there are too many, drop every second one."""
+        """Add a sampled frame; if there are too many, keep every second one."""
         self.pairs.append(pair)
         if len(self.pairs) > _MAX_SHOT_FRAMES:
             self._stride *= 2
@@ -502,7 +507,7 @@ class _ShotFrames:
 
 
 class ShotFitter:
-    """Fitter of the shots of a video to reference depth, by a few frames each."""
+    """Fitter of the shots of a video to reference depth, by a few sampled frames of each shot."""
 
     def __init__(self, reference: Reference, kind: DepthKind, *, is_listed: bool) -> None:
         """Collect frames of affine depth.
@@ -540,55 +545,64 @@ class ShotFitter:
     def _fit_shot(
         self, shot: _ShotFrames, end: int, corrections: Sequence[Correction]
     ) -> Anchoring:
-        corrected = []
-        for pair in shot.pairs:
-            correction = corrections[pair.frame]
-            values = pair.values.astype(np.float64)
-            corrected.append(correction.scale * values + correction.shift)
+        """Fit the shot that ends before frame ``end``."""
         anchoring = _fit_or_refuse(
-            np.concatenate(corrected),
+            np.concatenate([_corrected_values(pair, corrections) for pair in shot.pairs]),
             _concatenate_as_float64([pair.reference for pair in shot.pairs]),
             is_inverse=self._is_inverse,
             is_listed=self._is_listed,
         )
-        if anchoring.refused is not None:
+        reason_to_refuse = anchoring.refused
+        if reason_to_refuse is not None:
             raise InputError(
-                problem=Text(f"frames {shot.first_frame} to {end - 1}: ", anchoring.refused)
+                problem=Text(f"frames {shot.first_frame} to {end - 1}: ", reason_to_refuse)
             )
         return anchoring
 
 
-@dataclass(slots=True)
 class _OpenShot:
-    """Shot of a stream that has not ended, with its newest frames that were fitted."""
+    """Shot of a stream that has not ended, with its newest sampled frames.
 
-    first_frame: int
-    pairs: deque[_FramePair] = field(default_factory=lambda: deque(maxlen=_MAX_SHOT_FRAMES))
-    lock: Lock = field(default_factory=Lock)
+    A frame is sampled, and the shot fitted, when the anchoring of its prediction is first read.
+    This may happen in several threads at once.
+    """
 
-    def is_sampled(self, frame: int) -> bool:
-        """Whether to add a frame: 0, 1, 2, 4, 8, 16, 32, 48, ... of the shot are."""
-        if not self.pairs:
-            return True
-        last = self.pairs[-1].frame
-        return frame - last >= min(_MAX_STREAM_GAP, max(1, last - self.first_frame))
+    def __init__(self, first_frame: int) -> None:
+        self._first_frame = first_frame
+        self._pairs: deque[_FramePair] = deque(maxlen=_MAX_SHOT_FRAMES)
+        self._lock = Lock()
 
     def fit(
         self, frame: int, depth: DepthMap, photo: Photo, reference: Reference, *, is_listed: bool
     ) -> Anchoring:
-        """Fit the shot up to a frame, which is added if it is needed."""
-        with self.lock:
-            if self.is_sampled(frame):
-                try:
-                    self.pairs.append(_frame_pair(frame, depth, reference(photo)))
-                except CalibrationError as error:
-                    return anchoring_refusal(error)
-            return _fit_or_refuse(
-                _concatenate_as_float64([pair.values for pair in self.pairs]),
-                _concatenate_as_float64([pair.reference for pair in self.pairs]),
-                is_inverse=depth.kind is DepthKind.AFFINE_INVERSE,
-                is_listed=is_listed,
-            )
+        """Fit the shot up to a frame; if that is impossible, the result says why."""
+        try:
+            pairs = self._sample_pairs(frame, depth, photo, reference)
+        except CalibrationError as error:
+            return anchoring_refusal(error)
+        return _fit_or_refuse(
+            _concatenate_as_float64([pair.values for pair in pairs]),
+            _concatenate_as_float64([pair.reference for pair in pairs]),
+            is_inverse=depth.kind is DepthKind.AFFINE_INVERSE,
+            is_listed=is_listed,
+        )
+
+    def _sample_pairs(
+        self, frame: int, depth: DepthMap, photo: Photo, reference: Reference
+    ) -> list[_FramePair]:
+        """Sample a frame if it is due, and return all sampled frames."""
+        with self._lock:
+            if self._is_sampled(frame):
+                self._pairs.append(_frame_pair(frame, depth, reference(photo)))
+            return list(self._pairs)
+
+    def _is_sampled(self, frame: int) -> bool:
+        """Whether a frame is due; if all are read, frames 0, 1, 2, 4, 8, 16, 32, 48, ... are."""
+        if not self._pairs:
+            return True
+        last_frame = self._pairs[-1].frame
+        gap = min(_MAX_STREAM_GAP, max(1, last_frame - self._first_frame))
+        return frame - last_frame >= gap
 
 
 class StreamFitter:

@@ -1,9 +1,9 @@
 """Camera motion between targets and their sources, estimated by geometry.
 
-Motion is estimated twice. By pairs: each source is tracked from its target alone. Over windows:
-points are tracked along a chain of targets. Sources lie a stride away from their target, so a clip
-falls into as many chains as the stride has frames; neighbouring frames of different chains know
-nothing of each other, and tell by how much triangulated depth errs.
+Motion is estimated in two ways. By pairs, each source is tracked from its target alone. Over
+windows, points are tracked along a chain of targets. Sources lie a stride away from their target,
+so a clip falls into as many chains as the stride has frames. Neighbouring frames of different
+chains are estimated independently, so their difference shows by how much triangulated depth errs.
 
 Transforms are ``source_T_target``. Positions are (x, y) [px]. Depth and translations have the unit
 of the depth that was given, up to one factor a target until ``unify_scales``.
@@ -116,8 +116,8 @@ class Windows:
 
     Attributes:
         targets: Motion by target; targets with too few points are missing.
-        error: Mean relative error of triangulated depth, by chains that know nothing of each other;
-            NaN for a single chain.
+        error: Mean relative error of triangulated depth, from the differences between independent
+            chains; NaN for a single chain.
         given_error: Mean relative error of the given depth; NaN without motion.
     """
 
@@ -454,7 +454,7 @@ def select_trusted_motions(
         if window is not None and window_motions is not None:
             by_source = window_motions
             corners[target.place] = np.column_stack([window.points.places, window.points.depth])
-        elif not doubt:
+        elif doubt is None:
             by_source = {source: pair.source_T_target for source, pair in pairs.items()}
             corners[target.place] = _merge_corners([pair.corners for pair in pairs.values()])
         else:
@@ -502,14 +502,14 @@ def _motion_in_unit_of_window(
     """Motion over the window, or if it does not hold the source, of the pair; None if unknown."""
     if source in window.motions:
         return window.motions[source]
-    if _reason_for_doubt([pair], median_length):
+    if _reason_for_doubt([pair], median_length) is not None:
         return None
     factor = window.unit_factor(pair.corners)
     return None if math.isnan(factor) else _scale_translation(pair.source_T_target, factor)
 
 
-def _reason_for_doubt(pairs: Iterable[PairMotion], median_length: float) -> str:
-    """Reason not to trust a target, as in ``TrustedEstimate.left_out``; empty without one."""
+def _reason_for_doubt(pairs: Iterable[PairMotion], median_length: float) -> str | None:
+    """Reason not to trust a target, as in ``TrustedEstimate.left_out``; None without one."""
     pairs = list(pairs)
     if not all(pair.known for pair in pairs):
         return "lost"
@@ -517,7 +517,7 @@ def _reason_for_doubt(pairs: Iterable[PairMotion], median_length: float) -> str:
         return "turning"
     if not all(_is_usual_length(_translation_length(pair), median_length) for pair in pairs):
         return "odd"
-    return ""
+    return None
 
 
 def _is_usual_length(length: float, median_length: float) -> bool:

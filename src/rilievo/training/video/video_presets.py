@@ -35,6 +35,7 @@ EMBEDDED_START = SMALL
 EMBEDDED_AREA = 64512
 """Pixels of the embedded model's input, such as 224 x 288."""
 IMAGENET_START = "imagenet"
+"""Word for the encoder's weights from ImageNet."""
 SCRATCH_START = "scratch"
 """Word for random weights; a configuration has None for it."""
 
@@ -45,6 +46,14 @@ _MIN_SIDE = 64
 _PUBLISHED_SIZE = (192, 640)
 """Height and width of the published networks [px]."""
 _ENCODERS_WITHOUT_IMAGENET = ("lite",)
+
+_PUBLISHED_SCALES = (0, 1, 2, 3)
+"""Numbers of halvings of the size at which the published networks predict depth."""
+_PUBLISHED_ENCODER = "resnet18"
+_BATCH_SIZE = 12
+"""Targets per step, as in the published program."""
+_CLIP_BATCH_SIZE = 4
+"""Targets per step of the preset ``clip``: few, so that a run of minutes has many steps."""
 
 _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
 _PUBLISHED_BASELINE = 0.1
@@ -224,7 +233,9 @@ class UncheckedVideoConfig(VideoConfig):
 def complete_config(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     """Fill in the fields of a configuration that were not given.
 
-    The preset is ``clip``, unless another is given or a given field needs ``default``.
+    The preset is ``clip``, unless another is given or a given field needs ``default``. It gives all
+    numbers, some of which depend on the data, the networks, the start and the prior. So these come
+    first, then the numbers of the preset, and then the given fields again.
 
     Args:
         request: Configuration in which only the given fields have a meaning.
@@ -237,6 +248,7 @@ def complete_config(request: VideoConfig, fields: Collection[str]) -> VideoConfi
         request = _with_motion_of_poses(request)
         fields = {*fields, "data.follow_poses", "data.temporal"}
 
+    # None means that no start was given; for random weights it is ``SCRATCH_START``.
     chosen_start = request.start if "start" in fields else None
     preset = request.preset if "preset" in fields else _choose_preset(request, fields, chosen_start)
     is_clip = preset == "clip"
@@ -249,7 +261,7 @@ def complete_config(request: VideoConfig, fields: Collection[str]) -> VideoConfi
         preset=preset,
         start=_resolve_start(chosen_start, blueprint.encoder),
         prior=request.prior,
-        batch_size=4 if is_clip else 12,
+        batch_size=_CLIP_BATCH_SIZE if is_clip else _BATCH_SIZE,
     )
     return _with_given_fields(preset_config(base), request, fields)
 
@@ -262,6 +274,7 @@ def _with_motion_of_poses(request: VideoConfig) -> VideoConfig:
 
 
 def _choose_preset(request: VideoConfig, fields: Collection[str], chosen_start: str | None) -> str:
+    """``clip`` if the run can refine the embedded model by geometry, else ``default``."""
     if chosen_start is not None and not starts_from_embedded_model(chosen_start):
         return "default"
 
@@ -281,7 +294,7 @@ def _is_in_metres(request: VideoConfig) -> bool:
 
 
 def starts_from_embedded_model(chosen_start: str | None) -> bool:
-    """Whether ``chosen_start`` is the embedded model or the folder of a run that refined it."""
+    """Whether a run starts from the weights of the embedded model, or of a run that refined it."""
     if chosen_start is None:
         return False
     if chosen_start == EMBEDDED_START:
@@ -308,6 +321,11 @@ def _complete_blueprint(
     *,
     is_clip: bool,
 ) -> VideoBlueprint:
+    """Fill in the fields of the networks that were not given.
+
+    The embedded model's encoder differs from the published networks: it predicts depth at one scale
+    alone, and sees photographs of any shape, at a fixed number of pixels (``area``).
+    """
     encoder = _choose_encoder(request, fields, chosen_start, is_clip=is_clip)
     has_embedded_encoder = encoder == EMBEDDED_ENCODER
 
@@ -319,10 +337,10 @@ def _complete_blueprint(
     defaults = VideoBlueprint(
         encoder=encoder,
         pose=PoseKind.GEOMETRY if is_clip else PoseKind.SEPARATE,
-        pose_encoder=encoder if encoder.startswith("resnet") else "resnet18",
+        pose_encoder=encoder if encoder.startswith("resnet") else _PUBLISHED_ENCODER,
         size=size,
         area=area if has_embedded_encoder else None,
-        scales=(0,) if has_embedded_encoder else (0, 1, 2, 3),
+        scales=(0,) if has_embedded_encoder else _PUBLISHED_SCALES,
         kind=DepthKind.METRIC if _is_in_metres(request) else DepthKind.UP_TO_SCALE,
     )
     return with_fields_of(defaults, request.blueprint, fields, "blueprint.")
@@ -333,7 +351,9 @@ def _choose_encoder(
 ) -> str:
     if "blueprint.encoder" in fields:
         return request.blueprint.encoder
-    return EMBEDDED_ENCODER if is_clip or starts_from_embedded_model(chosen_start) else "resnet18"
+    if is_clip or starts_from_embedded_model(chosen_start):
+        return EMBEDDED_ENCODER
+    return _PUBLISHED_ENCODER
 
 
 def _input_area(chosen_start: str | None) -> int:
@@ -359,7 +379,7 @@ def network_size_for_footage(data: VideoData, area: int) -> tuple[int, int]:
 
 
 def _resolve_start(chosen_start: str | None, encoder: str) -> str | None:
-    """Given weights, or the default of the encoder; None for random ones."""
+    """Weights to start from: the chosen ones, or the default of the encoder; None for random."""
     if chosen_start == SCRATCH_START:
         return None
     if chosen_start is not None:
