@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
-from rilievo.io.map_pictures import write_png
+from rilievo.io.png import write_png
 
 SHAPE = (480, 640)
 _DIFFERENT = 16

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import answer_of
-from rilievo.io.map_pictures import colour_range, colourise, write_png
+from rilievo.io.map_pictures import colour_range, colourise
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
+from rilievo.io.png import write_png
 from rilievo.models.base import Inference, Model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session

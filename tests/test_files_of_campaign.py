@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lab.torture.readers import all_readers
-from rilievo.calibration.sizes import read_known_csv
+from rilievo.calibration.size_files import read_known_csv
 from rilievo.calibration.sparse import _map_in_metres
 from rilievo.data.datasets.loaders import text_lines
 from rilievo.data.datasets.sets.vda_videos import _files_of_frame

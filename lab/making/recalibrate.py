@@ -39,7 +39,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.metadata import ASSUMED_FOV
+from rilievo.io.photographs.exif import ASSUMED_FOV
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema.fields import option

@@ -20,7 +20,7 @@ from lab.scenes.plan import Plan, write_all
 from lab.scenes.textures import TextureBank
 from rilievo.errors import OptionError
 from rilievo.io.files.atomic import replacing_folder
-from rilievo.io.map_pictures import write_png
+from rilievo.io.png import write_png
 from rilievo.records.sample import Sample
 
 SKY = 65535

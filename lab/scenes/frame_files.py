@@ -16,7 +16,7 @@ from lab.scenes.plan import Plan, write_all
 from lab.scenes.renderer import render
 from lab.scenes.textures import TextureBank
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.map_pictures import write_png
+from rilievo.io.png import write_png
 
 LAYOUT = """\
 image: "images/{id}.png"

@@ -32,7 +32,7 @@ from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_me
 from rilievo.calibration.readings import Pixel, median_around, ray, values_at_ends
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.photographs.metadata import assumed_camera
+from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure import angle
 from rilievo.measure.expectation import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction

@@ -28,7 +28,7 @@ from rilievo.data.trajectories import Freedom, Similarity, fit_similarity
 from rilievo.evaluation.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.geometry.intrinsics import resize_K, unproject
 from rilievo.geometry.transforms import transform
-from rilievo.io.outputs.formats.glb import TriangleMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.resampling.preparation import shrink

@@ -21,7 +21,7 @@ from lab.scenes.seen_rectangles import (
     seen_rectangles,
 )
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, RectangleFit, fit_rectangles
-from rilievo.io.photographs.metadata import assumed_camera
+from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure.quantities import Quantity, deviation_in_plane, quantity_in_plane
 
 

@@ -21,7 +21,7 @@ from rilievo.data.clips.pose_files import read_poses_of_files
 from rilievo.data.fuse.frame_labels import surface_depth
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform
-from rilievo.io.outputs.formats.glb import TriangleMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 
 PICTURE = Path(__file__).parents[2] / "docs/pictures/fuse.jpg"
 _WALK = ("--clips", "1", "--frames", "60", "--hand-held", "--kind", "rooms", "--seed", "14")

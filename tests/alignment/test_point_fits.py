@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.alignment.fit import PointFit, fit_points
+from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.errors import CalibrationError
 from support.point_fits_by_hand import best_scale, every_anchor
 

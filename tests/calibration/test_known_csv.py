@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.calibration.sizes import KnownLength, KnownPoint, read_known_csv
+from rilievo.calibration.size_files import read_known_csv
+from rilievo.calibration.sizes import KnownLength, KnownPoint
 from rilievo.errors import InputError
 
 

@@ -22,7 +22,7 @@ from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.photographs.metadata import assumed_camera
+from rilievo.io.photographs.exif import assumed_camera
 from rilievo.predicting.photographs.fitting import read_markers
 from rilievo.records.sample import Photo
 from support.fixed_depth import FixedDepth

@@ -28,7 +28,7 @@ from rilievo.errors import CalibrationError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.photographs.metadata import assumed_camera
+from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure import area, distance, length
 from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.quantities import Quantity, deviation_in_plane, quantity_in_plane

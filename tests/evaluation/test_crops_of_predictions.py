@@ -14,7 +14,7 @@ from rilievo.evaluation.scoring.regions import (
     scored_window,
 )
 from rilievo.evaluation.scoring.score import score
-from rilievo.io.depth_numbers import DepthCrop
+from rilievo.io.depth_crops import DepthCrop
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 from support.scenes_to_score import scene

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.alignment.fit import PointFit, subsample_by_grid
+from rilievo.alignment.point_fit import PointFit
+from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
 from rilievo.errors import InputError, NoGroundTruthError, OptionError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rilievo.alignment.fit import subsample_by_grid
+from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.metres import CONSTANT

@@ -5,8 +5,9 @@ import pytest
 
 from rilievo.geometry.cameras.camera import as_camera
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.geometry.surfaces.lattice import Cut, sample_lattice, sharpen_edges
+from rilievo.geometry.surfaces.lattice import Cut, sample_lattice
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
+from rilievo.geometry.surfaces.ramps import sharpen_edges
 
 SIZE = (240, 320)
 K = K_from_focal(280.0, 280.0, SIZE)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from rilievo.geometry.focal import find_segments, find_vanishing
+from rilievo.geometry.segments import find_segments
+from rilievo.geometry.vanishing import find_vanishing
 from support.lens_boxes import SIZE, boxes, turned
 
 

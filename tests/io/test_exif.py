@@ -11,7 +11,7 @@ from PIL import Image, TiffImagePlugin
 
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import horizontal_fov
-from rilievo.io.photographs.metadata import (
+from rilievo.io.photographs.exif import (
     ASSUMED_FOV,
     ExifFacts,
     assumed_camera,

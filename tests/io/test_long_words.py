@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rilievo.calibration.points import calibrate
-from rilievo.calibration.sizes import KnownLength, KnownPoint, read_known_csv
+from rilievo.calibration.size_files import read_known_csv
+from rilievo.calibration.sizes import KnownLength, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.records.depth_map import DepthKind, DepthMap
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MIN_SIDE
-from rilievo.io.photographs.decode import PHOTO_SUFFIXES, RAW_SUFFIXES
 from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, RAW_SUFFIXES
 
 
 def refusal(source: object, **options: int) -> str:

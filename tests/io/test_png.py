@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.io.map_pictures import write_png
+from rilievo.io.png import write_png
 
 
 @given(

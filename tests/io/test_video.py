@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.io.photographs.decode import is_video
+from rilievo.io.photographs.signatures import is_video
 from rilievo.io.videos.video import VideoReader
 from support.clips import SIZE, Clip, number_of, numbered, write_clip
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.measure.regions import Region, polygon_outline, read_detections, run_length_outline
+from rilievo.measure.detections import read_detections
+from rilievo.measure.regions import Region, polygon_outline, run_length_outline
 
 
 def packed(counts: list[int]) -> str:

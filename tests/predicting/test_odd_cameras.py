@@ -19,7 +19,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.photographs.metadata import ExifFacts, camera_from_exif
+from rilievo.io.photographs.exif import ExifFacts, camera_from_exif
 from rilievo.options.camera_forms import (
     CameraOptions,
     camera_of_size,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo.io.videos.video import live_frames
+from rilievo.io.videos.live_frames import live_frames
 from support.clips import Clip, number_of, write_clip
 from support.static_host import hosted
 

@@ -24,7 +24,7 @@ from starlette.testclient import WebSocketDenialResponse
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import RilievoError
-from rilievo.io.videos import video
+from rilievo.io.videos import live_frames
 from rilievo.measure.measurement_records import measure_points
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
@@ -190,7 +190,7 @@ class Doors:
             return b""
 
         with self.patches.context() as patches:
-            patches.setattr(video, "live_frames", lambda source, newest: iter([pixels]))
+            patches.setattr(live_frames, "live_frames", lambda source, newest: iter([pixels]))
             patches.setattr(live_page.LivePage, "show", record)
             patches.setattr(live_page, "_jpeg_bytes", jpeg)
             if main(["predict", "--live", "0", *flags(_with_model(needs | values)), "--quiet"]):

@@ -108,7 +108,7 @@ export function anchored(own, { model, values }) {
   return { anchoring: { ...how, space, scale, shift, ...remark }, depth, valid: valid.every(Boolean) ? null : valid };
 }
 
-// Terms of measuring by an anchoring: ranges are wider where it fits worse (rilievo.measure.measurement_records).
+// Terms of measuring by an anchoring: ranges are wider where it fits worse (rilievo.measure.page_terms).
 export function widened(terms, { misfit, disorder, least_residual: least }, { residual, rank_correlation: order }) {
   const more = misfit * Math.log(Math.max(residual, least)) + disorder * (1 - order);
   const wider = (some) => ({ ...some, own: some.own + more, known_length: some.known_length + more });

@@ -1,4 +1,4 @@
-// The camera that a photograph's file tells of itself, as rilievo.io.photographs.metadata reads it: from the EXIF
+// The camera that a photograph's file tells of itself, as rilievo.io.photographs.exif reads it: from the EXIF
 // block of a JPEG, PNG or WebP. What is odd, broken or missing counts as not said.
 
 const FULL_FRAME_DIAGONAL = Math.hypot(36, 24); // millimetres

@@ -1,5 +1,5 @@
 // Fewer triangles in flat parts: right triangles, halved only where necessary, as
-// rilievo.geometry.surfaces.fill does and explains.
+// rilievo.geometry.surfaces.flat does and explains.
 
 const SIDE = 64, SLIP = 0.5, STEEPEST = 1.1; // cells of the largest square; points of the lattice; a ratio
 

@@ -1,4 +1,4 @@
-// A mesh that wears the photograph as binary glTF 2.0, as rilievo.io.outputs.formats.glb writes it.
+// A mesh that wears the photograph as binary glTF 2.0, as rilievo.io.outputs.formats.gltf writes it.
 
 import { contoured, fillOf, onRay, pixelOf, pointOf, triangles } from "relief";
 import { about, bytes, MOST_POINTS, stem, surfaceFacts } from "./facts.js";

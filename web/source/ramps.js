@@ -1,5 +1,5 @@
 // Bands in which depth melts from near to far, in place of which an edge is one step:
-// rilievo.geometry.surfaces.lattice, which explains it.
+// rilievo.geometry.surfaces.ramps, which explains it.
 
 import { edgesAlong, quantile } from "relief";
 

@@ -63,7 +63,7 @@ export function showPictures(result, { threads }) {
   stage = setStage(result.width / result.height);
 }
 
-// Terms of measuring: those of anchored depth are wider where it fits worse (rilievo.measure.measurement_records).
+// Terms of measuring: those of anchored depth are wider where it fits worse (rilievo.measure.page_terms).
 // The app's server has the model's confidence too, and states them itself.
 function termsOf({ kind, camera, anchoring, terms }) {
   if (terms) return terms;

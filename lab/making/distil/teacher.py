@@ -20,8 +20,8 @@ from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.decode import PHOTO_SUFFIXES
 from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.refinement.mirror_average import FlipAveraged

@@ -16,9 +16,9 @@ from rilievo.alignment.fit import (
     least_absolute_line,
     least_absolute_scale,
     least_squares_line,
-    subsample_by_grid,
     to_depth,
 )
+from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import Field, Float, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.records.depth_map import DepthKind, DepthMap

@@ -18,7 +18,7 @@ from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.io.photographs.metadata import assumed_camera
+from rilievo.io.photographs.exif import assumed_camera
 
 FREE = (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 # Largest accepted deviation of a log focal length.

@@ -10,16 +10,12 @@ from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Float64, Points, Shaped, Values
 from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
 from rilievo.calibration.readings import known_point_pixel, median_around, pixel_index
-from rilievo.calibration.sizes import LISTS, KnownPoint
+from rilievo.calibration.size_files import LISTS
+from rilievo.calibration.sizes import KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_numbers import (
-    DepthStatement,
-    NumberReading,
-    read_depth_numbers,
-    scale_fact,
-)
+from rilievo.io.depth_numbers import DepthStatement, NumberReading, read_depth_numbers, scale_fact
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth

@@ -16,7 +16,7 @@ from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text, at, for_terminal
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.decode import is_video
+from rilievo.io.photographs.signatures import is_video
 from rilievo.measure.measurement_records import (
     COVERAGE,
     measure_points,

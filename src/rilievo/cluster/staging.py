@@ -35,7 +35,7 @@ from rilievo.io.files.names import (
 from rilievo.io.files.web import TIMEOUT, make_request
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidecar, sidecar_path
-from rilievo.io.photographs.decode import VIDEO_SUFFIXES
+from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_photo_or_video
 from rilievo.predicting.options import PredictOptions

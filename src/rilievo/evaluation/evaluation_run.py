@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.fit import PointFit
+from rilievo.alignment.point_fit import PointFit
 from rilievo.data.datasets.check_download import join_number_readings
 from rilievo.data.datasets.loaders import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError

@@ -14,7 +14,7 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.stored_predictions import PEERS, NumberKind, PeerConfidence, ValueEncoding
 from rilievo.extensions.trust import CodePlace, is_import_path
-from rilievo.io.depth_numbers import DepthCrop
+from rilievo.io.depth_crops import DepthCrop
 from rilievo.models.load_options import TrustOptions
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind

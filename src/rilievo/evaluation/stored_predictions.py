@@ -14,7 +14,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.evaluation.records import Unscored
-from rilievo.io.depth_numbers import DISTANCE, DepthCrop, DepthStatement
+from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_numbers import DISTANCE, DepthStatement
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy, PredictionRecord

@@ -1,8 +1,8 @@
-"""Depth of other programs: numbers, and facts that files state or guesses replace."""
+"""Numbers of depth in other programs' files: what they mean, by statement or guess."""
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,8 +13,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from rilievo.arrays.shapes import AnyPlane, Shaped, Size, Values
-from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.arrays.shapes import AnyPlane, Shaped, Values
+from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
@@ -47,14 +47,15 @@ _RANGES = (
     ("min_depth", "max_depth"),
     ("z_min", "z_max"),
 )
+
 # Names of metres of a count, or counts of a metre.
 _COUNTS = ("depth_scale", "integer_depth_scale", "depth_factor", "scale_factor")
 _KNOWN_NAMES = {"near", "far", "unit", "kind", "scale", *_COUNTS, *(n for r in _RANGES for n in r)}
 _LOGARITHM_STEPS = 65533
+
 # MoGe's numbers without meaning, and without surface.
 _UNKNOWN, _INFINITE = 0, 65535
 _MAIN = ("depth", "depth_map", "depths", "arr_0")
-
 FARTHEST = 500.0
 """Largest plausible mean or median [m]; the least is ``NEAREST``."""
 NEAREST = 0.2
@@ -66,6 +67,7 @@ TOO_NEAR = (
     f"true depth is below {NEAREST * 100:g} cm in the middle: it looks like centimetres read as "
     "millimetres, or metres that were divided once too often; check the scale"
 )
+
 # A whole number of a larger share of pixels is no measurement.
 COMMON = 1 / 20
 
@@ -461,66 +463,3 @@ def _commonest_value_and_share(stored: Shaped[np.ndarray, " n"], pixels: int) ->
     numbers, counts = np.unique(stored, return_counts=True)
     place = int(np.argmax(counts))
     return int(numbers[place]), float(counts[place] / pixels)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthCrop:
-    """Rectangle of a photograph in which a map lies."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def shape(self) -> Size:
-        """(height, width)."""
-        return self.height, self.width
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns."""
-        return (
-            slice(self.top, self.top + self.height),
-            slice(self.left, self.left + self.width),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.top},{self.left},{self.height},{self.width}"
-
-    @staticmethod
-    def from_numbers(numbers: Sequence[object], option: str) -> "DepthCrop":
-        """Make a crop of top, left, height and width."""
-        whole = [number for number in numbers if isinstance(number, int)]
-        if len(whole) != len(numbers) or len(whole) != 4 or min(whole) < 0 or 0 in whole[2:]:
-            raise OptionError(
-                option=option,
-                expected="TOP,LEFT,HEIGHT,WIDTH in pixels of the photograph, such as 45,41,426,560",
-                problem=f"; got '{','.join(map(str, numbers))[:60]}'",
-            )
-        top, left, height, width = whole
-        return DepthCrop(top=top, left=left, height=height, width=width)
-
-    @staticmethod
-    def parse(text: str, option: str = "crop") -> "DepthCrop":
-        """Parse TOP,LEFT,HEIGHT,WIDTH."""
-        parts = text.split(",")
-        numbers = [int(part) if part.strip().isdecimal() else part for part in parts]
-        return DepthCrop.from_numbers(numbers, option)
-
-    def check_inside(self, shape: Size) -> None:
-        """Refuse a crop that leaves a picture (height, width)."""
-        if self.top + self.height > shape[0] or self.left + self.width > shape[1]:
-            raise InputError(
-                f"the crop {self} (top, left, height, width) leaves the picture of {shape[0]} x "
-                f"{shape[1]} pixels (height x width)"
-            )
-
-    def paste_into_picture(
-        self, values: Shaped[np.ndarray, "*c h w"], shape: Size, empty: float
-    ) -> Shaped[np.ndarray, "*c a b"]:
-        """Put a map into a picture that is ``empty`` elsewhere."""
-        self.check_inside(shape)
-        whole = np.full((*values.shape[:-2], *shape), empty, values.dtype)
-        whole[(..., *self.slices)] = values
-        return whole

@@ -20,18 +20,12 @@ from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.camera_models import (
-    MODELS,
-    READ,
-    parse_opencv_xml,
-    read_cameras_bin,
-    read_npz_calibration,
-    to_kalibr_entries,
-)
+from rilievo.io.camera_models import READ, parse_opencv_xml, read_npz_calibration, to_kalibr_entries
+from rilievo.io.colmap_files import MODELS, read_cameras_bin
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import parse_yaml
 from rilievo.io.numbers import read_numbers
+from rilievo.io.yaml_text import parse_yaml
 
 _KITTI = ("P2", "P_rect_02")
 

@@ -1,107 +1,19 @@
-"""Colour maps, pictures of depth and normals, and fast PNG.
-
-PNG (W3C 2025) has one filter and the fastest deflate.
-"""
+"""Colour maps, and pictures of depth and normals."""
 
 import math
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from rilievo.arrays.shapes import Field, Float32, Mask, Pixels, UInt8, UInt16, Vectors
+from rilievo.arrays.shapes import Field, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.errors import OptionError, suggest
+from rilievo.io.png import bands
 from rilievo.records.depth_map import DepthKind, DepthMap
-
-_PIXELS = 1 << 16
-
-_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
-
-_INDEXED = 3
-
-_UP = 2
-
-
-def bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Slices of rows that cover an image."""
-    rows = max(1, _PIXELS // shape[1])
-    for first in range(0, shape[0], rows):
-        yield slice(first, min(first + rows, shape[0]))
-
-
-def write_png(
-    path: Path,
-    pixels: UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w"],
-    text: Mapping[str, str],
-    *,
-    palette: UInt8[np.ndarray, "256 3"] | None = None,
-) -> None:
-    """Write an 8-bit grey, RGB, RGBA or palette picture, or a 16-bit grey one.
-
-    Keywords of ``text`` are Latin-1 of 1 to 79 characters, texts UTF-8.
-
-    Raises:
-        OSError: If the system refuses.
-    """
-    height, width = pixels.shape[:2]
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    bits = pixels.dtype.itemsize * 8
-    colour_type = _COLOUR_TYPES[channels] if palette is None else _INDEXED
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
-    with path.open("wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        _write_chunk(file, b"IHDR", header)
-        for keyword, words in text.items():
-            _write_chunk(file, b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + words.encode())
-        if palette is not None:
-            _write_chunk(file, b"PLTE", palette.tobytes())
-        _write_pixel_chunks(file, pixels)
-        _write_chunk(file, b"IEND", b"")
-
-
-def _write_pixel_chunks(file: BinaryIO, pixels: np.ndarray) -> None:
-    # Imported on demand, because sizes of bands alone need neither.
-    import zlib
-
-    from isal import isal_zlib
-
-    # Run lengths alone (no search for matches) suit 8-bit pictures better; in 16-bit pictures every
-    # second byte is noise to them.
-    is_deep = pixels.dtype != np.uint8
-    deflate = (
-        isal_zlib.compressobj(1)
-        if is_deep
-        else zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    )
-    above = np.zeros(pixels[0].nbytes, np.uint8)
-    for rows in bands(pixels.shape):
-        band = np.ascontiguousarray(pixels[rows])
-        band = band.astype(band.dtype.newbyteorder(">"), copy=False).view(np.uint8)
-        band = band.reshape(len(band), -1)
-        filtered = np.empty((len(band), band.shape[1] + 1), np.uint8)
-        filtered[:, 0] = _UP
-        np.subtract(band[0], above, out=filtered[0, 1:])
-        np.subtract(band[1:], band[:-1], out=filtered[1:, 1:])
-        above = band[-1]
-        packed = deflate.compress(filtered.data)
-        if packed:
-            _write_chunk(file, b"IDAT", packed)
-    _write_chunk(file, b"IDAT", deflate.flush())
-
-
-def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
-    import zlib
-
-    file.write(struct.pack(">I", len(content)) + kind)
-    file.write(content)
-    file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))))
-
 
 DEPTH_COLOURS = "spectral"
 """Default map of depth; red is near."""
@@ -114,23 +26,17 @@ ANGLE_COLOURS = "magma"
 # Mikhailov, Google, Apache-2.0. spectral and rdbu: Brewer's ColorBrewer, Apache-2.0, blue first.
 # The last is a ramp from black to white.
 COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "rdbu", "grey")
-
 LEAST_SPAN = 1.5
 """Least ratio of far to near."""
-
 LEAST_SHARE = 0.6
 """Least share of pixels above the lowest tenth of rows."""
-
 _SAMPLES = 1 << 16
 
 # Smaller depths are drawn as this one, so that their inverse stays finite.
 _NEAREST = 1e-30
-
 _CONSTANT = 1e-6
-
 SKY = (206, 214, 224)
 _SKY_IN = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
-
 NO_NORMAL = 128
 """Grey of a vector without length."""
 

@@ -24,7 +24,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.arrays.shapes import Float32, Shaped, UInt8, UInt16
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
-from rilievo.io.files.archives import check_npy_header, check_tiff_tags, check_zip_member
+from rilievo.io.files.archives import check_npy_header, check_zip_member
 from rilievo.io.files.limits import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -34,6 +34,7 @@ from rilievo.io.files.limits import (
     retry_miscounted,
 )
 from rilievo.io.files.names import printable
+from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.photographs.decode import PILLOW_ERRORS, load_pixels
 
 # A channel of the largest photograph, or 15 at 4K.

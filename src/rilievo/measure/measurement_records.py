@@ -1,42 +1,14 @@
-"""Measurements by texts, their JSON, and parameters of pages that measure."""
+"""Measurements by texts, and their JSON."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
-from rilievo.calibration.points import Floor
-from rilievo.calibration.ranges import (
-    KNOWN_LENGTHS,
-    angle_error,
-    base_exponent,
-    feature_weight,
-    log_mean_log_error,
-)
-from rilievo.calibration.readings import (
-    LINE_ENDS,
-    LINE_LEAST_PIXELS,
-    LINE_MISS,
-    LINE_SAMPLES,
-    WINDOW_RADIUS,
-)
-from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.measure.expectation import (
-    SAME_END,
-    UNKNOWN_FAR,
-    Place,
-    anchoring_misfit,
-    is_focal_length_guessed,
-    mean_doubt,
-    name_metres_method,
-    parse_known_lengths,
-    places_of_known_facts,
-)
-from rilievo.measure.extents import RegionMeasurement, find_floor_or_none, is_street_with_floor
-from rilievo.measure.quantities import FLAT, Measurement, area, distance, height, length
+from rilievo.measure.extents import RegionMeasurement
+from rilievo.measure.quantities import Measurement, area, distance, height, length
 from rilievo.measure.quantities import angle as angle_between
-from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import PredictionRecord
 
 COVERAGE = 0.8
@@ -45,7 +17,6 @@ _RANGED = (
     *("distance", "nearest", "width", "height", "depth"),
     *("box_width", "box_height", "box_depth", "box_yaw"),
 )
-
 Words = Callable[[object], str]
 """Text of a remark, as a door spells it."""
 
@@ -170,123 +141,3 @@ def region_cells(region: RegionMeasurement, words: Words) -> dict[str, object]:
     centre = upright.centre.position if upright else (None,) * 3
     cells |= zip(("box_x", "box_y", "box_z"), centre, strict=True)
     return {**cells, "remarks": "; ".join(map(words, region.remarks))}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FloorPlane:
-    """Floor, n·p + height = 0 in the camera frame, n up."""
-
-    normal: tuple[float, float, float]
-    height: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DistanceTerms:
-    """Parameters for ranges of distances, as in ``Terms``."""
-
-    own: float
-    known_length: float
-    far: float
-    deeper: float
-    fact_along: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """Parameters for ranges of lengths; see ``rilievo.calibration.ranges``.
-
-    Attributes:
-        own: Base with the photograph's own metres.
-        known_length: Base once a length is known.
-        far: Weight of the distance to known places.
-        along: Weight of a line's share that points away.
-        deeper: Weight of the ratio of depths.
-        fact_along: Weight of a known length's such share.
-        is_street: Whether the floor tells distances.
-        unknown_far: Distance in widths if nothing is known.
-        angle_error: Error of an angle [degrees].
-        flat: Residual of a flat surface.
-        lengths: Column and row of ends, and length [m].
-        things: Lengths of objects [m].
-        rectangles: Sides [m].
-        window_radius: Radius of a point's median [px].
-        line_ends: Share of a line not sampled.
-        line_miss: Relative residual of a straight surface.
-        line_least_pixels: Shortest sampled line [px].
-    """
-
-    metric: bool
-    own: float
-    known_length: float
-    far: float
-    along: float
-    deeper: float
-    fact_along: float
-    distance: DistanceTerms
-    is_street: bool
-    unknown_far: float = UNKNOWN_FAR
-    angle_error: float
-    flat: float = FLAT
-    floor: FloorPlane | None
-    places: tuple[Place, ...]
-    lengths: tuple[tuple[float, ...], ...]
-    same_end: float = SAME_END
-    things: Mapping[str, float]
-    rectangles: Mapping[str, tuple[float, float]]
-    most_metres: float = MOST_METRES
-    window_radius: int = WINDOW_RADIUS
-    line_samples: int = LINE_SAMPLES
-    line_ends: float = LINE_ENDS
-    line_miss: float = LINE_MISS
-    line_least_pixels: float = LINE_LEAST_PIXELS
-
-
-def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
-    """Parameters for a prediction; searching the floor takes a while."""
-    anchored = anchoring_misfit(prediction)
-    is_anchored = anchored is not None
-
-    def weight(feature: str, what: str = "length") -> float:
-        return feature_weight(what, feature, is_anchored=is_anchored)
-
-    def base(method: str, what: str = "length") -> float:
-        more = weight("assumed", what) * is_focal_length_guessed(prediction.known_camera)
-        if anchored is None:
-            more += log_mean_log_error(mean_doubt(prediction))
-        else:
-            more += weight("misfit", what) * anchored.misfit
-            more += weight("disorder", what) * anchored.disorder
-        return base_exponent(what, method, is_anchored=is_anchored) + more
-
-    ground = find_floor_or_none(prediction) if floor else None
-    return Terms(
-        metric=prediction.depth.kind is DepthKind.METRIC,
-        own=base(name_metres_method(prediction)),
-        known_length=base(KNOWN_LENGTHS),
-        far=weight("far"),
-        along=weight("along"),
-        deeper=weight("deeper"),
-        fact_along=weight("fact_along"),
-        distance=DistanceTerms(
-            own=base(name_metres_method(prediction), "depth"),
-            known_length=base(KNOWN_LENGTHS, "depth"),
-            far=weight("far", "depth"),
-            deeper=weight("deeper", "depth"),
-            fact_along=weight("fact_along", "depth"),
-        ),
-        is_street=ground is not None and is_street_with_floor(prediction, ground),
-        angle_error=angle_error(is_anchored=is_anchored),
-        floor=None if ground is None else _floor_plane(ground),
-        places=tuple(places_of_known_facts(prediction)),
-        lengths=tuple(
-            tuple(map(float, (line.u1, line.v1, line.u2, line.v2, line.metres)))
-            for line in parse_known_lengths(prediction)
-        ),
-        things=USUAL_LENGTHS,
-        rectangles=RECTANGLES,
-    )
-
-
-def _floor_plane(floor: Floor) -> FloorPlane:
-    right, down, forward = floor.normal.tolist()
-    return FloorPlane(normal=(right, down, forward), height=floor.height)

@@ -163,7 +163,7 @@ class Model(ABC):
             depth = DepthMap(values=values, kind=depth.kind, valid=depth.valid & ~hidden)
         camera = photo.camera or inference.camera
         if camera is None:
-            from rilievo.io.photographs.metadata import assumed_camera
+            from rilievo.io.photographs.exif import assumed_camera
 
             camera = assumed_camera(photo.shape)
         prediction = Prediction(

@@ -32,8 +32,8 @@ from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.skyline import sky_share, surface_pixels
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.photographs.photo import jpeg_bytes, shrink_to_image
-from rilievo.measure.measurement_records import page_terms
+from rilievo.io.photographs.jpeg import jpeg_bytes, shrink_to_image
+from rilievo.measure.page_terms import page_terms
 from rilievo.pages.document import asset, page_pieces, write_pieces
 from rilievo.pages.pictures import jpeg_uri
 from rilievo.pages.relief import SURFACE_SCRIPTS, Relief, pack_relief

@@ -27,7 +27,7 @@ from rilievo.io.map_pictures import (
 )
 from rilievo.io.outputs.formats.colour_files import css_colours
 from rilievo.io.outputs.skyline import extend_ground_to_sky
-from rilievo.io.photographs.photo import jpeg_bytes
+from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.pages.charts import shorten_name
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth

@@ -18,7 +18,7 @@ from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import number_duplicates, printable, unique_names
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
-from rilievo.io.photographs.decode import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.prediction.output import OUTPUTS
 
 OTHER_FORMATS = (

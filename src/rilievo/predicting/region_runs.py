@@ -8,10 +8,11 @@ from pathlib import Path
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import at, note_of
 from rilievo.io.files.names import printable, shortened
-from rilievo.io.photographs.decode import is_video
+from rilievo.io.photographs.signatures import is_video
+from rilievo.measure.detections import Key, read_detections
 from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
 from rilievo.measure.measurement_records import origin_record
-from rilievo.measure.regions import Key, Region, as_region, read_detections
+from rilievo.measure.regions import Region, as_region
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
@@ -96,7 +97,7 @@ def _parse_region(text: str) -> Region:
 
 
 def _numbered_photos(video: Path) -> Iterator[tuple[int, Photo]]:
-    from rilievo.io.videos.video import live_frames
+    from rilievo.io.videos.live_frames import live_frames
 
     for number, pixels in enumerate(live_frames(video)):
         yield number, Photo(pixels=pixels, name=f"{printable(video)} frame {number}")

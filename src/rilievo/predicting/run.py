@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera, sparse_files
+from rilievo.calibration.size_files import read_known_csv, read_known_of_fixed_camera, sparse_files
 from rilievo.errors import OptionError
 from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import Note, OptionName, Text

@@ -23,11 +23,11 @@ from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.geometry.surfaces import meshes as surfaces
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud, surface_step
+from rilievo.io.depth_crops import DepthCrop
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
     NOTHING_SAYS,
-    DepthCrop,
     DepthNumbers,
     DepthStatement,
     FactOrigin,
@@ -44,7 +44,7 @@ from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.skyline import surface_pixels
-from rilievo.io.photographs.metadata import assumed_camera
+from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.measure import area, length

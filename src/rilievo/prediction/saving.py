@@ -19,7 +19,8 @@ from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.checksums import CheckLevel, sum_of
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
-from rilievo.io.outputs.formats.glb import AXES, TriangleMesh, write_gltf
+from rilievo.io.outputs.formats.glb import AXES
+from rilievo.io.outputs.formats.gltf import TriangleMesh, write_gltf
 from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points
 from rilievo.io.outputs.overwrite_policy import (
     Claim,

@@ -11,7 +11,7 @@ from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.errors import InputError
-from rilievo.io.camera_models import read_images_bin as binary_rows
+from rilievo.io.colmap_files import read_images_bin as binary_rows
 from rilievo.io.lens_files import read_lens
 
 # Number, name and parameters of each model, as https://colmap.github.io/cameras.html has them.

@@ -23,7 +23,7 @@ from rilievo.data.fuse.fuse_clip import fuse_clip
 from rilievo.data.fuse.volume import fuse_views
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import rays
-from rilievo.io.outputs.formats.glb import TriangleMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 from support.box_rooms import SIZE, K, pose, room_view, walk
 
 

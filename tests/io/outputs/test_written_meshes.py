@@ -8,7 +8,7 @@ import pytest
 import trimesh
 from plyfile import PlyData
 
-from rilievo.io.outputs.formats.glb import TriangleMesh, write_gltf
+from rilievo.io.outputs.formats.gltf import TriangleMesh, write_gltf
 from rilievo.io.outputs.formats.ply import write_ply_mesh
 
 COLOURS = np.array([[255, 0, 0], [0, 188, 0], [0, 0, 1], [128, 128, 128]], np.uint8)

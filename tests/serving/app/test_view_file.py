@@ -13,7 +13,7 @@ from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.json_record import to_json
-from rilievo.measure.measurement_records import page_terms
+from rilievo.measure.page_terms import page_terms
 from rilievo.models.refinement.trimming import Trimmed, border_note
 from rilievo.records.sample import Photo
 from rilievo.serving.app.app_photographs import packed_lattice, view_bytes

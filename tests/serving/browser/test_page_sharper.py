@@ -17,7 +17,7 @@ from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.photographs.photo import read_photo
-from rilievo.measure.measurement_records import page_terms
+from rilievo.measure.page_terms import page_terms
 from rilievo.models import load_model
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry

@@ -10,8 +10,8 @@ from io import BytesIO
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.io.photographs.decode import PHOTO_FORMATS
 from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.options.photo_options import Refine
 from rilievo.serving.server.decoding import decoder_pool, syscall_filter
 from rilievo.serving.server.decoding.decoder_pool import Decoders

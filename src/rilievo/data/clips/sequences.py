@@ -30,7 +30,7 @@ from rilievo.io.files.limits import MAX_PIXELS, check_regular, is_whole, reason
 from rilievo.io.files.names import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.photographs.decode import decode
-from rilievo.io.photographs.metadata import assumed_camera, exif_facts
+from rilievo.io.photographs.exif import assumed_camera, exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
 from rilievo.records.sample import Photo

@@ -12,13 +12,7 @@ from rilievo.data.datasets.loaders import Line, parse_numbers, text_lines
 from rilievo.errors import InputError, suggest
 from rilievo.geometry.cameras.spelling import MOST_SIDE
 from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
-from rilievo.io.camera_models import (
-    MODELS,
-    CameraRow,
-    ImageRow,
-    read_cameras_bin,
-    read_images_bin,
-)
+from rilievo.io.colmap_files import MODELS, CameraRow, ImageRow, read_cameras_bin, read_images_bin
 from rilievo.io.files.names import printable
 from rilievo.io.lens_files import camera_from_K, pinhole_K
 

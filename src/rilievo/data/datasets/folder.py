@@ -34,11 +34,11 @@ from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling
+from rilievo.io.depth_crops import DepthCrop
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
     NOTHING_SAYS,
-    DepthCrop,
     DepthNumbers,
     DepthStatement,
     FactOrigin,

@@ -13,10 +13,11 @@ from rilievo.data.datasets.loaders import NormalAxes, walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth_numbers import DepthCrop
+from rilievo.io.depth_crops import DepthCrop
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, check_field_names, from_json, parse_yaml
+from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
+from rilievo.io.yaml_text import parse_yaml
 
 FILE_NAME = "rilievo.yaml"
 _PARTS = ("depth", "normals", "camera")

@@ -32,7 +32,7 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import read_map
-from rilievo.io.outputs.formats.glb import TriangleMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 
 _AT_ONCE = 1 << 20
 _EDGE = 1e-6

@@ -41,7 +41,8 @@ from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
 from rilievo.io.numbers import read_numbers
-from rilievo.io.outputs.formats.glb import AXES, write_gltf
+from rilievo.io.outputs.formats.glb import AXES
+from rilievo.io.outputs.formats.gltf import write_gltf
 from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink

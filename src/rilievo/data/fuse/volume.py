@@ -17,7 +17,7 @@ from rilievo.errors import InputError, needing
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform, transform_points
-from rilievo.io.outputs.formats.glb import TriangleMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 
 SIDE = 8  # voxels along a block
 VOXELS = SIDE**3

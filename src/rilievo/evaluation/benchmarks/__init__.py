@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.fit import PointFit
+from rilievo.alignment.point_fit import PointFit
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.fit import PointFit
+from rilievo.alignment.point_fit import PointFit
 from rilievo.arrays.shapes import Field, Float, Mask, Size
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
 from rilievo.errors.messages import Text

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.alignment.fit import PointFit, fit_points, subsample_by_grid
+from rilievo.alignment.point_fit import PointFit, fit_points
+from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import Int64, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
 from rilievo.evaluation.metrics.metric import (

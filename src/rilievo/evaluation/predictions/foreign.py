@@ -27,7 +27,8 @@ from rilievo.evaluation.stored_predictions import (
     points_from_numbers,
     unknown_maker,
 )
-from rilievo.io.depth_numbers import DepthCrop, read_depth_numbers, read_depth_statement
+from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_numbers import read_depth_numbers, read_depth_statement
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from rilievo.alignment import Aligned, AlignMethod, align
-from rilievo.alignment.fit import Fit, FitSpace, PointFit
+from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.ground_truth import apply_fit, constant_fit
+from rilievo.alignment.point_fit import PointFit
 from rilievo.arrays.shapes import Field, Mask, Size, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.errors.messages import OptionName, Text

@@ -37,7 +37,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
 from rilievo.evaluation.metrics.metric import Indices
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.extensions.trust import is_import_path
-from rilievo.io.depth_numbers import DepthCrop
+from rilievo.io.depth_crops import DepthCrop
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Truth

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.alignment.fit import Fit, PointFit, fit_points, subsample_by_grid
+from rilievo.alignment.fit import Fit
+from rilievo.alignment.point_fit import PointFit, fit_points
+from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import AnyPlane, Float32, Float64, Mask, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_metrics

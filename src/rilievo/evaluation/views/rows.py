@@ -15,9 +15,10 @@ from rilievo.arrays.shapes import Mask, Pixels, UInt16
 from rilievo.errors.messages import at
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.map_pictures import DEPTH_COLOURS, invalid_colour, normals_picture, write_png
+from rilievo.io.map_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
 from rilievo.io.outputs.formats.png16 import Quantisation, choose_quantisation, encode
 from rilievo.io.outputs.sidecar import UNITS
+from rilievo.io.png import write_png
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 LARGEST = 65535

@@ -14,7 +14,8 @@ from itertools import pairwise
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Int64, Mask, Shaped
-from rilievo.geometry.surfaces.lattice import Edges, Lattice, Numbers, find_edge_steps
+from rilievo.geometry.surfaces.lattice import Edges, Lattice, find_edge_steps
+from rilievo.geometry.surfaces.ramps import Numbers
 
 Grid = Int64[np.ndarray, "h w"]
 

@@ -15,9 +15,11 @@ from rilievo.arrays.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pix
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.surfaces.backing import Backing, layer_behind_edges
-from rilievo.geometry.surfaces.fill import Fill, fill_tears, merge_flat_triangles, smooth_contours
+from rilievo.geometry.surfaces.closing import Cap, pole_caps, sample_closed_lattice
+from rilievo.geometry.surfaces.contour import smooth_contours
+from rilievo.geometry.surfaces.fill import Fill, fill_tears
+from rilievo.geometry.surfaces.flat import merge_flat_triangles
 from rilievo.geometry.surfaces.lattice import (
-    Cap,
     Cut,
     Faces,
     Lattice,
@@ -26,11 +28,8 @@ from rilievo.geometry.surfaces.lattice import (
     corner_indices,
     goes_round,
     largest_jump,
-    pole_caps,
-    sample_closed_lattice,
     sample_lattice,
     sample_range,
-    sharpen_edges,
     triangulate_cells,
     vertex_normals,
 )
@@ -40,6 +39,7 @@ from rilievo.geometry.surfaces.patches import (
     near_neighbours,
     without_specks,
 )
+from rilievo.geometry.surfaces.ramps import sharpen_edges
 
 _COARSER = (4, 12)
 """Factors by which flat parts are made coarser, until a mesh has few enough points."""

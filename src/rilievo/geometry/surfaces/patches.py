@@ -9,7 +9,8 @@ from typing import TypeAlias
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Field, Float64, Int, Mask, Values
-from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, triangulate_cells
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, triangulate_cells
+from rilievo.geometry.surfaces.ramps import Numbers
 
 _FEWEST = 6
 """Points of a speck, whatever ``Cut.specks``."""

@@ -10,8 +10,9 @@ from itertools import pairwise
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Field, Float32, Int, Int32, Matrix
-from rilievo.geometry.surfaces.lattice import Numbers, Vertices
+from rilievo.geometry.surfaces.lattice import Vertices
 from rilievo.geometry.surfaces.meshes import Mesh
+from rilievo.geometry.surfaces.ramps import Numbers
 
 _NEAR = 1e-3
 """Least depth, as a share of the median."""

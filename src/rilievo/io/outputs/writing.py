@@ -1,4 +1,4 @@
-"""Job of every writer, facts and points of its surfaces, arrays of every reader."""
+"""What every writer of an output is given, and what every reader returns."""
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
@@ -10,18 +10,13 @@ import numpy as np
 from PIL.ImageFile import ImageFile
 
 from rilievo.arrays.shapes import Field, Mask, Pixels, UInt8, Vectors
-from rilievo.errors import InputError
-from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.surfaces.meshes import FrontCloud, Mesh, PointCloud, front_cloud, surface_step
-from rilievo.io.files.archives import check_tiff_tags
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.files.names import printable
-from rilievo.io.map_pictures import write_png
+from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import OUR_AXES, DepthFacts, FileFacts, Sidecar, SurfaceFacts
-from rilievo.io.outputs.skyline import sky_share, surface_pixels
+from rilievo.io.outputs.sidecar import DepthFacts, FileFacts, Sidecar
 from rilievo.io.photographs.decode import load_pixels
-from rilievo.records.depth_map import DepthMap
+from rilievo.io.png import write_png
 from rilievo.records.prediction_record import PredictionRecord
 
 _PARTS = {
@@ -136,87 +131,3 @@ def open_stored_image(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile
             raise ValueError(f"{width}x{height} pixels are more than rilievo writes")
         load_pixels(image)
         yield image
-
-
-_CLOUDS = ("ply", "splat", "spz")
-
-
-def surface_points(
-    job: WriteJob,
-    depth: DepthMap,
-    camera: Camera,
-    *,
-    form: str,
-    holds: str,
-    default_backing: float = 0.0,
-) -> tuple[PointCloud, FileFacts]:
-    """Points of the surface in the camera's frame, and their facts.
-
-    ``form`` is a noun for the error; ``default_backing`` is that of options without one.
-
-    Raises:
-        InputError: If no surface is left.
-    """
-    options = job.options
-    step = surface_step(depth.shape, options.surface_points)
-    backing = default_backing if options.backing is None else options.backing
-    cloud = _front_points(job, depth, camera, step).with_backing(backing)
-    if not len(cloud.points):
-        raise InputError(f"no surface is left to write as {form}", path=job.about.source.file)
-    surface = surface_facts(job, step=step, points=len(cloud.points))
-    facts = replace(
-        job.facts(holds),
-        unit=job.depth_facts.unit,
-        axes=OUR_AXES,
-        surface=replace(surface, backing=backing or None),
-    )
-    return cloud, facts
-
-
-def _front_points(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
-    options, photo = job.options, job.prediction.photo
-    key = ("points", options)
-    front = job.shared.pop(key, None)
-    if front is None:
-        front = front_cloud(
-            depth.depth(),
-            camera,
-            surface_pixels(job.prediction, options.drops),
-            colours=None if photo is None else photo.pixels,
-            normals=job.prediction.normals,
-            step=step,
-            cut=options.cut,
-        )
-    if not job.later.isdisjoint(_CLOUDS):
-        job.shared[key] = front
-    return front
-
-
-def mesh_facts(
-    job: WriteJob, surface: Mesh, *, step: int, texture_width: int | None = None
-) -> SurfaceFacts:
-    """Describe a mesh of every ``step``-th pixel."""
-    backing = job.options.mesh_backing
-    return replace(
-        surface_facts(job, step=step, points=len(surface.points)),
-        triangles=len(surface.triangles),
-        behind=surface.behind or None,
-        grazing_degrees=0.0 if backing else job.options.grazing,
-        backing=backing or None,
-        texture_width=texture_width,
-    )
-
-
-def surface_facts(job: WriteJob, *, step: int, points: int) -> SurfaceFacts:
-    """Describe a surface of every ``step``-th pixel."""
-    options = job.options
-    return SurfaceFacts(
-        pixel_step=step,
-        points=points,
-        edge_jump=options.edge,
-        grazing_degrees=options.grazing,
-        specks=options.specks,
-        dropped=options.drop_text,
-        sky=sky_share(job.prediction),
-        backing=options.backing or None,
-    )

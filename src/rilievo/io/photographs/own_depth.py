@@ -22,16 +22,16 @@ from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.view_matching import match_views
 from rilievo.io.files.limits import reason
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
-from rilievo.io.photographs.metadata import (
+from rilievo.io.photographs.exif import heif_K
+from rilievo.io.photographs.pixels import stored_view
+from rilievo.io.photographs.xmp import (
     XmpPackets,
-    heif_K,
     parse_xmp,
     read_xmp_packets,
     xmp_packets_in,
     xmp_properties,
     xmp_structures,
 )
-from rilievo.io.photographs.pixels import stored_view
 from rilievo.records.depth_map import OwnDepth
 
 # Plausible baselines [m].

@@ -1,6 +1,5 @@
 """Read photographs from paths, URLs, bytes, arrays and Pillow images."""
 
-import io
 import math
 from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO
@@ -12,21 +11,18 @@ from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
-from rilievo.io.files.archives import has_further_tiff_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
+from rilievo.io.files.tiff_directories import has_further_tiff_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
-from rilievo.io.photographs.metadata import (
-    camera_from_exif,
-    camera_from_gpano,
-    exif_facts,
-    read_xmp_packets,
-)
+from rilievo.io.photographs.exif import camera_from_exif, exif_facts
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
+from rilievo.io.photographs.xmp import camera_from_gpano, read_xmp_packets
 from rilievo.records.sample import Photo
 
 _LOOKED_AT = 2**13
+
 # A smaller span of 256 has a note.
 _LEAST_LEVELS = 16
 
@@ -269,28 +265,3 @@ def _uint8_remedy(dtype: np.dtype) -> str:
     if dtype == np.bool_:
         return "multiply by 255 and convert to uint8"
     return "convert to uint8, with 0 black and 255 white"
-
-
-def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
-    """Encode a JPEG file, with optimised Huffman tables where Pillow can.
-
-    ``subsampling`` 0 is 4:4:4, 2 is 4:2:0.
-    """
-    plain = _encode_jpeg(image, quality, subsampling, own_tables=False)
-    if len(plain) >= image.width * image.height:
-        return plain
-    return _encode_jpeg(image, quality, subsampling, own_tables=True)
-
-
-def _encode_jpeg(image: Image.Image, quality: int, subsampling: int, *, own_tables: bool) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=own_tables)
-    return file.getvalue()
-
-
-def shrink_to_image(photo: Photo, side: int) -> Image.Image:
-    """Photograph as an image at most ``side`` wide and high."""
-    image = Image.fromarray(photo.pixels)
-    if max(image.size) > side:
-        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
-    return image

@@ -11,8 +11,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, Text, note_of
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable, unique_names
-from rilievo.io.photographs.decode import PHOTO_SUFFIXES
 from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
 from rilievo.records.depth_map import OwnDepth
 from rilievo.records.sample import Photo

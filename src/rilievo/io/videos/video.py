@@ -1,190 +1,36 @@
-"""Frames of video files, decoded by PyAV, and of cameras and streams.
-
-Only regular files of a few containers are opened, and nothing that they refer to.
-"""
+"""Upright frames of video files, with square pixels and their times."""
 
 import math
-import re
-import threading
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from rilievo.arrays.shapes import Pixels, UInt8
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError
 from rilievo.errors.messages import Note
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
+from rilievo.io.files.limits import check_size
 from rilievo.io.files.names import printable
+from rilievo.io.videos.container import (
+    Colorspace,
+    Damage,
+    VideoFrame,
+    VideoStream,
+    decode_frames,
+    expected_end,
+    open_container,
+    video_stream,
+)
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, OpenFile
 from rilievo.records.sample import Photo
 
-# PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.
-with needing("reading or writing a video", "video"):
-    import av
-    from av import Packet, VideoFrame
-    from av.container import InputContainer, OutputContainer  # noqa: F401
-    from av.error import EOFError as EndOfVideo
-    from av.error import FFmpegError
-    from av.stream import Disposition, Stream  # noqa: F401
-    from av.video.reformatter import ColorRange, Colorspace  # noqa: F401
-    from av.video.stream import VideoStream
-
-# FFmpeg's names. Playlists and lists of files (hls, dash, concat, image2, ...) are not among them.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf,mxf,nut,yuv4mpegpipe"
-)
-_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-
-# Titles and comments may be in any encoding; PyAV 19 reads them so by itself.
-_TEXT: dict[str, Any] = (
-    {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
-)
-_UHD = 3840 * 2160
-# Factor of the header's size, or of ``_UHD``.
-_MOST_GROWTH = 16
-# Failures without a packet.
-_MAX_FAULTS_IN_A_ROW = 32
 _UNSPECIFIED = 2
+
 # Largest plausible aspect.
 _MAX_PIXEL_ASPECT = 8
-
-
-@dataclass(slots=True)
-class Damage:
-    """Counts of damage so far."""
-
-    frames: int = 0
-    count: int = 0
-    after: int = 0
-
-    def add(self) -> None:
-        """Count one damaged place."""
-        if not self.count:
-            self.after = self.frames
-        self.count += 1
-
-
-@contextmanager
-def open_container(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
-    """Yield an open container; failures are ``InputError``."""
-    if isinstance(path, Path):
-        check_regular(path)
-    try:
-        # The prefix "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
-        file = f"file:{path.absolute()}" if isinstance(path, Path) else path.open_reader()
-        container = av.open(file, options=dict(_OPTIONS), **_TEXT)
-    except (FFmpegError, UnicodeError, OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or reason(error)
-        raise InputError(
-            (
-                f"not a video that can be read ({why}); expected MP4, MOV, "
-                "Matroska, WebM, AVI or MPEG"
-            ),
-            path=path,
-        ) from error
-    with container:
-        yield container
-
-
-def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStream:
-    """First video track with motion; covers have none."""
-    moving = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic
-    ]
-    if not moving:
-        content = "only sound" if container.streams.audio else "no picture track"
-        raise InputError(f"the file has {content}; expected a video", path=path)
-    stream = moving[0]
-    if stream.codec_context is None:
-        raise InputError("the video's codec is not known; convert it to H.264 first", path=path)
-    # The size may change between frames, but a damaged file can announce a huge one midway.
-    most = min(MAX_PIXELS, max(_MOST_GROWTH * stream.height * stream.width, _UHD))
-    stream.codec_context.options = {"max_pixels": str(most)}
-    return stream
-
-
-def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """End by the header [s], if stated."""
-    start = (stream.start_time or 0) * (stream.time_base or 0)
-    if stream.duration is not None and stream.time_base is not None:
-        return start + stream.duration * stream.time_base
-    stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    if stated:
-        hours, minutes, seconds = stated.groups()
-        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
-    if container.duration is not None and not container.streams.audio:
-        return start + Fraction(container.duration, 1_000_000)
-    return None
-
-
-def decode_frames(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
-    """Decode every possible frame, in order of presentation."""
-    shown = 0
-    with open_container(path) as container:
-        stream = video_stream(path, container)
-        stream.thread_type = "AUTO"
-        try:
-            for packet in container.demux(stream):
-                for picture in _decode_strictly(packet):
-                    yield picture
-                    shown += 1
-            return
-        except (FFmpegError, _BrokenPacketError):
-            # With several threads, good frames beside a damaged packet are lost. With one thread
-            # they are not, so the file is read again from its beginning with one.
-            pass
-    with open_container(path) as container:
-        stream = video_stream(path, container)
-        stream.thread_type = "NONE"
-        yield from islice(_salvage_frames(container, stream, damage), shown, None)
-
-
-class _BrokenPacketError(Exception):
-    """Packet that the container reports as damaged."""
-
-
-def _decode_strictly(packet: Packet) -> list[VideoFrame]:
-    if packet.is_corrupt:
-        raise _BrokenPacketError
-    return packet.decode()
-
-
-def _salvage_frames(
-    container: InputContainer, stream: VideoStream, damage: Damage
-) -> Iterator[VideoFrame]:
-    for packet in _packets(container, stream, damage):
-        if packet.is_corrupt:
-            damage.add()
-        try:
-            for picture in packet.decode():
-                yield picture
-                damage.frames += 1
-        except EndOfVideo:
-            return
-        except FFmpegError:
-            if not packet.is_corrupt:
-                damage.add()
-
-
-def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet]:
-    faults = 0
-    while faults < _MAX_FAULTS_IN_A_ROW:
-        try:
-            for packet in container.demux(stream):
-                faults = 0
-                yield packet
-            return
-        except FFmpegError:
-            faults += 1
-            damage.add()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,102 +234,3 @@ def _square_pixels_note(stream: VideoStream, shape: tuple[int, int]) -> str:
         f"pixels {stream.sample_aspect_ratio} times as wide as high were made square: "
         f"{stream.width}x{stream.height} to {width}x{height}"
     )
-
-
-_PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
-# Protocols below those. "file" is left out: a remote playlist must not open files here.
-_BELOW = ("crypto", "data", "tcp", "rtp", "tls", "httpproxy")
-_STREAM_OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, *_BELOW))}
-_TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
-
-
-def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
-    """Yield RGB frames of a camera, a stream or a video file.
-
-    A source is a number (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp, srt), or a
-    file. ``newest`` yields the latest frame, so that a slow consumer keeps up.
-    """
-    frames = _frames_of_source(source)
-    return _newest_frames(frames) if newest else frames
-
-
-def _frames_of_source(source: str | Path | int) -> Iterator[Pixels]:
-    if isinstance(source, int):
-        yield from _decode_live(f"/dev/video{source}", f"camera {source}", form="v4l2")
-    elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
-        yield from _decode_live(source, printable(source), options=_STREAM_OPTIONS)
-    else:
-        yield from (frame.photo.pixels for frame in VideoReader(Path(source)))
-
-
-def _decode_live(
-    place: str, name: str, *, form: str | None = None, options: dict[str, str] | None = None
-) -> Iterator[Pixels]:
-    count = 0
-    try:
-        with av.open(
-            place, format=form, options=dict(options or {}), timeout=_TIMEOUT
-        ) as container:
-            if not container.streams.video:
-                raise InputError("has no video track", path=name)
-            for frame in container.decode(video=0):
-                shape = square_shape(container.streams.video[0])
-                check_size(name, shape)
-                yield frame_orientation(frame).apply(rgb(frame, shape))
-                count += 1
-    except (FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        after = f" after {count} frames" if count else ""
-        raise InputError(f"cannot be read{after} ({reason(error)})", path=name) from error
-    if not count:
-        raise InputError("has no frame that can be decoded", path=name)
-
-
-class _LatestFrame:
-    def __init__(self) -> None:
-        self._change = threading.Condition()
-        self._frame: Pixels | None = None
-        self._error: BaseException | None = None
-        self._ended = False
-        self.left = False
-
-    def replace_frame(self, frame: Pixels) -> None:
-        with self._change:
-            self._frame = frame
-            self._change.notify()
-
-    def mark_end(self, error: BaseException | None) -> None:
-        with self._change:
-            self._ended, self._error = True, error
-            self._change.notify()
-
-    def wait_for_frame(self) -> Pixels | None:
-        with self._change:
-            self._change.wait_for(lambda: self._frame is not None or self._ended)
-            frame, self._frame = self._frame, None
-            if frame is None and self._error is not None:
-                raise self._error
-            return frame
-
-
-def _newest_frames(frames: Iterator[Pixels]) -> Iterator[Pixels]:
-    slot = _LatestFrame()
-    threading.Thread(target=_put_frames, args=(frames, slot), name="live", daemon=True).start()
-    try:
-        while (frame := slot.wait_for_frame()) is not None:
-            yield frame
-    finally:
-        slot.left = True
-
-
-def _put_frames(frames: Iterator[Pixels], slot: _LatestFrame) -> None:
-    try:
-        for frame in frames:
-            slot.replace_frame(frame)
-            if slot.left:
-                break
-    except Exception as error:
-        slot.mark_end(error)
-    else:
-        slot.mark_end(None)

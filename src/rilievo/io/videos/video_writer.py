@@ -12,8 +12,7 @@ from rilievo.arrays.shapes import Pixels, UInt16
 from rilievo.errors import OutputError
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.io.videos.frame_source import Coding, SoundSource, VideoFormat
-from rilievo.io.videos.video import (
+from rilievo.io.videos.container import (
     ColorRange,
     Colorspace,
     FFmpegError,
@@ -25,6 +24,7 @@ from rilievo.io.videos.video import (
     av,
     open_container,
 )
+from rilievo.io.videos.frame_source import Coding, SoundSource, VideoFormat
 
 # Codecs that players expect in MP4. FFmpeg would write others, which few programs play.
 _IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})

@@ -29,7 +29,7 @@ def with_vanishing_points(prediction: Prediction) -> Prediction:
 
 def vanishing_camera(photo: Photo) -> Camera | None:
     """Camera from clear vanishing points."""
-    from rilievo.geometry.focal import find_vanishing
+    from rilievo.geometry.vanishing import find_vanishing
 
     picture = grey_picture(photo.pixels)
     estimate = find_vanishing(picture)

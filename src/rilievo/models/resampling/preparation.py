@@ -10,7 +10,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Bool, Field, Float32, Int, Pixels, UInt8, Vectors
 from rilievo.errors import ModelError
-from rilievo.io.map_pictures import bands
+from rilievo.io.png import bands
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.records.depth_map import DepthKind, DepthMap
 

@@ -1,5 +1,5 @@
 "use strict";
-// Smooth contours in place of the staircase of pixels: rilievo.geometry.surfaces.fill, which explains it.
+// Smooth contours in place of the staircase of pixels: rilievo.geometry.surfaces.contour, which explains it.
 
 const ROUNDS_OF_RIMS = 12, REACH_OF_RIMS = 0.45, LEAST_SHARE = 0.2, BEND = 1 / 9;
 

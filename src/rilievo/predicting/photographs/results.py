@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.sizes import Known, find_sparse_file
+from rilievo.calibration.size_files import find_sparse_file
+from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.errors.messages import Note, OptionName, Text, at
 from rilievo.io.checksums import CheckLevel, is_torn
@@ -202,7 +203,7 @@ class Results:
         sizes = self.options.sizes
         if sizes.table is None:
             return sizes.facts
-        from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera
+        from rilievo.calibration.size_files import read_known_csv, read_known_of_fixed_camera
 
         if sizes.same_camera:
             return read_known_of_fixed_camera(sizes.table)

@@ -23,12 +23,7 @@ from rilievo.io.map_pictures import (
     normals_picture,
 )
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
-from rilievo.io.outputs.formats.picture_files import (
-    stereo_picture,
-    stereo_range,
-    stereo_size,
-    stereo_words,
-)
+from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
 from rilievo.io.outputs.formats.png16 import choose_quantisation, encode
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
@@ -40,6 +35,7 @@ from rilievo.io.outputs.sidecar import (
     make_sidecar,
 )
 from rilievo.io.outputs.skyline import normals_mask
+from rilievo.io.outputs.stereo import stereo_picture, stereo_size
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
 from rilievo.prediction import Prediction

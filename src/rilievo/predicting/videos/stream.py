@@ -69,7 +69,7 @@ def predicted_frames(
     source: str | Path | int, model: Model, options: PhotoOptions, *, newest: bool
 ) -> Iterator[Prediction]:
     """Predict the frames of a source."""
-    from rilievo.io.videos.video import live_frames
+    from rilievo.io.videos.live_frames import live_frames
 
     frames = live_frames(source, newest=newest)
     return _predict_pixels(frames, str(source), refined(model, options.refine), options)

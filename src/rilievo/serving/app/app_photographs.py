@@ -35,7 +35,7 @@ from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.io.files.archives import read_npz_arrays
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.writing import with_nan
-from rilievo.measure.measurement_records import page_terms
+from rilievo.measure.page_terms import page_terms
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import Trimmed
 from rilievo.options.camera_forms import CameraOptions

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from rilievo.calibration.ranges import LEAST_RESIDUAL
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
-from rilievo.measure.measurement_records import Terms
+from rilievo.measure.page_terms import Terms
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.feeding import Feeding, GraphFacts, graph_facts

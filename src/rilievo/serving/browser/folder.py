@@ -17,7 +17,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
-from rilievo.measure.measurement_records import Terms, page_terms
+from rilievo.measure.page_terms import Terms, page_terms
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.catalogue import table

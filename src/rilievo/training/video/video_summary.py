@@ -11,7 +11,8 @@ from torch import Tensor
 from rilievo.arrays.shapes import Float32, Pixels, Points
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.map_pictures import colourise, write_png
+from rilievo.io.map_pictures import colourise
+from rilievo.io.png import write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
 from rilievo.pages.training import write_training_page
 from rilievo.records.depth_map import DepthKind, DepthMap

@@ -20,7 +20,7 @@ from rilievo.data.datasets.sets.tum import room_camera
 from rilievo.errors import InputError, MissingFileError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.names import printable, relative_printable
-from rilievo.io.photographs.decode import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import natural_sort_key
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.alignment.fit import nearest_pixel_of_cells
+from rilievo.alignment.subsample import nearest_pixel_of_cells
 from rilievo.arrays.shapes import (
     Bool,
     Field,

@@ -11,9 +11,10 @@ import numpy as np
 from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
-from rilievo.io.outputs.formats.glb import TriangleMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
-from rilievo.io.outputs.writing import WriteJob, surface_points
+from rilievo.io.outputs.surface_points import surface_points
+from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 
 # Readers built on RPly fail or crash above 1,023 characters a line.

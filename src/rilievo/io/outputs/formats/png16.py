@@ -10,9 +10,10 @@ import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.arrays.shapes import UInt16
-from rilievo.io.map_pictures import bands, picture_quantity, write_png
+from rilievo.io.map_pictures import picture_quantity
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
+from rilievo.io.png import bands, write_png
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 KEY = "rilievo"

@@ -14,7 +14,8 @@ from rilievo.geometry.surfaces.meshes import PointCloud, surface_step
 from rilievo.geometry.surfaces.splats import Splats, splats
 from rilievo.io.outputs.formats.ply import header_comments
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.writing import WriteJob, surface_points
+from rilievo.io.outputs.surface_points import surface_points
+from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 
 PROPERTIES = (

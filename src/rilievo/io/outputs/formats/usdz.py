@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.outputs.formats.glb import TriangleMesh, textured_mesh
+from rilievo.io.outputs.formats.glb import textured_mesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap

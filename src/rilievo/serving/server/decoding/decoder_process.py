@@ -28,8 +28,9 @@ from rilievo.geometry import cameras
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import spelling_of
 from rilievo.io import photographs
-from rilievo.io.photographs.decode import PHOTO_FORMATS, header_size
+from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, OpenFile
 from rilievo.records.depth_map import OwnDepth

@@ -1,167 +1,25 @@
-"""Metadata of photographs: EXIF, HEIC's camera, and XMP packets of depth and panoramas.
-
-Odd, broken or missing tags count as absent.
-"""
+"""XMP packets of a photograph, and the camera of a panorama that they state."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from rilievo.arrays.shapes import Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
-from rilievo.io.files.archives import check_tiff_tags
-from rilievo.io.photographs.decode import PILLOW_ERRORS
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
-
-ASSUMED_FOV = 55.0
-"""Assumed field of view along the longer side [degrees], of a 35 mm lens: within a factor of 1.45
-of telephones and 50 mm lenses."""
-
-# Plausible fields of view [degrees].
-_LEAST_FOV, _GREATEST_FOV = 1.0, 170.0
-
-# Relative difference up to which an image is resized, not cropped.
-_SAME_ASPECT = 0.02
-
-# Largest distance of a principal point from the middle, in longer sides.
-_CENTRAL = 0.1
-
-_MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
-
-_ORIENTATION, _EXIF_BLOCK = 0x0112, 0x8769
-_FOCAL_LENGTH, _FOCAL_LENGTH_35MM = 0x920A, 0xA405
-_PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
-_PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExifFacts:
-    """Positive tags of the camera.
-
-    Attributes:
-        heif: Camera that a HEIC file states beside them.
-        orientation: 1 to 8; 1 is upright.
-        focal_35mm: Focal length of a 35 mm camera with this diagonal field of view [mm].
-        focal: True focal length [mm].
-        plane_x: Pixels of the original along a row, per ``plane_unit`` [mm].
-        width: Width of the original [px].
-    """
-
-    heif: Camera | None = None
-    orientation: int = 1
-    focal_35mm: float | None = None
-    focal: float | None = None
-    plane_x: float | None = None
-    plane_y: float | None = None
-    plane_unit: float | None = None
-    width: float | None = None
-    height: float | None = None
-
-
-def exif_facts(image: Image.Image) -> ExifFacts:
-    """Read a loaded image's tags, and HEIC's camera."""
-    K = heif_K(image)
-    heif = None if K is None else Camera(K=K, source=CameraSource.HEIF)
-    try:
-        tags = image.getexif()
-        if not tags:
-            return ExifFacts(heif=heif)
-        check_tiff_tags(getattr(tags, "fp", BytesIO()), "EXIF")
-        block = tags.get_ifd(_EXIF_BLOCK)
-        turned: object = tags.get(_ORIENTATION)
-    except PILLOW_ERRORS:
-        return ExifFacts(heif=heif)
-    unit = block.get(_PLANE_UNIT, 2)
-    return ExifFacts(
-        heif=heif,
-        orientation=turned if isinstance(turned, int) and 1 <= turned <= 8 else 1,
-        focal_35mm=_positive_or_none(block.get(_FOCAL_LENGTH_35MM)),
-        focal=_positive_or_none(block.get(_FOCAL_LENGTH)),
-        plane_x=_positive_or_none(block.get(_PLANE_X)),
-        plane_y=_positive_or_none(block.get(_PLANE_Y)),
-        plane_unit=_MILLIMETRES.get(unit) if isinstance(unit, int) else None,
-        width=_positive_or_none(block.get(_PIXEL_WIDTH)),
-        height=_positive_or_none(block.get(_PIXEL_HEIGHT)),
-    )
-
-
-def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
-    """Camera of an upright photograph, if its focal length is plausible.
-
-    Pixels are square and the principal point is central; a changed aspect ratio is a crop.
-    """
-    resized = 1.0
-    if facts.width is not None and facts.height is not None:
-        # Sides are compared by length, as programs that rotate a picture often leave these tags.
-        longer, shorter = max(facts.width, facts.height), min(facts.width, facts.height)
-        if abs(max(size) / min(size) / (longer / shorter) - 1) > _SAME_ASPECT:
-            return None
-        resized = max(size) / longer
-    diagonal = None if facts.focal_35mm is None else focal_from_film(facts.focal_35mm, size)
-    for focal, source in (
-        (diagonal, CameraSource.EXIF_35MM),
-        (_focal_pixels_by_sensor(facts, resized), CameraSource.EXIF_SENSOR),
-    ):
-        if focal is not None and _is_plausible_focal(focal, size):
-            return Camera(K=K_from_focal(focal, focal, size), source=source)
-    return None
-
-
-def heif_K(image: Image.Image) -> Matrix | None:
-    """Intrinsics [px] of a HEIC file; None if none hold for its pixels."""
-    stated = image.info.get("heif", {}).get("camera_intrinsic_matrix")
-    if stated is None:
-        return None
-    fx, fy = stated["focal_length_x"], stated["focal_length_y"]
-    # Counted from the corner of the picture.
-    centre = stated["principal_point_x"] - 0.5, stated["principal_point_y"] - 0.5
-    width, height = image.size
-    off = math.dist(centre, ((width - 1) / 2, (height - 1) / 2))
-    is_usual = min(fx, fy) > 0 and off <= _CENTRAL * max(width, height)
-    return pinhole_K(fx, fy, *centre) if is_usual and _is_plausible_focal(fx, image.size) else None
-
-
-def assumed_camera(size: tuple[int, int]) -> Camera:
-    """Camera with ``ASSUMED_FOV``."""
-    focal = max(size) / 2 / math.tan(math.radians(ASSUMED_FOV) / 2)
-    return Camera(K=K_from_focal(focal, focal, size), source=CameraSource.ASSUMED)
-
-
-def _focal_pixels_by_sensor(facts: ExifFacts, resized: float) -> float | None:
-    x, y = facts.plane_x, facts.plane_y
-    if facts.focal is None or facts.plane_unit is None or x is None or y is None:
-        return None
-    if not 0.9 < x / y < 1.1:
-        return None
-    return facts.focal * (math.sqrt(x * y) / facts.plane_unit) * resized
-
-
-def _is_plausible_focal(focal: float, size: tuple[int, int]) -> bool:
-    fov = math.degrees(2 * math.atan2(max(size) / 2, focal))
-    return _LEAST_FOV <= fov <= _GREATEST_FOV
-
-
-def _positive_or_none(value: object) -> float | None:
-    try:
-        number = float(value)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError, ArithmeticError):
-        return None
-    return number if 0 < number < math.inf else None
 
 
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _GUID_BYTES, _HEADER_BYTES = 32, 40
 _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
+
 # Relative difference up to which a panorama is resized, not cropped.
 _SAME_PANORAMA_ASPECT = 0.02
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"

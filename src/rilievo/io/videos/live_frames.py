@@ -1,0 +1,111 @@
+"""Frames of a camera or a stream, as they arrive."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from rilievo.arrays.shapes import Pixels
+from rilievo.errors import InputError
+from rilievo.io.files.limits import check_size, reason
+from rilievo.io.files.names import printable
+from rilievo.io.videos.container import FFmpegError, av
+from rilievo.io.videos.video import VideoReader, frame_orientation, rgb, square_shape
+
+_PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
+
+# Protocols below those. "file" is left out: a remote playlist must not open files here.
+_BELOW = ("crypto", "data", "tcp", "rtp", "tls", "httpproxy")
+_STREAM_OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, *_BELOW))}
+_TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
+
+
+def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
+    """Yield RGB frames of a camera, a stream or a video file.
+
+    A source is a number (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp, srt), or a
+    file. ``newest`` yields the latest frame, so that a slow consumer keeps up.
+    """
+    frames = _frames_of_source(source)
+    return _newest_frames(frames) if newest else frames
+
+
+def _frames_of_source(source: str | Path | int) -> Iterator[Pixels]:
+    if isinstance(source, int):
+        yield from _decode_live(f"/dev/video{source}", f"camera {source}", form="v4l2")
+    elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
+        yield from _decode_live(source, printable(source), options=_STREAM_OPTIONS)
+    else:
+        yield from (frame.photo.pixels for frame in VideoReader(Path(source)))
+
+
+def _decode_live(
+    place: str, name: str, *, form: str | None = None, options: dict[str, str] | None = None
+) -> Iterator[Pixels]:
+    count = 0
+    try:
+        with av.open(
+            place, format=form, options=dict(options or {}), timeout=_TIMEOUT
+        ) as container:
+            if not container.streams.video:
+                raise InputError("has no video track", path=name)
+            for frame in container.decode(video=0):
+                shape = square_shape(container.streams.video[0])
+                check_size(name, shape)
+                yield frame_orientation(frame).apply(rgb(frame, shape))
+                count += 1
+    except (FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        after = f" after {count} frames" if count else ""
+        raise InputError(f"cannot be read{after} ({reason(error)})", path=name) from error
+    if not count:
+        raise InputError("has no frame that can be decoded", path=name)
+
+
+class _LatestFrame:
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._frame: Pixels | None = None
+        self._error: BaseException | None = None
+        self._ended = False
+        self.left = False
+
+    def replace_frame(self, frame: Pixels) -> None:
+        with self._change:
+            self._frame = frame
+            self._change.notify()
+
+    def mark_end(self, error: BaseException | None) -> None:
+        with self._change:
+            self._ended, self._error = True, error
+            self._change.notify()
+
+    def wait_for_frame(self) -> Pixels | None:
+        with self._change:
+            self._change.wait_for(lambda: self._frame is not None or self._ended)
+            frame, self._frame = self._frame, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+
+def _newest_frames(frames: Iterator[Pixels]) -> Iterator[Pixels]:
+    slot = _LatestFrame()
+    threading.Thread(target=_put_frames, args=(frames, slot), name="live", daemon=True).start()
+    try:
+        while (frame := slot.wait_for_frame()) is not None:
+            yield frame
+    finally:
+        slot.left = True
+
+
+def _put_frames(frames: Iterator[Pixels], slot: _LatestFrame) -> None:
+    try:
+        for frame in frames:
+            slot.replace_frame(frame)
+            if slot.left:
+                break
+    except Exception as error:
+        slot.mark_end(error)
+    else:
+        slot.mark_end(None)

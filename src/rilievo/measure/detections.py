@@ -1,0 +1,250 @@
+"""Files of detections: COCO's JSON, CSV, YOLO's texts, PNG masks."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import InputError, RilievoError
+from rilievo.io.files.limits import exists, is_whole, read_text
+from rilievo.io.files.names import printable, shortened
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.numbers import read_map
+from rilievo.measure.regions import (
+    Region,
+    box_in_pixel_centres,
+    box_region,
+    polygon_outline,
+    run_length_outline,
+)
+
+_CORNERS = "x1,y1,x2,y2 xmin,ymin,xmax,ymax x_min,y_min,x_max,y_max left,top,right,bottom xyxy"
+_SIDES = "x,y,w,h x,y,width,height left,top,width,height bbox xywh"
+_CENTRES = "x_center,y_center,width,height x_centre,y_centre,width,height cx,cy,w,h cxcywh"
+_NAMES = ("name", "label", "class_name", "class", "category", "category_id", "class_id")
+_FILES = ("file", "file_name", "filename", "image", "image_path", "path", "photo", "image_id")
+_FRAMES = ("frame", "frame_index", "frame_id")
+_EXPECTED = (
+    "expected COCO's results or annotations, or boxes whose keys say what they are: bbox or "
+    "x,y,w,h; xyxy or x1,y1,x2,y2; x_center,y_center,width,height"
+)
+_MOST_THINGS = 1_000
+_MOST_CORNERS = 10_000
+_MOST_FAULTS = 5
+Key = tuple[str, int | None]
+"""Photograph by path without suffix or number, "" for any; and frame."""
+Rows = Iterator[tuple[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionTable:
+    """Regions of many photographs or frames; ``faults`` are lines on skipped rows."""
+
+    regions: Mapping[Key, Sequence[Region]]
+    faults: tuple[str, ...] = ()
+
+    def regions_in(self, photo: Path, frame: int | None = None) -> Sequence[Region]:
+        """Regions of a photograph or frame from 0."""
+        key = self.find_key(photo, frame)
+        return () if key is None else self.regions[key]
+
+    def find_key(self, photo: Path, frame: int | None = None) -> Key | None:
+        """Key of these regions, else None."""
+        parts = photo.absolute().with_suffix("").parts[1:]
+        names = ["/".join(parts[first:]) for first in range(len(parts))]
+        names += [str(int(parts[-1]))] if is_whole(parts[-1]) else []
+        keys: list[Key] = [(name, frame) for name in (*names, "")]
+        if frame is not None:  # texts of YOLO count frames from 1
+            keys.append((f"{parts[-1]}_{frame + 1}", None))
+        return next((key for key in keys if key in self.regions), None)
+
+    def name_unused(self, keys: Container[Key | None]) -> str:
+        """Text of photographs and frames that are none of these keys."""
+        names = [
+            photo if frame is None else f"{photo} frame {frame}".lstrip()
+            for photo, frame in self.regions
+            if (photo, frame) not in keys
+        ]
+        more = f" and {len(names) - _MOST_FAULTS:,} more" if len(names) > _MOST_FAULTS else ""
+        return ", ".join(names[:_MOST_FAULTS]) + more
+
+
+def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
+    """Read boxes of a detector, or masks (JSON or PNG); broken rows are told.
+
+    ``path`` is JSON, CSV, or a folder of YOLO's texts, all from pixels' corners.
+
+    Raises:
+        InputError: If the file is of another kind, or no row can be read.
+    """
+    shown, suffix = printable(path), path.suffix.lower()
+    if masks and suffix == ".png":
+        return DetectionTable(regions={("", None): _regions_of_labels(path)})
+    if suffix == ".json":
+        rows = _json_rows(path)
+    elif masks or not (suffix == ".csv" or path.is_dir()):
+        kinds = "PNG or JSON" if masks else "JSON, CSV, or a folder of YOLO's texts"
+        raise InputError(f"{shown}: expected {kinds}")
+    else:
+        rows = _yolo_rows(path) if path.is_dir() else _csv_rows(path)
+    regions: defaultdict[Key, list[Region]] = defaultdict(list)
+    faults = []
+    for where, row in rows:
+        try:
+            region = _mask_of_row(row) if masks else _box_of_row(row)
+            regions[_photo_and_frame(row)].append(region)
+        except (RilievoError, ValueError, TypeError, OverflowError) as error:
+            faults.append(f"{shown}: {where}: {shortened(str(error), 200)}")
+    if not regions:
+        raise InputError(faults[0] if faults else f"{shown}: has no box; {_EXPECTED}")
+    more = len(faults) - _MOST_FAULTS
+    faults[_MOST_FAULTS:] = [f"{shown}: {more} more rows are skipped"] if more > 0 else []
+    return DetectionTable(regions=regions, faults=tuple(faults))
+
+
+def _json_rows(path: Path) -> Rows:
+    try:
+        data = parse_json(read_text(path))
+    except NotThisRecord as error:
+        raise InputError(f"{printable(path)}: is {error}") from error
+    about: Mapping[str, Any] = data if isinstance(data, dict) else {"annotations": data}
+    rows, listed = about.get("annotations"), (("images", "file_name"), ("categories", "name"))
+    if not isinstance(rows, list):
+        raise InputError(f"{printable(path)}: is a JSON of another kind; {_EXPECTED}")
+    files, names = (
+        {str(entry.get("id")): entry.get(name) for entry in _dictionaries_in(about.get(part))}
+        for part, name in listed
+    )
+    for number, row in enumerate(rows):
+        flat = (
+            {**row, **next(_dictionaries_in([row.get("box")]), {})} if isinstance(row, dict) else {}
+        )
+        for key, of in (("image_id", files), ("category_id", names)):
+            if key in flat:
+                flat[key] = of.get(str(flat[key]), flat[key])
+        yield f"row {number}", flat
+
+
+def _dictionaries_in(data: Any) -> Iterator[dict[str, Any]]:
+    return (entry for entry in (data if isinstance(data, list) else ()) if isinstance(entry, dict))
+
+
+def _csv_rows(path: Path) -> Rows:
+    first, *lines = read_text(path).removeprefix("\ufeff").splitlines() or [""]
+    mark = ";" if ";" in first else ","
+    reader = csv.DictReader([first.lower().replace(" ", ""), *lines], delimiter=mark)
+    try:
+        yield from ((f"line {reader.line_num}", row) for row in reader)
+    except csv.Error as error:
+        raise InputError(f"{printable(path)}: is no table ({error})") from error
+
+
+def _yolo_rows(folder: Path) -> Rows:
+    listed = folder / "classes.txt"
+    classes = read_text(listed).splitlines() if listed.exists() else []
+    names = {str(number): name for number, name in enumerate(classes)}
+    for path in sorted({*folder.glob("*.txt")} - {listed}):
+        try:  # a photograph without things has an empty text
+            lines = read_text(path).splitlines() if exists(path) and path.stat().st_size else []
+        except InputError as error:
+            yield f"{path.name}: {shortened(str(error))}", {}
+            continue
+        for number, line in enumerate(lines, 1):
+            name, *numbers = line.split() or [""]
+            share = numbers[:4] if len(numbers) in (4, 5) else ()
+            row = {"file": path.name, "name": names.get(name, name), "cxcywh": share}
+            yield f"{path.name}, line {number}", {**row, "is_share": True}
+
+
+def _first_filled_cell(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    return next((str(row[name]).strip() for name in names if row.get(name) not in (None, "")), "")
+
+
+def _photo_and_frame(row: Mapping[str, Any]) -> Key:
+    photo, frame = (
+        _first_filled_cell(row, _FILES).replace("\\", "/").lstrip("/"),
+        _first_filled_cell(row, _FRAMES),
+    )
+    return str(PurePosixPath(photo).with_suffix("")) if photo else "", int(frame) if frame else None
+
+
+def _box_of_row(row: Mapping[str, Any]) -> Region:
+    for form, texts in enumerate((_CORNERS, _SIDES, _CENTRES)):
+        for names in (text.split(",") for text in texts.split()):
+            values = row.get(names[0]) if len(names) == 1 else [row.get(name) for name in names]
+            if not isinstance(values, list) or None in values or "" in values:
+                continue
+            a, b, c, d = map(float, values)
+            if form == 2:
+                a, b = a - c / 2, b - d / 2
+            corners = (a, b, a + c, b + d) if form else (a, b, c, d)
+            is_share = "is_share" in row or (form == 2 and max(corners) <= 1)
+            box = corners if is_share else box_in_pixel_centres(corners)
+            return box_region(box, _first_filled_cell(row, _NAMES), is_share=is_share)
+    raise InputError(_EXPECTED)
+
+
+def _mask_of_row(row: Mapping[str, Any]) -> Region:
+    outline = row.get("segmentation")
+    if isinstance(outline, dict):
+        (height, width), counts = map(int, outline.get("size", ())), outline.get("counts", ())
+        runs = (
+            _unpack_run_lengths(counts)
+            if isinstance(counts, str)
+            else [int(count) for count in counts]
+        )
+        outline = run_length_outline((height, width), runs)
+    else:
+        polygons = [[float(number) for number in polygon] for polygon in outline or ()]
+        if not polygons or any(
+            len(polygon) < 6 or len(polygon) % 2 or not all(abs(number) < 1e6 for number in polygon)
+            for polygon in polygons
+        ):
+            raise InputError("segmentation: expected run lengths, or polygons of three corners")
+        corners = sum(map(len, polygons)) // 2
+        if corners > _MOST_CORNERS:
+            raise InputError(
+                f"segmentation: {corners} corners of polygons, expected at most {_MOST_CORNERS}; "
+                "give run lengths"
+            )
+        outline = polygon_outline(polygons)
+    return Region(outline=outline, name=_first_filled_cell(row, _NAMES))
+
+
+def _unpack_run_lengths(text: str) -> list[int]:
+    """COCO's packed run lengths: five bits a character, differences to the second last."""
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 40:
+            raise InputError("segmentation: its run lengths are no text of COCO's")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (bits & 16) and 1 << shift
+            counts.append(value + counts[-2] if len(counts) > 2 else value)
+            value = shift = 0
+    return counts
+
+
+def _regions_of_labels(path: Path) -> Sequence[Region]:
+    labels = read_map(path)
+    values = np.unique(labels[labels > 0])
+    if not 0 < len(values) <= _MOST_THINGS:
+        raise InputError(
+            f"{printable(path)}: holds {len(values)} things, expected 1 to {_MOST_THINGS}: pixels "
+            "of one number are one thing, 0 is none"
+        )
+    # Masks of many things of a large picture would not fit in memory together.
+    return [
+        Region(
+            outline=lambda shape, value=value: labels == value,
+            name="" if len(values) == 1 else f"{value:g}",
+        )
+        for value in values
+    ]
