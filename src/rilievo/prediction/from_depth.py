@@ -1,28 +1,17 @@
-"""Bodies of ``rilievo.Prediction``'s methods, and predictions of depth from elsewhere."""
+"""``Prediction.from_depth``: a prediction of depth at hand, such as a depth camera's."""
 
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
-from html import escape
-from importlib import import_module
-from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
-from rilievo.errors import InputError, MissingPackageError, OptionError, suggest
+from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
-from rilievo.geometry.surfaces import meshes as surfaces
-from rilievo.geometry.surfaces.meshes import Mesh, PointCloud, surface_step
 from rilievo.io.depth_crops import DepthCrop
 from rilievo.io.depth_numbers import (
     DISPARITY,
@@ -40,178 +29,14 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.names import printable
 from rilievo.io.lens_files import read_lens
-from rilievo.io.outputs.formats.colour_files import depth_picture
-from rilievo.io.outputs.formats.panel import panel_picture
-from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.skyline import surface_pixels
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
-from rilievo.measure import area, length
-from rilievo.measure import distance as distance
-from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
-from rilievo.measure.quantities import Measurement
-from rilievo.measure.regions import DetectedBoxes, RegionLike, as_region, regions_of_detector
-from rilievo.prediction.saving import AnyPrediction, anchor_prediction, save, with_normals
+from rilievo.prediction.saving import AnyPrediction, with_normals
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.prediction_record import MadeBy, PredictionRecord
+from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Photo
 from rilievo.version import VERSION
-
-_FRAME_HEIGHT = 520  # px, of a page in a notebook
-_PANEL_HEIGHT = 480  # px, of a picture in a notebook
-
-
-def measure(
-    prediction: PredictionRecord, points: Sequence[tuple[float, float]], *, in_plane: bool
-) -> Measurement:
-    """Measure a length or area."""
-    if len(points) < 2:
-        raise OptionError(
-            "one point is prediction.distance(u, v), straight from the camera, or "
-            "rilievo.measure.height(prediction, (u, v)), above the floor; two are for a length"
-        )
-    if len(points) == 2:
-        return length(prediction, *points, in_plane=in_plane)
-    return area(prediction, points, in_plane=in_plane)
-
-
-def measure_box(
-    prediction: PredictionRecord, region: RegionLike | DetectedBoxes, name: str
-) -> RegionMeasurement | list[RegionMeasurement]:
-    """Measure the thing in a region, or in every detected box."""
-    extents = RegionMeasurer(prediction)
-    if isinstance(region, DetectedBoxes):
-        return [extents.measure(detection) for detection in regions_of_detector(region)]
-    return extents.measure(as_region(region, name))
-
-
-def colour(prediction: PredictionRecord, colour_map: str | None = None) -> Image.Image:
-    """Draw depth in colours."""
-    options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
-    return Image.fromarray(depth_picture(prediction, options))
-
-
-def show(prediction: PredictionRecord) -> None:
-    """Show the panel of a prediction."""
-    picture = panel_picture(prediction)
-    ipython: Any = sys.modules.get("IPython")
-    # Consoles of IPython have no kernel, and cannot show pictures.
-    if getattr(ipython and ipython.get_ipython(), "kernel", None) is None:
-        picture.show(title=repr(prediction))
-    else:
-        import_module("IPython.display").display(picture)
-
-
-def panel_png(prediction: PredictionRecord) -> bytes:
-    """Panel as PNG, at most 480 px high."""
-    picture = panel_picture(prediction)
-    if picture.height > _PANEL_HEIGHT:
-        width = max(1, round(picture.width * _PANEL_HEIGHT / picture.height))
-        picture = picture.resize((width, _PANEL_HEIGHT), Image.Resampling.LANCZOS)
-    stream = BytesIO()
-    picture.save(stream, "PNG")
-    return stream.getvalue()
-
-
-def page_iframe(prediction: PredictionRecord) -> str:
-    """Page of ``--save html`` in an iframe."""
-    with TemporaryDirectory() as folder:
-        [page, _] = save(prediction, Path(folder, "page"), ["html"], durable=False)
-        text = page.read_text(encoding="utf-8")
-    return (
-        f'<iframe srcdoc="{escape(text)}" sandbox="allow-scripts allow-downloads" '
-        f'style="width: 100%; height: {_FRAME_HEIGHT}px; border: 0"></iframe>'
-    )
-
-
-def points(prediction: PredictionRecord, step: int | None = None) -> PointCloud:
-    """Points as ``--save ply`` writes them.
-
-    Raises:
-        InputError: If depth is affine, or the camera unknown.
-    """
-    prediction = anchor_prediction(prediction)
-    options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
-    return surfaces.point_cloud(
-        depth.depth(),
-        prediction.known_camera,
-        surface_pixels(prediction, options.drops),
-        colours=None if photo is None else photo.pixels,
-        normals=prediction.normals,
-        step=_step_or_usual(prediction, options, step),
-        cut=options.cut,
-    )
-
-
-def mesh(prediction: PredictionRecord, step: int | None = None) -> Mesh:
-    """Coloured mesh as of ``--save glb``, not merged."""
-    prediction = anchor_prediction(prediction)
-    options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
-    surface = surfaces.mesh(
-        depth.depth(),
-        prediction.known_camera,
-        surface_pixels(prediction, options.drops),
-        hollow=None if photo is None else photo.transparent,
-        normals=prediction.normals,
-        step=_step_or_usual(prediction, options, step),
-        cut=options.cut,
-        smooth=True,
-    )
-    if photo is None:
-        return surface
-    height, width = photo.shape
-    columns, rows = np.rint(surface.pixels).astype(int).T
-    return replace(surface, colours=photo.pixels[rows.clip(0, height - 1), columns % width])
-
-
-def to_trimesh(prediction: PredictionRecord, step: int | None = None) -> Any:
-    """Mesh of trimesh with the photograph as texture."""
-    trimesh = _import_package("trimesh", "to_trimesh")
-    surface, photo = mesh(prediction, step), prediction.photo
-    visual = None
-    if photo is not None:
-        height, width = photo.shape
-        # In trimesh, texture coordinates start at the lower left corner of the picture.
-        uv = (surface.pixels + 0.5) / (width, height)
-        uv[:, 1] = 1 - uv[:, 1]
-        visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.fromarray(photo.pixels))
-    return trimesh.Trimesh(
-        vertices=surface.points,
-        faces=surface.triangles,
-        vertex_normals=surface.normals,
-        visual=visual,
-        process=False,
-    )
-
-
-def to_open3d(prediction: PredictionRecord, step: int | None = None) -> Any:
-    """Points of Open3D with normals and colours."""
-    open3d = _import_package("open3d", "to_open3d")
-    cloud = points(prediction, step)
-    made, rows = open3d.geometry.PointCloud(), open3d.utility.Vector3dVector
-    made.points, made.normals = rows(cloud.points), rows(cloud.normals)
-    if cloud.colours is not None:
-        made.colors = rows(cloud.colours / 255)
-    return made
-
-
-def _import_package(name: str, method: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise MissingPackageError(f"{method}()", name) from error
-
-
-def _step_or_usual(prediction: PredictionRecord, options: SaveOptions, step: int | None) -> int:
-    if step is None:
-        return surface_step(prediction.shape, options.surface_points)
-    if step < 1:
-        raise OptionError(f"step is at least 1, got {step}")
-    return step
-
 
 Plane = Float64[np.ndarray, "h w"]
 _CAMERAS = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
