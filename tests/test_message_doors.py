@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -71,6 +72,22 @@ NOTES: Mapping[str, Values] = {
     "transparent pixels": {},
 }
 """Options whose results are doubted."""
+BRACES: Mapping[str, Values] = {
+    "a drop": {"drop": "background={fov}"},
+    "an unknown drop": {"drop": "{sky}"},
+    "a camera": {"camera": "{fov=60}"},
+    "a camera with a bar": {"camera": "{camera|fov}"},
+    "a camera with doubled braces": {"camera": "a{{fov}}"},
+    "a projection": {"projection": "fisheye:{fov}"},
+    "an unknown projection": {"projection": "{projection}"},
+    "an unknown output": {"save": "{npz}"},
+    "a range of colours": {"colour_range": "{near},2"},
+    "a confidence": {"confidence": "{mirror}"},
+    "an alpha": {"alpha": "{keep}"},
+    "an anchor": {"anchor": "{anchor=off}"},
+    "a stereo pair": {"stereo": "{strength}=1"},
+}
+"""Options whose values have braces, and which are refused."""
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +186,50 @@ def test_a_note_names_its_options_as_each_door_has_them(
     assert "note: " in text, text
     assert FLAG.search(text), text
     check_without_flags(values, doors)
+
+
+@pytest.mark.parametrize("case", BRACES)
+def test_braces_of_a_value_stay_as_they_were_given(
+    case: str, doors: Mapping[str, tuple[frozenset[str], Answer]], command: Answer
+) -> None:
+    [(name, value)] = BRACES[case].items()
+    [braces] = re.findall(r"\{+[^{}]*\}+", value)
+    assert braces in command(BRACES[case])
+    for door, (options, read) in doors.items():
+        if name in options:
+            assert braces in read(BRACES[case]), door
+
+
+def test_braces_in_names_of_files_stay_as_they_are(
+    photo: Path, app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "photo {fov=60} {{fov}}.jpg"
+    (tmp_path / name).write_bytes(b"no photograph")
+    (tmp_path / "{camera}").mkdir()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "rilievo.yaml").write_text("image: '{fov}.png'\ndepth: '{id}.npy'\n")
+    np.save(tmp_path / "depth {known}.npy", np.zeros(5, np.float32))
+    two = [str(photo), str(tmp_path / name), "-o", str(tmp_path / "out"), "-m", PLAIN]
+    for line, braces in (
+        (["predict", *two[1:]], name),
+        (["predict", str(tmp_path / "{camera}")], "{camera}"),
+        (["predict", *two, "--sparse", str(tmp_path / "depth {known}.npy")], "depth {known}.npy"),
+        (["predict", *two, "--known", str(tmp_path / "{known=1,2,3}.csv")], "{known=1,2,3}.csv"),
+        (["predict", *two[:1], "-m", "{model}"], "{model}"),
+        (["predict", *two, "--trust-code", "{trust_code}"], "{trust_code}"),
+        (["measure", *two[:1], "--mask", str(tmp_path / "{box}.png")], "{box}.png"),
+        (["verify", str(tmp_path / "{resume}")], "{resume}"),
+        (["check", "folder", str(tmp_path / "set")], "{fov}.png' has no {id}"),
+        (["check", "{dataset}", str(tmp_path / "set")], "{dataset}"),
+        (["evaluate", "--crop", "{fov}"], "{fov}"),
+    ):
+        assert main(line) in (1, 2), line
+        assert braces in capsys.readouterr().err, line
+    with pytest.raises(RilievoError) as error:
+        rilievo.read_photo(tmp_path / name)
+    assert name in str(error.value)
+    answer = app.client.post("/v1/predict?model={fov=60}", content=photo.read_bytes())
+    assert "{fov=60}" in answer.json()["error"]
 
 
 def check_without_flags(values: Values, doors: Mapping[str, tuple[frozenset[str], Answer]]) -> None:

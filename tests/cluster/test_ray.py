@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from rilievo.cli import main
+from rilievo.cluster import ray_tasks
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
@@ -108,6 +111,22 @@ def test_an_address_without_a_cluster_is_refused_in_one_line(
         predict_across([tmp_path / "a.png"], given, BatchOptions(ray=address), show=False)
     assert str(caught.value).startswith(f"ray {address}: no Ray cluster can be reached there")
     assert "\n" not in str(caught.value)
+
+
+def test_auto_without_a_cluster_names_the_flag_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def init(**options: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance {ray=auto}")
+
+    monkeypatch.setattr(ray_tasks, "_import_ray", lambda: SimpleNamespace(init=init))
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
+    words = ["predict", str(tmp_path / "a.png"), "--ray", "auto", "-o", str(tmp_path / "out")]
+    assert main(words) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("rilievo: --ray auto: no Ray cluster can be reached there")
+    assert "running Ray instance {ray=auto}" in line
+    assert line.endswith("or use --ray local\n")
 
 
 def test_without_ray_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,7 @@ def _connect_to_cluster(ray: Any, pool: Pool) -> None:
         )
     except Exception as error:
         # Ray raises a ConnectionError, a TimeoutError, a RuntimeError or a ValueError of its own.
-        raise RilievoError(_connection_failure_text(pool.address, error)) from error
+        raise RilievoError(problem=_connection_failure_text(pool.address, error)) from error
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()

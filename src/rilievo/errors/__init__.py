@@ -24,12 +24,12 @@ class RilievoError(Exception, Message):
     'fov is positive, got 0'
 
     Args:
-        message: Whole message, in which braces are no names of options.
+        message: Beginning without options, or the whole message.
     """
 
     def __init__(
         self,
-        message: object = "",
+        message: str = "",
         *,
         path: object = "",
         option: str = "",
@@ -40,7 +40,7 @@ class RilievoError(Exception, Message):
         hint: str | Text = "",
     ) -> None:
         self.option, self.value, self.expected, self.problem = option, value, expected, problem
-        self.message, self.path, self.without, self.hint = str(message), path, without, hint
+        self.message, self.path, self.without, self.hint = message, path, without, hint
         super().__init__(self.worded(spell_keyword))
         self.path = path  # ImportError has a path of its own, and sets it to None
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, RilievoError, UnknownCameraError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.serving.listener.request_refusals import refusal_of
 from rilievo.serving.server.routes import with_refusals
 from support.served import FAULTY, PATIENCE, Served, check_refused, picture, served
@@ -175,7 +176,8 @@ def test_a_model_that_needs_the_camera_says_so(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(photos: object) -> None:
-        raise UnknownCameraError("it needs the focal length", hint="give {fov=...}")
+        hint = Text("give ", OptionName("fov", "..."))
+        raise UnknownCameraError("it needs the focal length", hint=hint)
 
     monkeypatch.setattr(server.model, "infer", unknown)
     check_refused(server.client.post("/v1/predict", content=picture()), 422, "give fov")
@@ -286,7 +288,16 @@ def test_a_request_that_is_cancelled_because_the_server_stops_gets_503(server: S
 
 
 def test_clients_read_of_parameters_alone() -> None:
-    error = RilievoError(problem="give {fov=...}, {known=U,V,METRES} or {vanishing_points=True}")
+    error = RilievoError(
+        problem=Text(
+            "give ",
+            OptionName("fov", "..."),
+            ", ",
+            OptionName("known", "U,V,METRES"),
+            " or ",
+            OptionName("vanishing_points", "True"),
+        )
+    )
     line = "give fov, known=U,V,METRES or vanishing_points=True"
     assert refusal_of(error).line == line
 

@@ -507,7 +507,9 @@ def in_camera_heights_or_refuse(photograph: PhotoState) -> Prediction:
         return in_camera_heights(photograph.prediction)
     except RilievoError as error:
         raise CalibrationError(
-            "nothing in this photograph has a known size, and its floor gives no unit "
-            f"({error.message or error.problem}): state one length or distance with the tool "
-            "'known'"
+            problem=Text(
+                "nothing in this photograph has a known size, and its floor gives no unit (",
+                error.message or error.problem,
+                "): state one length or distance with the tool 'known'",
+            )
         ) from error
