@@ -66,7 +66,8 @@ test-browsers: $(VENV)/test
 
 # Networks compute other float32 numbers on another processor or with more threads. This runs the
 # tests that compare such numbers (`-m kernels`) as an older processor does: torch's own kernels
-# (ATEN), those of oneDNN and MKL, and the threads of torch, ONNX Runtime and OpenVINO.
+# (ATEN), those of oneDNN (OpenVINO's too) and MKL, and the threads of torch, ONNX Runtime and
+# OpenVINO. No setting holds ONNX Runtime to older kernels: it asks the processor itself.
 KERNELS := \
   OMP_NUM_THREADS=1 \
   OMP_NUM_THREADS=2 \

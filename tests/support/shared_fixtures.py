@@ -93,7 +93,9 @@ _COMPUTES = re.compile(
     r"^ *(?:import|from) (?:torch|onnxruntime|openvino)\b|\bload_model\(|\.predict(?:_raw)?\(",
     re.MULTILINE,
 )
-_COMPARES = re.compile(r"approx\(|allclose\(|assert_close\(|array_equal\(|torch\.equal\(")
+_COMPARES = re.compile(
+    r"approx\(|allclose\(|assert_close\(|array_equal\(|torch\.equal\(|assert_networks_agree\("
+)
 _STARTS = re.compile(
     r"\b(?:subprocess|Popen|chromium|serve_process|start_process|run_core|train_\w+\()|browser: Any"
 )

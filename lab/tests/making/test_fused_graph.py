@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from lab.making.fused_graph import CELL, FLATTEST, PULL, STEEPEST, detail_of, fuse, main
 from rilievo.errors import InputError
 from rilievo.io.checksums import has_onnx_checksum
+from support.network_numbers import assert_networks_agree
 
 HEIGHT, WIDTH = 128, 192
 
@@ -132,12 +133,13 @@ def test_depth_is_the_fitted_line_and_sky_is_layouts(seed, blue):
         np.clip(4 * sky - 3, 0, 1),
     )
     # The picture of the layout network is rounded, so a few of its pixels differ by one level.
-    np.testing.assert_allclose(np.log(answer["depth"]), logs, atol=4e-3)
-    assert np.abs(np.log(answer["depth"]) - logs).mean() < 2e-5
-    np.testing.assert_allclose(answer["sky"], sky, atol=5e-3)
-    np.testing.assert_allclose(
-        answer["confidence"], linear(one["confidence"].astype(float), size), atol=5e-3
-    )
+    found = np.log(answer["depth"])
+    assert_networks_agree(found, logs, median=2e-5, tolerance=1e-3, share=0.02, limit=0.02)
+    confidence = linear(one["confidence"].astype(float), size)
+    for name, expected in (("sky", sky), ("confidence", confidence)):
+        assert_networks_agree(
+            answer[name], expected, median=2e-6, tolerance=1e-4, share=0.02, limit=0.02
+        )
 
 
 def test_normals_are_of_unit_length_and_have_the_means_of_layouts():
@@ -153,7 +155,8 @@ def test_normals_are_of_unit_length_and_have_the_means_of_layouts():
         ]
     )
     np.testing.assert_allclose(np.linalg.norm(answer, axis=0), 1, atol=1e-6)
-    np.testing.assert_allclose(answer, whole / np.linalg.norm(whole, axis=0), atol=2e-2)
+    expected = whole / np.linalg.norm(whole, axis=0)
+    assert_networks_agree(answer, expected, median=2e-5, tolerance=2e-3, share=0.02, limit=0.1)
 
 
 def test_a_network_with_itself_changes_nothing_where_both_see_the_same():
@@ -193,7 +196,8 @@ def test_maps_of_layout_may_be_smaller_than_its_picture():
         np.log(two["depth"].astype(float)),
         np.zeros(size),
     )
-    np.testing.assert_allclose(np.log(answer["depth"]), logs, atol=4e-3)
+    found = np.log(answer["depth"])
+    assert_networks_agree(found, logs, median=2e-5, tolerance=1e-3, share=0.02, limit=0.02)
     assert answer["sky"].shape == answer["confidence"].shape == size
 
 

@@ -22,6 +22,7 @@ from rilievo.models.default.embedded import embedded_cards, read_long_card
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.networks.small import SmallNet
+from support.network_numbers import assert_networks_agree
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,9 @@ def test_a_run_becomes_the_file_of_its_model(small_run: Path, tmp_path: Path) ->
     one, two = (model.predict_raw([photo])[0].depth for model in loaded)
     assert one is not None
     assert two is not None
-    np.testing.assert_allclose(one.values, two.values, rtol=0.02)
+    assert_networks_agree(
+        np.log(one.values), np.log(two.values), median=5e-6, tolerance=5e-5, limit=0.01
+    )
     with pytest.raises(InputError, match="no run of the recipe 'base'"):
         write_model("base", small_run, tmp_path / "other.onnx")
 

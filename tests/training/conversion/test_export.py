@@ -20,6 +20,8 @@ from rilievo.training.conversion import onnx_file
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.small import SmallNet
 from support.light_networks import LIGHT
+from support.network_numbers import assert_networks_agree
+from support.openvino_kernels import skip_without_avx
 from support.tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
@@ -34,11 +36,18 @@ def kind_of(family: str) -> str:
 
 
 def same_answers(one: PreparedModel, other: PreparedModel, tolerance: float = 1e-4) -> None:
+    """Fail where two models differ by more than a share of the range of depth."""
     for ours, theirs in zip(one.predict_raw(PHOTOS), other.predict_raw(PHOTOS), strict=True):
         assert ours.depth is not None
         assert theirs.depth is not None
         scale = np.ptp(theirs.depth.values)
-        np.testing.assert_allclose(ours.depth.values, theirs.depth.values, atol=tolerance * scale)
+        assert_networks_agree(
+            ours.depth.values / scale,
+            theirs.depth.values / scale,
+            median=tolerance / 5,
+            tolerance=tolerance,
+            limit=min(100 * tolerance, 1),
+        )
         assert ours.camera is not None
         assert theirs.camera is not None
         np.testing.assert_allclose(ours.camera.K, theirs.camera.K, rtol=1e-4)
@@ -126,6 +135,8 @@ def test_int8_is_calibrated_on_photographs(checkpoint: Checkpoints, tmp_path: Pa
     original = load_model(checkpoint("depth_anything"), kind="affine_inverse", engine="torch")
     assert isinstance(original, PreparedModel)
     for engine in ("onnxruntime", "openvino"):
+        if engine == "openvino":
+            skip_without_avx()
         model = load_model(written.path, engine=engine)
         assert isinstance(model, PreparedModel)
         same_answers(model, original, 0.5)
@@ -168,7 +179,7 @@ def test_an_embedded_network_has_the_size_that_is_given(
     options = ExportOptions(size=size)
     written = export_model(f"rilievo/{name}", tmp_path / "x.onnx", options)
     assert written.sizing == f"fixed {size[0]}x{size[1]} /32"
-    assert written.agreement.most < 1e-5
+    assert written.agreement.median < 1e-6
     graph = onnx.load(written.path).graph
     shapes = {
         value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]
@@ -177,6 +188,8 @@ def test_an_embedded_network_has_the_size_that_is_given(
     assert shapes["image"] == [0, *size, 3]
     assert shapes["depth"] == [0, *size]
     for engine in ("onnxruntime", "openvino"):
+        if engine == "openvino":
+            skip_without_avx()
         ours, theirs = (
             load_model(source, engine=engine) for source in (written.path, f"rilievo/{name}")
         )
@@ -190,8 +203,10 @@ def test_an_embedded_network_has_the_size_that_is_given(
             answer, own = one.run(photo), other.run(photo)
             assert set(answer) == set(own) > {"depth"}
             for field, values in own.items():
-                apart = np.abs(answer[field] - values) > 1e-3 * np.ptp(values)
-                assert apart.mean() < 1e-3, (engine, field)
+                scale = np.ptp(values)
+                assert_networks_agree(
+                    answer[field] / scale, values / scale, median=1e-5, tolerance=1e-3, limit=0.5
+                )
     assert [prediction.shape for prediction in load_model(written.path).predict_raw(PHOTOS)] == [
         photo.shape[:2] for photo in PHOTOS
     ]
