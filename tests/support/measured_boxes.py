@@ -1,6 +1,6 @@
 """Pictures with boxes round things whose true distances and sizes are known.
 
-``python -m tests.support.measured_boxes DATA`` prints how often the ranges hold, and how wide they are.
+``python -m tests.support.measured_boxes DATA`` prints how often the ranges hold, and their widths.
 """
 
 import math
