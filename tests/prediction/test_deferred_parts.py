@@ -39,3 +39,16 @@ def test_a_copy_and_another_process_get_them_too() -> None:
     for other in (copy, sent):
         assert other.normals is not None
         np.testing.assert_array_equal(other.normals, prediction.normals)
+
+
+def test_a_copy_leaves_parts_uncomputed_unless_they_are_changed() -> None:
+    prediction = rilievo.predict(PHOTO, model="rilievo/small")
+    copy = prediction.but(photo=None)
+    assert not prediction.is_computed("normals")
+    assert not copy.is_computed("normals")
+    assert prediction.but(normals=None).is_computed("normals")
+    assert not prediction.but(normals=None).has("normals")
+    with pytest.raises(AttributeError):
+        prediction.normals = None  # pyright: ignore[reportAttributeAccessIssue]
+    assert prediction.normals is not None
+    assert not prediction.normals.flags.writeable

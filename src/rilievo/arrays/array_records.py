@@ -1,8 +1,7 @@
 """Behaviour of records."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
 
 import numpy as np
 
@@ -40,30 +39,3 @@ def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Value that is not computed yet."""
-
-    make: Callable[[], object]
-
-
-class LazyField:
-    """Field that may be computed when it is first read."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, record: object, owner: type) -> Any:
-        if record is None:
-            return None
-        value = vars(record)[self._name]
-        if isinstance(value, Later):
-            made = value.make()
-            value = read_only(made) if isinstance(made, np.ndarray) else made
-            vars(record)[self._name] = value
-        return value
-
-    def __set__(self, record: object, value: object) -> None:
-        vars(record)[self._name] = value

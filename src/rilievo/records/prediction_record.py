@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from rilievo.arrays.array_records import Later, LazyField, no_hash, read_only, same_record
+from rilievo.arrays.array_records import no_hash, read_only, same_record
 from rilievo.arrays.shapes import (
     Field,
     Mask,
@@ -13,6 +13,7 @@ from rilievo.arrays.shapes import (
 from rilievo.errors import InputError, NoDepthError
 from rilievo.errors.messages import AnyOf, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.records.deferred_parts import Deferred, deferrable
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.sample import Photo
 
@@ -21,10 +22,6 @@ Setting = str | int | float | bool | None
 
 # Not typing.Self, which beartype refuses.
 _AnyPrediction = TypeVar("_AnyPrediction", bound="PredictionRecord")
-
-
-# For type checkers, lazy fields have their declared types.
-_lazy: Callable[[], Any] = LazyField
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +117,12 @@ class PredictionRecord:
     """
 
     depth_or_none: DepthMap | None = None
-    normals: Vectors | None = _lazy()  # noqa: RUF009
-    confidence: Field | None = _lazy()  # noqa: RUF009
-    sky: Mask | None = _lazy()  # noqa: RUF009
+    normals: Vectors | None = deferrable()
+    confidence: Field | None = deferrable()
+    sky: Mask | None = deferrable()
     camera: Camera | None = None
     calibration: Calibration | None = None
-    anchoring: Anchoring | None = _lazy()  # noqa: RUF009
+    anchoring: Anchoring | None = deferrable()
     network_depth: DepthMap | None = None
     photo: Photo | None = None
     notes: tuple[str, ...] = ()
@@ -166,9 +163,9 @@ class PredictionRecord:
         """Compute all parts, for pickling."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def defer(self, name: str, make: Callable[[], object]) -> None:
+    def defer(self, name: str, compute: Callable[[], object]) -> None:
         """Compute a part (normals, confidence, sky or anchoring) when it is first read."""
-        vars(self)[name] = Later(make)
+        vars(self)[name] = Deferred(compute)
 
     def has(self, name: str) -> bool:
         """Whether a part is not None, without computing it."""
@@ -176,13 +173,15 @@ class PredictionRecord:
 
     def is_computed(self, name: str) -> bool:
         """Whether a part is computed."""
-        return not isinstance(vars(self)[name], Later)
+        return not isinstance(vars(self)[name], Deferred)
 
     def but(self: _AnyPrediction, **changes: Any) -> _AnyPrediction:
         """Copy with changes; parts that are not computed yet stay so."""
-        later = {name: part for name, part in vars(self).items() if isinstance(part, Later)}
-        copy = type(self)(**{**vars(self), **dict.fromkeys(later), **changes})
-        vars(copy).update({name: part for name, part in later.items() if name not in changes})
+        deferred = {name: part for name, part in vars(self).items() if isinstance(part, Deferred)}
+        unread = {name: None for name in deferred if name not in changes}
+        # Given as changes, so that ``replace`` does not read them.
+        copy = replace(self, **{**unread, **changes})
+        vars(copy).update({name: deferred[name] for name in unread})
         return copy
 
     def __repr__(self) -> str:
