@@ -100,7 +100,7 @@ def test_an_added_option_of_loading_reaches_the_loader_from_every_door(tmp_path:
     assert all("--caching CACHING" in text for text in answers["help"])
     assert answers["stub"].count("    caching: str\n") == 3
     assert all("caching: str = 'none'" in text for text in answers["signatures"])
-    assert "'cashing'; did you mean caching" in answers["refusal"]
+    assert "'cashing'; did you mean 'caching'?" in answers["refusal"]
 
 
 def test_an_added_kind_of_model_is_found_listed_and_loaded(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_everything_that_is_promised_is_written(root: Path, tmp_path: Path) -> N
     )
     assert (found.data.found, found.data.asked, found.data.official) == (6, 6, 6)
     assert found.command.startswith("rilievo evaluate --model rilievo/small --benchmark depth")
-    assert "--dataset tiny_dataset:Tiny" in found.command
+    assert "--dataset support.tiny_dataset:Tiny" in found.command
     assert sum(each.pixels for each in found.ranges) == found.summaries[0].pixels
 
 

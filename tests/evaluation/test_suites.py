@@ -90,7 +90,7 @@ def test_a_suite_scores_what_it_can_and_says_what_it_cannot(
     assert plain.evaluation.scores == alone.scores
     assert plain.evaluation.command.startswith("rilievo evaluate --model rilievo/small --benchmark")
     assert plain.folder == tmp_path / "out" / "plain"
-    assert surfaces.label == "surfaces-tiny_dataset-Tiny"
+    assert surfaces.label == "surfaces-support.tiny_dataset-Tiny"
     assert surfaces.is_whole
     assert missing.evaluation is None
     assert "elsewhere" in missing.reason
@@ -125,7 +125,7 @@ def test_a_folder_of_other_results_is_refused_before_the_first_benchmark_is_scor
     three: Path, root: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    run_tiny("rilievo/small", root, "depth", output=out / "surfaces-tiny_dataset-Tiny")
+    run_tiny("rilievo/small", root, "depth", output=out / "surfaces-support.tiny_dataset-Tiny")
     with pytest.raises(OutputError, match="holds the results of the benchmark 'depth'"):
         run(three, out)
     assert not (out / "plain").exists()
@@ -135,7 +135,7 @@ def test_predictions_of_others_lie_in_folders_of_the_runs(
     three: Path, root: Path, tmp_path: Path, loads: list[object]
 ) -> None:
     write_predictions(root, tmp_path / "theirs" / "plain")
-    write_predictions(root, tmp_path / "theirs" / "surfaces-tiny_dataset-Tiny")
+    write_predictions(root, tmp_path / "theirs" / "surfaces-support.tiny_dataset-Tiny")
     result = run(three, tmp_path / "out", predictions=tmp_path / "theirs", kind="metric")
     assert [row.is_whole for row in result.rows] == [True, True, False]
     assert loads == []

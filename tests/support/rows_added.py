@@ -335,7 +335,7 @@ def run(path: Path, name: str) -> None:
 
 def put(module: str, package: str) -> None:
     """Import a module of the tests as if its file lay in a package of ours."""
-    run(ROOT / "tests" / f"{module}.py", f"{package}.{module}")
+    run(ROOT / "tests" / "support" / f"{module}.py", f"{package}.{module}")
 
 
 def lens(folder: Path) -> Mapping[str, Any]:
@@ -344,7 +344,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
 
     rows: Any = spelling.LENSES
     rows["stereographic"] = spelling.LensRow(
-        place="support.stereographic_lens:Stereographic",
+        place="stereographic_lens:Stereographic",
         counts=(1, 4),
         angles=(300,),
         guide={"stereographic:200": "a sphere seen from its edge"},
@@ -399,7 +399,7 @@ def probe(folder: Path) -> Mapping[str, Any]:
     from rilievo.training.networks import blueprint as table
 
     rows: Any = table.PROBES
-    rows["gated"] = "support.gated_probe:Gated"
+    rows["gated"] = "gated_probe:Gated"
     put("gated_probe", "rilievo.training.networks.probes")
     from rilievo.training.networks.backbones import make_backbone
     from rilievo.training.networks.probe_network import probe_from_blueprint
@@ -426,7 +426,7 @@ def encoder(folder: Path) -> Mapping[str, Any]:
     from rilievo.training.networks import blueprint as table
 
     rows: Any = table.ENCODERS
-    rows["strided"] = "support.strided_encoder:Strided"
+    rows["strided"] = "strided_encoder:Strided"
     put("strided_encoder", "rilievo.training.networks.video")
     import torch
 

@@ -75,7 +75,8 @@ def test_a_circle_is_found_whole_and_by_its_shortest_way() -> None:
 
 PACKAGE = {
     "__init__.py": '"""A core and its subpackages."""\n',
-    "registry.py": 'SUBPACKAGES = {"train": "rilievo.training.run:train"}\n'
+    "extensions/__init__.py": "",
+    "extensions/subpackages.py": 'SUBPACKAGES = {"train": "rilievo.training.run:train"}\n'
     "if TYPE_CHECKING:\n    from rilievo.training.run import f\n",
     "io/__init__.py": "",
     "io/first.py": "def f():\n    import rilievo.io.second\n",
