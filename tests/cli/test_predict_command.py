@@ -40,7 +40,7 @@ def test_help_of_a_command_can_be_asked_for_first(capsys: pytest.CaptureFixture[
     assert main(["help"]) == 0
     assert "rilievo help COMMAND" in capsys.readouterr().out
     assert main(["help", "predickt"]) == 2
-    assert "predict?" in capsys.readouterr().err
+    assert "did you mean 'predict'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["-q", "--quiet"])
