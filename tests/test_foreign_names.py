@@ -52,6 +52,7 @@ OPTIONS = (
     ("--input-size", "leave it out, results have the photograph's size;"),
     ("--pred-only", "leave it out, only the picture of depth is written;"),
     ("--grayscale", "write --colour-map grey;"),
+    ("--gray", "write --colour-map grey;"),
     ("--max-depth", "leave it out, the model sets its range;"),
     ("--save-numpy", "write --save npy;"),
     ("--metric", "write --quality good, which gives metres;"),
@@ -71,6 +72,8 @@ OPTIONS = (
     # ultralytics and Marigold
     ("--imgsz", "leave it out, results have the photograph's size;"),
     ("--half", "write --precision fp16;"),
+    ("--project", "write --output FOLDER;"),
+    ("--conf", "write --save confidence;"),
     ("--source", "photographs and videos are arguments without a name;"),
     ("--denoise_steps", "write --set steps=4;"),
     ("--ensemble_size", "write --set ensemble=3;"),

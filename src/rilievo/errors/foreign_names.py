@@ -15,21 +15,24 @@ _SIZE = "leave it out, results have the photograph's size"
 # A text that does not begin with "--" says why nothing corresponds.
 FOREIGN_OPTIONS: tuple[Row, ...] = (
     # Inputs and outputs
-    ("input source image_path img_path video_path input_path", _ARGUMENT, ""),
+    ("input source image images video file img_path image_path video_path", _ARGUMENT, ""),
     ("outdir out_dir output_dir output_path", "--output FOLDER", 'prediction.save("out/photo")'),
+    ("save_dir save_path project", "--output FOLDER", 'prediction.save("out/photo")'),
     ("format output_format", "--save png16", 'prediction.save("out/photo.png")'),
     ("npy npz maps save_numpy save_npy", "--save npy", "prediction.depth.values"),
     ("glb ply mesh point_cloud", "--save glb,ply", 'prediction.save("out/photo.glb")'),
     ("normal normals", "--save normals", "prediction.normals"),
+    ("conf", "--save confidence", "prediction.confidence"),
     ("save", "", 'prediction.save("out/photo.png")'),
     ("visualize vis side show plot", "--save panel", "prediction.show()"),
     ("colormap colourmap cmap", "--colour-map magma", 'prediction.colour("magma")'),
-    ("grayscale", "--colour-map grey", 'prediction.colour("grey")'),
+    ("grayscale gray", "--colour-map grey", 'prediction.colour("grey")'),
     ("pred_only", "leave it out, only the picture of depth is written", ""),
     ("force exist_ok", "--overwrite", "overwrite=True"),
     ("recursive", "leave it out, folders are read with those in them", ""),
     # Model
-    ("encoder model_type checkpoint weights load_from", "--model NAME", 'model="moge-2/small"'),
+    ("encoder backbone model_type model_path", "--model NAME", 'model="moge-2/small"'),
+    ("checkpoint weights pretrained load_from", "--model NAME", 'model="moge-2/small"'),
     ("metric", "--quality good, which gives metres", 'quality="good"'),
     (
         "denoise_steps num_inference_steps",
@@ -44,7 +47,7 @@ FOREIGN_OPTIONS: tuple[Row, ...] = (
     ("batch batch_size", "--batch-size 8", 'rilievo.predict(["a.jpg", "b.jpg"])'),
     ("num_workers jobs", "--workers 2", ""),
     # Size of the network's input
-    ("imgsz input_size size resolution resolution_level num_tokens processing_res", _SIZE, ""),
+    ("imgsz img_size input_size size resolution resolution_level num_tokens", _SIZE, ""),
     ("tile_size", "--tile 768", "tile=768"),
     ("with_flip_aug tta", "--flip", "flip=True"),
     # Camera and range
