@@ -25,7 +25,6 @@ Spell = Callable[[str, str], str]
 class OptionName:
     """Name of an option in a message, which each entry point spells in its own way.
 
-    >>> from rilievo.errors.messages import spell_flag, spell_keyword
     >>> option = OptionName("save", "npz")
     >>> option.spelled(spell_flag), option.spelled(spell_keyword)
     ('--save npz', "save='npz'")
@@ -48,7 +47,6 @@ class OptionName:
 class AnyOf:
     """Options of which one suffices. An entry point leaves out those that it lacks.
 
-    >>> from rilievo.errors.messages import spell_keyword
     >>> AnyOf(OptionName("camera", "..."), OptionName("fov", "...")).spelled(spell_keyword)
     'camera=... or fov=...'
     """
@@ -71,7 +69,6 @@ class Text:
     """Part of a message: plain strings and names of options, in order.
 
     >>> text = Text("give ", OptionName("fov", "..."), " for photo{1}.jpg")
-    >>> from rilievo.errors.messages import spell_flag, spell_keyword
     >>> text.worded(spell_flag), text.worded(spell_keyword)
     ('give --fov for photo{1}.jpg', 'give fov=... for photo{1}.jpg')
 
