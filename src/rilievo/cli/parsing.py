@@ -150,7 +150,9 @@ class _CommandLine:
         while words:
             flag, sign, value = words.pop(0).partition("=")
             if flag.startswith("--"):
-                flag = flag.replace("_", "-").replace("--color", "--colour", 1)
+                spelled = flag.replace("_", "-").replace("--color", "--colour", 1)
+                # An unknown flag stays as it was typed, for the message about it.
+                flag = spelled if spelled in self.option_of_flag else flag
             one = self.option_of_flag.get(flag)
             if one is not None and not sign:
                 if one.words and flag == one.flag:
@@ -208,7 +210,7 @@ class _CommandLine:
         hint = hint_for_flag(flag, self.option_of_flag, self.prog)
         if hint:
             return self.error_with_help(f"no option {flag}: {hint}")
-        bare = flag.strip("-").removeprefix("no-").replace("-", "")
+        bare = flag.replace("_", "-").strip("-").removeprefix("no-").replace("-", "")
         flags = [one for one in self.options if one.flag]
         names = {one.flag.strip("-").replace("-", ""): one.flags[-1] for one in flags}
         # An abbreviation is often too short to be close to the whole name.
