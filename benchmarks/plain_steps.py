@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.training.losses.supervised import log_gradient_loss, scale_invariant_loss
-from rilievo.training.networks.video.decoder import source_T_target
+from rilievo.training.networks.video.pose_networks import source_T_target
 from rilievo.training.networks.video.video_networks import VideoNetworks
 
 

@@ -24,7 +24,7 @@ from benchmarks.measure import (
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
-from rilievo.cluster.staging import list_jobs
+from rilievo.cluster.remote_jobs import list_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import PredictWork
 from rilievo.predicting.work_processes import distribute_work

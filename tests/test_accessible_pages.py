@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from rilievo.evaluation.evaluation_report import write_report
+from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison_report import write_comparison
-from rilievo.evaluation.tables.runs import compare
 from rilievo.prediction.saving import save
 from rilievo.serving.browser.folder import write_page
 from support.accessible import LOOKS, check_opened, faults

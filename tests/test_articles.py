@@ -19,12 +19,13 @@ from torch import Tensor, nn
 
 from rilievo.data.datasets import open_dataset
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
-from rilievo.evaluation.metrics.metric import DepthPair, NormalsPair, value
+from rilievo.evaluation.metrics.metric import value
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
-from rilievo.evaluation.options import SourceOptions, ViewOptions
+from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
 from rilievo.evaluation.views.fiftyone import tiny_image
 from rilievo.evaluation.views.rows import write_row
 from rilievo.evaluation.views.targets import open_targets
+from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.models import load_model
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -43,10 +44,12 @@ from rilievo.training.networks.probe_network import (
 )
 from rilievo.training.networks.probes import DepthHead, Logits, load_probe3d_weights, make_probe
 from rilievo.training.networks.video import video_networks
+from rilievo.training.networks.video.depth_network import sigmoid_to_depth
 from rilievo.training.networks.video.encoders import ResNetEncoder
 from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
-from rilievo.training.networks.video.video_networks import make_networks, sigmoid_to_depth
-from rilievo.training.probe.probe_config import Losses, RunOptions, with_overrides
+from rilievo.training.networks.video.video_networks import make_networks
+from rilievo.training.probe.probe_config import Losses, RunOptions
+from rilievo.training.probe.probe_presets import with_overrides
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.probe.probe_task import depth_objective, rate_factor
 from support.looked_at import write_run, write_sunrgbd

@@ -22,9 +22,9 @@ from rilievo.extensions.trust import TRUST
 from rilievo.models import finding, model_options
 from rilievo.models.finding import ModelKind
 from rilievo.models.model_options import EngineOptions
-from rilievo.predicting.photographs import fitting
+from rilievo.predicting.photographs import anchoring
 from rilievo.schema.fields import OptionField, option_names
-from rilievo.serving.assistant.named_folders import AssistantOptions
+from rilievo.serving.assistant.assistant_options import AssistantOptions
 from rilievo.serving.server.server_options import AppOptions, ServeOptions
 from support import acting_model
 from support.acting_doors import PLAIN, SCHEMA, Doors, Outcome, Values, facts, flags
@@ -201,7 +201,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         patches.setattr(finding, "MODEL_KINDS", {**acting, **finding.MODEL_KINDS})
         patches.setitem(model_options.QUALITIES, "fast", PLAIN)
         patches.setitem(model_options.QUALITIES, "good", "support.acting_model:other")
-        patches.setattr(fitting, "_default_model", lambda: models[PLAIN])
+        patches.setattr(anchoring, "_default_model", lambda: models[PLAIN])
         patches.setenv(TRUST, "")
         yield Doors(app=app, folder=folder, patches=patches)
 

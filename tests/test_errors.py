@@ -13,7 +13,7 @@ from PIL import Image
 
 import rilievo
 from rilievo import DepthKind, DepthMap, PredictOptions
-from rilievo.data.clips.sequences import read_calibration
+from rilievo.data.clips.sequence_camera import read_calibration
 from rilievo.errors import InputTypeError, MissingExtraError, MissingFileError
 from rilievo.io.files.atomic import replacing, replacing_folder
 from support.predictions import MADE_BY, prediction

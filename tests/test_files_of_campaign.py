@@ -11,14 +11,14 @@ import pytest
 from lab.torture.readers import all_readers
 from rilievo.calibration.size_files import read_known_csv
 from rilievo.calibration.sparse import _map_in_metres
-from rilievo.data.datasets.loaders import text_lines
 from rilievo.data.datasets.sets.vda_videos import _files_of_frame
+from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.verification import _archive_fault
 from rilievo.models.catalogue.download import read_record, record_path, token
-from rilievo.models.onnx_files.conversion import _relative_differences
+from rilievo.models.onnx_files.agreement import _relative_differences
 
 
 def test_a_member_of_an_unknown_compression_is_a_fault(tmp_path: Path) -> None:

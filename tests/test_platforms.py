@@ -71,7 +71,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
         "symlink_to": "an OSError moves the file instead",
         "hardlink_to": "an OSError moves the file instead",
     },
-    "serving/assistant/photographs.py": {"os.O_CLOEXEC": _FORKS},
+    "serving/assistant/decoded_photographs.py": {"os.O_CLOEXEC": _FORKS},
     "serving/server/request_files.py": {"os.geteuid": _PRESENT},
     "serving/server/decoding/messages.py": {
         "os.memfd_create": _LINUX,

@@ -16,7 +16,7 @@ import rilievo
 from rilievo.errors import ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
-from rilievo.evaluation.views.targets import open_run
+from rilievo.evaluation.views.evaluated_run import open_run
 from rilievo.extensions.trust import TRUST, check_trusted, trust, trusted_places
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.json_record import to_json

@@ -11,7 +11,7 @@ from lab.making.distil.frames.frame_batches import Batch
 from lab.making.distil.normals_losses import agreement_loss, cosine_loss
 from lab.making.lasting_task import Learner
 from lab.making.layout_learner import cells_of
-from rilievo.training.losses.supervised import centred_error
+from rilievo.training.losses.answer_losses import centred_error
 from rilievo.training.networks.small import SmallNet
 
 _LAYOUT_AREA = 49152

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from rilievo.io.files.names import printable
 from rilievo.training.networks.frozen_norms import convolve_and_norm
-from rilievo.training.networks.mobilenetv2 import DepthwiseConv, fill_from_arrays, read_gluon_arrays
+from rilievo.training.networks.gluon_weights import fill_from_arrays, read_gluon_arrays
+from rilievo.training.networks.mobilenetv2 import DepthwiseConv
 
 MEAN, DEVIATION = 127.0, 128.0
 """Number taken off each colour in 0..255, and the one that the rest is divided by."""

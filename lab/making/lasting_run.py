@@ -25,7 +25,8 @@ from rilievo.errors import OptionError
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
-from rilievo.training.networks.small import SMALL, SmallNet, fill_from_onnx
+from rilievo.training.networks.small import SMALL, SmallNet
+from rilievo.training.networks.small_weights import fill_from_onnx
 
 _PHOTOGRAPH_SIZES = {LAYOUT: (213, 280), DETAIL: (426, 560)}
 """Size at which measured photographs are kept [px]; they have 426×560 within their border."""

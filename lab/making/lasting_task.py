@@ -17,9 +17,10 @@ from lab.making.distil.frames.shard_pool import ShardPool
 from lab.making.lasting_recipe import LastingConfig
 from lab.making.recipe_frames import RecipeFrames
 from rilievo.io.files.atomic import replacing
+from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import Journal
-from rilievo.training.engine.task import RunState, Stateful, TrainingTask
+from rilievo.training.engine.task import TrainingTask
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -14,7 +14,7 @@ from lab.making.distil.frames.frame_batches import Batch
 from lab.making.lasting_task import Learner
 from lab.making.layout_network import CELL, LayoutNet
 from lab.making.layout_recipe import LayoutConfig
-from rilievo.training.losses.supervised import centred_error, mean_of_valid
+from rilievo.training.losses.answer_losses import centred_error, mean_of_valid
 
 _LEAST = 0.5
 """Share of a cell's pixels that have a true value for its mean to count."""

@@ -23,7 +23,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet, temporary_forward_hooks
+from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet
+from rilievo.training.networks.small_weights import temporary_forward_hooks
 
 SIZE = (384, 512)
 """Size at which the model sees a photograph of 3:4 [px]."""
@@ -151,7 +152,7 @@ def _fill(frozen: Frozen, path: Path) -> None:
 
     from lab.making.gating import ungate
     from lab.making.quick_upsampling import slow_upsampling
-    from rilievo.training.conversion.onnx_file import replace_dequantize_nodes
+    from rilievo.training.conversion.onnx_changes import replace_dequantize_nodes
 
     model = ungate(onnx.load(str(path)))
     replace_dequantize_nodes(model)

@@ -44,8 +44,9 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema.fields import option
 from rilievo.system.telemetry import import_onnxruntime
-from rilievo.training.conversion.onnx_file import set_metadata
-from rilievo.training.networks.small import MULTIPLE, double_bilinearly
+from rilievo.training.conversion.onnx_changes import set_metadata
+from rilievo.training.networks.small import double_bilinearly
+from rilievo.training.networks.small_weights import MULTIPLE
 
 RECALIBRATED = "rilievo.confidence"
 """Entry of a file's metadata that has the five numbers."""

@@ -60,7 +60,7 @@ from rilievo.models.default.embedded import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.training.conversion.onnx_file import (
+from rilievo.training.conversion.onnx_changes import (
     replace_dequantize_nodes,
     set_metadata,
     write_fp16_weights,

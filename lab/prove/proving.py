@@ -22,7 +22,8 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, 
 from rilievo.evaluation.metrics.stability import StabilityPair, temporal_error
 from rilievo.evaluation.scoring.regions import depth_mask, truth_in_view
 from rilievo.evaluation.scoring.score import score
-from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
+from rilievo.evaluation.stored_numbers import PointMap
+from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy

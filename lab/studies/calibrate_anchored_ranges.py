@@ -30,7 +30,7 @@ from try_anchoring import affine, panel_samples, seen_by_a_strong_model
 import rilievo
 from rilievo.calibration.ranges import ANCHORED_FEATURES, COVERAGE, angle_error, expected_error
 from rilievo.models.base import Model
-from rilievo.predicting.photographs.fitting import fit_anchoring
+from rilievo.predicting.photographs.anchoring import fit_anchoring
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Sample
 

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from real_sets import RealSet
 from sureness import FrameSureness, sureness
 
-from rilievo.data.datasets.loaders import Request
+from rilievo.data.datasets.dataset import Request
 from rilievo.errors import CalibrationError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark

@@ -36,7 +36,8 @@ from lab.making.gating import ungate
 from lab.making.layout_network import LayoutNet
 from rilievo.errors import OptionError, RilievoError
 from rilievo.models.onnx_files.onnx_model import read_preparation
-from rilievo.models.resampling.preparation import Preparation, resize
+from rilievo.models.resampling.preparation import Preparation
+from rilievo.models.resampling.resizing import resize
 
 _ABS_REL = Measure(title="AbsRel of the layout")
 _BATCH = 8

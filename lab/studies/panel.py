@@ -17,9 +17,9 @@ from real_sets import REAL_SETS
 import rilievo
 from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.data.datasets.loaders import read_grey_integers
-from rilievo.evaluation.metrics.depth import boundary_counts, boundary_f1
-from rilievo.evaluation.metrics.metric import DepthPair, sparsify
-from rilievo.evaluation.scoring.regions import resize_confidence
+from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
+from rilievo.evaluation.metrics.pairs import DepthPair, sparsify
+from rilievo.evaluation.scoring.resizing import resize_confidence
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K

@@ -9,7 +9,7 @@ from pathlib import Path
 from real_sets import RealSet
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.loaders import Dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import crop_K
 from rilievo.records.sample import Sample

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.loaders import Dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.records.depth_map import DepthKind

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
-from rilievo.evaluation.metrics.metric import sparsify
+from rilievo.evaluation.metrics.pairs import sparsify
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.regions import cut_truth
 from rilievo.prediction import Prediction

@@ -17,7 +17,7 @@ from try_anchoring import affine, inverse_of, seen_by_a_strong_model
 import rilievo
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.map_pictures import colourise
-from rilievo.predicting.photographs.fitting import fit_anchoring
+from rilievo.predicting.photographs.anchoring import fit_anchoring
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 PICTURE = Path(__file__).parents[2] / "docs/pictures/anchoring.jpg"

@@ -136,7 +136,7 @@ def _read_shown(folder: Path) -> object:
     from rilievo.errors import RilievoError
     from rilievo.evaluation.evaluation_folder import read_evaluation
     from rilievo.evaluation.evaluation_report import write_report
-    from rilievo.evaluation.views.targets import open_run
+    from rilievo.evaluation.views.evaluated_run import open_run
 
     for path in sorted(folder.glob("*/evaluation.json")):
         try:

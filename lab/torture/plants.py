@@ -90,9 +90,9 @@ def _every_channel(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def _lengths() -> None:
-    from rilievo.models.onnx_files import engines
+    from rilievo.models.onnx_files import file_metadata
 
-    engines._field_contents = _unbounded_fields
+    file_metadata._field_contents = _unbounded_fields
 
 
 def _unbounded_fields(

@@ -27,10 +27,10 @@ from rilievo.io.verification import verify as verify
 from rilievo.models import MODELS as MODELS
 from rilievo.models import load_model as load_model
 from rilievo.models import unload_model as unload_model
-from rilievo.models.outside import model as model
+from rilievo.models.function_model import model as model
 from rilievo.predicting.options import PredictOptions as PredictOptions
-from rilievo.predicting.photographs.images import pipeline as pipeline
 from rilievo.predicting.photographs.images import predict as predict
+from rilievo.predicting.photographs.pipeline import pipeline as pipeline
 from rilievo.predicting.run import predict_files as predict_files
 from rilievo.predicting.videos.stream import stream as stream
 from rilievo.prediction import Prediction as Prediction

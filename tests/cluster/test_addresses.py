@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.cluster import staging
-from rilievo.cluster.staging import Addresses, Remote, list_jobs, open_remote
+from rilievo.cluster import remote_files
+from rilievo.cluster.remote_files import Remote, open_remote
+from rilievo.cluster.remote_jobs import list_jobs
+from rilievo.cluster.staging import Addresses
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.names import address_or_none, local_path
 from rilievo.predicting.inputs import LeftOut, find_jobs
@@ -200,7 +202,7 @@ def test_a_place_that_fails_is_asked_again_and_then_given_up_in_one_line(
         def exists(self, path: str) -> bool:
             raise ConnectionError("reset by peer\nsecond line")
 
-    monkeypatch.setattr(staging, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(remote_files, "FIRST_WAIT", 0.0)
     place = Remote(files=Failing(), path="bucket/a.png", scheme="s3")
     assert place.size_and_time() == (5, 2_000_000_000)
     with pytest.raises(InputError) as caught:
@@ -216,7 +218,7 @@ def reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     if request.param == "fsspec":
         pytest.importorskip("aiohttp", reason="the extra 'cluster' is not installed")
     else:
-        monkeypatch.setattr(staging, "find_spec", lambda name: None)
+        monkeypatch.setattr(remote_files, "find_spec", lambda name: None)
 
 
 @pytest.mark.usefixtures("reach")
@@ -255,7 +257,7 @@ def test_workers_fetch_photographs_of_a_web_server(
 def test_a_server_that_does_not_answer_is_told_from_a_file_that_is_not_there(
     closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(remote_files, "FIRST_WAIT", 0.0)
     with pytest.raises(InputError, match=r"a\.png: cannot be reached"):
         open_remote(f"http://127.0.0.1:{closed_port}/a.png").size_and_time()
 
@@ -276,8 +278,8 @@ class Breaking(Quiet):
 def test_half_files_and_closed_doors_of_a_web_server_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "find_spec", lambda name: None)
-    monkeypatch.setattr(staging, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(remote_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(remote_files, "FIRST_WAIT", 0.0)
     with hosted(tmp_path, Breaking) as base:
         with pytest.raises(InputError, match="broke off after 3 of 1,000 bytes"):
             open_remote(f"{base}a.png").download(tmp_path / "a.png")
@@ -302,6 +304,6 @@ def test_what_cannot_be_reached_is_refused_before_any_work(
         open_remote("nonsense://x/y")
     with pytest.raises(OptionError, match="not both"):
         list_jobs(["memory://photos", "photos"], Path("out"), sequence=False)
-    monkeypatch.setattr(staging, "find_spec", lambda name: None)
+    monkeypatch.setattr(remote_files, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"rilievo\[cluster\]"):
         open_remote("s3://bucket/x")

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.predictions.sources import FINGERPRINT, Fingerprint, open_cache, read_cache
+from rilievo.evaluation.predictions.prediction_cache import (
+    FINGERPRINT,
+    Fingerprint,
+    open_cache,
+    read_cache,
+)
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.predictions import MADE_BY, prediction

@@ -10,7 +10,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.evaluation_folder import read_evaluation
-from rilievo.evaluation.predictions.sources import read_cache
+from rilievo.evaluation.predictions.prediction_cache import read_cache
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
 from rilievo.records.depth_map import DepthKind, DepthMap

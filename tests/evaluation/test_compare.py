@@ -13,8 +13,9 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import benchmark_settings, benchmark_sha256
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.tables.comparison_report import comparison_tables, long_table
-from rilievo.evaluation.tables.runs import compare
+from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.comparison_report import comparison_tables
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
 from support.evaluations import METRICS, evaluation, in_folder, random_errors, run_of
 

@@ -10,16 +10,12 @@ import pytest
 from rilievo.cli import main
 from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Cell
-from rilievo.evaluation.tables.comparison_report import (
-    alignment_texts,
-    cell_entry,
-    comparison_tables,
-    disagreements,
-    long_table,
-    write_comparison,
-)
-from rilievo.evaluation.tables.runs import compare
+from rilievo.evaluation.tables.comparison_page import disagreements
+from rilievo.evaluation.tables.comparison_report import comparison_tables, write_comparison
+from rilievo.evaluation.tables.comparison_tables import alignment_texts, cell_entry
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.io.verification import verify
 from rilievo.pages.tables import Table, make_heads, table_as_csv, table_as_latex, tables_as_markdown
 from support.evaluations import evaluation, in_folder, random_errors, run_of

@@ -7,7 +7,7 @@ docs/reference/statistics.md; a percentile bootstrap, measured beside, is what t
 import numpy as np
 import pytest
 
-from rilievo.evaluation.summaries import Interval, Reach, mean_interval
+from rilievo.evaluation.intervals import Interval, Reach, mean_interval
 
 SPREAD = 0.8
 TRUE_MEAN = float(np.exp(SPREAD**2 / 2))

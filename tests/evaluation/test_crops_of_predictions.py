@@ -7,12 +7,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Crop, Task
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.scoring.regions import (
-    cut_truth,
-    is_rounded_size,
-    model_window,
-    scored_window,
-)
+from rilievo.evaluation.scoring.regions import cut_truth, model_window, scored_window
+from rilievo.evaluation.scoring.resizing import is_rounded_size
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_crops import DepthCrop
 from rilievo.records.depth_map import DepthKind, DepthMap

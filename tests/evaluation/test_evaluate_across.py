@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rilievo.errors import OptionError
+from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.suite_run import evaluate_across
 from rilievo.predicting.options import BatchOptions
 
 MakeNetwork = Callable[..., Path]

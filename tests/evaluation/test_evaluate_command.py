@@ -16,7 +16,8 @@ from rilievo.cli import main
 from rilievo.data.datasets import DATASETS
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.metrics import depth as depth_metrics
-from rilievo.evaluation.metrics.metric import Better, DepthPair, Metric, Sums
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums
+from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.models import DEFAULT_MODEL
 from support.tiny_dataset import write_tiny
 from support.tiny_evaluation import TINY, run_tiny, write_predictions

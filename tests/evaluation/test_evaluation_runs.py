@@ -13,7 +13,8 @@ from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256
 from rilievo.evaluation.evaluation_folder import read_evaluation
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.predictions.sources import PredictionCache, find_predictions
+from rilievo.evaluation.predictions.prediction_cache import PredictionCache
+from rilievo.evaluation.predictions.sources import find_predictions
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.loaders import Absent
+from rilievo.data.datasets.dataset import Absent
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_stack
-from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.records.depth_map import DepthKind
 from support.kitti_lookalike import DATE, DRIVE, write_calibration, write_scan
 from support.tiny_evaluation import TINY, run_tiny

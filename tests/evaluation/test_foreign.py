@@ -10,7 +10,7 @@ from PIL import Image
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import ForeignPredictions, open_foreign
-from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind
 from support.predictions import prediction

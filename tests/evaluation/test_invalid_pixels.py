@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from rilievo.data.datasets.loaders import Dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import (

@@ -17,7 +17,7 @@ from PIL import Image
 
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.training.networks.video.video_networks import DepthNet
+from rilievo.training.networks.video.depth_network import DepthNet
 from support.kitti_lookalike import CAMERA_TEXT, DATE, DRIVE, write_calibration, write_scan
 from support.official_checkpoints import exact_state, plain_disparities, write_checkpoint
 

@@ -16,7 +16,7 @@ from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols
-from rilievo.evaluation.views.targets import open_run
+from rilievo.evaluation.views.evaluated_run import open_run
 from rilievo.models.base import Model
 from support.tiny_dataset import Tiny
 from support.tiny_evaluation import TINY, write_predictions

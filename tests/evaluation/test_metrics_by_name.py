@@ -15,7 +15,8 @@ from rilievo.evaluation.benchmarks.benchmark import (
     find_metric,
 )
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
-from rilievo.evaluation.metrics.metric import Better, DepthPair, Metric, Sums
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums
+from rilievo.evaluation.metrics.pairs import DepthPair
 from support.tiny_evaluation import TINY, run_tiny, write_predictions
 
 

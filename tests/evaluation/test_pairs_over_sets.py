@@ -8,14 +8,11 @@ import pytest
 
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparison import Comparison, PairOverSets
-from rilievo.evaluation.tables.comparison_report import model_pairs_table, write_comparison
+from rilievo.evaluation.tables.comparison_report import write_comparison
+from rilievo.evaluation.tables.leaderboard import model_pairs_table
+from rilievo.evaluation.tables.pairs_over_sets import Errors, errors_by_scene, pairs_over_sets
 from rilievo.evaluation.tables.runs import Run
-from rilievo.evaluation.tables.standings import (
-    Errors,
-    errors_by_scene,
-    pairs_over_sets,
-    standings,
-)
+from rilievo.evaluation.tables.standings import standings
 from support.evaluations import METRICS, evaluation
 
 ABS_REL, _, DELTA1 = METRICS

@@ -10,8 +10,10 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.peer_confidence import Meaning
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored_predictions import PEERS, Meaning, NumberKind, ValueEncoding
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import PEERS
 from support.tiny_evaluation import run_tiny
 
 METRIC = ValueEncoding(number_kind=NumberKind.METRIC)

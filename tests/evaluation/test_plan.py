@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.evaluation.evaluation_run import make_plan
+from rilievo.evaluation.evaluation_plan import make_plan
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.suite_run import evaluate_protocols, run_suite
 from support.tiny_evaluation import TINY, run_tiny, write_predictions

@@ -15,8 +15,9 @@ from rilievo.evaluation import benchmarks
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Published, benchmark_settings
 from rilievo.evaluation.commands.benchmarks import main
-from rilievo.evaluation.tables.comparison_report import comparison_tables, long_table
-from rilievo.evaluation.tables.runs import compare
+from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.comparison_report import comparison_tables
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
 from support.evaluations import METRICS, evaluation, random_errors
 
@@ -141,7 +142,7 @@ PUBLISHED = (
 def card(monkeypatch: pytest.MonkeyPatch) -> Benchmark:
     """A benchmark with published rows, one of them without words and better than all."""
     made = replace(BENCHMARKS["depth"], published=PUBLISHED)
-    monkeypatch.setattr("rilievo.evaluation.tables.runs.find_benchmark", lambda _: made)
+    monkeypatch.setattr("rilievo.evaluation.tables.comparing.find_benchmark", lambda _: made)
     monkeypatch.setattr("rilievo.evaluation.commands.benchmarks.find_benchmark", lambda _: made)
     return made
 

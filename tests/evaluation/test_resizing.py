@@ -7,7 +7,7 @@ import torch
 
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
-from rilievo.evaluation.scoring.regions import nonzero_vector_mask, resize_depth, resize_normals
+from rilievo.evaluation.scoring.resizing import nonzero_vector_mask, resize_depth, resize_normals
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZES = [((12, 16), (48, 64)), ((48, 64), (12, 16)), ((7, 23), (30, 97)), ((30, 97), (31, 99))]

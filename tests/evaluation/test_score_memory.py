@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.evaluation.evaluation_run import process_count
+from rilievo.evaluation.evaluation_plan import process_count
 from rilievo.io.files import machine
 from support.tiny_dataset import write_tiny
 from support.tiny_evaluation import run_tiny, write_predictions

@@ -14,9 +14,9 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.metrics.point_maps import PointsPair
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.predictions.sources import read_cache
+from rilievo.evaluation.predictions.prediction_cache import read_cache
 from rilievo.evaluation.scoring.score import score
-from rilievo.evaluation.stored_predictions import PointMap
+from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard

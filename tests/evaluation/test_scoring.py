@@ -11,7 +11,7 @@ from rilievo.alignment import AlignMethod
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
-from rilievo.evaluation.scoring.metres import range_errors, range_sums
+from rilievo.evaluation.scoring.depth_ranges import range_errors, range_sums
 from rilievo.evaluation.scoring.score import score
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth

@@ -8,7 +8,9 @@ import pytest
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteRow, rows_table
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_report import long_table, wide_table, write_comparison
+from rilievo.evaluation.tables.comparison_report import write_comparison
+from rilievo.evaluation.tables.leaderboard import wide_table
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.runs import Run
 from rilievo.evaluation.tables.standings import standings
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown

@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.evaluation.summaries import (
+from rilievo.evaluation.intervals import (
     Reach,
     holm_correction,
     mean_interval,

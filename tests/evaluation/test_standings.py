@@ -17,13 +17,12 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_report import (
-    long_table,
-    wide_table,
-    write_comparison,
-)
-from rilievo.evaluation.tables.runs import Run, compare, find_runs, is_across_benchmarks
+from rilievo.evaluation.tables.comparison_report import write_comparison
+from rilievo.evaluation.tables.leaderboard import wide_table
+from rilievo.evaluation.tables.long_table import long_table
+from rilievo.evaluation.tables.runs import Run, find_runs, is_across_benchmarks
 from rilievo.evaluation.tables.standings import standings, tied_ranks
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.io.verification import verify

@@ -15,7 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 import rilievo
 from rilievo.errors import ModelError
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.engines import file_metadata, graph_names, open_session
+from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.file_metadata import file_metadata, graph_names
 from rilievo.models.onnx_files.onnx_model import has_rilievo_metadata
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)

@@ -8,7 +8,7 @@ import pytest
 from rilievo.models import load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
-from rilievo.models.onnx_files.onnx_model import SCENES, polarity_note, swapped_pictures
+from rilievo.models.onnx_files.polarity import SCENES, polarity_note, swapped_pictures
 from rilievo.models.outside import OutsideModel
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo

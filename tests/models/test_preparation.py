@@ -16,9 +16,8 @@ from rilievo.models.resampling.preparation import (
     Sizing,
     bilinear_points,
     read_preparation,
-    resize_by_filter,
-    resize_depth,
 )
+from rilievo.models.resampling.resizing import resize_by_filter, resize_depth
 
 SHAPES = st.tuples(st.integers(1, 400), st.integers(1, 400))
 RNG = np.random.default_rng(0)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.models.resampling.preparation import GAP, resize, resize_normals, shrink
+from rilievo.models.resampling.preparation import GAP, shrink
+from rilievo.models.resampling.resizing import resize, resize_normals
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 
 import pytest
 
-from rilievo.predicting.summary import map_ahead, read_ahead
+from rilievo.predicting.prefetching import map_ahead, read_ahead
 
 
 def counted(seen: list[int], count: int = 20) -> Iterator[int]:

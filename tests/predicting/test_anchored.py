@@ -17,7 +17,7 @@ from rilievo.geometry.normals import normals_from_depth
 from rilievo.measure.expectation import anchoring_misfit
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.predicting.photographs import fitting
+from rilievo.predicting.photographs import anchoring
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from support.affine_answers import SHIFT, AffineAnswer, affine_graph
@@ -45,13 +45,13 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Photographs that the embedded model was asked for."""
     asked: list[object] = []
-    reference = fitting.reference_depth
+    reference = anchoring.reference_depth
 
     def counted(photo, refine):
         asked.append(photo)
         return reference(photo, refine)
 
-    monkeypatch.setattr(fitting, "reference_depth", counted)
+    monkeypatch.setattr(anchoring, "reference_depth", counted)
     return asked
 
 

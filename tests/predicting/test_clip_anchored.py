@@ -16,12 +16,12 @@ from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.models.base import Inference
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs import fitting
-from rilievo.predicting.photographs.fitting import reference_depth
+from rilievo.predicting.photographs import anchoring
+from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
-from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.predicting.videos.frame_scales import ShotFitter, StreamFitter
+from rilievo.predicting.videos.steadying import Correction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 from support.affine_answers import AffineAnswer, affine_graph
@@ -95,7 +95,7 @@ def test_the_embedded_model_runs_on_few_frames_and_not_without_a_surface(
         asked.append(photo)
         return reference_depth(photo, refine)
 
-    monkeypatch.setattr(fitting, "reference_depth", counted)
+    monkeypatch.setattr(anchoring, "reference_depth", counted)
     clip(frames, tmp_path / "maps", "npy", "colour")
     assert not asked
 

@@ -20,9 +20,9 @@ SOURCE = Path(rilievo.__file__).parent
 NAME = "rilievo/small"
 NOT_FOR_USERS = {
     "predicting/photographs/finishing.py",
-    "predicting/photographs/fitting.py",  # the embedded model's depth, as a reference
+    "predicting/photographs/anchoring.py",  # the embedded model's depth, as a reference
     "predicting/videos/first_pass.py",  # compares frames at the network's size
-    "serving/app/app_photographs.py",  # normals of the page, at its size
+    "serving/app/view_file.py",  # normals of the page, at its size
     "serving/server/server_models.py",  # a model that hands on
 }
 """Modules of the entry points that may finish an answer by the model alone."""

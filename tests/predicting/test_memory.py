@@ -15,7 +15,7 @@ from PIL import Image
 from rilievo.errors import OptionError
 from rilievo.io.files import machine
 from rilievo.predicting import run as run_module
-from rilievo.predicting.photographs import photos
+from rilievo.predicting.photographs import photo_memory
 from rilievo.predicting.photographs.results import Results
 from rilievo.prediction.output import MEMORY_A_PIXEL, least_memory
 from support.file_runs import run, run_on_nine_frames
@@ -69,7 +69,7 @@ def test_photographs_of_which_none_fits_are_refused_before_any_work(
 def test_with_little_memory_fewer_photographs_are_done_at_once(
     share: float, tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photos, "_thread_count", lambda: 4)
+    monkeypatch.setattr(photo_memory, "thread_count", lambda: 4)
     under_way, most, lock = 0, 0, threading.Lock()
     write = Results.write
 
@@ -138,11 +138,11 @@ def test_a_photograph_takes_what_was_computed_and_at_most_twice(save: str, tmp_p
 
 
 def test_photographs_that_all_fit_are_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "_thread_count", lambda: 4)
+    monkeypatch.setattr(photo_memory, "thread_count", lambda: 4)
     sizes, needed = [(100, 100)] * 9 + [(100, 200)], 20_000
     for count, together in ((1, 1), (3, 3), (10, 4)):
         free(monkeypatch, together * needed)
-        assert photos.photo_memory(sizes[-count:], math.prod).at_once is None
+        assert photo_memory.photo_memory(sizes[-count:], math.prod).at_once is None
         free(monkeypatch, together * needed - 1)
         if together > 1:
-            assert photos.photo_memory(sizes[-count:], math.prod).at_once == together - 1
+            assert photo_memory.photo_memory(sizes[-count:], math.prod).at_once == together - 1

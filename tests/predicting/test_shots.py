@@ -25,7 +25,7 @@ from rilievo.predicting.videos import clip_outputs
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
-from rilievo.predicting.videos.first_pass import ShotBorders
+from rilievo.predicting.videos.shot_borders import ShotBorders
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from support.clips import Clip, write_clip

@@ -10,7 +10,7 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
-from rilievo.predicting.videos.frame_answers import MOVING, ScaledFrame, steady_means, still_frames
+from rilievo.predicting.videos.steadying import MOVING, ScaledFrame, steady_means, still_frames
 from rilievo.records.sample import Photo
 from support.clips import Clip, write_clip
 from support.footage import texture

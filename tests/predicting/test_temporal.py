@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.predicting.videos.frame_scales import (
     HELD,
     SMOOTHED,
@@ -18,6 +17,7 @@ from rilievo.predicting.videos.frame_scales import (
     sample_frame,
     smooth_path,
 )
+from rilievo.predicting.videos.steadying import MOVING, Correction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rilievo.data.datasets.loaders import Dataset, DatasetCard, Request, checked_ids
+from rilievo.data.datasets.dataset import Dataset, DatasetCard, Request, checked_ids
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records.sample import Truth
 

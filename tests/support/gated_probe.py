@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from rilievo.training.networks.probes.dense_probes import Probe
+from rilievo.training.networks.probes.probe import Probe
 from rilievo.training.tensors import Outputs, Tensors
 
 

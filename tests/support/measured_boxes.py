@@ -27,7 +27,7 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.measure import RegionMeasurement
 from rilievo.models.base import Model
 from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.user_facts import Metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 
 FILE = Path(__file__).with_suffix(".toml")

@@ -43,7 +43,7 @@ _THROUGH_LIBRARIES = frozenset(
         ),
         *(
             "rilievo.models.catalogue.download._fetch_file",
-            "rilievo.cluster.staging.Remote.upload",
+            "rilievo.cluster.remote_files.Remote.upload",
         ),
         *(
             "rilievo.cluster.ray_tasks._refuse_silent_address",

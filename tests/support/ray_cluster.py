@@ -17,8 +17,8 @@ from ray.cluster_utils import Cluster
 import rilievo.predicting.predict_across
 from rilievo.cluster.ray_tasks import Pool, work_on_ray
 from rilievo.errors import RilievoError
+from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.suite_run import evaluate_across
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import predict_across
 from rilievo.predicting.work_processes import merge_reports

@@ -45,12 +45,7 @@ def photograph(folder: Path) -> Path:
 
 def page(**settings: Any) -> str:
     """The page of the app."""
-    from rilievo.serving.browser.document import (
-        AppSettings,
-        MisfitTerms,
-        PageSettings,
-        page_html,
-    )
+    from rilievo.serving.browser.document import AppSettings, MisfitTerms, PageSettings, page_html
 
     app = AppSettings(base="/", models=[], keep_minutes=60, max_bytes=10**8)
     misfit = MisfitTerms(misfit=0.1, disorder=0.1)
@@ -68,7 +63,7 @@ def parameter(name: str) -> str:
 
 def openapi() -> Mapping[str, Any]:
     """The OpenAPI document of the server."""
-    from rilievo.serving.server.routes import openapi_document
+    from rilievo.serving.server.openapi import openapi_document
 
     return openapi_document([])
 
@@ -118,8 +113,8 @@ def output(folder: Path) -> Mapping[str, Any]:
     from rilievo.io.outputs.save_options import SaveOptions
     from rilievo.serving.app.app_videos import most_file_bytes
     from rilievo.serving.assistant.surface_tool import SURFACE
+    from rilievo.serving.server.answer_files import are_heavy, most_output_bytes
     from rilievo.serving.server.params import VideoAsked, parse_output_names
-    from rilievo.serving.server.request_files import are_heavy, most_output_bytes
     from support.clips import Clip, write_clip
     from support.predictions import prediction
 
@@ -243,7 +238,7 @@ def loading(folder: Path) -> Mapping[str, Any]:
 
     import rilievo
     from rilievo.evaluation.options import EvaluateOptions
-    from rilievo.serving.assistant.named_folders import AssistantOptions
+    from rilievo.serving.assistant.assistant_options import AssistantOptions
     from rilievo.serving.server.server_options import AppOptions, ServeOptions
     from support.acting_model import LOADED
 
@@ -430,7 +425,7 @@ def encoder(folder: Path) -> Mapping[str, Any]:
     put("strided_encoder", "rilievo.training.networks.video")
     import torch
 
-    from rilievo.training.networks.video.video_networks import DepthNet
+    from rilievo.training.networks.video.depth_network import DepthNet
     from support.footage import write_frames
 
     network = DepthNet(table.VideoBlueprint(encoder="strided", size=(64, 96)))

@@ -19,15 +19,17 @@ import numpy as np
 from PIL import Image
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.loaders import Dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_confidence
+from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.scoring.pool import ScoreJob, add_scenes, needs_scenes
+from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import model_window
-from rilievo.evaluation.stored_predictions import Meaning, NumberKind, PeerConfidence, ValueEncoding
+from rilievo.evaluation.scoring.scenes import add_scenes, needs_scenes
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 
 BOOK = Path(__file__).with_suffix(".json")
 REAL = {

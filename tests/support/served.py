@@ -15,11 +15,12 @@ from PIL import Image
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.records.sample import Photo
+from rilievo.serving.server.counters import Metrics
+from rilievo.serving.server.offered_models import OfferedModels
 from rilievo.serving.server.request_files import Disk, Folders
 from rilievo.serving.server.routes import Extension, application
-from rilievo.serving.server.server_models import OfferedModels
 from rilievo.serving.server.server_options import ServeOptions, ServerLimits
-from rilievo.serving.server.service import Metrics, Service
+from rilievo.serving.server.service import Service
 from support.fixed_depth import FixedDepth
 
 PATIENCE = 60.0

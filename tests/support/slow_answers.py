@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rilievo.data.datasets import open_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.evaluation_run import PER_PROCESS
+from rilievo.evaluation.evaluation_plan import PER_PROCESS
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import MadeBy, PredictionRecord

@@ -24,7 +24,7 @@ HELPERS = frozenset(
         "rilievo.io.numbers.ExrChannels",
         "rilievo.io.files.archives.check_zip_ratio",
         "rilievo.io.files.archives.read_npz_arrays",
-        "rilievo.data.datasets.loaders.text_lines",
+        "rilievo.data.datasets.text_files.text_lines",
         "rilievo.io.outputs.writing.open_stored_image",
     }
 )

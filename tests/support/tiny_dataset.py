@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request, checked_ids
+from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, Request, checked_ids
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records.sample import Truth

@@ -5,7 +5,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request, checked_ids
+from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, Request, checked_ids
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records.sample import Truth

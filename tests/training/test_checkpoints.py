@@ -14,7 +14,7 @@ from torch import nn
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.checksums import FileSum
-from rilievo.training.engine.task import Stateful, load_checkpoint, save_checkpoint
+from rilievo.training.engine.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.probe.probe_task import ProbeState
 from rilievo.training.video.video_run import VideoState
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rilievo.errors import ModelError
-from rilievo.training.networks.mobilenetv2 import PreActivation, ResNet50V2, load_gluon_resnet
+from rilievo.training.networks.resnet50v2 import PreActivation, ResNet50V2, load_gluon_resnet
 
 
 def test_the_features_halve_from_one_half_to_a_sixteenth() -> None:

@@ -1,5 +1,5 @@
 // What the server tells of a photograph's result, as a prediction that the page shows: depth and
-// normals of every so many-th pixel. rilievo.serving.app.app_photographs writes it, packed_lattice its numbers.
+// normals of every so many-th pixel. rilievo.serving.app.view_file writes it, packed_lattice its numbers.
 
 import { through } from "relief";
 import { responseOf } from "./response.js";

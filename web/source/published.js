@@ -1,5 +1,5 @@
 // Published networks, which say nothing of themselves: those that the page describes, and others by
-// the names of their inputs and outputs. rilievo.models.catalogue.published_graph, rilievo.geometry.focal.
+// the names of their inputs and outputs. rilievo.models.catalogue.post_functions, rilievo.geometry.focal.
 
 import { answer, prepared } from "./preparation.js";
 import { shrunk } from "./resample.js";
@@ -17,7 +17,7 @@ function planar({ height, width, data }, change) {
 }
 
 // A network with one normalised picture as input and one map of depth: { facts, feed, read } from
-// what the page says of it (rilievo.serving.browser.document).
+// what the page says of it (rilievo.serving.browser.page_graph).
 export function describedBy({ input, depth: names, rescale, mean, std, ...facts }, { inputNames, outputNames }) {
   const name = input || inputNames[0], round = Math.fround, scale = std.map((each) => round(round(rescale) / round(each)));
   const shift = mean.map((each, channel) => round(round(each) / round(std[channel])));

@@ -1,4 +1,4 @@
-// Resizing as rilievo.models.resampling.preparation and Pillow do it, to the last bit for bytes: two passes of a
+// Resizing as rilievo.models.resampling.resizing and Pillow do it, to the last bit for bytes: two passes of a
 // filter that is widened where a picture shrinks, in 22 bits for bytes and in float32 for fields.
 //
 // A picture is { height, width, values } of RGBA bytes, a field the same of float32 numbers.

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.arrays.shapes import Bool
-from rilievo.training.losses.supervised import (
+from rilievo.training.losses.answer_losses import (
     LEAST_DEVIATION,
     centre_and_scale,
     centred_error,

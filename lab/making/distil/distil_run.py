@@ -23,12 +23,10 @@ from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import is_first_process, say
 from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, read_log_rows
 from rilievo.training.losses.supervised import load_own_loss
-from rilievo.training.networks.mobilenetv2 import (
-    ResNet50V2,
-    load_gluon_mobilenet,
-    load_gluon_resnet,
-)
-from rilievo.training.networks.small import SMALL, SmallNet, Widths, fill_from_onnx
+from rilievo.training.networks.mobilenetv2 import load_gluon_mobilenet
+from rilievo.training.networks.resnet50v2 import ResNet50V2, load_gluon_resnet
+from rilievo.training.networks.small import SMALL, SmallNet, Widths
+from rilievo.training.networks.small_weights import fill_from_onnx
 
 NAME = "distilled"
 """Name of the network, unless another is given to the one who loads it."""

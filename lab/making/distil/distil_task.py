@@ -22,10 +22,11 @@ from lab.making.distil.small_export import Provenance, export_small
 from rilievo.errors import OutputError
 from rilievo.io.files.atomic import replacing
 from rilievo.training.adapters.run_models import CONFIG
+from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import CHECKPOINT, LOGS, VALIDATIONS, Journal
-from rilievo.training.engine.task import RunState, Stateful, TrainingTask
+from rilievo.training.engine.task import TrainingTask
 from rilievo.training.networks.small import SmallNet
 
 _STEPS_A_SCAN = 25

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from rilievo.training.networks.small import SmallNet, temporary_forward_hooks
+from rilievo.training.networks.small import SmallNet
+from rilievo.training.networks.small_weights import temporary_forward_hooks
 from rilievo.training.tensors import Pictures
 
 

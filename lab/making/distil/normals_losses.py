@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.arrays.shapes import Float
-from rilievo.training.losses.supervised import mean_of_valid
+from rilievo.training.losses.answer_losses import mean_of_valid
 from rilievo.training.tensors import Maps, Masks, Normals, PerImage
 
 _REACH = 2

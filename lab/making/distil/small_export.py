@@ -20,7 +20,8 @@ from rilievo.io.checksums import append_onnx_checksum
 from rilievo.io.files.atomic import replacing
 from rilievo.models.onnx_files.onnx_model import FIRST_FORMAT
 from rilievo.training.conversion.onnx_file import append_metadata, write_traced
-from rilievo.training.networks.small import MULTIPLE, SmallNet, double_bilinearly
+from rilievo.training.networks.small import SmallNet, double_bilinearly
+from rilievo.training.networks.small_weights import MULTIPLE
 
 LICENCE = "Apache-2.0"
 OUTPUTS = ("depth", "normals", "confidence", "sky")

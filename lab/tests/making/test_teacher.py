@@ -25,7 +25,7 @@ from lab.making.distil.teachers import read_teachers
 from rilievo.errors import InputError, OutputError
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
-from rilievo.models.resampling.preparation import resize
+from rilievo.models.resampling.resizing import resize
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from rilievo.training.networks.small import SmallNet

@@ -10,7 +10,7 @@ from lab.scenes import Kind, command, make_textures, render
 from lab.scenes.frame_files import FilePlan, image_path, missing_files, write_files
 from lab.scenes.pictures import scikit_image_photographs
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.loaders import Dataset
+from rilievo.data.datasets.dataset import Dataset
 
 FIRST_SEED = 2**31
 """Seed of the guide's frames, so that frame n has the seed ``2**63 + n``."""

@@ -12,7 +12,7 @@ from lab.making.distil.frames.shards import read_shard
 from lab.torture.reader import row, write_text
 from lab.torture.readers.pictures import colours, counts, metres, save
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.mat_file import read_gzip_pickle, read_pickle
+from rilievo.data.datasets.pickled_arrays import read_gzip_pickle, read_pickle
 from rilievo.data.datasets.sets.moge_bundle import (
     read_intrinsics,
     read_log_depth,

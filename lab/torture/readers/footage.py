@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from rilievo.data.clips.footage import VideoData
-    from rilievo.training.engine.task import Stateful
+    from rilievo.training.engine.checkpoint import Stateful
     from rilievo.training.networks.video.video_networks import VideoNetworks
     from rilievo.training.video.video_config import VideoConfig
 
@@ -70,7 +70,7 @@ def _read_run(folder: Path) -> object:
 
 
 def _read_motion(folder: Path) -> object:
-    from rilievo.training.adapters.trained import load_motion
+    from rilievo.training.adapters.network_motion import load_motion
 
     return load_motion(folder, device="cpu").later_T_earlier(colours(0, _SIZE), colours(1, _SIZE))
 
@@ -94,8 +94,8 @@ def _parts() -> dict[str, "Stateful"]:
 
 
 def _checkpoint(folder: Path) -> None:
-    from rilievo.training.engine.task import save_checkpoint
-    from rilievo.training.video.video_plan import VideoState
+    from rilievo.training.engine.checkpoint import save_checkpoint
+    from rilievo.training.video.schedule import VideoState
 
     state = VideoState(step=3, start_errors=(0.5,))
     save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint=_PRINT)
@@ -104,8 +104,8 @@ def _checkpoint(folder: Path) -> None:
 def _read_checkpoint(folder: Path) -> object:
     from torch.optim import Optimizer
 
-    from rilievo.training.engine.task import load_checkpoint
-    from rilievo.training.video.video_plan import VideoState
+    from rilievo.training.engine.checkpoint import load_checkpoint
+    from rilievo.training.video.schedule import VideoState
 
     parts = _parts()
     state = load_checkpoint(folder / "checkpoint.pt", VideoState, parts, fingerprint=_PRINT)
@@ -150,7 +150,7 @@ def _read_official(folder: Path) -> object:
 
 def _read_calibration(name: str) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
-        from rilievo.data.clips.sequences import read_calibration
+        from rilievo.data.clips.sequence_camera import read_calibration
 
         return read_calibration(folder / name)
 
@@ -173,7 +173,7 @@ def _read_poses(folder: Path) -> object:
 
 
 def _read_list(folder: Path) -> object:
-    from rilievo.data.clips.sequences import read_frame_list
+    from rilievo.data.clips.split_lists import read_frame_list
 
     return read_frame_list(folder / "train_files.txt")
 

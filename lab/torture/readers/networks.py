@@ -19,7 +19,7 @@ from rilievo.models.hub.hub_files import lock_path, read_locked
 from rilievo.models.replicate_model import grey_picture, picture_urls
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
-from rilievo.training.adapters.transformers_models import check_config, read_config, read_processor
+from rilievo.training.adapters.checkpoint_config import check_config, read_config, read_processor
 
 _METADATA = {
     "rilievo.format": "1",

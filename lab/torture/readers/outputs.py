@@ -8,14 +8,14 @@ from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.predictions.sources import (
+from rilievo.evaluation.predictions.prediction_cache import (
     Fingerprint,
     PredictionCache,
     open_cache,
     read_cache,
 )
-from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
-from rilievo.evaluation.tables.runs import compare
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
+from rilievo.evaluation.tables.comparing import compare
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.overwrite_policy import check_claim
 from rilievo.prediction import Prediction

@@ -13,7 +13,7 @@ from rilievo.data.fuse.frame_labels import read_label, read_labels_record
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.predictions.foreign import open_stack
-from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.models.catalogue.download import read_record, record_path, token
 from rilievo.serving.server.server_options import ServeOptions
 
@@ -77,7 +77,7 @@ def _read_motions(folder: Path) -> object:
 
 
 def _write_cell(folder: Path) -> None:
-    from rilievo.training.sweep.sweep_config import SweepCell, write_cell
+    from rilievo.training.sweep.sweep_results import SweepCell, write_cell
 
     cell = SweepCell(
         title="a", layers=(0, 1), probe="linear", task="depth", seed=0, run="a",
@@ -88,7 +88,7 @@ def _write_cell(folder: Path) -> None:
 
 
 def _read_cell(folder: Path) -> object:
-    from rilievo.training.sweep.sweep_config import read_cell
+    from rilievo.training.sweep.sweep_results import read_cell
 
     return read_cell(folder)
 

@@ -11,7 +11,7 @@ from rilievo.models import load_model
 from rilievo.records.sample import Photo
 
 if TYPE_CHECKING:
-    from rilievo.training.engine.task import Stateful
+    from rilievo.training.engine.checkpoint import Stateful
     from rilievo.training.networks.backbones import Backbone
     from rilievo.training.probe.probe_config import ProbeConfig
 
@@ -53,7 +53,7 @@ def _config() -> "ProbeConfig":
 def _run(folder: Path) -> None:
     from rilievo.training.adapters.run_models import WEIGHTS
     from rilievo.training.adapters.trained import BACKBONE
-    from rilievo.training.engine.task import save_weights
+    from rilievo.training.engine.checkpoint import save_weights
     from rilievo.training.networks.backbones import weights_sha256
     from rilievo.training.networks.probe_network import probe_from_blueprint
 
@@ -72,7 +72,7 @@ def _tuned(folder: Path) -> None:
     from rilievo.records.depth_map import DepthKind
     from rilievo.training.adapters.run_models import WEIGHTS
     from rilievo.training.adapters.trained import make_tuned_network
-    from rilievo.training.engine.task import save_weights
+    from rilievo.training.engine.checkpoint import save_weights
     from rilievo.training.networks.blueprint import Family, TunedBlueprint
     from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 
@@ -106,7 +106,7 @@ def _parts() -> dict[str, "Stateful"]:
 
 
 def _checkpoint(folder: Path) -> None:
-    from rilievo.training.engine.task import save_checkpoint
+    from rilievo.training.engine.checkpoint import save_checkpoint
     from rilievo.training.probe.probe_task import ProbeState
 
     state = ProbeState(step=3, epoch_loss=0.5, epoch_losses=1)
@@ -116,7 +116,7 @@ def _checkpoint(folder: Path) -> None:
 def _read_checkpoint(folder: Path) -> object:
     from torch.optim import Optimizer
 
-    from rilievo.training.engine.task import load_checkpoint
+    from rilievo.training.engine.checkpoint import load_checkpoint
     from rilievo.training.probe.probe_task import ProbeState
 
     parts = _parts()

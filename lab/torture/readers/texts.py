@@ -9,7 +9,7 @@ from lab.torture.reader import row, sample, sample_file, write_text
 from lab.torture.readers.pictures import colours, counts, save
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_cameras, read_images
-from rilievo.data.datasets.loaders import Request
+from rilievo.data.datasets.dataset import Request
 from rilievo.data.datasets.sets.kitti_raw import image_from_laser, listed_frames, read_camera
 from rilievo.data.datasets.sets.tum import read_pairs, read_stamped_pictures, read_trajectory
 from rilievo.io.lens_files import read_K

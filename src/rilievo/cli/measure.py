@@ -31,7 +31,7 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.user_facts import calibration_words
+from rilievo.predicting.photographs.metres import calibration_words
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo

@@ -9,12 +9,12 @@ import numpy as np
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
 from rilievo.evaluation.evaluation_folder import ResultFiles, metric_names, write_images_csv
+from rilievo.evaluation.intervals import FEWEST, scene_count
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.records import Evaluation, RangeError, Score, Summary
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.evaluation.summaries import FEWEST, scene_count
 from rilievo.evaluation.tables import wording
-from rilievo.evaluation.tables.comparison_report import image_panels
+from rilievo.evaluation.tables.comparison_page import image_panels
 from rilievo.evaluation.tables.report_charts import (
     error_against_depth,
     histogram,

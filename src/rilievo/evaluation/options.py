@@ -1,4 +1,4 @@
-"""Options of evaluations, views and reports."""
+"""Options of evaluations."""
 
 import os
 import shlex
@@ -12,10 +12,11 @@ from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Invalid
-from rilievo.evaluation.stored_predictions import PEERS, NumberKind, PeerConfidence, ValueEncoding
+from rilievo.evaluation.peer_confidence import PeerConfidence
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import PEERS
 from rilievo.extensions.trust import CodePlace, is_import_path
 from rilievo.io.depth_crops import DepthCrop
-from rilievo.models.load_options import TrustOptions
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import Groups, option, options_of
@@ -263,49 +264,3 @@ class EvaluateOptions(ImageOptions, ModelOptions):
                 for part in value if isinstance(value, tuple) else (value,):
                     words += [setting.flag, str(part)]
         return shlex.join(words)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceOptions(ImageOptions, TrustOptions):
-    """Place of photographs and ground truth."""
-
-    root: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Folder of the dataset; for evaluations, its present folder if it was moved."""
-    photos: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Folder that was predicted, for results of 'rilievo predict' without a dataset."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("root", "photos"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewOptions:
-    """Options of the view in FiftyOne."""
-
-    name: Annotated[str | None, option(metavar="NAME")] = None
-    """Name of the dataset in FiftyOne; by default made from the targets. An existing dataset is
-    updated, without duplicates.
-    """
-    output: Annotated[Path | None, option(aliases=("-o",), metavar="FOLDER")] = None
-    """Folder for heat maps and other pictures, which FiftyOne reads as long as the dataset exists;
-    by default rilievo-view/NAME.
-    """
-    brain: bool = False
-    """Index the photographs by similarity, and score how unique each is (FiftyOne's brain), by
-    their colours on a coarse grid.
-    """
-    app: bool = True
-    """Open the app, which Ctrl-C ends."""
-    port: int = 5151
-    """Port of the app."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.port <= 65535:
-            raise OptionError(option="port", expected="between 1 and 65535", value=self.port)
-        if self.name is not None and not self.name.strip():
-            raise OptionError(
-                option="name", problem="is empty", hint="name the dataset or leave the option out"
-            )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rilievo.alignment import METHODS, AlignMethod
 from rilievo.data.datasets import find_dataset, open_dataset
-from rilievo.data.datasets.loaders import Absent, Dataset
+from rilievo.data.datasets.dataset import Absent, Dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import (

@@ -1,37 +1,19 @@
-"""Predictions by id, and the numbers and confidences in files of other programs."""
+"""Predictions by id."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from rilievo.arrays.array_records import no_hash, same_record
-from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Size, Vectors
-from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import OptionName, Text
-from rilievo.evaluation.metrics.metric import Numbers
+from rilievo.arrays.shapes import Size
+from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
 from rilievo.evaluation.records import Unscored
+from rilievo.evaluation.stored_numbers import PointMap, ValueEncoding
 from rilievo.io.depth_crops import DepthCrop
-from rilievo.io.depth_numbers import DISTANCE, DepthStatement
 from rilievo.io.files.names import printable
-from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
 from rilievo.version import VERSION
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PointMap:
-    """Points in the camera frame (x right, y down, z forward), one a pixel."""
-
-    values: Vectors
-    kind: DepthKind
-    valid: Mask
-
-    __eq__ = same_record
-    __hash__ = no_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,58 +71,6 @@ class Source:
 
 DEPTH_ARRAY = "depth"
 
-
-class Meaning(StrEnum):
-    """Meaning of a larger confidence."""
-
-    PROBABILITY = "probability"
-    """Chance that depth is right within a factor of 1.25."""
-    HIGHER = "higher"
-    LOWER = "lower"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerConfidence:
-    """Place and meaning of one program's confidences.
-
-    Attributes:
-        array: Name in the npz file of the depth.
-        pattern: File of its own, with ``{id}``.
-        source: Place where its authors say so.
-    """
-
-    meaning: Meaning
-    array: str = "confidence"
-    pattern: str | None = None
-    source: str = ""
-
-
-def confidence_from_numbers(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
-    """Confidence in [0, 1], surer where larger; NaN becomes 0."""
-    if numbers.ndim != 2:
-        raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence a pixel")
-    values = numbers.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise InputError(f"{path}: its confidence is NaN or infinite at all pixels")
-    least, most = float(values[finite].min()), float(values[finite].max())
-    if meaning is Meaning.PROBABILITY:
-        if least < 0 or most > 1:
-            raise InputError(
-                f"confidences reach from {least:g} to {most:g}, but probabilities lie in 0 to 1",
-                path=path,
-                hint=Text("say ", OptionName("sure"), " higher or lower if they are none"),
-            )
-        confidence = values
-    elif least == most:
-        confidence = np.full(values.shape, 0.5)
-    else:
-        from_end = values - least if meaning is Meaning.HIGHER else most - values
-        # Stretched to 0 to 1 in each image, which keeps the order: sparsification asks for no more.
-        confidence = from_end / (most - least)
-    return np.where(finite, confidence, 0).astype(np.float32)
-
-
 PEERS: Mapping[str, PeerConfidence] = {
     "moge": PeerConfidence(
         meaning=Meaning.HIGHER,
@@ -163,163 +93,6 @@ PEERS: Mapping[str, PeerConfidence] = {
     ),
     **{meaning.value: PeerConfidence(meaning=meaning) for meaning in Meaning},
 }
-
-
-WHICH_INVERSE = (
-    "inverse depth is disparity where its zero is at infinity, as Monodepth2's, and affine_inverse "
-    "where that is not known, as MiDaS' and Depth Anything's"
-)
-
-
-class NumberKind(StrEnum):
-    """Kind of depth, or of its inverse, in files."""
-
-    METRIC = DepthKind.METRIC.value
-    UP_TO_SCALE = DepthKind.UP_TO_SCALE.value
-    AFFINE = DepthKind.AFFINE.value
-    AFFINE_INVERSE = DepthKind.AFFINE_INVERSE.value
-    DISPARITY = "disparity"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueEncoding:
-    """Meaning of the values in files, as the user states it.
-
-    Attributes:
-        scale: Metres of one stored unit, or of disparity, metres times stored unit.
-    """
-
-    number_kind: NumberKind | None
-    scale: float | None = None
-
-    @property
-    def kind(self) -> DepthKind | None:
-        """Kind of the depth that they become, or None."""
-        if self.number_kind is NumberKind.DISPARITY:
-            return DepthKind.UP_TO_SCALE if self.scale is None else DepthKind.METRIC
-        return None if self.number_kind is None else DepthKind(self.number_kind)
-
-
-def combine_encodings(
-    stored: ValueEncoding, statement: DepthStatement, path: Path
-) -> ValueEncoding:
-    """Meaning of values by user and file, which must agree."""
-    kind = statement.kind
-    if kind == DISTANCE:
-        raise InputError(
-            f"{printable(path)}: states distance along the ray ({statement.place}), but depth is "
-            "scored: convert it with its camera"
-        )
-    if kind is None and not statement.is_coded:
-        return stored
-    kind = DepthKind.METRIC.value if kind is None else kind
-    if stored.number_kind is not None and stored.number_kind != kind:
-        raise OptionError(
-            option="kind",
-            problem=f"says '{stored.number_kind}', but {printable(path)} says '{kind}'",
-            hint=Text("leave ", OptionName("kind"), " out"),
-        )
-    if stored.scale is not None and statement.is_coded:
-        raise OptionError(
-            option="scale",
-            problem="is for files that do not say their unit",
-            hint=f"{printable(path)} does ({statement.place})",
-        )
-    return ValueEncoding(number_kind=NumberKind(kind), scale=stored.scale)
-
-
-def depth_from_numbers(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
-    """Depth; NaN, infinity and integer zero are invalid."""
-    kind = stored.kind
-    assert kind is not None, "asked for before a file is read"
-    if numbers.ndim != 2:
-        raise InputError(f"has shape {numbers.shape}, expected one number a pixel")
-    whole = numbers.dtype.kind in "ui"
-    if whole and kind is DepthKind.METRIC and stored.scale is None:
-        raise InputError(
-            f"holds whole numbers ({numbers.dtype}), which are hardly metres",
-            hint=Text(
-                "say ",
-                OptionName("scale"),
-                ", such as 0.001 for millimetres or 0.00390625 for KITTI's",
-            ),
-        )
-    inverse = stored.number_kind is NumberKind.DISPARITY
-    # In files of whole numbers, zero depth is how everybody says that there is none; and a
-    # disparity of zero has no depth.
-    empty = numbers == 0 if inverse or (whole and kind.is_depth) else np.zeros(numbers.shape, bool)
-    if empty.all():
-        raise InputError("is zero at all pixels")
-    values = _scale_depth(numbers, stored.scale, inverse=inverse)
-    finite = np.isfinite(values)
-    valid = finite & ~empty
-    if not valid.any():
-        raise InputError(f"is NaN or infinite at {(~finite).sum()} of {values.size} pixels")
-    if kind.is_depth:
-        _check_positive(values[valid], values.size, stored)
-    return DepthMap(values=values, kind=kind, valid=valid)
-
-
-def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: ValueEncoding) -> None:
-    below = int((values <= 0).sum())
-    if not below:
-        return
-    if (values > 0).any() and not (values < 0).any():
-        raise InputError(
-            f"is zero at {below} of {pixels} pixels, but {_kind_in_words(stored)} is positive; "
-            "where zero says that there is no depth, store NaN"
-        )
-    raise InputError(
-        f"is zero or negative at {below} of {pixels} pixels, but {_kind_in_words(stored)} is "
-        "positive; is its kind the right one?"
-    )
-
-
-def _scale_depth(
-    numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse: bool
-) -> Field:
-    """Scale over numbers if ``inverse``, else times."""
-    # What becomes infinite is no answer.
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        if inverse:
-            depth = (1.0 if scale is None else scale) / numbers.astype(np.float64)
-            return depth.astype(np.float32)
-        return numbers.astype(np.float32) * np.float32(1 if scale is None else scale)
-
-
-def _kind_in_words(stored: ValueEncoding) -> str:
-    if stored.number_kind is NumberKind.DISPARITY:
-        return f"a disparity without a shift ({WHICH_INVERSE})"
-    return f"depth of kind '{stored.kind}'"
-
-
-def points_from_numbers(numbers: Numbers, kind: DepthKind) -> PointMap:
-    """Points; NaN and infinity are invalid."""
-    points, valid = _read_vectors(numbers, "points", last=True)
-    return PointMap(values=points, kind=kind, valid=valid)
-
-
-def normals_from_numbers(numbers: Numbers) -> Vectors:
-    """Normals of any length, 3 x h x w."""
-    return _read_vectors(numbers, "normals", last=False)[0]
-
-
-def _read_vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]:
-    """Vectors 3 x h x w, and mask of finite ones."""
-    if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
-        expected = "(height, width, 3)" if last else "(3, height, width)"
-        raise InputError(f"has shape {numbers.shape}, expected {what} {expected}")
-    if numbers.dtype.kind != "f":
-        ends = "x right, y down, z forward" + ("" if last else ", towards the camera")
-        raise InputError(f"holds {numbers.dtype}; {what} are floating-point numbers: {ends}")
-    # ``last`` tells the axis where two have three places.
-    if numbers.shape[0] != 3 or (last and numbers.shape[2] == 3):
-        numbers = np.moveaxis(numbers, 2, 0)
-    vectors = np.ascontiguousarray(numbers, dtype=np.float32)
-    valid = np.asarray(np.isfinite(vectors).all(axis=0))
-    if not valid.any():
-        raise InputError(f"is NaN or infinite at all of {valid.size} pixels")
-    return vectors, valid
 
 
 def unknown_maker(name: str, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy:

@@ -1,4 +1,4 @@
-"""Evaluations of many benchmarks, or of one in several processes."""
+"""Evaluations of many benchmarks."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,53 +7,32 @@ from functools import partial
 from pathlib import Path
 
 from rilievo.data.datasets import find_dataset
-from rilievo.data.datasets.loaders import Dataset
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError
-from rilievo.errors.messages import OptionName, Text, at, for_terminal, join_texts, note_of
+from rilievo.errors.messages import OptionName, Text, for_terminal, join_texts, note_of
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
+from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
 from rilievo.evaluation.evaluation_folder import repeatable_results, run_folder
-from rilievo.evaluation.evaluation_run import (
-    Plan,
-    PredictedPart,
-    evaluate,
-    load_unless_loaded,
-    plan_scores,
-    predict_part,
-    score_plan,
-)
-from rilievo.evaluation.options import EvaluateOptions, ignore_pillow_warnings
-from rilievo.evaluation.predictions.sources import (
-    PREDICTIONS,
+from rilievo.evaluation.evaluation_plan import Plan, load_unless_loaded, plan_scores
+from rilievo.evaluation.evaluation_run import score_plan
+from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.predictions.prediction_cache import (
     AnyModel,
-    Fill,
     Fingerprint,
     PredictionCache,
     model_name,
-    predict_into_cache,
     read_cache,
     refuse_other_photographs,
 )
-from rilievo.evaluation.records import Evaluation, Unscored
+from rilievo.evaluation.predictions.sources import PREDICTIONS
+from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection, select_images
-from rilievo.evaluation.tables.comparison import OnSet, notes_on_means, set_means
+from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.extensions.trust import trust
-from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.pages.tables import NOTHING, Table, make_heads
-from rilievo.predicting.options import BatchOptions
-from rilievo.predicting.predict_across import refuse_paid
-from rilievo.predicting.summary import Tally
-from rilievo.predicting.work_processes import (
-    Do,
-    Failure,
-    Report,
-    distribute_work,
-    threads_per_process,
-)
 
 ALL = "all"
 
@@ -375,94 +354,3 @@ def rows_table(scored: Sequence[SuiteRow]) -> Table:
         rows=tuple(rows),
         notes=notes_on_means(means),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FillWork:
-    model: str
-    options: EvaluateOptions
-    cache: PredictionCache
-    dataset: Dataset
-    crop: InputCrop | str
-
-    def open(self) -> Do:
-        # Pillow warns of corrupt metadata that has no bearing on the pixels.
-        ignore_pillow_warnings()
-        loaded = self.options.load(self.model)
-        refuse_paid(loaded)
-        return partial(
-            self._predict_items,
-            mirrored(loaded, self.options),
-        )
-
-    def name(self, item: str) -> str:
-        return printable(item)
-
-    def _predict_items(self, model: Model, items: Sequence[str], *, again: bool) -> Report:
-        """Predict items; ``again``: only those without a prediction."""
-        wanted = items
-        if again:
-            absent, broken = self.cache.missing(items)
-            wanted = [*absent, *broken]
-        tally = Tally(output=self.cache.folder, total=1, show=False)
-        failed = predict_into_cache(self.cache, model, self.dataset, self.crop, wanted, tally)
-        return Report(
-            done=len(items) - len(failed),
-            failures=tuple(Failure(name=failure.id, reason=failure.reason) for failure in failed),
-        )
-
-
-def evaluate_across(
-    model: str | Path | None,
-    benchmark: Benchmark | str,
-    root: str | Path | None,
-    options: EvaluateOptions,
-    batch: BatchOptions,
-    *,
-    show: bool = True,
-) -> Evaluation | PredictedPart:
-    """Evaluate as ``evaluate`` does, with predictions by several processes or machines.
-
-    One of several parts only predicts; a call without a part scores all.
-    """
-    filling = _make_parallel_fill(model, options, batch)
-    if batch.shard is None:
-        return evaluate(model, benchmark, root, options, show=show, filling=filling)
-    takes = batch.share.takes
-    return predict_part(model, benchmark, root, options, takes=takes, show=show, filling=filling)
-
-
-def _make_parallel_fill(
-    model: str | Path | None, options: EvaluateOptions, batch: BatchOptions
-) -> Fill:
-
-    def spread(
-        cache: PredictionCache,
-        loaded: Model,
-        dataset: Dataset,
-        crop: InputCrop | str,
-        ids: Sequence[str],
-        tally: Tally,
-    ) -> list[Unscored]:
-        threads = threads_per_process(batch, options.threads)
-
-        work = _FillWork(
-            model=str(model),
-            options=replace(options, threads=threads),
-            cache=cache,
-            dataset=dataset,
-            crop=crop,
-        )
-        failed: list[Unscored] = []
-        for report in distribute_work(
-            work, ids, count=len(ids), batch=batch, threads=threads, device=options.device
-        ):
-            for _ in range(report.done):
-                tally.done()
-            for failure in report.failures:
-                failed.append(Unscored(id=failure.name, reason=failure.reason))
-                tally.failed(at(printable(failure.name), failure.reason))
-        order = {id: place for place, id in enumerate(ids)}
-        return sorted(failed, key=lambda failure: order[failure.id])
-
-    return spread

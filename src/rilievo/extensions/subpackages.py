@@ -55,10 +55,10 @@ SERVICES: Mapping[str, str] = {
     "ray-pool": "rilievo.cluster.ray_tasks:Pool",
     "work-on-ray": "rilievo.cluster.ray_tasks:work_on_ray",
     "predicts-motion": "rilievo.training.adapters.run_models:predicts_motion",
-    "load-motion": "rilievo.training.adapters.trained:load_motion",
+    "load-motion": "rilievo.training.adapters.network_motion:load_motion",
     "live-page": "rilievo.serving.live_page:LivePage",
     "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
-    "probe-comparison": "rilievo.evaluation.probe_scores:compare_probes",
+    "probe-comparison": "rilievo.evaluation.probe_comparison:compare_probes",
 }
 
 

@@ -20,9 +20,8 @@ from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.inference import PLAIN, Arrays, Filter, Inference, Resizing
-from rilievo.models.resampling.preparation import (
-    Preparation,
-    Resampling,
+from rilievo.models.resampling.preparation import Preparation, Resampling
+from rilievo.models.resampling.resizing import (
     depth_map,
     resize,
     resize_by_filter,

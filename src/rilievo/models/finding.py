@@ -57,7 +57,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "given-function": ModelKind(
         words="a function, given in Python",
-        find="rilievo.models.outside:find_registered_function",
+        find="rilievo.models.function_model:find_registered_function",
     ),
     "published-file": ModelKind(
         words="the path of a published ONNX file, whatever it is called",
@@ -65,7 +65,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "onnx-file": ModelKind(
         words="the path of another ONNX file",
-        find="rilievo.models.onnx_files.onnx_model:find",
+        find="rilievo.models.onnx_files.find_file:find",
     ),
     "catalogue": ModelKind(
         words="a name that `rilievo models --all` lists",
@@ -94,7 +94,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "onnx-folder": ModelKind(
         words="a folder with one ONNX file",
-        find="rilievo.models.onnx_files.onnx_model:find_in_folder",
+        find="rilievo.models.onnx_files.find_file:find_in_folder",
     ),
     "checkpoint-folder": ModelKind(
         words="a folder that transformers saved, with `--kind`",

@@ -59,7 +59,7 @@ class NetworkOptions(TrustOptions):
         """Settings of ``--set``, by name."""
         if not self.settings:
             return {}
-        from rilievo.models.load_options import parse_pairs
+        from rilievo.models.model_settings import parse_pairs
 
         return parse_pairs(self.settings)
 

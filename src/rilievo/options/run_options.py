@@ -1,19 +1,16 @@
-"""Options of a run: engine, files, videos; notes on options without effect."""
+"""Options of a run: engine, files, videos."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError
-from rilievo.errors.messages import Note, Text
 from rilievo.extensions.trust import is_import_path
-from rilievo.io.files.names import printable
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
-from rilievo.schema.fields import Door, Groups, Record, option, options_of
+from rilievo.schema.fields import Door, Groups, Record, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,36 +156,3 @@ class VideoOptions(Record):
     """
     independent: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""
-
-
-_LISTED = 3
-
-
-def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
-    """Options among ``names`` that differ from their defaults."""
-    for one in options_of(type(options)):
-        if one.name in names and getattr(options, one.name) != one.default:
-            yield one.name
-
-
-def unused_options(options: object, names: Collection[str], about: str | Text) -> list[str]:
-    """Notes on changed options among ``names``, with their subject and why there is none."""
-    return notes_on_unused(changed_options(options, names), about)
-
-
-def notes_on_unused(names: Iterable[str], about: str | Text) -> list[str]:
-    """Notes on named options about something that is not here."""
-    return [Note(Text("is about ", about), option=name) for name in names]
-
-
-def unused_parts(place: Path, parts: Sequence[str], total: int, what: str) -> list[str]:
-    """Note on unused parts of a file; ``what`` is such as "files are of no photograph"."""
-    if not parts:
-        return []
-    names = ", ".join(map(printable, parts[:_LISTED]))
-    more = f" and {len(parts) - _LISTED:,} more" if len(parts) > _LISTED else ""
-    count = "" if len(parts) == total else f" of {total:,}"
-    return [
-        f"{printable(place)}: {len(parts):,}{count} {what} of this run, and are not used: "
-        f"{names}{more}"
-    ]

@@ -1,6 +1,5 @@
 """``rilievo.predict_files``: photographs and videos to files."""
 
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -22,16 +21,14 @@ from rilievo.models.default.embedded import shared_cores
 from rilievo.models.model_options import load_as
 from rilievo.models.refinement.refine import refined
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.run_options import Saving, unused_parts
+from rilievo.options.run_options import Saving
+from rilievo.options.unused_options import unused_parts
+from rilievo.predicting.consent import agree_to_pay
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
-from rilievo.predicting.photographs.photos import (
-    PhotoMemory,
-    photo_memory,
-    photo_size,
-    predict_photos,
-)
+from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memory, photo_size
+from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.summary import (
     FAILURES,
@@ -47,7 +44,6 @@ from rilievo.predicting.summary import (
 from rilievo.prediction.output import OUTPUTS, option_names
 from rilievo.prediction.saving import output_parts
 from rilievo.system.signals import handle_if_ctrl_c
-from rilievo.system.terminal import wrap_for_terminal
 
 _MEASURED = 64
 _CLIPS = Text("videos and folders of frames (", OptionName("sequence"), "), and none")
@@ -381,55 +377,3 @@ def _unfinished_photos(
             fail(job, error, tally)
             continue
         yield job
-
-
-def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
-    """Ask before more than one paid call of a run."""
-    if not isinstance(model, PaidModel):
-        return
-    name = f"model '{model.card.name}'"
-    for option, is_on in (
-        ("tile", options.refine.tile is not None),
-        ("batch_size", options.speed.batch_size > 1),
-    ):
-        # If one photograph of a batch fails, the batch is sent again one by one.
-        if is_on:
-            problem = Text(
-                f"{name} is paid by the call: ", OptionName(option), " would send photographs again"
-            )
-            raise OptionError(problem=problem)
-    refine, photographs = options.refine, 0
-    for job in jobs:
-        if job.medium is not Medium.PHOTO:
-            raise OptionError(
-                (
-                    f"{name} is paid by the call, and every frame would be "
-                    "one: choose the frames, and give them as photographs"
-                ),
-                path=job.source,
-            )
-        photographs += 1
-    agree_to_calls(model, photographs, flip=refine.flip or refine.mirrors, yes=options.network.yes)
-
-
-def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
-    """Ask before more than one paid call."""
-    if not isinstance(model, PaidModel):
-        return
-    calls = photographs * (2 if flip else 1)
-    if calls > 1 and not yes:
-        _ask_to_pay(model, photographs, calls)
-    model.allow(calls)
-
-
-def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
-    what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise OptionError(
-            path=what,
-            problem=Text("say ", OptionName("yes"), " to agree, as nobody can be asked here"),
-        )
-    sys.stderr.write(wrap_for_terminal(f"rilievo: {what}. Go on? [y/N]", sys.stderr) + " ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise OptionError(f"nothing was sent to {model.service}")

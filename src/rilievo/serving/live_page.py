@@ -25,13 +25,9 @@ from rilievo.io.map_pictures import ColourRange
 from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, sky_or_none
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
+from rilievo.serving.listener.connections import OpenStreams, client_name
 from rilievo.serving.listener.guard import Guard
-from rilievo.serving.listener.http_server import (
-    GRACE,
-    OpenStreams,
-    client_name,
-    http_server,
-)
+from rilievo.serving.listener.http_server import GRACE, http_server
 from rilievo.serving.listener.listening import AddressOptions, listening_socket, local_url
 from rilievo.serving.listener.process import exit_in_time_after_signals
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rilievo.data.clips.sequences import Clip, SequenceCamera
+from rilievo.data.clips.sequence_camera import SequenceCamera
+from rilievo.data.clips.sequences import Clip
 from rilievo.geometry.cameras.camera import Camera
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])

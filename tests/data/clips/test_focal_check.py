@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_pair_motion import K, motion, relief, tracks_of
 
-from rilievo.data.clips.pair_motion import CornerPair, better_focal_factor
+from rilievo.data.clips.focal_check import CornerPair, better_focal_factor
 from rilievo.data.clips.tracks import Tracks
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rilievo.data.clips.pose_files import read_poses
-from rilievo.data.clips.sequences import ClipFrame, read_frame_list
+from rilievo.data.clips.sequences import ClipFrame
+from rilievo.data.clips.split_lists import read_frame_list
 from rilievo.errors import InputError
 
 DIGITS = 5000 * "7"

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.data.clips.sequences import read_calibration
+from rilievo.data.clips.sequence_camera import read_calibration
 from rilievo.errors import InputError
 
 ROS = """\

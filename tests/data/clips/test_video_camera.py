@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.sequences import FrameCalibration, choose_camera
+from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 

@@ -12,12 +12,13 @@ from lab.making.distil.frames.shards import read_shard
 from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_images
-from rilievo.data.datasets.mat_file import MatSlices, read_gzip_pickle, read_mat
+from rilievo.data.datasets.mat_file import MatSlices, read_mat
+from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
 from rilievo.data.datasets.sets.kitti_raw import read_camera
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.training.sweep.sweep_config import read_sweep
 
 HUGE = "9" * 30

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.sets.navi import object_crop
+from rilievo.data.datasets.sets.navi_crop import object_crop
 from rilievo.errors import InputError
 from support.original_files import cut_short, noise, write_png
 

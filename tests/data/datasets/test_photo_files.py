@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.data.datasets import find_dataset, open_dataset
-from rilievo.data.datasets.loaders import Dataset
+from rilievo.data.datasets.dataset import Dataset
 
 
 def test_a_dataset_that_says_nothing_has_no_file_of_its_own() -> None:

@@ -5,18 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rilievo.data.fuse.clip_views import (
-    ClipView,
+from rilievo.data.fuse.clip_views import ClipView, neighbour_indices
+from rilievo.data.fuse.depth_agreement import (
     DepthCorrection,
     clip_scale,
     compare_depth,
-    correlation_peaks,
-    correlations,
-    grey_view,
     level_views,
     make_depth_agree,
-    neighbour_indices,
 )
+from rilievo.data.fuse.plane_sweep import correlation_peaks, correlations, grey_view
 from support.box_rooms import SIZE, pose, room_view, walk
 
 STEP = 0.12

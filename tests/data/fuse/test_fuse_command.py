@@ -15,7 +15,8 @@ from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
 from rilievo.data.fuse import fuse_clip as fuse_run
 from rilievo.data.fuse.clip_views import ClipView
-from rilievo.data.fuse.fuse_clip import choose_depth_source, fuse_clip
+from rilievo.data.fuse.frame_depth import choose_depth_source
+from rilievo.data.fuse.fuse_clip import fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.trajectories import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError

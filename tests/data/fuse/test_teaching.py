@@ -20,7 +20,7 @@ from rilievo.data.fuse.frame_labels import (
     write_labels,
 )
 from rilievo.data.fuse.fuse_clip import fuse_clip
-from rilievo.data.fuse.volume import fuse_views
+from rilievo.data.fuse.fused_surface import fuse_views
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import rays
 from rilievo.io.outputs.formats.gltf import TriangleMesh

@@ -6,14 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rilievo.data.fuse.volume import (
-    VOXEL_BYTES,
-    VOXELS,
-    Volume,
-    extract_mesh,
-    fuse_views,
-    gltf_R_world,
-)
+from rilievo.data.fuse.fused_surface import fuse_views, gltf_R_world
+from rilievo.data.fuse.volume import VOXEL_BYTES, VOXELS, Volume
+from rilievo.data.fuse.volume_mesh import extract_mesh
 from rilievo.errors import InputError
 from support.box_rooms import (
     around,

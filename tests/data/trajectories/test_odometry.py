@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from rilievo.cli import main
 from rilievo.data.clips.pose_files import read_poses_of_files
+from rilievo.data.motion_chain import Chain, part_of_motion
 from rilievo.data.trajectories import (
     Trajectory,
     TrajectoryOptions,
@@ -22,17 +23,13 @@ from rilievo.data.trajectories import (
     write_kitti,
     write_tum,
 )
-from rilievo.data.trajectory_run import (
-    Chain,
-    estimate_trajectory,
-    part_of_motion,
-    score_trajectory,
-)
+from rilievo.data.trajectory_run import estimate_trajectory
+from rilievo.data.trajectory_scoring import score_trajectory
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.records.depth_map import DepthKind
+from rilievo.training.adapters.network_motion import load_motion
 from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts
-from rilievo.training.adapters.trained import load_motion
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from support.clips import Clip, write_clip

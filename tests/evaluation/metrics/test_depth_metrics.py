@@ -260,7 +260,7 @@ def test_arrays_of_other_sizes_and_types_are_refused_in_words(call: str, words: 
 import re
 import numpy as np
 from rilievo.errors import InputError
-from rilievo.evaluation.metrics.metric import DepthPair, NormalsPair, PicturePair
+from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair, PicturePair
 depth, valid, normals = np.ones((3, 4)), np.ones((3, 4), bool), np.ones((3, 3, 4))
 bytes = np.ones((3, 4), np.uint8)
 try:

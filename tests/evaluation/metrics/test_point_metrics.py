@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.metrics import DEPTH_METRICS, DepthPair, measure
-from rilievo.evaluation.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
+from rilievo.evaluation.metrics.cloud import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.geometry.cameras.camera import Camera
 
 seeds = st.integers(0, 2**32 - 1)

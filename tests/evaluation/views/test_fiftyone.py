@@ -17,8 +17,8 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
-from rilievo.evaluation.options import SourceOptions, ViewOptions
 from rilievo.evaluation.views.fiftyone import colour_scale, fill_view, import_fiftyone
+from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from support.looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from support.toy_dataset import write_toy
 

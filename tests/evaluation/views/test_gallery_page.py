@@ -14,7 +14,7 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.evaluation.options import SourceOptions
+from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.evaluation.views.views_report import write_gallery
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import save

@@ -11,8 +11,8 @@ from PIL import Image
 
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored_predictions import ValueEncoding
-from rilievo.evaluation.views.rows import Limits, heat_map_limits, heat_maps, write_heat_map
+from rilievo.evaluation.stored_numbers import ValueEncoding
+from rilievo.evaluation.views.heat_maps import Limits, heat_map_limits, heat_maps, write_heat_map
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.evaluation_run import evaluate
-from rilievo.evaluation.options import EvaluateOptions, SourceOptions
-from rilievo.evaluation.views.targets import open_run, open_targets
+from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.views.evaluated_run import open_run
+from rilievo.evaluation.views.targets import open_targets
+from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.records.depth_map import DepthKind
 from support.looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from support.toy_dataset import write_toy

@@ -14,7 +14,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.measurement_records import measure_points
 from rilievo.measure.quantities import Measurement
 from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.user_facts import Metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap

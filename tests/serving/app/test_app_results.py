@@ -21,7 +21,7 @@ from rilievo.serving.app import app_photographs as photographs
 from rilievo.serving.app.app_photographs import example_names
 from rilievo.serving.app.result_store import StoredResult
 from rilievo.serving.browser.document import EXAMPLES, FILES
-from rilievo.serving.server import request_files as files
+from rilievo.serving.server import answer_files
 from support.photographs_with_depth import gdepth
 from support.round_pictures import round_picture
 from support.served import PATIENCE, Brightness, check_refused, picture
@@ -288,14 +288,14 @@ def test_every_request_for_one_result_gets_its_own_bytes(app: App) -> None:
 def test_one_visitor_s_large_files_do_not_hold_up_a_photograph(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release, begun, save = threading.Event(), threading.Event(), files.save
+    release, begun, save = threading.Event(), threading.Event(), answer_files.save
 
     def held(prediction: object, stem: Path, names: list[str], *rest: object, **more: object):
         begun.set()
         assert release.wait(60)
         return save(prediction, stem, names, *rest, **more)
 
-    monkeypatch.setattr(files, "save", held)
+    monkeypatch.setattr(answer_files, "save", held)
     id = app.give()
     with ThreadPoolExecutor(6) as visitors:
         zips = [visitors.submit(app.files, id, "save=all") for _ in range(6)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.base import Inference
-from rilievo.serving.app.app_photographs import inference_bytes, load_inference
+from rilievo.serving.app.inference_file import inference_bytes, load_inference
 
 
 def test_an_answer_is_kept_to_the_last_bit(tmp_path: Path) -> None:

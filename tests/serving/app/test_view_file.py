@@ -16,7 +16,7 @@ from rilievo.io.json_record import to_json
 from rilievo.measure.page_terms import page_terms
 from rilievo.models.refinement.trimming import Trimmed, border_note
 from rilievo.records.sample import Photo
-from rilievo.serving.app.app_photographs import packed_lattice, view_bytes
+from rilievo.serving.app.view_file import packed_lattice, view_bytes
 from rilievo.serving.server.params import Variant
 from support.open_field import open_field
 from support.views import read_view

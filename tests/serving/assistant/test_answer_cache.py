@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rilievo.serving.assistant.photographs import AnswerCache
+from rilievo.serving.assistant.answer_cache import AnswerCache
 
 _MOST = 1000
 

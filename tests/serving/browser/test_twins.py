@@ -22,13 +22,8 @@ from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.models.resampling.inference import Filter
-from rilievo.models.resampling.preparation import (
-    Grid,
-    bilinear_points,
-    resize,
-    resize_by_filter,
-    shrink,
-)
+from rilievo.models.resampling.preparation import Grid, bilinear_points, shrink
+from rilievo.models.resampling.resizing import resize, resize_by_filter
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.browser import chromium
 from support.static_host import hosted

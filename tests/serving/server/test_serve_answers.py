@@ -20,9 +20,8 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
-from rilievo.serving.server import request_files as files
-from rilievo.serving.server import service
-from rilievo.serving.server.request_files import most_output_bytes
+from rilievo.serving.server import answer_files, service
+from rilievo.serving.server.answer_files import most_output_bytes
 from support.predictions import prediction
 from support.served import Served, picture, served
 
@@ -125,7 +124,7 @@ def test_heavy_requests_do_not_hold_up_light_ones(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, begun = threading.Event(), threading.Event()
-    save = files.save
+    save = answer_files.save
 
     def held(prediction: object, stem: Path, names: list[str], *rest: object, **more: object):
         if "ply" in names:
@@ -133,7 +132,7 @@ def test_heavy_requests_do_not_hold_up_light_ones(
             assert release.wait(60)
         return save(prediction, stem, names, *rest, **more)
 
-    monkeypatch.setattr(files, "save", held)
+    monkeypatch.setattr(answer_files, "save", held)
     with ThreadPoolExecutor(6) as clients:
         post = server.client.post
         heavy = [clients.submit(post, "/v1/predict?save=ply", content=picture()) for _ in range(6)]
@@ -290,7 +289,7 @@ def test_counters_are_in_the_format_of_prometheus(server: Served) -> None:
 
 def test_the_openapi_document_is_made_once(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     first = server.client.get("/openapi.json")
-    monkeypatch.delattr("rilievo.serving.server.routes.openapi_document")
+    monkeypatch.delattr("rilievo.serving.server.openapi.openapi_document")
     again = server.client.get("/openapi.json")
     assert (again.status_code, again.content) == (200, first.content)
     assert again.headers["content-type"] == "application/json"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rilievo.serving.listener.http_server import Connections
+from rilievo.serving.listener.connections import Connections
 
 
 def test_a_client_has_so_many_connections_and_no_more() -> None:

@@ -18,7 +18,7 @@ import skimage.data
 from PIL import Image
 
 from rilievo.cli import main
-from rilievo.serving.server.routes import REFUSALS
+from rilievo.serving.server.openapi import REFUSALS
 from rilievo.serving.server.server_options import ServeOptions
 from support.browser import chromium
 from support.serve_process import ServeProcess, serve_process

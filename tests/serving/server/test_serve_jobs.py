@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from rilievo.serving.listener.jobs import Jobs, RequestJob
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
+from rilievo.serving.listener.turns import Turns
 from rilievo.serving.server.service import ImageJob
 from rilievo.serving.server.uploads import Upload
 

@@ -8,7 +8,7 @@ import pytest
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.server_models import offered_models
+from rilievo.serving.server.offered_models import offered_models
 from rilievo.serving.server.server_options import TOKEN_VARIABLE, ServeOptions
 from support.lab_package import installed_lab
 

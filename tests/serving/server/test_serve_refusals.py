@@ -201,7 +201,7 @@ def test_a_full_disk_is_told_without_its_place(
     def full(*arguments: object, **options: object) -> None:
         raise OutputError("/nowhere/secret/a.npz: the disk is full")
 
-    monkeypatch.setattr("rilievo.serving.server.request_files.save", full)
+    monkeypatch.setattr("rilievo.serving.server.answer_files.save", full)
     answer = server.client.post("/v1/predict?save=npz", content=picture())
     check_refused(answer, 507, "cannot write")
     assert "the disk is full" in capsys.readouterr().err

@@ -10,8 +10,9 @@ import pytest
 
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
-from rilievo.serving.server.answers import files_response
-from rilievo.serving.server.request_files import Disk, Folders, RequestFolder, write
+from rilievo.serving.server.answer_files import write
+from rilievo.serving.server.file_responses import files_response
+from rilievo.serving.server.request_files import Disk, Folders, RequestFolder
 from support.predictions import prediction
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rilievo.serving.listener.http_server import client_name
+from rilievo.serving.listener.connections import client_name
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.listener.turns import Place, Turns
 

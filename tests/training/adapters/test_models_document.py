@@ -11,7 +11,7 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.models import MODELS, find_card
-from rilievo.models.onnx_files.conversion import draw_scene
+from rilievo.models.onnx_files.agreement import draw_scene
 from support.official_checkpoints import write_checkpoint
 from support.replicate_server import TOKEN, replicate_server
 from support.tiny_checkpoints import Checkpoints, checkpoint

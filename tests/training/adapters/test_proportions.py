@@ -12,7 +12,7 @@ from torch import nn
 
 from rilievo.errors import ModelError
 from rilievo.models import load_model
-from rilievo.training.adapters.transformers_models import check_network_size
+from rilievo.training.adapters.checkpoint_config import check_network_size
 from support.tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]

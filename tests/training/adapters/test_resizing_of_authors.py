@@ -32,7 +32,7 @@ from rilievo.models.resampling.inference import (
     Space,
     read_resizing,
 )
-from rilievo.models.resampling.preparation import resize_by_filter
+from rilievo.models.resampling.resizing import resize_by_filter
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Photo

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.models.base import PreparedModel
-from rilievo.models.onnx_files.conversion import draw_scene
+from rilievo.models.onnx_files.agreement import draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.adapters import run_loaders
 from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts

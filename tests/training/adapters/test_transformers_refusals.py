@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import load_model
-from rilievo.training.adapters.transformers_models import read_processor
+from rilievo.training.adapters.checkpoint_config import read_processor
 from support.tiny_checkpoints import Checkpoints, checkpoint, copied
 
 __all__ = ["checkpoint"]

@@ -13,9 +13,9 @@ from onnx import TensorProto, helper
 from rilievo.cli import main
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
-from rilievo.models.onnx_files.onnx_model import ForeignModel
+from rilievo.models.onnx_files.foreign_model import ForeignModel
 from rilievo.models.resampling.preparation import Resampling
-from rilievo.training.conversion import onnx_export
+from rilievo.training.conversion import wrapped_copy
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from support.published_graphs import check_metres_of_ultralytics, write_ultralytics
 
@@ -190,7 +190,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
     """The test makes the graph that normalises wrong, so that it disagrees with the original
     network.
     """
-    right = onnx_export._input_nodes_and_constants
+    right = wrapped_copy._input_nodes_and_constants
 
     def wrong(foreign: ForeignModel, theirs: str) -> Any:
         nodes, constants = right(foreign, theirs)
@@ -200,7 +200,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
         ]
         return nodes, doubled
 
-    monkeypatch.setattr(onnx_export, "_input_nodes_and_constants", wrong)
+    monkeypatch.setattr(wrapped_copy, "_input_nodes_and_constants", wrong)
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70])
     with pytest.raises(ModelError, match="differ"):
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))

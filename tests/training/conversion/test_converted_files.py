@@ -19,7 +19,7 @@ from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.models import load_model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files import conversion
-from rilievo.models.onnx_files.conversion import draw_scene
+from rilievo.models.onnx_files.agreement import draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.conversion import engine_choice

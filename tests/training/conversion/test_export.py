@@ -14,7 +14,7 @@ from rilievo.cli import main
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.base import PreparedModel
-from rilievo.models.onnx_files.conversion import Agreement, check_limits, draw_scene
+from rilievo.models.onnx_files.agreement import Agreement, check_limits, draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion import onnx_file
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model

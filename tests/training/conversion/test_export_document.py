@@ -15,7 +15,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.cli import main
-from rilievo.models.onnx_files.conversion import LIMITS, draw_scene
+from rilievo.models.onnx_files.agreement import LIMITS, draw_scene
 from support.tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]

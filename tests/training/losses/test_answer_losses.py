@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.records.depth_map import DepthKind
-from rilievo.training.losses.supervised import answer_error, answer_loss, depth_target
+from rilievo.training.losses.answer_losses import answer_error, answer_loss, depth_target
 
 FACTOR = st.floats(0.1, 10)
 SHIFT = st.floats(-0.5, 5)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates, uniform_filter
 from torch import Tensor
 
-from rilievo.training.losses.warped_frames import (
+from rilievo.training.losses.photometric import (
     photometric_error,
     prepare_target,
-    sample_image,
     window_sum,
     window_sum_adjoint,
 )
+from rilievo.training.losses.warped_frames import sample_image
 from support.video_loss_by_hand import error_between
 
 

@@ -20,15 +20,10 @@ from rilievo.training.networks.probes import (
     load_probe3d_weights,
     make_probe,
 )
-from rilievo.training.networks.probes.dense_probes import TokenConv
+from rilievo.training.networks.probes.enlargement import Enlargement
 from rilievo.training.networks.probes.heads import Reading, expected_depth
-from rilievo.training.networks.probes.lift import (
-    Enlargement,
-    Lifting,
-    lift_conv,
-    lift_relu_conv,
-    wide_conv,
-)
+from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv, wide_conv
+from rilievo.training.networks.probes.probe import TokenConv
 from support.plain_probe3d import plain_bins, random_state, with_token
 
 ENLARGEMENTS: tuple[Enlargement, ...] = ("centres", "corners", "nearest")

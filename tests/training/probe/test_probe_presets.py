@@ -12,14 +12,10 @@ from rilievo.errors import OptionError
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.commands.train_probe import parse_and_complete
 from rilievo.training.networks.blueprint import Readout
-from rilievo.training.probe.probe_config import (
-    PLAIN,
+from rilievo.training.probe.probe_config import PLAIN, PRESETS, Losses, ProbeConfig, Schedule
+from rilievo.training.probe.probe_presets import (
     PLAIN_REASONS,
-    PRESETS,
     REASONS,
-    Losses,
-    ProbeConfig,
-    Schedule,
     differences,
     preset_config,
     with_overrides,

@@ -21,9 +21,9 @@ from rilievo.training.probe.probe_config import (
     Losses,
     ProbeConfig,
     RunOptions,
-    TrainingRecord,
-    preset_config,
 )
+from rilievo.training.probe.probe_presets import preset_config
+from rilievo.training.probe.probe_record import TrainingRecord
 from rilievo.training.probe.probe_run import probe_run_folder, train_probe
 from support.probed_scenes import scenes, small_config, with_seed
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.evaluation.probe_scores import ComparedProbes, compare_probes
+from rilievo.evaluation.probe_comparison import ComparedProbes, compare_probes
 from rilievo.pages.tables import tables_as_markdown
-from rilievo.training.sweep.sweep_config import CellMetric, Measured, SweepCell
+from rilievo.training.sweep.sweep_results import CellMetric, Measured, SweepCell
 
 IMAGES = {"a": 0.5, "b": 0.25, "c": 0.75, "d": 0.5}
 

@@ -7,7 +7,8 @@ import pytest
 
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
-from rilievo.training.sweep.sweep_config import SweepOptions, read_cell, read_sweep
+from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
+from rilievo.training.sweep.sweep_results import read_cell
 from rilievo.training.sweep.sweep_run import sweep_probes
 from support.probed_scenes import scenes
 

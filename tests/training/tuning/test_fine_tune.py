@@ -18,7 +18,7 @@ from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
 from rilievo.training.adapters.run_models import read_tuned_run
 from rilievo.training.adapters.trained import make_tuned_network
-from rilievo.training.conversion.onnx_file import set_metadata
+from rilievo.training.conversion.onnx_changes import set_metadata
 from rilievo.training.engine.run_folder import VALIDATIONS, read_log_rows
 from rilievo.training.networks.blueprint import (
     BackboneChoice,
@@ -31,11 +31,11 @@ from rilievo.training.networks.blueprint import (
 )
 from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.tuning import tuning_learner
+from rilievo.training.tuning import start_answers
+from rilievo.training.tuning.judging import divide_images
 from rilievo.training.tuning.starts import network_layers, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
-from rilievo.training.tuning.tuning_task import divide_images
 from rilievo.training.video.other_places import read_pictures
 from support.rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 
@@ -47,7 +47,7 @@ def few_places(one_thread: None) -> Iterator[None]:
     """Four pictures of other places that judge, and four that are learned."""
     with pytest.MonkeyPatch.context() as patch:
         few = lambda *, judges: read_pictures(judges=judges)[:4]  # noqa: E731
-        patch.setattr(tuning_learner, "read_pictures", few)
+        patch.setattr(start_answers, "read_pictures", few)
         yield
 
 
@@ -59,7 +59,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded network, which sees photographs at few pixels here."""
-    from rilievo.models.onnx_files.engines import file_metadata
+    from rilievo.models.onnx_files.file_metadata import file_metadata
 
     path = tmp_path_factory.mktemp("start") / "small.onnx"
     path.write_bytes(embedded_file("rilievo/small").read_bytes())

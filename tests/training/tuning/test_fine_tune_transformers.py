@@ -17,7 +17,7 @@ from rilievo.errors import OptionError
 from rilievo.models import load_model
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
-from rilievo.training.tuning import tuning_learner
+from rilievo.training.tuning import start_answers
 from rilievo.training.tuning.starts import checkpoint_activations, network_layers, open_start
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
@@ -49,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """One picture of another place that judges, and one that is learned."""
     few = lambda *, judges: read_pictures(judges=judges)[:1]  # noqa: E731
-    monkeypatch.setattr(tuning_learner, "read_pictures", few)
+    monkeypatch.setattr(start_answers, "read_pictures", few)
 
 
 def config_of(root: Path, family: str, start: Path) -> TuningConfig:

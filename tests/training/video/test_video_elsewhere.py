@@ -14,11 +14,11 @@ from rilievo.models.resampling.preparation import network_size
 from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, read_log_rows
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.networks.video.depth_network import sigmoid_to_depth
 from rilievo.training.networks.video.video_networks import (
     VideoNetworks,
     fill_depth_from_embedded,
     make_networks,
-    sigmoid_to_depth,
 )
 from rilievo.training.video import other_places, video_run
 from rilievo.training.video.other_places import ARCHIVE, OtherPlaces, read_pictures

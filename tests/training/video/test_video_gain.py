@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.video_records import Gain, VideoRecord, _student_factor, error_gain
+from rilievo.training.video.gain import Gain, _student_factor, error_gain
+from rilievo.training.video.video_records import VideoRecord
 
 STRETCHES = (range(100, 120), range(400, 420))
 

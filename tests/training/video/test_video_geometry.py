@@ -23,12 +23,8 @@ from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.engine.run_folder import STEPS, read_log_rows
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.networks.video.video_networks import (
-    DepthNet,
-    fill_depth_from_embedded,
-    make_networks,
-    sigmoid_to_depth,
-)
+from rilievo.training.networks.video.depth_network import DepthNet, sigmoid_to_depth
+from rilievo.training.networks.video.video_networks import fill_depth_from_embedded, make_networks
 from rilievo.training.video import video_presets
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames

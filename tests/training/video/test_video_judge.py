@@ -10,7 +10,7 @@ from rilievo.data.clips.footage import VideoData
 from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.frames.video_frames import open_frames
-from rilievo.training.video.geometry_motion import (
+from rilievo.training.video.held_out_corners import (
     Corners,
     corner_errors_of_targets,
     judging_targets,

@@ -14,8 +14,9 @@ from rilievo.data.fuse.frame_labels import FrameLabel, write_labels
 from rilievo.errors import InputError
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import anchor_loss
+from rilievo.training.video.frames.fused_labels import with_label_maps
 from rilievo.training.video.frames.target_frames import collate, mirror_sample
-from rilievo.training.video.frames.video_frames import VideoFrames, open_frames, with_label_maps
+from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_records import video_run_folder
 from rilievo.training.video.video_run import train_video

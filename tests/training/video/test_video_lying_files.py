@@ -9,7 +9,7 @@ from PIL import Image
 
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.pose_files import read_kitti_poses
-from rilievo.data.clips.sequences import read_calibration
+from rilievo.data.clips.sequence_camera import read_calibration
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, RilievoError
 from rilievo.training.video.frames.frame_store import CacheFiles

@@ -10,7 +10,7 @@ from PIL import Image
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
-from rilievo.training.adapters.trained import load_motion
+from rilievo.training.adapters.network_motion import load_motion
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import fill_depth_from_embedded, make_networks
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, OptionError
+from rilievo.training.video.schedule import Course, Minutes
 from rilievo.training.video.video_config import VideoConfig
-from rilievo.training.video.video_plan import Course, Minutes
 
 CONFIG = VideoConfig(data=VideoData(roots=("a",)))
 

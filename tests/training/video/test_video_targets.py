@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye, SequenceCamera
+from rilievo.data.clips.sequence_camera import SequenceCamera
+from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.training.video.frames.targets import (
     FramePlace,

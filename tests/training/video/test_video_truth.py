@@ -13,7 +13,7 @@ from rilievo.training.video.batch_numbers import (
     motion_scores,
     rotation_angle,
 )
-from rilievo.training.video.frames.targets import read_true_depth
+from rilievo.training.video.frames.true_depth import read_true_depth
 from support.sliding_walls import FAR, NEAR, SIZE, write_walls
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from rilievo.arrays.shapes import Transform, Transforms
-from rilievo.data.clips.sequences import ClipFrame, FrameCalibration
+from rilievo.data.clips.sequence_camera import FrameCalibration
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.colmap import read_cameras, read_images
-from rilievo.data.datasets.loaders import parse_numbers, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
+from rilievo.data.datasets.text_files import parse_numbers, text_lines
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.transforms import rigid

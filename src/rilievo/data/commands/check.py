@@ -19,7 +19,7 @@ from rilievo.data.datasets.check_download import (
     check_dataset,
     write_contact_sheet,
 )
-from rilievo.data.datasets.loaders import Absent, evenly_spread
+from rilievo.data.datasets.dataset import Absent, evenly_spread
 from rilievo.errors import OptionError
 from rilievo.errors.messages import for_terminal
 from rilievo.io.depth_numbers import NumberReading

@@ -7,7 +7,7 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say, table
 from rilievo.data.datasets import DATASETS, find_dataset
-from rilievo.data.datasets.loaders import DatasetCard
+from rilievo.data.datasets.dataset import DatasetCard
 from rilievo.schema.fields import option
 
 _LONGEST_LICENCE = 20

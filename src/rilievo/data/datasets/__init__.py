@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request
+from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
 from rilievo.errors.argument_types import check_type
 from rilievo.extensions.registry import Registry

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from rilievo.arrays.shapes import Pixels
-from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, evenly_spread
+from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, evenly_spread
 from rilievo.errors import OutputError, RilievoError
 from rilievo.errors.messages import note_of
 from rilievo.geometry.cameras.camera import Camera

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Matrix, Transform
-from rilievo.data.datasets.loaders import Line, parse_numbers, text_lines
+from rilievo.data.datasets.text_files import Line, parse_numbers, text_lines
 from rilievo.errors import InputError, suggest
 from rilievo.geometry.cameras.spelling import MOST_SIDE
 from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Field, Mask, Shaped
+from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.folder_layout import (
     FILE_NAME,
     SPLITS,
@@ -20,16 +21,9 @@ from rilievo.data.datasets.folder_layout import (
     folder_of_layout,
     read_layout,
 )
-from rilievo.data.datasets.loaders import (
-    Absent,
-    PhotoFiles,
-    Request,
-    checked_ids,
-    contents_text,
-    normals_of_stored,
-    own_card,
-    text_lines,
-)
+from rilievo.data.datasets.loaders import PhotoFiles
+from rilievo.data.datasets.stored_normals import normals_of_stored
+from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole

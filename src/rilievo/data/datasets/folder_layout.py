@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rilievo.data.datasets.loaders import NormalAxes, walk
+from rilievo.data.datasets.stored_normals import NormalAxes
+from rilievo.data.datasets.text_files import walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling

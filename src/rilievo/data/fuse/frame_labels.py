@@ -14,14 +14,13 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float64, Int64, Matrix, Transform
 from rilievo.data.clips.pose_files import frame_stem
-from rilievo.data.fuse.clip_views import (
+from rilievo.data.fuse.clip_views import ClipView, neighbour_indices
+from rilievo.data.fuse.depth_agreement import (
     AGREEING,
     COMPARED,
     TOLERANCE,
     AgreedViews,
-    ClipView,
     compare_depth,
-    neighbour_indices,
 )
 from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import OptionName, Text

@@ -11,25 +11,17 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.errors.messages import for_terminal
 from rilievo.evaluation.evaluation_folder import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.tables.comparing import compare, runs_by_name, shared_metrics
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_report import (
-    differences_table,
+from rilievo.evaluation.tables.comparison_report import refuse_unknown_ending, write_comparison
+from rilievo.evaluation.tables.comparison_tables import differences_table, values_table
+from rilievo.evaluation.tables.leaderboard import (
     model_pairs_table,
     ranks_by_benchmark_table,
     ranks_table,
-    refuse_unknown_ending,
     set_means_table,
-    values_table,
-    write_comparison,
 )
-from rilievo.evaluation.tables.runs import (
-    Run,
-    compare,
-    find_runs,
-    is_across_benchmarks,
-    runs_by_name,
-    shared_metrics,
-)
+from rilievo.evaluation.tables.runs import Run, find_runs, is_across_benchmarks
 from rilievo.evaluation.tables.standings import leading_two, standings
 from rilievo.evaluation.tables.wording import alignment_text, shortlist
 from rilievo.extensions.trust import trust
@@ -150,7 +142,7 @@ def _compare_across_benchmarks(options: _Arguments, runs: Sequence[Run]) -> Comp
 
 def _pictures_by_run(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:
     """No pictures, and a note, where one run fails."""
-    from rilievo.evaluation.views.targets import open_run
+    from rilievo.evaluation.views.evaluated_run import open_run
 
     try:
         opened = [open_run(path, root) for path in paths]

@@ -9,18 +9,13 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say, table
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text, for_terminal
+from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluation_folder import REPORT, run_folder
 from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.options import EvaluateOptions, ignore_pillow_warnings
 from rilievo.evaluation.records import Evaluation, Summary
-from rilievo.evaluation.suite_run import (
-    SuiteResult,
-    evaluate_across,
-    evaluate_protocols,
-    rows_table,
-    run_suite,
-)
+from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols, rows_table, run_suite
 from rilievo.evaluation.tables.wording import alignment_text, head, shortlist
 from rilievo.io.files.names import printable
 from rilievo.models import DEFAULT_MODEL

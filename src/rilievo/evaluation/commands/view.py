@@ -6,8 +6,9 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import fault_lines, printing, say
-from rilievo.evaluation.options import SourceOptions, ViewOptions, ignore_pillow_warnings
+from rilievo.evaluation.options import ignore_pillow_warnings
 from rilievo.evaluation.views.fiftyone import FilledView, fill_view, open_app
+from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.schema.fields import option
 
 

@@ -5,16 +5,14 @@ from rilievo.evaluation.metrics.depth import DEPTH_METRICS, PICTURE_METRICS
 from rilievo.evaluation.metrics.metric import (
     AnyMetric,
     Better,
-    DepthPair,
     Metric,
-    NormalsPair,
-    PicturePair,
     Sums,
     measure,
     pooled,
     value,
 )
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS, pooled_median
+from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.evaluation.metrics.point_maps import (
     CAMERA_METRICS,
     POINT_METRICS,

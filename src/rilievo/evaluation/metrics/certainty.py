@@ -11,16 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.evaluation.metrics.metric import (
-    Better,
-    Curves,
-    DepthPair,
-    Metric,
-    NormalsPair,
-    Sums,
-    metrics_by_name,
-    whole,
-)
+from rilievo.evaluation.metrics.metric import Better, Curves, Metric, Sums, metrics_by_name, whole
+from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
 
 NEAR = 1.25
 

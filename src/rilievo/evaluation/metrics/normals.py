@@ -10,13 +10,12 @@ from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.metrics.metric import (
     AnyValues,
     Better,
-    Indices,
     Metric,
-    NormalsPair,
     Sums,
     metrics_by_name,
     root_mean,
 )
+from rilievo.evaluation.metrics.pairs import Indices, NormalsPair
 
 # Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
 _STEP = 180 / (1 << 31)

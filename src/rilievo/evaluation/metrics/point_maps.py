@@ -13,16 +13,15 @@ from rilievo.arrays.shapes import Int64, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
 from rilievo.evaluation.metrics.metric import (
     Better,
-    DepthPair,
     Metric,
     PointColumns,
     PointPlane,
     Sums,
-    check_maps,
     column_lengths,
     metrics_by_name,
     whole,
 )
+from rilievo.evaluation.metrics.pairs import DepthPair, check_maps
 
 LEAST_POINTS = 10
 

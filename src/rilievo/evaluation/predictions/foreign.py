@@ -14,19 +14,16 @@ from rilievo.arrays.shapes import Field, Shaped
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.stored_predictions import (
-    DEPTH_ARRAY,
+from rilievo.evaluation.peer_confidence import PeerConfidence, confidence_from_numbers
+from rilievo.evaluation.stored_numbers import (
     WHICH_INVERSE,
-    PeerConfidence,
-    StoredPrediction,
     ValueEncoding,
     combine_encodings,
-    confidence_from_numbers,
     depth_from_numbers,
     normals_from_numbers,
     points_from_numbers,
-    unknown_maker,
 )
+from rilievo.evaluation.stored_predictions import DEPTH_ARRAY, StoredPrediction, unknown_maker
 from rilievo.io.depth_crops import DepthCrop
 from rilievo.io.depth_numbers import read_depth_numbers, read_depth_statement
 from rilievo.io.files.archives import BROKEN_FILE

@@ -8,21 +8,22 @@ from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.ground_truth import apply_fit, constant_fit
 from rilievo.alignment.point_fit import PointFit
-from rilievo.arrays.shapes import Field, Mask, Size, Values
+from rilievo.arrays.shapes import Field, Mask, Size
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, call_fit
-from rilievo.evaluation.metrics.metric import Indices, RangeSums
-from rilievo.evaluation.records import RangeError
-from rilievo.evaluation.scoring.regions import depth_mask, resize_depth, truth_size
+from rilievo.evaluation.scoring.regions import depth_mask, truth_size
+from rilievo.evaluation.scoring.resizing import resize_depth
 from rilievo.extensions.trust import is_import_path
 from rilievo.io.depth_numbers import unit_doubt
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
+
 # No model of metric depth errs so many times in the mean: its numbers are of another unit.
 OFF = 50.0
+
 # A score that rests on fewer pixels weighs as much as any in a mean over images.
 FEW = 100
 UNANSWERED = {
@@ -305,45 +306,3 @@ def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[
     if scored < FEW:
         notes.append(f"its score rests on {scored} pixels: fewer than {FEW}")
     return notes
-
-
-PER_OCTAVE = 2
-# Half octaves from 6 cm to 724 m; the first and the last have all that is nearer or farther, too.
-NEAREST = -8
-COUNT = 28
-
-
-def range_sums(true: Values, relative: Values) -> RangeSums:
-    """Pixels, sum of |relative| and sum of relative by range of true depth."""
-    place = _half_octave_indices(true)
-    return np.stack(
-        [
-            np.bincount(place, minlength=COUNT).astype(np.float64),
-            np.bincount(place, np.abs(relative), COUNT),
-            np.bincount(place, relative, COUNT),
-        ]
-    )
-
-
-def range_errors(sums: RangeSums) -> tuple[RangeError, ...]:
-    """Errors by range of true depth, from their sums."""
-    edges = 2.0 ** ((NEAREST + np.arange(COUNT + 1)) / PER_OCTAVE)
-    return tuple(
-        RangeError(
-            near=float(edges[index]),
-            far=float(edges[index + 1]),
-            pixels=int(pixels),
-            abs_rel=float(size / pixels),
-            bias=float(signed / pixels),
-        )
-        for index, (pixels, size, signed) in enumerate(sums.T)
-        if pixels
-    )
-
-
-def _half_octave_indices(true: Values) -> Indices:
-    # Single precision is enough to tell ranges apart, and twice as fast.
-    octaves = np.log2(true.astype(np.float32))
-    octaves *= PER_OCTAVE
-    octaves -= NEAREST
-    return np.clip(octaves, 0, COUNT - 1, out=octaves).astype(np.int64)

@@ -7,18 +7,18 @@ import numpy as np
 
 from rilievo.alignment.fit import Fit
 from rilievo.arrays.shapes import Mask, Pixels, Vectors
-from rilievo.data.datasets.loaders import Dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.placing import place_prediction
 from rilievo.evaluation.scoring.regions import (
     crop_for_model,
     depth_mask,
     normals_mask,
-    place_prediction,
-    resize_normals,
     truth_in_view,
     truth_size,
 )
+from rilievo.evaluation.scoring.resizing import resize_normals
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy, PredictionRecord

@@ -14,21 +14,13 @@ from rilievo.arrays.shapes import AnyPlane, Float32, Float64, Mask, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_metrics
 from rilievo.evaluation.metrics.certainty import reliability_sums, sparsification_curves
-from rilievo.evaluation.metrics.depth import OrderPair
-from rilievo.evaluation.metrics.metric import (
-    Curves,
-    DepthPair,
-    Levels,
-    NormalsPair,
-    PicturePair,
-    Plane,
-    PointPlane,
-    RangeSums,
-    Sums,
-)
+from rilievo.evaluation.metrics.metric import Curves, Plane, PointPlane, RangeSums, Sums
+from rilievo.evaluation.metrics.order import OrderPair
+from rilievo.evaluation.metrics.pairs import DepthPair, Levels, NormalsPair, PicturePair
 from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair
 from rilievo.evaluation.metrics.stability import StabilityPair
 from rilievo.evaluation.records import Score
+from rilievo.evaluation.scoring.depth_ranges import range_sums
 from rilievo.evaluation.scoring.metres import (
     ComparableDepth,
     alignment_for_kind,
@@ -36,18 +28,14 @@ from rilievo.evaluation.scoring.metres import (
     count_unanswered,
     in_metres,
     notes_on_pixels,
-    range_sums,
 )
-from rilievo.evaluation.scoring.regions import (
-    depth_mask,
+from rilievo.evaluation.scoring.placing import place_prediction
+from rilievo.evaluation.scoring.regions import depth_mask, normals_mask, truth_in_view, truth_size
+from rilievo.evaluation.scoring.resizing import (
     nonzero_vector_mask,
-    normals_mask,
-    place_prediction,
     resize_confidence,
     resize_depth,
     resize_normals,
-    truth_in_view,
-    truth_size,
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource

@@ -1,19 +1,16 @@
-"""Records of models side by side, on one benchmark or several, and means over sets.
+"""Records of models side by side, on one benchmark or several."""
 
-Sets are of one benchmark (MoGe's ten), or of one program's benchmarks (Marigold's five).
-"""
-
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Values
+from rilievo.evaluation.intervals import Reach, mean_interval, scene_means
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.summaries import LEVEL, Reach, mean_interval, scene_means
+from rilievo.evaluation.summaries import LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,48 +246,3 @@ class Comparison:
     def has_ranks(self) -> bool:
         """Whether there are mean ranks to show."""
         return len(self.models) > 1 and bool(self.shared)
-
-
-# Beginnings of names of benchmarks of one program, each for one set.
-FAMILIES = ("marigold",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnSet:
-    """Number of each model in one metric on one set."""
-
-    label: str
-    benchmark: str
-    metric: Column | Summary
-    values: Mapping[str, float]
-
-
-def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:
-    """Means of each metric over the sets of a family that has several."""
-    groups: dict[tuple[str, str], list[OnSet]] = {}
-    for entry in numbers:
-        groups.setdefault((_benchmark_family(entry.benchmark), entry.metric.metric), []).append(
-            entry
-        )
-    return tuple(
-        SetMean(
-            family=family,
-            metric=sets[0].metric,
-            sets=tuple(entry.label for entry in sets),
-            values={name: fmean(entry.values[name] for entry in sets) for name in models},
-        )
-        for (family, _), sets in groups.items()
-        if len(sets) > 1
-        and (models := [name for name in sets[0].values if all(name in e.values for e in sets)])
-    )
-
-
-def notes_on_means(means: Sequence[SetMean]) -> tuple[str, ...]:
-    """Sets that each mean is over, each family once."""
-    return tuple(dict.fromkeys(mean.note for mean in means))
-
-
-def _benchmark_family(benchmark: str) -> str:
-    name, plus, changes = benchmark.partition("+")
-    program = name.partition("-")[0]
-    return (program if program in FAMILIES else name) + plus + changes

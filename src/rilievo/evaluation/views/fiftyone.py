@@ -19,7 +19,6 @@ from rilievo.arrays.shapes import Values
 from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
 from rilievo.errors.messages import OptionName, Text, at
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.evaluation.options import SourceOptions, ViewOptions
 from rilievo.evaluation.tables.wording import head
 from rilievo.evaluation.views.rows import (
     DISAGREEMENT,
@@ -33,6 +32,7 @@ from rilievo.evaluation.views.rows import (
 )
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
+from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable

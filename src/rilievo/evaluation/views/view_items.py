@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Pixels, Values
-from rilievo.data.datasets.loaders import Dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.errors.messages import note_of
 from rilievo.evaluation.benchmarks.benchmark import InputCrop

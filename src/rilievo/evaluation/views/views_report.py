@@ -10,7 +10,6 @@ import numpy as np
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.errors.messages import OptionName, Text, at
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.evaluation.options import SourceOptions
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.wording import column_head, head, number, quantity, shortlist
 from rilievo.evaluation.views.targets import open_targets
@@ -21,22 +20,22 @@ from rilievo.evaluation.views.view_items import (
     WrittenPicture,
     item_notes,
 )
+from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.io.checksums import CHECKSUMS, write_checksum, write_checksums
 from rilievo.io.checksums import checksum_path as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS
 from rilievo.pages.document import asset, page_pieces
+from rilievo.pages.figures import check_figure_format, write_figure
 from rilievo.pages.pictures import (
     Answer,
     Legend,
     Panel,
-    check_figure_format,
     comparison_panels,
     end_of_error_colours,
     jpeg_uri,
     photo_panel,
-    write_figure,
 )
 from rilievo.pages.tables import Table, make_heads
 from rilievo.predicting.summary import Tally

@@ -15,7 +15,7 @@ from rilievo.arrays.shapes import Float32, Shaped, UInt8
 from rilievo.errors import OptionError
 from rilievo.io.json_record import from_json
 from rilievo.models.card import known_models
-from rilievo.models.load_options import read_settings
+from rilievo.models.model_settings import read_settings
 from rilievo.models.resampling.inference import PLAIN, Arrays, Resizing
 from rilievo.models.resampling.preparation import Grid, Preparation, bilinear_points, shrink
 from rilievo.records.prediction_record import Setting

@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.arrays.shapes import Field, Mask
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
-from rilievo.models.resampling.preparation import limit_depth
+from rilievo.models.resampling.resizing import limit_depth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ from rilievo.geometry.sphere_views import (
     sample_bilinear,
 )
 from rilievo.models.resampling.inference import Inference, Resizing
-from rilievo.models.resampling.preparation import limit_depth
+from rilievo.models.resampling.resizing import limit_depth
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 

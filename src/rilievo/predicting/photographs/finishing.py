@@ -12,13 +12,8 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.photographs.user_facts import (
-    NARROWEST,
-    WIDEST,
-    Metres,
-    calibration_words,
-    scale_notes,
-)
+from rilievo.predicting.photographs.metres import Metres, calibration_words
+from rilievo.predicting.photographs.user_facts import NARROWEST, WIDEST, scale_notes
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 

@@ -1,16 +1,14 @@
-"""``rilievo.predict`` and ``rilievo.pipeline``: images in memory."""
+"""``rilievo.predict``: images in memory."""
 
 import os
-import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, cast, overload
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
-from PIL import Image
 
 from rilievo.errors import InputTypeError, OptionError
 from rilievo.extensions.trust import trust
@@ -23,14 +21,13 @@ from rilievo.models.requests import DepthFunction
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.photographs.user_facts import Metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import Door, option_names, refuse_unknown_keywords, with_options
 
 _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
 """Iterable types that hold one image."""
-
 _RECORDS = (LoadOptions, *PhotoOptions.RECORDS.values())
 _LOADING = option_names(LoadOptions, Door.PYTHON)
 
@@ -52,6 +49,8 @@ def predict(
     quality: str | None = None,
     **options: Unpack[ImageKeywords],
 ) -> Prediction: ...
+
+
 @overload
 def predict(
     image: Sequence[ImageLike],
@@ -60,6 +59,8 @@ def predict(
     quality: str | None = None,
     **options: Unpack[ImageKeywords],
 ) -> list[Prediction]: ...
+
+
 @with_options(*_RECORDS, door=Door.PYTHON)
 def predict(
     image: ImageLike | Sequence[ImageLike],
@@ -206,82 +207,3 @@ def _warn_at_caller(remark: str) -> None:
 
 def _open_model(model: str | Path | Model, options: LoadOptions) -> AbstractContextManager[Model]:
     return nullcontext(model) if isinstance(model, Model) else last_model(model, options)
-
-
-TASK = "depth-estimation"
-
-
-class DepthEstimate(TypedDict):
-    """Result for one image.
-
-    Attributes:
-        predicted_depth: (h, w) float32, NaN where invalid; a tensor if torch is imported.
-        depth: Grey picture, white the largest.
-    """
-
-    predicted_depth: Any
-    depth: Image.Image
-
-
-class DepthPipeline:
-    """Model with transformers' interface."""
-
-    task = TASK
-
-    def __init__(self, model: str | Path | Model | DepthFunction | None = None) -> None:
-        self.model = model
-
-    def __repr__(self) -> str:
-        return f"DepthPipeline({self.model or DEFAULT_MODEL})"
-
-    @overload
-    def __call__(self, inputs: ImageLike) -> DepthEstimate: ...
-    @overload
-    def __call__(self, inputs: Sequence[ImageLike]) -> list[DepthEstimate]: ...
-    def __call__(
-        self,
-        inputs: ImageLike | Sequence[ImageLike] | None = None,
-        *,
-        images: ImageLike | Sequence[ImageLike] | None = None,
-        **ignored: object,
-    ) -> DepthEstimate | list[DepthEstimate]:
-        """Estimate an image's depth, or each in a list; options such as ``batch_size`` are ignored.
-
-        Raises:
-            RilievoError: As for ``rilievo.predict``.
-        """
-        inputs = images if inputs is None else inputs
-        if inputs is None:
-            raise OptionError('there is no image; write estimate("photo.jpg")')
-        answers = [_depth_estimate(image) for image in predict(as_list(inputs), model=self.model)]
-        return answers if isinstance(inputs, list | tuple) else answers[0]
-
-
-def pipeline(
-    task: str = TASK, model: str | Path | Model | DepthFunction | None = None, **ignored: object
-) -> DepthPipeline:
-    """Make a pipeline, as ``transformers.pipeline`` does, which ignores its other options.
-
-    >>> rilievo.pipeline("depth-estimation", "rilievo/small")("photo.jpg")["depth"].size
-    (64, 48)
-
-    Raises:
-        OptionError: If another task is requested.
-    """
-    if task != TASK:
-        raise OptionError(f"no pipeline '{task}'; write rilievo.pipeline(\"{TASK}\")")
-    return DepthPipeline(model)
-
-
-def _depth_estimate(prediction: Prediction) -> DepthEstimate:
-    depth = prediction.depth
-    values = np.array(depth.values)
-    inside = values[depth.valid]
-    low, high = (float(inside.min()), float(inside.max())) if inside.size else (0.0, 0.0)
-    grey = (values - low) * (255 / (high - low) if high > low else 0.0)
-    grey = np.where(depth.valid, grey, 0)
-    torch = sys.modules.get("torch")
-    return DepthEstimate(
-        predicted_depth=values if torch is None else torch.from_numpy(values),
-        depth=Image.fromarray(grey.astype(np.uint8)),
-    )

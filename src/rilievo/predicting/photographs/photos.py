@@ -1,47 +1,31 @@
-"""Prediction of a stream of photographs, in parallel, fewer at once where memory is scarce."""
+"""Prediction of a stream of photographs, in parallel."""
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Generic, TypeVar
 
-from rilievo.arrays.shapes import Size
-from rilievo.errors import OutputError, RilievoError
-from rilievo.errors.messages import OptionName, Text
-from rilievo.io.files import machine
+from rilievo.errors import OutputError
 from rilievo.io.files.commit import FileSet, place
-from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.io.files.machine import format_bytes
-from rilievo.io.photographs.decode import header_size
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
+from rilievo.predicting.photographs.photo_memory import MOST_WORKERS, PIXELS_AHEAD, thread_count
 from rilievo.predicting.summary import FAILURES, PLACE, Tally, fail
 from rilievo.records.sample import Photo
 from rilievo.system.signals import delay_ctrl_c, handle_if_ctrl_c
 
-PIXELS_AHEAD = 48_000_000
-"""Decoded pixels waiting at each of three stages, bounding memory."""
-
 UNREAD_PIXELS = 6_000_000
 """Least pixels of a photograph not yet decoded."""
-
-MOST_WORKERS = 16
-"""Most threads that read, and that write."""
-
 MOST_UNPLACED = 256
 """Most photographs not renamed, which a kill loses."""
-
 Save = Callable[[Job, Photo, Inference], FileSet | None]
 """Function that writes an answer; gives what remains to be placed."""
 Read = Callable[[Job], Photo]
 """Function that reads a photograph."""
-
 Batch = Sequence[tuple[Job, Photo]]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -172,15 +156,6 @@ class _Writers:
                 self._pool.submit(_run_call, future, self._place, (placements,))
 
 
-def most_at_once(pixels: int) -> int:
-    """Number of photographs of so many pixels finished at once."""
-    return min(_thread_count(), max(1, math.ceil(PIXELS_AHEAD / max(1, pixels))))
-
-
-def _thread_count() -> int:
-    return min(max(2, os.cpu_count() or 1), MOST_WORKERS)
-
-
 def predict_photos(
     jobs: Iterable[Job],
     model: Model,
@@ -194,7 +169,7 @@ def predict_photos(
     pixels_ahead: int | None = None,
 ) -> None:
     """Predict every job, write in order, count failures."""
-    workers = min(_thread_count(), at_once or MOST_WORKERS)
+    workers = min(thread_count(), at_once or MOST_WORKERS)
     pixels_ahead = pixels_ahead or PIXELS_AHEAD
     readers: _BoundedPool[Job, Photo] = _BoundedPool(
         workers, "read", most=2 * workers + 2, pixels=pixels_ahead
@@ -307,73 +282,3 @@ def _batch_answers(
                 fail(job, error, tally)
                 continue
         yield job, photo, answer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhotoMemory:
-    """Memory for the photographs of a run.
-
-    Attributes:
-        free: Bytes free at first.
-        at_once: Results made at once.
-        pixels_ahead: Decoded pixels waiting at each stage.
-    """
-
-    free: int | None = None
-    at_once: int | None = None
-    pixels_ahead: int | None = None
-
-    @property
-    def note(self) -> str:
-        """Note for the user, if scarce."""
-        if self.free is None or self.at_once is None:
-            return ""
-        count = f"{self.at_once} photographs" if self.at_once > 1 else "one photograph"
-        return f"{format_bytes(self.free)} of memory are free, so {count} at once is done, not more"
-
-    def check(self, size: Size, memory_of: Callable[[Size], int]) -> None:
-        """Refuse a photograph that does not fit.
-
-        Raises:
-            OptionError: If it takes more than was free.
-        """
-        if self.free is not None:
-            _check_result_memory(size, memory_of, self.free)
-
-
-def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> PhotoMemory:
-    """Bound photographs at once by free memory.
-
-    Raises:
-        OptionError: If none fits alone.
-    """
-    free = machine.free_memory()
-    sizes = sorted((size for size in sizes if math.prod(size)), key=math.prod)
-    if free is None or not sizes:
-        return PhotoMemory(free=free)
-    usual = min(len(sizes), most_at_once(math.prod(sizes[-1])))
-    if usual * memory_of(sizes[-1]) <= free:
-        return PhotoMemory(free=free)
-    _check_result_memory(sizes[0], memory_of, free)
-    largest = max((size for size in sizes if memory_of(size) <= free), key=math.prod)
-    pixels = math.prod(largest)
-    at_once = min(most_at_once(pixels), free // memory_of(largest))
-    return PhotoMemory(free=free, at_once=at_once, pixels_ahead=min(PIXELS_AHEAD, at_once * pixels))
-
-
-def photo_size(source: Path) -> Size:
-    """Height and width by its header; (0, 0) if unreadable."""
-    try:
-        with source.open("rb") as file:
-            return header_size(file, str(source), max_pixels=MAX_PIXELS)
-    except (RilievoError, OSError):
-        return 0, 0
-
-
-def _check_result_memory(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
-    machine.check_memory(
-        memory_of(size),
-        f"the results of {size[1]}x{size[0]} pixels",
-        Text("choose fewer outputs with ", OptionName("save"), ", or make the photograph smaller"),
-        free=free,
-    )

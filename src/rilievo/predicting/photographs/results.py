@@ -32,8 +32,9 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
-from rilievo.predicting.photographs.photos import PhotoMemory, photo_size
-from rilievo.predicting.photographs.user_facts import Metres, with_camera
+from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
+from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction.output import OUTPUTS, bytes_a_pixel, least_memory, option_names
 from rilievo.prediction.output_record import Need, Surface
 from rilievo.prediction.saving import (

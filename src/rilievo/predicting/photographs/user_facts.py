@@ -1,12 +1,11 @@
-"""Known sizes and the user's camera of a photograph, and doubts about them."""
+"""The user's camera of a photograph, and doubts about it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field
-from rilievo.calibration.sizes import Known, KnownPoint
+from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -17,56 +16,10 @@ from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.options.camera_forms import Named, camera_of_size, camera_text
-from rilievo.records.prediction_record import Calibration
 from rilievo.records.sample import Photo
 
 NARROWEST, WIDEST = 5.0, 150.0
 """Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metres:
-    """Sizes that the user knows."""
-
-    known: tuple[Known, ...] = ()
-    camera_height: float | None = None
-    smooth: bool = True
-    """Whether facts may bend depth; not of videos."""
-    sparse: tuple[KnownPoint, ...] = ()
-    """Points from an instrument, in place of ``known``."""
-    measured: Field | None = None
-    """Map [m] of a sensor, 0 for gaps."""
-    method: str | None = None
-    """Source, unless the user."""
-
-    def __bool__(self) -> bool:
-        return bool(self.known or self.sparse) or self.camera_height is not None
-
-
-def calibration_words(calibration: Calibration) -> str:
-    """Source and expected error of metres, in words."""
-    method = calibration.method
-    if calibration.own_depth is not None:
-        method = f"the photograph's own depth ({calibration.own_depth})"
-    if calibration.measured_pixels is not None:
-        left = calibration.outliers or 0
-        count = calibration.measured_pixels
-        method = (
-            f"{count} measured pixels, which stay, without {left} outliers "
-            f"({left / (count + left):.1%}); the network fills the rest"
-        )
-        if calibration.expected_error is not None:
-            return (
-                f"metres from {method}, where the depth of 8 in 10 pixels should be within "
-                f"{100 * calibration.expected_error:.1f} %"
-            )
-    if calibration.expected_error is None:
-        return f"metres from {method}"
-    return (
-        f"metres from {method}; the depth of 8 in 10 pixels should be within "
-        f"{100 * calibration.expected_error:.0f} %"
-    )
-
 
 _LONGEST_SHARE = 10.0
 """Focal lengths below it may be shares of the width."""

@@ -49,11 +49,13 @@ from rilievo.models.refinement.trimming import (
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import is_metric, option_notes
-from rilievo.predicting.photographs.fitting import reference_depth, with_metres
+from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.photographs.user_facts import scale_notes
-from rilievo.predicting.summary import FINISH, Stages, Tally, map_ahead
+from rilievo.predicting.prefetching import map_ahead
+from rilievo.predicting.summary import FINISH, Stages, Tally
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion, finish_by
 from rilievo.predicting.videos.clip_outputs import (
     ClipForm,
@@ -80,7 +82,8 @@ from rilievo.predicting.videos.first_pass import (
     measure_extent,
     run_first_pass,
 )
-from rilievo.predicting.videos.frame_answers import StoredAnswers, steady_answers, still_frames
+from rilievo.predicting.videos.frame_answers import StoredAnswers
+from rilievo.predicting.videos.steadying import steady_answers, still_frames
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need

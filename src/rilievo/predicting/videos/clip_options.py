@@ -12,7 +12,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.user_facts import Metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.summary import Stages
 from rilievo.predicting.videos.frame_scales import Reference
 from rilievo.prediction import Prediction

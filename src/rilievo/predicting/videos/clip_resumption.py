@@ -28,12 +28,8 @@ from rilievo.models.base import Model
 from rilievo.models.refinement.trimming import with_margins
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.first_pass import FirstPass, read_first_frame
-from rilievo.predicting.videos.frame_answers import (
-    AnswerLayout,
-    Correction,
-    StoredAnswers,
-    nameless_file,
-)
+from rilievo.predicting.videos.frame_answers import AnswerLayout, StoredAnswers, nameless_file
+from rilievo.predicting.videos.steadying import Correction
 from rilievo.prediction.saving import output_parts
 from rilievo.records.prediction_record import Setting
 from rilievo.version import VERSION

@@ -1,8 +1,7 @@
-"""First pass over a video. Bars of a shot are black in all its frames."""
+"""First pass over a video: every frame is predicted, and the answers are stored."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from copy import copy
 from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import itemgetter
@@ -10,14 +9,9 @@ from operator import itemgetter
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.arrays.shapes import Mask, Pixels, UInt8
+from rilievo.arrays.shapes import Mask, UInt8
 from rilievo.errors import InputError
-from rilievo.geometry.borders import (
-    Margins,
-    black_bars_change,
-    find_black_bars,
-    has_two_black_sides,
-)
+from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.map_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
 from rilievo.io.outputs.formats.colour_files import sky_or_none
@@ -27,17 +21,14 @@ from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import Trimmed, visible_part, with_margins, without_trimming
 from rilievo.models.resampling.preparation import shrink
-from rilievo.predicting.photographs.fitting import is_listed_model
-from rilievo.predicting.summary import read_ahead
+from rilievo.predicting.photographs.anchoring import is_listed_model
+from rilievo.predicting.prefetching import read_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import Extent
-from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
-from rilievo.predicting.videos.frame_scales import (
-    ScaleTrack,
-    ShotFitter,
-    picture_look,
-    sample_frame,
-)
+from rilievo.predicting.videos.frame_answers import StoredAnswers
+from rilievo.predicting.videos.frame_scales import ScaleTrack, ShotFitter, sample_frame
+from rilievo.predicting.videos.shot_borders import ShotBorders
+from rilievo.predicting.videos.steadying import MOVING, Correction
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import check_parts, output_parts
@@ -45,88 +36,8 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Anchoring
 from rilievo.records.sample import Photo
 
-_SIDE = 180
-
-
-class ShotBorders:
-    """Finder of the black bars of each shot."""
-
-    def __init__(self, source: FrameSource) -> None:
-        # A copy, because reading sets the faults of a source.
-        self._source = copy(source)
-        self._ahead: Iterator[tuple[int, Pixels]] | None = None
-        self._count = 0
-        self._before: Pixels | None = None
-        self._first = 0
-        # Brightest pixels of the shot that is being read; None where it can have no bars.
-        self._brightest: Pixels | None = None
-        # First frame and bars of the shots that were read.
-        self._known: list[tuple[int, Margins]] = []
-
-    def frame_margins(self, index: int, photo: Photo) -> Margins:
-        """Bars of the next frame."""
-        if index == self._count:
-            self._add_pixels(_pixels_on_white(photo))
-        while self._brightest is not None and self._first <= index:
-            pixels = self._next_pixels()
-            if pixels is None:
-                self._end_shot()
-            else:
-                self._add_pixels(pixels)
-        while len(self._known) > 1 and self._known[1][0] <= index:
-            del self._known[0]
-        return self._known[0][1]
-
-    def _add_pixels(self, pixels: Pixels) -> None:
-        index, before, brightest = self._count, self._before, self._brightest
-        self._count, self._before = index + 1, pixels
-        may_matter = brightest is not None or has_two_black_sides(pixels)
-        if before is None or (may_matter and _is_cut(before, pixels, brightest)):
-            self._end_shot()
-            self._first, brightest = index, pixels
-        elif brightest is not None:
-            brightest = np.maximum(brightest, pixels)
-        if brightest is not None and not has_two_black_sides(brightest):
-            self._known.append((self._first, Margins()))
-            brightest = None
-        self._brightest = brightest
-
-    def _end_shot(self) -> None:
-        if self._brightest is not None:
-            self._known.append((self._first, _bars_of_brightest(self._brightest)))
-            self._brightest = None
-
-    def _next_pixels(self) -> Pixels | None:
-        if self._ahead is None:
-            self._ahead = ((frame.index, _pixels_on_white(frame.photo)) for frame in self._source)
-        return next((pixels for index, pixels in self._ahead if index == self._count), None)
-
-
-def _bars_of_brightest(brightest: Pixels | None) -> Margins:
-    return Margins() if brightest is None else find_black_bars((brightest,))
-
-
-def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
-    """Whether bars jump, or the rest differs."""
-    step = max(1, min(after.shape[:2]) // _SIDE)
-    thin = np.s_[::step, ::step]
-    before, after = before[thin], after[thin]
-    if black_bars_change(before, after):
-        return True
-    bars = _bars_of_brightest(None if brightest is None else brightest[thin])
-    inside = bars.inside(after.shape[:2])
-    return picture_look(before[inside]).is_cut(picture_look(after[inside]))
-
-
-def _pixels_on_white(photo: Photo) -> Pixels:
-    if photo.transparent is None:
-        return photo.pixels
-    return np.where(photo.transparent[..., None], np.uint8(255), photo.pixels)
-
-
 _PIXELS_AHEAD = 16_000_000
 _FRAMES, _PIXELS = 1024, 2048
-
 Report = Callable[[int, int | None], None]
 """Function of the frames done and the total, if known."""
 

@@ -33,12 +33,12 @@ from rilievo.alignment.anchor import anchor_values, paired_values
 from rilievo.arrays.shapes import Bool, Field, Float32, Float64, Mask, Pixels, Values
 from rilievo.errors import CalibrationError, InputError
 from rilievo.errors.messages import Text
-from rilievo.predicting.photographs.fitting import (
+from rilievo.predicting.photographs.anchoring import (
     anchoring_or_refusal,
     anchoring_refusal,
     is_listed_model,
 )
-from rilievo.predicting.videos.frame_answers import MOVING, Correction
+from rilievo.predicting.videos.steadying import MOVING, Correction
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Anchoring

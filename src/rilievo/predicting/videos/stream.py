@@ -14,8 +14,8 @@ from rilievo.models.refinement.refine import refined
 from rilievo.models.requests import DepthFunction
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
+from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.videos.frame_scales import StreamFitter
 from rilievo.prediction import Prediction

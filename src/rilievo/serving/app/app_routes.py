@@ -25,9 +25,9 @@ from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import POLICY
 from rilievo.serving.browser.folder import INDEX
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.answers import files_response
+from rilievo.serving.server.answer_files import JSON
+from rilievo.serving.server.file_responses import files_response
 from rilievo.serving.server.params import PredictParams, VideoAsked, parse_output_names, read_params
-from rilievo.serving.server.request_files import JSON
 from rilievo.serving.server.routes import Endpoint, client_departure, request_client, with_refusals
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload, safe_stem

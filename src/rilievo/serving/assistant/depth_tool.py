@@ -15,8 +15,8 @@ from rilievo.serving.assistant.photographs import (
     UNKNOWN,
     Photographs,
     in_metres_or_camera_heights,
-    pixel_points,
 )
+from rilievo.serving.assistant.stated_facts import pixel_points
 from rilievo.serving.assistant.tool import (
     SHARE,
     AssistantTool,

@@ -17,8 +17,8 @@ from rilievo.serving.assistant.photographs import (
     UNKNOWN,
     Photographs,
     in_metres_or_camera_heights,
-    pixel_fractions,
 )
+from rilievo.serving.assistant.stated_facts import pixel_fractions
 from rilievo.serving.assistant.tool import (
     SHARE,
     AssistantTool,

@@ -23,13 +23,8 @@ from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.schema.typed_values import metres_of
-from rilievo.serving.assistant.photographs import (
-    METRES,
-    Photographs,
-    PhotoState,
-    StatedFacts,
-    pixel_points,
-)
+from rilievo.serving.assistant.photographs import METRES, Photographs, PhotoState
+from rilievo.serving.assistant.stated_facts import StatedFacts, pixel_points
 from rilievo.serving.assistant.tool import (
     AssistantTool,
     ListOrText,

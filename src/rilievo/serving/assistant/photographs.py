@@ -1,276 +1,30 @@
 """Photographs that an assistant asks about, with stated facts, and their predictions."""
 
 import hashlib
-import math
-import os
-import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numpy as np
-
-from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
-from rilievo.errors import CalibrationError, InputError, OptionError, RilievoError
+from rilievo.errors import CalibrationError, RilievoError
 from rilievo.errors.messages import Text
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, unreadable
-from rilievo.io.files.names import printable
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.fitting import in_metres
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.user_facts import Metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from rilievo.serving.assistant.answer_cache import AnswerCache
+from rilievo.serving.assistant.decoded_photographs import decode_pasted, read_photo
 from rilievo.serving.assistant.named_folders import NamedFolders, quoting_name_in_errors
-from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.decoding.decoder_pool import Decoders, ImageFile
-from rilievo.serving.server.decoding.messages import nameless_file
+from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.uploads import decoded_image
-
-_CPU_SECONDS = 60
-_SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class _DiskFile:
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return printable(self.path)
-
-    def read(self) -> bytes:
-        return self.path.read_bytes()
-
-    def open_descriptor(self) -> int:
-        try:
-            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise unreadable(error, self.path) from error
-
-
-@dataclass(frozen=True)
-class _PastedFile:
-    name: str
-    content: bytes
-
-    def read(self) -> bytes:
-        return self.content
-
-    def open_descriptor(self) -> int:
-        return nameless_file(self.content)
-
-
-def read_photo(path: Path) -> Photo:
-    """Read a photograph in a restricted process."""
-    check_regular(path)
-    return _decode_in_process(_DiskFile(path), MAX_PIXELS)
-
-
-def decode_pasted(name: str, content: bytes) -> Photo:
-    """Photograph of bytes in a message, from a restricted process."""
-    return _decode_in_process(_PastedFile(name, content), ServerOptions().max_pixels)
-
-
-def _decode_in_process(file: ImageFile, max_pixels: int) -> Photo:
-    try:
-        return _shared_decoders(max_pixels).photo(
-            file,
-            own_depth=True,
-            reading=Refine().reading,
-            cpu_seconds=_CPU_SECONDS,
-            until=time.monotonic() + _SECONDS,
-        )
-    except Refusal as error:
-        raise InputError(
-            f"was not decoded in {_SECONDS:g} s; make it smaller first", path=file.name
-        ) from error
-
-
-@cache
-def _shared_decoders(max_pixels: int) -> Decoders:
-    return Decoders(max_pixels=max_pixels, idle=1)
-
-
-Key = TypeVar("Key")
-SomeAnswer = TypeVar("SomeAnswer")
-
-
-@dataclass(slots=True)
-class _Entry(Generic[SomeAnswer]):
-    answer: SomeAnswer
-    fresh: SomeAnswer
-    """Copy without its late parts."""
-
-
-class AnswerCache(Generic[Key, SomeAnswer]):
-    """Answers by questions; the least recently used leave first."""
-
-    def __init__(self, most_bytes: int, copied: Callable[[SomeAnswer], SomeAnswer]) -> None:
-        """Begin empty; ``copied`` copies an answer without computing its late parts."""
-        self._most_bytes, self._copied = most_bytes, copied
-        self._entries: OrderedDict[Key, _Entry[SomeAnswer]] = OrderedDict()
-
-    def get(self, key: Key) -> SomeAnswer | None:
-        """Answer of a key, which becomes the newest."""
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        self._entries.move_to_end(key)
-        return entry.answer
-
-    def put(self, key: Key, answer: SomeAnswer) -> None:
-        """Keep an answer, and a copy without late parts."""
-        self._entries[key] = _Entry(answer, self._copied(answer))
-        self._entries.move_to_end(key)
-
-    def trim(self) -> None:
-        """Drop the oldest, then late parts, down to the bound."""
-        while len(self._entries) > 1 and self.array_bytes > self._most_bytes:
-            self._entries.popitem(last=False)
-        if self.array_bytes > self._most_bytes:
-            for entry in self._entries.values():
-                entry.answer = self._copied(entry.fresh)
-        if self.array_bytes > self._most_bytes:
-            self._entries.clear()
-
-    @property
-    def array_bytes(self) -> int:
-        """Bytes of all arrays, shared ones once."""
-        arrays = _base_arrays_in([*self._entries.values()])
-        sizes = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
-        return sum(sizes.values())
-
-
-def _base_arrays_in(record: object) -> Iterator[np.ndarray]:
-    if isinstance(record, np.ndarray):
-        while isinstance(record.base, np.ndarray):
-            record = record.base
-        yield record
-    elif isinstance(record, list | tuple):
-        for part in record:
-            yield from _base_arrays_in(part)
-    elif is_dataclass(record) and not isinstance(record, type):
-        held = getattr(record, "__dict__", None)
-        names = [field.name for field in fields(record)]
-        for part in held.values() if held else (getattr(record, name) for name in names):
-            yield from _base_arrays_in(part)
-
-
-_SAME = 1.0  # pixels between facts about one place
-_FLAGS: Mapping[type[Known], str] = {
-    KnownPoint: "--known",
-    KnownLength: "--known-length",
-    KnownRectangle: "--known-rectangle",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class StatedFacts:
-    """Facts about one photograph, in order.
-
-    Attributes:
-        words: Words for ``known``, such as "door: 2 m".
-        camera_height: Height of the camera above the floor [m].
-        fov: Horizontal field of view [degrees].
-    """
-
-    known: tuple[Known, ...] = ()
-    words: tuple[str, ...] = ()
-    camera_height: float | None = None
-    fov: float | None = None
-    projection: str | None = None
-
-    def with_fact(self, fact: Known, words: str) -> "StatedFacts":
-        """Copy with a fact, instead of one about the same points."""
-        pairs = [
-            pair
-            for pair in zip(self.known, self.words, strict=True)
-            if not _are_about_same_points(pair[0], fact)
-        ]
-        facts, texts = ([*column] for column in zip(*pairs, strict=True)) if pairs else ([], [])
-        return replace(self, known=(*facts, fact), words=(*texts, words))
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """All facts in words."""
-        height, fov = self.camera_height, self.fov
-        return (
-            *self.words,
-            *(() if height is None else (f"the camera is {height:g} m above the floor",)),
-            *(() if fov is None else (f"the field of view is {fov:g} degrees",)),
-            *(() if self.projection is None else (f"the lens is {self.projection}",)),
-        )
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Facts as options of the command line."""
-        flags = []
-        for fact in self.known:
-            flags += [_FLAGS[type(fact)], str(fact)]
-        if self.camera_height is not None:
-            flags += ["--camera-height", repr(self.camera_height)]
-        flags += [] if self.fov is None else ["--fov", repr(self.fov)]
-        return (*flags, *(() if self.projection is None else ("--projection", self.projection)))
-
-
-def _are_about_same_points(one: Known, other: Known) -> bool:
-    def distance_to_nearest(at: tuple[float, float]) -> float:
-        return min(max(abs(at[0] - u), abs(at[1] - v)) for u, v in other.places)
-
-    return type(one) is type(other) and max(map(distance_to_nearest, one.places)) <= _SAME
-
-
-def pixel_points(
-    points: Sequence[Sequence[float]], unit: str, shape: tuple[int, int]
-) -> list[tuple[float, float]]:
-    """Column and row [px] of points; the centre of the top-left pixel is (0, 0).
-
-    Args:
-        points: Points [x, y].
-        unit: "fraction" of width and height from the borders, or "pixel".
-        shape: Size (height, width).
-
-    Raises:
-        OptionError: If a point is outside, or not of this unit.
-    """
-    height, width = shape
-    pixels = []
-    for point in points:
-        if len(point) != 2 or not all(map(math.isfinite, point)):
-            raise OptionError(f"point {list(point)}: a point is two numbers, [x, y]")
-        x, y = map(float, point)
-        if unit == "fraction":
-            if not (0 <= x <= 1 and 0 <= y <= 1):
-                raise OptionError(
-                    f"point [{x:g}, {y:g}]: fractions of the picture are between 0 and 1; for "
-                    f"pixels of the {width}x{height} original, say unit 'pixel'"
-                )
-            x = min(max(x * width - 0.5, 0.0), width - 1.0)
-            y = min(max(y * height - 0.5, 0.0), height - 1.0)
-        elif not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
-            raise OptionError(
-                f"point [{x:g}, {y:g}] is outside of the picture, which has {width} columns and "
-                f"{height} rows"
-            )
-        pixels.append((x, y))
-    return pixels
-
-
-def pixel_fractions(pixel: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:
-    """Fractions of width and height, to three decimals."""
-    height, width = shape
-    return round((pixel[0] + 0.5) / width, 3), round((pixel[1] + 0.5) / height, 3)
-
 
 METRES, HEIGHTS, UNKNOWN = "m", "camera heights", "unknown"
 """Units of lengths."""
@@ -281,7 +35,6 @@ _MOST_PASTED_BYTES = 200_000_000
 MOST_LETTERS = ServerOptions().max_bytes
 """Letters of a pasted picture."""
 _LONGEST_PATH = 4000
-
 Loading = Callable[[], Model]
 
 

@@ -28,11 +28,12 @@ from pydantic import ValidationError
 from rilievo.cli.streams import complain
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.errors.messages import one_line
+from rilievo.serving.assistant.assistant_options import AssistantOptions
 from rilievo.serving.assistant.depth_tool import DEPTH
 from rilievo.serving.assistant.describe_tool import DESCRIBE
 from rilievo.serving.assistant.known_tool import KNOWN
 from rilievo.serving.assistant.measure_tool import MEASURE
-from rilievo.serving.assistant.named_folders import AssistantOptions, NamedFolders
+from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.regions_tool import REGIONS
 from rilievo.serving.assistant.surface_tool import SURFACE
@@ -42,6 +43,7 @@ from rilievo.serving.assistant.tool import (
     join_nonempty_lines,
     spell_argument,
 )
+from rilievo.serving.listener.jobs import Jobs, RequestJob
 from rilievo.serving.listener.process import (
     end_at_once,
     exit_at_once_on_signals,
@@ -49,7 +51,7 @@ from rilievo.serving.listener.process import (
     trim_heap,
 )
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
+from rilievo.serving.listener.turns import Turns
 from rilievo.serving.server.decoding.decoder_pool import start_fork_server
 from rilievo.serving.server.decoding.messages import decoding_bounds
 from rilievo.version import VERSION

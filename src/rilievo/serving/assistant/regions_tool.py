@@ -14,8 +14,8 @@ from rilievo.serving.assistant.photographs import (
     METRES,
     Photographs,
     in_camera_heights_or_refuse,
-    pixel_points,
 )
+from rilievo.serving.assistant.stated_facts import pixel_points
 from rilievo.serving.assistant.tool import (
     SHARE,
     AssistantTool,

@@ -1,4 +1,4 @@
-"""HTML and settings of the page, and published graphs, as its scripts run them."""
+"""HTML and settings of the page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,91 +7,12 @@ from rilievo.calibration.ranges import LEAST_RESIDUAL
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
 from rilievo.measure.page_terms import Terms
-from rilievo.models.card import ModelCard
-from rilievo.models.catalogue import table
-from rilievo.models.catalogue.feeding import Feeding, GraphFacts, graph_facts
-from rilievo.models.catalogue.table import CatalogueEntry
-from rilievo.models.resampling.preparation import Rule
 from rilievo.pages.document import fill_text_template
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need, UsualSize
 from rilievo.records.depth_map import DepthKind
+from rilievo.serving.browser.page_graph import PageGraph
 from rilievo.version import VERSION
-
-_READING = "depth"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageGraph:
-    """Graph from one normalised picture to one map of depth.
-
-    Attributes:
-        rule: Rule of the network's size, with its parameters beside it.
-        resampling: Filter for resizing.
-        padding: Reflected border; see ``Preparation``.
-        fill: Multiple to which the network pads its input.
-        rescale: Factor for pixels of 0..255, before mean and deviation.
-        input: Name of the input; empty for the only one.
-        back: Rule by which the answer is resized to the photograph.
-        depth: Names of the output, in order of preference.
-    """
-
-    kind: DepthKind
-    rule: Rule
-    height: int
-    width: int
-    area: int
-    multiple: int
-    resampling: str
-    padding: float
-    fill: int
-    rescale: float
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    input: str
-    back: str
-    depth: Sequence[str]
-
-
-def page_graph(card: ModelCard) -> PageGraph | None:
-    """Graph of a model that the page can run."""
-    entry = table.ENTRIES.get(card.name)
-    if entry is None or card.kind is None:
-        return None
-    facts = graph_facts(entry.graph)
-    preparation = facts.preparation
-    if preparation is None or not _needs_picture_alone(facts, entry):
-        return None
-    sizing = preparation.sizing
-    return PageGraph(
-        kind=card.kind,
-        rule=sizing.rule,
-        height=sizing.height,
-        width=sizing.width,
-        area=sizing.area,
-        multiple=sizing.multiple,
-        resampling=preparation.resampling.value,
-        padding=preparation.padding,
-        fill=preparation.fill,
-        rescale=preparation.rescale,
-        mean=preparation.mean,
-        std=preparation.std,
-        input=facts.inputs.get("picture", ""),
-        back=str(card.resizing),
-        depth=facts.outputs["depth"],
-    )
-
-
-def _needs_picture_alone(facts: GraphFacts, entry: CatalogueEntry) -> bool:
-    """Whether one file makes depth of a picture and nothing else."""
-    is_special = facts.turned or facts.views or facts.sky or facts.settings
-    return (
-        facts.feeding is Feeding.PICTURE
-        and facts.reading == _READING
-        and not is_special
-        and len(entry.files) == 1
-    )
-
 
 EXAMPLES: Mapping[str, str] = {
     "hat": "A woman with a hat",
@@ -102,37 +23,30 @@ EXAMPLES: Mapping[str, str] = {
     "bear": "A bear",
 }
 """Photographs to try, by their files; the page opens with the first."""
-
 FILES: Mapping[str, str] = {name: row.label or name for name, row in OUTPUTS.own.items()}
-
 SIZES: Mapping[str, UsualSize] = {
     **{name: row.usual_size for name, row in OUTPUTS.own.items() if row.usual_size is not None},
     "side": UsualSize(0, 3.2, 99),
     "anaglyph": UsualSize(0, 1.6, 99),
 }
 """Usual sizes of outputs and stereo layouts."""
-
 DOWNLOADS: Mapping[str, str] = {
     **{name: FILES[name] for name, row in OUTPUTS.own.items() if row.in_browser},
     "side": "Stereo, side by side",
     "anaglyph": "Stereo, red and cyan",
 }
 """Files that scripts make, likewise."""
-
 SURFACES = frozenset(name for name, row in OUTPUTS.own.items() if Need.CAMERA in row.needs)
 """Outputs of surfaces."""
-
 CHOICES: Mapping[str, str] = {
     "": "as it looks",
     **{row.choice: row.label for row in LENSES.values() if row.choice},
 }
 """Lenses, as the option ``projection`` spells them."""
-
 VIDEOS: Mapping[str, str] = {
     name: row.video.words for name, row in OUTPUTS.own.items() if row.video and row.video.words
 }
 """Outputs of a video, the usual one first."""
-
 
 GENERATOR = "rilievo page"
 """Mark of our pages, also older ones."""

@@ -35,12 +35,11 @@ from rilievo.serving.browser.document import (
     GENERATOR,
     AppSettings,
     MisfitTerms,
-    PageGraph,
     PageModel,
     PageSettings,
-    page_graph,
     page_html,
 )
+from rilievo.serving.browser.page_graph import PageGraph, page_graph
 from rilievo.version import VERSION
 
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"

@@ -6,7 +6,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain
 from rilievo.errors import OptionError, needing
 from rilievo.extensions.subpackages import resolve_name
-from rilievo.serving.assistant.named_folders import AssistantOptions
+from rilievo.serving.assistant.assistant_options import AssistantOptions
 
 _RUN = "rilievo.serving.assistant.protocol:run_assistant"
 _OF_SERVERS = ("http", "host", "port", "root-path", "proxies", "token-file", "hosts", "connections")

@@ -1,20 +1,13 @@
-"""HTTP server of every listener: bounds on connections and streams, and an end in time.
-
-Threads in decoders cannot be stopped: requests have a few seconds, then the rest is abandoned,
-without files left.
-"""
+"""HTTP server of every listener, which ends in time."""
 
 import asyncio
-import ipaddress
 import os
 import shutil
 import signal
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,106 +17,11 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from rilievo.serving.listener.connections import Connections
 from rilievo.serving.listener.listening import AddressOptions
 from rilievo.serving.listener.process import EXIT_CODES, LAST_SECONDS
-from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, busy_refusal, problem_json
+from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, problem_json
 from rilievo.system.signals import is_repeated_signal
-
-_AGAIN_SECONDS = 10
-
-
-class OpenStreams:
-    """Counts of open streams by client."""
-
-    def __init__(self, most: int, *, most_of_one: int) -> None:
-        self._most, self._most_of_one = most, most_of_one
-        self._counts: Counter[str] = Counter()
-
-    def total(self) -> int:
-        """Number of open streams."""
-        return self._counts.total()
-
-    @contextmanager
-    def counted(self, client: str) -> Iterator[None]:
-        """Count a stream of a client in the context.
-
-        Raises:
-            Refusal: If there are too many.
-        """
-        if self.total() >= self._most:
-            raise busy_refusal(f"{self.total()} streams are open already", _AGAIN_SECONDS)
-        own = self._counts[client]
-        if own >= self._most_of_one:
-            raise busy_refusal(f"{own} streams of yours are open already", _AGAIN_SECONDS)
-        self._counts[client] += 1
-        try:
-            yield
-        finally:
-            self._counts[client] -= 1
-            if not self._counts[client]:
-                del self._counts[client]
-
-
-def client_name(address: str) -> str:
-    """Address of a client, or its IPv6 network of 64 bits."""
-    try:
-        host = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped is None:
-        return str(ipaddress.ip_network((int(host) >> 64 << 64, 64)))
-    return str(getattr(host, "ipv4_mapped", None) or host)
-
-
-class Connections:
-    """Counts of open connections by client."""
-
-    def __init__(self, most: int, proxies: str = "") -> None:
-        """Begin without connections; those of ``proxies`` are not counted."""
-        self._most, self._open = most, Counter[str]()
-        names = [name.strip() for name in proxies.split(",") if name.strip()]
-        self._counts_none = "*" in names
-        self._proxies = [
-            network for network in map(_ip_network_or_none, names) if network is not None
-        ]
-
-    def take(self, address: str) -> str | None:
-        """Count a connection; returns its client ("" for a proxy), or None if that has too many."""
-        if self._is_proxy(address):
-            return ""
-        client = client_name(address)
-        if self._open[client] >= self._most:
-            return None
-        self._open[client] += 1
-        return client
-
-    def give_back(self, client: str) -> None:
-        """Uncount a connection."""
-        if not client:
-            return
-        self._open[client] -= 1
-        if not self._open[client]:
-            del self._open[client]
-
-    def total(self) -> int:
-        """Number of counted connections."""
-        return self._open.total()
-
-    def _is_proxy(self, address: str) -> bool:
-        try:
-            host = ipaddress.ip_address(address)
-        except ValueError:  # of a socket without an address
-            return True
-        host = getattr(host, "ipv4_mapped", None) or host
-        return self._counts_none or any(host in network for network in self._proxies)
-
-
-def _ip_network_or_none(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(name, strict=False)
-    except ValueError:  # uvicorn takes other words for names of sockets
-        return None
-
 
 GRACE = 5
 """Seconds that requests have to end; containers have 10."""
@@ -192,7 +90,6 @@ def _remove_folder_with_retries(folder: Path) -> None:
 
 HEAD_SECONDS = 10.0
 """Time for the head of a request, and for closing a connection."""
-
 _TOO_MANY = problem_json(
     Refusal(429, "too many connections from this address: close some, or use them again")
 )
@@ -200,6 +97,7 @@ _REFUSED = (
     b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: %b\r\nRetry-After: 1\r\n%b"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
 )
+
 # It is sent before any head is read, so that it cannot name an origin; it tells nothing else.
 _FOR_PAGES = b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
 

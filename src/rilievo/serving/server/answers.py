@@ -1,84 +1,29 @@
-"""Answers: files over HTTP; over a WebSocket JSON and depth of a frame, or an ``error``."""
+"""Frames over a WebSocket, answered with JSON and depth or an ``error``."""
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, aclosing, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import cast
 
 import numpy as np
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from rilievo.errors import NoDepthError
-from rilievo.errors.messages import one_line
 from rilievo.io.outputs.writing import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
-from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
-from rilievo.serving.listener.http_server import client_name
+from rilievo.serving.listener.connections import client_name
 from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
 from rilievo.serving.server.params import StreamAsked, read_params
-from rilievo.serving.server.request_files import Written
 from rilievo.serving.server.service import ImageJob, Service, client_notes
 from rilievo.serving.server.uploads import Upload
-
-_LONGEST_NOTES = 1000
-
-
-def files_response(prediction: Prediction, written: Written, seconds: float | int) -> Response:
-    """Response that sends outputs of a prediction, then removes them."""
-    headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
-    depth = prediction.depth_or_none
-    if depth is not None:
-        headers["X-Depth-Kind"] = depth.kind.value
-    if notes := " | ".join(client_notes(prediction)):
-        headers["X-Notes"] = one_line(notes).encode("ascii", "replace").decode()[:_LONGEST_NOTES]
-    if written.size is not None:
-        headers["Content-Length"] = str(written.size)
-    return TimedResponse(
-        written.chunks(),
-        headers=headers,
-        media_type=written.media_type,
-        seconds=seconds,
-        tidy=lambda: asyncio.to_thread(written.remove),
-    )
-
-
-class TimedResponse(StreamingResponse):
-    """Pieces within a time; their source is removed."""
-
-    def __init__(
-        self,
-        pieces: Iterator[bytes] | AsyncIterator[bytes],
-        *,
-        headers: Mapping[str, str],
-        media_type: str,
-        seconds: float | int,
-        tidy: Callable[[], Awaitable[None]],
-    ) -> None:
-        super().__init__(pieces, headers=headers, media_type=media_type)
-        self._seconds, self._tidy = seconds, tidy
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the pieces in time, then remove their source."""
-        pieces = cast("AsyncGenerator[bytes]", self.body_iterator)
-        try:
-            async with asyncio.timeout(self._seconds), aclosing(pieces):
-                await super().__call__(scope, receive, send)
-        except TimeoutError:
-            return  # the connection is closed, as the answer is not complete
-        finally:
-            await self._tidy()
-
 
 _IDLE_SECONDS = 60.0
 _SEND_SECONDS = 20.0

@@ -19,7 +19,7 @@ from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorOptions, Refine
 from rilievo.options.run_options import Saving
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.user_facts import Metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
 from rilievo.schema.fields import Door, OptionField, Record, Switch, option_names, options_of

@@ -1,14 +1,13 @@
-"""Routes of the server, and their OpenAPI document."""
+"""Routes of the server."""
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from html import escape
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,25 +24,24 @@ from rilievo.measure.measurement_records import (
     origin_record,
     region_record,
 )
+from rilievo.serving.listener.connections import client_name
 from rilievo.serving.listener.guard import Guard
-from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import (
-    PROBLEM,
     GivenUp,
-    Problem,
     Refusal,
     RefusalResponse,
     stopping_refusal,
 )
-from rilievo.serving.server.answers import files_response, stream
+from rilievo.serving.server.answer_files import JSON
+from rilievo.serving.server.answers import stream
+from rilievo.serving.server.file_responses import files_response
+from rilievo.serving.server.openapi import openapi_document
 from rilievo.serving.server.params import (
     MeasureParams,
     PredictParams,
-    StreamAsked,
     parse_output_names,
     read_params,
 )
-from rilievo.serving.server.request_files import JSON, output_media_types
 from rilievo.serving.server.service import Service, client_notes, prediction_record
 from rilievo.serving.server.uploads import Upload
 from rilievo.version import VERSION
@@ -77,156 +75,6 @@ async def client_departure(request: Request) -> None:
     """Wait until the client leaves."""
     while (await request.receive())["type"] != "http.disconnect":
         await asyncio.sleep(0)
-
-
-_Json = dict[str, Any]
-
-_IMAGE = "A photograph: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, or HEIC if the server reads it."
-REFUSALS: Mapping[str, str] = {
-    "400": "A parameter is unknown or impossible.",
-    "401": "The token is missing or wrong.",
-    "403": "Web pages of other sites, or addresses of images, are not allowed.",
-    "404": "The server does not offer this model.",
-    "408": "The request arrived too slowly.",
-    "413": "The request or its result is too large.",
-    "421": "The server does not go by the name in the Host header.",
-    "422": "The image cannot be read, or a known size does not determine metres.",
-    "426": "A stream is a WebSocket.",
-    "429": "Too many requests; Retry-After says when to come again [s].",
-    "500": "The model failed, or the server has a defect.",
-    "501": "The server lacks an extra that this needs.",
-    "503": "No result in time, too little memory, or the server is stopping.",
-    "507": "The server cannot write the result.",
-}
-_PREDICTED = (
-    "Facts of the prediction as JSON, one output as it is, or several as a zip. X-Depth-Kind says "
-    "what the numbers of depth are, X-Notes what deserves a look."
-)
-
-
-def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
-    """OpenAPI document of the server below a proxy's ``root_path``."""
-    kinds = {kind: {} for kind in output_media_types()}
-    paths = {
-        "/v1/predict": {
-            "post": _openapi_image_operation(
-                "predict", PredictParams, _PREDICTED, kinds, "depth", "notes"
-            )
-        },
-        "/v1/measure": {
-            "post": _openapi_image_operation(
-                "measure",
-                MeasureParams,
-                "A distance, height, length, area or angle (what, value, low, high, unit), or the "
-                "things in boxes (things); eight in ten lie between low and high.",
-                {},
-                *("coverage", "notes"),
-            )
-        },
-        "/v1/models": {
-            "get": _openapi_operation("models", "Models that requests may name.", "models")
-        },
-        "/v1/stream": {
-            "get": _openapi_operation(
-                "stream",
-                "A WebSocket: frames as binary messages in, JSON and depth for each out.",
-                status="101",
-            )
-            | {"parameters": _query_parameters(StreamAsked)}
-        },
-        "/healthz": {
-            "get": _openapi_operation("health", "Whether the server answers.", "status")
-            | {"security": []}
-        },
-        "/metrics": {"get": _openapi_operation("metrics", "Counters for Prometheus, as text.")},
-        "/openapi.json": {"get": _openapi_operation("openapi", "This document.", "openapi")},
-    }
-    for route in routes:
-        if isinstance(route, Route) and route.path not in paths:
-            [method] = (route.methods or set()) - {"HEAD"}
-            names = [{"name": name, "in": "path"} for name in route.param_convertors]
-            must = {"required": True, "schema": {"type": "string"}}
-            path_parameters = {"parameters": [name | must for name in names]}
-            paths[route.path] = {
-                method.lower(): _openapi_operation(route.path, route.name) | path_parameters
-            }
-    problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "rilievo",
-            "version": VERSION,
-            "description": "Depth, surface normals, surfaces and measurements of one photograph.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": root_path or "/"}],
-        "paths": paths,
-        "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Problem": Problem.model_json_schema()},
-            "responses": {
-                status: {"description": words, "content": problem}
-                for status, words in REFUSALS.items()
-            },
-        },
-        "security": [{"token": []}, {}],
-    }
-
-
-def _openapi_operation(name: str, words: str, *required: str, status: str = "200") -> _Json:
-    answer: _Json = {"description": words}
-    if required:
-        answer["content"] = {
-            "application/json": {"schema": {"type": "object", "required": list(required)}}
-        }
-    refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS}
-    return {"operationId": name, "summary": words, "responses": {status: answer, **refusals}}
-
-
-def _openapi_image_operation(
-    name: str, parameters: type[BaseModel], words: str, kinds: _Json, *required: str
-) -> _Json:
-    operation = _openapi_operation(name, words, *required)
-    operation["responses"]["200"]["content"] |= kinds
-    image = {"type": "string", "format": "binary", "description": _IMAGE}
-    properties = {"image": image, **_property_schemas(parameters)}
-    text = {
-        "type": "string",
-        "contentEncoding": "base64",
-        "description": f"{_IMAGE} Or a data URL.",
-    }
-    in_json = {"type": "object", "required": ["image"], "properties": properties | {"image": text}}
-    return operation | {
-        "parameters": _query_parameters(parameters),
-        "requestBody": {
-            "description": "The image as it is, or in a form or JSON with parameters.",
-            "required": False,
-            "content": {
-                "image/*": {"schema": image},
-                "application/octet-stream": {"schema": image},
-                "multipart/form-data": {"schema": {"type": "object", "properties": properties}},
-                "application/json": {"schema": in_json | {"additionalProperties": False}},
-            },
-        },
-    }
-
-
-def _query_parameters(parameters: type[BaseModel]) -> list[_Json]:
-    entries = []
-    for name, schema in _property_schemas(parameters).items():
-        words = " ".join(schema.pop("description", "").split())
-        entries.append({"name": name, "in": "query", "description": words, "schema": schema})
-    return entries
-
-
-def _property_schemas(record: type[BaseModel]) -> dict[str, _Json]:
-    schemas: dict[str, _Json] = record.model_json_schema()["properties"]
-    for schema in schemas.values():
-        kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
-        schema |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}
-        if schema.get("default", "") is None:
-            del schema["default"]
-    return schemas
 
 
 _PAGE = """<!doctype html>

@@ -73,10 +73,11 @@ def _load_application(
     tokens: tuple[str, ...],
     extend: "Callable[[Service, Path], Extension] | None",
 ) -> Any:
+    from rilievo.serving.server.counters import Metrics
+    from rilievo.serving.server.offered_models import offered_models
     from rilievo.serving.server.request_files import Disk, Folders
     from rilievo.serving.server.routes import application
-    from rilievo.serving.server.server_models import offered_models
-    from rilievo.serving.server.service import Metrics, Service
+    from rilievo.serving.server.service import Service
 
     disk = Disk(int(options.limits.disk_megabytes * 1e6))
     service = Service(options, offered_models(options), Folders(folder, disk), Metrics())

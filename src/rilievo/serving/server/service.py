@@ -1,4 +1,4 @@
-"""Work of the server: decoding, network and writing, in turn; counters for Prometheus."""
+"""Work of the server: decoding, network and writing, in turn."""
 
 import asyncio
 import json
@@ -7,9 +7,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from rilievo.calibration.readings import Pixel, median_around, normalized_points_note
 from rilievo.errors import CalibrationError, OptionError, needing
@@ -27,79 +24,26 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import output_parts
 from rilievo.records.sample import Photo
-from rilievo.serving.listener.http_server import OpenStreams
+from rilievo.serving.listener.connections import OpenStreams
+from rilievo.serving.listener.jobs import Jobs, RequestJob
 from rilievo.serving.listener.process import trim_heap
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of
-from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
-from rilievo.serving.server.decoding.decoder_pool import Decoders
-from rilievo.serving.server.params import Point, PredictParams, RequestParams
-from rilievo.serving.server.request_files import (
-    Folders,
+from rilievo.serving.listener.turns import Turns
+from rilievo.serving.server.answer_files import (
     Written,
     are_heavy,
     file_output_names,
     most_output_bytes,
     write,
 )
-from rilievo.serving.server.server_models import Networks, OfferedModels
+from rilievo.serving.server.counters import Metrics
+from rilievo.serving.server.decoding.decoder_pool import Decoders
+from rilievo.serving.server.offered_models import OfferedModels
+from rilievo.serving.server.params import Point, PredictParams, RequestParams
+from rilievo.serving.server.request_files import Folders
+from rilievo.serving.server.server_models import Networks
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.uploads import Upload, Uploads
-
-_SECOND_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_COUNT_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-
-
-class Metrics:
-    """Counters of one server; docs/serve.md lists them."""
-
-    content_type = CONTENT_TYPE_LATEST
-
-    def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        self._requests = Counter(
-            "rilievo_requests",
-            "Requests by route and status.",
-            ("route", "status"),
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "rilievo_request_seconds",
-            "Time from a request's head to the end of its answer.",
-            ("route",),
-            buckets=_SECOND_BUCKETS,
-            registry=registry,
-        )
-        self._batches = Histogram(
-            "rilievo_batch_photographs",
-            "Photographs of one run of a network.",
-            buckets=_COUNT_BUCKETS,
-            registry=registry,
-        )
-        self._frames = Counter(
-            "rilievo_stream_frames", "Frames of streams.", ("outcome",), registry=registry
-        )
-
-    def count_request(self, route: str, status: int, seconds: float | int) -> None:
-        """Count an answered request."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
-
-    def count_batch(self, count: int) -> None:
-        """Count a run of a network."""
-        self._batches.observe(count)
-
-    def count_frame(self, outcome: str) -> None:
-        """Count a frame: answered, passed_over or refused."""
-        self._frames.labels(outcome).inc()
-
-    def add_gauge(self, name: str, words: str, value: Callable[[], float]) -> None:
-        """Add a gauge whose number ``value`` gives at every scrape."""
-        Gauge(f"rilievo_{name}", words, registry=self._registry).set_function(value)
-
-    def text(self) -> bytes:
-        """Metrics in Prometheus's text format."""
-        return generate_latest(self._registry)
 
 
 def refuse_missing_image_or_package(upload: Upload, request: RequestParams) -> None:
@@ -181,9 +125,7 @@ _TIDY_SECONDS = 1.0
 _TIDY_REQUESTS = 50
 _SPARE = 2
 """Places that one client alone never gets."""
-
 _OPENED = 2  # videos that are opened at the same time
-
 T = TypeVar("T")
 
 

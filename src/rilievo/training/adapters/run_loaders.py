@@ -11,7 +11,8 @@ from rilievo.errors import needing
 from rilievo.extensions.trust import check_trusted
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
-from rilievo.models.load_options import LoadOptions, read_settings
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.model_settings import read_settings
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.conversion import Origin
 from rilievo.records.prediction_record import Setting

@@ -22,8 +22,9 @@ from rilievo.models.hub.diffusion_cards import (
     weights_variant,
 )
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
-from rilievo.models.load_options import LoadOptions, read_settings, resolve_engine
-from rilievo.training.adapters.transformers_models import (
+from rilievo.models.load_options import LoadOptions, resolve_engine
+from rilievo.models.model_settings import read_settings
+from rilievo.training.adapters.checkpoint_config import (
     check_config,
     check_network_size,
     read_config,

@@ -20,14 +20,13 @@ from rilievo.training.probe.probe_config import (
     ProbeConfig,
     RunOptions,
     UncheckedProbeConfig,
-    complete_probe_config,
-    complete_supervised_config,
 )
+from rilievo.training.probe.probe_presets import complete_probe_config, complete_supervised_config
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 
 if TYPE_CHECKING:
-    from rilievo.training.probe.probe_config import TrainingRecord
+    from rilievo.training.probe.probe_record import TrainingRecord
 
 _SAME = ("epochs", "batch_size", "learning_rate", "seed", "precision")
 _FLIP = "augmentation.flip"

@@ -1,13 +1,11 @@
-"""Export of models, and of other programs' files, to our ONNX format."""
+"""Export of models to our ONNX format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import numpy as np
-
-from rilievo.errors import ModelError, OptionError, first_line, needing
+from rilievo.errors import ModelError, OptionError
 from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import OptionName, Text, join_texts
 from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
@@ -18,39 +16,32 @@ from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions, TrustOptions
-from rilievo.models.onnx_files.conversion import Agreement
-from rilievo.models.onnx_files.engines import INPUT, INT8_WEIGHTS, open_session, plain_kernels
-from rilievo.models.onnx_files.onnx_model import (
-    ForeignModel,
-    OnnxFacts,
-    OnnxModel,
-    Statement,
-    has_rilievo_metadata,
-    polarity_note,
-    ultralytics_statement,
-)
-from rilievo.models.resampling.preparation import Resampling, Rule
-from rilievo.options.run_options import changed_options
+from rilievo.models.onnx_files.agreement import Agreement
+from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, plain_kernels
+from rilievo.models.onnx_files.foreign_model import Statement, ultralytics_statement
+from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
+from rilievo.models.onnx_files.polarity import polarity_note
+from rilievo.models.resampling.preparation import Resampling
+from rilievo.options.unused_options import changed_options
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.schema.fields import option
+from rilievo.training.conversion.onnx_changes import (
+    fix_size_in_file,
+    may_have_8bit_weights,
+    set_metadata,
+    write_without_dequantize,
+)
 from rilievo.training.conversion.onnx_file import (
     FP32,
     INT8,
     TracedModel,
-    append_model_metadata,
     check_file_precision,
     convert_precision,
-    fix_size_in_file,
-    may_have_8bit_weights,
     measure_agreement,
-    set_metadata,
     with_fixed_size,
     write_onnx,
-    write_without_dequantize,
 )
-
-if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+from rilievo.training.conversion.wrapped_copy import write_wrapped_copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,114 +135,7 @@ class ExportOptions(TrustOptions):
         )
 
 
-_PREFIX = "network/"  # avoids clashes between the network's names and ours
-
-
-def write_wrapped_copy(source: Path, part: Path, statement: Statement) -> Agreement:
-    """Write a copy that takes photographs, and compare it."""
-    with needing("wrapping an ONNX file", "export"):
-        import onnx
-    foreign = ForeignModel(source, statement)
-    axis = _axis_of_one_channel(source, foreign)
-    network = onnx.compose.add_prefix(onnx.load(str(source)), _PREFIX)
-    _wrap_graph_in_place(network, foreign, axis)
-    try:
-        part.write_bytes(network.SerializeToString())
-    # Messages above 2 GB are refused with an unspecific ValueError.
-    except ValueError as error:
-        raise ModelError(f"{source}: {first_line(error)}") from error
-    assert foreign.card.kind is not None, "its user says it"
-    facts = OnnxFacts(
-        name=foreign.card.name,
-        kind=foreign.card.kind,
-        licence=foreign.card.licence,
-        preparation=foreign.preparation,
-        needs_focal=False,
-        adopted=True,
-    )
-    append_model_metadata(part, foreign, facts)
-    return measure_agreement(foreign, part, "fp32")
-
-
-def _wrap_graph_in_place(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> None:
-    from onnx import TensorProto, helper
-
-    graph = network.graph
-    theirs, answer = _PREFIX + foreign.input, _PREFIX + foreign.output
-    nodes, constants = _input_nodes_and_constants(foreign, theirs)
-    behind, more = _output_nodes_and_constants(answer, axis)
-    inner = [*nodes, *graph.node, *behind]
-    del graph.node[:]
-    graph.node.extend(inner)
-    graph.initializer.extend([*constants, *more])
-    # Old files list their weights among the inputs.
-    rest = [entry for entry in graph.input if entry.name != theirs]
-    height, width = foreign.preparation.sizing.height, foreign.preparation.sizing.width
-    fixed = foreign.preparation.sizing.rule is Rule.FIXED
-    batch = 1 if foreign.dims[0] == 1 else "batch"
-    shape = [batch, height, width, 3] if fixed else [batch, "height", "width", 3]
-    del graph.input[:]
-    graph.input.extend([helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape), *rest])
-    del graph.output[:]
-    depth = helper.make_tensor_value_info("depth", TensorProto.FLOAT, [batch, None, None])
-    graph.output.append(depth)
-    del network.metadata_props[:]
-
-
-def _input_nodes_and_constants(
-    foreign: ForeignModel, theirs: str
-) -> tuple[list["NodeProto"], list[Any]]:
-    from onnx import TensorProto, helper, numpy_helper
-
-    statement = foreign.statement
-    constants = [
-        numpy_helper.from_array(np.asarray(values, np.float32), name)
-        for name, values in (
-            ("scale", statement.scale),
-            ("mean", statement.mean),
-            ("std", statement.std),
-        )
-    ]
-    nodes = [
-        helper.make_node("Cast", [INPUT], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["pixels", "scale"], ["scaled"]),
-        helper.make_node("Sub", ["scaled", "mean"], ["centred"]),
-        helper.make_node("Div", ["centred", "std"], ["normalised"]),
-    ]
-    order = [0, 3, 1, 2] if foreign.layout == "nchw" else [0, 1, 2, 3]
-    nodes.append(helper.make_node("Transpose", ["normalised"], ["ordered"], perm=order))
-    to = helper.np_dtype_to_tensor_dtype(np.dtype(foreign.type))
-    nodes.append(helper.make_node("Cast", ["ordered"], [theirs], to=to))
-    return nodes, constants
-
-
-def _output_nodes_and_constants(
-    answer: str, axis: int | None
-) -> tuple[list["NodeProto"], list[Any]]:
-    from onnx import TensorProto, helper, numpy_helper
-
-    if axis is None:
-        return [helper.make_node("Cast", [answer], ["depth"], to=TensorProto.FLOAT)], []
-    cast = helper.make_node("Cast", [answer], ["answer"], to=TensorProto.FLOAT)
-    # The same in all sets of operators, unlike Squeeze.
-    first = numpy_helper.from_array(np.array(0, np.int64), "channel")
-    return [cast, helper.make_node("Gather", ["answer", "channel"], ["depth"], axis=axis)], [first]
-
-
-def _axis_of_one_channel(path: Path, foreign: ForeignModel) -> int | None:
-    shape = foreign.answer_shape()
-    if len(shape) == 3 and shape[0] == 1:
-        return None
-    if len(shape) == 4 and 1 in (shape[1], shape[3]):
-        return 1 if shape[1] == 1 else 3
-    raise ModelError(
-        f"{path}: depth is (batch, height, width), with one channel or none; output "
-        f"'{foreign.output}' is {shape}"
-    )
-
-
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
-
 _OF_FOREIGN = ("mean", "std", "scale", "multiple", "resampling", "licence")
 
 # More change int8 almost nothing.

@@ -1,16 +1,13 @@
-"""The training loop, and signals that stop it after a step."""
+"""The training loop."""
 
 import math
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from types import FrameType
 from typing import Any, Generic, Literal
 
 import torch
@@ -19,8 +16,8 @@ from torch import Tensor
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.names import printable
-from rilievo.system.signals import is_repeated_signal, raise_unless_repeated
 from rilievo.training.adapters.torch_model import torch_device
+from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import (
     CHECKPOINT,
@@ -30,52 +27,9 @@ from rilievo.training.engine.run_folder import (
     RunFolder,
     hold_run_folder,
 )
-from rilievo.training.engine.task import (
-    State,
-    Stateful,
-    TrainingTask,
-    check_finite,
-    load_checkpoint,
-    save_checkpoint,
-)
+from rilievo.training.engine.signal_deferral import SignalDeferral
+from rilievo.training.engine.task import TrainingTask, check_finite
 from rilievo.training.networks.features import is_out_of_memory
-
-
-class SignalDeferral:
-    """Deferral of SIGINT and SIGTERM while a step is taken; the second raises."""
-
-    def __init__(self, *, defers: bool) -> None:
-        self.is_asked = False
-        self._defers = defers and threading.current_thread() is threading.main_thread()
-        self._inside = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "SignalDeferral":
-        for number in (signal.SIGINT, signal.SIGTERM) if self._defers else ():
-            if signal.getsignal(number) in (signal.default_int_handler, raise_unless_repeated):
-                self._before[number] = signal.signal(number, self._handle_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Defer the first signal in the block."""
-        self._inside = True
-        try:
-            yield
-        finally:
-            self._inside = False
-
-    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._inside and not self.is_asked:
-            self.is_asked = True
-            is_repeated_signal()
-            return
-        self._before[number](number, frame)
-
 
 _MIXED: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",

@@ -20,9 +20,9 @@ FIRST = option(first=True)
 PROBES: Mapping[str, str] = {
     "linear": "dense_probes:LinearProbe",
     "multiscale": "dense_probes:MultiscaleProbe",
-    "dpt": "dense_probes:DptProbe",
+    "dpt": "dpt_probes:DptProbe",
     "bnhead": "dense_probes:BatchNormProbe",
-    "light": "dense_probes:LightProbe",
+    "light": "dpt_probes:LightProbe",
 }
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
@@ -37,7 +37,7 @@ TIMM = "timm/"
 # A new encoder is one class and one row.
 # ``module:Class`` of ``video``.
 ENCODERS: Mapping[str, str] = {
-    EMBEDDED_ENCODER: "video_networks:SmallEncoder",
+    EMBEDDED_ENCODER: "depth_network:SmallEncoder",
     "resnet18": "encoders:ResNetEncoder",
     "resnet34": "encoders:ResNetEncoder",
     "resnet50": "encoders:ResNetEncoder",
@@ -276,9 +276,9 @@ class PoseKind(StrEnum):
 
 # A new pose network is one class and one row.
 POSE_NETWORKS: Mapping[PoseKind, str] = {
-    PoseKind.SEPARATE: "decoder:PoseNet",
-    PoseKind.SHARED: "decoder:SharedPoseNet",
-    PoseKind.CNN: "decoder:PoseCNN",
+    PoseKind.SEPARATE: "pose_networks:PoseNet",
+    PoseKind.SHARED: "pose_networks:SharedPoseNet",
+    PoseKind.CNN: "pose_networks:PoseCNN",
 }
 
 

@@ -12,12 +12,12 @@ from rilievo.training.networks.backbones.weights import temporary_torch_seed
 from rilievo.training.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form, Readout
 from rilievo.training.networks.features import Features
 from rilievo.training.networks.probes import DepthHead, Logits, NormalsHead, Probe, make_probe
-from rilievo.training.networks.probes.dense_probes import crop_and_resize, enlarge_outputs
 from rilievo.training.networks.probes.heads import (
     bin_centres,
     expected_centre,
     most_probable_centre,
 )
+from rilievo.training.networks.probes.probe import crop_and_resize, enlarge_outputs
 from rilievo.training.tensors import Images, Maps, Normals
 
 

@@ -1,27 +1,14 @@
-"""Configuration, presets and record of probes and whole networks.
+"""Configuration of probes and whole networks."""
 
-``probe3d`` trains as the program of Probe3D (El Banani et al. 2024), oddities included,
-``probe3d-old`` as for its paper; ``plain`` is the loop of tutorials.
-"""
-
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError, suggest
 from rilievo.extensions.trust import is_import_path
-from rilievo.records.depth_map import DepthKind
-from rilievo.records.prediction_record import Setting
 from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
-from rilievo.training.engine.config_fields import (
-    FieldDifference,
-    check_ranges,
-    find_differences,
-    with_changed_fields,
-    with_fields_of,
-)
+from rilievo.training.engine.config_fields import check_ranges
 from rilievo.training.networks.blueprint import (
     FIRST,
     HIDDEN,
@@ -38,6 +25,7 @@ from rilievo.training.networks.blueprint import (
 DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
 UNCERTAIN, ANGULAR, MSE = NORMALS_LOSSES = ("uncertain", "angular", "mse")
 PLAIN = "plain"
+
 # ``probe3d`` is that program today, ``probe3d-old`` behind its published numbers.
 PRESETS = (*TREATMENTS, PLAIN)
 
@@ -239,42 +227,6 @@ class RunOptions:
     """Whether to report progress on standard error."""
 
 
-REASONS: Mapping[str, str] = {
-    "preset": "the name",
-    "blueprint.treatment": (
-        "inputs normalised by ImageNet for every backbone, padded by a whole patch where one side "
-        "is divisible already, and the map of the padded image stretched over the image, corners "
-        "on corners (the old state repeats cells); 'default' normalises as each backbone was "
-        "trained, pads least, cuts the padding off, and keeps the centres of pixels"
-    ),
-    "losses.gradient_form": (
-        "gradients between images of the batch, a mistake mended later; else between rows and "
-        "columns"
-    ),
-    "losses.zero_normals": (
-        "normals are learned wherever depth is known: a true normal of length zero counts as 90 "
-        "degrees off, and one without depth not at all; 'default' learns where a normal is known"
-    ),
-    "augmentation.jitter": "colours change in 80 % of the images, anew every epoch",
-    "augmentation.crop": "half of the images are cropped, anew every epoch",
-    "final_factor": "the learning rate ends at 1 % of its peak, not at 0",
-    "schedule": "a quarter of a cosine, not half of one as the paper says",
-    "shuffle": "on one GPU the program never shuffles",
-}
-_NO_SCHEDULE = "the learning rate is constant"
-PLAIN_REASONS: Mapping[str, str] = {
-    "preset": "the name",
-    "losses.depth": "the mean squared error",
-    "losses.normals": "the mean squared error",
-    "batch_size": "batches of two images",
-    "learning_rate": "the usual rate of Adam",
-    "weight_decay": "Adam has none",
-    "warm_up": _NO_SCHEDULE,
-    "final_factor": _NO_SCHEDULE,
-    "schedule": _NO_SCHEDULE,
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncheckedProbeConfig(ProbeConfig):
     """Configuration that is checked once others are added."""
@@ -295,174 +247,3 @@ SUPERVISED = UncheckedProbeConfig(
     learning_rate=1e-3,
     backbone_rate=1e-3,
 )
-
-
-def complete_probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Take fields not in ``names`` from the preset."""
-    # Of the losses of normals, one's own among them, this one alone learns kappa.
-    uncertainty = config.losses.normals == UNCERTAIN
-    if config.preset == PLAIN and "losses.normals" not in names:
-        uncertainty = False
-    blueprint = replace(config.blueprint, uncertainty=uncertainty)
-    return with_fields_of(preset_config(config.preset, blueprint, config.data), config, names)
-
-
-def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Take fields not in ``names`` from the preset."""
-    if config.preset not in ("default", PLAIN):
-        raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
-    backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
-    if backbone.name in TOYS and "blueprint.probe.kind" not in names:
-        probe = replace(probe, kind="linear")
-    blueprint = replace(
-        config.blueprint,
-        probe=probe,
-        uncertainty=config.losses.normals == UNCERTAIN,
-    )
-    usual = ProbeConfig(
-        blueprint=blueprint,
-        data=config.data,
-        losses=config.losses,
-        learning_rate=rate,
-        backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
-    )
-    return with_fields_of(
-        _with_plain_preset(usual) if config.preset == PLAIN else usual, config, names
-    )
-
-
-def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
-    """Configuration of a preset."""
-    if name not in PRESETS:
-        raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
-    blueprint = replace(blueprint, depth=_depth_for_data(blueprint.depth, data))
-    # Without kappa only the plain angle can be learned from.
-    normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
-    if name in ("default", PLAIN):
-        usual = ProbeConfig(
-            blueprint=replace(blueprint, treatment="default"),
-            data=data,
-            losses=Losses(normals=normals),
-        )
-        return usual if name == "default" else _with_plain_preset(usual)
-    form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
-    return ProbeConfig(
-        preset=name,
-        blueprint=replace(blueprint, treatment=name),
-        data=data,
-        losses=Losses(gradient_form=form, normals=normals, zero_normals=True),
-        augmentation=Augmentation(jitter=0.8, crop=0.5),
-        final_factor=0.01,
-        schedule=Schedule.QUARTER_COSINE,
-        shuffle=False,
-    )
-
-
-def _with_plain_preset(config: ProbeConfig) -> ProbeConfig:
-    return replace(
-        config,
-        preset=PLAIN,
-        losses=Losses(depth=MSE, normals=UNCERTAIN if config.blueprint.uncertainty else MSE),
-        batch_size=2,
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        warm_up=0.0,
-        final_factor=1.0,
-        schedule=Schedule.CONSTANT,
-    )
-
-
-def _depth_for_data(depth: DepthChoice, data: DataChoice) -> DepthChoice:
-    """Limit NAVI's relative depth, 0.01 to 1 in each image."""
-    if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
-        return depth
-    return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
-
-
-def with_overrides(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
-    """Change fields by path: ``losses.depth``."""
-    return with_changed_fields(config, changes, fixed=("blueprint.", "data.", "preset"))
-
-
-def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
-    """List what differs from ``default``, except what every run chooses."""
-    return find_differences(
-        config,
-        default_preset=preset_config("default", config.blueprint, config.data),
-        chosen_preset=preset_config(config.preset, config.blueprint, config.data),
-        reasons=PLAIN_REASONS if config.preset == PLAIN else REASONS,
-    )
-
-
-# AbsRel and angle [degrees] of a constant with nothing to learn.
-_FLAT, _STRAIGHT = 0.01, 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConstantCheck:
-    """Errors at the end of a run beside those of a constant.
-
-    Attributes:
-        held_out: Whether the images were held out.
-        abs_rel: AbsRel of depth scaled by each image's median.
-        angle: Mean angle to true normals [degrees].
-        constant_angle: Mean angle of their mean direction [degrees].
-    """
-
-    images: int
-    held_out: bool
-    abs_rel: float | None = None
-    constant_abs_rel: float | None = None
-    angle: float | None = None
-    constant_angle: float | None = None
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Reasons to doubt that a run learned."""
-        reasons, where = [], "held out" if self.held_out else "trained on"
-        error, constant = self.abs_rel, self.constant_abs_rel
-        if error is not None and constant is not None and error >= constant > _FLAT:
-            reasons.append(
-                f"the depth is no better than a constant on {self.images} images {where}: AbsRel "
-                f"{error:.3f} against {constant:.3f}"
-            )
-        error, constant = self.angle, self.constant_angle
-        if error is not None and constant is not None and error >= constant > _STRAIGHT:
-            reasons.append(
-                f"the normals are no better than a constant on {self.images} images {where}: "
-                f"{error:.1f}° off against {constant:.1f}°"
-            )
-        return tuple(reasons)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRecord:
-    """Facts of a finished run that are not in ``config.json``.
-
-    Attributes:
-        passed_over: Number of images skipped for lack of a valid pixel.
-        loss: Mean loss over the last epoch.
-        cpu_seconds: CPU time of steps by all threads.
-    """
-
-    backbone_sha256: str
-    layers: tuple[int, ...]
-    backbone_parameters: int
-    probe_parameters: int
-    images: int
-    held_out: int
-    passed_over: int
-    passed_over_ids: tuple[str, ...]
-    steps: int
-    loss: float | None = None
-    check: ConstantCheck
-    cpu_seconds: float
-    device: str
-    torch_version: str
-    version: str
-    differences: tuple[FieldDifference, ...]
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Reasons to doubt that the run learned."""
-        return self.check.doubts

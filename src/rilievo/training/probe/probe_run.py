@@ -11,8 +11,9 @@ from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.run_models import is_run
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
-from rilievo.training.probe.probe_config import ProbeConfig, RunOptions, TrainingRecord
+from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
+from rilievo.training.probe.probe_record import TrainingRecord
 
 # torch is imported at the call, so that the core can import this module and report what is missing.
 if TYPE_CHECKING:

@@ -15,16 +15,10 @@ from rilievo.errors import InputError
 from rilievo.extensions.trust import is_import_path
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
+from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal
-from rilievo.training.engine.task import (
-    RunState,
-    Stateful,
-    TrainingTask,
-    fused_option,
-    parameter_groups,
-    save_weights,
-)
+from rilievo.training.engine.task import TrainingTask, fused_option, parameter_groups
 from rilievo.training.losses.supervised import (
     angular_loss,
     angular_von_mises_fisher_loss,
@@ -47,16 +41,10 @@ from rilievo.training.probe.probe_batches import (
     step_image_origins,
     steps_an_epoch,
 )
-from rilievo.training.probe.probe_config import (
-    UNCERTAIN,
-    ConstantCheck,
-    Losses,
-    ProbeConfig,
-    Schedule,
-    TrainingRecord,
-    differences,
-)
+from rilievo.training.probe.probe_config import UNCERTAIN, Losses, ProbeConfig, Schedule
 from rilievo.training.probe.probe_frames import TargetFrames, TrainingFrames
+from rilievo.training.probe.probe_presets import differences
+from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
 from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, as_input
 from rilievo.version import VERSION
 

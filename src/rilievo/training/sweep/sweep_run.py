@@ -11,7 +11,8 @@ from rilievo.extensions.trust import trust
 from rilievo.io.files.atomic import make_folder
 from rilievo.pages.tables import Table
 from rilievo.predicting.work_processes import Failure
-from rilievo.training.sweep.sweep_config import CELLS, SweepCell, SweepOptions, read_sweep
+from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
+from rilievo.training.sweep.sweep_results import CELLS, SweepCell
 
 FILES = ("table.md", "table.csv", "table.tex", "page.html")
 

@@ -23,14 +23,12 @@ from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.sweep.sweep_config import (
+from rilievo.training.sweep.sweep_config import BackboneEntry, SweepConfig, SweepOptions
+from rilievo.training.sweep.sweep_results import (
     CELLS,
-    BackboneEntry,
     CellMetric,
     Measured,
     SweepCell,
-    SweepConfig,
-    SweepOptions,
     read_cell,
     write_cell,
 )

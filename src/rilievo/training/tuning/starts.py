@@ -21,6 +21,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import Rule
 from rilievo.records.depth_map import DepthKind
+from rilievo.training.adapters.checkpoint_config import PROCESSOR_FILE
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
     PIPELINE,
@@ -48,11 +49,10 @@ from rilievo.training.adapters.trained import (
     make_tuned_network,
 )
 from rilievo.training.adapters.trained_cards import probe_run_card, tuned_run_card
-from rilievo.training.adapters.transformers_models import PROCESSOR_FILE
-from rilievo.training.engine.task import save_weights
+from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.networks.small import fill_from_onnx
+from rilievo.training.networks.small_weights import fill_from_onnx
 
 _STARTS = (
     f"{SMALL}, the folder of a run of 'train supervised' or 'train probe', an ONNX file of the "

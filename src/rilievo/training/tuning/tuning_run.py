@@ -12,7 +12,8 @@ from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_frames import open_training_set
-from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningRecord
+from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig
+from rilievo.training.tuning.tuning_record import TuningRecord
 
 
 def tuned_run_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:

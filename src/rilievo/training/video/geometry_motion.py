@@ -1,44 +1,43 @@
-"""Motion by geometry in place of a pose network, and held-out corners that judge a run.
-
-Both are estimated once, with the depth of the start, and stored: resumed runs go on with them, and
-all weights are compared with the same corners.
-"""
+"""Motion by geometry in place of a pose network."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from rilievo.arrays.shapes import AnyPlane, Field, Float16, Float64
-from rilievo.data.clips.pair_motion import TRACKING, CornerPair, better_focal_factor
-from rilievo.data.clips.tracks import depth_at, grey, track_corners
+from rilievo.arrays.shapes import Field
+from rilievo.data.clips.focal_check import CornerPair, better_focal_factor
+from rilievo.data.clips.pair_motion import TRACKING
+from rilievo.data.clips.tracks import grey, track_corners
 from rilievo.errors import InputError
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.names import printable
-from rilievo.models.base import Model
 from rilievo.training.engine.progress import Decoding
-from rilievo.training.networks.video.video_networks import DepthNet
-from rilievo.training.tensors import as_input
+from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.video.frames.target_frames import (
     CornerMaps,
     StoredMaps,
     VideoFrames,
     VideoTargetFrames,
-    store_maps,
 )
 from rilievo.training.video.frames.targets import FramePlace
+from rilievo.training.video.held_out_corners import (
+    Corners,
+    corner_errors_of_targets,
+    judging_targets,
+    read_corners,
+    triangulate_held_out_corners,
+    write_corners,
+)
 from rilievo.training.video.pair_motions import (
     MOTION_FOLDER,
     TRAINING,
-    Estimate,
     TrustedEstimate,
-    WindowTracker,
     find_pair_and_window_motions,
     find_pair_motions,
     mean_corner_error,
@@ -46,72 +45,9 @@ from rilievo.training.video.pair_motions import (
     select_trusted_motions,
     write_estimate,
 )
+from rilievo.training.video.prior_depth import Prior, network_depths, store_prior_depths
 
-_AT_ONCE = 8
 _CHECKED = 40
-_LARGEST = 6e4
-
-
-def network_depths(
-    network: DepthNet, frames: VideoTargetFrames, device: torch.device
-) -> Iterator[Field]:
-    """Yield the depth of each target by a depth network."""
-    network.eval()
-    for first in range(0, len(frames), _AT_ONCE):
-        targets = frames.targets[first : first + _AT_ONCE]
-        batch = np.stack([frames.frame_of(target.place) for target in targets])
-        pixels = as_input(torch.from_numpy(batch).to(device))
-        with torch.no_grad():
-            depths = network.depth(pixels)
-        yield from depths.cpu().numpy()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prior:
-    """Source of the depth that motion by geometry begins with.
-
-    Attributes:
-        key: Text that tells one source from another.
-        model: Model; None for the network that the run starts from.
-    """
-
-    key: str
-    model: Model | None = None
-
-    def depths(self, frames: VideoTargetFrames) -> Iterator[Field]:
-        """Yield the depth of each target by the model, in its own unit."""
-        assert self.model is not None, "the network's depth is that of ``network_depths``"
-        for target in frames.targets:
-            depth = self.model(frames.frame_of(target.place)).depth
-            yield np.where(np.isfinite(depth.values), depth.values, 0).astype(np.float32)
-
-
-def store_prior_depths(
-    frames: VideoTargetFrames,
-    folder: Path,
-    key: str,
-    depths: Iterable[Field],
-    *,
-    middle: float | None = None,
-) -> StoredMaps:
-    """Store the depth of all targets, unless a file of the key has it.
-
-    All targets are scaled to the median ``middle``; None keeps the unit.
-    """
-    key = "\n".join([key, str(middle), *frames.ids])
-    places = (target.place for target in frames.targets)
-    return store_maps(folder, ("prior",), key, places, _scale_to_median(depths, middle))
-
-
-def _scale_to_median(
-    depths: Iterable[Field], middle: float | None
-) -> Iterator[Float16[np.ndarray, "h w"]]:
-    stored = [np.clip(depth, 0, _LARGEST).astype(np.float16) for depth in depths]
-    if middle is not None:
-        medians = [float(np.median(depth[depth > 0])) for depth in stored if (depth > 0).any()]
-        factor = middle / max(float(np.median(medians or [middle])), 1e-6)
-        stored = [(depth * np.float32(factor)).astype(np.float16) for depth in stored]
-    yield from stored
 
 
 def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
@@ -145,81 +81,6 @@ def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
     )
 
 
-FILE = "held-out-corners.npz"
-_REACH = 7
-"""Strides to either side, in a window of 15 frames."""
-_FEWEST = 10
-
-Corners = Mapping[FramePlace, Float64[np.ndarray, "n 3"]]
-"""Corners of targets: x [px], y [px] and depth up to a factor."""
-
-
-def triangulate_held_out_corners(
-    whole: VideoTargetFrames,
-    held_out: VideoTargetFrames,
-    depths: Callable[[VideoTargetFrames], Iterable[AnyPlane]],
-) -> Corners:
-    """Triangulate corners of the held-out targets over windows of all targets."""
-    around = whole.subset(_indices_within_reach(whole, held_out))
-    tracker = WindowTracker(around)
-    for target, depth in zip(around.targets, depths(around), strict=True):
-        tracker.add(target, depth)
-    window_motions = tracker.estimate_windows().targets
-    points = {
-        target.place: window_motions[target.place].points
-        for target in held_out.targets
-        if target.place in window_motions
-    }
-    return {place: np.column_stack([point.places, point.depth]) for place, point in points.items()}
-
-
-def judging_targets(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:
-    """Held-out targets with enough corners."""
-    counts = [len(corners.get(target.place, ())) for target in held_out.targets]
-    return held_out.subset([index for index, count in enumerate(counts) if count >= _FEWEST])
-
-
-def _indices_within_reach(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
-    near = {
-        (target.place.sequence, target.place.frame + shift)
-        for target in held_out.targets
-        for reach in [_REACH * whole.stride_of(target.place)]
-        for shift in range(-reach, reach + 1)
-    }
-    return [index for index, target in enumerate(whole.targets) if target.place in near]
-
-
-def write_corners(run: Path, corners: Corners) -> None:
-    """Store corners."""
-    write_estimate(run / FILE, Estimate(motions={}, corners=corners))
-
-
-def read_corners(run: Path) -> Corners:
-    """Read stored corners; empty without a file."""
-    return read_estimate(run / FILE).corners if (run / FILE).is_file() else {}
-
-
-def corner_errors_of_targets(
-    held_out: VideoTargetFrames, depths: Iterable[AnyPlane], corners: Corners
-) -> tuple[float, ...]:
-    """Mean relative error of depth, up to a factor, at the corners of each target; 1 at most."""
-    return tuple(
-        _mean_corner_error(depth, corners[target.place])
-        for target, depth in zip(held_out.targets, depths, strict=True)
-    )
-
-
-def _mean_corner_error(depth: AnyPlane, corners: Float64[np.ndarray, "n 3"]) -> float:
-    """Mean relative error up to a factor; 1 without depth."""
-    ratio = depth_at(depth, corners[:, :2]) / corners[:, 2]
-    ratios = ratio[np.isfinite(ratio) & (ratio > 0)]
-    if not len(ratios):
-        return 1.0
-    errors = np.minimum(np.abs(ratios / np.median(ratios) - 1), 1)
-    # Corners without depth are wrong altogether.
-    return float((errors.sum() + len(ratio) - len(ratios)) / len(ratio))
-
-
 FEWEST = 8
 """Smallest number of targets that a run begins with."""
 _FEW_JUDGES = 5
@@ -227,7 +88,6 @@ _MOST_JUDGES = 32
 TARGETS_A_MINUTE = 100
 """Targets whose motion can be estimated for each minute of the run."""
 _TOGETHER = 50
-
 _WHY = {
     "turning": (
         "the camera turns or stands and does not travel",

@@ -17,7 +17,7 @@ from torch import Tensor
 from rilievo.arrays.shapes import Float, UInt8
 from rilievo.models.resampling.preparation import network_size
 from rilievo.training.losses.view_synthesis import anchor_loss
-from rilievo.training.networks.video.video_networks import DepthNet
+from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.tensors import Scalar
 
 ARCHIVE = Path(__file__).parent / "other_places.zip"

@@ -1,33 +1,25 @@
-"""Loss of the networks in training, scores in validation, and first steps of a pose network.
+"""Loss of the networks in training, and scores in validation."""
 
-A pose network from random weights ruins good depth before it tells turns from translations.
-"""
-
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rilievo.training.engine.loop import batch_seed
-from rilievo.training.engine.progress import Decoding
-from rilievo.training.engine.task import check_finite, fused_option
+from rilievo.training.engine.task import check_finite
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import terms_with_own, video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.tensors import Intrinsics, Scalar, Transforms
+from rilievo.training.tensors import Intrinsics, Transforms
 from rilievo.training.video.batch_numbers import (
     BatchResult,
     batch_log_columns,
     depth_scores,
     motion_scores,
-    rotation_angle,
 )
 from rilievo.training.video.frames.target_frames import Batch, VideoTargetFrames, collate
 from rilievo.training.video.other_places import OtherPlaces
@@ -203,46 +195,3 @@ def mean_video_scores(learner: VideoLearner, frames: VideoTargetFrames, fabric: 
     sums, counts = both.cpu().numpy()
     with np.errstate(invalid="ignore"):
         return VideoScores(*map(float, sums / counts))
-
-
-_RATE = 1e-3
-
-
-def warm_up_pose(
-    learner: VideoLearner, batches: Iterator[Batch], *, steps: int, seed: int, fabric: Any
-) -> None:
-    """Fit the pose network to the known motions of ``steps`` batches."""
-    device, networks = fabric.device, learner.networks.to(fabric.device)
-    assert networks.pose is not None, "the motion of the run is not known"
-    networks.eval()
-    networks.pose.train()
-    # The shared encoder belongs to depth, which stays as it is.
-    learned = [parameter for parameter in networks.depth.parameters() if parameter.requires_grad]
-    networks.depth.requires_grad_(False)
-    optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE, fused=fused_option(device))
-    progress = Decoding(shown=fabric.is_global_zero)
-    for step, batch in enumerate(islice(batches, steps)):
-        optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
-        with batch_seed(seed, batch.step, device):
-            _mean_motion_difference(learner, batch).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        size = len(batch.ids)
-        progress("warm-up of the pose network", (step + 1) * size, steps * size)
-    for parameter in learned:
-        parameter.requires_grad_(True)
-
-
-def _mean_motion_difference(learner: VideoLearner, batch: Batch) -> Scalar:
-    """Angle [rad] plus difference of translation by the prior's median."""
-    views = batch.views
-    motions = learner.networks(views.target_seen, views.sources_seen).source_T_target
-    middle = views.maps["prior"].flatten(1).median(dim=1).values.clamp(min=1e-6)
-    errors = []
-    for reference, motion in zip(views.source_T_target, motions, strict=True):
-        if reference is None or motion is None:
-            continue
-        turn = rotation_angle(motion[:, :3, :3] @ reference[:, :3, :3].mT)
-        apart = (motion[:, :3, 3] - reference[:, :3, 3]).norm(dim=1)
-        errors.append(turn + apart / middle)
-    return torch.stack(errors).mean()

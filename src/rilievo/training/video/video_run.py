@@ -17,15 +17,18 @@ from rilievo.io.checksums import sum_of
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
+from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.loop import TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress, first_and_last_notes
 from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
-from rilievo.training.engine.task import TrainingTask, save_weights
+from rilievo.training.engine.task import TrainingTask
 from rilievo.training.video.frames.target_frames import Batch
 from rilievo.training.video.frames.video_frames import VideoFrames
+from rilievo.training.video.gain import Gain, error_gain
 from rilievo.training.video.other_places import LARGEST_CHANGE, OtherPlaces
 from rilievo.training.video.pair_motions import MOTION_FOLDER
+from rilievo.training.video.schedule import Minutes, VideoState
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_learner import (
     VideoLearner,
@@ -33,16 +36,8 @@ from rilievo.training.video.video_learner import (
     mean_video_scores,
     move_weights_towards,
 )
-from rilievo.training.video.video_plan import (
-    BEST,
-    CACHE,
-    Minutes,
-    VideoPlan,
-    VideoState,
-    device_options,
-    make_plan,
-)
-from rilievo.training.video.video_records import Gain, VideoRecord, error_gain, video_run_folder
+from rilievo.training.video.video_plan import BEST, CACHE, VideoPlan, device_options, make_plan
+from rilievo.training.video.video_records import VideoRecord, video_run_folder
 from rilievo.training.video.video_summary import make_video_record, save_picture
 
 _CLEARLY = 0.02

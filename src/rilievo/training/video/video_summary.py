@@ -20,11 +20,12 @@ from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Jou
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, collate
+from rilievo.training.video.gain import Gain
 from rilievo.training.video.pair_motions import Motions, read_training_motions
+from rilievo.training.video.schedule import Course, VideoState
 from rilievo.training.video.video_learner import VideoLearner
-from rilievo.training.video.video_plan import Course, VideoState
 from rilievo.training.video.video_presets import preset_differences
-from rilievo.training.video.video_records import Gain, SequenceFacts, VideoRecord, video_run_folder
+from rilievo.training.video.video_records import SequenceFacts, VideoRecord, video_run_folder
 from rilievo.version import VERSION
 
 FOLDER = "pictures"

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from rilievo.training.networks.video.decoder import ConvELU, double_and_convolve
+from rilievo.training.networks.video.decoder import ConvELU
+from rilievo.training.networks.video.doubled_convolution import double_and_convolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

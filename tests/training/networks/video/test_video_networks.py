@@ -12,19 +12,15 @@ from torch import Tensor
 from rilievo.errors import ModelError, OptionError
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.networks.video.decoder import (
-    DepthDecoder,
-    PoseNet,
-    make_pose_net,
-    source_T_target,
-)
-from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
-from rilievo.training.networks.video.video_networks import (
+from rilievo.training.networks.video.decoder import DepthDecoder
+from rilievo.training.networks.video.depth_network import (
     DepthNet,
-    make_networks,
     sigmoid_to_depth,
     sigmoid_to_inverse_depth,
 )
+from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
+from rilievo.training.networks.video.pose_networks import PoseNet, make_pose_net, source_T_target
+from rilievo.training.networks.video.video_networks import make_networks
 
 SIZE = (64, 96)
 SMALL = VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=SIZE)

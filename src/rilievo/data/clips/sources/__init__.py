@@ -10,16 +10,15 @@ import numpy as np
 from rilievo.arrays.shapes import Transforms
 from rilievo.data.clips.footage import ClipCamera, SourceKind, VideoData
 from rilievo.data.clips.pose_files import read_poses_of_files
+from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
 from rilievo.data.clips.sequences import (
     Clip,
     ClipFrame,
-    FrameCalibration,
-    choose_camera,
     frame_or_reason,
     sequence_undistortion,
     undistort_and_resize,
 )
-from rilievo.data.datasets.loaders import parse_numbers
+from rilievo.data.datasets.text_files import parse_numbers
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource

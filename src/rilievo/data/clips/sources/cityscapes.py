@@ -11,15 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.sequences import (
-    SOURCE_ALONE,
-    Clip,
-    FrameCalibration,
-    OtherEye,
-    choose_camera,
-    first_photo,
-)
-from rilievo.data.datasets.loaders import contents_text, names_in
+from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
+from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, OtherEye, first_photo
+from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import read_text, reason
 from rilievo.io.files.names import printable

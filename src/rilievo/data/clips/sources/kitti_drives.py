@@ -3,20 +3,14 @@
 from pathlib import Path
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.sequences import (
+from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
+from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, ListedTargets, OtherEye, first_photo
+from rilievo.data.clips.split_lists import (
     OTHER_SIDE,
-    SOURCE_ALONE,
-    Clip,
-    FrameCalibration,
     ListedSequences,
-    ListedTargets,
-    OtherEye,
-    choose_camera,
-    first_photo,
     numbered_files,
     read_split_lists,
 )
-from rilievo.data.datasets.loaders import contents_text, names_in
 from rilievo.data.datasets.sets.kitti_raw import (
     CAMERA_FILE,
     CAMERAS,
@@ -24,6 +18,7 @@ from rilievo.data.datasets.sets.kitti_raw import (
     camera_of_shape,
     read_camera,
 )
+from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.names import printable
 

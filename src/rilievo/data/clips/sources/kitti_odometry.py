@@ -7,19 +7,10 @@ import numpy as np
 from rilievo.arrays.shapes import Float64, Transforms
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import AUTO, read_kitti_poses
-from rilievo.data.clips.sequences import (
-    OTHER_SIDE,
-    SOURCE_ALONE,
-    Clip,
-    FrameCalibration,
-    ListedTargets,
-    OtherEye,
-    choose_camera,
-    first_photo,
-    numbered_files,
-    read_split_lists,
-)
-from rilievo.data.datasets.loaders import contents_text, names_in, parse_numbers, text_lines
+from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
+from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, ListedTargets, OtherEye, first_photo
+from rilievo.data.clips.split_lists import OTHER_SIDE, numbered_files, read_split_lists
+from rilievo.data.datasets.text_files import contents_text, names_in, parse_numbers, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import is_whole

@@ -8,15 +8,10 @@ from pathlib import Path
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import AUTO, sequence_poses
-from rilievo.data.clips.sequences import (
-    Clip,
-    FrameCalibration,
-    choose_camera,
-    first_photo,
-    read_calibration,
-)
-from rilievo.data.datasets.loaders import contents_text, names_in
+from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera, read_calibration
+from rilievo.data.clips.sequences import Clip, first_photo
 from rilievo.data.datasets.sets.tum import room_camera
+from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, MissingFileError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.names import printable, relative_printable

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from rilievo.arrays.shapes import Int64
-from rilievo.data.datasets.loaders import PhotoFiles, Request, contents_text, own_card
+from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.loaders import PhotoFiles
+from rilievo.data.datasets.text_files import contents_text
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json

@@ -8,18 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Mask, Vectors
-from rilievo.data.datasets.loaders import (
-    DepthPatterns,
-    DepthSet,
-    MaskedValues,
-    NormalAxes,
-    Request,
-    contents_text,
-    masked_metres,
-    normals_of_stored,
-    own_card,
-    walk,
-)
+from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.loaders import DepthPatterns, DepthSet, MaskedValues, masked_metres
+from rilievo.data.datasets.stored_normals import NormalAxes, normals_of_stored
+from rilievo.data.datasets.text_files import contents_text, walk
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Float32, Mask, Shaped
-from rilievo.data.datasets.loaders import PhotoFiles, Request, contents_text, own_card, walk
-from rilievo.data.datasets.mat_file import read_pickle
+from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.loaders import PhotoFiles
+from rilievo.data.datasets.pickled_arrays import read_pickle
+from rilievo.data.datasets.text_files import contents_text, walk
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import read_K

@@ -7,15 +7,9 @@ import numpy as np
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.data.datasets.colmap import ColmapImage, read_cameras, read_images
-from rilievo.data.datasets.loaders import (
-    DepthFiles,
-    DepthSet,
-    MaskedValues,
-    Request,
-    contents_text,
-    names_in,
-    own_card,
-)
+from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
+from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason

@@ -2,18 +2,9 @@
 
 from pathlib import Path
 
-from rilievo.data.datasets.loaders import (
-    DepthPatterns,
-    DepthSet,
-    MaskedValues,
-    Request,
-    checked_ids,
-    contents_text,
-    masked_metres,
-    names_in,
-    own_card,
-    text_lines,
-)
+from rilievo.data.datasets.dataset import Request, checked_ids, own_card
+from rilievo.data.datasets.loaders import DepthPatterns, DepthSet, MaskedValues, masked_metres
+from rilievo.data.datasets.text_files import contents_text, names_in, text_lines
 from rilievo.errors import InputError
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map

@@ -5,16 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from rilievo.data.datasets.loaders import (
-    DepthFiles,
-    DepthSet,
-    Request,
-    checked_ids,
-    contents_text,
-    names_in,
-    own_card,
-    read_steps,
-)
+from rilievo.data.datasets.dataset import Request, checked_ids, own_card
+from rilievo.data.datasets.loaders import DepthFiles, DepthSet, read_steps
 from rilievo.data.datasets.sets.kitti_raw import (
     CAMERA_FILE,
     CAMERAS,
@@ -26,6 +18,7 @@ from rilievo.data.datasets.sets.kitti_raw import (
     picture_path,
     read_camera,
 )
+from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 

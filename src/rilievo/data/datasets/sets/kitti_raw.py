@@ -9,16 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Float32, Float64, Matrix, Transform
-from rilievo.data.datasets.loaders import (
-    DepthFiles,
-    DepthSet,
+from rilievo.data.datasets.dataset import Request, checked_ids, own_card
+from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
+from rilievo.data.datasets.text_files import (
     Line,
-    MaskedValues,
-    Request,
-    checked_ids,
     contents_text,
     names_in,
-    own_card,
     parse_numbers,
     text_lines,
 )

@@ -3,15 +3,9 @@
 from functools import partial
 from pathlib import Path
 
-from rilievo.data.datasets.loaders import (
-    DepthFiles,
-    DepthSet,
-    Request,
-    contents_text,
-    own_card,
-    read_steps,
-    text_lines,
-)
+from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.loaders import DepthFiles, DepthSet, read_steps
+from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
 

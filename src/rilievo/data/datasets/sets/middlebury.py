@@ -8,16 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Matrix
-from rilievo.data.datasets.loaders import (
-    DepthFiles,
-    DepthSet,
-    MaskedValues,
-    Request,
-    contents_text,
-    own_card,
-    text_lines,
-    walk,
-)
+from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
+from rilievo.data.datasets.text_files import contents_text, text_lines, walk
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import camera_from_K

@@ -1,7 +1,7 @@
 """Rendered scenes of ``python -m lab.scenes --files``."""
 
+from rilievo.data.datasets.dataset import own_card
 from rilievo.data.datasets.folder import Folder
-from rilievo.data.datasets.loaders import own_card
 
 
 class Rendered(Folder):

@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Transform, UInt16
+from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.loaders import (
-    Absent,
     DepthFiles,
     DepthSet,
     MaskedValues,
-    Request,
-    checked_ids,
-    contents_text,
-    names_in,
-    own_card,
-    parse_numbers,
     read_grey_integers,
     read_if_present,
+)
+from rilievo.data.datasets.text_files import (
+    contents_text,
+    names_in,
+    parse_numbers,
     scene_by_folders,
     text_lines,
 )

@@ -9,23 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Field, UInt16
+from rilievo.data.datasets.dataset import Absent, Request, checked_ids, evenly_spread, own_card
 from rilievo.data.datasets.loaders import (
-    Absent,
     DepthFiles,
     DepthSet,
     MaskedValues,
-    Request,
-    checked_ids,
-    contents_text,
-    evenly_spread,
     file_camera,
-    names_in,
-    own_card,
     read_grey_integers,
     read_if_present,
-    text_lines,
 )
 from rilievo.data.datasets.mat_file import read_mat
+from rilievo.data.datasets.text_files import contents_text, names_in, text_lines
 from rilievo.errors import InputError
 from rilievo.io.files.names import printable
 

@@ -9,18 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Transform, Transforms, Values
-from rilievo.data.datasets.loaders import (
-    Absent,
-    DepthFiles,
-    DepthSet,
+from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
+from rilievo.data.datasets.loaders import DepthFiles, DepthSet, read_steps
+from rilievo.data.datasets.text_files import (
     Line,
-    Request,
-    checked_ids,
     contents_text,
     names_in,
-    own_card,
     parse_numbers,
-    read_steps,
     scene_by_folders,
     text_lines,
 )

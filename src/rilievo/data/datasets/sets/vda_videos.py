@@ -14,24 +14,19 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Pixels, Transform, UInt8
+from rilievo.data.datasets.dataset import Absent, Request, own_card
 from rilievo.data.datasets.loaders import (
-    Absent,
     DepthFiles,
     DepthSet,
     MaskedValues,
-    Request,
-    contents_text,
     masked_metres,
-    names_in,
-    own_card,
-    parse_numbers,
     read_if_present,
     read_steps,
-    text_lines,
 )
 from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_day, raw_folder
 from rilievo.data.datasets.sets.kitti_raw import CAMERAS, KittiFrame, picture_path
 from rilievo.data.datasets.sets.tum import associate
+from rilievo.data.datasets.text_files import contents_text, names_in, parse_numbers, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera

@@ -8,14 +8,14 @@ from rilievo.extensions.trust import is_import_path
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import reason
 from rilievo.training.networks.blueprint import PROBES
-from rilievo.training.networks.probes.dense_probes import Logits as Logits
-from rilievo.training.networks.probes.dense_probes import Probe
 from rilievo.training.networks.probes.dense_probes import (
     load_probe3d_weights as load_probe3d_weights,
 )
+from rilievo.training.networks.probes.enlargement import Enlargement
 from rilievo.training.networks.probes.heads import DepthHead as DepthHead
 from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
-from rilievo.training.networks.probes.lift import Enlargement
+from rilievo.training.networks.probes.probe import Logits as Logits
+from rilievo.training.networks.probes.probe import Probe
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from rilievo.arrays.shapes import Float, Size
 from rilievo.errors import ModelError
 from rilievo.training.networks.blueprint import DepthChoice, Form, Readout
-from rilievo.training.networks.probes.dense_probes import Logits, crop_and_resize, enlarge_outputs
-from rilievo.training.networks.probes.lift import (
+from rilievo.training.networks.probes.enlargement import (
     Band,
     Enlargement,
     enlarge,
@@ -20,6 +19,7 @@ from rilievo.training.networks.probes.lift import (
     is_tracing_or_exporting,
     resize,
 )
+from rilievo.training.networks.probes.probe import Logits, crop_and_resize, enlarge_outputs
 from rilievo.training.tensors import Maps, Normals, Numbers, Stack, exact
 
 _LEAST_KAPPA = 0.01

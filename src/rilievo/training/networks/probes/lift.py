@@ -4,129 +4,19 @@ It is a sum of shifted 1×1 convolutions, which can come first: at factor 4 a si
 multiplications.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.arrays.shapes import Float
-from rilievo.training.tensors import Channels, Convolved, LiftedOutputs, Resized
-
-# Bilinear with areas kept (geometrically right) or corners kept (stretches by up to half a cell),
-# or repetition.
-Enlargement = Literal["centres", "corners", "nearest"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
-    """Block of rows, and its nonzero columns; ends are exclusive."""
-
-    first: int
-    last: int
-    start: int
-    stop: int
-    weights: Float[Tensor, "rows columns"]
-
-
-def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Resized:
-    """Enlarge a map to ``scale`` times the size."""
-    return x if scale == 1 else _interpolate(x, enlargement, scale=scale)
-
-
-def resize(x: Channels, size: tuple[int, int], enlargement: Enlargement) -> Resized:
-    """Resize a map to any size."""
-    return x if x.shape[2:] == size else _interpolate(x, enlargement, size=size)
-
-
-def _interpolate(
-    x: Tensor,
-    enlargement: Enlargement,
-    *,
-    size: tuple[int, int] | None = None,
-    scale: int | None = None,
-    mode: str = "bilinear",
-) -> Tensor:
-    if enlargement == "nearest":
-        return F.interpolate(x, size, scale, "nearest")
-    return F.interpolate(x, size, scale, mode, enlargement == "corners")
-
-
-def enlargement_bands(
-    length: int,
-    scale: int,
-    enlargement: Enlargement,
-    *,
-    like: Tensor,
-    taps: int = 1,
-    block: int = 40,
-) -> tuple[Band, ...]:
-    """Make blocks of rows of the matrix that enlarges an axis.
-
-    Row y holds, for tap t, row y + t - taps // 2 of the enlarging matrix.
-    """
-    return _cached_enlargement_bands(
-        length, scale, enlargement, taps, block, like.dtype, like.device
-    )
-
-
-def is_tracing_or_exporting() -> bool:
-    """Whether the plain form is needed."""
-    tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-    return tracing or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
-
-
-@lru_cache(maxsize=64)
-def _cached_enlargement_bands(
-    length: int,
-    scale: int,
-    enlargement: Enlargement,
-    taps: int,
-    block: int,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> tuple[Band, ...]:
-    # A cached tensor made in inference mode could not serve training.
-    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
-        matrix = _enlarging_matrix(length, scale, enlargement, taps)
-        return tuple(
-            Band(
-                first=band.first,
-                last=band.last,
-                start=band.start,
-                stop=band.stop,
-                weights=band.weights.to(device, dtype),
-            )
-            for band in _split_into_bands(matrix, block)
-        )
-
-
-def _enlarging_matrix(
-    length: int, scale: int, enlargement: Enlargement, taps: int
-) -> Float[Tensor, "rows columns taps"]:
-    rows = _axis_enlargement_weights(length, scale, enlargement)
-    around = F.pad(rows, (taps // 2, taps // 2))
-    return torch.stack([around[:, t : t + rows.shape[1]].T for t in range(taps)], dim=2)
-
-
-def _axis_enlargement_weights(
-    length: int, scale: int, enlargement: Enlargement
-) -> Float[Tensor, "columns rows"]:
-    identity = torch.eye(length, dtype=torch.float64)[None]
-    return _interpolate(identity, enlargement, scale=scale, mode="linear")[0]
-
-
-def _split_into_bands(matrix: Float[Tensor, "rows columns taps"], block: int) -> Iterator[Band]:
-    for first in range(0, matrix.shape[0], block):
-        rows = matrix[first : first + block]
-        used = rows.abs().sum(dim=(0, 2)).nonzero().flatten()
-        start, stop = int(used[0]), int(used[-1]) + 1
-        weights = rows[:, start:stop].flatten(1).contiguous()
-        yield Band(first=first, last=first + rows.shape[0], start=start, stop=stop, weights=weights)
-
+from rilievo.training.networks.probes.enlargement import (
+    Enlargement,
+    enlarge,
+    enlargement_bands,
+    is_tracing_or_exporting,
+)
+from rilievo.training.tensors import Channels, Convolved, LiftedOutputs
 
 _WIDE = 256  # channels from which on strips of rows, channels first, are faster
 _STRIP = 35  # rows

@@ -23,8 +23,9 @@ from rilievo.training.networks.blueprint import (
     PoseKind,
     VideoBlueprint,
 )
-from rilievo.training.networks.video.decoder import DepthDecoder, PoseCNN, PoseDecoder
+from rilievo.training.networks.video.decoder import DepthDecoder
 from rilievo.training.networks.video.encoders import RESNETS, ResNetEncoder
+from rilievo.training.networks.video.pose_networks import PoseCNN, PoseDecoder
 
 # A stereo baseline of 0.1 in training is 0.54 m on KITTI.
 STEREO_UNIT = 5.4

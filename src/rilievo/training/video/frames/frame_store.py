@@ -42,7 +42,7 @@ from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.videos import open_video
-from rilievo.predicting.summary import map_ahead
+from rilievo.predicting.prefetching import map_ahead
 from rilievo.training.video.frames.image_motion import METHOD
 
 _ROOM = 256 * 2**20

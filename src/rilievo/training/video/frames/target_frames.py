@@ -40,7 +40,8 @@ from rilievo.training.losses.warped_frames import Views
 from rilievo.training.tensors import Masks
 from rilievo.training.video.batch_numbers import VideoTruth
 from rilievo.training.video.frames.frame_store import FrameStore
-from rilievo.training.video.frames.targets import FramePlace, Target, read_true_depth
+from rilievo.training.video.frames.targets import FramePlace, Target
+from rilievo.training.video.frames.true_depth import read_true_depth
 from rilievo.training.video.video_config import VideoAugmentation
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)

@@ -7,40 +7,37 @@ from typing import TypeVar
 import numpy as np
 
 from rilievo.arrays.shapes import Pixels
+from rilievo.data.datasets.dataset import Absent, Dataset, Request, checked_ids, own_card
 from rilievo.data.datasets.loaders import (
-    Absent,
-    Dataset,
     MaskedValues,
-    Request,
-    checked_ids,
-    contents_text,
     masked_metres,
-    own_card,
     read_grey_integers,
     read_steps,
-    text_lines,
 )
 from rilievo.data.datasets.mat_file import MatSlices
 from rilievo.data.datasets.sets.nyuv2.layout import (
     LABELLED,
     PHOTO_SUFFIXES,
-    SIZE,
-    GeoNetFolder,
-    K,
     Listing,
-    NormalsOf,
     NyuLayout,
     PairedLayout,
     Pairs,
     carries_sync_names,
-    find_geonet,
-    find_normals_reader,
     find_pairs,
     find_sync,
     official_indices,
     read_image_list,
     recorded_scene,
 )
+from rilievo.data.datasets.sets.nyuv2.normals_files import (
+    SIZE,
+    GeoNetFolder,
+    K,
+    NormalsOf,
+    find_geonet,
+    find_normals_reader,
+)
+from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera

@@ -1,0 +1,96 @@
+"""Text files, numbers and folders of datasets."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rilievo.errors import InputError
+from rilievo.io.files.limits import check_regular, reason, unreadable
+from rilievo.io.files.names import printable
+
+Entry = TypeVar("Entry")
+_LONGEST_LINE = 4 * 2**20
+_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Numbered line of a text file, without outer white space."""
+
+    number: int
+    text: str
+
+
+def text_lines(path: Path) -> Iterator[Line]:
+    """Yield lines that are neither empty nor comments ("#")."""
+    check_regular(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is no text in UTF-8 (byte {error.start}); a text file is expected"
+        ) from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > _LONGEST_LINE:
+            raise InputError(f"{path}: line {number} has {len(line):,} characters, too many")
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield Line(number=number, text=stripped)
+
+
+def scene_by_folders(id: str, root: Path, *, names: int = 1) -> str:
+    """Folders of an id without the last ``names`` parts, or the root's name."""
+    return "/".join(id.split("/")[:-names]) or root.absolute().name
+
+
+def parse_numbers(text: str) -> tuple[float, ...] | None:
+    """Numbers of a line; None if it has other words."""
+    try:
+        return tuple(float(word) for word in text.split())
+    except ValueError:
+        return None
+
+
+def names_in(folder: Path) -> frozenset[str]:
+    """Names in a folder without dangling links; none if missing."""
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(
+                entry.name for entry in entries if not entry.is_symlink() or os.path.exists(entry)
+            )
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL is no folder's
+        return frozenset()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({reason(error)})") from error
+
+
+def contents_text(folder: Path) -> str:
+    """First names in a folder, for messages."""
+    if not folder.is_dir():
+        return "a file" if folder.exists() else "no such folder"
+    names = sorted(names_in(folder))
+    if not names:
+        return "an empty folder"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(printable(name) for name in names[:_SHOWN]) + more
+
+
+def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """``os.walk`` that raises for unreadable folders."""
+
+    def raise_unless_missing(error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise unreadable(error, top) from error
+
+    return os.walk(top, onerror=raise_unless_missing, followlinks=links)
+
+
+def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
+    """Find the entry of an image."""
+    if id not in entries:
+        raise InputError(f"{root}: has no image '{id}' in this split")
+    return entries[id]

@@ -1,0 +1,114 @@
+"""Depth of frames by a model or from files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.data.clips.pose_files import frame_stem
+from rilievo.data.clips.sequences import ClipFrame
+from rilievo.data.datasets.text_files import contents_text, names_in
+from rilievo.data.fuse.collected_views import DepthOf
+from rilievo.data.fuse.fuse_options import FuseOptions
+from rilievo.data.fuse.plane_sweep import import_opencv
+from rilievo.errors import InputError, OptionError
+from rilievo.extensions.trust import trust
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.files.names import printable
+from rilievo.io.numbers import read_numbers
+from rilievo.models import FAST_MODEL, load_model
+from rilievo.models.resampling.preparation import shrink
+from rilievo.prediction.readback import read_prediction
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
+
+_MAP_SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
+
+
+def choose_depth_source(options: FuseOptions) -> DepthOf:
+    """Function that predicts depth, or reads files."""
+    if options.depth is not None:
+        return _FileDepth(options.depth, options.depth_unit)
+    trust(options.trust_code)
+    return _ModelDepth(options.model or FAST_MODEL)
+
+
+class _ModelDepth:
+    def __init__(self, name: str) -> None:
+        self._model = load_model(name)
+        kind = self._model.card.kind
+        if kind is None or not kind.is_depth:
+            what = "normals alone" if kind is None else f"depth of kind '{kind}'"
+            raise OptionError(
+                f"{name}: gives {what}, of which no surface can be fused: take a model of kind "
+                "'metric' or 'up_to_scale' (rilievo models)"
+            )
+
+    def __call__(self, frame: ClipFrame, camera: Camera, size: tuple[int, int]) -> DepthMap | str:
+        pixels = frame.pixels
+        assert pixels is not None, "broken frames have no depth"
+        [answer] = self._model.infer([Photo(pixels=pixels, name=frame.name, camera=camera)])
+        small = Photo(pixels=shrink(pixels, size), name=frame.name)
+        return self._model.finish(answer, small).depth
+
+
+class _FileDepth:
+    def __init__(self, folder: Path, unit: float) -> None:
+        names = sorted(
+            name for name in names_in(folder) if Path(name).suffix.lower() in _MAP_SUFFIXES
+        )
+        depths = [name for name in names if ".depth" in name.lower()]
+        self._folder, self._unit = folder, unit
+        self._files: dict[str, str] = {}
+        # Where a frame has several files, npz is the most exact.
+        for name in sorted(
+            depths or names, key=lambda name: _MAP_SUFFIXES.index(Path(name).suffix.lower())
+        ):
+            self._files.setdefault(frame_stem(name), name)
+        if not self._files:
+            raise InputError(
+                f"{printable(folder)}: has no depth files ({', '.join(_MAP_SUFFIXES)}), found "
+                f"{contents_text(folder)}"
+            )
+
+    def __call__(self, frame: ClipFrame, camera: Camera, size: tuple[int, int]) -> DepthMap | str:
+        name = self._files.get(frame_stem(frame.name), self._files.get(f"{frame.index:06d}"))
+        if name is None:
+            return f"{frame.name}: has no depth file in {printable(self._folder)}"
+        depth = self._read_depth(self._folder / name)
+        if not depth.is_depth:
+            raise InputError(
+                f"{printable(self._folder / name)}: has values of kind '{depth.kind}', of which no "
+                "surface can be fused: predict with a model of kind 'metric' or 'up_to_scale'"
+            )
+        return _resize_nearest(depth, size)
+
+    def _read_depth(self, path: Path) -> DepthMap:
+        if path.suffix != ".npy" or not path.with_suffix("").suffix:
+            try:
+                return read_prediction(path).depth
+            except InputError:
+                if path.suffix == ".npz":
+                    raise
+        stored = read_numbers(path)
+        if stored.ndim != 2 or stored.dtype == np.uint8:
+            raise InputError(
+                f"{printable(path)}: has {stored.dtype} numbers of shape {stored.shape}; depth is "
+                "(height, width), of 16 bits or of floats"
+            )
+        factor = self._unit if stored.dtype.kind in "ui" else 1.0
+        values = stored.astype(np.float32) * np.float32(factor)
+        valid = np.isfinite(values) & (values > 0)
+        if stored.dtype == np.uint16:
+            valid &= stored < np.iinfo(np.uint16).max
+        return DepthMap(values=np.where(valid, values, 1), kind=DepthKind.METRIC, valid=valid)
+
+
+def _resize_nearest(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
+    """Nearest depth, since a mean lies on no surface."""
+    if depth.shape == size:
+        return depth
+    cv2 = import_opencv()
+    to = (size[1], size[0])
+    values = cv2.resize(depth.values, to, interpolation=cv2.INTER_NEAREST_EXACT)
+    valid = cv2.resize(depth.valid.astype(np.uint8), to, interpolation=cv2.INTER_NEAREST_EXACT)
+    return DepthMap(values=values, kind=depth.kind, valid=valid > 0)

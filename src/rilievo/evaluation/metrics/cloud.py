@@ -1,0 +1,47 @@
+"""Distances between predicted and true points in space."""
+
+import numpy as np
+
+from rilievo.arrays.shapes import Values
+from rilievo.errors import InputError, OptionError, needing
+from rilievo.evaluation.metrics.metric import Cloud, OtherCloud
+
+
+def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
+    """Distance [m] from each point to the nearest one of a cloud.
+
+    Raises:
+        InputError: If either is empty or not finite.
+    """
+    with needing("comparing clouds of points", "evaluate"):
+        from scipy.spatial import KDTree
+    for array in (points, cloud):
+        if array.ndim != 2 or array.shape[1:] != (3,) or not len(array):
+            raise InputError(f"a cloud is (points, 3) with at least one, this is {array.shape}")
+        if not np.isfinite(array).all():
+            raise InputError("a cloud has NaN or infinite coordinates: leave such points out")
+    return np.asarray(KDTree(cloud).query(points)[0], dtype=np.float64)
+
+
+def cloud_accuracy(predicted: Cloud, true: OtherCloud) -> float:
+    """Mean distance [m] of predicted points to the true ones."""
+    return float(cloud_distances(predicted, true).mean())
+
+
+def cloud_completeness(predicted: Cloud, true: OtherCloud) -> float:
+    """Mean distance [m] of true points to the predicted ones."""
+    return float(cloud_distances(true, predicted).mean())
+
+
+def cloud_f_score(predicted: Cloud, true: OtherCloud, threshold: float) -> float:
+    """F-score of points nearer than a threshold [m], in [0, 1] (Knapitsch et al. 2017).
+
+    Raises:
+        OptionError: If the threshold is not positive.
+    """
+    if not threshold > 0:
+        raise OptionError(f"the threshold of an F-score is a positive distance, not {threshold}")
+    precision = np.mean(cloud_distances(predicted, true) < threshold)
+    recall = np.mean(cloud_distances(true, predicted) < threshold)
+    both = precision + recall
+    return float(2 * precision * recall / both) if both else 0.0

@@ -1,0 +1,40 @@
+"""Order of depth at pairs of points."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rilievo.arrays.shapes import Values
+from rilievo.errors import InputError, NoGroundTruthError
+from rilievo.evaluation.metrics.metric import Sums
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPair:
+    """Predicted depth, of any scale, of points known to be nearer, and of those farther.
+
+    Raises:
+        InputError: If their numbers differ, or one is not finite.
+        NoGroundTruthError: If there is none.
+    """
+
+    nearer: Values
+    farther: Values
+
+    def __post_init__(self) -> None:
+        if self.nearer.shape != self.farther.shape:
+            raise InputError(f"{self.nearer.size} nearer points and {self.farther.size} farther")
+        if not self.nearer.size:
+            raise NoGroundTruthError("no pair of points: this image says nothing of order")
+        if not (np.isfinite(self.nearer).all() and np.isfinite(self.farther).all()):
+            raise InputError("the prediction is NaN or infinite at a point of a pair")
+
+    @property
+    def count(self) -> int:
+        """Number of pairs of points."""
+        return self.nearer.size
+
+
+def count_in_order(pair: OrderPair) -> Sums:
+    """Count pairs whose nearer point is predicted nearer; a tie is wrong."""
+    return np.array([float(np.count_nonzero(pair.nearer < pair.farther))])

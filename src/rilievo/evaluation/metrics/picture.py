@@ -1,0 +1,47 @@
+"""Comparison of depth maps as 8-bit pictures, as published."""
+
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import InputError, needing
+from rilievo.evaluation.metrics.metric import Sums
+from rilievo.evaluation.metrics.pairs import PicturePair
+
+# Side of the window over which SSIM is computed [px].
+_SSIM_WINDOW = 7
+
+
+def squared_grey_error(pair: PicturePair) -> Sums:
+    """Sum of squared differences of the grey levels."""
+    return np.array([_skimage_metrics().mean_squared_error(pair.true, pair.predicted) * pair.count])
+
+
+def psnr(pair: PicturePair) -> Sums:
+    """Peak signal-to-noise ratio [dB]; infinite where the pictures are equal."""
+    with np.errstate(divide="ignore"):
+        ratio = _skimage_metrics().peak_signal_noise_ratio(
+            pair.true, pair.predicted, data_range=255
+        )
+    return np.array([ratio], dtype=np.float64)
+
+
+def ssim(pair: PicturePair) -> Sums:
+    """Structural similarity over windows of 7x7 pixels (Wang et al. 2004).
+
+    Raises:
+        InputError: If the picture is smaller.
+    """
+    if min(pair.true.shape) < _SSIM_WINDOW:
+        raise InputError(
+            f"a picture of {pair.true.shape} is smaller than the 7x7 window of SSIM: "
+            "leave that metric out"
+        )
+    similarity = _skimage_metrics().structural_similarity(pair.true, pair.predicted, data_range=255)
+    return np.array([similarity], dtype=np.float64)
+
+
+def _skimage_metrics() -> Any:
+    with needing("comparing pictures", "evaluate"):
+        from skimage import metrics
+    return metrics

@@ -1,0 +1,157 @@
+"""Functions as models: ``rilievo.model``."""
+
+import hashlib
+import inspect
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, SupportsIndex, TypeVar
+
+import numpy as np
+
+from rilievo.arrays.shapes import Float32
+from rilievo.errors import ModelError, OptionError, first_line, suggest
+from rilievo.models.base import Inference, Model
+from rilievo.models.card import NOT_STATED, ModelCard
+from rilievo.models.network_files import sha256
+from rilievo.models.requests import (
+    DepthFunction,
+    FoundModel,
+    ModelRequest,
+    is_module_level,
+    registered_function,
+)
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.sample import Photo
+
+SomeFunction = TypeVar("SomeFunction", bound=DepthFunction)
+
+
+def model(
+    *,
+    kind: str,
+    licence: str = NOT_STATED,
+    summary: str = "",
+    weights: str | Path | None = None,
+) -> Callable[[SomeFunction], SomeFunction]:
+    """Decorator that makes a model of a function from an image to its depth.
+
+    The image is uint8 (h, w, 3) RGB, upright; depth floats (h, w) or smaller. It serves as
+    ``model=my_function`` or ``--model my_file.py:my_function``.
+
+    >>> @rilievo.model(kind="metric")
+    ... def wall(image):
+    ...     return np.full(image.shape[:2], 2.0)
+    >>> rilievo.predict("photo.jpg", model=wall).depth
+    DepthMap(64x48, metric 2 to 2 m)
+
+    Args:
+        kind: metric, up_to_scale, affine or affine_inverse.
+        licence: Licence of the weights.
+        summary: One line; by default the docstring's.
+        weights: File whose SHA-256 results record.
+
+    Raises:
+        OptionError: If there is no such kind.
+    """
+    if kind not in list(DepthKind):
+        raise OptionError(f"no kind '{kind}'; {suggest(str(kind), DepthKind)}")
+
+    def attach(function: SomeFunction) -> SomeFunction:
+        if not callable(function):
+            raise OptionError(f"@rilievo.model is of a function, got {function!r}")
+        target: Any = function
+        target.card, target.gives_depth = (
+            _function_card(function, DepthKind(kind), licence, summary),
+            True,
+        )
+        target.weights = weights
+        return function
+
+    return attach
+
+
+class FunctionModel(Model):
+    """Model of a function; up to scale without a card."""
+
+    def __init__(self, function: DepthFunction, name: str) -> None:
+        self.function, self.settings = function, {}
+        self.card = replace(card_of(function) or _function_card(function), name=name)
+        self.weights_sha256 = _hash_of_function(function)
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Call the function for each photograph."""
+        return [
+            Inference(depth=self._checked(self.function(photo.pixels.copy()), photo))
+            for photo in photos
+        ]
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        if not is_module_level(self.function):
+            raise OptionError(
+                f"model '{self.card.name}' cannot be imported by other processes: define the "
+                "function at the top of a module, or work in this process alone"
+            )
+        return super().__reduce_ex__(protocol)
+
+    def _checked(self, answer: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
+        subject, (height, width) = f"model '{self.card.name}' returned", photo.shape
+        expected = f"expected depth as floats (height, width), at most ({height}, {width})"
+        try:
+            depth = np.asarray(answer)
+        except Exception as error:  # of tensors on a GPU, for example
+            what = f"a {type(answer).__name__} that is no array"
+            raise ModelError(f"{subject} {what}: {first_line(error)}") from error
+        if depth.ndim != 2 or not depth.size:
+            what = f"shape {depth.shape}" if depth.ndim else f"a {type(answer).__name__}"
+            raise ModelError(f"{subject} {what}; {expected}")
+        if depth.dtype.kind != "f":
+            raise ModelError(f"{subject} {depth.dtype} numbers; {expected}")
+        if depth.shape == (width, height) != (height, width):
+            raise ModelError(f"{subject} shape {depth.shape}, columns before rows; {expected}")
+        if depth.shape[0] > height or depth.shape[1] > width:
+            raise ModelError(f"{subject} shape {depth.shape}; {expected}")
+        return np.ascontiguousarray(depth, np.float32)
+
+
+def card_of(function: object) -> ModelCard | None:
+    """Card of a decorated function."""
+    card = getattr(function, "card", None)
+    is_decorated = getattr(function, "gives_depth", False) is True
+    return card if is_decorated and isinstance(card, ModelCard) else None
+
+
+def function_as_model(function: DepthFunction, name: str) -> FoundModel:
+    """Make a model of a function."""
+    card = replace(card_of(function) or _function_card(function), name=name)
+    return FoundModel(card=card, load=lambda options: FunctionModel(function, name))
+
+
+def find_registered_function(request: ModelRequest) -> FoundModel | None:
+    """Find a function that was given in this process."""
+    function = registered_function(request.text)
+    return None if function is None else function_as_model(function, request.text)
+
+
+def _function_card(
+    function: DepthFunction,
+    kind: DepthKind = DepthKind.UP_TO_SCALE,
+    licence: str = NOT_STATED,
+    summary: str = "",
+) -> ModelCard:
+    first = (inspect.getdoc(function) or "").partition("\n")[0]
+    name = str(getattr(function, "__qualname__", type(function).__qualname__))
+    return ModelCard(name=name, summary=summary or first, kind=kind, licence=licence)
+
+
+def _hash_of_function(function: DepthFunction) -> str:
+    """Hash of source, name and weights; random for a closure."""
+    digest = hashlib.sha256(str(getattr(function, "__qualname__", "")).encode())
+    weights = getattr(function, "weights", None)
+    if weights is not None:
+        digest.update(sha256(Path(weights)).encode())
+    file = Path(inspect.getsourcefile(function) or "") if inspect.isfunction(function) else Path()
+    sees_all = inspect.isfunction(function) and function.__closure__ is None and file.is_file()
+    digest.update(file.read_bytes() if sees_all else secrets.token_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,57 @@
+"""Weights of Gluon's ``.npz`` files."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from zipfile import is_zipfile
+
+import numpy as np
+import torch
+from torch import nn
+
+from rilievo.errors import InputError, ModelError
+from rilievo.io.files.archives import BROKEN_FILE
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.names import printable
+from rilievo.io.numbers import npz_member
+
+BATCH_NORM_NAMES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "running_mean",
+    "running_var": "running_var",
+}
+
+
+def is_batch_counter(parameter: str) -> bool:
+    """Whether a parameter counts batches, which Gluon does not store."""
+    return parameter.endswith("num_batches_tracked")
+
+
+def read_gluon_arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
+    """Read arrays by name; errors name ``where``."""
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        for path in paths:
+            check_regular(path)
+            if not is_zipfile(path):
+                raise ValueError("no .npz archive")
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                for name in archive.files:
+                    arrays[name.rsplit("/", 1)[-1].removesuffix(".npy")] = npz_member(archive, name)
+    except (*BROKEN_FILE, InputError) as error:
+        raise ModelError(f"{printable(where)}: cannot read weights: {reason(error)}") from error
+    return arrays
+
+
+def fill_from_arrays(
+    encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
+) -> None:
+    """Fill parameters by ``names`` of arrays, or raise ``ModelError``."""
+    state = encoder.state_dict()
+    for parameter, name in names.items():
+        shape = tuple(state[parameter].shape)
+        if name not in arrays or arrays[name].shape != shape:
+            other_shape = f", but of {arrays[name].shape}" if name in arrays else ""
+            raise ModelError(f"{where}: no array '{name}' of {shape}{other_shape}")
+        state[parameter] = torch.from_numpy(arrays[name].astype(np.float32))
+    encoder.load_state_dict(state)

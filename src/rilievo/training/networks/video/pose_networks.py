@@ -1,0 +1,164 @@
+"""Networks of the camera's motion between two frames."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rilievo.arrays.shapes import Float
+from rilievo.errors import OptionError, suggest
+from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
+from rilievo.training.networks.blueprint import POSE_NETWORKS, VideoBlueprint
+from rilievo.training.networks.video.encoders import (
+    RESNETS,
+    Encoder,
+    ResNetEncoder,
+    import_network_class,
+)
+from rilievo.training.tensors import FeatureMap, FeatureMaps, Images, Transforms, Vectors, exact
+
+# Motion is small.
+_SMALL = 0.01
+_CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
+_CNN_SIDES = (7, 5, 3, 3, 3, 3, 3)
+
+# Axis times angle [rad], and translation, from the earlier to the later camera.
+Motion = tuple[Vectors, Vectors]
+
+
+class PoseNetwork(nn.Module, ABC):
+    """Network of the motion between two frames."""
+
+    @classmethod
+    @abstractmethod
+    def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> "PoseNetwork":
+        """Make a network with random weights."""
+
+    @abstractmethod
+    def forward(self, earlier: Images, later: Images) -> Motion:
+        """Predict motion from RGB in 0..1."""
+
+
+class PoseNet(PoseNetwork):
+    """Encoder over two frames, the earlier first, for motion."""
+
+    def __init__(self, encoder: str = "resnet18") -> None:
+        super().__init__()
+        self.encoder = ResNetEncoder(encoder, colours=6)
+        # Values and gradients are the same, and the large map before the pooling is not rectified.
+        body = self.encoder.encoder
+        body.act1, body.maxpool = nn.Identity(), nn.Sequential(body.maxpool, body.act1)
+        # The published program's decoder has two motions, of which only the first is used.
+        self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
+
+    @classmethod
+    def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make a network with an encoder of its own."""
+        if (name := blueprint.pose_encoder) not in RESNETS:
+            raise OptionError(f"no encoder '{name}' of a pose network; {suggest(name, RESNETS)}")
+        return cls(name)
+
+    def forward(self, earlier: Images, later: Images) -> Motion:
+        """Predict motion from RGB in 0..1."""
+        return self.decoder(self.encoder(torch.cat((earlier, later), dim=1))[-1])
+
+
+class SharedPoseNet(PoseNetwork):
+    """Decoder of motion on the depth network's encoder."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        # A list hides it from torch: its weights belong to the depth network.
+        self._encoder = [encoder]
+        self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
+
+    @classmethod
+    def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make a network on the depth network's encoder."""
+        assert encoder is not None, "a shared encoder is handed over"
+        return cls(encoder)
+
+    def forward(self, earlier: Images, later: Images) -> Motion:
+        """Predict motion from RGB in 0..1."""
+        [encoder] = self._encoder
+        return self.predict_from_features(encoder(earlier), encoder(later))
+
+    def predict_from_features(
+        self,
+        earlier: FeatureMaps,
+        later: FeatureMaps,
+    ) -> Motion:
+        """Predict motion from earlier to later."""
+        return self.decoder(earlier[-1], later[-1])
+
+
+class PoseDecoder(nn.Module):
+    """Convolutions for motion, named as in ``pose.pth``."""
+
+    def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
+        super().__init__()
+        layers = (
+            nn.Conv2d(channels, 256, 1),
+            nn.Conv2d(inputs * 256, 256, 3, 1, 1),
+            nn.Conv2d(256, 256, 3, 1, 1),
+            nn.Conv2d(256, 6 * motions, 1),
+        )
+        self.net = nn.ModuleList(layers)
+
+    def forward(self, *features: FeatureMap) -> Motion:
+        """Predict the first motion."""
+        narrow, first, second, last = self.net
+        x = torch.cat([F.relu(narrow(feature)) for feature in features], dim=1)
+        return _mean_small_motion(last(F.relu(second(F.relu(first(x))))))
+
+
+class PoseCNN(PoseNetwork):
+    """Seven strided convolutions (Zhou et al., CVPR 2017)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shapes = zip(_CNN_WIDTHS[:-1], _CNN_WIDTHS[1:], _CNN_SIDES, strict=True)
+        layers = (nn.Conv2d(before, after, side, 2, side // 2) for before, after, side in shapes)
+        self.net = nn.ModuleList(layers)
+        self.pose_conv = nn.Conv2d(256, 6, 1)
+
+    @classmethod
+    def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make the only network."""
+        return cls()
+
+    def forward(self, earlier: Images, later: Images) -> Motion:
+        """Predict motion from RGB in 0..1."""
+        x = torch.cat((earlier, later), dim=1)
+        for layer in self.net:
+            x = F.relu(layer(x))
+        return _mean_small_motion(self.pose_conv(x))
+
+
+def make_pose_net(
+    blueprint: VideoBlueprint, offsets: Sequence[int], *, encoder: Encoder | None = None
+) -> PoseNetwork | None:
+    """Make the pose network; None if motion is known or all ``offsets`` are 0."""
+    place = POSE_NETWORKS.get(blueprint.pose)
+    if place is None or not any(offsets):
+        return None
+    kind: type[PoseNetwork] = import_network_class(place)
+    return kind.from_blueprint(blueprint, encoder)
+
+
+def source_T_target(
+    axis_angle: Vectors, translation: Vectors, *, source_is_earlier: bool
+) -> Transforms:
+    """Convert axis times angle [rad] and translation, which are from earlier to later."""
+    # Products of small matrices are cheap, and half precision would lose three digits.
+    with torch.autocast(axis_angle.device.type, enabled=False):
+        R = rotation_from_axis_angle(exact(axis_angle))
+        later_T_earlier = rigid(R, exact(translation))
+        return invert(later_T_earlier) if source_is_earlier else later_T_earlier
+
+
+def _mean_small_motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
+    mean = _SMALL * exact(answer).mean(dim=(2, 3))
+    return mean[:, :3], mean[:, 3:6]

@@ -1,0 +1,160 @@
+"""Presets of probe training."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from rilievo.errors import OptionError, suggest
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
+from rilievo.training.engine.config_fields import (
+    FieldDifference,
+    find_differences,
+    with_changed_fields,
+    with_fields_of,
+)
+from rilievo.training.networks.blueprint import RANDOM, TOYS, Blueprint, DepthChoice
+from rilievo.training.probe.probe_config import (
+    ANGULAR,
+    MSE,
+    PLAIN,
+    PRESETS,
+    UNCERTAIN,
+    Augmentation,
+    DataChoice,
+    GradientForm,
+    Losses,
+    ProbeConfig,
+    Schedule,
+)
+
+REASONS: Mapping[str, str] = {
+    "preset": "the name",
+    "blueprint.treatment": (
+        "inputs normalised by ImageNet for every backbone, padded by a whole patch where one side "
+        "is divisible already, and the map of the padded image stretched over the image, corners "
+        "on corners (the old state repeats cells); 'default' normalises as each backbone was "
+        "trained, pads least, cuts the padding off, and keeps the centres of pixels"
+    ),
+    "losses.gradient_form": (
+        "gradients between images of the batch, a mistake mended later; else between rows and "
+        "columns"
+    ),
+    "losses.zero_normals": (
+        "normals are learned wherever depth is known: a true normal of length zero counts as 90 "
+        "degrees off, and one without depth not at all; 'default' learns where a normal is known"
+    ),
+    "augmentation.jitter": "colours change in 80 % of the images, anew every epoch",
+    "augmentation.crop": "half of the images are cropped, anew every epoch",
+    "final_factor": "the learning rate ends at 1 % of its peak, not at 0",
+    "schedule": "a quarter of a cosine, not half of one as the paper says",
+    "shuffle": "on one GPU the program never shuffles",
+}
+_NO_SCHEDULE = "the learning rate is constant"
+PLAIN_REASONS: Mapping[str, str] = {
+    "preset": "the name",
+    "losses.depth": "the mean squared error",
+    "losses.normals": "the mean squared error",
+    "batch_size": "batches of two images",
+    "learning_rate": "the usual rate of Adam",
+    "weight_decay": "Adam has none",
+    "warm_up": _NO_SCHEDULE,
+    "final_factor": _NO_SCHEDULE,
+    "schedule": _NO_SCHEDULE,
+}
+
+
+def complete_probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
+    """Take fields not in ``names`` from the preset."""
+    # Of the losses of normals, one's own among them, this one alone learns kappa.
+    uncertainty = config.losses.normals == UNCERTAIN
+    if config.preset == PLAIN and "losses.normals" not in names:
+        uncertainty = False
+    blueprint = replace(config.blueprint, uncertainty=uncertainty)
+    return with_fields_of(preset_config(config.preset, blueprint, config.data), config, names)
+
+
+def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
+    """Take fields not in ``names`` from the preset."""
+    if config.preset not in ("default", PLAIN):
+        raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
+    backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
+    if backbone.name in TOYS and "blueprint.probe.kind" not in names:
+        probe = replace(probe, kind="linear")
+    blueprint = replace(
+        config.blueprint,
+        probe=probe,
+        uncertainty=config.losses.normals == UNCERTAIN,
+    )
+    usual = ProbeConfig(
+        blueprint=blueprint,
+        data=config.data,
+        losses=config.losses,
+        learning_rate=rate,
+        backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
+    )
+    return with_fields_of(
+        _with_plain_preset(usual) if config.preset == PLAIN else usual, config, names
+    )
+
+
+def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
+    """Configuration of a preset."""
+    if name not in PRESETS:
+        raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
+    blueprint = replace(blueprint, depth=_depth_for_data(blueprint.depth, data))
+    # Without kappa only the plain angle can be learned from.
+    normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
+    if name in ("default", PLAIN):
+        usual = ProbeConfig(
+            blueprint=replace(blueprint, treatment="default"),
+            data=data,
+            losses=Losses(normals=normals),
+        )
+        return usual if name == "default" else _with_plain_preset(usual)
+    form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
+    return ProbeConfig(
+        preset=name,
+        blueprint=replace(blueprint, treatment=name),
+        data=data,
+        losses=Losses(gradient_form=form, normals=normals, zero_normals=True),
+        augmentation=Augmentation(jitter=0.8, crop=0.5),
+        final_factor=0.01,
+        schedule=Schedule.QUARTER_COSINE,
+        shuffle=False,
+    )
+
+
+def _with_plain_preset(config: ProbeConfig) -> ProbeConfig:
+    return replace(
+        config,
+        preset=PLAIN,
+        losses=Losses(depth=MSE, normals=UNCERTAIN if config.blueprint.uncertainty else MSE),
+        batch_size=2,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        warm_up=0.0,
+        final_factor=1.0,
+        schedule=Schedule.CONSTANT,
+    )
+
+
+def _depth_for_data(depth: DepthChoice, data: DataChoice) -> DepthChoice:
+    """Limit NAVI's relative depth, 0.01 to 1 in each image."""
+    if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
+        return depth
+    return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
+
+
+def with_overrides(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
+    """Change fields by path: ``losses.depth``."""
+    return with_changed_fields(config, changes, fixed=("blueprint.", "data.", "preset"))
+
+
+def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
+    """List what differs from ``default``, except what every run chooses."""
+    return find_differences(
+        config,
+        default_preset=preset_config("default", config.blueprint, config.data),
+        chosen_preset=preset_config(config.preset, config.blueprint, config.data),
+        reasons=PLAIN_REASONS if config.preset == PLAIN else REASONS,
+    )
