@@ -64,7 +64,7 @@ _HOMES = {
 
 __all__ = ["__version__", *sorted([*_HOMES, *_FUNCTIONS])]  # pyright: ignore[reportUnsupportedDunderAll]
 
-_OF_METHODS = {"save_surface": "prediction.saving"}
+_OF_METHODS = {"save_surface": "prediction.surface_files"}
 
 
 def __getattr__(name: str) -> object:

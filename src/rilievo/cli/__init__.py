@@ -10,7 +10,6 @@ from importlib import import_module
 
 from rilievo.cli.streams import complain, open_streams, printing, say
 from rilievo.errors import RilievoError, suggest
-from rilievo.errors.foreign_names import hint_for_command
 from rilievo.errors.messages import for_terminal, set_terminal_spelling, spell_flag, spell_keyword
 from rilievo.extensions import subpackages
 from rilievo.system import signals
@@ -132,6 +131,9 @@ def _run_command(arguments: Sequence[str]) -> int:
     if main is None and name.startswith("-"):
         raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
     if main is None:
+        # Imported on demand: most commands are known.
+        from rilievo.errors.foreign_names import hint_for_command
+
         hint = hint_for_command(name) or suggest(name, COMMANDS)
         if "." in name:
             hint += f"; to predict, write: rilievo predict {name}"

@@ -1,4 +1,4 @@
-"""Save a prediction in formats of the output table, and files of a mesh or points alone."""
+"""Save a prediction in formats of the output table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,13 +15,9 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, OutputErr
 from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import Text
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.checksums import CheckLevel, sum_of
-from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
-from rilievo.io.outputs.formats.glb import AXES
-from rilievo.io.outputs.formats.gltf import TriangleMesh, write_gltf
-from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points
 from rilievo.io.outputs.overwrite_policy import (
     Claim,
     check_claim,
@@ -31,7 +27,6 @@ from rilievo.io.outputs.overwrite_policy import (
 )
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
-    OUR_AXES,
     FileFacts,
     Sidecar,
     make_sidecar,
@@ -331,38 +326,3 @@ def write_file(job: WriteJob) -> FileFacts:
 def needed_parts(prediction: PredictionRecord, output: str) -> tuple[Any, ...]:
     """Values of the parts that an output needs, in order."""
     return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)
-
-
-_TO_GLTF = np.array([1, -1, -1], np.float32)
-
-
-def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
-    """Write a surface in the suffix's format, over an existing file.
-
-    Raises:
-        OptionError: If the suffix is not .ply, or .glb for a mesh.
-        InputError: If there is no point.
-        OutputError: If the system refuses.
-    """
-    path = Path(path)
-    suffix, is_mesh = path.suffix.lower(), isinstance(surface, Mesh)
-    if suffix != ".ply" and not (is_mesh and suffix == ".glb"):
-        suffixes = ".ply or .glb" if is_mesh else ".ply"
-        raise OptionError(f"a {type(surface).__name__} is saved as {suffixes}, got '{path.name}'")
-    if not len(surface.points):
-        raise InputError("no surface is left to write", path=path.name)
-    make_folder(path.parent)
-    with replacing(path) as part:
-        if isinstance(surface, PointCloud):
-            write_ply_points(part, surface, [f"axes: {OUR_AXES}"])
-        elif suffix == ".ply":
-            write_ply_mesh(part, surface, [f"axes: {OUR_AXES}"])
-        else:
-            turned = TriangleMesh(
-                points=surface.points * _TO_GLTF,
-                normals=surface.normals * _TO_GLTF,
-                triangles=surface.triangles,
-                colours=surface.colours,
-            )
-            write_gltf(part, turned, name=path.stem, about={"axes": AXES})
-    return path

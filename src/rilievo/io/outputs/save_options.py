@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError, suggest
-from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.io.map_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
 from rilievo.schema.fields import Door, Record, option, options_of
+
+if TYPE_CHECKING:
+    from rilievo.geometry.surfaces.lattice import Cut
 
 DROPS = ("sky", "background")
 BACKGROUND_SHARE = 0.5
@@ -243,8 +245,11 @@ class SaveOptions(Record):
         return StereoOptions() if self.stereo is None else parse_stereo(self.stereo)
 
     @cached_property
-    def cut(self) -> Cut:
+    def cut(self) -> "Cut":
         """Thresholds at which surfaces are cut."""
+        # Imported on demand: most photographs are saved without a surface.
+        from rilievo.geometry.surfaces.lattice import Cut
+
         return Cut(jump=self.edge, grazing=self.grazing, specks=self.specks)
 
     @property

@@ -27,7 +27,6 @@ from rilievo.io.outputs.overwrite_policy import (
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.photo import read_photo
-from rilievo.io.videos.frame_source import DEFAULT_RATE
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
@@ -363,6 +362,8 @@ class Results:
             run["independent"] = video.independent
             fps = video.fps
             if fps is None and job.medium is Medium.SEQUENCE:
+                from rilievo.io.videos.frame_source import DEFAULT_RATE
+
                 fps = float(DEFAULT_RATE)
             if fps is not None:
                 run["fps"] = fps
