@@ -54,7 +54,7 @@ _THROUGH_LIBRARIES = frozenset(
             for e in ("_belongs_to_dead_server", "server_folder", "remove_dead_folders")
         ),
         *(
-            f"rilievo.models.onnx_files.conversion.{each}"
+            f"rilievo.models.onnx_files.quantisation.{each}"
             for each in ("_check_quantised", "quantise", "quantise_static")
         ),
     }
