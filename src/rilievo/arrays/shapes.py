@@ -25,6 +25,8 @@ else:
     class Bool:
         """Array of any dtype and shape."""
 
+        # The annotation ``Bool[np.ndarray, "h w"]`` subscripts the class, which nothing plainer
+        # can answer; without jaxtyping it stands for the array's type alone.
         def __class_getitem__(cls, shaped: tuple[Any, str]) -> Any:
             kind, _ = shaped
             return Any if isinstance(kind, str) else kind

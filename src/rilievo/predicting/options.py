@@ -63,6 +63,7 @@ class PredictOptions(PhotoOptions):
             )
 
 
+# A written signature would state each option a second time.
 PredictOptions.__signature__ = signature_with(PredictOptions, RECORDS.values())
 
 

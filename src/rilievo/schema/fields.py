@@ -484,29 +484,40 @@ def settings_to_record(record: Record) -> dict[str, Any]:
 def signature_with(
     call: Callable[..., Any], records: Iterable[type], door: Door | None = None
 ) -> Signature:
-    """Signature of a function with options as keywords."""
-    own = [
-        Parameter(
-            one.name,
-            Parameter.KEYWORD_ONLY,
-            default=bool(one.default) if one.kind is Switch else one.default,
-            annotation=one.annotation,
-        )
+    """Signature of a call, with the options of records in place of its ``**keywords``.
+
+    ``help`` and editors of notebooks show it. It is generated, because a written one would state
+    each option a second time; type checkers read ``options/keywords.pyi`` instead.
+    """
+    options = [
+        _keyword_parameter(field)
         for record in records
-        for one in options_of(record)
-        if door is None or door in one.facts.doors
+        for field in options_of(record)
+        if door is None or door in field.facts.doors
     ]
-    plain = signature(call)
-    names = {one.name for one in own}
-    others = [one for one in plain.parameters.values() if one.name not in names]
-    return plain.replace(parameters=[*others[:-1], *own])
+    names = {parameter.name for parameter in options}
+    written = signature(call)
+    kept = [
+        parameter
+        for parameter in written.parameters.values()
+        if parameter.kind is not Parameter.VAR_KEYWORD and parameter.name not in names
+    ]
+    return written.replace(parameters=[*kept, *options])
+
+
+def _keyword_parameter(field: OptionField) -> Parameter:
+    default = bool(field.default) if field.kind is Switch else field.default
+    return Parameter(
+        field.name, Parameter.KEYWORD_ONLY, default=default, annotation=field.annotation
+    )
 
 
 def with_options(*records: type, door: Door | None = None) -> Callable[[Call], Call]:
-    """Decorator for ``signature_with``."""
+    """Decorator that gives a function the signature of ``signature_with``."""
 
     def attach(call: Call) -> Call:
-        vars(call)["__signature__"] = signature_with(call, records, door)
+        # ``inspect.signature`` reads this attribute, which functions do not declare.
+        call.__signature__ = signature_with(call, records, door)  # pyright: ignore[reportAttributeAccessIssue]
         return call
 
     return attach

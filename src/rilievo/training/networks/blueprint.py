@@ -26,7 +26,7 @@ PROBES: Mapping[str, str] = {
 }
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
-TOYS = ("depth-cnn", "normal-cnn")
+DEPTH_CNN = "depth-cnn"
 _LARGEST = 8192
 _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no memory holds them
 _MULTIPLE = 32
@@ -48,6 +48,46 @@ ENCODERS: Mapping[str, str] = {
 TIMM_ENCODER = "encoders:TimmEncoder"
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneRow:
+    """How a backbone is made.
+
+    Attributes:
+        place: ``module:function`` of ``backbones`` that loads it, or the class of a whole network.
+        package: Package that it needs.
+        is_whole_network: Whether it is a small whole network, which is trained from the start.
+    """
+
+    place: str
+    package: str = "torch"
+    is_whole_network: bool = False
+
+
+# A new backbone is one function or class and one row: its name, or the beginning of its names.
+BACKBONES: Mapping[str, BackboneRow] = {
+    "timm/": BackboneRow(place="timm_backbones:load", package="timm"),
+    "hf/": BackboneRow(place="transformers_backbones:load", package="transformers"),
+    "diffusers/": BackboneRow(place="diffusion_backbone:load"),
+    "mobilenetv2": BackboneRow(place="mobilenet_backbone:load"),
+    DEPTH_CNN: BackboneRow(place="own_backbone:DepthCNN", is_whole_network=True),
+    "normal-cnn": BackboneRow(place="own_backbone:NormalCNN", is_whole_network=True),
+}
+
+
+def find_backbone_row(name: str) -> BackboneRow | None:
+    """Find the row of a backbone's name; None without one."""
+    if name in BACKBONES and not name.endswith("/"):
+        return BACKBONES[name]
+    beginning = name.partition("/")[0] + "/"
+    return BACKBONES.get(beginning) if name != beginning else None
+
+
+def is_whole_network(backbone: str) -> bool:
+    """Whether a backbone's name is of a small whole network of ours."""
+    row = find_backbone_row(backbone)
+    return row is not None and row.is_whole_network
 
 
 class ProbeTarget(StrEnum):

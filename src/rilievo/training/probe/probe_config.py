@@ -10,10 +10,10 @@ from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.config_fields import check_ranges
 from rilievo.training.networks.blueprint import (
+    DEPTH_CNN,
     FIRST,
     HIDDEN,
     RANDOM,
-    TOYS,
     TREATMENTS,
     BackboneChoice,
     Blueprint,
@@ -237,7 +237,7 @@ class UncheckedProbeConfig(ProbeConfig):
 
 SUPERVISED = UncheckedProbeConfig(
     blueprint=Blueprint(
-        backbone=BackboneChoice(name=TOYS[0], weights=RANDOM),
+        backbone=BackboneChoice(name=DEPTH_CNN, weights=RANDOM),
         probe=ProbeChoice(kind="light"),
         depth=DepthChoice(form=Form.SIGMOID),
         uncertainty=False,

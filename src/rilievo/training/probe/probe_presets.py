@@ -12,7 +12,7 @@ from rilievo.training.engine.config_fields import (
     with_changed_fields,
     with_fields_of,
 )
-from rilievo.training.networks.blueprint import RANDOM, TOYS, Blueprint, DepthChoice
+from rilievo.training.networks.blueprint import RANDOM, Blueprint, DepthChoice, is_whole_network
 from rilievo.training.probe.probe_config import (
     ANGULAR,
     MSE,
@@ -78,7 +78,7 @@ def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> P
     if config.preset not in ("default", PLAIN):
         raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
     backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
-    if backbone.name in TOYS and "blueprint.probe.kind" not in names:
+    if is_whole_network(backbone.name) and "blueprint.probe.kind" not in names:
         probe = replace(probe, kind="linear")
     blueprint = replace(
         config.blueprint,

@@ -1,0 +1,53 @@
+"""The MobileNetV2 encoder as a backbone."""
+
+from pathlib import Path
+
+from rilievo.errors import ModelError
+from rilievo.training.networks.backbones.backbone import (
+    IMAGENET,
+    Backbone,
+    BackboneRequest,
+    Facts,
+    Layer,
+    LayerOutputs,
+    make_facts,
+    no_tokens_error,
+)
+from rilievo.training.networks.backbones.weights import load_weights, temporary_torch_seed
+from rilievo.training.networks.mobilenetv2 import CHANNELS, MobileNetV2, load_gluon_mobilenet
+from rilievo.training.tensors import Images
+
+_STRIDES = (2, 2, 4, 8, 16, 32)
+
+
+class _MobileNet(Backbone):
+    """MobileNetV2: the stem, then 1/2 to 1/32."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.body = MobileNetV2()
+
+    def layer_outputs(self, pixels: Images) -> LayerOutputs:
+        levels = self.body(pixels)
+        return LayerOutputs(maps=tuple(levels[layer] for layer in self.facts.layers))
+
+
+def load(request: BackboneRequest) -> Backbone:
+    """Load MobileNetV2 with weights of a file, or random ones."""
+    if request.tokens:
+        raise no_tokens_error(request.name)
+    if request.pretrained is True:
+        raise ModelError(
+            f"backbone '{request.name}' has no weights of its own to fetch: name their file (.npz "
+            "of Gluon's arrays), or take random ones (pretrained=False)"
+        )
+    layers = [Layer(channels=c, stride=s) for c, s in zip(CHANNELS, _STRIDES, strict=True)]
+    facts = make_facts(request, layers, IMAGENET, "none")
+    with temporary_torch_seed(request.seed):
+        backbone = _MobileNet(facts)
+    if isinstance(request.pretrained, Path):
+        if request.pretrained.suffix == ".npz":
+            load_gluon_mobilenet(backbone.body, request.pretrained)
+        else:
+            load_weights(backbone.body, request.pretrained)
+    return backbone
