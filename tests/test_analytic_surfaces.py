@@ -57,7 +57,7 @@ class Knowing(Model):
         self.settings: Mapping[str, Setting] = {}
         self._view, self._unit = view, unit
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         depth = (self._view.depth / self._unit).astype(np.float32)
         normals = self._view.normals.astype(np.float32)
         return [Inference(depth=depth, normals=normals) for _ in photos]

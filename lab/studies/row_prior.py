@@ -40,7 +40,7 @@ class RowPrior(Model):
         self.weights_sha256 = hashlib.sha256(depth.tobytes() + normals.tobytes()).hexdigest()
         self.settings = {"bands": len(depth)}
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Return the prior at each photograph's size."""
         return [self._seen(*photo.shape) for photo in photos]
 

@@ -229,7 +229,7 @@ class Seeing(Model):
         )
         self.weights_sha256, self.settings = "", {}
 
-    def infer(self, photos: object) -> list[Inference]:
+    def run_network(self, photos: object) -> list[Inference]:
         return [
             Inference(
                 depth=np.linspace(1, 3, 30 * 40, dtype=np.float32).reshape(30, 40),

@@ -20,7 +20,7 @@ class Sphere(FixedDepth):
         super().__init__(np.ones((2, 2)))
         self.shown: list[Photo] = []
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         self.shown += photos
         answers = []
         for photo in photos:

@@ -22,7 +22,7 @@ from rilievo.records.sample import Photo
 class Wavering(WrappedModel):
     """A model whose answer about the left half of what it sees is another depth at each call."""
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         chance = np.random.default_rng(int(photos[0].pixels[0, 0, 0]))
         answers = []
         for photo in photos:

@@ -38,7 +38,7 @@ class Brightness(Model):
         )
         self._scales, self._calls = scales, 0
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         return [self._one(photo) for photo in photos]
 
     def _one(self, photo: Photo) -> Inference:

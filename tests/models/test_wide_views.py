@@ -69,7 +69,7 @@ class Reader(FixedDepth):
     def distance(self, directions: np.ndarray) -> np.ndarray:
         return distance(directions)
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         answers = []
         for photo in photos:
             assert photo.camera is not None
@@ -163,7 +163,7 @@ class Coarse(Reader):
     def distance(self, directions: np.ndarray) -> np.ndarray:
         return rippled(directions)
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         size = (24, 24)
         small = [
             Photo(
@@ -173,7 +173,7 @@ class Coarse(Reader):
             for photo in photos
             if photo.camera is not None
         ]
-        return super().infer(small)
+        return super().run_network(small)
 
 
 def test_tiles_show_detail_in_every_view_of_a_panorama():

@@ -247,7 +247,7 @@ class Doubtful(Model):
         self.weights_sha256, self.settings = f"{share}", {}
         self.share, self._embedded = share, rilievo.load_model()
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         return [Inference(depth=self._values(photo)) for photo in photos]
 
     def _values(self, photo: Photo) -> np.ndarray:

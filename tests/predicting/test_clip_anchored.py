@@ -155,8 +155,8 @@ class _Drifting(AffineAnswer):
 
     drift = 0.0
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        answers = super().infer(photos)
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
+        answers = super().run_network(photos)
         self.drift += 0.001
         return [replace(answer, depth=answer.depth * (1 + self.drift)) for answer in answers]  # pyright: ignore
 

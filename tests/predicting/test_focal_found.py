@@ -57,7 +57,7 @@ class NeedsCamera(Model):
         )
         self.weights_sha256, self.settings = "", {}
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         if any(photo.camera is None for photo in photos):
             raise UnknownCameraError("needs the focal length")
         focals = [photo.camera.K[0, 0] for photo in photos if photo.camera is not None]

@@ -32,7 +32,7 @@ class Brightness(Relief):
         self._under_way = 0
         self._lock = threading.Lock()
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         with self._lock:
             self._under_way += 1
             self.most = max(self.most, self._under_way)
@@ -46,7 +46,7 @@ class Brightness(Relief):
 class Choosy(Relief):
     """Fails at every batch that has a black photograph in it."""
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         if any(not photo.pixels.any() for photo in photos):
             raise ModelError("it is too dark")
         return [_brightness(photo) for photo in photos]
@@ -125,7 +125,7 @@ def test_every_photograph_is_read_once_and_none_is_lost_when_some_are_broken(
 class Defective(Relief):
     """Stumbles over every batch that has a black photograph in it."""
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         if any(not photo.pixels.any() for photo in photos):
             raise ZeroDivisionError("by\nzero")
         return [_brightness(photo) for photo in photos]
@@ -215,7 +215,7 @@ class Counting(Relief):
         super().__init__()
         self.together: list[int] = []
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         self.together.append(len(photos))
         return [_brightness(photo) for photo in photos]
 
@@ -345,10 +345,10 @@ def test_code_of_others_that_ends_the_process_ends_its_photograph(tmp_path: Path
         return _save_parts(job, photo, inference)
 
     class Leaving(Brightness):
-        def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
             if any(photo.name == str(jobs[4].source) for photo in photos):
                 sys.exit("no licence")
-            return super().infer(photos)
+            return super().run_network(photos)
 
     with Tally(output=tmp_path, total=6, show=False) as tally:
         predict_photos(jobs, Leaving(), tally, batch_size=1, read=_read, save=save)

@@ -34,7 +34,7 @@ class Above(WrappedModel):
         super().__init__(rilievo.load_model("rilievo/small"))
         self.card = replace(self.card, sky=True)
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         return [self._marked(photo) for photo in photos]
 
     def _marked(self, photo: Photo) -> Inference:

@@ -54,7 +54,7 @@ class Acting(Model):
         self._is_exact = options.precision == "fp32"
         self.settings = {"gain": self._gain, "precision": options.precision}
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         BATCHES.append(len(photos))
         return [self._answer(photo) for photo in photos]
 

@@ -53,7 +53,7 @@ class AffineAnswer(Model):
         self.weights_sha256, self.settings = f"{kind}{seed}", {}
         self._seed, self._embedded = seed, rilievo.load_model()
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         return [Inference(depth=self._values(photo)) for photo in photos]
 
     def _values(self, photo: Photo) -> np.ndarray:

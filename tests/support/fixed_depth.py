@@ -29,5 +29,5 @@ class FixedDepth(Model):
         self.weights_sha256, self.settings = "", {}
         self._depth = depth.astype(np.float32)
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         return [Inference(depth=self._depth) for _ in photos]

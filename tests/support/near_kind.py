@@ -18,7 +18,7 @@ class Near(Model):
     def __init__(self, card: ModelCard) -> None:
         self.card, self.weights_sha256, self.settings = card, "", {}
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Depth of the card's name."""
         metres = float(self.card.name.partition("/")[2])
         return [Inference(depth=np.full(photo.shape, metres, np.float32)) for photo in photos]

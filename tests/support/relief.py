@@ -47,7 +47,7 @@ class Relief(Model):
         v, u = np.mgrid[: size[0], : size[1]].astype(np.float32)
         return 2 + np.sin(u / 9) * np.cos(v / 7) + u / size[1]
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         return [self._one(photo) for photo in photos]
 
     def _one(self, photo: Photo) -> Inference:

@@ -39,7 +39,7 @@ class Brightness(FixedDepth):
         self.gate.set()
         self.begun = threading.Event()
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         self.batches.append(len(photos))
         self.begun.set()
         assert self.gate.wait(PATIENCE)

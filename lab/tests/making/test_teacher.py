@@ -118,7 +118,7 @@ class RandomTeacher(Model):
         self.weights_sha256, self.settings = "", {}
         self.said: list[np.ndarray] = []
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         answers = []
         for photo in photos:
             coarse = np.random.default_rng(len(self.said)).uniform(1, 5, (4, 5))

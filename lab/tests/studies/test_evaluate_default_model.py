@@ -90,7 +90,7 @@ class Slope(Model):
     weights_sha256 = "0" * 64
     settings: Mapping[str, Setting] = {}
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """The same for all."""
         height, width = photos[0].shape
         depth = np.geomspace(1, 4, height)[:, None].repeat(width, axis=1).astype(np.float32)

@@ -1,12 +1,11 @@
 """Interface of all models: photographs in, one ``Prediction`` each out.
 
-An adapter implements ``infer`` at the network's resolution, or ``run`` (``PreparedModel``).
+An adapter implements ``run_network``, or ``run`` (``PreparedModel``). Others call ``infer``.
 """
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
 from importlib import import_module
 from typing import Any, SupportsIndex, Unpack, overload
 
@@ -39,7 +38,6 @@ _MAPS = ("depth", "normals", "confidence", "sky")
 
 # An image in any form that ``rilievo.read_photo`` accepts, or one that was read already.
 ImageLike = Photo | PhotoSource
-Infer = Callable[[Any, Sequence[Photo]], list[Inference]]
 
 
 class Model(ABC):
@@ -75,19 +73,34 @@ class Model(ABC):
         )
         return f"Model({', '.join([card.name, *parts, *filter(None, [runs])])})"
 
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        super().__init_subclass__(**arguments)
-        if "infer" in vars(cls):
-            type.__setattr__(cls, "infer", _with_photo_check(vars(cls)["infer"]))
-
+    # Engines cannot be pickled, so an unpickled model is loaded again, by ``again``.
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         if self.again is None:
             return super().__reduce_ex__(protocol)
         return _reload_same_weights, (self.again, self.weights_sha256)
 
-    @abstractmethod
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network; one output per photograph, in order."""
+        """Run the network on photographs; one output for each, in order.
+
+        Wide photographs, such as panoramas, are split into views, whose outputs are joined.
+
+        Raises:
+            TypeError: If ``photos`` is no list of photographs.
+        """
+        _check_photos(photos)
+        if not any(photo.is_wide for photo in photos):
+            return self.run_network(photos)
+        from rilievo.models.resampling.wide_views import infer_through_views
+
+        card = self.card
+        return infer_through_views(photos, card.kind, self.run_network, card.resizing)
+
+    @abstractmethod
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Implement ``infer`` for a list of photographs that are not wide.
+
+        Outputs are at the network's resolution and in rilievo's conventions.
+        """
 
     def depth_alone(self) -> "Model":
         """Model without normals and confidence, where it can leave them out.
@@ -197,27 +210,13 @@ class Model(ABC):
         )
 
 
-def _with_photo_check(infer: Infer) -> Infer:
-    """Refuse what is no photograph; split wide ones into views."""
-
-    @wraps(infer)
-    def checked(self: Model, photos: Sequence[Photo]) -> list[Inference]:
-        is_list = isinstance(photos, Sequence) and not isinstance(photos, str | bytes)
-        if not (is_list and all(isinstance(item, Photo) for item in photos)):
-            raise TypeError(
-                "infer takes a list of rilievo.Photo and answers at the network's resolution; for "
-                "an array, a path or a picture call the model: model(image)"
-            )
-        if isinstance(self, WrappedModel) or not any(photo.is_wide for photo in photos):
-            return infer(self, photos)
-        from rilievo.models.resampling.wide_views import infer_through_views
-
-        card = self.card
-        return infer_through_views(
-            photos, card.kind, lambda narrow: infer(self, narrow), card.resizing
+def _check_photos(photos: object) -> None:
+    is_list = isinstance(photos, Sequence) and not isinstance(photos, str | bytes)
+    if not (is_list and all(isinstance(item, Photo) for item in photos)):
+        raise TypeError(
+            "infer takes a list of rilievo.Photo and answers at the network's resolution; for "
+            "an array, a path or a picture call the model: model(image)"
         )
-
-    return checked
 
 
 def _photo_size_normals(
@@ -277,6 +276,11 @@ class WrappedModel(Model):
         self.settings = {**model.settings, **(settings or {})}
         self.concurrent, self.callers = model.concurrent, model.callers
 
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the refinement on photographs of any lens; the model inside splits wide ones."""
+        _check_photos(photos)
+        return self.run_network(photos)
+
     def depth_alone(self) -> Model:
         """Keep the refinement, of depth alone."""
         return self._copy_with(model=self.model.depth_alone())
@@ -327,7 +331,7 @@ class PreparedModel(Model):
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run photographs at the network's size, in 0..255."""
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run photographs in batches of equal network size."""
         return infer_by_size(photos, self.preparation.size, self._infer_batch)
 

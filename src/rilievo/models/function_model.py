@@ -80,13 +80,14 @@ class FunctionModel(Model):
         self.card = replace(card_of(function) or _function_card(function), name=name)
         self.weights_sha256 = _hash_of_function(function)
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Call the function for each photograph."""
         return [
             Inference(depth=self._checked(self.function(photo.pixels.copy()), photo))
             for photo in photos
         ]
 
+    # Pickle asks this method alone, and its own error would not say what to do.
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         if not is_module_level(self.function):
             raise OptionError(

@@ -56,7 +56,7 @@ class OutsideModel(Model):
         self.card, self.weights_sha256, self.settings = card, weights_sha256, settings or {}
         self._answer = answer
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Call the function for each photograph."""
         return [self._checked(self._answer(photo)) for photo in photos]
 

@@ -247,7 +247,7 @@ class ReplicateModel(PaidModel):
         """Stop waiting and cancel."""
         self._service.stop()
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Send one photograph after the other."""
         if len(photos) > self._calls:
             raise ModelError(

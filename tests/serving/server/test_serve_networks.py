@@ -144,8 +144,8 @@ def test_a_photograph_that_the_model_fails_at_fails_alone() -> None:
 
 def test_too_few_answers_are_told_and_the_next_photograph_is_answered() -> None:
     class Forgetful(Brightness):
-        def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-            answers = super().infer(photos)
+        def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
+            answers = super().run_network(photos)
             return [] if len(self.batches) == 1 else answers
 
     model = Forgetful()

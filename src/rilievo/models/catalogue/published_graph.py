@@ -176,7 +176,7 @@ class PublishedGraph(Model):
         self._read = POST_FUNCTIONS[facts.reading]
         self.settings = {**self._session.settings, **self._feeder.settings}
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run photographs of one size together, if the graph takes batches."""
         if self.facts.one_by_one:
             return [answer for photo in photos for answer in self._infer_batch([photo])]

@@ -13,7 +13,7 @@ from rilievo.records.sample import Photo
 class MirrorModel(WrappedModel):
     """Model that is run twice, on the photograph and on its mirror image."""
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Combine the answers for the photographs and for their mirror images."""
         straight = self.model.infer(photos)
         mirrored = self.model.infer([mirror(photo) for photo in photos])

@@ -24,7 +24,7 @@ class Tiled(WrappedModel):
         super().__init__(model, {"tile": side})
         self._side = side
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict photographs as batches of tiles."""
 
         def narrow(photos: Sequence[Photo]) -> list[Inference]:

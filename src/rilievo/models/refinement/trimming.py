@@ -33,7 +33,7 @@ class Trimmed(WrappedModel):
         """Borders to trim."""
         return photo.margins if self.same_margins is None else self.same_margins
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict the insides."""
         answers = self.model.infer([visible_part(self, photo) for photo in photos])
         return [

@@ -55,7 +55,7 @@ def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
 class VanishingCamera(WrappedModel):
     """Model whose cameras come from vanishing points."""
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the model, with cameras where it needs them."""
         try:
             return self.model.infer(photos)

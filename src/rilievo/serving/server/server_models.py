@@ -40,7 +40,7 @@ class _PoolModel(WrappedModel):
         super().__init__(model)
         self._pool = pool
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         try:
             future = self._pool.submit(self.model.infer, photos)
         except RuntimeError as error:  # the pool is shut down

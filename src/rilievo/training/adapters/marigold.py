@@ -81,7 +81,7 @@ class DiffusionModel(Model):
         """Pipeline of diffusers."""
         return self._pipeline
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict photographs one by one, each from the same noise."""
         return [self._infer_one(photo) for photo in photos]
 
