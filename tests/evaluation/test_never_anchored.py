@@ -9,7 +9,7 @@ import pytest
 import rilievo
 from rilievo.alignment import anchor
 from rilievo.models.base import Inference
-from rilievo.predicting.photographs import fitting
+from rilievo.predicting.photographs import anchoring
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from support.affine_answers import SCALE, SHIFT, AffineAnswer
@@ -44,8 +44,8 @@ def test_scores_and_caches_of_affine_depth_need_no_second_model(
 
     for place, name in (
         (anchor, "anchor_values"),
-        (fitting, "fit_anchoring"),
-        (fitting, "reference_depth"),
+        (anchoring, "fit_anchoring"),
+        (anchoring, "reference_depth"),
     ):
         monkeypatch.setattr(place, name, refuse)
     found = run_tiny(model, root, "depth", output=tmp_path / "out")
