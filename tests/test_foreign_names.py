@@ -18,7 +18,7 @@ from rilievo.cli import COMMANDS, main
 from rilievo.cli import predict as predict_command
 from rilievo.cli.parsing import parse
 from rilievo.errors import MissingPackageError, OptionError
-from rilievo.errors.foreign_names import FOREIGN_NAMES, FOREIGN_OPTIONS, Row
+from rilievo.errors.foreign_names import FOREIGN_NAMES, FOREIGN_OPTIONS, ForeignName
 from rilievo.models import MODELS
 
 GUIDE = Path(__file__).parents[1] / "docs" / "coming-from.md"
@@ -92,9 +92,9 @@ def test_an_option_of_another_program_is_answered_by_ours(
     assert capsys.readouterr().err == f"rilievo: no option {flag}: {answer} {end}\n"
 
 
-@pytest.mark.parametrize("row", [row for row in FOREIGN_OPTIONS if row[1].startswith("--")])
-def test_the_command_line_that_is_proposed_is_understood(row: Row) -> None:
-    words = [PLACEHOLDERS.get(word, word) for word in row[1].partition(", ")[0].split()]
+@pytest.mark.parametrize("row", [row for row in FOREIGN_OPTIONS if row.command.startswith("--")])
+def test_the_command_line_that_is_proposed_is_understood(row: ForeignName) -> None:
+    words = [PLACEHOLDERS.get(word, word) for word in row.command.partition(", ")[0].split()]
     parse(predict_command._Arguments, ["photo.jpg", *words], prog="rilievo predict", description="")
 
 
@@ -134,7 +134,7 @@ def test_an_option_is_compared_with_ours_by_letters_alone(
 def test_the_tables_are_short_and_have_each_name_once() -> None:
     assert len(FOREIGN_OPTIONS) + len(FOREIGN_NAMES) <= 40
     for table in (FOREIGN_OPTIONS, FOREIGN_NAMES):
-        names = [name for row in table for name in row[0].split()]
+        names = [name for row in table for name in row.names.split()]
         assert len(names) == len(set(names))
 
 
@@ -158,12 +158,15 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     os.chdir(before)
 
 
-@pytest.mark.parametrize("row", [row for row in FOREIGN_OPTIONS if row[2]])
+WITH_PYTHON = [row for row in FOREIGN_OPTIONS if row.command.startswith("--") and row.python]
+
+
+@pytest.mark.parametrize("row", WITH_PYTHON)
 def test_the_python_that_is_proposed_runs(
-    names: dict[str, Any], row: Row, monkeypatch: pytest.MonkeyPatch
+    names: dict[str, Any], row: ForeignName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image.Image, "show", lambda self, title=None: None)
-    python = row[2]
+    python = row.python
     keyword = re.match(r"(\w+)=", python)
     if keyword is not None:
         values = eval(f"dict({python})", names)
@@ -194,7 +197,9 @@ def test_the_python_that_is_proposed_runs(
         ("rilievo.load_model('rilievo/small').predict(arr, save=True)", "write prediction.save("),
         ("rilievo.load_model('rilievo/small', dtype='fp16')", 'write precision="fp16"'),
         ("rilievo.load_model('rilievo/small', precison='fp32')", "did you mean 'precision'?"),
-        ("rilievo.PredictOptions(outdir='out')", "write output=..."),
+        ("rilievo.PredictOptions(outdir='out')", "write output=FOLDER"),
+        ("rilievo.PredictOptions(format='png')", "write save='png16'"),
+        ("rilievo.predict(images=[arr])", "pass the photograph first, without a name"),
         ("rilievo.predict(arr, fovs=60)", "did you mean 'fov'?"),
         ("rilievo.predict(arr, zzz=1)", "unexpected keyword argument 'zzz'"),
     ],

@@ -64,12 +64,13 @@ _HOMES = {
 
 __all__ = ["__version__", *sorted([*_HOMES, *_FUNCTIONS])]  # pyright: ignore[reportUnsupportedDunderAll]
 
-_OF_METHODS = {"save_surface": "prediction.surface_files"}
+# Names that our own modules ask for, since the layers let them not import their homes.
+_UNLISTED_HOMES = {"save_surface": "prediction.surface_files"}
 
 
 def __getattr__(name: str) -> object:
     """Load a public name at its first use."""
-    home = _HOMES.get(name) or _OF_METHODS.get(name)
+    home = _HOMES.get(name) or _UNLISTED_HOMES.get(name)
     if home is not None:
         value = getattr(import_module(f"rilievo.{home}"), name)
     elif name in _FUNCTIONS:

@@ -5,17 +5,36 @@ most forty rows: names of the README or the help of a well-known program.
 """
 
 from collections.abc import Collection
+from typing import NamedTuple
 
-Row = tuple[str, str, str]
-"""Their names, with blanks between; what to write at the command line; what to write in Python."""
+from rilievo.errors.messages import spell_keyword
 
+
+class ForeignName(NamedTuple):
+    """What other programs call something, and what rilievo calls it.
+
+    Attributes:
+        names: Names of other programs, with blanks between.
+        command: What to write at the command line: an option, or the reason why there is none.
+        python: What to write in Python; "" if the option of the command line says it all.
+    """
+
+    names: str
+    command: str
+    python: str
+
+
+_FIRST_ARGUMENT = "pass the photograph first, without a name"
 _ARGUMENT = "photographs and videos are arguments without a name"
 _SIZE = "leave it out, results have the photograph's size"
 
-# A text that does not begin with "--" says why nothing corresponds.
-FOREIGN_OPTIONS: tuple[Row, ...] = (
+_OPTION_ROWS = (
     # Inputs and outputs
-    ("input source image images video file img_path image_path video_path", _ARGUMENT, ""),
+    (
+        "input source image images video file img_path image_path video_path",
+        _ARGUMENT,
+        _FIRST_ARGUMENT,
+    ),
     ("outdir out_dir output_dir output_path", "--output FOLDER", 'prediction.save("out/photo")'),
     ("save_dir save_path project", "--output FOLDER", 'prediction.save("out/photo")'),
     ("format output_format", "--save png16", 'prediction.save("out/photo.png")'),
@@ -42,7 +61,7 @@ FOREIGN_OPTIONS: tuple[Row, ...] = (
     ("ensemble_size", "--set ensemble=3", 'load_model(..., settings={"ensemble": 3})'),
     # Speed
     ("gpu gpus cuda device_id use_gpu", "--device cuda", 'device="cuda"'),
-    ("cpu no_cuda", "--device cpu", 'device="cpu"'),
+    ("cpu no_cuda no_gpu", "--device cpu", 'device="cpu"'),
     ("half half_precision fp16 dtype optimize", "--precision fp16", 'precision="fp16"'),
     ("batch batch_size", "--batch-size 8", 'rilievo.predict(["a.jpg", "b.jpg"])'),
     ("num_workers jobs", "--workers 2", ""),
@@ -60,7 +79,7 @@ FOREIGN_OPTIONS: tuple[Row, ...] = (
     ("webcam", "--live 0", "rilievo.stream(0)"),
 )
 
-FOREIGN_NAMES: tuple[Row, ...] = (
+_NAME_ROWS = (
     (
         "infer infer_image inference estimate run depth",
         "rilievo predict photo.jpg",
@@ -77,43 +96,51 @@ FOREIGN_NAMES: tuple[Row, ...] = (
     ("val eval test benchmark", "rilievo evaluate", "rilievo.evaluate"),
 )
 
+FOREIGN_OPTIONS = tuple(ForeignName(*row) for row in _OPTION_ROWS)
+FOREIGN_NAMES = tuple(ForeignName(*row) for row in _NAME_ROWS)
+
 
 def hint_for_flag(flag: str, flags: Collection[str], command: str) -> str:
     """Say what to write in place of an unknown flag of a command; "" if nobody knows."""
-    _, text, _ = _find_row(FOREIGN_OPTIONS, flag.removeprefix("--").replace("-", "_").lower())
-    if not text.startswith("--"):
+    row = _find_row(FOREIGN_OPTIONS, flag.removeprefix("--").replace("-", "_").lower())
+    if row is None:
+        return ""
+    if not row.command.startswith("--"):
         # Other commands than predict may have something of that kind.
-        return text if command == "rilievo predict" else ""
-    return f"write {text}" if _flag_of_text(text) in flags else ""
+        return row.command if command == "rilievo predict" else ""
+    return f"write {row.command}" if _flag_of(row) in flags else ""
 
 
 def hint_for_keyword(keyword: str, keywords: Collection[str]) -> str:
     """Say what to write in place of an unknown keyword of a call; "" if nobody knows."""
-    _, text, python = _find_row(FOREIGN_OPTIONS, keyword.lower())
-    if text and not text.startswith("--"):
-        return text
-    option = _flag_of_text(text).removeprefix("--").replace("-", "_")
-    is_keyword = python.startswith(f"{option}=")
+    row = _find_row(FOREIGN_OPTIONS, keyword.lower())
+    if row is None:
+        return ""
+    if row.command and not row.command.startswith("--"):
+        return row.python or row.command
+    option = _flag_of(row).removeprefix("--").replace("-", "_")
+    is_keyword = row.python.startswith(f"{option}=")
     if option in keywords:
-        return f"write {python}" if is_keyword else f"write {option}=..."
-    return f"write {python}" if python and not is_keyword else ""
+        value = row.command.partition(" ")[2].partition(",")[0]
+        return f"write {row.python if is_keyword else spell_keyword(option, value or '...')}"
+    return f"write {row.python}" if row.python and not is_keyword else ""
 
 
 def hint_for_command(command: str) -> str:
     """Say what to write in place of an unknown command; "" if nobody knows."""
-    _, line, _ = _find_row(FOREIGN_NAMES, command)
-    return f"write {line}" if line else ""
+    row = _find_row(FOREIGN_NAMES, command)
+    return f"write {row.command}" if row and row.command else ""
 
 
 def hint_for_name(name: str) -> str:
     """Say what to write in place of an unknown name of ``rilievo``; "" if nobody knows."""
-    _, _, python = _find_row(FOREIGN_NAMES, name)
-    return f"write {python}" if python else ""
+    row = _find_row(FOREIGN_NAMES, name)
+    return f"write {row.python}" if row and row.python else ""
 
 
-def _find_row(table: tuple[Row, ...], name: str) -> Row:
-    return next((row for row in table if name in row[0].split()), ("", "", ""))
+def _find_row(table: tuple[ForeignName, ...], name: str) -> ForeignName | None:
+    return next((row for row in table if name in row.names.split()), None)
 
 
-def _flag_of_text(text: str) -> str:
-    return text.partition(" ")[0].rstrip(",")
+def _flag_of(row: ForeignName) -> str:
+    return row.command.partition(" ")[0].rstrip(",")

@@ -39,7 +39,7 @@ from rilievo.data.datasets.sets.nyuv2.normals_files import (
 )
 from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import AnyOf, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.names import printable
@@ -217,11 +217,11 @@ class NYUv2(Dataset):
         self._layout = _recognise_layout(request.root)
         if request.variant not in self._layout.variants:
             variants = " or ".join(f"'{variant}'" for variant in self._layout.variants)
-            choose = "|".join(f"variant={variant}" for variant in self._layout.variants)
+            choices = [OptionName("variant", variant) for variant in self._layout.variants]
             raise InputError(
                 f"is {self._layout.what}, which does not hold '{request.variant}' but {variants}:",
                 path=request.root,
-                problem=Text("say ", OptionName(choose)),
+                problem=Text("say ", AnyOf(*choices)),
             )
         listing = self._layout.listing(request.split, request.list_file)
         where = printable(request.list_file or request.root)
