@@ -199,7 +199,7 @@ def test_the_python_that_is_proposed_runs(
         ("rilievo.load_model('rilievo/small', precison='fp32')", "did you mean 'precision'?"),
         ("rilievo.PredictOptions(outdir='out')", "write output=FOLDER"),
         ("rilievo.PredictOptions(format='png')", "write save='png16'"),
-        ("rilievo.predict(images=[arr])", "pass the photograph first, without a name"),
+        ("rilievo.predict(arr, images=[arr])", "pass the photograph first, without a name"),
         ("rilievo.predict(arr, fovs=60)", "did you mean 'fov'?"),
         ("rilievo.predict(arr, zzz=1)", "unexpected keyword argument 'zzz'"),
     ],
