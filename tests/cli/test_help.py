@@ -181,7 +181,7 @@ def test_examples_are_understood(
     [
         ("predict a.jpg --sav=x", "no option --sav: did you mean '--save'"),
         ("predict a.jpg --outdir x", "no option --outdir: write --output FOLDER;"),
-        ("predict a.jpg --colormap x", "no option --colourmap: write --colour-map magma;"),
+        ("predict a.jpg --colormap x", "no option --colormap: write --colour-map magma;"),
         ("predict a.jpg --cuda", "no option --cuda: write --device cuda;"),
         ("predict a.jpg -o", "--output is given without FOLDER"),
         ("markers -o page.pdf", "no option -o; 'rilievo markers --help'"),
