@@ -2,9 +2,11 @@
 
 import csv
 import itertools
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -13,6 +15,11 @@ import torch
 from PIL import Image
 
 from rilievo.cli import main
+from rilievo.data.clips.bundle_adjustment import (
+    ScaleLink,
+    chained_log_scales,
+    linked_log_scales,
+)
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pair_motion import UNKNOWN, PairMotion, Triangulated
 from rilievo.errors import InputError, ModelError, OptionError
@@ -26,7 +33,7 @@ from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import DepthNet, sigmoid_to_depth
 from rilievo.training.networks.video.video_networks import fill_depth_from_embedded, make_networks
 from rilievo.training.video import video_presets
-from rilievo.training.video.frames.targets import FramePlace, Target
+from rilievo.training.video.frames.targets import OTHER_EYE, FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.pair_motions import (
     Estimate,
@@ -365,6 +372,80 @@ def test_motions_of_neighbours_get_one_length() -> None:
     lengths = [float(T[0, 3]) for T in unify_scales(motions).values()]
     assert max(lengths) / min(lengths) < 1.02
     assert np.median(lengths) == pytest.approx(1.05, rel=0.03)
+
+
+OFFSETS = [
+    *itertools.permutations((-1, 1, 2)),
+    *itertools.permutations((-2, -1, 1, 2)),
+    *itertools.permutations((-1, OTHER_EYE, 1)),
+]
+
+
+@pytest.mark.parametrize("offsets", OFFSETS)
+def test_the_order_of_offsets_does_not_change_the_scales(offsets: tuple[int, ...]) -> None:
+    """The depth of a target has a unit of its own, which its motions share."""
+    units = dict(zip(range(40), np.exp(np.random.default_rng(0).normal(0, 0.1, 40)), strict=True))
+    motions = {}
+    for k in range(2, 30):
+        for offset in offsets:
+            source = FramePlace(1, k) if offset == OTHER_EYE else place(k + offset)
+            motions[place(k), source] = pair(units[k] * abs(offset or 1)).source_T_target
+    unified = unify_scales(motions)
+    lengths = [
+        float(T[0, 3]) / abs(source.frame - target.frame or 1)
+        for (target, source), T in unified.items()
+    ]
+    # Half of the spread of the units is slow, and the weak pull leaves a part of that.
+    assert np.std(np.log(lengths)) < 0.05
+    first = unify_scales(dict(sorted(motions.items())))
+    for each, T in unified.items():
+        np.testing.assert_allclose(T, first[each], rtol=1e-9)
+
+
+def test_scales_of_a_row_are_those_of_the_chain() -> None:
+    steps = [math.nan, *np.random.default_rng(1).normal(0, 0.2, 50)]
+    steps[20] = math.nan
+    links = [ScaleLink(first=k - 1, second=k, log_ratio=steps[k]) for k in range(1, 51) if k != 20]
+    np.testing.assert_allclose(linked_log_scales(51, links), chained_log_scales(steps), atol=1e-10)
+    assert linked_log_scales(3, []).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("corner_counts", lambda counts: counts + [0, 0, 1]),
+        ("corner_counts", lambda counts: counts - [0, 0, 1]),
+        ("corner_counts", lambda counts: counts * [1, 1, -1]),
+        ("corner_counts", lambda counts: np.array([[0, 1, 5], [0, 5, -2]])),
+        ("corner_counts", lambda counts: counts * [1, 0, 1]),
+        ("places", lambda places: -places),
+        ("places", lambda places: np.repeat(places[:1], 2, axis=0)),
+        ("trust", lambda trust: np.float64(math.nan)),
+        ("trust", lambda trust: np.float64(7)),
+        ("trust", lambda trust: np.float64(-0.1)),
+        ("source_T_target", lambda motions: motions * math.nan),
+        ("source_T_target", lambda motions: motions * np.diag([2, 1, 1, 1])),
+        ("source_T_target", lambda motions: motions @ np.diag([-1.0, 1, 1, 1])),
+        ("source_T_target", lambda motions: 2 * motions),
+        ("corners", lambda corners: corners * [1, 1, math.nan]),
+        ("corners", lambda corners: corners * [1, 1, -1]),
+        ("corners", lambda corners: corners * [1, 1, 0]),
+        ("corners", lambda corners: corners * [math.inf, 1, 1]),
+    ],
+)
+def test_numbers_that_no_run_wrote_are_refused(name: str, change: Any, tmp_path: Path) -> None:
+    file = tmp_path / "training.npz"
+    motions = {
+        (place(1), place(2)): pair(3.0).source_T_target,
+        (place(5), place(6)): pair(1.0).source_T_target,
+    }
+    corners = {place(1): np.array([[3.0, 4.0, 2.5]]), place(5): np.ones((2, 3))}
+    write_estimate(file, Estimate(motions=motions, corners=corners, trust=0.25))
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    np.savez(file, **{**arrays, name: change(arrays[name])})  # pyright: ignore
+    with pytest.raises(InputError, match=re.escape("no motions of a run")):
+        read_estimate(file)
 
 
 def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The page of a run on video, from a record and tables written by hand."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from rilievo.io.json_record import to_json
@@ -52,6 +54,21 @@ def test_positions_are_chained_along_the_longest_row() -> None:
     np.testing.assert_allclose(row[:, 1:], 0)
     assert len(camera_trajectories(straight([0, 1]) | straight([0], sequence=1))) == 2
     assert camera_trajectories({}) == []
+
+
+@pytest.mark.parametrize("offsets", list(itertools.permutations((-1, 1, 2))))
+def test_positions_follow_the_nearest_frame_whatever_the_order(offsets: tuple[int, ...]) -> None:
+    motions = {}
+    for k in range(1, 6):
+        for offset in offsets:
+            T = np.eye(4)
+            T[0, 3] = -0.5 * offset
+            motions[FramePlace(0, k), FramePlace(0, k + offset)] = T
+        T = np.eye(4)
+        T[1, 3] = 0.3
+        motions[FramePlace(0, k), FramePlace(1, k)] = T
+    [row] = camera_trajectories(motions)
+    np.testing.assert_allclose(row, [[0.5 * k, 0, 0] for k in range(6)])
 
 
 def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> None:

@@ -110,6 +110,42 @@ def test_targets_that_pairs_lose_are_kept_by_windows(
     assert middle.place in judged.corners
 
 
+@pytest.mark.parametrize("known", [0, 1])
+def test_windows_are_trusted_where_pairs_are_lost(
+    frames: VideoTargetFrames, found: EstimatedMotion, known: int
+) -> None:
+    """Even if all pairs are lost, or one of them remains whose length is odd."""
+    lost = dict.fromkeys(found.pairs, UNKNOWN)
+    for pair in list(lost)[:known]:
+        far = found.pairs[pair].source_T_target * np.array([1, 1, 1, 100])[None]
+        lost[pair] = replace(found.pairs[pair], source_T_target=far)
+    judged = select_trusted_motions(frames.targets, lost, found.windows)
+    whole = {
+        place
+        for target in frames.targets
+        for place in [target.place]
+        if set(target.sources) <= set(found.windows.targets[place].motions)
+    }
+    assert len(whole) > 15
+    assert set(judged.corners) == whole
+    all_pairs = select_trusted_motions(frames.targets, found.pairs, found.windows)
+    for target, source in judged.motions:
+        length = np.linalg.norm(judged.motions[target, source][:3, 3])
+        usual = np.linalg.norm(all_pairs.motions[target, source][:3, 3])
+        assert length == pytest.approx(usual, rel=0.05)
+
+
+def test_a_window_without_a_parallax_is_not_trusted(
+    frames: VideoTargetFrames, found: EstimatedMotion
+) -> None:
+    lost = dict.fromkeys(found.pairs, UNKNOWN)
+    blank = {
+        place: replace(window, parallax=math.nan) for place, window in found.windows.targets.items()
+    }
+    windows = replace(found.windows, targets=blank)
+    assert not select_trusted_motions(frames.targets, lost, windows).corners
+
+
 def test_a_source_outside_of_windows_has_the_motion_of_the_pair(frames: VideoTargetFrames) -> None:
     """The first target of a chain knows one of its sources by a pair alone, in another unit."""
     found = find_pair_and_window_motions(frames, given_depths(len(frames), wrong=1.0))

@@ -293,6 +293,7 @@ def _state_after_step(
 
 LINK = 0.05  # standard deviation of a log ratio between neighbours
 OWN = 0.25  # standard deviation of a log scale of its own
+_SOLVED = 1e-12  # relative residual at which log scales are solved
 
 
 def chained_log_scales(steps: Sequence[float]) -> Values:
@@ -318,6 +319,47 @@ def chained_log_scales(steps: Sequence[float]) -> Values:
     for place in reversed(range(count)):
         after = linked[place + 1] * logs[place + 1] if place + 1 < count else 0.0
         logs[place] = (right[place] + after) / diagonal[place]
+    return logs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleLink:
+    """Log of the factor that the second of two depth maps needs over that of the first."""
+
+    first: int
+    second: int
+    log_ratio: float
+
+
+def linked_log_scales(count: int, links: Sequence[ScaleLink]) -> Values:
+    """Log factors of ``count`` depth maps, from log ratios between any two of them.
+
+    The same least squares as ``chained_log_scales``, solved by conjugate gradients because links
+    need not form a row.
+    """
+    own, link = 1 / OWN**2, 1 / LINK**2
+    first = np.array([item.first for item in links], np.int64)
+    second = np.array([item.second for item in links], np.int64)
+    ratios = np.array([item.log_ratio for item in links], np.float64)
+
+    def sum_at_ends(values: Values) -> Values:
+        """Sum over the links of a map: plus at its second end, minus at its first."""
+        return np.bincount(second, values, count) - np.bincount(first, values, count)
+
+    def multiply(logs: Values) -> Values:
+        return own * logs + link * sum_at_ends(logs[second] - logs[first])
+
+    logs = np.zeros(count)
+    residual = link * sum_at_ends(ratios)
+    direction, squared = residual, float(residual @ residual)
+    least = _SOLVED**2 * squared
+    while squared > least:
+        product = multiply(direction)
+        length = squared / float(direction @ product)
+        logs = logs + length * direction
+        residual = residual - length * product
+        previous, squared = squared, float(residual @ residual)
+        direction = residual + squared / previous * direction
     return logs
 
 

@@ -19,8 +19,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.arrays.shapes import AnyPlane, Float64, Matrix, Points, Positions, Transform, Values
-from rilievo.data.clips.bundle_adjustment import PointDepths, chained_log_scales
+from rilievo.arrays.shapes import (
+    AnyPlane,
+    Float64,
+    Matrix,
+    Points,
+    Positions,
+    Transform,
+    Transforms,
+    Values,
+)
+from rilievo.data.clips.bundle_adjustment import PointDepths, ScaleLink, linked_log_scales
 from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.pair_motion import (
     TRACKING,
@@ -71,6 +80,8 @@ _MIN_RELATIVE_LENGTH, _MAX_RELATIVE_LENGTH = 0.1, 5.0
 """Range of the length of a trusted translation, over the median length."""
 _MAX_DIRECTION_ERROR = 10.0
 """Largest standard error of the direction of a trusted translation [degrees]."""
+_MAX_ROTATION_ERROR = 1e-3
+"""Largest entry of R Rᵀ - 1 of a stored rotation, which is rounded to 32 bits at most."""
 _MIN_PARALLAX = 1.0
 """Least median parallax of a trusted motion over a window [px]."""
 _SHARED_PAIR_ERROR = 0.05
@@ -250,7 +261,10 @@ def _chain_window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace,
         if source_T_target:
             parallaxes = [_median_parallax(points, T, chain.K) for T in source_T_target.values()]
             motions[target.place] = WindowMotion(
-                motions=source_T_target, parallax=min(parallaxes), points=points
+                # A NaN among them stays, whatever the order of the sources.
+                motions=source_T_target,
+                parallax=float(np.min(parallaxes)),
+                points=points,
             )
     return motions
 
@@ -393,8 +407,11 @@ def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) 
     """
     differences = [np.zeros(0)]
     for target in targets:
-        first, *other_corners = (motions[target.place, source].corners for source in target.sources)
-        differences += [_relative_depth_differences(first, second) for second in other_corners]
+        corners = [motions[target.place, source].corners for source in sorted(target.sources)]
+        differences += [
+            _relative_depth_differences(first, second)
+            for first, second in itertools.combinations(corners, 2)
+        ]
     disagreement = _mean_or_nan(np.concatenate(differences))
 
     depth_error = mean_corner_error(
@@ -440,8 +457,7 @@ def select_trusted_motions(
     A target has the motion over its window, or if that cannot be trusted, the motion of its pairs.
     """
     window_of = {} if windows is None else windows.targets
-    lengths = [_translation_length(pair) for pair in estimates.values() if pair.travels]
-    median_length = float(np.median(lengths)) if lengths else math.nan
+    median_length = _median_length(estimates.values(), window_of.values())
 
     motions: dict[Pair, Transform] = {}
     corners: dict[FramePlace, Points] = {}
@@ -471,6 +487,17 @@ def select_trusted_motions(
     )
 
 
+def _median_length(pairs: Iterable[PairMotion], windows: Iterable[WindowMotion]) -> float:
+    """Usual length of a translation; NaN if nothing travels.
+
+    Pairs tell it alone if enough of them travel. Otherwise the windows tell it with them.
+    """
+    lengths = [_translation_length(pair) for pair in pairs if pair.travels]
+    if len(lengths) < _MIN_RATIOS:
+        lengths += [_length(motion) for window in windows for motion in window.motions.values()]
+    return float(np.median(lengths)) if lengths else math.nan
+
+
 def _trust_by_windows_or_pairs(
     targets: Sequence[Target], motions: Mapping[Pair, PairMotion], windows: Windows | None
 ) -> float:
@@ -484,7 +511,8 @@ def _trusted_window_motions(
     pairs: Mapping[FramePlace, PairMotion], window: WindowMotion | None, median_length: float
 ) -> dict[FramePlace, Transform] | None:
     """Motion of a target to all its sources; None unless all can be trusted."""
-    if window is None or window.parallax < _MIN_PARALLAX:
+    # A parallax that is NaN is none.
+    if window is None or not window.parallax >= _MIN_PARALLAX:
         return None
 
     motions: dict[FramePlace, Transform] = {}
@@ -556,41 +584,33 @@ def unify_scales(motions: Motions) -> dict[Pair, Transform]:
     """Bring motions to one scale along each sequence.
 
     Afterwards the motions of two targets that are sources of each other have the same length, up to
-    a weak pull towards the scale that each of them had.
+    a weak pull towards the scale that each of them had. The order of the motions, and that of the
+    sources of a target, make no difference.
     """
-    factor_of: dict[FramePlace, float] = {}
-    for row in _rows_of_targets(motions):
-        steps = [_log_length_ratio(motions, *pair) for pair in itertools.pairwise(row)]
-        log_factors = chained_log_scales([math.nan, *steps])
-        factor_of |= dict(zip(row, map(math.exp, log_factors.tolist()), strict=True))
+    places = sorted({target for target, _ in motions})
+    index_of = {place: index for index, place in enumerate(places)}
+    links = []
+    for target, source in sorted(motions):
+        log_ratio = _log_length_ratio(motions, target, source)
+        if target < source and log_ratio is not None:
+            links.append(
+                ScaleLink(first=index_of[target], second=index_of[source], log_ratio=log_ratio)
+            )
+    factors = np.exp(linked_log_scales(len(places), links))
     return {
-        (target, source): _scale_translation(motion, factor_of.get(target, 1.0))
+        (target, source): _scale_translation(motion, float(factors[index_of[target]]))
         for (target, source), motion in motions.items()
     }
 
 
-def _rows_of_targets(motions: Motions) -> Iterator[list[FramePlace]]:
-    """Targets in rows, in which each is followed by its later source."""
-    later_source = {target: source for target, source in motions if source > target}
-    next_target = {
-        target: source for target, source in later_source.items() if source in later_source
-    }
-    first_targets = set(later_source) - set(next_target.values())
-    for target in sorted(first_targets):
-        row = [target]
-        while row[-1] in next_target:
-            row.append(next_target[row[-1]])
-        yield row
-
-
-def _log_length_ratio(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
-    """Log of the length from ``earlier`` to ``later`` over that of the way back, or NaN."""
-    forward, backward = motions.get((earlier, later)), motions.get((later, earlier))
+def _log_length_ratio(motions: Motions, target: FramePlace, source: FramePlace) -> float | None:
+    """Log of the length from ``target`` to ``source`` over that of the way back, if both exist."""
+    forward, backward = motions.get((target, source)), motions.get((source, target))
     if forward is None or backward is None:
-        return math.nan
+        return None
     forward_length, backward_length = _length(forward), _length(backward)
-    if forward_length == 0 or backward_length == 0:
-        return math.nan
+    if not (0 < forward_length < math.inf and 0 < backward_length < math.inf):
+        return None
     return math.log(forward_length / backward_length)
 
 
@@ -630,7 +650,12 @@ class _StoredArrays(NamedTuple):
     trust: float
 
     def check(self) -> None:
-        """Raise ``ValueError`` for arrays of other shapes or types."""
+        """Raise ``ValueError`` for arrays that ``write_estimate`` cannot have written."""
+        self._check_shapes()
+        self._check_places()
+        self._check_numbers()
+
+    def _check_shapes(self) -> None:
         tables = (self.places, self.source_T_target, self.corner_counts, self.corners)
         shapes = [table.shape[1:] for table in tables]
         is_shaped = shapes == [(4,), (4, 4), (3,), (3,)]
@@ -639,6 +664,36 @@ class _StoredArrays(NamedTuple):
         kinds = [array.dtype.kind for array in (self.places, self.corner_counts)]
         if kinds != ["i", "i"] or self.source_T_target.dtype.kind != "f":
             raise ValueError("places and counts are whole numbers")
+
+    def _check_places(self) -> None:
+        if (self.places < 0).any() or (self.corner_counts < 0).any():
+            raise ValueError("places and counts are not negative")
+        if self.corner_counts[:, 2].sum() != len(self.corners):
+            raise ValueError(
+                f"counts of {self.corner_counts[:, 2].sum()} corners, "
+                f"expected those of {len(self.corners)}"
+            )
+        for rows in (self.places, self.corner_counts[:, :2]):
+            if len(np.unique(rows, axis=0)) != len(rows):
+                raise ValueError("two entries of one place")
+
+    def _check_numbers(self) -> None:
+        if not 0 <= self.trust <= 1:
+            raise ValueError(f"a trust of {self.trust:g}, expected 0 to 1")
+        if not _are_rigid(self.source_T_target):
+            raise ValueError("motions that are not a rotation and a translation")
+        if not np.isfinite(self.corners).all() or (self.corners[:, 2] <= 0).any():
+            raise ValueError("corners without a place or a positive depth")
+
+
+def _are_rigid(transforms: Transforms) -> bool:
+    """Whether all transforms are finite, rotate without stretching or mirroring, and translate."""
+    if not np.isfinite(transforms).all():
+        return False
+    R, last_row = transforms[:, :3, :3], transforms[:, 3]
+    is_orthonormal = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)) < _MAX_ROTATION_ERROR
+    has_last_row = (last_row == [0, 0, 0, 1]).all()
+    return bool(is_orthonormal.all() and (np.linalg.det(R) > 0).all() and has_last_row)
 
 
 def read_estimate(path: Path) -> Estimate:

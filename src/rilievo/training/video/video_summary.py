@@ -20,6 +20,7 @@ from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Jou
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, collate
+from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.gain import Gain
 from rilievo.training.video.pair_motions import Motions, read_training_motions
 from rilievo.training.video.schedule import Course, VideoState
@@ -148,8 +149,14 @@ def write_video_run_page(run: Path, record: VideoRecord) -> Path:
 
 
 def camera_trajectories(motions: Motions) -> list[Points]:
-    """Positions of the camera along the longest row of targets of each sequence."""
-    later = {target: source for target, source in motions if source > target}
+    """Positions of the camera along the longest row of targets of each sequence.
+
+    Each target of a row is followed by its nearest later source in the same sequence.
+    """
+    later: dict[FramePlace, FramePlace] = {}
+    for target, source in sorted(motions, reverse=True):
+        if source.sequence == target.sequence and source > target:
+            later[target] = source
     followed = {source for source in later.values() if source in later}
     rows: dict[int, list[np.ndarray]] = {}
     for place in sorted(set(later) - followed):
