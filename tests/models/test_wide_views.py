@@ -5,6 +5,7 @@ view's depth is right wherever it looks, up to the factor, power or shift that a
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,6 +114,24 @@ def test_metres_stay_metres():
     assert depth.is_distance
     true = distance(rays_of(lens, shape))
     assert np.median(np.abs(depth.values / true - 1)) < 0.02
+
+
+class Shower(Reader):
+    """Reader that keeps the picture it saw, and an offset of its logarithm, in its answers."""
+
+    def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
+        return [
+            replace(answer, shown=photo.pixels, shift=0.25, camera=photo.camera)
+            for answer, photo in zip(super().run_network(photos), photos, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_nothing_of_a_single_view_is_said_of_the_whole(name):
+    model = Shower(DepthKind.METRIC, lambda z, _: z)
+    [answer] = model.infer([photograph(*PICTURES[name])])
+    assert (answer.shown, answer.shift, answer.camera) == (None, 0, None)
+    assert model.shown
 
 
 def test_contracted_depth_is_stretched_by_what_overlaps_show():

@@ -176,15 +176,13 @@ def _merge_answers(
         depth = _depth_from_log_distance(log_distance, rays.lengths, kind)
         valid = rays.is_inside & has_depth
 
-    return replace(
-        answers[0],
+    # Nothing of a single view is that of the whole: neither its camera nor what its network saw.
+    return Inference(
         depth=depth,
         valid=None if valid.all() else valid,
         normals=_blend_normals(answers, views, rays.directions),
         confidence=_blend_chance([answer.confidence for answer in answers], views, rays.directions),
         sky=_blend_chance([answer.sky for answer in answers], views, rays.directions),
-        camera=None,
-        shift=0.0,
     )
 
 
