@@ -1,5 +1,6 @@
 """Views brought to agree: scale of a clip, of each view, smooth errors, what is left out."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from rilievo.data.fuse.clip_views import ClipView, neighbour_indices
 from rilievo.data.fuse.depth_agreement import (
     DepthCorrection,
+    _is_worse,
+    _least_known,
+    _median_ratio,
     clip_scale,
     compare_depth,
     level_views,
@@ -163,3 +167,22 @@ def test_a_view_keeps_what_its_neighbours_do_not_see(true: list[ClipView]) -> No
     clear = [np.zeros(SIZE, np.float32)] * 3
     levels = level_views([nearer, *true[4:6]], clear, [[1, 2], [], []])
     np.testing.assert_allclose(levels[0].depth, nearer.depth, rtol=0.02)
+
+
+@pytest.mark.parametrize("other", [0.1, 0.02])
+def test_a_disagreement_that_is_unknown_hides_no_other(other: float) -> None:
+    for numbers in ((math.nan, other), (other, math.nan)):
+        assert _least_known(*numbers) == other
+    assert math.isnan(_least_known(math.nan, math.nan))
+    assert _is_worse(math.nan, other)
+    assert not _is_worse(other, math.nan)
+    assert not _is_worse(math.nan, math.nan)
+    assert _is_worse(3 * other, other)
+
+
+def test_the_factor_of_a_view_is_that_of_its_depth(true: list[ClipView]) -> None:
+    first = replace(true[0], valid=true[0].valid & (np.arange(SIZE[1]) < SIZE[1] // 4)[None])
+    doubled = replace(first, depth=np.where(first.valid, 2 * first.depth, first.depth))
+    assert _median_ratio(doubled, first) == 2
+    hidden = replace(doubled, valid=np.zeros_like(first.valid))
+    assert _median_ratio(hidden, first) == 1

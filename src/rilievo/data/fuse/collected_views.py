@@ -113,7 +113,8 @@ def _read_views(
     views: list[ClipView] = []
     frames: list[ClipFrame] = []
     problems: list[str] = []
-    kind, tracker = DepthKind.UP_TO_SCALE, ClipTracker(K) if track else None
+    kinds: set[DepthKind] = set()
+    tracker = ClipTracker(K) if track else None
     unused = 0
     for frame in footage.walk(footage.clip.shape, stride):
         if len(views) == options.frames:
@@ -126,7 +127,8 @@ def _read_views(
         if isinstance(depth, str):
             problems.append(depth)
             continue
-        kind, pixels = depth.kind, shrink(frame.pixels, size)
+        kinds.add(depth.kind)
+        pixels = shrink(frame.pixels, size)
         values = np.where(depth.valid, depth.values, np.float32(1))
         view = ClipView(
             name=frame.name,
@@ -141,6 +143,8 @@ def _read_views(
         views.append(view)
         frames.append(replace(frame, pixels=None))
         report("depth", len(views), total)
+    # One frame whose metres are unknown leaves the metres of the whole unknown.
+    kind = DepthKind.METRIC if kinds == {DepthKind.METRIC} else DepthKind.UP_TO_SCALE
     return _FrameViews(
         views=views, frames=frames, kind=kind, tracker=tracker, problems=problems, unused=unused
     )

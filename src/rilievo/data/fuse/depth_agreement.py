@@ -1,5 +1,6 @@
 """Depth of many views brought to agree: one scale, one a view, and a smooth correction."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -217,7 +218,8 @@ def make_depth_agree(
         for item in (scaled, corrected)
     )
     clear = [item.clear for item in corrections]
-    if is_refused := alone > _MOST_APART * before:
+    is_refused = _is_worse(alone, before)
+    if is_refused:
         corrected, clear = scaled, [np.zeros_like(item) for item in clear]
     is_smooth = not is_refused and any(item.logs.any() for item in corrections)
     level = level_views(corrected, clear, around)
@@ -229,17 +231,28 @@ def make_depth_agree(
             for view, item, others in zip(level, compared, around, strict=True)
         ),
         scale=scale,
-        scales=np.array(
-            [
-                float(np.median(view.depth / first.depth))
-                for view, first in zip(level, scaled, strict=True)
-            ]
-        ),
+        scales=np.array([_median_ratio(*pair) for pair in zip(level, scaled, strict=True)]),
         before=before,
         after=after,
-        doubt=min(before, alone),
+        doubt=_least_known(before, alone),
         correction=DepthCorrection.SMOOTH if is_smooth else DepthCorrection.NONE,
     )
+
+
+def _is_worse(corrected: float, before: float) -> bool:
+    """Whether corrections make views disagree, or leave nothing that can be compared."""
+    return math.isfinite(before) and not corrected <= _MOST_APART * before
+
+
+def _least_known(*numbers: float) -> float:
+    """Least of the numbers that are known, in any order; NaN if none is."""
+    return min((number for number in numbers if math.isfinite(number)), default=math.nan)
+
+
+def _median_ratio(view: ClipView, first: ClipView) -> float:
+    """Median factor from the depth of ``first`` to that of ``view``, where there is depth."""
+    valid = view.valid if view.valid.any() else np.ones_like(view.valid)
+    return float(np.median(view.depth[valid] / first.depth[valid]))
 
 
 def _agreements_with_neighbours(

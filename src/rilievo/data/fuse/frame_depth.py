@@ -80,6 +80,12 @@ class _FileDepth:
                 f"{printable(self._folder / name)}: has values of kind '{depth.kind}', of which no "
                 "surface can be fused: predict with a model of kind 'metric' or 'up_to_scale'"
             )
+        if depth.is_distance:
+            raise InputError(
+                f"{printable(self._folder / name)}: has distances along the ray, and fusing takes "
+                "depth along the optical axis, of a camera without distortion: predict frames of "
+                "such a camera"
+            )
         return _resize_nearest(depth, size)
 
     def _read_depth(self, path: Path) -> DepthMap:
