@@ -76,3 +76,15 @@ def test_a_video_has_sky_if_a_frame_has(frame: int | None) -> None:
         frames[index] = prediction.but(sky=np.full((4, 4), index == frame))
     extent = measure_extent(iter(frames), count=3, what=Drawn.DEPTH)
     assert extent.has_sky is (frame is not None)
+
+
+def test_frames_without_depth_at_every_second_place_hide_no_range() -> None:
+    """Of a long video every second frame is sampled, and just these may be blank."""
+    shown = np.ones((4, 4), bool)
+    frames = [
+        maps(DepthKind.METRIC, np.full((4, 4), 1.0 + index), valid=shown & bool(index % 2))[0]
+        for index in range(1100)
+    ]
+    extent = measure_extent(iter(frames), count=1100, what=Drawn.INVERSE_DEPTH)
+    assert (extent.low, extent.high) == (2, 1100)
+    assert extent.colours.high < 1

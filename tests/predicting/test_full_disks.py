@@ -1,6 +1,7 @@
 """Disks: what long work needs is compared before it; a full one keeps what is done."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -172,6 +173,53 @@ def test_kept_answers_of_other_options_or_cut_ones_are_not_used(
         assert (summary.done, sum(summary.spent.answers.values())) == (1, 5)
         assert not data.exists()
         shutil.rmtree(out)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux names a file without a name")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scales", [1.0, 1.0, -2.0, 1.0, 1.0]),
+        ("scales", [1.0, 1.0, 0.0, 1.0, 1.0]),
+        ("shifts", [0.0, 0.0, 0.0, 0.0, float("inf")]),
+        ("shots", [1]),
+        ("shots", [5]),
+        ("shots", []),
+        ("stretches", [0, 0, 3, 0, 0]),
+        ("stretches", [-2, -1, -1, -1, -1]),
+        ("names", ["a.png"]),
+        ("borders", [{"top": -3, "right": 0, "bottom": 0, "left": 0}]),
+        ("cameras", [{"source": "fov"}]),
+    ],
+)
+def test_kept_answers_with_impossible_numbers_are_not_used(
+    tmp_path: Path,
+    make_network: MakeNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: list[object],
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(5)))
+    network, out = make_network(), tmp_path / "out"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    run(network, tmp_path / "whole", clip)
+    with monkeypatch.context() as patch:
+        patch.setattr(clip_outputs.FolderSink, "finish", full)
+        assert run(network, out, clip).failed == 1
+    data = out / ".clip.rilievo-answers"
+    content = data.read_bytes()
+    length = int.from_bytes(content[-16:-8], "little")
+    record = json.loads(content[-16 - length : -16])
+    assert name in record or name == "names"
+    text = json.dumps({**record, name: value}).replace("Infinity", "1e999").encode()
+    end = text + len(text).to_bytes(8, "little") + content[-8:]
+    data.write_bytes(content[: -16 - length] + end)
+    summary = run(network, out, clip)
+    assert (summary.done, sum(summary.spent.answers.values())) == (1, 5)
+    assert files(out) == files(tmp_path / "whole")
 
 
 def test_a_real_full_disk_keeps_the_photographs_that_are_done(

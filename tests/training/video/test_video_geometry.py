@@ -413,8 +413,8 @@ def test_scales_of_a_row_are_those_of_the_chain() -> None:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("corner_counts", lambda counts: counts + [0, 0, 1]),
-        ("corner_counts", lambda counts: counts - [0, 0, 1]),
+        ("corner_counts", lambda counts: np.add(counts, [0, 0, 1])),
+        ("corner_counts", lambda counts: np.subtract(counts, [0, 0, 1])),
         ("corner_counts", lambda counts: counts * [1, 1, -1]),
         ("corner_counts", lambda counts: np.array([[0, 1, 5], [0, 5, -2]])),
         ("corner_counts", lambda counts: counts * [1, 0, 1]),

@@ -6,10 +6,12 @@ An unnamed file, with a JSON at its end, gets a name (on Linux); the same comman
 import errno
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -29,7 +31,7 @@ from rilievo.models.refinement.trimming import with_margins
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.first_pass import FirstPass, read_first_frame
 from rilievo.predicting.videos.frame_answers import AnswerLayout, StoredAnswers, nameless_file
-from rilievo.predicting.videos.steadying import Correction
+from rilievo.predicting.videos.steadying import MOVING, Correction
 from rilievo.prediction.saving import output_parts
 from rilievo.records.prediction_record import Setting
 from rilievo.version import VERSION
@@ -202,18 +204,46 @@ def _read_record(path: Path, key: str) -> FirstPassRecord | None:
             file.seek(place)
             record = from_json(FirstPassRecord, file.read(length).decode())
         is_whole = sum(layout.bytes for layout in _answer_layouts(record)) == place
-        lengths = {
-            len(record.ticks),
-            len(record.scales),
-            len(record.shifts),
-            len(record.stretches),
-            sum(record.counts),
-        }
-        of_shots = {len(record.shots), len(record.borders), len(record.cameras)}
+        is_possible = _is_possible(record)
     except (InputError, NotThisRecord, OSError, TypeError, ValueError):
         return None
     is_same = (record.format, record.key) == (FORMAT, key)
-    return record if is_same and is_whole and len(lengths) == len(of_shots) == 1 else None
+    return record if is_same and is_whole and is_possible else None
+
+
+def _is_possible(record: FirstPassRecord) -> bool:
+    """Whether the numbers of a record can be those of a first pass.
+
+    Raises:
+        InputError: If the camera of a shot is none.
+    """
+    count = sum(record.counts)
+    if not count or min(record.counts) < 1:
+        return False
+    of_frames = (record.ticks, record.scales, record.shifts, record.stretches)
+    of_shots = (record.shots, record.borders, record.cameras)
+    if {len(column) for column in of_frames} != {count} or len(record.names) not in (0, count):
+        return False
+    if {len(column) for column in of_shots} != {len(record.shots)}:
+        return False
+
+    for facts in record.cameras:
+        camera_from_facts(facts)
+    sides = [side for borders in record.borders for side in astuple(borders)]
+    scales_are_possible = all(0 < scale < math.inf for scale in record.scales)
+    return (
+        scales_are_possible
+        and all(map(math.isfinite, record.shifts))
+        and _are_first_frames(record.shots, count)
+        and all(MOVING <= first <= frame for frame, first in enumerate(record.stretches))
+        and min(sides) >= 0
+    )
+
+
+def _are_first_frames(shots: Sequence[int], count: int) -> bool:
+    """Whether shots begin with frame 0, and each later one after the one before."""
+    is_rising = all(before < after for before, after in pairwise(shots))
+    return bool(shots) and shots[0] == 0 and is_rising and shots[-1] < count
 
 
 def _answer_layouts(stored: FirstPassRecord) -> list[AnswerLayout]:

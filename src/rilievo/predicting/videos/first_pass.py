@@ -269,15 +269,18 @@ def measure_extent(predictions: Iterable[Prediction], *, count: int, what: Drawn
     low, high, kind, has_sky = np.inf, -np.inf, DepthKind.METRIC, False
     stride = -(-count // _FRAMES)
     samples: list[DrawnSample] = []
-    for index, prediction in enumerate(predictions):
+    with_depth = 0
+    for prediction in predictions:
         depth, sky = prediction.depth, sky_or_none(prediction)
         kind, has_sky = depth.kind, has_sky or sky is not None
         inside = depth.values[depth.valid]
         if not inside.size:
             continue
         low, high = min(low, float(inside.min())), max(high, float(inside.max()))
-        if index % stride == 0:
+        # Counted among frames with depth: others might be all those of the stride.
+        if with_depth % stride == 0:
             samples.append(_drawn_sample(depth, what, sky))
+        with_depth += 1
     if not any(sample.values.size for sample in samples):
         return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
     colours = range_of_samples(samples, kind, what)
