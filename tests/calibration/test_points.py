@@ -216,6 +216,22 @@ def test_a_distance_along_the_ray_is_longer_than_depth() -> None:
         calibrate(depth, known)
 
 
+def test_a_residual_is_along_what_was_measured() -> None:
+    """At the second point, 45 degrees off the axis, the map is 10 % too far."""
+    K = np.array([[40.0, 0, 10.0], [0, 40.0, 5.0], [0, 0, 1.0]])
+    camera, values = Camera(K=K, source=CameraSource.GIVEN), np.full(SIZE, 2.0)
+    values[:, 40:] = 2.2
+    known = [
+        KnownPoint(u=10, v=5, metres=2.0),
+        KnownPoint(u=50, v=5, metres=2.0 * np.sqrt(2), along=Along.RAY),
+    ]
+    result = calibrate(depth_map(values, DepthKind.METRIC), known, camera=camera, smooth=False)
+    scale = result.fit.scale
+    expected = [2.0 * (scale - 1), 2.0 * np.sqrt(2) * (1.1 * scale - 1)]
+    assert [item.metres for item in result.residuals] == pytest.approx(expected)
+    assert result.residuals[1].relative == pytest.approx(1.1 * scale - 1)
+
+
 def test_metres_are_scaled_again_and_that_is_said() -> None:
     result = calibrate(depth_map(ramp(), DepthKind.METRIC), points(1.25 * ramp(), (5, 5)))
     assert result.warning == "the model's own metres were multiplied by 1.25"

@@ -3,17 +3,25 @@
 ``other_lenses`` has the lenses; nothing of rilievo is changed for them.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from rilievo.calibration.points import calibrate
+from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.sizes import Along, KnownLength, KnownPoint
-from rilievo.errors import InputError
+from rilievo.calibration.sparse import known_points_of_own_depth, sparse_from_array
+from rilievo.errors import CalibrationError, InputError
+from rilievo.geometry.cameras import equirectangular
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.surfaces.meshes import mesh
 from rilievo.measure import angle, area, height, length
+from rilievo.measure.expectation import circumstances_at, places_of_known_facts
+from rilievo.predicting.photographs.fitting import with_metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
-from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.records.prediction_record import MadeBy
 from support.analytic import box, nearest
 from support.other_lenses import fisheye, panorama
@@ -154,6 +162,73 @@ def test_known_facts_give_metres(name: str):
     ):
         found = calibrate(unknown, [known], camera=camera).depth
         np.testing.assert_allclose(found.values, true.values, rtol=6e-3)
+
+
+@every_lens
+def test_the_place_of_a_known_point_is_at_its_depth(name: str):
+    """Distance along the ray and depth along the axis of one point are one place."""
+    prediction, _ = scene(name)
+    point = on_face(0.7, 0.6)
+    u, v = pixel(name, point)
+    depth = float(CAMERAS[name].depth_of(point))
+    for known in (
+        KnownPoint(u=u, v=v, metres=float(point[2])),
+        KnownPoint(u=u, v=v, metres=float(np.linalg.norm(point)), along=Along.RAY),
+    ):
+        fitted = calibrate(prediction.depth, [known], camera=CAMERAS[name])
+        given = prediction.but(calibration=calibration_record(fitted, [str(known)]))
+        [(_, _, z, _)] = places_of_known_facts(given)
+        assert z == pytest.approx(depth, rel=1e-6)
+        assert circumstances_at(given, point).deeper == pytest.approx(0, abs=1e-6)
+
+
+def test_depth_along_the_axis_is_refused_where_it_tells_nothing():
+    depth = DepthMap(values=np.ones((100, 200), np.float32), kind=DepthKind.UP_TO_SCALE)
+    behind = KnownPoint(u=3, v=50, metres=2.0)
+    camera = Camera(lens=equirectangular.panorama((100, 200)))
+    with pytest.raises(CalibrationError, match="give the distance along the ray, 3,50,2,ray"):
+        calibrate(depth, [behind], camera=camera)
+    found = calibrate(depth, [replace(behind, along=Along.RAY)], camera=camera)
+    assert found.fit.scale == pytest.approx(2)
+
+
+@pytest.mark.parametrize("along_ray", [True, False])
+@pytest.mark.parametrize("name", ["fisheye", "panorama"])
+def test_own_depth_of_a_wide_lens_is_converted_once(name: str, along_ray: bool):
+    """The inside of a ball of 2 m: distance is 2 m everywhere, depth along the axis is not."""
+    shape = (100, 200) if name == "panorama" else (120, 120)
+    lens = (
+        equirectangular.panorama(shape) if name == "panorama" else equidistant_fisheye(shape, 160)
+    )
+    camera = Camera(lens=lens)
+    v, u = np.mgrid[: shape[0], : shape[1]].astype(float)
+    rays = lens.rays(np.stack([u, v]))
+    seen = np.isfinite(rays[2])
+    metres = np.where(seen, 2.0 if along_ray else 2.0 * rays[2], 0)
+    own = OwnDepth(source="HEIF", metres=metres.astype(np.float32), along_ray=along_ray)
+    points = known_points_of_own_depth(own, shape, camera)
+    depth = DepthMap(
+        values=np.ones(shape, np.float32), kind=DepthKind.UP_TO_SCALE, valid=seen, is_distance=True
+    )
+    found = calibrate(depth, points, camera=camera)
+    np.testing.assert_allclose(found.depth.values[seen], 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("step", [1, 13])
+def test_a_sensors_map_of_a_wide_lens_is_its_distance(step: int):
+    """Dense or sparse, it is what a map of this lens is everywhere: the distance along the ray."""
+    shape = (104, 208)
+    distances = np.linspace(1, 3, shape[1], dtype=np.float32)[None].repeat(shape[0], 0)
+    model = DepthMap(values=distances / 2, kind=DepthKind.UP_TO_SCALE, is_distance=True)
+    prediction = Prediction(
+        depth_or_none=model, camera=Camera(lens=equirectangular.panorama(shape)), made_by=MADE_BY
+    )
+    measured = np.zeros(shape, np.float32)
+    measured[::step, ::step] = distances[::step, ::step]
+    sparse = sparse_from_array(measured, shape, None)
+    metres = Metres(sparse=sparse.points, measured=sparse.measured)
+    metric, _ = with_metres(prediction, metres)
+    np.testing.assert_allclose(metric.depth.values, distances, rtol=2e-3)
 
 
 def test_a_lens_that_no_file_can_state_is_refused_in_one_line(tmp_path):

@@ -360,22 +360,20 @@ def _residuals_after_field(
     places = np.array([reading.middle for reading in readings], np.float64) / depth.shape[1]
     factors = np.exp(field.log_factors(places))
     return [
-        Residual(
-            known=residual.known,
-            metres=factor * (reading.metres + residual.metres) - reading.metres,
-            relative=factor * (residual.relative + 1) - 1,
-        )
+        _residual(reading, factor * (residual.relative + 1) - 1)
         for residual, reading, factor in zip(residuals, readings, map(float, factors), strict=True)
     ]
 
 
 def _fact_residual(reading: SizeReading, fit: Fit) -> Residual:
-    estimate = reading.measure(fit.metres)
-    return Residual(
-        known=reading.known,
-        metres=estimate - reading.metres,
-        relative=estimate / reading.metres - 1,
-    )
+    return _residual(reading, reading.measure(fit.metres) / reading.metres - 1)
+
+
+def _residual(reading: SizeReading, relative: float) -> Residual:
+    """Residual in the direction that was measured: of a laser's distance, along its ray."""
+    known = reading.known
+    stated = reading.metres if isinstance(known, KnownRectangle) else known.metres
+    return Residual(known=known, metres=relative * stated, relative=relative)
 
 
 def _too_few_facts_message(kind: DepthKind, count: int) -> str:

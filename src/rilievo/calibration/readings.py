@@ -31,6 +31,8 @@ a larger one, bent surfaces count as straight, and lengths on real frames err mo
 LINE_LEAST_PIXELS = 8.0
 """Length of the shortest line that is sampled [px]."""
 
+LEAST_AXIS_SHARE = 0.02
+"""Least depth along the axis, over the distance, that tells a distance: 89 degrees off the axis."""
 _MIN_VALID_SAMPLES = 0.9
 """Least share of the samples of a line that have depth."""
 _LINE_FIT_ROUNDS = 12
@@ -319,16 +321,35 @@ def _read_point(depth: DepthMap, point: KnownPoint, camera: Camera | None) -> De
     return DepthReading(
         known=point,
         middle=(float(point.u), float(point.v)),
-        metres=float(point.metres / _metres_at_depth_1(point, pixel, camera)),
+        metres=float(known_point_depth(point, camera)),
         value=value,
     )
+
+
+def known_point_depth(point: KnownPoint, camera: Camera | None) -> float:
+    """Depth of a known point [m], whether it was measured along the axis or its ray.
+
+    Depth is that of the camera's lens: z of a pinhole, the distance of a fisheye or panorama.
+
+    Raises:
+        CalibrationError: If it is along its ray and ``camera`` is None, or along the axis and the
+            lens sees it beside or behind the camera.
+    """
+    return point.metres / _metres_at_depth_1(point, known_point_pixel(point), camera)
 
 
 def _metres_at_depth_1(point: KnownPoint, pixel: Pixel, camera: Camera | None) -> float:
     """Length that a known point measures, along its ray or the axis, if it is at depth 1."""
     if camera is not None:
         direction = ray(camera, pixel)
-        return float(direction[2] if point.along is Along.AXIS else np.linalg.norm(direction))
+        if point.along is Along.RAY:
+            return float(np.linalg.norm(direction))
+        if not direction[2] > LEAST_AXIS_SHARE:
+            raise CalibrationError(
+                f"{pixel.name} is measured along the optical axis, but lies beside or behind this "
+                f"{camera.lens.name} camera: give the distance along the ray, {point},ray"
+            )
+        return float(direction[2])
     if point.along is Along.AXIS:
         return 1.0
     raise CalibrationError(

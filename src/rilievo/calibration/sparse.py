@@ -1,6 +1,6 @@
 """Sparse depth of another instrument, as known points spread over the picture."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,14 @@ from rilievo.alignment import FitSpace
 from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Float64, Points, Shaped, Values
 from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
-from rilievo.calibration.readings import known_point_pixel, median_around, pixel_index
+from rilievo.calibration.readings import (
+    LEAST_AXIS_SHARE,
+    known_point_pixel,
+    median_around,
+    pixel_index,
+)
 from rilievo.calibration.size_files import LISTS
-from rilievo.calibration.sizes import KnownPoint
+from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
@@ -134,8 +139,26 @@ def known_points_of_own_depth(
     if not len(points):
         raise CalibrationError("it has no pixel with depth")
     rays = camera.rays(points[:, :2].T)
-    points[:, 2] /= np.linalg.norm(rays, axis=0) if own.along_ray else rays[2]
-    return _known_points(points)
+    metres_at_depth_1 = np.linalg.norm(rays, axis=0) if own.along_ray else rays[2]
+    # Beside a wide lens, depth along the axis tells nothing; outside of it, nothing is seen.
+    usable = metres_at_depth_1 > LEAST_AXIS_SHARE
+    if not usable.any():
+        raise CalibrationError("it has no pixel with depth that the lens sees")
+    points = points[usable]
+    points[:, 2] /= metres_at_depth_1[usable]
+    return points_at_depth_of_lens(_known_points(points), camera)
+
+
+def points_at_depth_of_lens(
+    points: tuple[KnownPoint, ...], camera: Camera
+) -> tuple[KnownPoint, ...]:
+    """Points whose metres are depth as a map of this lens has it.
+
+    That is z of a pinhole, and the distance along the ray of a fisheye or panorama.
+    """
+    if not camera.lens.has_unit_rays:
+        return points
+    return tuple(replace(point, along=Along.RAY) for point in points)
 
 
 def _known_points(points: Points) -> tuple[KnownPoint, ...]:

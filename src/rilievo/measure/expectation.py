@@ -20,7 +20,13 @@ from rilievo.calibration.ranges import (
     Misfit,
     expected_error,
 )
-from rilievo.calibration.readings import Pixel, ray, rectangle_depth, values_at_ends
+from rilievo.calibration.readings import (
+    Pixel,
+    known_point_depth,
+    ray,
+    rectangle_depth,
+    values_at_ends,
+)
 from rilievo.calibration.sizes import (
     Along,
     Known,
@@ -299,7 +305,8 @@ def _parse_known_facts(prediction: PredictionRecord) -> Iterator[Known]:
 
 def _place_of_fact(prediction: PredictionRecord, fact: Known) -> Place:
     if isinstance(fact, KnownPoint):
-        return float(fact.u), float(fact.v), float(fact.metres), 0.0
+        depth = known_point_depth(fact, prediction.known_camera)
+        return float(fact.u), float(fact.v), float(depth), 0.0
     if isinstance(fact, KnownRectangle):
         return *fact.middle, rectangle_depth(fact, prediction.known_camera), 0.0
     ends = Pixel(fact.u1, fact.v1, ""), Pixel(fact.u2, fact.v2, "")

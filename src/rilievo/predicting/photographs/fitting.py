@@ -12,6 +12,7 @@ from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.calibration.sparse import (
     drop_implausible_points,
     known_points_of_own_depth,
+    points_at_depth_of_lens,
     points_with_depth,
 )
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
@@ -102,7 +103,8 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         _refuse_points_in_sky(prediction, metres)
         references, remark = metres.known, None
         if metres.sparse:
-            references, remark = drop_implausible_points(prediction.depth, metres.sparse)
+            sparse = points_at_depth_of_lens(metres.sparse, prediction.known_camera)
+            references, remark = drop_implausible_points(prediction.depth, sparse)
         fitted = calibrate(
             prediction.depth,
             references,
