@@ -16,12 +16,8 @@ from rilievo.training.adapters.run_models import PIPELINE
 from rilievo.training.networks import latent_network
 from rilievo.training.networks.latent_network import LatentNetwork, layered_noise
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
-from rilievo.training.tuning.starts import (
-    network_layers,
-    open_start,
-    write_library_config,
-    write_library_weights,
-)
+from rilievo.training.tuning.library_folders import write_library_config, write_library_weights
+from rilievo.training.tuning.starts import network_layers, open_start
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from support.rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes

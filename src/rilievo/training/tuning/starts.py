@@ -1,7 +1,6 @@
 """Models to train further, and their layers."""
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +12,6 @@ from torch import nn
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.files.atomic import replacing
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import BASE, SMALL, embedded_file
@@ -21,10 +19,8 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import Rule
 from rilievo.records.depth_map import DepthKind
-from rilievo.training.adapters.checkpoint_config import PROCESSOR_FILE
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
-    PIPELINE,
     WEIGHTS,
     is_run,
     is_tuned_run,
@@ -41,7 +37,6 @@ from rilievo.training.adapters.torch_model import (
 )
 from rilievo.training.adapters.trained import (
     DEPTH_PRO,
-    HEADED,
     ProbeNetwork,
     SmallNetwork,
     fill_from_file,
@@ -49,7 +44,6 @@ from rilievo.training.adapters.trained import (
     make_tuned_network,
 )
 from rilievo.training.adapters.trained_cards import probe_run_card, tuned_run_card
-from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.networks.small_weights import fill_from_onnx
@@ -291,32 +285,6 @@ def checkpoint_activations(network: TunedNetwork) -> None:
         raise OptionError(
             option="checkpointing", problem=problem, hint=Text("use ", OptionName("accumulate"))
         )
-
-
-def write_library_config(network: TunedNetwork, run: Path) -> None:
-    """Write all but the weights of pipelines and transformers models."""
-    if isinstance(network, LatentNetwork) and not (run / PIPELINE).exists():
-        part = run / f"{PIPELINE}.part"
-        shutil.rmtree(part, ignore_errors=True)
-        network.pipeline.save_pretrained(part)
-        part.rename(run / PIPELINE)
-    if not isinstance(network, PlainDepthHead | DepthProHead):
-        return
-    config: Any = network.body.config
-    config.save_pretrained(run / HEADED)
-    beside = Path(config.name_or_path) / PROCESSOR_FILE
-    if beside.is_file():
-        with replacing(run / HEADED / PROCESSOR_FILE) as part:
-            part.write_bytes(beside.read_bytes())
-
-
-def write_library_weights(network: TunedNetwork, run: Path) -> None:
-    """Write weights of pipelines and transformers models alone."""
-    if isinstance(network, LatentNetwork):
-        path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
-        save_weights(network.unet, path, {"format": "pt"})
-    if isinstance(network, PlainDepthHead | DepthProHead):
-        save_weights(network.body, run / HEADED / "model.safetensors", {"format": "pt"})
 
 
 def _file_sha256(path: Path) -> str:

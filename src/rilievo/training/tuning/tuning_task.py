@@ -39,6 +39,10 @@ from rilievo.training.tuning.judging import (
     mean_error,
     nan_for_none,
 )
+from rilievo.training.tuning.library_folders import (
+    write_library_config,
+    write_library_weights,
+)
 from rilievo.training.tuning.low_rank import add_adapters, merge_adapters
 from rilievo.training.tuning.start_answers import StartAnswers
 from rilievo.training.tuning.starts import (
@@ -48,8 +52,6 @@ from rilievo.training.tuning.starts import (
     checkpoint_activations,
     network_layers,
     open_start,
-    write_library_config,
-    write_library_weights,
 )
 from rilievo.training.tuning.tuning_config import BACKBONE, NONE, TuningConfig
 from rilievo.training.tuning.tuning_learner import TuningBatch, TuningLearner
