@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
 from rilievo.models import load_model
-from rilievo.training.adapters.run_models import PIPELINE
+from rilievo.training.adapters.run_models import PIPELINE, WEIGHTS
 from rilievo.training.networks import latent_network
 from rilievo.training.networks.latent_network import LatentNetwork, layered_noise
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
-from rilievo.training.tuning.library_folders import write_library_config, write_library_weights
+from rilievo.training.tuning.library_folders import write_library_config, write_run_weights
 from rilievo.training.tuning.starts import network_layers, open_start
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
@@ -221,12 +221,12 @@ def test_a_pipeline_that_has_learned_stays_where_a_run_begins_again(
     write_library_config(network, tmp_path)
     with torch.no_grad():
         next(network.unet.parameters()).add_(1)
-    write_library_weights(network, tmp_path)
+    write_run_weights(network, tmp_path)
     path = tmp_path / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
     learned = path.read_bytes()
     write_library_config(network_of(pipeline), tmp_path)
     assert path.read_bytes() == learned
-    assert [part.name for part in tmp_path.iterdir()] == [PIPELINE]
+    assert {part.name for part in tmp_path.iterdir()} == {PIPELINE, WEIGHTS}
 
 
 def test_percentiles_of_more_values_than_pytorch_ranks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,9 +101,14 @@ def test_the_error_falls_the_run_resumes_to_the_bit_and_transformers_loads_it(
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
-    theirs = transformers.AutoModelForDepthEstimation.from_pretrained(whole / "transformers")
+    theirs, info = transformers.AutoModelForDepthEstimation.from_pretrained(
+        whole / "transformers", output_loading_info=True
+    )
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    trained = open_start(str(whole)).network.state_dict()
     for name, weights in theirs.state_dict().items():
-        assert torch.equal(weights, first[f"body.{name}"]), name
+        assert torch.equal(weights, trained[f"body.{name}"]), name
     # As a model of ours, by the run and by that folder, it answers alike.
     photo = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     models = (
@@ -200,14 +205,15 @@ def test_adapters_learn_in_place_of_the_backbone_and_are_merged_at_the_end(
     assert all(torch.equal(first[name], second[name]) for name in first)
     # The folder is that of a plain network, and answers as the run was judged.
     theirs = transformers.AutoModelForDepthEstimation.from_pretrained(whole / "transformers")
-    assert {f"body.{name}" for name in theirs.state_dict()} == set(first)
+    trained = open_start(str(whole)).network.state_dict()
+    assert {f"body.{name}" for name in theirs.state_dict()} == set(trained)
     further = replace(config_of(root, "depth_anything", whole), epochs=1)
     again = fine_tune(further, tmp_path / "again", CPU)
     assert again is not None
     assert again.kept_out.before == pytest.approx(record.kept_out.after, rel=1e-4)
     # What an adapter adds to a layer has its rank; other weights of the backbone stay.
     before = open_start(str(checkpoint("depth_anything")), config.tuning.kind).network
-    change = {name: first[name] - weights for name, weights in before.state_dict().items()}
+    change = {name: trained[name] - weights for name, weights in before.state_dict().items()}
     moved = {name for name, each in change.items() if each.any()}
     assert [name for name in moved if name.startswith("body.head.")]
     inner = {name: change[name] for name in moved if name.startswith("body.backbone.")}

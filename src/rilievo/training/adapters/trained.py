@@ -33,8 +33,13 @@ from rilievo.training.adapters.run_models import (
     read_tuned_run,
     read_video_run,
 )
-from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
-from rilievo.training.adapters.transformers_models import empty_network
+from rilievo.training.adapters.torch_model import (
+    DepthProHead,
+    PlainDepthHead,
+    TorchModel,
+    TorchNetwork,
+)
+from rilievo.training.adapters.transformers_models import empty_network, fill_body
 from rilievo.training.networks.backbones import weights_sha256
 from rilievo.training.networks.backbones.weights import read_state, select_network_tensors
 from rilievo.training.networks.blueprint import (
@@ -308,6 +313,9 @@ def load_tuned_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 def fill_from_file(network: Tuned, path: Path) -> Tuned:
     """Fill a network with a file's weights, and return it."""
+    if isinstance(network, PlainDepthHead | DepthProHead):
+        fill_body(network, path)
+        return network
     network.load_state_dict(dict(select_network_tensors(network, read_state(path), path)))
     return network
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rilievo.errors import InputError, needing
@@ -132,11 +132,16 @@ def _settings_but_rate(group: dict[str, Any]) -> dict[str, Any]:
 
 def save_weights(network: nn.Module, path: Path, facts: dict[str, str] | None = None) -> None:
     """Write learned weights and facts as safetensors."""
+    save_tensors(network.state_dict(), path, facts)
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: Path, facts: dict[str, str] | None = None
+) -> None:
+    """Write tensors by their names, and facts, as safetensors."""
     with needing("training", "train"):
         from safetensors.torch import save
-    state = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
-    }
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(state, metadata=facts)
     with replacing(path) as part:
         part.write_bytes(content)

@@ -1,15 +1,28 @@
 """Folders inside a run that transformers and diffusers load."""
 
+import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from rilievo.errors import OutputError
 from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import reason
+from rilievo.io.files.names import printable
 from rilievo.training.adapters.checkpoint_config import PROCESSOR_FILE
-from rilievo.training.adapters.run_models import PIPELINE
+from rilievo.training.adapters.run_models import PIPELINE, WEIGHTS
 from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead
 from rilievo.training.adapters.trained import HEADED
-from rilievo.training.engine.checkpoint import save_weights
+from rilievo.training.adapters.transformers_models import (
+    BODY,
+    MODEL_WEIGHTS,
+    save_under_released_names,
+)
+from rilievo.training.engine.checkpoint import save_tensors, save_weights
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tuning.starts import TunedNetwork
 
@@ -31,10 +44,31 @@ def write_library_config(network: TunedNetwork, run: Path) -> None:
             part.write_bytes(beside.read_bytes())
 
 
-def write_library_weights(network: TunedNetwork, run: Path) -> None:
-    """Write weights of pipelines and transformers models alone."""
+def write_run_weights(network: TunedNetwork, run: Path) -> None:
+    """Write a run's own weights, and those of its folder for transformers or diffusers.
+
+    Tensors of a model of transformers have the names of ``save_pretrained`` in both files. The
+    names of its modules are those of one version of transformers: another one would draw the
+    tensors that it does not find at random, with no more than a warning.
+    """
+    if isinstance(network, PlainDepthHead | DepthProHead):
+        _write_transformers_weights(network, run)
+        return
+    save_weights(network, run / WEIGHTS)
     if isinstance(network, LatentNetwork):
         path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
         save_weights(network.unet, path, {"format": "pt"})
-    if isinstance(network, PlainDepthHead | DepthProHead):
-        save_weights(network.body, run / HEADED / "model.safetensors", {"format": "pt"})
+
+
+def _write_transformers_weights(network: PlainDepthHead | DepthProHead, run: Path) -> None:
+    target = run / HEADED / MODEL_WEIGHTS
+    with TemporaryDirectory(dir=run, prefix=".transformers-") as folder:
+        saved = Path(folder, MODEL_WEIGHTS)
+        try:
+            save_under_released_names(network.body, saved.parent)
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"{printable(target)}: cannot be written: {reason(error)}") from error
+        tensors = load_file(saved)
+        save_tensors({f"{BODY}{name}": tensor for name, tensor in tensors.items()}, run / WEIGHTS)
+        with replacing(target) as part:
+            os.replace(saved, part)

@@ -19,9 +19,8 @@ from rilievo.models.base import Model
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions
 from rilievo.training.adapters.marigold import DiffusionModel
-from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
-from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
+from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
@@ -41,7 +40,7 @@ from rilievo.training.tuning.judging import (
 )
 from rilievo.training.tuning.library_folders import (
     write_library_config,
-    write_library_weights,
+    write_run_weights,
 )
 from rilievo.training.tuning.low_rank import add_adapters, merge_adapters
 from rilievo.training.tuning.start_answers import StartAnswers
@@ -246,8 +245,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
     def after_checkpoint(self) -> None:
         """Write the best weights."""
         best = merge_adapters(self.best) if self._config.tuning.lora else self.best
-        save_weights(best, self._run / WEIGHTS)
-        write_library_weights(best, self._run)
+        write_run_weights(best, self._run)
 
     def record(self) -> TuningRecord:
         """Record of the run."""

@@ -78,19 +78,26 @@ def select_network_tensors(
         # Files of the oldest versions of torch do not count batches.
         if tensor is None and key.endswith(_COUNTER):
             state[key] = torch.zeros((), dtype=torch.int64)
-        elif tensor is None:
+            continue
+        if tensor is None:
             missing.append(prefix + key)
-        elif not isinstance(tensor, Tensor) or tensor.layout is not torch.strided:
-            raise ModelError(f"{path}: '{prefix}{key}' is no tensor of numbers")
-        elif tensor.shape != wanted.shape:
+            continue
+        check_tensor_of_numbers(tensor, prefix + key, path)
+        if tensor.shape != wanted.shape:
             shapes = f"{tuple(tensor.shape)} instead of {tuple(wanted.shape)}"
             misshapen.append(f"{prefix}{key} {shapes}")
-        elif tensor.is_complex() or tensor.is_quantized or (tensor.dtype is torch.bool):
-            raise ModelError(f"{path}: '{prefix}{key}' is {tensor.dtype}, expected float32")
-        else:
-            state[key] = tensor.to(wanted.dtype)
+            continue
+        state[key] = tensor.to(wanted.dtype)
     check_whole(printable(path), missing, misshapen)
     return state
+
+
+def check_tensor_of_numbers(tensor: object, name: str, path: Path) -> None:
+    """Refuse what is no dense tensor of real numbers."""
+    if not isinstance(tensor, Tensor) or tensor.layout is not torch.strided:
+        raise ModelError(f"{path}: '{name}' is no tensor of numbers")
+    if tensor.is_complex() or tensor.is_quantized or tensor.dtype is torch.bool:
+        raise ModelError(f"{path}: '{name}' is {tensor.dtype}, expected float32")
 
 
 def check_whole(
