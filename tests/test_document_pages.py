@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
@@ -86,7 +87,10 @@ def run_page(
         path = folder / f"user/{name}.jpg"
         path.parent.mkdir(exist_ok=True, parents=True)
         photo.save(path)
-    write_boxes(folder / "user", photo.size[::-1])
+    width, height = photo.size
+    millimetres = np.full((height, width), 2500, np.uint16)
+    Image.fromarray(millimetres).save(folder / "user/depth.png")
+    write_boxes(folder / "user", (height, width))
     packages = folder / "packages"
     packages.mkdir()
     link_core(packages)

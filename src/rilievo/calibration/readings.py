@@ -134,13 +134,13 @@ def values_at_ends(
     for end in (first, second):
         require_inside(depth, end)
 
-    on_surface = _ends_on_straight_surface(depth, first, second, camera)
+    on_surface = ends_on_straight_surface(depth, first, second, camera)
     if on_surface is not None:
         return on_surface
     return median_around(depth, first), median_around(depth, second)
 
 
-def _ends_on_straight_surface(
+def ends_on_straight_surface(
     depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
 ) -> tuple[float, float] | None:
     """Values at the ends of a line by its inner samples; None if they are on no straight surface.

@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Float64, Matrix, Points, Values, Vector
-from rilievo.calibration.sizes import KnownRectangle
+from rilievo.calibration.sizes import Known, KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
@@ -136,6 +136,28 @@ def fit_rectangles(
     freedom = max(2 * len(ordered) - (usual is not None), 1)
     misfit = float(misses @ misses) / freedom
     return replace(fit, covariance=covariance * (misfit if misfit > _MISFIT else 1.0))
+
+
+def camera_of_rectangles(
+    sizes: Sequence[Known], camera: Camera, shape: tuple[int, int], source: CameraSource
+) -> tuple[Camera, tuple[Known, ...]]:
+    """Take a guessed focal length from the rectangles among known sizes, and order their sides.
+
+    Returns:
+        The camera, with ``source`` if the rectangles determine its focal length, and the sizes:
+        first the rectangles, whose sides are those of their corners, then the others.
+
+    Raises:
+        CalibrationError: As ``fit_rectangles``.
+    """
+    rectangles = [size for size in sizes if isinstance(size, KnownRectangle)]
+    if not rectangles:
+        return camera, tuple(sizes)
+    fit = fit_rectangles(rectangles, camera, shape if camera.source in FREE else None)
+    if 0 < fit.focal_log_deviation <= MOST_DOUBT:
+        camera = Camera(K=fit.camera.K, source=source)
+    others = tuple(size for size in sizes if not isinstance(size, KnownRectangle))
+    return camera, (*(pose.rectangle for pose in fit.poses), *others)
 
 
 def _assign_named_sides(

@@ -16,6 +16,7 @@ from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text, at, for_terminal
 from rilievo.io.files.names import printable
+from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import is_video
 from rilievo.measure.measurement_records import (
     COVERAGE,
@@ -28,10 +29,12 @@ from rilievo.measure.measurement_records import (
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.load_options import TrustOptions
 from rilievo.options.camera_forms import CameraOptions
+from rilievo.options.depth_files import DepthFile
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.metres import calibration_words
+from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
@@ -69,7 +72,8 @@ class _Arguments(TrustOptions):
     """Measure the angle between the surfaces at two points instead of the length between them."""
     in_plane: bool = False
     """Measure in the plane of the known rectangle, in which the points lie, without the network."""
-    sizes: Annotated[_Sizes, option(name="", without=("sparse", "sparse_unit", "same_camera"))]
+    given: Annotated[DepthFile, option(name="")]
+    sizes: Annotated[_Sizes, option(name="", without=("depth_error", "same_camera"))]
     view: Annotated[CameraOptions, option(name="")]
     refine: Annotated[Refine, option(name="", without=("flip", "confidence", "tile", "alpha"))]
     model: Annotated[str, option(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
@@ -90,6 +94,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo measure photo.jpg --distance 250,300 --known 320,240,2.35",
             "rilievo measure photo.jpg 100,200 400,210 --known 320,240,2.35",
             "rilievo measure photo.jpg --height 320,80 --camera-height 1.5",
+            "rilievo measure photo.jpg 100,200 400,210 --depth depth.png --camera 525",
             "rilievo measure photo.jpg --box 100,80,300,260 --camera-height 1.5",
             "rilievo measure photos/ --box detections.json --camera-height 1.5",
         ),
@@ -123,7 +128,7 @@ def main(arguments: Sequence[str]) -> int:
         return _measure_regions(request)
     if Path(request.photo).is_dir():
         raise InputError("is a folder; name the photograph itself", path=printable(request.photo))
-    prediction = _predict_with_options(request, request.photo)
+    prediction = _predict_or_read_depth(request, request.photo)
     measured = measure_points(prediction, points, what, in_plane=request.in_plane)
     calibration = prediction.calibration
     sources = (
@@ -142,6 +147,60 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _predict_or_read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
+    """Prediction of the network, or of the depth map that the user gave."""
+    given, sizes = arguments.given, arguments.sizes
+    given.refuse_without_depth(error_is_used=sizes.sparse is not None)
+    if given.depth is None:
+        return _predict_with_options(arguments, photo)
+    _refuse_options_of_network(arguments)
+    return _read_depth(arguments, photo)
+
+
+def _refuse_options_of_network(arguments: _Arguments) -> None:
+    """Refuse options that would have no effect on a given depth map."""
+    sizes, view, refine = arguments.sizes, arguments.view, arguments.refine
+    names = {
+        "sparse": sizes.sparse is not None,
+        "camera_height": sizes.camera_height is not None,
+        "markers": sizes.markers is not None,
+        "own_depth": not sizes.own_depth,
+        "vanishing_points": view.vanishing_points,
+        "model": arguments.model != DEFAULT_MODEL,
+        "trim": refine.trim != Refine().trim,
+    }
+    for name, is_set in names.items():
+        if is_set:
+            raise OptionError(
+                option=name,
+                problem=Text("does not go together with ", OptionName("depth")),
+                hint="no network runs where depth is given; leave one of them out",
+            )
+
+
+def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
+    """Prediction of the depth map that the user gave, with the known sizes."""
+    given, view = arguments.given, arguments.view
+    if not isinstance(photo, Photo):
+        photo = read_photo(photo, own_depth=False, stretch=arguments.refine.stretch)
+    photo = with_camera(photo, view.named_camera, view.fov)
+    is_known = view.named_camera is not None or view.fov is not None
+    depth = given.require_depth()
+    prediction = Prediction.from_depth(
+        photo,
+        depth,
+        photo.camera if is_known else None,
+        kind=given.kind,
+        unit=given.unit,
+        crop=given.crop,
+        depth_error=given.depth_error,
+        known=arguments.sizes.facts,
+    )
+    for note in prediction.notes:
+        complain(for_terminal(at(printable(depth), note)))
+    return prediction
+
+
 def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
     sizes, view, refine = arguments.sizes, arguments.view, arguments.refine
     with _print_warnings(printable(photo.name if isinstance(photo, Photo) else photo)):
@@ -152,6 +211,9 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
             fov=view.fov,
             vanishing_points=view.vanishing_points,
             known=sizes.facts,
+            sparse=sizes.sparse,
+            sparse_unit=sizes.sparse_unit,
+            depth_error=arguments.given.depth_error,
             markers=sizes.markers,
             camera_height=sizes.camera_height,
             own_depth=sizes.own_depth,
@@ -161,15 +223,29 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
         )
 
 
-def _measure_regions(arguments: _Arguments) -> int:
-    source = Path(arguments.photo)
-    is_one = not (source.is_dir() or is_video(source))
-    if arguments.sizes.facts and not is_one:
+def _refuse_options_of_one_photograph(arguments: _Arguments) -> None:
+    """Refuse options that belong to a single photograph, where there are several."""
+    sizes = arguments.sizes
+    if sizes.facts:
         raise OptionError(
             option="known",
             expected="of one photograph",
             hint=Text("give ", OptionName("camera_height"), " or ", OptionName("markers")),
         )
+    for name, file in (("depth", arguments.given.depth), ("sparse", sizes.sparse)):
+        if file is not None:
+            raise OptionError(
+                option=name,
+                expected="of one photograph",
+                hint="measure each photograph with its own",
+            )
+
+
+def _measure_regions(arguments: _Arguments) -> int:
+    source = Path(arguments.photo)
+    is_one = not (source.is_dir() or is_video(source))
+    if not is_one:
+        _refuse_options_of_one_photograph(arguments)
     faults, records = list[str](), list[Any]()
     lines = csv.writer(sys.stdout, lineterminator="\n")
     with printing():
@@ -177,7 +253,7 @@ def _measure_regions(arguments: _Arguments) -> int:
             arguments.photo,
             arguments.box,
             arguments.mask,
-            partial(_predict_with_options, arguments),
+            partial(_predict_or_read_depth, arguments),
             faults.append,
         ):
             measured = region_record(one.measured, for_terminal)

@@ -12,6 +12,7 @@ from rilievo.io.files.names import printable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
 from rilievo.options.camera_forms import CameraOptions
+from rilievo.options.depth_files import DepthFile
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import parse_output_names, save
@@ -22,16 +23,7 @@ from rilievo.schema.fields import option
 class _Arguments:
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph that the depth is of."""
-    depth: Annotated[Path, option(metavar="FILE")]
-    """Depth of its pixels: PNG of 16 bits, npy, npz, TIFF, EXR or PFM; docs/numbers.md says what
-    such files may state."""
-    unit: Annotated[float | None, option(metavar="METRES", above=0)] = None
-    """Metres of one number; by default what the file states, else millimetres of whole numbers."""
-    kind: Annotated[str | None, option(metavar="KIND")] = None
-    """Meaning of the numbers: metric, up_to_scale, or distance along the ray; by default what the
-    file states, else metric."""
-    crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH")] = None
-    """Part of the photograph that the depth is of [px]."""
+    given: Annotated[DepthFile, option(name="")]
     view: Annotated[CameraOptions, option(name="", without=("vanishing_points",))]
     save: Annotated[str, option(aliases=("-s",), metavar="FORMATS")] = "glb"
     """Formats to write, separated by commas, as 'rilievo predict' has them."""
@@ -56,16 +48,18 @@ def main(arguments: Sequence[str]) -> int:
     photo = read_photo(request.photo, own_depth=False)
     photo = with_camera(photo, request.view.named_camera, request.view.fov)
     is_known = request.view.named_camera is not None or request.view.fov is not None
+    given, depth = request.given, request.given.require_depth()
     prediction = Prediction.from_depth(
         photo,
-        request.depth,
+        depth,
         photo.camera if is_known else None,
-        kind=request.kind,
-        unit=request.unit,
-        crop=request.crop,
+        kind=given.kind,
+        unit=given.unit,
+        crop=given.crop,
+        depth_error=given.depth_error,
     )
     for note in prediction.notes:
-        complain(for_terminal(at(printable(request.depth), note)))
+        complain(for_terminal(at(printable(depth), note)))
     stem = request.output / Path(request.photo).stem
     options = SaveOptions(overwrite=request.overwrite)
     paths = save(prediction, stem, parse_output_names(request.save), options)

@@ -37,6 +37,7 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.measure.instrument_ranges import instrument_ranges
 from rilievo.records.prediction_record import PredictionRecord
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
@@ -70,9 +71,9 @@ def log_error_of_length(
     prediction: PredictionRecord, first: Vector, second: Vector, grounds: ErrorGrounds | None = None
 ) -> float:
     """Expected log error between two points [m]."""
-    stated = _log_error_of_sensor(prediction)
-    if stated is not None:
-        return stated
+    by_instrument = instrument_ranges(prediction)
+    if by_instrument is not None:
+        return math.log1p(by_instrument.length_error(first, second))
     grounds = grounds or compute_error_grounds(prediction)
     circumstances = circumstances_of_line(prediction, first, second, grounds.places)
     return max(expected_error("length", circumstances), grounds.disagreement)
@@ -82,16 +83,19 @@ def log_error_of_distance(
     prediction: PredictionRecord, at: Vector, grounds: ErrorGrounds | None = None
 ) -> float:
     """Expected log error from camera to point [m]."""
-    stated = _log_error_of_sensor(prediction)
-    if stated is not None:
-        return stated
+    by_instrument = instrument_ranges(prediction)
+    if by_instrument is not None:
+        return math.log1p(by_instrument.distance_error(at))
     grounds = grounds or compute_error_grounds(prediction)
     circumstances = circumstances_at(prediction, at, facts=grounds.places)
     return max(expected_error("depth", circumstances), grounds.disagreement)
 
 
-def log_error_of_ratio(prediction: PredictionRecord, ratio: float) -> float:
-    """Expected log error of one distance over another."""
+def log_error_of_ratio(prediction: PredictionRecord, ratio: float, at: Vector) -> float:
+    """Expected log error of the distance of a point over the median distance of the picture."""
+    by_instrument = instrument_ranges(prediction)
+    if by_instrument is not None:
+        return math.log1p(by_instrument.distance_error(at))
     circumstances = Circumstances(
         method="known points",
         far=UNKNOWN_FAR,
@@ -101,14 +105,6 @@ def log_error_of_ratio(prediction: PredictionRecord, ratio: float) -> float:
         anchored=anchoring_misfit(prediction),
     )
     return expected_error("depth", circumstances)
-
-
-def _log_error_of_sensor(prediction: PredictionRecord) -> float | None:
-    calibration = prediction.calibration
-    if calibration is None or calibration.method != MEASURED:
-        return None
-    error = calibration.expected_error
-    return None if error is None else math.log1p(error)
 
 
 def with_expected_error(metric: AnyPrediction) -> AnyPrediction:

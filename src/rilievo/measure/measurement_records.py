@@ -119,10 +119,11 @@ def region_record(region: RegionMeasurement, words: Words) -> dict[str, object]:
 
 def origin_record(prediction: PredictionRecord) -> dict[str, object]:
     """JSON of where metres and ranges come from."""
-    calibration = prediction.calibration
+    calibration, instrument = prediction.calibration, prediction.instrument
     return {
         "coverage": COVERAGE,
         "calibration": None if calibration is None else asdict(calibration),
+        "instrument": None if instrument is None else asdict(instrument),
         "camera": None if prediction.camera is None else prediction.camera.source,
     }
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from rilievo.calibration.points import Floor
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
@@ -31,8 +33,18 @@ from rilievo.measure.expectation import (
     places_of_known_facts,
 )
 from rilievo.measure.extents import find_floor_or_none, is_street_with_floor
+from rilievo.measure.instrument_ranges import (
+    ANGLE_PER_ERROR,
+    COMMON_SHARE,
+    OWN_SHARE,
+    POINT_ERROR,
+    WINDOW_QUANTILES,
+    InstrumentRanges,
+    instrument_ranges,
+)
 from rilievo.measure.quantities import FLAT
 from rilievo.records.depth_map import DepthKind
+from rilievo.records.instruments import DepthSource
 from rilievo.records.prediction_record import PredictionRecord
 
 
@@ -56,6 +68,56 @@ class DistanceTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredGrid:
+    """Cells of a picture in which a sensor measured every pixel with depth.
+
+    Attributes:
+        measured: "1" or "0" for each cell, row by row.
+    """
+
+    columns: int
+    rows: int
+    measured: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentTerms:
+    """Parameters for ranges by an instrument; see ``rilievo.measure.instrument_ranges``.
+
+    Attributes:
+        relative: Error as a share of depth.
+        absolute: Error in metres.
+        growth: Error as a share of depth for each metre of depth.
+        scale: Log error of a scale by a known size.
+        own_share: Share of the error in which the pixels of one surface differ.
+        common_share: Share of the error that all pixels have in common.
+        focal: Log error of the focal length.
+        fill: Relative error in the gaps of a sensor.
+        angle: Degrees for each unit of relative depth error.
+        guessed_angle: Error of an angle by a guessed focal length [degrees].
+        point: Error of placing a point by hand [px].
+        window_low: Lower quantile of the depth around a point.
+        window_high: Upper quantile.
+        grid: Cells without gaps; None if the whole map was measured.
+    """
+
+    relative: float
+    absolute: float
+    growth: float
+    scale: float
+    own_share: float = OWN_SHARE
+    common_share: float = COMMON_SHARE
+    focal: float
+    fill: float
+    angle: float = ANGLE_PER_ERROR
+    guessed_angle: float
+    point: float = POINT_ERROR
+    window_low: float = WINDOW_QUANTILES[0]
+    window_high: float = WINDOW_QUANTILES[1]
+    grid: MeasuredGrid | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """Parameters for ranges of lengths; see ``rilievo.calibration.ranges``.
 
@@ -66,6 +128,7 @@ class Terms:
         along: Weight of a line's share that points away.
         deeper: Weight of the ratio of depths.
         fact_along: Weight of a known length's such share.
+        instrument: Parameters by which ranges follow in place of these; None of a network's depth.
         is_street: Whether the floor tells distances.
         unknown_far: Distance in widths if nothing is known.
         angle_error: Error of an angle [degrees].
@@ -87,6 +150,7 @@ class Terms:
     deeper: float
     fact_along: float
     distance: DistanceTerms
+    instrument: InstrumentTerms | None = None
     is_street: bool
     unknown_far: float = UNKNOWN_FAR
     angle_error: float
@@ -138,6 +202,7 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
             deeper=weight("deeper", "depth"),
             fact_along=weight("fact_along", "depth"),
         ),
+        instrument=_instrument_terms(prediction),
         is_street=ground is not None and is_street_with_floor(prediction, ground),
         angle_error=angle_error(is_anchored=is_anchored),
         floor=None if ground is None else _floor_plane(ground),
@@ -149,6 +214,47 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
         things=USUAL_LENGTHS,
         rectangles=RECTANGLES,
     )
+
+
+_MAX_GRID_SIDE = 64
+"""Cells along the longer side of the grid of measured pixels, so that a page stays small."""
+
+
+def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
+    ranges = instrument_ranges(prediction)
+    if ranges is None:
+        return None
+    error = ranges.instrument.error
+    return InstrumentTerms(
+        relative=error.relative,
+        absolute=error.absolute,
+        growth=error.growth,
+        scale=ranges.instrument.scale_error,
+        focal=ranges.focal_error,
+        fill=ranges.fill_error,
+        guessed_angle=ranges.guessed_focal_angle,
+        grid=_measured_grid(ranges),
+    )
+
+
+def _measured_grid(ranges: InstrumentRanges) -> MeasuredGrid | None:
+    """Grid of cells whose pixels with depth a sensor measured; None of a whole map."""
+    if ranges.instrument.source is DepthSource.DEPTH_MAP:
+        return None
+    prediction = ranges.prediction
+    height, width = prediction.shape
+    scale = min(1.0, _MAX_GRID_SIDE / max(height, width))
+    rows, columns = max(1, round(scale * height)), max(1, round(scale * width))
+    if prediction.measured is None:
+        return MeasuredGrid(columns=columns, rows=rows, measured="0" * (rows * columns))
+
+    row_of = np.arange(height) * rows // height
+    column_of = np.arange(width) * columns // width
+    cell_of = row_of[:, None] * columns + column_of
+    is_gap = prediction.depth.valid & ~prediction.measured
+    gap_pixels = np.bincount(cell_of[is_gap], minlength=rows * columns)
+    measured = "".join("0" if count else "1" for count in gap_pixels.tolist())
+    return MeasuredGrid(columns=columns, rows=rows, measured=measured)
 
 
 def _floor_plane(floor: Floor) -> FloorPlane:

@@ -23,6 +23,7 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import (
     Pixel,
+    ends_on_straight_surface,
     median_around,
     normalized_points_note,
     pixel_index,
@@ -45,11 +46,35 @@ from rilievo.measure.expectation import (
     user_distance_at,
     user_length_between,
 )
+from rilievo.measure.instrument_ranges import (
+    error_along_line,
+    error_between_points,
+    instrument_ranges,
+    window_error,
+)
 from rilievo.records.depth_map import DepthKind
+from rilievo.records.instruments import DepthSource
 from rilievo.records.prediction_record import PredictionRecord
 
 Point = tuple[float, float]
 """Column and row [px]."""
+
+
+class MeasurementOrigin(StrEnum):
+    """Where the number of a measurement comes from, which decides its range."""
+
+    NETWORK = "network"
+    """Depth that a network predicted."""
+    DEPTH_MAP = "depth map"
+    """A depth map that the user gave."""
+    SENSOR = "sensor"
+    """Pixels that a sensor measured."""
+    SENSOR_GAP = "sensor gap"
+    """Depth that was filled between the pixels of a sensor, at one point or more."""
+    RECTANGLE = "rectangle"
+    """The corners of a known rectangle, without depth."""
+    KNOWN = "known"
+    """A size that the user gave."""
 
 
 class Quantity(StrEnum):
@@ -100,6 +125,7 @@ class Measurement:
         value: Value, in ``unit``.
         low: Lower end of the range in which eight in ten such measurements lie.
         high: Upper end.
+        origin: Where the number comes from.
         remarks: Remarks, a sentence each.
     """
 
@@ -107,6 +133,7 @@ class Measurement:
     value: float
     low: float
     high: float
+    origin: MeasurementOrigin = MeasurementOrigin.NETWORK
     remarks: tuple[str, ...] = ()
 
     @property
@@ -160,18 +187,29 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
     position = ray(camera, pixel) * median_around(prediction.depth, pixel)
     metres = float(np.linalg.norm(position))
     if prediction.depth.kind is not DepthKind.METRIC:
-        return _relative_distance(prediction, point, metres)
+        return _relative_distance(prediction, point, metres, position)
 
     user_metres = user_distance_at(prediction, pixel)
     if user_metres is not None:
         return _measurement_of_known(Quantity.DISTANCE, metres, user_metres)
     error = log_error_of_distance(prediction, position)
+    error = math.hypot(error, _log_error_around(prediction, pixel))
     return _measurement_by_depth(Quantity.DISTANCE, metres, error, prediction, (point,))
 
 
-def _relative_distance(prediction: PredictionRecord, point: Point, distance: float) -> Measurement:
+def _log_error_around(prediction: PredictionRecord, pixel: Pixel) -> float:
+    """Log error of depth by placing a point by hand; 0 of a network, whose range contains it."""
+    if prediction.instrument is None:
+        return 0.0
+    value = median_around(prediction.depth, pixel)
+    return math.log1p(window_error(prediction.depth, pixel, value))
+
+
+def _relative_distance(
+    prediction: PredictionRecord, point: Point, distance: float, position: Vector
+) -> Measurement:
     ratio = distance / _median_distance(prediction)
-    error = log_error_of_ratio(prediction, ratio)
+    error = log_error_of_ratio(prediction, ratio, position)
     measurement = _measurement_by_depth(
         Quantity.RELATIVE_DISTANCE, ratio, error, prediction, (point,)
     )
@@ -225,7 +263,27 @@ def length(
     if user_metres is not None:
         return _measurement_of_known(Quantity.LENGTH, metres, user_metres)
     error = log_error_of_length(prediction, start_position, end_position)
+    placing_error = _log_error_of_ends(
+        prediction, (start, end), (start_depth, end_depth), (start_position, end_position)
+    )
+    error = math.hypot(error, placing_error)
     return _measurement_by_depth(Quantity.LENGTH, metres, error, prediction, (first, second))
+
+
+def _log_error_of_ends(
+    prediction: PredictionRecord,
+    pixels: tuple[Pixel, Pixel],
+    depths: tuple[float, float],
+    positions: tuple[Vector, Vector],
+) -> float:
+    """Log error of a length by placing its ends by hand; 0 of a network, whose range has it."""
+    if prediction.instrument is None:
+        return 0.0
+    if ends_on_straight_surface(prediction.depth, *pixels, prediction.known_camera) is None:
+        error = error_between_points(prediction, pixels, positions)
+    else:
+        error = error_along_line(pixels, depths)
+    return math.log1p(error)
 
 
 def _require_two_pixels(start: Pixel, end: Pixel, shape: tuple[int, int]) -> None:
@@ -251,6 +309,7 @@ def _measurement_of_known(quantity: Quantity, metres: float, known_metres: float
         value=metres,
         low=min(metres, known_metres),
         high=max(metres, known_metres),
+        origin=MeasurementOrigin.KNOWN,
         remarks=(f"this {quantity} is known: {known_metres:g} m",),
     )
 
@@ -269,6 +328,9 @@ def height(prediction: PredictionRecord, point: Point) -> Measurement:
     foot = position - metres * floor.normal
 
     error = log_error_of_length(prediction, position, foot)
+    if prediction.instrument is not None:
+        placing_error = error_between_points(prediction, (pixel,), (position,), foot)
+        error = math.hypot(error, math.log1p(placing_error))
     measurement = _measurement_by_depth(Quantity.HEIGHT, metres, error, prediction, (point,))
     if metres > 0:
         return measurement
@@ -307,7 +369,7 @@ def area(
     square_metres = _polygon_area(positions)
 
     # An area is a product of two lengths, whose errors come from the same factor.
-    error = 2 * _median_side_error(prediction, positions)
+    error = 2 * _median_side_error(prediction, pixels, positions)
     measurement = _measurement_by_depth(Quantity.AREA, square_metres, error, prediction, corners)
     if misfit <= FLAT:
         return measurement
@@ -332,13 +394,20 @@ def _polygon_area(corners: Points) -> float:
     return float(np.linalg.norm(crossed)) / 2
 
 
-def _median_side_error(prediction: PredictionRecord, corners: Points) -> float:
+def _median_side_error(
+    prediction: PredictionRecord, pixels: Sequence[Pixel], corners: Points
+) -> float:
+    """Median of the log errors of the sides of a polygon."""
     grounds = compute_error_grounds(prediction)
-    next_corners = np.roll(corners, -1, axis=0)
-    errors = [
-        log_error_of_length(prediction, start, end, grounds)
-        for start, end in zip(corners, next_corners, strict=True)
-    ]
+    depths = prediction.known_camera.depth_of(corners.T)
+    errors: list[float] = []
+    for start in range(len(corners)):
+        end = (start + 1) % len(corners)
+        error = log_error_of_length(prediction, corners[start], corners[end], grounds)
+        if prediction.instrument is not None:
+            ends, end_depths = (pixels[start], pixels[end]), (depths[start], depths[end])
+            error = math.hypot(error, math.log1p(error_along_line(ends, end_depths)))
+        errors.append(error)
     return float(np.median(errors))
 
 
@@ -356,17 +425,31 @@ def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurem
 
     cosine = float(np.clip(first_normal @ second_normal, -1, 1))
     degrees = math.degrees(math.acos(cosine))
-    error = angle_error(is_anchored=anchoring_misfit(prediction) is not None)
+    error = _angle_error(prediction, (first_pixel, second_pixel))
     measurement = Measurement(
         what=Quantity.ANGLE,
         value=degrees,
         low=max(0.0, degrees - error),
         high=min(180.0, degrees + error),
-        remarks=camera_and_point_remarks(prediction, (first, second)),
+        origin=origin_of_points(prediction, (first, second)),
+        remarks=(
+            *camera_and_point_remarks(prediction, (first, second)),
+            *instrument_remarks(prediction, (first, second)),
+        ),
     )
     if max(first_misfit, second_misfit) <= FLAT:
         return measurement
     return _add_remark(measurement, "a surface is not flat there")
+
+
+def _angle_error(prediction: PredictionRecord, pixels: Sequence[Pixel]) -> float:
+    """Error of the angle between the surfaces at pixels [degrees]."""
+    by_instrument = instrument_ranges(prediction)
+    if by_instrument is None:
+        return angle_error(is_anchored=anchoring_misfit(prediction) is not None)
+    camera = prediction.known_camera
+    positions = [ray(camera, pixel) * median_around(prediction.depth, pixel) for pixel in pixels]
+    return by_instrument.angle_error(positions)
 
 
 def _require_known_shift(prediction: PredictionRecord) -> None:
@@ -421,10 +504,45 @@ def _measurement_by_depth(
     prediction: PredictionRecord,
     points: Sequence[Point],
 ) -> Measurement:
-    remarks = camera_and_point_remarks(prediction, points)
+    remarks = (
+        *camera_and_point_remarks(prediction, points),
+        *instrument_remarks(prediction, points),
+    )
     if quantity in _PLANAR_QUANTITIES and parse_known_rectangles(prediction):
         remarks = (*remarks, _BY_NETWORK)
-    return measurement_with_range(quantity, value, error, remarks)
+    measurement = measurement_with_range(quantity, value, error, remarks)
+    return replace(measurement, origin=origin_of_points(prediction, points))
+
+
+def origin_of_points(prediction: PredictionRecord, points: Sequence[Point]) -> MeasurementOrigin:
+    """Where the depth of points comes from; one in a gap of a sensor decides."""
+    by_instrument = instrument_ranges(prediction)
+    if by_instrument is None:
+        return MeasurementOrigin.NETWORK
+    if by_instrument.instrument.source is DepthSource.DEPTH_MAP:
+        return MeasurementOrigin.DEPTH_MAP
+    is_in_gap = [by_instrument.is_in_gap(Pixel(u, v, "")) for u, v in points]
+    return MeasurementOrigin.SENSOR_GAP if any(is_in_gap) else MeasurementOrigin.SENSOR
+
+
+def instrument_remarks(
+    prediction: PredictionRecord, points: Sequence[Point] = ()
+) -> tuple[str, ...]:
+    """Remarks on an instrument's error that nobody stated, and on points in a sensor's gaps."""
+    instrument, remarks = prediction.instrument, list[str]()
+    if instrument is None:
+        return ()
+    if instrument.is_assumed:
+        remarks.append(
+            Note(
+                f"the range assumes that 8 in 10 depths of the {instrument.source} are within "
+                f"{instrument.error}",
+                hint=Text(OptionName("depth_error", "1%"), " states its error"),
+            )
+        )
+    if origin_of_points(prediction, points) is MeasurementOrigin.SENSOR_GAP:
+        remarks.append("a point lies in a gap of the sensor, whose depth the network filled")
+    return tuple(remarks)
 
 
 def measurement_with_range(
@@ -579,9 +697,10 @@ def measure_in_rectangle_plane(
             "and less than its error: choose points farther apart, and those of an area not on "
             "one line"
         )
-    return measurement_with_range(
+    measurement = measurement_with_range(
         quantity, value, _RANGE_DEVIATIONS * deviation / value, (_BY_CORNERS,)
     )
+    return replace(measurement, origin=MeasurementOrigin.RECTANGLE)
 
 
 def _is_known_well_enough(value: float, deviation: float) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
+from rilievo.calibration.depth_errors import parse_depth_error
 from rilievo.calibration.sizes import (
     Known,
     KnownLength,
@@ -18,6 +19,7 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
+from rilievo.records.instruments import DepthError
 from rilievo.schema.fields import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
@@ -120,6 +122,14 @@ class KnownSizes(Record):
         option(metavar="METRES", above=0, unit="metres", doors=Door.LOCAL, recorded="never"),
     ] = None
     """Metres of one count of sparse depth: 0.001 for millimetres."""
+    depth_error: Annotated[
+        str | None,
+        option(metavar="1%|10mm|0.3%/m", doors=Door.LOCAL, recorded="changed"),
+    ] = None
+    """Error that 8 in 10 depths of the sensor (--sparse) stay below, for the ranges of
+    measurements: a share of depth (1%), a length (10mm), a share for each metre of depth (0.3%/m,
+    as of stereo cameras), or a sum of these (5mm+0.5%). By default 2 % is assumed.
+    """
     camera_height: Annotated[
         float | None,
         option(first=True, metavar="METRES", above=0, unit="metres", recorded="always"),
@@ -167,6 +177,17 @@ class KnownSizes(Record):
                 expected=Text("the unit of ", OptionName("sparse")),
                 hint=Text("give ", OptionName("sparse"), " FILE too"),
             )
+        if self.stated_depth_error is not None and self.sparse is None:
+            raise OptionError(
+                option="depth_error",
+                expected=Text("the error of ", OptionName("sparse")),
+                hint=Text("give ", OptionName("sparse"), " FILE too"),
+            )
+
+    @cached_property
+    def stated_depth_error(self) -> DepthError | None:
+        """Error of the sensor that ``depth_error`` states; None if it does not."""
+        return None if self.depth_error is None else parse_depth_error(self.depth_error)
 
     @cached_property
     def table(self) -> Path | None:

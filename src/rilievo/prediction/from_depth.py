@@ -1,5 +1,6 @@
 """``Prediction.from_depth``: a prediction of depth at hand, such as a depth camera's."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
+from rilievo.calibration.depth_errors import make_instrument
+from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -33,7 +36,9 @@ from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.prediction.saving import AnyPrediction, with_normals
+from rilievo.prediction.sizes_on_depth import with_known_sizes
 from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Photo
 from rilievo.version import VERSION
@@ -54,8 +59,11 @@ def prediction_of_depth(
     kind: str | None = None,
     unit: float | None = None,
     crop: str | None = None,
+    depth_error: str | DepthError | None = None,
+    known: Sequence[Known | str] = (),
 ) -> AnyPrediction:
     """Body of ``Prediction.from_depth``, with ``make`` as class."""
+    instrument = make_instrument(DepthSource.DEPTH_MAP, depth_error)
     read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
     if isinstance(depth, str | Path):
         numbers, place = read_depth_numbers(Path(depth).expanduser()), printable(Path(depth))
@@ -66,6 +74,7 @@ def prediction_of_depth(
         )
     values, fact = _values_and_unit(numbers, unit, place)
     named = _depth_kind(numbers.statement, kind, place)
+    _refuse_length_without_metres(instrument, named, is_scaled=bool(known))
     mask = np.isfinite(values)
     mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
     if not mask.any():
@@ -87,11 +96,13 @@ def prediction_of_depth(
     unused = ("the camera that it states is not used: another one is named",)
     unused = unused if is_named and numbers.statement.camera is not None else ()
     settings = {"kind": named, "scale": fact.value, "unit": unit, "crop": crop}
+    settings |= {"depth_error": None if instrument.is_assumed else str(instrument.error)}
     name = Path(depth).name if isinstance(depth, str | Path) else "array"
     prediction = make(
         depth_or_none=depth_map,
         camera=lens,
         photo=read,
+        instrument=instrument,
         notes=(*read.notes, *_depth_notes(reading, lens), *unused),
         made_by=MadeBy(
             model=f"depth of {name}",
@@ -101,7 +112,20 @@ def prediction_of_depth(
             version=VERSION,
         ),
     )
-    return with_normals(prediction) if depth_map.is_depth else prediction
+    prediction = with_known_sizes(prediction, known)
+    return with_normals(prediction) if prediction.depth.is_depth else prediction
+
+
+def _refuse_length_without_metres(instrument: Instrument, kind: str, *, is_scaled: bool) -> None:
+    """Raise ``OptionError`` for an error in metres of depth that has none."""
+    is_metric = kind in (DepthKind.METRIC, DISTANCE) or is_scaled
+    if is_metric or not (instrument.error.absolute or instrument.error.growth):
+        return
+    raise OptionError(
+        option="depth_error",
+        problem=f"is {instrument.error}, but depth of kind '{kind}' is not in metres",
+        hint="give a share of depth, such as 1%",
+    )
 
 
 def _depth_array(depth: object) -> Shaped[np.ndarray, "h w"]:

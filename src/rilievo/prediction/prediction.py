@@ -50,6 +50,8 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         kind: str | None = None,
         unit: float | None = None,
         crop: str | None = None,
+        depth_error: Any = None,
+        known: Sequence[Any] = (),
     ) -> "Prediction":
         """Make a prediction of depth at hand, such as a depth camera's.
 
@@ -62,6 +64,11 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             unit: Metres of one number; by default the file's, else 0.001 of whole numbers and 1 of
                 others.
             crop: Part of the map: "TOP,LEFT,HEIGHT,WIDTH".
+            depth_error: Error that eight in ten of its depths stay below, which the ranges of
+                measurements follow: "1%", "10mm", "0.3%/m" (growing with the square of depth), or a
+                sum of these; by default 2 % is assumed.
+            known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, or their texts. They
+                scale depth without metres; depth in metres stays, and contradictions are noted.
 
         Raises:
             InputError: If depth cannot be read, or has another size.
@@ -70,7 +77,16 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         from rilievo.prediction.from_depth import prediction_of_depth
 
         return prediction_of_depth(
-            cls, photo, depth, camera, fov=fov, kind=kind, unit=unit, crop=crop
+            cls,
+            photo,
+            depth,
+            camera,
+            fov=fov,
+            kind=kind,
+            unit=unit,
+            crop=crop,
+            depth_error=depth_error,
+            known=known,
         )
 
     @property

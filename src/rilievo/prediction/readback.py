@@ -91,6 +91,8 @@ def read_prediction(path: str | Path) -> Prediction:
         return Prediction(
             depth_or_none=_stored_depth(stored, sidecar),
             network_depth=_stored_network_depth(stored),
+            instrument=sidecar.instrument,
+            measured=stored.measured,
             normals=stored.normals,
             confidence=stored.confidence,
             sky=stored.sky,
@@ -219,6 +221,7 @@ def _check_arrays(path: Path, stored: Stored, source: SourceFacts) -> None:
     for name, array, shape, kind in (
         ("depth", stored.values, size, np.float32),
         ("network_depth", stored.network_depth, size, np.float32),
+        ("measured", stored.measured, size, np.bool_),
         ("valid", stored.valid, size, np.bool_),
         ("normals", stored.normals, (3, *size), np.float32),
         ("confidence", stored.confidence, size, np.float32),

@@ -15,6 +15,7 @@ from rilievo.errors.messages import AnyOf, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records.deferred_parts import Deferred, deferrable
 from rilievo.records.depth_map import DepthMap
+from rilievo.records.instruments import Instrument
 from rilievo.records.sample import Photo
 
 Setting = str | int | float | bool | None
@@ -111,6 +112,8 @@ class PredictionRecord:
         calibration: Conversion of depth to metres.
         anchoring: Fit of affine depth to that of the embedded model, made when it is first read.
         network_depth: Depth [m] of the network alone, where a sensor's pixels stand in ``depth``.
+        instrument: Instrument whose depth stands in ``depth``; None of a network's depth.
+        measured: Mask of the pixels that the instrument measured; None of all with depth.
         photo: Photograph, for coloured surfaces.
         notes: Notes, one line each.
         made_by: Model, weights and settings.
@@ -124,6 +127,8 @@ class PredictionRecord:
     calibration: Calibration | None = None
     anchoring: Anchoring | None = deferrable()
     network_depth: DepthMap | None = None
+    instrument: Instrument | None = None
+    measured: Mask | None = None
     photo: Photo | None = None
     notes: tuple[str, ...] = ()
     made_by: MadeBy
@@ -139,6 +144,7 @@ class PredictionRecord:
                 ("normals", None if self.normals is None else self.normals.shape[-2:]),
                 ("confidence", None if self.confidence is None else self.confidence.shape),
                 ("sky", None if self.sky is None else self.sky.shape),
+                ("measured pixels", None if self.measured is None else self.measured.shape),
                 ("photo", None if self.photo is None else self.photo.shape),
             )
             if size is not None
@@ -154,7 +160,7 @@ class PredictionRecord:
             if depth.is_distance != is_distance:
                 depth = replace(depth, is_distance=is_distance)
                 object.__setattr__(self, "depth_or_none", depth)
-        for name in ("normals", "confidence", "sky"):
+        for name in ("normals", "confidence", "sky", "measured"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.sizes import KnownLength, KnownRectangle
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.measurement_records import measure_points
@@ -18,6 +19,7 @@ from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.instruments import DepthSource
 from rilievo.records.sample import Photo
 from support.browser import Opened, chromium
 from support.predictions import prediction
@@ -450,3 +452,50 @@ def test_the_thing_in_a_box_is_that_of_python(
     expected = f"{found.distance.text} away, {found.width.text} wide, {found.height.text} high"
     assert readings(page)[-1] == f"box: {expected}"
     assert written_on(page, ".scene") == written_on(page, ".stage")
+
+
+@pytest.mark.parametrize("source", ["map", "assumed", "sensor"])
+def test_ranges_by_an_instrument_are_those_of_python(
+    browser: Any, tmp_path: Path, source: str
+) -> None:
+    given = room_of_instrument(source)
+    save(given, tmp_path / "room", ["html"])
+    page = opened(browser, tmp_path / "room.html")
+    for name, quantity, count in (
+        ("line", "length", 2),
+        ("height", "height", 1),
+        ("area", "area", 4),
+        ("angle", "angle", 2),
+    ):
+        page.click(f"#add-{name}")
+        handles = page.locator(f".stage [aria-label*='of {name}']").all()
+        assert len(handles) == count
+        measured = measure_points(given, [place(handle) for handle in handles], quantity)
+        text = re.sub(", not flat$", "", readings(page)[-1])
+        assert text in (str(measured), measured.text)
+    # Between a point of the floor and one of the wall no surface is straight.
+    page.evaluate("location.hash = 'm=l30,80,80,20'")
+    page.locator("#lines li").nth(0).wait_for()
+    assert readings(page)[-1] == by_measuring(given, (30, 80), (80, 20))
+
+
+def room_of_instrument(source: str) -> Prediction:
+    """The room in metres, of a given map or of a sensor that missed the upper left."""
+    metric = with_metres(room(), Metres(camera_height=1.5))[0]
+    is_sensor = source == "sensor"
+    measured = np.ones((HEIGHT, WIDTH), bool)
+    measured[:50, :50] = False
+    camera = metric.known_camera
+    return metric.but(
+        calibration=replace(metric.calibration, expected_error=0.03) if is_sensor else None,
+        camera=Camera(K=camera.K, source="assumed" if source == "assumed" else "given"),
+        instrument=make_instrument(
+            DepthSource.SENSOR if is_sensor else DepthSource.DEPTH_MAP, "5mm+0.5%+0.2%/m"
+        ),
+        measured=measured if is_sensor else None,
+    )
+
+
+def by_measuring(given: Prediction, *points: tuple[int, int]) -> str:
+    """Text of a length as Python measures it."""
+    return measure_points(given, points, "length").text

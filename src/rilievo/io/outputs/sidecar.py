@@ -17,6 +17,7 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.instruments import Instrument
 from rilievo.records.prediction_record import (
     Anchoring,
     Calibration,
@@ -168,6 +169,7 @@ class Sidecar:
 
     Attributes:
         depth: Depth as the model gives it, or in metres.
+        instrument: Instrument that ``depth`` came from; None of a network's.
         anchored: Depth of surfaces and normals, unless ``depth``.
         run: Other options, by which a repeated run is recognised.
         earlier: Files of earlier runs that it does not describe.
@@ -179,6 +181,7 @@ class Sidecar:
     normals: str | None = None
     camera: CameraFacts | None = None
     calibration: Calibration | None = None
+    instrument: Instrument | None = None
     anchored: DepthFacts | None = None
     anchoring: Anchoring | None = None
     made_by: MadeBy
@@ -227,6 +230,7 @@ def make_sidecar(
         normals=OUR_AXES if (anchored or prediction).has("normals") else None,
         camera=None if camera is None else camera_facts(camera, (height, width)),
         calibration=prediction.calibration,
+        instrument=prediction.instrument,
         anchored=None if anchored is None else _depth_facts(anchored.depth),
         anchoring=prediction.anchoring if prediction.is_computed("anchoring") else None,
         made_by=replace(made_by, settings=dict(made_by.settings)),

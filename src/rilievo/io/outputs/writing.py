@@ -20,7 +20,7 @@ from rilievo.io.png import write_png
 from rilievo.records.prediction_record import PredictionRecord
 
 _PARTS = {
-    "values": ("valid", "is_anchored", "network_depth"),
+    "values": ("valid", "is_anchored", "network_depth", "measured"),
     "normals": (),
     "confidence": (),
     "sky": (),
@@ -86,6 +86,7 @@ class Stored:
 
     values: Field | None = None
     network_depth: Field | None = None
+    measured: Mask | None = None
     valid: Mask | None = None
     normals: Vectors | None = None
     confidence: Field | None = None

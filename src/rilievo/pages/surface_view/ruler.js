@@ -62,7 +62,60 @@ function readings(depth, form, terms) {
     if (quantile(misses, 0.9) > terms.line_miss || Math.min(start, end) <= 0) return null;
     return [1 / start, 1 / end];
   }
-  return { near, ends: (first, second) => inside(first, second) ?? [near(first), near(second)] };
+  // Relative difference to a depth that eight in ten depths around a point stay below.
+  function spread([u, v], z, { window_low, window_high }) {
+    const x = clamp(0, Math.round(across(u)), columns - 1), y = clamp(0, Math.round(down(v)), rows - 1), found = [];
+    const reach = Math.min(Math.max(1, Math.floor(terms.window_radius / step)), x, y, columns - 1 - x, rows - 1 - y);
+    for (let row = y - reach; row <= y + reach; row++) {
+      for (let column = x - reach; column <= x + reach; column++) found.push(depth[row * columns + column]);
+    }
+    const valid = found.filter((each) => each);
+    return Math.max(quantile(valid, window_high) - z, z - quantile(valid, window_low), 0) / z;
+  }
+  function ends(first, second) {
+    const onSurface = inside(first, second);
+    return { depths: onSurface ?? [near(first), near(second)], isStraight: Boolean(onSurface) };
+  }
+  return { near, spread, ends };
+}
+
+// Errors by an instrument, as rilievo.measure.instrument_ranges has them; null of a network's depth.
+function instrumentErrors(form, terms, spread) {
+  const one = terms.instrument, { ray, pixel, depth: away } = lensOf(form), size = (vector) => Math.hypot(...vector);
+  if (!one) return null;
+  const own = (z) => Math.hypot(one.relative + one.absolute / z + one.growth * z, one.scale);
+  function gap(at) {
+    const [u, v] = pixel(at), { grid } = one;
+    if (!grid || u < -0.5 || v < -0.5 || u >= form.width - 0.5 || v >= form.height - 0.5) return 0;
+    const column = Math.floor(((u + 0.5) * grid.columns) / form.width), row = Math.floor(((v + 0.5) * grid.rows) / form.height);
+    return grid.measured[row * grid.columns + column] === "1" ? 0 : one.fill;
+  }
+  const sideways = (vector) => vector[0] ** 2 + vector[1] ** 2, depthError = (at) => Math.hypot(own(away(at)), gap(at));
+  return {
+    distance: (at) => Math.hypot(depthError(at), (one.focal * sideways(at)) / dot(at, at)),
+    length(a, b) {
+      const line = less(b, a), squared = dot(line, line), [first, second] = [own(away(a)), own(away(b))];
+      const moved = b.map((axis, each) => axis * second - a[each] * first);
+      const single = (at, error) => (Math.hypot(one.own_share * error, gap(at)) * Math.abs(dot(line, at))) / squared;
+      return Math.hypot((one.common_share * Math.abs(dot(line, moved))) / squared, single(a, first), single(b, second),
+        (one.focal * sideways(line)) / squared);
+    },
+    angle: (places) => Math.hypot(one.angle * Math.max(...places.map(depthError)), one.guessed_angle),
+    // By placing points by hand: along a straight line, and of one or two ends on any surfaces.
+    alongLine(first, second, [near, far]) {
+      return (one.point * Math.hypot(far / near, near / far)) / Math.max(pixelsBetween(first, second), 1e-3);
+    },
+    between(pixels, places, last) {
+      const [a, b] = last ? [...places, last] : places, line = less(b, a), squared = dot(line, line);
+      return Math.hypot(...pixels.flatMap(([u, v], each) => {
+        const at = places[each], z = away(at), beside = z * size(less(ray([u + 0.5, v]), ray([u - 0.5, v])));
+        const across = Math.sqrt(Math.max(0, 1 - dot(line, at) ** 2 / (squared * dot(at, at))));
+        return [(one.point * beside * across) / Math.sqrt(squared), (spread([u, v], z, one) * Math.abs(dot(line, at))) / squared];
+      }));
+    },
+    ofKnown: ({ points, metres }) => (one.point * Math.SQRT2) / (metres.sides
+      ? Math.min(...points.map((each, at) => pixelsBetween(each, points[(at + 1) % 4]))) : pixelsBetween(...points)),
+  };
 }
 
 // A value and its range with as many digits as mean something: 0.82 m (0.71 to 0.95).
@@ -103,24 +156,25 @@ function middleOf([a, b, c, d], sides) {
 // What things measure. A thing is { what, points, metres }: a length, height, area or angle, its
 // places (column, row), and where they are known the metres of a length, or { sides } of four corners.
 function ruler(depth, form, terms) {
-  const { near, ends } = readings(depth, form, terms), planes = fits(depth, form, terms);
+  const { near, spread, ends } = readings(depth, form, terms), instrument = instrumentErrors(form, terms, spread), planes = fits(depth, form, terms);
   const size = (vector) => Math.hypot(...vector);
   const { ray, pixel, depth: away } = lensOf(form);
   const lifted = (place, z) => ray(place).map((each) => each * z);
   let middle = 0;
   // Also what says nothing is drawn: its points are dragged on from where they are.
   const usual = () => (middle ||= quantile(depth.filter((z) => z), 0.5));
-  const span = (a, b) => {
+  const span = (a, b, placing = 0) => {
     const length = size(less(b, a));
-    return { length, middle: a.map((each, axis) => (each + b[axis]) / 2),
+    return { length, a, b, placing, middle: a.map((each, axis) => (each + b[axis]) / 2),
       along: Math.min(1, Math.abs(size(b) - size(a)) / length) };
   };
   const WAYS = {
     length({ points: [first, second] }) {
-      const known = ends(first, second), depths = known.map((each, side) => each || known[1 - side] || usual());
+      const { depths: known, isStraight } = ends(first, second), depths = known.map((each, side) => each || known[1 - side] || usual());
       if (pixelsBetween(first, second) < 1) return { depths, fault: "the ends lie on one pixel" };
       if (!known[0] || !known[1]) return { depths, fault: "no depth at an end" };
-      const one = span(lifted(first, depths[0]), lifted(second, depths[1]));
+      const [a, b] = [lifted(first, depths[0]), lifted(second, depths[1])];
+      const one = span(a, b, isStraight ? instrument?.alongLine(first, second, depths) : instrument?.between([first, second], [a, b]));
       return { depths, value: one.length, power: 1, spans: [one] };
     },
     height({ points: [place] }) {
@@ -129,7 +183,7 @@ function ruler(depth, form, terms) {
       if (!floor) return { depths, fault: "no floor is seen" };
       const at = lifted(place, z), above = dot(at, floor.normal) + floor.height;
       const foot = at.map((each, axis) => each - above * floor.normal[axis]);
-      return { depths, value: above, power: 1, spans: [span(at, foot)], foot };
+      return { depths, value: above, power: 1, spans: [span(at, foot, instrument?.between([place], [at], foot))], foot };
     },
     area({ points }) {
       const depths = points.map((each) => near(each) || usual()), found = planes.inside(points);
@@ -139,7 +193,7 @@ function ruler(depth, form, terms) {
       const sides = corners.map((each, at) => [each, corners[(at + 1) % corners.length]]);
       const crossed = sides.map(([a, b]) => cross(a, b)).reduce((a, b) => a.map((each, axis) => each + b[axis]));
       return { depths: corners.map(away), value: size(crossed) / 2, power: 2,
-        spans: sides.map(([a, b]) => span(a, b)), miss: found.miss };
+        spans: sides.map(([a, b], at) => span(a, b, instrument?.alongLine(points[at], points[(at + 1) % points.length], [a, b].map(away)))), miss: found.miss };
     },
     box({ points }) {
       const found = boxedThing(depth, form, terms, points), z = found ? away(found.at) : usual();
@@ -150,7 +204,7 @@ function ruler(depth, form, terms) {
       const found = points.map(planes.around);
       if (known.some((z) => !z) || !found[0] || !found[1]) return { depths, fault: "no depth there" };
       const [m, n] = found.map(({ plane }) => plane);
-      return { depths, value: (Math.acos(clamp(-1, dot(m, n) / size(m) / size(n), 1)) * 180) / Math.PI, power: 0, miss: Math.max(...found.map(({ miss }) => miss)) };
+      return { depths, value: (Math.acos(clamp(-1, dot(m, n) / size(m) / size(n), 1)) * 180) / Math.PI, power: 0, angleError: instrument?.angle(points.map((each, at) => lifted(each, known[at]))), miss: Math.max(...found.map(({ miss }) => miss)) };
     },
   };
   // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.
@@ -162,19 +216,20 @@ function ruler(depth, form, terms) {
     return Math.exp(base + weights.far * far + (along && weights.along * along) + weights.deeper * apart + weights.fact_along * share);
   }
   // Distance, width and height of the thing in a box.
-  function told({ value, sizes, at, scale, scaleError }, factor, fact, places) {
+  function told({ value, sizes, at, scale, scaleError }, factor, fact, places, knownError) {
     const base = fact ? terms.distance.known_length : terms.distance.own, by = fact ? factor : scale || 1;
-    const expected = fact || !scale ? error({ middle: at.map((axis) => factor * axis), along: 0 }, base, places, terms.distance) : scaleError;
+    const expected = instrument ? Math.hypot(Math.log1p(instrument.distance(at.map((axis) => by * axis))), fact ? Math.log1p(knownError) : 0) : fact || !scale ? error({ middle: at.map((axis) => factor * axis), along: 0 }, base, places, terms.distance) : scaleError;
     const [far, wide, high] = [value, ...sizes].map((each, which) => {
       const metres = by * each, wide = Math.exp(Math.hypot(expected, which ? OUTLINE[which - 1] : 0));
       return ranged(" m", metres, metres / wide, metres * wide);
     });
     return `${far} away, ${wide} wide, ${high} high`;
   }
-  function text({ value, power, spans, miss }, factor, base, places) {
+  function text({ value, power, spans, miss, angleError = terms.angle_error }, factor, base, places, knownError) {
     const bent = miss > terms.flat ? ", not flat" : "";
-    if (!power) return ranged("°", value, Math.max(0, value - terms.angle_error), Math.min(180, value + terms.angle_error)) + bent;
-    const errors = spans.map((each) => error({ ...each, middle: each.middle.map((axis) => factor * axis) }, base, places));
+    if (!power) return ranged("°", value, Math.max(0, value - angleError), Math.min(180, value + angleError)) + bent;
+    const scaled = (vector) => vector.map((axis) => factor * axis);
+    const errors = spans.map((each) => instrument ? Math.hypot(...[instrument.length(scaled(each.a), scaled(each.b)), each.placing, knownError].map(Math.log1p)) : error({ ...each, middle: each.middle.map((axis) => factor * axis) }, base, places));
     const metres = value * factor ** power, wide = Math.exp(power * quantile(errors, 0.5));
     const sides = [metres / wide, metres * wide].sort((one, other) => one - other);
     return ranged(power === 2 ? " m²" : " m", metres, ...sides) + bent;
@@ -194,6 +249,7 @@ function ruler(depth, form, terms) {
     const known = things.findIndex((each, at) => isOne(each) && !found[at].fault), fact = found[known];
     const { points, metres, what: source } = things[known] ?? {}, scale = fact && scaleOf(things[known], fact);
     const factor = scale?.factor ?? 1, metric = Boolean(fact) || terms.metric;
+    const knownError = fact && instrument ? instrument.ofKnown(things[known]) : 0;
     const places = fact ? [scale.place] : terms.places;
     const lengths = !fact ? terms.lengths : metres.sides ? [] : [[...points.flat(), metres]];
     const texts = found.map((each, at) => {
@@ -202,8 +258,8 @@ function ruler(depth, form, terms) {
       if (at === known) return metres.sides ? `${metres.name ?? metres.sides.join(" x ")}, known` : `${Number(metres.toPrecision(4))} m, known`;
       const given = things[at].what === "length" && lengths.find((line) => isSame(things[at].points, line, terms.same_end));
       if (given) return again(factor * each.value, given[4]);
-      if (metric && each.sizes) return told(each, factor, fact, places);
-      if (metric || !each.power) return text(each, factor, fact ? terms.known_length : terms.own, places);
+      if (metric && each.sizes) return told(each, factor, fact, places, knownError);
+      if (metric || !each.power) return text(each, factor, fact ? terms.known_length : terms.own, places, knownError);
       const { what } = things[at], isRatio = at && what === "length" && things[0].what === what && !found[0].fault;
       return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : what === "length" ? "length not known" : "not known";
     });

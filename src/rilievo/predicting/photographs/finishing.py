@@ -85,7 +85,7 @@ def finish(
     if options.refine.tile is not None:
         facts.append(tile_note(options.refine.tile, photo))
     if prediction.calibration is not None and clip is None:
-        facts.append(calibration_words(prediction.calibration))
+        facts.append(calibration_words(prediction.calibration, prediction.instrument))
     return prediction.but(notes=(*doubts, *filter(None, facts)))
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from rilievo.alignment.sensor_depth import MEASURED, Filled, fill_measured_depth
+from rilievo.alignment.sensor_depth import LEAST_SHARE, MEASURED, Filled, fill_measured_depth
+from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.points import Calibrated, calibrate, calibration_record
 from rilievo.calibration.readings import known_point_pixel, pixel_index
-from rilievo.calibration.rectangle_fit import FREE, MOST_DOUBT, fit_rectangles
+from rilievo.calibration.rectangle_fit import camera_of_rectangles
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.calibration.sparse import (
     drop_implausible_points,
@@ -17,7 +18,7 @@ from rilievo.calibration.sparse import (
 )
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
 from rilievo.errors.messages import Note, Text
-from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.measure.expectation import with_expected_error
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.anchoring import anchorable
@@ -25,6 +26,7 @@ from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import with_normals
 from rilievo.records.depth_map import OwnDepth
+from rilievo.records.instruments import DepthError, DepthSource
 
 _MOST_CONTRADICTING = 0.25
 """Share of points that may contradict a prediction."""
@@ -79,15 +81,10 @@ def with_rectangles(
     prediction: Prediction, sizes: tuple[Known, ...], source: CameraSource
 ) -> tuple[Prediction, tuple[Known, ...]]:
     """Take a guessed focal length from rectangles, and order their sides."""
-    rectangles = [size for size in sizes if isinstance(size, KnownRectangle)]
-    if not rectangles:
+    if not any(isinstance(size, KnownRectangle) for size in sizes):
         return prediction, sizes
-    camera = prediction.known_camera
-    fit = fit_rectangles(rectangles, camera, prediction.shape if camera.source in FREE else None)
-    if 0 < fit.focal_log_deviation <= MOST_DOUBT:
-        prediction = prediction.but(camera=Camera(K=fit.camera.K, source=source))
-    others = tuple(fact for fact in sizes if not isinstance(fact, KnownRectangle))
-    return prediction, (*(pose.rectangle for pose in fit.poses), *others)
+    camera, ordered = camera_of_rectangles(sizes, prediction.known_camera, prediction.shape, source)
+    return prediction.but(camera=camera), ordered
 
 
 def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:
@@ -130,9 +127,16 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     if metres.measured is not None and metres.smooth:
         filling = fill_measured_depth(fitted.depth, metres.measured)
         if filling is not None:
-            return _set_measured_calibration(metric, filling), replace(
-                fitted, warning=_outliers_note(filling)
-            )
+            measured = _set_measured_calibration(metric, filling, metres.depth_error)
+            return measured, replace(fitted, warning=_outliers_note(filling))
+    if metres.depth_error is not None:
+        remark = Note(
+            f"is about a sensor with more than {LEAST_SHARE:.0%} of the pixels, and this one has "
+            "fewer: the ranges are those of the network's depth at known points",
+            option="depth_error",
+        )
+        warning = Note(Text(fitted.warning, "; ", remark)) if fitted.warning else remark
+        fitted = replace(fitted, warning=warning)
     return with_expected_error(metric), fitted
 
 
@@ -145,7 +149,9 @@ def _outliers_note(filling: Filled) -> str | None:
     )
 
 
-def _set_measured_calibration(metric: Prediction, filling: Filled) -> Prediction:
+def _set_measured_calibration(
+    metric: Prediction, filling: Filled, stated_error: DepthError | None
+) -> Prediction:
     calibration = metric.calibration
     assert calibration is not None, "it has just been calibrated"
     calibration = replace(
@@ -161,7 +167,11 @@ def _set_measured_calibration(metric: Prediction, filling: Filled) -> Prediction
     if sky is not None and (sky & filling.measured).any():
         metric = metric.but(sky=sky & ~filling.measured)
     return metric.but(
-        depth_or_none=filling.depth, network_depth=metric.depth, calibration=calibration
+        depth_or_none=filling.depth,
+        network_depth=metric.depth,
+        instrument=make_instrument(DepthSource.SENSOR, stated_error),
+        measured=filling.measured,
+        calibration=calibration,
     )
 
 

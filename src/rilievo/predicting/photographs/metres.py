@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rilievo.arrays.shapes import Field
 from rilievo.calibration.sizes import Known, KnownPoint
+from rilievo.records.instruments import DepthError, Instrument
 from rilievo.records.prediction_record import Calibration
 
 
@@ -19,6 +20,8 @@ class Metres:
     """Points from an instrument, in place of ``known``."""
     measured: Field | None = None
     """Map [m] of a sensor, 0 for gaps."""
+    depth_error: DepthError | None = None
+    """Error of the sensor as the user states it; None: it is assumed."""
     method: str | None = None
     """Source, unless the user."""
 
@@ -26,7 +29,7 @@ class Metres:
         return bool(self.known or self.sparse) or self.camera_height is not None
 
 
-def calibration_words(calibration: Calibration) -> str:
+def calibration_words(calibration: Calibration, instrument: Instrument | None = None) -> str:
     """Source and expected error of metres, in words."""
     method = calibration.method
     if calibration.own_depth is not None:
@@ -36,7 +39,8 @@ def calibration_words(calibration: Calibration) -> str:
         count = calibration.measured_pixels
         method = (
             f"{count} measured pixels, which stay, without {left} outliers "
-            f"({left / (count + left):.1%}); the network fills the rest"
+            f"({left / (count + left):.1%}){_instrument_words(instrument)}; the network fills the "
+            "rest"
         )
         if calibration.expected_error is not None:
             return (
@@ -49,3 +53,11 @@ def calibration_words(calibration: Calibration) -> str:
         f"metres from {method}; the depth of 8 in 10 pixels should be within "
         f"{100 * calibration.expected_error:.0f} %"
     )
+
+
+def _instrument_words(instrument: Instrument | None) -> str:
+    """Error of the measured pixels, and whether it was stated, in words."""
+    if instrument is None:
+        return ""
+    source = "assumed" if instrument.is_assumed else "stated"
+    return f" (8 in 10 within {instrument.error}, as {source})"

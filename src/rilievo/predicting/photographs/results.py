@@ -197,7 +197,12 @@ class Results:
         from rilievo.calibration.sparse import read_sparse
 
         points = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
-        return replace(metres, sparse=points.points, measured=points.measured)
+        return replace(
+            metres,
+            sparse=points.points,
+            measured=points.measured,
+            depth_error=sizes.stated_depth_error,
+        )
 
     def _known_sizes(self, job: Job) -> tuple[Known, ...]:
         sizes = self.options.sizes

@@ -27,7 +27,7 @@ from rilievo.records.depth_map import DepthMap
 _ABOUT = "about"
 _IMAGE_DESCRIPTION = 270
 _SOFTWARE = 305
-_MAPS = ("depth", "network_depth", "valid", "normals", "confidence", "sky")
+_MAPS = ("depth", "network_depth", "measured", "valid", "normals", "confidence", "sky")
 _HOLDS = "arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens), photo"
 _KEY = "rilievo"
 _CHECKSUM = "crc32"
@@ -68,7 +68,10 @@ def write_npz(job: WriteJob) -> FileFacts:
     """Write all parts and the JSON."""
     prediction, about = job.prediction, job.about
     depth = prediction.depth_or_none
-    holds = _HOLDS if prediction.network_depth is None else f"{_HOLDS}, network_depth"
+    sensor_maps = [
+        name for name in ("network_depth", "measured") if getattr(prediction, name) is not None
+    ]
+    holds = ", ".join((_HOLDS, *sensor_maps))
     facts = replace(
         job.facts(holds),
         unit=about.depth.unit if about.depth else None,
@@ -86,7 +89,8 @@ def write_npz(job: WriteJob) -> FileFacts:
     if prediction.network_depth is not None:
         alone = prediction.network_depth
         arrays["network_depth"] = with_nan(alone.values, alone.valid)
-    maps = {name: getattr(prediction, name) for name in ("normals", "confidence", "sky")}
+    names = ("measured", "normals", "confidence", "sky")
+    maps = {name: getattr(prediction, name) for name in names}
     arrays |= {name: values for name, values in maps.items() if values is not None}
     if prediction.photo is not None:
         arrays["photo"] = prediction.photo.pixels
@@ -118,6 +122,7 @@ def read_npz(path: Path, facts: FileFacts) -> Stored:
     return Stored(
         values=arrays.get("depth"),
         network_depth=arrays.get("network_depth"),
+        measured=arrays.get("measured"),
         valid=arrays.get("valid"),
         normals=arrays.get("normals"),
         confidence=arrays.get("confidence"),

@@ -1,0 +1,219 @@
+"""Ranges of sizes whose depth an instrument measured, by propagation of its error.
+
+The error of an instrument has two parts. Most of it is common to all pixels, as an error of the
+scale is, so that it changes all sizes alike. The rest differs between the pixels of one surface. To
+these come the error of a focal length that was not given, and that of placing a point by hand.
+
+All errors are those that eight in ten stay below, as a share of the quantity.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rilievo.arrays.shapes import Vector
+from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, pixel_index
+from rilievo.calibration.sizes import CORNER_ERROR
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.records.depth_map import DepthMap
+from rilievo.records.instruments import DepthSource, Instrument
+from rilievo.records.prediction_record import PredictionRecord
+
+OWN_SHARE = 0.3
+"""Share of an instrument's error in which the pixels of one surface differ.
+
+Eight in ten medians of 5 x 5 pixels lie within .53 to .88 % of the plane through a flat surface,
+for six depth cameras (``lab/studies/measure_sensor_planes.py``). That is .27 to .44 of 2 %, and
+includes what is not quite flat."""
+COMMON_SHARE = math.sqrt(1 - OWN_SHARE**2)
+"""Share of an instrument's error that all pixels have in common."""
+ANGLE_PER_ERROR = 400.0
+"""Degrees of error of an angle for each unit of relative depth error: 8 degrees at 2 %.
+
+Planes of two discs on one flat surface differ by up to 6.5 degrees for a RealSense in 8 of 10 cases
+(``lab/studies/measure_sensor_planes.py``)."""
+GUESSED_FOCAL_ANGLE = 10.0
+"""Error of an angle where the focal length is a guess [degrees]."""
+POINT_ERROR = 1.2816 * CORNER_ERROR
+"""Error of a point that is placed by hand, of eight in ten along one direction [px]."""
+WINDOW_QUANTILES = (0.1, 0.9)
+"""Quantiles of the depth in the window around a point, between which eight in ten pixels lie."""
+UNTESTED_FILL_ERROR = 0.1
+"""Relative error of filled depth whose error could not be tested, because the gaps are too large.
+
+Eight in ten errors of ``lab/studies/fill_sensor_holes.py`` stay well below it."""
+
+FOCAL_ERRORS = {
+    CameraSource.ASSUMED: 0.35,
+    CameraSource.VANISHING_POINTS: 0.35,
+    CameraSource.PREDICTED: 0.1,
+    CameraSource.RECTANGLE: 0.05,
+    CameraSource.MARKERS: 0.05,
+    CameraSource.EXIF_35MM: 0.03,
+    CameraSource.EXIF_SENSOR: 0.03,
+}
+"""Log error of the focal length by its source. Cameras that were given are taken as exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentRanges:
+    """Errors of sizes in a prediction whose depth an instrument measured.
+
+    Attributes:
+        instrument: Instrument and the error of its depth.
+        focal_error: Log error of the focal length.
+        fill_error: Relative error of depth in the gaps of a sensor.
+    """
+
+    prediction: PredictionRecord
+    instrument: Instrument
+    focal_error: float
+    fill_error: float
+
+    def distance_error(self, position: Vector) -> float:
+        """Relative error of the distance from the camera to a point [m]."""
+        error = self._depth_error_at(position)
+        squared = float(position @ position)
+        sideways = position[:2]
+        focal = self.focal_error * float(sideways @ sideways) / squared
+        return math.hypot(error, focal)
+
+    def length_error(self, first: Vector, second: Vector) -> float:
+        """Relative error of the length between two points [m]."""
+        difference = second - first
+        squared = float(difference @ difference)
+        if squared == 0:
+            return math.inf
+
+        errors = [self._instrument_error_at(point) for point in (first, second)]
+        moved = second * errors[1] - first * errors[0]
+        common = COMMON_SHARE * abs(float(difference @ moved)) / squared
+        own = [
+            math.hypot(OWN_SHARE * error, self._gap_error_at(point))
+            * abs(float(difference @ point))
+            / squared
+            for error, point in zip(errors, (first, second), strict=True)
+        ]
+        sideways = difference[:2]
+        focal = self.focal_error * float(sideways @ sideways) / squared
+        return math.hypot(common, *own, focal)
+
+    def angle_error(self, positions: Iterable[Vector]) -> float:
+        """Error of the angle between the surfaces at points [degrees]."""
+        error = ANGLE_PER_ERROR * max(self._depth_error_at(position) for position in positions)
+        return math.hypot(error, self.guessed_focal_angle)
+
+    @property
+    def guessed_focal_angle(self) -> float:
+        """Error of an angle by a guessed focal length [degrees]; 0 of another one."""
+        is_guessed = self.focal_error >= FOCAL_ERRORS[CameraSource.ASSUMED]
+        return GUESSED_FOCAL_ANGLE if is_guessed else 0.0
+
+    def is_in_gap(self, pixel: Pixel) -> bool:
+        """Whether depth at a pixel was filled between those that a sensor measured."""
+        if self.instrument.source is DepthSource.DEPTH_MAP:
+            return False
+        measured = self.prediction.measured
+        # A file without the mask does not say which pixels were measured.
+        return measured is None or not measured[pixel_index(self.prediction.depth, pixel)]
+
+    def _depth_error_at(self, position: Vector) -> float:
+        return math.hypot(self._instrument_error_at(position), self._gap_error_at(position))
+
+    def _instrument_error_at(self, position: Vector) -> float:
+        depth = float(self.prediction.known_camera.depth_of(position))
+        return self.instrument.relative_error_at(abs(depth))
+
+    def _gap_error_at(self, position: Vector) -> float:
+        """Further error in a gap of a sensor; 0 for points that the picture does not show."""
+        camera, (height, width) = self.prediction.known_camera, self.prediction.shape
+        u, v = (float(number) for number in camera.project(position))
+        is_shown = -0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5
+        if not is_shown or not self.is_in_gap(Pixel(u, v, "")):
+            return 0.0
+        return self.fill_error
+
+
+def instrument_ranges(prediction: PredictionRecord) -> InstrumentRanges | None:
+    """Errors of sizes by the instrument of a prediction; None if a network made its depth."""
+    instrument = prediction.instrument
+    if instrument is None:
+        return None
+    calibration = prediction.calibration
+    fill_error = None if calibration is None else calibration.expected_error
+    return InstrumentRanges(
+        prediction=prediction,
+        instrument=instrument,
+        focal_error=focal_error(prediction.known_camera),
+        fill_error=UNTESTED_FILL_ERROR if fill_error is None else fill_error,
+    )
+
+
+def focal_error(camera: Camera) -> float:
+    """Log error of a camera's focal length; 0 if it was given, or if the lens has none."""
+    if not isinstance(camera.lens, Pinhole):
+        return 0.0
+    return FOCAL_ERRORS.get(camera.source, 0.0)
+
+
+def window_error(depth: DepthMap, pixel: Pixel, value: float) -> float:
+    """Relative difference to ``value`` that the depth of eight in ten pixels around stays below.
+
+    A point that is placed by hand may lie on any of these pixels, also beyond an edge.
+    """
+    row, column = pixel_index(depth, pixel)
+    height, width = depth.shape
+    radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
+    window = np.s_[row - radius : row + radius + 1, column - radius : column + radius + 1]
+    values = depth.values[window][depth.valid[window]].astype(np.float64)
+    low, high = np.quantile(values, WINDOW_QUANTILES)
+    return max(float(high) - value, value - float(low), 0.0) / value
+
+
+def error_along_line(pixels: Sequence[Pixel], depths: Sequence[float]) -> float:
+    """Relative error of a straight line's length by the errors of placing its two ends.
+
+    Along the image of a line inverse depth is linear, so a pixel at the farther end covers more of
+    it, by the ratio of the depths.
+    """
+    first, second = pixels
+    count = math.hypot(second.u - first.u, second.v - first.v)
+    ratio = depths[1] / depths[0]
+    return POINT_ERROR * math.hypot(ratio, 1 / ratio) / max(count, 1e-3)
+
+
+def error_between_points(
+    prediction: PredictionRecord,
+    pixels: Sequence[Pixel],
+    positions: Sequence[Vector],
+    other_end: Vector | None = None,
+) -> float:
+    """Relative error of a length by the errors of placing its ends on any surfaces by hand.
+
+    Args:
+        prediction: Prediction with the depth of the surfaces.
+        pixels: Ends that were placed, one or two.
+        positions: Positions of these ends [m].
+        other_end: Position [m] of the end of a length of which one end alone was placed.
+    """
+    ends = [*positions] if other_end is None else [*positions, other_end]
+    difference = ends[1] - ends[0]
+    squared = float(difference @ difference)
+    if squared == 0:
+        return math.inf
+
+    camera, errors = prediction.known_camera, list[float]()
+    for pixel, position in zip(pixels, positions, strict=True):
+        depth = float(camera.depth_of(position))
+        beside = camera.rays(np.array([[pixel.u - 0.5, pixel.u + 0.5], [pixel.v, pixel.v]]))
+        pixel_size = depth * float(np.linalg.norm(beside[:, 1] - beside[:, 0]))
+        along_ray = float(difference @ position) ** 2 / (squared * float(position @ position))
+        across_ray = math.sqrt(max(0.0, 1 - along_ray))
+        errors.append(POINT_ERROR * pixel_size * across_ray / math.sqrt(squared))
+
+        around = window_error(prediction.depth, pixel, depth)
+        errors.append(around * abs(float(difference @ position)) / squared)
+    return math.hypot(*errors)

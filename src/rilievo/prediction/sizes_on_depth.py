@@ -1,0 +1,125 @@
+"""Known sizes in a photograph whose depth is a given map.
+
+Depth without metres is scaled by them. Depth in metres stays as it is, and what contradicts it is
+said, because either of them may be wrong.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rilievo.calibration.points import calibrate, calibration_record
+from rilievo.calibration.readings import DepthReading, SizeReading, read_size
+from rilievo.calibration.rectangle_fit import camera_of_rectangles
+from rilievo.calibration.sizes import (
+    Known,
+    KnownLength,
+    KnownPoint,
+    KnownRectangle,
+    parse_known,
+)
+from rilievo.errors.messages import Note, Text
+from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.measure.instrument_ranges import POINT_ERROR
+from rilievo.prediction.saving import AnyPrediction
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.instruments import Instrument
+from rilievo.records.prediction_record import Calibration
+
+METHOD = "depth map"
+"""Method of a calibration whose metres are those of the given map."""
+_CONTRADICTION = 2.0
+"""Difference from a known size, over its error of eight in ten, from which on it is said."""
+
+
+def with_known_sizes(prediction: AnyPrediction, known: Sequence[Known | str]) -> AnyPrediction:
+    """Use known sizes in a prediction that was made of a given depth map.
+
+    Args:
+        prediction: Prediction with the record of its instrument.
+        known: Points, lengths and rectangles, or their texts.
+
+    Raises:
+        CalibrationError: If a size lies outside or where no depth is, or if sizes contradict.
+        OptionError: If a text is no known size.
+    """
+    sizes = [parse_known(size) if isinstance(size, str) else size for size in known]
+    if not sizes:
+        return prediction
+    camera, sizes = camera_of_rectangles(
+        sizes, prediction.known_camera, prediction.shape, CameraSource.RECTANGLE
+    )
+    prediction = prediction.but(camera=camera)
+    if prediction.depth.kind is DepthKind.METRIC:
+        return _compare_with_sizes(prediction, sizes)
+    return _scale_by_sizes(prediction, sizes)
+
+
+def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
+    """Scale depth without metres by known sizes."""
+    fitted = calibrate(prediction.depth, sizes, camera=prediction.camera, smooth=False)
+    calibration = calibration_record(fitted, tuple(map(str, sizes)))
+    instrument = prediction.instrument
+    assert instrument is not None, "the prediction was made of a depth map"
+    scale_error = min(_placing_error(size) for size in sizes)
+    notes = () if fitted.warning is None else (fitted.warning,)
+    return prediction.but(
+        depth_or_none=fitted.depth,
+        calibration=calibration,
+        instrument=replace(instrument, scale_error=scale_error),
+        notes=(*prediction.notes, *notes),
+    )
+
+
+def _placing_error(size: Known) -> float:
+    """Relative error of a known size by placing its points by hand; 0 of a single point."""
+    if isinstance(size, KnownPoint):
+        return 0.0
+    if isinstance(size, KnownLength):
+        pixels = math.dist(*size.places)
+        return POINT_ERROR * math.sqrt(2) / pixels
+    return size.error * POINT_ERROR * math.sqrt(2) / size.shortest
+
+
+def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
+    """Keep depth in metres, and say which known sizes contradict it."""
+    camera, instrument = prediction.known_camera, prediction.instrument
+    assert instrument is not None, "the prediction was made of a depth map"
+    residuals, notes = list[float](), list[str]()
+    for size in sizes:
+        reading = read_size(prediction.depth, size, camera)
+        metres = reading.measure(lambda depth: depth)
+        residuals.append(metres - reading.metres)
+        note = _contradiction_note(size, reading, metres, instrument)
+        if note is not None:
+            notes.append(note)
+    calibration = Calibration(
+        method=METHOD,
+        asked=tuple(map(str, sizes)),
+        space="depth",
+        scale=1.0,
+        shift=0.0,
+        residuals=tuple(residuals),
+        warning="; ".join(notes) or None,
+    )
+    return prediction.but(calibration=calibration, notes=(*prediction.notes, *notes))
+
+
+def _contradiction_note(
+    size: Known, reading: SizeReading, metres: float, instrument: Instrument
+) -> str | None:
+    """Note that a known size and the depth map contradict each other; None if they agree."""
+    depth = metres if isinstance(reading, DepthReading) else float(np.mean(reading.values))
+    error = math.hypot(instrument.relative_error_at(depth), _placing_error(size))
+    if abs(math.log(metres / reading.metres)) <= _CONTRADICTION * math.log1p(error):
+        return None
+    what = "the middle of the known rectangle is" if isinstance(size, KnownRectangle) else "it is"
+    return Note(
+        Text(
+            f"known {size.noun} {size} and the depth map contradict each other: by the depth map "
+            f"{what} {metres:.4g} m, and {reading.metres:.4g} m is known"
+        ),
+        hint="check the unit of the depth, the camera and the known size; the depth map is used",
+    )
