@@ -19,8 +19,10 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.photographs.signatures import (
+    AVIF,
     HEAD_BYTES,
     JPEG,
+    PNG,
     RAW,
     RAW_SUFFIXES,
     TIFF,
@@ -88,6 +90,7 @@ def decode(
         stored = " ".join(str(tile[3]) for tile in image.tile)
         is_deep = image.mode == "RGB" and ";16" in stored
         load_pixels(image)
+        _note_signal(image, file, kind)
         # Pillow leaves the transparent level or colour of a PNG in its stored bits. A level that no
         # pixel has after that stays away.
         level = image.info.get("transparency")
@@ -211,6 +214,20 @@ def _lift_pillow_limit(pixels: int) -> Generator[None, None, None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _note_signal(image: Image.Image, file: BufferedReader | BytesIO, kind: PhotoFormat) -> None:
+    """Put the signal that the file states into the image's ``info``, as "colour_signal"."""
+    if kind not in (PNG, AVIF) and not {"icc_profile", "nclx_profile"} & image.info.keys():
+        return
+    # Imported on demand, as most photographs state no signal.
+    from rilievo.io.photographs.picture_signals import picture_signal
+
+    place = file.tell()
+    signal = picture_signal(image, file, kind)
+    file.seek(place)
+    if signal is not None:
+        image.info["colour_signal"] = signal
 
 
 def _refuse_raw_preview(image: ImageFile, name: str) -> None:

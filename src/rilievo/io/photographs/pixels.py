@@ -12,6 +12,7 @@ from PIL import Image
 from rilievo.arrays.shapes import Mask, Pixels, Shaped
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.io.colour_signals import ColourSignal
 from rilievo.io.photographs.decode import grey_span, one_line_errors
 
 STRIP_PIXELS = 2_000_000
@@ -51,6 +52,9 @@ def upright_picture(
         )
     elif stretch:
         notes.append(NOT_STRETCHED)
+    signal = _special_signal(image)
+    if signal is not None and signal.note is not None:
+        notes.append(signal.note)
     # First, as a picture that is all transparent is refused whatever its values.
     transparent = _transparent_pixels(image, orientation, name) if masks else None
     pixels = upright_pixels(image, orientation=orientation, name=name, span=span)
@@ -157,10 +161,13 @@ def stored_view(
 
 def _srgb_converter(
     image: Image.Image, name: str, span: tuple[int, int] | None
-) -> Callable[[Image.Image], Image.Image]:
+) -> Callable[[Image.Image], Any]:
     mode, to_base = (
         _base_mode_converter(image, name) if span is None else ("L", _stretch_converter(span, name))
     )
+    signal = _special_signal(image)
+    if signal is not None:
+        return _signal_converter(signal, to_base, name)
     in_srgb = _profile_to_srgb_converter(mode, image.info.get("icc_profile"))
     if in_srgb is not None:
         return lambda strip: in_srgb(to_base(strip))
@@ -169,6 +176,27 @@ def _srgb_converter(
     if mode == "RGB":
         return to_base
     return lambda strip: to_base(strip).convert("RGB")
+
+
+def _special_signal(image: Image.Image) -> ColourSignal | None:
+    """Signal that a file states, if it is not read as sRGB."""
+    signal = image.info.get("colour_signal")
+    return signal if isinstance(signal, ColourSignal) and not signal.is_srgb else None
+
+
+def _signal_converter(
+    signal: ColourSignal, to_base: Callable[[Image.Image], Image.Image], name: str
+) -> Callable[[Image.Image], Any]:
+    if signal.unread is not None:
+        raise InputError(
+            f"has {signal.unread}, which is not read; export it in sRGB first", path=name
+        )
+
+    def convert(strip: Image.Image) -> Pixels:
+        codes = np.asarray(to_base(strip).convert("RGB"), np.uint16)
+        return signal.to_srgb(codes * np.uint16(257))
+
+    return convert
 
 
 def _base_mode_converter(

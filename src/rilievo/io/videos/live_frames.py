@@ -9,7 +9,8 @@ from rilievo.errors import InputError
 from rilievo.io.files.limits import check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.videos.container import FFmpegError, av
-from rilievo.io.videos.video import VideoReader, frame_orientation, rgb, square_shape
+from rilievo.io.videos.frame_colours import check_signal, frame_signal, srgb_pixels
+from rilievo.io.videos.video import VideoReader, frame_orientation, square_shape
 
 _PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
 
@@ -41,7 +42,7 @@ def _frames_of_source(source: str | Path | int) -> Iterator[Pixels]:
 def _decode_live(
     place: str, name: str, *, form: str | None = None, options: dict[str, str] | None = None
 ) -> Iterator[Pixels]:
-    count = 0
+    count, peak = 0, None
     try:
         with av.open(
             place, format=form, options=dict(options or {}), timeout=_TIMEOUT
@@ -51,7 +52,10 @@ def _decode_live(
             for frame in container.decode(video=0):
                 shape = square_shape(container.streams.video[0])
                 check_size(name, shape)
-                yield frame_orientation(frame).apply(rgb(frame, shape))
+                if not count:
+                    check_signal(frame, name)
+                    peak = frame_signal(frame).peak
+                yield frame_orientation(frame).apply(srgb_pixels(frame, shape, peak=peak))
                 count += 1
     except (FFmpegError, OSError, ValueError) as error:
         if isinstance(error, InputError):

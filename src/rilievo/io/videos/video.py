@@ -15,7 +15,6 @@ from rilievo.errors.messages import Note
 from rilievo.io.files.limits import check_size
 from rilievo.io.files.names import printable
 from rilievo.io.videos.container import (
-    Colorspace,
     Damage,
     VideoFrame,
     VideoStream,
@@ -24,10 +23,9 @@ from rilievo.io.videos.container import (
     open_container,
     video_stream,
 )
+from rilievo.io.videos.frame_colours import check_signal, frame_signal, srgb_pixels
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, OpenFile
 from rilievo.records.sample import Photo
-
-_UNSPECIFIED = 2
 
 # Largest plausible aspect.
 _MAX_PIXEL_ASPECT = 8
@@ -50,19 +48,6 @@ class Orientation:
         if self.mirror_columns:
             pixels = pixels[:, ::-1]
         return np.ascontiguousarray(pixels)
-
-
-def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
-    """Convert a frame to RGB of one size."""
-    height, width = shape
-    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players assume.
-    untagged_hd = picture.colorspace == _UNSPECIFIED and picture.height >= 720
-    return picture.to_ndarray(
-        format="rgb24",
-        width=width,
-        height=height,
-        src_colorspace=Colorspace.ITU709 if untagged_hd else None,
-    )
 
 
 def frame_orientation(picture: VideoFrame) -> Orientation:
@@ -160,6 +145,11 @@ class VideoReader(FrameSource):
         first = next(decode_frames(path, Damage()), None)
         if first is None:
             raise InputError("no frame of this video can be decoded; is it whole?", path=path)
+        check_signal(first, printable(str(path)))
+        signal = frame_signal(first)
+        self._peak = signal.peak
+        if signal.note is not None:
+            self.notes = (*self.notes, signal.note)
         self._turn, self._changes = frame_orientation(first), self.notes
         height, width = self._shape
         self.size = (width, height) if self._turn.transpose else (height, width)
@@ -189,7 +179,7 @@ class VideoReader(FrameSource):
         if self._fps is not None and self._thins:
             frames = nearest_in_time(frames, 1 / (self._fps * self.time_base), step)
         for index, (ticks, picture) in enumerate(frames):
-            pixels = self._turn.apply(rgb(picture, self._shape))
+            pixels = self._turn.apply(srgb_pixels(picture, self._shape, peak=self._peak))
             photo = Photo(pixels=pixels, name=f"{self.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
         self.fault = self._damage_words(damage, count, end)

@@ -1,0 +1,143 @@
+"""Colours of video frames as sRGB."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from rilievo.arrays.shapes import Pixels, UInt16
+from rilievo.errors import InputError
+from rilievo.io.colour_signals import USUAL_PEAK, ColourSignal
+from rilievo.io.videos.container import ColorRange, Colorspace, VideoFrame
+
+_UNSTATED = 2
+_RGB = 0
+_LUMA_SHARES = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+"""Shares of red and blue in luma, by the code point of the matrix (ITU-T H.273)."""
+_BT_709, _BT_601, _BT_2020 = 1, 6, 9
+_UNREAD_MATRICES = {
+    10: "BT.2020 colours of constant luminance",
+    13: "colours of constant luminance",
+    14: "ICtCp colours",
+    15: "IPT colours of Dolby Vision without a base layer",
+}
+_HD_ROWS = 720
+_CURE = (
+    "convert it to SDR (BT.709) with a video editor, or with ffmpeg's filters zscale and tonemap"
+)
+_MOST_STATED = 10_000.0
+_LEAST_STATED = 100.0
+
+
+def frame_signal(picture: VideoFrame, *, peak: float | None = None) -> ColourSignal:
+    """Signal of a frame, by its tags.
+
+    ``peak`` is that of the video [cd/m²], since not every frame states it; None reads the frame's.
+    """
+    primaries, transfer = int(picture.color_primaries), int(picture.color_trc)
+    return _signal(primaries, transfer, peak or _stated_peak(picture) or USUAL_PEAK)
+
+
+@lru_cache(maxsize=16)
+def _signal(primaries: int, transfer: int, peak: float) -> ColourSignal:
+    """Signal, whose tables are computed once."""
+    return ColourSignal(primaries=primaries, transfer=transfer, peak=peak)
+
+
+def check_signal(picture: VideoFrame, name: str) -> None:
+    """Refuse frames whose colours cannot be converted.
+
+    Raises:
+        InputError: If they are logarithmic, of digital cinema, or of Dolby Vision without a base
+            layer.
+    """
+    signal = frame_signal(picture)
+    unread = signal.unread or _UNREAD_MATRICES.get(int(picture.colorspace))
+    if unread is None and not signal.is_hdr and _has_dolby_vision(picture):
+        unread = "Dolby Vision without a base layer (profile 5)"
+    if unread is not None:
+        raise InputError(f"has {unread}, which is not read; {_CURE}", path=name)
+
+
+def srgb_pixels(
+    picture: VideoFrame, shape: tuple[int, int], *, peak: float | None = None
+) -> Pixels:
+    """Convert a frame to sRGB of one size (height, width); ``peak`` as in ``frame_signal``."""
+    height, width = shape
+    signal = frame_signal(picture, peak=peak)
+    if not signal.is_srgb:
+        return signal.to_srgb(_deep_rgb(picture, shape, signal))
+    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players assume.
+    is_untagged_hd = int(picture.colorspace) == _UNSTATED and picture.height >= _HD_ROWS
+    return picture.to_ndarray(
+        format="rgb24",
+        width=width,
+        height=height,
+        src_colorspace=Colorspace.ITU709 if is_untagged_hd else None,
+    )
+
+
+def _deep_rgb(
+    picture: VideoFrame, shape: tuple[int, int], signal: ColourSignal
+) -> UInt16[np.ndarray, "h w 3"]:
+    """R'G'B' of 16 bits; FFmpeg's own conversion rounds to 8 bits on the way."""
+    height, width = shape
+    if picture.format.is_rgb:
+        return picture.to_ndarray(format="rgb48le", width=width, height=height)
+    planes = picture.to_ndarray(format="yuv444p16le", width=width, height=height, channel_last=True)
+
+    y, cb, cr = np.moveaxis(planes.astype(np.float32), 2, 0)
+    if picture.color_range == ColorRange.JPEG:
+        # The numbers of fewer bits lie in the upper ones.
+        bits = picture.format.components[0].bits
+        full = np.float32((2**bits - 1) * 2 ** (16 - bits))
+        y, cb, cr = y / full, (cb - 2**15) / full, (cr - 2**15) / full
+    else:
+        y, cb, cr = (y / 256 - 16) / 219, (cb / 256 - 128) / 224, (cr / 256 - 128) / 224
+
+    red_share, blue_share = _LUMA_SHARES[_matrix(picture, signal)]
+    red = y + 2 * (1 - red_share) * cr
+    blue = y + 2 * (1 - blue_share) * cb
+    green = (y - red_share * red - blue_share * blue) / (1 - red_share - blue_share)
+    rgb = np.stack([red, green, blue], axis=2).clip(0, 1)
+    return np.rint(rgb * np.float32(65535)).astype(np.uint16)
+
+
+def _matrix(picture: VideoFrame, signal: ColourSignal) -> int:
+    """Code point of a frame's matrix; of untagged ones, what belongs to the signal."""
+    matrix = int(picture.colorspace)
+    if matrix in _LUMA_SHARES:
+        return matrix
+    if signal.is_hdr or signal.primaries == _BT_2020:
+        return _BT_2020
+    return _BT_709 if picture.height >= _HD_ROWS else _BT_601
+
+
+def _stated_peak(picture: VideoFrame) -> float | None:
+    """Light of the brightest pixel [cd/m²] by MaxCLL, or else of the mastering display."""
+    level = picture.side_data.get("CONTENT_LIGHT_LEVEL")
+    if level is not None:
+        brightest = float(np.frombuffer(bytes(level), np.uint32)[0])  # pyright: ignore[reportArgumentType]
+        if _LEAST_STATED <= brightest <= _MOST_STATED:
+            return brightest
+    display = picture.side_data.get("MASTERING_DISPLAY_METADATA")
+    if display is None:
+        return None
+    # Fractions: x and y of three primaries and of white, least and greatest light; two flags.
+    numbers = np.frombuffer(bytes(display), np.int32).astype(np.float64)  # pyright: ignore[reportArgumentType]
+    *_, numerator, denominator, _, has_light = numbers
+    if not has_light or denominator <= 0:
+        return None
+    light = numerator / denominator
+    return light if _LEAST_STATED <= light <= _MOST_STATED else None
+
+
+def _has_dolby_vision(picture: VideoFrame) -> bool:
+    data = picture.side_data
+    return any(data.get(name) is not None for name in ("DOVI_METADATA", "DOVI_RPU_BUFFER"))
