@@ -15,7 +15,7 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.depth_files import DepthFile
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
-from rilievo.prediction.saving import parse_output_names, save
+from rilievo.prediction.saving import parse_output_names, save, saving_notes
 from rilievo.schema.fields import option
 
 
@@ -58,11 +58,12 @@ def main(arguments: Sequence[str]) -> int:
         crop=given.crop,
         depth_error=given.depth_error,
     )
-    for note in prediction.notes:
-        complain(for_terminal(at(printable(depth), note)))
     stem = request.output / Path(request.photo).stem
+    names = parse_output_names(request.save)
+    for note in (*prediction.notes, *saving_notes(prediction, stem.name, names)):
+        complain(for_terminal(at(printable(depth), note)))
     options = SaveOptions(overwrite=request.overwrite)
-    paths = save(prediction, stem, parse_output_names(request.save), options)
+    paths = save(prediction, stem, names, options)
     with printing():
         print("\n".join(map(printable, paths)))
     return 0

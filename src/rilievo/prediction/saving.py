@@ -37,6 +37,7 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction.output import OUTPUTS, option_names
 from rilievo.prediction.output_names import check_suffix, output_by_suffix, parse_output_names
 from rilievo.prediction.output_record import Need, Surface, import_function
+from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Anchoring, PredictionRecord, Setting
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
@@ -159,6 +160,22 @@ def save(
         stem = named.stem
     place_one(write_parts(prediction, stem, names, options, run=run), durable=durable)
     return [*_output_paths(stem, names), sidecar_path(stem)]
+
+
+def saving_notes(prediction: PredictionRecord, stem: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Notes on files whose numbers have another unit than programs expect of their format."""
+    depth = prediction.depth_or_none
+    if "png16" not in names or depth is None or depth.kind is not DepthKind.METRIC:
+        return ()
+    values = depth.values[depth.valid]
+    if not values.size:
+        return ()
+    # Imported on demand, as all writers are.
+    from rilievo.io.outputs.formats.png16 import count_note
+
+    file = stem + OUTPUTS["png16"].suffix
+    note = count_note(file, float(values.min()), float(values.max()))
+    return () if note is None else (note,)
 
 
 def write_parts(

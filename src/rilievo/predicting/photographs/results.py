@@ -41,6 +41,7 @@ from rilievo.prediction.saving import (
     check_outputs,
     is_output_installed,
     output_parts,
+    saving_notes,
     write_parts,
 )
 from rilievo.records.prediction_record import Setting
@@ -257,6 +258,8 @@ class Results:
             }
         if Need.NORMALS not in output_parts([*own]):
             prediction = prediction.but(normals=None)
+        for note in saving_notes(prediction, job.target.name, [*own]):
+            tell(note)
         run = self.run_facts(job)
         return write_parts(
             prediction,

@@ -66,6 +66,7 @@ from rilievo.predicting.videos.clip_outputs import (
     Sink,
     SinkRow,
     VideoFacts,
+    numbers_note,
     open_video_sink,
     sink_rows,
 )
@@ -379,7 +380,8 @@ class _Clip:
                 "metres were found in the first frame; those of other shots rest on the model "
                 "giving every shot the same scale"
             )
-        return notes
+        counts = numbers_note("png16", form) if "png16" in self.options.outputs else None
+        return notes if counts is None else [*notes, counts]
 
 
 def _needs_frame_pixels(

@@ -24,7 +24,7 @@ from rilievo.io.map_pictures import (
 )
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
 from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
-from rilievo.io.outputs.formats.png16 import choose_quantisation, encode
+from rilievo.io.outputs.formats.png16 import choose_quantisation, count_note, encode
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
     MEANINGS,
@@ -348,15 +348,24 @@ def stereo(name: str, form: ClipForm) -> Drawing:
     return Drawing(facts=facts, draw=draw, size=stereo_size(form.size, options))
 
 
+def numbers_note(name: str, form: ClipForm) -> str | None:
+    """Note on counts of 16 bits that are not millimetres; None if they are, or are no metres."""
+    if form.extent is None or form.extent.kind is not DepthKind.METRIC:
+        return None
+    return count_note(name, *form.extent.ends)
+
+
 def numbers(name: str, form: ClipForm) -> Drawing:
     """Depth as 16-bit numbers in one coding."""
     assert form.extent is not None, "outputs that need depth are refused before"
     kind = form.extent.kind
     coding = choose_quantisation(kind, *form.extent.ends)
+    note = numbers_note("it", form)
+    meaning = MEANINGS[kind] if note is None else f"{MEANINGS[kind]}; {note}"
     facts = FileFacts(
         file=name,
         output="png16",
-        holds=f"16-bit grey video without loss (FFV1): {MEANINGS[kind]}",
+        holds=f"16-bit grey video without loss (FFV1): {meaning}",
         unit=UNITS.get(kind, "arbitrary"),
         scale=coding.scale,
         offset=coding.offset,

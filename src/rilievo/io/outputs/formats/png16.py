@@ -34,7 +34,9 @@ def choose_quantisation(kind: DepthKind, low: float, high: float) -> Quantisatio
 
     Depth has an offset only if the nearest point would fall below the first step.
     """
-    if kind is DepthKind.METRIC and low >= _MILLIMETRE and high <= _LARGEST * _MILLIMETRE:
+    # Half a step more, as 65.535 m in float32 is a little above itself.
+    fits = low >= _MILLIMETRE and high < (_LARGEST + 0.5) * _MILLIMETRE
+    if kind is DepthKind.METRIC and fits:
         return Quantisation(scale=_MILLIMETRE, offset=0.0)
     is_depth = kind.is_depth
     if is_depth and low >= high / _LARGEST:
@@ -44,6 +46,28 @@ def choose_quantisation(kind: DepthKind, low: float, high: float) -> Quantisatio
         # The first step has to stay positive in float32 arithmetic.
         low = max(low, scale * 1e-6)
     return Quantisation(scale=scale, offset=low - scale)
+
+
+def count_note(file: str, low: float, high: float) -> str | None:
+    """Note on metric depth from ``low`` to ``high`` [m] whose counts are not millimetres.
+
+    It is None where they are millimetres, as programs expect of such files (ROS's REP 118).
+    """
+    coding = choose_quantisation(DepthKind.METRIC, low, high)
+    if coding.scale == _MILLIMETRE and not coding.offset:
+        return None
+    farthest = _LARGEST * _MILLIMETRE
+    if high > farthest:
+        why = f"depth reaches {high:.4g} m, and 16 bits of millimetres end at {farthest:g} m"
+    else:
+        why = f"depth begins at {low:.2g} m, below one millimetre"
+    begin = f", counted from {coding.offset:.4g} m" if coding.offset else ""
+    reading = f"{_MILLIMETRE / coding.scale:.3g} of it" if not coding.offset else "something else"
+    return (
+        f"{file} has counts of {1000 * coding.scale:.4g} mm{begin}, because {why}: a program that "
+        f"takes millimetres, such as ROS for 16UC1, reads {reading}; the scale stands in the file, "
+        "and npy and tiff hold metres"
+    )
 
 
 def encode(depth: DepthMap, coding: Quantisation) -> UInt16[np.ndarray, "h w"]:
@@ -79,8 +103,12 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     coding = choose_quantisation(
         depth.kind, 1.0 if low is None else low, 1.0 if high is None else high
     )
+    note = None
+    if depth.kind is DepthKind.METRIC and low is not None and high is not None:
+        note = count_note("it", low, high)
+    meaning = about.meaning if note is None else f"{about.meaning}; {note}"
     facts = replace(
-        job.float_depth_facts(about.meaning), scale=coding.scale, offset=coding.offset, invalid=0
+        job.float_depth_facts(meaning), scale=coding.scale, offset=coding.offset, invalid=0
     )
     text = {
         "Software": "rilievo",
