@@ -25,6 +25,7 @@ from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.io.depth_crops import RESIZED
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Truth
@@ -277,6 +278,7 @@ def _case(
         made_by=_NOBODY,
         depth_or_none=DepthMap(values=stored, kind=kind, valid=np.isfinite(stored)),
         confidence=confidence,
+        crop=RESIZED if change == HALF else None,
     )
     return prediction, truth, arrays
 

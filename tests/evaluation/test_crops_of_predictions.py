@@ -8,9 +8,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Crop, Task
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.scoring.regions import cut_truth, model_window, scored_window
-from rilievo.evaluation.scoring.resizing import is_rounded_size
 from rilievo.evaluation.scoring.score import score
-from rilievo.io.depth_crops import DepthCrop
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 from support.scenes_to_score import scene
@@ -47,15 +45,27 @@ def test_a_perfect_prediction_of_each_known_crop_scores_perfectly(name: str) -> 
     assert shown is not None
     counted = scored_window(benchmark.crop, (shown.shape[0], shown.shape[1]))
     for values in (shown[counted.slices], shown, truth.depth):
-        found = score(benchmark, stored(depth=metric(values)), truth).score
+        # Garg's and Eigen's crops of KITTI are of one size, so the user has to say which it is.
+        crop = benchmark.crop if values.shape == (218, 1153) else None
+        found = score(benchmark, stored(depth=metric(values), crop=crop), truth).score
         assert found.values["rmse"] < 1e-5, values.shape
         notes = [note for note in found.notes if "crop" in note or "cut" in note]
-        assert bool(notes) == (values.shape != shown.shape)
+        assert bool(notes) == (values.shape != shown.shape and crop is None)
 
 
 OTHERS = [
     ("nyuv2-eigen", (480, 480)),
-    ("moge-scale", (426, 560)),
+    ("moge-scale", (400, 534)),
+    ("moge-scale", (360, 480)),
+    ("moge-scale", (464, 624)),
+    ("moge-scale", (476, 630)),
+    ("moge-scale", (448, 448)),
+    ("moge-scale", (640, 480)),
+    ("kitti-eigen", (192, 640)),
+    ("kitti-eigen", (320, 1024)),
+    ("kitti-eigen", (384, 1280)),
+    ("kitti-eigen", (378, 1246)),
+    ("kitti-eigen", (187, 621)),
     ("kitti-eigen", (352, 1216)),
     ("moge-scale", (218, 1153)),
     ("nyuv2-eigen", (427, 561)),
@@ -63,37 +73,73 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("name", "size"), OTHERS)
-def test_a_crop_that_is_no_rounding_is_refused_with_both_sizes(
+def test_a_size_that_says_nothing_is_refused_with_both_sizes_and_the_cure(
     name: str, size: tuple[int, int]
 ) -> None:
     shape = SHAPES["kitti" if size[1] > 1000 else "nyu"]
     truth = whole(shape)
     assert truth.depth is not None
-    predicted = stored(depth=metric(truth.depth[: size[0], : size[1]]))
-    with pytest.raises(InputError, match=rf"{size[0]} x {size[1]}.*{shape[0]} x .*crop=") as error:
-        score(BENCHMARKS[name], predicted, truth)
-    if size == (426, 560):
-        assert "crop='45,41,426,560'" in str(error.value)
+    values = np.resize(truth.depth, size)
+    cure = "turned by 90 degrees" if size == shape[::-1] else "crop='resized'"
+    with pytest.raises(InputError, match=rf"{size[0]} x {size[1]}.*{shape[0]} x .*{cure}"):
+        score(BENCHMARKS[name], stored(depth=metric(values)), truth)
+    # Said to be all of the picture, the same map is scored.
+    assert score(BENCHMARKS[name], stored(depth=metric(values), crop="resized"), truth).score.values
 
 
-def test_a_crop_that_is_said_is_placed_and_resized_in_its_own_frame() -> None:
+KITTI_SIZES = [(370, 1224), (370, 1226), (374, 1238), (375, 1242), (376, 1241)]
+
+
+@pytest.mark.parametrize("shape", KITTI_SIZES)
+@pytest.mark.parametrize("crop", ["kitti_eigen", "kitti_garg"])
+def test_crops_of_kitti_that_have_one_size_are_told_apart_by_the_user(
+    shape: tuple[int, int], crop: str
+) -> None:
+    truth = whole(shape)
+    assert truth.depth is not None
+    window = scored_window(crop, shape)
+    other = "kitti_garg" if crop == "kitti_eigen" else "kitti_eigen"
+    predicted = metric(truth.depth[window.slices])
+    if scored_window(other, shape).shape == window.shape:
+        with pytest.raises(InputError, match=r"crop='kitti_garg', crop='kitti_eigen'"):
+            score(BENCHMARKS["kitti-eigen"], stored(depth=predicted), truth)
+    else:
+        found = score(BENCHMARKS["kitti-eigen"], stored(depth=predicted), truth).score
+        assert found.values["abs_rel"] < 1e-6
+    named = score(BENCHMARKS["kitti-eigen"], stored(depth=predicted, crop=crop), truth).score
+    assert named.values["abs_rel"] < 1e-6
+
+
+def test_the_crop_of_another_benchmark_is_placed_where_it_is_the_only_one() -> None:
     truth = whole((480, 640))
     assert truth.depth is not None
-    place = DepthCrop.parse("20,30,400,560")
-    for values in (truth.depth[place.slices], truth.depth[place.slices][::2, ::2]):
-        predicted = stored(depth=metric(values), crop=place)
-        found = score(BENCHMARKS["moge-scale"], predicted, truth).score
-        assert found.unanswered == 480 * 640 - 400 * 560
-        if values.shape == place.shape:
-            assert found.values["abs_rel"] < 1e-6
+    found = score(
+        BENCHMARKS["moge-scale"], stored(depth=metric(truth.depth[45:471, 41:601])), truth
+    ).score
+    assert found.values["abs_rel"] < 1e-6
+    assert any("'nyu_eigen' alone" in note and "45,41,426,560" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("size", [(192, 640), (320, 1024), (378, 1246), (187, 621), (229, 758)])
-def test_sizes_that_networks_round_to_are_no_crops(size: tuple[int, int]) -> None:
-    assert is_rounded_size(size, (375, 1242))
+@pytest.mark.parametrize(("step", "words"), [(2, "half of"), (3, "a third of"), (5, "1/5 of")])
+def test_a_whole_multiple_is_resized_and_said(step: int, words: str) -> None:
+    truth = whole((480, 630))
+    assert truth.depth is not None
+    predicted = stored(depth=metric(truth.depth[::step, ::step]))
+    found = score(BENCHMARKS["moge-scale"], predicted, truth).score
+    assert any(words in note and "480 x 630" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "0,0,0,5", "-1,0,5,5", "1.5,0,5,5"])
+def test_a_multiple_of_the_photograph_is_cut_to_what_the_benchmark_shows() -> None:
+    v, u = np.mgrid[:480, :640]
+    depth = (3 + 0.001 * u + 0.002 * v).astype(np.float32)
+    truth = Truth(id="a", depth=depth, depth_valid=np.ones((480, 640), bool))
+    half = depth.reshape(240, 2, 320, 2).mean(axis=(1, 3))
+    found = score(BENCHMARKS["probe3d-nyuv2"], stored(depth=metric(half)), truth).score
+    assert found.values["rmse"] < 2e-3
+    assert any("was cut to the 480 x 480" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "0,0,0,5", "-1,0,5,5", "1.5,0,5,5", "resize"])
 def test_a_crop_is_four_whole_numbers(text: str) -> None:
     with pytest.raises(OptionError, match="TOP,LEFT,HEIGHT,WIDTH"):
         EvaluateOptions(predictions="p", crop=text)  # pyright: ignore[reportArgumentType]

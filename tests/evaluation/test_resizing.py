@@ -129,19 +129,6 @@ def test_normals_are_resized_by_component() -> None:
         np.testing.assert_allclose(channel, resized(other, (12, 16), Interpolation.BILINEAR))
 
 
-@pytest.mark.parametrize("size", [(375, 1242), (480, 640), (1216, 352)])
-def test_other_proportions_are_refused(size: tuple[int, int]) -> None:
-    depth = DepthMap(values=np.ones(size, np.float32), kind=DepthKind.METRIC)
-    with pytest.raises(InputError, match=rf"is {size[0]} x {size[1]} .*the truth 352 x 1216"):
-        resize_depth(depth, (352, 1216), Interpolation.BILINEAR)
-
-
-@pytest.mark.parametrize("size", [(192, 640), (320, 1024), (378, 1246)])
-def test_sides_that_a_network_rounds_are_no_other_proportions(size: tuple[int, int]) -> None:
-    depth = DepthMap(values=np.ones(size, np.float32), kind=DepthKind.METRIC)
-    assert resize_depth(depth, (375, 1242), Interpolation.BILINEAR).shape == (375, 1242)
-
-
 def test_a_normal_made_of_one_without_direction_has_none() -> None:
     normals = np.zeros((3, 4, 4), np.float32)
     normals[2] = -1

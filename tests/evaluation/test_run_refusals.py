@@ -38,7 +38,7 @@ def test_every_image_without_a_score_has_its_reason(root: Path, tmp_path: Path) 
         "room0/000": "NaN or infinite at 3072 of 3072 pixels",
         "room0/002": "zero or negative at 3072 of 3072",
         "room0/004": "broken",
-        "room1/001": "other proportions",
+        "room1/001": "neither the same size nor a whole multiple",
         "room1/003": "no file of it in",
     }.items():
         assert words in reasons[id]

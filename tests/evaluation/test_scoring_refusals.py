@@ -16,8 +16,8 @@ from support.scenes_to_score import depth_of, guess, scene, scored
 from support.stored_answers import stored
 
 REASONS = {
-    "other proportions": (np.ones((480, 500), np.float32), "other proportions"),
-    "another crop": (np.ones((480, 480), np.float32), "crop='0,80,480,480"),
+    "another size": (np.ones((480, 500), np.float32), "neither the same size nor a whole multiple"),
+    "another crop": (np.ones((480, 480), np.float32), "crop='nyu_square'"),
 }
 
 

@@ -38,6 +38,8 @@ def guess(truth: Truth, kind: DepthKind, *, seed: int = 1) -> DepthMap:
     return DepthMap(values=values.astype(np.float32), kind=kind)
 
 
-def scored(name: str | Benchmark, predicted: DepthMap, truth: Truth) -> ScoreWithSums:
+def scored(
+    name: str | Benchmark, predicted: DepthMap, truth: Truth, crop: str | None = None
+) -> ScoreWithSums:
     benchmark = name if isinstance(name, Benchmark) else find_benchmark(name)
-    return score(benchmark, stored(depth=predicted), truth)
+    return score(benchmark, stored(depth=predicted, crop=crop), truth)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from math import gcd
 from os import environ
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob
-from rilievo.evaluation.scoring.regions import model_window
+from rilievo.evaluation.scoring.regions import model_window, truth_in_view, truth_size
 from rilievo.evaluation.scoring.scenes import add_scenes, needs_scenes
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 
@@ -190,7 +191,8 @@ def _scores(
         number_kind=None if what == "normals" else NumberKind(stated),
         scale=0.002 if kind == "counts" else None,
     )
-    files = open_foreign(folder, data.ids, stored=stored, task=task, sure=sure)
+    crop = "resized" if _is_resized(benchmark, data, size) else None
+    files = open_foreign(folder, data.ids, stored=stored, task=task, sure=sure, crop=crop)
     job = ScoreJob(benchmark=benchmark, dataset=data, predictions=files)
     # One frame is enough where frames do not depend on each other.
     ids = [*data.ids] if needs_scenes(job.benchmark) else [*data.ids[:1]]
@@ -215,6 +217,18 @@ def _scores(
         and _is_refused(benchmark, stored.kind)
         else found
     )
+
+
+def _is_resized(benchmark: Benchmark, data: Dataset, size: tuple[int, int]) -> bool:
+    """Whether a network may round the sides of what the benchmark shows to this size."""
+    shown = truth_size(truth_in_view(benchmark, data.truth(data.ids[0])))
+    if size == shown:
+        return False
+    step = min(gcd(*size), 64)
+    least = max((side - step) / whole for side, whole in zip(size, shown, strict=True))
+    most = min((side + step) / whole for side, whole in zip(size, shown, strict=True))
+    ratio = (size[1] / size[0]) / (shown[1] / shown[0])
+    return abs(ratio - 1) <= 0.04 and least < most
 
 
 def _is_refused(benchmark: Benchmark, kind: object) -> bool:

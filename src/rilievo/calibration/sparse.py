@@ -20,6 +20,7 @@ from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.depth_crops import PlaceWords, parse_place, place_map
 from rilievo.io.depth_numbers import DepthStatement, NumberReading, read_depth_numbers, scale_fact
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
@@ -47,16 +48,23 @@ class SparseDepth:
     reading: NumberReading = field(default_factory=NumberReading)
 
 
-def read_sparse(path: Path | np.ndarray, shape: tuple[int, int], unit: float | None) -> SparseDepth:
+def read_sparse(
+    path: Path | np.ndarray,
+    shape: tuple[int, int],
+    unit: float | None,
+    crop: str | None = None,
+) -> SparseDepth:
     """Read depth of another instrument for a photograph of this shape (height, width).
 
     Args:
         path: Map along the axis, 0 and NaN as gaps, or lines ``u v metres``; or an array.
         shape: Height and width of the photograph.
         unit: Metres per count, required for integers that do not state it.
+        crop: Where a map lies in the photograph (``rilievo.io.depth_crops``), if its size does not
+            say so.
     """
     if isinstance(path, np.ndarray):
-        return sparse_from_array(path, shape, unit)
+        return sparse_from_array(path, shape, unit, crop)
     if path.stem.lower() == "points3d":
         raise InputError(
             (
@@ -68,15 +76,17 @@ def read_sparse(path: Path | np.ndarray, shape: tuple[int, int], unit: float | N
         )
     reading = NumberReading()
     if path.suffix.lower() in LISTS:
+        _refuse_crop_of_list(crop)
         points = _read_point_list(path, shape) * (1, 1, 1 if unit is None else unit)
         metres = _map_of_points(points, shape)
     else:
         numbers = read_depth_numbers(path)
         stated, values = numbers.statement, numbers.values
         _refuse_kind_or_second_unit(stated, unit, printable(path))
-        metres = _map_in_metres(values, shape, unit, printable(path))
+        metres = _map_in_metres(values, unit, printable(path))
         fact = scale_fact(numbers.stored, stated, unit=unit, place="sparse_unit", guess=1.0)
-        reading = NumberReading(facts=(fact,))
+        metres, note = _put_into_photograph(metres, shape, crop, printable(path))
+        reading = NumberReading(facts=(fact,), doubts=() if note is None else (note,))
         points = _usable_map_points(metres, shape)
     if not len(points):
         raise InputError("has no point with depth inside the picture", path=path)
@@ -84,14 +94,19 @@ def read_sparse(path: Path | np.ndarray, shape: tuple[int, int], unit: float | N
 
 
 def sparse_from_array(
-    depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None
+    depth: Shaped[np.ndarray, "..."],
+    shape: tuple[int, int],
+    unit: float | None,
+    crop: str | None = None,
 ) -> SparseDepth:
     """Make sparse depth of an array in metres, or counts."""
-    metres = _map_in_metres(np.asarray(depth), shape, unit, "sparse")
+    metres = _map_in_metres(np.asarray(depth), unit, "sparse")
+    metres, note = _put_into_photograph(metres, shape, crop, "sparse")
     points = _usable_map_points(metres, shape)
     if not len(points):
         raise InputError("sparse: has no pixel with depth")
-    return _sparse_record(points, metres, shape, NumberReading())
+    reading = NumberReading(doubts=() if note is None else (note,))
+    return _sparse_record(points, metres, shape, reading)
 
 
 def _sparse_record(
@@ -245,9 +260,7 @@ def _read_point_list(path: Path, shape: tuple[int, int]) -> Points:
     return points[_is_inside_and_positive(points, shape)]
 
 
-def _map_in_metres(
-    depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None, name: str
-) -> Field:
+def _map_in_metres(depth: Shaped[np.ndarray, "..."], unit: float | None, name: str) -> Field:
     if depth.ndim != 2 or not depth.size:
         raise InputError(f"has shape {depth.shape}, expected (height, width)", path=name)
     if unit is None and depth.dtype.kind in "ui":
@@ -260,20 +273,49 @@ def _map_in_metres(
                 f": {_UNITS}",
             ),
         )
-    height, width = shape
-    down, across = height / depth.shape[0], width / depth.shape[1]
-    if abs(down / across - 1) > _PROPORTIONS:
-        raise InputError(
-            (
-                f"is {depth.shape[1]}x{depth.shape[0]}, the photograph "
-                f"{width}x{height}: their proportions differ"
-            ),
-            path=name,
-        )
     with np.errstate(over="ignore", invalid="ignore"):
         metres = depth.astype(np.float64) * (1.0 if unit is None else unit)
         usable = np.isfinite(metres) & (metres > 0) & (metres < np.finfo(np.float32).max)
     return np.where(usable, metres, 0).astype(np.float32)
+
+
+def _refuse_crop_of_list(crop: str | None) -> None:
+    if crop is not None:
+        raise OptionError(
+            option="sparse_crop",
+            problem="is for a map",
+            hint="a list of points says where each lies in the photograph",
+        )
+
+
+def _put_into_photograph(
+    metres: Field, shape: tuple[int, int], crop: str | None, name: str
+) -> tuple[Field, str | None]:
+    """Map of all of the photograph, 0 for gaps, and a note on what was taken for granted.
+
+    A map of a part that has another size than its part is spread: each number is put at the pixel
+    that holds its centre.
+    """
+    stated = None if crop is None else parse_place(crop, "sparse_crop")
+    words = PlaceWords(map="it", picture="the photograph", option="sparse_crop")
+    size = (metres.shape[0], metres.shape[1])
+    try:
+        place = place_map(size, shape, stated, words)
+    except InputError as error:
+        raise InputError(problem=Text(error), path=name) from error
+    part = place.crop
+    note = None if place.note is None else f"{name}: {place.note}"
+    if part.shape == shape:
+        return metres, note
+    if part.shape != size:
+        rows, columns = (
+            ((np.arange(old) + 0.5) * new / old).astype(int)
+            for old, new in zip(size, part.shape, strict=True)
+        )
+        spread = np.zeros(part.shape, np.float32)
+        spread[rows[:, None], columns] = metres
+        metres = spread
+    return part.paste_into_picture(metres, shape, 0), note
 
 
 def _usable_map_points(metres: Field, shape: tuple[int, int]) -> Points:

@@ -16,7 +16,7 @@ from rilievo.evaluation.peer_confidence import PeerConfidence
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.stored_predictions import PEERS
 from rilievo.extensions.trust import CodePlace, is_import_path
-from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_crops import StatedPlace, parse_place
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import Groups, option, options_of
@@ -123,10 +123,10 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     scale: Annotated[float | None, option(first=True, metavar="METRES")] = None
     """Metres of one stored unit of those predictions, such as 0.001. With --kind disparity, depth
     is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
-    crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH")] = None
-    """Part that those predictions are of [px], in the picture that the benchmark shows; its own
-    crop
-    is known by its size.
+    crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD")] = None
+    """Part that those predictions are of [px], in the picture that the benchmark shows: numbers, or
+    nyu_eigen, nyu_square, kitti_garg, kitti_eigen, kitti_benchmark or centre. Or resized: all of
+    the picture, in the size that the network gave. Equal sizes and whole multiples need none.
     """
     pattern: Annotated[str | None, option(first=True, metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
@@ -194,9 +194,9 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         return encoding if self.scale is None else replace(encoding, scale=float(self.scale))
 
     @property
-    def place(self) -> DepthCrop | None:
-        """Crop that the given predictions are of, or None."""
-        return None if self.crop is None else DepthCrop.parse(self.crop)
+    def place(self) -> StatedPlace | None:
+        """Where the given predictions lie in what the benchmark shows, or None."""
+        return None if self.crop is None else parse_place(self.crop)
 
     @property
     def depth_kind(self) -> DepthKind | None:

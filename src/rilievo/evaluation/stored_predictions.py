@@ -9,7 +9,7 @@ from rilievo.arrays.shapes import Size
 from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.stored_numbers import PointMap, ValueEncoding
-from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_crops import StatedPlace
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
@@ -22,12 +22,12 @@ class StoredPrediction(PredictionRecord):
 
     Attributes:
         size: (height, width) that ``camera`` is of.
-        crop: Part of what the benchmark shows; None for all.
+        crop: Where it lies in what the benchmark shows, as the user says; None if unsaid.
     """
 
     points: PointMap | None = None
     size: Size | None = None
-    crop: DepthCrop | None = None
+    crop: StatedPlace | None = None
 
     __eq__ = same_record
     __hash__ = no_hash

@@ -1,12 +1,35 @@
-"""Depth that was cut out of a photograph: its place in it."""
+"""Where a map lies in its picture: all of it, a multiple, a known crop, or as the user says.
 
-from collections.abc import Sequence
+One rule serves ground truth, predictions of other programs, depth at hand and sparse depth. A map
+has the picture's size; or one side is a whole multiple of the other, alike in both axes; or it has
+the size of one known crop of a published dataset, and of only one. Everything else is refused,
+because equal proportions prove nothing: 400 x 534 may be a part of 480 x 640, or all of it after a
+network rounded the sides. The user then says which.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
-from rilievo.arrays.shapes import Shaped, Size
-from rilievo.errors import InputError, OptionError
+from rilievo.arrays.shapes import AnyPlane, Field, Mask, Shaped, Size
+from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors.messages import OptionName, Text
+
+RESIZED = "resized"
+"""Word for a map of the whole picture that was resized."""
+CENTRE = "centre"
+"""Word for a map of the middle of the picture, not resized."""
+
+# Networks round sides to multiples of 8 to 64.
+_SMALLEST_STEP, _LARGEST_STEP = 8, 64
+# Largest difference in proportions of a map that was resized within the crop that is named.
+_PROPORTIONS = 0.04
+_FRACTIONS = {2: "half of", 3: "a third of", 4: "a quarter of"}
+# Depth of neighbours on one surface differs less; a mean across an edge lies on no surface.
+_SAME_SURFACE = 1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +93,341 @@ class DepthCrop:
         whole = np.full((*values.shape[:-2], *shape), empty, values.dtype)
         whole[(..., *self.slices)] = values
         return whole
+
+
+StatedPlace: TypeAlias = DepthCrop | str
+"""What a user says: a rectangle, ``RESIZED``, ``CENTRE``, or the name of a known crop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CropShares:
+    """Sides as shares of height and width, cut with ``int`` as programs of the literature do."""
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+    def of_picture(self, shape: Size) -> DepthCrop:
+        top, bottom = int(self.top * shape[0]), int(self.bottom * shape[0])
+        left, right = int(self.left * shape[1]), int(self.right * shape[1])
+        return DepthCrop(top=top, left=left, height=bottom - top, width=right - left)
+
+
+_NYU_SIZE = (480, 640)
+# The sizes of KITTI's rectified pictures are 370 to 376 x 1224 to 1242.
+_KITTI_HEIGHTS, _KITTI_WIDTHS = range(370, 377), range(1224, 1243)
+_KITTI_BENCHMARK_SIZE = (352, 1216)
+_KITTI_SHARES: Mapping[str, _CropShares] = {
+    "kitti_garg": _CropShares(top=0.40810811, bottom=0.99189189, left=0.03594771, right=0.96405229),
+    "kitti_eigen": _CropShares(top=0.3324324, bottom=0.91351351, left=0.0359477, right=0.96405229),
+}
+CROP_NAMES = ("nyu_eigen", "nyu_square", "kitti_garg", "kitti_eigen", "kitti_benchmark")
+"""Names of published crops."""
+
+
+def crop_of_name(name: str, shape: Size) -> DepthCrop:
+    """Published crop of a picture (height, width).
+
+    Eigen et al. 2014 (NYUv2, KITTI), Garg et al. 2016 (KITTI), the 480 x 480 pixels in the middle
+    of NYUv2, and KITTI's benchmark of 352 x 1216 at the bottom and in the middle.
+
+    Raises:
+        InputError: If it is made for pictures of another size.
+    """
+    if name in _KITTI_SHARES:
+        return _KITTI_SHARES[name].of_picture(shape)
+    if name == "kitti_benchmark":
+        height, width = _KITTI_BENCHMARK_SIZE
+        fits = shape[0] >= height and shape[1] >= width
+        _refuse_other_size(name, shape, _KITTI_BENCHMARK_SIZE, fits=fits, or_larger=" or larger")
+        left = (shape[1] - width) // 2
+        return DepthCrop(top=shape[0] - height, left=left, height=height, width=width)
+    _refuse_other_size(name, shape, _NYU_SIZE, fits=shape == _NYU_SIZE)
+    if name == "nyu_square":
+        return DepthCrop(top=0, left=80, height=480, width=480)
+    return DepthCrop(top=45, left=41, height=426, width=560)
+
+
+def _refuse_other_size(
+    name: str, shape: Size, size: Size, *, fits: bool, or_larger: str = ""
+) -> None:
+    if not fits:
+        raise InputError(
+            f"the crop '{name}' is made for images of {size[0]} x {size[1]} pixels (height x "
+            f"width){or_larger}, but this one has {shape[0]} x {shape[1]}"
+        )
+
+
+def parse_place(stated: str | Sequence[object], option: str = "crop") -> StatedPlace:
+    """Parse TOP,LEFT,HEIGHT,WIDTH, ``resized``, ``centre`` or the name of a known crop."""
+    if not isinstance(stated, str):
+        return DepthCrop.from_numbers(stated, option)
+    word = stated.strip().lower().replace("-", "_")
+    word = CENTRE if word == "center" else word
+    if word in (RESIZED, CENTRE, *CROP_NAMES):
+        return word
+    if "," in stated or not word.replace("_", "").isalpha():
+        return DepthCrop.parse(stated, option)
+    names = (RESIZED, CENTRE, *CROP_NAMES)
+    raise OptionError(
+        option=option, problem=f"has no '{stated[:40]}'; {suggest(word, names)}", hint=_FORMS
+    )
+
+
+_FORMS = (
+    f"TOP,LEFT,HEIGHT,WIDTH is a part, '{RESIZED}' the whole picture in another size, '{CENTRE}' "
+    f"its middle, and {', '.join(CROP_NAMES)} are published crops"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapPlace:
+    """Rectangle of the picture that a map fills, and a sentence on what was taken for granted.
+
+    The map was resized if its size differs from ``crop.shape``.
+    """
+
+    crop: DepthCrop
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceWords:
+    """Words of messages about a map's place.
+
+    Attributes:
+        map: The map, such as "the prediction".
+        picture: What it lies in, such as "the truth".
+        option: Name of the option that says where it lies.
+        file: Name of the data's file with the line ``crop:``, in place of an option.
+    """
+
+    map: str
+    picture: str
+    option: str = "crop"
+    file: str | None = None
+
+    def choice(self, value: str) -> "Text":
+        """Option with a value, or the line of the data's file."""
+        if self.file is None:
+            return Text(OptionName(self.option, value))
+        return Text(f"'crop: {f'[{value}]' if ',' in value else value}' in {self.file}")
+
+
+def place_map(
+    size: Size,
+    picture: Size,
+    stated: StatedPlace | None,
+    words: PlaceWords,
+    *,
+    known: Mapping[str, DepthCrop] | None = None,
+) -> MapPlace:
+    """Find where a map of a size lies in a picture of another.
+
+    Args:
+        size: (height, width) of the map.
+        picture: (height, width) of the picture.
+        stated: What the user says, or None.
+        words: Words of messages.
+        known: Known crops by name; by default those of datasets that have pictures of this size.
+
+    Raises:
+        InputError: If nothing says where it lies, or what is said does not fit.
+    """
+    if stated is not None:
+        return _stated_place(size, picture, stated, words)
+    whole = DepthCrop(top=0, left=0, height=picture[0], width=picture[1])
+    if size == picture:
+        return MapPlace(crop=whole)
+    multiple = _multiple_in_words(size, picture)
+    if multiple is not None:
+        note = (
+            f"{words.map} is {size_words(size)}, {multiple} {words.picture}'s "
+            f"{size_words(picture)}, and was resized as a map of all of it"
+        )
+        return MapPlace(crop=whole, note=note)
+    known = known_crops(picture) if known is None else known
+    fitting = {name: crop for name, crop in known.items() if crop.shape == size}
+    # 352 x 1216 is KITTI's benchmark, and 375 x 1242 rounded down to multiples of 32.
+    is_sure = len({str(crop) for crop in fitting.values()}) == 1 and not _may_be_rounded(
+        size, picture
+    )
+    if is_sure:
+        name, crop = next(iter(fitting.items()))
+        note = (
+            f"{words.map} is of the crop '{name}' alone ({size_words(size)}), and was put there: "
+            f"{crop} (top, left, height, width)"
+        )
+        return MapPlace(crop=crop, note=note)
+    raise _unknown_place(size, picture, fitting, words)
+
+
+def known_crops(picture: Size) -> Mapping[str, DepthCrop]:
+    """Published crops of a dataset whose pictures have this size, by name."""
+    if picture == _NYU_SIZE:
+        return {"nyu_eigen": crop_of_name("nyu_eigen", picture)}
+    if picture[0] in _KITTI_HEIGHTS and picture[1] in _KITTI_WIDTHS:
+        names = ("kitti_garg", "kitti_eigen", "kitti_benchmark")
+        return {name: crop_of_name(name, picture) for name in names}
+    return {}
+
+
+def has_size_or_multiple(size: Size, picture: Size) -> bool:
+    """Whether a map has the picture's size, or one is a whole multiple of the other."""
+    return size == picture or _multiple_in_words(size, picture) is not None
+
+
+def size_words(size: Size) -> str:
+    """Text such as "480 x 640", height first."""
+    return f"{size[0]} x {size[1]}"
+
+
+def _stated_place(size: Size, picture: Size, stated: StatedPlace, words: PlaceWords) -> MapPlace:
+    if stated == RESIZED:
+        return MapPlace(crop=DepthCrop(top=0, left=0, height=picture[0], width=picture[1]))
+    if stated == CENTRE:
+        crop = DepthCrop(
+            top=(picture[0] - size[0]) // 2,
+            left=(picture[1] - size[1]) // 2,
+            height=size[0],
+            width=size[1],
+        )
+        if min(crop.top, crop.left) < 0:
+            raise InputError(
+                f"{words.map} is {size_words(size)} (height x width), which is no part of "
+                f"{words.picture}'s {size_words(picture)}"
+            )
+        return MapPlace(crop=crop)
+    crop = crop_of_name(stated, picture) if isinstance(stated, str) else stated
+    crop.check_inside(picture)
+    if crop.shape == size:
+        return MapPlace(crop=crop)
+    proportions = (size[1] / size[0]) / (crop.width / crop.height)
+    if abs(proportions - 1) > _PROPORTIONS:
+        raise InputError(
+            f"{words.map} is {size_words(size)} (height x width), but the crop that is named is "
+            f"{size_words(crop.shape)}: their proportions differ"
+        )
+    note = f"{words.map} is {size_words(size)}, and was resized to its crop of " + size_words(
+        crop.shape
+    )
+    return MapPlace(crop=crop, note=note)
+
+
+def _multiple_in_words(size: Size, picture: Size) -> str | None:
+    """Words if one of the two is a whole multiple of the other, alike in both axes."""
+    for large, small, is_smaller in ((picture, size, True), (size, picture, False)):
+        times, rest = divmod(large[0], small[0])
+        if rest == 0 and small[1] * times == large[1]:
+            return _FRACTIONS.get(times, f"1/{times} of") if is_smaller else f"{times} times"
+    return None
+
+
+def _may_be_rounded(size: Size, picture: Size) -> bool:
+    """Whether a network may have rounded the picture's own sides to this size."""
+    step = min(math.gcd(*size), _LARGEST_STEP)
+    differences = [abs(side - whole) for side, whole in zip(size, picture, strict=True)]
+    return step >= _SMALLEST_STEP and max(differences) < step
+
+
+def _unknown_place(
+    size: Size, picture: Size, fitting: Mapping[str, DepthCrop], words: PlaceWords
+) -> InputError:
+    sizes = (
+        f"{words.map} is {size_words(size)} (height x width), {words.picture} "
+        f"{size_words(picture)}, "
+    )
+    whole = Text(
+        words.choice(RESIZED), f" says that it is all of {words.picture} in another size, "
+    )
+    part = Text(words.choice("TOP,LEFT,HEIGHT,WIDTH"), " that it is a part")
+    if fitting:
+        named: list[str | Text] = []
+        for name in fitting:
+            named += [words.choice(name), ", "]
+        reason = f"which is the size of {' and of '.join(map(repr, fitting))}"
+        if len(fitting) == 1:
+            reason += ", and one that a network rounds to"
+        return InputError(
+            problem=Text(sizes, reason), hint=Text("say which: ", *named, whole, part)
+        )
+    if size == picture[::-1]:
+        turned = Text("turned by 90 degrees; turn it as the photograph stands (its EXIF says how)")
+        return InputError(problem=Text(sizes, turned))
+    reason = "which is neither the same size nor a whole multiple, so nothing says where it lies"
+    alike = [Text(words.choice(name), ", ") for name in _names_of_size(size, picture)]
+    return InputError(problem=Text(sizes, reason), hint=Text(*alike, whole, part))
+
+
+def _names_of_size(size: Size, picture: Size) -> Iterator[str]:
+    """Published crops of any dataset that would have this size."""
+    for name in CROP_NAMES:
+        try:
+            crop = crop_of_name(name, picture)
+        except InputError:
+            continue
+        if crop.shape == size:
+            yield name
+
+
+def move_truth(depth: Field, valid: Mask, place: MapPlace, picture: Size) -> tuple[Field, Mask]:
+    """Bring depth [m] and its mask to the picture's size.
+
+    A pixel whose four sources lie on one surface gets their mean in inverse depth, which is exact
+    on planes. Any other gets its nearest source, so that no depth arises between two surfaces.
+    """
+    crop = place.crop
+    if depth.shape != crop.shape:
+        depth, valid = _resize_truth(depth, valid, crop.shape)
+    if crop.shape == picture:
+        return depth, valid
+    return (
+        crop.paste_into_picture(depth, picture, 0),
+        crop.paste_into_picture(valid, picture, False),
+    )
+
+
+def move_nearest(
+    values: Shaped[np.ndarray, "*c h w"], place: MapPlace, picture: Size, empty: float
+) -> Shaped[np.ndarray, "*c a b"]:
+    """Bring numbers that have no mean, such as labels, to the picture's size."""
+    rows, columns = _nearest_sources((values.shape[-2], values.shape[-1]), place.crop.shape)
+    return place.crop.paste_into_picture(values[..., rows[:, None], columns], picture, empty)
+
+
+def _nearest_sources(size: Size, new_size: Size) -> Iterator[np.ndarray]:
+    for old, new in zip(size, new_size, strict=True):
+        yield np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+
+
+def _resize_truth(depth: Field, valid: Mask, shape: Size) -> tuple[Field, Mask]:
+    rows, columns = _nearest_sources((depth.shape[0], depth.shape[1]), shape)
+    nearest = depth[rows[:, None], columns]
+    nearest_valid = valid[rows[:, None], columns]
+    inverse = 1 / np.where(valid, depth, 1).astype(np.float64)
+    corners = list(_corners(inverse, shape))
+    corner_masks = [mask > 0.5 for mask, _ in _corners(valid.astype(np.float64), shape)]
+    mean = np.zeros(shape)
+    for values, weight in corners:
+        mean += values * weight
+    values = np.stack([values for values, _ in corners])
+    is_surface = np.all(corner_masks, axis=0)
+    is_surface &= values.max(axis=0) < _SAME_SURFACE * values.min(axis=0)
+    resized = np.where(is_surface, 1 / mean, nearest)
+    return np.where(nearest_valid, resized, 0).astype(np.float32), nearest_valid
+
+
+def _corners(values: AnyPlane, shape: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Four sources of each new pixel and their bilinear weights; pixel centres at halves."""
+    lows, highs, weights = [], [], []
+    for old, new in zip(values.shape, shape, strict=True):
+        place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        low = place.astype(int)
+        lows.append(low)
+        highs.append(np.minimum(low + 1, old - 1))
+        weights.append(place - low)
+    down, across = weights[0][:, None], weights[1][None, :]
+    for rows, row_weight in ((lows[0], 1 - down), (highs[0], down)):
+        for columns, column_weight in ((lows[1], 1 - across), (highs[1], across)):
+            yield values[rows[:, None], columns], row_weight * column_weight

@@ -27,8 +27,9 @@ class DepthFile(Record):
     kind: Annotated[str | None, option(metavar="KIND")] = None
     """Meaning of the numbers: metric, up_to_scale, or distance along the ray; by default what the
     file states, else metric."""
-    crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH")] = None
-    """Part of the photograph that the depth is of [px]."""
+    crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD")] = None
+    """Part of the photograph that the depth is of [px], or resized: all of it, in another size.
+    Equal sizes and whole multiples need none."""
     depth_error: Annotated[str | None, option(metavar="1%|10mm|0.3%/m")] = None
     """Error that 8 in 10 depths stay below, for the ranges of measurements: a share of depth (1%),
     a length (10mm), a share for each metre of depth (0.3%/m, as of stereo cameras), or a sum of

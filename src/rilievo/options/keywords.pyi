@@ -1,6 +1,9 @@
-import numpy as np
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypedDict
+
+import numpy as np
+
 from rilievo.models.model_options import Network
 from rilievo.models.requests import DepthFunction
 from rilievo.options.camera_forms import CameraLike, CameraOptions
@@ -8,9 +11,10 @@ from rilievo.options.known_sizes import KnownLike, KnownSizes
 from rilievo.options.photo_options import Alpha, Anchor, AnchorOptions, Refine
 from rilievo.options.run_options import Saving, Speed, VideoOptions
 from rilievo.schema.fields import SwitchLike
-from typing import Literal, TypedDict
+
 class PhotoKeywords(TypedDict, total=False):
     """Options of ``model.predict``."""
+
     camera: CameraLike | None
     fov: float | None
     projection: str | None
@@ -19,6 +23,7 @@ class PhotoKeywords(TypedDict, total=False):
     sparse: str | Path | np.ndarray | None
     sparse_unit: float | None
     depth_error: str | None
+    sparse_crop: str | None
     camera_height: float | None
     markers: float | None
     own_depth: SwitchLike
@@ -32,6 +37,7 @@ class PhotoKeywords(TypedDict, total=False):
 
 class LoadKeywords(TypedDict, total=False):
     """Options of ``rilievo.load_model``."""
+
     device: str
     engine: str
     precision: str
@@ -42,6 +48,7 @@ class LoadKeywords(TypedDict, total=False):
 
 class ImageKeywords(PhotoKeywords, total=False):
     """Options of ``rilievo.predict``."""
+
     device: str
     engine: str
     precision: str
@@ -49,10 +56,11 @@ class ImageKeywords(PhotoKeywords, total=False):
 
 class PredictKeywords(TypedDict, total=False):
     """Options of ``PredictOptions``, or whole records."""
+
     output: str | Path
     save: str
     overwrite: bool
-    resume: bool | Literal['hash']
+    resume: bool | Literal["hash"]
     colour_map: str
     colour_range: str | None
     surface_points: int
@@ -63,7 +71,7 @@ class PredictKeywords(TypedDict, total=False):
     relief_height: float
     relief_width: float | None
     relief_base: float
-    normals_axes: Literal['opengl', 'directx', 'opencv']
+    normals_axes: Literal["opengl", "directx", "opencv"]
     quality: str | None
     model: str | DepthFunction
     kind: str | None
@@ -80,6 +88,7 @@ class PredictKeywords(TypedDict, total=False):
     sparse: str | Path | np.ndarray | None
     sparse_unit: float | None
     depth_error: str | None
+    sparse_crop: str | None
     camera_height: float | None
     markers: float | None
     same_camera: bool

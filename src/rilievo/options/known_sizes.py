@@ -130,6 +130,13 @@ class KnownSizes(Record):
     measurements: a share of depth (1%), a length (10mm), a share for each metre of depth (0.3%/m,
     as of stereo cameras), or a sum of these (5mm+0.5%). By default 2 % is assumed.
     """
+    sparse_crop: Annotated[
+        str | None,
+        option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD", doors=Door.LOCAL, recorded="never"),
+    ] = None
+    """Part of the photograph that a map of sparse depth is of [px], or resized: all of it, in
+    another size. Equal sizes and whole multiples need none.
+    """
     camera_height: Annotated[
         float | None,
         option(first=True, metavar="METRES", above=0, unit="metres", recorded="always"),
@@ -171,12 +178,13 @@ class KnownSizes(Record):
                     OptionName("sparse"),
                 ),
             )
-        if self.sparse_unit is not None and self.sparse is None:
-            raise OptionError(
-                option="sparse_unit",
-                expected=Text("the unit of ", OptionName("sparse")),
-                hint=Text("give ", OptionName("sparse"), " FILE too"),
-            )
+        for name, what in (("sparse_unit", "the unit of "), ("sparse_crop", "a part of ")):
+            if getattr(self, name) is not None and self.sparse is None:
+                raise OptionError(
+                    option=name,
+                    expected=Text(what, OptionName("sparse")),
+                    hint=Text("give ", OptionName("sparse"), " FILE too"),
+                )
         if self.stated_depth_error is not None and self.sparse is None:
             raise OptionError(
                 option="depth_error",

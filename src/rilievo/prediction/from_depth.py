@@ -15,7 +15,7 @@ from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
-from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
@@ -45,8 +45,6 @@ from rilievo.version import VERSION
 
 Plane = Float64[np.ndarray, "h w"]
 _CAMERAS = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
-# Largest relative difference of aspect ratios.
-_PROPORTIONS = 0.02
 
 
 def prediction_of_depth(
@@ -79,8 +77,9 @@ def prediction_of_depth(
     mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
     if not mask.any():
         raise InputError("has no pixel with depth", path=place)
-    lens = _choose_camera(read, camera, fov, numbers.statement, values.shape)
-    values, mask = _fit_to_photo(values, mask, read.shape, crop, place)
+    where = _place_in_photo(values, read.shape, crop, place)
+    lens = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
+    values, mask = _fit_to_photo(values, mask, read.shape, where)
     if named == DISTANCE and not lens.lens.has_unit_rays:
         length = np.linalg.norm(lens.points(np.ones(read.shape)), axis=0)
         values = values / length
@@ -103,7 +102,7 @@ def prediction_of_depth(
         camera=lens,
         photo=read,
         instrument=instrument,
-        notes=(*read.notes, *_depth_notes(reading, lens), *unused),
+        notes=(*read.notes, *_depth_notes(reading, where, lens), *unused),
         made_by=MadeBy(
             model=f"depth of {name}",
             weights_sha256=_sha256_of_depth(depth),
@@ -198,6 +197,7 @@ def _choose_camera(
     fov: float | None,
     statement: DepthStatement,
     size: tuple[int, ...],
+    where: MapPlace,
 ) -> Camera:
     if camera is not None and fov is not None:
         raise OptionError(
@@ -209,8 +209,9 @@ def _choose_camera(
     if fov is not None:
         return Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
     if statement.camera is not None:
-        height, width = size
-        return statement.camera.resized(size=(height, width), new_size=photo.shape)
+        crop = where.crop
+        resized = statement.camera.resized(size=(size[0], size[1]), new_size=crop.shape)
+        return resized.cropped(top=-crop.top, left=-crop.left)
     return assumed_camera(photo.shape) if photo.camera is None else photo.camera
 
 
@@ -236,36 +237,29 @@ def _camera_of_spelling(camera: object, shape: Size) -> Camera:
     raise OptionError(option="camera", expected=_CAMERAS, value=camera)
 
 
-def _fit_to_photo(
-    values: Plane, mask: Mask, shape: Size, crop: str | None, place: str
-) -> tuple[Plane, Mask]:
+def _place_in_photo(values: Plane, shape: Size, crop: str | None, place: str) -> MapPlace:
+    stated = None if crop is None else parse_place(crop)
+    words = PlaceWords(map="depth", picture="the photograph")
+    try:
+        return place_map((values.shape[0], values.shape[1]), shape, stated, words)
+    except InputError as error:
+        raise InputError(problem=Text(error), path=place) from error
+
+
+def _fit_to_photo(values: Plane, mask: Mask, shape: Size, where: MapPlace) -> tuple[Plane, Mask]:
     """Values and mask in the photograph's size."""
-    size = (values.shape[0], values.shape[1])
-    if crop is not None:
-        where = DepthCrop.parse(crop)
-        if where.shape != size:
-            raise InputError(f"is {size[0]} x {size[1]}, but the crop {where}", path=place)
-        return where.paste_into_picture(values, shape, np.nan), where.paste_into_picture(
-            mask, shape, False
-        )
-    if size == shape:
+    crop = where.crop
+    if values.shape != crop.shape:
+        least = min(0.0, float(values[mask].min()))
+        # What is known is above zero there, as ``at_size`` has it.
+        resized = resize_measured(np.where(mask, values - least + 1, 0), crop.shape)
+        values, mask = resized.values + least - 1, resized.known
+    if crop.shape == shape:
         return values, mask
-    if abs((size[1] / size[0]) / (shape[1] / shape[0]) - 1) > _PROPORTIONS:
-        raise InputError(
-            (
-                f"is {size[0]} x {size[1]} (height x width), the photograph "
-                f"{shape[0]} x {shape[1]}: their proportions differ"
-            ),
-            path=place,
-            hint=Text(
-                "if it is a part of the photograph, say which: ",
-                OptionName("crop", "TOP,LEFT,HEIGHT,WIDTH"),
-            ),
-        )
-    least = min(0.0, float(values[mask].min()))
-    # What is known is above zero there, as ``at_size`` has it.
-    resized = resize_measured(np.where(mask, values - least + 1, 0), shape)
-    return resized.values + least - 1, resized.known
+    return (
+        crop.paste_into_picture(values, shape, np.nan),
+        crop.paste_into_picture(mask, shape, False),
+    )
 
 
 def _number_reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) -> NumberReading:
@@ -278,11 +272,13 @@ def _number_reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) ->
     )
 
 
-def _depth_notes(reading: NumberReading, camera: Camera) -> list[str]:
+def _depth_notes(reading: NumberReading, where: MapPlace, camera: Camera) -> list[str]:
     [scale] = reading.scales
     source = OptionName("unit") if scale.origin is FactOrigin.GIVEN else scale.place
     about_depth = Note(Text(f"depth is {reading.unit_and_range} (", source, ")"))
     notes: list[str] = [about_depth, *reading.doubts]
+    if where.note is not None:
+        notes.append(where.note)
     if camera.source is CameraSource.ASSUMED:
         notes.append(
             Note(

@@ -63,7 +63,9 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             kind: metric, up_to_scale or distance; by default the file's, else metric.
             unit: Metres of one number; by default the file's, else 0.001 of whole numbers and 1 of
                 others.
-            crop: Part of the map: "TOP,LEFT,HEIGHT,WIDTH".
+            crop: Part of the photograph that the depth is of: "TOP,LEFT,HEIGHT,WIDTH", "centre",
+                the name of a known crop, or "resized" for all of it in another size. Equal sizes
+                and whole multiples need none.
             depth_error: Error that eight in ten of its depths stay below, which the ranges of
                 measurements follow: "1%", "10mm", "0.3%/m" (growing with the square of depth), or a
                 sum of these; by default 2 % is assumed.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Field, Mask, Shaped
+from rilievo.arrays.shapes import Bool, Field, Mask, Shaped, Size
 from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.folder_layout import (
     FILE_NAME,
@@ -25,10 +25,18 @@ from rilievo.data.datasets.loaders import PhotoFiles
 from rilievo.data.datasets.stored_normals import normals_of_stored
 from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_crops import (
+    MapPlace,
+    PlaceWords,
+    move_nearest,
+    move_truth,
+    parse_place,
+    place_map,
+)
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
@@ -45,7 +53,7 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.names import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.decode import read_upright_size
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Truth
 
@@ -67,6 +75,7 @@ class Folder(PhotoFiles[_Files]):
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self._sizes: dict[Path, Size] = {}
         described = request.root if request.root.is_file() else request.root / FILE_NAME
         layout, folder = FolderLayout(), request.root
         if described.is_file():
@@ -90,40 +99,37 @@ class Folder(PhotoFiles[_Files]):
         )
 
     def truth(self, id: str) -> Truth:
-        """Read depth and normals, if any."""
+        """Read depth and normals, if any, at the photograph's size."""
         files, layout = self._entry(id), self._layout
         depth = depth_valid = normals = normals_valid = sky = camera = None
         is_metric = True
+        size = self._photo_height_and_width(files.image)
+        mask = None if files.valid is None else read_map(files.valid) != 0
         if files.depth is not None and layout.depth is not None:
             numbers = read_depth_numbers(files.depth, array=layout.depth.array)
             stored = numbers.stored
-            camera = self._camera_of_image(id, stored.shape) or numbers.statement.camera
-            depth, depth_valid = depth_of_stored(numbers, layout.depth, camera, files.depth)
-            sky = sky_of_stored(stored, layout.depth) if layout.depth.sky else None
+            place = self._place_of_depth(id, stored.shape, size)
+            camera = self._camera_of_image(id, size)
+            if camera is None and numbers.statement.camera is not None:
+                camera = _camera_of_photograph(numbers.statement.camera, stored.shape, place)
+            depth, depth_valid = depth_of_stored(
+                numbers, layout.depth, _camera_of_map(camera, stored.shape, place), files.depth
+            )
+            if layout.depth.sky:
+                sky = move_nearest(sky_of_stored(stored, layout.depth), place, size, False)
             is_metric = numbers.statement.kind != DepthKind.UP_TO_SCALE
-            if layout.depth.crop is not None:
-                crop, size = (
-                    DepthCrop.from_numbers(layout.depth.crop, "'crop'"),
-                    self._photo_height_and_width(files.image),
-                )
-                if depth.shape != crop.shape:
-                    raise InputError(
-                        f"{files.depth}: is {depth.shape[0]} x {depth.shape[1]} (height x width), "
-                        f"but 'crop' says {crop.height} x {crop.width}"
-                    )
-                depth = crop.paste_into_picture(depth, size, 0)
-                depth_valid = crop.paste_into_picture(depth_valid, size, False)
-                sky = None if sky is None else crop.paste_into_picture(sky, size, False)
-                if camera is not None:
-                    camera = self._camera_of_image(id, size) or camera.cropped(
-                        top=-crop.top, left=-crop.left
-                    )
+            if mask is not None and mask.shape == depth_valid.shape != size:
+                depth_valid = depth_valid & mask
+                mask = move_nearest(mask, place, size, False)
+            depth, depth_valid = move_truth(depth, depth_valid, place, size)
         if files.normals is not None and layout.normals is not None:
             vectors = read_numbers(files.normals, name=layout.normals.array)
             normals, normals_valid = normals_of_stored(vectors, layout.normals.axes, files.normals)
-            camera = self._camera_of_image(id, normals_valid.shape)
-        if files.valid is not None:
-            mask = read_map(files.valid) != 0
+            place = self._place_of_normals(files.normals, normals_valid.shape, size)
+            normals = move_nearest(normals, place, size, 0)
+            normals_valid = move_nearest(normals_valid, place, size, False)
+            camera = self._camera_of_image(id, size) or camera
+        if mask is not None and files.valid is not None:
             depth_valid = _valid_inside_mask(depth_valid, mask, files.valid)
             normals_valid = _valid_inside_mask(normals_valid, mask, files.valid)
         return Truth(
@@ -138,6 +144,17 @@ class Folder(PhotoFiles[_Files]):
             is_metric=is_metric,
         )
 
+    def _place_of_depth(self, id: str, shape: tuple[int, ...], size: Size) -> MapPlace:
+        """Place of depth of a shape in the photograph."""
+        files, layout = self._entry(id), self._layout.depth
+        assert layout is not None, "the caller has read depth"
+        return _place_in_photograph(files.depth, layout.crop, shape, size, "depth")
+
+    def _place_of_normals(self, path: Path, shape: tuple[int, ...], size: Size) -> MapPlace:
+        layout = self._layout.normals
+        assert layout is not None, "the caller has read normals"
+        return _place_in_photograph(path, layout.crop, shape, size, "normals")
+
     def reading(self, id: str) -> NumberReading | None:
         """Facts and doubts about an image's depth."""
         files, layout = self._entry(id), self._layout.depth
@@ -151,7 +168,11 @@ class Folder(PhotoFiles[_Files]):
         meaningless = (*layout.invalid, *layout.sky)
         if numbers.statement.is_coded:
             meaningless = (*numbers.statement.invalid, *layout.sky)
-        doubts = reading_doubts(numbers.stored, metres, meaningless=meaningless)
+        doubts = list(reading_doubts(numbers.stored, metres, meaningless=meaningless))
+        size = self._photo_height_and_width(files.image)
+        place = self._place_of_depth(id, numbers.stored.shape, size)
+        if place.note is not None:
+            doubts.append(place.note)
         return NumberReading(
             facts=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
             doubts=tuple(doubts),
@@ -221,9 +242,11 @@ class Folder(PhotoFiles[_Files]):
         self._files: Mapping[str, _Files] = files
         self.ids, self.absent = tuple(files), tuple(absent)
 
-    def _photo_height_and_width(self, image: Path) -> tuple[int, int]:
-        height, width = read_photo(image, own_depth=False).shape
-        return height, width
+    def _photo_height_and_width(self, image: Path) -> Size:
+        """Size (height, width) of an upright photograph, read once."""
+        if image not in self._sizes:
+            self._sizes[image] = read_upright_size(image)
+        return self._sizes[image]
 
     def _camera_of_image(self, id: str, size: tuple[int, ...]) -> Camera | None:
         layout = self._layout.camera
@@ -235,6 +258,34 @@ class Folder(PhotoFiles[_Files]):
             return camera
         layout_size = (layout.height, layout.width)
         return camera if layout_size == shape else camera.resized(size=layout_size, new_size=shape)
+
+
+def _place_in_photograph(
+    path: Path | None, crop: str | None, shape: tuple[int, ...], size: Size, what: str
+) -> MapPlace:
+    words = PlaceWords(map=what, picture="the photograph", file=f"'{what}:' of {FILE_NAME}")
+    stated = None if crop is None else parse_place(crop, "'crop'")
+    try:
+        return place_map((shape[0], shape[1]), size, stated, words)
+    except InputError as error:
+        raise InputError(problem=Text(error), path=path) from error
+
+
+def _camera_of_photograph(camera: Camera, shape: tuple[int, ...], place: MapPlace) -> Camera:
+    """Camera of the photograph, by that of a map in it."""
+    crop = place.crop
+    resized = camera.resized(size=(shape[0], shape[1]), new_size=crop.shape)
+    return resized.cropped(top=-crop.top, left=-crop.left)
+
+
+def _camera_of_map(camera: Camera | None, shape: tuple[int, ...], place: MapPlace) -> Camera | None:
+    """Camera of a map that lies in the photograph, by the photograph's."""
+    crop, size = place.crop, (shape[0], shape[1])
+    if camera is None:
+        return None
+    if (crop.top, crop.left) != (0, 0):
+        camera = camera.cropped(top=crop.top, left=crop.left)
+    return camera if crop.shape == size else camera.resized(size=crop.shape, new_size=size)
 
 
 def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
@@ -284,7 +335,7 @@ def _facts_about_depth(
         place=statement.place if coded else FILE_NAME,
     )
     height, width = stored.shape
-    crop = "" if layout.crop is None else f" at {','.join(map(str, layout.crop))}"
+    crop = "" if layout.crop is None else f" at {layout.crop}"
     yield NumberFact(
         name="size", value=f"{height} x {width}{crop}", origin=FactOrigin.STATED, place="its pixels"
     )

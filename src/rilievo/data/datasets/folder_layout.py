@@ -14,7 +14,7 @@ from rilievo.data.datasets.text_files import walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_crops import parse_place
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
@@ -51,7 +51,9 @@ class DepthLayout:
         array: Array of npz or channel of EXR.
         min_depth: Least valid depth [m].
         baseline: Distance of two views [m].
-        crop: Place in the photograph [px]: top, left, height and width.
+        crop: Place in the photograph: top, left, height and width [px]; ``resized``, all of it in
+            another size; or a word of ``rilievo.io.depth_crops``. By default equal sizes, whole
+            multiples and known crops alone are taken.
     """
 
     file: str = "depth/{id}.*"
@@ -64,16 +66,17 @@ class DepthLayout:
     min_depth: float = 0.0
     max_depth: float | None = None
     baseline: float | None = None
-    crop: tuple[int, ...] | None = None
+    crop: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NormalsLayout:
-    """Relative pattern with ``{id}``, axes and array of normals."""
+    """Relative pattern with ``{id}``, axes, array and place of normals; ``crop`` as of depth."""
 
     file: str = "normals/{id}.*"
     axes: NormalAxes = NormalAxes.OPENCV
     array: str | None = None
+    crop: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,9 @@ def read_layout(path: Path) -> FolderLayout:
     for name in _PARTS:
         if isinstance(data.get(name), str):
             data[name] = {"file": data[name]}
+        part = data.get(name)
+        if isinstance(part, dict) and isinstance(part.get("crop"), list):
+            part["crop"] = ",".join(map(str, part["crop"]))
     try:
         check_field_names(FolderLayout, data)
         layout = from_json(FolderLayout, json.dumps(data))
@@ -197,9 +203,11 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
     sides = () if camera is None else (camera.width, camera.height)
     if any(side is not None and side < 1 for side in sides):
         raise InputError(f"{shown}: a camera's width and height are positive")
-    if depth is not None and depth.crop is not None:
+    for part in (depth, normals):
+        if part is None or part.crop is None:
+            continue
         try:
-            DepthCrop.from_numbers(depth.crop, "'crop'")
+            parse_place(part.crop, "'crop'")
         except OptionError as error:
             raise InputError(path=shown, problem=Text(error)) from error
     if depth is None or depth.kind in (None, StoredKind.DEPTH):

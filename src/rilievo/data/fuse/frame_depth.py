@@ -1,9 +1,11 @@
 """Depth of frames by a model or from files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Size
 from rilievo.data.clips.pose_files import frame_stem
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.text_files import contents_text, names_in
@@ -11,8 +13,10 @@ from rilievo.data.fuse.collected_views import DepthOf
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.plane_sweep import import_opencv
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import Text
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.depth_crops import PlaceWords, move_nearest, parse_place, place_map
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
 from rilievo.models import FAST_MODEL, load_model
@@ -27,7 +31,7 @@ _MAP_SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm"
 def choose_depth_source(options: FuseOptions) -> DepthOf:
     """Function that predicts depth, or reads files."""
     if options.depth is not None:
-        return _FileDepth(options.depth, options.depth_unit)
+        return _FileDepth(options.depth, options.depth_unit, options.depth_crop)
     trust(options.trust_code)
     return _ModelDepth(options.model or FAST_MODEL)
 
@@ -52,12 +56,13 @@ class _ModelDepth:
 
 
 class _FileDepth:
-    def __init__(self, folder: Path, unit: float) -> None:
+    def __init__(self, folder: Path, unit: float, crop: str | None = None) -> None:
         names = sorted(
             name for name in names_in(folder) if Path(name).suffix.lower() in _MAP_SUFFIXES
         )
         depths = [name for name in names if ".depth" in name.lower()]
         self._folder, self._unit = folder, unit
+        self._place = None if crop is None else parse_place(crop, "depth_crop")
         self._files: dict[str, str] = {}
         # Where a frame has several files, npz is the most exact.
         for name in sorted(
@@ -86,7 +91,23 @@ class _FileDepth:
                 "depth along the optical axis, of a camera without distortion: predict frames of "
                 "such a camera"
             )
+        pixels = frame.pixels
+        if pixels is not None:
+            depth = self._put_into_frame(depth, (pixels.shape[0], pixels.shape[1]), name)
         return _resize_nearest(depth, size)
+
+    def _put_into_frame(self, depth: DepthMap, frame: Size, name: str) -> DepthMap:
+        """Depth of all of the frame; depth of a part is unknown elsewhere."""
+        words = PlaceWords(map="depth", picture="the frame", option="depth_crop")
+        try:
+            place = place_map(depth.shape, frame, self._place, words)
+        except InputError as error:
+            raise InputError(problem=Text(error), path=printable(self._folder / name)) from error
+        if place.crop.shape == frame:
+            return depth
+        values = move_nearest(depth.values, place, frame, 1)
+        valid = move_nearest(depth.valid, place, frame, False)
+        return replace(depth, values=values, valid=valid)
 
     def _read_depth(self, path: Path) -> DepthMap:
         if path.suffix != ".npy" or not path.with_suffix("").suffix:

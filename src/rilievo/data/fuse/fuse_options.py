@@ -8,6 +8,7 @@ from typing import Annotated
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
+from rilievo.io.depth_crops import parse_place
 from rilievo.schema.fields import option
 
 
@@ -26,6 +27,9 @@ class FuseOptions(ClipCamera):
     PNG, TIFF and npy."""
     depth_unit: float = 0.001
     """Metres of one count of whole-number depth files."""
+    depth_crop: str | None = None
+    """Part of the frames that depth files are of, TOP,LEFT,HEIGHT,WIDTH [px], or resized: all of
+    the frame, in another size. Equal sizes and whole multiples need none."""
     poses: Path | None = None
     """Poses: a KITTI or TUM file, COLMAP's images.txt, images.bin or their folder, transforms.json,
     or 'auto' for a file beside the frames; by default motion is estimated."""
@@ -60,6 +64,8 @@ class FuseOptions(ClipCamera):
         ):
             if length is not None and not 0 < length < math.inf:
                 raise OptionError(option=name, expected="a positive length", value=length)
+        if self.depth_crop is not None:
+            parse_place(self.depth_crop, "depth_crop")
         if self.depth is not None and self.model:
             raise OptionError("depth files and a model do not go together: give one")
         if sum(choice is not None for choice in (self.camera, self.camera_file, self.fov)) > 1:

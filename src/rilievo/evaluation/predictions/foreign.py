@@ -24,7 +24,7 @@ from rilievo.evaluation.stored_numbers import (
     points_from_numbers,
 )
 from rilievo.evaluation.stored_predictions import DEPTH_ARRAY, StoredPrediction, unknown_maker
-from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_crops import StatedPlace
 from rilievo.io.depth_numbers import read_depth_numbers, read_depth_statement
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, reason
@@ -63,7 +63,7 @@ class ForeignPredictions:
     sure: PeerConfidence | None = None
     sure_files: Mapping[str, Path] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
-    crop: DepthCrop | None = None
+    crop: StatedPlace | None = None
 
     def read(self, id: str) -> PredictionRecord:
         """The prediction of one image."""
@@ -144,7 +144,7 @@ def open_foreign(
     pattern: str | None = None,
     sure: PeerConfidence | None = None,
     pictures: bool = False,
-    crop: DepthCrop | None = None,
+    crop: StatedPlace | None = None,
 ) -> ForeignPredictions:
     """Find the file of each image in a folder of predictions.
 
@@ -219,7 +219,7 @@ def open_stack(
     *,
     stored: ValueEncoding,
     task: Task,
-    crop: DepthCrop | None = None,
+    crop: StatedPlace | None = None,
 ) -> ForeignPredictions:
     """Open one npy file (images, height, width) of a split, such as ``disps_eigen_split.npy``.
 

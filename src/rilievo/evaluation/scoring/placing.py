@@ -1,6 +1,6 @@
 """Predictions of a part of a picture, put where they belong in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError
-from rilievo.errors.messages import OptionName, Text
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Interpolation
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, Interpolation
 from rilievo.evaluation.scoring.regions import (
     PixelWindow,
     model_window,
@@ -18,15 +17,21 @@ from rilievo.evaluation.scoring.regions import (
     truth_size,
 )
 from rilievo.evaluation.scoring.resizing import (
-    is_rounded_size,
     resize_confidence,
     resize_depth,
     resize_normals,
-    size_words,
 )
 from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.io.depth_crops import DepthCrop
+from rilievo.io.depth_crops import (
+    DepthCrop,
+    MapPlace,
+    PlaceWords,
+    has_size_or_multiple,
+    known_crops,
+    place_map,
+    size_words,
+)
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Truth
@@ -40,74 +45,87 @@ class PlacedPrediction:
     notes: tuple[str, ...] = ()
 
 
+_WORDS = PlaceWords(map="the prediction", picture="the truth")
+
+
 def place_prediction(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> PlacedPrediction:
-    """Put a prediction of a known crop where it belongs in what the benchmark shows."""
-    if truth.depth is None and truth.normals is None:
-        return PlacedPrediction(prediction=prediction)
-    crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
+    """Put a prediction where it belongs in what the benchmark shows.
+
+    A prediction of another size that is of all that the benchmark shows stays as it is: what scores
+    it resizes it by the benchmark's rule.
+
+    Raises:
+        InputError: If nothing says where it lies (``rilievo.io.depth_crops``).
+    """
     size = _prediction_size(prediction)
+    stated = prediction.crop if isinstance(prediction, StoredPrediction) else None
+    if size is None:
+        return PlacedPrediction(prediction=prediction)
+    if truth.depth is None and truth.normals is None:
+        if truth.order is None:
+            return PlacedPrediction(prediction=prediction)
+        place = place_map(size, truth.order.size, stated, _WORDS)
+        return _put_into_picture(benchmark, prediction, place, truth.order.size)
     whole = truth_size(truth)
-    if size is None or (crop is None and size == whole and benchmark.input_crop == "none"):
-        return PlacedPrediction(prediction=prediction)
     shown = truth_size(truth_in_view(benchmark, truth))
-    if crop is not None:
-        crop.check_inside(shown)
-        rule = benchmark.interpolation
-        return PlacedPrediction(
-            prediction=_change_parts(
-                prediction,
-                lambda part: _paste_part(_resize_part(part, crop.shape, rule), crop, shown),
-            )
-        )
-    if size == shown:
-        return PlacedPrediction(prediction=prediction)
-    counted = scored_window(benchmark.crop, shown)
-    if counted.shape == size:
-        place = _crop_of_window(counted)
-        note = (
-            f"the prediction is of the crop '{benchmark.crop}' alone ({size_words(size)}), and was "
-            f"put there: {place} (top, left, height, width)"
-        )
-        return PlacedPrediction(
-            prediction=_change_parts(prediction, lambda part: _paste_part(part, place, shown)),
-            notes=(note,),
-        )
-    if size == whole:
-        window = model_window(benchmark.input_crop, whole)
-        note = (
-            f"the prediction is of the whole photograph ({size_words(size)}), and was cut to the "
-            f"{size_words(shown)} that the benchmark shows"
-        )
-        return PlacedPrediction(
-            prediction=_change_parts(prediction, lambda part: _crop_part(part, window)),
-            notes=(note,),
-        )
-    for name, place in _named_crops(shown):
-        if place.shape == size and not is_rounded_size(size, shown):
-            raise InputError(
-                problem=Text(
-                    f"the prediction is {size_words(size)}, which is the crop "
-                    f"'{name}' of the truth's {size_words(shown)}, and the "
-                    f"benchmark '{benchmark.name}' does not know it: say "
-                    "where it lies, ",
-                    OptionName("crop", str(place)),
-                )
-            )
-    return PlacedPrediction(prediction=prediction)
+    if stated is None and shown != whole and size != shown:
+        cut = _cut_from_whole(benchmark, prediction, size, whole)
+        if cut is not None:
+            return cut
+    place = place_map(size, shown, stated, _WORDS, known=_candidate_crops(benchmark, shown))
+    return _put_into_picture(benchmark, prediction, place, shown)
 
 
-def _named_crops(shape: Size) -> Iterator[tuple[str, DepthCrop]]:
-    # A size that is exactly one of a benchmark's crops is one.
-    for crop in Crop:
-        if crop is not Crop.NONE and (crop is not Crop.NYU_EIGEN or shape == (480, 640)):
-            yield crop.value, _crop_of_window(scored_window(crop, shape))
-    for crop in InputCrop:
-        try:
-            yield crop.value, _crop_of_window(model_window(crop, shape))
-        except InputError:
-            continue
+def _put_into_picture(
+    benchmark: Benchmark, prediction: PredictionRecord, place: MapPlace, shown: Size
+) -> PlacedPrediction:
+    notes = () if place.note is None else (place.note,)
+    crop = place.crop
+    if crop.shape != shown:
+        prediction = _change_parts(
+            prediction,
+            lambda part: _paste_part(
+                _resize_part(part, crop.shape, benchmark.interpolation), crop, shown
+            ),
+        )
+    return PlacedPrediction(prediction=prediction, notes=notes)
+
+
+def _cut_from_whole(
+    benchmark: Benchmark, prediction: PredictionRecord, size: Size, whole: Size
+) -> PlacedPrediction | None:
+    """Prediction of the whole photograph, cut to what the benchmark shows; None for others."""
+    if not has_size_or_multiple(size, whole):
+        return None
+    window = model_window(benchmark.input_crop, whole)
+    note = (
+        f"the prediction is of the whole photograph ({size_words(size)}), and was cut to the "
+        f"{size_words(window.shape)} that the benchmark shows"
+    )
+
+    def cut(part: Any) -> Any:
+        return _crop_part(_resize_part(part, whole, benchmark.interpolation), window)
+
+    return PlacedPrediction(prediction=_change_parts(prediction, cut), notes=(note,))
+
+
+def _candidate_crops(benchmark: Benchmark, shown: Size) -> Mapping[str, DepthCrop]:
+    """Known crops that a prediction may be of: the benchmark's own, and published ones."""
+    candidates = dict(known_crops(shown))
+    if benchmark.crop == Crop.NONE:
+        return candidates
+    own = _crop_of_window(scored_window(benchmark.crop, shown))
+    if benchmark.crop in _KITTI_CROPS:
+        # Garg's and Eigen's crops have the same size in most of KITTI's pictures.
+        for name in _KITTI_CROPS:
+            candidates[name.value] = _crop_of_window(scored_window(name, shown))
+    candidates[str(benchmark.crop)] = own
+    return candidates
+
+
+_KITTI_CROPS = (Crop.KITTI_GARG, Crop.KITTI_EIGEN)
 
 
 def _crop_of_window(window: PixelWindow) -> DepthCrop:

@@ -8,10 +8,8 @@ from rilievo.arrays.shapes import Mask, Pixels, Size, UInt8
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, call_crop, call_mask
 from rilievo.extensions.trust import is_import_path
+from rilievo.io.depth_crops import DepthCrop, crop_of_name
 from rilievo.records.sample import Truth
-
-NYU_SIZE = (480, 640)
-KITTI_BENCHMARK_SIZE = (352, 1216)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +34,9 @@ class PixelWindow:
 
 def model_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
     """Part of an image of this size that the model sees."""
-    height, width = shape
     if is_import_path(crop) or crop in (InputCrop.NONE, InputCrop.NYU_EIGEN):
         return scored_window(crop, shape)
-    crop = InputCrop(crop)
-    if crop is InputCrop.NYU_SQUARE:
-        _refuse_other_size(crop, shape, NYU_SIZE, exactly=True)
-        return PixelWindow(top=0, bottom=480, left=80, right=560)
-    rows, columns = KITTI_BENCHMARK_SIZE
-    _refuse_other_size(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
-    left = (width - columns) // 2
-    return PixelWindow(top=height - rows, bottom=height, left=left, right=left + columns)
+    return window_of_crop(crop_of_name(InputCrop(crop).value, shape))
 
 
 def crop_for_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a b 3"]:
@@ -64,19 +54,16 @@ def scored_window(crop: Crop | str, shape: Size) -> PixelWindow:
     crop = Crop(crop)
     if crop is Crop.NONE:
         return PixelWindow(top=0, bottom=height, left=0, right=width)
-    if crop is Crop.NYU_EIGEN:
-        _refuse_other_size(crop, shape, NYU_SIZE, exactly=True)
-        return PixelWindow(top=45, bottom=471, left=41, right=601)
-    if crop is Crop.KITTI_GARG:
-        rows, columns = (0.40810811, 0.99189189), (0.03594771, 0.96405229)
-    else:
-        rows, columns = (0.3324324, 0.91351351), (0.0359477, 0.96405229)
-    # Cut with int, as all programs of the literature do.
+    return window_of_crop(crop_of_name(crop.value, shape))
+
+
+def window_of_crop(crop: DepthCrop) -> PixelWindow:
+    """Window of a crop's pixels."""
     return PixelWindow(
-        top=int(rows[0] * height),
-        bottom=int(rows[1] * height),
-        left=int(columns[0] * width),
-        right=int(columns[1] * width),
+        top=crop.top,
+        bottom=crop.top + crop.height,
+        left=crop.left,
+        right=crop.left + crop.width,
     )
 
 
@@ -142,13 +129,3 @@ def _mask_in_crop(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
     inside = np.zeros_like(mask)
     inside[counted] = mask[counted]
     return inside
-
-
-def _refuse_other_size(crop: Crop | InputCrop, shape: Size, size: Size, *, exactly: bool) -> None:
-    fits = shape == size if exactly else shape[0] >= size[0] and shape[1] >= size[1]
-    if not fits:
-        least = "" if exactly else " or larger"
-        raise InputError(
-            f"the crop '{crop}' is made for images of {size[0]} x {size[1]} pixels (height x "
-            f"width){least}, but this one has {shape[0]} x {shape[1]}"
-        )

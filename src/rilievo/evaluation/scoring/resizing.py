@@ -1,6 +1,8 @@
-"""Predictions of another size brought to the truth, which itself is never resized."""
+"""Predictions of another size brought to the truth, which itself is never resized.
 
-import math
+Whether a prediction is of the whole truth was settled before (``placing``).
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,16 +19,10 @@ from rilievo.arrays.shapes import (
     Vectors,
 )
 from rilievo.errors import InputError
-from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Interpolation, call_interpolation
 from rilievo.evaluation.metrics.pairs import Indices
 from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind, DepthMap
-
-# Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
-# KITTI's benchmark size is off by 4.3 %, and is another picture.
-ASPECT_TOLERANCE = 0.04
-_LARGEST_STEP = 64
 
 # As in PyTorch and OpenCV; nothing is filtered before it shrinks, as in all programs compared.
 _CUBIC = -0.75
@@ -44,7 +40,6 @@ def resize_depth(predicted: DepthMap, shape: Size, interpolation: Interpolation 
     """A depth map at the truth's size, valid where all its sources are."""
     if predicted.shape == shape:
         return predicted
-    _refuse_other_proportions(predicted.shape, shape)
     values, kind = predicted.values, predicted.kind
     inverted = interpolation is Interpolation.BILINEAR_INVERSE and kind.is_depth
     if interpolation is Interpolation.BILINEAR_INVERSE and kind is DepthKind.AFFINE:
@@ -75,7 +70,6 @@ def resize_normals(
     size = (predicted.shape[1], predicted.shape[2])
     if size == shape:
         return predicted
-    _refuse_other_proportions(size, shape)
     valid = nonzero_vector_mask(predicted)
     if not valid.all():
         predicted = np.where(valid, predicted, np.float32(0))
@@ -91,7 +85,6 @@ def resize_confidence(confidence: Float32[np.ndarray, "a b"], shape: Size) -> Fi
     size = (confidence.shape[0], confidence.shape[1])
     if size == shape:
         return confidence
-    _refuse_other_proportions(size, shape)
     return _resize_map(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
 
 
@@ -100,35 +93,6 @@ def nonzero_vector_mask(normals: Vectors) -> Mask:
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("chw,chw->hw", normals, normals, dtype=np.float64)
     return np.isfinite(squares) & (squares > 0)
-
-
-def is_rounded_size(size: Size, shape: Size) -> bool:
-    """Whether a network may round a picture's sides to this size."""
-    step = min(math.gcd(*size), _LARGEST_STEP)
-    least = max((side - step) / whole for side, whole in zip(size, shape, strict=True))
-    most = min((side + step) / whole for side, whole in zip(size, shape, strict=True))
-    ratio = (size[1] / size[0]) / (shape[1] / shape[0])
-    return abs(ratio - 1) <= ASPECT_TOLERANCE and least < most
-
-
-def size_words(size: Size) -> str:
-    """Text such as "480 x 640", height first."""
-    return f"{size[0]} x {size[1]}"
-
-
-def _refuse_other_proportions(size: Size, shape: Size) -> None:
-    if not is_rounded_size(size, shape):
-        raise InputError(
-            (
-                f"the prediction is {size_words(size)} (height x width), the "
-                f"truth {size_words(shape)}: other proportions than a network "
-                "rounds to, so another part of the scene"
-            ),
-            hint=Text(
-                "predict the whole picture that the benchmark shows, or say which part it is: ",
-                OptionName("crop", "TOP,LEFT,HEIGHT,WIDTH"),
-            ),
-        )
 
 
 def _resize_map(

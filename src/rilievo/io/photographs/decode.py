@@ -16,7 +16,8 @@ from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.files.limits import MAX_BYTES, check_size, reason
+from rilievo.io.files.limits import MAX_BYTES, MAX_PIXELS, check_regular, check_size, reason
+from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.photographs.signatures import (
     AVIF,
@@ -106,6 +107,11 @@ def decode(
     return image
 
 
+# EXIF's tag, and its values for pictures that stand on a side.
+_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)
+
+
 def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
     """Read the size (height, width) of the header.
 
@@ -116,6 +122,26 @@ def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -
     with one_line_errors(name, f"{kind.name} file"):
         width, height = _open_image(file, name, kind, max_pixels).size
     return height, width
+
+
+def read_upright_size(path: Path) -> tuple[int, int]:
+    """Read the size (height, width) of an upright photograph, turned as its EXIF says.
+
+    Raises:
+        InputError: If it is in no known format, too large, or broken.
+    """
+    shown = printable(path)
+    check_regular(path)
+    try:
+        with path.open("rb") as file:
+            kind = _photo_format(file, shown, 0)
+            with one_line_errors(shown, f"{kind.name} file"):
+                image = _open_unchecked(file, shown, kind, MAX_PIXELS)
+                is_turned = image.getexif().get(_ORIENTATION) in _TURNED
+                width, height = image.size
+    except OSError as error:
+        raise InputError(f"cannot be read ({reason(error)})", path=shown) from error
+    return (width, height) if is_turned else (height, width)
 
 
 def _photo_format(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:
@@ -145,9 +171,10 @@ def _photo_format(file: BufferedReader | BytesIO, name: str, size_bytes: int) ->
     return kind
 
 
-def _open_image(
+def _open_unchecked(
     file: BufferedReader | BytesIO, name: str, kind: PhotoFormat, max_pixels: int
 ) -> ImageFile:
+    """Open a file of any size, without its pixels."""
     try:
         decoder: type[ImageFile] = getattr(import_module(kind.module), kind.decoder)
     except ImportError as error:
@@ -161,7 +188,13 @@ def _open_image(
     file.seek(0)
     # Pillow refuses a header above twice its limit, not above the limit itself.
     with _lift_pillow_limit(max_pixels // 2):
-        image = decoder(file)
+        return decoder(file)
+
+
+def _open_image(
+    file: BufferedReader | BytesIO, name: str, kind: PhotoFormat, max_pixels: int
+) -> ImageFile:
+    image = _open_unchecked(file, name, kind, max_pixels)
     width, height = image.size
     check_size(name, (height, width), max_pixels=max_pixels)
     if kind is JPEG:

@@ -58,6 +58,7 @@ def finish(
     doubts = [
         *option_notes(options, metres),
         *scale_notes(photo.camera, photo.shape, metres.sparse or metres.known),
+        *metres.notes,
     ]
     for note in doubts:
         tell(note)

@@ -37,9 +37,12 @@ def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
     from rilievo.calibration.sparse import read_sparse
 
     assert sizes.sparse is not None, "callers have checked"
-    points = read_sparse(sizes.sparse, shape, sizes.sparse_unit)
+    points = read_sparse(sizes.sparse, shape, sizes.sparse_unit, sizes.sparse_crop)
     return Metres(
-        sparse=points.points, measured=points.measured, depth_error=sizes.stated_depth_error
+        sparse=points.points,
+        measured=points.measured,
+        depth_error=sizes.stated_depth_error,
+        notes=points.reading.doubts,
     )
 
 
@@ -101,6 +104,8 @@ def predict(
         sparse_unit: Metres of one count, needed for whole numbers.
         depth_error: Error that eight in ten depths of ``sparse`` stay below: "1%", "10mm", "0.3%/m"
             or a sum of these; by default 2 % is assumed.
+        sparse_crop: Part of the photograph that a map is of: "TOP,LEFT,HEIGHT,WIDTH", a word for a
+            known crop, or "resized".
         markers: Side [m] of squares of ``rilievo markers``.
         camera_height: Height of the camera above a visible floor [m].
         own_depth: Take metres from the file's depth if no size is known.

@@ -24,6 +24,8 @@ class Metres:
     """Error of the sensor as the user states it; None: it is assumed."""
     method: str | None = None
     """Source, unless the user."""
+    notes: tuple[str, ...] = ()
+    """Sentences on how the instrument's numbers were read."""
 
     def __bool__(self) -> bool:
         return bool(self.known or self.sparse) or self.camera_height is not None

@@ -197,12 +197,14 @@ class Results:
         # Few runs read depth of another instrument, and its readers are many.
         from rilievo.calibration.sparse import read_sparse
 
-        points = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
+        file = self._sparse_file(job, sizes.sparse)
+        points = read_sparse(file, shape, sizes.sparse_unit, sizes.sparse_crop)
         return replace(
             metres,
             sparse=points.points,
             measured=points.measured,
             depth_error=sizes.stated_depth_error,
+            notes=points.reading.doubts,
         )
 
     def _known_sizes(self, job: Job) -> tuple[Known, ...]:
@@ -358,6 +360,8 @@ class Results:
             state = path.stat()
             run["sparse"] = f"{path.name} {state.st_size} {state.st_mtime_ns}"
             run["sparse_unit"] = sizes.sparse_unit
+            if sizes.sparse_crop is not None:
+                run["sparse_crop"] = sizes.sparse_crop
         for record in (sizes, options.surface, options.refine):
             run |= settings_to_record(record)
         # Of a photograph, options that outputs name are recorded with files.

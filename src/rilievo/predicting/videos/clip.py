@@ -515,7 +515,8 @@ def _frame_preparation(results: Results) -> Callable[[Photo], Photo]:
 def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -> ClipOptions:
     def calibrate(first: Prediction) -> MetricConversion | None:
         metres = results.metres(job, first.shape)
-        for note in scale_notes(None, first.shape, metres.sparse or metres.known):
+        notes = scale_notes(None, first.shape, metres.sparse or metres.known)
+        for note in (*notes, *metres.notes):
             results.note(at(printable(job.source), note))
         if own is not None and not metres:
             results.note(

@@ -1,0 +1,196 @@
+"""True depth of another size than its photograph: where it lies, and what the camera becomes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from rilievo.calibration.sparse import read_sparse
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.check_download import check_dataset
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
+
+K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
+SIZE = (480, 640)
+YAML_CAMERA = "camera: {fx: 500, cx: 319.5, cy: 239.5}\n"
+
+
+def floor(shape: tuple[int, int] = SIZE, camera: np.ndarray = K) -> np.ndarray:
+    """Depth [m] of a tilted plane, of which inverse depth is linear in the pixel."""
+    v, u = np.mgrid[: shape[0], : shape[1]]
+    x, y = (u - camera[0, 2]) / camera[0, 0], (v - camera[1, 2]) / camera[1, 1]
+    return (1 / (0.3 + 0.05 * x + 0.2 * y)).astype(np.float32)
+
+
+def smaller(shape: tuple[int, int]) -> np.ndarray:
+    """The same plane at the pixel centres of a camera of another size."""
+    return floor(shape, Camera(K=K).resized(size=SIZE, new_size=shape).needs_pinhole("a test"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "depth").mkdir()
+    Image.fromarray(np.full((*SIZE, 3), 90, np.uint8)).save(tmp_path / "images/a.png")
+    return tmp_path
+
+
+def truth_of(root: Path, depth: np.ndarray, yaml: str = YAML_CAMERA) -> rilievo.Sample:
+    np.save(root / "depth/a.npy", depth)
+    (root / "rilievo.yaml").write_text(yaml)
+    return open_dataset("folder", root).sample("a")
+
+
+@pytest.mark.parametrize("shape", [(240, 320), (120, 160), (96, 128), (960, 1280)])
+def test_a_whole_multiple_is_the_whole_photograph(root: Path, shape: tuple[int, int]) -> None:
+    sample = truth_of(root, smaller(shape))
+    assert sample.depth is not None
+    step = max(1, SIZE[0] // shape[0])
+    inner = np.s_[step:-step, step:-step]
+    np.testing.assert_allclose(sample.depth[inner], floor()[inner], rtol=1e-5)
+    assert sample.camera is not None
+    np.testing.assert_allclose(sample.camera.needs_pinhole("a test"), K)
+    [warning] = check_dataset(open_dataset("folder", root)).warnings
+    assert f"depth is {shape[0]} x {shape[1]}" in warning
+    assert "the photograph's 480 x 640" in warning
+
+
+@pytest.mark.parametrize("shape", [(192, 256), (400, 534), (476, 630), (224, 224)])
+def test_another_size_is_refused_until_the_line_says_resized(
+    root: Path, shape: tuple[int, int]
+) -> None:
+    depth = smaller(shape)
+    with pytest.raises(InputError, match=rf"{shape[0]} x {shape[1]}.*'crop: resized' in 'depth:'"):
+        truth_of(root, depth)
+    sample = truth_of(root, depth, YAML_CAMERA + "depth: {crop: resized}")
+    assert sample.depth is not None
+    np.testing.assert_allclose(sample.depth[8:-8, 8:-8], floor()[8:-8, 8:-8], rtol=1e-5)
+    assert not check_dataset(open_dataset("folder", root)).warnings
+
+
+def test_known_crops_and_named_ones_take_their_places(root: Path) -> None:
+    sample = truth_of(root, floor()[45:471, 41:601])
+    assert sample.depth is not None
+    assert sample.depth_valid is not None
+    np.testing.assert_array_equal(sample.depth[45:471, 41:601], floor()[45:471, 41:601])
+    assert sample.depth_valid.sum() == 426 * 560
+    [warning] = check_dataset(open_dataset("folder", root)).warnings
+    assert "'nyu_eigen' alone" in warning
+    for crop, part in (
+        ("nyu_square", np.s_[:, 80:560]),
+        ("centre", np.s_[40:440, 53:587]),
+        ("[10, 20, 400, 534]", np.s_[10:410, 20:554]),
+    ):
+        sample = truth_of(root, floor()[part], YAML_CAMERA + f"depth: {{crop: {crop}}}")
+        assert sample.depth is not None
+        assert sample.depth_valid is not None
+        np.testing.assert_array_equal(sample.depth[part], floor()[part])
+        assert sample.depth_valid.sum() == floor()[part].size
+        assert not check_dataset(open_dataset("folder", root)).warnings
+
+
+def test_no_depth_arises_between_two_surfaces(root: Path) -> None:
+    depth = np.full((192, 256), 2.0, np.float32)
+    depth[:, 100:] = 5
+    depth[50, 50] = 0
+    sample = truth_of(root, depth, "depth: {crop: resized}")
+    assert sample.depth is not None
+    assert sample.depth_valid is not None
+    assert set(np.unique(sample.depth[sample.depth_valid])) == {2, 5}
+    assert 4 <= (~sample.depth_valid).sum() <= 9
+
+
+def test_distance_along_the_ray_in_a_crop_has_the_rays_of_the_crop(root: Path) -> None:
+    v, u = np.mgrid[: SIZE[0], : SIZE[1]]
+    ray = np.sqrt(((u - 319.5) / 500) ** 2 + ((v - 239.5) / 500) ** 2 + 1)
+    yaml = YAML_CAMERA + "depth: {kind: distance, crop: [100, 50, 200, 300]}"
+    sample = truth_of(root, (floor() * ray)[100:300, 50:350], yaml)
+    assert sample.depth is not None
+    part = np.s_[100:300, 50:350]
+    np.testing.assert_allclose(sample.depth[part], floor()[part], rtol=1e-5)
+
+
+def test_disparity_of_half_the_size_has_half_the_focal_length(root: Path) -> None:
+    disparity = 250 * 0.1 / smaller((240, 320))
+    yaml = YAML_CAMERA + "depth: {kind: disparity, baseline: 0.1}"
+    sample = truth_of(root, disparity, yaml)
+    assert sample.depth is not None
+    np.testing.assert_allclose(sample.depth[2:-2, 2:-2], floor()[2:-2, 2:-2], rtol=1e-5)
+
+
+def test_intrinsics_beside_depth_become_those_of_the_photograph(root: Path) -> None:
+    small = Camera(K=K).resized(size=SIZE, new_size=(192, 256)).needs_pinhole("a test")
+    np.savez(root / "depth/a.npz", depth=smaller((192, 256)), K=small)
+    (root / "rilievo.yaml").write_text("depth: {crop: resized}")
+    sample = open_dataset("folder", root).sample("a")
+    assert sample.camera is not None
+    np.testing.assert_allclose(sample.camera.needs_pinhole("a test"), K, rtol=1e-12)
+
+
+def test_a_calibration_of_the_colour_camera_serves_depth_of_a_smaller_sensor(root: Path) -> None:
+    np.savetxt(root / "K.txt", K)
+    yaml = "camera: {file: K.txt, width: 640, height: 480}\ndepth: {crop: resized}"
+    sample = truth_of(root, smaller((192, 256)), yaml)
+    assert sample.camera is not None
+    np.testing.assert_allclose(sample.camera.needs_pinhole("a test"), K)
+
+
+def test_a_photograph_that_its_exif_turns_has_upright_depth(root: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (root / "images/a.png").unlink()
+    Image.fromarray(np.zeros((640, 480, 3), np.uint8)).save(root / "images/a.jpg", exif=exif)
+    assert truth_of(root, floor()).depth is not None
+    with pytest.raises(InputError, match="turned by 90 degrees"):
+        truth_of(root, np.ascontiguousarray(floor().T))
+
+
+def test_masks_and_normals_have_the_size_of_depth_or_of_the_photograph(root: Path) -> None:
+    (root / "valid").mkdir()
+    (root / "normals").mkdir()
+    mask = np.zeros((240, 320), np.uint8)
+    mask[:120] = 255
+    normals = np.zeros((240, 320, 3), np.float32)
+    normals[..., 2] = -1
+    np.save(root / "normals/a.npy", normals)
+    yaml = "valid: 'valid/{id}.png'"
+    for stored in (mask, np.kron(mask, np.ones((2, 2), np.uint8))):
+        Image.fromarray(stored).save(root / "valid/a.png")
+        sample = truth_of(root, smaller((240, 320)), yaml)
+        assert sample.depth_valid is not None
+        assert sample.normals_valid is not None
+        assert sample.depth_valid[:240].all()
+        assert not sample.depth_valid[240:].any()
+        assert sample.normals_valid[:240].all()
+
+
+@pytest.mark.parametrize("shape", [(192, 256), (400, 534), (360, 480)])
+def test_sparse_depth_and_depth_at_hand_follow_the_same_rule(shape: tuple[int, int]) -> None:
+    photo = np.full((*SIZE, 3), 90, np.uint8)
+    depth = smaller(shape)
+    with pytest.raises(InputError, match="crop='resized'"):
+        rilievo.Prediction.from_depth(photo, depth, K)
+    with pytest.raises(InputError, match="sparse_crop='resized'"):
+        rilievo.predict(photo, sparse=depth)
+    made = rilievo.Prediction.from_depth(photo, depth, K, crop="resized")
+    np.testing.assert_allclose(made.depth.values[8:-8, 8:-8], floor()[8:-8, 8:-8], rtol=2e-3)
+    points = read_sparse(depth, SIZE, None, "resized").points
+    inner = [point for point in points if 8 < point.u < 630 and 8 < point.v < 470]
+    assert len(inner) > 100
+    for point in inner:
+        x, y = (point.u - 319.5) / 500, (point.v - 239.5) / 500
+        assert point.metres == pytest.approx(1 / (0.3 + 0.05 * x + 0.2 * y), rel=1e-5)
+
+
+def test_a_part_of_sparse_depth_lies_where_it_is_said() -> None:
+    depth = floor()[40:440, 30:564]
+    for crop, stored in (("40,30,400,534", depth), ("40,30,400,534", depth[::2, ::2])):
+        sparse = read_sparse(np.ascontiguousarray(stored), SIZE, None, crop)
+        for point in sparse.points:
+            x, y = (point.u - 319.5) / 500, (point.v - 239.5) / 500
+            assert point.metres == pytest.approx(1 / (0.3 + 0.05 * x + 0.2 * y), rel=1e-2)
+            assert 30 <= point.u < 564
+            assert 40 <= point.v < 440
