@@ -94,6 +94,7 @@ CASES: Mapping[str, Case] = {
     "known_rectangle": Case(other=("10,60,80,60,84,90,6,90,0.5x0.3",)),
     "sparse": Case(other="sparse.npy"),
     "sparse_unit": Case(one=0.001, other=0.002, needs={"sparse": "counts.png"}),
+    "sparse_crop": Case(one="resized", other="centre", needs={"sparse": "part.npy"}),
     "depth_error": Case(one="1%", other="9%", needs={"sparse": "dense.npy"}),
     "camera_height": Case(other=1.2, needs={"fov": 60.0}),
     "markers": Case(other=0.06, photos=("markers.png",)),
@@ -181,6 +182,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sparse = np.zeros(SIZE, np.float32)
     sparse[::7, ::9] = 2 + np.linspace(0, 1, sparse[::7, ::9].size).reshape(sparse[::7, ::9].shape)
     np.save(folder / "sparse.npy", sparse)
+    np.save(folder / "part.npy", np.linspace(2, 3, 45 * 60, dtype=np.float32).reshape(45, 60))
     np.save(folder / "dense.npy", np.full(SIZE, 2.5, np.float32))
     _png(folder / "counts.png", (1000 * sparse).astype(np.uint16))
     return folder
