@@ -24,9 +24,12 @@ _SAME_ASPECT = 0.02
 
 # Largest distance of a principal point from the middle, in longer sides.
 _CENTRAL = 0.1
+_LEAST_ZOOM = 1.01
+"""Least digital zoom that changes the field of view."""
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 _ORIENTATION, _EXIF_BLOCK = 0x0112, 0x8769
 _FOCAL_LENGTH, _FOCAL_LENGTH_35MM = 0x920A, 0xA405
+_DIGITAL_ZOOM = 0xA404
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 _PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
 
@@ -42,6 +45,7 @@ class ExifFacts:
         focal: True focal length [mm].
         plane_x: Pixels of the original along a row, per ``plane_unit`` [mm].
         width: Width of the original [px].
+        digital_zoom: Factor by which the camera enlarged a part of its picture.
     """
 
     heif: Camera | None = None
@@ -53,6 +57,14 @@ class ExifFacts:
     plane_unit: float | None = None
     width: float | None = None
     height: float | None = None
+    digital_zoom: float | None = None
+
+    @property
+    def original_size(self) -> tuple[float, float] | None:
+        """Height and width of the original [px], if both are stated."""
+        if self.height is None or self.width is None:
+            return None
+        return self.height, self.width
 
 
 def exif_facts(image: Image.Image) -> ExifFacts:
@@ -79,6 +91,7 @@ def exif_facts(image: Image.Image) -> ExifFacts:
         plane_unit=_MILLIMETRES.get(unit) if isinstance(unit, int) else None,
         width=_positive_or_none(block.get(_PIXEL_WIDTH)),
         height=_positive_or_none(block.get(_PIXEL_HEIGHT)),
+        digital_zoom=_positive_or_none(block.get(_DIGITAL_ZOOM)),
     )
 
 
@@ -126,6 +139,9 @@ def assumed_camera(size: tuple[int, int]) -> Camera:
 
 def _focal_pixels_by_sensor(facts: ExifFacts, resized: float) -> float | None:
     x, y = facts.plane_x, facts.plane_y
+    # Whether the sensor's pixels are those before or after digital zoom is not stated.
+    if facts.digital_zoom is not None and facts.digital_zoom > _LEAST_ZOOM:
+        return None
     if facts.focal is None or facts.plane_unit is None or x is None or y is None:
         return None
     if not 0.9 < x / y < 1.1:

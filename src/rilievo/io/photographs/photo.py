@@ -15,7 +15,8 @@ from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reaso
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import has_further_tiff_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
-from rilievo.io.photographs.exif import camera_from_exif, exif_facts
+from rilievo.io.photographs.exif import exif_facts
+from rilievo.io.photographs.exif_crops import exif_camera
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.io.photographs.xmp import camera_from_gpano, read_xmp_packets
@@ -159,22 +160,28 @@ def _photo_from_image(
         stretch=how.stretch,
     )
     size, camera, own_depth = picture.pixels.shape[:2], None, None
+    xmp = b""
     of_depth = {"depth_images", "mp", "heif"} if how.own_depth else set()
     if {"xmp", *of_depth} & image.info.keys():
         packets = read_xmp_packets(image)
+        xmp = packets.main
         camera = camera_from_gpano(packets.main, size)
         if how.own_depth:
             # Imported on demand, as few photographs have depth of their own.
             from rilievo.io.photographs.own_depth import read_own_depth
 
             own_depth = read_own_depth(image, packets, file, facts.orientation)
+    camera, camera_note = camera or facts.heif, None
+    if camera is None:
+        by_exif = exif_camera(image, facts, size, xmp)
+        camera, camera_note = by_exif.camera, by_exif.note
     return _blacken_transparent_and_note(
         Photo(
             pixels=picture.pixels,
-            camera=camera or facts.heif or camera_from_exif(facts, size),
+            camera=camera,
             own_depth=own_depth,
             transparent=picture.transparent,
-            notes=tuple(filter(None, (pages_note, *picture.notes))),
+            notes=tuple(filter(None, (pages_note, camera_note, *picture.notes))),
             name=name,
         )
     )

@@ -1,0 +1,206 @@
+"""Cropped and resized photographs that kept the EXIF of the original."""
+
+import math
+import struct
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from rilievo.records.sample import Photo
+
+FULL_FRAME = math.hypot(36, 24)
+WHOLE = (1200, 900)
+"""Width and height of the original."""
+FILM = 28
+
+
+def scene(size: tuple[int, int] = WHOLE) -> Image.Image:
+    """A picture with different content in each part."""
+    noise = np.random.default_rng(0).integers(0, 255, (9, 12, 3)).astype(np.uint8)
+    return Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+
+
+def exif_block(
+    *,
+    stated: tuple[int, int] | None = WHOLE,
+    thumbnail: Image.Image | None = None,
+    orientation: int = 1,
+    zoom: float | None = None,
+    sensor: bool = False,
+) -> bytes:
+    """EXIF by hand: 28 mm of 35 mm film, with a thumbnail in its second directory."""
+    short, long, ratio = 3, 4, 5
+    entries: list[tuple[int, int, float]] = [(0xA405, short, FILM)]
+    if stated is not None:
+        entries += [(0xA002, long, stated[0]), (0xA003, long, stated[1])]
+    if zoom is not None:
+        entries.append((0xA404, ratio, zoom))
+    if sensor:
+        entries = [entry for entry in entries if entry[0] != 0xA405]
+        # 6 mm, and 1,200 pixels in 7.2 mm of the sensor.
+        entries += [(0x920A, ratio, 6.0), (0xA20E, ratio, 1200 / 7.2), (0xA20F, ratio, 1200 / 7.2)]
+        entries.append((0xA210, short, 4))
+    pixels = BytesIO()
+    if thumbnail is not None:
+        thumbnail.save(pixels, "JPEG")
+
+    tags_at = 8 + 2 + 2 * 12 + 4
+    ratios_at = tags_at + 2 + 12 * len(entries) + 4
+    first_at = ratios_at + 8 * sum(kind == ratio for _, kind, _ in entries)
+    pixels_at = first_at + 2 + 2 * 12 + 4
+    next_directory = first_at if thumbnail is not None else 0
+    content = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 2)
+    content += struct.pack("<HHIHH", 0x0112, short, 1, orientation, 0)
+    content += struct.pack("<HHII", 0x8769, long, 1, tags_at) + struct.pack("<I", next_directory)
+    content += struct.pack("<H", len(entries))
+    ratios = b""
+    for tag, kind, number in sorted(entries):
+        if kind == ratio:
+            value = ratios_at + len(ratios)
+            ratios += struct.pack("<II", round(number * 10_000), 10_000)
+        else:
+            value = int(number)
+        content += struct.pack("<HHII", tag, kind, 1, value)
+    content += struct.pack("<I", 0) + ratios
+    content += struct.pack("<H", 2) + struct.pack("<HHII", 0x0201, long, 1, pixels_at)
+    content += struct.pack("<HHII", 0x0202, long, 1, len(pixels.getvalue())) + struct.pack("<I", 0)
+    return b"Exif\0\0" + content + pixels.getvalue()
+
+
+def read(image: Image.Image, exif: bytes, **more: object) -> Photo:
+    stream = BytesIO()
+    image.save(stream, "JPEG", exif=exif, **more)
+    return rilievo.read_photo(stream.getvalue())
+
+
+def small(image: Image.Image) -> Image.Image:
+    return image.resize((160, 120), Image.Resampling.BOX)
+
+
+def check_used(photo: Photo, *, said: str | None) -> None:
+    assert photo.camera is not None
+    expected = FILM * math.hypot(*photo.shape) / FULL_FRAME
+    assert photo.camera.focal == pytest.approx(expected)
+    check_note(photo, said)
+
+
+def check_not_used(photo: Photo, *, said: str) -> None:
+    assert photo.camera is None
+    check_note(photo, said)
+    assert any("its EXIF focal length is not used" in note for note in photo.notes)
+    assert any("give fov" in note for note in photo.notes)
+
+
+def check_note(photo: Photo, said: str | None) -> None:
+    if said is None:
+        assert photo.notes == ()
+    else:
+        assert any(said in note for note in photo.notes), photo.notes
+
+
+def test_a_whole_photograph_needs_no_word() -> None:
+    check_used(read(scene(), exif_block()), said=None)
+    check_used(read(scene(), exif_block(thumbnail=small(scene()))), said=None)
+    for orientation in (3, 6, 8):
+        check_used(read(scene(), exif_block(orientation=orientation)), said=None)
+    # A program that turned the pixels and left the size.
+    check_used(read(scene().transpose(Image.Transpose.ROTATE_90), exif_block()), said=None)
+
+
+@pytest.mark.parametrize("thumbnail", [None, small(scene())])
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ((100, 100, 900, 500), "EXIF is of 1200x900 pixels, and the picture has 800x400"),
+        ((0, 0, 900, 900), "of other proportions"),
+        ((0, 0, 1200, 675), "of other proportions"),
+        ((100, 0, 775, 900), "EXIF is of 1200x900"),
+    ],
+)
+def test_a_crop_of_other_proportions_is_not_used(
+    box: tuple[int, int, int, int], said: str, thumbnail: Image.Image | None
+) -> None:
+    photo = read(scene().crop(box), exif_block(thumbnail=thumbnail))
+    assert photo.camera is None
+    if thumbnail is None or "proportions" in said:
+        check_not_used(photo, said=said)
+    else:
+        check_note(photo, "its EXIF focal length is not used")
+
+
+@pytest.mark.parametrize("box", [(0, 0, 600, 450), (300, 200, 1100, 800), (500, 400, 900, 700)])
+def test_a_crop_of_the_same_proportions_is_told_by_its_thumbnail(
+    box: tuple[int, int, int, int],
+) -> None:
+    part = scene().crop(box)
+    check_not_used(read(part, exif_block(thumbnail=small(scene()))), said="thumbnail")
+    check_not_used(read(part, exif_block(stated=None, thumbnail=small(scene()))), said="thumbnail")
+    # Without one it might be a smaller picture, which is said.
+    check_used(read(part, exif_block()), said="EXIF is of 1200x900 pixels")
+
+
+@pytest.mark.parametrize("width", [600, 400, 2400])
+def test_a_resized_photograph_keeps_its_field_of_view(width: int) -> None:
+    resized = scene((width, width * 3 // 4))
+    check_used(read(resized, exif_block(thumbnail=small(scene()))), said=None)
+    check_used(read(resized, exif_block()), said="if it was cropped, give fov")
+
+
+def test_bars_of_a_thumbnail_are_no_part_of_it() -> None:
+    wide = scene((1200, 800))
+    barred = Image.new("RGB", (160, 120))
+    barred.paste(wide.resize((160, 106), Image.Resampling.BOX), (0, 7))
+    block = exif_block(stated=(1200, 800), thumbnail=barred)
+    check_used(read(wide.resize((600, 400), Image.Resampling.BOX), block), said=None)
+    check_not_used(read(wide.crop((0, 0, 600, 400)), block), said="thumbnail")
+
+
+@pytest.mark.parametrize(
+    ("size", "is_used"),
+    [
+        ((1200, 900), True),
+        ((1200, 800), True),
+        ((1280, 720), True),
+        ((800, 800), True),
+        ((1000, 640), False),
+        ((900, 400), False),
+        ((1200, 860), False),
+    ],
+)
+def test_without_a_size_proportions_decide_and_it_is_said(
+    size: tuple[int, int], is_used: bool
+) -> None:
+    photo = read(scene(size), exif_block(stated=None))
+    if is_used:
+        check_used(photo, said="EXIF states no size")
+    else:
+        check_not_used(photo, said="the proportions of a crop")
+
+
+@pytest.mark.parametrize("text", [b'crs:HasCrop="True"', b"<crs:HasCrop>True</crs:HasCrop>"])
+def test_xmp_that_states_a_crop_is_believed_whatever_the_size(text: bytes) -> None:
+    """Lightroom writes the size of the crop into EXIF."""
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description ' + text + b"/></x:xmpmeta>"
+    check_not_used(read(scene(), exif_block(), xmp=packet), said="XMP says that it was cropped")
+    uncropped = packet.replace(b"True", b"False")
+    check_used(read(scene(), exif_block(), xmp=uncropped), said=None)
+
+
+def test_digital_zoom_is_said_and_the_sensor_is_not_used() -> None:
+    check_used(read(scene(), exif_block(zoom=2.0)), said="a digital zoom of 2")
+    check_used(read(scene(), exif_block(zoom=1.0)), said=None)
+    assert read(scene(), exif_block(zoom=2.0, sensor=True)).camera is None
+    by_sensor = read(scene(), exif_block(sensor=True))
+    assert by_sensor.camera is not None
+    assert by_sensor.camera.focal == pytest.approx(6 * 1200 / 7.2, rel=1e-4)
+
+
+def test_exif_without_a_focal_length_needs_no_word() -> None:
+    image, tags = scene((900, 400)), Image.Exif()
+    tags[0x0112] = 1
+    stream = BytesIO()
+    image.save(stream, "JPEG", exif=tags)
+    assert rilievo.read_photo(stream.getvalue()).notes == ()
