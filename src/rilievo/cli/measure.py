@@ -62,6 +62,9 @@ class _Arguments(TrustOptions):
     """Point whose distance straight from the camera is measured."""
     height: Annotated[str | None, option(metavar="U,V")] = None
     """Point whose height above the visible floor is measured."""
+    height_above_plane: Annotated[str | None, option(metavar="U,V")] = None
+    """Point whose height above the plane of the known rectangle is measured; name its foot in the
+    plane, straight below it, as another U,V, and the height needs no depth."""
     box: Annotated[tuple[str, ...], option(repeats=True, metavar="U1,V1,U2,V2|FILE|FOLDER")] = ()
     """Box around a thing whose distance and size are measured, or boxes of a detector: JSON (COCO),
     CSV, or a folder of YOLO's texts; for several, repeat the option.
@@ -95,11 +98,19 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo measure photo.jpg 100,200 400,210 --known 320,240,2.35",
             "rilievo measure photo.jpg --height 320,80 --camera-height 1.5",
             "rilievo measure photo.jpg 100,200 400,210 --depth depth.png --camera 525",
+            "rilievo measure photo.jpg --height-above-plane 310,120 305,240 --known-rectangle "
+            "140,104,377,172,378,296,96,228,a4",
             "rilievo measure photo.jpg --box 100,80,300,260 --camera-height 1.5",
             "rilievo measure photos/ --box detections.json --camera-height 1.5",
         ),
     )
-    others = (request.points, request.angle, request.distance, request.height)
+    others = (
+        request.points,
+        request.angle,
+        request.distance,
+        request.height,
+        request.height_above_plane,
+    )
     is_region = bool(request.box or request.mask)
     if is_region and any(others):
         raise OptionError(
@@ -116,7 +127,11 @@ def main(arguments: Sequence[str]) -> int:
         ("", [])
         if is_region
         else quantity_of_options(
-            request.points, angle=request.angle, distance=request.distance, height=request.height
+            request.points,
+            angle=request.angle,
+            distance=request.distance,
+            height=request.height,
+            height_above_plane=request.height_above_plane,
         )
     )
     sizes = request.sizes

@@ -6,6 +6,7 @@ from rilievo.measure.quantities import angle as angle
 from rilievo.measure.quantities import area as area
 from rilievo.measure.quantities import distance as distance
 from rilievo.measure.quantities import height as height
+from rilievo.measure.quantities import height_above_plane as height_above_plane
 from rilievo.measure.quantities import length as length
 from rilievo.measure.regions import Region as Region
 
@@ -17,5 +18,6 @@ __all__ = [
     "area",
     "distance",
     "height",
+    "height_above_plane",
     "length",
 ]

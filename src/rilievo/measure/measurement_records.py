@@ -7,7 +7,14 @@ from dataclasses import asdict
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.measure.extents import RegionMeasurement
-from rilievo.measure.quantities import Measurement, area, distance, height, length
+from rilievo.measure.quantities import (
+    Measurement,
+    area,
+    distance,
+    height,
+    height_above_plane,
+    length,
+)
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.records.prediction_record import PredictionRecord
 
@@ -36,30 +43,45 @@ def parse_points(texts: Sequence[str]) -> list[tuple[float, float]]:
 
 
 def quantity_of_options(
-    texts: Sequence[str], *, angle: bool, distance: str | None, height: str | None
+    texts: Sequence[str],
+    *,
+    angle: bool,
+    distance: str | None,
+    height: str | None,
+    height_above_plane: str | None = None,
 ) -> tuple[str, list[tuple[float, float]]]:
     """Quantity that options ask for, and its points.
 
     Raises:
         OptionError: If they do not ask for one quantity.
     """
-    single = {name: at for name, at in (("distance", distance), ("height", height)) if at}
+    named = (
+        ("distance", distance),
+        ("height", height),
+        ("height_above_plane", height_above_plane),
+    )
+    single = {name: at for name, at in named if at}
     if len(single) + angle > 1:
         raise OptionError(
             problem=Text(
                 OptionName("angle"),
                 ", ",
                 OptionName("distance"),
-                " and ",
+                ", ",
                 OptionName("height"),
+                " and ",
+                OptionName("height_above_plane"),
                 " do not go together: give one",
             )
         )
     for what, text in single.items():
+        if what == "height_above_plane" and len(texts) <= 1:
+            return what, parse_points([text, *texts])
         if texts:
             parse_points(texts)  # or it is no point, such as a second photograph
+            foot = " or with its foot" if what == "height_above_plane" else ""
             raise OptionError(
-                option=what, problem=f"U,V stands alone, got {len(texts)} more points"
+                option=what, problem=f"U,V stands alone{foot}, got {len(texts)} more points"
             )
         return what, parse_points([text])
     points = parse_points(texts)
@@ -94,6 +116,8 @@ def measure_points(
     """
     if what == "area":
         return area(prediction, points, in_plane=in_plane)
+    if what == "height_above_plane":
+        return height_above_plane(prediction, *points)
     if what == "distance":
         return distance(prediction, points[0], in_plane=in_plane)
     if what == "length":

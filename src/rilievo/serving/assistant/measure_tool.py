@@ -34,6 +34,7 @@ from rilievo.serving.assistant.tool import (
 _COUNTS = {
     "distance": (1, 1),
     "height": (1, 1),
+    "height_above_plane": (1, 2),
     "length": (2, 2),
     "area": (3, 100),
     "angle": (2, 2),
@@ -41,6 +42,7 @@ _COUNTS = {
 _WORDS = {
     "distance": "one point",
     "height": "one point",
+    "height_above_plane": "one point, and its foot in the plane",
     "length": "two points",
     "area": "three points or more around a flat surface",
     "angle": "two points, one on each surface",
@@ -50,9 +52,11 @@ _WORDS = {
 class MeasureArguments(ToolArguments):
     """Arguments of ``measure``."""
 
-    what: Literal["distance", "length", "height", "area", "angle"]
+    what: Literal["distance", "length", "height", "height_above_plane", "area", "angle"]
     """Quantity. distance: straight from the camera to one point. length: straight line in space
-    between two points. height: one point above the visible floor. area: three or more points around
+    between two points. height: one point above the visible floor. height_above_plane: one
+    point above the plane of a rectangle that was stated with the tool 'known', then its foot in the
+    plane, straight below it. area: three or more points around
     a flat surface, in order. angle: between the surfaces at two points."""
     points: Annotated[list[Point], Field(min_length=1, max_length=100), ListOrText]
     """Points [x, y] in the picture."""
@@ -149,8 +153,8 @@ def _rilievo_measure_command(
     photograph: PhotoState, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
 ) -> str:
     places = [f"{u!r},{v!r}" for u, v in points]
-    if what in ("distance", "height", "angle"):
-        places.insert(0 if what != "angle" else 2, f"--{what}")
+    if what in ("distance", "height", "height_above_plane", "angle"):
+        places.insert(0 if what != "angle" else 2, f"--{what.replace('_', '-')}")
     model = photograph.prediction.made_by.model
     words = ["rilievo", "measure", str(photograph.stamp.path), *places, *flags, "--model", model]
     return shlex.join(words)

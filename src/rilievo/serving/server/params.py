@@ -180,6 +180,9 @@ class MeasureParams(_MeasureParameters):
     """Column and row U,V of a point whose distance straight from the camera is measured."""
     height: Text = ""
     """Column and row U,V of a point whose height above the visible floor is measured."""
+    height_above_plane: Text = ""
+    """Column and row U,V of a point whose height above the plane of the known rectangle is
+    measured; its foot in the plane is given as 'at', and the height needs no depth then."""
     box: list[Text] = Field(default=[], max_length=_MOST_BOXES)
     """Box U1,V1,U2,V2 around a thing whose distance and size are measured; repeat it for several.
     The answer has a list of things then."""
@@ -190,7 +193,8 @@ class MeasureParams(_MeasureParameters):
 
     def regions(self) -> list[Region]:
         """Boxes of the request; refuses points beside them."""
-        if self.box and (self.at or self.distance or self.height or self.angle):
+        heights = self.height or self.height_above_plane
+        if self.box and (self.at or self.distance or heights or self.angle):
             raise OptionError("box stands alone: ask for points by themselves")
         if self.box and self.in_plane:
             raise OptionError(option="in_plane", without="box")
@@ -199,7 +203,11 @@ class MeasureParams(_MeasureParameters):
     def quantity(self) -> tuple[str, list[Point]]:
         """Quantity to measure, and its points."""
         return quantity_of_options(
-            self.at, angle=self.angle, distance=self.distance, height=self.height
+            self.at,
+            angle=self.angle,
+            distance=self.distance,
+            height=self.height,
+            height_above_plane=self.height_above_plane,
         )
 
 
