@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import rilievo
 from rilievo.cli import main
@@ -170,12 +170,41 @@ def test_an_end_on_the_border_counts_as_inside_and_one_beyond_does_not() -> None
     assert "in_plane" in measured.remarks[-1]
 
 
+@pytest.mark.parametrize("source", ["network", "depth map"])
+@pytest.mark.parametrize("slant", [0, 30, 55])
+def test_the_corners_of_a_thick_book_lie_in_its_plane(source: str, slant: float) -> None:
+    book, table = Scene(slant, 0.5, 0.0), Scene(slant, 0.5, 0.0)
+    table.middle = table.middle - 0.06 * table.axes[:, 2]
+    mask = Image.new("1", (WIDTH, HEIGHT))
+    ImageDraw.Draw(mask).polygon(list(book.sheet.corners), fill=1)
+    depth = np.where(np.array(mask), book.depth(), table.depth())
+    book.depth = lambda: depth  # type: ignore[method-assign]
+    prediction = book.by(source)
+    for ends, true in ((book.sheet.corners[:2], SIDES[0]), (book.sheet.corners[1:3], SIDES[1])):
+        measured = prediction.measure(*ends)
+        assert measured.origin is MeasurementOrigin.RECTANGLE
+        assert measured.value == pytest.approx(true, rel=1e-3)
+
+
 def test_a_map_that_contradicts_the_rectangle_is_said() -> None:
     scene = Scene(20, 0.5, 0.0)
     wrong = rilievo.Prediction.from_depth(PHOTO, 1.3 * scene.depth(), CAMERA, known=[scene.sheet])
     assert any("contradict" in note for note in wrong.notes)
     right = rilievo.Prediction.from_depth(PHOTO, scene.depth(), CAMERA, known=[scene.sheet])
     assert not any("contradict" in note for note in right.notes)
+
+
+def test_a_rectangle_gives_a_map_its_focal_length_also_where_its_middle_has_no_depth() -> None:
+    scene = Scene(45, 0.45, 0.04)
+    depth = scene.depth()
+    depth[200:280, 300:340] = 0
+    found = rilievo.Prediction.from_depth(PHOTO, depth, known=[scene.sheet])
+    assert found.known_camera.focal == pytest.approx(FOCAL, rel=0.01)
+    assert not any("field of view is assumed" in note for note in found.notes)
+    assert any("not compared" in note for note in found.notes)
+    measured = found.measure(*scene.tool_ends())
+    assert measured.value == pytest.approx(0.1, rel=0.01)
+    assert measured.low < 0.1 < measured.high
 
 
 @pytest.mark.parametrize(("slant", "distance"), SLANTS[2:])
@@ -213,8 +242,8 @@ def test_a_height_that_cannot_be_known_is_refused() -> None:
     above = Scene(0, 0.4, 0.05)
     with pytest.raises(CalibrationError, match="straight down"):
         height_above_plane(above.by("network"), above.pixel(0, 0, 0.05), above.pixel(0.002, 0))
+    plain = rilievo.Prediction.from_depth(PHOTO, above.depth(), CAMERA)
     with pytest.raises(OptionError, match="known_rectangle"):
-        plain = rilievo.Prediction.from_depth(PHOTO, above.depth(), CAMERA)
         height_above_plane(plain, (320, 240), (320, 250))
 
 

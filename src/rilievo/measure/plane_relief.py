@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from rilievo.arrays.shapes import Float64, Mask, Values
-from rilievo.calibration.readings import Pixel, median_around
+from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, median_around
 from rilievo.calibration.rectangle_fit import RectangleFit, RectanglePose
+from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.measure.instrument_ranges import OWN_SHARE, InstrumentRanges, instrument_ranges
 from rilievo.records.prediction_record import PredictionRecord
@@ -33,6 +34,8 @@ _MIN_INSTRUMENT_RELIEF = 0.003
 """Relief from which on an instrument's counts, because of the errors of corners and medians."""
 _RELIEF_PER_NOISE = 2.0
 """Relief that counts, over what eight in ten pixels of the rectangle deviate from the plane."""
+_BORDER = 2.0 * WINDOW_RADIUS
+"""Distance from the outline of a rectangle within which depth is read farther inside [px]."""
 _MAX_PIXELS = 4000
 """Number of pixels of the rectangle that are fitted, for speed."""
 _MIN_PIXELS = 30
@@ -101,12 +104,13 @@ def relief_above_plane(
     field = fit_log_ratio(prediction, fit, pose)
     if field is None:
         return unseen
+    inner_pixels = [_move_inside(pixel, pose.rectangle) for pixel in pixels]
     try:
-        depths = np.array([median_around(prediction.depth, pixel) for pixel in pixels])
+        depths = np.array([median_around(prediction.depth, pixel) for pixel in inner_pixels])
     except CalibrationError:
         return unseen
 
-    places = np.array([(pixel.u, pixel.v) for pixel in pixels], np.float64)
+    places = np.array([(pixel.u, pixel.v) for pixel in inner_pixels], np.float64)
     plane_depths = pose.depths(fit.camera.rays(places.T))
     relief = np.log(plane_depths / depths) - field.at(places)
     by_instrument = instrument_ranges(prediction)
@@ -119,6 +123,27 @@ def relief_above_plane(
         threshold = max(_MIN_INSTRUMENT_RELIEF, _RELIEF_PER_NOISE * noise)
         told = replace(unseen, noise=noise, unseen_height=0.0)
     return replace(told, values=np.where(np.abs(relief) > threshold, relief, 0.0))
+
+
+def _move_inside(pixel: Pixel, rectangle: KnownRectangle) -> Pixel:
+    """Move a point near the outline of a rectangle towards its middle, to where depth is read.
+
+    What the rectangle lies on may begin at its outline, such as the table below a book.
+    """
+    corners, middle = np.array(rectangle.corners), np.array(rectangle.middle)
+    place = np.array((pixel.u, pixel.v))
+    sides = np.roll(corners, -1, axis=0) - corners
+    from_corners = place - corners
+    crossed = sides[:, 0] * from_corners[:, 1] - sides[:, 1] * from_corners[:, 0]
+    distance = float((np.abs(crossed) / np.linalg.norm(sides, axis=1)).min())
+    to_middle = middle - place
+    length = float(np.linalg.norm(to_middle))
+    missing = _BORDER - distance
+    if missing <= 0 or length <= _BORDER:
+        return pixel
+    # Towards the middle the distance to the sides grows more slowly than the way.
+    u, v = place + to_middle * min(1.0, 2 * missing / length)
+    return Pixel(float(u), float(v), pixel.name)
 
 
 def _level(relief: Values, threshold: float) -> Values:

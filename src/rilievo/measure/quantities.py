@@ -945,7 +945,7 @@ def _by_depth_remark(prediction: PredictionRecord, points: Sequence[Point]) -> s
     """Remark on a measurement by depth where a rectangle is known."""
     source = "the network's depth"
     if prediction.instrument is not None:
-        source = f"the depth of the {prediction.instrument.source}"
+        source = f"the {prediction.instrument.source}"
     with suppress(CalibrationError):
         plane = _plane_of_points(prediction, points, outside=False)
         if plane is not None:

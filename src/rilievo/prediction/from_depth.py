@@ -102,7 +102,6 @@ def prediction_of_depth(
         camera=lens,
         photo=read,
         instrument=instrument,
-        notes=(*read.notes, *_depth_notes(reading, where, lens), *unused),
         made_by=MadeBy(
             model=f"depth of {name}",
             weights_sha256=_sha256_of_depth(depth),
@@ -112,6 +111,10 @@ def prediction_of_depth(
         ),
     )
     prediction = with_known_sizes(prediction, known)
+    # A known rectangle may have given the focal length.
+    about_depth = _depth_notes(reading, where, prediction.known_camera)
+    notes = (*read.notes, *about_depth, *unused, *prediction.notes)
+    prediction = prediction.but(notes=notes)
     return with_normals(prediction) if prediction.depth.is_depth else prediction
 
 

@@ -20,6 +20,7 @@ from rilievo.calibration.sizes import (
     KnownRectangle,
     parse_known,
 )
+from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.measure.instrument_ranges import POINT_ERROR
@@ -42,7 +43,8 @@ def with_known_sizes(prediction: AnyPrediction, known: Sequence[Known | str]) ->
         known: Points, lengths and rectangles, or their texts.
 
     Raises:
-        CalibrationError: If a size lies outside or where no depth is, or if sizes contradict.
+        CalibrationError: If depth has no metres and a size lies where no depth is, or if sizes
+            contradict each other.
         OptionError: If a text is no known size.
     """
     sizes = [parse_known(size) if isinstance(size, str) else size for size in known]
@@ -89,7 +91,11 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
     assert instrument is not None, "the prediction was made of a depth map"
     residuals, notes = list[float](), list[str]()
     for size in sizes:
-        reading = read_size(prediction.depth, size, camera)
+        try:
+            reading = read_size(prediction.depth, size, camera)
+        except CalibrationError as error:
+            notes.append(Note(Text("it is not compared with the depth map: ", error)))
+            continue
         metres = reading.measure(lambda depth: depth)
         residuals.append(metres - reading.metres)
         note = _contradiction_note(size, reading, metres, instrument)
@@ -101,7 +107,7 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
         space="depth",
         scale=1.0,
         shift=0.0,
-        residuals=tuple(residuals),
+        residuals=tuple(residuals) if len(residuals) == len(sizes) else (),
         warning="; ".join(notes) or None,
     )
     return prediction.but(calibration=calibration, notes=(*prediction.notes, *notes))
