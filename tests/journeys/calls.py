@@ -48,6 +48,14 @@ def python_predict() -> dict[str, Any]:
     }
 
 
+def depth_file(photo: str, depth: str) -> dict[str, Any]:
+    """Write millimetres for a photograph: a wall that goes away to the right."""
+    width, height = Image.open(photo).size
+    row = np.linspace(2000, 3000, width).astype(np.uint16)
+    Image.fromarray(np.tile(row, (height, 1))).save(depth)
+    return {"size": [width, height]}
+
+
 def python_model() -> dict[str, Any]:
     """Load a model, predict, save and read back."""
     model = rilievo.load_model("rilievo/small")

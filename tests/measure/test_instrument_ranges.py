@@ -172,6 +172,18 @@ def test_measured_pixels_and_gaps_of_a_sensor_are_told_apart(sensed: rilievo.Pre
     assert half_width(across) > half_width(sensed.measure((40, 40), (280, 40)))
 
 
+def test_no_pixel_of_a_sensor_is_a_known_distance(sensed: rilievo.Prediction) -> None:
+    assert sensed.calibration is not None
+    fitted_points = sensed.calibration.asked
+    assert len(fitted_points) > 50
+    for text in fitted_points[::20]:
+        u, v, metres = map(float, text.split(","))
+        measured = sensed.distance(u, v)
+        assert measured.origin is MeasurementOrigin.SENSOR
+        assert half_width(measured) > 0.015
+        assert measured.low < metres * np.linalg.norm(RAYS[:, round(v), round(u)]) < measured.high
+
+
 def test_a_sensor_takes_a_stated_error(sensed: rilievo.Prediction) -> None:
     stated = rilievo.predict(
         PHOTO,

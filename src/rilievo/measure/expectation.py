@@ -38,6 +38,7 @@ from rilievo.calibration.sizes import (
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.instrument_ranges import instrument_ranges
+from rilievo.records.instruments import DepthSource
 from rilievo.records.prediction_record import PredictionRecord
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
@@ -272,7 +273,13 @@ def user_length_between(prediction: PredictionRecord, first: Pixel, second: Pixe
 
 
 def user_distance_at(prediction: PredictionRecord, at: Pixel) -> float | None:
-    """Distance along a ray [m] that the user gave, else None."""
+    """Distance along a ray [m] that the user gave, else None.
+
+    Pixels of a sensor are no known distances, because they have the sensor's error.
+    """
+    instrument = prediction.instrument
+    if instrument is not None and instrument.source is DepthSource.SENSOR:
+        return None
     for fact in _parse_known_facts(prediction):
         if isinstance(fact, KnownPoint) and (
             max(abs(fact.u - at.u), abs(fact.v - at.v)) <= SAME_END
