@@ -185,7 +185,7 @@ def test_a_model_that_is_not_read_is_called_by_its_name(
     [
         ("c.xml", "<a><b></a>", "is no XML"),
         ("c.xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "declares entities"),
-        ("c.xml", "<a><fx>3</fx></a>", "has no intrinsics"),
+        ("c.xml", "<a><fx>3</fx></a>", "states a focal length, but neither"),
         ("c.json", json.dumps({"frames": [{"fl_x": 1.0}, {"fl_x": 2.0}]}), "have 2 cameras"),
     ],
 )

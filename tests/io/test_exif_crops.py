@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 import rilievo
+from rilievo.geometry.cameras.spelling import SpelledLens
+from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.records.sample import Photo
 
 FULL_FRAME = math.hypot(36, 24)
@@ -204,3 +206,20 @@ def test_exif_without_a_focal_length_needs_no_word() -> None:
     stream = BytesIO()
     image.save(stream, "JPEG", exif=tags)
     assert rilievo.read_photo(stream.getvalue()).notes == ()
+
+
+def test_a_camera_of_the_user_leaves_no_doubt_about_exif() -> None:
+    cropped = read(scene().crop((100, 100, 900, 500)), exif_block())
+    assert with_camera(cropped, None, None).notes == cropped.notes
+    assert with_camera(cropped, None, 60.0).notes == ()
+    assert with_camera(cropped, SpelledLens(name="pinhole", numbers=(60.0,)), None).notes == ()
+
+
+def test_a_lens_of_another_size_is_scaled_and_that_is_said() -> None:
+    lens = SpelledLens(name="pinhole", numbers=(500.0, 500.0, 319.5, 179.5), size=(360, 640))
+    photo = with_camera(read(scene((1280, 720)), b""), lens, None)
+    assert photo.camera is not None
+    np.testing.assert_allclose(photo.camera.K, [[1000, 0, 639.5], [0, 1000, 359.5], [0, 0, 1]])
+    [note] = photo.notes
+    assert "calibrated for 640x360 pixels and was scaled to 1280x720" in note
+    assert with_camera(read(scene((640, 360)), b""), lens, None).notes == ()

@@ -37,13 +37,13 @@ FILES = {
     "ROS": (
         "ost.yaml",
         "image_width: 96\nimage_height: 64\ncamera_matrix:\n"
-        "  data: [80.5, 0.5, 47.5, 0.25, 81.0, 31.5, 0, 0, 1]\ndistortion_model: plumb_bob\n"
+        "  data: [80.5, 0.0, 47.5, 0.00, 81.0, 31.5, 0, 0, 1]\ndistortion_model: plumb_bob\n"
         "distortion_coefficients: {rows: 1, data: [-0.1, 0.01, 0.002, 0.001, 0.003]}\n",
     ),
     "OpenCV": (
         "camera.yml",
         "%YAML:1.0\n---\ncamera_matrix: !!opencv-matrix\n   rows: 3\n"
-        "   data: [80.5, 0.5, 47.5, 0.25, 81.0, 31.5, 0, 0, 1]\n",
+        "   data: [80.5, 0.0, 47.5, 0.00, 81.0, 31.5, 0, 0, 1]\n",
     ),
     "JSON, a lens": (
         "x.json",
@@ -158,9 +158,9 @@ def test_each_number_that_no_lens_has_is_refused_with_its_file_and_place(form, o
         ("Kalibr", "81.0", "1.0e+300", "cam0: fy is 1e+300"),
         ("Kalibr", "[96", "[.inf", "cam0: resolution: number 1 is inf"),
         ("ROS", "-0.1,", "x,", "ost.yaml: distortion_coefficients: number 1 is nan"),
-        ("ROS", "0.25", ".inf", "ost.yaml: camera_matrix: number 4 is inf"),
+        ("ROS", "0.00,", ".inf,", "ost.yaml: camera_matrix: number 4 is inf"),
         ("OpenCV", "80.5", "-.inf", "camera.yml: camera_matrix: number 1 is -inf"),
-        ("JSON, K", "81", "NaN", "x.json: fy is nan"),
+        ("JSON, K", "81", "NaN", "x.json: K: number 5 is nan"),
         ("K as text", "81", "nan", "K.txt: fy is nan"),
         ("four numbers", "31.5", "-inf", "K.txt: cy is -inf"),
     ],

@@ -41,9 +41,47 @@ _MODELS: Mapping[str, str] = {
         ("kannalabrandt8", "kannalabrandt", "kannala_brandt", "opencv_fisheye", "fisheye"),
         "equidistant",
     ),
+    **dict.fromkeys(("radial-tangential", "radial_tangential", "brown_conrady"), _RADTAN),
     **dict.fromkeys(("simple_radial_fisheye", "radial_fisheye", "equidistant"), "equidistant"),
 }
 _FOCALS = ("fx", "fy", "cx", "cy")
+WIDTHS = ("width", "w", "image_width", "image_Width", "imageWidth", "img_width", "colorWidth")
+HEIGHTS = (
+    "height",
+    "h",
+    "image_height",
+    "image_Height",
+    "imageHeight",
+    "img_height",
+    "colorHeight",
+)
+"""Names of the sides of a picture."""
+CENTRE_X = ("cx", "ppx", "u0", "px", "c_x", "mx")
+CENTRE_Y = ("cy", "ppy", "v0", "py", "c_y", "my")
+"""Names of the principal point."""
+_FLAT_BENDS = (
+    *("distortion_coeffs", "distortion_coefficients", "coeffs", "coefficients", "distCoeffs"),
+    *("dist_coeffs", "distortion", "D", "disto", "dist"),
+)
+_UNREAD_DISTORTIONS = (
+    *("inverse_brown_conrady", "modified_brown_conrady", "ftheta", "f_theta"),
+    *("fisheye624", "omnidirectionalstereo_l", "omnidirectionalstereo_r", "vr180_l", "vr180_r"),
+)
+"""Distortions that are read only if all their coefficients are 0."""
+_FLAT_MODELS: Mapping[str, str] = {
+    **dict.fromkeys(("none", "pinhole", "simple_pinhole", "perspective", "linear"), "pinhole"),
+    **dict.fromkeys(
+        ("brown_conrady", "opencv", "radtan", "plumb_bob", "radial_tangential"), "opencv"
+    ),
+    **dict.fromkeys(("rational_polynomial", "full_opencv", "pinhole_radtan8"), "opencv"),
+    **dict.fromkeys(("kannala_brandt4", "kannala_brandt", "kb4", "equidistant"), "equidistant"),
+    **dict.fromkeys(("fisheye", "opencv_fisheye"), "equidistant"),
+}
+_OTHER_PARTS = (
+    *("xi", "alpha", "beta", "lambda", "lambda_", "s1", "s2", "s3", "s4", "tau_x", "tau_y"),
+    *("skew", "b1", "b2", "k7", "k8", "p3", "p4", "ftheta_p0", "ftheta_p1"),
+)
+"""Coefficients of other models."""
 _NPZ_MATRIX = ("K", "mtx", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic_matrix", "M1")
 _NPZ_BEND = ("dist", "D", "distCoeffs", "dist_coeffs", "distortion", "distortion_coefficients")
 _NPZ_SIZE = ("image_size", "imageSize", "img_size", "size", "resolution")
@@ -59,14 +97,175 @@ def to_kalibr_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, An
         _kalibr_from_orb_slam(entries)
         or _kalibr_from_vins(entries)
         or _kalibr_from_transforms(entries, place)
+        or _kalibr_from_opensfm(entries, place)
+        or _kalibr_from_flat(entries, place)
+        or _kalibr_from_ros(entries, place)
         or entries
     )
-    for name in ("camera_model", "model_type", "model", "distortion_model"):
+    for name in ("camera_model", "camera_type", "model_type", "model", "distortion_model"):
         model = str(forms.get(name) or "").strip()
         label = UNKNOWN_MODELS.get(model.lower())
         if label is not None:
             raise InputError(f"has the camera model '{printable(label)}'; {READ}", path=place)
+    _refuse_other_parts(entries, place)
     return forms
+
+
+def _refuse_other_parts(entries: Mapping[str, Any], place: str) -> None:
+    """Refuse numbers that belong to lens models that are not read."""
+    for name in _OTHER_PARTS:
+        number = entries.get(name)
+        if isinstance(number, int | float) and not isinstance(number, bool) and number:
+            raise InputError(
+                f"has '{name}: {number:g}', a part of a lens model that is not read; {READ}",
+                path=place,
+            )
+    other = next((name for name in ("M2", "K2", "cameraMatrix2") if entries.get(name)), None)
+    first = next((name for name in ("M1", "K1", "cameraMatrix1") if entries.get(name)), None)
+    if other is not None and first is not None and entries[other] != entries[first]:
+        raise InputError(
+            f"holds two cameras ({first}, {other}): keep the one of this photograph", path=place
+        )
+
+
+def _numbers_by_name(
+    entries: Mapping[str, Any], names: Sequence[Sequence[str]]
+) -> list[Any] | None:
+    """First entry of each group of names; None if a group has none."""
+    found = [next((entries[name] for name in group if name in entries), None) for group in names]
+    return None if any(number is None for number in found) else found
+
+
+def _size_by_name(entries: Mapping[str, Any]) -> list[Any]:
+    """Width and height by any of their names; [] without them."""
+    for name in ("resolution", "image_size", "imageSize", "img_size", "image_resolution", "size"):
+        sides = entries.get(name)
+        if isinstance(sides, Mapping):
+            return _numbers_by_name(sides, (WIDTHS, HEIGHTS)) or []
+        if isinstance(sides, list) and len(sides) == 2:
+            return sides
+    return _numbers_by_name(entries, (WIDTHS, HEIGHTS)) or []
+
+
+def _kalibr_from_flat(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+    """Entries of flat files, as of RealSense, Polycam, BOP, Gaussian splatting and Cityscapes."""
+    focal = _numbers_by_name(entries, (("fx", "focal_x"), ("fy", "focal_y", "fx")))
+    if focal is None or "projection_type" in entries:
+        return None
+    size = _size_by_name(entries)
+    centre = _numbers_by_name(entries, (CENTRE_X, CENTRE_Y))
+    if centre is None:
+        if len(size) != 2:
+            raise InputError(
+                "states a focal length, but neither the principal point (cx, cy) nor the size of "
+                "the picture (width, height): add one of them",
+                path=place,
+            )
+        # What states no principal point means the middle.
+        centre = [(float(side) - 1) / 2 for side in size]
+    model, names = _flat_model(entries)
+    listed = next((entries[name] for name in _FLAT_BENDS if entries.get(name) is not None), None)
+    if isinstance(listed, Mapping) and not isinstance(listed.get("data"), list):
+        entries, listed = {**entries, **listed}, None
+    if listed is None:
+        read = _kalibr_entries([*focal, *centre], entries, model, size)
+    else:
+        read = {
+            "intrinsics": [*focal, *centre],
+            "distortion_coeffs": listed,
+            "distortion_model": _MODELS.get(model.lower(), model),
+            **({"resolution": [*size]} if len(size) == 2 else {}),
+        }
+    bend = read["distortion_coeffs"]
+    if names and _has_numbers(bend):
+        raise InputError(f"has the camera model '{printable(names)}'; {READ}", path=place)
+    if not _has_numbers(bend) and names:
+        return {**read, "distortion_model": "none", "distortion_coeffs": []}
+    return read
+
+
+def _flat_model(entries: Mapping[str, Any]) -> tuple[str, str]:
+    """Name of a flat file's model in Kalibr's words, and its own if its numbers are not read."""
+    for name in ("distortion_model", "camera_model", "camera_type", "model", "type"):
+        value = entries.get(name)
+        if not isinstance(value, str):
+            continue
+        word = value.lower().removeprefix("distortion.").removeprefix("rs2_distortion_")
+        word = word.replace(" ", "_").replace("-", "_").strip("_")
+        if word in _UNREAD_DISTORTIONS:
+            return "none", value
+        if word in _FLAT_MODELS:
+            return _FLAT_MODELS[word], ""
+        if name != "type" and name != "model":
+            return value, ""
+    return "pinhole", ""
+
+
+def _has_numbers(bend: Any) -> bool:
+    rows = bend.get("data") if isinstance(bend, Mapping) else bend
+    rows = rows if isinstance(rows, list) else [rows]
+    flat = [number for row in rows for number in (row if isinstance(row, list) else [row])]
+    return any(number not in (0, 0.0, None, "0", "0.0") for number in flat)
+
+
+def _kalibr_from_ros(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+    """Entries of ROS's camera_info and OpenCV's, with what they state beside matrix and bend."""
+    roi = entries.get("roi")
+    roi = roi if isinstance(roi, Mapping) else {}
+    binning = [entries.get("binning_x", 0), entries.get("binning_y", 0)]
+    if any(isinstance(number, int) and number > 1 for number in binning):
+        raise InputError(
+            "states a binning, so its matrix is not that of the pictures: calibrate these pictures",
+            path=place,
+        )
+    if any(roi.get(name) for name in ("x_offset", "y_offset")):
+        raise InputError(
+            "states a region of interest (roi), so its matrix is that of a larger picture: "
+            "subtract the offsets from cx and cy, and remove 'roi'",
+            path=place,
+        )
+    read = dict(entries)
+    if isinstance(read.get("k"), list) and "K" not in read:
+        read["K"] = read.pop("k")
+        if "d" in read:
+            read["D"] = read.pop("d")
+    if read.get("fisheye_model") not in (None, 0, 0.0, "0"):
+        read["distortion_model"] = "equidistant"
+    return read if read != dict(entries) else None
+
+
+def _kalibr_from_opensfm(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+    """Entries of OpenSfM: focal lengths and centre are shares of the longer side."""
+    kind = entries.get("projection_type")
+    if not isinstance(kind, str):
+        return None
+    size = _size_by_name(entries)
+    if kind in ("spherical", "equirectangular"):
+        return {"lens": "equirect"}
+    model = {
+        "perspective": "radtan",
+        "brown": "radtan",
+        "simple_radial": "radtan",
+        "radial": "radtan",
+        "fisheye": "equidistant",
+        "fisheye_opencv": "equidistant",
+    }.get(kind)
+    if model is None or len(size) != 2:
+        raise InputError(f"has OpenSfM's projection '{printable(kind[:60])}'; {READ}", path=place)
+    width, height = (float(side) for side in size)
+    longer = max(width, height)
+    focal = float(entries.get("focal_x", entries.get("focal", 0))) * longer
+    focal_y = float(entries.get("focal_y", entries.get("focal", 0))) * longer
+    centre = [
+        float(entries.get("c_x", 0)) * longer + (width - 1) / 2,
+        float(entries.get("c_y", 0)) * longer + (height - 1) / 2,
+    ]
+    return {
+        "intrinsics": [focal, focal_y, *centre],
+        "distortion_coeffs": _distortion_coefficients(entries, model),
+        "distortion_model": model,
+        "resolution": [width, height],
+    }
 
 
 def _distortion_coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
@@ -126,42 +325,87 @@ def _kalibr_from_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _kalibr_from_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
-    frames = entries.get("frames")
-    if "fl_x" not in entries and "camera_angle_x" not in entries and isinstance(frames, list):
-        named = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
-        own = [
-            {name: frame[name] for name in named if name in frame}
-            for frame in frames
-            if isinstance(frame, Mapping) and "fl_x" in frame
-        ]
-        if not own:
-            return None
-        if any(camera != own[0] for camera in own):
-            raise InputError(
-                (
-                    f"its frames have {len({str(lens) for lens in own})} cameras: "
-                    "keep the one of this photograph"
-                ),
-                path=place,
-            )
-        entries = {**entries, **own[0]}
+    """Entries of NeRF's ``transforms.json``, as of instant-ngp and nerfstudio."""
+    entries = _with_camera_of_frames(entries, place)
     width, height = entries.get("w"), entries.get("h")
     angle, fx = entries.get("camera_angle_x"), entries.get("fl_x")
-    if fx is None and isinstance(angle, float | int) and isinstance(width, float | int):
-        fx = 0.5 * width / math.tan(0.5 * angle) if 0 < angle < math.pi else None
-    if fx is None:
+    if fx is None and not isinstance(angle, float | int):
         return None
-    fy = entries.get("fl_y", fx)
+    angle = float(angle) if isinstance(angle, float | int) else math.nan
+
+    model = _transforms_model(entries, place)
+    if model is None:
+        return {"lens": "equirect"}
+    if fx is None:
+        _check_angle(angle, place)
+        if not isinstance(width, float | int):
+            # Nothing but the field of view: the principal point is the middle of the picture.
+            return {"lens": f"pinhole:{math.degrees(angle)!r}"}
+        fx = 0.5 * width / math.tan(0.5 * angle)
     # The corner of the first pixel is the origin there, as in COLMAP.
-    middle = [
-        None if side is None else side / 2 for side in (width, height) if not isinstance(side, str)
-    ]
-    cx, cy = entries.get("cx", middle[0]), entries.get("cy", middle[-1])
+    middle = [None if side is None else side / 2 for side in (width, height)]
+    cx, cy = entries.get("cx", middle[0]), entries.get("cy", middle[1])
+    if cx is None or cy is None:
+        raise InputError(
+            "states a focal length, but neither the principal point (cx, cy) nor the size of the "
+            "picture (w, h): add one of them",
+            path=place,
+        )
     centre = [value - 0.5 if isinstance(value, float | int) else value for value in (cx, cy)]
+    return _kalibr_entries([fx, entries.get("fl_y", fx), *centre], entries, model, [width, height])
+
+
+def _with_camera_of_frames(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """Entries with the camera of all frames, if frames have it."""
+    frames = entries.get("frames")
+    if "fl_x" in entries or "camera_angle_x" in entries or not isinstance(frames, list):
+        return entries
+    named = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
+    own = [
+        {name: frame[name] for name in named if name in frame}
+        for frame in frames
+        if isinstance(frame, Mapping) and "fl_x" in frame
+    ]
+    if not own:
+        return entries
+    if any(camera != own[0] for camera in own):
+        raise InputError(
+            f"its frames have {len({str(lens) for lens in own})} cameras: "
+            "keep the one of this photograph",
+            path=place,
+        )
+    return {**entries, **own[0]}
+
+
+def _transforms_model(entries: Mapping[str, Any], place: str) -> str | None:
+    """Model of ``transforms.json``; None for panoramas.
+
+    Raises:
+        InputError: If it is none that is read.
+    """
     model = str(entries.get("camera_model") or "OPENCV")
+    word = model.lower()
+    if word in ("equirectangular", "spherical") or entries.get("latlong") is True:
+        return None
+    if word in _UNREAD_DISTORTIONS or word == "orthophoto":
+        raise InputError(f"has the camera model '{printable(model)}'; {READ}", path=place)
     if entries.get("is_fisheye") is True:
-        model = "OPENCV_FISHEYE"
-    return _kalibr_entries([fx, fy, *centre], entries, model, [width, height])
+        return "OPENCV_FISHEYE"
+    if _MODELS.get(word) == _RADTAN and entries.get("k4") and word != "full_opencv":
+        raise InputError(
+            f"has 'k4: {entries['k4']}' of a perspective lens, which nerfstudio takes for the "
+            f"eighth power of the radius; {READ}",
+            path=place,
+        )
+    return model
+
+
+def _check_angle(angle: float, place: str) -> None:
+    if not 0 < angle < math.pi:
+        raise InputError(
+            f"has 'camera_angle_x: {angle:g}', expected an angle between 0 and 3.14 radians",
+            path=place,
+        )
 
 
 def parse_opencv_xml(text: str, path: Path) -> Mapping[str, Any]:

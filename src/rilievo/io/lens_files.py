@@ -16,15 +16,24 @@ import numpy as np
 
 from rilievo.arrays.shapes import Matrix
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.errors.messages import Text
+from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.camera_models import READ, parse_opencv_xml, read_npz_calibration, to_kalibr_entries
+from rilievo.io.camera_models import (
+    HEIGHTS,
+    READ,
+    WIDTHS,
+    parse_opencv_xml,
+    read_npz_calibration,
+    to_kalibr_entries,
+)
+from rilievo.io.camera_search import find_cameras, several_cameras_error
 from rilievo.io.colmap_files import MODELS, read_cameras_bin
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
+from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
 from rilievo.io.yaml_text import parse_yaml
 
 _KITTI = ("P2", "P_rect_02")
@@ -37,20 +46,37 @@ _DSO: Mapping[str, tuple[str, int]] = {
     "kannalabrandt": ("fisheye", 4),
 }
 
-_RADTAN = ("radtan", "plumb_bob", "rational_polynomial", "brown", "opencv", "none", "pinhole")
+_RADTAN = (
+    *("radtan", "plumb_bob", "rational_polynomial", "brown", "opencv", "none", "pinhole"),
+    *("radial-tangential", "radial_tangential", "brown_conrady"),
+)
 
 _FOV = ("fov", "atan")
 _MATRIX = (
     *("intrinsics", "camera_matrix", "Camera_Matrix", "cameraMatrix"),
-    *("intrinsic_matrix", "K", "M1"),
+    *("intrinsic_matrix", "K", "M1", "cam_K", "camera_intrinsic", "camera_intrinsics"),
+    *("intrinsic", "intrinsicMatrix", "cameraIntrinsics", "intrinsics_matrix", "mtx"),
+    "cam_intrinsic",
 )
 _BEND = (
     *("distortion_coeffs", "distortion_coefficients", "Distortion_Coefficients", "distCoeffs"),
     *("dist_coeffs", "distortion", "D", "D1"),
 )
-_SIDES = (("image_width", "image_Width", "width"), ("image_height", "image_Height", "height"))
+_SIDES = (WIDTHS, HEIGHTS)
+_SIZES = ("resolution", "image_size", "imageSize", "img_size", "image_resolution")
+"""Names of a width and a height together."""
 _EQUIDISTANT = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
 
+_UNBENT = ("perspective", "simple_pinhole", "rectified", "linear", "distortion.none")
+"""Models of lenses without distortion."""
+_CURE = Text(
+    "write its numbers as ",
+    OptionName("camera", "FX,FY,CX,CY"),
+    " or ",
+    OptionName("camera", "opencv:FX,FY,CX,CY,K1,K2,P1,P2"),
+    ", or give ",
+    OptionName("fov", "..."),
+)
 _LONGEST = 100_000
 
 
@@ -77,7 +103,7 @@ def _read_K_text(path: Path) -> Matrix:
     try:
         numbers = _parse_floats(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise InputError(f"holds no numbers alone ({error})", path=path) from error
+        raise InputError(f"holds no numbers alone ({error})", path=path, hint=_CURE) from error
     except OSError as error:
         raise InputError(f"cannot be read ({reason(error)})", path=path) from error
     if len(numbers) == 4:
@@ -116,11 +142,17 @@ def read_lens(path: Path) -> SpelledLens:
     check_regular(path)
     text = read_text(path).removeprefix("\ufeff")
     if suffix == ".xml":
+        stated = cameras_in_xml(text, printable(path))
+        if stated:
+            return _only_stated_lens(stated, path)
         return _lens_of_entries(parse_opencv_xml(text, path), printable(path))
-    if suffix == ".json":
+    if suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip().startswith("{")):
         return _lens_in_json(text, path)
     if suffix in (".yaml", ".yml"):
         return _lens_in_yaml(text, path)
+    stated = cameras_in_text(text, printable(path))
+    if stated:
+        return _only_stated_lens(stated, path)
     stripped = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
     lines = [_FileLine(n, line, path) for n, line in stripped if line and not line.startswith("#")]
     colmap = [line for line in lines if re.match(r"\d+\s+[A-Z_]+\s", line.text)]
@@ -133,9 +165,31 @@ def read_lens(path: Path) -> SpelledLens:
     if _is_dso_file([line.text for line in lines]):
         return _lens_in_dso_file(lines)
     numbers = _numbers_or_empty(text)
+    if len(numbers) == 16:
+        return _make_lens("pinhole", _four_numbers(numbers, printable(path)), None, printable(path))
     if len(numbers) in (8, 9) and not (len(numbers) == 9 and numbers[6:] == [0, 0, 1]):
         return _make_lens("opencv", numbers, None, printable(path))
     return _lens_of_K(read_K(path))
+
+
+def _only_stated_lens(cameras: Sequence[StatedCamera], path: Path) -> SpelledLens:
+    """Lens of the only camera that a file states."""
+    lenses = [_lens_of_stated(camera, printable(path)) for camera in cameras]
+    if any(lens != lenses[0] for lens in lenses):
+        raise several_cameras_error([camera.label for camera in cameras], printable(path))
+    return lenses[0]
+
+
+def _lens_of_stated(camera: StatedCamera, place: str) -> SpelledLens:
+    numbers = _check_finite(camera.numbers, place)
+    if camera.lens.startswith("colmap:"):
+        assert camera.size is not None, "kapture's cameras have a size"
+        height, width = _parse_sides(*camera.size, place)
+        return colmap_lens(camera.lens.removeprefix("colmap:"), width, height, numbers, place)
+    if camera.lens == "equirect":
+        return SpelledLens(name="equirect")
+    size = None if camera.size is None else _parse_sides(*camera.size, place)
+    return _make_lens(camera.lens, numbers, size, place)
 
 
 def _lens_of_K(K: np.ndarray) -> SpelledLens:
@@ -296,40 +350,52 @@ def _lens_in_yaml(text: str, path: Path) -> SpelledLens:
         raise InputError(f"is no YAML ({reason(error)})", path=printable(path)) from error
     if not isinstance(content, Mapping):
         raise _no_lens_error(printable(path))
-    cameras = {key: camera for key, camera in content.items() if re.fullmatch(r"cam\d+", str(key))}
-    entries = {
-        f"{printable(path)}, {key}": camera
-        for key, camera in cameras.items()
-        if isinstance(camera, Mapping)
-    } or {printable(path): content}
-    return _single_lens(
-        [_lens_of_entries(camera, place) for place, camera in entries.items()], path
-    )
+    return _lens_in_content(content, path)
+
+
+def _lens_in_content(content: Any, path: Path) -> SpelledLens:
+    """Lens of the only camera in a JSON or YAML."""
+    place = printable(path)
+    found = find_cameras(content, place)
+    if not found:
+        raise _no_lens_error(place, content)
+    lenses = [
+        _lens_of_entries(camera.entries, f"{place}, {camera.label}" if camera.label else place)
+        for camera in found
+    ]
+    if any(lens != lenses[0] for lens in lenses):
+        raise several_cameras_error([camera.label for camera in found], place)
+    return lenses[0]
 
 
 def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
     entries = to_kalibr_entries(entries, place)
+    if isinstance(entries.get("lens"), str):
+        return read_spelling(entries["lens"], option="its lens")
     focal = _numbers_of_entry(entries, _MATRIX, place) or [
         number
         for name in ("fx", "fy", "cx", "cy")
         for number in _numbers_of_entry(entries, (name,), place)
     ]
-    if len(focal) == 9:
-        # Open3D writes it column by column; only then does the principal point stand at its end.
-        by_column = focal[6] and not focal[2]
-        cx, cy = (focal[6], focal[7]) if by_column else (focal[2], focal[5])
-        focal = [focal[0], focal[4], cx, cy]
+    focal = _four_numbers(focal, place)
     bend = _numbers_of_entry(entries, _BEND, place)
     bend = bend if any(bend[8:]) else bend[:8]
     model = str(entries.get("distortion_model") or entries.get("camera_model") or "none").lower()
-    sides = _numbers_of_entry(entries, ("resolution",), place) or [
+    sides = _numbers_of_entry(entries, _SIZES, place) or [
         _float_or_nan(entries[name]) for names in _SIDES for name in names if name in entries
     ]
     # Calibrations that do not know the size state 0.
     shape = _parse_sides(sides[0], sides[1], place) if len(sides) == 2 and all(sides) else None
-    if len(focal) != 4:
-        raise _no_lens_error(place)
+    if focal and len(focal) != 4:
+        raise InputError(
+            f"has {len(focal)} numbers as its intrinsics, expected fx, fy, cx, cy, or the 9 of K",
+            path=place,
+        )
+    if not focal:
+        raise _no_lens_error(place, entries)
     if not any(bend):
+        if model not in (*_EQUIDISTANT, *_RADTAN, *_FOV, *_UNBENT):
+            raise InputError(f"has the lens model '{printable(model[:60])}'; {READ}", path=place)
         name = "fisheye" if model in _EQUIDISTANT else "pinhole"
         return _make_lens(name, focal, shape, place)
     if model in _EQUIDISTANT and len(bend) == 4:
@@ -342,6 +408,25 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
         f"has the lens model '{printable(model[:60])}' with {len(bend)} coefficients; {READ}",
         path=place,
     )
+
+
+def _four_numbers(numbers: list[float], place: str) -> list[float]:
+    """fx, fy, cx and cy of a matrix of 3 x 3 or 4 x 4, by rows or columns; others as they are."""
+    if len(numbers) not in (9, 16):
+        return numbers
+    side = 3 if len(numbers) == 9 else 4
+    matrix = np.array(numbers, np.float64).reshape(side, side)
+    # Open3D and ARKit write it column by column: the principal point stands at its end.
+    if matrix[2, :2].any() and not matrix[:2, 2].any():
+        matrix = matrix.T
+    if side == 4 and (matrix[3].tolist() != [0, 0, 0, 1] or matrix[:3, 3].any()):
+        raise InputError("has 16 numbers that are no K with a row and a column of 0", path=place)
+    (fx, skew, cx), (zero, fy, cy), last = matrix[:3, :3].tolist()
+    if skew or zero or last != [0, 0, 1]:
+        raise InputError(
+            f"K is [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {matrix[:3, :3].tolist()}", path=place
+        )
+    return [fx, fy, cx, cy]
 
 
 def _numbers_of_entry(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[float]:
@@ -369,13 +454,10 @@ def _float_or_nan(entry: Any) -> float:
 
 def _lens_in_json(text: str, path: Path) -> SpelledLens:
     try:
-        entries: Any = json.loads(text)
-        entries = entries.get("camera", entries)
-        if isinstance(entries.get("lens"), str):
-            return read_spelling(entries["lens"], option="its lens")
-        if "K" not in entries:
-            return _lens_of_entries(entries, printable(path))
-        return _lens_of_K(camera_from_K(np.asarray(entries["K"], float), path).K)
+        content: Any = json.loads(text)
+        # The JSON of a result has other numbers beside its camera.
+        own = content.get("camera") if isinstance(content, Mapping) else None
+        return _lens_in_content(own if isinstance(own, Mapping) else content, path)
     except (
         ValueError,
         LookupError,
@@ -389,15 +471,14 @@ def _lens_in_json(text: str, path: Path) -> SpelledLens:
         if isinstance(error, OptionError):
             raise InputError(problem=Text(error), path=printable(path)) from error
         raise InputError(
-            "has no K, as the JSON of a result has in 'camera'", path=printable(path)
+            f"is no camera in JSON that is read ({printable(reason(error)[:80])})",
+            path=printable(path),
+            hint=_CURE,
         ) from error
 
 
-def _no_lens_error(place: str) -> InputError:
-    return InputError(
-        (
-            "has no intrinsics, such as Kalibr's 'intrinsics: [fx, fy, cx, "
-            "cy]' or ROS's 'camera_matrix'"
-        ),
-        path=place,
-    )
+def _no_lens_error(place: str, content: Any = None) -> InputError:
+    """Refusal of a file in which no form of intrinsics is recognised, with the names it has."""
+    names = [printable(str(name)[:30]) for name in content] if isinstance(content, Mapping) else []
+    held = f"; it has {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else ""
+    return InputError(f"has no camera in a form that is read{held}", path=place, hint=_CURE)

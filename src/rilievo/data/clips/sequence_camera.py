@@ -36,6 +36,14 @@ def read_calibration(path: Path) -> FrameCalibration:
             "for pinhole and opencv alone: straighten them first, with the program that calibrated "
             "them"
         )
+    if len(record.numbers) == 1:
+        raise InputError(
+            path=printable(path),
+            problem=Text(
+                "states a field of view alone: give ",
+                OptionName("fov", f"{record.numbers[0]:.6g}"),
+            ),
+        )
     lens = record.lens(record.size or (2, 2))
     return FrameCalibration(
         K=pinhole_K(*record.numbers[:4]),

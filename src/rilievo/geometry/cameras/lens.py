@@ -15,6 +15,7 @@ from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Bool, Float, Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import (
+    K_from_fov,
     crop_K,
     flip_K,
     horizontal_fov,
@@ -213,7 +214,9 @@ class Pinhole(Lens):
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
-        """Pinhole of fx, fy, cx and cy [px]."""
+        """Pinhole of fx, fy, cx and cy [px], or of the horizontal field of view [degrees]."""
+        if len(numbers) == 1:
+            return cls(K_from_fov(numbers[0], size))
         fx, fy, cx, cy = numbers
         return cls(pinhole_K(fx, fy, cx, cy))
 

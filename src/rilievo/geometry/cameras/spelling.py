@@ -50,7 +50,8 @@ class LensRow:
 LENSES: Mapping[str, LensRow] = {
     "pinhole": LensRow(
         place="lens:Pinhole",
-        counts=(0, 4),
+        counts=(0, 1, 4),
+        angles=(170,),
         guide={"pinhole": "an ordinary photograph, whatever its file says"},
         choice="pinhole",
         label="ordinary",

@@ -36,6 +36,16 @@ _SAME_PICTURE, _OTHER_PICTURE = 0.92, 0.75
 """Correlations of grey levels above which pictures are one, and below which they are not."""
 
 
+_NOT_USED = "its EXIF focal length is not used"
+_USED = "its focal length is that of EXIF"
+_ZOOMED = "its EXIF states a digital zoom"
+
+
+def is_exif_focal_note(note: str) -> bool:
+    """Whether a note is about the focal length in EXIF, which a camera of the user's replaces."""
+    return note.startswith((_NOT_USED, _USED, _ZOOMED))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExifCamera:
     """Camera of a photograph by EXIF, and a remark on what was taken or left."""
@@ -96,7 +106,7 @@ def _by_aspect(camera: Camera | None, size: tuple[int, int]) -> ExifCamera:
 def _not_used(why: str) -> ExifCamera:
     return ExifCamera(
         note=Note(
-            f"its EXIF focal length is not used: {why}",
+            f"{_NOT_USED}: {why}",
             hint=Text("give ", OptionName("fov", "..."), " or ", OptionName("camera", "...")),
         )
     )
@@ -104,7 +114,7 @@ def _not_used(why: str) -> ExifCamera:
 
 def _with_doubt(camera: Camera | None, why: str) -> ExifCamera:
     note = Note(
-        f"its focal length is that of EXIF: {why}",
+        f"{_USED}: {why}",
         hint=Text("if it was cropped, give ", OptionName("fov", "...")),
     )
     return ExifCamera(camera=camera, note=note)
@@ -115,8 +125,7 @@ def _zoom_note(facts: ExifFacts) -> Note | None:
     if zoom is None or zoom <= 1.01 or facts.focal_35mm is None:
         return None
     return Note(
-        f"its EXIF states a digital zoom of {zoom:.3g}, and its 35 mm focal length is taken to "
-        "include it",
+        f"{_ZOOMED} of {zoom:.3g}, and its 35 mm focal length is taken to include it",
         hint=Text("if it does not, give ", OptionName("fov", "...")),
     )
 

@@ -15,6 +15,7 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.io.photographs.exif_crops import is_exif_focal_note
 from rilievo.options.camera_forms import Named, camera_of_size, camera_text
 from rilievo.records.sample import Photo
 
@@ -30,6 +31,9 @@ _BLACK_SHARE = 0.02
 
 def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     """Photograph with the user's camera or field of view [degrees]."""
+    if named is not None or fov is not None:
+        notes = tuple(note for note in photo.notes if not is_exif_focal_note(note))
+        photo = replace(photo, notes=notes)
     if isinstance(named, SpelledLens):
         return _with_spelled_lens(photo, named)
     if fov is not None:
@@ -61,7 +65,18 @@ def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
         is_round = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
         return replace(photo, camera=None) if is_round else photo
     lens = check_lens(photo, named.lens(photo.shape, photo.name))
-    return replace(photo, camera=Camera(lens=lens))
+    notes = photo.notes
+    if named.size is not None and named.size != photo.shape:
+        notes = (*notes, _scaling_note(named.size, photo.shape))
+    return replace(photo, camera=Camera(lens=lens), notes=notes)
+
+
+def _scaling_note(size: tuple[int, int], shape: tuple[int, int]) -> str:
+    """Note on a lens of pictures of another size."""
+    return (
+        f"its camera is calibrated for {size[1]}x{size[0]} pixels and was scaled to "
+        f"{shape[1]}x{shape[0]}, which is right if the picture was resized as a whole"
+    )
 
 
 def check_lens(photo: Photo, lens: Lens) -> Lens:

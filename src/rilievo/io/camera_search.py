@@ -1,0 +1,156 @@
+"""Cameras inside of JSON and YAML of other programs, and names of forms that are not read.
+
+A file may be a camera, hold one under a name of its own (``intrinsic``, ``color``, a sensor's
+name), or hold several. All cameras are found; a file whose cameras differ is refused with their
+names.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from rilievo.errors import InputError
+from rilievo.io.files.names import printable
+
+_MOST_DEPTH = 6
+_MOST_NODES = 20_000
+_MOST_NAMED = 6
+
+_MATRICES = (
+    *("intrinsics", "camera_matrix", "Camera_Matrix", "cameraMatrix", "intrinsic_matrix", "K"),
+    *("M1", "k", "cam_K", "camera_intrinsic", "camera_intrinsics", "intrinsic", "intrinsicMatrix"),
+    *("cameraIntrinsics", "Intrinsics", "intrinsics_matrix", "mtx", "cam_intrinsic"),
+)
+"""Names of a matrix or of four numbers, which are a list or OpenCV's mapping with ``data``."""
+_FOCAL_NAMES = ("fx", "fl_x", "camera_angle_x", "focal", "focal_x", "Camera.fx", "Camera1.fx")
+
+UNREAD_FORMS: Mapping[str, tuple[str, str]] = {
+    "sfm_data_version": ("OpenMVG's sfm_data", "openMVG_main_openMVG2Colmap"),
+    "featuresFolders": ("Meshroom's scene (sfm)", "its node ExportColmap or ConvertSfMFormat"),
+    "CalibrationInformation": (
+        "the raw calibration of an Azure Kinect, whose numbers are shares of its sensor",
+        "the numbers of the SDK's k4a_calibration_get_from_raw, as opencv:FX,FY,CX,CY,K1,K2,P1,P2,"
+        "K3,K4,K5,K6",
+    ),
+    "BlocksExchange": ("BlocksExchange of ContextCapture", "an export to COLMAP"),
+}
+"""Keys of forms that are recognised, with their names and what to take in their place."""
+
+
+class FoundCamera(NamedTuple):
+    """Entries of one camera, and its place in the file."""
+
+    label: str
+    entries: Mapping[str, Any]
+
+
+def find_cameras(content: Any, place: str) -> list[FoundCamera]:
+    """Find cameras in a JSON or YAML; [] without one.
+
+    Raises:
+        InputError: If it is of a form that is recognised and not read.
+    """
+    _refuse_unread_forms(content, place)
+    nodes = iter(range(_MOST_NODES))
+    return list(_walk(content, "", 0, nodes))
+
+
+def refuse_form(form: str, place: str) -> InputError:
+    """Refusal of a form by its name, with what to take in its place."""
+    name, instead = UNREAD_FORMS[form]
+    return InputError(f"is {name}, which is not read; take {instead}", path=place)
+
+
+def _refuse_unread_forms(content: Any, place: str) -> None:
+    if not isinstance(content, Mapping):
+        return
+    intrinsics = content.get("intrinsics")
+    first = intrinsics[0] if isinstance(intrinsics, list) and intrinsics else None
+    if isinstance(first, Mapping) and "intrinsicId" in first:
+        raise refuse_form("featuresFolders", place)
+    for form in UNREAD_FORMS:
+        if form in content:
+            raise refuse_form(form, place)
+
+
+def _walk(node: Any, label: str, depth: int, nodes: Iterator[int]) -> Iterator[FoundCamera]:
+    if depth > _MOST_DEPTH or next(nodes, None) is None:
+        return
+    if isinstance(node, Mapping):
+        if is_camera(node):
+            yield FoundCamera(label, node)
+            return
+        for key, child in node.items():
+            if isinstance(child, Mapping | list):
+                for found in _walk(child, _join(label, str(key)), depth + 1, nodes):
+                    yield _with_facts_of_parent(found, node)
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            if isinstance(child, Mapping):
+                yield from _walk(child, _join(label, str(index)), depth + 1, nodes)
+
+
+def _join(label: str, key: str) -> str:
+    return f"{label}.{key}" if label else key
+
+
+def _with_facts_of_parent(found: FoundCamera, parent: Mapping[str, Any]) -> FoundCamera:
+    """Camera with the size and model that stand beside it, one level above."""
+    scalars = {
+        str(key): value
+        for key, value in parent.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+    beside = {key: parent[key] for key in parent if _is_size_or_distortion(str(key))}
+    return FoundCamera(found.label, {**scalars, **beside, **found.entries})
+
+
+def _is_size_or_distortion(name: str) -> bool:
+    """Whether a list or mapping of this name belongs to the intrinsics that stand beside it."""
+    word = name.lower()
+    return word in ("resolution", "d", "coeffs") or any(
+        part in word for part in ("dist", "coeff", "size")
+    )
+
+
+def is_camera(node: Mapping[str, Any]) -> bool:
+    """Whether a mapping has intrinsics itself."""
+    if isinstance(node.get("lens"), str):
+        return True
+    if any(_is_number(node.get(name)) for name in _FOCAL_NAMES):
+        return True
+    frames = node.get("frames")
+    if isinstance(frames, list) and any(_states_focal_length(frame) for frame in frames):
+        return True
+    if "projection_parameters" in node or "projection_type" in node:
+        return True
+    return any(_is_matrix(node.get(name)) for name in _MATRICES)
+
+
+def _states_focal_length(frame: Any) -> bool:
+    """Whether a frame of NeRF's ``transforms.json`` has a camera of its own."""
+    return isinstance(frame, Mapping) and _is_number(frame.get("fl_x"))
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return False
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_matrix(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return isinstance(value.get("data"), list)
+    return isinstance(value, list) and bool(value) and not isinstance(value[0], Mapping)
+
+
+def several_cameras_error(labels: list[str], place: str) -> InputError:
+    """Refusal of a file whose cameras differ."""
+    named = [printable(label) for label in dict.fromkeys(labels) if label][:_MOST_NAMED]
+    names = f" ({', '.join(named)}{', ...' if len(labels) > _MOST_NAMED else ''})" if named else ""
+    return InputError(
+        f"holds {len(labels)} cameras{names}: keep the one of this photograph", path=place
+    )
