@@ -22,7 +22,8 @@ from lab.scenes.seen_rectangles import (
 )
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, RectangleFit, fit_rectangles
 from rilievo.io.photographs.exif import assumed_camera
-from rilievo.measure.quantities import Quantity, deviation_in_plane, quantity_in_plane
+from rilievo.measure.measurements import Quantity
+from rilievo.measure.rectangle_plane import deviation_in_plane, quantity_in_plane
 
 
 def length_errors(seen: SeenRectangle, fit: RectangleFit) -> list[float]:

@@ -18,7 +18,7 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.measure import Measurement, distance, height, length
-from rilievo.measure.quantities import Quantity
+from rilievo.measure.measurements import Quantity
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy

@@ -13,7 +13,7 @@ from rilievo.calibration.depth_errors import parse_depth_error
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.measure import angle, area, height
-from rilievo.measure.quantities import MeasurementOrigin
+from rilievo.measure.measurements import MeasurementOrigin
 from rilievo.records.instruments import DepthError, DepthSource
 from support.fixed_depth import FixedDepth
 

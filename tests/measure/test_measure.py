@@ -17,8 +17,8 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
+from rilievo.measure.measurements import Quantity
 from rilievo.measure.page_terms import page_terms
-from rilievo.measure.quantities import Quantity
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Anchoring, MadeBy

@@ -12,7 +12,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.measure import angle, area, height_above_plane
-from rilievo.measure.quantities import Measurement, MeasurementOrigin
+from rilievo.measure.measurements import Measurement, MeasurementOrigin
 from support.fixed_depth import FixedDepth
 
 HEIGHT, WIDTH, FOCAL = 480, 640, 600.0

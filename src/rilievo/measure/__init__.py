@@ -1,13 +1,13 @@
 """Distances, lengths, heights, areas and angles, each with an expected range."""
 
 from rilievo.measure.extents import RegionMeasurement as RegionMeasurement
-from rilievo.measure.quantities import Measurement as Measurement
+from rilievo.measure.measurements import Measurement as Measurement
 from rilievo.measure.quantities import angle as angle
 from rilievo.measure.quantities import area as area
 from rilievo.measure.quantities import distance as distance
 from rilievo.measure.quantities import height as height
-from rilievo.measure.quantities import height_above_plane as height_above_plane
 from rilievo.measure.quantities import length as length
+from rilievo.measure.rectangle_plane import height_above_plane as height_above_plane
 from rilievo.measure.regions import Region as Region
 
 __all__ = [

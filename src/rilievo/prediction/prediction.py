@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
     from rilievo.io.outputs.save_options import SaveOptions
     from rilievo.measure.extents import RegionMeasurement
-    from rilievo.measure.quantities import Measurement
+    from rilievo.measure.measurements import Measurement
     from rilievo.measure.regions import DetectedBoxes, RegionLike
 
 _PAGE_HEIGHT = 520  # px, of a page in a notebook

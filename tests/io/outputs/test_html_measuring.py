@@ -13,7 +13,7 @@ from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.sizes import KnownLength, KnownRectangle
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.measurement_records import measure_points
-from rilievo.measure.quantities import Measurement
+from rilievo.measure.measurements import Measurement
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
