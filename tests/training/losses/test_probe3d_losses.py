@@ -31,6 +31,19 @@ def test_values_and_gradients_are_those_of_loops_over_pixels(form: GradientForm)
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-9)
 
 
+def test_the_scale_invariant_loss_is_adabins_over_the_whole_batch_and_not_eigens() -> None:
+    # Errors of log(depth + 1 mm): 1 in the first image, 0 in the second.
+    true = torch.full((2, 4, 5), 3.0, dtype=torch.float64)
+    predicted = true.clone()
+    predicted[0] = (true[0] + 0.001) * math.e - 0.001
+    loss = scale_invariant_loss(predicted, true, true > 0).item()
+    adabins = math.sqrt(0.5 - 0.85 * 0.5**2)
+    mean_over_images = math.sqrt(1 - 0.85) / 2
+    eigen = (1 - 0.5) / 2
+    assert loss == pytest.approx(adabins, abs=1e-12)
+    assert min(abs(loss - mean_over_images), abs(loss - eigen)) > 0.2
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 def test_the_old_gradient_loss_is_nothing_in_batches_of_one_or_two(batch: int) -> None:
     assert log_gradient_loss(*depths(2, batch), form="old").item() == 0

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
 from rilievo.training.engine.run_folder import hold_run_folder
@@ -25,7 +26,7 @@ from rilievo.training.probe.probe_config import (
 from rilievo.training.probe.probe_presets import preset_config
 from rilievo.training.probe.probe_record import TrainingRecord
 from rilievo.training.probe.probe_run import probe_run_folder, train_probe
-from support.probed_scenes import scenes, small_config, with_seed
+from support.probed_scenes import DATASET, scenes, small_config, with_seed
 
 CPU = RunOptions(device="cpu")
 
@@ -306,3 +307,24 @@ def test_the_program_behind_probe3d_is_trained_as_it_is(
     assert {"schedule", "shuffle", "losses.gradient_form"} - {
         difference.field for difference in record.differences
     } <= {"losses.gradient_form"}
+
+
+def test_a_dry_run_of_a_probe_counts_what_the_run_learns_and_leaves_nothing(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "train probe --backbone timm/test_resnet --weights random"
+    words += f" --dataset {DATASET} --root {root} --size 32,64 --probe linear --epochs 1"
+    words += f" --batch-size 2 --held-out 1 --device cpu -o {tmp_path / 'run'}"
+    assert main([*words.split(), "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+    main(words.split())
+    record = probe_run_folder(tmp_path / "run").read_record()
+    learned = load_file(tmp_path / "run" / "weights.safetensors").values()
+    for line in (
+        f"weights: {sum(tensor.numel() for tensor in learned):,} of the probe 'linear' learn",
+        f"images: {record.images} to learn from, {record.held_out} held out, seen at 32 x 64",
+        f"steps: {record.steps} of 2 images",
+        "nothing was trained",
+    ):
+        assert line in plan

@@ -41,6 +41,10 @@ class ProbeArguments:
 
     output: Annotated[Path, option(first=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
+    dry_run: Annotated[bool, option(first=True)] = False
+    """Open the model and the images, read the first target, print what would be trained, and train
+    nothing.
+    """
     config: Annotated[UncheckedProbeConfig, option(name="")]
     run: Annotated[RunOptions, option(name="")] = field(default_factory=RunOptions)
 
@@ -56,10 +60,6 @@ class SupervisedArguments(ProbeArguments):
     }
 
     config: Annotated[UncheckedProbeConfig, option(name="", without=("warm_up",))] = SUPERVISED
-    dry_run: Annotated[bool, option(first=True)] = False
-    """Open the model and the images, read the first target, print what would be trained, and train
-    nothing.
-    """
     tuning: Annotated[TuningOptions, option(name="")] = field(default_factory=TuningOptions)
 
 
@@ -93,6 +93,8 @@ def parse_and_complete(name: str, arguments: Sequence[str]) -> tuple[ProbeArgume
 
 def _train_to_exit_code(name: str, arguments: Sequence[str]) -> int:
     request, config = parse_and_complete(name, arguments)
+    if request.dry_run:
+        return _say_plan(_dry_run_lines(config))
     from rilievo.training.probe.probe_run import train_probe, write_page
 
     record = train_probe(config, request.output, request.run)
@@ -119,10 +121,7 @@ def main_supervised(arguments: Sequence[str]) -> int:
     assert isinstance(request, SupervisedArguments), "the record of this command"
     config = tuning_config(request, arguments)
     if request.dry_run:
-        lines = _dry_run_lines(own) if config is None else plan_tuning(config)
-        with printing():
-            say("\n".join([*lines, "nothing was trained"]))
-        return 0
+        return _say_plan(_dry_run_lines(own) if config is None else plan_tuning(config))
     if config is None:
         return _train_to_exit_code("supervised", arguments)
     from rilievo.training.probe.probe_run import write_page
@@ -173,20 +172,38 @@ def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> Tun
     return replace(config, **changes)
 
 
+def _say_plan(lines: Sequence[str]) -> int:
+    with printing():
+        say("\n".join([*lines, "nothing was trained"]))
+    return 0
+
+
 def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
     from rilievo.training.probe.probe_frames import describe_first_target, open_frames
 
     frames, blueprint = open_frames(config), config.blueprint
     with needing("training", "train"):
-        from rilievo.training.networks.probe_network import backbone_from_blueprint
+        from rilievo.training.networks.probe_network import (
+            backbone_from_blueprint,
+            probe_from_blueprint,
+        )
     # No weights are fetched for a plan.
-    backbone_from_blueprint(
+    backbone = backbone_from_blueprint(
         replace(blueprint, backbone=replace(blueprint.backbone, weights=RANDOM))
     )
+    probe = probe_from_blueprint(blueprint, backbone, seed=config.seed)
+    kept, learned = (
+        sum(weights.numel() for weights in network.parameters()) for network in (backbone, probe)
+    )
+    role = "learn too" if config.backbone_rate > 0 else "stay as they are"
+    height, width = blueprint.size
     steps = config.epochs * math.ceil(len(frames.training) / config.batch_size)
     return (
         f"network: {blueprint.backbone.name} for {blueprint.task}",
-        f"images: {len(frames.training)} to learn from, {len(frames.held_out)} held out",
+        f"weights: {learned:,} of the probe '{blueprint.probe.kind}' learn, and {kept:,} of the "
+        f"backbone {role}",
+        f"images: {len(frames.training)} to learn from, {len(frames.held_out)} held out, seen at "
+        f"{height} x {width} pixels",
         describe_first_target(frames.training, blueprint.task),
         f"steps: {steps} of {config.batch_size} images",
     )

@@ -19,7 +19,7 @@ _BERHU_SHARE = 0.2  # of the batch's largest error; errors above it count square
 _OFFSET = 0.001  # [m] added to depth before its logarithm
 _STRIDES = (1, 2, 4, 6)  # of the gradient loss; not powers of two
 _STEP = 2  # differences are taken between pixels two apart
-_FORGIVEN = 0.85  # share of the squared mean: 1 would ignore any common factor of depth
+_FORGIVEN = 0.85  # AdaBins' share of the squared mean; 1 would ignore any common factor of depth
 
 
 @cache
@@ -71,7 +71,13 @@ def _differences_at_valid(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
 
 
 def scale_invariant_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
-    """Scale-invariant loss of AdaBins: √(mean e² - 0.85 (mean e)²), e of log(depth + 1 mm)."""
+    """Compute the scale-invariant log loss of AdaBins (Bhat et al., CVPR 2021), without its factor.
+
+    √(mean e² - 0.85 (mean e)²), where e is the difference of log(depth + 1 mm), and the means are
+    over the valid pixels of the whole batch. AdaBins multiplies it by 10. Its program divides the
+    variance by n - 1, and adds no millimetre; Probe3D's adds it. The loss of Eigen et al. (NeurIPS
+    2014) has no root, a factor of 0.5 in place of 0.85, and means over each image.
+    """
     error = _log_error(predicted, true, valid)[valid]
     square = error.square().mean() - _FORGIVEN * error.mean().square()
     return square.sqrt() if bool(square > 0) else 0 * square

@@ -93,11 +93,12 @@ class Losses:
     depth: Annotated[str, option(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))] = (
         "probe"
     )
-    """Loss of depth, or package.module:NAME or file.py:NAME. 'probe' weights the scale-invariant
-    error of log depth and its gradients.
+    """Loss of depth, or package.module:NAME or file.py:NAME. 'scale_invariant' is the loss of
+    AdaBins: the root of the mean squared error of log depth, less 0.85 of the squared mean, over
+    the batch. 'probe' is 10 times that and half the gradients of the error.
     """
     scale_invariant_weight: Annotated[float, HIDDEN] = 10.0
-    """Weight of the scale-invariant part of 'probe'."""
+    """Weight of AdaBins' loss in 'probe'; AdaBins has 10 too."""
     gradient_weight: Annotated[float, HIDDEN] = 0.5
     """Weight of the gradients in 'probe'."""
     gradient_form: Annotated[GradientForm, HIDDEN] = GradientForm.HEAD
@@ -158,8 +159,9 @@ class ProbeConfig:
     """Format of the run's folder."""
     data: Annotated[DataChoice, option(name="")]
     preset: Annotated[str, option(first=True, metavar="|".join(PRESETS))] = "default"
-    """Preset of the other numbers: default; plain (Adam without decay at a constant rate, batches
-    of 2, mean squared errors); for probes probe3d (as its program), or probe3d-old (as its paper).
+    """Preset of the other numbers: default; plain (fused AdamW without decay, which is Adam up
+    to rounding, at a constant rate, batches of 2, mean squared errors); for probes probe3d (as its
+    program), or probe3d-old (as its paper).
     """
     blueprint: Annotated[Blueprint, option(name="")]
     losses: Losses = field(default_factory=Losses)

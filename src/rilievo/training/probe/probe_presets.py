@@ -56,7 +56,7 @@ PLAIN_REASONS: Mapping[str, str] = {
     "losses.normals": "the mean squared error",
     "batch_size": "batches of two images",
     "learning_rate": "the usual rate of Adam",
-    "weight_decay": "Adam has none",
+    "weight_decay": "AdamW without decay is Adam, up to rounding",
     "warm_up": _NO_SCHEDULE,
     "final_factor": _NO_SCHEDULE,
     "schedule": _NO_SCHEDULE,
