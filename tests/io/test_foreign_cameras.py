@@ -161,6 +161,12 @@ PINHOLES: dict[str, tuple[str, Any]] = {
     ),
     "Replica": ("cam_params.json", {"camera": {**FLAT, "w": WIDTH, "h": HEIGHT, "scale": 6553.5}}),
     "K in rows and columns": ("c.json", {"K": K}),
+    "K alone": ("c.json", K),
+    "four numbers": ("c.json", [FX, FY, CX, CY]),
+    "KITTI-360": (
+        "perspective.txt",
+        f"P_rect_00: {FX} 0 {CX} 0 0 {FY} {CY} 0 0 0 1 0\nS_rect_00: {WIDTH} {HEIGHT}\n",
+    ),
     "NeRF": ("transforms.json", {**NERF, "frames": []}),
     "Metashape": ("cameras.xml", METASHAPE.replace("TYPE", "frame").replace("BEND", "")),
 }
@@ -185,6 +191,16 @@ BROWNS: dict[str, tuple[str, Any]] = {
             "distortion": RADIAL,
             "size": {"width": WIDTH, "height": HEIGHT},
         },
+    ),
+    "radial and tangential": (
+        "c.json",
+        {**FLAT, "radial_distortion": list(BEND[:2]), "tangential_distortion": list(BEND[2:])},
+    ),
+    "distortion under another name": (
+        "c.yaml",
+        f"camera_intrinsics:\n  fx: {FX}\n  fy: {FY}\n  cx: {CX}\n  cy: {CY}\n"
+        f"width: {WIDTH}\nheight: {HEIGHT}\ncamera_distortion:\n"
+        + "".join(f"  {name}: {value}\n" for name, value in RADIAL.items()),
     ),
     "JSON in a text": ("camera.txt", json.dumps({**FLAT, **RADIAL})),
     "OpenSfM": (
@@ -372,7 +388,10 @@ def test_what_states_no_principal_point_means_the_middle(tmp_path: Path) -> None
         ("SN1234.conf", "[LEFT_CAM_HD]\nfx=700\nfy=700\ncx=600\ncy=300\n", "ZED"),
         ("c.json", {"cameras": {"left": {"pose": [1, 2, 3]}}}, "no camera in a form that is read"),
         ("c.json", {"fov": 60, "aspect": 1.5}, "it has fov, aspect"),
-        ("c.json", "[1, 2]", "no camera in a form that is read"),
+        ("c.json", {**FLAT, "s": 1.5}, "'s: 1.5'"),
+        ("c.json", {**FLAT, "lens_distortion": {"poly": [0.1]}}, "'lens_distortion', a distortion"),
+        ("c.json", {**FLAT, "k1": 0.1, "k2": 0.01, "k3": 0.0, "k4": 0.1}, "names no model"),
+        ("c.json", "[1, 2]", "has 2 numbers as its intrinsics"),
     ],
 )
 def test_what_is_not_read_is_refused_by_its_name(

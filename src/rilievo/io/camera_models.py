@@ -61,8 +61,16 @@ CENTRE_Y = ("cy", "ppy", "v0", "py", "c_y", "my")
 """Names of the principal point."""
 _FLAT_BENDS = (
     *("distortion_coeffs", "distortion_coefficients", "coeffs", "coefficients", "distCoeffs"),
-    *("dist_coeffs", "distortion", "D", "disto", "dist"),
+    *("dist_coeffs", "distortion", "D", "disto", "dist", "camera_distortion", "dist_params"),
+    *("distortion_params", "distortion_parameters"),
 )
+_READ_DISTORTIONS = (
+    *_FLAT_BENDS,
+    *("Distortion_Coefficients", "D1", "distortionCoefficients"),
+    *("radial_distortion", "tangential_distortion"),
+)
+"""Names of distortion that are read, in one form or the other."""
+_DISTORTION_WORDS = ("distort", "disto", "radial", "tangential")
 _UNREAD_DISTORTIONS = (
     *("inverse_brown_conrady", "modified_brown_conrady", "ftheta", "f_theta"),
     *("fisheye624", "omnidirectionalstereo_l", "omnidirectionalstereo_r", "vr180_l", "vr180_r"),
@@ -79,7 +87,20 @@ _FLAT_MODELS: Mapping[str, str] = {
 }
 _OTHER_PARTS = (
     *("xi", "alpha", "beta", "lambda", "lambda_", "s1", "s2", "s3", "s4", "tau_x", "tau_y"),
-    *("skew", "b1", "b2", "k7", "k8", "p3", "p4", "ftheta_p0", "ftheta_p1"),
+    *(
+        "skew",
+        "skew_factor",
+        "gamma",
+        "s",
+        "b1",
+        "b2",
+        "k7",
+        "k8",
+        "p3",
+        "p4",
+        "ftheta_p0",
+        "ftheta_p1",
+    ),
 )
 """Coefficients of other models."""
 _NPZ_MATRIX = ("K", "mtx", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic_matrix", "M1")
@@ -120,12 +141,30 @@ def _refuse_other_parts(entries: Mapping[str, Any], place: str) -> None:
                 f"has '{name}: {number:g}', a part of a lens model that is not read; {READ}",
                 path=place,
             )
+    for name, value in entries.items():
+        word = str(name).lower()
+        is_read = name in _READ_DISTORTIONS or word.endswith("model")
+        if any(part in word for part in _DISTORTION_WORDS) and not is_read and _states_more(value):
+            raise InputError(
+                f"has '{printable(str(name)[:40])}', a distortion in a form that is not read: "
+                "write it as 'distortion_coefficients: [k1, k2, p1, p2]' or as k1, k2, p1 and p2",
+                path=place,
+            )
     other = next((name for name in ("M2", "K2", "cameraMatrix2") if entries.get(name)), None)
     first = next((name for name in ("M1", "K1", "cameraMatrix1") if entries.get(name)), None)
     if other is not None and first is not None and entries[other] != entries[first]:
         raise InputError(
             f"holds two cameras ({first}, {other}): keep the one of this photograph", path=place
         )
+
+
+def _states_more(value: Any) -> bool:
+    """Whether an entry has numbers, at any depth, that are not 0."""
+    if isinstance(value, Mapping):
+        return any(_states_more(child) for child in value.values())
+    if isinstance(value, list):
+        return any(_states_more(child) for child in value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
 
 
 def _numbers_by_name(
@@ -165,6 +204,10 @@ def _kalibr_from_flat(entries: Mapping[str, Any], place: str) -> Mapping[str, An
         centre = [(float(side) - 1) / 2 for side in size]
     model, names = _flat_model(entries)
     listed = next((entries[name] for name in _FLAT_BENDS if entries.get(name) is not None), None)
+    if listed is None:
+        listed = _radial_and_tangential(entries)
+    if listed is None and model == "pinhole":
+        _refuse_ambiguous_coefficients(entries, place)
     if isinstance(listed, Mapping) and not isinstance(listed.get("data"), list):
         entries, listed = {**entries, **listed}, None
     if listed is None:
@@ -184,8 +227,30 @@ def _kalibr_from_flat(entries: Mapping[str, Any], place: str) -> Mapping[str, An
     return read
 
 
+def _radial_and_tangential(entries: Mapping[str, Any]) -> list[Any] | None:
+    """Coefficients in OpenCV's order of a radial and a tangential list; None without a radial."""
+    radial, tangential = entries.get("radial_distortion"), entries.get("tangential_distortion")
+    if not isinstance(radial, list) or not 2 <= len(radial) <= 3:
+        return None
+    tangential = tangential if isinstance(tangential, list) and len(tangential) == 2 else [0, 0]
+    return [*radial[:2], *tangential, *radial[2:]]
+
+
+def _refuse_ambiguous_coefficients(entries: Mapping[str, Any], place: str) -> None:
+    """Refuse k1 to k4 alone, which a fisheye and a perspective lens have with other meanings."""
+    has_k4 = entries.get("k4") not in (None, 0, 0.0)
+    if has_k4 and not any(name in entries for name in ("p1", "p2", "k5", "k6")):
+        raise InputError(
+            "has k1 to k4 and names no model: add 'camera_model: OPENCV_FISHEYE', or "
+            "'camera_model: FULL_OPENCV' if they are OpenCV's perspective ones",
+            path=place,
+        )
+
+
 def _flat_model(entries: Mapping[str, Any]) -> tuple[str, str]:
     """Name of a flat file's model in Kalibr's words, and its own if its numbers are not read."""
+    if entries.get("is_fisheye") is True or entries.get("fisheye") is True:
+        return "equidistant", ""
     for name in ("distortion_model", "camera_model", "camera_type", "model", "type"):
         value = entries.get(name)
         if not isinstance(value, str):

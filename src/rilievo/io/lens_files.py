@@ -36,7 +36,8 @@ from rilievo.io.numbers import read_numbers
 from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
 from rilievo.io.yaml_text import parse_yaml
 
-_KITTI = ("P2", "P_rect_02")
+_KITTI = ("P2", "P_rect_02", "P_rect_00", "P0")
+"""Projections of KITTI and KITTI-360; the colour camera on the left comes first."""
 
 _DSO: Mapping[str, tuple[str, int]] = {
     "fov": ("fov", 1),
@@ -60,7 +61,8 @@ _MATRIX = (
 )
 _BEND = (
     *("distortion_coeffs", "distortion_coefficients", "Distortion_Coefficients", "distCoeffs"),
-    *("dist_coeffs", "distortion", "D", "D1"),
+    *("dist_coeffs", "distortion", "D", "D1", "camera_distortion", "dist_params"),
+    *("distortion_params", "distortionCoefficients"),
 )
 _SIDES = (WIDTHS, HEIGHTS)
 _SIZES = ("resolution", "image_size", "imageSize", "img_size", "image_resolution")
@@ -146,7 +148,9 @@ def read_lens(path: Path) -> SpelledLens:
         if stated:
             return _only_stated_lens(stated, path)
         return _lens_of_entries(parse_opencv_xml(text, path), printable(path))
-    if suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip().startswith("{")):
+    if suffix == ".json" or (
+        suffix not in (".yaml", ".yml") and text.lstrip().startswith(("{", "[["))
+    ):
         return _lens_in_json(text, path)
     if suffix in (".yaml", ".yml"):
         return _lens_in_yaml(text, path)
@@ -295,7 +299,9 @@ def _lens_in_kitti_line(line: _FileLine, lines: Sequence[_FileLine]) -> SpelledL
     numbers = _check_finite(_numbers_or_empty(line.text.split(":", 1)[1]), line.place)
     if len(numbers) != 12:
         raise InputError(f"'{printable(line.text[:40])}' has no twelve numbers", path=line.place)
-    stated = next((row for row in lines if row.text.startswith("S_rect_02:")), None)
+    number = line.text.partition(":")[0].removeprefix("P_rect_")
+    size_name = f"S_rect_{number if len(number) == 2 and number.isdigit() else '02'}:"
+    stated = next((row for row in lines if row.text.startswith(size_name)), None)
     sides = [] if stated is None else _numbers_or_empty(stated.text.split(":", 1)[1])
     size = None
     if stated is not None and len(sides) == 2:
@@ -356,6 +362,8 @@ def _lens_in_yaml(text: str, path: Path) -> SpelledLens:
 def _lens_in_content(content: Any, path: Path) -> SpelledLens:
     """Lens of the only camera in a JSON or YAML."""
     place = printable(path)
+    if isinstance(content, list) and content and not isinstance(content[0], Mapping):
+        content = {"K": content}
     found = find_cameras(content, place)
     if not found:
         raise _no_lens_error(place, content)
