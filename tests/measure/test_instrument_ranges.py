@@ -116,6 +116,17 @@ def test_a_point_beside_an_edge_may_lie_on_either_side() -> None:
     assert half_width(given(step).distance(150, 120)) < 0.03
 
 
+@pytest.mark.parametrize("end", [206, 212, 240, 300])
+def test_a_line_around_the_corner_of_a_room_ends_on_the_second_wall(end: int) -> None:
+    """The corner is at column 200, and lines that end soon behind it are nearly straight."""
+    corner = 40.5 / 280 * 3
+    walls = np.minimum(3.0, corner / np.maximum(RAYS[0], 1e-6))
+    measured = given(walls).measure((20, 120), (end, 120))
+    true = float(np.linalg.norm(place(end, 120, walls) - place(20, 120, walls)))
+    assert measured.value == pytest.approx(true, rel=0.01)
+    assert measured.low < true < measured.high
+
+
 def test_heights_and_angles_follow_the_stated_error() -> None:
     room = np.minimum(1.5 * 280 / np.maximum(V - 119.5, 1e-3), 8.0)
     exact, rough = given(room, depth_error="0.2%"), given(room, depth_error="4%")

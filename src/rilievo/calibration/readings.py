@@ -121,12 +121,19 @@ def median_around(depth: DepthMap, at: Pixel) -> float:
 
 
 def values_at_ends(
-    depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
+    depth: DepthMap, first: Pixel, second: Pixel, camera: Camera, *, must_meet_ends: bool = False
 ) -> tuple[float, float]:
     """Values of a map at the ends of a line.
 
     Where the line lies on a straight surface, they are those of the surface, extrapolated from the
     inner part of the line. Elsewhere they are the medians around the ends.
+
+    Args:
+        depth: Map of any kind.
+        first: One end.
+        second: The other end.
+        camera: Intrinsics.
+        must_meet_ends: Whether values on a straight surface have to occur around the ends, too.
 
     Raises:
         CalibrationError: If an end lies outside the map, or on a pixel without depth.
@@ -134,18 +141,21 @@ def values_at_ends(
     for end in (first, second):
         require_inside(depth, end)
 
-    on_surface = ends_on_straight_surface(depth, first, second, camera)
+    on_surface = ends_on_straight_surface(
+        depth, first, second, camera, must_meet_ends=must_meet_ends
+    )
     if on_surface is not None:
         return on_surface
     return median_around(depth, first), median_around(depth, second)
 
 
 def ends_on_straight_surface(
-    depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
+    depth: DepthMap, first: Pixel, second: Pixel, camera: Camera, *, must_meet_ends: bool = False
 ) -> tuple[float, float] | None:
     """Values at the ends of a line by its inner samples; None if they are on no straight surface.
 
-    Inverse depth is linear along the image of a straight line.
+    Inverse depth is linear along the image of a straight line. With ``must_meet_ends``, a surface
+    that ends before the line does, as at the corner of a room, is none.
     """
     if depth.kind is DepthKind.AFFINE or min(depth.shape) < 2:
         return None
@@ -164,7 +174,23 @@ def ends_on_straight_surface(
     if is_valid.mean() < _MIN_VALID_SAMPLES:
         return None
     inverse_factor = inverse_depth * camera.depth_of(directions)
-    return _fit_ends(depth, t[is_valid], inverse_factor[is_valid])
+    values = _fit_ends(depth, t[is_valid], inverse_factor[is_valid])
+    if values is None or not must_meet_ends:
+        return values
+    ends = zip((first, second), values, strict=True)
+    return values if all(_occurs_around(depth, end, value) for end, value in ends) else None
+
+
+def _occurs_around(depth: DepthMap, at: Pixel, value: float) -> bool:
+    """Whether a map has about this value in the window around a point."""
+    row, column = pixel_index(depth, at)
+    top, left = max(0, row - WINDOW_RADIUS), max(0, column - WINDOW_RADIUS)
+    window = np.s_[top : row + WINDOW_RADIUS + 1, left : column + WINDOW_RADIUS + 1]
+    values = depth.values[window][depth.valid[window]].astype(np.float64)
+    if not values.size:
+        return False
+    tolerance = LINE_MISS * abs(value)
+    return bool(values.min() - tolerance <= value <= values.max() + tolerance)
 
 
 def _fit_ends(depth: DepthMap, t: Values, inverse_factor: Values) -> tuple[float, float] | None:

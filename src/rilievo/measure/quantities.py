@@ -163,7 +163,10 @@ def length(
     if planar_measurement is not None:
         return planar_measurement
 
-    start_depth, end_depth = values_at_ends(prediction.depth, start, end, camera)
+    by_instrument = prediction.instrument is not None
+    start_depth, end_depth = values_at_ends(
+        prediction.depth, start, end, camera, must_meet_ends=by_instrument
+    )
     start_position, end_position = ray(camera, start) * start_depth, ray(camera, end) * end_depth
     metres = float(np.linalg.norm(end_position - start_position))
 
@@ -187,7 +190,10 @@ def _log_error_of_ends(
     """Log error of a length by placing its ends by hand; 0 of a network, whose range has it."""
     if prediction.instrument is None:
         return 0.0
-    if ends_on_straight_surface(prediction.depth, *pixels, prediction.known_camera) is None:
+    on_surface = ends_on_straight_surface(
+        prediction.depth, *pixels, prediction.known_camera, must_meet_ends=True
+    )
+    if on_surface is None:
         error = error_between_points(prediction, pixels, positions)
     else:
         error = error_along_line(pixels, depths)

@@ -72,8 +72,20 @@ function readings(depth, form, terms) {
     const valid = found.filter((each) => each);
     return Math.max(quantile(valid, window_high) - z, z - quantile(valid, window_low), 0) / z;
   }
+  // Whether depth has about this value in the window around a point.
+  function occurs([u, v], z) {
+    const x = clamp(0, Math.round(across(u)), columns - 1), y = clamp(0, Math.round(down(v)), rows - 1), found = [];
+    const reach = Math.max(1, Math.floor(terms.window_radius / step));
+    for (let row = Math.max(0, y - reach); row <= Math.min(rows - 1, y + reach); row++) {
+      for (let column = Math.max(0, x - reach); column <= Math.min(columns - 1, x + reach); column++) found.push(depth[row * columns + column]);
+    }
+    const valid = found.filter((each) => each), tolerance = terms.line_miss * Math.abs(z);
+    return Math.min(...valid) - tolerance <= z && z <= Math.max(...valid) + tolerance;
+  }
   function ends(first, second) {
-    const onSurface = inside(first, second);
+    const fitted = inside(first, second);
+    // A given map or a sensor shows where a surface ends before the line does; a network blurs it.
+    const onSurface = fitted && terms.instrument && !(occurs(first, fitted[0]) && occurs(second, fitted[1])) ? null : fitted;
     return { depths: onSurface ?? [near(first), near(second)], isStraight: Boolean(onSurface) };
   }
   return { near, spread, ends };
