@@ -23,6 +23,10 @@ from rilievo.cli import USAGE_ERROR, main
             "predict a.jpg,b.jpg",
             "a.jpg,b.jpg: no such file; several have blanks between: a.jpg b.jpg",
         ),
+        (
+            "predict shot/a_%04d.png",
+            "patterns of ffmpeg are not read; give the folder of the frames: shot --sequence",
+        ),
         ("predict help", "'rilievo help predict' lists the options"),
         ("predict a.jpg --fov 60 --fov 60", "--fov is given twice: give it once"),
         ("predict a.jpg --fov=--", "--fov is given without DEGREES"),

@@ -4,6 +4,7 @@ import glob
 import io
 import json
 import os
+import re
 import weakref
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -154,6 +155,12 @@ def _paths_without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Pat
 def _missing_input_words(name: str) -> str:
     if glob.has_magic(name):
         return f"{printable(name)}: no file matches this pattern"
+    if re.search(r"%\d*d", name):
+        folder = printable(os.path.dirname(name) or ".")
+        return (
+            f"{printable(name)}: patterns of ffmpeg are not read; give the folder of the frames: "
+            f"{folder} --sequence"
+        )
     parts = [part for part in name.split(",") if part]
     if len(parts) > 1 and all(map(os.path.exists, parts)):
         return f"{printable(name)}: no such file; several have blanks between: {' '.join(parts)}"
