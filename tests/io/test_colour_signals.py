@@ -5,6 +5,7 @@ import zlib
 from io import BytesIO
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, features
@@ -19,6 +20,7 @@ from rilievo.io.colour_signals import (
     pq_signal,
     tone_mapped,
 )
+from rilievo.io.videos import frame_colours
 from rilievo.io.videos.live_frames import live_frames
 from rilievo.io.videos.video import VideoReader
 from rilievo.predicting.options import PredictOptions
@@ -280,3 +282,21 @@ def test_avif_and_heic_are_read_by_their_code_points(
     expected = signal.to_srgb(codes.astype(np.uint16) * 257) if not signal.is_srgb else codes
     assert np.abs(photo.pixels.astype(int) - expected).mean() < 6
     assert bool(photo.notes and "dynamic range" in photo.notes[0]) == signal.is_hdr
+
+
+@pytest.mark.parametrize(
+    ("transfer", "matrix", "is_refused"),
+    [(2, 2, True), (PQ, 2, True), (PQ, 9, False), (HLG, 9, False), (1, 1, False)],
+)
+def test_dolby_vision_is_read_by_its_base_layer_or_refused(
+    monkeypatch: pytest.MonkeyPatch, transfer: int, matrix: int, *, is_refused: bool
+) -> None:
+    """Profile 5 has no base layer that tags describe; profiles 8.1, 8.2 and 8.4 have one."""
+    frame = av.VideoFrame(64, 48, "yuv420p10le")
+    frame.color_trc, frame.colorspace = transfer, matrix  # pyright: ignore
+    monkeypatch.setattr(frame_colours, "_has_dolby_vision", lambda picture: True)
+    if is_refused:
+        with pytest.raises(InputError, match=r"Dolby Vision without a base layer"):
+            frame_colours.check_signal(frame, "a.mp4")
+    else:
+        frame_colours.check_signal(frame, "a.mp4")

@@ -88,7 +88,7 @@ def exif_camera(
     if _is_turned(stated, image):
         return _not_used(f"{_stated_words(stated, size)}, upright in another way")
     return _with_doubt(
-        camera, f"{_stated_words(stated, size)}, so the picture is taken for a smaller one of it"
+        camera, f"{_stated_words(stated, size)}, so the picture is taken for a resized copy"
     )
 
 

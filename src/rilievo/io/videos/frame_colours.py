@@ -59,7 +59,7 @@ def check_signal(picture: VideoFrame, name: str) -> None:
     """
     signal = frame_signal(picture)
     unread = signal.unread or _UNREAD_MATRICES.get(int(picture.colorspace))
-    if unread is None and not signal.is_hdr and _has_dolby_vision(picture):
+    if unread is None and _has_dolby_vision(picture) and not _states_base_layer(picture):
         unread = "Dolby Vision without a base layer (profile 5)"
     if unread is not None:
         raise InputError(f"has {unread}, which is not read; {_CURE}", path=name)
@@ -136,6 +136,11 @@ def _stated_peak(picture: VideoFrame) -> float | None:
         return None
     light = numerator / denominator
     return light if _LEAST_STATED <= light <= _MOST_STATED else None
+
+
+def _states_base_layer(picture: VideoFrame) -> bool:
+    """Whether tags say how a frame looks without Dolby Vision, as profile 5 does not."""
+    return _UNSTATED not in (int(picture.color_trc), int(picture.colorspace))
 
 
 def _has_dolby_vision(picture: VideoFrame) -> bool:
