@@ -315,6 +315,12 @@ def test_the_command_measures_on_a_sensor(
     told = json.loads(capsys.readouterr().out)
     assert told["origin"] == "sensor"
     assert (told["high"] - told["low"]) / told["value"] == pytest.approx(0.02, rel=0.2)
+    folder = Path(photo).parent / "sensor"
+    folder.mkdir()
+    Path(depth).rename(folder / "photo.png")
+    words[words.index(depth)] = str(folder)
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out) == told
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
+from rilievo.calibration.size_files import find_sparse_file
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
@@ -205,15 +206,19 @@ def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
         photo,
         depth,
         photo.camera if is_known else None,
-        kind=given.kind,
-        unit=given.unit,
-        crop=given.crop,
-        depth_error=given.depth_error,
+        **given.keywords,
         known=arguments.sizes.facts,
     )
     for note in prediction.notes:
         complain(for_terminal(at(printable(depth), note)))
     return prediction
+
+
+def _sparse_file(sparse: Path | None, photo: str | Path | Photo) -> Path | None:
+    """File of a sensor's depth: the one that is named, or that of the photograph in a folder."""
+    if sparse is None or isinstance(photo, Photo):
+        return sparse
+    return find_sparse_file(sparse, Path(Path(photo).stem))
 
 
 def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
@@ -226,8 +231,9 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
             fov=view.fov,
             vanishing_points=view.vanishing_points,
             known=sizes.facts,
-            sparse=sizes.sparse,
+            sparse=_sparse_file(sizes.sparse, photo),
             sparse_unit=sizes.sparse_unit,
+            sparse_crop=sizes.sparse_crop,
             depth_error=arguments.given.depth_error,
             markers=sizes.markers,
             camera_height=sizes.camera_height,

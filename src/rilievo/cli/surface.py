@@ -53,10 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         photo,
         depth,
         photo.camera if is_known else None,
-        kind=given.kind,
-        unit=given.unit,
-        crop=given.crop,
-        depth_error=given.depth_error,
+        **given.keywords,
     )
     stem = request.output / Path(request.photo).stem
     names = parse_output_names(request.save)

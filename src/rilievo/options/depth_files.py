@@ -1,14 +1,11 @@
 """Options of a depth map that the user gives for a photograph, in place of a network's depth."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from rilievo.calibration.depth_errors import parse_depth_error
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.records.instruments import DepthError
 from rilievo.schema.fields import Record, option
 
 
@@ -18,7 +15,7 @@ class DepthFile(Record):
 
     GROUP: ClassVar[str] = "Depth map"
 
-    depth: Annotated[Path | None, option(metavar="FILE")] = None
+    depth: Annotated[Path | None, option(first=True, metavar="FILE")] = None
     """Depth of the photograph's pixels: PNG of 16 bits, npy, npz, TIFF, EXR or PFM;
     docs/numbers.md says what such files may state."""
     unit: Annotated[float | None, option(metavar="METRES", above=0)] = None
@@ -47,6 +44,12 @@ class DepthFile(Record):
             )
         return self.depth
 
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What the numbers mean, as keywords of ``Prediction.from_depth``."""
+        names = [field.name for field in fields(self) if field.name != "depth"]
+        return {name: getattr(self, name) for name in names}
+
     def refuse_without_depth(self, *, error_is_used: bool) -> None:
         """Refuse options about a depth map where none is named.
 
@@ -58,18 +61,11 @@ class DepthFile(Record):
         """
         if self.depth is not None:
             return
-        names = ["unit", "kind", "crop"]
-        if not error_is_used:
-            names.append("depth_error")
-        for name in names:
-            if getattr(self, name) is not None:
+        for name, value in self.keywords.items():
+            is_used = name == "depth_error" and error_is_used
+            if value is not None and not is_used:
                 raise OptionError(
                     option=name,
                     problem="is about a depth map, and none is named",
                     hint=Text("give ", OptionName("depth", "FILE"), " too"),
                 )
-
-    @cached_property
-    def stated_depth_error(self) -> DepthError | None:
-        """Error that ``depth_error`` states; None if it does not."""
-        return None if self.depth_error is None else parse_depth_error(self.depth_error)
