@@ -275,3 +275,15 @@ def test_an_evaluation_opens_from_any_folder_by_its_options(
     changed(tmp_path / "run", asked={"benchmark": ["depth"], "root": [str(tmp_path)], "no": ["1"]})
     with pytest.raises(InputError, match=r"options are not those of this version \(no option 'no'"):
         open_run(Path("../run"), None)
+
+
+def test_a_checkpoint_on_disk_is_named_by_its_run_and_not_by_an_absolute_path(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    evaluated = copied(runs[0], tmp_path / "dpt")
+    changed(evaluated, made_by__model=str(tmp_path / "checkpoints" / "step-9000"))
+
+    shown = open_targets([evaluated, runs[1]], SourceOptions())
+
+    names = [(column.label, column.field) for column in shown.columns]
+    assert names == [("dpt", "dpt"), ("near", "near")]

@@ -20,7 +20,7 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.evaluation.tables.wording import alignment_text
-from rilievo.evaluation.views.view_items import ModelColumn
+from rilievo.evaluation.views.view_items import ModelColumn, column_label
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind
@@ -86,7 +86,7 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     # Alignment does not change the kind of the model's own depth.
     facts = (evaluation.kind or "normals", alignment_text(evaluation.alignment))
     column = ModelColumn(
-        label=printable(evaluation.made_by.model),
+        label=column_label(evaluation.made_by.model, folder),
         field="",
         made_by=evaluation.made_by,
         kind=DepthKind.METRIC if task is Task.DEPTH else kind,

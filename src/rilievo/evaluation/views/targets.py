@@ -16,6 +16,7 @@ from rilievo.evaluation.views.view_items import (
     FolderImages,
     ModelColumn,
     ViewItems,
+    column_label,
     name_columns,
     photos_by_id,
     result_ids,
@@ -147,7 +148,7 @@ def _open_predictions_column(
 ) -> ModelColumn:
     predictions = open_foreign(folder, ids, stored=options.stored, task=Task.DEPTH, pictures=True)
     return ModelColumn(
-        label=printable(predictions.made_by.model),
+        label=column_label(predictions.made_by.model, folder),
         field="",
         made_by=predictions.made_by,
         kind=predictions.kind,

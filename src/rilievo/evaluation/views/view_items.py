@@ -314,6 +314,16 @@ def item_notes(item: ViewItem) -> Iterator[str]:
         yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
 
 
+def column_label(model: str, folder: Path) -> str:
+    """Name to show for a model: its own, or that of the folder of results where it is a path.
+
+    A checkpoint on disk has no name but its absolute path, which tells a reader little and names
+    the machine. The field in FiftyOne is called by the same folder.
+    """
+    is_path = Path(model).is_absolute()
+    return printable(folder.resolve().name if is_path else model)
+
+
 def name_columns(
     columns: Sequence[ModelColumn], folders: Sequence[str], hints: Sequence[Sequence[str]]
 ) -> tuple[ModelColumn, ...]:
