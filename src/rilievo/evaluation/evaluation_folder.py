@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import Text
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_metrics, benchmark_sha256
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection
@@ -177,6 +177,7 @@ def repeatable_results(folder: Path, selection: Selection, made_by: MadeBy) -> E
     same = (
         there.version == VERSION
         and there.benchmark_sha256 == benchmark_sha256(selection.benchmark)
+        and metric_names(there) == tuple(benchmark_metrics(selection.benchmark))
         and there.made_by == made_by
         and (there.data.root, there.data.ids_sha256) == (facts.root, facts.ids_sha256)
     )

@@ -147,6 +147,14 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     """Another alignment than the benchmark's: none, median, scale, scale_shift,
     inverse_scale_shift, log, robust_scale, robust_scale_shift; or package.module:function.
     """
+    metrics: Annotated[
+        str | None,
+        option(commas=True, first=True, metavar="NAME,...", takes="text such as 'abs_rel,delta*'"),
+    ] = None
+    """Metrics to compute, in place of the benchmark's, the leading one first: names, patterns such
+    as 'delta*', 'own' for those of the benchmark, or package.module:NAME. 'rilievo benchmarks NAME'
+    lists its own.
+    """
     workers: Annotated[int | None, option(first=True, metavar="N")] = None
     """Processes that predict, and that score; by default one predicts and one a core scores."""
     threads: Annotated[int | None, option(hidden=True)] = None
@@ -231,6 +239,13 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.align not in list(AlignMethod):
             raise unknown_choice("align", self.align, AlignMethod)
         return AlignMethod(self.align)
+
+    @property
+    def metric_words(self) -> tuple[str, ...] | None:
+        """Names and patterns of the metrics to compute, or None for the benchmark's."""
+        if self.metrics is None:
+            return None
+        return tuple(word.strip() for word in self.metrics.split(",") if word.strip())
 
     def words_by_option(
         self, model: str | None, benchmark: str, root: str | Path | None

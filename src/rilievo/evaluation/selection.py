@@ -14,6 +14,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Invalid,
     Task,
     benchmark_metrics,
+    choose_metrics,
     find_rule,
 )
 from rilievo.evaluation.options import EvaluateOptions
@@ -56,6 +57,9 @@ def select_images(
     benchmark: Benchmark, root: str | Path | None, options: EvaluateOptions
 ) -> Selection:
     """Open the dataset and settle the benchmark."""
+    if options.metric_words is not None:
+        chosen = choose_metrics(benchmark, options.metric_words)
+        benchmark = replace(benchmark, chosen_metrics=chosen)
     benchmark_metrics(benchmark)
     name = _dataset_name(benchmark, options)
     find_dataset(name)

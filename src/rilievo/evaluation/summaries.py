@@ -208,7 +208,7 @@ def metric_reach(better: Better, unit: str, values: Sequence[float]) -> Reach:
 def exact_pooled_median(job: ScoreJob, tallied: ScoreTally) -> dict[str, float]:
     """Median angle [°] of all pixels by name, if the benchmark pools."""
     benchmark = job.benchmark
-    pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
+    pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark_metrics(benchmark)
     if benchmark.task is not Task.NORMALS or not pooled:
         return {}
     scored = [score.id for score in tallied.scores]

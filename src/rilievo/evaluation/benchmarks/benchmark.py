@@ -12,6 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
@@ -41,7 +42,7 @@ from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Truth
 
 # What names and explains a benchmark, but changes none of its numbers.
-_WORDS = ("name", "title", "reproduces", "hides", "published", "parts")
+_WORDS = ("name", "title", "reproduces", "hides", "published", "parts", "chosen_metrics")
 
 
 class Task(StrEnum):
@@ -173,6 +174,8 @@ class Benchmark:
         reproduces: Numbers that it reproduces, and their program.
         hides: Limits of its numbers.
         parts: Beginnings of ids that tables also give by themselves.
+        chosen_metrics: Metrics to compute in place of ``metrics``; empty for those. They change no
+            number of another metric, so that results of both are comparable.
         version: Raised whenever its numbers would change.
     """
 
@@ -206,6 +209,7 @@ class Benchmark:
     hides: str
     published: tuple[Published, ...] = ()
     parts: tuple[str, ...] = ()
+    chosen_metrics: tuple[str, ...] = ()
     version: int = 1
 
 
@@ -279,9 +283,9 @@ def find_metric(task: Task, name: str) -> AnyMetric:
 
 
 def benchmark_metrics(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
-    """The benchmark's metrics by name, its leading one first."""
+    """The metrics that are computed, by name, the leading one first."""
     metrics: dict[str, AnyMetric] = {}
-    for name in benchmark.metrics:
+    for name in benchmark.chosen_metrics or benchmark.metrics:
         try:
             metric = find_metric(benchmark.task, name)
         except OptionError as error:
@@ -294,6 +298,62 @@ def benchmark_metrics(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
             )
         metrics[metric.name] = metric
     return metrics
+
+
+OWN_METRICS = "own"
+"""Word for the metrics of the benchmark among chosen ones."""
+
+
+def choose_metrics(benchmark: Benchmark, words: Iterable[str]) -> tuple[str, ...]:
+    """Names of metrics that words choose: names, patterns such as ``delta*``, and ``own``.
+
+    Raises:
+        OptionError: If a word chooses none, or a metric does not apply to the benchmark.
+    """
+    table = TABLES[benchmark.task]
+    names: list[str] = []
+    for word in words:
+        if word == OWN_METRICS:
+            names += benchmark.metrics
+        elif "*" in word:
+            matching = [name for name in table if fnmatchcase(name, word)]
+            if not matching:
+                raise OptionError(
+                    option="metrics",
+                    problem=f"has '{word}', which matches no metric of {benchmark.task}",
+                    hint=suggest(word.replace("*", ""), table),
+                )
+            names += matching
+        else:
+            names.append(word)
+    chosen = tuple(dict.fromkeys(names))
+    if not chosen:
+        raise OptionError(
+            option="metrics", problem="names no metric", hint="leave the option out for all"
+        )
+    for name in chosen:
+        _check_applies(benchmark, name)
+    return chosen
+
+
+def _check_applies(benchmark: Benchmark, name: str) -> None:
+    table = TABLES[benchmark.task]
+    elsewhere = [task for task, metrics in TABLES.items() if name in metrics]
+    if name not in table and elsewhere:
+        raise OptionError(
+            option="metrics",
+            problem=f"has '{name}', a metric of {elsewhere[0]}, and the benchmark "
+            f"'{benchmark.name}' scores {benchmark.task}",
+            hint=f"its own: {', '.join(benchmark.metrics)}",
+        )
+    metric = find_metric(benchmark.task, name)
+    if benchmark.averaging is Averaging.POOLED and not metric.pools:
+        raise OptionError(
+            option="metrics",
+            problem=f"has '{name}', a number of one image, and the benchmark '{benchmark.name}' "
+            "pools the pixels of all images",
+            hint="leave it out",
+        )
 
 
 def judges_confidence(benchmark: Benchmark) -> bool:
