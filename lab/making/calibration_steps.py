@@ -96,7 +96,8 @@ STEPS: tuple[Step, ...] = (
         reads=(
             _BASE,
             f"{_STUDIES}/calibrate_ranges.py",
-            f"{_STUDIES}/conformal.py",
+            f"{_STUDIES}/range_fit.py",
+            f"{_STUDIES}/range_frames.py",
             "src/rilievo/calibration/*.py",
             "src/rilievo/measure/expectation.py",
         ),

@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 import panel
 from anchoring_frames import learning_samples
-from calibrate_ranges import Frame, Table, Trial, angles, trials, write_numbers
+from calibrate_ranges import Frame, angles, trials, write_numbers
 from jaxtyping import Bool, Float64
+from range_fit import Trial, TrialTable, judged_cameras
 from try_anchoring import affine, panel_samples, seen_by_a_strong_model
 
 import rilievo
@@ -118,12 +119,12 @@ def learned(found: Sequence[Trial], turned: Sequence[float]) -> dict[str, object
     numbers: dict[str, object] = {}
     for what in ("length", "depth"):
         chosen = [each for each in found if each.what == what]
-        table = Table(chosen, methods=METHODS, features=ANCHORED_FEATURES)
-        numbers[what] = table.learned()
-        coverage, width, cameras = table.judged()
-        print(f"{what}: {len(chosen)} trials, cameras kept out: {100 * coverage:.0f} % inside, "
-              f"width {width:.2f} of one constant range")  # fmt: skip
-        print("  " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in cameras.items()))
+        table = TrialTable(chosen, tuple(METHODS), ANCHORED_FEATURES)
+        numbers[what] = table.numbers(table.fitted(table.everything))
+        cameras = judged_cameras(table, table.sets)
+        print(f"{what}: {len(chosen)} trials, {np.mean(list(cameras.values())):.0%} inside in the "
+              "mean of the cameras left out")  # fmt: skip
+        print("  " + ", ".join(f"{name} {share:.0%}" for name, share in cameras.items()))
     return {**numbers, "angle": {"degrees": round(float(np.quantile(turned, COVERAGE)), 1)}}
 
 

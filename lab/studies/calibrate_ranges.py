@@ -3,32 +3,37 @@
 Depth of the embedded model is brought to metres by one point, one length, the camera's height or
 twelve points, taken from the true depth of photographs at seeded places; then lengths and depths at
 other places are compared with the truth. A quantile regression of the logarithm of the error, less
-that of the photograph's spread, gives the numbers of ``rilievo/calibration/ranges.json``, learned
-on NYU's frames that no training saw. The size of the ranges is set, by method, by a conformal
-quantile over the photographs of all other cameras (``range_frames.py``): of errors over those that
-were expected. A camera is judged by the size that all others give.
+that of the photograph's spread, gives the numbers of ``rilievo/calibration/ranges.json``. Every
+camera counts the same in it (``range_fit.py``), and each is judged by a fit to all others: how many
+of its errors lie inside. The median range is printed beside it, since wide ranges hold easily.
 ``--write`` replaces the numbers in the file, and the shares of each camera that lay inside.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from conformal import conformal_quantile
-from jaxtyping import Bool, Float64
-from range_frames import judging_photographs, learning_photographs
+from jaxtyping import Float64
+from range_fit import Trial, TrialTable, judged_cameras
+from range_frames import (
+    JUDGES,
+    camera_of_set,
+    judging_photographs,
+    learning_photographs,
+)
 
 import rilievo
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.points import calibration_record as facts_of
-from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_mean_log_error
+from rilievo.calibration.ranges import COVERAGE, FEATURES
 from rilievo.calibration.readings import Pixel, median_around, ray, values_at_ends
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
@@ -43,26 +48,11 @@ LINES = 6
 SHORTEST, LONGEST = 0.1, 0.6
 METHODS = {"known points": 4, "known lengths": 4, "camera height": 1, "smooth field": 1}
 """Number of scales that each method gives of a frame."""
-WEIGHTS = {"nyu-kept": 2}
-"""Weights of kinds of photographs: most are neither turned nor cut."""
 POINTS = 12
 """Number of points known at once for a smooth field."""
 _TARGET = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
 JUDGED = Path(__file__).with_name("judged_ranges.json")
-"""Share of the sizes of each set that lies inside the ranges."""
-_SOFT = 1e-3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One measured quantity in metres beside the truth."""
-
-    set: str
-    frame: int
-    what: str
-    given: Circumstances
-    error: float
-    """Logarithm of the measured over the true value."""
+"""Share of the sizes of each camera that lies inside the ranges of a fit to the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +154,14 @@ def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> 
             ),
             ("depth", circumstances_at(metric, ends[0]), math.log(depths[0] / true[0][2])),
         ):
-            yield Trial(set=frame.set, frame=frame.index, what=what, given=given, error=error)
+            yield Trial(
+                set=frame.set,
+                camera=camera_of_set(frame.set),
+                frame=frame.index,
+                what=what,
+                given=given,
+                error=error,
+            )
 
 
 def _pair(frame: Frame, chance: np.random.Generator) -> tuple[Pixel, Pixel]:
@@ -179,119 +176,6 @@ def _pair(frame: Frame, chance: np.random.Generator) -> tuple[Pixel, Pixel]:
 
 def _true_ends(frame: Frame, a: Pixel, b: Pixel) -> list[Float64[np.ndarray, "3"]]:
     return [ray(frame.camera, at) * median_around(frame.truth, at) for at in (a, b)]
-
-
-class Table:
-    """Trials of one kind as arrays: features, logarithms of errors, cameras and frames."""
-
-    def __init__(
-        self,
-        trials: Sequence[Trial],
-        methods: Collection[str] = tuple(METHODS),
-        features: Sequence[str] = FEATURES,
-        is_one_camera: bool = False,
-    ) -> None:
-        self.is_one_camera = is_one_camera
-        self.methods, self.columns = tuple(methods), tuple(features)
-        self.cameras = np.array([trial.set for trial in trials])
-        self.frames = np.array([each.frame for each in trials])
-        self.errors = np.abs([each.error for each in trials])
-        self.spreads = np.array(
-            [
-                0.0 if trial.given.anchored else log_mean_log_error(trial.given.doubt)
-                for trial in trials
-            ]
-        )
-        self.features = np.array(
-            [
-                [each.given.method == method for method in self.methods]
-                + [each.given.feature(name) for name in self.columns]
-                for each in trials
-            ]
-        )
-
-    def fitted(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
-        """Weights of the quantile of log errors, by iterated least squares (Koenker 2005)."""
-        X = self.features[chosen]
-        y = np.log(self.errors[chosen] + _SOFT) - self.spreads[chosen]
-        sets = self.cameras[chosen]
-        # Every camera counts by the root of its frames: many frames of one are no many cameras.
-        count = {name: np.sum(sets == name) for name in np.unique(sets)}
-        share = np.array([WEIGHTS.get(name, 1) / math.sqrt(count[name]) for name in sets])
-        share /= share.sum()
-        weights = np.zeros(X.shape[1])
-        weights[: len(self.methods)] = np.quantile(y, COVERAGE)
-        for _ in range(60):
-            miss = y - X @ weights
-            pull = share * np.where(miss > 0, COVERAGE, 1 - COVERAGE) / np.maximum(abs(miss), 0.02)
-            squares = (X * pull[:, None]).T @ X + 1e-6 * np.eye(X.shape[1])
-            weights = np.linalg.solve(squares, (X * pull[:, None]).T @ y)
-        return weights
-
-    def expected(
-        self, chosen: Bool[np.ndarray, "n"], weights: Float64[np.ndarray, "k"]
-    ) -> Float64[np.ndarray, "m"]:
-        """Errors that weights expect."""
-        return np.exp(self.features[chosen] @ weights + self.spreads[chosen])
-
-    def widened(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
-        """Weights whose size holds on cameras, or scenes, that the fit did not see.
-
-        Each half of them is expected by a fit to the other half; the conformal quantile over frames
-        of the errors' ratio to what was expected is a factor of the ranges. Frames of one camera
-        are halved in their order, since neighbours share a scene.
-        """
-        ratios = []
-        for out in self._halves(chosen):
-            expected = self.expected(out, self.fitted(chosen & ~out))
-            ratio, frames = self.errors[out] / expected, self.frames[out]
-            ratios += [ratio[frames == frame] for frame in np.unique(frames)]
-        weights = self.fitted(chosen)
-        weights[: len(self.methods)] += math.log(conformal_quantile(ratios, COVERAGE))
-        return weights
-
-    def _halves(self, chosen: Bool[np.ndarray, "n"]) -> list[Bool[np.ndarray, "n"]]:
-        if self.is_one_camera:
-            middle = np.median(self.frames[chosen])
-            return [chosen & (self.frames < middle), chosen & (self.frames >= middle)]
-        names = np.unique(self.cameras[chosen])
-        return [chosen & np.isin(self.cameras, mine) for mine in (names[::2], names[1::2])]
-
-    def scaled(
-        self, weights: Float64[np.ndarray, "k"], chosen: Bool[np.ndarray, "n"]
-    ) -> Float64[np.ndarray, "k"]:
-        """Weights of another table whose size holds, by method, on the chosen rows of this one."""
-        scaled = weights.copy()
-        for number in range(len(self.methods)):
-            of = chosen & (self.features[:, number] == 1)
-            ratio, frames = self.errors[of] / self.expected(of, weights), self.frames[of]
-            scenes = [ratio[frames == frame] for frame in np.unique(frames)]
-            scaled[number] += math.log(conformal_quantile(scenes, COVERAGE))
-        return scaled
-
-    def learned(self, weights: Float64[np.ndarray, "k"] | None = None) -> dict[str, object]:
-        """Numbers of ``ranges.json`` for one quantity; of the given weights if there are any."""
-        if weights is None:
-            weights = self.widened(np.ones(len(self.errors), bool))
-        numbers = [round(float(weight), 3) for weight in weights]
-        base = dict(zip(self.methods, numbers, strict=False))
-        return {"base": base, **dict(zip(self.columns, numbers[len(base) :], strict=True))}
-
-    def judged(self) -> tuple[float, float, dict[str, float]]:
-        """Coverage on cameras kept out, relative width, and coverage of each camera."""
-        inside, size = np.zeros(len(self.errors), bool), np.zeros(len(self.errors))
-        for camera in np.unique(self.cameras):
-            out = self.cameras == camera
-            weights = self.widened(~out)
-            size[out] = self.expected(out, weights)
-            inside[out] = self.errors[out] <= size[out]
-        constant = float(np.quantile(self.errors, inside.mean()))
-        width = float(np.mean(np.sinh(size)) / math.sinh(constant))
-        each = {
-            str(name): float(inside[self.cameras == name].mean())
-            for name in np.unique(self.cameras)
-        }
-        return float(inside.mean()), width, each
 
 
 def angles(frame: Frame, chance: np.random.Generator, count: int = 8) -> Iterator[float]:
@@ -320,31 +204,24 @@ def measured(photographs: Iterable[tuple[str, Sample]]) -> tuple[list[Trial], li
     return tries, turned
 
 
-def shares(
-    table: Table, weights: Float64[np.ndarray, "k"], chosen: Bool[np.ndarray, "n"]
-) -> dict[str, float]:
-    """Share of each camera's errors inside the ranges."""
-    inside = table.errors <= table.expected(np.ones(len(table.errors), bool), weights)
-    return {
-        str(name): round(float(inside[chosen & (table.cameras == name)].mean()), 3)
-        for name in dict.fromkeys(table.cameras[chosen])
-    }
-
-
-def _lines_of_methods(judge: Table, weights: Float64[np.ndarray, "k"]) -> Iterator[str]:
-    """Errors of every method on the cameras that judge, and shares inside."""
-    assumed = judge.features[:, len(judge.methods) + FEATURES.index("assumed")] == 1
-    for number, method in enumerate(judge.methods):
-        of = judge.features[:, number] == 1
-        for words, mask in (("camera given", of & ~assumed), ("assumed", of & assumed)):
-            if not mask.any():
-                continue
-            errors = np.expm1(judge.errors[mask])
-            inside = shares(judge, weights, mask).items()
-            yield (
-                f"  {method}, {words}: median {np.median(errors):.3f}, 80 % "
-                f"{np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials; inside "
-            ) + ", ".join(f"{name} {share:.0%}" for name, share in inside)
+def lines_of_methods(table: TrialTable, weights: Float64[np.ndarray, "k"]) -> Iterator[str]:
+    """Errors of every method on the cameras that judge, with the camera known and assumed."""
+    assumed = table.features[:, len(table.methods) + FEATURES.index("assumed")] == 1
+    is_judged = np.isin(table.sets, JUDGES)
+    expected = table.expected(table.everything, weights)
+    for number, method in enumerate(table.methods):
+        is_of_method = is_judged & (table.features[:, number] == 1)
+        for words, mask in (
+            ("given", is_of_method & ~assumed),
+            ("assumed", is_of_method & assumed),
+        ):
+            if mask.any():
+                errors = np.expm1(table.errors[mask])
+                yield (
+                    f"  {method}, camera {words}: median {np.median(errors):.3f}, 80 % "
+                    f"{np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials, "
+                    f"{(table.errors <= expected)[mask].mean():.0%} inside"
+                )
 
 
 def main() -> None:
@@ -354,34 +231,42 @@ def main() -> None:
     write = parser.parse_args().write
     warnings.simplefilter("ignore", UserWarning)
     data = Path(os.environ["RILIEVO_DATA"])
-    tries, turned = measured(learning_photographs(data))
-    others, others_turned = measured(judging_photographs(data))
-    learned, held = dict[str, object](), dict[str, dict[str, float]]()
+    photographs = itertools.chain(learning_photographs(data), judging_photographs(data))
+    tries, turned = measured(photographs)
+    learned, judged, medians = dict[str, object](), dict[str, object](), dict[str, float]()
     for what in ("length", "depth"):
-        table = Table([trial for trial in tries if trial.what == what], is_one_camera=True)
-        judge = Table([trial for trial in others if trial.what == what])
-        weights = table.widened(np.ones(len(table.errors), bool))
-        for camera in dict.fromkeys(judge.cameras):
-            own = judge.cameras == camera
-            held.setdefault(what, {}).update(shares(judge, judge.scaled(weights, ~own), own))
-        weights = judge.scaled(weights, np.ones(len(judge.errors), bool))
-        learned[what] = table.learned(weights)
-        expected = judge.expected(np.ones(len(judge.errors), bool), weights)
-        print(f"{what}: {len(table.errors)} trials; of {len(judge.errors)} of other cameras "
-              f"{(judge.errors <= expected).mean():.0%} inside")  # fmt: skip
-        for line in _lines_of_methods(judge, weights):
+        chosen = [trial for trial in tries if trial.what == what]
+        table = TrialTable(chosen, tuple(METHODS))
+        weights = table.fitted(table.everything)
+        median = float(np.median(np.expm1(table.expected(table.everything, weights))))
+        learned[what] = table.numbers(weights)
+        medians[what] = round(median, 3)
+        judged[what] = cameras = judged_cameras(table, JUDGES)
+        mean = np.mean(list(cameras.values()))
+        print(f"{what}: {len(chosen)} trials, {mean:.1%} inside in the mean of the cameras left "
+              f"out; half of the ranges are within {median:.1%}")  # fmt: skip
+        print("  " + ", ".join(f"{name} {share:.0%}" for name, share in cameras.items()))
+        for line in lines_of_methods(table, weights):
             print(line)
-        print("  all: " + ", ".join(f"{name} {share:.0%}" for name, share in held[what].items()))
     degrees = round(float(np.quantile(turned, COVERAGE)), 1)
     learned["angle"] = {"degrees": degrees}
-    inside = np.mean(np.array(others_turned) <= degrees)
-    print(f"angle: 80 % within {degrees}; of {len(others_turned)} of other cameras {inside:.0%}")
-    counts = [len({trial.frame for trial in part}) for part in (tries, others)]
-    judged = {"learned_on": counts[0], "frames": counts[1], **held}
-    print(json.dumps({**learned, **judged}, indent=1))
+    print(f"angle: 80 % of {len(turned)} within {degrees}")
+    frames_of = {camera: set[int]() for camera in {trial.camera for trial in tries}}
+    for trial in tries:
+        if trial.set in JUDGES:
+            frames_of[trial.camera].add(trial.frame)
+    frames = {camera: len(found) for camera, found in frames_of.items() if found}
+    record = {
+        "learned_on": len({trial.frame for trial in tries}),
+        "frames": frames,
+        "median_range": medians,
+        **judged,
+    }
+    print(json.dumps(learned, indent=1))
+    print(json.dumps(record, indent=1))
     if write:
         write_numbers(learned)
-        JUDGED.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
+        JUDGED.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def write_numbers(learned: Mapping[str, object]) -> None:

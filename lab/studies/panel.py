@@ -24,7 +24,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
-from rilievo.measure.expectation import mean_doubt
+from rilievo.measure.expectation import picture_doubt
 from rilievo.models.base import Model
 from rilievo.records.sample import Sample
 
@@ -129,7 +129,7 @@ def scored(
         said = resize_confidence(given.confidence, true.shape)[valid].astype(np.float64)
         curves = sparsify(said, off)
         ause, random, mean = curves.ause, curves.ause + curves.aurg, float(said.mean())
-    doubt = mean_doubt(given)
+    doubt = picture_doubt(given)
     errors, ranges = _measured(depth, true, valid, doubt, seed)
     return FrameScores(
         camera=name,

@@ -1,8 +1,9 @@
 """Photographs on which ranges of metres are learned, and those that judge them.
 
-Learned on are NYU's training frames that no network saw, alone: as they are, seen by a turned
-camera, and cut as a longer lens sees them. Rendered frames are too easy for a network that learned
-from rendered ones. No camera that judges is among them.
+Ranges are learned on NYU's training frames that no network saw, as they are, seen by a turned
+camera, and cut as a longer lens sees them, and on the photographs of all cameras that judge. A
+camera is judged by ranges that were learned without it. Scenes of our own renderer are too easy for
+a network that learned from such scenes, so none are among them.
 """
 
 import math
@@ -23,6 +24,12 @@ from rilievo.records.sample import Sample
 JUDGES = (*panel.DECIDING, "realsense", "tum", "motorcycle", "replica-47", "icl", "sunrgbd",
           "tum-pair", "kitti-depth", "kitti-raw")  # fmt: skip
 """Sets that judge."""
+_CAMERAS = {"NYU": ("nyu", "nyu-kept", "turned", "cut"), "7-Scenes": ("panel-7scenes",),
+            "TUM": ("panel-tum-rpy", "tum", "tum-pair"), "TartanAir": ("panel-tartanair-hospital",),
+            "RealSense": ("realsense",), "Middlebury": ("motorcycle",), "Replica": ("replica-47",),
+            "ICL-NUIM": ("icl",), "SUN RGB-D": ("sunrgbd",),
+            "KITTI": ("kitti-depth", "kitti-raw")}  # fmt: skip
+"""Sets of each camera."""
 EVERY = {"nyu": 4}
 """Step through the frames of a set with many."""
 _KEPT = slice(-60, None)
@@ -35,6 +42,14 @@ outside."""
 _CUT, _AROUND = (0.4, 0.7), 0.1
 """Sides of cut pictures, and the least distance of the principal point from their borders."""
 _LEAST_KNOWN = 0.003
+
+
+def camera_of_set(name: str) -> str:
+    """Camera whose photographs a set has; a set without one, as of a renderer, is its own."""
+    for camera, sets in _CAMERAS.items():
+        if name in sets:
+            return camera
+    return name
 
 
 def learning_photographs(data: Path) -> Iterator[tuple[str, Sample]]:

@@ -23,10 +23,10 @@ COVERAGE = 0.8
 """Share of measurements within the range."""
 FEATURES = ("far", "along", "deeper", "fact_along", "assumed")
 ANCHORED_FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "misfit", "disorder")
-USUAL_DOUBT = 0.2
+USUAL_DOUBT = 0.3
 # Least residual of an anchoring that counts.
 LEAST_RESIDUAL = 0.02
-# Beyond the half, depth is wrong in other ways too.
+# Beyond a half, depth is wrong in other ways too.
 LEAST_DOUBT, MOST_DOUBT = 0.03, 0.5
 KNOWN_LENGTHS = "known lengths"
 KNOWN_RECTANGLES = "known rectangles"
@@ -55,7 +55,7 @@ class Circumstances:
         along: Share of a line that points away, 0 to 1.
         deeper: Absolute log ratio of its depth and the fact's.
         fact_along: Share of the known length that points away.
-        doubt: 1 minus the mean confidence.
+        doubt: 1 minus the 10 % quantile of the picture's confidence (``picture_doubt``).
     """
 
     method: str

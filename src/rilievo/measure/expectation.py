@@ -49,6 +49,9 @@ Place = tuple[float, float, float, float]
 UNKNOWN_FAR = 0.5
 """Distance, in widths, if nothing was known."""
 _DOUBT_PIXELS = 4_000
+_DOUBT_QUANTILE = 0.1
+_BORDER = 8
+"""One over the share of each side of a picture that tells nothing of its doubt."""
 SAME_END = 1.0
 
 
@@ -102,7 +105,7 @@ def log_error_of_ratio(prediction: PredictionRecord, ratio: float, at: Vector) -
         far=UNKNOWN_FAR,
         deeper=abs(math.log(ratio)),
         assumed=is_focal_length_guessed(prediction.known_camera),
-        doubt=mean_doubt(prediction),
+        doubt=picture_doubt(prediction),
         anchored=anchoring_misfit(prediction),
     )
     return expected_error("depth", circumstances)
@@ -180,7 +183,7 @@ def circumstances_at(
     camera, method = prediction.known_camera, name_metres_method(prediction)
     assumed, doubt, anchored = (
         is_focal_length_guessed(camera),
-        mean_doubt(prediction),
+        picture_doubt(prediction),
         anchoring_misfit(prediction),
     )
     facts = places_of_known_facts(prediction) if facts is None else facts
@@ -222,16 +225,25 @@ def anchoring_misfit(prediction: PredictionRecord) -> Misfit | None:
     )
 
 
-def mean_doubt(prediction: PredictionRecord) -> float:
-    """Doubt of a prediction, 1 minus its mean confidence."""
+def picture_doubt(prediction: PredictionRecord) -> float:
+    """Doubt of a picture: 1 minus the confidence that nine in ten of its central pixels exceed.
+
+    This tells a bad picture better than the mean confidence, which a wrong part of a picture hardly
+    changes. The borders, an eighth on each side, are left out, because confidence is low there in
+    good pictures too.
+    """
     confidence = prediction.confidence
     if confidence is None or prediction.made_by.settings.get("confidence") == "mirror":
-        return USUAL_DOUBT  # ranges were fitted with the model's own confidence
-    step = max(1, math.isqrt(confidence.size // _DOUBT_PIXELS))
-    few = confidence[::step, ::step][prediction.depth.valid[::step, ::step]]
-    if not few.size:
+        return USUAL_DOUBT  # Ranges were fitted with the model's own confidence.
+    height, width = confidence.shape
+    rows = slice(height // _BORDER, height - height // _BORDER)
+    columns = slice(width // _BORDER, width - width // _BORDER)
+    central, valid = confidence[rows, columns], prediction.depth.valid[rows, columns]
+    step = max(1, math.isqrt(central.size // _DOUBT_PIXELS))
+    sampled = central[::step, ::step][valid[::step, ::step]]
+    if not sampled.size:
         return USUAL_DOUBT
-    return 1 - float(few.mean())
+    return 1 - float(np.quantile(sampled, _DOUBT_QUANTILE))
 
 
 def is_focal_length_guessed(camera: Camera) -> bool:

@@ -27,9 +27,9 @@ from rilievo.measure.expectation import (
     Place,
     anchoring_misfit,
     is_focal_length_guessed,
-    mean_doubt,
     name_metres_method,
     parse_known_lengths,
+    picture_doubt,
     places_of_known_facts,
 )
 from rilievo.measure.extents import find_floor_or_none, is_street_with_floor
@@ -180,7 +180,7 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
     def base(method: str, what: str = "length") -> float:
         more = weight("assumed", what) * is_focal_length_guessed(prediction.known_camera)
         if anchored is None:
-            more += log_mean_log_error(mean_doubt(prediction))
+            more += log_mean_log_error(picture_doubt(prediction))
         else:
             more += weight("misfit", what) * anchored.misfit
             more += weight("disorder", what) * anchored.disorder
