@@ -93,8 +93,26 @@ class TrialTable:
     def fitted(
         self, chosen: Bool[np.ndarray, "n"], level: float = LEVEL
     ) -> Float64[np.ndarray, "k"]:
-        """Weights of the quantile of log errors, by iterated least squares (Koenker 2005)."""
-        X = self.features[chosen]
+        """Weights of the quantile of log errors; a circumstance widens a range or does nothing.
+
+        A feature that would narrow ranges gets the weight 0: features are correlated, and few
+        cameras cannot tell them apart.
+        """
+        is_used = np.ones(self.features.shape[1], bool)
+        while True:
+            weights = np.zeros(len(is_used))
+            weights[is_used] = self._quantile_weights(chosen, is_used, level)
+            is_narrowing = weights < 0
+            is_narrowing[: len(self.methods)] = False
+            if not is_narrowing.any():
+                return weights
+            is_used[np.argmin(np.where(is_narrowing, weights, 0))] = False
+
+    def _quantile_weights(
+        self, chosen: Bool[np.ndarray, "n"], is_used: Bool[np.ndarray, "k"], level: float
+    ) -> Float64[np.ndarray, "j"]:
+        """Weights of the used features, by iterated least squares (Koenker 2005)."""
+        X = self.features[chosen][:, is_used]
         y = np.log(self.errors[chosen] + _SMALLEST_ERROR) - self.spreads[chosen]
         counted = self.camera_weights(chosen)[chosen]
         weights = np.zeros(X.shape[1])

@@ -216,17 +216,10 @@ def test_ranges_widen_where_the_model_is_less_confident() -> None:
     assert widths[0] < widths[1]
 
 
-@pytest.mark.parametrize(
-    ("better", "worse"),
-    [((0.05, 0.95), (0.2, 0.95)), ((0.05, 0.95), (0.05, 0.75))],
-    ids=["residual", "order"],
-)
-def test_ranges_of_anchored_depth_widen_where_it_fits_worse(
-    better: tuple[float, float], worse: tuple[float, float]
-) -> None:
+def test_ranges_of_anchored_depth_widen_where_its_order_fits_worse() -> None:
     widths, errors, bases = [], [], []
-    for residual, order in (better, worse):
-        fit = Anchoring(model="rilievo/base", residual=residual, rank_correlation=order)
+    for order in (0.95, 0.75):
+        fit = Anchoring(model="rilievo/base", residual=0.05, rank_correlation=order)
         prediction = with_expected_error(known_here().but(anchoring=fit))
         measurement = length(prediction, (30, 20), (90, 60))
         widths.append(measurement.high / measurement.low)

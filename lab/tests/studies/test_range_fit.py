@@ -1,5 +1,6 @@
-"""Ranges are fitted with every camera counting the same, and judged without the camera's own photographs."""
+"""Ranges in which every camera counts the same, judged by fits without that camera."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -68,11 +69,40 @@ def test_a_camera_of_one_photograph_counts_by_its_number() -> None:
 
 
 def test_a_camera_is_judged_by_the_fit_to_the_others() -> None:
-    """A camera whose errors are ten times those of the others has few inside; with its own, more."""
+    """A camera whose errors are ten times those of the others has few inside."""
     [method] = METHODS[:1]
-    good = [trials(name, {method: 0.1}, first=100 * place) for place, name in enumerate("abc")]
-    table = TrialTable([*sum(good, []), *trials("bad", {method: 1.0}, first=900)], (method,))
+    found = trials("bad", {method: 1.0}, first=900)
+    for place, name in enumerate("abc"):
+        found += trials(name, {method: 0.1}, first=100 * place)
+    table = TrialTable(found, (method,))
     shares = judged_cameras(table, ["a", "bad"])
-    assert list(shares) == ["a", "bad"]
+    assert set(shares) == {"a", "bad"}
     assert shares["bad"] < 0.12
     assert shares["a"] > 0.8
+
+
+def test_a_circumstance_that_would_narrow_ranges_is_not_used() -> None:
+    chance = np.random.default_rng(5)
+    far = chance.uniform(0, 1, 2000)
+    table = TrialTable(
+        [
+            Trial(
+                set="a",
+                camera="a",
+                frame=number // 20,
+                what="length",
+                given=Circumstances(method=METHODS[0], far=place),
+                error=float(chance.uniform(0, math.exp(place))),
+            )
+            for number, place in enumerate(far)
+        ],
+        METHODS[:1],
+        ("far",),
+    )
+    [_, widening] = table.fitted(table.everything, LEVEL)
+    assert widening == pytest.approx(1, abs=0.1)
+    table.errors = table.errors * np.exp(-2 * far)
+    [base, narrowing] = table.fitted(table.everything, LEVEL)
+    assert narrowing == 0
+    expected = table.expected(table.everything, np.array([base, narrowing]))
+    assert table.coverage(expected, table.everything) == pytest.approx(LEVEL, abs=0.02)

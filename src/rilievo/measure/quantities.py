@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from rilievo.arrays.shapes import Mask, Points, Vector
+from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import (
@@ -81,10 +82,12 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
 
     Raises:
         InputError: If the depth has an unknown shift.
-        CalibrationError: If the point has no depth.
+        CalibrationError: If the point has no depth, or metres from the camera's height are too
+            uncertain.
     """
     _require_known_shift(prediction)
     camera = prediction.known_camera
+    refuse_uncertain_height(prediction.calibration)
     [pixel] = check_pixels(prediction, (point,))
     planar_measurement = measure_in_rectangle_plane(
         Quantity.DISTANCE, prediction, (point,), in_plane=in_plane
@@ -155,6 +158,7 @@ def length(
         OptionError: If both points are on one pixel.
     """
     camera = metric_camera(prediction)
+    refuse_uncertain_height(prediction.calibration)
     start, end = check_pixels(prediction, (first, second))
     _require_two_pixels(start, end, prediction.shape)
     planar_measurement = measure_in_rectangle_plane(
@@ -235,6 +239,7 @@ def height(prediction: PredictionRecord, point: Point) -> Measurement:
         CalibrationError: If depth is not in metres, the point has none, or no floor is visible.
     """
     camera = metric_camera(prediction)
+    refuse_uncertain_height(prediction.calibration)
     [pixel] = check_pixels(prediction, (point,))
     position = ray(camera, pixel) * median_around(prediction.depth, pixel)
     floor = find_floor(prediction.depth, camera, normals=prediction.normals)
@@ -269,6 +274,7 @@ def area(
         CalibrationError: If depth is not in metres, a corner lies outside, or depth is too little.
     """
     camera = metric_camera(prediction)
+    refuse_uncertain_height(prediction.calibration)
     if len(corners) < 3:
         raise OptionError(f"an area has three corners or more, got {len(corners)}")
     pixels = check_pixels(prediction, corners)

@@ -11,6 +11,7 @@ import numpy as np
 from rilievo.alignment import Fit, FitSpace
 from rilievo.alignment.anchor import anchored_depth
 from rilievo.arrays.shapes import Vectors
+from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import Text
@@ -195,6 +196,7 @@ def write_parts(
     options, options_by_output = options or SaveOptions(), options_by_output or {}
     check_outputs(names)
     check_parts(prediction, names)
+    refuse_uncertain_height(prediction.calibration)
     make_folder(stem.parent)
     paths = _output_paths(stem, names)
     if any(OUTPUTS[name].whole for name in names):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.errors import CalibrationError, InputError
 from rilievo.errors.messages import Note, OptionName, Text, at
 from rilievo.io.checksums import CheckLevel
@@ -532,6 +533,7 @@ def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stag
         prediction, fitted = with_metres(first, replace(metres, smooth=False))
         if fitted is None or prediction.calibration is None:
             return None
+        refuse_uncertain_height(prediction.calibration)
         is_anchored = prediction.anchoring is not None
         return MetricConversion(
             fit=fitted.fit, facts=prediction.calibration, is_anchored=is_anchored
