@@ -11,10 +11,12 @@ given. Beyond it the depth of the picture is so doubtful that a number would mis
 def refuse_uncertain_height(calibration: Calibration | None) -> None:
     """Refuse metres from the camera's height whose range is beyond ``MOST_HEIGHT_ERROR``.
 
+    Sizes in heights of the camera, of which the user stated none, are not metres and stay.
+
     Raises:
         CalibrationError: If the range is wider.
     """
-    if calibration is None or calibration.method != "camera height":
+    if calibration is None or calibration.method != "camera height" or not calibration.asked:
         return
     error = calibration.expected_error
     if error is not None and error > MOST_HEIGHT_ERROR:

@@ -238,7 +238,9 @@ def in_camera_heights(prediction: Prediction) -> Prediction:
         CalibrationError: If the depth is affine, or no floor is visible.
     """
     answer, _ = in_metres(prediction, Metres(camera_height=1.0), markers=None, own=None)
-    return answer
+    assert answer.calibration is not None, "it has just been calibrated"
+    # The user stated no height.
+    return answer.but(calibration=replace(answer.calibration, asked=()))
 
 
 def in_metres_or_camera_heights(photograph: PhotoState) -> tuple[Prediction, str]:
