@@ -3,7 +3,8 @@
 
 const FULL_FRAME_DIAGONAL = Math.hypot(36, 24); // millimetres
 const ASSUMED_FOV = 55, LEAST_FOV = 1, GREATEST_FOV = 170; // degrees, along the longer side
-const SAME_ASPECT = 0.02;
+const SAME_ASPECT = 0.02, SAME_SIDE = 2, LEAST_ZOOM = 1.01; // sides in pixels
+const USUAL_ASPECTS = [1, 5 / 4, 4 / 3, 3 / 2, 16 / 9];
 const MILLIMETRES = { 2: 25.4, 3: 10, 4: 1, 5: 0.001 };
 const SIZES = { 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8 }; // bytes of a number, by its type
 const READERS = { 3: "Uint16", 4: "Uint32", 5: "Uint32", 9: "Int32", 10: "Int32" };
@@ -63,19 +64,46 @@ function tagsOf(view) {
 const centred = (focal, { height, width }, source) =>
   ({ fx: focal, fy: focal, cx: (width - 1) / 2, cy: (height - 1) / 2, source });
 
-// The camera { fx, fy, cx, cy, source } of a photograph of `size` { height, width }; null where the
-// file says nothing, or nothing that can be true.
-export function cameraOf(bytes, size) {
+// The camera { fx, fy, cx, cy, source } of a photograph of `size` { height, width }, null where the
+// file says nothing, or nothing that can be true; and a note where the photograph may be a crop of
+// the one in EXIF. Thumbnails are compared by rilievo.io.photographs.exif_crops alone.
+export function exifCamera(bytes, size) {
   let tags;
   try {
     tags = tagsOf(new DataView(bytes));
   } catch (error) {
-    if (error instanceof RangeError) return null; // points outside of the file
+    if (error instanceof RangeError) return { camera: null, note: null }; // points outside of the file
     throw error;
   }
+  const whole = focalCamera(tags, size, false);
+  if (!whole) return { camera: null, note: null };
+  const camera = focalCamera(tags, size, true), stated = [tags.get(0xa002), tags.get(0xa003)];
+  const unused = (why) => ({ camera: null, note: `its EXIF focal length is not used: ${why}; give the field of view` });
+  const doubtful = (why) => ({ camera, note: `its focal length is that of EXIF: ${why}; if it was cropped, give the field of view` });
+  const sides = `${size.width}x${size.height}`;
+  if (!stated.every((side) => side > 0 && side < Infinity)) {
+    const aspect = Math.max(size.height, size.width) / Math.min(size.height, size.width);
+    if (USUAL_ASPECTS.some((usual) => Math.abs(aspect / usual - 1) <= SAME_ASPECT)) {
+      return doubtful("EXIF states no size, so the picture is taken for a whole one");
+    }
+    return unused(`EXIF states no size, and ${sides} has the proportions of a crop`);
+  }
+  const sizes = `EXIF is of ${stated[0]}x${stated[1]} pixels, and the picture has ${sides}`;
+  if (!camera) return unused(`${sizes}, of other proportions, so it was cropped`);
+  const sorted = (first, second) => [Math.min(first, second), Math.max(first, second)];
+  const [low, high] = sorted(...stated), [shorter, longer] = sorted(size.height, size.width);
+  if (Math.abs(low - shorter) <= SAME_SIDE && Math.abs(high - longer) <= SAME_SIDE) return { camera, note: null };
+  const swaps = tags.get(0x0112) >= 5 && tags.get(0x0112) <= 8;
+  const [width, height] = swaps ? [size.height, size.width] : [size.width, size.height];
+  if ((stated[1] - stated[0]) * (height - width) < 0) return unused(`${sizes}, upright in another way`);
+  return doubtful(`${sizes}, so the picture is taken for a resized copy`);
+}
+
+// The camera by the tags, of the size that they state if `isSized`.
+function focalCamera(tags, size, isSized) {
   const positive = (tag) => (tags.get(tag) > 0 && tags.get(tag) < Infinity ? tags.get(tag) : null);
   const longer = Math.max(size.height, size.width), shorter = Math.min(size.height, size.width);
-  const original = [positive(0xa002), positive(0xa003)].filter(Boolean);
+  const original = isSized ? [positive(0xa002), positive(0xa003)].filter(Boolean) : [];
   const whole = original.length === 2 ? Math.max(...original) : null;
   if (whole && Math.abs((longer * Math.min(...original)) / (shorter * whole) - 1) > SAME_ASPECT) return null;
   const film = positive(0xa405), focal = positive(0x920a);
@@ -83,7 +111,9 @@ export function cameraOf(bytes, size) {
   /** @type {[number, string][]} */
   const found = [];
   if (film) found.push([(film * Math.hypot(size.height, size.width)) / FULL_FRAME_DIAGONAL, "exif_35mm"]);
-  if (focal && unit && across && down && across / down > 0.9 && across / down < 1.1) {
+  // Whether the sensor's pixels are those before or after digital zoom is not stated.
+  const isZoomed = positive(0xa404) > LEAST_ZOOM;
+  if (!isZoomed && focal && unit && across && down && across / down > 0.9 && across / down < 1.1) {
     found.push([((focal * Math.sqrt(across * down)) / unit) * (whole ? longer / whole : 1), "exif_sensor"]);
   }
   for (const [pixels, source] of found) {

@@ -1,7 +1,7 @@
 // A photograph's file, or a frame of the camera, as pixels: upright, in sRGB, over white. What is
 // transparent is black, has no depth and is told, as rilievo.io.photographs.photo does it.
 
-import { cameraOf } from "./exif.js";
+import { exifCamera } from "./exif.js";
 import { isPanorama } from "./panorama.js";
 
 const MOST_PIXELS = 12_600_000; // 4096 x 3072 of a phone is 12.58 million
@@ -89,7 +89,8 @@ export async function readPhotograph(file) {
   const factor = Math.min(1, Math.sqrt(MOST_PIXELS / (height * width)));
   const size = [height, width].map((side) => Math.max(LEAST_SIDE, Math.round(side * factor)));
   const content = await file.arrayBuffer(), bytes = new Uint8Array(content);
-  const picture = pixelsOf(bitmap, size), camera = cameraOf(content, { height, width }), notes = [];
+  const picture = pixelsOf(bitmap, size), { camera, note } = exifCamera(content, { height, width });
+  const notes = note ? [note] : [];
   const found = isJpeg(bytes) ? null : transparentOf(bitmap, size);
   bitmap.close();
   if (found) {

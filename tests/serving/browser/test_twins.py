@@ -21,11 +21,13 @@ from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.stereo import stereo_picture
+from rilievo.io.photographs.photo import read_photo
 from rilievo.models.resampling.inference import Filter
 from rilievo.models.resampling.preparation import Grid, bilinear_points, shrink
 from rilievo.models.resampling.resizing import resize, resize_by_filter
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.browser import chromium
+from support.exif_blocks import exif_block, scene
 from support.static_host import hosted
 
 WEB = Path(__file__).parents[3] / "web"
@@ -33,7 +35,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>Twins</title>
 <script type="importmap">{"imports": {"relief": "./relief.js"}}</script>
 <script type="module">
 globalThis.modules = {};
-for (const name of ["anchor", "floor", "glb", "margins", "resample", "stereo", "surface"]) {
+for (const name of ["anchor", "exif", "floor", "glb", "margins", "resample", "stereo", "surface"]) {
   modules[name] = await import(`./${name}.js`);
 }
 globalThis.pictureOf = (field) => ({ ...field, values: Uint8ClampedArray.from(field.values) });
@@ -404,3 +406,32 @@ def read_glb(content: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
         return flat.reshape(-1, 3)
 
     return document, numbers(primitive["attributes"]["POSITION"]), numbers(primitive["indices"])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("stated", [(1200, 900), None])
+@pytest.mark.parametrize(
+    "size", [(1200, 900), (900, 1200), (600, 450), (450, 600), (800, 800), (1000, 640), (1280, 720)]
+)
+def test_exif_of_crops_is_that_of_python(
+    call: Call, size: tuple[int, int], stated: tuple[int, int] | None, orientation: int
+) -> None:
+    """But for thumbnails and XMP, which the page does not read."""
+    for zoom, sensor in ((None, False), (None, True), (2.0, True)):
+        block = exif_block(stated=stated, zoom=zoom, sensor=sensor, orientation=orientation)
+        stream = io.BytesIO()
+        scene(size).save(stream, "JPEG", exif=block)
+        photo = read_photo(stream.getvalue())
+        height, width = photo.shape
+        facts = {"bytes": list(stream.getvalue()), "size": {"height": height, "width": width}}
+        found = call(
+            "modules.exif.exifCamera(Uint8Array.from(facts.bytes).buffer, facts.size)", facts
+        )
+        camera = photo.camera
+        assert (found["camera"] is None) == (camera is None)
+        if camera is not None:
+            assert found["camera"]["fx"] == pytest.approx(camera.fx)
+            assert found["camera"]["source"] == camera.source
+        notes = [note.partition(":")[0] for note in photo.notes]
+        said = [] if found["note"] is None else [found["note"].partition(":")[0]]
+        assert said == notes
