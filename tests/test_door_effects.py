@@ -95,6 +95,9 @@ CASES: Mapping[str, Case] = {
     "sparse": Case(other="sparse.npy"),
     "sparse_unit": Case(one=0.001, other=0.002, needs={"sparse": "counts.png"}),
     "sparse_crop": Case(one="resized", other="centre", needs={"sparse": "part.npy"}),
+    "sparse_encoding": Case(
+        one="scale=0.001", other="scale=0.001 max_depth=2.5", needs={"sparse": "counts.png"}
+    ),
     "depth_error": Case(one="1%", other="9%", needs={"sparse": "dense.npy"}),
     "camera_height": Case(other=1.2, needs={"fov": 60.0}),
     "markers": Case(other=0.06, photos=("markers.png",)),

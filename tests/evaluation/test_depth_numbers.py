@@ -16,7 +16,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.depth_numbers import TOO_NEAR, FactOrigin, read_depth_numbers
+from rilievo.io.depth_doubts import TOO_NEAR
+from rilievo.io.depth_numbers import FactOrigin, read_depth_numbers
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
 

@@ -21,13 +21,24 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_crops import PlaceWords, parse_place, place_map
-from rilievo.io.depth_numbers import DepthStatement, NumberReading, read_depth_numbers, scale_fact
+from rilievo.io.depth_encoding import NumberEncoding, parse_encoding
+from rilievo.io.depth_numbers import (
+    DepthNumbers,
+    DepthStatement,
+    NumberReading,
+    doubts_about_numbers,
+    numbers_of_array,
+    read_depth_numbers,
+    scale_fact,
+)
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 
 # More are reduced to medians of a grid.
 MOST_POINTS = 200
+# Largest distance of a known point [m].
+_FARTHEST = 1e6
 _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
 
 # Largest relative difference of aspect ratios.
@@ -53,6 +64,7 @@ def read_sparse(
     shape: tuple[int, int],
     unit: float | None,
     crop: str | None = None,
+    encoding: str | None = None,
 ) -> SparseDepth:
     """Read depth of another instrument for a photograph of this shape (height, width).
 
@@ -62,9 +74,13 @@ def read_sparse(
         unit: Metres per count, required for integers that do not state it.
         crop: Where a map lies in the photograph (``rilievo.io.depth_crops``), if its size does not
             say so.
+        encoding: What its numbers hold besides depth (``rilievo.io.depth_encoding``).
     """
+    declared = _parse_declared(encoding, unit)
     if isinstance(path, np.ndarray):
-        return sparse_from_array(path, shape, unit, crop)
+        return _sparse_of_numbers(
+            numbers_of_array(path, declared, "sparse"), shape, unit, crop, declared, "sparse"
+        )
     if path.stem.lower() == "points3d":
         raise InputError(
             (
@@ -74,39 +90,63 @@ def read_sparse(
             ),
             path=printable(path),
         )
-    reading = NumberReading()
-    if path.suffix.lower() in LISTS:
-        _refuse_crop_of_list(crop)
-        points = _read_point_list(path, shape) * (1, 1, 1 if unit is None else unit)
-        metres = _map_of_points(points, shape)
-    else:
-        numbers = read_depth_numbers(path)
-        stated, values = numbers.statement, numbers.values
-        _refuse_kind_or_second_unit(stated, unit, printable(path))
-        metres = _map_in_metres(values, unit, printable(path))
-        fact = scale_fact(numbers.stored, stated, unit=unit, place="sparse_unit", guess=1.0)
-        metres, note = _put_into_photograph(metres, shape, crop, printable(path))
-        reading = NumberReading(facts=(fact,), doubts=() if note is None else (note,))
-        points = _usable_map_points(metres, shape)
+    if path.suffix.lower() not in LISTS:
+        numbers = read_depth_numbers(path, encoding=declared, is_scaled=unit is not None)
+        return _sparse_of_numbers(numbers, shape, unit, crop, declared, printable(path))
+    _refuse_map_options_of_list(crop, encoding)
+    points = _read_point_list(path, shape) * (1, 1, 1 if unit is None else unit)
+    metres = _map_of_points(points, shape)
     if not len(points):
         raise InputError("has no point with depth inside the picture", path=path)
-    return _sparse_record(points, metres, shape, reading)
+    return _sparse_record(points, metres, shape, NumberReading())
 
 
 def sparse_from_array(
-    depth: Shaped[np.ndarray, "..."],
-    shape: tuple[int, int],
-    unit: float | None,
-    crop: str | None = None,
+    depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None
 ) -> SparseDepth:
     """Make sparse depth of an array in metres, or counts."""
-    metres = _map_in_metres(np.asarray(depth), unit, "sparse")
-    metres, note = _put_into_photograph(metres, shape, crop, "sparse")
+    return read_sparse(np.asarray(depth), shape, unit)
+
+
+def _sparse_of_numbers(
+    numbers: DepthNumbers,
+    shape: tuple[int, int],
+    unit: float | None,
+    crop: str | None,
+    declared: NumberEncoding,
+    name: str,
+) -> SparseDepth:
+    """Sparse depth of a map, with what its numbers look like besides depth."""
+    stated = numbers.statement
+    _refuse_kind_or_second_unit(stated, unit, name)
+    metres = _map_in_metres(numbers.values, unit, name, declared)
+    fact = scale_fact(numbers.stored, stated, unit=unit, place="sparse_unit", guess=1.0)
+    doubts = doubts_about_numbers(
+        numbers,
+        metres[metres > 0].astype(np.float64),
+        unit=1.0 if unit is None else unit,
+        meaningless=(0.0,) if stated.span is None else (),
+        farthest=declared.max_depth,
+    )
+    metres, note = _put_into_photograph(metres, shape, crop, name)
+    doubts = tuple(f"{name}: {doubt}" for doubt in doubts) + (() if note is None else (note,))
     points = _usable_map_points(metres, shape)
     if not len(points):
-        raise InputError("sparse: has no pixel with depth")
-    reading = NumberReading(doubts=() if note is None else (note,))
-    return _sparse_record(points, metres, shape, reading)
+        raise InputError("has no pixel with depth inside the picture", path=name)
+    return _sparse_record(points, metres, shape, NumberReading(facts=(fact,), doubts=doubts))
+
+
+def _parse_declared(encoding: str | None, unit: float | None) -> NumberEncoding:
+    if encoding is None:
+        return NumberEncoding()
+    declared = parse_encoding(encoding, "sparse_encoding")
+    if declared.scale is not None and unit is not None:
+        raise OptionError(
+            option="sparse_unit",
+            problem=Text("and the scale of ", OptionName("sparse_encoding"), " say the same"),
+            hint="give one of them",
+        )
+    return declared
 
 
 def _sparse_record(
@@ -260,7 +300,9 @@ def _read_point_list(path: Path, shape: tuple[int, int]) -> Points:
     return points[_is_inside_and_positive(points, shape)]
 
 
-def _map_in_metres(depth: Shaped[np.ndarray, "..."], unit: float | None, name: str) -> Field:
+def _map_in_metres(
+    depth: Shaped[np.ndarray, "..."], unit: float | None, name: str, declared: NumberEncoding
+) -> Field:
     if depth.ndim != 2 or not depth.size:
         raise InputError(f"has shape {depth.shape}, expected (height, width)", path=name)
     if unit is None and depth.dtype.kind in "ui":
@@ -275,17 +317,20 @@ def _map_in_metres(depth: Shaped[np.ndarray, "..."], unit: float | None, name: s
         )
     with np.errstate(over="ignore", invalid="ignore"):
         metres = depth.astype(np.float64) * (1.0 if unit is None else unit)
-        usable = np.isfinite(metres) & (metres > 0) & (metres < np.finfo(np.float32).max)
+        most = min(declared.max_depth or _FARTHEST, _FARTHEST)
+        usable = np.isfinite(metres) & (metres > 0) & (metres >= declared.min_depth)
+        usable &= metres <= most
     return np.where(usable, metres, 0).astype(np.float32)
 
 
-def _refuse_crop_of_list(crop: str | None) -> None:
-    if crop is not None:
-        raise OptionError(
-            option="sparse_crop",
-            problem="is for a map",
-            hint="a list of points says where each lies in the photograph",
-        )
+def _refuse_map_options_of_list(crop: str | None, encoding: str | None) -> None:
+    for name, value in (("sparse_crop", crop), ("sparse_encoding", encoding)):
+        if value is not None:
+            raise OptionError(
+                option=name,
+                problem="is for a map",
+                hint="a list of points says where each lies, and its metres",
+            )
 
 
 def _put_into_photograph(

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rilievo.cli.streams import complain
 from rilievo.data.datasets.check_download import join_number_readings
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import Text, at
+from rilievo.errors.messages import Text, at, for_terminal
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Task,
@@ -93,10 +94,17 @@ def evaluate(
 def score_plan(plan: Plan, *, show: bool = True, filling: Fill = predict_into_cache) -> Evaluation:
     """Predict, score and write results as a plan says."""
     start = time.perf_counter()
+    reading = _read_numbers_of_truth(plan)
+    if show:
+        # Before anything is predicted or scored, so that wrong numbers cost no time.
+        for doubt in (*reading.doubts, *plan.source.doubts):
+            complain(f"warning: {for_terminal(doubt)}")
     source = _predict_missing(plan, show=show, filling=filling)
     tallied, unscored, job = _score_images(plan, source, show=show)
     seconds = time.perf_counter() - start
-    evaluation = _evaluation_record(plan, source, job, tallied, unscored, seconds=seconds)
+    evaluation = _evaluation_record(
+        plan, source, job, tallied, unscored, reading=reading, seconds=seconds
+    )
     shown = ReportPictures(
         benchmark=job.benchmark,
         dataset=job.dataset,
@@ -183,6 +191,14 @@ def _score_images(
     return tallied, tuple(unscored), job
 
 
+def _read_numbers_of_truth(plan: Plan) -> NumberReading:
+    """How the numbers of true depth are read, and what they look like besides depth."""
+    selection = plan.selection
+    if selection.benchmark.task not in _DEEP:
+        return NumberReading()
+    return join_number_readings(selection.dataset, selection.ids)
+
+
 def _evaluation_record(
     plan: Plan,
     source: Source,
@@ -190,15 +206,11 @@ def _evaluation_record(
     tallied: ScoreTally,
     unscored: tuple[Unscored, ...],
     *,
+    reading: NumberReading,
     seconds: float,
 ) -> Evaluation:
     selection, kind = plan.selection, source.predictions.kind
     benchmark = selection.benchmark
-    reading = (
-        join_number_readings(selection.dataset, selection.ids)
-        if benchmark.task in _DEEP
-        else NumberReading()
-    )
     words: Mapping[str, Setting] = {
         "title": benchmark.title,
         "reproduces": benchmark.reproduces,

@@ -17,6 +17,7 @@ from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.stored_predictions import PEERS
 from rilievo.extensions.trust import CodePlace, is_import_path
 from rilievo.io.depth_crops import StatedPlace, parse_place
+from rilievo.io.depth_encoding import NumberEncoding, parse_encoding
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import Groups, option, options_of
@@ -88,6 +89,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             "kind",
             "scale",
             "crop",
+            "encoding",
             "sure",
             "invalid",
         ),
@@ -127,6 +129,10 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     """Part that those predictions are of [px], in the picture that the benchmark shows: numbers, or
     nyu_eigen, nyu_square, kitti_garg, kitti_eigen, kitti_benchmark or centre. Or resized: all of
     the picture, in the size that the network gave. Equal sizes and whole multiples need none.
+    """
+    encoding: Annotated[str | None, option(metavar="KEY=VALUE...")] = None
+    """What the numbers of those predictions hold besides depth: pairs of scale, offset, invalid,
+    bits, channels, min_depth and max_depth, such as "bits=3,13 invalid=0,65535".
     """
     pattern: Annotated[str | None, option(first=True, metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
@@ -173,7 +179,13 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
         _ = self.peer_confidence
         _ = self.place
-        for name in ("scale", "crop", "pattern", "sure"):
+        if self.scale is not None and self.declared.scale is not None:
+            raise OptionError(
+                option="scale",
+                problem=Text("and the scale of ", OptionName("encoding"), " say the same"),
+                hint="give one of them",
+            )
+        for name in ("scale", "crop", "encoding", "pattern", "sure"):
             if self.predictions is None and getattr(self, name) is not None:
                 raise OptionError(
                     option=name,
@@ -205,6 +217,13 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     def place(self) -> StatedPlace | None:
         """Where the given predictions lie in what the benchmark shows, or None."""
         return None if self.crop is None else parse_place(self.crop)
+
+    @property
+    def declared(self) -> NumberEncoding:
+        """What is declared about the numbers of the given predictions."""
+        if self.encoding is None:
+            return NumberEncoding()
+        return parse_encoding(self.encoding, "encoding")
 
     @property
     def depth_kind(self) -> DepthKind | None:

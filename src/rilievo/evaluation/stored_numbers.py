@@ -11,7 +11,7 @@ from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.metrics.metric import Numbers
-from rilievo.io.depth_numbers import DISTANCE, DepthStatement
+from rilievo.io.depth_numbers import DECLARED, DISTANCE, DepthStatement
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap
 
@@ -74,6 +74,8 @@ def combine_encodings(
             "scored: convert it with its camera"
         )
     if kind is None and not statement.is_coded:
+        return stored
+    if kind is None and statement.place == DECLARED and stored.number_kind is not None:
         return stored
     kind = DepthKind.METRIC.value if kind is None else kind
     if stored.number_kind is not None and stored.number_kind != kind:

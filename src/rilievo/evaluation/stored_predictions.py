@@ -62,11 +62,17 @@ class Predictions(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Predictions to be scored, and what went wrong."""
+    """Predictions to be scored, and what went wrong.
+
+    Attributes:
+        warnings: Sentences for the results, with the ``doubts``.
+        doubts: What the numbers of predictions look like besides depth.
+    """
 
     predictions: Predictions
     failed: tuple[Unscored, ...] = ()
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 DEPTH_ARRAY = "depth"

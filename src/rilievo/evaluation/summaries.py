@@ -43,7 +43,7 @@ from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
-from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
+from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR
 from rilievo.io.files.names import printable
 
 LEVEL = 0.05

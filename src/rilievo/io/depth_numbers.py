@@ -1,8 +1,7 @@
 """Numbers of depth in other programs' files: what they mean, by statement or guess."""
 
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,63 +12,39 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from rilievo.arrays.shapes import AnyPlane, Shaped, Values
+from rilievo.arrays.shapes import AnyPlane, Mask, Shaped, Values
 from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.depth_doubts import reading_doubts
+from rilievo.io.depth_encoding import (
+    NumberEncoding,
+    is_any_of,
+    is_much_smoother,
+    smoothest_weights,
+)
+from rilievo.io.depth_texts import StatedNumbers, is_stated_name, read_stated_numbers
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import npz_member, one_line_errors, open_npz, read_map
+from rilievo.io.numbers import npz_member, one_line_errors, open_npz, read_numbers
 from rilievo.io.outputs.sidecar import Sidecar, camera_from_facts, parse_sidecar
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.records.depth_map import DepthKind
 
-UNITS: Mapping[str, float] = {
-    name: metres
-    for metres, names in (
-        (1.0, "m meter meters metre metres"),
-        (1e-2, "cm centimeter centimeters centimetre centimetres"),
-        (1e-3, "mm millimeter millimeters millimetre millimetres"),
-        (1e-6, "um micrometer micrometers micrometre micrometres"),
-        (1e3, "km kilometer kilometers kilometre kilometres"),
-        (0.0254, "in inch inches"),
-        (0.3048, "ft foot feet"),
-    )
-    for name in names.split()
-}
 DISTANCE, DISPARITY = "distance", "disparity"
 """Further kinds: along the ray, and of two views [px]."""
 _KINDS = (*(kind.value for kind in DepthKind), DISTANCE, DISPARITY)
-_ARBITRARY = ("arbitrary", "relative", "up to scale", "none", "unitless")
-_RANGES = (
-    ("minimum", "maximum"),
-    ("min", "max"),
-    ("depth_min", "depth_max"),
-    ("min_depth", "max_depth"),
-    ("z_min", "z_max"),
-)
-
-# Names of metres of a count, or counts of a metre.
-_COUNTS = ("depth_scale", "integer_depth_scale", "depth_factor", "scale_factor")
-_KNOWN_NAMES = {"near", "far", "unit", "kind", "scale", *_COUNTS, *(n for r in _RANGES for n in r)}
 _LOGARITHM_STEPS = 65533
+
+# Metres of a count in files of other programs.
+_USUAL_SCALES = (1.0, 0.001, 0.01, 0.0001, 1 / 256, 1 / 5000, 1 / 4000, 1 / 1000)
+# Largest relative difference of a statistic and of the number that it is of.
+_SAME_STATISTIC = 2e-3
+DECLARED = "as declared"
+"""Place of a statement that the user makes by an encoding."""
 
 # MoGe's numbers without meaning, and without surface.
 _UNKNOWN, _INFINITE = 0, 65535
 _MAIN = ("depth", "depth_map", "depths", "arr_0")
-FARTHEST = 500.0
-"""Largest plausible mean or median [m]; the least is ``NEAREST``."""
-NEAREST = 0.2
-TOO_FAR = (
-    f"true depth is above {FARTHEST:g} m in the middle: it looks like millimetres or raw counts "
-    "read as metres; check the scale"
-)
-TOO_NEAR = (
-    f"true depth is below {NEAREST * 100:g} cm in the middle: it looks like centimetres read as "
-    "millimetres, or metres that were divided once too often; check the scale"
-)
-
-# A whole number of a larger share of pixels is no measurement.
-COMMON = 1 / 20
 
 
 class FactOrigin(StrEnum):
@@ -135,6 +110,8 @@ class DepthStatement:
         scale: Unit of the result, or its factor.
         logarithm: Depth at the numbers 1 and 65534, even in the logarithm.
         span: Values at 0 and at the type's largest number.
+        unclear: Sentence on what it states and what is missing, if it cannot be used.
+        doubts: Sentences on how it was taken.
     """
 
     kind: str | None = None
@@ -146,6 +123,8 @@ class DepthStatement:
     array: str | None = None
     camera: Camera | None = None
     place: str = ""
+    unclear: str | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def is_coded(self) -> bool:
@@ -166,22 +145,86 @@ class DepthNumbers:
         return decode_numbers(self.stored, self.statement)
 
 
-def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
-    """Read a depth map of ``read_map`` with the facts that it states.
+def read_depth_numbers(
+    path: Path,
+    *,
+    array: str | None = None,
+    encoding: NumberEncoding | None = None,
+    is_scaled: bool = False,
+    is_shifted: bool = False,
+) -> DepthNumbers:
+    """Read a depth map with the facts that it states.
+
+    Args:
+        path: File of ``read_numbers``.
+        array: Array of npz or channel of EXR.
+        encoding: What the user declares: channels and bits are taken out of the numbers, a scale
+            becomes the statement, and further invalid numbers join those that the file states.
+        is_scaled: Whether the caller knows the scale, which goes before an unclear range.
+        is_shifted: Whether the caller knows an offset too.
 
     Raises:
-        InputError: If the file is broken, or states the impossible.
+        InputError: If the file is broken, or states what is impossible or unclear.
     """
+    declared = NumberEncoding() if encoding is None else encoding
     statement = read_depth_statement(path)
     name = array if array is not None else statement.array
-    return DepthNumbers(stored=read_map(path, name=name), statement=statement)
+    numbers = read_numbers(path, name=name)
+    stored = declared.unpack(numbers, printable(path))
+    doubts = [*statement.doubts, *_doubts_about_channels(numbers, declared)]
+    if stored.dtype.kind not in "ui":
+        # A range beside floating-point numbers is a statistic of them, or of the camera.
+        statement = replace(statement, unclear=None, span=None, logarithm=None)
+    if statement.unclear is not None:
+        if declared.scale is None and not is_scaled:
+            raise InputError(statement.unclear, path=printable(path))
+        if declared.scale is None and not is_shifted:
+            doubts.append(f"{statement.unclear}; only the scale that is given is used")
+        statement = DepthStatement(array=statement.array, camera=statement.camera)
+    statement = _checked_logarithm(stored, statement, path)
+    if statement.doubts and statement.logarithm is not None and (declared.scale or is_scaled):
+        doubts = [] if is_shifted or declared.scale is not None else [*statement.doubts]
+        statement = DepthStatement(array=statement.array, camera=statement.camera)
+    statement = join_declared(statement, declared, path)
+    doubts += _doubts_about_range(stored, statement)
+    doubts += [doubt for doubt in statement.doubts if doubt not in doubts]
+    return DepthNumbers(stored=stored, statement=replace(statement, doubts=tuple(doubts)))
+
+
+def join_declared(
+    statement: DepthStatement, declared: NumberEncoding | None, path: Path
+) -> DepthStatement:
+    """Statement of a file with what the user declares."""
+    if declared is None:
+        return statement
+    if declared.scale is not None or declared.offset:
+        is_same = (declared.scale, declared.offset) == (statement.scale, statement.offset)
+        if statement.is_coded and not is_same:
+            raise InputError(
+                f"states how its numbers become depth ({statement.place}), and the encoding "
+                "declares another 'scale' or 'offset'; leave them out",
+                path=printable(path),
+            )
+        if not statement.is_coded:
+            statement = replace(
+                statement,
+                scale=1.0 if declared.scale is None else declared.scale,
+                offset=declared.offset,
+                invalid=(0.0,),
+                place=statement.place or DECLARED,
+            )
+    invalid = tuple(dict.fromkeys((*statement.invalid, *declared.invalid)))
+    return replace(statement, invalid=invalid)
 
 
 def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
     """Convert to values, NaN where invalid; uncoded numbers stay."""
     if not statement.is_coded:
-        return stored
-    empty = np.isin(stored, statement.invalid)
+        if not statement.invalid:
+            return stored
+        empty = is_any_of(stored, statement.invalid)
+        return np.where(empty, 0, stored) if stored.dtype.kind in "ui" else _with_nan(stored, empty)
+    empty = is_any_of(stored, statement.invalid)
     if statement.logarithm is not None:
         near, far = statement.logarithm
         share = (stored.astype(np.float64) - 1) / _LOGARITHM_STEPS
@@ -198,21 +241,100 @@ def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement)
     return np.where(empty, np.nan, values)
 
 
+def _with_nan(stored: Shaped[np.ndarray, "h w"], empty: Mask) -> AnyPlane:
+    values = stored.copy()
+    values[empty] = np.nan
+    return values
+
+
+def _doubts_about_channels(numbers: np.ndarray, declared: NumberEncoding) -> Iterator[str]:
+    """Yield a doubt about weights in another order than surfaces have."""
+    weights = declared.channels
+    if weights is None or numbers.ndim != 3 or sum(map(bool, weights)) < 2:
+        return
+    better = smoothest_weights(numbers)
+    if better is None:
+        return
+    better_numbers = NumberEncoding(channels=tuple(map(float, better))).unpack(numbers, "")
+    declared_numbers = declared.unpack(numbers, "")
+    if is_much_smoother(declared_numbers, better_numbers):
+        yield (
+            "its channels are noise with the weights that are declared, and surfaces with "
+            f"'channels: [{', '.join(map(str, better))}]': are these meant?"
+        )
+
+
+def _checked_logarithm(
+    stored: Shaped[np.ndarray, "h w"], statement: DepthStatement, path: Path
+) -> DepthStatement:
+    """Statement of MoGe's 16-bit numbers; others with near and far are refused or doubted."""
+    if statement.logarithm is None:
+        return statement
+    near, far = statement.logarithm
+    if stored.dtype != np.uint16:
+        raise InputError(_words_of_near_and_far(near, far, stored), path=printable(path))
+    used = stored[(stored != _UNKNOWN) & (stored != _INFINITE)]
+    if not used.size or (used.min(), used.max()) == (1, _LOGARITHM_STEPS + 1):
+        return statement
+    doubt = (
+        f"near {near:g} and far {far:g} are taken as MoGe writes them, evenly in the logarithm "
+        f"between the numbers 1 and {_LOGARITHM_STEPS + 1}, but its numbers go from {used.min()} "
+        f"to {used.max()}: if they lie evenly in depth, say "
+        f"'scale: {(far - near) / 65535:.6g}' and 'offset: {near:g}', or write 'min' and 'max'"
+    )
+    return replace(statement, doubts=(*statement.doubts, doubt))
+
+
+def _words_of_near_and_far(
+    near: float, far: float, stored: Shaped[np.ndarray, "h w"] | None = None
+) -> str:
+    largest = 65535
+    if stored is not None and stored.dtype.kind in "ui":
+        largest = int(np.iinfo(stored.dtype).max)
+    return (
+        f"states near {near:g} and far {far:g}, but not how its numbers lie between them; if "
+        f"evenly in depth, say 'scale: {(far - near) / largest:.6g}' and 'offset: {near:g}' (or "
+        "write 'min' and 'max' in their place); if evenly in inverse depth or as a z-buffer, write "
+        "depth in metres"
+    )
+
+
+def _doubts_about_range(
+    stored: Shaped[np.ndarray, "h w"], statement: DepthStatement
+) -> Iterator[str]:
+    """Yield a doubt about a range that is a statistic of numbers with a usual unit."""
+    if statement.span is None:
+        return
+    high = statement.span[1]
+    largest = int(stored[stored < np.iinfo(stored.dtype).max].max(initial=0))
+    if not largest:
+        return
+    for scale in _USUAL_SCALES:
+        if abs(largest * scale / high - 1) < _SAME_STATISTIC:
+            yield (
+                f"its range ends at {high:g}, which its largest number {largest} is in counts of "
+                f"{scale:.6g} m too: if the range is a statistic of such counts, write the depth "
+                f"with 'scale' {scale:.6g} and no range"
+            )
+            return
+
+
 def read_depth_statement(path: Path) -> DepthStatement:
     """Facts that a file states, or a JSON beside it."""
     check_regular(path)
     own = _statement_in_file(path)
-    return (
-        own
-        if own.is_coded or own.kind is not None
-        else _merge_statements(own, _statement_beside(path))
-    )
+    if own.is_coded or own.kind is not None or own.unclear is not None:
+        return own
+    return _merge_statements(own, _statement_beside(path))
 
 
 def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
     """Statement beside a file, with its array, and its camera if missing."""
     return replace(
-        beside, array=own.array, camera=own.camera if beside.camera is None else beside.camera
+        beside,
+        array=own.array,
+        camera=own.camera if beside.camera is None else beside.camera,
+        doubts=(*own.doubts, *beside.doubts),
     )
 
 
@@ -230,7 +352,10 @@ def _statement_in_file(path: Path) -> DepthStatement:
         if start[:4] in (b"II*\0", b"MM\0*"):
             with TiffImageFile(path) as image:
                 text = image.tag_v2.get(270, "")
-            return _statement_in_json_text(str(text), path, "its description")
+            ours = _statement_in_json_text(str(text), path, "its description")
+            if ours.place or not str(text).strip():
+                return ours
+            return _statement_of_texts({"": str(text)}, "its description", path)
     except InputError:
         raise
     except (*PILLOW_ERRORS, Image.DecompressionBombError, KeyError, Warning):
@@ -250,10 +375,11 @@ def _statement_in_npz(path: Path) -> DepthStatement:
             )
             return replace(ours, array=array)
         small: dict[str, Any] = {}
-        for name in _KNOWN_NAMES & {*names}:
-            value = npz_member(archive, name)
-            if value.size == 1:
-                small[name] = value.item()
+        for name in names:
+            if name != array and is_stated_name(name):
+                value = npz_member(archive, name)
+                if value.size == 1:
+                    small[name] = value.item()
         camera = None
         for name in ("K", "intrinsics", "camera_matrix"):
             if name in names and npz_member(archive, name).shape == (3, 3):
@@ -278,12 +404,9 @@ def _statement_beside(path: Path) -> DepthStatement:
         place = f"{printable(Path(beside.name))} beside it"
         if str(entries.get("format", "")).startswith("rilievo/"):
             return _statement_in_json_text(text, path, place)
-        inner = entries.get("depth")
-        facts = {**entries, **(inner if isinstance(inner, dict) else {})}
-        statement = _statement_of_texts(
-            {str(name).lower(): value for name, value in facts.items()}, place, path
-        )
-        if statement.place:
+        # MoGe's near and far stand in the file itself.
+        statement = _statement_of_texts({"json": entries}, place, path)
+        if statement.place or statement.doubts:
             return statement
     return DepthStatement()
 
@@ -323,68 +446,101 @@ def _statement_of_texts(texts: Mapping[str, Any], place: str, path: Path) -> Dep
         ours = _statement_in_json_text(record, path, place)
         if ours.place:
             return ours
-    kind, scale = _kind_in_texts(texts), None
-    unit = texts.get("unit")
-    words = "" if unit is None else str(unit).strip().lower()
-    if words in _ARBITRARY:
+    stated = read_stated_numbers(texts)
+    kind = stated.kind if stated.kind in _KINDS else None
+    if stated.is_up_to_scale:
         kind = kind or DepthKind.UP_TO_SCALE.value
-    elif words in UNITS:
-        scale, kind = UNITS[words], kind or DepthKind.METRIC.value
-    elif words and _finite_or_none(unit) is not None:
-        scale = _require_positive(texts, "unit", path)
-    near, far = _finite_or_none(texts.get("near")), _finite_or_none(texts.get("far"))
-    if near is not None and far is not None:
-        pair = (_require_positive(texts, "near", path), _require_positive(texts, "far", path))
-        return DepthStatement(
-            kind=kind, scale=scale, logarithm=pair, invalid=(_UNKNOWN,), place=place
-        )
-    invalid = _finite_or_none(texts.get("invalid"))
-    rest = DepthStatement(kind=kind, invalid=() if invalid is None else (invalid,), place=place)
-    for low, high in _RANGES:
-        ends = _finite_or_none(texts.get(low)), _finite_or_none(texts.get(high))
-        if ends[0] is not None and ends[1] is not None and ends[0] < ends[1]:
-            return replace(rest, span=(ends[0], ends[1]), scale=scale)
-    step = _finite_or_none(texts.get("scale"))
-    if step is not None:
-        offset = _finite_or_none(texts.get("offset")) or 0.0
-        is_own_unit = words in UNITS and (kind == DepthKind.METRIC.value)
-        factor = UNITS[words] if is_own_unit else 1.0
-        step = _require_positive(texts, "scale", path)
-        return replace(rest, scale=step * factor, offset=offset * factor)
-    for name in _COUNTS:
-        counts = _finite_or_none(texts.get(name))
-        if counts is not None and counts > 0 and not 0.1 < counts < 10:
-            return replace(
-                rest, scale=counts if counts <= 0.1 else 1 / counts, kind=kind or "metric"
-            )
-    if scale is None and kind is None:
-        return DepthStatement()
-    return replace(rest, scale=scale)
-
-
-def _kind_in_texts(texts: Mapping[str, Any]) -> str | None:
-    kind = str(texts.get("kind", "")).strip().lower().replace("-", "_")
-    return kind if kind in _KINDS else None
-
-
-def _finite_or_none(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _require_positive(texts: Mapping[str, Any], name: str, path: Path) -> float:
-    number = _finite_or_none(texts.get(name))
-    if number is None or number <= 0:
+    elif stated.unit is not None and stated.unit_is_named:
+        kind = kind or DepthKind.METRIC.value
+    unit = stated.unit
+    if unit is not None and unit <= 0:
         raise InputError(
-            f"its '{name}' is {printable(str(texts.get(name))[:40])}, expected above zero",
+            f"its 'unit' is {unit:g}, expected above zero",
             path=printable(path),
         )
-    return number
+    rest = DepthStatement(
+        kind=kind, invalid=stated.invalid, place=place, doubts=stated.doubts(place)
+    )
+    if stated.scale is not None:
+        if stated.scale <= 0:
+            raise InputError(
+                f"its 'scale' is {stated.scale:g}, expected above zero", path=printable(path)
+            )
+        factor = unit if unit is not None and kind == DepthKind.METRIC.value else 1.0
+        return replace(rest, scale=stated.scale * factor, offset=stated.offset * factor)
+    if stated.counts is not None:
+        counts = stated.counts
+        step = counts if counts <= 0.1 else 1 / counts
+        return replace(rest, scale=step, kind=kind or DepthKind.METRIC.value)
+    if stated.near_and_far is not None:
+        return _statement_of_near_and_far(stated, rest, path)
+    if stated.span is not None:
+        low, high = stated.span
+        if low >= high:
+            return replace(rest, unclear=_words_of_range(low, high))
+        return replace(rest, span=(low, high), scale=unit)
+    if unit is None and kind is None:
+        return DepthStatement(doubts=rest.doubts, invalid=stated.invalid)
+    return replace(rest, scale=unit)
+
+
+def _statement_of_near_and_far(
+    stated: StatedNumbers, rest: DepthStatement, path: Path
+) -> DepthStatement:
+    """MoGe's names are near and far; others mean other spacings."""
+    assert stated.near_and_far is not None, "the caller has asked"
+    near, far = stated.near_and_far
+    if stated.is_moge:
+        for name, number in (("near", near), ("far", far)):
+            if number <= 0:
+                raise InputError(
+                    f"its '{name}' is {number:g}, expected above zero", path=printable(path)
+                )
+        return replace(rest, scale=stated.unit, logarithm=(near, far), invalid=(_UNKNOWN,))
+    return replace(rest, unclear=_words_of_near_and_far(near, far))
+
+
+def _words_of_range(low: float, high: float) -> str:
+    return (
+        f"states a range from {low:g} to {high:g}, which does not rise; if its numbers are inverse "
+        f"depth or fall with depth, write depth in metres, or say 'scale' and 'offset'"
+    )
+
+
+def doubts_about_numbers(
+    numbers: DepthNumbers,
+    metres: Values | None,
+    *,
+    unit: float | None = None,
+    meaningless: Sequence[float] = (),
+    farthest: float | None = None,
+) -> tuple[str, ...]:
+    """Say what the numbers of a file look like besides depth (``depth_doubts``).
+
+    Args:
+        numbers: Numbers, and what the file states about them.
+        metres: Valid depth [m]; None if it is not in metres.
+        unit: Metres of one number, if the file does not state it.
+        meaningless: Numbers that are declared to hold no depth.
+        farthest: Largest valid depth that is declared [m].
+    """
+    statement = numbers.statement
+    is_range = statement.span is not None or statement.logarithm is not None
+    marks = [*meaningless, *statement.invalid]
+    if statement.logarithm is not None:
+        marks.append(_INFINITE)
+    is_ours = statement.kind is not None and (statement.offset != 0 or statement.scale is None)
+    if is_ours and not is_range:
+        return statement.doubts
+    doubts = reading_doubts(
+        numbers.stored,
+        metres,
+        meaningless=marks,
+        unit=statement.scale if statement.is_coded else unit,
+        is_range=is_range,
+        farthest=farthest,
+    )
+    return (*statement.doubts, *doubts)
 
 
 def scale_fact(
@@ -424,42 +580,9 @@ def unit_words(scale: float) -> str:
     return names.get(scale, f"counts of {scale:.6g} m")
 
 
-def reading_doubts(
-    stored: Shaped[np.ndarray, "h w"], metres: Values, *, meaningless: tuple[float, ...] = ()
-) -> Iterator[str]:
-    """Yield doubts, a line each, about invalid numbers and the unit."""
-    whole = stored.dtype.kind in "ui" and stored.dtype.itemsize > 1
-    if whole:
-        most = np.iinfo(stored.dtype).max
-        at_most = int(np.count_nonzero(stored == most))
-        if at_most and most not in meaningless:
-            yield (
-                f"{at_most} pixels hold {most}, the largest number of the type, which mostly means "
-                "'none'; say 'invalid: "
-                f"[0, {most}]'"
-            )
-        value, share = _commonest_value_and_share(
-            stored[~np.isin(stored, (*meaningless, most))], stored.size
-        )
-        if share >= COMMON:
-            yield (
-                f"{share:.0%} of the pixels hold the number {value}, which may mean 'none'; say "
-                f"'invalid: [0, {value}]' if so"
-            )
-    if metres.size:
-        yield from filter(None, (unit_doubt(float(np.median(metres))),))
-
-
-def unit_doubt(middle: float) -> str | None:
-    """Doubt about a mean or median [m], if it is implausible."""
-    if middle > FARTHEST:
-        return TOO_FAR
-    return TOO_NEAR if middle < NEAREST else None
-
-
-def _commonest_value_and_share(stored: Shaped[np.ndarray, " n"], pixels: int) -> tuple[int, float]:
-    if not stored.size:
-        return 0, 0.0
-    numbers, counts = np.unique(stored, return_counts=True)
-    place = int(np.argmax(counts))
-    return int(numbers[place]), float(counts[place] / pixels)
+def numbers_of_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> DepthNumbers:
+    """Numbers of an array, as the user declares them."""
+    stored = encoding.unpack(array, name)
+    statement = join_declared(DepthStatement(), encoding, Path(name))
+    doubts = tuple(_doubts_about_channels(array, encoding))
+    return DepthNumbers(stored=stored, statement=replace(statement, doubts=doubts))

@@ -106,7 +106,7 @@ _BROKEN += (lzma.LZMAError,)
 _EXPECTED = "PNG, TIFF, npy, npz, EXR, PFM and PGM hold numbers"
 
 # Modes whose arrays hold the file's own values; others are palettes or converted.
-_PLAIN_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "RGB", "RGBA"})
+_PLAIN_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "LA", "RGB", "RGBA"})
 
 _HEADER = re.compile(rb"(P[56Ff])\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(-?[0-9.eE+-]+)\s")
 

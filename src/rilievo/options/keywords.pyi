@@ -24,6 +24,7 @@ class PhotoKeywords(TypedDict, total=False):
     sparse_unit: float | None
     depth_error: str | None
     sparse_crop: str | None
+    sparse_encoding: str | None
     camera_height: float | None
     markers: float | None
     own_depth: SwitchLike
@@ -89,6 +90,7 @@ class PredictKeywords(TypedDict, total=False):
     sparse_unit: float | None
     depth_error: str | None
     sparse_crop: str | None
+    sparse_encoding: str | None
     camera_height: float | None
     markers: float | None
     same_camera: bool

@@ -137,6 +137,12 @@ class KnownSizes(Record):
     """Part of the photograph that a map of sparse depth is of [px], or resized: all of it, in
     another size. Equal sizes and whole multiples need none.
     """
+    sparse_encoding: Annotated[
+        str | None, option(metavar="KEY=VALUE...", doors=Door.LOCAL, recorded="never")
+    ] = None
+    """What the numbers of sparse depth hold besides depth: pairs of scale, offset, invalid, bits,
+    channels, min_depth and max_depth, such as "bits=3,13 scale=0.001 invalid=0,65535".
+    """
     camera_height: Annotated[
         float | None,
         option(first=True, metavar="METRES", above=0, unit="metres", recorded="always"),
@@ -178,7 +184,11 @@ class KnownSizes(Record):
                     OptionName("sparse"),
                 ),
             )
-        for name, what in (("sparse_unit", "the unit of "), ("sparse_crop", "a part of ")):
+        for name, what in (
+            ("sparse_unit", "the unit of "),
+            ("sparse_crop", "a part of "),
+            ("sparse_encoding", "the numbers of "),
+        ):
             if getattr(self, name) is not None and self.sparse is None:
                 raise OptionError(
                     option=name,

@@ -16,6 +16,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
+from rilievo.io.depth_encoding import NumberEncoding, is_any_of, parse_encoding
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
@@ -25,8 +26,9 @@ from rilievo.io.depth_numbers import (
     FactOrigin,
     NumberFact,
     NumberReading,
+    doubts_about_numbers,
+    numbers_of_array,
     read_depth_numbers,
-    reading_doubts,
     scale_fact,
 )
 from rilievo.io.files.atomic import sum_of
@@ -57,20 +59,22 @@ def prediction_of_depth(
     kind: str | None = None,
     unit: float | None = None,
     crop: str | None = None,
+    encoding: str | None = None,
     depth_error: str | DepthError | None = None,
     known: Sequence[Known | str] = (),
 ) -> AnyPrediction:
     """Body of ``Prediction.from_depth``, with ``make`` as class."""
     instrument = make_instrument(DepthSource.DEPTH_MAP, depth_error)
+    declared = _parse_declared(encoding, unit)
     read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
     if isinstance(depth, str | Path):
-        numbers, place = read_depth_numbers(Path(depth).expanduser()), printable(Path(depth))
+        path, place = Path(depth).expanduser(), printable(Path(depth))
+        numbers = read_depth_numbers(path, encoding=declared, is_scaled=unit is not None)
     else:
-        numbers, place = (
-            DepthNumbers(stored=_depth_array(depth), statement=DepthStatement()),
-            "depth",
-        )
+        place = "depth"
+        numbers = numbers_of_array(_depth_array(depth, declared), declared, place)
     values, fact = _values_and_unit(numbers, unit, place)
+    values = _limit_depth(values, declared)
     named = _depth_kind(numbers.statement, kind, place)
     _refuse_length_without_metres(instrument, named, is_scaled=bool(known))
     mask = np.isfinite(values)
@@ -90,11 +94,12 @@ def prediction_of_depth(
         valid=mask,
         is_distance=lens.lens.has_unit_rays,
     )
-    reading = _number_reading(numbers, fact, depth_map)
+    reading = _number_reading(numbers, fact, depth_map, unit, declared)
     is_named = camera is not None or fov is not None
     unused = ("the camera that it states is not used: another one is named",)
     unused = unused if is_named and numbers.statement.camera is not None else ()
     settings = {"kind": named, "scale": fact.value, "unit": unit, "crop": crop}
+    settings |= {} if encoding is None else {"encoding": encoding}
     settings |= {"depth_error": None if instrument.is_assumed else str(instrument.error)}
     name = Path(depth).name if isinstance(depth, str | Path) else "array"
     prediction = make(
@@ -130,10 +135,30 @@ def _refuse_length_without_metres(instrument: Instrument, kind: str, *, is_scale
     )
 
 
-def _depth_array(depth: object) -> Shaped[np.ndarray, "h w"]:
+def _parse_declared(encoding: str | None, unit: float | None) -> NumberEncoding:
+    declared = NumberEncoding() if encoding is None else parse_encoding(encoding, "encoding")
+    if declared.scale is not None and unit is not None:
+        raise OptionError(
+            option="unit",
+            problem=Text("and the scale of ", OptionName("encoding"), " say the same"),
+            hint="give one of them",
+        )
+    return declared
+
+
+def _limit_depth(values: Plane, declared: NumberEncoding) -> Plane:
+    """Depth within the limits that are declared, NaN elsewhere."""
+    most = np.inf if declared.max_depth is None else declared.max_depth
+    with np.errstate(invalid="ignore"):
+        return np.where((values >= declared.min_depth) & (values <= most), values, np.nan)
+
+
+def _depth_array(depth: object, declared: NumberEncoding) -> np.ndarray:
     array = np.asarray(depth)
     if array.ndim > 2:
         array = array.squeeze()
+    if declared.channels is not None and array.ndim == 3:
+        return array
     if array.ndim != 2 or array.dtype.kind not in "uif" or not array.size:
         raise InputError(
             f"depth: has shape {array.shape} {array.dtype}, expected numbers (height, width)"
@@ -167,7 +192,8 @@ def _values_and_unit(
         return numbers.values.astype(np.float64), fact
     factor = guess if unit is None else unit
     values = stored.astype(np.float64) * factor
-    return np.where(stored == 0, np.nan, values) if whole else values, fact
+    values[is_any_of(stored, (*statement.invalid, *((0,) if whole else ())))] = np.nan
+    return values, fact
 
 
 def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
@@ -265,11 +291,22 @@ def _fit_to_photo(values: Plane, mask: Mask, shape: Size, where: MapPlace) -> tu
     )
 
 
-def _number_reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) -> NumberReading:
+def _number_reading(
+    numbers: DepthNumbers,
+    fact: NumberFact,
+    depth: DepthMap,
+    unit: float | None,
+    declared: NumberEncoding,
+) -> NumberReading:
     metres = depth.values[depth.valid].astype(np.float64)
-    statement = numbers.statement
-    invalid = statement.invalid if statement.is_coded else (0.0,)
-    doubts = tuple(reading_doubts(numbers.stored, metres, meaningless=invalid))
+    guess = 0.001 if numbers.stored.dtype.kind in "ui" else 1.0
+    doubts = doubts_about_numbers(
+        numbers,
+        metres if depth.kind is DepthKind.METRIC else None,
+        unit=guess if unit is None else unit,
+        meaningless=(0.0,) if numbers.statement.span is None else (),
+        farthest=declared.max_depth,
+    )
     return NumberReading(
         facts=(fact,), doubts=doubts, near=float(metres.min()), far=float(metres.max())
     )

@@ -50,6 +50,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         kind: str | None = None,
         unit: float | None = None,
         crop: str | None = None,
+        encoding: str | None = None,
         depth_error: Any = None,
         known: Sequence[Any] = (),
     ) -> "Prediction":
@@ -66,6 +67,8 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             crop: Part of the photograph that the depth is of: "TOP,LEFT,HEIGHT,WIDTH", "centre",
                 the name of a known crop, or "resized" for all of it in another size. Equal sizes
                 and whole multiples need none.
+            encoding: What the numbers hold besides depth, as pairs of the keys scale, offset,
+                invalid, bits, channels, min_depth and max_depth: "bits=3,13 invalid=0,8191".
             depth_error: Error that eight in ten of its depths stay below, which the ranges of
                 measurements follow: "1%", "10mm", "0.3%/m" (growing with the square of depth), or a
                 sum of these; by default 2 % is assumed.
@@ -87,6 +90,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             kind=kind,
             unit=unit,
             crop=crop,
+            encoding=encoding,
             depth_error=depth_error,
             known=known,
         )

@@ -37,6 +37,7 @@ from rilievo.io.depth_crops import (
     parse_place,
     place_map,
 )
+from rilievo.io.depth_encoding import is_any_of
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
@@ -46,8 +47,8 @@ from rilievo.io.depth_numbers import (
     FactOrigin,
     NumberFact,
     NumberReading,
+    doubts_about_numbers,
     read_depth_numbers,
-    reading_doubts,
     scale_fact,
 )
 from rilievo.io.files.names import printable
@@ -106,7 +107,7 @@ class Folder(PhotoFiles[_Files]):
         size = self._photo_height_and_width(files.image)
         mask = None if files.valid is None else read_map(files.valid) != 0
         if files.depth is not None and layout.depth is not None:
-            numbers = read_depth_numbers(files.depth, array=layout.depth.array)
+            numbers = _read_numbers(files.depth, layout.depth)
             stored = numbers.stored
             place = self._place_of_depth(id, stored.shape, size)
             camera = self._camera_of_image(id, size)
@@ -160,15 +161,21 @@ class Folder(PhotoFiles[_Files]):
         files, layout = self._entry(id), self._layout.depth
         if files.depth is None or layout is None:
             return None
-        numbers = read_depth_numbers(files.depth, array=layout.array)
+        numbers = _read_numbers(files.depth, layout)
         truth = self.truth(id)
         assert truth.depth is not None, "there is a file of depth"
         assert truth.depth_valid is not None, "it comes with depth"
         metres = truth.depth[truth.depth_valid].astype(np.float64)
-        meaningless = (*layout.invalid, *layout.sky)
-        if numbers.statement.is_coded:
-            meaningless = (*numbers.statement.invalid, *layout.sky)
-        doubts = list(reading_doubts(numbers.stored, metres, meaningless=meaningless))
+        marks = () if numbers.statement.is_coded else layout.marks
+        doubts = [
+            *doubts_about_numbers(
+                numbers,
+                metres if truth.is_metric else None,
+                unit=_unit_of_numbers(numbers, layout, files.depth),
+                meaningless=(*marks, *layout.sky),
+                farthest=layout.max_depth,
+            )
+        ]
         size = self._photo_height_and_width(files.image)
         place = self._place_of_depth(id, numbers.stored.shape, size)
         if place.note is not None:
@@ -297,6 +304,24 @@ def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
     return replace(layout, depth=depth, normals=normals)
 
 
+def _read_numbers(path: Path, layout: DepthLayout) -> DepthNumbers:
+    return read_depth_numbers(
+        path,
+        array=layout.array,
+        encoding=layout.encoding,
+        is_scaled=layout.scale is not None,
+        is_shifted=layout.offset != 0,
+    )
+
+
+def _unit_of_numbers(numbers: DepthNumbers, layout: DepthLayout, path: Path) -> float | None:
+    """Metres of one stored number; None for disparity and for numbers with an offset."""
+    kind = _check_stored_kind(layout, numbers.statement, path)
+    if kind is StoredKind.DISPARITY or layout.offset:
+        return None
+    return _scale_or_guess(numbers.stored, layout, numbers.statement, kind, path)
+
+
 def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
     patterns = {
         "depth": None if layout.depth is None else layout.depth.file,
@@ -327,7 +352,7 @@ def _facts_about_depth(
     )
     yield NumberFact(name="kind", value=statement.kind or kind.value, origin=origin, place=place)
     coded = statement.is_coded
-    empty = statement.invalid if coded else layout.invalid
+    empty = statement.invalid if coded else layout.marks
     yield NumberFact(
         name="invalid",
         value=", ".join(["NaN", *(f"{number:g}" for number in empty)]),
@@ -387,7 +412,8 @@ def depth_of_stored(
         values = numbers.values
         valid &= np.isfinite(values)
     else:
-        valid &= np.isfinite(stored) & ~np.isin(stored, layout.invalid)
+        marks = (*layout.marks, *statement.invalid)
+        valid &= np.isfinite(stored) & ~is_any_of(stored, marks)
         values = np.where(valid, stored, 1).astype(np.float64) * scale + layout.offset
     if kind is StoredKind.DISPARITY:
         if camera is None or layout.baseline is None:
@@ -415,7 +441,7 @@ def depth_of_stored(
 
 def sky_of_stored(stored: Shaped[np.ndarray, "h w"], layout: DepthLayout) -> Mask:
     """Mask of numbers without surface."""
-    return np.isin(stored, layout.sky)
+    return is_any_of(stored, layout.sky)
 
 
 def _check_stored_kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredKind:

@@ -15,6 +15,7 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_crops import parse_place
+from rilievo.io.depth_encoding import NumberEncoding, weights_of_letter
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
@@ -46,7 +47,10 @@ class DepthLayout:
         scale: Factor; by default as the file states, else 0.001 for integers and 1 for floats and
             disparity.
         offset: Number added after scaling.
-        invalid: Unknown numbers besides NaN, infinity and depth that is not positive.
+        invalid: Unknown numbers besides NaN, infinity and depth that is not positive; by default 0,
+            unless the file states how its numbers become depth.
+        bits: First bit of depth in a stored number, from the lowest (0), and number of its bits.
+        channels: Weights of channels that make one number, such as [1, 256, 65536].
         sky: Numbers of "no surface".
         array: Array of npz or channel of EXR.
         min_depth: Least valid depth [m].
@@ -60,13 +64,27 @@ class DepthLayout:
     kind: StoredKind | None = None
     scale: float | None = None
     offset: float = 0.0
-    invalid: tuple[float, ...] = (0.0,)
+    invalid: tuple[float, ...] | None = None
     sky: tuple[float, ...] = ()
+    bits: tuple[int, ...] | None = None
+    channels: tuple[float, ...] | None = None
     array: str | None = None
     min_depth: float = 0.0
     max_depth: float | None = None
     baseline: float | None = None
     crop: str | None = None
+
+    @property
+    def marks(self) -> tuple[float, ...]:
+        """Stored numbers that hold no depth in a file that states nothing."""
+        return (0.0,) if self.invalid is None else self.invalid
+
+    @property
+    def encoding(self) -> NumberEncoding:
+        """Channels, bits and further invalid numbers of the files."""
+        return NumberEncoding(
+            bits=self.bits, channels=self.channels, invalid=self.invalid or (), scale=None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +153,8 @@ def read_layout(path: Path) -> FolderLayout:
         if isinstance(data.get(name), str):
             data[name] = {"file": data[name]}
         part = data.get(name)
+        if isinstance(part, dict):
+            _accept_single_values(part)
         if isinstance(part, dict) and isinstance(part.get("crop"), list):
             part["crop"] = ",".join(map(str, part["crop"]))
     try:
@@ -148,6 +168,16 @@ def read_layout(path: Path) -> FolderLayout:
             raise InputError(f"{shown}: has no split '{name}'; {suggest(name, SPLITS[1:])}")
     _check_layout(layout, shown)
     return layout
+
+
+def _accept_single_values(part: dict[str, Any]) -> None:
+    """Write a single number as a list, and the letter of a channel as weights."""
+    for name in ("invalid", "sky"):
+        if isinstance(part.get(name), int | float) and not isinstance(part[name], bool):
+            part[name] = [part[name]]
+    letter = part.get("channels")
+    if isinstance(letter, str) and len(letter) == 1 and letter.lower() in "rgba":
+        part["channels"] = list(weights_of_letter(letter))
 
 
 def folder_of_layout(path: Path, layout: FolderLayout) -> Path:
@@ -208,6 +238,11 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
             continue
         try:
             parse_place(part.crop, "'crop'")
+        except OptionError as error:
+            raise InputError(path=shown, problem=Text(error)) from error
+    if depth is not None:
+        try:
+            depth.encoding.check("'depth'")
         except OptionError as error:
             raise InputError(path=shown, problem=Text(error)) from error
     if depth is None or depth.kind in (None, StoredKind.DEPTH):

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Shaped
-from rilievo.errors import InputError, OptionError
+from rilievo.data.datasets.dataset import evenly_spread
+from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.evaluation.peer_confidence import PeerConfidence, confidence_from_numbers
 from rilievo.evaluation.stored_numbers import (
     WHICH_INVERSE,
+    NumberKind,
     ValueEncoding,
     combine_encodings,
     depth_from_numbers,
@@ -25,7 +28,16 @@ from rilievo.evaluation.stored_numbers import (
 )
 from rilievo.evaluation.stored_predictions import DEPTH_ARRAY, StoredPrediction, unknown_maker
 from rilievo.io.depth_crops import StatedPlace
-from rilievo.io.depth_numbers import read_depth_numbers, read_depth_statement
+from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR
+from rilievo.io.depth_encoding import NumberEncoding
+from rilievo.io.depth_numbers import (
+    DepthNumbers,
+    doubts_about_numbers,
+    join_declared,
+    numbers_of_array,
+    read_depth_numbers,
+    read_depth_statement,
+)
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
@@ -36,6 +48,8 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
 
 LISTED = 10
+# Files whose numbers are looked at before anything is scored.
+_DOUBTED = 12
 # Files of Marigold's evaluation, Marigold's run.py and MoGe's infer.
 KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
 POINT_PATTERNS = ("{id}/points.exr",)
@@ -64,6 +78,7 @@ class ForeignPredictions:
     sure_files: Mapping[str, Path] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
     crop: StatedPlace | None = None
+    declared: NumberEncoding = field(default_factory=NumberEncoding)
 
     def read(self, id: str) -> PredictionRecord:
         """The prediction of one image."""
@@ -80,19 +95,23 @@ class ForeignPredictions:
             return prediction
         where, stored = path, self.stored
         if self.places:
-            numbers = np.array(_open_npy_maps(path)[self.places[id]])
+            plane = np.array(_open_npy_maps(path)[self.places[id]])
+            stack = numbers_of_array(plane, self.declared, printable(path))
+            numbers, stored = stack.values, combine_encodings(self.stored, stack.statement, path)
             where = f"{printable(path)}[{self.places[id]}]"
         else:
             inside = self.sure is not None and self.sure.pattern is None
             array = DEPTH_ARRAY if inside else None
             if self._has_depth:
-                depth_file = read_depth_numbers(path, array=array)
+                depth_file = self._read_numbers(path, array)
                 numbers, stored = (
                     depth_file.values,
                     combine_encodings(self.stored, depth_file.statement, path),
                 )
             else:
                 numbers = read_numbers(path, name=array)
+        if self._has_depth:
+            numbers = _limit_depth(numbers, stored, self.declared)
         confidence = self._confidence(id, path)
         try:
             return StoredPrediction(
@@ -107,6 +126,57 @@ class ForeignPredictions:
             )
         except InputError as error:
             raise InputError(problem=Text(error), path=where) from error
+
+    def _read_numbers(self, path: Path, array: str | None) -> DepthNumbers:
+        return read_depth_numbers(
+            path, array=array, encoding=self.declared, is_scaled=self.stored.scale is not None
+        )
+
+    def number_doubts(self) -> list[str]:
+        """What the numbers of a few files look like besides depth, a sentence each."""
+        if self.ours or not self._has_depth:
+            return []
+        doubts: dict[str, str] = {}
+        for id in evenly_spread(tuple(self.files), _DOUBTED):
+            try:
+                found = self._doubts_about(id)
+            except (RilievoError, OSError):
+                continue  # A broken file is named when it is scored.
+            for doubt in found:
+                doubts.setdefault(re.sub(r"[\d.,%]+", "#", doubt), f"prediction of {id}: {doubt}")
+        return [*doubts.values()]
+
+    def _doubts_about(self, id: str) -> tuple[str, ...]:
+        path = self.files[id]
+        if self.places:
+            plane = np.array(_open_npy_maps(path)[self.places[id]])
+            numbers = numbers_of_array(plane, self.declared, printable(path))
+        else:
+            inside = self.sure is not None and self.sure.pattern is None
+            numbers = self._read_numbers(path, DEPTH_ARRAY if inside else None)
+        stored = combine_encodings(self.stored, numbers.statement, path)
+        metres = None
+        if stored.kind is DepthKind.METRIC and stored.number_kind is not NumberKind.DISPARITY:
+            values = _limit_depth(numbers.values, stored, self.declared)
+            depth = depth_from_numbers(values, stored)
+            metres = depth.values[depth.valid].astype(np.float64)
+        elif (
+            stored.kind is None
+            or not stored.kind.is_depth
+            or stored.number_kind is NumberKind.DISPARITY
+        ):
+            return numbers.statement.doubts
+        return tuple(
+            doubt
+            for doubt in doubts_about_numbers(
+                numbers,
+                metres,
+                unit=1.0 if stored.scale is None else stored.scale,
+                meaningless=(0.0,),
+                farthest=self.declared.max_depth,
+            )
+            if doubt not in (TOO_FAR, TOO_NEAR)  # A score is doubted by its own unit.
+        )
 
     @property
     def _has_depth(self) -> bool:
@@ -145,6 +215,7 @@ def open_foreign(
     sure: PeerConfidence | None = None,
     pictures: bool = False,
     crop: StatedPlace | None = None,
+    declared: NumberEncoding | None = None,
 ) -> ForeignPredictions:
     """Find the file of each image in a folder of predictions.
 
@@ -195,7 +266,8 @@ def open_foreign(
         if task is not Task.NORMALS and not points and files:
             path = next(iter(files.values()))
             with suppress(InputError):  # A broken file is named when it is read.
-                stored = combine_encodings(stored, read_depth_statement(path), path)
+                statement = join_declared(read_depth_statement(path), declared, path)
+                stored = combine_encodings(stored, statement, path)
         kind = None if task is Task.NORMALS else _require_kind(stored, folder)
         made_by = unknown_maker(folder.resolve().name, kind, stored)
     return ForeignPredictions(
@@ -210,6 +282,7 @@ def open_foreign(
         sure=sure,
         sure_files=sure_files,
         crop=crop,
+        declared=NumberEncoding() if declared is None else declared,
     )
 
 
@@ -220,6 +293,7 @@ def open_stack(
     stored: ValueEncoding,
     task: Task,
     crop: StatedPlace | None = None,
+    declared: NumberEncoding | None = None,
 ) -> ForeignPredictions:
     """Open one npy file (images, height, width) of a split, such as ``disps_eigen_split.npy``.
 
@@ -252,7 +326,22 @@ def open_stack(
         files=dict.fromkeys(order, path),
         places={id: place for place, id in enumerate(order)},
         crop=crop,
+        declared=NumberEncoding() if declared is None else declared,
     )
+
+
+def _limit_depth(numbers: Numbers, stored: ValueEncoding, declared: NumberEncoding) -> Numbers:
+    """Numbers within the limits that are declared [m], NaN elsewhere."""
+    if declared.max_depth is None and not declared.min_depth:
+        return numbers
+    unit = 1.0 if stored.scale is None else stored.scale
+    metres = numbers.astype(np.float64) * unit
+    most = np.inf if declared.max_depth is None else declared.max_depth
+    with np.errstate(invalid="ignore"):
+        inside = (metres >= declared.min_depth) & (metres <= most)
+    if numbers.dtype.kind == "f":
+        return np.where(inside, numbers, np.nan)
+    return np.where(inside, numbers, 0)
 
 
 def _open_npy_maps(path: Path) -> Shaped[np.ndarray, "n h w"]:

@@ -47,6 +47,7 @@ def find_predictions(
     path, benchmark = options.predictions, selection.benchmark
     assert path is not None, "asked for only where they are given"
     unused = [name for name in _OF_MODELS if name in words]
+    doubts: list[str] = []
     warnings = notes_on_unused(
         unused, Text("a model, and ", OptionName("predictions"), " are there already")
     )
@@ -60,13 +61,15 @@ def find_predictions(
         predictions = _open_foreign_predictions(path, selection, options)
         if label is not None and not predictions.ours:
             predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
+        doubts = predictions.number_doubts()
+        warnings += doubts
         extra = predictions.extra
         missing = sum(id not in predictions.files for id in selection.ids)
         warnings += [extra] if extra else []
         warnings += (
             [f"{missing} of {len(selection.ids)} images have no prediction"] if missing else []
         )
-    return Source(predictions=predictions, warnings=tuple(warnings))
+    return Source(predictions=predictions, warnings=tuple(warnings), doubts=tuple(doubts))
 
 
 def _open_foreign_predictions(
@@ -82,6 +85,7 @@ def _open_foreign_predictions(
             pattern=options.pattern,
             sure=sure,
             crop=options.place,
+            declared=options.declared,
         )
     for name in ("pattern", "sure"):
         if getattr(options, name) is not None:
@@ -91,7 +95,12 @@ def _open_foreign_predictions(
                 hint="this is one file",
             )
     return open_stack(
-        path, selection.dataset.listed, stored=options.stored, task=task, crop=options.place
+        path,
+        selection.dataset.listed,
+        stored=options.stored,
+        task=task,
+        crop=options.place,
+        declared=options.declared,
     )
 
 
@@ -129,7 +138,7 @@ def _refuse_unfit_cache(
     normals = task is Task.NORMALS
     has_part = mark.normals if normals else mark.kind is not None or task is Task.CAMERA
     needs_camera = task in (Task.POINTS, Task.CAMERA)
-    is_told = any((options.scale, options.crop, options.pattern, options.sure))
+    is_told = any((options.scale, options.crop, options.encoding, options.pattern, options.sure))
     if is_told or options.kind not in (None, mark.kind):
         raise OptionError(
             path=printable(cache.folder),
@@ -140,6 +149,8 @@ def _refuse_unfit_cache(
                 OptionName("scale"),
                 ", ",
                 OptionName("crop"),
+                ", ",
+                OptionName("encoding"),
                 ", ",
                 OptionName("pattern"),
                 " and ",

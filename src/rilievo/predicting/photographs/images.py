@@ -37,7 +37,9 @@ def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
     from rilievo.calibration.sparse import read_sparse
 
     assert sizes.sparse is not None, "callers have checked"
-    points = read_sparse(sizes.sparse, shape, sizes.sparse_unit, sizes.sparse_crop)
+    points = read_sparse(
+        sizes.sparse, shape, sizes.sparse_unit, sizes.sparse_crop, sizes.sparse_encoding
+    )
     return Metres(
         sparse=points.points,
         measured=points.measured,
@@ -106,6 +108,8 @@ def predict(
             or a sum of these; by default 2 % is assumed.
         sparse_crop: Part of the photograph that a map is of: "TOP,LEFT,HEIGHT,WIDTH", a word for a
             known crop, or "resized".
+        sparse_encoding: What its numbers hold besides depth: "bits=3,13 invalid=0,8191", as for
+            ``Prediction.from_depth``.
         markers: Side [m] of squares of ``rilievo markers``.
         camera_height: Height of the camera above a visible floor [m].
         own_depth: Take metres from the file's depth if no size is known.

@@ -198,7 +198,9 @@ class Results:
         from rilievo.calibration.sparse import read_sparse
 
         file = self._sparse_file(job, sizes.sparse)
-        points = read_sparse(file, shape, sizes.sparse_unit, sizes.sparse_crop)
+        points = read_sparse(
+            file, shape, sizes.sparse_unit, sizes.sparse_crop, sizes.sparse_encoding
+        )
         return replace(
             metres,
             sparse=points.points,
@@ -360,8 +362,9 @@ class Results:
             state = path.stat()
             run["sparse"] = f"{path.name} {state.st_size} {state.st_mtime_ns}"
             run["sparse_unit"] = sizes.sparse_unit
-            if sizes.sparse_crop is not None:
-                run["sparse_crop"] = sizes.sparse_crop
+            for name in ("sparse_crop", "sparse_encoding"):
+                if getattr(sizes, name) is not None:
+                    run[name] = getattr(sizes, name)
         for record in (sizes, options.surface, options.refine):
             run |= settings_to_record(record)
         # Of a photograph, options that outputs name are recorded with files.

@@ -1,0 +1,371 @@
+"""What numbers of depth look like besides depth: backgrounds, packed bits, another unit.
+
+One function serves ground truth, predictions, depth at hand and sparse depth. Each doubt is a
+sentence that names the key that cures it. A number is doubted where depth of surfaces does not look
+like it: a background stands apart from all other depth, and a packed number changes in steps of a
+power of two.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rilievo.arrays.shapes import Bool, Mask, Shaped, Values
+from rilievo.io.depth_encoding import is_any_of, is_much_smoother
+
+FARTHEST = 500.0
+"""Largest plausible mean or median [m]; the least is ``NEAREST``."""
+NEAREST = 0.2
+TOO_FAR = (
+    f"true depth is above {FARTHEST:g} m in the middle: it looks like millimetres or raw counts "
+    "read as metres; check the scale"
+)
+TOO_NEAR = (
+    f"true depth is below {NEAREST * 100:g} cm in the middle: it looks like centimetres read as "
+    "millimetres, or metres that were divided once too often; check the scale"
+)
+# No camera measures and no scene shows a surface beyond [m].
+_HUGE = 1e4
+# A number of a larger share of pixels is no measurement.
+_COMMON = 1 / 20
+# How far the extreme number stands from the others (a ratio), and the share of pixels that hold it.
+_APART = ((1.1, 0.05), (1.25, 0.02), (2.0, 0.005), (3.0, 0.0002))
+_NEAR_APART = ((3.0, 0.005), (2.0, 0.01), (1.25, 0.05))
+# Least share of pixels that hold an extreme number and border on no depth that comes near it.
+_ISOLATED = 0.002
+# Least share of pixels that hold the largest number of a type where the others come close to it.
+_AT_MAXIMUM = 0.001
+_SAME_FLOAT = 1e-6
+_FEWEST_PIXELS = 5
+# Scenes of a few flat walls have few numbers, and none of them is suspicious by its share.
+_FEW_NUMBERS = 8
+# Neighbours on one surface differ less (a ratio).
+_SURFACE_STEP = 0.03
+# Share of a background's borders at which depth goes on smoothly by chance.
+_SMOOTH_BORDERS = 0.1
+_FEWEST_PAIRS = 200
+# Share of steps between neighbours that are multiples of a power of two.
+_STEPS = 0.9
+_LOW_BITS = range(8, 2, -1)
+_HIGH_BITS = (15, 14, 13, 12, 11)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """Stored numbers that hold depth.
+
+    Attributes:
+        plane: All numbers as float64.
+        known: Pixels whose number is positive, finite and not declared to be invalid.
+        whole: Type of whole numbers, or None.
+        unit: Metres of one number, or None.
+        has_zero: Whether zero is depth too.
+    """
+
+    plane: np.ndarray
+    known: Mask
+    whole: np.dtype | None
+    unit: float | None
+    has_zero: bool = False
+
+    @property
+    def numbers(self) -> Values:
+        return self.plane[self.known]
+
+    def words(self, number: float) -> str:
+        """A number as the user writes it in the data's file."""
+        return f"{int(number)}" if self.whole is not None else f"{np.float32(number):.7g}"
+
+
+def reading_doubts(
+    stored: Shaped[np.ndarray, "h w"],
+    metres: Values | None,
+    *,
+    meaningless: Sequence[float] = (),
+    unit: float | None = None,
+    is_range: bool = False,
+    farthest: float | None = None,
+) -> Iterator[str]:
+    """Yield doubts, a sentence each, about invalid numbers, packed bits and the unit.
+
+    Args:
+        stored: Numbers of the file, after channels and bits that are declared.
+        metres: Valid depth [m], in any order; None if it is not in metres.
+        meaningless: Numbers that are declared to hold no depth.
+        unit: Metres of a number; None if that is not one factor.
+        is_range: Whether numbers lie between a nearest and a farthest depth, which the least and
+            the largest number of the type are.
+        farthest: Largest valid depth that is declared [m]: what lies beyond holds no depth.
+    """
+    facts = _stored_facts(stored, meaningless, unit, farthest)
+    background: list[str] = []
+    swapped = [*_byte_doubts(facts)]
+    if swapped:
+        yield from swapped
+        return
+    if np.count_nonzero(facts.known) > _FEWEST_PIXELS:
+        background = [*(_range_doubts(facts) if is_range else _background_doubts(facts))]
+        if not background:
+            background = [*filter(None, (_isolated_doubt(facts),))]
+        yield from background
+        if facts.whole is not None and facts.whole.itemsize > 1 and not is_range:
+            yield from _packing_doubts(facts, _without_background(facts))
+    if metres is None or not metres.size:
+        return
+    is_huge = metres > _HUGE
+    if is_huge.any() and not background:
+        inside = float(metres[~is_huge].max(initial=0))
+        above = f"above {inside:.3g} m" if inside else "of the scene"
+        yield (
+            f"{np.count_nonzero(is_huge)} pixels lie beyond {_HUGE / 1000:g} km (up to "
+            f"{metres.max():.3g} m), which looks like a background or another unit: say "
+            f"'max_depth' {above}, or 'scale'"
+        )
+    middle = metres if is_huge.all() else metres[~is_huge]
+    yield from filter(None, (unit_doubt(float(np.median(middle))),))
+
+
+def unit_doubt(middle: float) -> str | None:
+    """Doubt about a mean or median [m], if it is implausible."""
+    if middle > FARTHEST:
+        return TOO_FAR
+    return TOO_NEAR if middle < NEAREST else None
+
+
+def _stored_facts(
+    stored: Shaped[np.ndarray, "h w"],
+    meaningless: Sequence[float],
+    unit: float | None,
+    farthest: float | None,
+) -> _Stored:
+    plane = stored.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(plane) & (plane > 0) & ~is_any_of(stored, tuple(meaningless))
+        if farthest is not None and unit is not None:
+            known &= plane * unit <= farthest
+    whole = stored.dtype if stored.dtype.kind in "ui" else None
+    if whole is None and known.any():
+        numbers = plane[known]
+        # Counts in a file of floating-point numbers; metres have fractions.
+        if numbers.max() < 2**32 and np.median(numbers) > 255 and (numbers % 1 == 0).all():
+            whole = np.dtype(np.uint16 if numbers.max() < 2**16 else np.uint32)
+    has_zero = 0 not in meaningless
+    return _Stored(plane=plane, known=known, whole=whole, unit=unit, has_zero=has_zero)
+
+
+def _range_doubts(facts: _Stored) -> Iterator[str]:
+    """Yield a doubt about the ends of a range, which holes and backgrounds have too."""
+    if facts.whole is None:
+        return
+    largest = float(np.iinfo(facts.whole).max)
+    known = facts.known | ((facts.plane == 0) & facts.has_zero)
+    for end, words in ((0.0, "nearest"), (largest, "farthest")):
+        at_end = known & (facts.plane == end)
+        share = np.count_nonzero(at_end) / facts.plane.size
+        rest = facts.plane[known & ~at_end]
+        if share < _APART[2][1] or rest.size <= _FEWEST_PIXELS or is_synthetic(rest):
+            continue
+        gap = np.quantile(rest, 0.001) if end == 0 else largest - np.quantile(rest, 0.999)
+        if gap > largest / 20 or (share >= _COMMON and not _has_smooth_borders(facts, end, known)):
+            yield (
+                f"{np.count_nonzero(at_end)} pixels ({share:.1%}) hold {end:.0f}, which is the "
+                f"{words} depth of the range that is stated, apart from all others: if it marks "
+                f"'none', say 'invalid: {end:.0f}'"
+            )
+
+
+def _background_doubts(facts: _Stored) -> Iterator[str]:
+    numbers = facts.numbers
+    size = facts.plane.size
+    for is_far in (True, False):
+        extreme = float(numbers.max() if is_far else numbers.min())
+        equal = np.abs(numbers - extreme) <= _SAME_FLOAT * extreme
+        rest = numbers[~equal]
+        count = int(np.count_nonzero(equal))
+        if rest.size <= _FEWEST_PIXELS:
+            continue
+        share = count / size
+        ratio = _distance_to_others(extreme, rest, is_far=is_far)
+        is_maximum = is_far and _is_largest_of_type(facts, extreme)
+        rules = _APART if is_far else _NEAR_APART
+        if not is_far and facts.whole is None:
+            rules = rules[:1]  # A mark of zero that was scaled; no background is near.
+        stands_apart = any(ratio >= apart and share >= least for apart, least in rules)
+        if is_far and not stands_apart and ratio >= _APART[0][0] and share >= _ISOLATED:
+            stands_apart = not _has_smooth_borders(facts, extreme, facts.known)
+        if is_synthetic(rest) and not (is_maximum or ratio >= 10):
+            continue
+        if count < _FEWEST_PIXELS and not (is_maximum and ratio >= _APART[1][0]):
+            continue
+        if is_maximum and (stands_apart or ratio >= _APART[1][0] or share >= _AT_MAXIMUM):
+            yield (
+                f"{count} pixels hold {facts.words(extreme)}, the largest number of the type, "
+                "which mostly means 'none', as a background does; say 'invalid: "
+                f"[0, {facts.words(extreme)}]'"
+            )
+        elif stands_apart:
+            yield (
+                f"{share:.1%} of the pixels hold the number {facts.words(extreme)}, which may mean "
+                f"'none' or a background, since all others are apart from it "
+                f"({_range_words(facts, rest)}); say 'invalid: [0, {facts.words(extreme)}]' if so"
+            )
+
+
+def _range_words(facts: _Stored, rest: Values) -> str:
+    low, high = np.quantile(rest, (0.001, 0.999))
+    return f"{low:.5g} to {high:.5g}" if facts.whole is None else f"{int(low)} to {int(high)}"
+
+
+def _distance_to_others(extreme: float, rest: Values, *, is_far: bool) -> float:
+    """Ratio of an extreme number and of the others nearest to it, blended edges left out."""
+    if is_far:
+        close, most = np.quantile(rest, (0.999, 0.98))
+        # Anti-aliased edges blend a huge background into up to a fiftieth of the other pixels.
+        return max(extreme / close, extreme / most if extreme > 10 * most else 0.0)
+    return float(np.quantile(rest, 0.001)) / extreme
+
+
+def _is_largest_of_type(facts: _Stored, number: float) -> bool:
+    if facts.whole is None:
+        return number in (float(np.finfo(np.float16).max), float(np.finfo(np.float32).max))
+    return number == np.iinfo(facts.whole).max and facts.whole.itemsize > 1
+
+
+def is_synthetic(numbers: Values) -> bool:
+    """Whether numbers are those of a few flat walls, as in a made-up scene."""
+    return len(np.unique(numbers[:: max(1, numbers.size // 5000)])) <= _FEW_NUMBERS
+
+
+def _isolated_doubt(facts: _Stored) -> str | None:
+    """Doubt about a common number that has no neighbours of almost the same depth."""
+    numbers, counts = np.unique(facts.numbers, return_counts=True)
+    place = int(np.argmax(counts))
+    share = counts[place] / facts.plane.size
+    if share < _COMMON or numbers.size <= _FEW_NUMBERS:
+        return None
+    value = float(numbers[place])
+    rest = facts.known & (facts.plane != value)
+    if is_synthetic(facts.plane[rest]):
+        return None
+    if _has_smooth_borders(facts, value, facts.known):
+        return None
+    return (
+        f"{share:.0%} of the pixels hold the number {facts.words(value)}, which may mean 'none', "
+        f"since depth beside them does not come near it; say 'invalid: [0, {facts.words(value)}]' "
+        "if so"
+    )
+
+
+def _has_smooth_borders(facts: _Stored, value: float, known: Mask) -> bool:
+    """Whether depth beside the pixels of a number comes near it, as beside a wall."""
+    common = known & (facts.plane == value)
+    rest = known & (facts.plane != value)
+    scale = max(value, float(facts.plane[rest].max()) / 100)
+    smooth, pairs = 0, 0
+    for first, second in _neighbour_slices():
+        for one, other in ((first, second), (second, first)):
+            border = common[one] & rest[other]
+            step = np.abs(facts.plane[other][border] - value)
+            pairs += step.size
+            smooth += int(np.count_nonzero(step <= _SURFACE_STEP * scale))
+    return pairs < _FEWEST_PAIRS // 4 or smooth > _SMOOTH_BORDERS * pairs
+
+
+def _neighbour_slices() -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    every, head, tail = slice(None), slice(None, -1), slice(1, None)
+    yield (every, head), (every, tail)
+    yield (head, every), (tail, every)
+
+
+def _without_background(facts: _Stored) -> Mask:
+    """Pixels whose number is neither the largest of all nor of the type."""
+    numbers = facts.numbers
+    return facts.known & (facts.plane < numbers.max())
+
+
+def _packing_doubts(facts: _Stored, known: Mask) -> Iterator[str]:
+    """Yield doubts about bits beside the depth, and about bytes in the wrong order."""
+    first, second = _neighbours(facts.plane, known)
+    steps = np.abs(second - first)
+    is_step = steps > 0
+    if np.count_nonzero(is_step) < _FEWEST_PAIRS:
+        return
+    low = _low_bits(steps[is_step])
+    if low and not _is_usual_unit(facts.unit, 2.0**low):
+        assert facts.whole is not None, "the caller has asked"
+        count = 8 * facts.whole.itemsize - low
+        labels = np.unique(facts.numbers % 2**low).size
+        beside = "are always zero" if labels == 1 else f"hold {labels} labels"
+        yield (
+            f"its lowest {low} bits {beside}, and depth changes in steps of {2**low}: the bits of "
+            f"something else seem packed below it; say 'bits: [{low}, {count}]'"
+            + (f" ([{low}, {count + low}] of SUN RGB-D's)" if low == 3 else "")
+        )
+        return
+    high = _high_bits(first, second)
+    if high is not None:
+        yield (
+            f"it jumps by multiples of {2**high} between neighbours of one surface: the bits of "
+            f"something else seem packed above its lowest {high}; say 'bits: [0, {high}]'"
+        )
+
+
+def _neighbours(
+    plane: np.ndarray, known: Bool[np.ndarray, "h w"]
+) -> tuple[Shaped[np.ndarray, " n"], Shaped[np.ndarray, " n"]]:
+    firsts, seconds = [], []
+    for first, second in _neighbour_slices():
+        both = known[first] & known[second]
+        firsts.append(plane[first][both])
+        seconds.append(plane[second][both])
+    return np.concatenate(firsts), np.concatenate(seconds)
+
+
+def _low_bits(steps: Values) -> int:
+    """Number of lowest bits in which neighbours do not differ; 0 if there are fewer than three."""
+    for bits in _LOW_BITS:
+        if np.mean(steps % 2**bits == 0) >= _STEPS:
+            return bits
+    return 0
+
+
+def _is_usual_unit(unit: float | None, step: float) -> bool:
+    """Whether numbers that change in such steps are of a unit in which that is usual."""
+    if unit is None:
+        return False
+    exponent = -math.log2(unit)
+    # KITTI's and others' fractions of a power of two come from steps of a sixteenth of a pixel.
+    is_binary = exponent >= 1 and abs(exponent - round(exponent)) < 1e-9
+    is_millimetre = any(math.isclose(unit * step, usual) for usual in (0.001, 0.01, 0.1, 1.0))
+    return is_binary or is_millimetre
+
+
+def _high_bits(first: Values, second: Values) -> int | None:
+    """Bits below those that jump on one surface; None if none does."""
+    for bits in _HIGH_BITS:
+        size = 2**bits
+        changes = first // size != second // size
+        if np.count_nonzero(changes) < _FEWEST_PAIRS // 4:
+            continue
+        low_first, low_second = first[changes] % size, second[changes] % size
+        is_surface_below = np.abs(low_first - low_second) <= _SURFACE_STEP * np.maximum(
+            np.minimum(low_first, low_second), size / 100
+        )
+        if is_surface_below.mean() > 0.6:
+            return bits
+    return None
+
+
+def _byte_doubts(facts: _Stored) -> Iterator[str]:
+    """Yield a doubt about bytes in the wrong order."""
+    known = facts.known
+    if facts.whole is None or facts.whole.itemsize != 2:
+        return
+    numbers = np.where(known, facts.plane, 0).astype(np.uint16)
+    if is_much_smoother(numbers, numbers.byteswap()):
+        yield (
+            "its numbers are noise, and surfaces with their two bytes swapped: write it anew in "
+            "the other byte order (numpy: array.byteswap())"
+        )
