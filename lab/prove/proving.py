@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from lab.prove.checkout import Checkout, call
-from lab.prove.hard_maps import HALF, HARD, ODD
+from lab.prove.hard_maps import (
+    HALF,
+    HALF_HOLES,
+    HARD,
+    KITTI_SIZES,
+    ODD,
+    all_sources_known,
+    punch_holes,
+)
 from lab.prove.programs import Program
 from lab.prove.stored_normals import seeded_normals, write_set
 from rilievo.data.datasets import open_dataset
@@ -35,6 +43,9 @@ _LOADED = "dsine"
 """Dataset whose files are read by the program's own loaders too."""
 SHARES = (1.0, 0.6, 0.05)
 """Shares of the pixels with truth, one a case."""
+_KITTI_CROPS = (Crop.KITTI_EIGEN, Crop.KITTI_GARG)
+_OTHER_KITTI_SIZES = {f"{size[0]}x{size[1]}": size for size in KITTI_SIZES[1:]}
+"""Sizes of KITTI besides that of all other cases, by name of the case."""
 _NOBODY = MadeBy(
     model="seeded maps", weights_sha256="none", licence="none", settings={}, version=VERSION
 )
@@ -151,6 +162,8 @@ def _cases(benchmark: Benchmark, program: Program) -> list[Case]:
     shares = SHARES if program.is_masked else (1.0,) * len(SHARES)
     named = [(f"{share:.0%}", share, "") for share in shares]
     named += [(name, 0.6, name) for name in program.cases]
+    if benchmark.crop in _KITTI_CROPS:
+        named += [(name, 0.6, name) for name in _OTHER_KITTI_SIZES]
     cases = []
     for seed, (name, share, change) in enumerate(named):
         if benchmark.task is Task.STABILITY:
@@ -216,7 +229,7 @@ def _case(
     chance = np.random.default_rng(seed)
     if benchmark.task is Task.NORMALS:
         return _normals(benchmark, share, chance)
-    height, width = _size(benchmark)
+    height, width = _OTHER_KITTI_SIZES.get(change, _size(benchmark))
     if change == ODD:
         height, width = height - 5, width - 13
     v, u = np.mgrid[:height, :width]
@@ -244,14 +257,15 @@ def _case(
     if guess is None or guess.shape != cut.depth.shape:
         error = chance.normal(0, 0.12, cut.depth.shape) + 0.1 * np.sin(cut.depth)
         guess = (cut.depth * np.exp(error)).astype(np.float32)
-    if change == HALF:
-        guess = np.ascontiguousarray(guess[::2, ::2])
+    guess = _shrink(guess, change)
     mask = depth_mask(benchmark, cut)
     assert cut.depth_valid is not None
     whole_known = cut.depth_valid
-    if change == "holes":
+    if change in ("holes", HALF_HOLES):
         # Ours leaves these pixels out, by a rule that the program's card has; so they do not count.
-        mask, whole_known = mask & np.isfinite(guess), whole_known & np.isfinite(guess)
+        corners = benchmark.interpolation is Interpolation.BILINEAR_CORNERS
+        predicted = all_sources_known(np.isfinite(guess), mask.shape, corners_aligned=corners)
+        mask, whole_known = mask & predicted, whole_known & predicted
     arrays = {"true": cut.depth, "mask": mask, "K": K, "predicted": np.nan_to_num(guess, posinf=1)}
     arrays["whole_known"] = whole_known
     arrays["true_points"] = np.moveaxis(cut.camera.points(cut.depth.astype(np.float64)), 0, -1)
@@ -278,9 +292,19 @@ def _case(
         made_by=_NOBODY,
         depth_or_none=DepthMap(values=stored, kind=kind, valid=np.isfinite(stored)),
         confidence=confidence,
-        crop=RESIZED if change == HALF else None,
+        crop=RESIZED if change in (HALF, HALF_HOLES) else None,
     )
     return prediction, truth, arrays
+
+
+def _shrink(guess: np.ndarray, change: str) -> np.ndarray:
+    """Prediction of half the size, with holes in one of the two cases; others stay as they are."""
+    if change not in (HALF, HALF_HOLES):
+        return guess
+    half = np.ascontiguousarray(guess[::2, ::2])
+    if change == HALF_HOLES:
+        punch_holes(half)
+    return half
 
 
 def _as_stored(benchmark: Benchmark, guess: np.ndarray) -> tuple[DepthKind, np.ndarray]:
@@ -314,6 +338,6 @@ def _size(benchmark: Benchmark) -> tuple[int, int]:
     """A size that the benchmark's crops fit; else large enough for a thinned fit to thin."""
     if benchmark.crop is Crop.NYU_EIGEN or benchmark.input_crop is InputCrop.NYU_SQUARE:
         return 480, 640
-    if benchmark.crop in (Crop.KITTI_EIGEN, Crop.KITTI_GARG):
-        return 375, 1242
+    if benchmark.crop in _KITTI_CROPS:
+        return KITTI_SIZES[0]
     return (300, 1100) if benchmark.fit_side is not None else (120, 200)

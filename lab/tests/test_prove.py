@@ -21,8 +21,9 @@ from lab.prove.proving import Difference, prove
 from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Interpolation
-from rilievo.evaluation.scoring import regions
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, Interpolation
+from rilievo.evaluation.scoring import metres, placing, regions, resizing, score
+from rilievo.evaluation.scoring.regions import PixelWindow
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
@@ -265,10 +266,51 @@ def wrong(differences: tuple[Difference, ...]) -> set[str]:
 
 def test_a_program_that_does_the_same_agrees_in_every_number(tmp_path: Path) -> None:
     clone(tmp_path, evaluate_depth=ERRORS)
-    for benchmark in ("kitti-eigen", "kitti-monodepth2-improved"):
+    for benchmark, cases in (("kitti-eigen", 13), ("kitti-monodepth2-improved", 9)):
         differences = proved(benchmark, tmp_path)
-        assert len(differences) == 56
+        assert len(differences) == 7 * cases
         assert not wrong(differences), differences
+
+
+def test_pixels_with_half_of_their_sources_are_found_by_holes_of_half_the_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone(tmp_path, evaluate_depth=ERRORS)
+    honest = resizing.resize_depth
+
+    def valid_where_half_of_the_sources_are(
+        predicted: DepthMap, shape: tuple[int, int], interpolation: Interpolation | str
+    ) -> DepthMap:
+        if predicted.shape == shape:
+            return predicted
+        filled = np.where(predicted.valid, predicted.values, np.float32(1))
+        everywhere = replace(predicted, values=filled, valid=np.ones(filled.shape, bool))
+        resized = honest(everywhere, shape, interpolation)
+        valid = resizing.resize_confidence((~predicted.valid).astype(np.float32), shape) <= 0.5
+        return replace(resized, valid=valid)
+
+    for module in (metres, placing, score):
+        monkeypatch.setattr(module, "resize_depth", valid_where_half_of_the_sources_are)
+    differing = {
+        difference.case for difference in proved("kitti-eigen", tmp_path) if not difference.agrees
+    }
+    assert differing == {"half size, holes"}
+
+
+def test_a_crop_that_is_wrong_at_one_size_of_kitti_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    clone(tmp_path, zoedepth__utils__misc=ZOEDEPTH)
+    honest = regions.scored_window
+
+    def one_row_lower_at_376(crop: Crop | str, shape: tuple[int, int]) -> PixelWindow:
+        window = honest(crop, shape)
+        return replace(window, top=window.top + 1) if shape[0] == 376 else window
+
+    monkeypatch.setattr(regions, "scored_window", one_row_lower_at_376)
+    differences = proved("kitti-eigen-improved", tmp_path)
+    assert {each.case for each in differences if not each.agrees} == {"376x1241"}
 
 
 @pytest.mark.slow
@@ -350,7 +392,7 @@ def test_a_mean_over_pixels_in_place_of_one_over_frames_is_caught(tmp_path: Path
         ("moge-disparity", "moge__test__metrics", MOGE, 6),
         ("moge-fov", "moge__test__metrics", MOGE, 6),
         ("nyuv2-normals", "utils__utils", ANGLES, 24),
-        ("kitti-dav2", "metric_depth__util__metric", LOOP, 72),
+        ("kitti-dav2", "metric_depth__util__metric", LOOP, 81),
     ],
 )
 def test_other_programs_are_called_as_they_are_meant(
@@ -687,8 +729,8 @@ sub22_5_error, sub30_error = share(22.5), share(30)
 @pytest.mark.parametrize(
     ("benchmark", "module", "text", "numbers"),
     [
-        ("nyuv2-eigen", "zoedepth__utils__misc", ZOEDEPTH, 72),
-        ("kitti-eigen-improved", "zoedepth__utils__misc", ZOEDEPTH, 72),
+        ("nyuv2-eigen", "zoedepth__utils__misc", ZOEDEPTH, 81),
+        ("kitti-eigen-improved", "zoedepth__utils__misc", ZOEDEPTH, 117),
         ("kitti-uncertainty", "evaluate", SPARSIFICATION, 24),
         ("video-tae", "benchmark__eval__eval_tae", STABILITY, 3),
         ("depth", "unidepth__utils__evaluation_depth", TABLE, 63),
