@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 DEPTH: dict[str, Any] = {
     "prediction_type": "depth",
@@ -42,6 +44,22 @@ def save_pipeline(folder: Path, *, normals: bool = False, lcm: bool = False, **f
     )
     pipeline.save_pretrained(folder)
     edit_index(folder, **facts)
+    return folder
+
+
+def as_released(folder: Path) -> Path:
+    """Give a pipeline what released ones have, and what transformers 5 does not save.
+
+    That is the words of the tokenizer, and ``text_model.`` before the names of the text encoder.
+    """
+    for name in ("vocab.json", "merges.txt"):
+        copyfile(folder.with_name(f"{folder.name}-words") / name, folder / "tokenizer" / name)
+    path = folder / "text_encoder" / "model.safetensors"
+    names = {
+        f"text_model.{name.removeprefix('text_model.')}": tensor
+        for name, tensor in load_file(path).items()
+    }
+    save_file(names, path, metadata={"format": "pt"})
     return folder
 
 

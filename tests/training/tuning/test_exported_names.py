@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from rilievo.errors import ModelError
 from rilievo.records.depth_map import DepthKind
-from rilievo.training.adapters.run_models import WEIGHTS
+from rilievo.training.adapters.run_models import PIPELINE, WEIGHTS
 from rilievo.training.adapters.trained import fill_from_file, make_tuned_network
 from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.networks.blueprint import TunedBlueprint
@@ -16,6 +16,7 @@ from rilievo.training.tuning.library_folders import write_library_config, write_
 from rilievo.training.tuning.low_rank import add_adapters, merge_adapters
 from rilievo.training.tuning.starts import TunedNetwork, network_layers, open_start
 from support.tiny_checkpoints import METRIC, Checkpoints, checkpoint
+from support.tiny_pipelines import as_released, save_pipeline
 
 __all__ = ["checkpoint"]
 
@@ -143,3 +144,20 @@ def test_weights_that_do_not_fill_the_network_are_refused_by_the_names_of_the_fi
     save_file({key: each for key, each in tensors.items() if key != name}, tmp_path / WEIGHTS)
     with pytest.raises(ModelError, match="missing"):
         fill_from_file(make_tuned_network(blueprint, tmp_path), tmp_path / WEIGHTS)
+
+
+def test_a_pipeline_keeps_the_files_of_its_tokenizer_and_the_names_of_its_tensors(
+    tmp_path: Path,
+) -> None:
+    """transformers 5 saves no vocab.json and merges.txt, which released pipelines have."""
+    start = as_released(save_pipeline(tmp_path / "start"))
+    network = open_start(str(start)).network
+    write(network, tmp_path / "run")
+    pipeline = tmp_path / "run" / PIPELINE
+    for path in (start / "tokenizer").iterdir():
+        assert (pipeline / "tokenizer" / path.name).read_bytes() == path.read_bytes(), path.name
+    for path in start.glob("*/*.safetensors"):
+        exported = load_file(pipeline / path.relative_to(start))
+        expected = load_file(path)
+        assert exported.keys() == expected.keys()
+        assert all(torch.equal(exported[name], expected[name]) for name in expected)

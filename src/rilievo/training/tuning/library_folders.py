@@ -26,6 +26,8 @@ from rilievo.training.engine.checkpoint import save_tensors, save_weights
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tuning.starts import TunedNetwork
 
+WORDS = "tokenizer"
+
 
 def write_library_config(network: TunedNetwork, run: Path) -> None:
     """Write all but the weights of pipelines and transformers models."""
@@ -33,6 +35,7 @@ def write_library_config(network: TunedNetwork, run: Path) -> None:
         part = run / f"{PIPELINE}.part"
         shutil.rmtree(part, ignore_errors=True)
         network.pipeline.save_pretrained(part)
+        _copy_words(network.pipeline, part / WORDS)
         part.rename(run / PIPELINE)
     if not isinstance(network, PlainDepthHead | DepthProHead):
         return
@@ -42,6 +45,20 @@ def write_library_config(network: TunedNetwork, run: Path) -> None:
     if beside.is_file():
         with replacing(run / HEADED / PROCESSOR_FILE) as part:
             part.write_bytes(beside.read_bytes())
+
+
+def _copy_words(pipeline: Any, target: Path) -> None:
+    """Take the tokenizer's files from the start.
+
+    transformers 5 saves them without ``vocab.json`` and ``merges.txt``, and transformers 4 does not
+    open the pipeline without these.
+    """
+    source = Path(pipeline.tokenizer.name_or_path)
+    if not source.is_dir():
+        return
+    for path in sorted(source.iterdir()):
+        if path.is_file():
+            shutil.copyfile(path, target / path.name)
 
 
 def write_run_weights(network: TunedNetwork, run: Path) -> None:
