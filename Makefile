@@ -196,5 +196,11 @@ MINUTES ?= 15
 torture: $(VENV)/test
 	$(BIN)/python -m lab.torture --minutes $(MINUTES) --page docs/reliability.md
 
+# What rilievo writes for other programs, read by the oldest and the newest release of each: a quarter of an hour, and some
+# gigabytes of packages. `make others READERS="usd gsply"` tries some; LATEST=1 takes the newest release of the index.
+.PHONY: others
+others: $(VENV)/test
+	PYTHONPATH=tests $(BIN)/python -W ignore -m lab.prove.readers $(READERS) $(if $(LATEST),--latest)
+
 clean:
 	rm -rf $(VENV) $(DEMO) site web/node_modules

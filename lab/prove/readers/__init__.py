@@ -1,0 +1,1 @@
+"""What rilievo writes for other programs, opened by their oldest and their newest release."""
