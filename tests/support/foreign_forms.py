@@ -178,6 +178,17 @@ def ranged(
     return write
 
 
+def beside(keys: Callable[[float, float], dict[str, object]]) -> Write:
+    """Numbers between two depths that a JSON of the same name states."""
+    write = ranged(lambda low, high: {}, low=0.4, high=9.0)
+
+    def write_both(folder: Path, scene: Scene) -> Path:
+        (folder / "a.json").write_text(json.dumps(keys(0.4, 9.0)))
+        return write(folder, scene)
+
+    return write_both
+
+
 def as_json(**keys: str) -> Callable[[float, float], dict[str, str]]:
     """A text that is JSON: its keyword, and the names of the lower and the upper end."""
     return lambda low, high: {keys["name"]: json.dumps({keys["low"]: low, keys["high"]: high})}
@@ -265,6 +276,12 @@ RIGHT = {
     "8 bits of 40 mm": Form(counts(0.04, dtype=np.uint8), "scale: 0.04", sky=0, rounding=0.025),
 }
 
+
+def _turned_right(numbers: np.ndarray, bits: int) -> np.ndarray:
+    whole = numbers.astype(np.uint16)
+    return (whole >> bits) | (whole << (16 - bits))
+
+
 _RANGE = {"low": 0.4, "high": 9.0}
 FOREIGN = {
     **{
@@ -335,6 +352,32 @@ FOREIGN = {
         cure="byte",
         sky=0,
     ),
+    "turned by three bits to the right": Form(
+        lambda folder, scene: png(
+            folder / "a.png",
+            _turned_right(np.rint(np.where(scene.known, scene.metres, 0) * 1000), 3),
+        ),
+        cure="bits",
+        sky=0,
+    ),
+    "a highest bit that all numbers have": Form(
+        lambda folder, scene: png(
+            folder / "a.png",
+            np.rint(np.where(scene.known, scene.metres, 0) * 1000).astype(np.uint16) | 0x8000,
+        ),
+        cure="bits",
+        sky=0,
+    ),
+    "2 bits of labels below": Form(packed_low(2, labels=3), cure="bits", sky=0),
+    **{
+        f"a JSON beside it with {case}": Form(beside(keys), cure="scale", sky=0, holes=0)
+        for case, keys in {
+            "min": lambda low, high: {"min": low, "max": high},
+            "near": lambda low, high: {"near": low, "far": high},
+            "depthRange": lambda low, high: {"depthRange": {"min": low, "max": high}},
+            "range_m": lambda low, high: {"depth": {"range_m": [low, high]}},
+        }.items()
+    },
     **{
         f"a range in the text {case}": Form(ranged(names, **_RANGE), cure="scale", sky=0, holes=0)
         for case, names in {

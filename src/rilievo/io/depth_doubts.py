@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Mask, Shaped, Values
-from rilievo.io.depth_encoding import is_any_of, is_much_smoother
+from rilievo.io.depth_encoding import is_any_of, is_much_smoother, roughness
 
 FARTHEST = 500.0
 """Largest plausible mean or median [m]; the least is ``NEAREST``."""
@@ -48,7 +48,8 @@ _SMOOTH_BORDERS = 0.1
 _FEWEST_PAIRS = 200
 # Share of steps between neighbours that are multiples of a power of two.
 _STEPS = 0.9
-_LOW_BITS = range(8, 2, -1)
+_LOW_BITS = range(8, 1, -1)
+_MILLIMETRE, _HIGHEST_BIT = 0.001, 2**15
 _HIGH_BITS = (15, 14, 13, 12, 11)
 
 
@@ -101,6 +102,7 @@ def reading_doubts(
     """
     facts = _stored_facts(stored, meaningless, unit, farthest)
     background: list[str] = []
+    yield from filter(None, (_flag_doubt(facts),))
     swapped = [*_byte_doubts(facts)]
     if swapped:
         yield from swapped
@@ -324,7 +326,7 @@ def _neighbours(
 
 
 def _low_bits(steps: Values) -> int:
-    """Number of lowest bits in which neighbours do not differ; 0 if there are fewer than three."""
+    """Number of lowest bits in which neighbours do not differ; 0 if there are fewer than two."""
     for bits in _LOW_BITS:
         if np.mean(steps % 2**bits == 0) >= _STEPS:
             return bits
@@ -364,8 +366,36 @@ def _byte_doubts(facts: _Stored) -> Iterator[str]:
     if facts.whole is None or facts.whole.itemsize != 2:
         return
     numbers = np.where(known, facts.plane, 0).astype(np.uint16)
-    if is_much_smoother(numbers, numbers.byteswap()):
+    turned = {turn: (numbers >> turn) | (numbers << (16 - turn)) for turn in range(1, 16)}
+    steps = {turn: roughness(plane) for turn, plane in turned.items()}
+    # Turns that only multiply the depth are as smooth, and its numbers are the smallest.
+    smoothest = [turn for turn in turned if steps[turn] <= 1.1 * min(steps.values())]
+    if not smoothest:
+        return
+    best = min(smoothest, key=lambda turn: int(turned[turn].max()))
+    if not is_much_smoother(numbers, turned[best]):
+        return
+    if best == 8:
         yield (
-            "its numbers are noise, and surfaces with their two bytes swapped: write it anew in "
-            "the other byte order (numpy: array.byteswap())"
+            "its numbers are noise, and surfaces with their two bytes swapped: say 'bits: [8, 16]'"
+            ", or write it anew in the other byte order (numpy: array.byteswap())"
         )
+    else:
+        yield (
+            f"its numbers are noise, and surfaces if they begin at bit {best} and go on at bit 0: "
+            f"say 'bits: [{best}, 16]'"
+        )
+
+
+def _flag_doubt(facts: _Stored) -> str | None:
+    """Doubt about a highest bit that all numbers have."""
+    if facts.whole is None or facts.whole.itemsize != 2 or facts.whole.kind != "u":
+        return None
+    numbers = facts.numbers
+    inside = numbers[numbers < np.iinfo(facts.whole).max]
+    if facts.unit != _MILLIMETRE or not inside.size or inside.min() < _HIGHEST_BIT:
+        return None
+    return (
+        f"all numbers lie above {_HIGHEST_BIT}, which is depth beyond 32 m in millimetres: if the "
+        "highest bit is a flag, say 'bits: [0, 15]', and if it is an offset, say 'offset'"
+    )

@@ -177,6 +177,8 @@ def _forms(name: str) -> Iterator[str]:
     short = [part for part in parts if part not in _AROUND]
     if short and short != parts:
         yield "".join(short)
+    if not short and "range" in parts:
+        yield "range"
     if len(parts) > 1:
         yield "".join(part for part in parts if part not in ("value", "in"))
     for around in _AROUND:
