@@ -77,7 +77,11 @@ class _Stored:
 
     def words(self, number: float) -> str:
         """A number as the user writes it in the data's file."""
-        return f"{int(number)}" if self.whole is not None else f"{np.float32(number):.7g}"
+        if self.whole is not None:
+            return f"{int(number)}"
+        text = f"{np.float32(number):.7g}"
+        # YAML takes 1e+10 for a text, and 1.0e+10 for a number.
+        return text if "." in text else text.replace("e", ".0e")
 
 
 def reading_doubts(
