@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import ExifTags, Image
 
 from rilievo.cli import main, parsing
 from support.catalogue_mirror import CatalogueMirror, catalogue
@@ -142,9 +142,11 @@ def user_folder(
     """The files that the documents speak of, in the current folder, and a mirror of the hub."""
     catalogue.offer("moge-2/small", write_moge)
     motorcycle = Image.fromarray(skimage.data.stereo_motorcycle()[0])
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 48
     for name in ("photo.jpg", "room.jpg", "street.jpg", "one.jpg", "two.jpg", "photos/a.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        motorcycle.save(tmp_path / name)
+        motorcycle.save(tmp_path / name, exif=exif)
     for index in range(3):
         (tmp_path / "frames").mkdir(exist_ok=True)
         motorcycle.resize((160, 120)).save(tmp_path / f"frames/{index}.png")
@@ -153,6 +155,7 @@ def user_folder(
     lidar = np.zeros(motorcycle.size[::-1], np.uint16)
     lidar[::40, ::40] = 2500
     Image.fromarray(lidar).save(tmp_path / "lidar.png")
+    Image.fromarray(np.full_like(lidar, 2500)).save(tmp_path / "depth.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
