@@ -71,7 +71,7 @@ def _differences_at_valid(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
 
 
 def scale_invariant_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
-    """Compute the scale-invariant log loss of AdaBins (Bhat et al., CVPR 2021), without its factor.
+    """Compute the scale-invariant loss of AdaBins (Bhat et al., CVPR 2021), without its factor.
 
     √(mean e² - 0.85 (mean e)²), where e is the difference of log(depth + 1 mm), and the means are
     over the valid pixels of the whole batch. AdaBins multiplies it by 10. Its program divides the
