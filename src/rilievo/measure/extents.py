@@ -1,13 +1,14 @@
 """Distance and size of the thing in a region, and an upright box."""
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
+from rilievo.arrays.shapes import Float64, Int, Mask, Matrix, Points, Values, Vector
 from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
@@ -24,25 +25,55 @@ from rilievo.measure.quantities import (
     metric_camera,
 )
 from rilievo.measure.regions import Region, RegionLike, as_region
+from rilievo.measure.separation import (
+    CONTINUOUS,
+    LEAST_NOISE,
+    TOLERANCES,
+    Plane,
+    RegionWindow,
+    Separation,
+    dilated,
+    has_soft_edges,
+    least_squares_plane,
+    noise_of,
+    refine_plane,
+    separate_object,
+    smoothed,
+    tolerance_of,
+)
 from rilievo.records.prediction_record import PredictionRecord
 
 LEAST_PIXELS = 12
 # Numbers of points of a region that are read, and of which the turn of a box is found.
-MOST_POINTS, MOST_TURNED = 20_000, 1_000
-# Width of bins of log distance.
-BIN = 0.02
-VALLEY, VALLEY_OF_MASK = 0.15, 0.03
-"""Share of the mode's density below which the thing ends, in a box and in a mask."""
-# Shares of points between which the extent lies.
+MOST_POINTS, MOST_TURNED = 30_000, 1_000
+SURROUNDINGS = 0.15
+"""Width of what is seen around a region, as a share of its larger side."""
+LEAST_SURROUNDINGS = 3
+BESIDE_LINES = 0.06
+"""Lines to each side that are averaged where a border is sought, as a share of all lines."""
+SAME_BORDER, NOISE_AT_BORDER = 1.5, 2.0
+"""Largest step between the ends of such lines [px], and that by noise, in its deviations."""
 SIDES = (0.01, 0.99)
-FLAT_UP = math.cos(math.radians(35))
-LOW, LOWEST = 0.2, 0.05
-"""Heights, in the camera's, up to which what faces up, and anything, is the floor."""
-# Share on the floor of a thing that is the floor, such as a rug.
-MOST_FLOOR = 0.9
+"""Shares of points between which an object with soft edges lies, and by which a box is turned."""
 NEAREST = 0.1
 STANDS = 0.25
-"""Share of a thing's height above the floor where it may begin."""
+"""Share of an object's height above a surface up to which it stands on it with hidden feet."""
+HIDDEN_FEET = 0.6
+"""Largest horizontal way from its lowest points to the surface below them, in its widths."""
+LEVEL = math.cos(math.radians(20))
+"""Least cosine between the vertical and the normal of a level surface."""
+TABLE_TILT = math.cos(math.radians(50))
+"""The same between the vertical of the picture and that of a table, where no floor is seen."""
+FAR_PARTS = (0.15, 0.5)
+"""Shares of the extent along the view, one of which tells whether it ends in a level top."""
+LEVEL_PART = 0.8
+"""Share of the points of such a part that lie on a level plane."""
+BEHIND = 0.9
+"""Quantile of what is seen beside an object that its hidden part does not pass."""
+LONGEST = 4.0
+"""Largest depth that a hidden back may have, in the larger of width and height."""
+HIDDEN = 1.25
+"""Ratio of the longest depth to that which is seen from which on a remark says so."""
 OUTLINE = {"width": 0.19, "height": 0.19, "depth": 0.8}
 """Log errors of sizes over the distance, of eight in ten."""
 # Error of a box's turn [degrees], of eight in ten.
@@ -117,6 +148,139 @@ class RegionMeasurement:
         return f"{self.name or 'thing'}: {sizes}; {100 * self.share:.0f} % of its region"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectExtent:
+    """Length of an object along an axis.
+
+    Attributes:
+        seen: Length of the part that is seen [m].
+        longest: Length of the whole if what is hidden is as long as the picture permits [m].
+    """
+
+    seen: float
+    longest: float
+
+    def measured(self, error: float, outline: float) -> Measurement:
+        """Length with a range, by the log errors of its distance and of its outline."""
+        factor = math.exp(math.hypot(error, outline))
+        return Measurement(
+            what=Quantity.LENGTH,
+            value=self.seen,
+            low=self.seen / factor,
+            high=max(self.seen * factor, self.longest * math.exp(error)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutSides:
+    """Borders of the picture that an object reaches."""
+
+    top: bool
+    bottom: bool
+    left: bool
+    right: bool
+
+    @property
+    def across(self) -> bool:
+        """Whether it reaches the left or the right one."""
+        return self.left or self.right
+
+    @property
+    def any(self) -> bool:
+        """Whether it reaches one of them."""
+        return self.across or self.top or self.bottom
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """Points [m] of an object to the borders of its pixels, with their places on the grid.
+
+    Attributes:
+        points: Points (n, 3): the centres of its pixels, and the outer borders of the last ones.
+        rows: Row of each point on the grid.
+        pixel: Size of a pixel of the grid at the object [m].
+        view: Unit direction from the camera to the object.
+        is_soft: Whether the last pixels may show what is beside the object.
+        noise: Standard deviation of log depth from pixel to pixel.
+    """
+
+    points: Points
+    rows: Int[np.ndarray, "n"]
+    columns: Int[np.ndarray, "n"]
+    pixel: float
+    view: Vector
+    is_soft: bool
+    noise: float
+
+    def ends_along(self, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
+        """First and last coordinate along axes to the right, up and forward.
+
+        The outermost points of each row, or column, are averaged with those of the lines beside
+        them, since a border lies anywhere between the centres of two pixels.
+        """
+        along = self.points @ axes.T
+        if self.is_soft:
+            return np.quantile(along, SIDES, axis=0)
+        lines = self.rows, self.columns, self.columns
+        far = CONTINUOUS * float(np.median(np.linalg.norm(self.points, axis=1)))
+        ends = np.empty((2, 3))
+        for axis in range(3):
+            reach = SAME_BORDER * self.pixel + far * abs(float(axes[axis] @ self.view))
+            reach += NOISE_AT_BORDER * self.noise * far / CONTINUOUS
+            ends[0, axis] = -_outermost(-along[:, axis], lines[axis], reach)
+            ends[1, axis] = _outermost(along[:, axis], lines[axis], reach)
+        return ends
+
+
+def _outermost(along: Values, lines: Int[np.ndarray, "n"], reach: float) -> float:
+    """Largest end of any line, each on a line fitted to the ends beside it within reach."""
+    first = int(lines.min())
+    profile = np.full(int(lines.max()) - first + 1, -np.inf)
+    np.maximum.at(profile, lines - first, along)
+    width = round(BESIDE_LINES * len(profile))
+    padded = np.pad(profile, width, constant_values=-np.inf)
+    places = np.arange(-width, width + 1)
+    ends = profile[np.isfinite(profile)]
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * width + 1)[np.isfinite(profile)]
+    is_near = np.abs(around - ends[:, None]) <= reach
+    step = np.where(is_near, around - ends[:, None], 0)
+    count, first_moment, second_moment = (is_near @ places**power for power in range(3))
+    spread = count * second_moment - first_moment**2
+    sloped = second_moment * step.sum(axis=1) - first_moment * (step @ places)
+    fitted = np.where(spread > 0, sloped / np.maximum(spread, 1), 0)
+    return float((ends + fitted).max())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSurface:
+    """Part of an object that is seen.
+
+    Attributes:
+        points: Points of its pixels (n, 3) [m].
+        beside: Points just beside it in the picture.
+        is_open: Whether what is beside it has no depth, such as sky.
+        support: Level surface on which it stands, or above which it hangs.
+    """
+
+    points: Points
+    outline: Outline
+    beside: Points
+    is_open: bool
+    support: Plane | None
+    cut: CutSides
+
+    def scaled(self, factor: float) -> "ObjectSurface":
+        """Surface at another distance, seen from the same place."""
+        support, outline = self.support, self.outline
+        return replace(
+            self,
+            points=factor * self.points,
+            outline=replace(outline, points=factor * outline.points, pixel=factor * outline.pixel),
+            beside=factor * self.beside,
+            support=support and replace(support, m=support.m / factor),
+        )
+
+
 class RegionMeasurer:
     """Measurer of one prediction's regions, with its floor and facts."""
 
@@ -125,11 +289,10 @@ class RegionMeasurer:
         self.is_assumed = is_focal_length_guessed(self.camera)
         self.grounds = compute_error_grounds(prediction)
         self.floor = floor = find_floor_or_none(prediction)
+        self.is_soft = has_soft_edges(prediction.depth.values, prediction.depth.valid)
         self.is_street = floor is not None and is_street_with_floor(prediction, floor)
-        up = np.array([0.0, -1.0, 0.0]) if floor is None else floor.normal
-        forward = np.array([0.0, 0.0, 1.0]) - up[2] * up
-        forward /= np.linalg.norm(forward)
-        self.axes = np.stack([np.cross(forward, up), up, forward])
+        # Only a network's depth is less sure than the place where an object meets the street.
+        self.is_street &= self.is_soft
 
     def measure(self, place: RegionLike) -> RegionMeasurement:
         """Measure the thing in a region.
@@ -143,30 +306,66 @@ class RegionMeasurer:
         mask = region.mask_in(shape)
         rows, columns = (np.flatnonzero(mask.any(axis=axis)).tolist() for axis in (1, 0))
         u1, v1, u2, v2 = box = columns[0], rows[0], columns[-1], rows[-1]
-        points, share = self._points_of_thing(region, mask[v1 : v2 + 1, u1 : u2 + 1], (v1, u1))
-        remarks = camera_and_point_remarks(self.prediction, ((u1, v1), (u2, v2)))
-        if min(u1, v1) < 1 or u2 > shape[1] - 2 or v2 > shape[0] - 2:
-            remarks += ("it reaches the border of the picture: sizes are of the part in it",)
-        far = np.linalg.norm(points, axis=1)
+        pixels = self._pixels_around(region, mask, box)
+        separation = separate_object(pixels.window, self._floor_plane(pixels.window))
+        share = float(separation.own.sum() / pixels.window.region.sum())
+        if separation.own.sum() < LEAST_PIXELS:
+            raise CalibrationError(
+                f"{region.text}: {int(separation.own.sum())} pixels with depth lie there, expected "
+                f"{LEAST_PIXELS}: choose a larger region"
+            )
+        up = self._up(separation.planes)
+        surface = self._surface(pixels, separation, up)
+        far = np.linalg.norm(surface.points, axis=1)
         near, middle = (float(quantile) for quantile in np.quantile(far, (NEAREST, 0.5)))
-        error = log_error_of_distance(self.prediction, np.median(points, axis=0), self.grounds)
+        at = np.median(surface.points, axis=0)
+        error = log_error_of_distance(self.prediction, at, self.grounds)
         foot = self._distance_to_floor((u1 + u2) / 2, v2) if v2 <= shape[0] - 2 else math.inf
         if math.isfinite(foot) and self.floor is not None:
             scale = foot / math.sqrt(near * middle)
-            near, middle, points = scale * near, scale * middle, scale * points
+            near, middle, surface = scale * near, scale * middle, surface.scaled(scale)
             near_foot = math.hypot(FOOT_ERROR, TILT_ERROR * foot / self.floor.height)
             # An assumed focal length moves the foot too: the range stays that of such distances.
             error = max(error, near_foot) if self.is_assumed else near_foot
+        axes = axes_of_view(up)
+        ends, stands = self._ends_on_support(surface, axes)
+        extents = self._extents(surface, ends, axes)
+        remarks = camera_and_point_remarks(self.prediction, ((u1, v1), (u2, v2)))
+        remarks += _remarks_on_parts(surface.cut, separation.parts, extents, stands=stands)
         return RegionMeasurement(
             name=region.name,
             box=box,
             share=share,
             distance=measurement_with_range(Quantity.DISTANCE, middle, error),
             nearest=measurement_with_range(Quantity.DISTANCE, near, error),
-            **_box_sizes(_extent_quantiles(points, self.axes), 0.0, self._size_error(error)),
-            upright=self._upright_box(points, error),
+            **_box_sizes(extents, 0.0, self._size_error(error)),
+            upright=self._upright_box(surface, axes, error),
             remarks=remarks,
         )
+
+    def _up(self, planes: Sequence[Plane]) -> Vector:
+        """Direction up: from the floor, else from a level surface, else the picture's."""
+        picture_up = np.array([0.0, -1.0, 0.0])
+        level = [plane for plane in planes if plane.normal @ picture_up > TABLE_TILT]
+        if self.floor is None:
+            return level[0].normal if level else picture_up
+        exact = [
+            plane
+            for plane in level
+            if plane.tolerance <= 2 * TOLERANCES[0] and plane.normal @ self.floor.normal > LEVEL
+        ]
+        # Of a floor that is not flat, the vertical is a guess: that of a level camera.
+        is_guess = np.array_equal(self.floor.normal, picture_up)
+        return exact[0].normal if is_guess and exact else self.floor.normal
+
+    def _floor_plane(self, window: RegionWindow) -> Plane | None:
+        if self.floor is None:
+            return None
+        m = -self.floor.normal / self.floor.height
+        around = (window.valid & ~window.region).reshape(-1)
+        points = window.flat_points[around if around.any() else window.valid.reshape(-1)]
+        misses = np.abs(points @ m - 1)
+        return Plane(m=m, tolerance=tolerance_of(misses[misses < TOLERANCES[-1]]))
 
     def _size_error(self, error: float) -> float:
         return math.hypot(error, FOCAL_ERROR) if self.is_assumed else error
@@ -179,66 +378,240 @@ class RegionMeasurer:
         drop = -float(ray @ self.floor.normal) / far
         return self.floor.height / drop if drop > LEAST_DROP else math.inf
 
-    def _points_of_thing(
-        self, region: Region, mask: Mask, first: tuple[int, int]
-    ) -> tuple[Points, float]:
-        step, is_box = max(1, math.isqrt(mask.size // MOST_POINTS)), region.is_box
-        mask = mask[::step, ::step]
-        down, right = (
-            range(start, start + step * count, step)
-            for start, count in zip(first, mask.shape, strict=True)
-        )
-        place = (slice(down.start, down.stop, step), slice(right.start, right.stop, step))
-        visible_pixels = valid_without_sky(self.prediction, place) & mask
-        depth = np.where(visible_pixels, self.prediction.depth.values[place], 1).astype(np.float64)
-        space = self.camera.points(depth, rows=down, columns=right)
-        if is_box:
-            visible_pixels = self._drop_floor_pixels(visible_pixels, place, space)
-        points, weight = space[:, visible_pixels].T, np.ones(visible_pixels.sum())
-        if len(points) < LEAST_PIXELS:
-            raise CalibrationError(
-                f"{region.text}: {len(points)} pixels with depth lie there, expected "
-                f"{LEAST_PIXELS}: choose a larger region"
+    def _pixels_around(self, region: Region, mask: Mask, box: Sequence[int]) -> "_WindowPixels":
+        u1, v1, u2, v2 = box
+        height, width = v2 + 1 - v1, u2 + 1 - u1
+        step = max(1, math.isqrt(height * width // MOST_POINTS))
+        around = max(LEAST_SURROUNDINGS, math.ceil(SURROUNDINGS * max(height, width) / step))
+        rows, columns = (
+            range(
+                start - step * min(around, start // step),
+                min(stop + step * around + 1, size),
+                step,
             )
-        if is_box:  # whose middle shows the thing, and whose borders what is beside
-            sides = (1.001 - np.square(np.linspace(-1, 1, count)) for count in visible_pixels.shape)
-            weight = np.outer(*sides)[visible_pixels]
-        logs = np.log(np.linalg.norm(points, axis=1))
-        own = mask_around_mode(logs, weight, VALLEY if is_box else VALLEY_OF_MASK)
-        return points[own], float(own.sum() / mask.sum())
+            for start, stop, size in zip((v1, u1), (v2, u2), self.prediction.shape, strict=True)
+        )
+        place = tuple(slice(each.start, each.stop, step) for each in (rows, columns))
+        valid = valid_without_sky(self.prediction, place)
+        depth = np.where(valid, self.prediction.depth.values[place], 1).astype(np.float64)
+        noise = noise_of(np.log(depth), valid)
+        depth = smoothed(depth, valid, noise)
+        inside = mask[place]
+        v, u = np.meshgrid(rows, columns, indexing="ij")
+        weight = np.ones(inside.shape)
+        if region.is_box:  # whose middle shows the object, and whose borders what is beside
+            across, down = (
+                1.001 - np.square(np.clip(2 * (each - low) / max(high - low, 1) - 1, -1, 1))
+                for each, low, high in ((u, u1, u2), (v, v1, v2))
+            )
+            weight = across * down
+        window = RegionWindow(
+            points=self.camera.points(depth, rows=rows, columns=columns),
+            valid=valid,
+            region=inside,
+            weight=weight,
+            is_box=region.is_box,
+            is_soft=self.is_soft,
+            noise=noise,
+        )
+        return _WindowPixels(window=window, depth=depth, u=u, v=v, step=step)
 
-    def _drop_floor_pixels(
-        self, visible_pixels: Mask, place: tuple[slice, ...], space: np.ndarray
-    ) -> Mask:
-        floor, normals = self.floor, self.prediction.normals
-        if floor is None:
-            return visible_pixels
-        up = np.tensordot(floor.normal, space, 1) + floor.height
-        on_it = up < LOWEST * floor.height
-        if normals is not None:
-            facing = np.tensordot(floor.normal, normals[(slice(None), *place)], 1) > FLAT_UP
-            on_it |= facing & (up < LOW * floor.height)
-        above = visible_pixels & ~on_it
-        return above if above.sum() > (1 - MOST_FLOOR) * visible_pixels.sum() else visible_pixels
+    def _surface(
+        self, pixels: "_WindowPixels", separation: Separation, up: Vector
+    ) -> ObjectSurface:
+        own, window = separation.own, pixels.window
+        points = window.points[:, own].T
+        ring = dilated(own, 2) & ~own
+        beside = window.points[:, ring & window.valid].T
+        level = [plane for plane in separation.planes if plane.normal @ up > LEVEL]
+        support = min(
+            level,
+            key=lambda plane: abs(float(np.quantile(plane.heights_of(points, up), 0.01))),
+            default=None,
+        )
+        (height, width), (v, u) = self.prediction.shape, (pixels.v[own], pixels.u[own])
+        cut = CutSides(
+            top=int(v.min()) < pixels.step,
+            left=int(u.min()) < pixels.step,
+            bottom=int(v.max()) > height - 1 - pixels.step,
+            right=int(u.max()) > width - 1 - pixels.step,
+        )
+        is_open = bool((ring & window.valid).sum() <= 0.9 * ring.sum())
+        return ObjectSurface(
+            points=points,
+            outline=self._outline(pixels, separation),
+            beside=beside,
+            is_open=is_open,
+            support=support,
+            cut=cut,
+        )
 
-    def _upright_box(self, points: Points, error: float) -> UprightBox | None:
+    def _outline(self, pixels: "_WindowPixels", separation: Separation) -> Outline:
+        window, step, own = pixels.window, pixels.step, separation.own
+        row, column = np.indices(own.shape)
+        points, rows, columns = [window.points[:, own]], [row[own]], [column[own]]
+        for way, depth, is_last in () if separation.is_soft else borders_of(pixels.depth, own):
+            places = np.stack([pixels.u[is_last], pixels.v[is_last]]) + step / 2 * way[:, None]
+            points.append(self.camera.rays(places) * depth[is_last])
+            rows.append(row[is_last])
+            columns.append(column[is_last])
+        middle = np.median(points[0], axis=1)
+        place = self.camera.project(middle)
+        beside = [self.camera.rays(place + np.array([shift, 0.0])) for shift in (-0.5, 0.5)]
+        far = float(self.camera.depth_of(middle))
+        return Outline(
+            points=np.concatenate(points, axis=1).T,
+            rows=np.concatenate(rows),
+            columns=np.concatenate(columns),
+            pixel=step * far * float(np.linalg.norm(beside[1] - beside[0])),
+            view=middle / np.linalg.norm(middle),
+            is_soft=separation.is_soft,
+            noise=window.noise if window.noise > LEAST_NOISE else 0.0,
+        )
+
+    def _ends_on_support(
+        self, surface: ObjectSurface, axes: Matrix
+    ) -> tuple[Float64[np.ndarray, "2 3"], bool]:
+        """Ends along axes, from the surface on which the object stands, and whether it stands."""
+        ends = surface.outline.ends_along(axes)
+        if surface.support is None or surface.cut.bottom:
+            return ends, False
+        up = axes[1]
+        heights = surface.support.heights_of(surface.points, up)
+        level = float(np.median(surface.points @ up - heights))
+        gap, whole = float(ends[0, 1]) - level, float(ends[1, 1]) - level
+        lowest = surface.points[heights <= np.quantile(heights, 0.02)]
+        drop, ahead = -(lowest @ up), np.linalg.norm(lowest @ axes[::2].T, axis=1)
+        way = gap * float(np.median(ahead / np.maximum(drop, 1e-9)))
+        stands = gap <= STANDS * whole and way <= HIDDEN_FEET * float(np.ptp(ends[:, 0]))
+        if stands:
+            ends[0, 1] = min(float(ends[0, 1]), level) if surface.outline.is_soft else level
+        return ends, stands
+
+    def _extents(
+        self, surface: ObjectSurface, ends: Float64[np.ndarray, "2 3"], axes: Matrix
+    ) -> dict[str, ObjectExtent]:
+        width, height, depth = np.ptp(ends, axis=0).tolist()
+        most = LONGEST * max(width, height)
+        longest_height = height
+        if surface.cut.top:
+            longest_height = most
+        elif surface.cut.bottom:
+            longest_height = max(
+                height, most if self.floor is None else float(ends[1, 1]) + self.floor.height
+            )
+        return {
+            "width": ObjectExtent(seen=width, longest=most if surface.cut.across else width),
+            "height": ObjectExtent(seen=height, longest=longest_height),
+            "depth": ObjectExtent(seen=depth, longest=_longest_depth(surface, ends, axes, most)),
+        }
+
+    def _upright_box(
+        self, surface: ObjectSurface, view_axes: Matrix, error: float
+    ) -> UprightBox | None:
         if self.floor is None:
             return None
-        yaw = turn_of_least_area(points @ self.axes.T)
-        axes = _yaw_matrix(yaw) @ self.axes
-        low, high = ends = _extent_quantiles(points, axes)
+        yaw = turn_of_least_area(surface.points @ view_axes.T)
+        axes = _yaw_matrix(yaw) @ view_axes
+        ends, stands = self._ends_on_support(surface, axes)
+        low, high = ends
         above = low[1] + self.floor.height
-        low[1] -= above if abs(above) < STANDS * (high[1] - low[1]) else 0
+        if not stands and abs(above) < STANDS * (high[1] - low[1]):
+            low[1] -= above
         corners = [ends[(x, y, z), (0, 1, 2)] @ axes for y, x, z in product((0, 1), repeat=3)]
         turn = math.degrees(yaw)
         return UprightBox(
             centre=_ranged_point(ends.mean(axis=0) @ axes, error),
-            **_box_sizes(ends, yaw, self._size_error(error)),
+            **_box_sizes(self._extents(surface, ends, axes), yaw, self._size_error(error)),
             yaw=Measurement(
                 what=Quantity.ANGLE, value=turn, low=turn - TURN_ERROR, high=turn + TURN_ERROR
             ),
             corners=tuple(_ranged_point(corner, error) for corner in corners),
         )
+
+
+_WAYS = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
+"""Columns and rows to the four neighbours of a pixel."""
+
+
+def borders_of(
+    depth: Float64[np.ndarray, "h w"], own: Mask
+) -> Iterator[tuple[Vector, Float64[np.ndarray, "h w"], Mask]]:
+    """Ways to the four sides, depth half a pixel that way, and the last pixels of the object.
+
+    Inverse depth is linear on a plane; a pixel without a neighbour on the other side has its own.
+    """
+    inverse = np.pad(1 / depth, 1)
+    is_own = np.pad(own, 1)
+    height, width = depth.shape
+    for way in _WAYS:
+        right, down = way.astype(int)
+        after = np.s_[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+        before = np.s_[1 - down : 1 - down + height, 1 - right : 1 - right + width]
+        rise = (1 / depth - inverse[before]) * depth
+        goes_on = is_own[before] & (np.abs(rise) <= CONTINUOUS)
+        yield way, depth / (1 + np.where(goes_on, rise / 2, 0)), own & ~is_own[after]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WindowPixels:
+    """Pixels of a window, with columns and rows in the photograph, and its step [px]."""
+
+    window: RegionWindow
+    depth: Float64[np.ndarray, "h w"]
+    u: Int[np.ndarray, "h w"]
+    v: Int[np.ndarray, "h w"]
+    step: int
+
+
+def axes_of_view(up: Vector) -> Matrix:
+    """Directions to the right, up and forward of a view, the first and the last horizontal."""
+    forward = np.array([0.0, 0.0, 1.0]) - up[2] * up
+    forward /= np.linalg.norm(forward)
+    return np.stack([np.cross(forward, up), up, forward])
+
+
+def _longest_depth(
+    surface: ObjectSurface, ends: Float64[np.ndarray, "2 3"], axes: Matrix, most: float
+) -> float:
+    """Depth of an object that reaches back to what is seen behind it, at most ``most``."""
+    first, last = (float(end) for end in ends[:, 2])
+    if _ends_in_level_top(surface.points, axes, first, last):
+        return last - first
+    if surface.is_open or not len(surface.beside):
+        return max(last - first, most)
+    behind = float(np.quantile(surface.beside @ axes[2], BEHIND))
+    return max(last - first, min(most, behind - first))
+
+
+def _ends_in_level_top(points: Points, axes: Matrix, first: float, last: float) -> bool:
+    """Whether the far part of an object is a level top, whose far edge is then seen."""
+    for part in FAR_PARTS:
+        far = points[points @ axes[2] > last - part * (last - first)]
+        if len(far) < LEAST_PIXELS:
+            continue
+        plane = refine_plane(least_squares_plane(far), far, TOLERANCES[-1])
+        if plane.is_on(far).mean() > LEVEL_PART and plane.normal @ axes[1] > LEVEL:
+            return True
+    return False
+
+
+def _remarks_on_parts(
+    cut: CutSides, parts: int, extents: Mapping[str, ObjectExtent], *, stands: bool
+) -> tuple[str, ...]:
+    remarks = []
+    if cut.any:
+        remarks.append("it reaches the border of the picture: sizes are of the part in it")
+    elif not stands:
+        remarks.append("nothing is seen that it stands on: its height is that of the part seen")
+    if parts > 1:
+        remarks.append(
+            f"{parts} parts that are not connected lie at its distance: sizes are of all together"
+        )
+    depth = extents["depth"]
+    if depth.longest > HIDDEN * depth.seen:
+        remarks.append("its back is hidden: its depth is that of the part seen, and may be larger")
+    return tuple(remarks)
 
 
 def find_floor_or_none(prediction: PredictionRecord) -> Floor | None:
@@ -270,31 +643,19 @@ def _ranged_point(at: Vector, error: float) -> RangedPoint:
     )
 
 
-def _extent_quantiles(points: Points, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
-    return np.quantile(points @ axes.T, SIDES, axis=0)
-
-
 def _box_sizes(
-    ends: Float64[np.ndarray, "2 3"], yaw: float, error: float
+    extents: Mapping[str, ObjectExtent], yaw: float, error: float
 ) -> dict[str, Measurement]:
     c, s = math.cos(yaw), math.sin(yaw)
     width, height, depth = OUTLINE.values()
     outline = math.hypot(c * width, s * depth), height, math.hypot(s * width, c * depth)
     return {
-        name: measurement_with_range(Quantity.LENGTH, float(size), math.hypot(error, own))
-        for name, size, own in zip(OUTLINE, np.ptp(ends, axis=0), outline, strict=True)
+        name: extents[name].measured(error, own) for name, own in zip(OUTLINE, outline, strict=True)
     }
 
 
-def mask_around_mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarray, "n"]:
-    """Mask of values around their mode, until density falls to ``valley``."""
-    places = ((logs - logs.min()) / BIN).astype(int)
-    density = np.convolve(np.bincount(places, weight), [1, 2, 3, 2, 1])[2:-2]
-    peak = density.argmax()
-    sparse = np.flatnonzero(density < valley * density[peak])
-    first = int(np.searchsorted(sparse, peak))
-    low, high = [-1, *sparse, len(density)][first : first + 2]
-    return (places > low) & (places < high)
+def _side_quantiles(points: Points, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
+    return np.quantile(points @ axes.T, SIDES, axis=0)
 
 
 def turn_of_least_area(level: Points) -> float:
@@ -303,7 +664,7 @@ def turn_of_least_area(level: Points) -> float:
     turns = np.radians(np.arange(-45, 45)).tolist()
     return min(
         turns,
-        key=lambda yaw: np.prod(np.ptp(_extent_quantiles(some, _yaw_matrix(yaw))[:, ::2], axis=0)),
+        key=lambda yaw: np.prod(np.ptp(_side_quantiles(some, _yaw_matrix(yaw))[:, ::2], axis=0)),
     )
 
 

@@ -43,6 +43,7 @@ from rilievo.measure.instrument_ranges import (
     instrument_ranges,
 )
 from rilievo.measure.quantities import FLAT
+from rilievo.measure.separation import has_soft_edges
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import DepthSource
 from rilievo.records.prediction_record import PredictionRecord
@@ -130,6 +131,7 @@ class Terms:
         fact_along: Weight of a known length's such share.
         instrument: Parameters by which ranges follow in place of these; None of a network's depth.
         is_street: Whether the floor tells distances.
+        has_soft_edges: Whether depth melts from one surface to the next.
         unknown_far: Distance in widths if nothing is known.
         angle_error: Error of an angle [degrees].
         flat: Residual of a flat surface.
@@ -152,6 +154,7 @@ class Terms:
     distance: DistanceTerms
     instrument: InstrumentTerms | None = None
     is_street: bool
+    has_soft_edges: bool
     unknown_far: float = UNKNOWN_FAR
     angle_error: float
     flat: float = FLAT
@@ -187,6 +190,7 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
         return base_exponent(what, method, is_anchored=is_anchored) + more
 
     ground = find_floor_or_none(prediction) if floor else None
+    is_soft = has_soft_edges(prediction.depth.values, prediction.depth.valid)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
         own=base(name_metres_method(prediction)),
@@ -203,7 +207,8 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
             fact_along=weight("fact_along", "depth"),
         ),
         instrument=_instrument_terms(prediction),
-        is_street=ground is not None and is_street_with_floor(prediction, ground),
+        is_street=is_soft and ground is not None and is_street_with_floor(prediction, ground),
+        has_soft_edges=is_soft,
         angle_error=angle_error(is_anchored=is_anchored),
         floor=None if ground is None else _floor_plane(ground),
         places=tuple(places_of_known_facts(prediction)),

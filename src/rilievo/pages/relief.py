@@ -27,6 +27,7 @@ SURFACE_SCRIPTS = (
     "fill.js",
     "viewer.js",
     "steering.js",
+    "separation.js",
     "thing.js",
     "ruler.js",
     "sheet.js",

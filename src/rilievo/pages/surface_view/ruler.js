@@ -231,9 +231,9 @@ function ruler(depth, form, terms) {
   function told({ value, sizes, at, scale, scaleError }, factor, fact, places, knownError) {
     const base = fact ? terms.distance.known_length : terms.distance.own, by = fact ? factor : scale || 1;
     const expected = instrument ? Math.hypot(Math.log1p(instrument.distance(at.map((axis) => by * axis))), fact ? Math.log1p(knownError) : 0) : fact || !scale ? error({ middle: at.map((axis) => factor * axis), along: 0 }, base, places, terms.distance) : scaleError;
-    const [far, wide, high] = [value, ...sizes].map((each, which) => {
-      const metres = by * each, wide = Math.exp(Math.hypot(expected, which ? OUTLINE[which - 1] : 0));
-      return ranged(" m", metres, metres / wide, metres * wide);
+    const [far, wide, high] = [[value, value], ...sizes].map(([seen, longest], which) => {
+      const metres = by * seen, wide = Math.exp(Math.hypot(expected, which ? OUTLINE[which - 1] : 0));
+      return ranged(" m", metres, metres / wide, Math.max(metres * wide, by * longest * Math.exp(expected)));
     });
     return `${far} away, ${wide} wide, ${high} high`;
   }

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -289,7 +289,8 @@ def _range_terms_by_depth_and_camera() -> Mapping[str, Mapping[str, Terms]]:
     }
     return {
         sort: {
-            name: page_terms(_flat_prediction(kind, source, fit))
+            # A network predicts there, and its edges are soft.
+            name: replace(page_terms(_flat_prediction(kind, source, fit)), has_soft_edges=True)
             for name, source in sources.items()
         }
         for sort, (kind, fit) in sorts.items()
