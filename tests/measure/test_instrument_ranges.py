@@ -345,3 +345,20 @@ def test_options_that_do_not_fit_are_one_line(
     told = capsys.readouterr()
     assert told.out == ""
     assert named in told.err.splitlines()[-1]
+
+
+def test_the_sizes_of_a_box_follow_the_origin_of_depth(sensed: rilievo.Prediction) -> None:
+    """A block 1 m wide and .8 m high before a wall."""
+    is_block = (np.abs(RAYS[0] * 2) < 0.5) & (np.abs(RAYS[1] * 2) < 0.4)
+    rows, columns = np.nonzero(is_block)
+    box = (columns.min(), rows.min(), columns.max(), rows.max())
+    thing = given(np.where(is_block, 2.0, 4.0)).measure_box(box)
+    for measured, true in ((thing.width, 1.0), (thing.height, 0.8)):
+        assert measured.value == pytest.approx(true, rel=0.02)
+        assert measured.low < true < measured.high
+        assert half_width(measured) < 0.06
+        assert measured.origin is MeasurementOrigin.DEPTH_MAP
+    assert thing.distance.origin is MeasurementOrigin.DEPTH_MAP
+    assert any("assumes" in remark for remark in thing.remarks)
+    assert sensed.measure_box((20, 20, 80, 220)).distance.origin is MeasurementOrigin.SENSOR
+    assert sensed.measure_box((120, 70, 200, 170)).width.origin is MeasurementOrigin.SENSOR_GAP

@@ -21,9 +21,11 @@ from rilievo.measure.quantities import (
     Measurement,
     Quantity,
     camera_and_point_remarks,
+    instrument_remarks,
     measurement_with_range,
     metric_camera,
 )
+from rilievo.measure.region_ranges import outline_errors, region_origin, with_origin
 from rilievo.measure.regions import Region, RegionLike, as_region
 from rilievo.measure.separation import (
     CONTINUOUS,
@@ -74,8 +76,6 @@ LONGEST = 4.0
 """Largest depth that a hidden back may have, in the larger of width and height."""
 HIDDEN = 1.25
 """Ratio of the longest depth to that which is seen from which on a remark says so."""
-OUTLINE = {"width": 0.19, "height": 0.19, "depth": 0.8}
-"""Log errors of sizes over the distance, of eight in ten."""
 # Error of a box's turn [degrees], of eight in ten.
 TURN_ERROR = 35.0
 # Log errors of a distance by where a thing stands: of any, and for each camera height of it, as a
@@ -332,16 +332,18 @@ class RegionMeasurer:
         extents = self._extents(surface, ends, axes)
         remarks = camera_and_point_remarks(self.prediction, ((u1, v1), (u2, v2)))
         remarks += _remarks_on_parts(surface.cut, separation.parts, extents, stands=stands)
-        return RegionMeasurement(
+        remarks += instrument_remarks(self.prediction)
+        measured = RegionMeasurement(
             name=region.name,
             box=box,
             share=share,
             distance=measurement_with_range(Quantity.DISTANCE, middle, error),
             nearest=measurement_with_range(Quantity.DISTANCE, near, error),
-            **_box_sizes(extents, 0.0, self._size_error(error)),
+            **self._box_sizes(extents, 0.0, self._size_error(error)),
             upright=self._upright_box(surface, axes, error),
             remarks=remarks,
         )
+        return with_origin(measured, region_origin(self.prediction, mask))
 
     def _up(self, planes: Sequence[Plane]) -> Vector:
         """Direction up: from the floor, else from a level surface, else the picture's."""
@@ -506,6 +508,19 @@ class RegionMeasurer:
             "depth": ObjectExtent(seen=depth, longest=_longest_depth(surface, ends, axes, most)),
         }
 
+    def _box_sizes(
+        self, extents: Mapping[str, ObjectExtent], yaw: float, error: float
+    ) -> dict[str, Measurement]:
+        """Width, height and depth along axes that are turned by ``yaw`` [rad]."""
+        c, s = math.cos(yaw), math.sin(yaw)
+        errors = outline_errors(self.prediction)
+        turned = {
+            "width": math.hypot(c * errors["width"], s * errors["depth"]),
+            "height": errors["height"],
+            "depth": math.hypot(s * errors["width"], c * errors["depth"]),
+        }
+        return {name: extents[name].measured(error, own) for name, own in turned.items()}
+
     def _upright_box(
         self, surface: ObjectSurface, view_axes: Matrix, error: float
     ) -> UprightBox | None:
@@ -522,7 +537,7 @@ class RegionMeasurer:
         turn = math.degrees(yaw)
         return UprightBox(
             centre=_ranged_point(ends.mean(axis=0) @ axes, error),
-            **_box_sizes(self._extents(surface, ends, axes), yaw, self._size_error(error)),
+            **self._box_sizes(self._extents(surface, ends, axes), yaw, self._size_error(error)),
             yaw=Measurement(
                 what=Quantity.ANGLE, value=turn, low=turn - TURN_ERROR, high=turn + TURN_ERROR
             ),
@@ -641,17 +656,6 @@ def _ranged_point(at: Vector, error: float) -> RangedPoint:
     return RangedPoint(
         position=tuple(at.tolist()), distance=measurement_with_range(Quantity.DISTANCE, far, error)
     )
-
-
-def _box_sizes(
-    extents: Mapping[str, ObjectExtent], yaw: float, error: float
-) -> dict[str, Measurement]:
-    c, s = math.cos(yaw), math.sin(yaw)
-    width, height, depth = OUTLINE.values()
-    outline = math.hypot(c * width, s * depth), height, math.hypot(s * width, c * depth)
-    return {
-        name: extents[name].measured(error, own) for name, own in zip(OUTLINE, outline, strict=True)
-    }
 
 
 def _side_quantiles(points: Points, axes: Matrix) -> Float64[np.ndarray, "2 3"]:

@@ -32,7 +32,7 @@ from rilievo.measure.expectation import (
     picture_doubt,
     places_of_known_facts,
 )
-from rilievo.measure.extents import find_floor_or_none, is_street_with_floor
+from rilievo.measure.extents import FOCAL_ERROR, find_floor_or_none, is_street_with_floor
 from rilievo.measure.instrument_ranges import (
     ANGLE_PER_ERROR,
     COMMON_SHARE,
@@ -43,6 +43,7 @@ from rilievo.measure.instrument_ranges import (
     instrument_ranges,
 )
 from rilievo.measure.quantities import FLAT
+from rilievo.measure.region_ranges import outline_errors
 from rilievo.measure.separation import has_soft_edges
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import DepthSource
@@ -131,6 +132,8 @@ class Terms:
         fact_along: Weight of a known length's such share.
         instrument: Parameters by which ranges follow in place of these; None of a network's depth.
         is_street: Whether the floor tells distances.
+        outline: Log errors of width and height over that of the distance, in a box.
+        size_focal: Log error of width and height by a guessed focal length; 0 of another one.
         has_soft_edges: Whether depth melts from one surface to the next.
         unknown_far: Distance in widths if nothing is known.
         angle_error: Error of an angle [degrees].
@@ -154,6 +157,8 @@ class Terms:
     distance: DistanceTerms
     instrument: InstrumentTerms | None = None
     is_street: bool
+    outline: tuple[float, float]
+    size_focal: float
     has_soft_edges: bool
     unknown_far: float = UNKNOWN_FAR
     angle_error: float
@@ -190,6 +195,7 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
         return base_exponent(what, method, is_anchored=is_anchored) + more
 
     ground = find_floor_or_none(prediction) if floor else None
+    outline = outline_errors(prediction)
     is_soft = has_soft_edges(prediction.depth.values, prediction.depth.valid)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
@@ -208,6 +214,8 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
         ),
         instrument=_instrument_terms(prediction),
         is_street=is_soft and ground is not None and is_street_with_floor(prediction, ground),
+        outline=(outline["width"], outline["height"]),
+        size_focal=FOCAL_ERROR if is_focal_length_guessed(prediction.known_camera) else 0.0,
         has_soft_edges=is_soft,
         angle_error=angle_error(is_anchored=is_anchored),
         floor=None if ground is None else _floor_plane(ground),

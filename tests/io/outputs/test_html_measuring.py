@@ -473,6 +473,12 @@ def test_ranges_by_an_instrument_are_those_of_python(
         measured = measure_points(given, [place(handle) for handle in handles], quantity)
         text = re.sub(", not flat$", "", readings(page)[-1])
         assert text in (str(measured), measured.text)
+    page.click("#add-box")
+    corners = page.locator(".stage [aria-label*='of box']").all()
+    (left, top), (right, bottom) = (place(corner) for corner in corners)
+    found = given.measure_box((left, top, right, bottom))
+    sizes = f"{found.distance.text} away, {found.width.text} wide, {found.height.text} high"
+    assert readings(page)[-1] == f"box: {sizes}"
     # Between a point of the floor and one of the wall no surface is straight.
     page.evaluate("location.hash = 'm=l30,80,80,20'")
     page.locator("#lines li").nth(0).wait_for()

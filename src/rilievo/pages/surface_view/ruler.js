@@ -232,8 +232,9 @@ function ruler(depth, form, terms) {
     const base = fact ? terms.distance.known_length : terms.distance.own, by = fact ? factor : scale || 1;
     const expected = instrument ? Math.hypot(Math.log1p(instrument.distance(at.map((axis) => by * axis))), fact ? Math.log1p(knownError) : 0) : fact || !scale ? error({ middle: at.map((axis) => factor * axis), along: 0 }, base, places, terms.distance) : scaleError;
     const [far, wide, high] = [[value, value], ...sizes].map(([seen, longest], which) => {
-      const metres = by * seen, wide = Math.exp(Math.hypot(expected, which ? OUTLINE[which - 1] : 0));
-      return ranged(" m", metres, metres / wide, Math.max(metres * wide, by * longest * Math.exp(expected)));
+      const error = which ? Math.hypot(expected, terms.size_focal) : expected;
+      const metres = by * seen, wide = Math.exp(Math.hypot(error, which ? terms.outline[which - 1] : 0));
+      return ranged(" m", metres, metres / wide, Math.max(metres * wide, by * longest * Math.exp(error)));
     });
     return `${far} away, ${wide} wide, ${high} high`;
   }

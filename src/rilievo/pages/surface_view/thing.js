@@ -4,7 +4,7 @@
 const MOST_POINTS = 30000, SURROUNDINGS = 0.15, LEAST_SURROUNDINGS = 3, BESIDE_LINES = 0.06, SAME_BORDER = 1.5, NOISE_AT_BORDER = 2;
 const SIDES = [0.01, 0.99], NEAREST = 0.1, STANDS = 0.25, HIDDEN_FEET = 0.6, LONGEST = 4;
 const LEVEL = Math.cos(Math.PI / 9), TABLE_TILT = Math.cos((5 * Math.PI) / 18);
-const OUTLINE = [0.19, 0.19], FOOT_ERROR = 0.15, TILT_ERROR = 0.01, LEAST_DROP = 1e-3;
+const FOOT_ERROR = 0.15, TILT_ERROR = 0.01, LEAST_DROP = 1e-3;
 
 // A grid of the pixels of a box and its surroundings, by the corners of the box; null of a box without pixels.
 function windowOf(depth, form, isSoft, [one, other]) {
