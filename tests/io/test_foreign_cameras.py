@@ -179,6 +179,11 @@ BROWNS: dict[str, tuple[str, Any]] = {
         {**REALSENSE, "model": "distortion.brown_conrady", "coeffs": [*BEND, 0]},
     ),
     "K and D": ("c.json", {"K": K, "D": list(BEND), "width": WIDTH, "height": HEIGHT}),
+    "camera_matrix and dist": (
+        "c.json",
+        {"camera_matrix": K, "dist": list(BEND), "image_size": [WIDTH, HEIGHT]},
+    ),
+    "mtx and dist": ("c.json", {"mtx": K, "dist": [list(BEND)], "width": WIDTH, "height": HEIGHT}),
     "K and dist": (
         "c.json",
         {"camera_matrix": K, "dist_coeffs": [list(BEND)], "image_size": [WIDTH, HEIGHT]},

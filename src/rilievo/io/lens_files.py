@@ -61,7 +61,7 @@ _MATRIX = (
 )
 _BEND = (
     *("distortion_coeffs", "distortion_coefficients", "Distortion_Coefficients", "distCoeffs"),
-    *("dist_coeffs", "distortion", "D", "D1", "camera_distortion", "dist_params"),
+    *("dist_coeffs", "distortion", "D", "D1", "disto", "dist", "camera_distortion", "dist_params"),
     *("distortion_params", "distortionCoefficients"),
 )
 _SIDES = (WIDTHS, HEIGHTS)

@@ -22,6 +22,9 @@ from rilievo.records.sample import Photo
 NARROWEST, WIDEST = 5.0, 150.0
 """Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
 
+_FARTHEST_CENTRE = 0.3
+"""Distance of the principal point from the middle of the picture, in sides, from which on the
+camera is probably that of a picture of another size, or not in pixels."""
 _LONGEST_SHARE = 10.0
 """Focal lengths below it may be shares of the width."""
 _BLACK = 10
@@ -190,6 +193,13 @@ def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
             f"the camera has its centre {cx:g},{cy:g} in the top-left corner, in pixels; if that "
             "is in shares of the width and the height, write "
             f"{name}{':' if name else ''}{meant}"
+        )
+    off_centre = max(abs((cx + 0.5) / width - 0.5), abs((cy + 0.5) / height - 0.5))
+    if off_centre > _FARTHEST_CENTRE and not lens.has_unit_rays:
+        return (
+            f"the camera has its centre {cx:g},{cy:g} far from the middle of the {width}x{height} "
+            f"pixels: if it is that of another size, such as {2 * cx + 1:.0f}x{2 * cy + 1:.0f}, "
+            "write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with that size; all numbers are in pixels"
         )
     if angle > WIDEST and not lens.has_unit_rays:
         share = f"; if that is a share of the width, write {fx * width:.6g}"
