@@ -213,12 +213,16 @@ def form_of(spelled: SpelledLens, place: str) -> str:
 
 
 def sparse_depth(image: Image, lens: Lens, size: tuple[int, int], places: np.ndarray) -> np.ndarray:
-    """Depth map along the optical axis with the points in it, 0 elsewhere."""
+    """Depth map with the points in it, 0 elsewhere.
+
+    Depth of a fisheye is the distance along the ray, that of other lenses lies along the axis.
+    """
     R, t = image.world_T_cam[:3, :3], image.world_T_cam[:3, 3]
     points = R.T @ (places - t).T
     depth = np.zeros(size, np.float32)
-    for u, v, far in zip(*lens.project(points), points[2], strict=True):
-        if far > 0 and -0.5 < u < size[1] - 0.5 and -0.5 < v < size[0] - 0.5:
+    depths = np.linalg.norm(points, axis=0) if isinstance(lens, Fisheye) else points[2]
+    for u, v, z, far in zip(*lens.project(points), points[2], depths, strict=True):
+        if z > 0 and -0.5 < u < size[1] - 0.5 and -0.5 < v < size[0] - 0.5:
             depth[round(float(v)), round(float(u))] = far
     return depth
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import ExifTags, Image
 
 from support.core_alone import link_core, run_core
 from support.object_files import write_boxes
@@ -81,12 +81,15 @@ def run_page(
     found: list[tuple[str, str]], folder: Path, *, small: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Run steps with the core's packages alone, in a folder with the photographs they name."""
-    photo = Image.fromarray(skimage.data.stereo_motorcycle()[0])
+    # The pages speak of photographs of 740x500.
+    photo = Image.fromarray(skimage.data.stereo_motorcycle()[0][:, :740])
     photo = photo.reduce(2) if small else photo
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 48
     for name in ("photo", "room", "table", "street", "one", "two", "photos/a"):
         path = folder / f"user/{name}.jpg"
         path.parent.mkdir(exist_ok=True, parents=True)
-        photo.save(path)
+        photo.save(path, exif=exif)
     width, height = photo.size
     millimetres = np.full((height, width), 2500, np.uint16)
     Image.fromarray(millimetres).save(folder / "user/depth.png")

@@ -16,6 +16,7 @@ from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import read_spelling
+from rilievo.io.depth_encoding import NumberEncoding
 from rilievo.io.verification import _archive_fault
 from rilievo.models.catalogue.download import read_record, record_path, token
 from rilievo.models.onnx_files.agreement import _relative_differences
@@ -82,7 +83,7 @@ def test_a_cell_without_end_is_no_table_of_points(tmp_path: Path) -> None:
 
 def test_a_signalling_nan_is_no_depth() -> None:
     depth = np.frombuffer(b"\x01\0\x80\x7f" + b"\0\0\x80\x3f", "<f4").reshape(1, 2)
-    assert _map_in_metres(depth, (1, 2), 1.0, "x").tolist() == [[0.0, 1.0]]
+    assert _map_in_metres(depth, 1.0, "x", NumberEncoding()).tolist() == [[0.0, 1.0]]
 
 
 def test_a_factor_that_no_float_holds_is_refused() -> None:
