@@ -426,7 +426,7 @@ def test_the_command_prints_commits_first_and_ends_with_1_where_numbers_differ(
     assert main([*arguments, "--any-commit"]) == 0
     output = capfd.readouterr().out
     assert output.splitlines()[0].startswith("https://github.com/nianticlabs/monodepth2: commit")
-    assert "56 numbers compared, 0 differ" in output
+    assert "91 numbers compared, 0 differ" in output
     path = tmp_path / "evaluate_depth.py"
     path.write_text(ERRORS.replace("/ true)", "/ predicted)"))
     assert main([*arguments, "--any-commit"]) == 1

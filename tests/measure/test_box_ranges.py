@@ -42,4 +42,4 @@ def test_distances_and_sizes_in_rendered_rooms_lie_inside_their_ranges(
     found = [*answers("room", tmp_path, model)]
     for what in ("distance", "width", "height"):
         check(found, what)
-    check(found, "depth", widest=1.0)
+    check(found, "depth", widest=1.1)
