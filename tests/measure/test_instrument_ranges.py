@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ SLANTED = 2 / (1 - 0.4 * (U - 159.5) / 280)
 PHOTO = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
 
 
-def given(depth: np.ndarray = SLANTED, camera: object = K, **options: object) -> rilievo.Prediction:
-    return rilievo.Prediction.from_depth(PHOTO, depth, camera, **options)  # type: ignore[arg-type]
+def given(depth: np.ndarray = SLANTED, camera: Any = K, **options: Any) -> rilievo.Prediction:
+    return rilievo.Prediction.from_depth(PHOTO, depth, camera, **options)
 
 
 def half_width(measured: rilievo.measure.Measurement) -> float:

@@ -30,7 +30,7 @@ class Scene:
 
     def __init__(self, slant: float, distance: float, height: float) -> None:
         angle_of_view = math.radians(slant)
-        self.height = height
+        self.slant, self.distance, self.height = slant, distance, height
         # Columns are the sheet's long side, its short side and its normal, towards the camera.
         self.axes = np.array(
             [
@@ -86,6 +86,17 @@ class Scene:
     def tool_ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Two points 100 mm apart on the top of the block."""
         return self.pixel(-0.05, 0, self.height), self.pixel(0.05, 0, self.height)
+
+
+class Book(Scene):
+    """A sheet that is the cover of a book, 60 mm above the table."""
+
+    def depth(self) -> np.ndarray:
+        table = Scene(self.slant, self.distance, 0.0)
+        table.middle = table.middle - 0.06 * table.axes[:, 2]
+        mask = Image.new("1", (WIDTH, HEIGHT))
+        ImageDraw.Draw(mask).polygon(list(self.sheet.corners), fill=1)
+        return np.where(np.array(mask), super().depth(), table.depth())
 
 
 def half_width(measured: Measurement) -> float:
@@ -173,12 +184,7 @@ def test_an_end_on_the_border_counts_as_inside_and_one_beyond_does_not() -> None
 @pytest.mark.parametrize("source", ["network", "depth map"])
 @pytest.mark.parametrize("slant", [0, 30, 55])
 def test_the_corners_of_a_thick_book_lie_in_its_plane(source: str, slant: float) -> None:
-    book, table = Scene(slant, 0.5, 0.0), Scene(slant, 0.5, 0.0)
-    table.middle = table.middle - 0.06 * table.axes[:, 2]
-    mask = Image.new("1", (WIDTH, HEIGHT))
-    ImageDraw.Draw(mask).polygon(list(book.sheet.corners), fill=1)
-    depth = np.where(np.array(mask), book.depth(), table.depth())
-    book.depth = lambda: depth  # type: ignore[method-assign]
+    book = Book(slant, 0.5, 0.0)
     prediction = book.by(source)
     for ends, true in ((book.sheet.corners[:2], SIDES[0]), (book.sheet.corners[1:3], SIDES[1])):
         measured = prediction.measure(*ends)

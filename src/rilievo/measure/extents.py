@@ -66,9 +66,9 @@ LEVEL = math.cos(math.radians(20))
 """Least cosine between the vertical and the normal of a level surface."""
 TABLE_TILT = math.cos(math.radians(50))
 """The same between the vertical of the picture and that of a table, where no floor is seen."""
-FAR_PARTS = (0.15, 0.5)
+FAR_SHARES = (0.15, 0.5)
 """Shares of the extent along the view, one of which tells whether it ends in a level top."""
-LEVEL_PART = 0.8
+LEVEL_SHARE = 0.8
 """Share of the points of such a part that lie on a level plane."""
 BEHIND = 0.9
 """Quantile of what is seen beside an object that its hidden part does not pass."""
@@ -591,7 +591,7 @@ def _longest_depth(
 ) -> float:
     """Depth of an object that reaches back to what is seen behind it, at most ``most``."""
     first, last = (float(end) for end in ends[:, 2])
-    if _ends_in_level_top(surface.points, axes, first, last):
+    if _is_far_edge_in_view(surface.points, axes, first, last):
         return last - first
     if surface.is_open or not len(surface.beside):
         return max(last - first, most)
@@ -599,14 +599,21 @@ def _longest_depth(
     return max(last - first, min(most, behind - first))
 
 
-def _ends_in_level_top(points: Points, axes: Matrix, first: float, last: float) -> bool:
-    """Whether the far part of an object is a level top, whose far edge is then seen."""
-    for part in FAR_PARTS:
-        far = points[points @ axes[2] > last - part * (last - first)]
-        if len(far) < LEAST_PIXELS:
+def _is_far_edge_in_view(points: Points, axes: Matrix, nearest: float, farthest: float) -> bool:
+    """Whether the far end of an object is a level top, whose far edge can be seen from above.
+
+    Nothing of such an object is hidden behind what is seen. ``nearest`` and ``farthest`` are the
+    ends of the seen points along the view, ``axes[2]`` [m].
+    """
+    positions = points @ axes[2]
+    for share in FAR_SHARES:
+        far_points = points[positions > farthest - share * (farthest - nearest)]
+        if len(far_points) < LEAST_PIXELS:
             continue
-        plane = refine_plane(least_squares_plane(far), far, TOLERANCES[-1])
-        if plane.is_on(far).mean() > LEVEL_PART and plane.normal @ axes[1] > LEVEL:
+        plane = refine_plane(least_squares_plane(far_points), far_points, TOLERANCES[-1])
+        is_flat = plane.is_on(far_points).mean() > LEVEL_SHARE
+        is_level = plane.normal @ axes[1] > LEVEL
+        if is_flat and is_level:
             return True
     return False
 

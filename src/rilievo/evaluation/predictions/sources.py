@@ -75,18 +75,32 @@ def find_predictions(
 def _open_foreign_predictions(
     path: Path, selection: Selection, options: EvaluateOptions
 ) -> ForeignPredictions:
-    task, sure = selection.benchmark.task, _usable_peer_confidence(selection, options)
-    if not os.path.isfile(path):
-        return open_foreign(
+    """Open another program's predictions: a folder of files, or one array of a whole split."""
+    confidence = _usable_peer_confidence(selection, options)
+    if os.path.isfile(path):
+        _refuse_options_of_a_folder(options)
+        return open_stack(
             path,
-            selection.ids,
+            selection.dataset.listed,
             stored=options.stored,
-            task=task,
-            pattern=options.pattern,
-            sure=sure,
+            task=selection.benchmark.task,
             crop=options.place,
             declared=options.declared,
         )
+    return open_foreign(
+        path,
+        selection.ids,
+        stored=options.stored,
+        task=selection.benchmark.task,
+        pattern=options.pattern,
+        sure=confidence,
+        crop=options.place,
+        declared=options.declared,
+    )
+
+
+def _refuse_options_of_a_folder(options: EvaluateOptions) -> None:
+    """Refuse options that say how the files of a folder are read."""
     for name in ("pattern", "sure"):
         if getattr(options, name) is not None:
             raise OptionError(
@@ -94,14 +108,6 @@ def _open_foreign_predictions(
                 problem=Text("is for a folder of ", OptionName("predictions")),
                 hint="this is one file",
             )
-    return open_stack(
-        path,
-        selection.dataset.listed,
-        stored=options.stored,
-        task=task,
-        crop=options.place,
-        declared=options.declared,
-    )
 
 
 def _usable_peer_confidence(
