@@ -70,8 +70,8 @@ WARM = ("numpy", "scipy.stats", "PIL.Image", "cv2", "torch", "skimage")
 
 pytest imports its plugins itself, and rilievo onnxruntime, whose telemetry it switches off.
 """
-ENDED = (0, 1, 2, 5)
-"""Exit statuses of pytest: passed, failed, not importable, no test without the slow ones."""
+ENDED = (0, 1, 2, 3, 5)
+"""Exit statuses of pytest: passed, failed, not importable, broken inside, no quick test."""
 _OPPOSITES = (
     (ast.Lt, ast.LtE),
     (ast.Gt, ast.GtE),
@@ -367,7 +367,7 @@ def attempt(place: Place, root: Path, files: Sequence[str], cpu: int) -> tuple[s
             code = _run(root, file, cpu)
             if code is None:
                 outcome = "undecided"
-            elif code in (1, 2):
+            elif code in (1, 2, 3):
                 return "caught", file
     finally:
         place.path.write_bytes(source)
