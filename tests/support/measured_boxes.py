@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import rilievo
+from rilievo.calibration.ranges import COVERAGE
 from rilievo.data.datasets.sets.kitti_raw import (
     image_from_laser,
     project_nearest,
@@ -182,12 +183,48 @@ def true_sizes(scene: Scene, points: np.ndarray) -> list[float]:
     return (high - low).tolist()
 
 
-def judged(found: Sequence[Answer], what: str) -> tuple[int, float, float, float]:
-    """Number of measurements, share inside, median half-width and median error of the value."""
-    some = np.array([(abs(one.error), one.end) for one in found if one.what == what])
-    error, end = some.T
-    half, typical = np.median(np.sinh(end)), np.median(np.expm1(error))
-    return len(some), float(np.mean(error <= end)), float(half), float(typical)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeQuality:
+    """How good the ranges of one quantity are.
+
+    Attributes:
+        count: Number of measurements.
+        inside: Share of true values inside their range.
+        half_width: Median half-width of the ranges, as a share of the value.
+        error: Median error of the values, as a share of the value.
+        excess: Mean interval score of the ranges over that of the constant range that holds eight
+            in ten of these very errors; 1 is as good as such a constant, and more is worse.
+    """
+
+    count: int
+    inside: float
+    half_width: float
+    error: float
+    excess: float
+
+
+def range_quality(found: Sequence[Answer], what: str) -> RangeQuality:
+    """Judge the ranges of one quantity by how often they hold, and by their width."""
+    errors, ends = np.array([(abs(each.error), each.end) for each in found if each.what == what]).T
+    constant = np.full_like(ends, np.quantile(errors, COVERAGE))
+    return RangeQuality(
+        count=len(errors),
+        inside=float(np.mean(errors <= ends)),
+        half_width=float(np.median(np.sinh(ends))),
+        error=float(np.median(np.expm1(errors))),
+        excess=interval_score(errors, ends) / interval_score(errors, constant),
+    )
+
+
+def interval_score(errors: np.ndarray, ends: np.ndarray) -> float:
+    """Mean interval score (Gneiting and Raftery 2007, eq. 43) of symmetric ranges of logarithms.
+
+    It is the width, and for a value outside also its distance from the range over half the share
+    of values that may lie outside. Ranges that are too wide and ranges that are too narrow both
+    raise it.
+    """
+    outside = np.maximum(errors - ends, 0)
+    return float(np.mean(2 * ends + 2 / (1 - COVERAGE) * outside))
 
 
 def main(data: Path) -> None:
@@ -197,10 +234,11 @@ def main(data: Path) -> None:
     for kind in ("kitti", "room"):
         found = [*answers(kind, data, model)]
         for what in dict.fromkeys(one.what for one in found):
-            count, inside, half, error = judged(found, what)
+            quality = range_quality(found, what)
             sys.stdout.write(
-                f"| {kind} | {what} | {count} | {100 * error:.0f} % | {100 * inside:.0f} % "
-                f"| {100 * half:.0f} % |\n"
+                f"| {kind} | {what} | {quality.count} | {100 * quality.error:.0f} % "
+                f"| {100 * quality.inside:.0f} % | {100 * quality.half_width:.0f} % "
+                f"| {quality.excess:.2f} |\n"
             )
 
 
