@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.prove.other_python import reason_of_failure, run_other_python
 from lab.prove.programs import Program
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.names import printable
@@ -101,18 +102,8 @@ def call(
 
 def _run(command: list[str], checkout: Checkout, longest: float) -> None:
     shown = printable(checkout.folder)
-    # Ours must not be imported there, nor what a user has on a path of its own.
-    names = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
-        done = subprocess.run(
-            command,
-            cwd=checkout.folder,
-            env=names,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=longest,
-        )
+        done = run_other_python(command, longest=longest, folder=checkout.folder)
     except subprocess.TimeoutExpired as error:
         raise InputError(f"{shown}: its functions took more than {longest:g} seconds") from error
     except OSError as error:
@@ -120,8 +111,7 @@ def _run(command: list[str], checkout: Checkout, longest: float) -> None:
             f"{command[0]}: is no Python to run ({error.strerror}); see --python"
         ) from error
     if done.returncode:
-        words = done.stderr.strip().splitlines()
-        why = printable(words[-1]) if words else f"it ended with code {done.returncode}"
+        why = reason_of_failure(done)
         raise InputError(f"{shown}: its functions could not be run by {command[0]}: {why}")
 
 

@@ -1,7 +1,6 @@
 """Releases of readers, and an environment for each."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from lab.prove.other_python import reason_of_failure, run_other_python
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.files.names import printable
 
 _TABLE = Path(__file__).with_name("readers.toml")
 _SCRIPT = Path(__file__).with_name("reading.py")
@@ -156,23 +155,12 @@ def version_in(python: Path, reader: Reader) -> str:
 
 
 def _run(command: Sequence[str], problem: str) -> str:
-    # Ours must not be imported there, nor what a user has on a path of its own.
-    names = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
-        done = subprocess.run(
-            command,
-            env={**names, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_LONGEST,
-        )
+        done = run_other_python(command, longest=_LONGEST, settings={"OMP_NUM_THREADS": "1"})
     except subprocess.TimeoutExpired as error:
         raise RilievoError(f"{problem} within {_LONGEST} s") from error
     except OSError as error:
         raise InputError(f"{command[0]}: is no Python to run ({error.strerror})") from error
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        last = lines[-1] if lines else f"it ended with code {done.returncode}"
-        raise RilievoError(f"{problem}: {printable(last)[:300]}")
+        raise RilievoError(f"{problem}: {reason_of_failure(done)}")
     return done.stdout
