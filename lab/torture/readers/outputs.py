@@ -6,6 +6,7 @@ import numpy as np
 
 from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
+from rilievo.data.fuse.frame_labels import LabelsRecord
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.predictions.prediction_cache import (
@@ -17,6 +18,7 @@ from rilievo.evaluation.predictions.prediction_cache import (
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.json_record import to_json
 from rilievo.io.outputs.overwrite_policy import check_claim
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import existing_pictures, read_prediction
@@ -73,6 +75,46 @@ def _save_alone(folder: Path, name: str) -> None:
     """A file that holds its JSON itself."""
     save(prediction(), folder / "x", [name])
     (folder / "x.json").unlink()
+
+
+def _read_as_depth_maps(folder: Path) -> object:
+    photo = Photo(pixels=colours(), name="x.jpg")
+    return [Prediction.from_depth(photo, folder / file) for file, _ in _SUFFIXES.values()]
+
+
+_DISTANT_RECORDS = {
+    "x.json": "renamed.npy",
+    "clip.json": "clip.depth.npy/1.npy",
+    "cache/fingerprint.json": "cache/a/1.npz",
+    "labels/labels.json": "labels/1.npz",
+}
+"""Records by path, each with a depth file that has another name."""
+
+
+def _write_distant_records(folder: Path) -> None:
+    for stem, name in (("x", "renamed.npy"), ("clip", "clip.depth.npy/1.npy")):
+        save(prediction(), folder / stem, ["npy"])
+        saved = (folder / f"{stem}.depth.npy").rename(folder / "saved.npy")
+        (folder / name).parent.mkdir(exist_ok=True)
+        saved.rename(folder / name)
+    write_cache(folder)
+    labels = LabelsRecord(
+        clip="clip",
+        unit="metre",
+        size=(HEIGHT, WIDTH),
+        camera=(40.0, 40.0, 23.5, 17.5),
+        names=("1",),
+        weight=0.5,
+        digest="",
+    )
+    (folder / "labels").mkdir()
+    (folder / "labels" / "labels.json").write_text(to_json(labels), encoding="utf-8")
+    np.savez(folder / "labels" / "1.npz", depth=metres(), weight=metres())
+
+
+def _read_by_distant_records(folder: Path) -> object:
+    photo = Photo(pixels=colours(), name="x.jpg")
+    return [Prediction.from_depth(photo, folder / file) for file in _DISTANT_RECORDS.values()]
 
 
 def _claim(folder: Path) -> object:
@@ -164,6 +206,20 @@ READERS = (
         lambda folder: save(prediction(), folder / "x", ("png16", "normals-npy")),
         "x.normals.npy",
         lambda folder: read_prediction(folder / "x"),
+        0.4,
+    ),
+    row(
+        "our files as a depth map",
+        _save,
+        {file: form for file, form in _SUFFIXES.values()} | {"x.json": "json"},
+        _read_as_depth_maps,
+        0.4,
+    ),
+    row(
+        "records away from a depth map",
+        _write_distant_records,
+        dict.fromkeys(_DISTANT_RECORDS, "json"),
+        _read_by_distant_records,
         0.4,
     ),
     row(

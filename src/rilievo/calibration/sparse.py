@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.alignment import FitSpace
 from rilievo.alignment.sensor_depth import is_dense
-from rilievo.arrays.shapes import Field, Float64, Points, Shaped, Values
+from rilievo.arrays.shapes import Field, Float64, Mask, Points, Shaped, Values
 from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
 from rilievo.calibration.readings import (
     LEAST_AXIS_SHARE,
@@ -33,7 +33,9 @@ from rilievo.io.depth_numbers import (
 )
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
+from rilievo.io.saved_origins import read_saved_arrays
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
+from rilievo.records.instruments import DepthSource, Instrument
 
 # More are reduced to medians of a grid.
 MOST_POINTS = 200
@@ -52,11 +54,13 @@ class SparseDepth:
     Attributes:
         measured: Map [m] of a sensor with over a hundredth of its pixels, 0 for gaps.
         reading: Reading of its numbers.
+        instrument: The instrument and its error by rilievo's record of the map; None without one.
     """
 
     points: tuple[KnownPoint, ...]
     measured: Field | None = None
     reading: NumberReading = field(default_factory=NumberReading)
+    instrument: Instrument | None = None
 
 
 def read_sparse(
@@ -65,6 +69,8 @@ def read_sparse(
     unit: float | None,
     crop: str | None = None,
     encoding: str | None = None,
+    *,
+    is_error_stated: bool = False,
 ) -> SparseDepth:
     """Read depth of another instrument for a photograph of this shape (height, width).
 
@@ -75,6 +81,12 @@ def read_sparse(
         crop: Where a map lies in the photograph (``rilievo.io.depth_crops``), if its size does not
             say so.
         encoding: What its numbers hold besides depth (``rilievo.io.depth_encoding``).
+        is_error_stated: Whether the user states the error of the depth, which may then be a
+            network's.
+
+    Raises:
+        InputError: If the file is broken, or its record says that a network predicted the depth.
+        OptionError: If the options do not fit the file.
     """
     declared = _parse_declared(encoding, unit)
     if isinstance(path, np.ndarray):
@@ -91,8 +103,13 @@ def read_sparse(
             path=printable(path),
         )
     if path.suffix.lower() not in LISTS:
-        numbers = read_depth_numbers(path, encoding=declared, is_scaled=unit is not None)
-        return _sparse_of_numbers(numbers, shape, unit, crop, declared, printable(path))
+        numbers = read_depth_numbers(
+            path, encoding=declared, is_scaled=unit is not None, searches_records=True
+        )
+        numbers, instrument, notes = _measured_numbers(numbers, printable(path), is_error_stated)
+        sparse = _sparse_of_numbers(numbers, shape, unit, crop, declared, printable(path))
+        reading = replace(sparse.reading, doubts=(*sparse.reading.doubts, *notes))
+        return replace(sparse, reading=reading, instrument=instrument)
     _refuse_map_options_of_list(crop, encoding)
     points = _read_point_list(path, shape) * (1, 1, 1 if unit is None else unit)
     metres = _map_of_points(points, shape)
@@ -134,6 +151,63 @@ def _sparse_of_numbers(
     if not len(points):
         raise InputError("has no pixel with depth inside the picture", path=name)
     return _sparse_record(points, metres, shape, NumberReading(facts=(fact,), doubts=doubts))
+
+
+def _measured_numbers(
+    numbers: DepthNumbers, name: str, is_error_stated: bool
+) -> tuple[DepthNumbers, Instrument | None, tuple[str, ...]]:
+    """Numbers that an instrument measured, the instrument, and notes on what is left out.
+
+    Raises:
+        InputError: If the map's record says that a network predicted the depth, or filled gaps that
+            are not known, and the user does not state an error.
+    """
+    origin = numbers.statement.origin
+    if origin is None:
+        return numbers, None, ()
+    instrument = origin.instrument
+    if instrument is None or instrument.source is DepthSource.NETWORK:
+        words = f"holds depth that {origin.network} predicted ({origin.place})"
+        if is_error_stated:
+            return numbers, None, (f"{name}: {words}; its error is the one that you state",)
+        raise InputError(
+            f"{words}, not depth of an instrument",
+            path=name,
+            hint=Text(
+                "measure on it with 'rilievo measure --depth' or rilievo.Prediction.from_depth, or "
+                "state its error with ",
+                OptionName("depth_error", "..."),
+            ),
+        )
+    if instrument.source is not DepthSource.SENSOR:
+        return numbers, instrument, ()
+    arrays = {} if origin.archive is None else read_saved_arrays(origin.archive)
+    measured = arrays.get("measured")
+    if measured is not None and measured.shape == numbers.stored.shape:
+        note = f"{name}: only the pixels that the sensor measured are used ({origin.place})"
+        return _without_pixels(numbers, ~measured.astype(bool)), instrument, (note,)
+    if is_error_stated:
+        note = f"{name}: a network filled some of its pixels, and which is not known"
+        return numbers, instrument, (note,)
+    raise InputError(
+        "holds pixels of a sensor and pixels that a network filled, and its npz file, which tells "
+        "them apart, is not there",
+        path=name,
+        hint="give the sensor's own map, or the npz file",
+    )
+
+
+def _without_pixels(numbers: DepthNumbers, left_out: Mask) -> DepthNumbers:
+    """Numbers of which some pixels have none."""
+    stored, statement = numbers.stored, numbers.statement
+    if stored.dtype.kind == "f":
+        return replace(numbers, stored=np.where(left_out, np.nan, stored).astype(stored.dtype))
+    # Zero is a gap in all whole numbers of sparse depth.
+    invalid = tuple(dict.fromkeys((*statement.invalid, 0.0)))
+    return DepthNumbers(
+        stored=np.where(left_out, 0, stored).astype(stored.dtype),
+        statement=replace(statement, invalid=invalid),
+    )
 
 
 def _parse_declared(encoding: str | None, unit: float | None) -> NumberEncoding:

@@ -23,11 +23,20 @@ from rilievo.io.depth_encoding import (
     smoothest_weights,
 )
 from rilievo.io.depth_texts import StatedNumbers, is_stated_name, read_stated_numbers
+from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import npz_member, one_line_errors, open_npz, read_numbers
-from rilievo.io.outputs.sidecar import Sidecar, camera_from_facts, parse_sidecar
+from rilievo.io.numbers import ExrChannels, npz_member, one_line_errors, open_npz, read_numbers
+from rilievo.io.outputs.sidecar import FileFacts, Sidecar, camera_from_facts, parse_sidecar
 from rilievo.io.photographs.decode import PILLOW_ERRORS
+from rilievo.io.saved_origins import (
+    SavedOrigin,
+    find_clip_record,
+    find_folder_record,
+    find_renamed_record,
+    origin_of_sidecar,
+    record_names,
+)
 from rilievo.records.depth_map import DepthKind
 
 DISTANCE, DISPARITY = "distance", "disparity"
@@ -44,6 +53,7 @@ DECLARED = "as declared"
 
 # MoGe's numbers without meaning, and without surface.
 _UNKNOWN, _INFINITE = 0, 65535
+_EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 _MAIN = ("depth", "depth_map", "depths", "arr_0")
 
 
@@ -89,7 +99,11 @@ class NumberReading:
     def unit_and_range(self) -> str:
         """Unit and range in words."""
         words = "; ".join(dict.fromkeys(fact.value for fact in self.scales))
-        unit = "" if any("up to scale" in fact.value for fact in self.scales) else " m"
+        without_metres = ("up to scale", "of kind")
+        values = [fact.value for fact in self.scales]
+        unit = " m"
+        if any(words in value for value in values for words in without_metres):
+            unit = ""
         span = "" if self.near is None else f": {self.near:.3g} to {self.far:.3g}{unit}"
         return f"read as {words}{span}"
 
@@ -112,6 +126,7 @@ class DepthStatement:
         span: Values at 0 and at the type's largest number.
         unclear: Sentence on what it states and what is missing, if it cannot be used.
         doubts: Sentences on how it was taken.
+        origin: Origin of the depth, by a record of rilievo.
     """
 
     kind: str | None = None
@@ -125,6 +140,7 @@ class DepthStatement:
     place: str = ""
     unclear: str | None = None
     doubts: tuple[str, ...] = ()
+    origin: SavedOrigin | None = None
 
     @property
     def is_coded(self) -> bool:
@@ -152,6 +168,7 @@ def read_depth_numbers(
     encoding: NumberEncoding | None = None,
     is_scaled: bool = False,
     is_shifted: bool = False,
+    searches_records: bool = False,
 ) -> DepthNumbers:
     """Read a depth map with the facts that it states.
 
@@ -162,12 +179,16 @@ def read_depth_numbers(
             becomes the statement, and further invalid numbers join those that the file states.
         is_scaled: Whether the caller knows the scale, which goes before an unclear range.
         is_shifted: Whether the caller knows an offset too.
+        searches_records: Whether rilievo's records of clips, of evaluations, of labels and of files
+            under other names are looked for too.
 
     Raises:
         InputError: If the file is broken, or states what is impossible or unclear.
     """
     declared = NumberEncoding() if encoding is None else encoding
     statement = read_depth_statement(path)
+    if searches_records and statement.origin is None and statement.kind is None:
+        statement = _merge_statements(statement, _statement_of_distant_record(path))
     name = array if array is not None else statement.array
     numbers = read_numbers(path, name=name)
     stored = declared.unpack(numbers, printable(path))
@@ -180,11 +201,15 @@ def read_depth_numbers(
             raise InputError(statement.unclear, path=printable(path))
         if declared.scale is None and not is_shifted:
             doubts.append(f"{statement.unclear}; only the scale that is given is used")
-        statement = DepthStatement(array=statement.array, camera=statement.camera)
+        statement = DepthStatement(
+            array=statement.array, camera=statement.camera, origin=statement.origin
+        )
     statement = _checked_logarithm(stored, statement, path)
     if statement.doubts and statement.logarithm is not None and (declared.scale or is_scaled):
         doubts = [] if is_shifted or declared.scale is not None else [*statement.doubts]
-        statement = DepthStatement(array=statement.array, camera=statement.camera)
+        statement = DepthStatement(
+            array=statement.array, camera=statement.camera, origin=statement.origin
+        )
     statement = join_declared(statement, declared, path)
     doubts += _doubts_about_range(stored, statement)
     doubts += [doubt for doubt in statement.doubts if doubt not in doubts]
@@ -328,8 +353,38 @@ def read_depth_statement(path: Path) -> DepthStatement:
     return _merge_statements(own, _statement_beside(path))
 
 
+def _statement_of_distant_record(path: Path) -> DepthStatement:
+    """Facts of rilievo's records that do not have the name of the file."""
+    clip = find_clip_record(path)
+    if clip is not None:
+        sidecar, json = clip
+        [facts, *_] = [facts for facts in sidecar.files if facts.file == path.parent.name]
+        place = f"{printable(Path(json.name))} beside its folder"
+        return _statement_of_sidecar(sidecar, path, place, facts)
+    folder_record = find_folder_record(path)
+    if folder_record is not None:
+        kind = folder_record.kind
+        return DepthStatement(
+            kind=None if kind is None else kind.value,
+            scale=None if kind is None else 1.0,
+            camera=folder_record.camera,
+            place=folder_record.origin.place,
+            origin=folder_record.origin,
+        )
+    renamed = find_renamed_record(path)
+    if renamed is None:
+        return DepthStatement()
+    sidecar, json = renamed
+    sha256 = sum_of(path).sha256
+    facts = next((facts for facts in sidecar.files if facts.sha256 == sha256), None)
+    place = f"{printable(Path(json.name))} beside it"
+    return _statement_of_sidecar(sidecar, path, place, facts)
+
+
 def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
     """Statement beside a file, with its array, and its camera if missing."""
+    if own.place and not beside.place:
+        return own
     return replace(
         beside,
         array=own.array,
@@ -362,7 +417,21 @@ def _statement_in_file(path: Path) -> DepthStatement:
         return DepthStatement()  # The reader of numbers names what is broken.
     if start[:2] == b"PK":
         return _statement_in_npz(path)
+    if start[:4] == _EXR_SIGNATURE:
+        return _statement_in_exr(path)
     return DepthStatement()
+
+
+def _statement_in_exr(path: Path) -> DepthStatement:
+    """Facts of an OpenEXR file of rilievo, whose depth is one of several channels at most."""
+    try:
+        channels = ExrChannels(path)
+        text = channels.attribute_text("rilievo")
+    except (ImportError, *PILLOW_ERRORS, KeyError, RuntimeError, Warning):
+        return DepthStatement()  # The reader of numbers names what is broken.
+    ours = _statement_in_json_text(text, path, "its header")
+    names = [name for name in ("Z", "Y") if name in channels.names]
+    return replace(ours, array=names[0]) if names else ours
 
 
 def _statement_in_npz(path: Path) -> DepthStatement:
@@ -389,9 +458,7 @@ def _statement_in_npz(path: Path) -> DepthStatement:
 
 
 def _statement_beside(path: Path) -> DepthStatement:
-    bare = path.name.split(".")[0]
-    names = dict.fromkeys((f"{path.name}.json", f"{path.stem}.json", f"{bare}.json"))
-    for beside in (path.with_name(name) for name in names):
+    for beside in (path.with_name(name) for name in record_names(path)):
         if not beside.is_file() or beside == path:
             continue
         try:
@@ -403,7 +470,10 @@ def _statement_beside(path: Path) -> DepthStatement:
             continue
         place = f"{printable(Path(beside.name))} beside it"
         if str(entries.get("format", "")).startswith("rilievo/"):
-            return _statement_in_json_text(text, path, place)
+            ours = _statement_of_listing(text, path, place)
+            if ours is None:
+                continue  # It is of other files, whose names begin alike.
+            return ours
         # MoGe's near and far stand in the file itself.
         statement = _statement_of_texts({"json": entries}, place, path)
         if statement.place or statement.doubts:
@@ -411,17 +481,29 @@ def _statement_beside(path: Path) -> DepthStatement:
     return DepthStatement()
 
 
-def _statement_in_json_text(text: str, path: Path, place: str) -> DepthStatement:
+def _statement_of_listing(text: str, path: Path, place: str) -> DepthStatement | None:
+    """Facts of a record beside a file; None if it does not list the file."""
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
         return DepthStatement()
-    return _statement_of_sidecar(sidecar, path, place)
+    listed = [facts for facts in sidecar.files if facts.file == path.name]
+    return _statement_of_sidecar(sidecar, path, place, listed[0]) if listed else None
 
 
-def _statement_of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStatement:
-    files = [facts for facts in sidecar.files if facts.file == path.name] or [*sidecar.files[:1]]
-    facts = files[0] if files else None
+def _statement_in_json_text(text: str, path: Path, place: str) -> DepthStatement:
+    """Facts of a record in a file, which is about this file whatever its name is now."""
+    try:
+        sidecar = parse_sidecar(text, printable(path))
+    except InputError:
+        return DepthStatement()
+    facts = sidecar.files[0] if sidecar.files else None
+    return _statement_of_sidecar(sidecar, path, place, facts)
+
+
+def _statement_of_sidecar(
+    sidecar: Sidecar, path: Path, place: str, facts: FileFacts | None
+) -> DepthStatement:
     depth = sidecar.depth
     if facts is None or depth is None or facts.scale is None:
         return DepthStatement()
@@ -437,6 +519,7 @@ def _statement_of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStat
         invalid=(facts.invalid,) if isinstance(facts.invalid, int) else (),
         camera=camera,
         place=place,
+        origin=origin_of_sidecar(sidecar, path, place),
     )
 
 
@@ -553,10 +636,14 @@ def scale_fact(
 ) -> NumberFact:
     """Unit of the numbers [m]: stated, given at a ``place`` (file or option) or guessed."""
     if statement.is_coded or statement.kind == DepthKind.UP_TO_SCALE:
-        value = "metres" if statement.kind != DepthKind.UP_TO_SCALE else "numbers up to scale"
-        if statement.logarithm is not None:
+        value = "metres"
+        if statement.kind == DepthKind.UP_TO_SCALE:
+            value = "numbers up to scale"
+        elif statement.kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
+            value = f"numbers of kind '{statement.kind}'"
+        elif statement.logarithm is not None:
             value = "logarithms of metres"
-        elif statement.scale is not None and statement.kind != DepthKind.UP_TO_SCALE:
+        elif statement.scale is not None:
             value = unit_words(statement.scale)
         return NumberFact(
             name="scale", value=value, origin=FactOrigin.STATED, place=statement.place

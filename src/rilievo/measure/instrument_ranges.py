@@ -114,7 +114,7 @@ class InstrumentRanges:
 
     def is_in_gap(self, pixel: Pixel) -> bool:
         """Whether depth at a pixel was filled between those that a sensor measured."""
-        if self.instrument.source is DepthSource.DEPTH_MAP:
+        if self.instrument.source is not DepthSource.SENSOR:
             return False
         measured = self.prediction.measured
         # A file without the mask does not say which pixels were measured.
@@ -138,7 +138,7 @@ class InstrumentRanges:
 
 
 def instrument_ranges(prediction: PredictionRecord) -> InstrumentRanges | None:
-    """Errors of sizes by the instrument of a prediction; None if a network made its depth."""
+    """Errors of sizes by the instrument of a prediction; None if a network's ranges hold."""
     instrument = prediction.instrument
     if instrument is None:
         return None

@@ -10,7 +10,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.instrument_ranges import instrument_ranges
 from rilievo.measure.measurements import MeasurementOrigin, Point
 from rilievo.records.depth_map import DepthKind
-from rilievo.records.instruments import DepthSource
+from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.prediction_record import PredictionRecord
 
 KNOWN_OPTIONS = AnyOf(
@@ -55,7 +55,7 @@ def check_pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[
 def origin_of_points(prediction: PredictionRecord, points: Sequence[Point]) -> MeasurementOrigin:
     """Where the depth of points comes from; one in a gap of a sensor decides."""
     by_instrument = instrument_ranges(prediction)
-    if by_instrument is None:
+    if by_instrument is None or prediction.is_of_network:
         return MeasurementOrigin.NETWORK
     if by_instrument.instrument.source is DepthSource.DEPTH_MAP:
         return MeasurementOrigin.DEPTH_MAP
@@ -71,16 +71,25 @@ def instrument_remarks(
     if instrument is None:
         return ()
     if instrument.is_assumed:
-        remarks.append(
-            Note(
-                f"the range assumes that 8 in 10 depths of the {instrument.source} are within "
-                f"{instrument.error}",
-                hint=Text(OptionName("depth_error", "1%"), " states its error"),
-            )
-        )
+        remarks.append(_assumed_error_remark(instrument))
     if origin_of_points(prediction, points) is MeasurementOrigin.SENSOR_GAP:
         remarks.append("a point lies in a gap of the sensor, whose depth the network filled")
     return tuple(remarks)
+
+
+def _assumed_error_remark(instrument: Instrument) -> str:
+    """Remark on an instrument's error that nobody stated, and on what would make it wrong."""
+    words = (
+        f"the range assumes that 8 in 10 depths of the {instrument.source} are within "
+        f"{instrument.error}"
+    )
+    states = Text(OptionName("depth_error", "1%"), " states its error")
+    if instrument.source is DepthSource.SENSOR:
+        return Note(words, hint=states)
+    return Note(
+        f"{words}, as those of depth cameras are, and those of networks are not",
+        hint=Text(states, ", or ", OptionName("depth_error", "network"), " that of a network"),
+    )
 
 
 def camera_and_point_remarks(

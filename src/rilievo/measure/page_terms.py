@@ -252,7 +252,7 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
 
 def _measured_grid(ranges: InstrumentRanges) -> MeasuredGrid | None:
     """Grid of cells whose pixels with depth a sensor measured; None of a whole map."""
-    if ranges.instrument.source is DepthSource.DEPTH_MAP:
+    if ranges.instrument.source is not DepthSource.SENSOR:
         return None
     prediction = ranges.prediction
     height, width = prediction.shape

@@ -114,7 +114,7 @@ def relief_above_plane(
     plane_depths = pose.depths(fit.camera.rays(places.T))
     relief = np.log(plane_depths / depths) - field.at(places)
     by_instrument = instrument_ranges(prediction)
-    if by_instrument is None:
+    if by_instrument is None or prediction.is_of_network:
         threshold = max(_MIN_NETWORK_RELIEF, _RELIEF_PER_NOISE * field.noise)
         told = replace(unseen, noise=field.noise)
         relief = _level(relief, threshold)

@@ -155,7 +155,7 @@ def _height_by_depth(
     relief = relief_above_plane(prediction, plane.fit, plane.pose, _named_pixels([top]))
     [height] = relief.heights.tolist()
     origin = origin_of_points(prediction, [top])
-    if prediction.instrument is not None:
+    if not prediction.is_of_network:
         error = relief.camera_distance * relief.noise
         return Measurement(
             what=Quantity.HEIGHT_ABOVE_PLANE,
@@ -239,7 +239,7 @@ def measure_in_rectangle_plane(
     relief = relief_above_plane(prediction, plane.fit, plane.pose, _named_pixels(points))
     if relief.is_flat:
         return _with_unseen_relief(measurement, relief)
-    if prediction.instrument is not None:
+    if not prediction.is_of_network:
         return None
     return _measure_raised(measurement, plane, points, relief)
 
@@ -347,9 +347,9 @@ def _height_text(height: float) -> str:
 
 def by_depth_remark(prediction: PredictionRecord, points: Sequence[Point]) -> str:
     """Remark on a measurement by depth where a rectangle is known."""
-    source = "the network's depth"
-    if prediction.instrument is not None:
-        source = f"the {prediction.instrument.source}"
+    instrument, source = prediction.instrument, "the network's depth"
+    if instrument is not None and not prediction.is_of_network:
+        source = f"the {instrument.source}"
     with suppress(CalibrationError):
         plane = _plane_of_points(prediction, points, outside=False)
         if plane is not None:

@@ -5,7 +5,6 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from rilievo.arrays.shapes import Mask
-from rilievo.measure.instrument_ranges import instrument_ranges
 from rilievo.measure.measurements import Measurement, MeasurementOrigin
 from rilievo.records.instruments import DepthSource
 from rilievo.records.prediction_record import PredictionRecord
@@ -22,15 +21,15 @@ _MAX_GAP_SHARE = 0.1
 
 def outline_errors(prediction: PredictionRecord) -> Mapping[str, float]:
     """Log errors of width, height and depth by an object's outline, over that of its distance."""
-    return NETWORK_OUTLINE if prediction.instrument is None else INSTRUMENT_OUTLINE
+    return NETWORK_OUTLINE if prediction.is_of_network else INSTRUMENT_OUTLINE
 
 
 def region_origin(prediction: PredictionRecord, region: Mask) -> MeasurementOrigin:
     """Where the depth of a region comes from."""
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is None:
+    instrument = prediction.instrument
+    if instrument is None or prediction.is_of_network:
         return MeasurementOrigin.NETWORK
-    if by_instrument.instrument.source is DepthSource.DEPTH_MAP:
+    if instrument.source is DepthSource.DEPTH_MAP:
         return MeasurementOrigin.DEPTH_MAP
     measured = prediction.measured
     is_known = prediction.depth.valid & region

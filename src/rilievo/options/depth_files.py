@@ -33,7 +33,8 @@ class DepthFile(Record):
     depth_error: Annotated[str | None, option(metavar="1%|10mm|0.3%/m")] = None
     """Error that 8 in 10 depths stay below, for the ranges of measurements: a share of depth (1%),
     a length (10mm), a share for each metre of depth (0.3%/m, as of stereo cameras), or a sum of
-    these (5mm+0.5%). By default 2 % is assumed."""
+    these (5mm+0.5%); or network, if a network predicted the depth. By default that of rilievo's
+    record of the depth, else 2 % is assumed."""
 
     def require_depth(self) -> Path:
         """Return the file of the depth map.

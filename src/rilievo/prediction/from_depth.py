@@ -8,7 +8,6 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
-from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
@@ -37,10 +36,12 @@ from rilievo.io.lens_files import read_lens
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
+from rilievo.io.saved_origins import GIVEN_MAP
+from rilievo.prediction.map_origin import find_map_origin
 from rilievo.prediction.saving import AnyPrediction, with_normals
 from rilievo.prediction.sizes_on_depth import with_known_sizes
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.instruments import DepthError, DepthSource, Instrument
+from rilievo.records.instruments import DepthError, Instrument
 from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Photo
 from rilievo.version import VERSION
@@ -64,25 +65,29 @@ def prediction_of_depth(
     known: Sequence[Known | str] = (),
 ) -> AnyPrediction:
     """Body of ``Prediction.from_depth``, with ``make`` as class."""
-    instrument = make_instrument(DepthSource.DEPTH_MAP, depth_error)
+    find_map_origin(None, depth_error)  # What cannot be read is refused before files are read.
     declared = _parse_declared(encoding, unit)
     read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
     if isinstance(depth, str | Path):
         path, place = Path(depth).expanduser(), printable(Path(depth))
-        numbers = read_depth_numbers(path, encoding=declared, is_scaled=unit is not None)
+        numbers = read_depth_numbers(
+            path, encoding=declared, is_scaled=unit is not None, searches_records=True
+        )
     else:
         place = "depth"
         numbers = numbers_of_array(_depth_array(depth, declared), declared, place)
+    origin = find_map_origin(numbers.statement.origin, depth_error)
     values, fact = _values_and_unit(numbers, unit, place)
     values = _limit_depth(values, declared)
     named = _depth_kind(numbers.statement, kind, place)
-    _refuse_length_without_metres(instrument, named, is_scaled=bool(known))
+    _refuse_length_without_metres(origin.instrument, named, is_scaled=bool(known))
     mask = np.isfinite(values)
     mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
     if not mask.any():
         raise InputError("has no pixel with depth", path=place)
     where = _place_in_photo(values, read.shape, crop, place)
     lens = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
+    is_in_place = values.shape == read.shape == where.crop.shape
     values, mask = _fit_to_photo(values, mask, read.shape, where)
     if named == DISTANCE and not lens.lens.has_unit_rays:
         length = np.linalg.norm(lens.points(np.ones(read.shape)), axis=0)
@@ -100,33 +105,42 @@ def prediction_of_depth(
     unused = unused if is_named and numbers.statement.camera is not None else ()
     settings = {"kind": named, "scale": fact.value, "unit": unit, "crop": crop}
     settings |= {} if encoding is None else {"encoding": encoding}
-    settings |= {"depth_error": None if instrument.is_assumed else str(instrument.error)}
+    settings |= {"depth_error": None if depth_error is None else str(depth_error)}
     name = Path(depth).name if isinstance(depth, str | Path) else "array"
     prediction = make(
         depth_or_none=depth_map,
         camera=lens,
         photo=read,
-        instrument=instrument,
-        made_by=MadeBy(
-            model=f"depth of {name}",
-            weights_sha256=_sha256_of_depth(depth),
-            licence="not stated",
-            settings=settings,
-            version=VERSION,
+        instrument=origin.instrument,
+        made_by=origin.made_by(
+            MadeBy(
+                model=f"{GIVEN_MAP}{name}",
+                weights_sha256=_sha256_of_depth(depth),
+                licence="not stated",
+                settings=settings,
+                version=VERSION,
+            )
         ),
+        **origin.saved_parts(read.shape, lens, is_in_place=is_in_place),
     )
     prediction = with_known_sizes(prediction, known)
     # A known rectangle may have given the focal length.
     about_depth = _depth_notes(reading, where, prediction.known_camera)
-    notes = (*read.notes, *about_depth, *unused, *prediction.notes)
+    notes = (*read.notes, *about_depth, *origin.notes(name), *unused, *prediction.notes)
     prediction = prediction.but(notes=notes)
     return with_normals(prediction) if prediction.depth.is_depth else prediction
 
 
-def _refuse_length_without_metres(instrument: Instrument, kind: str, *, is_scaled: bool) -> None:
+def _refuse_length_without_metres(
+    instrument: Instrument | None, kind: str, *, is_scaled: bool
+) -> None:
     """Raise ``OptionError`` for an error in metres of depth that has none."""
     is_metric = kind in (DepthKind.METRIC, DISTANCE) or is_scaled
-    if is_metric or not (instrument.error.absolute or instrument.error.growth):
+    if (
+        instrument is None
+        or is_metric
+        or not (instrument.error.absolute or instrument.error.growth)
+    ):
         return
     raise OptionError(
         option="depth_error",

@@ -71,7 +71,8 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
                 invalid, bits, channels, min_depth and max_depth: "bits=3,13 invalid=0,8191".
             depth_error: Error that eight in ten of its depths stay below, which the ranges of
                 measurements follow: "1%", "10mm", "0.3%/m" (growing with the square of depth), or a
-                sum of these; by default 2 % is assumed.
+                sum of these; or "network", if a network predicted the depth. By default that of
+                rilievo's record of the file, else 2 % is assumed.
             known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, or their texts. They
                 scale depth without metres; depth in metres stays, and contradictions are noted.
 

@@ -1,7 +1,8 @@
 """Known sizes in a photograph whose depth is a given map.
 
-Depth without metres is scaled by them. Depth in metres stays as it is, and what contradicts it is
-said, because either of them may be wrong.
+Depth of an instrument without metres is scaled by them. Depth in metres stays as it is, and what
+contradicts it is said, because either of them may be wrong. A network's depth is fitted to them,
+because they are more exact than its metres.
 """
 
 import math
@@ -23,10 +24,11 @@ from rilievo.calibration.sizes import (
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.instrument_ranges import POINT_ERROR
 from rilievo.prediction.saving import AnyPrediction
 from rilievo.records.depth_map import DepthKind
-from rilievo.records.instruments import Instrument
+from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.prediction_record import Calibration
 
 METHOD = "depth map"
@@ -54,9 +56,23 @@ def with_known_sizes(prediction: AnyPrediction, known: Sequence[Known | str]) ->
         sizes, prediction.known_camera, prediction.shape, CameraSource.RECTANGLE
     )
     prediction = prediction.but(camera=camera)
+    if prediction.instrument is None:
+        return _fit_network_depth(prediction, sizes)
     if prediction.depth.kind is DepthKind.METRIC:
         return _compare_with_sizes(prediction, sizes)
     return _scale_by_sizes(prediction, sizes)
+
+
+def _fit_network_depth(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
+    """Fit a network's depth to known sizes, as ``rilievo.predict`` does."""
+    fitted = calibrate(prediction.depth, sizes, camera=prediction.camera, smooth=True)
+    notes = () if fitted.warning is None else (fitted.warning,)
+    metric = prediction.but(
+        depth_or_none=fitted.depth,
+        calibration=calibration_record(fitted, tuple(map(str, sizes))),
+        notes=(*prediction.notes, *notes),
+    )
+    return with_expected_error(metric)
 
 
 def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
@@ -88,7 +104,7 @@ def _placing_error(size: Known) -> float:
 def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
     """Keep depth in metres, and say which known sizes contradict it."""
     camera, instrument = prediction.known_camera, prediction.instrument
-    assert instrument is not None, "the prediction was made of a depth map"
+    assert instrument is not None, "a network's depth is fitted"
     residuals, notes = list[float](), list[str]()
     for size in sizes:
         try:
@@ -101,6 +117,10 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
         note = _contradiction_note(size, reading, metres, instrument)
         if note is not None:
             notes.append(note)
+    notes_with_earlier = (*prediction.notes, *notes)
+    if instrument.source is DepthSource.SENSOR:
+        # Its calibration says how well the gaps were filled.
+        return prediction.but(notes=notes_with_earlier)
     calibration = Calibration(
         method=METHOD,
         asked=tuple(map(str, sizes)),
@@ -110,7 +130,7 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
         residuals=tuple(residuals) if len(residuals) == len(sizes) else (),
         warning="; ".join(notes) or None,
     )
-    return prediction.but(calibration=calibration, notes=(*prediction.notes, *notes))
+    return prediction.but(calibration=calibration, notes=notes_with_earlier)
 
 
 def _contradiction_note(

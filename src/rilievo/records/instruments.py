@@ -12,6 +12,8 @@ class DepthSource(StrEnum):
     """A map that the user gave for the whole photograph."""
     SENSOR = "sensor"
     """A sensor's pixels, between which the network fills the gaps."""
+    NETWORK = "network"
+    """A network's prediction, whose error the user states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,8 @@ class Instrument:
     """Instrument whose depth a prediction has.
 
     Attributes:
-        source: Whether it is a whole map, or a sensor with gaps.
+        source: Whether it is a whole map, a sensor with gaps, or a network's prediction with an
+            error that the user states.
         error: Error of its depth, of eight in ten pixels.
         is_assumed: Whether that error is a guess, because nobody stated it.
         scale_error: Log error of a scale that a known size gave to depth without metres.

@@ -15,7 +15,7 @@ from rilievo.errors.messages import AnyOf, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records.deferred_parts import Deferred, deferrable
 from rilievo.records.depth_map import DepthMap
-from rilievo.records.instruments import Instrument
+from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.sample import Photo
 
 Setting = str | int | float | bool | None
@@ -230,6 +230,11 @@ class PredictionRecord:
                 )
             )
         return self.camera
+
+    @property
+    def is_of_network(self) -> bool:
+        """Whether a network predicted the depth, even if the user stated its error."""
+        return self.instrument is None or self.instrument.source is DepthSource.NETWORK
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import with_normals
 from rilievo.records.depth_map import OwnDepth
-from rilievo.records.instruments import DepthError, DepthSource
+from rilievo.records.instruments import DepthSource, Instrument
 
 _MOST_CONTRADICTING = 0.25
 """Share of points that may contradict a prediction."""
@@ -127,7 +127,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     if metres.measured is not None and metres.smooth:
         filling = fill_measured_depth(fitted.depth, metres.measured)
         if filling is not None:
-            measured = _set_measured_calibration(metric, filling, metres.depth_error)
+            measured = _set_measured_calibration(metric, filling, metres)
             return measured, replace(fitted, warning=_outliers_note(filling))
     if metres.depth_error is not None:
         remark = Note(
@@ -149,9 +149,7 @@ def _outliers_note(filling: Filled) -> str | None:
     )
 
 
-def _set_measured_calibration(
-    metric: Prediction, filling: Filled, stated_error: DepthError | None
-) -> Prediction:
+def _set_measured_calibration(metric: Prediction, filling: Filled, metres: Metres) -> Prediction:
     calibration = metric.calibration
     assert calibration is not None, "it has just been calibrated"
     calibration = replace(
@@ -169,10 +167,18 @@ def _set_measured_calibration(
     return metric.but(
         depth_or_none=filling.depth,
         network_depth=metric.depth,
-        instrument=make_instrument(DepthSource.SENSOR, stated_error),
+        instrument=_instrument_of_sensor(metres),
         measured=filling.measured,
         calibration=calibration,
     )
+
+
+def _instrument_of_sensor(metres: Metres) -> Instrument:
+    """The sensor with its error: the one stated now, of the map's record, or assumed."""
+    recorded = metres.instrument
+    if recorded is None or metres.depth_error is not None:
+        return make_instrument(DepthSource.SENSOR, metres.depth_error)
+    return replace(recorded, source=DepthSource.SENSOR)
 
 
 def _refuse_points_in_sky(prediction: Prediction, metres: Metres) -> None:

@@ -38,12 +38,18 @@ def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
 
     assert sizes.sparse is not None, "callers have checked"
     points = read_sparse(
-        sizes.sparse, shape, sizes.sparse_unit, sizes.sparse_crop, sizes.sparse_encoding
+        sizes.sparse,
+        shape,
+        sizes.sparse_unit,
+        sizes.sparse_crop,
+        sizes.sparse_encoding,
+        is_error_stated=sizes.stated_depth_error is not None,
     )
     return Metres(
         sparse=points.points,
         measured=points.measured,
         depth_error=sizes.stated_depth_error,
+        instrument=points.instrument,
         notes=points.reading.doubts,
     )
 

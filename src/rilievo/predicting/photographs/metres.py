@@ -21,7 +21,9 @@ class Metres:
     measured: Field | None = None
     """Map [m] of a sensor, 0 for gaps."""
     depth_error: DepthError | None = None
-    """Error of the sensor as the user states it; None: it is assumed."""
+    """Error of the sensor as the user states it; None: that of ``instrument``, or assumed."""
+    instrument: Instrument | None = None
+    """The instrument by rilievo's record of the sensor's map."""
     method: str | None = None
     """Source, unless the user."""
     notes: tuple[str, ...] = ()

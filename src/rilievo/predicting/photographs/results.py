@@ -199,13 +199,19 @@ class Results:
 
         file = self._sparse_file(job, sizes.sparse)
         points = read_sparse(
-            file, shape, sizes.sparse_unit, sizes.sparse_crop, sizes.sparse_encoding
+            file,
+            shape,
+            sizes.sparse_unit,
+            sizes.sparse_crop,
+            sizes.sparse_encoding,
+            is_error_stated=sizes.stated_depth_error is not None,
         )
         return replace(
             metres,
             sparse=points.points,
             measured=points.measured,
             depth_error=sizes.stated_depth_error,
+            instrument=points.instrument,
             notes=points.reading.doubts,
         )
 

@@ -1,0 +1,260 @@
+"""Records that rilievo wrote with a depth map, and what they say about the origin of its depth.
+
+A record stands in the file, in a JSON beside it, beside the folder of a clip's frames, or in the
+folder of an evaluation or of labels. A file that was renamed within its folder is found by its
+checksum.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from rilievo.errors import InputError, RilievoError
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.io.files.archives import BROKEN_FILE, read_npz_arrays
+from rilievo.io.files.atomic import sum_of
+from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, read_text
+from rilievo.io.files.names import printable
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, Sidecar, camera_from_facts, parse_sidecar
+from rilievo.records.depth_map import DepthKind
+from rilievo.records.instruments import Instrument
+from rilievo.records.prediction_record import Anchoring, Calibration, MadeBy, Setting
+
+GIVEN_MAP = "depth of "
+"""Beginning of the model's name in a prediction that was made of a depth map."""
+UNKNOWN_NETWORK = "unknown network"
+"""Name of the model of a depth map that a network predicted, of which nothing says which one."""
+_MOST_RECORDS = 1000
+"""Most JSON files of a folder in which the checksum of a renamed file is looked for."""
+_MOST_BYTES = 4 * MAX_PIXELS + 2**10
+_FINGERPRINT, _PREDICTIONS_FORMAT = "fingerprint.json", "rilievo-predictions/1"
+_LABELS, _LABELS_FORMAT = "labels.json", "rilievo-labels/1"
+_METRES = "metre"
+"""Unit of labels in metres; another one is that of their clip."""
+_DEEPEST_ID = 4
+"""Most folders between the record of an evaluation and the files of its images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedOrigin:
+    """Origin of a depth map by rilievo's record of it.
+
+    Attributes:
+        made_by: Model and settings; None where the record does not name them, as that of labels,
+            whose depth may be a network's.
+        instrument: Instrument that depth came from; None of a network's depth.
+        calibration: Conversion of the network's depth to metres.
+        anchoring: Fit of affine depth, for surfaces.
+        camera: Camera with which the depth was saved.
+        archive: npz file with all arrays of the same prediction, if it is there.
+        place: Where the record stands, in words.
+    """
+
+    made_by: MadeBy | None
+    instrument: Instrument | None = None
+    calibration: Calibration | None = None
+    anchoring: Anchoring | None = None
+    camera: Camera | None = None
+    archive: Path | None = None
+    place: str
+
+    @property
+    def network(self) -> str:
+        """Name of the network, in words."""
+        if self.made_by is None or self.made_by.model == UNKNOWN_NETWORK:
+            return "a network"
+        return f"the network '{self.made_by.model}'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderRecord:
+    """What the record of a folder says about all depth files in it.
+
+    Attributes:
+        kind: Kind of the depth; None if the record does not say it.
+        camera: Camera of all files.
+    """
+
+    kind: DepthKind | None
+    camera: Camera | None
+    origin: SavedOrigin
+
+
+def origin_of_sidecar(sidecar: Sidecar, path: Path, place: str) -> SavedOrigin | None:
+    """Origin of a file by its record; None if the record does not tell it.
+
+    Records of rilievo 0.2 name no instrument for a prediction that was made of a depth map.
+    """
+    if sidecar.instrument is None and sidecar.made_by.model.startswith(GIVEN_MAP):
+        return None
+    return SavedOrigin(
+        made_by=sidecar.made_by,
+        instrument=sidecar.instrument,
+        calibration=sidecar.calibration,
+        anchoring=sidecar.anchoring,
+        camera=None if sidecar.camera is None else camera_from_facts(sidecar.camera),
+        archive=_archive_of(sidecar, path),
+        place=place,
+    )
+
+
+def record_names(path: Path) -> tuple[str, ...]:
+    """Names of a JSON that may stand beside a file, the longest first.
+
+    >>> record_names(Path("out/room.1.depth.npy"))
+    ('room.1.depth.npy.json', 'room.1.depth.json', 'room.1.json', 'room.json')
+    """
+    parts = path.name.split(".")
+    return tuple(".".join(parts[:count]) + SUFFIX for count in range(len(parts), 0, -1))
+
+
+def find_renamed_record(path: Path) -> tuple[Sidecar, Path] | None:
+    """Record in the same folder that lists the content of a file under another name."""
+    sha256 = ""
+    for json in _records_in(path.parent):
+        try:
+            text = read_text(json)
+            if FORMAT not in text[:200]:
+                continue
+            sha256 = sha256 or sum_of(path).sha256
+            if sha256 in text:
+                return parse_sidecar(text, printable(json)), json
+        except (RilievoError, OSError):
+            continue
+    return None
+
+
+def find_clip_record(path: Path) -> tuple[Sidecar, Path] | None:
+    """Record of a clip whose folder of frames holds a file."""
+    folder = path.absolute().parent
+    if not folder.name:
+        return None  # The root of a disk has no record beside it.
+    for name in record_names(folder):
+        json = folder.with_name(name)
+        if not json.is_file():
+            continue
+        try:
+            sidecar = parse_sidecar(read_text(json), printable(json))
+        except InputError:
+            continue
+        if folder.name in sidecar.names:
+            return sidecar, json
+    return None
+
+
+def find_folder_record(path: Path) -> FolderRecord | None:
+    """Record of an evaluation or of labels, in whose folder a depth file lies."""
+    labels = _read_head(_LabelsHead, path.with_name(_LABELS))
+    if labels is not None and labels.format == _LABELS_FORMAT and path.stem in labels.names:
+        return _folder_record_of_labels(labels)
+    for folder in [*path.absolute().parents][:_DEEPEST_ID]:
+        mark = _read_head(_FingerprintHead, folder / _FINGERPRINT)
+        if mark is not None and mark.format == _PREDICTIONS_FORMAT:
+            return _folder_record_of_fingerprint(mark)
+    return None
+
+
+def read_saved_arrays(archive: Path) -> Mapping[str, np.ndarray]:
+    """Mask of measured pixels, confidence and sky that an npz file holds; empty if it is broken."""
+    names = ("measured", "confidence", "sky")
+    try:
+        with archive.open("rb") as file:
+            return read_npz_arrays(file, names, most_bytes=_MOST_BYTES)
+    except BROKEN_FILE:
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FingerprintHead:
+    """Part of the record of an evaluation's predictions, as ``rilievo.evaluation`` writes it."""
+
+    format: str
+    model: str
+    weights_sha256: str
+    licence: str
+    settings: Mapping[str, Setting]
+    version: str
+    kind: DepthKind | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LabelsHead:
+    """Part of the record of labels, as ``rilievo fuse --teach`` writes it."""
+
+    format: str
+    unit: str
+    camera: tuple[float, float, float, float]
+    names: tuple[str, ...]
+
+
+_Head = TypeVar("_Head", _FingerprintHead, _LabelsHead)
+
+
+def _read_head(kind: type[_Head], path: Path) -> _Head | None:
+    """Record of a file; None if there is none, or it is of another program."""
+    if not path.is_file():
+        return None
+    try:
+        return from_json(kind, read_text(path))
+    except (RilievoError, NotThisRecord, OSError):
+        return None
+
+
+def _folder_record_of_labels(labels: _LabelsHead) -> FolderRecord:
+    fx, fy, cx, cy = labels.camera
+    camera = Camera(K=pinhole_K(fx, fy, cx, cy))
+    is_metric = labels.unit == _METRES
+    return FolderRecord(
+        kind=DepthKind.METRIC if is_metric else DepthKind.UP_TO_SCALE,
+        camera=camera,
+        origin=SavedOrigin(made_by=None, camera=camera, place=f"{_LABELS} beside it"),
+    )
+
+
+def _folder_record_of_fingerprint(mark: _FingerprintHead) -> FolderRecord:
+    made_by = MadeBy(
+        model=mark.model,
+        weights_sha256=mark.weights_sha256,
+        licence=mark.licence,
+        settings=mark.settings,
+        version=mark.version,
+    )
+    origin = SavedOrigin(made_by=made_by, place=f"{_FINGERPRINT} of its folder")
+    return FolderRecord(kind=mark.kind, camera=None, origin=origin)
+
+
+def _records_in(folder: Path) -> Iterator[Path]:
+    for count, json in enumerate(sorted(folder.glob(f"*{SUFFIX}"))):
+        if count == _MOST_RECORDS:
+            return
+        yield json
+
+
+def _archive_of(sidecar: Sidecar, path: Path) -> Path | None:
+    """Find the npz file that was written with a file: itself, listed in its record, or of its stem."""
+    listed = [path.with_name(facts.file) for facts in sidecar.files if facts.output == "npz"]
+    of_stem = [path.with_name(name.removesuffix(SUFFIX) + ".npz") for name in record_names(path)]
+    for archive in dict.fromkeys((path, *listed, *of_stem)):
+        if archive.is_file() and _is_of_same_prediction(archive, sidecar):
+            return archive
+    return None
+
+
+def _is_of_same_prediction(archive: Path, sidecar: Sidecar) -> bool:
+    try:
+        with archive.open("rb") as file:
+            if file.read(2) != b"PK":
+                return False
+            about = read_npz_arrays(file, ("about",), most_bytes=MAX_TEXT_BYTES).get("about")
+        if about is None:
+            return False
+        stored = parse_sidecar(str(about.item()), printable(archive))
+    except (InputError, *BROKEN_FILE):
+        return False
+    facts = ("source", "made_by", "depth", "instrument", "calibration")
+    return all(getattr(stored, name) == getattr(sidecar, name) for name in facts)
