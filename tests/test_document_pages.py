@@ -47,7 +47,6 @@ ELSEWHERE = {
     "outputs": [],
     "reference/formats": [
         Elsewhere("import OpenEXR", "extra `formats`"),
-        Elsewhere("import plyfile", "`pip install plyfile`"),
         Elsewhere("import trimesh", "`pip install trimesh`"),
         Elsewhere("--save turn-mp4", "extra `video`"),
     ],

@@ -88,7 +88,6 @@ def test_predicting_a_photograph_loads_only_what_it_needs(tmp_path: Path) -> Non
     assert (tmp_path / "results" / "photo.depth.png").is_file()
     assert not modules & {
         *HEAVY,
-        "plyfile",
         "numpy.ma",
         "numpy.random",
         "rilievo.calibration.floor",

@@ -18,7 +18,7 @@ TYPED = (
     "docs/measure.md",
     "docs/reference/*.md",
 )
-# Its programs read files with packages that have no types, such as plyfile and trimesh.
+# Its programs read files with packages that have no types, such as OpenEXR and trimesh.
 WITHOUT_TYPES = ROOT / "docs/reference/formats.md"
 # What a user of a model that may give normals alone writes; and what is refused to all others.
 NORMALS_ONLY = """

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import plyfile
 from picture_grid import GAP, grid
 from PIL import Image
 from scipy.spatial import KDTree
@@ -34,13 +33,11 @@ QUALITY = 80
 
 def surface_of(path: Path) -> tuple[TriangleMesh, np.ndarray]:
     """Mesh of a PLY and the colours of its points."""
-    file = plyfile.PlyData.read(path)
-    rows, faces = file["vertex"].data, file["face"].data
-    points = np.stack([rows[each] for each in "xyz"], axis=1).astype(np.float32)
-    colours = np.stack([rows[each] for each in ("red", "green", "blue")], axis=1)
-    triangles = np.stack(list(faces["vertex_indices"])).astype(np.int64)
+    file = trimesh.load(path, process=False, force="mesh")
+    points = np.asarray(file.vertices, np.float32)
+    triangles = np.asarray(file.faces, np.int64)
     mesh = TriangleMesh(points=points, normals=np.zeros_like(points), triangles=triangles)
-    return mesh, colours
+    return mesh, np.asarray(file.visual.vertex_colors)[:, :3]
 
 
 def seen_from_behind(path: Path, poses: np.ndarray) -> Image.Image:

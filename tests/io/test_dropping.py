@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import plyfile
 import pytest
 import skimage
 from PIL import Image
@@ -22,6 +21,7 @@ from rilievo.io.outputs.skyline import (
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from support.ply_files import read_ply
 from support.predictions import prediction
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
@@ -109,8 +109,8 @@ def test_points_of_the_background_are_left_out_and_that_is_said(tmp_path: Path) 
         save(given, tmp_path / name, ["ply"], SaveOptions(drop=drop))[0]
         for name, drop in (("all", None), ("near", "background=0.6"))
     )
-    z = plyfile.PlyData.read(less)["vertex"]["z"]
-    assert 0 < len(z) < len(plyfile.PlyData.read(everything)["vertex"]["z"])
+    z = read_ply(less)["vertex"]["z"]
+    assert 0 < len(z) < len(read_ply(everything)["vertex"]["z"])
     near, far = np.percentile(given.depth.values, [2, 98])
     assert near * (far / near) ** 0.55 < z.max() <= near * (far / near) ** 0.6
     assert '"dropped": "background=0.6"' in (tmp_path / "near.json").read_text()

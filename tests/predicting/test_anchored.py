@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plyfile
 import pytest
 from PIL import Image
 
@@ -21,6 +20,7 @@ from rilievo.predicting.photographs import anchoring
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from support.affine_answers import SHIFT, AffineAnswer, affine_graph
+from support.ply_files import read_ply
 
 SIZE = (120, 160)
 
@@ -124,7 +124,7 @@ def test_surfaces_of_a_model_that_gives_normals_are_of_anchored_depth_and_its_no
     affine.save(tmp_path / "room", "anchored,ply,normals-npy")
     surface = np.load(tmp_path / "room.anchored.npy")
     np.testing.assert_array_equal(surface, affine.anchored.depth.values)
-    points = plyfile.PlyData.read(tmp_path / "room.ply")["vertex"]
+    points = read_ply(tmp_path / "room.ply")["vertex"]
     assert points["z"].min() == pytest.approx(surface.min(), rel=0.05)
     assert points["z"].max() == pytest.approx(surface.max(), rel=0.05)
     stored = np.load(tmp_path / "room.normals.npy")

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from plyfile import PlyData
 
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
@@ -16,6 +15,7 @@ from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.predicting.videos.frame_answers import open_stored_answers
 from rilievo.records.sample import Photo
 from support.clips import Clip, numbered, write_clip
+from support.ply_files import read_ply
 from support.relief import Relief
 
 SIZE = (96, 128)
@@ -50,7 +50,7 @@ def test_sky_is_neither_depth_nor_surface_and_stretches_no_range(tmp_path: Path)
             assert not arrays["valid"][sky].any()
             assert arrays["valid"][ground].all()
             assert np.isnan(arrays["depth"][sky]).all()
-        points = PlyData.read(tmp_path / "out.frames" / f"00000{number}.ply")["vertex"]
+        points = read_ply(tmp_path / "out.frames" / f"00000{number}.ply")["vertex"]
         assert points["z"].min() > 5
     assert sidecar.depth is not None
     assert sidecar.depth.minimum is not None
@@ -66,7 +66,7 @@ def test_every_frames_surface_is_that_of_the_camera_that_the_json_tells(tmp_path
     for number in range(3):
         with np.load(tmp_path / "out.frames" / f"00000{number}.npz") as arrays:
             np.testing.assert_array_equal(arrays["K"], sidecar.camera.K)
-        points = PlyData.read(tmp_path / "out.frames" / f"00000{number}.ply")["vertex"]
+        points = read_ply(tmp_path / "out.frames" / f"00000{number}.ply")["vertex"]
         assert np.abs(points["x"] / points["z"]).max() <= SIZE[1] / 2 / FOCAL
 
 

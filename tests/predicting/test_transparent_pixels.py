@@ -15,6 +15,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.io.photographs.photo import read_photo
+from support.ply_files import read_ply
 
 NAME = "rilievo/small"
 SIZE = HEIGHT, WIDTH = 180, 240
@@ -143,9 +144,7 @@ def test_files_of_surfaces_leave_them_out(mask: np.ndarray, backing: float, tmp_
 
 
 def vertices_of_ply(path: Path) -> np.ndarray:
-    import plyfile
-
-    vertices = plyfile.PlyData.read(path)["vertex"]
+    vertices = read_ply(path)["vertex"]
     return np.stack([vertices[axis] for axis in "xyz"], axis=1)
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import plyfile
 import pytest
 import skimage.data
 from PIL import Image
@@ -24,6 +23,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.sample import Photo
 from support.open_field import open_field
+from support.ply_files import read_ply
 from support.predictions import HEIGHT, WIDTH, prediction
 
 
@@ -119,12 +119,12 @@ def with_sky() -> Prediction:
 def test_surfaces_leave_it_out_and_say_how_much(tmp_path: Path) -> None:
     given = with_sky()
     save(given, tmp_path / "photo", "ply,glb,html")
-    points = plyfile.PlyData.read(tmp_path / "photo.ply")["vertex"]
+    points = read_ply(tmp_path / "photo.ply")["vertex"]
     rows = 31 * points["y"] / points["z"] + 11
     assert len(points["x"]) > 400
     assert rows.min() > 7.5
     whole = save(replace(given, sky=None), tmp_path / "whole", "ply")[0]
-    assert len(plyfile.PlyData.read(whole)["vertex"]["x"]) > 1.4 * len(points["x"])
+    assert len(read_ply(whole)["vertex"]["x"]) > 1.4 * len(points["x"])
     for facts in json.loads((tmp_path / "photo.json").read_text())["files"]:
         assert facts["surface"]["sky"] == pytest.approx(8 / HEIGHT, abs=1e-6)
     assert "sky, left out of the surface" in (tmp_path / "photo.html").read_text()

@@ -189,17 +189,6 @@ def numpy(path: Path) -> Arrays:
     return {name: held[name] for name in ("depth", "valid")}
 
 
-def plyfile(path: Path) -> Arrays:
-    """Points with normals and colours."""
-    plyfile: Any = import_module("plyfile")
-
-    rows = plyfile.PlyData.read(str(path))["vertex"].data
-    columns = {"points": "xyz", "normals": ("nx", "ny", "nz"), "colours": ("red", "green", "blue")}
-    return {
-        name: np.stack([rows[each] for each in each_of], 1) for name, each_of in columns.items()
-    }
-
-
 def trimesh(path: Path) -> Arrays:
     """Points, or triangles with texture coordinates."""
     trimesh: Any = import_module("trimesh")

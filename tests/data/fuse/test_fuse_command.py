@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from plyfile import PlyData
 
 from rilievo.cli import main
 from rilievo.data.clips.sequences import ClipFrame
@@ -23,6 +22,7 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.cameras.camera import Camera
 from support.box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from support.clips import Clip, write_clip
+from support.ply_files import read_ply
 
 CAMERA = (80.0, 80.0, 47.5, 35.5)
 
@@ -81,7 +81,7 @@ def _about(path: Path) -> dict:
 @pytest.mark.slow
 def test_a_ply_stays_in_the_world_of_the_poses(room: Path, tmp_path: Path) -> None:
     fuse_clip(room, tmp_path / "place.ply", options(room))
-    data = PlyData.read(tmp_path / "place.ply")
+    data = read_ply(tmp_path / "place.ply")
     vertex = data["vertex"]
     points = np.stack([vertex[axis] for axis in "xyz"], axis=1)
     assert np.quantile(distance_to_room(points), 0.99) < 0.1

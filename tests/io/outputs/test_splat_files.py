@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import plyfile
 import pytest
 
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -19,6 +18,7 @@ from rilievo.prediction.saving import SaveOptions, save, write_file, write_parts
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 from support.analytic import camera_matrix, pixel_rays, plane, sphere
+from support.ply_files import read_ply
 from support.predictions import MADE_BY, said_beside
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
@@ -56,7 +56,7 @@ def prediction_of(depth: np.ndarray, normals: np.ndarray, camera: Camera) -> Pre
 def written(folder: Path, given: Prediction, **options: object) -> np.ndarray:
     path, _ = save(given, folder / "photo", ["splat"], SaveOptions(**options))
     assert path.name == "photo.splat.ply"
-    return plyfile.PlyData.read(path)["vertex"].data
+    return read_ply(path)["vertex"]
 
 
 def columns(rows: np.ndarray, *names: str) -> np.ndarray:
@@ -221,7 +221,7 @@ def test_nothing_stays_for_files_with_other_options(
 
 def test_the_header_says_unit_frame_and_everything_else(tmp_path: Path) -> None:
     written(tmp_path, wall((0, 0, -1)))
-    unit, axes_line, *pieces = plyfile.PlyData.read(tmp_path / "photo.splat.ply").comments
+    unit, axes_line, *pieces = read_ply(tmp_path / "photo.splat.ply").comments
     assert unit.startswith("unit: metre")
     assert axes_line.startswith("axes: x right, y down, z forward")
     text = "".join(piece.removeprefix("rilievo: ") for piece in pieces)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import plyfile
 import pytest
 from PIL import Image
 
@@ -18,6 +17,7 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind
+from support.ply_files import read_ply
 from support.predictions import prediction
 
 
@@ -148,7 +148,7 @@ def test_near_splats_have_places_of_their_own(tmp_path: Path) -> None:
     depth = replace(answer.depth, values=answer.depth.values * np.float32(1e-3))
     near = replace(answer, depth_or_none=depth)
     ply, spz, _ = save(near, tmp_path / "x", ["splat", "spz"])
-    z = plyfile.PlyData.read(ply)["vertex"]["z"]
+    z = read_ply(ply)["vertex"]["z"]
     np.testing.assert_allclose(-splats_of(spz)["xyz"][:, 2], z, atol=1e-6)
 
 
@@ -170,7 +170,7 @@ def splats_of(path: Path) -> dict[str, np.ndarray]:
 
 def test_spz_holds_the_splats_of_the_ply(tmp_path: Path) -> None:
     ply, spz, _ = save(prediction(), tmp_path / "x", ["splat", "spz"])
-    vertex = plyfile.PlyData.read(ply)["vertex"]
+    vertex = read_ply(ply)["vertex"]
     splats = splats_of(spz)
     turned = [1, -1, -1]
 
@@ -198,7 +198,7 @@ def test_far_splats_have_room_in_24_bits(tmp_path: Path) -> None:
     answer = prediction(DepthKind.UP_TO_SCALE)
     depth = replace(answer.depth, values=answer.depth.values * np.float32(1e4))
     ply, spz, _ = save(replace(answer, depth_or_none=depth), tmp_path / "x", ["splat", "spz"])
-    z = plyfile.PlyData.read(ply)["vertex"]["z"]
+    z = read_ply(ply)["vertex"]["z"]
     assert z.max() > 2048
     np.testing.assert_allclose(-splats_of(spz)["xyz"][:, 2], z, rtol=1e-4)
 

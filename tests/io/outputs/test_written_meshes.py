@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from plyfile import PlyData
 
 from rilievo.io.outputs.formats.gltf import TriangleMesh, write_gltf
 from rilievo.io.outputs.formats.ply import write_ply_mesh
+from support.ply_files import read_ply
 
 COLOURS = np.array([[255, 0, 0], [0, 188, 0], [0, 0, 1], [128, 128, 128]], np.uint8)
 
@@ -61,13 +61,13 @@ def test_colours_of_a_glb_are_linear(tmp_path: Path) -> None:
 def test_a_ply_keeps_all(tmp_path: Path) -> None:
     mesh = tetrahedron()
     write_ply_mesh(tmp_path / "a.ply", mesh, ["unit: metre"])
-    read = PlyData.read(tmp_path / "a.ply")
+    read = read_ply(tmp_path / "a.ply")
     vertex = read["vertex"]
     points = np.stack([vertex[axis] for axis in "xyz"], axis=1)
     np.testing.assert_array_equal(points, mesh.points)
     found = np.stack([vertex[name] for name in ("red", "green", "blue")], axis=1)
     np.testing.assert_array_equal(found, COLOURS)
-    np.testing.assert_array_equal(np.stack(read["face"]["vertex_indices"]), mesh.triangles)
+    np.testing.assert_array_equal(read["face"]["vertex_indices"], mesh.triangles)
     assert read.comments == ["unit: metre"]
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from plyfile import PlyData
 from scipy.spatial import cKDTree
 from skimage import data
 
@@ -25,6 +24,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.serving.browser.folder import write_page
 from support.browser import COARSE, chromium, share_of_pictures, unfold
+from support.ply_files import read_ply
 from support.round_pictures import round_picture
 from support.static_host import PATIENCE, Isolating, Visitor, hosted
 
@@ -97,7 +97,7 @@ def test_points_and_mesh_are_those_of_python(
         normals=expected.normals,
         cut=cut,
     )
-    rows = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
+    rows = read_ply(visitor.save("ply", tmp_path))["vertex"]
     assert len(rows) == pytest.approx(len(cloud.points), rel=1e-3)
     if len(rows) == len(cloud.points):
         np.testing.assert_allclose(rows["z"], cloud.points[:, 2], rtol=1e-3)

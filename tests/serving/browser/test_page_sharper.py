@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from plyfile import PlyData
 
 import rilievo
 from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
@@ -26,6 +25,7 @@ from rilievo.records.prediction_record import Anchoring, MadeBy, PredictionRecor
 from rilievo.serving.browser.folder import write_page
 from support.browser import COARSE, chromium, unfold
 from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.ply_files import read_ply
 from support.published_graphs import write_ramp
 from support.static_host import Visitor, hosted
 
@@ -78,7 +78,7 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
         heard = page.evaluate("() => heard")
         facts = page.locator("#facts").text_content()
         own, _ = visitor.depth(tmp_path)
-        points = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
+        points = read_ply(visitor.save("ply", tmp_path))["vertex"]
         context.close()
     assert visitor.complaints == []
     assert any("the first answer came" in each for each in heard)

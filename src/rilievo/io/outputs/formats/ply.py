@@ -3,7 +3,7 @@
 Points stay in our camera frame and unit, as the header states.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,9 @@ from rilievo.records.depth_map import DepthMap
 
 # Readers built on RPly fail or crash above 1,023 characters a line.
 _LONGEST = 200
+_FACE = np.dtype([("count", "u1"), ("vertex_indices", "<i4", (3,))])
+"""Row of a triangle: the number of its corners, and the corners."""
+_FACE_PROPERTIES = ("property list uchar int vertex_indices",)
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
@@ -32,24 +35,51 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 def write_ply_points(path: Path, cloud: PointCloud, comments: list[str]) -> None:
     """Write points, with colours if they have some."""
-    from plyfile import PlyData, PlyElement
-
-    rows = _vertex_rows(cloud.points, cloud.normals, cloud.colours)
-    with path.open("wb") as file:
-        vertices = PlyElement.describe(rows, "vertex")
-        PlyData([vertices], byte_order="<", comments=comments).write(file)
+    vertices = _vertex_rows(cloud.points, cloud.normals, cloud.colours)
+    _write_elements(path, comments, {"vertex": vertices})
 
 
 def write_ply_mesh(path: Path, mesh: TriangleMesh | Mesh, comments: list[str]) -> None:
     """Write a mesh, with colours if it has some; its axes stay."""
-    from plyfile import PlyData, PlyElement
-
-    faces = np.empty(len(mesh.triangles), [("vertex_indices", "<i4", (3,))])
+    vertices = _vertex_rows(mesh.points, mesh.normals, mesh.colours)
+    faces = np.empty(len(mesh.triangles), _FACE)
+    faces["count"] = 3
     faces["vertex_indices"] = mesh.triangles
-    rows = _vertex_rows(mesh.points, mesh.normals, mesh.colours)
-    elements = [PlyElement.describe(rows, "vertex"), PlyElement.describe(faces, "face")]
+    _write_elements(path, comments, {"vertex": vertices, "face": faces})
+
+
+def _write_elements(path: Path, comments: list[str], elements: Mapping[str, np.ndarray]) -> None:
+    lines = []
+    for name, rows in elements.items():
+        lines.append(f"element {name} {len(rows)}")
+        lines += _FACE_PROPERTIES if rows.dtype == _FACE else _scalar_properties(rows.dtype)
     with path.open("wb") as file:
-        PlyData(elements, byte_order="<", comments=comments).write(file)
+        file.write(ply_header(comments, lines))
+        for rows in elements.values():
+            file.write(rows.data)
+
+
+def _scalar_properties(columns: np.dtype) -> list[str]:
+    """Header's lines of columns that hold one number each."""
+    types = {np.dtype("<f4"): "float", np.dtype("u1"): "uchar"}
+    return [f"property {types[columns[name]]} {name}" for name in columns.names or ()]
+
+
+def ply_header(comments: list[str], elements: list[str]) -> bytes:
+    """Header of a little-endian binary PLY (Turk, The PLY Polygon File Format, 1994).
+
+    Args:
+        comments: Texts of the comments, a line each.
+        elements: The lines of the elements and of their properties.
+    """
+    lines = (
+        "ply",
+        "format binary_little_endian 1.0",
+        *(f"comment {comment}" for comment in comments),
+        *elements,
+        "end_header",
+    )
+    return ("\n".join(lines) + "\n").encode("ascii")
 
 
 def header_comments(job: WriteJob, facts: FileFacts) -> list[str]:

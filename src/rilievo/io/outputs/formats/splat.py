@@ -4,7 +4,6 @@ Opacity is a logit, scales logarithms, rotations quaternions (w, x, y, z).
 """
 
 from collections.abc import Iterable
-from typing import BinaryIO
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import PointCloud, surface_step
 from rilievo.geometry.surfaces.splats import Splats, splats
-from rilievo.io.outputs.formats.ply import header_comments
+from rilievo.io.outputs.formats.ply import header_comments, ply_header
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
@@ -35,7 +34,9 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write a splat for every point, a chunk at a time."""
     cloud, parts, facts = make_splats(job, depth, camera)
     with job.path.open("wb") as file:
-        _write_header(file, len(cloud.points), header_comments(job, facts))
+        properties = [f"property float {name}" for name in PROPERTIES]
+        lines = [f"element vertex {len(cloud.points)}", *properties]
+        file.write(ply_header(header_comments(job, facts), lines))
         for part in parts:
             file.write(_splat_rows(part, splat_colours(cloud, part)).data)
     return facts
@@ -61,18 +62,6 @@ def make_splats(
     if not job.later.isdisjoint(_OUTPUTS):
         parts = job.shared[key] = tuple(parts)
     return cloud, parts, facts
-
-
-def _write_header(file: BinaryIO, count: int, comments: list[str]) -> None:
-    lines = (
-        "ply",
-        "format binary_little_endian 1.0",
-        *(f"comment {comment}" for comment in comments),
-        f"element vertex {count}",
-        *(f"property float {name}" for name in PROPERTIES),
-        "end_header",
-    )
-    file.write(("\n".join(lines) + "\n").encode("ascii"))
 
 
 def splat_colours(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
