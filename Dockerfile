@@ -7,7 +7,8 @@ COPY src /build/src
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /build
 
 FROM python:3.12-slim
-# The server reads no videos, so there is no PyAV here, and no library under the GPL.
+# The server reads no videos, so there is no PyAV here. docs/wheels.md names what of copyleft is left:
+# GCC's runtime in numpy's wheel, which any program may use, and tqdm.
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     pip install --no-cache-dir "$(ls /wheels/*.whl)[serve]"
 RUN useradd --create-home --uid 10001 rilievo
