@@ -188,6 +188,18 @@ def test_images_of_one_scene_are_drawn_together() -> None:
     assert any("Mean ranks have no interval" in note for note in table.notes)
 
 
+@pytest.mark.parametrize(("scenes", "has_interval"), [(2, False), (3, True)])
+def test_three_scenes_are_enough_for_an_interval(scenes: int, has_interval: bool) -> None:
+    names = tuple(f"{number % scenes}" for number in range(40))
+    made = [
+        run_on(benchmark, model, gain, scenes=names)
+        for benchmark in ("a", "b")
+        for model, gain in (("x", 0.0), ("y", 0.1))
+    ]
+    table = standings(runs_of(*made))
+    assert [each.low is not None for each in table.models] == [has_interval, has_interval]
+
+
 def with_numbers(made: Evaluation, value: float) -> Evaluation:
     """An evaluation whose quoted number is another than the mean over images."""
     leading, *others = made.summaries
@@ -225,6 +237,25 @@ def test_a_bias_of_both_signs_has_no_interval() -> None:
     table = standings(runs_of(*made))
     assert by_name(table) == {"wide": 1, "narrow": 2}
     assert all(each.low is None for each in table.models)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_bias_that_has_one_sign_on_all_images_has_an_interval(sign: int) -> None:
+    bias = ("bias", "bias", "", Better.ZERO)
+    made = [
+        evaluation(
+            model=model,
+            benchmark=benchmark,
+            sha256=benchmark * 64,
+            values={"bias": sign * (np.linspace(-0.01, 0.01, 12) + size)},
+            metrics=(bias,),
+        )
+        for benchmark in "ab"
+        for model, size in (("far", 0.2), ("near", 0.1))
+    ]
+    # The smaller bias is better on every image, so it is better whatever images are drawn.
+    ranks = {each.name: (each.low, each.high) for each in standings(runs_of(*made)).models}
+    assert ranks == {"near": (1, 1), "far": (2, 2)}
 
 
 def test_a_benchmark_that_a_model_lacks_is_shown_but_not_ranked() -> None:

@@ -107,6 +107,32 @@ def test_the_border_is_taken_off_where_it_was_put_on() -> None:
     np.testing.assert_allclose(field[50], np.arange(128) + 0.5, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("fill", "shape", "rows", "columns"),
+    [
+        # 30 = 3 * 14 - 12 and 29 = 3 * 14 - 13, of which the odd row lies after the photograph.
+        (14, (30, 29), (6, 6), (6, 7)),
+        (14, (28, 29), (0, 0), (6, 7)),
+        (2, (47, 60), (0, 1), (0, 0)),
+        (2, (46, 60), None, None),
+        (1, (47, 61), None, None),
+    ],
+)
+def test_a_network_fills_up_to_a_multiple_evenly(
+    fill: int,
+    shape: tuple[int, int],
+    rows: tuple[int, int] | None,
+    columns: tuple[int, int] | None,
+) -> None:
+    preparation = Preparation(sizing=Sizing(rule=Rule.FLOOR, area=10_000), fill=fill)
+    windows = preparation.windows(shape)
+    if windows is None:
+        assert rows is None
+        return
+    assert [(each.before, each.after) for each in windows] == [rows, columns]
+    assert tuple(each.inside for each in windows) == shape
+
+
 @pytest.mark.parametrize("rule", Rule)
 @pytest.mark.parametrize("resampling", Resampling)
 def test_what_a_file_says_of_its_preparation_is_read_back(

@@ -93,6 +93,15 @@ def test_triangulated_corners_tell_the_error_of_the_depth() -> None:
     assert np.abs(ratio / np.median(ratio) - 1).max() < 0.1
 
 
+@pytest.mark.parametrize("way", [(0.3, 0.0, 0.0), (0.0, -0.3, 0.0), (0.2, -0.2, 0.1)])
+def test_the_error_of_a_motion_is_what_noise_moves_corners_across_epipolar_lines(
+    way: tuple[float, float, float],
+) -> None:
+    """The size of a normal variable has the median 0.6745; noise along the lines is left out."""
+    tracks = tracks_of(relief(), motion((0.01, -0.02, 0.005), way), count=2000, noise=0.1)
+    assert motion_of_tracks(tracks, relief(), K).error == pytest.approx(0.06745, rel=0.05)
+
+
 def test_corners_that_move_by_themselves_are_outliers() -> None:
     T = motion((0.01, 0.02, 0), (0.2, 0, 0.1))
     found = motion_of_tracks(tracks_of(relief(), T, noise=0.05, moved=60), relief(), K)

@@ -74,6 +74,15 @@ def test_half_a_surface_is_accurate_but_not_complete() -> None:
     assert cloud_f_score(row, row, 1e-9) == 1.0
 
 
+def test_a_point_exactly_at_the_threshold_is_too_far() -> None:
+    """Knapitsch et al. (2017) count distances below the threshold; here one is equal to it."""
+    near = np.array([[0.0, 0.0, 0.0]])
+    both = np.array([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
+    assert cloud_f_score(near, both, 0.5) == pytest.approx(2 / 3)
+    assert cloud_f_score(both, near, 0.5) == pytest.approx(2 / 3)
+    assert cloud_f_score(near, both, 0.501) == cloud_f_score(both, near, 0.501) == 1.0
+
+
 def test_clouds_that_cannot_be_compared_are_refused() -> None:
     some = np.ones((2, 3))
     with pytest.raises(InputError, match="at least one"):

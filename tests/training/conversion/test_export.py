@@ -14,6 +14,7 @@ from rilievo.cli import main
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.base import PreparedModel
+from rilievo.models.default.embedded import embedded_file
 from rilievo.models.onnx_files.agreement import Agreement, check_limits, draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion import onnx_file
@@ -103,6 +104,21 @@ def test_weights_of_8_bits_are_copied_and_not_made_smaller(name: str, tmp_path: 
     np.testing.assert_array_equal(ours.depth.values, theirs.depth.values)
     with pytest.raises(OptionError, match=r"int8 weights already; without precision it is copi"):
         export_model(name, tmp_path / "half.onnx", ExportOptions(precision="fp16"))
+
+
+def test_the_graph_of_a_file_that_is_quantised_to_8_bits_is_copied_unchanged(
+    tmp_path: Path,
+) -> None:
+    """Only a network that computes in floats on 8-bit weights is rewritten without Dequantize."""
+    network = onnx.load(embedded_file("rilievo/small"))
+    for entry in network.metadata_props:
+        if entry.key == "rilievo.precision":
+            entry.value = "int8"
+    quantised = tmp_path / "int8.onnx"
+    onnx.save(network, quantised)
+    copy = export_model(quantised, tmp_path / "copy.onnx")
+    assert any(node.op_type == "DequantizeLinear" for node in network.graph.node)
+    assert onnx.load(copy.path).graph == network.graph
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import torch
 
 from rilievo.errors import ModelError
 from rilievo.training.networks.mobilenetv2 import MobileNetV2, gluon_name, load_gluon_mobilenet
-from rilievo.training.networks.small import ConvexUpsample, SmallNet
+from rilievo.training.networks.small import ConvexUpsample, SmallNet, Spread
 
 
 def published_arrays(encoder: MobileNetV2) -> dict[str, np.ndarray]:
@@ -111,3 +111,20 @@ def test_each_of_four_pixels_may_follow_each_of_nine_neighbours(
     row, column = 2 + neighbour // 3 - 1, 2 + neighbour % 3 - 1
     copied = doubled[0, 0, 4 + corner // 2, 4 + corner % 2]
     assert copied.item() == pytest.approx(values[0, 0, row, column].item(), abs=1e-2)
+
+
+def test_the_expected_error_may_depend_on_how_much_coarse_features_vary() -> None:
+    """The weights of the features' level are zero, so that only their variation counts."""
+    torch.manual_seed(0)
+    spread = Spread(features=4, coarsest=3).eval()
+    first = spread.whole[0]
+    assert isinstance(first, torch.nn.Conv2d)
+    with torch.no_grad():
+        first.weight[:, :3] = 0
+    fine = torch.rand(1, 4, 8, 8)
+    waves = torch.tensor([-1.0, 1.0]).repeat(8).view(1, 1, 4, 4).repeat(1, 3, 1, 1)
+
+    calm = spread(fine, torch.zeros(1, 3, 4, 4))
+    torch.testing.assert_close(spread(fine, torch.full((1, 3, 4, 4), 5.0)), calm)
+    torch.testing.assert_close(spread(fine, 5 + waves), spread(fine, waves))
+    assert not torch.allclose(spread(fine, waves), calm, atol=1e-3)

@@ -330,6 +330,26 @@ def test_targets_are_judged_by_the_worst_of_their_motions() -> None:
     assert {target.frame for target, _ in judged.motions} == {1, 3, 5, 7, 9, 10}
 
 
+def test_a_corners_depth_is_a_geometric_mean_that_weighs_squared_parallax() -> None:
+    """The first source sees two corners, the second one of them, with twice the parallax."""
+    target = Target(place=place(1), sources=(place(0), place(2)))
+    first = Triangulated(
+        places=np.array([[10.0, 20.0], [30.0, 40.0]]),
+        depth=np.array([2.0, 1.0]),
+        parallax=np.array([3.0, 3.0]),
+    )
+    second = Triangulated(
+        places=np.array([[10.0, 20.0]]), depth=np.array([64.0]), parallax=np.array([6.0])
+    )
+    motions = {
+        (place(1), place(0)): replace(pair(1.0), corners=first),
+        (place(1), place(2)): replace(pair(1.0), corners=second),
+    }
+    judged = select_trusted_motions([target], motions)
+    # (log 2 + 4 log 64) / 5 = 5 log 2
+    np.testing.assert_allclose(judged.corners[place(1)], [[10, 20, 32], [30, 40, 1]])
+
+
 def test_corners_teach_by_the_share_by_which_they_err_less_than_the_given_depth() -> None:
     """Sources that differ by a tenth err by 0.1118; a difference of 0.25 leaves twice that."""
     places = np.stack([np.arange(40.0), np.zeros(40)], axis=1)

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rilievo.io.json_record import to_json
+from rilievo.training.losses.view_synthesis import VideoLoss
+from rilievo.training.losses.warped_frames import Views
+from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.pair_motions import Estimate, write_estimate
 from rilievo.training.video.video_records import VideoRecord
-from rilievo.training.video.video_summary import camera_trajectories, write_video_run_page
+from rilievo.training.video.video_summary import (
+    camera_trajectories,
+    draw_result,
+    write_video_run_page,
+)
 
 RECORD = VideoRecord(
     targets=40,
@@ -89,6 +97,41 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     assert "https:" not in page
     assert "my &amp; run" in page
     assert "the stride is 3" in page
+
+
+def test_the_picture_of_a_batch_has_target_depth_warped_source_and_mask_in_rows() -> None:
+    """Red is the target, blue the warped source; the automask keeps the left half."""
+    height, width = 4, 6
+    red, blue = torch.zeros(2, 1, 3, height, width).unbind()
+    red[:, 0], blue[:, 2] = 1, 1
+    left = (torch.arange(width) < 3).expand(1, height, width)
+    depth, nothing = torch.ones(1, height, width), torch.zeros(())
+    depth[:, :, 3:] = 2
+    views = Views(
+        target=red,
+        sources=(blue,),
+        target_seen=red,
+        sources_seen=(blue,),
+        pyramid=(red,),
+        K=torch.eye(3)[None],
+        source_T_target=(None,),
+    )
+    loss = VideoLoss(
+        total=nothing,
+        terms={},
+        depth=depth,
+        warped=(blue,),
+        automask=left,
+        still_error=depth,
+        warped_error=depth,
+    )
+    result = BatchResult(views=views, sigmoids=(), motions=(), loss=loss)
+    target, shown_depth, warped, mask = np.split(draw_result(result), 4)
+    assert (target == [255, 0, 0]).all()
+    assert (warped == [0, 0, 255]).all()
+    assert (mask[:, :3] == 255).all()
+    assert (mask[:, 3:] == 0).all()
+    assert len(np.unique(shown_depth.reshape(-1, 3), axis=0)) == 2
 
 
 def test_a_run_whose_start_was_kept_warns_and_does_without_pictures_and_curves(
