@@ -10,6 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import rilievo
+from rilievo.cli import main
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError, OptionError
@@ -20,6 +21,8 @@ from rilievo.io.depth_doubts import TOO_NEAR
 from rilievo.io.depth_numbers import FactOrigin, read_depth_numbers
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
+from support.tiny_dataset import write_tiny
+from support.tiny_evaluation import TINY, write_predictions
 
 SIZE = (36, 48)
 METRES = (1 + np.arange(36 * 48).reshape(SIZE) / 900).astype(np.float32)
@@ -152,6 +155,27 @@ def test_a_guess_is_said_once(root: Path) -> None:
         "read as millimetres: 1 to 2.92 m (a guess: whole numbers of no stated unit)"
     )
     assert {fact.origin for fact in reading.facts if fact.name == "scale"} == {FactOrigin.GUESSED}
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_evaluate_prints_how_it_read_true_depth_if_that_is_known(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    png(root / "depth/a.png", METRES * 1000)
+    write_tiny(tmp_path / "tiny")
+    for number, (dataset, folder) in enumerate((("folder", root), (TINY, tmp_path / "tiny"))):
+        theirs = tmp_path / f"theirs{number}"
+        if dataset == TINY:
+            write_predictions(folder, theirs)
+        else:
+            theirs.mkdir()
+            np.save(theirs / "a.npy", METRES.astype(np.float32))
+        words = ["evaluate", "-b", "depth", "--dataset", dataset, "--root", str(folder)]
+        words += ["--predictions", str(theirs), "--kind", "metric"]
+        assert main([*words, "-o", str(tmp_path / f"out{number}")]) == 0
+    of_folder, of_tiny = capsys.readouterr().out.split("on depth: ")[1:]
+    assert "true depth is read as millimetres: 1 to 2.92 m (a guess" in of_folder
+    assert "true depth is" not in of_tiny
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,26 @@ def test_pictures_show_what_was_charged() -> None:
     assert (depth.values[HOLE][charged] == 10).all()
 
 
+def test_pictures_show_normals_of_unit_length_and_zero_where_there_is_no_direction() -> None:
+    true = np.zeros((3, 480, 640), np.float32)
+    true[2] = -1
+    predicted = true * np.float32(0.5)
+    predicted[(slice(None), *HOLE)] = 0
+
+    answers, dataset = Mock(Predictions), Mock(Dataset)
+    answers.kind, answers.made_by = None, None
+    answers.read.return_value = stored(normals=predicted)
+    dataset.truth.return_value = Truth(
+        id="a", normals=true, normals_valid=np.ones((480, 640), bool)
+    )
+    shown = ReportPictures(
+        benchmark=BENCHMARKS["normals"], dataset=dataset, predictions=answers
+    ).normals("a")
+    expected = true.copy()
+    expected[(slice(None), *HOLE)] = 0
+    np.testing.assert_array_equal(shown, expected)
+
+
 def test_a_score_that_rests_on_one_pixel_says_so(root: Path, tmp_path: Path) -> None:
     path = root / "depth" / "room0" / "000.npy"
     depth = np.zeros_like(np.load(path))

@@ -140,6 +140,18 @@ def test_depth_anything_3_gives_depth_up_to_scale_and_a_camera(
     assert inference.depth.shape == (378, 504)
 
 
+@pytest.mark.parametrize("focal", [(-400.0, 410.0), (400.0, -410.0), (400.0, np.nan)])
+def test_depth_anything_3_with_an_impossible_focal_length_is_refused(
+    catalogue: CatalogueMirror, focal: tuple[float, float]
+) -> None:
+    name = "depth-anything-3/small"
+    K = np.array([[focal[0], 0, 251.5], [0, focal[1], 188.5], [0, 0, 1]])
+    catalogue.offer(name, lambda path: write_depth_anything_3(path, K=K))
+    model = load_model(name, device="cpu")
+    with pytest.raises(ModelError, match="returned invalid intrinsics"):
+        model.predict_raw([blocks((240, 320))[0]])
+
+
 def test_depth_anything_3_without_camera_and_confidence_gives_depth_alone(
     catalogue: CatalogueMirror,
 ) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
+from rilievo.training.networks.backbones import make_backbone
+from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
 from rilievo.training.sweep.sweep_results import read_cell
 from rilievo.training.sweep.sweep_run import sweep_probes
@@ -95,6 +97,19 @@ def test_too_little_memory_for_one_cell_is_said_and_the_next_is_done(
     swept = sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
     assert [cell.title for cell in swept.cells] == ["support.probed_scenes:Small (random)"]
     assert ["memory" in failure.reason for failure in swept.failures] == [True]
+
+
+def test_features_that_are_slightly_more_than_the_gigabytes_given_are_refused(
+    file: Path, tmp_path: Path
+) -> None:
+    backbone = make_backbone("support.probed_scenes:Small", pretrained=False)
+    layout = FeatureCache(tmp_path / "any", backbone).layout((24, 32))
+    gigabytes = 6 * layout.file_bytes / 1e9
+    head, first = FILE.replace("seeds = 2", "seeds = 1").split("[[backbones]]")[:2]
+    cache = f"[cache]\ngigabytes = {0.9995 * gigabytes}\n"
+    file.write_text(f"{head}{cache}[[backbones]]{first}")
+    with pytest.raises(InputError, match="the feature cache is full"):
+        sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
 
 
 @pytest.mark.slow
