@@ -76,7 +76,7 @@ class ProbeScoring:
     input_crop: str
     benchmarks: tuple[str, ...]
     megabytes: float = 2000
-    _images: dict[tuple[str, str], tuple[Pixels, Truth]] = field(default_factory=dict)
+    _images: dict[tuple[str, str, str], tuple[Pixels, Truth]] = field(default_factory=dict)
 
     def check(self, *, depth: bool, normals: bool) -> None:
         """Refuse benchmarks that do not score what probes predict."""
@@ -140,7 +140,7 @@ class ProbeScoring:
         """Photographs cropped for the model; truths whole."""
         dataset = self._open_test_split(benchmark)
         for id in dataset.ids[: self.limit]:
-            key = (dataset.request.split + dataset.request.variant, id)
+            key = (dataset.request.split, dataset.request.variant, id)
             pair = self._images.get(key)
             if pair is None:
                 image, truth = pair = dataset.image(id), dataset.truth(id)
