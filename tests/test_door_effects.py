@@ -94,6 +94,7 @@ CASES: Mapping[str, Case] = {
     "known_rectangle": Case(other=("10,60,80,60,84,90,6,90,0.5x0.3",)),
     "sparse": Case(other="sparse.npy"),
     "sparse_unit": Case(one=0.001, other=0.002, needs={"sparse": "counts.png"}),
+    "sparse_kind": Case(one="metric", other="distance", needs={"sparse": "dense.npy"}),
     "sparse_crop": Case(one="resized", other="centre", needs={"sparse": "part.npy"}),
     "sparse_encoding": Case(
         one="scale=0.001", other="scale=0.001 max_depth=2.5", needs={"sparse": "counts.png"}

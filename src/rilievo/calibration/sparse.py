@@ -20,9 +20,11 @@ from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.lens import SpacePoints
 from rilievo.io.depth_crops import PlaceWords, parse_place, place_map
 from rilievo.io.depth_encoding import NumberEncoding, parse_encoding
 from rilievo.io.depth_numbers import (
+    DISTANCE,
     DepthNumbers,
     DepthStatement,
     NumberReading,
@@ -54,12 +56,14 @@ class SparseDepth:
     Attributes:
         measured: Map [m] of a sensor with over a hundredth of its pixels, 0 for gaps.
         reading: Reading of its numbers.
+        along: Direction of the metres, by the user or the file; None if neither says it.
         instrument: The instrument and its error by rilievo's record of the map; None without one.
     """
 
     points: tuple[KnownPoint, ...]
     measured: Field | None = None
     reading: NumberReading = field(default_factory=NumberReading)
+    along: Along | None = None
     instrument: Instrument | None = None
 
 
@@ -70,17 +74,19 @@ def read_sparse(
     crop: str | None = None,
     encoding: str | None = None,
     *,
+    kind: str | None = None,
     is_error_stated: bool = False,
 ) -> SparseDepth:
     """Read depth of another instrument for a photograph of this shape (height, width).
 
     Args:
-        path: Map along the axis, 0 and NaN as gaps, or lines ``u v metres``; or an array.
+        path: Map, 0 and NaN as gaps, or lines ``u v metres``; or an array.
         shape: Height and width of the photograph.
         unit: Metres per count, required for integers that do not state it.
         crop: Where a map lies in the photograph (``rilievo.io.depth_crops``), if its size does not
             say so.
         encoding: What its numbers hold besides depth (``rilievo.io.depth_encoding``).
+        kind: "metric" (along the axis) or "distance" (along the ray), if the user says it.
         is_error_stated: Whether the user states the error of the depth, which may then be a
             network's.
 
@@ -91,7 +97,7 @@ def read_sparse(
     declared = _parse_declared(encoding, unit)
     if isinstance(path, np.ndarray):
         return _sparse_of_numbers(
-            numbers_of_array(path, declared, "sparse"), shape, unit, crop, declared, "sparse"
+            numbers_of_array(path, declared, "sparse"), shape, unit, crop, declared, "sparse", kind
         )
     if path.stem.lower() == "points3d":
         raise InputError(
@@ -107,7 +113,7 @@ def read_sparse(
             path, encoding=declared, is_scaled=unit is not None, searches_records=True
         )
         numbers, instrument, notes = _measured_numbers(numbers, printable(path), is_error_stated)
-        sparse = _sparse_of_numbers(numbers, shape, unit, crop, declared, printable(path))
+        sparse = _sparse_of_numbers(numbers, shape, unit, crop, declared, printable(path), kind)
         reading = replace(sparse.reading, doubts=(*sparse.reading.doubts, *notes))
         return replace(sparse, reading=reading, instrument=instrument)
     _refuse_map_options_of_list(crop, encoding)
@@ -115,7 +121,8 @@ def read_sparse(
     metres = _map_of_points(points, shape)
     if not len(points):
         raise InputError("has no point with depth inside the picture", path=path)
-    return _sparse_record(points, metres, shape, NumberReading())
+    sparse = _sparse_record(points, metres, shape, NumberReading())
+    return replace(sparse, along=_direction_of_kind(kind))
 
 
 def sparse_from_array(
@@ -132,10 +139,11 @@ def _sparse_of_numbers(
     crop: str | None,
     declared: NumberEncoding,
     name: str,
+    kind: str | None,
 ) -> SparseDepth:
     """Sparse depth of a map, with what its numbers look like besides depth."""
     stated = numbers.statement
-    _refuse_kind_or_second_unit(stated, unit, name)
+    _refuse_kind_or_second_unit(stated, unit, name, kind)
     metres = _map_in_metres(numbers.values, unit, name, declared)
     fact = scale_fact(numbers.stored, stated, unit=unit, place="sparse_unit", guess=1.0)
     doubts = doubts_about_numbers(
@@ -150,7 +158,16 @@ def _sparse_of_numbers(
     points = _usable_map_points(metres, shape)
     if not len(points):
         raise InputError("has no pixel with depth inside the picture", path=name)
-    return _sparse_record(points, metres, shape, NumberReading(facts=(fact,), doubts=doubts))
+    sparse = _sparse_record(points, metres, shape, NumberReading(facts=(fact,), doubts=doubts))
+    # A unit that a file names says nothing of the direction.
+    is_distance = stated.kind == DISTANCE
+    return replace(sparse, along=Along.RAY if is_distance else _direction_of_kind(kind))
+
+
+def _direction_of_kind(kind: str | None) -> Along | None:
+    if kind is None:
+        return None
+    return Along.RAY if kind == DISTANCE else Along.AXIS
 
 
 def _measured_numbers(
@@ -230,13 +247,18 @@ def _sparse_record(
     return SparseDepth(points=facts, measured=metres if is_dense(metres) else None, reading=reading)
 
 
-def _refuse_kind_or_second_unit(stated: DepthStatement, unit: float | None, name: str) -> None:
-    if stated.kind not in (None, DepthKind.METRIC):
+def _refuse_kind_or_second_unit(
+    stated: DepthStatement, unit: float | None, name: str, kind: str | None
+) -> None:
+    if kind is not None and stated.kind not in (None, kind):
+        raise OptionError(
+            option="sparse_kind",
+            problem=f"says '{kind}', but {name} says '{stated.kind}' ({stated.place})",
+            hint="leave it out",
+        )
+    if stated.kind not in (None, DepthKind.METRIC, DISTANCE):
         raise InputError(
-            (
-                f"states depth of kind '{stated.kind}' ({stated.place}), which "
-                "gives no metres along the optical axis"
-            ),
+            (f"states depth of kind '{stated.kind}' ({stated.place}), which gives no metres"),
             path=name,
         )
     if unit is not None and stated.is_coded:
@@ -279,15 +301,67 @@ def known_points_of_own_depth(
 
 
 def points_at_depth_of_lens(
-    points: tuple[KnownPoint, ...], camera: Camera
+    points: tuple[KnownPoint, ...], camera: Camera, along: Along | None = None
 ) -> tuple[KnownPoint, ...]:
     """Points whose metres are depth as a map of this lens has it.
 
     That is z of a pinhole, and the distance along the ray of a fisheye or panorama.
+
+    Args:
+        points: Points with metres.
+        camera: Camera of the photograph.
+        along: Direction of these metres; None if they are such depth already.
+
+    Raises:
+        CalibrationError: If metres are along the axis where a wide lens looks aside or back.
     """
+    if points and along is not None:
+        places = np.array([(point.u, point.v) for point in points], np.float64)
+        factors = _depth_per_metre(camera.rays(places.T), camera, along)
+        points = tuple(
+            replace(point, metres=float(point.metres * factor))
+            for point, factor in zip(points, factors, strict=True)
+            if factor > 0
+        )
     if not camera.lens.has_unit_rays:
         return points
     return tuple(replace(point, along=Along.RAY) for point in points)
+
+
+def map_at_depth_of_lens(measured: Field, camera: Camera, along: Along | None) -> Field:
+    """Sparse map [m], 0 for gaps, as a map of this lens has depth; see the points above."""
+    if along is None:
+        return measured
+    rows, columns = np.nonzero(measured)
+    pixels = np.stack([columns, rows]).astype(np.float64)
+    converted = np.zeros_like(measured)
+    factors = _depth_per_metre(camera.rays(pixels), camera, along)
+    # Outside of its image circle a fisheye sees nothing.
+    converted[rows, columns] = measured[rows, columns] * np.nan_to_num(factors)
+    return converted
+
+
+def _depth_per_metre(rays: SpacePoints, camera: Camera, along: Along) -> Values:
+    """Depth of the lens for each metre along the axis or along rays; 0 beside the axis' view.
+
+    Raises:
+        CalibrationError: If metres are along the axis where a wide lens looks aside or back.
+    """
+    if not camera.lens.has_unit_rays:
+        if along is Along.AXIS:
+            return np.ones(rays.shape[1])
+        return 1 / np.linalg.norm(rays, axis=0)
+    if along is Along.RAY:
+        return np.ones(rays.shape[1])
+    beyond = int(np.count_nonzero(rays[2] < 0))
+    if beyond:
+        raise CalibrationError(
+            f"{beyond} points of sparse depth along the axis lie more than 90 degrees from the "
+            f"axis of this {camera.lens.name}, where no such depth is",
+            hint=Text("say ", OptionName("sparse_kind", "distance"), " if it is along the ray"),
+        )
+    is_ahead = rays[2] > LEAST_AXIS_SHARE
+    return np.where(is_ahead, 1 / np.where(is_ahead, rays[2], 1), 0.0)
 
 
 def _known_points(points: Points) -> tuple[KnownPoint, ...]:

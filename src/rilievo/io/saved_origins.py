@@ -236,7 +236,7 @@ def _records_in(folder: Path) -> Iterator[Path]:
 
 
 def _archive_of(sidecar: Sidecar, path: Path) -> Path | None:
-    """Find the npz file that was written with a file: itself, listed in its record, or of its stem."""
+    """Find the npz file of the same prediction: the file, one in its record, or of its stem."""
     listed = [path.with_name(facts.file) for facts in sidecar.files if facts.output == "npz"]
     of_stem = [path.with_name(name.removesuffix(SUFFIX) + ".npz") for name in record_names(path)]
     for archive in dict.fromkeys((path, *listed, *of_stem)):

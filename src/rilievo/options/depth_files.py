@@ -22,8 +22,9 @@ class DepthFile(Record):
     """Metres of one number of the depth; by default what the file states, else millimetres of whole
     numbers."""
     kind: Annotated[str | None, option(metavar="KIND")] = None
-    """Meaning of the numbers: metric, up_to_scale, or distance along the ray; by default what the
-    file states, else metric."""
+    """Meaning of the numbers: metric or up_to_scale (along the optical axis), or distance (along
+    the ray); by default what the file states, else metric, and distance of a fisheye or
+    panorama."""
     crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD")] = None
     """Part of the photograph that the depth is of [px], or resized: all of it, in another size.
     Equal sizes and whole multiples need none."""

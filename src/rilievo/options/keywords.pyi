@@ -23,6 +23,7 @@ class PhotoKeywords(TypedDict, total=False):
     sparse: str | Path | np.ndarray | None
     sparse_unit: float | None
     depth_error: str | None
+    sparse_kind: Literal["metric", "distance"] | None
     sparse_crop: str | None
     sparse_encoding: str | None
     camera_height: float | None
@@ -89,6 +90,7 @@ class PredictKeywords(TypedDict, total=False):
     sparse: str | Path | np.ndarray | None
     sparse_unit: float | None
     depth_error: str | None
+    sparse_kind: Literal["metric", "distance"] | None
     sparse_crop: str | None
     sparse_encoding: str | None
     camera_height: float | None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -130,6 +130,13 @@ class KnownSizes(Record):
     measurements: a share of depth (1%), a length (10mm), a share for each metre of depth (0.3%/m,
     as of stereo cameras), or a sum of these (5mm+0.5%). By default 2 % is assumed.
     """
+    sparse_kind: Annotated[
+        Literal["metric", "distance"] | None, option(doors=Door.LOCAL, recorded="never")
+    ] = None
+    """Meaning of sparse depth: metric (along the optical axis) or distance (along the ray, as many
+    time-of-flight sensors, laser scanners and simulators give it). By default what the file states,
+    else metric, and distance of a fisheye or panorama.
+    """
     sparse_crop: Annotated[
         str | None,
         option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD", doors=Door.LOCAL, recorded="never"),
@@ -186,6 +193,7 @@ class KnownSizes(Record):
             )
         for name, what in (
             ("sparse_unit", "the unit of "),
+            ("sparse_kind", "the meaning of "),
             ("sparse_crop", "a part of "),
             ("sparse_encoding", "the numbers of "),
         ):

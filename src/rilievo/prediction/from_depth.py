@@ -8,6 +8,7 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
+from rilievo.calibration.readings import LEAST_AXIS_SHARE
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
@@ -47,6 +48,8 @@ from rilievo.records.sample import Photo
 from rilievo.version import VERSION
 
 Plane = Float64[np.ndarray, "h w"]
+_ALONG_AXIS = (DepthKind.METRIC.value, DepthKind.UP_TO_SCALE.value)
+"""Kinds of depth along the optical axis."""
 _CAMERAS = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
 
 
@@ -89,10 +92,15 @@ def prediction_of_depth(
     lens = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
     is_in_place = values.shape == read.shape == where.crop.shape
     values, mask = _fit_to_photo(values, mask, read.shape, where)
+    direction_notes: tuple[str, ...] = ()
     if named == DISTANCE and not lens.lens.has_unit_rays:
         length = np.linalg.norm(lens.points(np.ones(read.shape)), axis=0)
         values = values / length
         named = DepthKind.METRIC.value
+    elif kind in _ALONG_AXIS and lens.lens.has_unit_rays:
+        values, mask = _distance_of_depth(values, mask, lens, place)
+    elif named in _ALONG_AXIS and lens.lens.has_unit_rays:
+        direction_notes = (_note_on_direction(lens, named),)
     depth_map = DepthMap(
         values=np.where(mask, values, 1).astype(np.float32),
         kind=DepthKind.METRIC if named == DISTANCE else DepthKind(named),
@@ -126,9 +134,43 @@ def prediction_of_depth(
     prediction = with_known_sizes(prediction, known)
     # A known rectangle may have given the focal length.
     about_depth = _depth_notes(reading, where, prediction.known_camera)
-    notes = (*read.notes, *about_depth, *origin.notes(name), *unused, *prediction.notes)
+    notes = (
+        *read.notes,
+        *about_depth,
+        *direction_notes,
+        *origin.notes(name),
+        *unused,
+        *prediction.notes,
+    )
     prediction = prediction.but(notes=notes)
     return with_normals(prediction) if prediction.depth.is_depth else prediction
+
+
+def _distance_of_depth(values: Plane, mask: Mask, camera: Camera, place: str) -> tuple[Plane, Mask]:
+    """Distance along the rays of a wide lens, of depth along its axis.
+
+    Raises:
+        InputError: If depth is given more than 90 degrees from the axis.
+    """
+    along_axis = camera.points(np.ones(values.shape))[2]
+    beyond = int(np.count_nonzero(mask & (along_axis < 0)))
+    if beyond:
+        raise InputError(
+            f"has depth along the axis at {beyond} pixels more than 90 degrees from the axis of "
+            f"this {camera.lens.name}, where no such depth is",
+            path=place,
+            hint=Text("say ", OptionName("kind", DISTANCE), " if it is along the ray"),
+        )
+    with np.errstate(invalid="ignore"):
+        is_ahead = along_axis > LEAST_AXIS_SHARE
+    return values / np.where(is_ahead, along_axis, 1), mask & is_ahead
+
+
+def _note_on_direction(camera: Camera, kind: str) -> str:
+    return Note(
+        f"depth is taken for the distance along the ray, as the camera is a {camera.lens.name}",
+        hint=Text(OptionName("kind", kind), " says that it is along the optical axis"),
+    )
 
 
 def _refuse_length_without_metres(

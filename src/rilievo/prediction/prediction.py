@@ -61,7 +61,8 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             depth: File (docs/numbers.md), or an array (h, w), floats in metres.
             camera: Intrinsics; by default the file's, EXIF's, or a guess.
             fov: Horizontal field of view [degrees].
-            kind: metric, up_to_scale or distance; by default the file's, else metric.
+            kind: metric or up_to_scale, along the optical axis, or distance, along the ray; by
+                default the file's, else metric, and distance of a fisheye or panorama.
             unit: Metres of one number; by default the file's, else 0.001 of whole numbers and 1 of
                 others.
             crop: Part of the photograph that the depth is of: "TOP,LEFT,HEIGHT,WIDTH", "centre",

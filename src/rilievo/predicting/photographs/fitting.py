@@ -13,12 +13,13 @@ from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.calibration.sparse import (
     drop_implausible_points,
     known_points_of_own_depth,
+    map_at_depth_of_lens,
     points_at_depth_of_lens,
     points_with_depth,
 )
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
-from rilievo.errors.messages import Note, Text
-from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import with_expected_error
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.anchoring import anchorable
@@ -96,12 +97,14 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     affine = not prediction.depth.is_depth
     if affine and prediction.has("anchoring"):
         return _calibrate_affine(prediction, metres)
+    direction_note = None
     if metres.known or metres.sparse:
         _refuse_points_in_sky(prediction, metres)
         references, remark = metres.known, None
         if metres.sparse:
-            sparse = points_at_depth_of_lens(metres.sparse, prediction.known_camera)
-            references, remark = drop_implausible_points(prediction.depth, sparse)
+            metres = _sparse_at_depth_of_lens(metres, prediction.known_camera)
+            direction_note = _note_on_direction(metres, prediction.known_camera)
+            references, remark = drop_implausible_points(prediction.depth, metres.sparse)
         fitted = calibrate(
             prediction.depth,
             references,
@@ -109,8 +112,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
             smooth=metres.smooth,
             judge=not metres.sparse,
         )
-        remarks = (fitted.warning, remark)
-        fitted = replace(fitted, warning="; ".join(filter(None, remarks)) or None)
+        fitted = replace(fitted, warning=_joined_notes(fitted.warning, remark, direction_note))
         sizes = tuple(map(str, references))
     else:
         assert metres.camera_height is not None, "checked above"
@@ -128,16 +130,48 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         filling = fill_measured_depth(fitted.depth, metres.measured)
         if filling is not None:
             measured = _set_measured_calibration(metric, filling, metres)
-            return measured, replace(fitted, warning=_outliers_note(filling))
+            notes = _joined_notes(_outliers_note(filling), direction_note)
+            return measured, replace(fitted, warning=notes)
     if metres.depth_error is not None:
         remark = Note(
             f"is about a sensor with more than {LEAST_SHARE:.0%} of the pixels, and this one has "
             "fewer: the ranges are those of the network's depth at known points",
             option="depth_error",
         )
-        warning = Note(Text(fitted.warning, "; ", remark)) if fitted.warning else remark
-        fitted = replace(fitted, warning=warning)
+        fitted = replace(fitted, warning=_joined_notes(fitted.warning, remark))
     return with_expected_error(metric), fitted
+
+
+def _sparse_at_depth_of_lens(metres: Metres, camera: Camera) -> Metres:
+    """Sparse depth as a map of the lens has it: z of a pinhole, else the distance along the ray."""
+    points = points_at_depth_of_lens(metres.sparse, camera, metres.sparse_along)
+    measured = metres.measured
+    if measured is not None:
+        measured = map_at_depth_of_lens(measured, camera, metres.sparse_along)
+    return replace(metres, sparse=points, measured=measured)
+
+
+def _note_on_direction(metres: Metres, camera: Camera) -> str | None:
+    """Note that sparse depth of a wide lens is taken for a distance, if nobody says what it is."""
+    is_own_depth = metres.method is not None
+    if metres.sparse_along is not None or is_own_depth or not camera.lens.has_unit_rays:
+        return None
+    return Note(
+        f"sparse depth is taken for the distance along the ray, as the camera is a "
+        f"{camera.lens.name}",
+        hint=Text(OptionName("sparse_kind", "metric"), " says that it is along the optical axis"),
+    )
+
+
+def _joined_notes(*notes: str | None) -> str | None:
+    """Notes in one sentence; None if there is none."""
+    said = [note for note in notes if note is not None]
+    if not said:
+        return None
+    joined: str = said[0]
+    for note in said[1:]:
+        joined = Note(Text(joined, "; ", note))
+    return joined
 
 
 def _outliers_note(filling: Filled) -> str | None:

@@ -43,11 +43,13 @@ def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
         sizes.sparse_unit,
         sizes.sparse_crop,
         sizes.sparse_encoding,
+        kind=sizes.sparse_kind,
         is_error_stated=sizes.stated_depth_error is not None,
     )
     return Metres(
         sparse=points.points,
         measured=points.measured,
+        sparse_along=points.along,
         depth_error=sizes.stated_depth_error,
         instrument=points.instrument,
         notes=points.reading.doubts,
@@ -112,6 +114,8 @@ def predict(
         sparse_unit: Metres of one count, needed for whole numbers.
         depth_error: Error that eight in ten depths of ``sparse`` stay below: "1%", "10mm", "0.3%/m"
             or a sum of these; by default 2 % is assumed.
+        sparse_kind: metric, along the optical axis, or distance, along the ray; by default what the
+            file states, else metric, and distance of a fisheye or panorama.
         sparse_crop: Part of the photograph that a map is of: "TOP,LEFT,HEIGHT,WIDTH", a word for a
             known crop, or "resized".
         sparse_encoding: What its numbers hold besides depth: "bits=3,13 invalid=0,8191", as for

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rilievo.arrays.shapes import Field
-from rilievo.calibration.sizes import Known, KnownPoint
+from rilievo.calibration.sizes import Along, Known, KnownPoint
 from rilievo.records.instruments import DepthError, Instrument
 from rilievo.records.prediction_record import Calibration
 
@@ -20,6 +20,8 @@ class Metres:
     """Points from an instrument, in place of ``known``."""
     measured: Field | None = None
     """Map [m] of a sensor, 0 for gaps."""
+    sparse_along: Along | None = None
+    """Direction of ``sparse`` and ``measured``; None if nobody says it."""
     depth_error: DepthError | None = None
     """Error of the sensor as the user states it; None: that of ``instrument``, or assumed."""
     instrument: Instrument | None = None

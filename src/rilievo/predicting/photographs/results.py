@@ -204,12 +204,14 @@ class Results:
             sizes.sparse_unit,
             sizes.sparse_crop,
             sizes.sparse_encoding,
+            kind=sizes.sparse_kind,
             is_error_stated=sizes.stated_depth_error is not None,
         )
         return replace(
             metres,
             sparse=points.points,
             measured=points.measured,
+            sparse_along=points.along,
             depth_error=sizes.stated_depth_error,
             instrument=points.instrument,
             notes=points.reading.doubts,
@@ -368,7 +370,7 @@ class Results:
             state = path.stat()
             run["sparse"] = f"{path.name} {state.st_size} {state.st_mtime_ns}"
             run["sparse_unit"] = sizes.sparse_unit
-            for name in ("sparse_crop", "sparse_encoding"):
+            for name in ("sparse_kind", "sparse_crop", "sparse_encoding"):
                 if getattr(sizes, name) is not None:
                     run[name] = getattr(sizes, name)
         for record in (sizes, options.surface, options.refine):
