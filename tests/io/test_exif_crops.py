@@ -167,3 +167,37 @@ def test_a_lens_of_another_size_is_scaled_and_that_is_said() -> None:
     [note] = photo.notes
     assert "calibrated for 640x360 pixels and was scaled to 1280x720" in note
     assert with_camera(read(scene((640, 360)), b""), lens, None).notes == ()
+
+
+XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:crs="http://ns.adobe.com/camera-raw-settings/1.0/" {}</rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'crs:HasCrop="True"/>',
+        "crs:HasCrop='True'/>",
+        'crs:HasCrop = "true"/>',
+        "><crs:HasCrop>True</crs:HasCrop></rdf:Description>",
+    ],
+)
+def test_a_crop_in_xmp_is_noticed_in_every_spelling(words: str) -> None:
+    photo = read(scene(), exif_block(), xmp=XMP.format(words).encode())
+    check_not_used(photo, said="XMP says that it was cropped")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_tags_in_the_first_directory_are_those_of_exif(kind: str) -> None:
+    """As in TIFF/EP."""
+    tags = Image.Exif()
+    tags[0xA405], tags[0xA002], tags[0xA003] = FILM, 1200, 900
+    for box, note in (((0, 0, 1200, 900), None), ((100, 100, 900, 500), "so it was cropped")):
+        stream = BytesIO()
+        scene().crop(box).save(stream, kind, exif=tags)
+        photo = rilievo.read_photo(stream.getvalue())
+        if note is None:
+            check_used(photo, said=None)
+        else:
+            check_not_used(photo, said=note)

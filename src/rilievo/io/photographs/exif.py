@@ -76,7 +76,8 @@ def exif_facts(image: Image.Image) -> ExifFacts:
         if not tags:
             return ExifFacts(heif=heif)
         check_tiff_tags(getattr(tags, "fp", BytesIO()), "EXIF")
-        block = tags.get_ifd(_EXIF_BLOCK)
+        # TIFF/EP has these tags in its first directory, and so have pictures of some programs.
+        block = {**tags, **tags.get_ifd(_EXIF_BLOCK)}
         turned: object = tags.get(_ORIENTATION)
     except PILLOW_ERRORS:
         return ExifFacts(heif=heif)

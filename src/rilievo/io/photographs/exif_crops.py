@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.io.photographs.exif import ExifFacts, camera_from_exif
 
-_CROPPED = re.compile(rb"""HasCrop(?:="|'|>)\s*[Tt]rue""")
+_CROPPED = re.compile(rb"""HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue""")
 """Property of Adobe's camera raw settings in XMP."""
 _USUAL_ASPECTS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9)
 """Aspect ratios of whole photographs."""
