@@ -392,7 +392,7 @@ def test_what_states_no_principal_point_means_the_middle(tmp_path: Path) -> None
         ("c.txt", "fileName imageWidth imageHeight\ncamera matrix K [3x3]\n", "Pix4D"),
         ("SN1234.conf", "[LEFT_CAM_HD]\nfx=700\nfy=700\ncx=600\ncy=300\n", "ZED"),
         ("c.json", {"cameras": {"left": {"pose": [1, 2, 3]}}}, "no camera in a form that is read"),
-        ("c.json", {"fov": 60, "aspect": 1.5}, "it has fov, aspect"),
+        ("c.json", {"pose": 60, "aspect": 1.5}, "it has pose, aspect"),
         ("c.json", {**FLAT, "s": 1.5}, "'s: 1.5'"),
         ("c.json", {**FLAT, "lens_distortion": {"poly": [0.1]}}, "'lens_distortion', a distortion"),
         ("c.json", {**FLAT, "k1": 0.1, "k2": 0.01, "k3": 0.0, "k4": 0.1}, "names no model"),

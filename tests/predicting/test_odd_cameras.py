@@ -288,3 +288,19 @@ def test_black_rows_at_one_pole_say_nothing_of_the_other(above: int, below: int,
     pixels[:above] = pixels[-below:] = 0
     with pytest.raises(rilievo.InputError, match=words):
         with_camera(Photo(pixels=pixels, name="x"), read_spelling("equirect"), None)
+
+
+def test_what_was_chosen_in_a_camera_file_is_noted_with_the_photograph(tmp_path):
+    path = tmp_path / "calib.txt"
+    line = "{}: {} 0 299.5 4 0 500 199.5 0 0 0 1 0\n"
+    path.write_text(line.format("P0", 450) + line.format("P2", 500))
+    for named in (read_camera(path), CameraOptions(camera=str(path)).named_camera):
+        photo = with_camera(LARGE, named, None)
+        assert photo.camera is not None
+        assert photo.camera.focal == 500
+        assert any("its camera is P2" in note for note in photo.notes)
+
+
+def test_a_pinhole_of_a_size_with_its_centre_outside_is_refused():
+    with pytest.raises(rilievo.InputError, match=r"centre \(700, 200\) lies outside its 600x400"):
+        notes_of("pinhole:500,500,700,200@600x400")

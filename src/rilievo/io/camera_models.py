@@ -45,19 +45,30 @@ _MODELS: Mapping[str, str] = {
     **dict.fromkeys(("simple_radial_fisheye", "radial_fisheye", "equidistant"), "equidistant"),
 }
 _FOCALS = ("fx", "fy", "cx", "cy")
-WIDTHS = ("width", "w", "image_width", "image_Width", "imageWidth", "img_width", "colorWidth")
+FOCAL_X = (
+    *("fx", "focal_x", "f_u", "fu", "f_x", "fx_px", "focal_length_x", "focal_length_x_px_"),
+    *("focal_length_px", "focallength_px", "focal_px", "f_px"),
+)
+FOCAL_Y = (
+    *("fy", "focal_y", "f_v", "fv", "f_y", "fy_px", "focal_length_y", "focal_length_y_px_"),
+    *FOCAL_X,
+)
+"""Names of focal lengths in pixels; that along columns is the other if it is not stated."""
+WIDTHS = (
+    *("width", "w", "image_width", "image_Width", "imageWidth", "img_width", "colorWidth"),
+    *("width_px", "Width", "W", "image_w", "img_w", "imgWidth", "cols", "frame_width"),
+    *("image_size_x", "resolution_x", "size_x", "res_x"),
+)
 HEIGHTS = (
-    "height",
-    "h",
-    "image_height",
-    "image_Height",
-    "imageHeight",
-    "img_height",
-    "colorHeight",
+    *("height", "h", "image_height", "image_Height", "imageHeight", "img_height", "colorHeight"),
+    *("height_px", "Height", "H", "image_h", "img_h", "imgHeight", "rows", "frame_height"),
+    *("image_size_y", "resolution_y", "size_y", "res_y"),
 )
 """Names of the sides of a picture."""
-CENTRE_X = ("cx", "ppx", "u0", "px", "c_x", "mx")
-CENTRE_Y = ("cy", "ppy", "v0", "py", "c_y", "my")
+CENTRE_X = ("cx", "ppx", "u0", "px", "c_x", "mx", "c_u", "cu", "cx_px", "principal_point_x")
+CENTRE_X = (*CENTRE_X, "focal_center_x_px_", "center_x")
+CENTRE_Y = ("cy", "ppy", "v0", "py", "c_y", "my", "c_v", "cv", "cy_px", "principal_point_y")
+CENTRE_Y = (*CENTRE_Y, "focal_center_y_px_", "center_y")
 """Names of the principal point."""
 _FLAT_BENDS = (
     *("distortion_coeffs", "distortion_coefficients", "coeffs", "coefficients", "distCoeffs"),
@@ -76,6 +87,11 @@ _UNREAD_DISTORTIONS = (
     *("fisheye624", "omnidirectionalstereo_l", "omnidirectionalstereo_r", "vr180_l", "vr180_r"),
 )
 """Distortions that are read only if all their coefficients are 0."""
+_REALSENSE_MODELS = (
+    *("none", "modified_brown_conrady", "inverse_brown_conrady", "ftheta"),
+    *("brown_conrady", "kannala_brandt4"),
+)
+"""Distortions of librealsense in the order of their numbers (``rs2_distortion``)."""
 _FLAT_MODELS: Mapping[str, str] = {
     **dict.fromkeys(("none", "pinhole", "simple_pinhole", "perspective", "linear"), "pinhole"),
     **dict.fromkeys(
@@ -114,6 +130,7 @@ def to_kalibr_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, An
     Raises:
         InputError: If they name a model that is not read.
     """
+    entries = _with_listed_coefficients(entries)
     forms = (
         _kalibr_from_orb_slam(entries)
         or _kalibr_from_vins(entries)
@@ -130,6 +147,23 @@ def to_kalibr_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, An
             raise InputError(f"has the camera model '{printable(label)}'; {READ}", path=place)
     _refuse_other_parts(entries, place)
     return forms
+
+
+def _with_listed_coefficients(entries: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Entries of a matrix whose distortion is a list instead of a mapping of k1 to p2."""
+    name = next((name for name in _FLAT_BENDS if isinstance(entries.get(name), Mapping)), None)
+    has_own_reader = "projection_parameters" in entries or any(
+        focal in entries for focal in FOCAL_X
+    )
+    if name is None or has_own_reader:
+        return entries
+    own = entries[name]
+    if not any(part in own for part in ("k1", "k2")):
+        return entries
+    model = str(entries.get("distortion_model") or entries.get("camera_model") or "radtan")
+    word = _FLAT_MODELS.get(_model_word(model), model)
+    _refuse_other_parts(own, name)
+    return {**entries, name: _distortion_coefficients(own, word), "distortion_model": word}
 
 
 def _refuse_other_parts(entries: Mapping[str, Any], place: str) -> None:
@@ -175,23 +209,69 @@ def _numbers_by_name(
     return None if any(number is None for number in found) else found
 
 
-def _size_by_name(entries: Mapping[str, Any]) -> list[Any]:
-    """Width and height by any of their names; [] without them."""
-    for name in ("resolution", "image_size", "imageSize", "img_size", "image_resolution", "size"):
-        sides = entries.get(name)
-        if isinstance(sides, Mapping):
-            return _numbers_by_name(sides, (WIDTHS, HEIGHTS)) or []
-        if isinstance(sides, list) and len(sides) == 2:
+_SIZE_NAMES = ("resolution", "image_size", "imageSize", "img_size", "image_resolution", "size")
+_SIZE_OF_MATRIX = re.compile(r"(calib|reference|intrinsic).*(size|resolution|dim|shape)", re.I)
+_SIZE_OF_PICTURE = re.compile(r"(size|resolution|dims?|dimensions?|shape)$", re.I)
+_NO_SIZE = re.compile(
+    r"board|pattern|grid|square|chess|marker|tile|patch|window|voxel|pixel|thumb|depth|batch|"
+    r"output|target|orig|sensor|chip|font|step",
+    re.I,
+)
+"""Words of sizes that are not those of the picture."""
+_LEAST_SIDE = 16  # [px]
+
+
+def stated_size(entries: Mapping[str, Any]) -> list[Any]:
+    """Width and height by any of their names; [] without them.
+
+    That of the calibration goes before that of the picture. A ``shape`` has its height first.
+    """
+    matrix_sizes = [name for name in entries if _SIZE_OF_MATRIX.search(str(name))]
+    for name in (*matrix_sizes, *_SIZE_NAMES):
+        sides = _sides_of_value(entries.get(name))
+        if sides:
             return sides
-    return _numbers_by_name(entries, (WIDTHS, HEIGHTS)) or []
+    sides = _numbers_by_name(entries, (WIDTHS, HEIGHTS))
+    # Rows and columns may be those of a matrix.
+    is_matrix = sides is not None and sides == [entries.get("cols"), entries.get("rows")]
+    if sides is not None and (not is_matrix or all(_is_side(side) for side in sides)):
+        return sides
+    for name, value in entries.items():
+        if not _SIZE_OF_PICTURE.search(str(name)) or _NO_SIZE.search(str(name)):
+            continue
+        sides = _sides_of_value(value)
+        if len(sides) == 2 and all(_is_side(side) for side in sides):
+            is_shape = str(name).lower().endswith("shape")
+            return [sides[1], sides[0]] if is_shape else sides
+    return []
+
+
+def _sides_of_value(value: Any) -> list[Any]:
+    """Width and height of a mapping, of a list or of a text such as 640x480; [] of another."""
+    if isinstance(value, Mapping):
+        return _numbers_by_name(value, (WIDTHS, HEIGHTS)) or []
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d{2,6})\s*[xX*,]\s*(\d{2,6})\s*", value)
+        return [] if match is None else [int(match[1]), int(match[2])]
+    if isinstance(value, list) and len(value) in (2, 3):
+        # A third number is a count of channels.
+        is_size = len(value) == 2 or value[2] in (1, 3, 4)
+        return value[:2] if is_size else []
+    return []
+
+
+def _is_side(side: Any) -> bool:
+    is_number = isinstance(side, int | float) and not isinstance(side, bool)
+    return is_number and _LEAST_SIDE <= side < math.inf and float(side).is_integer()
 
 
 def _kalibr_from_flat(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
     """Entries of flat files, as of RealSense, Polycam, BOP, Gaussian splatting and Cityscapes."""
-    focal = _numbers_by_name(entries, (("fx", "focal_x"), ("fy", "focal_y", "fx")))
+    entries = _with_separate_numbers(entries)
+    focal = _numbers_by_name(entries, (FOCAL_X, FOCAL_Y))
     if focal is None or "projection_type" in entries:
         return None
-    size = _size_by_name(entries)
+    size = stated_size(entries)
     centre = _numbers_by_name(entries, (CENTRE_X, CENTRE_Y))
     if centre is None:
         if len(size) != 2:
@@ -227,6 +307,51 @@ def _kalibr_from_flat(entries: Mapping[str, Any], place: str) -> Mapping[str, An
     return read
 
 
+_FOCAL_LISTS = ("focal_length", "focalLength", "focal_lengths", "focal", "f", "FocalLength")
+_CENTRE_LISTS = (
+    "principal_point",
+    "principalPoint",
+    "PrincipalPoint",
+    "pp",
+    "center",
+    "centre",
+    "c",
+)
+
+
+def has_focal_list(entries: Mapping[str, Any]) -> bool:
+    """Whether focal lengths and centre are lists of two, or one focal length stands beside cx."""
+    return "fx" in _with_separate_numbers(entries)
+
+
+def _with_separate_numbers(entries: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Entries whose focal lengths and centre are four numbers if they are lists of two."""
+    if any(name in entries for name in FOCAL_X):
+        return entries
+    focal = next((entries[name] for name in _FOCAL_LISTS if _is_pair(entries.get(name))), None)
+    centre = next((entries[name] for name in _CENTRE_LISTS if _is_pair(entries.get(name))), None)
+    if focal is not None and centre is not None:
+        return {**entries, "fx": focal[0], "fy": focal[1], "cx": centre[0], "cy": centre[1]}
+    single = next(
+        (entries[name] for name in _FOCAL_LISTS if _is_plain_number(entries.get(name))), None
+    )
+    has_centre = _is_plain_number(entries.get("cx")) and _is_plain_number(entries.get("cy"))
+    is_metric = any("sensor" in str(name).lower() for name in entries)
+    if single is None or is_metric or "projection_type" in entries:
+        return entries
+    if centre is not None:
+        return {**entries, "fx": single, "fy": single, "cx": centre[0], "cy": centre[1]}
+    return {**entries, "fx": single, "fy": single} if has_centre else entries
+
+
+def _is_plain_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_plain_number, value))
+
+
 def _radial_and_tangential(entries: Mapping[str, Any]) -> list[Any] | None:
     """Coefficients in OpenCV's order of a radial and a tangential list; None without a radial."""
     radial, tangential = entries.get("radial_distortion"), entries.get("tangential_distortion")
@@ -253,10 +378,11 @@ def _flat_model(entries: Mapping[str, Any]) -> tuple[str, str]:
         return "equidistant", ""
     for name in ("distortion_model", "camera_model", "camera_type", "model", "type"):
         value = entries.get(name)
+        if (number := _model_number(value)) is not None:
+            return _numbered_model(number, entries)
         if not isinstance(value, str):
             continue
-        word = value.lower().removeprefix("distortion.").removeprefix("rs2_distortion_")
-        word = word.replace(" ", "_").replace("-", "_").strip("_")
+        word = _model_word(value)
         if word in _UNREAD_DISTORTIONS:
             return "none", value
         if word in _FLAT_MODELS:
@@ -264,6 +390,34 @@ def _flat_model(entries: Mapping[str, Any]) -> tuple[str, str]:
         if name != "type" and name != "model":
             return value, ""
     return "pinhole", ""
+
+
+def _model_word(value: str) -> str:
+    """Name of a lens model in small letters; "<distortion.ftheta: 3>" is Python's of RealSense."""
+    word = value.lower().strip("<> ").partition(":")[0]
+    word = word.removeprefix("distortion.").removeprefix("rs2_distortion_")
+    return word.replace(" ", "_").replace("-", "_").strip("_")
+
+
+def _model_number(value: Any) -> int | None:
+    """Number that a model is named by; None for names."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 4:
+        return int(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value < 1000 and value == int(value) else None
+
+
+def _numbered_model(number: int, entries: Mapping[str, Any]) -> tuple[str, str]:
+    """Name of a model by its number, as ``_flat_model`` has it."""
+    is_realsense = any(name in entries for name in ("ppx", "ppy", "coeffs"))
+    if not is_realsense or number >= len(_REALSENSE_MODELS):
+        return "none", f"number {number}"
+    word = _REALSENSE_MODELS[number]
+    if word == "none":
+        return "none", "none (number 0 of librealsense) and coefficients that are not 0"
+    if word in _UNREAD_DISTORTIONS:
+        return "none", f"{word} (number {number} of librealsense)"
+    return _FLAT_MODELS[word], ""
 
 
 def _has_numbers(bend: Any) -> bool:
@@ -304,7 +458,7 @@ def _kalibr_from_opensfm(entries: Mapping[str, Any], place: str) -> Mapping[str,
     kind = entries.get("projection_type")
     if not isinstance(kind, str):
         return None
-    size = _size_by_name(entries)
+    size = stated_size(entries)
     if kind in ("spherical", "equirectangular"):
         return {"lens": "equirect"}
     model = {
@@ -482,7 +636,19 @@ def parse_opencv_xml(text: str, path: Path) -> Mapping[str, Any]:
         root = fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
     except (ParseError, ValueError, RecursionError) as error:
         raise InputError(f"is no XML ({error})", path=shown) from error
-    return {element.tag: _element_value(element) for element in root.iter() if element is not root}
+    entries: dict[str, Any] = {}
+    for element in root.iter():
+        if element is root:
+            continue
+        value = _element_value(element)
+        if element.tag in FOCAL_X and entries.get(element.tag, value) != value:
+            raise InputError(
+                f"holds several cameras ('{printable(element.tag[:30])}' differs): keep the one of "
+                "this photograph",
+                path=shown,
+            )
+        entries[element.tag] = value
+    return entries
 
 
 def _element_value(element: Element) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rilievo.errors import InputError
+from rilievo.io.camera_models import FOCAL_X, has_focal_list
 from rilievo.io.files.names import printable
 
 _MOST_DEPTH = 6
@@ -21,17 +22,28 @@ _MATRICES = (
     *("cameraIntrinsics", "Intrinsics", "intrinsics_matrix", "mtx", "cam_intrinsic"),
 )
 """Names of a matrix or of four numbers, which are a list or OpenCV's mapping with ``data``."""
-_FOCAL_NAMES = ("fx", "fl_x", "camera_angle_x", "focal", "focal_x", "Camera.fx", "Camera1.fx")
+_FOCAL_NAMES = (*FOCAL_X, "fl_x", "camera_angle_x", "Camera.fx", "Camera1.fx")
 
 UNREAD_FORMS: Mapping[str, tuple[str, str]] = {
-    "sfm_data_version": ("OpenMVG's sfm_data", "openMVG_main_openMVG2Colmap"),
-    "featuresFolders": ("Meshroom's scene (sfm)", "its node ExportColmap or ConvertSfMFormat"),
+    "featuresFolders": (
+        "Meshroom's scene (sfm)",
+        "its node ExportColmap, or its focalLength and sensorWidth as FOCALmm/WIDTHmm if the lens "
+        "has no distortion",
+    ),
     "CalibrationInformation": (
         "the raw calibration of an Azure Kinect, whose numbers are shares of its sensor",
         "the numbers of the SDK's k4a_calibration_get_from_raw, as opencv:FX,FY,CX,CY,K1,K2,P1,P2,"
         "K3,K4,K5,K6",
     ),
     "BlocksExchange": ("BlocksExchange of ContextCapture", "an export to COLMAP"),
+    "projection_params": (
+        "a calibration of Project Aria (FISHEYE624)",
+        "pictures that were straightened by its tools, and their FX,FY,CX,CY",
+    ),
+    "M_cam_from_uv": (
+        "a camera of Hypersim",
+        "its settings_camera_fov, in radians, as pinhole:DEGREES",
+    ),
 }
 """Keys of forms that are recognised, with their names and what to take in their place."""
 
@@ -67,6 +79,12 @@ def _refuse_unread_forms(content: Any, place: str) -> None:
     first = intrinsics[0] if isinstance(intrinsics, list) and intrinsics else None
     if isinstance(first, Mapping) and "intrinsicId" in first:
         raise refuse_form("featuresFolders", place)
+    if str(content.get("format", "")).startswith("application/opf"):
+        raise InputError(
+            "is a part of Pix4D's OPF, which is not read; take the focal_length_px and "
+            "principal_point_px of its sensor as opencv:F,F,CX-0.5,CY-0.5,K1,K2,P1,P2,K3",
+            path=place,
+        )
     for form in UNREAD_FORMS:
         if form in content:
             raise refuse_form(form, place)
@@ -77,7 +95,7 @@ def _walk(node: Any, label: str, depth: int, nodes: Iterator[int]) -> Iterator[F
         return
     if isinstance(node, Mapping):
         if is_camera(node):
-            yield FoundCamera(label, node)
+            yield from _cameras_of_matrices(node, label)
             return
         for key, child in node.items():
             if isinstance(child, Mapping | list):
@@ -87,6 +105,29 @@ def _walk(node: Any, label: str, depth: int, nodes: Iterator[int]) -> Iterator[F
         for index, child in enumerate(node):
             if isinstance(child, Mapping):
                 yield from _walk(child, _join(label, str(index)), depth + 1, nodes)
+
+
+def _cameras_of_matrices(node: Mapping[str, Any], label: str) -> Iterator[FoundCamera]:
+    """Camera of a mapping, or one for each matrix of a list of them."""
+    name = next((name for name in _MATRICES if _is_matrix(node.get(name))), None)
+    several = None if name is None else _several_matrices(node[name])
+    if name is None or several is None:
+        yield FoundCamera(label, node)
+        return
+    for index, matrix in enumerate(several):
+        yield FoundCamera(_join(_join(label, name), str(index)), {**node, name: matrix})
+
+
+def _several_matrices(value: Any) -> list[Any] | None:
+    """Matrices of a list of them, or rows of 4 or 9 numbers each; None for a single one."""
+    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
+        return None
+    if all(row and isinstance(row[0], list) for row in value):
+        return value
+    lengths = {len(row) for row in value}
+    is_square = lengths == {4} and len(value) in (3, 4)
+    has_rows = len(value) > 1 and lengths in ({4}, {9})
+    return value if has_rows and not (is_square and value[-1][:2] == [0, 0]) else None
 
 
 def _join(label: str, key: str) -> str:
@@ -108,7 +149,8 @@ def _is_size_or_distortion(name: str) -> bool:
     """Whether a list or mapping of this name belongs to the intrinsics that stand beside it."""
     word = name.lower()
     return word in ("resolution", "d", "coeffs") or any(
-        part in word for part in ("dist", "coeff", "size")
+        part in word
+        for part in ("dist", "coeff", "size", "dim", "shape", "reference", "resolution")
     )
 
 
@@ -121,7 +163,7 @@ def is_camera(node: Mapping[str, Any]) -> bool:
     frames = node.get("frames")
     if isinstance(frames, list) and any(_states_focal_length(frame) for frame in frames):
         return True
-    if "projection_parameters" in node or "projection_type" in node:
+    if "projection_parameters" in node or "projection_type" in node or has_focal_list(node):
         return True
     return any(_is_matrix(node.get(name)) for name in _MATRICES)
 

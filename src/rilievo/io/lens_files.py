@@ -2,13 +2,16 @@
 
 Supported are COLMAP's cameras, KITTI's ``calib.txt`` and ``calib_cam_to_cam.txt``, TUM's numbers,
 DSO's ``camera.txt``, Kalibr, ROS, OpenCV, Open3D, ORB-SLAM, VINS, ``transforms.json``, npz
-calibrations, rilievo's JSON, and K as text or npy.
+calibrations, rilievo's JSON, and K as text or npy; and the forms of ``program_cameras``,
+``scene_files``, ``camera_texts`` and ``stated_views``.
 """
 
 import json
 import math
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,23 +24,34 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.camera_models import (
-    HEIGHTS,
     READ,
-    WIDTHS,
     parse_opencv_xml,
     read_npz_calibration,
+    stated_size,
     to_kalibr_entries,
 )
-from rilievo.io.camera_search import find_cameras, several_cameras_error
+from rilievo.io.camera_search import find_cameras, is_camera, several_cameras_error
+from rilievo.io.camera_texts import cameras_of_text, entries_of_lines, rows_of_table
 from rilievo.io.colmap_files import MODELS, read_cameras_bin
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
-from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
+from rilievo.io.program_cameras import cameras_of_programs
+from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml, parse_xml
+from rilievo.io.stated_views import views_in_content, views_in_xml
 from rilievo.io.yaml_text import parse_yaml
 
-_KITTI = ("P2", "P_rect_02", "P_rect_00", "P0")
-"""Projections of KITTI and KITTI-360; the colour camera on the left comes first."""
+_KITTI: Mapping[str, str] = {
+    "P2": "the left colour camera",
+    "P_rect_02": "the left colour camera",
+    "P_rect_00": "the left camera",
+    "P0": "the left grey camera",
+    "P3": "the right colour camera",
+    "P_rect_03": "the right colour camera",
+    "P1": "the right grey camera",
+    "P_rect_01": "the right camera",
+}
+"""Projections of KITTI and KITTI-360, in the order in which they are taken."""
 
 _DSO: Mapping[str, tuple[str, int]] = {
     "fov": ("fov", 1),
@@ -64,9 +78,6 @@ _BEND = (
     *("dist_coeffs", "distortion", "D", "D1", "disto", "dist", "camera_distortion", "dist_params"),
     *("distortion_params", "distortionCoefficients"),
 )
-_SIDES = (WIDTHS, HEIGHTS)
-_SIZES = ("resolution", "image_size", "imageSize", "img_size", "image_resolution")
-"""Names of a width and a height together."""
 _EQUIDISTANT = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
 
 _UNBENT = ("perspective", "simple_pinhole", "rectified", "linear", "distortion.none")
@@ -80,6 +91,11 @@ _CURE = Text(
     OptionName("fov", "..."),
 )
 _LONGEST = 100_000
+_MOST_DOCUMENTS = 100
+_LONGEST_SHARE = 10.0
+"""Focal lengths below it may be shares of the width."""
+_MOST_OFF_CENTRE = 0.25
+"""Distance of a principal point from the middle, in sides, up to which a size is its own."""
 
 
 def read_K(path: Path) -> Matrix:
@@ -141,39 +157,148 @@ def read_lens(path: Path) -> SpelledLens:
         return _single_lens(cameras, path)
     if suffix == ".npz":
         return _lens_of_entries(read_npz_calibration(path), printable(path))
+    _refuse_matlab_file(path)
     check_regular(path)
     text = read_text(path).removeprefix("\ufeff")
-    if suffix == ".xml":
-        stated = cameras_in_xml(text, printable(path))
-        if stated:
-            return _only_stated_lens(stated, path)
-        return _lens_of_entries(parse_opencv_xml(text, path), printable(path))
-    if suffix == ".json" or (
-        suffix not in (".yaml", ".yml") and text.lstrip().startswith(("{", "[["))
-    ):
-        return _lens_in_json(text, path)
     if suffix in (".yaml", ".yml"):
         return _lens_in_yaml(text, path)
-    stated = cameras_in_text(text, printable(path))
+    if suffix == ".xml" or text.lstrip().startswith("<"):
+        return _lens_in_xml(text, path)
+    if suffix == ".toml":
+        return _lens_in_toml(text, path)
+    if suffix == ".json" or text.lstrip().startswith(("{", "[[")):
+        return _lens_in_json(text, path)
+    return _lens_in_text(text, path)
+
+
+def _refuse_matlab_file(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(10)
+    except OSError as error:
+        raise InputError(f"cannot be read ({reason(error)})", path=printable(path)) from error
+    if head == b"MATLAB 5.0" or (path.suffix.lower() == ".mat" and head[:4] == b"\x89HDF"):
+        raise InputError(
+            "is a file of MATLAB, which is not read: write jsonencode(toStruct(cameraParams)) into "
+            "a JSON, or give opencv:FX,FY,CX-1,CY-1,K1,K2,P1,P2",
+            path=printable(path),
+        )
+
+
+def _lens_in_xml(text: str, path: Path) -> SpelledLens:
+    place = printable(path)
+    stated = cameras_in_xml(text, place)
     if stated:
         return _only_stated_lens(stated, path)
+    root = parse_xml(text, place)
+    views = views_in_content(views_in_xml(root), place)
+    if views:
+        return _only_stated_lens(views, path)
+    with_attributes = [dict(each.attrib) for each in root.iter() if "fx" in each.attrib]
+    if with_attributes:
+        return _lens_in_content(with_attributes, path)
+    return _lens_of_entries(parse_opencv_xml(text, path), place)
+
+
+def _lens_in_toml(text: str, path: Path) -> SpelledLens:
+    try:
+        content = tomllib.loads(text)
+    except ValueError as error:
+        raise InputError(f"is no TOML ({reason(error)})", path=printable(path)) from error
+    return _lens_in_content(content, path)
+
+
+def _lens_in_text(text: str, path: Path) -> SpelledLens:
+    """Lens of a text of COLMAP, KITTI, DSO and others, of names and numbers, or of numbers."""
+    place = printable(path)
+    stated = cameras_in_text(text, place) or cameras_of_text(text, place)
+    if stated:
+        return _chosen_stated_lens(stated, path)
     stripped = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
     lines = [_FileLine(n, line, path) for n, line in stripped if line and not line.startswith("#")]
     colmap = [line for line in lines if re.match(r"\d+\s+[A-Z_]+\s", line.text)]
     if colmap:
         return _single_lens([_lens_in_colmap_line(line) for line in colmap], path)
-    for name in _KITTI:
-        kitti_line = next((line for line in lines if line.text.startswith(f"{name}:")), None)
-        if kitti_line is not None:
-            return _lens_in_kitti_line(kitti_line, lines)
+    kitti = _lens_in_kitti_lines(lines)
+    if kitti is not None:
+        return kitti
     if _is_dso_file([line.text for line in lines]):
         return _lens_in_dso_file(lines)
-    numbers = _numbers_or_empty(text)
-    if len(numbers) == 16:
-        return _make_lens("pinhole", _four_numbers(numbers, printable(path)), None, printable(path))
-    if len(numbers) in (8, 9) and not (len(numbers) == 9 and numbers[6:] == [0, 0, 1]):
-        return _make_lens("opencv", numbers, None, printable(path))
+    entries = rows_of_table(text) or entries_of_lines(text)
+    if entries:
+        return _lens_in_content(entries, path)
+    return _lens_of_numbers([_numbers_or_empty(line.text) for line in lines], path)
+
+
+def _lens_of_numbers(rows: list[list[float]], path: Path) -> SpelledLens:
+    """Lens of numbers without names: K, fx fy cx cy with coefficients, or one of these in each row.
+
+    Six numbers are width, height, fx, fy, cx and cy, as in ARKitScenes.
+    """
+    place = printable(path)
+    lengths = {len(row) for row in rows}
+    is_matrix = len(rows) in (3, 4) and lengths in ({3}, {4}) and rows[1][0] == 0
+    if len(rows) > 1 and len(lengths) == 1 and lengths <= {4, 6, 8, 9} and not is_matrix:
+        lenses = [_lens_of_numbers([row], path) for row in rows]
+        if any(lens != lenses[0] for lens in lenses):
+            raise several_cameras_error([f"line {n}" for n in range(1, len(rows) + 1)], place)
+        return lenses[0]
+    numbers = [number for row in rows for number in row]
+    if len(numbers) in (8, 9) and not is_matrix and numbers[6:] != [0, 0, 1]:
+        if _are_coefficients(numbers[4:]) and min(numbers[:4]) > 0:
+            return _make_lens("opencv", numbers, None, place)
+        if len(numbers) == 8:
+            raise InputError(
+                "holds 8 numbers, of which the last four are hardly k1, k2, p1 and p2: write fx "
+                "fy cx cy k1 k2 p1 p2",
+                path=place,
+            )
+    if len(numbers) == 4:
+        camera_from_K(pinhole_K(*numbers), path)
+        return _make_lens("pinhole", numbers, None, place)
+    if len(numbers) == 6 and _is_size_and_focal(numbers):
+        size = _parse_sides(numbers[0], numbers[1], place)
+        return _make_lens("pinhole", numbers[2:], size, place)
+    if len(numbers) in (9, 12, 16):
+        numbers = _four_numbers(numbers, place)
+        camera_from_K(pinhole_K(*numbers), path)
+        return _make_lens("pinhole", numbers, None, place)
     return _lens_of_K(read_K(path))
+
+
+def _are_coefficients(numbers: Sequence[float]) -> bool:
+    """Whether numbers may be k1, k2, p1, p2 and perhaps k3."""
+    k1, k2, p1, p2, *_ = numbers
+    return max(abs(k1), abs(k2)) < 100 and max(abs(p1), abs(p2)) < 1
+
+
+def _is_size_and_focal(numbers: Sequence[float]) -> bool:
+    width, height, fx, fy, cx, cy = numbers
+    are_whole = width.is_integer() and height.is_integer()
+    return are_whole and min(fx, fy) > 0 and _is_central(cx, cy, width, height)
+
+
+def _is_central(cx: float, cy: float, width: float, height: float) -> bool:
+    """Whether a principal point lies near the middle of a picture."""
+    if not (1 <= width < math.inf and 1 <= height < math.inf):
+        return False
+    off_centre = max(abs((cx + 0.5) / width - 0.5), abs((cy + 0.5) / height - 0.5))
+    return off_centre < _MOST_OFF_CENTRE
+
+
+def _chosen_stated_lens(cameras: Sequence[StatedCamera], path: Path) -> SpelledLens:
+    """Lens of the only camera of a file, or of Middlebury's left one with a note."""
+    first = cameras[0]
+    if first.label != "cam0" or len(cameras) == 1:
+        return _only_stated_lens(cameras, path)
+    lens = _lens_of_stated(first, printable(path))
+    if all(_lens_of_stated(camera, printable(path)) == lens for camera in cameras):
+        return lens
+    return replace(
+        lens,
+        note="its camera file has cam0 (im0.png) and cam1 (im1.png), which differ, and cam0 is "
+        "taken: for the other, give FX,FY,CX,CY",
+    )
 
 
 def _only_stated_lens(cameras: Sequence[StatedCamera], path: Path) -> SpelledLens:
@@ -295,11 +420,46 @@ def colmap_lens(
     return _make_lens(name, whole, _parse_sides(width, height, place), place)
 
 
+def _lens_in_kitti_lines(lines: Sequence[_FileLine]) -> SpelledLens | None:
+    """Lens of KITTI's projections, with a note if its cameras differ; None without one."""
+    by_name = {line.text.partition(":")[0]: line for line in lines if ":" in line.text}
+    names = [name for name in _KITTI if name in by_name]
+    if not names:
+        if "K_02" in by_name or "K_00" in by_name:
+            place = printable(lines[0].path)
+            raise InputError(
+                "has KITTI's cameras before rectification alone (K_02 and D_02): for rectified "
+                "pictures take its P_rect_02, for others give opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3",
+                path=place,
+            )
+        return None
+    taken = names[0]
+    lens = _lens_in_kitti_line(by_name[taken], lines)
+    others = [name for name in names[1:] if _differs(by_name[name], lines, lens)]
+    if not others:
+        return lens
+    differ = "differs" if len(others) == 1 else "differ"
+    return replace(
+        lens,
+        note=f"its camera is {taken} of the file ({_KITTI[taken]}), and {', '.join(others)} "
+        f"{differ} from it: for another, keep only its line in the file, or give FX,FY,CX,CY",
+    )
+
+
+def _differs(line: _FileLine, lines: Sequence[_FileLine], lens: SpelledLens) -> bool:
+    """Whether a line is another camera; one that cannot be read is none."""
+    try:
+        return _lens_in_kitti_line(line, lines) != lens
+    except InputError:
+        return False
+
+
 def _lens_in_kitti_line(line: _FileLine, lines: Sequence[_FileLine]) -> SpelledLens:
     numbers = _check_finite(_numbers_or_empty(line.text.split(":", 1)[1]), line.place)
     if len(numbers) != 12:
         raise InputError(f"'{printable(line.text[:40])}' has no twelve numbers", path=line.place)
     number = line.text.partition(":")[0].removeprefix("P_rect_")
+    number = f"0{number[1:]}" if re.fullmatch(r"P\d", number) else number
     size_name = f"S_rect_{number if len(number) == 2 and number.isdigit() else '02'}:"
     stated = next((row for row in lines if row.text.startswith(size_name)), None)
     sides = [] if stated is None else _numbers_or_empty(stated.text.split(":", 1)[1])
@@ -348,8 +508,13 @@ def _lens_in_dso_file(lines: Sequence[_FileLine]) -> SpelledLens:
 def _lens_in_yaml(text: str, path: Path) -> SpelledLens:
     # OpenCV's header and tags are not standard YAML; they mark an ordinary mapping.
     text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
+    # ROS' topics are printed as documents, each with a line of dashes at its end.
+    documents = [
+        part for part in re.split(r"^---[^\S\n]*$", text, flags=re.MULTILINE) if part.strip()
+    ]
     try:
-        content = parse_yaml(text)
+        contents = [parse_yaml(part) for part in documents[:_MOST_DOCUMENTS]]
+        content = contents[0] if len(contents) == 1 else {"documents": contents}
     except ModuleNotFoundError as missing:
         raise MissingExtraError("a calibration in YAML", "evaluate") from missing
     except ValueError as error:
@@ -360,12 +525,33 @@ def _lens_in_yaml(text: str, path: Path) -> SpelledLens:
 
 
 def _lens_in_content(content: Any, path: Path) -> SpelledLens:
-    """Lens of the only camera in a JSON or YAML."""
+    """Lens of the only camera in a JSON, YAML or TOML."""
+    try:
+        return _lens_of_content(content, path)
+    except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError) as error:
+        if isinstance(error, InputError):
+            raise
+        if isinstance(error, OptionError):
+            raise InputError(problem=Text(error), path=printable(path)) from error
+        raise InputError(
+            f"has no camera in a form that is read ({printable(reason(error)[:80])})",
+            path=printable(path),
+            hint=_CURE,
+        ) from error
+
+
+def _lens_of_content(content: Any, path: Path) -> SpelledLens:
     place = printable(path)
     if isinstance(content, list) and content and not isinstance(content[0], Mapping):
         content = {"K": content}
+    stated = cameras_of_programs(content, place)
+    if stated:
+        return _only_stated_lens(stated, path)
     found = find_cameras(content, place)
     if not found:
+        views = views_in_content(content, place)
+        if views:
+            return _only_stated_lens(views, path)
         raise _no_lens_error(place, content)
     lenses = [
         _lens_of_entries(camera.entries, f"{place}, {camera.label}" if camera.label else place)
@@ -377,6 +563,7 @@ def _lens_in_content(content: Any, path: Path) -> SpelledLens:
 
 
 def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
+    _refuse_other_units(entries, place)
     entries = to_kalibr_entries(entries, place)
     if isinstance(entries.get("lens"), str):
         return read_spelling(entries["lens"], option="its lens")
@@ -385,15 +572,12 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
         for name in ("fx", "fy", "cx", "cy")
         for number in _numbers_of_entry(entries, (name,), place)
     ]
-    focal = _four_numbers(focal, place)
     bend = _numbers_of_entry(entries, _BEND, place)
     bend = bend if any(bend[8:]) else bend[:8]
     model = str(entries.get("distortion_model") or entries.get("camera_model") or "none").lower()
-    sides = _numbers_of_entry(entries, _SIZES, place) or [
-        _float_or_nan(entries[name]) for names in _SIDES for name in names if name in entries
-    ]
-    # Calibrations that do not know the size state 0.
-    shape = _parse_sides(sides[0], sides[1], place) if len(sides) == 2 and all(sides) else None
+    if _has_coefficients(focal) and not bend:
+        focal, bend = focal[:4], focal[4:]
+    focal = _four_numbers(focal, place)
     if focal and len(focal) != 4:
         raise InputError(
             f"has {len(focal)} numbers as its intrinsics, expected fx, fy, cx, cy, or the 9 of K",
@@ -401,11 +585,66 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
         )
     if not focal:
         raise _no_lens_error(place, entries)
+    sides = [_float_or_nan(side) for side in stated_size(entries)]
+    # Calibrations that do not know the size state 0.
+    sides = sides if len(sides) == 2 and all(sides) else []
+    focal, sides, note = _in_pixels_of_size(focal, sides)
+    shape = _parse_sides(sides[0], sides[1], place) if sides else None
+    lens = _lens_of_model(model, focal, bend, shape, place)
+    return lens if note is None else replace(lens, note=note)
+
+
+def _in_pixels_of_size(
+    focal: list[float], sides: list[float]
+) -> tuple[list[float], list[float], str | None]:
+    """Focal lengths and centre in pixels, width and height in order, and what was changed."""
+    if not sides:
+        return focal, sides, None
+    fx, fy, cx, cy = focal
+    width, height = sides
+    if 0 < cx < 1 and 0 < cy < 1 and max(fx, fy) < _LONGEST_SHARE and min(sides) > 1:
+        pixels = [fx * width, fy * height, cx * width - 0.5, cy * height - 0.5]
+        note = (
+            f"the numbers of its camera file are shares of the width and the height, and were "
+            f"multiplied by {width:.10g}x{height:.10g}"
+        )
+        return pixels, sides, note
+    if not _is_central(cx, cy, width, height) and _is_central(cx, cy, height, width):
+        note = (
+            f"the size [{width:.10g}, {height:.10g}] of its camera file is taken for height and "
+            f"width, because its centre is {cx:g},{cy:g}"
+        )
+        return focal, [height, width], note
+    return focal, sides, None
+
+
+def _refuse_other_units(entries: Mapping[str, Any], place: str) -> None:
+    """Refuse numbers that are stated to be in millimetres."""
+    for name, value in entries.items():
+        word = str(value).lower()
+        is_unit = re.search(r"units?$", str(name), re.IGNORECASE) is not None
+        if is_unit and re.fullmatch(r"mm|milli\w*|cm|m|metres?|meters?|in|inch(es)?", word):
+            if re.search(r"world|translation|baseline|depth|pose|length", str(name), re.IGNORECASE):
+                continue
+            raise InputError(
+                f"states '{printable(str(name)[:30])}: {printable(word[:20])}': intrinsics are "
+                "read in pixels; multiply them by the width of the pictures over that of the "
+                "sensor, or write Fmm/WIDTHmm",
+                path=place,
+            )
+
+
+def _lens_of_model(
+    model: str, focal: list[float], bend: list[float], shape: tuple[int, int] | None, place: str
+) -> SpelledLens:
     if not any(bend):
         if model not in (*_EQUIDISTANT, *_RADTAN, *_FOV, *_UNBENT):
             raise InputError(f"has the lens model '{printable(model[:60])}'; {READ}", path=place)
         name = "fisheye" if model in _EQUIDISTANT else "pinhole"
         return _make_lens(name, focal, shape, place)
+    if model in _EQUIDISTANT and not any(bend[4:]):
+        # RealSense has five places for coefficients, whatever the model.
+        bend = bend[:4]
     if model in _EQUIDISTANT and len(bend) == 4:
         return _make_lens("fisheye", [*focal, *bend], shape, place)
     if model in _FOV and len(bend) == 1:
@@ -418,8 +657,16 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
     )
 
 
+def _has_coefficients(numbers: Sequence[float]) -> bool:
+    """Whether nine numbers are fx, fy, cx, cy, k1, k2, p1, p2 and k3, as of Waymo, and not K."""
+    is_matrix = len(numbers) != 9 or numbers[8] == 1 or numbers[1] == 0 or numbers[3] == 0
+    return not is_matrix and min(numbers[:4]) > 1
+
+
 def _four_numbers(numbers: list[float], place: str) -> list[float]:
-    """fx, fy, cx and cy of a matrix of 3 x 3 or 4 x 4, by rows or columns; others as they are."""
+    """fx, fy, cx and cy of a matrix of 3 x 3, 3 x 4 or 4 x 4, by rows or columns; or as it is."""
+    if len(numbers) == 12:
+        numbers = [*numbers[:3], *numbers[4:7], *numbers[8:11]]
     if len(numbers) not in (9, 16):
         return numbers
     side = 3 if len(numbers) == 9 else 4
@@ -465,19 +712,11 @@ def _lens_in_json(text: str, path: Path) -> SpelledLens:
         content: Any = json.loads(text)
         # The JSON of a result has other numbers beside its camera.
         own = content.get("camera") if isinstance(content, Mapping) else None
-        return _lens_in_content(own if isinstance(own, Mapping) else content, path)
-    except (
-        ValueError,
-        LookupError,
-        AttributeError,
-        TypeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
+        is_result = isinstance(own, Mapping) and is_camera(own)
+        return _lens_in_content(own if is_result else content, path)
+    except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        if isinstance(error, OptionError):
-            raise InputError(problem=Text(error), path=printable(path)) from error
         raise InputError(
             f"is no camera in JSON that is read ({printable(reason(error)[:80])})",
             path=printable(path),

@@ -6,7 +6,7 @@ are recognised, and refused by their name.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
@@ -34,6 +34,33 @@ class StatedCamera(NamedTuple):
 _UNREAD_TEXTS: Sequence[tuple[str, str, str]] = (
     (r"# Bundle file", "a file of Bundler", "COLMAP's, by 'colmap model_converter'"),
     (r"NVM_V3", "a file of VisualSFM", "COLMAP's, by 'colmap model_converter'"),
+    (
+        r"\APix4D camera calibration file",
+        "Pix4D's internal parameters (.cam), in millimetres of a sensor",
+        "its F and the sensor's width as Fmm/WIDTHmm if the lens has no distortion, or its numbers "
+        "as opencv:F*S,F*S,PX*S-0.5,PY*S-0.5,K1,K2,T1,T2,K3, where S is the width of the pictures "
+        "in pixels over that of the sensor",
+    ),
+    (
+        r"\A#?\s*name,.*\bf\b.*\bpx\b",
+        "RealityCapture's list of cameras, in shares of the longer side",
+        "its f as Fmm/36mm if the lens has no distortion, or an export to COLMAP",
+    ),
+    (
+        r"\A# Image list with two lines of data",
+        "COLMAP's list of images and their poses",
+        "the cameras.txt beside it",
+    ),
+    (
+        r"\Ahttps?://\S+\s*\n\d+\s",
+        "a clip of RealEstate10K, in shares of the width and the height",
+        "FX*WIDTH,FY*HEIGHT,CX*WIDTH-0.5,CY*HEIGHT-0.5 of its second to fifth number",
+    ),
+    (
+        r"\A#usda ",
+        "a scene of USD",
+        "the focalLength and horizontalAperture of its camera as Fmm/WIDTHmm",
+    ),
     (
         r"fileName imageWidth imageHeight",
         "Pix4D's list of calibrated cameras",
@@ -120,8 +147,10 @@ _BEND_NAMES = ("k1", "k2", "p1", "p2", "k3")
 
 
 def _camera_of_names(text: str, place: str) -> list[StatedCamera]:
-    """Lines ``name = numbers``, as in ScanNet's and 3RScan's descriptions of a scan."""
+    """Lines ``name = numbers`` of ScanNet's and 3RScan's descriptions of a scan."""
     named = {name.lower(): words for name, words in _NAMED_LINE.findall(text)}
+    if "fx_color" not in named and "m_calibrationcolorintrinsic" not in named:
+        return []
     matrix = named.get("m_calibrationcolorintrinsic", "").split()
     found = {
         part: next((named[name] for name in names if name in named), None)
@@ -162,28 +191,43 @@ def _cameras_of_kapture(text: str, place: str) -> list[StatedCamera]:
     return cameras
 
 
+_METASHAPE_ROOTS = ("document", "chunk")
+_UNREAD_XML: Sequence[tuple[str, str, str]] = (
+    ("<BlocksExchange", "BlocksExchange of ContextCapture", "an export to COLMAP or OpenCV"),
+    (
+        "<lensdatabase",
+        "lensfun's database of lenses",
+        "a calibration of your camera",
+    ),
+    (
+        "stCamera:",
+        "Adobe's lens profile (LCP), in shares of the picture",
+        "FocalLengthX times the longer side as a focal length in pixels",
+    ),
+    (
+        "capturingreality.com",
+        "RealityCapture's XMP, in shares of the longer side",
+        "its FocalLength35mm as Fmm/36mm if the lens has no distortion, or an export to COLMAP",
+    ),
+)
+"""Marks of XML that is recognised and not read, its names, and what to take."""
+
+
 def cameras_in_xml(text: str, place: str) -> list[StatedCamera]:
     """Cameras of Metashape's XML; [] if it is another.
 
     Raises:
-        InputError: If it is BlocksExchange, or a lens that is not read.
+        InputError: If it is of a form that is recognised and not read, or a lens that is not read.
     """
-    if "<BlocksExchange" in text:
-        raise InputError(
-            "is BlocksExchange of ContextCapture, which is not read; take an export to COLMAP or "
-            "OpenCV",
-            path=place,
-        )
-    if "<sensor" not in text and "<projection>" not in text:
-        return []
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise InputError("declares entities, which no calibration needs", path=place)
-    try:
-        root = fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
-    except (ParseError, ValueError, RecursionError) as error:
-        raise InputError(f"is no XML ({error})", path=place) from error
-    if root.tag == "calibration":
+    for mark, name, instead in _UNREAD_XML:
+        if mark in text:
+            raise InputError(f"is {name}, which is not read; take {instead}", path=place)
+    root = parse_xml(text, place)
+    is_calibration = any(root.find(name) is not None for name in ("projection", "f", "skew"))
+    if root.tag == "calibration" and is_calibration:
         return [_metashape_camera(root, root.findtext("projection", "frame"), root, "", place)]
+    if root.tag not in _METASHAPE_ROOTS:
+        return []
     return [
         _metashape_camera(
             _best_calibration(sensor, place),
@@ -194,6 +238,20 @@ def cameras_in_xml(text: str, place: str) -> list[StatedCamera]:
         )
         for sensor in root.iter("sensor")
     ]
+
+
+def parse_xml(text: str, place: str) -> Element:
+    """Root of an XML.
+
+    Raises:
+        InputError: If it is none, or declares entities.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise InputError("declares entities, which no calibration needs", path=place)
+    try:
+        return fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
+    except (ParseError, ValueError, RecursionError) as error:
+        raise InputError(f"is no XML ({error})", path=place) from error
 
 
 def _best_calibration(sensor: Element, place: str) -> Element:
@@ -223,6 +281,8 @@ def _metashape_camera(
         name: _number(calibration.findtext(name) or "0", place)
         for name in ("f", "cx", "cy", "b1", "b2", "k1", "k2", "k3", "k4", "p1", "p2", "p3", "p4")
     }
+    if calibration.find("f") is None and calibration.find("fx") is not None:
+        return _old_photoscan_camera(calibration, part, label, (width, height), place)
     is_fisheye = kind in ("fisheye", "equidistant", "equidistant_fisheye")
     unread = ("b2", "p3", "p4", "p1", "p2") if is_fisheye else ("b2", "k4", "p3", "p4")
     other = next((name for name in unread if part[name]), None)
@@ -242,6 +302,33 @@ def _metashape_camera(
     bend = [part[name] for name in ("k1", "k2", "p2", "p1", "k3")]
     lens, whole = ("opencv", [*focal, *bend]) if any(bend) else ("pinhole", focal)
     return StatedCamera(label, lens, whole, (width, height))
+
+
+def _old_photoscan_camera(
+    calibration: Element,
+    part: Mapping[str, float],
+    label: str,
+    size: tuple[float, float],
+    place: str,
+) -> StatedCamera:
+    """Camera of PhotoScan before version 1.2 (manual of Agisoft Lens 0.4).
+
+    Its centre counts from the corner of the picture, and its p1 and p2 are those of OpenCV.
+    """
+    skew = _number(calibration.findtext("skew") or "0", place)
+    unread = {"skew": skew, **{name: part[name] for name in ("k4", "p3", "p4")}}
+    other = next((name for name, number in unread.items() if number), None)
+    if other is not None:
+        raise InputError(
+            f"is an old PhotoScan calibration (fx and fy) with '{other}: {unread[other]:g}', which "
+            "is not read: optimise the cameras without it, or export to OpenCV",
+            path=place,
+        )
+    fx, fy = (_number(calibration.findtext(name) or "0", place) for name in ("fx", "fy"))
+    focal = [fx, fy, part["cx"] - 0.5, part["cy"] - 0.5]
+    bend = [part[name] for name in ("k1", "k2", "p1", "p2", "k3")]
+    lens, whole = ("opencv", [*focal, *bend]) if any(bend) else ("pinhole", focal)
+    return StatedCamera(label, lens, whole, size)
 
 
 def _sides_of_element(element: Element | None, place: str) -> tuple[float, float]:

@@ -161,7 +161,7 @@ def _read_camera_file(path: Path) -> Named:
     spelling = read_lens(path)
     # One or two numbers are angles, of a picture; more for any size are an ordinary camera.
     is_of_picture = spelling.size or len(spelling.numbers) < 3
-    return spelling if is_of_picture else Camera(lens=spelling.lens((2, 2)))
+    return spelling if is_of_picture or spelling.note else Camera(lens=spelling.lens((2, 2)))
 
 
 @dataclass(frozen=True, kw_only=True)

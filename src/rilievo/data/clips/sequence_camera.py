@@ -25,6 +25,7 @@ class FrameCalibration:
     K: Matrix
     shape: tuple[int, int] | None = None
     lens: Distorted | None = None
+    note: str | None = None
 
 
 def read_calibration(path: Path) -> FrameCalibration:
@@ -49,6 +50,7 @@ def read_calibration(path: Path) -> FrameCalibration:
         K=pinhole_K(*record.numbers[:4]),
         shape=record.size,
         lens=lens if isinstance(lens, Distorted) else None,
+        note=record.note,
     )
 
 
@@ -210,7 +212,8 @@ def _camera_for_shape(
     calibration: FrameCalibration, shape: tuple[int, int], name: str
 ) -> SequenceCamera:
     """Scale a calibration to frames; refuse another aspect ratio."""
-    K, note = calibration.K, None
+    K = calibration.K
+    note = None if calibration.note is None else f"{printable(name)}: {calibration.note}"
     if calibration.shape is not None and calibration.shape != shape:
         ratio = (shape[1] / shape[0]) / (calibration.shape[1] / calibration.shape[0])
         if abs(ratio - 1) > _SAME_ASPECT:
@@ -220,9 +223,10 @@ def _camera_for_shape(
                 "shape: they were cropped; calibrate for these frames, or give their fx,fy,cx,cy"
             )
         K = resize_K(K, size=calibration.shape, new_size=shape)
-        note = (
+        note = _join_notes(
+            note,
             f"{printable(name)}: the camera was calibrated at {_size_text(calibration.shape)} and "
-            f"is scaled to {_size_text(shape)}"
+            f"is scaled to {_size_text(shape)}",
         )
     _check_intrinsics(K, shape, name)
     return SequenceCamera(camera=Camera(K=K), lens=calibration.lens, note=note)

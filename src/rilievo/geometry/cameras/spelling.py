@@ -6,7 +6,7 @@ Lenses other than a pinhole are imported when made.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from rilievo.errors import InputError, OptionError, suggest
@@ -128,11 +128,13 @@ class SpelledLens:
     Attributes:
         numbers: Angles [degrees], or fx, fy, cx, cy and coefficients.
         size: Height and width of the numbers; None for any.
+        note: What was chosen or left out where it was read, as a sentence.
     """
 
     name: str
     numbers: tuple[float, ...] = ()
     size: tuple[int, int] | None = None
+    note: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         numbers = ",".join(_shortest_text(number) for number in self.numbers)

@@ -49,6 +49,12 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     camera = camera_of_size(named, photo.shape)
     if not isinstance(camera.lens, Pinhole):
         return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
+    _refuse_outside_centre(photo, camera)
+    return replace(photo, camera=camera)
+
+
+def _refuse_outside_centre(photo: Photo, camera: Camera) -> None:
+    """Raise ``InputError`` if the principal point of a pinhole lies outside the picture."""
     height, width = photo.shape
     cx, cy = camera.project(np.array([0.0, 0.0, 1.0]))
     if not (0 <= cx < width and 0 <= cy < height):
@@ -60,7 +66,6 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
             ),
             path=photo.name,
         )
-    return replace(photo, camera=camera)
 
 
 def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
@@ -68,10 +73,13 @@ def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
         is_round = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
         return replace(photo, camera=None) if is_round else photo
     lens = check_lens(photo, named.lens(photo.shape, photo.name))
-    notes = photo.notes
+    notes = photo.notes if named.note is None else (*photo.notes, named.note)
     if named.size is not None and named.size != photo.shape:
         notes = (*notes, _scaling_note(named.size, photo.shape))
-    return replace(photo, camera=Camera(lens=lens), notes=notes)
+    camera = Camera(lens=lens)
+    if isinstance(lens, Pinhole):
+        _refuse_outside_centre(photo, camera)
+    return replace(photo, camera=camera, notes=notes)
 
 
 def _scaling_note(size: tuple[int, int], shape: tuple[int, int]) -> str:

@@ -1,0 +1,619 @@
+"""Camera files of programs, renderers and data sets: one camera in each form, by hand."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rilievo.errors import InputError
+from rilievo.io.lens_files import read_lens
+
+FX, FY, CX, CY = 458.6, 457.3, 367.2, 248.4
+"""Intrinsics [px]; the centre of the top-left pixel is (0, 0)."""
+WIDTH, HEIGHT = 752, 480
+SIZE = {"width": WIDTH, "height": HEIGHT}
+BEND = [-0.28, 0.07, 2e-4, 1.8e-5]
+"""k1, k2, p1 and p2 of OpenCV."""
+KB = [0.003, -0.002, 0.004, -0.001]
+K = [[FX, 0, CX], [0, FY, CY], [0, 0, 1]]
+RADIAL = dict(zip(("k1", "k2", "p1", "p2"), BEND, strict=True))
+REALSENSE = {**SIZE, "ppx": CX, "ppy": CY, "fx": FX, "fy": FY}
+GYROFLOW = {
+    "name": "GoPro HERO9 Black",
+    "camera_brand": "GoPro",
+    "camera_model": "HERO9 Black",
+    "calib_dimension": {"w": WIDTH, "h": HEIGHT},
+    "orig_dimension": {"w": 2 * WIDTH, "h": 2 * HEIGHT},
+    "input_horizontal_stretch": 1.0,
+    "num_images": 15,
+    "fps": 50.0,
+    "fisheye_params": {"RMS_error": 0.5, "camera_matrix": K, "distortion_coeffs": KB},
+}
+
+
+def depthai(kind: int, coefficients: list[float]) -> dict[str, Any]:
+    """Calibration of an OAK with one camera."""
+    own = {
+        "cameraType": kind,
+        "distortionCoeff": [*coefficients, *[0.0] * (14 - len(coefficients))],
+        "extrinsics": {"translation": {"x": 0.0}},
+        "intrinsicMatrix": K,
+        **SIZE,
+    }
+    return {"boardName": "OAK-D", "cameraData": [[0, own]], "stereoRectificationData": {}}
+
+
+PHOTOSCAN = (
+    f"<?xml version='1.0'?><calibration><projection>frame</projection><width>{WIDTH}</width>"
+    f"<height>{HEIGHT}</height><fx>{FX}</fx><fy>{FY}</fy><cx>{CX + 0.5}</cx><cy>{CY + 0.5}</cy>"
+    f"<skew>0</skew><k1>{BEND[0]}</k1><k2>{BEND[1]}</k2><k3>0</k3><p1>{BEND[2]}</p1>"
+    f"<p2>{BEND[3]}</p2><date>2013-05-01</date></calibration>"
+)
+OST = f"""# oST version 5.0 parameters
+
+
+[image]
+
+width
+{WIDTH}
+
+height
+{HEIGHT}
+
+[narrow_stereo]
+
+camera matrix
+{FX} 0.000000 {CX}
+0.000000 {FY} {CY}
+0.000000 0.000000 1.000000
+
+distortion
+{" ".join(map(str, BEND))} 0.000000
+
+rectification
+1 0 0
+0 1 0
+0 0 1
+"""
+BOUGUET = f"""% Intrinsic and Extrinsic Camera Parameters
+%-- Focal length:
+fc = [ {FX} ; {FY} ];
+%-- Principal point:
+cc = [ {CX} ; {CY} ];
+alpha_c = 0.000000000000000;
+kc = [ {" ; ".join(map(str, BEND))} ; 0.0 ];
+fc_error = [ 0.1 ; 0.2 ];
+nx = {WIDTH};
+ny = {HEIGHT};
+"""
+TOPIC = f"""header:
+  frame_id: cam
+height: {HEIGHT}
+width: {WIDTH}
+distortion_model: plumb_bob
+d:
+{"".join(f"- {number}{chr(10)}" for number in (*BEND, 0.0))}k:
+{"".join(f"- {number}{chr(10)}" for row in K for number in row)}binning_x: 0
+binning_y: 0
+---
+"""
+OPENMVG = {
+    "sfm_data_version": "0.3",
+    "views": [],
+    "intrinsics": [
+        {
+            "key": 0,
+            "value": {
+                "polymorphic_id": 2147483649,
+                "polymorphic_name": "pinhole_brown_t2",
+                "ptr_wrapper": {
+                    "id": 2147483660,
+                    "data": {
+                        **SIZE,
+                        "focal_length": FX,
+                        "principal_point": [CX + 0.5, CY + 0.5],
+                        "disto_t2": [*BEND[:2], 0.0, *BEND[2:]],
+                    },
+                },
+            },
+        }
+    ],
+}
+
+BROWNS: dict[str, tuple[str, Any]] = {
+    "RealSense, number 4": ("c.json", {**REALSENSE, "model": 4, "coeffs": [*BEND, 0]}),
+    "RealSense, number as text": ("c.json", {**REALSENSE, "model": "4", "coeffs": [*BEND, 0]}),
+    "Gyroflow, standard": (
+        "lens.json",
+        {
+            **GYROFLOW,
+            "distortion_model": "opencv_standard",
+            "fisheye_params": {"camera_matrix": K, "distortion_coeffs": BEND},
+        },
+    ),
+    "PhotoScan": ("camera.xml", PHOTOSCAN),
+    "Waymo": ("c.json", {"name": "FRONT", "intrinsic": [FX, FY, CX, CY, *BEND, 0.0], **SIZE}),
+    "Waymo, names": (
+        "c.json",
+        {"f_u": FX, "f_v": FY, "c_u": CX, "c_v": CY, **RADIAL, "k3": 0.0, **SIZE},
+    ),
+    "Waymo, columns": (
+        "c.json",
+        {
+            f"[CameraCalibrationComponent].{name}": value
+            for name, value in {
+                "intrinsic.f_u": FX,
+                "intrinsic.f_v": FY,
+                "intrinsic.c_u": CX,
+                "intrinsic.c_v": CY,
+                **{f"intrinsic.{name}": value for name, value in RADIAL.items()},
+                **SIZE,
+            }.items()
+        },
+    ),
+    "DepthAI": ("calib.json", depthai(0, BEND)),
+    "MATLAB, matrix": (
+        "camera.json",
+        {
+            "IntrinsicMatrix": [[FX, 0, 0], [0, FY, 0], [CX + 1, CY + 1, 1]],
+            "RadialDistortion": BEND[:2],
+            "TangentialDistortion": BEND[2:],
+            "ImageSize": [HEIGHT, WIDTH],
+        },
+    ),
+    "MATLAB, lists": (
+        "camera.json",
+        {
+            "FocalLength": [FX, FY],
+            "PrincipalPoint": [CX + 1, CY + 1],
+            "Skew": 0,
+            "RadialDistortion": BEND[:2],
+            "TangentialDistortion": BEND[2:],
+            "ImageSize": [HEIGHT, WIDTH],
+        },
+    ),
+    "Bouguet": ("Calib_Results.m", BOUGUET),
+    "ROS, ost.txt": ("ost.txt", OST),
+    "ROS, a printed topic": ("info.yaml", TOPIC),
+    "matrix and a mapping of coefficients": (
+        "c.json",
+        {"camera_matrix": K, "distortion": RADIAL, **SIZE},
+    ),
+    "Anipose": (
+        "calibration.toml",
+        f"[cam_0]\nname = 'a'\nsize = [{WIDTH}, {HEIGHT}]\nmatrix = {json.dumps(K)}\n"
+        f"distortions = {BEND}\nfisheye = false\n\n[metadata]\nerror = 0.3\n",
+    ),
+    "table": (
+        "intrinsics.csv",
+        f"sensor,fx_px,fy_px,cx_px,cy_px,k1,k2,p1,p2,height_px,width_px\n"
+        f"front,{FX},{FY},{CX},{CY},{','.join(map(str, BEND))},{HEIGHT},{WIDTH}\n",
+    ),
+    "lines": (
+        "camera.txt",
+        "".join(
+            f"{name} = {value}\n"
+            for name, value in {
+                "fx": FX,
+                "fy": FY,
+                "cx": CX,
+                "cy": CY,
+                **RADIAL,
+                **SIZE,
+            }.items()
+        ),
+    ),
+    "one focal length": (
+        "c.json",
+        {"focal_length": [FX, FY], "principal_point": [CX, CY], "image_size": [WIDTH, HEIGHT]}
+        | RADIAL,
+    ),
+}
+FISHEYES: dict[str, tuple[str, Any]] = {
+    "Gyroflow": ("lens.json", GYROFLOW),
+    "Gyroflow, model named": ("lens.json", {**GYROFLOW, "distortion_model": "opencv_fisheye"}),
+    "RealSense, number 5": ("c.json", {**REALSENSE, "model": 5, "coeffs": [*KB, 0]}),
+    "RealSense, five coefficients": (
+        "c.json",
+        {**REALSENSE, "model": "distortion.kannala_brandt4", "coeffs": [*KB, 0]},
+    ),
+    "DepthAI": ("calib.json", depthai(1, KB)),
+    "lines": (
+        "camera.txt",
+        f"model: fisheye\nwidth: {WIDTH}\nheight: {HEIGHT}\nfx: {FX}\nfy: {FY}\ncx: {CX}\n"
+        f"cy: {CY}\n" + "".join(f"k{n}: {number}\n" for n, number in enumerate(KB, 1)),
+    ),
+}
+PINHOLES: dict[str, tuple[str, Any]] = {
+    "Gyroflow": (
+        "lens.json",
+        {
+            **GYROFLOW,
+            "distortion_model": "opencv_standard",
+            "fisheye_params": {"camera_matrix": K, "distortion_coeffs": [0] * 8},
+        },
+    ),
+    "RealSense, number 2 of a straight lens": (
+        "c.json",
+        {**REALSENSE, "model": 2, "coeffs": [0.0] * 5},
+    ),
+    "XML with a sensor": (
+        "camera.xml",
+        f"<camera><sensor width='23.5'/><fx>{FX}</fx><fy>{FY}</fy><cx>{CX}</cx><cy>{CY}</cy>"
+        f"<width>{WIDTH}</width><height>{HEIGHT}</height></camera>",
+    ),
+    "XML with attributes": (
+        "rig.xml",
+        f"<rig><sensor><camera fx='{FX}' fy='{FY}' cx='{CX}' cy='{CY}' width='{WIDTH}' "
+        f"height='{HEIGHT}'/></sensor></rig>",
+    ),
+    "Middlebury": (
+        "calib.txt",
+        f"cam0=[{FX} 0 {CX}; 0 {FY} {CY}; 0 0 1]\ncam1=[{FX} 0 {CX}; 0 {FY} {CY}; 0 0 1]\n"
+        f"doffs=0\nbaseline=193.0\nwidth={WIDTH}\nheight={HEIGHT}\nndisp=280\n",
+    ),
+    "ARKitScenes": ("a.pincam", f"{WIDTH} {HEIGHT} {FX} {FY} {CX} {CY}"),
+    "Virtual KITTI": (
+        "intrinsic.txt",
+        "frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]\n"
+        + "".join(f"{n} {n % 2} {FX} {FY} {CX} {CY}\n" for n in range(4)),
+    ),
+    "rows of K": ("intrinsics.txt", f"{FX} 0 {CX} 0 {FY} {CY} 0 0 1\n" * 3),
+    "rows of four": ("intrinsics.txt", f"{FX} {FY} {CX} {CY}\n" * 2),
+    "K in columns": ("K.txt", f"{FX} 0 0\n0 {FY} 0\n{CX} {CY} 1\n"),
+    "K of 3 x 4": ("K.txt", f"{FX} 0 {CX} 12\n0 {FY} {CY} 0\n0 0 1 0\n"),
+    "K of 3 x 4, JSON": ("K.json", {"P": 1, "K": [[FX, 0, CX, 9], [0, FY, CY, 0], [0, 0, 1, 0]]}),
+    "several K that agree": ("K.json", {"intrinsics": [K, K, K]}),
+    "K in shares": (
+        "K.json",
+        {
+            "K": [
+                [FX / WIDTH, 0, (CX + 0.5) / WIDTH],
+                [0, FY / HEIGHT, (CY + 0.5) / HEIGHT],
+                [0, 0, 1],
+            ],
+            **SIZE,
+        },
+    ),
+    "K beside a camera's name": ("K.json", {"camera": {"model": "phone"}, "K": K}),
+}
+
+
+def write(folder: Path, name: str, content: Any) -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("form", BROWNS)
+def test_distortion_is_the_same_in_every_form(form: str, tmp_path: Path) -> None:
+    found = read_lens(write(tmp_path, *BROWNS[form]))
+    assert found.name == "opencv"
+    expected = [FX, FY, CX, CY, *BEND]
+    if "sfm" in BROWNS[form][0]:
+        expected[1] = FX
+    np.testing.assert_allclose(found.numbers[:8], expected, rtol=1e-9)
+    assert not any(found.numbers[8:])
+    assert found.size == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("form", FISHEYES)
+def test_a_fisheye_is_the_same_in_every_form(form: str, tmp_path: Path) -> None:
+    found = read_lens(write(tmp_path, *FISHEYES[form]))
+    assert found.name == "fisheye"
+    np.testing.assert_allclose(found.numbers[:8], (FX, FY, CX, CY, *KB), rtol=1e-9)
+    assert found.size == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("form", PINHOLES)
+def test_a_pinhole_is_the_same_in_every_form(form: str, tmp_path: Path) -> None:
+    found = read_lens(write(tmp_path, *PINHOLES[form]))
+    assert found.name == "pinhole"
+    np.testing.assert_allclose(found.numbers, (FX, FY, CX, CY), rtol=1e-9)
+    if "width" in str(PINHOLES[form][1]):
+        assert found.size == (HEIGHT, WIDTH)
+
+
+def test_openmvg_counts_from_the_corner_of_the_first_pixel(tmp_path: Path) -> None:
+    found = read_lens(write(tmp_path, "sfm_data.json", OPENMVG))
+    np.testing.assert_allclose(found.numbers[:8], (FX, FX, CX, CY, *BEND), rtol=1e-9)
+    assert found.size == (HEIGHT, WIDTH)
+
+
+ANGLE = math.degrees(2 * math.atan(WIDTH / 2 / FX))
+DOWN = math.degrees(2 * math.atan(HEIGHT / 2 / FX))
+MILLIMETRES = FX * 36 / WIDTH
+UNITY = {
+    "id": "camera",
+    "dimension": [WIDTH, HEIGHT],
+    "projection": "Perspective",
+    "matrix": [2 * FX / WIDTH, 0, 0, 0, 2 * FX / HEIGHT, 0, 0, 0, -1.0006],
+}
+VIEWS: dict[str, tuple[str, Any]] = {
+    "CARLA": ("c.json", {"image_size_x": WIDTH, "image_size_y": HEIGHT, "fov": ANGLE}),
+    "CARLA, texts in a list": (
+        "objects.json",
+        {
+            "objects": [
+                {
+                    "type": "sensor.camera.rgb",
+                    "image_size_x": str(WIDTH),
+                    "image_size_y": str(HEIGHT),
+                    "fov": f"{ANGLE}",
+                }
+            ]
+        },
+    ),
+    "AirSim": (
+        "settings.json",
+        {
+            "CameraDefaults": {
+                "CaptureSettings": [
+                    {"ImageType": 0, "Width": WIDTH, "Height": HEIGHT, "FOV_Degrees": ANGLE}
+                ]
+            }
+        },
+    ),
+    "degrees across": ("c.json", {"hfov": ANGLE, **SIZE}),
+    "radians across": ("c.json", {"horizontal_fov": math.radians(ANGLE), **SIZE}),
+    "degrees down": ("c.json", {"vfov": DOWN, **SIZE}),
+    "radians down": ("c.json", {"fov_y_radians": math.radians(DOWN), **SIZE}),
+    "both": ("c.json", {"fov_x": ANGLE, "fov_y": DOWN, **SIZE}),
+    "Blender": (
+        "c.json",
+        {
+            "lens": MILLIMETRES,
+            "sensor_width": 36.0,
+            "sensor_fit": "AUTO",
+            "resolution_x": WIDTH,
+            "resolution_y": HEIGHT,
+        },
+    ),
+    "millimetres": (
+        "c.json",
+        {"focal_length_mm": MILLIMETRES, "sensor_width_mm": 36, **SIZE},
+    ),
+    "Isaac": (
+        "camera_params.json",
+        {
+            "cameraAperture": [36, 24],
+            "cameraApertureOffset": [0, 0],
+            "cameraFocalLength": MILLIMETRES,
+            "renderProductResolution": [WIDTH, HEIGHT],
+        },
+    ),
+    "Unity": ("frame.json", {"frame": 0, "captures": [UNITY]}),
+    "Gazebo": (
+        "model.sdf",
+        f"<sdf version='1.6'><sensor type='camera' name='c'><camera><horizontal_fov>"
+        f"{math.radians(ANGLE)}</horizontal_fov><image><width>{WIDTH}</width>"
+        f"<height>{HEIGHT}</height></image></camera></sensor></sdf>",
+    ),
+    "Mitsuba": (
+        "scene.xml",
+        f"<scene version='3.0.0'><sensor type='perspective'><float name='fov' value='{ANGLE}'/>"
+        f"<film type='hdrfilm'><integer name='width' value='{WIDTH}'/>"
+        f"<integer name='height' value='{HEIGHT}'/></film></sensor></scene>",
+    ),
+}
+OF_ANY_SIZE: dict[str, tuple[str, Any]] = {
+    "MoGe": ("fov.json", {"fov_x": ANGLE, "fov_y": DOWN}),
+    "Habitat": ("c.json", {"hfov": ANGLE}),
+    "glTF": (
+        "c.json",
+        {
+            "cameras": [
+                {
+                    "type": "perspective",
+                    "perspective": {"yfov": math.radians(DOWN), "aspectRatio": WIDTH / HEIGHT},
+                }
+            ]
+        },
+    ),
+    "three.js": (
+        "c.json",
+        {"object": {"type": "PerspectiveCamera", "fov": DOWN, "aspect": WIDTH / HEIGHT}},
+    ),
+    "Unity, older": (
+        "captures_000.json",
+        {
+            "captures": [
+                {
+                    "sensor": {
+                        "sensor_id": "a",
+                        "modality": "camera",
+                        "camera_intrinsic": [
+                            [2 * FX / WIDTH, 0, 0],
+                            [0, 2 * FX / HEIGHT, 0],
+                            [0, 0, -1],
+                        ],
+                    }
+                }
+            ]
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("form", [*VIEWS, *OF_ANY_SIZE])
+def test_angles_and_millimetres_are_a_centred_pinhole(form: str, tmp_path: Path) -> None:
+    found = read_lens(write(tmp_path, *{**VIEWS, **OF_ANY_SIZE}[form]))
+    lens = found.lens((HEIGHT, WIDTH))
+    expected = [FX, FX, (WIDTH - 1) / 2, (HEIGHT - 1) / 2]
+    np.testing.assert_allclose(lens.spelled_numbers, expected, rtol=1e-6)
+    assert found.size == (None if form in OF_ANY_SIZE else (HEIGHT, WIDTH))
+
+
+SIZES: dict[str, Any] = {
+    "calibration": {"calibration_resolution": [WIDTH, HEIGHT], "width": 1504, "height": 960},
+    "reference of Apple": {
+        "intrinsicMatrixReferenceDimensions": {"width": WIDTH, "height": HEIGHT}
+    },
+    "text": {"resolution": f"{WIDTH}x{HEIGHT}"},
+    "dimensions": {"dims": [WIDTH, HEIGHT]},
+    "rows and columns": {"rows": HEIGHT, "cols": WIDTH},
+    "capitals": {"W": WIDTH, "H": HEIGHT},
+    "shape": {"shape": [HEIGHT, WIDTH, 3]},
+    "height first": {"image_size": [HEIGHT, WIDTH]},
+    "a board and a sensor": {
+        "board_size": [900, 600],
+        "sensor_size": [2000, 1000],
+        "image_dimensions": [WIDTH, HEIGHT],
+    },
+}
+
+
+@pytest.mark.parametrize("form", SIZES)
+def test_the_size_of_a_matrix_is_found_by_any_name(form: str, tmp_path: Path) -> None:
+    found = read_lens(write(tmp_path, "c.json", {"K": K, **SIZES[form]}))
+    np.testing.assert_allclose(found.numbers, (FX, FY, CX, CY), rtol=1e-9)
+    assert found.size == (HEIGHT, WIDTH)
+
+
+def kitti(*names: str, **other: float) -> str:
+    """Projections of KITTI's form; those in ``other`` have that focal length."""
+    focal = {**dict.fromkeys(names, FX), **other}
+    return "".join(
+        f"{name}: {fx} 0 {CX} 45 0 {fx} {CY} 0.2 0 0 1 0.003\n" for name, fx in focal.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("calib.txt", kitti("P2", P0=400.0, P3=500.0), ["is P2", "left colour", "P0, P3 differ"]),
+        ("calib.txt", kitti("P0", "P1", "P2", "P3"), []),
+        ("calib.txt", kitti("P_rect_00", P_rect_01=500.0), ["is P_rect_00", "P_rect_01 differ"]),
+        (
+            "calib.txt",
+            f"cam0=[{FX} 0 {CX}; 0 {FX} {CY}; 0 0 1]\ncam1=[{FX} 0 420; 0 {FX} {CY}; 0 0 1]\n",
+            ["cam0 is taken"],
+        ),
+        (
+            "K.json",
+            {"K": [[0.6, 0, 0.49], [0, 0.9, 0.52], [0, 0, 1]], **SIZE},
+            ["multiplied by 752x480"],
+        ),
+        ("K.json", {"K": K, "image_size": [HEIGHT, WIDTH]}, ["for height and width"]),
+    ],
+)
+def test_what_was_chosen_in_a_file_is_noted(
+    name: str, content: Any, words: list[str], tmp_path: Path
+) -> None:
+    note = read_lens(write(tmp_path, name, content)).note
+    assert (note is None) == (not words)
+    assert note is None or all(each in note for each in words), note
+
+
+TWO = {**SIZE, "fx": 300.0, "fy": 300.0, "cx": 370.0, "cy": 240.0}
+ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        *(
+            ("c.json", {**REALSENSE, "model": number, "coeffs": [0.1, 0, 0, 0, 0]}, says)
+            for number, says in (
+                (0, r"none \(number 0"),
+                (1, "modified_brown_conrady"),
+                (2, "inverse_brown_conrady"),
+                (3, "ftheta"),
+                (6, "number 6"),
+                ("2", "inverse_brown_conrady"),
+                (2.0, "inverse_brown_conrady"),
+                ("<distortion.ftheta: 3>", "ftheta"),
+                ("RS2_DISTORTION_MODIFIED_BROWN_CONRADY", "MODIFIED_BROWN_CONRADY"),
+            )
+        ),
+        ("c.json", {**TWO, "model": 4, "k1": 0.1, "k2": 0.0}, "number 4"),
+        ("lens.json", {**GYROFLOW, "distortion_model": "poly5"}, "Gyroflow .*'poly5'"),
+        ("lens.json", {**GYROFLOW, "input_horizontal_stretch": 0.75}, "Gyroflow .*stretch"),
+        ("lens.json", {**GYROFLOW, "digital_lens": "gopro_superview"}, "Gyroflow .*superview"),
+        ("calib.json", depthai(0, [0.1] * 9), "DepthAI .*thin prisms"),
+        ("calib.json", depthai(3, BEND), "DepthAI .*type '3'"),
+        ("camera.xml", PHOTOSCAN.replace("<skew>0", "<skew>1.5"), "PhotoScan .*'skew: 1.5'"),
+        (
+            "camera.xml",
+            "<rig><fx>500</fx><cx>320</cx><cy>240</cy><fx>600</fx></rig>",
+            "several cameras",
+        ),
+        (
+            "p_calibrated_internal_camera_parameters.cam",
+            "Pix4D camera calibration file 0\n#Focal Length mm assuming a sensor width of "
+            "6.17x4.63mm\nF 3.61\n#Principal Point mm\nPx 3.08\nPy 2.31\nK1 -0.03\n",
+            "Pix4D's internal parameters .*Fmm/WIDTHmm",
+        ),
+        (
+            "cameras.csv",
+            "#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\na,0,0,1,2,3,4,26,0,0\n",
+            "RealityCapture's list",
+        ),
+        (
+            "a.xmp",
+            '<x:xmpmeta xmlns:x="adobe:ns:meta/"><a xcr:FocalLength35mm="26.5" '
+            'xmlns:xcr="http://www.capturingreality.com/ns/xcr/1.1#"/></x:xmpmeta>',
+            "RealityCapture's XMP",
+        ),
+        ("a.json", {"format": "application/opf-calibrated-cameras+json"}, "Pix4D's OPF"),
+        ("a.sfm", ENTRY_OF_SFM, "Meshroom's scene .*FOCALmm/WIDTHmm"),
+        ("a.json", {"projection_params": [1.0] * 15}, "Project Aria"),
+        ("a.xml", "<lensdatabase version='1'/>", "lensfun"),
+        ("images.txt", "# Image list with two lines of data per image:\n", "list of images"),
+        ("scene.usda", '#usda 1.0\ndef Camera "c" {}\n', "USD"),
+        ("calib.txt", "K_02: 500 0 320 0 500 240 0 0 1\n", "before rectification"),
+        ("ost.txt", OST.replace(f"{BEND[0]} ", ""), "ost.txt with 9 .* and 4 coefficients"),
+        ("a.m", BOUGUET.replace("alpha_c = 0.0", "alpha_c = 0.1"), "Bouguet's .*skew"),
+        (
+            "intrinsic.txt",
+            "frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]\n0 0 72 72 62 18\n0 1 60 60 62 18\n",
+            "2 cameras .cameraID 0, cameraID 1",
+        ),
+        ("K.txt", "500 500 320 240\n600 600 320 240\n", "2 cameras .line 1, line 2"),
+        ("K.json", {"K": [K, [[1, 0, 2], [0, 1, 2], [0, 0, 1]]]}, "2 cameras .K.0, K.1"),
+        (
+            "c.ini",
+            "[left]\nfx=5\ncx=3\ncy=2\n[right]\nfx=6\ncx=3\ncy=2\n",
+            "2 cameras .left, right",
+        ),
+        ("c.txt", f"{WIDTH} {HEIGHT} {FX} {FY} {CX} {CY} 0 0\n", "hardly k1, k2, p1 and p2"),
+        ("c.txt", "fx: 9\nfy: 9\ncx: 4\ncy: 4\nk1: 1\nk2: 1\nk3: 1\nk4: 1\n", "names no model"),
+        ("c.json", {**TWO, "units": "mm"}, "'units: mm': intrinsics are read in pixels"),
+        ("c.json", {"fov": 60, **SIZE}, "not whether it is across, down"),
+        ("c.json", {"diagonal_fov": 60, **SIZE}, "not whether it is across, down"),
+        ("c.json", {"vfov": 60}, "no size of the pictures"),
+        ("c.json", {"hfov": 200, **SIZE}, "expected an angle between 0 and 180"),
+        ("c.json", {"angle_x": 1.2, "angle_y": 1.2, **SIZE}, "keep the angle that is right"),
+        ("c.json", {"focal_length": 24, **SIZE}, "and not its unit"),
+        ("c.json", {"focal_length_35mm": 24, **SIZE}, "write 24mm"),
+        ("c.json", {"lens": 35.0, "sensor_width": 36.0}, "write 35mm/36mm"),
+        (
+            "c.json",
+            {"lens": 35.0, "sensor_width": 36.0, "width": HEIGHT, "height": WIDTH},
+            "write 35mm/36mm",
+        ),
+        ("c.json", {"lens": 35.0, "sensor_width": 36.0, "shift_x": 0.1, **SIZE}, "'shift_x: 0.1'"),
+        (
+            "frame.json",
+            {"captures": [{**UNITY, "matrix": [1, 0, 0.2, 0, 1, 0, 0, 0, -1]}]},
+            "Unity's Perception",
+        ),
+    ],
+)
+def test_what_is_not_read_is_refused_by_its_name(
+    name: str, content: Any, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        read_lens(write(tmp_path, name, content))
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_of_matlab_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "cameraParams.mat"
+    path.write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(100))
+    with pytest.raises(InputError, match=r"file of MATLAB.*jsonencode"):
+        read_lens(path)
