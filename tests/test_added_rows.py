@@ -96,9 +96,9 @@ def test_an_added_option_of_loading_reaches_the_loader_from_every_door(tmp_path:
     answers = asked("loading", tmp_path)
     loads = {door: {*values} for door, values in answers["options"].items()}
     assert all(values == {"all"} for values in loads.values()), loads
-    assert len(loads) == 9
+    assert len(loads) == 10
     assert all("--caching CACHING" in text for text in answers["help"])
-    assert answers["stub"].count("    caching: str\n") == 3
+    assert answers["stub"].count("    caching: str\n") == 4
     assert all("caching: str = 'none'" in text for text in answers["signatures"])
     assert "'cashing'; did you mean 'caching'?" in answers["refusal"]
 

@@ -49,6 +49,7 @@ class Case:
         photos: Names of the files of photographs.
         earlier: Options of an earlier run to the same folder; None for no such run.
         is_damaged: Whether a byte of what that run wrote has changed since.
+        rtol: Relative difference of numbers up to which doors agree.
     """
 
     other: Any
@@ -57,6 +58,7 @@ class Case:
     photos: tuple[str, ...] = ("plain.png",)
     earlier: Values | None = None
     is_damaged: bool = False
+    rtol: float = 1e-6
 
 
 KNOWN = ("70,80,2.5",)
@@ -104,7 +106,13 @@ CASES: Mapping[str, Case] = {
     "markers": Case(other=0.06, photos=("markers.png",)),
     "same_camera": Case(other=True, needs={"known": KNOWN}, photos=("plain.png", "step.png")),
     "own_depth": Case(one="on", other="off", photos=("phone.jpg",)),
-    "anchor": Case(one="auto", other="off", needs={"model": AFFINE, "known": KNOWN}),
+    "anchor": Case(
+        # A stream fits a sample of the pixels.
+        one="auto",
+        other="off",
+        needs={"model": AFFINE, "known": KNOWN},
+        rtol=1e-5,
+    ),
     "tile": Case(other=64),
     "trim": Case(one="on", other="off", photos=("barred.png",)),
     "alpha": Case(one="mask", other="keep", photos=("transparent.png",)),
@@ -240,20 +248,20 @@ def _placed(values: Values, folder: Path) -> dict[str, Any]:
     return {name: folder / one if name in paths else one for name, one in values.items()}
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Any, other: Any, rtol: float) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         is_fit = one.shape == other.shape
-        return is_fit and np.allclose(one, other, rtol=1e-6, atol=0, equal_nan=True)
+        return is_fit and np.allclose(one, other, rtol=rtol, atol=0, equal_nan=True)
     if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-6)
+        return math.isclose(one, other, rel_tol=rtol)
     return bool(one == other)
 
 
-def _differences(one: Outcome, other: Outcome) -> set[str]:
+def _differences(one: Outcome, other: Outcome, rtol: float = 1e-6) -> set[str]:
     """Names of what two outcomes have in common and is not the same."""
     if one.get("refused") != other.get("refused") and len({*one} & {*other} - {"value"}):
         return {"refused"}
-    return {name for name in one.keys() & other.keys() if not _same(one[name], other[name])}
+    return {name for name in one.keys() & other.keys() if not _same(one[name], other[name], rtol)}
 
 
 @pytest.mark.parametrize("name", SCHEMA)
@@ -271,7 +279,7 @@ def test_an_option_acts_alike_at_all_doors_that_offer_it(
             monkeypatch.setenv(TRUST, "")
             outcomes.append(_outcome(option, call, files, case, value))
             agreed = first.setdefault(value, outcomes[-1])
-            assert not _differences(agreed, outcomes[-1]), (door, value)
+            assert not _differences(agreed, outcomes[-1], case.rtol), (door, value)
         one, other = outcomes
         assert one.keys() != other.keys() or _differences(one, other), f"{door}: no effect"
     assert first

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from rilievo.models.load_options import LoadOptions
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.options import RECORDS
+from rilievo.predicting.options import RECORDS, STREAM_NAMES, STREAM_RECORDS
 from rilievo.schema.fields import Door, option_names
 
 STUB = Path(__file__).resolve().parents[1] / "src/rilievo/options/keywords.pyi"
@@ -28,6 +28,12 @@ _CLASSES: Mapping[str, tuple[str, Sequence[type], Door | None, str]] = {
         Door.PYTHON,
         "Options of ``rilievo.predict``.",
     ),
+    "StreamKeywords": (
+        "TypedDict",
+        [*STREAM_RECORDS.values()],
+        None,
+        "Options of ``rilievo.stream``.",
+    ),
     "PredictKeywords": (
         "TypedDict",
         [*RECORDS.values()],
@@ -36,6 +42,8 @@ _CLASSES: Mapping[str, tuple[str, Sequence[type], Door | None, str]] = {
     ),
 }
 """Classes of keywords: the base, the records, the door and the docstring of each."""
+_STREAM_NAMES = {*STREAM_NAMES} - {"model", "quality", "trim"}
+"""Options of ``rilievo.stream`` that its signature does not write out."""
 
 
 def stub() -> str:
@@ -48,6 +56,8 @@ def stub() -> str:
         for record in records:
             known = dict(_annotations(record))
             for name in option_names(record, door):
+                if title == "StreamKeywords" and name not in _STREAM_NAMES:
+                    continue
                 classes.append(f"    {name}: {known[name][0]}")
                 imports |= {*known[name][1]}
         if title == "PredictKeywords":

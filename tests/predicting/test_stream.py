@@ -1,16 +1,19 @@
 """Frames of files, network streams and cameras, predicted as they come."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rilievo
-from rilievo.io.videos.live_frames import live_frames
+from rilievo.io.videos.live_frames import _frames_with_steady_times, live_frames
 from support.clips import Clip, number_of, write_clip
 from support.static_host import hosted
 
@@ -83,3 +86,23 @@ def test_contradictions_are_refused_before_anything_is_opened() -> None:
         rilievo.stream(0, model="rilievo/small", quality="fast")
     with pytest.raises(rilievo.OptionError, match="give one"):
         rilievo.stream(0, camera=500, fov=60)
+
+
+@pytest.mark.parametrize("fps", [7.5, 10, 100])
+def test_fps_keeps_the_same_frames_of_a_stream_and_of_a_file(
+    fps: float, clip: Path, address: str
+) -> None:
+    kept = [number_of(pixels) for pixels in live_frames(clip, fps=fps)]
+    assert [number_of(pixels) for pixels in live_frames(address, fps=fps)] == kept
+    assert len(kept) == min(30, math.ceil(fps))
+
+
+def test_a_stream_whose_clock_begins_anew_keeps_its_rate() -> None:
+    @dataclass
+    class Frame:
+        pts: int | None
+
+    ticks = [9000, 9001, 9002, 0, 1, None, 7, 10**9, 10**9 + 1]
+    frames: Any = map(Frame, ticks)
+    times = [time for time, _ in _frames_with_steady_times(frames, 1, Fraction(600))]
+    assert times == [1, 2, 3, 4, 5, 6, 7, 8, 9]

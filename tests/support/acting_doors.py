@@ -26,6 +26,7 @@ from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.videos import live_frames
 from rilievo.measure.measurement_records import measure_points
+from rilievo.options.live_options import live_option_names
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
 from rilievo.schema.fields import Door, option_names, options_of
@@ -139,7 +140,8 @@ class Doors:
         return {
             "python": (_offered(Door.PYTHON), self.python),
             "command": (_offered(Door.COMMAND), self.command),
-            "live": (_offered(Door.LIVE), self.live),
+            "live": (_offered_live(draws=True), self.live),
+            "stream": (_offered_live(draws=False), self.stream),
             "predict of the server": (schema & posted, self.posted),
             "measure of the server": (schema & {*MeasureParams.model_fields}, self.measured),
             "stream of the server": (schema & {*StreamAsked.model_fields}, self.streamed),
@@ -175,27 +177,41 @@ class Doors:
 
     def live(self, photos: Sequence[Path], values: Values, needs: Values) -> Outcome:
         """``rilievo predict --live`` of one frame: the picture on the page, and the prediction."""
-        pixels = rilievo.read_photo(photos[0]).pixels
         pictures: list[np.ndarray] = []
         outcome: list[Outcome] = []
+        widths: list[int] = []
         show = live_page.LivePage.show
 
         def record(page: Any, predictions: Iterable[Prediction], options: Any) -> Any:
-            [prediction] = predictions
-            outcome.append(facts(prediction))
-            return show(page, [prediction], options)
+            frames = [*predictions]
+            widths.append(frames[0].shape[1])
+            outcome.append({**facts(frames[0]), "frames": len(frames)})
+            return show(page, frames[:1], options)
 
         def jpeg(picture: np.ndarray) -> bytes:
             pictures.append(picture)
             return b""
 
         with self.patches.context() as patches:
-            patches.setattr(live_frames, "live_frames", lambda source, newest: iter([pixels]))
+            _patch_source(patches, photos[0])
             patches.setattr(live_page.LivePage, "show", record)
             patches.setattr(live_page, "_jpeg_bytes", jpeg)
-            if main(["predict", "--live", "0", *flags(_with_model(needs | values)), "--quiet"]):
+            options = flags(_of_stream(values, needs))
+            if main(["predict", "--live", str(photos[0]), *options, "--quiet"]):
                 return REFUSED
-        return {**outcome[0], "depth.png": pictures[0][:, pixels.shape[1] :]}
+        return {**outcome[0], "depth.png": pictures[0][:, widths[0] :]}
+
+    def stream(self, photos: Sequence[Path], values: Values, needs: Values) -> Outcome:
+        """``rilievo.stream`` of one frame, or of a clip."""
+        options = _of_stream(values, needs)
+        with self.patches.context() as patches, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            _patch_source(patches, photos[0])
+            try:
+                frames = [*rilievo.stream(photos[0], **options)]
+            except RilievoError:
+                return REFUSED
+        return {**facts(frames[0]), "frames": len(frames)}
 
     def posted(self, photos: Sequence[Path], values: Values, needs: Values) -> Outcome:
         """``/v1/predict``, whose files are read as those of the command."""
@@ -279,6 +295,26 @@ _NUMBERS = count()
 
 def _offered(door: Door) -> frozenset[str]:
     return frozenset(name for record in RECORDS.values() for name in option_names(record, door))
+
+
+def _offered_live(*, draws: bool) -> frozenset[str]:
+    names = (live_option_names(record, draws=draws) for record in RECORDS.values())
+    return frozenset(name for of_record in names for name in of_record)
+
+
+def _patch_source(patches: pytest.MonkeyPatch, photo: Path) -> None:
+    """Let a stream have the pixels of a photograph as its only frame; a clip stays a clip."""
+    if photo.suffix != ".mp4":
+        pixels = rilievo.read_photo(photo).pixels
+        patches.setattr(live_frames, "live_frames", lambda source, **options: iter([pixels]))
+
+
+def _of_stream(values: Values, needs: Values) -> dict[str, Any]:
+    """Options of a stream, which writes no files, and whose known sizes are those of all frames."""
+    kept = {name: value for name, value in (needs | values).items() if name != "save"}
+    has_known = {"known", "known_length", "known_rectangle", "sparse"} & {*kept}
+    # Without values, it may be the option ``same_camera`` that is left out.
+    return {**({"same_camera": True} if has_known and values else {}), **_with_model(kept)}
 
 
 def _with_model(values: Values) -> dict[str, Any]:

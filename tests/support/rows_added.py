@@ -219,7 +219,7 @@ def saving(folder: Path) -> Mapping[str, Any]:
 
 CACHING = '''
     caching: Annotated[
-        str, option(doors=Door.LOCAL | Door.LIVE, affects="speed", recorded="never")
+        str, option(doors=Door.LOCAL, affects="speed", recorded="never")
     ] = "none"
     """Caching of answers."""
 '''
@@ -241,7 +241,9 @@ def loading(folder: Path) -> Mapping[str, Any]:
     from rilievo.serving.assistant.assistant_options import AssistantOptions
     from rilievo.serving.server.server_options import AppOptions, ServeOptions
     from support.acting_model import LOADED
+    from support.clips import Clip, numbered, write_clip
 
+    clip = write_clip(folder / "clip.mp4", Clip(pictures=numbered(2)))
     photo, place, chosen = photograph(folder), "support.acting_model:plain", {"caching": "all"}
     more: Any = chosen
     doors: Mapping[str, Callable[[], Any]] = {
@@ -256,6 +258,7 @@ def loading(folder: Path) -> Mapping[str, Any]:
         "command": lambda: printed(
             *f"predict {photo} -m {place} --caching all -o {folder / 'command'}".split()
         ),
+        "stream": lambda: next(rilievo.stream(clip, model=place, **more)),
         "evaluate": lambda: EvaluateOptions(**more).load(place),
         "serve": lambda: ServeOptions(**more).load(place),
         "app": lambda: AppOptions(**more).load(place),
@@ -271,7 +274,9 @@ def loading(folder: Path) -> Mapping[str, Any]:
         "options": options,
         "help": [printed(command, "--help", "--all") for command in commands],
         "stub": stub(),
-        "signatures": [str(signature(call)) for call in (rilievo.load_model, rilievo.predict)],
+        "signatures": [
+            str(signature(call)) for call in (rilievo.load_model, rilievo.predict, rilievo.stream)
+        ],
         "refusal": refused_type(lambda: rilievo.load_model(place, cashing="all")),
     }
 

@@ -4,27 +4,25 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from operator import attrgetter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 from zlib import crc32
 
-from rilievo.cli.parsing import label, parse
+from rilievo.cli.parsing import label, parse, parse_words
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError, needing
-from rilievo.errors.messages import OptionName, Text, for_terminal
+from rilievo.errors.messages import Note, OptionName, Text, for_terminal
 from rilievo.extensions.subpackages import load_service
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import better_model_hint, load_as
-from rilievo.options.known_sizes import KnownSizes
-from rilievo.predicting.options import BatchOptions, PredictOptions
+from rilievo.options.live_options import LIVE_DEFAULTS, reason_not_live
+from rilievo.options.run_options import Saving
+from rilievo.predicting.options import BatchOptions, PredictOptions, StreamOptions
 from rilievo.predicting.run import predict_files
-from rilievo.schema.fields import Door, Groups, Switch, option, options_of
-
-_OF_LIVE = {"live", "quiet", "offline"}
+from rilievo.schema.fields import Groups, option, options_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,8 @@ def main(arguments: Sequence[str]) -> int:
     if request.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # processes that this one starts inherit it
     if request.live is not None:
-        return _show_live(request, request.live)
+        written = frozenset(parse_words(_Arguments, arguments, "rilievo predict"))
+        return _show_live(request, request.live, written)
     if not request.inputs:
         raise OptionError(
             "nothing to predict",
@@ -102,28 +101,22 @@ def main(arguments: Sequence[str]) -> int:
     return summary.exit_code
 
 
-def _show_live(arguments: _Arguments, source: str) -> int:
+def _show_live(arguments: _Arguments, source: str, written: Collection[str]) -> int:
+    """Show a stream on a page; ``written`` has the paths of the options that the user wrote."""
     from rilievo.models.base import PaidModel
-    from rilievo.options.photo_options import PhotoOptions
     from rilievo.predicting.videos.stream import predicted_frames
 
-    options = arguments.options
     if arguments.inputs:
         raise OptionError(
             option="live", problem="takes the place of inputs", hint="give one of the two"
         )
-    for one in options_of(_Arguments):
-        is_used = Door.LIVE in one.facts.doors or one.name in _OF_LIVE
-        if not is_used and attrgetter(one.path)(arguments) != one.default:
-            metres = "; docs/python.md has frames in metres" if one.record is KnownSizes else ""
-            raise OptionError(
-                option="live",
-                problem=Text(
-                    "shows what the model says and writes nothing: leave out ",
-                    OptionName(one.name),
-                    metres,
-                ),
-            )
+    _refuse_options_not_live(written)
+
+    def tell(note: str) -> None:
+        if not arguments.quiet:
+            complain(for_terminal(note))
+
+    options = _live_options(arguments.options, written)
     name = options.network.model or FAST_MODEL
     loaded = load_as(name, options.network, options.speed)
     if isinstance(loaded, PaidModel):
@@ -133,18 +126,52 @@ def _show_live(arguments: _Arguments, source: str) -> int:
     predictions = predicted_frames(
         int(source) if source.isdecimal() else source,
         loaded,
-        PhotoOptions(view=options.view, refine=replace(options.refine, trim=Switch.OFF)),
+        options,
         newest=not Path(source).is_file(),
+        tell=tell,
     )
+    for note in _notes_on_page(options, arguments.options.saving):
+        tell(note)
     with needing("", "serve", option="live"):
         live_page = load_service("live-page")
     with live_page() as page:
         with printing():
             say(f"live: {page.address}; Ctrl-C ends it", flush=True)
-        page.show(predictions, options.saving)
+        page.show(predictions, arguments.options.saving)
     if not arguments.quiet:
         complain(f"{page.count} frames, {page.rate:.1f} a second")
     return 0
+
+
+def _refuse_options_not_live(written: Collection[str]) -> None:
+    for one in options_of(_Arguments):
+        reason = reason_not_live(one, draws=True)
+        if one.flag and one.path in written and reason is not None:
+            raise OptionError(
+                option="live", problem=Text("takes no ", OptionName(one.name), f": {reason}")
+            )
+
+
+def _live_options(options: PredictOptions, written: Collection[str]) -> StreamOptions:
+    records = {name: getattr(options, name) for name in StreamOptions.RECORDS}
+    trim = options.refine.trim if "options.refine.trim" in written else LIVE_DEFAULTS["trim"]
+    return StreamOptions(**records, trim=trim)
+
+
+def _notes_on_page(options: StreamOptions, saving: Saving) -> Iterator[str]:
+    """Notes on options that the page does not show."""
+    sizes = options.sizes
+    if options.refine.mirrors:
+        yield Note("is about confidence, and the page shows depth alone", option="confidence")
+    is_metric = sizes.makes_metric or sizes.camera_height is not None
+    if is_metric and saving.colour_range is None:
+        yield Note(
+            Text(
+                "depth is in metres, which the page shows with ",
+                OptionName("colour_range", "NEAR,FAR"),
+                " alone; rilievo.stream gives the numbers",
+            )
+        )
 
 
 @contextmanager

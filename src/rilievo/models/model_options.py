@@ -31,9 +31,7 @@ QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
 class NetworkOptions(TrustOptions):
     """Kind and settings of a model, whatever it is."""
 
-    kind: Annotated[
-        str | None, option(metavar="KIND", doors=Door.COMMAND | Door.LIVE, recorded="never")
-    ] = None
+    kind: Annotated[str | None, option(metavar="KIND", doors=Door.COMMAND, recorded="never")] = None
     """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
     affine_inverse."""
     settings: Annotated[
@@ -42,7 +40,7 @@ class NetworkOptions(TrustOptions):
             repeats=True,
             name="set",
             metavar="NAME=VALUE",
-            doors=Door.COMMAND | Door.LIVE,
+            doors=Door.COMMAND,
             recorded="never",
             python=Sequence[str],
         ),
@@ -74,9 +72,7 @@ class Network(NetworkOptions):
     }
     quality: Annotated[
         str | None,
-        option(
-            first=True, metavar="fast|good|best", doors=Door.LOCAL | Door.LIVE, recorded="never"
-        ),
+        option(first=True, metavar="fast|good|best", doors=Door.LOCAL, recorded="never"),
     ] = None
     """Quality in one word, instead of a model. fast: rilievo/small, the fastest that works offline.
     good: MoGe-2 small (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324
@@ -90,7 +86,7 @@ class Network(NetworkOptions):
             metavar="NAME|FILE.onnx",
             default=f"{DEFAULT_MODEL}; of videos {FAST_MODEL}",
             takes="a name in MODELS or the path of an ONNX file as text",
-            doors=Door.LOCAL | Door.LIVE,
+            doors=Door.LOCAL,
             recorded="never",
             python=str | DepthFunction,
         ),
@@ -108,7 +104,7 @@ class Network(NetworkOptions):
             object.__setattr__(self, "model", model_for_quality(self.quality, self.model))
 
 
-def load_as(name: str | Path, network: NetworkOptions, engine: Engine) -> "Model":
+def load_as(name: str | Path | DepthFunction, network: NetworkOptions, engine: Engine) -> "Model":
     """Load a model by records of options."""
     return load(name, LoadOptions.from_records(network, engine, settings=network.model_settings))
 

@@ -19,7 +19,7 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, read_spelling, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.names import printable
-from rilievo.schema.fields import Door, Record, option
+from rilievo.schema.fields import Record, option
 
 FORMS = Text(
     "a focal length in pixels or in millimetres (24mm: 35 mm "
@@ -180,7 +180,6 @@ class CameraOptions(Record):
         option(
             first=True,
             metavar="F|24mm|FX,FY,CX,CY|FILE",
-            doors=Door.EVERYWHERE | Door.LIVE,
             recorded="always",
             python=CameraLike | None,
             request="Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY "
@@ -204,7 +203,6 @@ class CameraOptions(Record):
             above=0,
             below=180,
             unit="degrees",
-            doors=Door.EVERYWHERE | Door.LIVE,
             recorded="always",
         ),
     ] = None

@@ -15,5 +15,9 @@ class ImageKeywords(PhotoKeywords, total=False):
     """Options of ``rilievo.predict``."""
 
 
+class StreamKeywords(TypedDict, total=False):
+    """Options of ``rilievo.stream``."""
+
+
 class PredictKeywords(TypedDict, total=False):
     """Options of ``PredictOptions``, or whole records."""

@@ -56,6 +56,37 @@ class ImageKeywords(PhotoKeywords, total=False):
     precision: str
     trust_code: Sequence[str]
 
+class StreamKeywords(TypedDict, total=False):
+    """Options of ``rilievo.stream``."""
+
+    kind: str | None
+    settings: Sequence[str]
+    trust_code: Sequence[str]
+    camera: CameraLike | None
+    fov: float | None
+    projection: str | None
+    vanishing_points: bool
+    known: Sequence[KnownLike]
+    known_length: Sequence[str]
+    known_rectangle: Sequence[str]
+    sparse: str | Path | np.ndarray | None
+    sparse_unit: float | None
+    depth_error: str | None
+    sparse_crop: str | None
+    sparse_encoding: str | None
+    camera_height: float | None
+    markers: float | None
+    same_camera: bool
+    anchor: Anchor
+    flip: bool
+    confidence: str
+    tile: int | None
+    device: str
+    engine: str
+    precision: str
+    threads: int | None
+    fps: float | None
+
 class PredictKeywords(TypedDict, total=False):
     """Options of ``PredictOptions``, or whole records."""
 

@@ -31,9 +31,7 @@ class ReadingArguments(TypedDict):
 class Mirroring(Record):
     """Use of the mirror image."""
 
-    flip: Annotated[
-        bool, option(first=True, doors=Door.EVERYWHERE | Door.LIVE, recorded="never")
-    ] = False
+    flip: Annotated[bool, option(first=True, recorded="never")] = False
     """Average with the prediction for the mirror image; takes twice the time."""
     confidence: Annotated[
         str, option(choices=("own", "mirror"), doors=Door.LOCAL, recorded="never")
@@ -70,7 +68,7 @@ class Refine(Mirroring):
             metavar="PIXELS",
             least=64,
             unit="pixels",
-            doors=Door.LOCAL | Door.LIVE,
+            doors=Door.LOCAL,
             recorded="never",
         ),
     ] = None

@@ -18,17 +18,17 @@ class Engine(Record):
     """Device and engine of a model."""
 
     device: Annotated[
-        str, option(first=True, doors=Door.LOCAL | Door.LIVE, affects="speed", recorded="never")
+        str, option(first=True, doors=Door.LOCAL, affects="speed", recorded="never")
     ] = "auto"
     """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: Annotated[
-        str, option(first=True, doors=Door.LOCAL | Door.LIVE, affects="speed", recorded="never")
+        str, option(first=True, doors=Door.LOCAL, affects="speed", recorded="never")
     ] = "auto"
     """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
     'models',
     which the others run too, converted once); auto takes the model's default.
     """
-    precision: Annotated[str, option(doors=Door.LOCAL | Door.LIVE, recorded="never")] = "fp32"
+    precision: Annotated[str, option(doors=Door.LOCAL, recorded="never")] = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 (openvino, torch), fp16
     (torch
     on cuda), int8 (onnxruntime, published models and those of the extra 'models').
@@ -38,7 +38,7 @@ class Engine(Record):
         option(
             metavar="N",
             least=1,
-            doors=Door.COMMAND | Door.LIVE,
+            doors=Door.COMMAND,
             affects="speed",
             recorded="never",
         ),

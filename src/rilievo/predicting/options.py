@@ -1,10 +1,11 @@
 """Options of ``rilievo predict``, and of dividing its work."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from inspect import Signature
-from typing import Annotated, ClassVar, Unpack
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -14,9 +15,17 @@ from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.keywords import PredictKeywords
 from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.live_options import LIVE_DEFAULTS, live_option_names, reason_not_live
 from rilievo.options.photo_options import FLAT, AnchorOptions, PhotoOptions, Refine
 from rilievo.options.run_options import Saving, Speed, VideoOptions
-from rilievo.schema.fields import Groups, Record, option, signature_with
+from rilievo.schema.fields import (
+    Groups,
+    Record,
+    option,
+    options_of,
+    refuse_unknown_keywords,
+    signature_with,
+)
 
 LOCAL = "local"
 RECORDS: Mapping[str, type[Record]] = {
@@ -65,6 +74,84 @@ class PredictOptions(PhotoOptions):
 
 # A written signature would state each option a second time.
 PredictOptions.__signature__ = signature_with(PredictOptions, RECORDS.values())
+
+
+STREAM_RECORDS: Mapping[str, type[Record]] = {
+    name: record for name, record in RECORDS.items() if record is not Saving
+}
+"""Records of ``rilievo.stream``."""
+STREAM_NAMES = tuple(
+    name for record in STREAM_RECORDS.values() for name in live_option_names(record, draws=False)
+)
+"""Options of ``rilievo.stream``, whose keywords they are."""
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
+class StreamOptions(PhotoOptions):
+    """Options of a live stream: those of ``PredictOptions`` that a stream has, given flat.
+
+    Raises:
+        OptionError: If a stream does not have an option, one is out of range, two do not go
+            together, or a known size is not that of all frames.
+    """
+
+    network: Annotated[Network, FLAT]
+    speed: Annotated[Speed, FLAT]
+    video: Annotated[VideoOptions, FLAT]
+
+    RECORDS: ClassVar[Mapping[str, type[Record]]] = STREAM_RECORDS
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**LIVE_DEFAULTS, **options})
+        _check_sizes_of_stream(self.sizes)
+
+
+def refuse_options_not_live(names: Iterable[str]) -> None:
+    """Refuse keywords of ``rilievo.stream`` that a stream does not have.
+
+    Raises:
+        OptionError: If ``rilievo predict`` has such an option.
+        TypeError: If nothing has.
+    """
+    names = [*names]
+    reasons = {
+        option.name: reason_not_live(option, draws=False) for option in options_of(PredictOptions)
+    }
+    for name in names:
+        reason = reasons.get(name)
+        if reason is not None:
+            raise OptionError(
+                problem=Text("rilievo.stream takes no ", OptionName(name), f": {reason}")
+            )
+    refuse_unknown_keywords("stream", names, ["model", "quality", "newest", *STREAM_NAMES])
+
+
+def _check_sizes_of_stream(sizes: KnownSizes) -> None:
+    """Refuse a known size of one frame, as of one among many photographs."""
+    if isinstance(sizes.sparse, Path) and sizes.sparse.is_dir():
+        raise OptionError(
+            option="sparse",
+            problem=f"{sizes.sparse} is a folder; a stream takes one file, of all its frames",
+        )
+    if sizes.same_camera:
+        return
+    known = [OptionName(name) for name in _KNOWN_OF_ONE if _is_given(getattr(sizes, name))]
+    if known:
+        raise OptionError(
+            problem=Text(
+                known[0],
+                " belongs to one photograph, and each frame of a stream has its own scale: give ",
+                OptionName("same_camera"),
+                " if neither the camera nor what is known moves",
+            )
+        )
+
+
+_KNOWN_OF_ONE = ("known", "known_length", "known_rectangle", "sparse")
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and not (isinstance(value, tuple) and not value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

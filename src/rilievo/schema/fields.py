@@ -49,7 +49,6 @@ class Door(Flag):
     """Photographs in memory: ``rilievo.predict``."""
     HTTP = auto()
     """Requests, which name no file and have bounds on their cost."""
-    LIVE = auto()
     LOCAL = COMMAND | PYTHON
     EVERYWHERE = COMMAND | PYTHON | HTTP
 
@@ -482,7 +481,11 @@ def settings_to_record(record: Record) -> dict[str, Any]:
 
 
 def signature_with(
-    call: Callable[..., Any], records: Iterable[type], door: Door | None = None
+    call: Callable[..., Any],
+    records: Iterable[type],
+    door: Door | None = None,
+    *,
+    without: Collection[str] = (),
 ) -> Signature:
     """Signature of a call, with the options of records in place of its ``**keywords``.
 
@@ -493,7 +496,7 @@ def signature_with(
         _keyword_parameter(field)
         for record in records
         for field in options_of(record)
-        if door is None or door in field.facts.doors
+        if (door is None or door in field.facts.doors) and field.name not in without
     ]
     names = {parameter.name for parameter in options}
     written = signature(call)
@@ -512,12 +515,14 @@ def _keyword_parameter(field: OptionField) -> Parameter:
     )
 
 
-def with_options(*records: type, door: Door | None = None) -> Callable[[Call], Call]:
+def with_options(
+    *records: type, door: Door | None = None, without: Collection[str] = ()
+) -> Callable[[Call], Call]:
     """Decorator that gives a function the signature of ``signature_with``."""
 
     def attach(call: Call) -> Call:
         # ``inspect.signature`` reads this attribute, which functions do not declare.
-        call.__signature__ = signature_with(call, records, door)  # pyright: ignore[reportAttributeAccessIssue]
+        call.__signature__ = signature_with(call, records, door, without=without)  # pyright: ignore[reportAttributeAccessIssue]
         return call
 
     return attach

@@ -181,12 +181,12 @@ def test_ctrl_c_ends_it_wherever_it_comes(moment: str, clip: Path) -> None:
     [
         ((), "nothing to predict; name photographs"),
         (("a.jpg", "--live", "0"), "--live takes the place of inputs"),
-        (("--live", "0", "--known", "1,2,3"), "leave out --known; docs/python.md has frames"),
-        (("--live", "0", "--camera-height", "1"), "leave out --camera-height; docs/python.md"),
-        (("--live", "0", "--save", "npy"), "leave out --save"),
-        (("--live", "0", "--workers", "2"), "leave out --workers"),
-        (("--live", "0", "--json"), "leave out --json"),
-        (("--live", "0", "--own-depth", "off"), "leave out --own-depth"),
+        (("--live", "0", "--known", "1,2,3"), "--known belongs to one photograph"),
+        (("--live", "0", "--save", "npy"), "--live takes no --save: a stream writes no files"),
+        (("--live", "0", "--save", "colour"), "--live takes no --save: a stream writes no files"),
+        (("--live", "0", "--workers", "2"), "--live takes no --workers: one process"),
+        (("--live", "0", "--json"), "--live takes no --json: it sums up files"),
+        (("--live", "0", "--own-depth", "off"), "--live takes no --own-depth: frames hold no"),
         (("--live", "97"), "camera 97: cannot be read"),
     ],
 )

@@ -135,7 +135,7 @@ class SaveOptions(Record):
         str,
         option(
             first=True,
-            doors=Door.COMMAND | Door.HTTP | Door.LIVE,
+            doors=Door.COMMAND | Door.HTTP,
             affects="files",
             subject=PICTURES,
         ),
@@ -146,7 +146,7 @@ class SaveOptions(Record):
         str | None,
         option(
             metavar="NEAR,FAR",
-            doors=Door.COMMAND | Door.HTTP | Door.LIVE,
+            doors=Door.COMMAND | Door.HTTP,
             affects="files",
             subject=PICTURES,
         ),

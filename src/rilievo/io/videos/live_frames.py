@@ -1,16 +1,24 @@
 """Frames of a camera or a stream, as they arrive."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import InputError
 from rilievo.io.files.limits import check_size, reason
 from rilievo.io.files.names import printable
-from rilievo.io.videos.container import FFmpegError, av
+from rilievo.io.videos.container import FFmpegError, VideoFrame, VideoStream, av
 from rilievo.io.videos.frame_colours import check_signal, frame_signal, srgb_pixels
-from rilievo.io.videos.video import VideoReader, frame_orientation, square_shape
+from rilievo.io.videos.frame_source import DEFAULT_RATE
+from rilievo.io.videos.video import (
+    LONGEST_GAP,
+    VideoReader,
+    frame_orientation,
+    nearest_in_time,
+    square_shape,
+)
 
 _PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
 
@@ -20,27 +28,36 @@ _STREAM_OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, 
 _TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
 
 
-def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
+def live_frames(
+    source: str | Path | int, *, newest: bool = False, fps: float | None = None
+) -> Iterator[Pixels]:
     """Yield RGB frames of a camera, a stream or a video file.
 
     A source is a number (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp, srt), or a
-    file. ``newest`` yields the latest frame, so that a slow consumer keeps up.
+    file. ``newest`` yields the latest frame, so that a slow consumer keeps up. ``fps`` keeps so
+    many frames of each second, those nearest in time, by the times in the stream.
     """
-    frames = _frames_of_source(source)
+    rate = None if fps is None else Fraction(fps).limit_denominator(1001)
+    frames = _frames_of_source(source, rate)
     return _newest_frames(frames) if newest else frames
 
 
-def _frames_of_source(source: str | Path | int) -> Iterator[Pixels]:
+def _frames_of_source(source: str | Path | int, fps: Fraction | None) -> Iterator[Pixels]:
     if isinstance(source, int):
-        yield from _decode_live(f"/dev/video{source}", f"camera {source}", form="v4l2")
+        yield from _decode_live(f"/dev/video{source}", f"camera {source}", fps, form="v4l2")
     elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
-        yield from _decode_live(source, printable(source), options=_STREAM_OPTIONS)
+        yield from _decode_live(source, printable(source), fps, options=_STREAM_OPTIONS)
     else:
-        yield from (frame.photo.pixels for frame in VideoReader(Path(source)))
+        yield from (frame.photo.pixels for frame in VideoReader(Path(source), fps=fps))
 
 
 def _decode_live(
-    place: str, name: str, *, form: str | None = None, options: dict[str, str] | None = None
+    place: str,
+    name: str,
+    fps: Fraction | None,
+    *,
+    form: str | None = None,
+    options: dict[str, str] | None = None,
 ) -> Iterator[Pixels]:
     count, peak = 0, None
     try:
@@ -49,7 +66,10 @@ def _decode_live(
         ) as container:
             if not container.streams.video:
                 raise InputError("has no video track", path=name)
-            for frame in container.decode(video=0):
+            frames = container.decode(video=0)
+            if fps is not None:
+                frames = _thin_frames(frames, container.streams.video[0], fps)
+            for frame in frames:
                 shape = square_shape(container.streams.video[0])
                 check_size(name, shape)
                 if not count:
@@ -64,6 +84,31 @@ def _decode_live(
         raise InputError(f"cannot be read{after} ({reason(error)})", path=name) from error
     if not count:
         raise InputError("has no frame that can be decoded", path=name)
+
+
+def _thin_frames(
+    frames: Iterable[VideoFrame], stream: VideoStream, fps: Fraction
+) -> Iterator[VideoFrame]:
+    """Keep so many frames a second of a stream, those nearest in time."""
+    time_base = stream.time_base or Fraction(1, 90_000)
+    rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+    step = max(1, round(1 / (rate * time_base)))
+    longest_gap = LONGEST_GAP / time_base
+    timed = _frames_with_steady_times(frames, step, longest_gap)
+    for _, frame in nearest_in_time(timed, 1 / (fps * time_base), step):
+        yield frame
+
+
+def _frames_with_steady_times(
+    frames: Iterable[VideoFrame], step: int, longest_gap: Fraction
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Frames with times that always grow, although the clock of a stream may begin anew."""
+    time, former = 0, None
+    for frame in frames:
+        passed = step if frame.pts is None or former is None else frame.pts - former
+        time += passed if 0 < passed <= longest_gap else step
+        former = frame.pts
+        yield time, frame
 
 
 class _LatestFrame:

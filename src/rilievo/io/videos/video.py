@@ -81,7 +81,7 @@ Item = TypeVar("Item")
 _SAME_RATE = Fraction(998, 1000)
 
 # Longest gap [s]; failing clocks jump by years.
-_LONGEST_GAP = 600
+LONGEST_GAP = 600
 
 
 def nearest_in_time(
@@ -166,7 +166,7 @@ class VideoReader(FrameSource):
             closed = 0
             for picture in decode_frames(self._file, damage):
                 before, ticks = ticks, _next_ticks(picture, ticks, step)
-                if before is not None and (ticks - before) * self.time_base > _LONGEST_GAP:
+                if before is not None and (ticks - before) * self.time_base > LONGEST_GAP:
                     closed += ticks - before - step
                     gaps.append(
                         f"{float((ticks - before) * self.time_base):,.0f} s at frame {count}"

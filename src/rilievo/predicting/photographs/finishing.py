@@ -36,6 +36,7 @@ def finish(
     *,
     metres: Metres | None = None,
     clip: Callable[[Prediction], Prediction] | None = None,
+    anchor: Callable[[Prediction], Prediction] | None = None,
     tell: Callable[[str], None] = lambda note: None,
 ) -> Prediction:
     """Bring an answer to the photograph's size, in metres if a size is known.
@@ -47,6 +48,8 @@ def finish(
         options: Options of the photograph.
         metres: Known sizes; by default of the options.
         clip: Function that gives a frame its clip's anchoring and metres.
+        anchor: Function that anchors affine depth of a stream's frame; by default a photograph is
+            anchored by itself.
         tell: Function that hears doubts at once.
 
     Raises:
@@ -69,6 +72,8 @@ def finish(
         own = photo.own_depth if sizes.own_depth else None
         depth, remark = prediction.depth_or_none, None
         anchors = depth is not None and not depth.is_depth and options.surface.anchors
+        if anchors and anchor is not None:
+            prediction, anchors = anchor(prediction), False
         if anchors or sizes.markers is not None or metres or own is not None:
             # Imported on demand: it brings the table of checkpoints.
             from rilievo.predicting.photographs.fitting import with_scale

@@ -1,41 +1,62 @@
 """``rilievo.stream``: predictions frame by frame."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 from rilievo.arrays.shapes import Pixels
-from rilievo.errors import OptionError
-from rilievo.models import FAST_MODEL, load_model
+from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.errors.messages import Note, OptionName, Text, at
+from rilievo.models import FAST_MODEL
 from rilievo.models.base import Model
-from rilievo.models.model_options import model_for_quality
+from rilievo.models.model_options import load_as, model_for_quality
 from rilievo.models.refinement.refine import refined
 from rilievo.models.requests import DepthFunction
-from rilievo.options.camera_forms import CameraLike
-from rilievo.options.photo_options import PhotoOptions
+from rilievo.options.keywords import StreamKeywords
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.run_options import Engine
+from rilievo.predicting.options import (
+    STREAM_NAMES,
+    STREAM_RECORDS,
+    StreamOptions,
+    refuse_options_not_live,
+)
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.images import read_sparse_depth
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.videos.frame_scales import StreamFitter
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
+from rilievo.schema.fields import option_names, options_of, with_options
+
+_WRITTEN = ("model", "quality", "trim")
+"""Options that the signature of ``stream`` writes out."""
+_NOT_KEYWORDS = {name for record in STREAM_RECORDS.values() for name in option_names(record)} - {
+    *STREAM_NAMES
+}
+_OF_LOADING = (*option_names(Engine), "kind", "settings")
+"""Options that a model which is loaded already cannot take."""
 
 
+@with_options(*STREAM_RECORDS.values(), without={*_WRITTEN, *_NOT_KEYWORDS})
 def stream(
     source: str | Path | int,
     *,
     model: str | Path | Model | DepthFunction | None = None,
     quality: str | None = None,
-    camera: CameraLike | None = None,
-    fov: float | None = None,
     trim: bool = False,
     newest: bool = False,
-    trust_code: Sequence[str] = (),
+    **options: Unpack[StreamKeywords],
 ) -> Iterator[Prediction]:
     """Predict frames as they arrive, in constant memory.
 
-    Frames are independent, but for anchoring; for steady depth use ``rilievo.predict_files``.
+    Each frame is predicted as ``rilievo.predict`` predicts a photograph, but affine depth is
+    anchored by several frames. For steady depth use ``rilievo.predict_files``.
 
     >>> [prediction.shape for prediction in rilievo.stream("clip.mp4")]
     [(48, 64)]
@@ -44,50 +65,150 @@ def stream(
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
             srt) or a video file.
         model: Model, by default ``rilievo/small``.
-        quality: Same as in ``rilievo.predict``, as the next two.
-        camera: Intrinsics [px].
-        fov: Horizontal field of view [degrees].
+        quality: Same as in ``rilievo.predict``.
         trim: Leave borders out; changing ones make depth jump.
         newest: Whether to skip to the latest frame, as robots need.
-        trust_code: Same as in ``rilievo.load_model``.
+        options: Options of ``rilievo.PredictOptions``, but for those about files and those of
+            ``rilievo.options.live_options.NOT_LIVE``, which says why.
+
+    Keyword Args:
+        known: Known sizes in all frames, with ``same_camera=True``; so are ``known_length``,
+            ``known_rectangle`` and ``sparse``, a file or an array.
+        same_camera: Whether neither the camera nor what is known moves.
+        camera_height: Height of the camera above a floor that every frame shows [m].
+        fps: Frames to keep of each second, nearest in time.
 
     Raises:
         InputError: If the source cannot be opened, breaks off, or has no frame.
         ModelError: If there is no such model.
-        OptionError: If two arguments contradict each other.
+        OptionError: If two arguments contradict each other, or a stream does not have an option.
+        CalibrationError: If the known sizes do not determine metres in the first frame. Later
+            frames without metres are left out, with a ``UserWarning``.
         MissingExtraError: If PyAV is not installed.
     """
+    refuse_options_not_live(options)
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
-    model = model_for_quality(quality, default=FAST_MODEL) if model is None else model
-    loaded = model if isinstance(model, Model) else load_model(model, trust_code=trust_code)
-    options = PhotoOptions(camera=camera, fov=fov, trim=trim)
-    return predicted_frames(source, loaded, options, newest=newest)
+    chosen = StreamOptions(trim=trim, **options)
+    loaded = _stream_model(model, quality, chosen)
+    return predicted_frames(source, loaded, chosen, newest=newest, tell=_warn_at_caller)
+
+
+def _stream_model(
+    model: str | Path | Model | DepthFunction | None, quality: str | None, options: StreamOptions
+) -> Model:
+    if isinstance(model, Model):
+        _refuse_options_of_loading(options)
+        return model
+    if quality is not None:
+        model = model_for_quality(quality, default=FAST_MODEL)
+    return load_as(model or FAST_MODEL, options.network, options.speed)
+
+
+def _refuse_options_of_loading(options: StreamOptions) -> None:
+    """Refuse options of loading for a model that is loaded already."""
+    for record in (options.network, options.speed):
+        for one in options_of(type(record)):
+            if one.name in _OF_LOADING and getattr(record, one.name) != one.default:
+                raise OptionError(
+                    problem=Text(
+                        OptionName(one.name),
+                        " is an option of loading: this model is loaded already, so give it to "
+                        "rilievo.load_model",
+                    )
+                )
 
 
 def predicted_frames(
-    source: str | Path | int, model: Model, options: PhotoOptions, *, newest: bool
+    source: str | Path | int,
+    model: Model,
+    options: StreamOptions,
+    *,
+    newest: bool,
+    tell: Callable[[str], None],
 ) -> Iterator[Prediction]:
-    """Predict the frames of a source."""
+    """Predict the frames of a source.
+
+    ``tell`` hears the doubts about the first frame, and why frames are left out.
+    """
     from rilievo.io.videos.live_frames import live_frames
 
-    frames = live_frames(source, newest=newest)
-    return _predict_pixels(frames, str(source), refined(model, options.refine), options)
+    frames = live_frames(source, newest=newest, fps=options.video.fps)
+    network = refined(model, options.refine, vanishing_points=options.view.vanishing_points)
+    return _predict_pixels(frames, str(source), network, options, tell)
 
 
 def _predict_pixels(
-    frames: Iterator[Pixels],
+    frames: Iterable[Pixels],
     name: str,
     model: Model,
-    options: PhotoOptions,
+    options: StreamOptions,
+    tell: Callable[[str], None],
 ) -> Iterator[Prediction]:
-    view, fitter = options.view, StreamFitter(partial(reference_depth, refine=options.refine))
+    view, sizes = options.view, _SizesOfFrames(options.sizes)
+    fitter = StreamFitter(partial(reference_depth, refine=options.refine))
+    is_leaving_out = False
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, view.named_camera, view.fov)
+        metres = sizes.metres(photo)
         [answer] = model.infer([photo])
-        tell = _ignore_note if number else _warn_at_caller
-        yield finish(model, answer, photo, options, clip=fitter.add_frame, tell=tell)
+        hear = _ignore_note if number else tell
+        try:
+            prediction = finish(
+                model, answer, photo, options, metres=metres, anchor=fitter.add_frame, tell=hear
+            )
+        except CalibrationError as error:
+            if number == 0:
+                raise
+            if not is_leaving_out:
+                tell(at(photo.name, Note(Text("left out: ", error))))
+            is_leaving_out = True
+            continue
+        is_leaving_out = False
+        yield prediction
+
+
+@dataclass(slots=True)
+class _SizesOfFrames:
+    """Known sizes of every frame of a stream."""
+
+    sizes: KnownSizes
+    _shape: tuple[int, int] | None = field(default=None, init=False)
+    _metres: Metres = field(default_factory=Metres, init=False)
+
+    def metres(self, photo: Photo) -> Metres:
+        """Known sizes of a frame, which are read with the first.
+
+        Raises:
+            InputError: If they are at pixels of the first frame, and this one has another size.
+        """
+        if self._shape is None:
+            self._shape = photo.shape
+            self._metres = self._read(photo.shape)
+        is_of_pixels = self.sizes.same_camera
+        if is_of_pixels and photo.shape != self._shape:
+            height, width = self._shape
+            raise InputError(
+                path=photo.name,
+                problem=Text(
+                    f"is {photo.shape[1]}x{photo.shape[0]}, but the first frame {width}x{height}: ",
+                    OptionName("same_camera"),
+                    " takes frames of one size",
+                ),
+            )
+        return self._metres
+
+    def _read(self, shape: tuple[int, int]) -> Metres:
+        sizes = self.sizes
+        if sizes.sparse is not None:
+            return read_sparse_depth(sizes, shape)
+        known = sizes.facts
+        if sizes.table is not None:
+            from rilievo.calibration.size_files import read_known_of_fixed_camera
+
+            known = read_known_of_fixed_camera(sizes.table)
+        return Metres(known=known, camera_height=sizes.camera_height)
 
 
 def _warn_at_caller(note: str) -> None:

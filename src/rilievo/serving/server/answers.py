@@ -189,7 +189,9 @@ class _Stream:
         service, variant, options = self._service, self._variant, self._options
 
         async def infer_and_finish(job: ImageJob) -> FrameDepth:
-            photo = await service.decode_photo(job, own_depth=False, reading=variant.refine.reading)
+            photo = await service.decode_photo(
+                job, own_depth=options.sizes.reads_own_depth, reading=variant.refine.reading
+            )
             photo = with_camera(photo, options.view.named_camera, options.view.fov)
             alone = is_of_depth_alone(options, (), photo)
             of_frame = replace(variant, depth_alone=alone)

@@ -213,9 +213,8 @@ class MeasureParams(_MeasureParameters):
 
 _OF_STREAMS = extend_parameters(
     _RecordParameters,
-    CameraOptions(),
-    UNREFINED,
-    without=("vanishing_points",),
+    *(UNREFINED if record == Refine() else record for record in _OF_PHOTOGRAPHS),
+    without=("vanishing_points",),  # the camera is no part of the answer
     descriptions={
         "trim": "Leave uniform borders out of what the network sees; off, because borders that "
         "come and go between frames make depth jump."
