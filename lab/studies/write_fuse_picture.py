@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import trimesh
 from picture_grid import GAP, grid
 from PIL import Image
 from scipy.spatial import KDTree
@@ -33,11 +34,14 @@ QUALITY = 80
 
 def surface_of(path: Path) -> tuple[TriangleMesh, np.ndarray]:
     """Mesh of a PLY and the colours of its points."""
-    file = trimesh.load(path, process=False, force="mesh")
+    file = trimesh.load_mesh(path, process=False)
+    assert isinstance(file, trimesh.Trimesh)
     points = np.asarray(file.vertices, np.float32)
     triangles = np.asarray(file.faces, np.int64)
     mesh = TriangleMesh(points=points, normals=np.zeros_like(points), triangles=triangles)
-    return mesh, np.asarray(file.visual.vertex_colors)[:, :3]
+    visual = file.visual
+    assert isinstance(visual, trimesh.visual.ColorVisuals)
+    return mesh, np.asarray(visual.vertex_colors)[:, :3]
 
 
 def seen_from_behind(path: Path, poses: np.ndarray) -> Image.Image:
