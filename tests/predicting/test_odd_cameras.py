@@ -13,6 +13,7 @@ import skimage.data
 from PIL import Image
 
 import rilievo
+from rilievo.calibration.camera_checks import scale_notes
 from rilievo.calibration.sizes import KnownLength
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import Camera
@@ -28,7 +29,7 @@ from rilievo.options.camera_forms import (
     read_camera,
 )
 from rilievo.predicting.photographs.finishing import unit_notes
-from rilievo.predicting.photographs.user_facts import scale_notes, with_camera
+from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.records.sample import Photo
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))

@@ -9,7 +9,7 @@ import pytest
 from lab.torture.readers import all_readers
 from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError
-from rilievo.io.lens_files import read_lens
+from rilievo.io.lens_files import read_K, read_lens
 from rilievo.io.numbers import read_numbers
 from rilievo.training.video.pair_motions import read_estimate
 from support import opened_files, source_readers
@@ -128,6 +128,11 @@ def _lens(folder: Path) -> None:
     read_lens(folder / "K.txt")
 
 
+def _matrix(folder: Path) -> None:
+    (folder / "K.txt").write_text("500 501 320 240")
+    read_K(folder / "K.txt")
+
+
 def _numbers(folder: Path) -> None:
     np.save(folder / "x.npy", np.ones((4, 5)))
     read_numbers(folder / "x.npy")
@@ -147,7 +152,7 @@ def _refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("use", "name"),
     [
-        (_lens, "rilievo.io.lens_files.read_K"),
+        (_matrix, "rilievo.io.lens_files.read_K"),
         (_lens, "rilievo.io.lens_files.read_lens"),
         (_numbers, "rilievo.io.numbers.read_numbers"),
         (_points, "rilievo.calibration.sparse.read_sparse"),

@@ -1,11 +1,11 @@
 """Way from a network's answer to a prediction."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from rilievo.arrays.shapes import Pixels
+from rilievo.calibration.camera_checks import fov_note, scale_notes
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.equirectangular import Equirectangular
@@ -13,7 +13,6 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.metres import Metres, calibration_words
-from rilievo.predicting.photographs.user_facts import NARROWEST, WIDEST, scale_notes
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
@@ -194,18 +193,5 @@ def unit_notes(facts: Iterable[Known], camera_height: float | None, fov: float |
                 hint=f"if that is in {unit}, write {camera_height / count:g}",
             )
         )
-    if fov is not None and not NARROWEST <= fov <= WIDEST:
-        if fov > WIDEST:
-            meant = Text(
-                "if the lens is a fisheye, write ", OptionName("projection", f"fisheye:{fov:g}")
-            )
-        elif math.degrees(fov) <= WIDEST:
-            meant = f"if that is in radians, write {math.degrees(fov):.0f}"
-        else:
-            meant = Text(
-                "of a focal length in millimetres, write ",
-                OptionName("camera", "24mm"),
-                " (35 mm equivalent)",
-            )
-        notes.append(Note(f": taken as {fov:g} degrees", option="fov", hint=meant))
-    return notes
+    angle_note = fov_note(fov)
+    return notes if angle_note is None else [*notes, angle_note]

@@ -1,35 +1,15 @@
-"""The user's camera of a photograph, and doubts about it."""
+"""The user's camera of a photograph."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
-from rilievo.calibration.sizes import Known
-from rilievo.errors import InputError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.calibration.camera_checks import check_lens, lens_notes, refuse_outside_centre
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.cameras.distorted import Distorted
-from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.cameras.fisheye import Fisheye
-from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
-from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
+from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.exif_crops import is_exif_focal_note
-from rilievo.options.camera_forms import Named, camera_of_size, camera_text
+from rilievo.options.camera_forms import Named, camera_of_size
 from rilievo.records.sample import Photo
-
-NARROWEST, WIDEST = 5.0, 150.0
-"""Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
-
-_FARTHEST_CENTRE = 0.3
-"""Distance of the principal point from the middle of the picture, in sides, from which on the
-camera is probably that of a picture of another size, or not in pixels."""
-_LONGEST_SHARE = 10.0
-"""Focal lengths below it may be shares of the width."""
-_BLACK = 10
-_BLACK_SHARE = 0.02
-"""Share of black polar rows without a pole."""
 
 
 def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
@@ -49,23 +29,8 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     camera = camera_of_size(named, photo.shape)
     if not isinstance(camera.lens, Pinhole):
         return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
-    _refuse_outside_centre(photo, camera)
+    refuse_outside_centre(photo, camera)
     return replace(photo, camera=camera)
-
-
-def _refuse_outside_centre(photo: Photo, camera: Camera) -> None:
-    """Raise ``InputError`` if the principal point of a pinhole lies outside the picture."""
-    height, width = photo.shape
-    cx, cy = camera.project(np.array([0.0, 0.0, 1.0]))
-    if not (0 <= cx < width and 0 <= cy < height):
-        raise InputError(
-            (
-                f"the camera's centre ({cx:g}, {cy:g}) lies outside its "
-                f"{width}x{height} pixels: are the intrinsics for another "
-                "resolution?"
-            ),
-            path=photo.name,
-        )
 
 
 def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
@@ -73,152 +38,8 @@ def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
         is_round = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
         return replace(photo, camera=None) if is_round else photo
     lens = check_lens(photo, named.lens(photo.shape, photo.name))
-    notes = photo.notes if named.note is None else (*photo.notes, named.note)
-    if named.size is not None and named.size != photo.shape:
-        notes = (*notes, _scaling_note(named.size, photo.shape))
+    notes = (*photo.notes, *lens_notes(named, photo.shape))
     camera = Camera(lens=lens)
     if isinstance(lens, Pinhole):
-        _refuse_outside_centre(photo, camera)
+        refuse_outside_centre(photo, camera)
     return replace(photo, camera=camera, notes=notes)
-
-
-def _scaling_note(size: tuple[int, int], shape: tuple[int, int]) -> str:
-    """Note on a lens of pictures of another size."""
-    return (
-        f"its camera is calibrated for {size[1]}x{size[0]} pixels and was scaled to "
-        f"{shape[1]}x{shape[0]}, which is right if the picture was resized as a whole"
-    )
-
-
-def check_lens(photo: Photo, lens: Lens) -> Lens:
-    """Lens of a photograph; a fisheye ends at its circle.
-
-    Raises:
-        InputError: If its distortion folds inside, or a pole is missing.
-    """
-    height, width = photo.shape
-    if isinstance(lens, Distorted):
-        edge = np.hstack([_side_pixels(height, width, side) for side in range(4)])
-        if not np.isfinite(lens.rays(edge)).all():
-            meant = scale_notes(Camera(lens=lens), photo.shape, ())
-            cure = "calibrate with pictures that reach into the corners"
-            raise InputError(
-                (
-                    "the distortion of this lens folds inside the picture, "
-                    f"so its corners see nothing twice: {'; '.join(meant) or cure}"
-                ),
-                path=photo.name,
-            )
-    if isinstance(lens, Fisheye):
-        return _narrow_to_circle(photo, lens)
-    if isinstance(lens, Equirectangular):
-        _refuse_black_poles(photo, lens)
-    return lens
-
-
-def _side_pixels(height: int, width: int, side: int) -> np.ndarray:
-    """Columns and rows (2 x 65) along a side."""
-    along = np.linspace(0, (width if side < 2 else height) - 1, 65)
-    across = np.full_like(along, 0 if side % 2 == 0 else (height if side < 2 else width) - 1)
-    return np.stack([along, across] if side < 2 else [across, along])
-
-
-def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
-    height, width = photo.shape
-    nearest = min(
-        (lens.cx + 0.5) / lens.fx,
-        (width - 0.5 - lens.cx) / lens.fx,
-        (lens.cy + 0.5) / lens.fy,
-        (height - 0.5 - lens.cy) / lens.fy,
-    )
-    if lens.is_folding and nearest > lens.farthest:
-        raise InputError(
-            (
-                "the distortion of this fisheye folds inside the picture, "
-                f"{lens.farthest * lens.fx:.0f} px from its centre: are its "
-                "coefficients right?"
-            ),
-            path=photo.name,
-        )
-    rim = lens.ending_at_distance(nearest)
-    v, u = np.mgrid[0:height:8, 0:width:8]
-    outside = ~np.isfinite(rim.rays(np.stack([u, v]).astype(float))[0])
-    if outside.mean() > 0.05 and np.median(photo.pixels[::8, ::8][outside]) <= _BLACK:
-        return rim
-    return lens
-
-
-def _refuse_black_poles(photo: Photo, lens: Equirectangular) -> None:
-    height, _ = photo.shape
-    rows = photo.pixels.max(axis=(1, 2)) <= _BLACK
-    above = height if rows.all() else int(np.argmin(rows))
-    below = height if rows.all() else int(np.argmin(rows[::-1]))
-    least = _BLACK_SHARE * height
-    if max(above, below) <= least:
-        return
-    top, bottom = (above if above > least else 0), height - (below if below > least else 0)
-    if bottom <= top:
-        raise InputError("is black all over", path=photo.name)
-    where = " and ".join(
-        words for words, count in (("top", above), ("bottom", below)) if count > least
-    )
-    part = spelling_of(lens.cropped(top=top, left=0))
-    raise InputError(
-        path=photo.name,
-        problem=Text(
-            f"is black at the {where}, so it sees less than a whole "
-            f"panorama: crop it to rows {top} to {bottom - 1}, and give ",
-            OptionName("projection", str(part)),
-        ),
-    )
-
-
-def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[Known]) -> list[str]:
-    """Notes on numbers hardly in pixels."""
-    is_given = camera is not None and camera.source is CameraSource.GIVEN
-    points = [at for fact in facts for at in fact.places]
-    notes = [_camera_unit_note(camera, shape)] if camera and is_given else []
-    if points:
-        from rilievo.calibration.readings import normalized_points_note
-
-        notes.append(normalized_points_note(points, shape))
-    return [note for note in notes if note is not None]
-
-
-def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
-    height, width = shape
-    lens, angle = camera.lens, camera.field_of_view(shape)
-    if not isinstance(lens, Pinhole | Centred):
-        return None
-    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
-    if 0 <= cx <= 1 and 0 <= cy <= 1 and min(shape) > 2:
-        across, down = (width, height) if fx < _LONGEST_SHARE else (1, 1)
-        numbers = fx * across, fy * down, cx * width - 0.5, cy * height - 0.5
-        words = camera_text(camera)
-        name, parameters = words.split(":") if ":" in words else ("", words)
-        meant = ",".join([*(f"{number:.6g}" for number in numbers), *parameters.split(",")[4:]])
-        return (
-            f"the camera has its centre {cx:g},{cy:g} in the top-left corner, in pixels; if that "
-            "is in shares of the width and the height, write "
-            f"{name}{':' if name else ''}{meant}"
-        )
-    off_centre = max(abs((cx + 0.5) / width - 0.5), abs((cy + 0.5) / height - 0.5))
-    if off_centre > _FARTHEST_CENTRE and not lens.has_unit_rays:
-        return (
-            f"the camera has its centre {cx:g},{cy:g} far from the middle of the {width}x{height} "
-            f"pixels: if it is that of another size, such as {2 * cx + 1:.0f}x{2 * cy + 1:.0f}, "
-            "write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with that size; all numbers are in pixels"
-        )
-    if angle > WIDEST and not lens.has_unit_rays:
-        share = f"; if that is a share of the width, write {fx * width:.6g}"
-        return (
-            f"the camera sees {angle:.1f} degrees with a focal length of {fx:g} px; if that is in "
-            f"millimetres, write {fx:g}mm (35 mm equivalent) or {fx:g}mm/WIDTHmm with the width "
-            f"of the sensor{share if fx < _LONGEST_SHARE else ''}"
-        )
-    if angle < NARROWEST:
-        return (
-            f"the camera sees {angle:.1f} degrees; if it is for pictures of another size, write "
-            "pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with theirs; angles are in degrees"
-        )
-    return None

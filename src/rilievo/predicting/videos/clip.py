@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.calibration.camera_checks import scale_notes
 from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.errors import CalibrationError, InputError
 from rilievo.errors.messages import Note, OptionName, Text, at
@@ -54,7 +55,6 @@ from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import is_metric, option_notes
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.results import Results
-from rilievo.predicting.photographs.user_facts import scale_notes
 from rilievo.predicting.prefetching import map_ahead
 from rilievo.predicting.summary import FINISH, Stages, Tally
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion, finish_by
