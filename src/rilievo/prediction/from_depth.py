@@ -3,17 +3,26 @@
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
+from rilievo.calibration.camera_checks import (
+    check_lens,
+    fov_note,
+    lens_notes,
+    refuse_outside_centre,
+    scale_notes,
+)
 from rilievo.calibration.readings import LEAST_AXIS_SHARE
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.cameras.spelling import read_spelling
+from rilievo.geometry.cameras.lens import Lens, Pinhole
+from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
 from rilievo.io.depth_encoding import NumberEncoding, is_any_of, parse_encoding
@@ -35,6 +44,7 @@ from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.names import printable
 from rilievo.io.lens_files import read_lens
 from rilievo.io.photographs.exif import assumed_camera
+from rilievo.io.photographs.exif_crops import is_exif_focal_note
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.io.saved_origins import GIVEN_MAP
@@ -89,9 +99,13 @@ def prediction_of_depth(
     if not mask.any():
         raise InputError("has no pixel with depth", path=place)
     where = _place_in_photo(values, read.shape, crop, place)
-    lens = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
+    chosen = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
+    lens = chosen.camera
     is_in_place = values.shape == read.shape == where.crop.shape
     values, mask = _fit_to_photo(values, mask, read.shape, where)
+    seen = _seen_mask(lens.lens, read.shape)
+    unseen_notes = _note_on_unseen(mask, seen, place)
+    mask &= seen
     direction_notes: tuple[str, ...] = ()
     if named == DISTANCE and not lens.lens.has_unit_rays:
         length = np.linalg.norm(lens.points(np.ones(read.shape)), axis=0)
@@ -135,9 +149,11 @@ def prediction_of_depth(
     # A known rectangle may have given the focal length.
     about_depth = _depth_notes(reading, where, prediction.known_camera)
     notes = (
-        *read.notes,
+        *(note for note in read.notes if not (is_named and is_exif_focal_note(note))),
+        *chosen.notes,
         *about_depth,
         *direction_notes,
+        *unseen_notes,
         *origin.notes(name),
         *unused,
         *prediction.notes,
@@ -276,6 +292,13 @@ def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     return str(named)
 
 
+class _ChosenCamera(NamedTuple):
+    """Camera of the photograph, and notes on the one that the user names."""
+
+    camera: Camera
+    notes: Sequence[str] = ()
+
+
 def _choose_camera(
     photo: Photo,
     camera: object,
@@ -283,30 +306,79 @@ def _choose_camera(
     statement: DepthStatement,
     size: tuple[int, ...],
     where: MapPlace,
-) -> Camera:
+) -> _ChosenCamera:
     if camera is not None and fov is not None:
         raise OptionError(
             option="camera",
             problem=Text("and ", OptionName("fov"), " say the same; give one of them"),
         )
     if camera is not None:
-        return _camera_of_spelling(camera, photo.shape)
+        return _check_camera(photo, _camera_of_user(camera, photo))
     if fov is not None:
-        return Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
+        angle_note = fov_note(fov)
+        return _ChosenCamera(
+            Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV),
+            [] if angle_note is None else [angle_note],
+        )
     if statement.camera is not None:
         crop = where.crop
         resized = statement.camera.resized(size=(size[0], size[1]), new_size=crop.shape)
-        return resized.cropped(top=-crop.top, left=-crop.left)
-    return assumed_camera(photo.shape) if photo.camera is None else photo.camera
+        return _ChosenCamera(resized.cropped(top=-crop.top, left=-crop.left))
+    return _ChosenCamera(assumed_camera(photo.shape) if photo.camera is None else photo.camera)
 
 
-def _camera_of_spelling(camera: object, shape: Size) -> Camera:
+def _check_camera(photo: Photo, chosen: _ChosenCamera) -> _ChosenCamera:
+    """Camera that may be that of the photograph, with notes on numbers that are hardly in pixels.
+
+    Raises:
+        InputError: If its lens folds inside the picture, or its centre lies outside.
+    """
+    camera = chosen.camera
+    if isinstance(camera.lens, Pinhole):
+        refuse_outside_centre(photo, camera)
+    else:
+        # A fisheye keeps its limit: depth at hand may reach beyond the circle of the photograph.
+        check_lens(photo, camera.lens)
+    return _ChosenCamera(camera, [*chosen.notes, *scale_notes(camera, photo.shape, ())])
+
+
+def _seen_mask(lens: Lens, shape: Size) -> Mask:
+    """Pixels that a lens sees; a fisheye may end before the corners of its picture."""
+    if isinstance(lens, Pinhole):
+        return np.ones(shape, bool)
+    height, width = shape
+    v, u = np.mgrid[0:height, 0:width].astype(np.float64)
+    return np.isfinite(lens.rays(np.stack([u, v]))[0])
+
+
+def _note_on_unseen(valid: Mask, seen: Mask, place: str) -> tuple[str, ...]:
+    share = 1 - float(seen[valid].mean())
+    if not share:
+        return ()
+    if share == 1:
+        raise InputError("has depth only where the camera's lens sees nothing", path=place)
+    return (
+        f"{100 * share:.3g} % of the depth lies where the camera's lens sees nothing, and is left "
+        "out",
+    )
+
+
+def _camera_of_user(camera: object, photo: Photo) -> _ChosenCamera:
     if isinstance(camera, Camera):
-        return camera
+        return _ChosenCamera(camera)
     if isinstance(camera, Path) or (isinstance(camera, str) and Path(camera).is_file()):
-        return Camera(lens=read_lens(Path(camera).expanduser()).lens(shape))
+        return _camera_of_spelling(read_lens(Path(camera).expanduser()), photo)
     if isinstance(camera, str) and not camera.replace(",", "").replace(".", "").strip().isdigit():
-        return Camera(lens=read_spelling(camera, "camera").lens(shape))
+        return _camera_of_spelling(read_spelling(camera, "camera"), photo)
+    return _ChosenCamera(_camera_of_numbers(camera, photo.shape))
+
+
+def _camera_of_spelling(spelling: SpelledLens, photo: Photo) -> _ChosenCamera:
+    camera = Camera(lens=spelling.lens(photo.shape, photo.name))
+    return _ChosenCamera(camera, lens_notes(spelling, photo.shape))
+
+
+def _camera_of_numbers(camera: object, shape: Size) -> Camera:
     try:
         parts = camera.split(",") if isinstance(camera, str) else camera
         numbers = np.asarray(parts, np.float64)
