@@ -134,16 +134,20 @@ page-zip: $(VENV)/core
 	$(BIN)/python -c 'import shutil; shutil.make_archive("dist/page/rilievo-page", "zip", "dist/page", "rilievo-page")'
 	@echo "Page: dist/page/rilievo-page.zip"
 
-# Versions and hashes of what the core, the server and the models need, as this environment was tested with.
-PINNED := core serve models
+# Versions and hashes of what the core, the server and the models need, as this environment was tested with, and of
+# what builds a release.
 .PHONY: pin
 pin: $(VENV)/test
 	$(BIN)/pip install --quiet --group release
 	$(BIN)/pip freeze --exclude-editable > $(VENV)/frozen.txt
-	for part in $(PINNED); do \
-	  extra=; test $$part = core || extra="--extra $$part"; \
+	for part in core serve models build; do \
+	  case $$part in \
+	    core) source=pyproject.toml;; \
+	    build) source="--group build";; \
+	    *) source="pyproject.toml --extra $$part";; \
+	  esac; \
 	  { echo "# The $$part as tested: made by \`make pin\`, installed as docs/wheels.md says."; \
-	    $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade $$extra \
+	    $(BIN)/uv pip compile $$source --quiet --universal --python-version 3.11 --upgrade \
 	      --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	      --constraint $(VENV)/frozen.txt; } > $(VENV)/tested-$$part.txt || exit 1; \
 	  mv $(VENV)/tested-$$part.txt requirements/tested-$$part.txt; \
@@ -180,7 +184,7 @@ $(VENV)/test: $(VENV)/core
 .PHONY: workflows
 workflows: $(VENV)/core
 	$(BIN)/pip install --quiet --group release
-	$(BIN)/zizmor --offline --quiet --config .github/zizmor.yml .github/workflows
+	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 

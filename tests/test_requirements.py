@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 FILES = {path.stem.removeprefix("tested-"): path for path in ROOT.glob("requirements/tested-*.txt")}
+WITH_CORE = sorted(FILES.keys() - {"build"})
+"""Files of what a user installs; the other builds a release."""
 
 
 def project() -> dict[str, Any]:
@@ -32,11 +34,11 @@ def pins(part: str) -> dict[str, tuple[str, list[str]]]:
     }
 
 
-def test_the_core_the_server_and_the_models_are_pinned() -> None:
-    assert {*FILES} == {"core", "serve", "models"}
+def test_the_core_the_server_the_models_and_a_release_are_pinned() -> None:
+    assert {*FILES} == {"core", "serve", "models", "build"}
 
 
-@pytest.mark.parametrize("part", FILES)
+@pytest.mark.parametrize("part", WITH_CORE)
 def test_every_dependency_is_pinned_to_a_version_that_it_takes(part: str) -> None:
     pinned = pins(part)
     asked = project()
@@ -44,6 +46,37 @@ def test_every_dependency_is_pinned_to_a_version_that_it_takes(part: str) -> Non
         requirement = Requirement(line)
         version, _ = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), line
+
+
+def test_what_builds_a_release_is_pinned_to_versions_that_it_takes() -> None:
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    pinned = pins("build")
+    for line in [*whole["dependency-groups"]["build"], *whole["build-system"]["requires"]]:
+        requirement = Requirement(line)
+        version, _ = pinned[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), line
+
+
+def test_the_container_and_the_release_install_nothing_without_a_hash() -> None:
+    for file in ("Dockerfile", ".github/workflows/release.yml"):
+        text = (ROOT / file).read_text("utf-8").replace("\\\n", " ")
+        commands = re.findall(r"\bpip (?:install|wheel) .*", text)
+        assert commands
+        for command in commands:
+            by_hash = re.search(r"--require-hashes -r \S*requirements/tested-(\w+)\.txt", command)
+            assert "--no-deps" in command or (by_hash and by_hash[1] in FILES), command
+
+
+def test_actions_are_named_by_the_hash_of_a_commit() -> None:
+    named = [
+        line.strip()
+        for path in ROOT.glob(".github/workflows/*.yml")
+        for line in path.read_text("utf-8").splitlines()
+        if "uses:" in line
+    ]
+    assert len(named) > 10
+    for line in named:
+        assert re.search(r"uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
 
 
 @pytest.mark.parametrize("part", FILES)
@@ -73,7 +106,7 @@ def test_what_a_pinned_package_needs_is_pinned_too(part: str) -> None:
     assert read or part != "core"
 
 
-@pytest.mark.parametrize("part", FILES)
+@pytest.mark.parametrize("part", WITH_CORE)
 def test_the_core_has_the_same_versions_everywhere(part: str) -> None:
     pinned = pins(part)
     for name, (version, _) in pins("core").items():
