@@ -29,6 +29,7 @@ from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.models.finding import MODEL_KINDS
 from rilievo.prediction.output import OUTPUTS
+from rilievo.training.networks.backbone_cards import BACKBONES
 
 DOCS = Path(__file__).parents[1] / "docs"
 REGION = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -120,8 +121,25 @@ def model_names() -> str:
     return _table(("name", "needs"), rows)
 
 
+def backbones() -> str:
+    """Backbones that are known by name; ``rilievo models NAME`` has the place of the licence."""
+    rows = [
+        (
+            f"`{card.name}`",
+            card.summary,
+            "–" if card.parameters is None else f"{card.parameters / 1e6:,.1f} M",
+            "–" if card.patch is None else f"{card.patch} px",
+            card.licence + (" (non-commercial)" if card.commercial is False else ""),
+            card.paper,
+        )
+        for card in BACKBONES.values()
+    ]
+    return _table(("`--backbone`", "network", "parameters", "patch", "licence", "paper"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "model_names": model_names,
+    "backbones": backbones,
     "lenses": lenses,
     "outputs": outputs,
     "datasets": datasets,

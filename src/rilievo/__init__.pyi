@@ -42,6 +42,7 @@ from rilievo.records.sample import Photo as Photo
 from rilievo.records.sample import Sample as Sample
 from rilievo.training.conversion.onnx_export import ExportOptions as ExportOptions
 from rilievo.training.conversion.onnx_export import export_model as export_model
+from rilievo.training.networks.backbone_cards import BACKBONES as BACKBONES
 from rilievo.training.probe.probe_run import train_probe as train_probe
 from rilievo.training.sweep.sweep_config import SweepOptions as SweepOptions
 from rilievo.training.sweep.sweep_run import sweep_probes as sweep_probes

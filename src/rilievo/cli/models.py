@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say, table
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, OptionError
+from rilievo.extensions.subpackages import load_service
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue import table as catalogue
@@ -87,7 +88,8 @@ def _usage_lines() -> str:
         f"rilievo predict photo.jpg                takes {DEFAULT_MODEL}\n"
         f"rilievo predict photo.jpg --quality WORD {words}\n"
         "rilievo predict photo.jpg --model NAME   takes any of these\n"
-        "rilievo models NAME, --all, --json       one in full, all of them, for programs"
+        "rilievo models NAME, --all, --json       one in full, all of them, for programs\n"
+        "rilievo models --backbones               networks whose features a probe reads"
     )
 
 
@@ -140,6 +142,16 @@ on two processor cores.
 'rilievo models path NAME' says where it lies;
 '--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph."""
 
+_NOTES_OF_BACKBONES = f"""\
+'rilievo models NAME' shows one in full. Both sides of an image are padded to multiples of the \
+patch. {_UNKNOWN} is a number that was not counted, and 'not confirmed' a licence for which we \
+found no statement of the authors.
+'rilievo train probe --backbone NAME' also takes any other timm/MODEL, hf/ORG/NAME and \
+diffusers/ORG/NAME, and package.module:Class of your own."""
+_PATCH_MEANS = ", of which both sides of an image are made multiples"
+_NO_PATCH = "not confirmed"
+_BACKBONE_BEGINNINGS = ("timm/", "hf/", "diffusers/")
+
 _FIRST_DOWNLOAD = (
     "not published: the size and SHA-256 that the hub states at the first download are checked "
     "then, remembered, and checked at every later use"
@@ -151,11 +163,20 @@ _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
-    """Model or file whose card to show; without it: what is here, and what one download gives."""
+    """Model, backbone or file whose card to show; without it: what is here, and what one download
+    gives.
+    """
     all: bool = False
     """List all models, including those of installed packages."""
+    backbones: bool = False
+    """List the networks whose features a probe reads ('rilievo train probe --backbone NAME')."""
     json: bool = False
     """Print all facts of all models, or of the one that is named, as JSON."""
+
+    def __post_init__(self) -> None:
+        if self.backbones and (self.all or self.name is not None):
+            given = "all" if self.all else "name"
+            raise OptionError(option="backbones", without=given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,16 +200,16 @@ def main(arguments: Sequence[str]) -> int:
         examples=(
             "rilievo models",
             "rilievo models zipdepth",
+            "rilievo models --backbones",
             *(f"rilievo models {name} zipdepth moge-2/small" for name in _ACTIONS),
         ),
     )
     if request.json:
-        cards = (
-            MODELS.all().values() if request.name is None else [_find_or_load_card(request.name)]
-        )
-        text = json.dumps([_card_record(card) for card in cards], indent=1)
+        text = json.dumps(_records(request), indent=1)
     elif request.name is not None:
-        text = _card_text(_find_or_load_card(request.name))
+        text = _named_card_text(request.name)
+    elif request.backbones:
+        text = _table_of_backbones()
     else:
         text = _table_of_all_models() if request.all else overview_text()
     with printing():
@@ -197,6 +218,30 @@ def main(arguments: Sequence[str]) -> int:
         else:
             say(text)
     return 0
+
+
+def _records(request: _Arguments) -> list[dict[str, object]]:
+    """Facts of what was asked for, for JSON."""
+    if request.backbones:
+        return [asdict(card) for card in load_service("backbones").values()]
+    if request.name is None:
+        return [_card_record(card) for card in MODELS.all().values()]
+    if _is_backbone(request.name):
+        return [asdict(load_service("backbone-card")(request.name))]
+    return [_card_record(_find_or_load_card(request.name))]
+
+
+def _is_backbone(name: str) -> bool:
+    """Whether a name begins as those of backbones of timm and others, or is one of ours."""
+    if name in MODELS or Path(name).exists():
+        return False
+    return name.startswith(_BACKBONE_BEGINNINGS) or name in load_service("backbones")
+
+
+def _named_card_text(name: str) -> str:
+    if _is_backbone(name):
+        return _backbone_text(load_service("backbone-card")(name))
+    return _card_text(_find_or_load_card(name))
 
 
 def _find_or_load_card(name: str) -> ModelCard:
@@ -262,6 +307,43 @@ def _table_of_all_models() -> str:
         for card in MODELS.all().values()
     ]
     return f"{table(header, rows)}\n\n{_NOTES_OF_ALL}"
+
+
+def _table_of_backbones() -> str:
+    header = ("name", "network", "parameters", "patch", "licence", "paper")
+    rows = [
+        (
+            card.name,
+            card.summary,
+            _millions(card.parameters),
+            _UNKNOWN if card.patch is None else f"{card.patch} px",
+            card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
+            card.paper,
+        )
+        for card in load_service("backbones").values()
+    ]
+    return f"{table(header, rows)}\n\n{_NOTES_OF_BACKBONES}"
+
+
+def _millions(parameters: int | None) -> str:
+    return _UNKNOWN if parameters is None else f"{parameters / 1e6:,.1f} M"
+
+
+def _backbone_text(card: Any) -> str:
+    count = card.parameters
+    facts = {
+        "summary": card.summary,
+        "parameters": "not counted" if count is None else f"{count:,}",
+        "patch": _NO_PATCH if card.patch is None else f"{card.patch} px{_PATCH_MEANS}",
+        "licence": card.licence + _USES[card.commercial],
+        **({"stated on": card.stated} if card.stated else {}),
+        "paper": card.paper,
+        "source": card.source,
+    }
+    lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
+    return "\n".join(
+        [*lines, "", f"rilievo train probe --backbone {card.name} --root data/ -o run"]
+    )
 
 
 def _all_outputs_text(card: ModelCard) -> str:

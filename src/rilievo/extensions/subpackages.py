@@ -36,6 +36,7 @@ LOADERS: Mapping[str, str] = {
     "monodepth2": "rilievo.training.adapters.monodepth2:load",
 }
 FUNCTIONS: Mapping[str, str] = {
+    "BACKBONES": "rilievo.training.networks.backbone_cards:BACKBONES",
     "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
     "DATASETS": "rilievo.data.datasets:DATASETS",
     "EvaluateOptions": "rilievo.evaluation.options:EvaluateOptions",
@@ -51,6 +52,8 @@ FUNCTIONS: Mapping[str, str] = {
     "train_probe": "rilievo.training.probe.probe_run:train_probe",
 }
 SERVICES: Mapping[str, str] = {
+    "backbones": "rilievo.training.networks.backbone_cards:BACKBONES",
+    "backbone-card": "rilievo.training.networks.backbone_cards:find_backbone_card",
     "addresses": "rilievo.cluster.staging:Addresses",
     "ray-pool": "rilievo.cluster.ray_tasks:Pool",
     "work-on-ray": "rilievo.cluster.ray_tasks:work_on_ray",

@@ -65,8 +65,9 @@ class BackboneRow:
     is_whole_network: bool = False
 
 
-# A new backbone is one function or class and one row: its name, or the beginning of its names.
-BACKBONES: Mapping[str, BackboneRow] = {
+# A new family is one function or class and one row: its name, or the beginning of its names. Known
+# backbones of all families have cards in backbones.toml.
+BACKBONE_FAMILIES: Mapping[str, BackboneRow] = {
     "timm/": BackboneRow(place="timm_backbones:load", package="timm"),
     "hf/": BackboneRow(place="transformers_backbones:load", package="transformers"),
     "diffusers/": BackboneRow(place="diffusion_backbone:load"),
@@ -78,10 +79,10 @@ BACKBONES: Mapping[str, BackboneRow] = {
 
 def find_backbone_row(name: str) -> BackboneRow | None:
     """Find the row of a backbone's name; None without one."""
-    if name in BACKBONES and not name.endswith("/"):
-        return BACKBONES[name]
+    if name in BACKBONE_FAMILIES and not name.endswith("/"):
+        return BACKBONE_FAMILIES[name]
     beginning = name.partition("/")[0] + "/"
-    return BACKBONES.get(beginning) if name != beginning else None
+    return BACKBONE_FAMILIES.get(beginning) if name != beginning else None
 
 
 def is_whole_network(backbone: str) -> bool:

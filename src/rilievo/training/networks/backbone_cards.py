@@ -1,0 +1,67 @@
+"""Cards of the backbones that are known by name; needs no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import ModelError, suggest
+
+NOT_CONFIRMED = "not confirmed"
+"""Licence where no statement of the authors was found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneCard:
+    """Facts for choosing a backbone; one row of ``BACKBONES``.
+
+    Attributes:
+        name: Name that ``--backbone`` takes, such as ``timm/vit_base_patch16_224.mae``.
+        summary: Method and network.
+        paper: arXiv identifier of the paper.
+        source: Repository of the Hugging Face hub that the weights are fetched from, or words.
+        licence: SPDX identifier of the weights' licence, or words.
+        stated: Place where the authors state it; "" if none was found.
+        commercial: Whether commercial use is allowed; None if the licence has terms of its own, or
+            was not confirmed.
+        parameters: Parameters of the network as rilievo makes it; None if they were not counted.
+        patch: Side of a patch, or coarsest stride, of which both sides of an image are multiples
+            [px]; None if it was not found out.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    source: str
+    licence: str
+    stated: str = ""
+    commercial: bool | None = None
+    parameters: int | None = None
+    patch: int | None = None
+
+
+def _read_cards() -> Mapping[str, BackboneCard]:
+    import tomllib
+
+    text = Path(__file__).with_name("backbones.toml").read_text(encoding="utf-8")
+    cards = (BackboneCard(**row) for row in tomllib.loads(text)["backbones"])
+    return {card.name: card for card in cards}
+
+
+BACKBONES: Mapping[str, BackboneCard] = _read_cards()
+"""Backbones whose licence and size are known, by name. Any other model of timm, transformers and
+diffusers can be named too."""
+
+
+def find_backbone_card(name: str) -> BackboneCard:
+    """Find the card of a backbone; the tag of timm's weights may be left out if one has the name.
+
+    Raises:
+        ModelError: If there is no such card.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    tagged = [card for card in BACKBONES.values() if card.name.startswith(f"{name}.")]
+    if len(tagged) == 1:
+        return tagged[0]
+    near = [card.name for card in tagged] or [*BACKBONES]
+    raise ModelError(f"no card of a backbone '{name}'; {suggest(name, near)}")
