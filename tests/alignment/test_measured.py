@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import rilievo
 from rilievo.alignment.sensor_depth import (
@@ -11,6 +12,7 @@ from rilievo.alignment.sensor_depth import (
     fill_measured_depth,
     membrane,
     nearest_known_pixels,
+    resize_measured,
 )
 from rilievo.calibration.sparse import sparse_from_array
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -80,6 +82,37 @@ def test_a_smaller_map_is_kept_at_the_pixels_that_it_covers() -> None:
     assert result is not None
     assert np.quantile(np.abs(result.depth.values / true - 1), 0.9) < 0.02
     assert result.depth.shape == SIZE
+
+
+@pytest.mark.parametrize(
+    ("far", "expected"),
+    [
+        (23.0, [20, 20.75, 22.25, 23]),
+        (24.0, [20, 20, 23, 24]),
+        (40.0, [20, 20, 40, 40]),
+    ],
+    ids=["one surface", "exactly 5 % at the second pixel", "an edge"],
+)
+def test_a_coarse_map_is_interpolated_where_that_changes_it_by_less_than_5_per_cent(
+    far: float, expected: list[float]
+) -> None:
+    """Two pixels become four, whose centres lie a quarter and three quarters between theirs."""
+    resized = resize_measured(np.array([[20.0, far]]), (1, 4))
+    assert resized.values.tolist() == [expected]
+    assert resized.known.all()
+
+
+@pytest.mark.parametrize("share", [0.002, 0.02, 0.5])
+def test_the_nearest_known_pixel_is_at_the_distance_that_scipy_finds(share: float) -> None:
+    """Jump flooding misses the nearest pixel rarely, and then by less than a pixel."""
+    known = np.random.default_rng(0).random(SIZE) < share
+    rows, columns = nearest_known_pixels(known)
+    assert known[rows, columns].all()
+    v, u = np.indices(SIZE)
+    found = np.hypot(rows - v, columns - u)
+    true = np.asarray(ndimage.distance_transform_edt(~known))
+    assert (found - true).max() < 1
+    assert np.mean(found < true + 1e-9) > 0.99
 
 
 def test_a_membrane_continues_what_it_knows() -> None:

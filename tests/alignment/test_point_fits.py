@@ -12,16 +12,21 @@ from support.point_fits_by_hand import best_scale, every_anchor
 SHIFT = np.array([0.3, -0.2, 1.0])
 
 
-def cloud(seed: int, noise: float, count: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cloud(
+    seed: int, noise: float, *, count: int = 60, ahead: float = 4
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points around a place ``ahead`` of the camera, the true ones, and their weights."""
     chance = np.random.default_rng(seed)
-    x = chance.normal(0, 1, (3, count)) + np.array([[0], [0], [4]])
+    x = chance.normal(0, 1, (3, count)) + np.array([[0], [0], [ahead]])
     y = 2.3 * x * np.exp(chance.normal(0, noise, x.shape)) + SHIFT[:, None]
     return x, y, 1 / np.linalg.norm(y, axis=0)
 
 
+@pytest.mark.parametrize("ahead", [4.0, 0.0, -4.0], ids=["ahead", "all around", "behind"])
 @pytest.mark.parametrize("seed", range(6))
-def test_scale_and_shift_are_those_of_the_best_anchor(seed: int) -> None:
-    x, y, w = cloud(seed, 0.05 + 0.1 * seed)
+def test_scale_and_shift_are_those_of_the_best_anchor(seed: int, ahead: float) -> None:
+    """Also of a panorama, whose points lie around the camera."""
+    x, y, w = cloud(seed, 0.05 + 0.1 * seed, ahead=ahead)
     fitted = fit_points(x, y, w, PointFit.POINT_SCALE_SHIFT)
     scale, shift = every_anchor(x, y, w)
     assert fitted.scale == pytest.approx(scale, rel=1e-12)

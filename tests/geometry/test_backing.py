@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from rilievo.geometry.cameras.camera import as_camera
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.backing import layer_behind_edges
+from rilievo.geometry.surfaces.lattice import Cut, sample_lattice
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud
 from rilievo.geometry.surfaces.raster import rasterise
 
@@ -78,6 +81,15 @@ def test_its_colours_are_clear_of_the_rim_which_may_show_the_disc(step: int) -> 
     away = np.hypot(*(whole.pixels[added] - [60, 45]).T) - 30
     assert np.count_nonzero(deep > step) > 10
     assert away[deep > step].min() > 2.5 * step
+
+
+def test_the_closest_point_with_clear_colours_is_as_close_as_scipy_finds_it() -> None:
+    layer = layer_behind_edges(sample_lattice(DEPTH, as_camera(K), EVERY, 1), REACH, 0.1)
+    assert layer is not None
+    rows, columns = np.divmod(layer.closest, SIZE[1])
+    assert layer.clear[rows, columns].all()
+    steps = abs(rows - V) + abs(columns - U)
+    np.testing.assert_array_equal(steps, ndimage.distance_transform_cdt(~layer.clear, "taxicab"))
 
 
 def test_its_colours_are_none_of_the_frame_that_some_photographs_have() -> None:

@@ -47,6 +47,13 @@ def on_plane(made: Mesh) -> np.ndarray:
     return np.abs(made.points @ PLANE + 2) < 0.02
 
 
+def twice_areas(made: Mesh) -> np.ndarray:
+    """Twice the area of each triangle [px²]; negative if it is turned over."""
+    a, b, c = (made.pixels[corner] for corner in made.triangles.T)
+    one, other = c - a, b - a
+    return one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
+
+
 @pytest.mark.parametrize("flatness", [0.0, 0.004])
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_staircase_becomes_the_line_it_stands_for(step: int, flatness: float) -> None:
@@ -92,10 +99,17 @@ def test_noise_and_holes_turn_no_triangle_over() -> None:
     depth = np.exp(chance.normal(0, 0.05, SIZE)).astype(np.float32)
     valid = chance.random(SIZE) < 0.8
     made = mesh(depth, K, valid, cut=Cut(jump=0.2, grazing=0), smooth=True)
-    a, b, c = (made.pixels[corner] for corner in made.triangles.T)
-    one, other = c - a, b - a
-    assert (one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0] >= 0.19).all()
+    assert (twice_areas(made) >= 0.19).all()
     assert np.isfinite(made.points).all()
+
+
+def test_no_triangle_of_a_small_ragged_piece_becomes_a_sliver() -> None:
+    """All points of such a piece move, since none lies on the border of the picture."""
+    shape = (8, 8)
+    for seed in range(40):
+        valid = np.pad(np.random.default_rng(seed).random((6, 6)) < 0.6, 1)
+        made = mesh(np.ones(shape, np.float32), K, valid, cut=Cut(grazing=0), smooth=True)
+        assert (twice_areas(made) >= 0.19).all()
 
 
 def test_a_surface_without_a_triangle_has_no_rim() -> None:

@@ -107,9 +107,14 @@ def test_views_of_a_picture_see_all_of_it(lens: Lens, shape, count):
     assert covered.mean() > 0.99
 
 
-def test_a_view_shows_what_its_camera_sees():
-    """The colour of the picture is its direction, so each pixel of a view knows its own."""
-    lens, shape = panorama((512, 1024)), (512, 1024)
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_view_shows_what_its_camera_sees(factor: int):
+    """The colour of the picture is its direction, so each pixel of a view knows its own.
+
+    A picture with more pixels than views need is made smaller first.
+    """
+    shape = (512 * factor, 1024 * factor)
+    lens = panorama(shape)
     pixels = np.round((lens.rays(pixels_of(shape)) + 1) * 127.5).astype(np.uint8)
     picture = SpherePicture(np.moveaxis(pixels, 0, 2), lens, pixels_a_radian=1024 / (2 * np.pi))
     for view in icosahedron_views(upright=True):
