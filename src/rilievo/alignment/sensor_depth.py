@@ -73,16 +73,15 @@ def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
     values = depth.values * np.exp(_resize_bilinear(field, depth.shape))
     whole = resize_measured(np.where(inliers, measured, 0.0), depth.shape)
     at = whole.known
-    values = np.where(at, whole.values, np.where(depth.valid, values, np.float32(0)))
-    valid = depth.valid | at
-    metric = DepthMap(values=values.astype(np.float32), kind=DepthKind.METRIC, valid=valid)
+    values = np.where(at, whole.values, values).astype(np.float32)
+    metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid | at)
     outliers = points - int(np.count_nonzero(inliers))
     return Filled(depth=metric, measured=at, points=points, outliers=outliers, error=judged.error)
 
 
 def _log_depth_at_size(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
     rows, columns = (
-        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(shape, depth.shape, strict=True)
     )
     values = depth.values[rows[:, None], columns].astype(np.float64)
@@ -264,7 +263,7 @@ def resize_measured(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) 
     if measured.shape == shape:
         return Resized(values=measured, known=measured > 0)
     rows, columns = (
-        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(shape, measured.shape, strict=True)
     )
     nearest = measured[rows[:, None], columns]

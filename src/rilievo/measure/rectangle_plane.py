@@ -360,9 +360,7 @@ def by_depth_remark(prediction: PredictionRecord, points: Sequence[Point]) -> st
 
 
 def _is_known_well_enough(value: float, deviation: float) -> bool:
-    """Whether a quantity clearly exceeds its error; not if one of them is NaN."""
-    if math.isnan(value) or math.isnan(deviation):
-        return False
+    """Whether a quantity clearly exceeds its error; comparisons with NaN are false."""
     return deviation < _MAX_RELATIVE_DEVIATION * value
 
 
