@@ -5,7 +5,9 @@ import pytest
 
 from rilievo.calibration import points
 from rilievo.calibration.points import MOST_PLACES, CorrectionField, calibrate, fit_correction_field
-from rilievo.calibration.sizes import KnownPoint
+from rilievo.calibration.sizes import KnownLength, KnownPoint
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZE = (90, 120)
@@ -40,6 +42,20 @@ def test_a_lean_is_mended_by_points_that_agree_on_it() -> None:
     worst = [max(abs(each.relative) for each in found.residuals) for found in (bent, plain)]
     assert worst[0] < 0.2 * worst[1]
     np.testing.assert_allclose(bent.depth.values, true, rtol=0.1)
+
+
+def test_a_lean_is_mended_by_lengths_where_their_middles_are() -> None:
+    """Upright lengths of 20 pixels each show the true depth of their column."""
+    column = 3.0 * np.exp(0.7 * np.linspace(-0.5, 0.5, SIZE[1]))
+    camera = Camera(K=K_from_focal(100.0, 100.0, SIZE))
+    chance = np.random.default_rng(0)
+    lengths = [
+        KnownLength(u1=int(u), v1=int(v), u2=int(u), v2=int(v) + 20, metres=0.2 * float(column[u]))
+        for u, v in zip(chance.integers(2, 118, 16), chance.integers(2, 68, 16), strict=True)
+    ]
+    found = calibrate(flat(), lengths, camera=camera)
+    assert found.field is not None
+    np.testing.assert_allclose(found.depth.values, np.broadcast_to(column, SIZE), rtol=0.1)
 
 
 def test_residuals_are_of_the_bent_depth() -> None:

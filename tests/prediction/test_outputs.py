@@ -5,6 +5,7 @@ from dataclasses import replace
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rilievo.errors import (
     OptionError,
     OutputError,
 )
+from rilievo.io.outputs.overwrite_policy import Claim
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving as outputs
@@ -166,6 +168,23 @@ def test_a_missing_extra_is_named_before_anything_is_written(
     with pytest.raises(MissingExtraError, match=r"pip install 'rilievo\[formats\]'"):
         save(prediction(), tmp_path / "photo", ["npy", "exr"])
     assert tree(tmp_path) == {}
+
+
+def test_a_run_that_writes_the_same_files_meanwhile_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes after this one found no JSON, and before this one claims the names of its files."""
+    check_claim, stem = outputs.check_claim, tmp_path / "photo"
+
+    def check_after_another_run(*arguments: Any, **options: Any) -> Claim:
+        monkeypatch.setattr(outputs, "check_claim", check_claim)
+        save(prediction(), stem, ["npy"])
+        return check_claim(*arguments, **options)
+
+    monkeypatch.setattr(outputs, "check_claim", check_after_another_run)
+    save(prediction(), stem, ["npy"])
+    assert verify(tmp_path).is_whole
+    assert sorted(tree(tmp_path)) == ["photo.depth.npy", "photo.json"]
 
 
 @pytest.mark.parametrize("name", ["photo.depth.npy", "photo.json"])

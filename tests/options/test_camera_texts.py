@@ -1,0 +1,33 @@
+"""Texts of a camera: numbers or a file, and what is wrong if they are neither."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rilievo.errors import OptionError
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.options.camera_forms import parse_camera
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "1,2,3,x", "nan", "-5", ""])
+def test_numbers_that_are_no_camera_are_repeated(text: str) -> None:
+    with pytest.raises(OptionError, match=f"got '{text}'"):
+        parse_camera(text)
+
+
+@pytest.mark.parametrize("text", ["none.txt", "folder/none.json", "wide"])
+def test_a_text_without_numbers_is_the_name_of_a_file_that_is_missing(text: str) -> None:
+    with pytest.raises(OptionError, match=f"there is no file '{text}'"):
+        parse_camera(text)
+
+
+@pytest.mark.parametrize("name", ["camera.txt", "left,cropped.txt"])
+def test_a_file_is_read_also_if_a_comma_is_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).write_text("210 205 70 48\n")
+    monkeypatch.chdir(tmp_path)
+    camera = parse_camera(name)
+    assert isinstance(camera, Camera)
+    np.testing.assert_array_equal(camera.K, [[210, 0, 70], [0, 205, 48], [0, 0, 1]])
