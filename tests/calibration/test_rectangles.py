@@ -157,6 +157,15 @@ def test_a_fisheye_and_a_panorama_see_the_same_plane() -> None:
     assert far * camera.rays(np.array([u, v])) @ R[:, 2] == pytest.approx(MIDDLE @ R[:, 2])
 
 
+@pytest.mark.parametrize("guess", [50.0, 200.0, 20_000.0])
+def test_the_focal_length_does_not_depend_on_the_guess_that_it_replaces(guess: float) -> None:
+    guessed = Camera(K=K_from_focal(guess, guess, SHAPE))
+    for seen in seen_rectangles(8, 11, distorted=False):
+        found = fit_rectangles([seen.rectangle], guessed, SHAPE)
+        usual = fit_rectangles([seen.rectangle], assumed_camera(SHAPE), SHAPE)
+        assert found.camera.focal == pytest.approx(usual.camera.focal, rel=1e-4)
+
+
 def test_several_rectangles_share_a_focal_length() -> None:
     alone = fit_rectangles([sheet()], assumed_camera(SHAPE), SHAPE)
     card = [R[:, :2] @ at + (0.1, 0.1, 1.2) for at in ((0, 0), (0.5, 0), (0.5, 0.3), (0, 0.3))]
