@@ -162,10 +162,16 @@ def test_the_command_says_how_far_it_is(photo: str, capsys: pytest.CaptureFixtur
     assert main(["measure", photo, *known, "--distance", "100,150", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     expected = rilievo.predict(photo, known=[(150, 140, 2)], fov=50).distance(100, 150)
-    assert said["what"], said["unit"] == ("distance", "m")
+    assert (said["what"], said["unit"]) == ("distance", "m")
     assert said["value"] == pytest.approx(expected.value, rel=1e-6)
-    assert main(["measure", photo, "--distance", "100,150", "--fov", "50"]) == 0
+    assert said["calibration"]["method"] == "known points"
+    assert said["calibration"]["asked"] == ["150,140,2"]
+    relative = ["measure", photo, "--distance", "100,150", "--fov", "50"]
+    assert main(relative) == 0
     assert capsys.readouterr().out.startswith("relative distance: ")
+    assert main([*relative, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["calibration"] is said["instrument"] is None
 
 
 @pytest.mark.parametrize(

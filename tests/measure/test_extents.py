@@ -17,7 +17,7 @@ from rilievo.measure.regions import box_region
 from rilievo.measure.separation import VALLEY, mask_around_mode
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.prediction_record import MadeBy
+from rilievo.records.prediction_record import Calibration, MadeBy
 
 SIZE = (240, 320)
 K = np.array([[260.0, 0, 159.5], [0, 260.0, 119.5], [0, 0, 1]])
@@ -38,13 +38,13 @@ class Cuboid:
     yaw: float = 0.0
 
 
-def traced(cuboid: Cuboid) -> tuple[np.ndarray, np.ndarray]:
+def traced(cuboid: Cuboid, wall: float = WALL) -> tuple[np.ndarray, np.ndarray]:
     """Depth of a floor, a wall and the cuboid, and the cuboid's mask."""
     v, u = np.indices(SIZE)
     rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(SIZE)])
     with np.errstate(divide="ignore"):
         floor = np.where(rays[1] > 0, HEIGHT / rays[1], np.inf)
-    room = np.minimum(floor, WALL)
+    room = np.minimum(floor, wall)
     c, s = math.cos(cuboid.yaw), math.sin(cuboid.yaw)
     turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     middle = np.array([cuboid.x, HEIGHT - cuboid.height / 2, cuboid.z])
@@ -112,6 +112,7 @@ def test_the_upright_box_of_two_sides_is_the_cuboid(cuboid: Cuboid) -> None:
     assert min(abs(turn) % 90, 90 - abs(turn) % 90) < 4
     true = (cuboid.width, cuboid.depth)
     found = (box.width.value, box.depth.value)
+    assert box.yaw.low < box.yaw.value < box.yaw.high
     assert max(found) == pytest.approx(max(true), rel=0.1)
     assert 0.4 * min(true) < min(found) < 1.05 * min(true)
     assert box.height.value == pytest.approx(cuboid.height, rel=0.06)
@@ -139,6 +140,27 @@ def test_what_is_behind_the_thing_does_not_count() -> None:
     assert found.share < 0.75
 
 
+def test_on_a_street_the_foot_of_a_thing_tells_its_distance() -> None:
+    """A network takes the thing for 30 % farther than it is, but sees where it meets the street."""
+    true, mask = traced(Cuboid(x=0.5, z=6.0, width=1.8, height=1.5, depth=1.0), wall=40.0)
+    wrong = np.where(mask, 1.3 * true, true)
+    # Edges of a network's depth are soft.
+    soft = np.mean([np.roll(wrong, step, axis=1) for step in range(-2, 3)], axis=0)
+    soft = np.mean([np.roll(soft, step, axis=0) for step in range(-2, 3)], axis=0)
+    prediction = Prediction(
+        depth_or_none=DepthMap(values=soft.astype(np.float32), kind=DepthKind.METRIC),
+        camera=Camera(K=K),
+        calibration=Calibration(
+            method="camera height", asked=(f"{HEIGHT}",), space="depth", scale=1.0, shift=0.0
+        ),
+        made_by=MADE_BY,
+    )
+    distance = np.median(np.linalg.norm(Camera(K=K).points(true)[:, mask], axis=0))
+    found = prediction.measure_box(box_of(mask))
+    assert found.distance.value == pytest.approx(distance, rel=0.05)
+    assert found.distance.low < distance < found.distance.high
+
+
 def test_sizes_carry_the_error_of_an_assumed_focal_length() -> None:
     known, mask = seen(CUBOIDS[0])
     assumed = known.but(camera=Camera(K=K, source=CameraSource.ASSUMED))
@@ -162,6 +184,20 @@ def test_a_thing_at_the_border_says_that_it_is_cut() -> None:
     assert any("border" in each for each in prediction.measure_box((-5, 60, 60, 200)).remarks)
     inner = prediction.measure_box((40, 60, 60, 200)).remarks
     assert not any("border" in each for each in inner)
+
+
+@pytest.mark.parametrize("gap", [0, 1])
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_a_thing_is_cut_where_it_reaches_the_last_pixel_and_not_before(side: str, gap: int) -> None:
+    height, width = SIZE
+    top = {"top": gap, "bottom": height - 80 - gap}.get(side, 70)
+    left = {"left": gap, "right": width - 60 - gap}.get(side, 120)
+    mask = np.zeros(SIZE, bool)
+    mask[top : top + 80, left : left + 60] = True
+    depth = DepthMap(values=np.where(mask, 2, 4).astype(np.float32), kind=DepthKind.METRIC)
+    prediction = Prediction(depth_or_none=depth, camera=Camera(K=K), made_by=MADE_BY)
+    is_said_to_be_cut = any("border" in each for each in prediction.measure_box(mask).remarks)
+    assert is_said_to_be_cut == (gap == 0)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ from rilievo.calibration.ranges import (
 from rilievo.calibration.sizes import KnownLength
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.measure import Measurement, angle, area, height, length
+from rilievo.geometry.intrinsics import K_from_focal
+from rilievo.measure import Measurement, angle, area, distance, height, length
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.page_terms import page_terms
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.prediction_record import Anchoring, MadeBy
+from rilievo.records.prediction_record import Anchoring, Calibration, MadeBy
 from support.sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
@@ -126,6 +127,21 @@ def test_an_angle_is_between_the_surfaces(degrees: float) -> None:
     assert angle(up_to_scale, *ends).value == pytest.approx(degrees, abs=0.2)
 
 
+def test_noise_hardly_changes_an_angle_in_a_large_picture() -> None:
+    """The surface is fitted to a disc that grows with the picture, here of 40 pixels' radius."""
+    size, f, half = (200, 1000), 800.0, math.radians(30)
+    _, u = np.indices(size)
+    across = (u - 499.5) / f
+    # Two walls that meet 3 m away in the upright line x = 0, each turned by half of 60 degrees.
+    depth = 3 / (1 - np.tan(half) * abs(across))
+    noisy = depth * np.random.default_rng(0).normal(1, 0.01, size)
+    camera = Camera(K=K_from_focal(f, f, size))
+    given = prediction(
+        DepthMap(values=noisy.astype(np.float32), kind=DepthKind.METRIC), camera=camera
+    )
+    assert angle(given, (200, 100), (800, 100)).value == pytest.approx(60, abs=2)
+
+
 def test_nothing_has_a_size_before_metres_are_known() -> None:
     given = prediction(map_of(plane_depth(), DepthKind.UP_TO_SCALE))
     for refused in (
@@ -180,6 +196,24 @@ def test_ranges_widen_away_from_what_was_known() -> None:
     ]
     assert widths == sorted(widths)
     assert widths[0] < widths[-1]
+
+
+@pytest.mark.parametrize("factor", [3, 1 / 3])
+def test_ranges_are_as_wide_as_known_points_miss_by(factor: float) -> None:
+    """Five points at 2 m, where the fitted depth is a third of that or three times as much."""
+    asked = tuple(f"{u},60,2" for u in (20, 50, 80, 110, 140))
+    calibration = Calibration(
+        method="known points",
+        asked=asked,
+        space="depth",
+        scale=1.0,
+        shift=0.0,
+        residuals=(2 * factor - 2,) * 5,
+    )
+    given = metric(np.full(SIZE, 2.0)).but(calibration=calibration)
+    for measurement in (length(given, (30, 30), (60, 30)), distance(given, (80, 30))):
+        assert measurement.high / measurement.value == pytest.approx(3)
+        assert measurement.value / measurement.low == pytest.approx(3)
 
 
 def test_a_known_length_measured_again_is_the_known_one() -> None:
