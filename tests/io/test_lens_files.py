@@ -224,6 +224,14 @@ def test_a_panorama_says_its_part_of_the_sphere(tmp_path, suffix):
     assert camera.field_of_view((100, 200)) == pytest.approx(180, abs=0.01)
 
 
+def test_a_part_of_the_sphere_without_a_place_is_its_middle(tmp_path):
+    words = " ".join(word for word in PART.split() if "Left" not in word and "Top" not in word)
+    camera = read_photo(saved(tmp_path / "part.jpg", (200, 100), words)).camera
+    assert camera is not None
+    np.testing.assert_allclose(camera.rays(np.array([99.5, 49.5])), [0, 0, 1], atol=1e-9)
+    assert camera.field_of_view((100, 200)) == pytest.approx(180, abs=0.01)
+
+
 @pytest.mark.parametrize(
     "words",
     [

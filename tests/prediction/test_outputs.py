@@ -24,8 +24,8 @@ from rilievo.prediction.output_record import import_function
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
 from rilievo.records.depth_map import DepthKind
-from rilievo.records.prediction_record import Calibration
-from support.predictions import prediction
+from rilievo.records.prediction_record import Anchoring, Calibration
+from support.predictions import HEIGHT, WIDTH, K, prediction
 
 OVERWRITE = SaveOptions(overwrite=True)
 
@@ -159,6 +159,31 @@ def test_surfaces_of_affine_depth_are_refused_with_what_to_do(
     with pytest.raises(InputError, match="calibrate them with two known distances or more"):
         save(prediction(kind), tmp_path / "photo", ["npy", name])
     assert tree(tmp_path) == {}
+
+
+def test_normals_of_anchored_depth_are_those_of_its_surface(tmp_path: Path) -> None:
+    """A wall with 1/z = 0.5 + 0.01 u, whose affine numbers are its depth times two minus five."""
+    u = np.broadcast_to(np.arange(WIDTH), (HEIGHT, WIDTH))
+    values = 2 / (0.5 + 0.01 * u) - 5
+    given = prediction(DepthKind.AFFINE, values=values, holes=False, with_normals=False)
+    fit = Anchoring(model="rilievo/small", space="depth", scale=0.5, shift=2.5)
+    [path, _] = save(given.but(anchoring=fit), tmp_path / "wall", ["normals-npy"])
+    fx, cx = K[0, 0], K[0, 2]
+    # u = fx x / z + cx, so on the wall 0.01 fx x + (0.5 + 0.01 cx) z = 1.
+    towards_camera = -np.array([0.01 * fx, 0, 0.5 + 0.01 * cx])
+    normal = towards_camera / np.linalg.norm(towards_camera)
+    np.testing.assert_allclose(np.load(path)[2:-2, 2:-2] - normal, 0, atol=1e-4)
+
+
+def test_depth_that_could_not_be_anchored_makes_a_page_without_a_surface(tmp_path: Path) -> None:
+    refused = Anchoring(model="rilievo/small", refused="the two models disagree")
+    given = prediction(DepthKind.AFFINE, with_normals=False).but(anchoring=refused)
+    save(given, tmp_path / "photo", ["html", "npy"])
+    before = tree(tmp_path)
+    for name in ("ply", "normals"):
+        with pytest.raises(InputError, match="the two models disagree"):
+            save(given, tmp_path / "photo", [name])
+    assert tree(tmp_path) == before
 
 
 def test_a_missing_extra_is_named_before_anything_is_written(

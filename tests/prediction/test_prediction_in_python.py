@@ -16,7 +16,9 @@ from PIL import Image
 import rilievo
 from rilievo.errors import NoDepthError
 from rilievo.geometry.surfaces.meshes import PointCloud
+from rilievo.io.outputs.formats.panel import panel_picture
 from support.ply_files import read_ply
+from support.predictions import prediction as prediction_of_kind
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,15 @@ def test_colours_of_a_mesh_are_those_of_its_pixels(ours: dict[str, Any]) -> None
     read = np.asarray(Image.open(ours["path"]))
     assert np.array_equal(mesh.colours, read[rows, columns])
     assert mesh.colours.shape == mesh.points.shape
+
+
+def test_a_notebook_gets_a_large_panel_480_pixels_high_in_its_proportions() -> None:
+    large = prediction_of_kind(values=np.full((600, 500), 2.0), holes=False)
+    whole = panel_picture(large)
+    assert whole.height > 480
+    with Image.open(io.BytesIO(large._repr_png_())) as shown:
+        assert shown.height == 480
+        assert shown.width == pytest.approx(whole.width * 480 / whole.height, abs=0.5)
 
 
 def test_a_notebook_shows_the_picture_in_its_cell(

@@ -8,9 +8,11 @@ import pytest
 
 from rilievo.errors import RilievoError
 from rilievo.predicting import work_processes
+from rilievo.predicting.options import BatchOptions
 from rilievo.predicting.work_processes import (
     Report,
     _WorkerPool,
+    distribute_work,
     merge_reports,
     open_work,
     work_in_processes,
@@ -35,6 +37,19 @@ def test_all_inputs_are_done_though_a_process_is_killed_on_the_way(tmp_path: Pat
     assert names(tmp_path, "done") | names(tmp_path, "again") == set(items)
     # Those of its task alone are tried again: 4 to 7.
     assert names(tmp_path, "again") == {"4", "5", "6", "7"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+@pytest.mark.parametrize("workers", [None, 2])
+def test_every_input_is_done_whatever_the_number_of_processes(
+    tmp_path: Path, count: int, workers: int | None
+) -> None:
+    """Without a number, one process works on several inputs, and this one on a single one."""
+    items, batch = [f"{number}" for number in range(count)], BatchOptions(workers=workers)
+    work = Deadly(folder=tmp_path)
+    report = merge_reports(distribute_work(work, items, count=count, batch=batch, threads=1))
+    assert (report.done, report.failures) == (count, ())
+    assert names(tmp_path, "done") == set(items)
 
 
 def test_an_input_that_kills_two_processes_is_passed_over_and_its_neighbours_are_not(
