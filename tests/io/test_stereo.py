@@ -86,6 +86,18 @@ def test_a_slope_has_no_gaps() -> None:
         np.testing.assert_allclose(eye[:, inside], expected, atol=1.1)
 
 
+@pytest.mark.parametrize("parallax", [0, 4, -4])
+def test_one_parallax_moves_the_whole_picture_by_half_of_it(parallax: int) -> None:
+    """Also the columns at the border keep their own colours."""
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 20, 3), np.uint8)
+    right_by = parallax // 2
+    for side, shift in ((0.5, right_by), (-0.5, -right_by)):
+        eye = eye_view(pixels, np.full((8, 20), parallax, np.float32), side)
+        seen = slice(max(shift, 0), 20 + min(shift, 0))
+        moved = slice(max(-shift, 0), 20 + min(-shift, 0))
+        np.testing.assert_array_equal(eye[:, seen], pixels[:, moved])
+
+
 def test_layouts_hold_the_same_two_pictures() -> None:
     pixels, depth = scene()
     left, right = eyes()

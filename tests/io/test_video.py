@@ -76,6 +76,16 @@ def test_a_jump_of_the_clock_is_closed_and_told(tmp_path: Path) -> None:
     assert note == "its times jump by 1,000,000 s at frame 4: the gap was closed"
 
 
+@pytest.mark.parametrize(("gap", "is_closed"), [(600_000, False), (600_001, True)])
+def test_a_gap_of_up_to_ten_minutes_is_kept(tmp_path: Path, gap: int, is_closed: bool) -> None:
+    ticks = [0, 100, 100 + gap]
+    clip = Clip(pictures=numbered(3), ticks=ticks, time_base=Fraction(1, 1000))
+    reader = VideoReader(write_clip(tmp_path / "gap.mkv", clip))
+    times = [frame.ticks * reader.time_base * 1000 for frame in reader]
+    assert (times != ticks) == is_closed
+    assert any("jump" in note for note in reader.notes) == is_closed
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
 def test_frames_come_upright(tmp_path: Path, turned: int, mirrored: bool) -> None:

@@ -13,7 +13,9 @@ from PIL import Image
 import rilievo
 from rilievo.io.files.limits import read_text
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.predicting.run import predict_files
+from rilievo.records.sample import Photo
 from support.fixed_depth import FixedDepth
 
 SOURCE = Path(rilievo.__file__).parent
@@ -56,6 +58,20 @@ def panorama(tmp_path: Path) -> Path:
     path.parent.mkdir()
     Image.fromarray(level).resize((256, 128)).save(path)
     return path
+
+
+@pytest.mark.parametrize(("step", "goes_round"), [(0, True), (1, True), (2, True), (3, False)])
+def test_a_picture_goes_round_if_its_ends_differ_by_up_to_two_usual_steps(
+    step: int, goes_round: bool
+) -> None:
+    """From left to right grey rises by 1 a column, then falls by 1 to ``step``."""
+    columns = np.arange(256)
+    across = np.minimum(columns, 255 + step - columns)
+    down = 60 + 40 * (np.arange(128) // 8 % 2)
+    grey = down[:, None] + across
+    grey[0] = grey[-1] = 128  # the poles
+    photo = Photo(pixels=grey[..., None].repeat(3, axis=2).astype(np.uint8), name="x")
+    assert (panorama_note(photo) is not None) == goes_round
 
 
 def test_a_panorama_is_noted_at_every_entry_point(panorama: Path, tmp_path: Path) -> None:

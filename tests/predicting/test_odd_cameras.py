@@ -136,7 +136,8 @@ def test_a_distorted_lens_that_folds_in_other_units_is_refused_with_what_to_writ
         *({"camera": each} for each in ("500,500,299.5,199.5", 90, 6000)),
         *({"projection": each} for each in ("equirect:300x150", "fisheye:220", "fisheye:155")),
         *({"projection": each} for each in ("fov:150,150,299.5,199.5,2.5", "pinhole")),
-        *({"fov": each} for each in (6.0, 90.0, 149.0)),
+        *({"projection": each} for each in ("pinhole:6", "pinhole:150")),
+        *({"fov": each} for each in (5.0, 90.0, 150.0)),
         {},
     ],
 )
@@ -305,3 +306,18 @@ def test_what_was_chosen_in_a_camera_file_is_noted_with_the_photograph(tmp_path)
 def test_a_pinhole_of_a_size_with_its_centre_outside_is_refused():
     with pytest.raises(rilievo.InputError, match=r"centre \(700, 200\) lies outside its 600x400"):
         notes_of("pinhole:500,500,700,200@600x400")
+
+
+@pytest.mark.parametrize("corners", [0, 99])
+@pytest.mark.parametrize("size", [(100, 100), (100, 300)])
+def test_a_fisheye_ends_at_its_circle_where_the_picture_is_black_beyond(
+    size: tuple[int, int], corners: int
+):
+    height, width = size
+    v, u = np.indices(size)
+    beyond = np.hypot(u - (width - 1) / 2, v - (height - 1) / 2) > 50
+    pixels = np.where(beyond[..., None], corners, 99).astype(np.uint8).repeat(3, axis=2)
+    camera = with_camera(Photo(pixels=pixels, name="x"), read_spelling("fisheye:180"), None).camera
+    assert camera is not None
+    has_ray = np.isfinite(camera.rays(np.stack([u, v]).astype(float))).all(axis=0)
+    np.testing.assert_array_equal(has_ray, ~beyond | (corners > 0))
