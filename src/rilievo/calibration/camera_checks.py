@@ -117,7 +117,7 @@ def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
     rim = lens.ending_at_distance(nearest)
     v, u = np.mgrid[0:height:8, 0:width:8]
     outside = ~np.isfinite(rim.rays(np.stack([u, v]).astype(float))[0])
-    if outside.mean() > 0.05 and np.median(photo.pixels[::8, ::8][outside]) <= _BLACK:
+    if outside.any() and np.median(photo.pixels[::8, ::8][outside]) <= _BLACK:
         return rim
     return lens
 
