@@ -1,8 +1,10 @@
 """The command from files to files: surfaces, units, axes, records, what is refused and said."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -302,3 +304,72 @@ def test_a_camera_that_stands_still_needs_no_poses(tmp_path: Path) -> None:
     assert any("stands still" in note for note in record.notes)
     points = np.asarray(trimesh.load(tmp_path / "place.ply").vertices)
     assert np.quantile(distance_to_room(points), 0.99) < 0.06
+
+
+def frame_depth(folder: Path, stored: np.ndarray, **changed: Any) -> tuple[Any, Sequence[str]]:
+    """Depth of the only file of a folder, and notes on it."""
+    folder.mkdir(exist_ok=True)
+    if stored.ndim == 3 or stored.dtype.kind == "u":
+        Image.fromarray(stored).save(folder / "000000.png")
+    else:
+        np.save(folder / "000000.npy", stored)
+    source = choose_depth_source(FuseOptions(depth=folder, **changed))
+    height, width = stored.shape[:2]
+    black = np.zeros((height, width, 3), np.uint8)
+    frame = ClipFrame(index=0, seconds=0.0, name="000000.png", pixels=black)
+    depth = source(frame, Camera(K=np.eye(3)), (height, width))
+    return depth, source.notes
+
+
+TRUE = np.linspace(1.0, 4.0, 40 * 60).reshape(40, 60)
+
+
+@pytest.mark.parametrize(
+    ("stored", "encoding"),
+    [
+        (np.rint(TRUE * 1000).astype(np.uint16) << 3, "bits=3,13 scale=0.001"),
+        (np.rint(TRUE * 5000).astype(np.uint16), "scale=0.0002"),
+        (np.rint((TRUE - 0.5) * 1000).astype(np.uint16), "scale=0.001 offset=0.5"),
+        (
+            np.stack([np.rint(TRUE * 1000).astype(np.uint16) & 255] * 3, -1).astype(np.uint8)
+            * np.uint8([1, 0, 0])
+            + np.stack([np.rint(TRUE * 1000).astype(np.uint16) >> 8] * 3, -1).astype(np.uint8)
+            * np.uint8([0, 1, 0]),
+            "channels=1,256,0 scale=0.001",
+        ),
+        (np.where(TRUE > 3.5, 4.2, TRUE).astype(np.float32), "max_depth=3.5"),
+    ],
+    ids=["bits", "scale", "offset", "channels", "limit"],
+)
+def test_depth_files_are_read_as_their_encoding_declares(
+    stored: np.ndarray, encoding: str, tmp_path: Path
+) -> None:
+    depth, notes = frame_depth(tmp_path / "depth", stored, depth_encoding=encoding)
+    expected = TRUE <= 3.5 if "max_depth" in encoding else np.ones(TRUE.shape, bool)
+    np.testing.assert_array_equal(depth.valid, expected)
+    assert np.abs(depth.values - TRUE)[depth.valid].max() < 6e-4
+    assert not notes
+
+
+def test_numbers_that_are_no_depth_are_noticed(tmp_path: Path) -> None:
+    stored = np.rint(TRUE * 1000).astype(np.uint16)
+    stored[:, :20] = 60000  # a background
+    _, notes = frame_depth(tmp_path / "depth", stored)
+    assert any("60000" in note or "60 m" in note for note in notes), notes
+    _, notes = frame_depth(tmp_path / "depth", stored, depth_encoding="invalid=0,60000")
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--encoding scale=0.001", "--depth-encoding is about depth files, and none are named"),
+        ("--depth d --encoding skale=1", "--depth-encoding has no 'skale=1'; did you mean 'scale'"),
+        ("--depth d --encoding scale=1 --depth-unit 1", "say the same; give one of them"),
+    ],
+)
+def test_an_encoding_that_cannot_be_is_one_line(
+    line: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fuse", "clip", "-o", str(tmp_path / "place.glb"), *line.split()]) == 2
+    assert words in capsys.readouterr().err

@@ -1,15 +1,16 @@
 """Depth of frames by a model or from files."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from rilievo.arrays.shapes import Size
+from rilievo.arrays.shapes import Size, Values
 from rilievo.data.clips.pose_files import frame_stem
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.text_files import contents_text, names_in
-from rilievo.data.fuse.collected_views import DepthOf
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.plane_sweep import import_opencv
 from rilievo.errors import InputError, OptionError
@@ -17,8 +18,15 @@ from rilievo.errors.messages import Text
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_crops import PlaceWords, move_nearest, parse_place, place_map
+from rilievo.io.depth_encoding import NumberEncoding, parse_encoding
+from rilievo.io.depth_numbers import (
+    DISTANCE,
+    DepthNumbers,
+    DepthStatement,
+    doubts_about_numbers,
+    read_depth_numbers,
+)
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import read_numbers
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.prediction.readback import read_prediction
@@ -28,15 +36,36 @@ from rilievo.records.sample import Photo
 _MAP_SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
 
 
-def choose_depth_source(options: FuseOptions) -> DepthOf:
-    """Function that predicts depth, or reads files."""
+_GUESSED_UNIT = 0.001  # [m], of whole numbers of no stated unit: millimetres
+
+
+@runtime_checkable
+class DepthSource(Protocol):
+    """Source of the depth of frames."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences on how the numbers of its files were read."""
+        ...
+
+    def __call__(self, frame: ClipFrame, camera: Camera, size: Size) -> DepthMap | str:
+        """Depth of a frame, or a line on why it has none."""
+        ...
+
+
+def choose_depth_source(options: FuseOptions) -> DepthSource:
+    """Source that predicts depth, or reads files."""
     if options.depth is not None:
-        return _FileDepth(options.depth, options.depth_unit, options.depth_crop)
+        return _FileDepth(
+            options.depth, options.depth_unit, options.depth_crop, options.depth_encoding
+        )
     trust(options.trust_code)
     return _ModelDepth(options.model or FAST_MODEL)
 
 
 class _ModelDepth:
+    notes: Sequence[str] = ()
+
     def __init__(self, name: str) -> None:
         self._model = load_model(name)
         kind = self._model.card.kind
@@ -56,13 +85,21 @@ class _ModelDepth:
 
 
 class _FileDepth:
-    def __init__(self, folder: Path, unit: float, crop: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        unit: float | None,
+        crop: str | None = None,
+        encoding: str | None = None,
+    ) -> None:
         names = sorted(
             name for name in names_in(folder) if Path(name).suffix.lower() in _MAP_SUFFIXES
         )
         depths = [name for name in names if ".depth" in name.lower()]
         self._folder, self._unit = folder, unit
         self._place = None if crop is None else parse_place(crop, "depth_crop")
+        self._declared = None if encoding is None else parse_encoding(encoding, "depth_encoding")
+        self._doubts: dict[str, list[str]] = {}
         self._files: dict[str, str] = {}
         # Where a frame has several files, npz is the most exact.
         for name in sorted(
@@ -74,6 +111,15 @@ class _FileDepth:
                 f"{printable(folder)}: has no depth files ({', '.join(_MAP_SUFFIXES)}), found "
                 f"{contents_text(folder)}"
             )
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the numbers of the files look like besides depth, each once."""
+        notes = []
+        for doubt, names in self._doubts.items():
+            more = "" if len(names) == 1 else f" and {len(names) - 1:,} more"
+            notes.append(f"{printable(names[0])}{more}: {doubt}")
+        return notes
 
     def __call__(self, frame: ClipFrame, camera: Camera, size: tuple[int, int]) -> DepthMap | str:
         name = self._files.get(frame_stem(frame.name), self._files.get(f"{frame.index:06d}"))
@@ -110,24 +156,74 @@ class _FileDepth:
         return replace(depth, values=values, valid=valid)
 
     def _read_depth(self, path: Path) -> DepthMap:
-        if path.suffix != ".npy" or not path.with_suffix("").suffix:
+        is_own = path.suffix != ".npy" or not path.with_suffix("").suffix
+        if is_own and self._declared is None:
             try:
                 return read_prediction(path).depth
             except InputError:
                 if path.suffix == ".npz":
                     raise
-        stored = read_numbers(path)
-        if stored.ndim != 2 or stored.dtype == np.uint8:
+        numbers = read_depth_numbers(
+            path, encoding=self._declared, is_scaled=self._unit is not None
+        )
+        return self._depth_of_numbers(numbers, path)
+
+    def _depth_of_numbers(self, numbers: DepthNumbers, path: Path) -> DepthMap:
+        """Depth of numbers, as the file and the user say what they mean."""
+        stored, stated = numbers.stored, numbers.statement
+        is_whole = stored.dtype.kind in "ui"
+        if stored.dtype == np.uint8 and not stated.is_coded:
             raise InputError(
-                f"{printable(path)}: has {stored.dtype} numbers of shape {stored.shape}; depth is "
-                "(height, width), of 16 bits or of floats"
+                "has numbers of 8 bits, which are mostly a picture of depth; depth has 16 bits, or "
+                "is floating-point",
+                path=printable(path),
             )
-        factor = self._unit if stored.dtype.kind in "ui" else 1.0
-        values = stored.astype(np.float32) * np.float32(factor)
+        if self._unit is not None and stated.is_coded:
+            raise OptionError(
+                option="depth_unit",
+                problem="is for numbers that do not state theirs",
+                hint=f"{printable(path)} does ({stated.place})",
+            )
+        unit = self._unit
+        if unit is None:
+            unit = _GUESSED_UNIT if is_whole else 1.0
+        values = numbers.values.astype(np.float32) * np.float32(1 if stated.is_coded else unit)
         valid = np.isfinite(values) & (values > 0)
-        if stored.dtype == np.uint16:
+        if stored.dtype == np.uint16 and not stated.is_coded:
             valid &= stored < np.iinfo(np.uint16).max
-        return DepthMap(values=np.where(valid, values, 1), kind=DepthKind.METRIC, valid=valid)
+        declared = NumberEncoding() if self._declared is None else self._declared
+        farthest = np.inf if declared.max_depth is None else declared.max_depth
+        valid &= (values >= declared.min_depth) & (values <= farthest)
+        kind = DepthKind.METRIC if stated.kind in (None, DISTANCE) else _known_kind(stated, path)
+        self._collect_doubts(numbers, values[valid], unit, path.name)
+        return DepthMap(
+            values=np.where(valid, values, np.float32(1)),
+            kind=kind,
+            valid=valid,
+            is_distance=stated.kind == DISTANCE,
+        )
+
+    def _collect_doubts(self, numbers: DepthNumbers, depth: Values, unit: float, name: str) -> None:
+        is_metric = numbers.statement.kind in (None, DepthKind.METRIC)
+        for doubt in doubts_about_numbers(
+            numbers,
+            depth.astype(np.float64) if is_metric else None,
+            unit=unit,
+            meaningless=(0.0,) if numbers.statement.span is None else (),
+            farthest=None if self._declared is None else self._declared.max_depth,
+        ):
+            self._doubts.setdefault(doubt, []).append(name)
+
+
+def _known_kind(stated: DepthStatement, path: Path) -> DepthKind:
+    """Kind of depth that a file states."""
+    if stated.kind not in list(DepthKind):
+        raise InputError(
+            f"holds {stated.kind}, of which no surface can be fused; depth along the optical axis "
+            "is expected",
+            path=printable(path),
+        )
+    return DepthKind(stated.kind)
 
 
 def _resize_nearest(depth: DepthMap, size: tuple[int, int]) -> DepthMap:

@@ -133,7 +133,9 @@ def fuse_clip(
     )
     if poses is None and footage.clip.poses_file is not None:
         poses = read_poses(footage.clip.poses_file)
-    collected = collect_views(footage, choose_depth_source(options), poses, options, report)
+    source = choose_depth_source(options)
+    collected = collect_views(footage, source, poses, options, report)
+    collected = replace(collected, notes=(*source.notes, *collected.notes))
     agreement = _agree_in_one_unit(collected, report)
     surface = fuse_views(
         agreement.views,

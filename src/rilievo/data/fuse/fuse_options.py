@@ -9,6 +9,7 @@ from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.depth_crops import parse_place
+from rilievo.io.depth_encoding import parse_encoding
 from rilievo.schema.fields import option
 
 
@@ -25,11 +26,17 @@ class FuseOptions(ClipCamera):
     depth: Path | None = None
     """Folder of depth files, one a frame, instead of a model: those of 'rilievo predict', or 16-bit
     PNG, TIFF and npy."""
-    depth_unit: float = 0.001
-    """Metres of one count of whole-number depth files."""
+    depth_unit: float | None = None
+    """Metres of one number of the depth files; by default what they state, else millimetres of
+    whole numbers."""
     depth_crop: str | None = None
     """Part of the frames that depth files are of, TOP,LEFT,HEIGHT,WIDTH [px], or resized: all of
     the frame, in another size. Equal sizes and whole multiples need none."""
+    depth_encoding: Annotated[
+        str | None, option(aliases=("--encoding",), metavar="KEY=VALUE...")
+    ] = None
+    """What the numbers of depth files hold besides depth: pairs of scale, offset, invalid, bits,
+    channels, min_depth and max_depth, such as "bits=3,13 scale=0.001 invalid=0,65535"."""
     poses: Path | None = None
     """Poses: a KITTI or TUM file, COLMAP's images.txt, images.bin or their folder, transforms.json,
     or 'auto' for a file beside the frames; by default motion is estimated."""
@@ -66,6 +73,7 @@ class FuseOptions(ClipCamera):
                 raise OptionError(option=name, expected="a positive length", value=length)
         if self.depth_crop is not None:
             parse_place(self.depth_crop, "depth_crop")
+        self._check_encoding()
         if self.depth is not None and self.model:
             raise OptionError("depth files and a model do not go together: give one")
         if sum(choice is not None for choice in (self.camera, self.camera_file, self.fov)) > 1:
@@ -78,4 +86,21 @@ class FuseOptions(ClipCamera):
                     OptionName("fov"),
                     " do not go together: give one",
                 )
+            )
+
+    def _check_encoding(self) -> None:
+        if self.depth_encoding is None:
+            return
+        if self.depth is None:
+            raise OptionError(
+                option="depth_encoding",
+                problem="is about depth files, and none are named",
+                hint=Text("give ", OptionName("depth", "FOLDER"), " too"),
+            )
+        declared = parse_encoding(self.depth_encoding, "depth_encoding")
+        if declared.scale is not None and self.depth_unit is not None:
+            raise OptionError(
+                option="depth_unit",
+                problem=Text("and the scale of ", OptionName("depth_encoding"), " say the same"),
+                hint="give one of them",
             )
