@@ -122,9 +122,9 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     """
     list_file: Annotated[Path | None, option(first=True, name="list", metavar="FILE")] = None
     """Your own list of images in place of the split's."""
-    scale: Annotated[float | None, option(first=True, metavar="METRES")] = None
-    """Metres of one stored unit of those predictions, such as 0.001. With --kind disparity, depth
-    is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
+    scale: Annotated[float | None, option(first=True, metavar="METRES", names_unit=True)] = None
+    """Metres of one stored unit of those predictions, such as 0.001, 1/256 or mm. With --kind
+    disparity, depth is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
     crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD")] = None
     """Part that those predictions are of [px], in the picture that the benchmark shows: numbers, or
     nyu_eigen, nyu_square, kitti_garg, kitti_eigen, kitti_benchmark or centre. Or resized: all of

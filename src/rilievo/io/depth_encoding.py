@@ -12,6 +12,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Mask, Shaped
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.schema.typed_values import metres_of_unit
 
 # A number of 32 bits has seven digits, and a user writes 655.35 for what is nearest to it.
 _SAME_FLOAT = 1e-6
@@ -134,8 +135,9 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
 def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
     if name == "channels" and text and set(text.lower()) <= set(_LETTERS) and len(text) == 1:
         return weights_of_letter(text)
+    read = metres_of_unit if name == "scale" else float
     try:
-        values = tuple(float(part) for part in text.strip("[]()").split(","))
+        values = tuple(read(part) for part in text.strip("[]()").split(","))
     except ValueError as error:
         raise OptionError(
             option=option, problem=f"has '{name}={text[:40]}', expected numbers"

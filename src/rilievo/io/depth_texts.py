@@ -11,19 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-UNITS: Mapping[str, float] = {
-    name: metres
-    for metres, names in (
-        (1.0, "m meter meters metre metres"),
-        (1e-2, "cm centimeter centimeters centimetre centimetres"),
-        (1e-3, "mm millimeter millimeters millimetre millimetres"),
-        (1e-6, "um micrometer micrometers micrometre micrometres"),
-        (1e3, "km kilometer kilometers kilometre kilometres"),
-        (0.0254, "in inch inches"),
-        (0.3048, "ft foot feet"),
-    )
-    for name in names.split()
-}
+from rilievo.schema.typed_values import METRES_PER_UNIT
+
 _ARBITRARY = ("arbitrary", "relative", "up to scale", "none", "unitless")
 
 _LOW = ("minimum", "min", "low", "lower", "vmin", "minvalue", "valuemin")
@@ -102,7 +91,7 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
             values.setdefault(form, value)
     unit = _first(values, _UNIT)
     words = "" if unit is None else str(unit).strip().lower()
-    metres = UNITS.get(words)
+    metres = METRES_PER_UNIT.get(words)
     named = metres is not None
     if metres is None and unit is not None:
         metres = _number(unit)
@@ -204,9 +193,9 @@ def _number(value: Any) -> float | None:
         return None
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value)
-        if match is None or (match[2] and match[2].lower() not in UNITS):
+        if match is None or (match[2] and match[2].lower() not in METRES_PER_UNIT):
             return None
-        return _finite(float(match[1]) * UNITS.get(match[2].lower(), 1.0))
+        return _finite(float(match[1]) * METRES_PER_UNIT.get(match[2].lower(), 1.0))
     try:
         return _finite(float(value))
     except OverflowError:

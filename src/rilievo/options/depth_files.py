@@ -18,9 +18,9 @@ class DepthFile(Record):
     depth: Annotated[Path | None, option(first=True, metavar="FILE")] = None
     """Depth of the photograph's pixels: PNG of 16 bits, npy, npz, TIFF, EXR or PFM;
     docs/numbers.md says what such files may state."""
-    unit: Annotated[float | None, option(metavar="METRES", above=0)] = None
-    """Metres of one number of the depth; by default what the file states, else millimetres of whole
-    numbers."""
+    unit: Annotated[float | None, option(metavar="METRES", above=0, names_unit=True)] = None
+    """Metres of one number of the depth (0.001, 1/256), or its unit (mm, cm, m, in); by default
+    what the file states, else millimetres of whole numbers."""
     kind: Annotated[str | None, option(metavar="KIND")] = None
     """Meaning of the numbers: metric or up_to_scale (along the optical axis), or distance (along
     the ray); by default what the file states, else metric, and distance of a fisheye or

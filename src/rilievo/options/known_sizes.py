@@ -119,9 +119,16 @@ class KnownSizes(Record):
     """
     sparse_unit: Annotated[
         float | None,
-        option(metavar="METRES", above=0, unit="metres", doors=Door.LOCAL, recorded="never"),
+        option(
+            metavar="METRES",
+            above=0,
+            unit="metres",
+            names_unit=True,
+            doors=Door.LOCAL,
+            recorded="never",
+        ),
     ] = None
-    """Metres of one count of sparse depth: 0.001 for millimetres."""
+    """Metres of one count of sparse depth (0.001, 1/256), or its unit (mm, cm, m, in)."""
     depth_error: Annotated[
         str | None,
         option(metavar="1%|10mm|0.3%/m", doors=Door.LOCAL, recorded="changed"),

@@ -28,7 +28,7 @@ from typing import (
 )
 
 from rilievo.errors import OptionError
-from rilievo.schema.typed_values import UNITS, metres_of, to_option_type
+from rilievo.schema.typed_values import UNITS, metres_of, metres_of_unit, to_option_type
 
 Made = TypeVar("Made")
 Call = TypeVar("Call", bound=Callable[..., Any])
@@ -60,6 +60,7 @@ class option:
     Attributes:
         above: Largest number that is too small; ``below`` is the least that is too large.
         unit: Unit of a number, in messages.
+        names_unit: Whether a length is that of one stored number, so that a unit alone is one too.
         choices: Words that a text may be.
         names: Function that lists names for the help.
         takes: Description of the value in messages.
@@ -90,6 +91,7 @@ class option:
     above: float | None = None
     below: float | None = None
     unit: str = ""
+    names_unit: bool = False
     choices: tuple[str, ...] = ()
     names: Callable[[], Iterable[str]] | None = None
     takes: str = ""
@@ -209,6 +211,10 @@ class OptionField:
         """Whether it is a length, in metres or with a unit."""
         return self.kind is float and self.metavar == "METRES"
 
+    def _read_length(self, text: str) -> float:
+        """Metres of a length, or of the unit of a stored number."""
+        return metres_of_unit(text) if self.facts.names_unit else metres_of(text)
+
     @property
     def label(self) -> str:
         """Name in messages."""
@@ -254,6 +260,8 @@ class OptionField:
             return f"{count}{'whole ' if self.inner is int else ''}numbers with commas between"
         if self.takes_many:
             return f"a list of texts {self.metavar}"
+        if self.facts.names_unit:
+            return f"the metres of one number, such as 0.001, or its unit ({UNITS})"
         if self.is_length:
             return f"a number of metres, or of another unit with its symbol ({UNITS})"
         return " or ".join(self.choices) or _WORDS[self.inner]
@@ -270,11 +278,13 @@ class OptionField:
             if self._is_python_value(value):
                 return tuple(value) if self.takes_many else value
             if self.is_length and isinstance(value, str):
-                value = metres_of(value)
+                value = self._read_length(value)
             typed_value = to_option_type(self.kind, value)
             if self.facts.allows(typed_value):
                 return typed_value
         takes = self.facts.takes or self.facts.range or self.takes
+        if self.facts.names_unit:
+            takes = self.takes
         raise OptionError(option=self.name, value=value, expected=takes)
 
     def _is_python_value(self, value: Any) -> bool:
@@ -303,7 +313,7 @@ class OptionField:
                 raise ValueError(f"expected {self.takes}")
             return choices[text]
         if self.is_length:
-            return metres_of(text)
+            return self._read_length(text)
         if self.inner is self.kind or self.takes_many:
             return self.inner(text)
         kinds = get_args(self.kind)

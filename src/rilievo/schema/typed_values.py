@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from numbers import Integral, Real
 from pathlib import Path
@@ -93,20 +93,22 @@ _PLAIN: dict[type, Callable[[Any], Any]] = {
 
 LEAST_METRES, MOST_METRES = 1e-6, 1e6
 """Smallest and largest known distance or length that is accepted [m]."""
-_UNITS = {
-    "mm": 0.001,
-    "cm": 0.01,
-    "dm": 0.1,
-    "m": 1.0,
-    "km": 1000.0,
-    "in": 0.0254,
-    '"': 0.0254,
-    "″": 0.0254,
-    "ft": 0.3048,
-    "'": 0.3048,
-    "′": 0.3048,
-    "yd": 0.9144,
+METRES_PER_UNIT: Mapping[str, float] = {
+    name: metres
+    for metres, names in (
+        (1e-6, "um µm μm micrometer micrometers micrometre micrometres"),
+        (1e-3, "mm millimeter millimeters millimetre millimetres"),
+        (1e-2, "cm centimeter centimeters centimetre centimetres"),
+        (1e-1, "dm decimeter decimeters decimetre decimetres"),
+        (1.0, "m meter meters metre metres"),
+        (1e3, "km kilometer kilometers kilometre kilometres"),
+        (0.0254, 'in inch inches " ″'),
+        (0.3048, "ft foot feet ' ′"),
+        (0.9144, "yd yard yards"),
+    )
+    for name in names.split()
 }
+"""Metres of a unit by its symbol and its names, in lower case."""
 UNITS = "mm, cm, m, km, in, ft, yd"
 _NUMBER = re.compile(r"(.*?[\d.])\s*([^\W\d_]+|[\"″'′])", re.DOTALL)
 _FEET = re.compile(r"(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|[\"″])?")
@@ -123,9 +125,32 @@ def metres_of(text: str) -> float:
     """
     text = text.strip()
     if feet := _FEET.fullmatch(text):
-        return round(float(feet[1]) * _UNITS["ft"] + float(feet[2]) * _UNITS["in"], 12)
+        return round(
+            float(feet[1]) * METRES_PER_UNIT["ft"] + float(feet[2]) * METRES_PER_UNIT["in"], 12
+        )
     number = _NUMBER.fullmatch(text)
-    if number is None or number[2].lower() not in _UNITS:
+    if number is None or number[2].lower() not in METRES_PER_UNIT:
         return float(text)
     # 29.7 * 0.01 is no 0.297 in binary.
-    return round(float(number[1]) * _UNITS[number[2].lower()], 12)
+    return round(float(number[1]) * METRES_PER_UNIT[number[2].lower()], 12)
+
+
+def metres_of_unit(text: str) -> float:
+    """Read the unit of numbers: its name, a length, or a fraction of a metre.
+
+    >>> metres_of_unit("mm"), metres_of_unit("millimetres"), metres_of_unit("1/256")
+    (0.001, 0.001, 0.00390625)
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    name = text.strip().lower()
+    if name in METRES_PER_UNIT:
+        return METRES_PER_UNIT[name]
+    numerator, slash, denominator = name.partition("/")
+    if not slash:
+        return metres_of(name)
+    parts = float(denominator)
+    if parts == 0:
+        raise ValueError("a fraction of zero parts")
+    return metres_of(numerator) / parts

@@ -26,9 +26,9 @@ class FuseOptions(ClipCamera):
     depth: Path | None = None
     """Folder of depth files, one a frame, instead of a model: those of 'rilievo predict', or 16-bit
     PNG, TIFF and npy."""
-    depth_unit: float | None = None
-    """Metres of one number of the depth files; by default what they state, else millimetres of
-    whole numbers."""
+    depth_unit: Annotated[float | None, option(metavar="METRES", above=0, names_unit=True)] = None
+    """Metres of one number of the depth files (0.001, 1/256), or its unit (mm, cm, m); by default
+    what they state, else millimetres of whole numbers."""
     depth_crop: str | None = None
     """Part of the frames that depth files are of, TOP,LEFT,HEIGHT,WIDTH [px], or resized: all of
     the frame, in another size. Equal sizes and whole multiples need none."""
