@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.alignment import FitSpace
+from rilievo.alignment.anchor import rank_correlation
 from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Float64, Mask, Points, Shaped, Values
 from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
@@ -18,7 +19,7 @@ from rilievo.calibration.readings import (
 from rilievo.calibration.size_files import LISTS
 from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import SpacePoints
 from rilievo.io.depth_crops import PlaceWords, parse_place, place_map
@@ -27,6 +28,8 @@ from rilievo.io.depth_numbers import (
     DISTANCE,
     DepthNumbers,
     DepthStatement,
+    FactOrigin,
+    NumberFact,
     NumberReading,
     doubts_about_numbers,
     numbers_of_array,
@@ -35,6 +38,7 @@ from rilievo.io.depth_numbers import (
 )
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
+from rilievo.io.inverse_depth import doubts_about_inverse
 from rilievo.io.saved_origins import read_saved_arrays
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.records.instruments import DepthSource, Instrument
@@ -49,6 +53,14 @@ _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.
 _PROPORTIONS = 0.02
 
 
+_FEWEST_ORDERED = 20
+"""Fewest points whose order is compared with that of a network."""
+_LEAST_SPREAD = 1.3
+"""Least ratio of far to near metres (a tenth each) whose order a network sees."""
+_INVERSE_ORDER = -0.6
+"""Rank correlation with the network's depth from which on sparse depth is inverse."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparseDepth:
     """Depth of another instrument.
@@ -56,6 +68,7 @@ class SparseDepth:
     Attributes:
         measured: Map [m] of a sensor with over a hundredth of its pixels, 0 for gaps.
         reading: Reading of its numbers.
+        sensor_doubts: What would make all metres wrong, such as a unit that was guessed.
         along: Direction of the metres, by the user or the file; None if neither says it.
         instrument: The instrument and its error by rilievo's record of the map; None without one.
     """
@@ -63,6 +76,7 @@ class SparseDepth:
     points: tuple[KnownPoint, ...]
     measured: Field | None = None
     reading: NumberReading = field(default_factory=NumberReading)
+    sensor_doubts: tuple[str, ...] = ()
     along: Along | None = None
     instrument: Instrument | None = None
 
@@ -153,6 +167,12 @@ def _sparse_of_numbers(
         meaningless=(0.0,) if stated.span is None else (),
         farthest=declared.max_depth,
     )
+    about_inverse = tuple[str, ...]()
+    if stated.origin is None:
+        about_inverse = doubts_about_inverse(numbers.stored, metres.astype(np.float64), metres > 0)
+    is_file = name != "sparse"
+    sensor_doubts = (*(_doubt_about_unit(fact) if is_file else ()), *about_inverse)
+    doubts = (*doubts, *about_inverse)
     metres, note = _put_into_photograph(metres, shape, crop, name)
     doubts = tuple(f"{name}: {doubt}" for doubt in doubts) + (() if note is None else (note,))
     points = _usable_map_points(metres, shape)
@@ -161,7 +181,23 @@ def _sparse_of_numbers(
     sparse = _sparse_record(points, metres, shape, NumberReading(facts=(fact,), doubts=doubts))
     # A unit that a file names says nothing of the direction.
     is_distance = stated.kind == DISTANCE
-    return replace(sparse, along=Along.RAY if is_distance else _direction_of_kind(kind))
+    return replace(
+        sparse,
+        sensor_doubts=sensor_doubts,
+        along=Along.RAY if is_distance else _direction_of_kind(kind),
+    )
+
+
+def _doubt_about_unit(fact: NumberFact) -> tuple[str, ...]:
+    """Doubt about a unit that nothing states."""
+    if fact.origin is not FactOrigin.GUESSED:
+        return ()
+    return (
+        Note(
+            f"the sensor's numbers are taken for {fact.value}, as nothing states their unit",
+            hint=Text(OptionName("sparse_unit", "..."), " says it"),
+        ),
+    )
 
 
 def _direction_of_kind(kind: str | None) -> Along | None:
@@ -379,6 +415,7 @@ def drop_implausible_points(
         [median_around(depth, known_point_pixel(point)) for point in inside], np.float64
     )
     metres = np.array([point.metres for point in inside], np.float64)
+    _refuse_inverse_order(says if depth.kind is not DepthKind.AFFINE_INVERSE else -says, metres)
     if depth.is_depth:
         logs = np.log(metres / says)
         logs -= np.median(logs)
@@ -390,6 +427,25 @@ def drop_implausible_points(
     if not left:
         return agreeing, None
     return agreeing, f"{left} of {len(points)} points contradict the prediction and were left out"
+
+
+def _refuse_inverse_order(says: Values, metres: Values) -> None:
+    """Raise ``CalibrationError`` if metres fall where the network's depth rises.
+
+    Args:
+        says: The network's numbers, larger farther away.
+        metres: Metres of the sensor at the same pixels.
+    """
+    if len(metres) < _FEWEST_ORDERED:
+        return
+    near, far = np.quantile(metres, (0.1, 0.9))
+    if far < _LEAST_SPREAD * near or rank_correlation(says, metres) > _INVERSE_ORDER:
+        return
+    raise CalibrationError(
+        "sparse depth is small where the network sees far, and large where it sees near, as "
+        "inverse depth and disparity are: convert it to metres (1 over inverse depth, or focal "
+        "length times baseline over disparity)"
+    )
 
 
 def points_with_depth(depth: DepthMap, points: tuple[KnownPoint, ...]) -> list[KnownPoint]:

@@ -70,6 +70,7 @@ def instrument_remarks(
     instrument, remarks = prediction.instrument, list[str]()
     if instrument is None:
         return ()
+    remarks.extend(instrument.doubts)
     if instrument.is_assumed:
         remarks.append(_assumed_error_remark(instrument))
     if origin_of_points(prediction, points) is MeasurementOrigin.SENSOR_GAP:

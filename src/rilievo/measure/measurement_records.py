@@ -139,10 +139,13 @@ def region_record(region: RegionMeasurement, words: Words) -> dict[str, object]:
 def origin_record(prediction: PredictionRecord) -> dict[str, object]:
     """JSON of where metres and ranges come from."""
     calibration, instrument = prediction.calibration, prediction.instrument
+    instrument_facts = None if instrument is None else asdict(instrument)
+    if instrument_facts is not None:
+        del instrument_facts["doubts"]  # They are among the remarks.
     return {
         "coverage": COVERAGE,
         "calibration": None if calibration is None else asdict(calibration),
-        "instrument": None if instrument is None else asdict(instrument),
+        "instrument": instrument_facts,
         "camera": None if prediction.camera is None else prediction.camera.source,
     }
 

@@ -1,6 +1,9 @@
 """``Prediction.from_depth``: a prediction of depth at hand, such as a depth camera's."""
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -42,19 +45,21 @@ from rilievo.io.depth_numbers import (
 )
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.names import printable
+from rilievo.io.inverse_depth import doubts_about_inverse
 from rilievo.io.lens_files import read_lens
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.exif_crops import is_exif_focal_note
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.io.saved_origins import GIVEN_MAP
-from rilievo.prediction.map_origin import find_map_origin
+from rilievo.prediction.map_origin import MapOrigin, find_map_origin
 from rilievo.prediction.saving import AnyPrediction, with_normals
 from rilievo.prediction.sizes_on_depth import with_known_sizes
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, Instrument
 from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Photo
+from rilievo.schema.typed_values import UNITS, metres_of_unit
 from rilievo.version import VERSION
 
 Plane = Float64[np.ndarray, "h w"]
@@ -71,7 +76,7 @@ def prediction_of_depth(
     *,
     fov: float | None = None,
     kind: str | None = None,
-    unit: float | None = None,
+    unit: float | str | None = None,
     crop: str | None = None,
     encoding: str | None = None,
     depth_error: str | DepthError | None = None,
@@ -79,6 +84,7 @@ def prediction_of_depth(
 ) -> AnyPrediction:
     """Body of ``Prediction.from_depth``, with ``make`` as class."""
     find_map_origin(None, depth_error)  # What cannot be read is refused before files are read.
+    unit = _metres_of_one_number(unit)
     declared = _parse_declared(encoding, unit)
     read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
     if isinstance(depth, str | Path):
@@ -105,23 +111,18 @@ def prediction_of_depth(
     values, mask = _fit_to_photo(values, mask, read.shape, where)
     seen = _seen_mask(lens.lens, read.shape)
     unseen_notes = _note_on_unseen(mask, seen, place)
-    mask &= seen
-    direction_notes: tuple[str, ...] = ()
-    if named == DISTANCE and not lens.lens.has_unit_rays:
-        length = np.linalg.norm(lens.points(np.ones(read.shape)), axis=0)
-        values = values / length
-        named = DepthKind.METRIC.value
-    elif kind in _ALONG_AXIS and lens.lens.has_unit_rays:
-        values, mask = _distance_of_depth(values, mask, lens, place)
-    elif named in _ALONG_AXIS and lens.lens.has_unit_rays:
-        direction_notes = (_note_on_direction(lens, named),)
+    as_seen = _depth_of_lens(_Values(values, mask & seen, named), lens, kind, place)
+    mask, named = as_seen.mask, as_seen.kind
     depth_map = DepthMap(
-        values=np.where(mask, values, 1).astype(np.float32),
+        values=np.where(mask, as_seen.values, 1).astype(np.float32),
         kind=DepthKind.METRIC if named == DISTANCE else DepthKind(named),
         valid=mask,
         is_distance=lens.lens.has_unit_rays,
     )
     reading = _number_reading(numbers, fact, depth_map, unit, declared)
+    about_inverse = _doubts_about_depth(numbers, depth_map, origin)
+    guess = _doubt_about_unit(fact, numbers, depth_map, is_file=isinstance(depth, str | Path))
+    instrument = origin.with_doubts((*guess, *about_inverse))
     is_named = camera is not None or fov is not None
     unused = ("the camera that it states is not used: another one is named",)
     unused = unused if is_named and numbers.statement.camera is not None else ()
@@ -133,7 +134,7 @@ def prediction_of_depth(
         depth_or_none=depth_map,
         camera=lens,
         photo=read,
-        instrument=origin.instrument,
+        instrument=instrument,
         made_by=origin.made_by(
             MadeBy(
                 model=f"{GIVEN_MAP}{name}",
@@ -152,7 +153,8 @@ def prediction_of_depth(
         *(note for note in read.notes if not (is_named and is_exif_focal_note(note))),
         *chosen.notes,
         *about_depth,
-        *direction_notes,
+        *about_inverse,
+        *as_seen.notes,
         *unseen_notes,
         *origin.notes(name),
         *unused,
@@ -162,14 +164,44 @@ def prediction_of_depth(
     return with_normals(prediction) if prediction.depth.is_depth else prediction
 
 
-def _distance_of_depth(values: Plane, mask: Mask, camera: Camera, place: str) -> tuple[Plane, Mask]:
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Values in the photograph's size, where they are, their kind, and notes on it."""
+
+    values: Plane
+    mask: Mask
+    kind: str
+    notes: tuple[str, ...] = ()
+
+
+def _depth_of_lens(given: _Values, camera: Camera, stated_kind: str | None, place: str) -> _Values:
+    """Values as a map of the camera's lens has them: z of a pinhole, else along the ray.
+
+    Args:
+        given: Values of the file.
+        camera: Camera of the photograph.
+        stated_kind: Kind that the user states.
+        place: Name of the file.
+    """
+    is_wide = camera.lens.has_unit_rays
+    if given.kind == DISTANCE and not is_wide:
+        length = np.linalg.norm(camera.points(np.ones(given.values.shape)), axis=0)
+        return _Values(given.values / length, given.mask, DepthKind.METRIC.value)
+    if not is_wide or given.kind not in _ALONG_AXIS:
+        return given
+    if stated_kind in _ALONG_AXIS:
+        return _distance_of_depth(given, camera, place)
+    return replace(given, notes=(_note_on_direction(camera, given.kind),))
+
+
+def _distance_of_depth(given: _Values, camera: Camera, place: str) -> _Values:
     """Distance along the rays of a wide lens, of depth along its axis.
 
     Raises:
         InputError: If depth is given more than 90 degrees from the axis.
     """
-    along_axis = camera.points(np.ones(values.shape))[2]
-    beyond = int(np.count_nonzero(mask & (along_axis < 0)))
+    along_axis = camera.points(np.ones(given.values.shape))[2]
+    beyond = int(np.count_nonzero(given.mask & (along_axis < 0)))
     if beyond:
         raise InputError(
             f"has depth along the axis at {beyond} pixels more than 90 degrees from the axis of "
@@ -179,13 +211,43 @@ def _distance_of_depth(values: Plane, mask: Mask, camera: Camera, place: str) ->
         )
     with np.errstate(invalid="ignore"):
         is_ahead = along_axis > LEAST_AXIS_SHARE
-    return values / np.where(is_ahead, along_axis, 1), mask & is_ahead
+    values = given.values / np.where(is_ahead, along_axis, 1)
+    return replace(given, values=values, mask=given.mask & is_ahead)
 
 
 def _note_on_direction(camera: Camera, kind: str) -> str:
     return Note(
         f"depth is taken for the distance along the ray, as the camera is a {camera.lens.name}",
         hint=Text(OptionName("kind", kind), " says that it is along the optical axis"),
+    )
+
+
+def _doubts_about_depth(
+    numbers: DepthNumbers, depth: DepthMap, origin: MapOrigin
+) -> tuple[str, ...]:
+    """Doubts that numbers are depth at all; none if rilievo's record says so."""
+    if origin.saved is not None or not depth.is_depth:
+        return ()
+    # Distances along the rays of a wide lens bend where depth does not.
+    valid = np.zeros_like(depth.valid) if depth.is_distance else depth.valid
+    return doubts_about_inverse(numbers.stored, depth.values.astype(np.float64), valid)
+
+
+def _doubt_about_unit(
+    fact: NumberFact, numbers: DepthNumbers, depth: DepthMap, *, is_file: bool
+) -> tuple[str, ...]:
+    """Doubt about a unit that nothing states; arrays of floats are metres by definition."""
+    is_whole = numbers.stored.dtype.kind in "ui"
+    is_guess = fact.origin is FactOrigin.GUESSED and depth.kind is DepthKind.METRIC
+    if not is_guess or not (is_whole or is_file):
+        return ()
+    kind = "whole" if is_whole else "floating-point"
+    return (
+        Note(
+            f"the depth's {kind} numbers are taken for {fact.value}, as nothing states their unit, "
+            "and all sizes are wrong if they are not",
+            hint=Text(OptionName("unit", "..."), " says it"),
+        ),
     )
 
 
@@ -216,6 +278,26 @@ def _parse_declared(encoding: str | None, unit: float | None) -> NumberEncoding:
             hint="give one of them",
         )
     return declared
+
+
+def _metres_of_one_number(unit: object) -> float | None:
+    """Metres of one number by a user's number or text.
+
+    Raises:
+        OptionError: If it is neither a positive number nor a unit.
+    """
+    if unit is None:
+        return None
+    metres = math.nan
+    with suppress(TypeError, ValueError):
+        metres = metres_of_unit(unit) if isinstance(unit, str) else float(np.asarray(unit).item())
+    if isinstance(unit, bool) or not 0 < metres < math.inf:
+        raise OptionError(
+            option="unit",
+            expected=f"the metres of one number, such as 0.001, or its unit ({UNITS})",
+            value=unit,
+        )
+    return metres
 
 
 def _limit_depth(values: Plane, declared: NumberEncoding) -> Plane:

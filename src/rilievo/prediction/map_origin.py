@@ -71,6 +71,12 @@ class MapOrigin:
             "as filled by the network",
         )
 
+    def with_doubts(self, doubts: tuple[str, ...]) -> Instrument | None:
+        """The instrument, with what would make all its depth wrong."""
+        if self.instrument is None or not doubts:
+            return self.instrument
+        return replace(self.instrument, doubts=doubts)
+
     def made_by(self, given: MadeBy) -> MadeBy:
         """Origin of a prediction that is made of the map; ``given`` is that of the map alone.
 

@@ -48,7 +48,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         *,
         fov: float | None = None,
         kind: str | None = None,
-        unit: float | None = None,
+        unit: float | str | None = None,
         crop: str | None = None,
         encoding: str | None = None,
         depth_error: Any = None,
@@ -63,8 +63,8 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             fov: Horizontal field of view [degrees].
             kind: metric or up_to_scale, along the optical axis, or distance, along the ray; by
                 default the file's, else metric, and distance of a fisheye or panorama.
-            unit: Metres of one number; by default the file's, else 0.001 of whole numbers and 1 of
-                others.
+            unit: Metres of one number, or its unit ("mm"); by default the file's, else 0.001 of
+                whole numbers and 1 of others.
             crop: Part of the photograph that the depth is of: "TOP,LEFT,HEIGHT,WIDTH", "centre",
                 the name of a known crop, or "resized" for all of it in another size. Equal sizes
                 and whole multiples need none.

@@ -60,12 +60,14 @@ class Instrument:
         error: Error of its depth, of eight in ten pixels.
         is_assumed: Whether that error is a guess, because nobody stated it.
         scale_error: Log error of a scale that a known size gave to depth without metres.
+        doubts: What would make all its depth wrong, such as a unit that was guessed.
     """
 
     source: DepthSource
     error: DepthError
     is_assumed: bool
     scale_error: float = 0.0
+    doubts: tuple[str, ...] = ()
 
     def relative_error_at(self, depth: float) -> float:
         """Error of eight in ten depths, as a share of a depth [m]."""

@@ -211,8 +211,8 @@ def _instrument_of_sensor(metres: Metres) -> Instrument:
     """The sensor with its error: the one stated now, of the map's record, or assumed."""
     recorded = metres.instrument
     if recorded is None or metres.depth_error is not None:
-        return make_instrument(DepthSource.SENSOR, metres.depth_error)
-    return replace(recorded, source=DepthSource.SENSOR)
+        recorded = make_instrument(DepthSource.SENSOR, metres.depth_error)
+    return replace(recorded, source=DepthSource.SENSOR, doubts=metres.sensor_doubts)
 
 
 def _refuse_points_in_sky(prediction: Prediction, metres: Metres) -> None:

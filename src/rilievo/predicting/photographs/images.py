@@ -50,6 +50,7 @@ def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
         sparse=points.points,
         measured=points.measured,
         sparse_along=points.along,
+        sensor_doubts=points.sensor_doubts,
         depth_error=sizes.stated_depth_error,
         instrument=points.instrument,
         notes=points.reading.doubts,

@@ -26,6 +26,8 @@ class Metres:
     """Error of the sensor as the user states it; None: that of ``instrument``, or assumed."""
     instrument: Instrument | None = None
     """The instrument by rilievo's record of the sensor's map."""
+    sensor_doubts: tuple[str, ...] = ()
+    """What would make all metres of the sensor wrong."""
     method: str | None = None
     """Source, unless the user."""
     notes: tuple[str, ...] = ()

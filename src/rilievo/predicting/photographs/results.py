@@ -212,6 +212,7 @@ class Results:
             sparse=points.points,
             measured=points.measured,
             sparse_along=points.along,
+            sensor_doubts=points.sensor_doubts,
             depth_error=sizes.stated_depth_error,
             instrument=points.instrument,
             notes=points.reading.doubts,
