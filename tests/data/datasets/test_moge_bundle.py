@@ -222,8 +222,13 @@ def test_missing_and_broken_files_are_told(small: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "has no intrinsics"),
-        ("{}", "has no intrinsics"),
+        ("{", r"meta\.json: is not JSON \("),
+        ("{}", r"meta\.json: has no intrinsics; expected"),
+        ("[1, 2]", "has no intrinsics; expected"),
+        ('{"intrinsics": null}', "has intrinsics that are no finite 3x3 matrix .*: null"),
+        ('{"intrinsics": "K"}', 'no finite 3x3 matrix .*: "K"'),
+        ('{"intrinsics": [[1, 2, 3], [4]]}', "has intrinsics that are no finite 3x3 matrix"),
+        ('{"intrinsics": [["a", 0, 0], [0, 1, 0], [0, 0, 1]]}', "no finite 3x3 matrix"),
         ('{"intrinsics": [[1, 2], [3, 4]]}', "no finite 3x3 matrix"),
         ('{"intrinsics": [[0, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]}', "no finite 3x3 matrix"),
         ('{"intrinsics": [[1, 0, 1e999], [0, 1, 0.5], [0, 0, 1]]}', "no finite 3x3 matrix"),
@@ -236,6 +241,20 @@ def test_a_broken_camera_is_one_line(small: Path, text: str, words: str) -> None
     data = open_dataset("moge-bundle", small, split="ETH3D")
     with pytest.raises(InputError, match=words):
         data.truth("room0/0000")
+
+
+def test_a_camera_that_cannot_be_read_does_not_count_as_one_without_intrinsics(
+    small: Path,
+) -> None:
+    place = small / "ETH3D" / "room1/0001" / "meta.json"
+    data = open_dataset("moge-bundle", small, split="ETH3D")
+    content = place.read_bytes()
+    for broken, words in ((None, "no such file"), (b"\xff\xfe", "is not UTF-8 text")):
+        place.unlink() if broken is None else place.write_bytes(broken)
+        with pytest.raises(InputError, match=words) as refused:
+            data.truth("room1/0001")
+        assert "no intrinsics" not in str(refused.value)
+    place.write_bytes(content)
 
 
 def test_intrinsics_of_the_look_alike_are_square() -> None:

@@ -93,6 +93,6 @@ def _read_calibration(path: Path) -> _Calibration:
             raise ValueError(f"baseline is {values['baseline']}, doffs {doffs:g}")
     except (KeyError, ValueError) as error:
         raise InputError(
-            f"{path}: has no cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES ({error})"
+            f"{path}: expected cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES ({error})"
         ) from error
     return _Calibration(K=camera_from_K(K, path).K, baseline=baseline, doffs=doffs)

@@ -24,7 +24,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import decode_numbers, read_depth_statement
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import parse_json
+from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
@@ -186,20 +186,28 @@ def read_intrinsics(path: Path) -> Matrix:
     """Read ``meta.json`` in shares of sides, the centre at (0.5, 0.5)."""
     try:
         meta = parse_json(read_text(path))
-        rows = meta["intrinsics"] if isinstance(meta, dict) else None
-        intrinsics = np.array(rows, np.float64)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: has no intrinsics: {error}") from error
-    if (
-        intrinsics.shape != (3, 3)
-        or not np.isfinite(intrinsics).all()
-        or not (intrinsics[0, 0] and intrinsics[1, 1])
-    ):
+    except NotThisRecord as error:
+        raise InputError(f"is {error}", path=path) from error
+    if not isinstance(meta, dict) or "intrinsics" not in meta:
+        raise InputError("has no intrinsics; expected an object with a 3x3 matrix", path=path)
+    rows = meta["intrinsics"]
+    intrinsics = _matrix_or_none(rows)
+    if intrinsics is None or not (intrinsics[0, 0] and intrinsics[1, 1]):
         raise InputError(
-            f"{path}: its intrinsics are no finite 3x3 matrix with focal lengths: "
-            f"{json.dumps(rows)[:200]}"
+            "has intrinsics that are no finite 3x3 matrix with focal lengths: "
+            f"{json.dumps(rows)[:200]}",
+            path=path,
         )
     return intrinsics
+
+
+def _matrix_or_none(rows: object) -> Matrix | None:
+    """Finite 3x3 matrix of rows of numbers; None if they are none."""
+    try:
+        matrix = np.array(rows, np.float64)
+    except (TypeError, ValueError):  # words, or rows of several lengths
+        return None
+    return matrix if matrix.shape == (3, 3) and np.isfinite(matrix).all() else None
 
 
 def _read_sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
