@@ -15,6 +15,7 @@ import pytest
 from rilievo.cli import main
 from rilievo.data.datasets import DATASETS
 from rilievo.evaluation.benchmarks import BENCHMARKS
+from rilievo.evaluation.evaluation_folder import run_folder
 from rilievo.evaluation.metrics import depth as depth_metrics
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums
 from rilievo.evaluation.metrics.pairs import DepthPair
@@ -125,3 +126,54 @@ def test_evaluating_foreign_predictions_loads_no_framework(root: Path, tmp_path:
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+WALL = """
+import numpy as np
+import rilievo
+
+@rilievo.model(kind="metric")
+def wall(image):
+    shape = np.asarray(image).shape[:2]
+    return np.full(shape, {metres}, np.float32)
+"""
+
+
+def test_a_checkpoint_named_by_an_absolute_path_gives_the_folder_its_own_name(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(DATASETS.own, "tiny", TINY)
+    monkeypatch.setitem(
+        BENCHMARKS.own, "mine", replace(BENCHMARKS["depth"], name="mine", dataset="tiny")
+    )
+    monkeypatch.chdir(tmp_path)
+    for name, metres in (("first", 2.0), ("second", 3.0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "wall.py").write_text(WALL.format(metres=metres))
+    line = ["evaluate", "-b", "mine", "--root", str(root), "--limit", "2", "-m"]
+    assert main([*line, str(tmp_path / "first/wall.py:wall")]) == 0
+    folder = Path("runs/wall.py-wall-mine")
+    assert f"results in {folder}" in capsys.readouterr().out
+    assert [*Path("runs").iterdir()] == [folder]
+    before = (folder / "evaluation.json").read_bytes()
+    assert main([*line, str(tmp_path / "second/wall.py:wall")]) == 2
+    assert "another" in capsys.readouterr().err
+    assert (folder / "evaluation.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("model", "folder"),
+    [
+        ("/home/me/runs/probe", "probe-nyuv2"),
+        ("/models/net.onnx", "net.onnx-nyuv2"),
+        ("runs/probe", "runs-probe-nyuv2"),
+        ("moge-2/small", "moge-2-small-nyuv2"),
+        ("lab.models:floor", "lab.models-floor-nyuv2"),
+    ],
+)
+def test_the_default_folder_has_the_name_of_the_model(model: str, folder: str) -> None:
+    assert run_folder(None, model, "nyuv2") == Path("runs") / folder
+    assert run_folder(Path("mine"), model, "nyuv2") == Path("mine")

@@ -122,9 +122,15 @@ class ResultFiles:
 
 
 def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
-    """Path ``folder``, else ``runs/MODEL-BENCHMARK``; creates nothing."""
+    """Path ``folder``, else ``runs/MODEL-BENCHMARK``; creates nothing.
+
+    A checkpoint that is named by an absolute path has the last part of it: the rest tells of this
+    machine, not of the model. Results of another checkpoint of that name are never replaced.
+    """
     if folder is not None:
         return folder
+    if Path(model).is_absolute():
+        model = Path(model).name
     return Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{model}-{benchmark}").strip("-.")
 
 
