@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Values, Vector
-from rilievo.calibration.rectangle_fit import fit_rectangles
+from rilievo.calibration.rectangle_depth import sample_rectangle, value_at_middle
+from rilievo.calibration.rectangle_fit import RectanglePose, fit_rectangles
 from rilievo.calibration.sizes import Along, Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
@@ -387,11 +388,20 @@ def _metres_at_depth_1(point: KnownPoint, pixel: Pixel, camera: Camera | None) -
 def _read_rectangle(
     depth: DepthMap, rectangle: KnownRectangle, camera: Camera, name: str
 ) -> DepthReading:
+    """Read a map at the middle of a rectangle, as if nothing stood on it.
+
+    Where too few of its pixels have a value for that, the value is the median around its middle.
+    """
     for number, (u, v) in enumerate(rectangle.corners, 1):
         require_inside(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
+    [pose] = fit_rectangles((rectangle,), camera).poses
+    samples = sample_rectangle(depth, camera, pose)
     u, v = rectangle.middle
-    value = median_around(depth, Pixel(u=u, v=v, name=f"{name}: its middle"))
-    metres = rectangle_depth(rectangle, camera)
+    if samples is None:
+        value = median_around(depth, Pixel(u=u, v=v, name=f"{name}: its middle"))
+    else:
+        value = value_at_middle(samples, depth.kind, pose, camera)
+    metres = _depth_of_middle(pose, camera)
     return DepthReading(known=rectangle, middle=(u, v), metres=metres, value=value)
 
 
@@ -410,5 +420,9 @@ def _read_length(depth: DepthMap, length: KnownLength, camera: Camera, name: str
 def rectangle_depth(rectangle: KnownRectangle, camera: Camera) -> float:
     """Depth where the diagonals of a known rectangle cross [m], by its corners alone."""
     [pose] = fit_rectangles((rectangle,), camera).poses
-    middle = np.array(rectangle.middle)[:, None]
+    return _depth_of_middle(pose, camera)
+
+
+def _depth_of_middle(pose: RectanglePose, camera: Camera) -> float:
+    middle = np.array(pose.rectangle.middle)[:, None]
     return float(pose.depths(camera.rays(middle))[0])

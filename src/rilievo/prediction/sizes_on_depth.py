@@ -13,7 +13,8 @@ import numpy as np
 
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.readings import DepthReading, SizeReading, read_size
-from rilievo.calibration.rectangle_fit import camera_of_rectangles
+from rilievo.calibration.rectangle_depth import fit_log_ratio, sample_rectangle
+from rilievo.calibration.rectangle_fit import camera_of_rectangles, fit_rectangles
 from rilievo.calibration.sizes import (
     Known,
     KnownLength,
@@ -23,11 +24,11 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, Text
-from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.instrument_ranges import POINT_ERROR
 from rilievo.prediction.saving import AnyPrediction
-from rilievo.records.depth_map import DepthKind
+from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.prediction_record import Calibration
 
@@ -35,6 +36,11 @@ METHOD = "depth map"
 """Method of a calibration whose metres are those of the given map."""
 _CONTRADICTION = 2.0
 """Difference from a known size, over its error of eight in ten, from which on it is said."""
+_MIN_SHARE_IN_PLANE = 0.1
+"""Share of a known rectangle whose depth is that of its plane, from which on the two agree. On the
+rest may stand objects."""
+_MIN_SHARE_FOR_SCALE = 0.8
+"""Share of a known rectangle in one plane below which a scale that follows from it is doubtful."""
 
 
 def with_known_sizes(prediction: AnyPrediction, known: Sequence[Known | str]) -> AnyPrediction:
@@ -81,14 +87,41 @@ def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPre
     calibration = calibration_record(fitted, tuple(map(str, sizes)))
     instrument = prediction.instrument
     assert instrument is not None, "the prediction was made of a depth map"
-    scale_error = min(_placing_error(size) for size in sizes)
-    notes = () if fitted.warning is None else (fitted.warning,)
+    errors = [_scale_error(fitted.depth, size, prediction.known_camera) for size in sizes]
+    scale_error, note = min(errors, key=lambda error: error[0])
+    notes = [text for text in (fitted.warning, note) if text is not None]
     return prediction.but(
         depth_or_none=fitted.depth,
         calibration=calibration,
         instrument=replace(instrument, scale_error=scale_error),
         notes=(*prediction.notes, *notes),
     )
+
+
+def _scale_error(depth: DepthMap, size: Known, camera: Camera) -> tuple[float, str | None]:
+    """Log error of a scale that a known size gave, and a note if much of a rectangle is no plane.
+
+    Where an object may cover most of the rectangle, the range reaches to what else is seen of it.
+    """
+    error = _placing_error(size)
+    if not isinstance(size, KnownRectangle):
+        return error, None
+    [pose] = fit_rectangles((size,), camera).poses
+    samples = sample_rectangle(depth, camera, pose)
+    if samples is None:
+        return error, None
+    fitted = fit_log_ratio(samples)
+    share = samples.share_of(fitted.is_in_plane)
+    if share >= _MIN_SHARE_FOR_SCALE:
+        return error, None
+    off_plane = np.abs(samples.log_ratios - fitted.at(samples.places))[~fitted.is_in_plane]
+    note = Note(
+        f"only {share:.0%} of the depth inside of known rectangle {size} lies in one plane, and "
+        "the scale is right if this is the plane of the rectangle; the ranges contain that it is "
+        "the rest",
+        hint="give a rectangle on which little stands, or another known size",
+    )
+    return math.hypot(error, float(np.quantile(off_plane, 0.8))), note
 
 
 def _placing_error(size: Known) -> float:
@@ -115,7 +148,7 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
         metres = reading.measure(lambda depth: depth)
         residuals.append(metres - reading.metres)
         note = _contradiction_note(size, reading, metres, instrument)
-        if note is not None:
+        if note is not None and not _agrees_in_part(prediction, size, instrument):
             notes.append(note)
     notes_with_earlier = (*prediction.notes, *notes)
     if instrument.source is DepthSource.SENSOR:
@@ -133,6 +166,20 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
     return prediction.but(calibration=calibration, notes=notes_with_earlier)
 
 
+def _agrees_in_part(prediction: AnyPrediction, size: Known, instrument: Instrument) -> bool:
+    """Whether depth shows the plane of a known rectangle in a part of it, beside an object."""
+    if not isinstance(size, KnownRectangle):
+        return False
+    camera = prediction.known_camera
+    [pose] = fit_rectangles((size,), camera).poses
+    samples = sample_rectangle(prediction.depth, camera, pose, sky=prediction.sky)
+    if samples is None:
+        return False
+    depth = float(np.median(samples.plane_depths))
+    error = math.hypot(instrument.relative_error_at(depth), _placing_error(size))
+    return samples.share_within(_CONTRADICTION * math.log1p(error)) >= _MIN_SHARE_IN_PLANE
+
+
 def _contradiction_note(
     size: Known, reading: SizeReading, metres: float, instrument: Instrument
 ) -> str | None:
@@ -147,5 +194,12 @@ def _contradiction_note(
             f"known {size.noun} {size} and the depth map contradict each other: by the depth map "
             f"{what} {metres:.4g} m, and {reading.metres:.4g} m is known"
         ),
-        hint="check the unit of the depth, the camera and the known size; the depth map is used",
+        hint=_what_to_check(size),
     )
+
+
+def _what_to_check(size: Known) -> str:
+    checked = "the unit of the depth, the camera and the known size"
+    if isinstance(size, KnownRectangle):
+        checked += ", and whether an object covers the rectangle"
+    return f"check {checked}; the depth map is used"
