@@ -1,6 +1,7 @@
 """Refusals of the HTTP interface: one line each, with a status, and nothing of the server in it."""
 
 import asyncio
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -142,7 +143,19 @@ def test_a_body_of_unknown_length_that_is_too_large_is_413(server: Served) -> No
         ),
         (
             "multipart/form-data; boundary=a",
-            2 * b'--a\r\nContent-Disposition: form-data; name="i"; filename="b"\r\n\r\nx\r\n',
+            2 * b'--a\r\nContent-Disposition: form-data; name="i"; filename="b"\r\n\r\nx\r\n'
+            + b"--a--\r\n",
+            "a file 'i', expected one file, 'image'",
+        ),
+        (
+            "multipart/form-data; boundary=a",
+            2 * b'--a\r\nContent-Disposition: form-data; name="image"; filename="b"\r\n\r\nx\r\n'
+            + b"--a--\r\n",
+            "2 files 'image'",
+        ),
+        (
+            "multipart/form-data; boundary=a",
+            20 * b'--a\r\nContent-Disposition: form-data; name="i"; filename="b"\r\n\r\nx\r\n',
             "Too many files",
         ),
         (
@@ -156,6 +169,34 @@ def test_a_form_that_cannot_be_read(server: Served, kind: str, body: bytes, word
     headers = {"Content-Type": kind}
     check_refused(server.client.post("/v1/predict", content=body, headers=headers), 400, words)
     assert server.disk.reserved_bytes == 0
+
+
+@pytest.mark.parametrize("name", ["depth", "sparse", "mask"])
+def test_a_depth_map_is_not_taken_for_the_photograph(server: Served, name: str) -> None:
+    for files in (
+        {name: ("z.png", picture())},
+        {"image": ("a.png", picture()), name: ("z.png", picture())},
+    ):
+        answer = server.client.post("/v1/measure?distance=1,1", files=files)
+        check_refused(answer, 400, f"a file '{name}'")
+        says_where = "rilievo measure --depth" in answer.json()["detail"]
+        assert says_where == (name != "mask")
+    assert server.disk.reserved_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["depth", "depth_error", "unit", "kind", "sparse", "sparse_unit", "sparse_kind"]
+)
+@pytest.mark.parametrize("address", ["/v1/measure?distance=1,1", "/v1/predict?save=json"])
+def test_options_about_depth_files_are_refused_by_name(
+    server: Served, name: str, address: str
+) -> None:
+    words = f"no parameter '{name}'; a depth map"
+    check_refused(server.client.post(f"{address}&{name}=1", content=picture()), 400, words)
+    form = {"image": ("a.png", picture()), name: (None, "1")}
+    check_refused(server.client.post(address, files=form), 400, words)
+    body = {"image": base64.b64encode(picture()).decode(), name: "1"}
+    check_refused(server.client.post(address, json=body), 400, words)
 
 
 def test_a_form_without_an_image(server: Served) -> None:

@@ -24,6 +24,7 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
 from rilievo.schema.fields import Door, OptionField, Record, Switch, option_names, options_of
 from rilievo.serving.browser.document import VIDEOS
+from rilievo.serving.server.local_options import ELSEWHERE, depth_option_names
 
 MOST_KNOWN = 64
 """Most known facts of a request: 64 take 0.2 CPU-seconds, and the cost grows as n³."""
@@ -269,6 +270,8 @@ def _validated_parameters(
     names = params_type.model_fields
     parameters: dict[str, object] = {}
     for name, texts in values.items():
+        if name in depth_option_names():
+            raise OptionError(f"no parameter '{name}'", hint=ELSEWHERE)
         if name not in names:
             meant = _MEANT.get(name.removesuffix("s"), "")
             near = suggest(meant if meant in names else name, names)

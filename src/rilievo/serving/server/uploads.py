@@ -14,15 +14,20 @@ from pathlib import Path, PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, NoReturn
 
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from rilievo.errors import OptionError
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy_refusal
 from rilievo.serving.server.decoding.messages import nameless_file
+from rilievo.serving.server.local_options import ELSEWHERE, depth_option_names
 from rilievo.serving.server.request_files import Disk
 
+_IMAGE = "image"
+"""Field of a form that has the photograph."""
+_MOST_NAMED_FILES = 8
+"""Files of a form that are read before it is refused, so that the refusal names one."""
 _MOST_VALUES = 1000
 _LONGEST_VALUE = 2000
 _MOST_COMMAS = 20_000
@@ -343,12 +348,24 @@ def _upload_from_json(body: IO[bytes], held: _ReservedBytes) -> Upload:
         raise
 
 
+def _refuse_other_files(form: FormData) -> None:
+    """Refuse files besides the photograph, by their names."""
+    keys = [key for key, value in form.multi_items() if isinstance(value, UploadFile)]
+    others = [key for key in keys if key != _IMAGE]
+    if others:
+        shown = _short_ascii_name(others[0])
+        hint = f"; {ELSEWHERE}" if others[0] in depth_option_names() else ""
+        raise Refusal(400, f"the form has a file '{shown}', expected one file, '{_IMAGE}'{hint}")
+    if len(keys) > 1:
+        raise Refusal(400, f"the form has {len(keys)} files '{_IMAGE}': send one photograph")
+
+
 async def _upload_from_form(headers: Headers, body: IO[bytes], held: _ReservedBytes) -> Upload:
     body.seek(0)
     parser = MultiPartParser(
         headers,
         _chunks(body),  # pyright: ignore[reportArgumentType]
-        max_files=1,
+        max_files=_MOST_NAMED_FILES,
         max_fields=_MOST_FIELDS,
         max_part_size=_LONGEST_FIELD,
     )
@@ -359,10 +376,15 @@ async def _upload_from_form(headers: Headers, body: IO[bytes], held: _ReservedBy
         raise Refusal(400, f"the form cannot be read ({message})") from error
     file: IO[bytes] | BytesIO = BytesIO()
     name, fields = "image", {}
+    try:
+        _refuse_other_files(form)
+    except Refusal:
+        await form.close()
+        raise
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):
             file, name = value.file, safe_stem(value.filename)
-        elif key == "image":
+        elif key == _IMAGE:
             raise Refusal(400, "the field 'image' holds text, a file is expected: image=@photo.jpg")
         else:
             fields.setdefault(key, []).append(value)

@@ -1,0 +1,23 @@
+"""Options of commands that no request has, because they are about files of depth.
+
+A request has one file, the photograph, which a process without rights decodes. Depth maps and the
+maps of sensors are measured where their files are.
+"""
+
+from functools import cache
+
+from rilievo.options.depth_files import DepthFile
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.schema.fields import Door, option_names
+
+ELSEWHERE = (
+    "a depth map or the map of a sensor is measured where its file is, by 'rilievo measure "
+    "--depth' or '--sparse', or by rilievo.Prediction.from_depth"
+)
+
+
+@cache
+def depth_option_names() -> frozenset[str]:
+    """Names of the options about depth maps and sensors."""
+    of_sizes = {*option_names(KnownSizes, Door.LOCAL)} - {*option_names(KnownSizes, Door.HTTP)}
+    return frozenset((*option_names(DepthFile, Door.COMMAND), *of_sizes))
