@@ -169,6 +169,29 @@ def test_the_gaps_of_a_sensor_stay(sensed: rilievo.Prediction, name: str, tmp_pa
         assert any("npz" in note for note in alone.notes)
 
 
+def test_a_link_to_a_saved_file_has_its_origin(
+    predicted: rilievo.Prediction, tmp_path: Path
+) -> None:
+    predicted.save(tmp_path / "room", ["npy"])
+    link = tmp_path / "elsewhere" / "z.npy"
+    link.parent.mkdir()
+    try:
+        link.symlink_to(tmp_path / "room.depth.npy")
+    except OSError:
+        pytest.skip("this system makes no links")
+    assert given(link).distance(40, 40).origin is MeasurementOrigin.NETWORK
+
+
+def test_the_gaps_of_a_sensor_are_not_known_in_another_size(
+    sensed: rilievo.Prediction, tmp_path: Path
+) -> None:
+    sensed.save(tmp_path / "sensor", ["npz"])
+    large = np.repeat(np.repeat(PHOTO, 2, axis=0), 2, axis=1)
+    again = rilievo.Prediction.from_depth(large, tmp_path / "sensor.npz")
+    assert again.distance(80, 80).origin is MeasurementOrigin.SENSOR_GAP
+    assert any("count as filled" in note for note in again.notes)
+
+
 def test_known_places_are_not_those_of_a_map_of_another_size(
     predicted: rilievo.Prediction, tmp_path: Path
 ) -> None:

@@ -104,6 +104,22 @@ def test_a_guessed_unit_is_said_in_every_measurement(
             assert "taken for" not in capsys.readouterr().out
 
 
+def test_a_guess_is_said_once_and_stays_without_its_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
+    np.save(tmp_path / "z.npy", 1 / room())
+    words = ["measure", str(tmp_path / "photo.png"), "--distance", "60,200", "--fov", "60"]
+    assert main([*words, "--depth", str(tmp_path / "z.npy")]) == 0
+    assert capsys.readouterr().err.count("flat surfaces are straight") == 1
+    given(tmp_path / "z.npy").save(tmp_path / "again", ["png16"])
+    assert main([*words, "--depth", str(tmp_path / "again.depth16.png")]) == 0
+    told = capsys.readouterr().err
+    assert "taken for metres" in told
+    assert "unit" not in told.replace("their unit", "")
+    assert told.count("flat surfaces are straight") == 1
+
+
 def test_a_guessed_unit_of_a_sensor_is_said(tmp_path: Path) -> None:
     np.save(tmp_path / "z.npy", room())
     options: dict[str, Any] = {"model": FixedDepth(room()), "camera": K, "trim": False}

@@ -209,8 +209,12 @@ def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
         **given.keywords,
         known=arguments.sizes.facts,
     )
+    instrument = prediction.instrument
+    # Each measurement has these among its remarks.
+    doubts = () if instrument is None else instrument.doubts
     for note in prediction.notes:
-        complain(for_terminal(at(printable(depth), note)))
+        if note not in doubts:
+            complain(for_terminal(at(printable(depth), note)))
     return prediction
 
 

@@ -355,6 +355,10 @@ def read_depth_statement(path: Path) -> DepthStatement:
 
 def _statement_of_distant_record(path: Path) -> DepthStatement:
     """Facts of rilievo's records that do not have the name of the file."""
+    if path.is_symlink():
+        linked = read_depth_statement(path.resolve())
+        if linked.origin is not None:
+            return linked
     clip = find_clip_record(path)
     if clip is not None:
         sidecar, json = clip

@@ -156,7 +156,7 @@ def prediction_of_depth(
         *about_inverse,
         *as_seen.notes,
         *unseen_notes,
-        *origin.notes(name),
+        *origin.notes(name, is_in_place=is_in_place),
         *unused,
         *prediction.notes,
     )

@@ -38,8 +38,13 @@ class MapOrigin:
     saved: SavedOrigin | None
     is_error_stated: bool
 
-    def notes(self, name: str) -> tuple[str, ...]:
-        """What the record of a file of this name says about the origin, in a sentence."""
+    def notes(self, name: str, *, is_in_place: bool) -> tuple[str, ...]:
+        """What the record of a file of this name says about the origin, in a sentence.
+
+        Args:
+            name: Name of the file.
+            is_in_place: Whether the map has the pixels of the photograph.
+        """
         saved = self.saved
         if saved is None:
             return _notes_without_record(self.instrument, name)
@@ -56,16 +61,24 @@ class MapOrigin:
         if self.instrument is not None and not self.is_error_stated:
             source = "assumed" if self.instrument.is_assumed else "stated"
             words += f"; 8 in 10 depths are within {self.instrument.error}, as it was {source} then"
-        return (Note(f"this depth {words} ({saved.place})"), *self._notes_on_gaps())
+        return (
+            Note(f"this depth {words} ({saved.place})"),
+            *self._notes_on_gaps(is_in_place=is_in_place),
+        )
 
-    def _notes_on_gaps(self) -> tuple[str, ...]:
-        """Note that the mask of a sensor's pixels is missing."""
+    def _notes_on_gaps(self, *, is_in_place: bool) -> tuple[str, ...]:
+        """Note that the mask of a sensor's pixels is missing, or of another size."""
         instrument, saved = self.instrument, self.saved
         assert saved is not None, "the caller has asked"
         if instrument is None or instrument.source is not DepthSource.SENSOR:
             return ()
-        if saved.archive is not None:
+        if saved.archive is not None and is_in_place:
             return ()
+        if saved.archive is not None:
+            return (
+                "the photograph has other pixels than the sensor's map, so all count as filled by "
+                "the network",
+            )
         return (
             "its npz file, which says which pixels the sensor measured, is not there, so all count "
             "as filled by the network",

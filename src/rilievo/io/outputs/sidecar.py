@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import Text
+from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
@@ -230,13 +230,21 @@ def make_sidecar(
         normals=OUR_AXES if (anchored or prediction).has("normals") else None,
         camera=None if camera is None else camera_facts(camera, (height, width)),
         calibration=prediction.calibration,
-        instrument=prediction.instrument,
+        instrument=_instrument_to_save(prediction.instrument),
         anchored=None if anchored is None else _depth_facts(anchored.depth),
         anchoring=prediction.anchoring if prediction.is_computed("anchoring") else None,
         made_by=replace(made_by, settings=dict(made_by.settings)),
         run=dict(run or {}),
         notes=prediction.notes or None,
     )
+
+
+def _instrument_to_save(instrument: Instrument | None) -> Instrument | None:
+    """Record of an instrument whose doubts have no hints, as options are not those of later."""
+    if instrument is None or not instrument.doubts:
+        return instrument
+    doubts = (doubt.problem if isinstance(doubt, Note) else doubt for doubt in instrument.doubts)
+    return replace(instrument, doubts=tuple(map(str, doubts)))
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:

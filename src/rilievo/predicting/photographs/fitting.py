@@ -212,7 +212,8 @@ def _instrument_of_sensor(metres: Metres) -> Instrument:
     recorded = metres.instrument
     if recorded is None or metres.depth_error is not None:
         recorded = make_instrument(DepthSource.SENSOR, metres.depth_error)
-    return replace(recorded, source=DepthSource.SENSOR, doubts=metres.sensor_doubts)
+    doubts = (*recorded.doubts, *metres.sensor_doubts)
+    return replace(recorded, source=DepthSource.SENSOR, doubts=doubts)
 
 
 def _refuse_points_in_sky(prediction: Prediction, metres: Metres) -> None:
