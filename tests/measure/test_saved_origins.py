@@ -1,7 +1,6 @@
 """A prediction that was saved and is given as a depth map keeps the origin of its depth."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -257,16 +256,26 @@ def test_predictions_of_an_evaluation_are_those_of_its_network(tmp_path: Path) -
     assert given(tmp_path / "rooms" / "one.npz").depth.kind == "affine_inverse"
 
 
-def test_frames_of_a_clip_are_those_of_its_network(
-    predicted: rilievo.Prediction, tmp_path: Path
-) -> None:
-    predicted.save(tmp_path / "clip", ["npy"])
-    folder = tmp_path / "clip.depth.npy.folder"
-    folder.mkdir()
-    shutil.move(tmp_path / "clip.depth.npy", folder / "000001.npy")
-    folder.rename(tmp_path / "clip.depth.npy")
-    again = given(tmp_path / "clip.depth.npy" / "000001.npy")
-    assert again.distance(40, 40).origin is MeasurementOrigin.NETWORK
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_frames_of_a_clip_are_those_of_its_network(tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(3):
+        Image.fromarray(np.roll(PHOTO, number, axis=1)).save(frames / f"{number}.png")
+    words = ["predict", str(frames), "--sequence", "--model", "rilievo/small", "--fov", "60"]
+    words += ["--known", "160,120,0.5", "--save", "png16,npz,npy", "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    files = sorted((tmp_path / "out" / "frames.frames").glob("2.*"))
+    assert len(files) == 3
+    values = []
+    for file in files:
+        again = rilievo.Prediction.from_depth(frames / "2.png", file)
+        values.append(float(np.median(again.depth.values)))
+        # The known point is one of the first frame.
+        measured = again.distance(160, 120)
+        assert measured.origin is MeasurementOrigin.NETWORK
+        assert half_width(measured) > 0.2
+    np.testing.assert_allclose(values, values[0], rtol=5e-3)
 
 
 @pytest.mark.parametrize("name", ["npz", "png16", "npy"])

@@ -1,5 +1,6 @@
 """Our own files read back: results of photographs and videos, caches, evaluations."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from rilievo.evaluation.predictions.prediction_cache import (
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.files.atomic import sum_of
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.overwrite_policy import check_claim
+from rilievo.io.outputs.sidecar import read_sidecar, write_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import existing_pictures, read_prediction
 from rilievo.prediction.saving import save
@@ -84,19 +87,30 @@ def _read_as_depth_maps(folder: Path) -> object:
 
 _DISTANT_RECORDS = {
     "x.json": "renamed.npy",
-    "clip.json": "clip.depth.npy/1.npy",
+    "clip.json": "clip.frames/1.depth.npy",
     "cache/fingerprint.json": "cache/a/1.npz",
     "labels/labels.json": "labels/1.npz",
 }
 """Records by path, each with a depth file that has another name."""
 
 
+def _write_clip(folder: Path) -> None:
+    """A frame of a clip, whose record stands beside the folder of its frames."""
+    frames = folder / "clip.frames"
+    save(prediction(), folder / "clip", ["npy"])
+    frames.mkdir()
+    (folder / "clip.depth.npy").rename(frames / "1.depth.npy")
+    about = read_sidecar(folder / "clip.json")
+    [facts] = about.files
+    sums = {"1.depth.npy": sum_of(frames / "1.depth.npy")}
+    facts = replace(facts, file=frames.name, bytes=None, sha256=None, frames=sums)
+    write_sidecar(folder / "clip.json", replace(about, files=(facts,)))
+
+
 def _write_distant_records(folder: Path) -> None:
-    for stem, name in (("x", "renamed.npy"), ("clip", "clip.depth.npy/1.npy")):
-        save(prediction(), folder / stem, ["npy"])
-        saved = (folder / f"{stem}.depth.npy").rename(folder / "saved.npy")
-        (folder / name).parent.mkdir(exist_ok=True)
-        saved.rename(folder / name)
+    save(prediction(), folder / "x", ["npy"])
+    (folder / "x.depth.npy").rename(folder / "renamed.npy")
+    _write_clip(folder)
     write_cache(folder)
     labels = LabelsRecord(
         clip="clip",

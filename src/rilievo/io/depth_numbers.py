@@ -23,7 +23,6 @@ from rilievo.io.depth_encoding import (
     smoothest_weights,
 )
 from rilievo.io.depth_texts import StatedNumbers, is_stated_name, read_stated_numbers
-from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import ExrChannels, npz_member, one_line_errors, open_npz, read_numbers
@@ -187,8 +186,8 @@ def read_depth_numbers(
     """
     declared = NumberEncoding() if encoding is None else encoding
     statement = read_depth_statement(path)
-    if searches_records and statement.origin is None and statement.kind is None:
-        statement = _merge_statements(statement, _statement_of_distant_record(path))
+    if searches_records:
+        statement = _with_distant_record(statement, path)
     name = array if array is not None else statement.array
     numbers = read_numbers(path, name=name)
     stored = declared.unpack(numbers, printable(path))
@@ -353,18 +352,37 @@ def read_depth_statement(path: Path) -> DepthStatement:
     return _merge_statements(own, _statement_beside(path))
 
 
+def _with_distant_record(statement: DepthStatement, path: Path) -> DepthStatement:
+    """Statement with the facts of rilievo's records that do not have the name of the file."""
+    clip = find_clip_record(path)
+    origin = statement.origin
+    if origin is not None:
+        # The known sizes of a clip are those of its first frame.
+        return statement if clip is None else replace(statement, origin=origin.without_places())
+    if statement.kind is not None:
+        return statement
+    distant = DepthStatement()
+    if clip is not None:
+        distant = _statement_of_clip(*clip, path)
+    if distant.origin is None:
+        distant = _statement_of_distant_record(path)
+    return _merge_statements(statement, distant)
+
+
+def _statement_of_clip(sidecar: Sidecar, json: Path, path: Path) -> DepthStatement:
+    """Facts of a clip's record about the file of a frame."""
+    place = f"{printable(Path(json.name))} beside its folder"
+    listing = (facts for facts in sidecar.files if path.name in (facts.frames or {}))
+    ours = _statement_of_sidecar(sidecar, path, place, next(listing, None))
+    return ours if ours.origin is None else replace(ours, origin=ours.origin.without_places())
+
+
 def _statement_of_distant_record(path: Path) -> DepthStatement:
-    """Facts of rilievo's records that do not have the name of the file."""
+    """Facts of the record of a folder, or of one that lists the file under another name."""
     if path.is_symlink():
         linked = read_depth_statement(path.resolve())
         if linked.origin is not None:
             return linked
-    clip = find_clip_record(path)
-    if clip is not None:
-        sidecar, json = clip
-        [facts, *_] = [facts for facts in sidecar.files if facts.file == path.parent.name]
-        place = f"{printable(Path(json.name))} beside its folder"
-        return _statement_of_sidecar(sidecar, path, place, facts)
     folder_record = find_folder_record(path)
     if folder_record is not None:
         kind = folder_record.kind
@@ -378,11 +396,13 @@ def _statement_of_distant_record(path: Path) -> DepthStatement:
     renamed = find_renamed_record(path)
     if renamed is None:
         return DepthStatement()
-    sidecar, json = renamed
-    sha256 = sum_of(path).sha256
-    facts = next((facts for facts in sidecar.files if facts.sha256 == sha256), None)
+    sidecar, json, facts = renamed
     place = f"{printable(Path(json.name))} beside it"
-    return _statement_of_sidecar(sidecar, path, place, facts)
+    ours = _statement_of_sidecar(sidecar, path, place, facts)
+    is_frame = facts.frames is not None
+    if ours.origin is None or not is_frame:
+        return ours
+    return replace(ours, origin=ours.origin.without_places())
 
 
 def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthStatement:

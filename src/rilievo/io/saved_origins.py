@@ -6,7 +6,7 @@ checksum.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +20,14 @@ from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, Sidecar, camera_from_facts, parse_sidecar
+from rilievo.io.outputs.sidecar import (
+    FORMAT,
+    SUFFIX,
+    FileFacts,
+    Sidecar,
+    camera_from_facts,
+    parse_sidecar,
+)
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import Instrument
 from rilievo.records.prediction_record import Anchoring, Calibration, MadeBy, Setting
@@ -70,6 +77,12 @@ class SavedOrigin:
             return "a network"
         return f"the network '{self.made_by.model}'"
 
+    def without_places(self) -> "SavedOrigin":
+        """Origin without the places of known sizes, for a map that has other places."""
+        if self.calibration is None:
+            return self
+        return replace(self, calibration=replace(self.calibration, asked=(), residuals=()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderRecord:
@@ -113,8 +126,8 @@ def record_names(path: Path) -> tuple[str, ...]:
     return tuple(".".join(parts[:count]) + SUFFIX for count in range(len(parts), 0, -1))
 
 
-def find_renamed_record(path: Path) -> tuple[Sidecar, Path] | None:
-    """Record in the same folder that lists the content of a file under another name."""
+def find_renamed_record(path: Path) -> tuple[Sidecar, Path, FileFacts] | None:
+    """Record in the same folder that lists the content of a file under another name, and where."""
     sha256 = ""
     for json in _records_in(path.parent):
         try:
@@ -122,11 +135,20 @@ def find_renamed_record(path: Path) -> tuple[Sidecar, Path] | None:
             if FORMAT not in text[:200]:
                 continue
             sha256 = sha256 or sum_of(path).sha256
-            if sha256 in text:
-                return parse_sidecar(text, printable(json)), json
+            if sha256 not in text:
+                continue
+            sidecar = parse_sidecar(text, printable(json))
+            for facts in sidecar.files:
+                if sha256 in (facts.sha256, *_sums_of_frames(facts)):
+                    return sidecar, json, facts
         except (RilievoError, OSError):
             continue
     return None
+
+
+def _sums_of_frames(facts: FileFacts) -> Iterator[str]:
+    for file_sum in (facts.frames or {}).values():
+        yield file_sum.sha256
 
 
 def find_clip_record(path: Path) -> tuple[Sidecar, Path] | None:
@@ -142,7 +164,7 @@ def find_clip_record(path: Path) -> tuple[Sidecar, Path] | None:
             sidecar = parse_sidecar(read_text(json), printable(json))
         except InputError:
             continue
-        if folder.name in sidecar.names:
+        if any(path.name in (facts.frames or {}) for facts in sidecar.files):
             return sidecar, json
     return None
 

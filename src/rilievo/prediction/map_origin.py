@@ -119,10 +119,10 @@ class MapOrigin:
             self.instrument is not None and self.instrument.source is not DepthSource.SENSOR
         ):
             return {}
-        parts: dict[str, Any] = {"calibration": saved.calibration, "anchoring": saved.anchoring}
         is_same_view = is_in_place and saved.camera is not None and _is_same(camera, saved.camera)
-        if saved.calibration is not None and not is_same_view:
-            parts["calibration"] = replace(saved.calibration, asked=(), residuals=())
+        if not is_same_view:
+            saved = saved.without_places()
+        parts: dict[str, Any] = {"calibration": saved.calibration, "anchoring": saved.anchoring}
         if saved.archive is None or not is_in_place:
             return parts
         arrays = read_saved_arrays(saved.archive)
