@@ -50,6 +50,48 @@ FILES = {
         json.dumps({"camera": {"lens": "fisheye:40,40,47.5,31.5,0.1,0,0,0,90@96x64"}}),
     ),
     "JSON, K": ("x.json", json.dumps({"camera": {"K": [[80, 0, 47], [0, 81, 31], [0, 0, 1]]}})),
+    "Gyroflow": (
+        "lens.json",
+        json.dumps(
+            {
+                "calib_dimension": {"w": 96, "h": 64},
+                "fisheye_params": {
+                    "camera_matrix": [[40, 0, 47.5], [0, 41, 31.5], [0, 0, 1]],
+                    "distortion_coeffs": [0.02, -0.01, 0.003, 0.001],
+                },
+            }
+        ),
+    ),
+    "DepthAI": (
+        "calib.json",
+        json.dumps(
+            {
+                "cameraData": [
+                    [
+                        0,
+                        {
+                            "cameraType": 0,
+                            "width": 96,
+                            "height": 64,
+                            "intrinsicMatrix": [[80, 0, 47.5], [0, 81, 31.5], [0, 0, 1]],
+                            "distortionCoeff": [-0.1, 0.01, 0.002, 0.001, 0, 0, 0, 0, 0, 0],
+                        },
+                    ]
+                ]
+            }
+        ),
+    ),
+    "CARLA": ("c.json", json.dumps({"image_size_x": 96, "image_size_y": 64, "fov": 70.5})),
+    "Bouguet": (
+        "Calib.m",
+        "fc = [ 80.5 ; 81.0 ];\ncc = [ 47.5 ; 31.5 ];\nalpha_c = 0.0;\n"
+        "kc = [ -0.1 ; 0.01 ; 0.002 ; 0.001 ; 0.0 ];\nnx = 96;\nny = 64;\n",
+    ),
+    "lines": (
+        "c.txt",
+        "width = 96\nheight = 64\nfx = 80.5\nfy = 81\ncx = 47.5\ncy = 31.5\nk1 = -0.1\n",
+    ),
+    "a table": ("c.csv", "name,fx,fy,cx,cy,width,height\na,80.5,81,47.5,31.5,96,64\n"),
     "K as text": ("K.txt", "80 0 47.5\n0 81 31.5\n0 0 1\n"),
     "four numbers": ("K.txt", "80,81,47.5,31.5\n"),
 }

@@ -278,6 +278,7 @@ PINHOLES: dict[str, tuple[str, Any]] = {
             **SIZE,
         },
     ),
+    "K beside the name of a lens": ("K.json", {"lens": "Sony FE 24mm", "K": K}),
     "K beside a camera's name": ("K.json", {"camera": {"model": "phone"}, "K": K}),
 }
 
@@ -617,3 +618,171 @@ def test_a_file_of_matlab_is_refused_by_its_name(tmp_path: Path) -> None:
     path.write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(100))
     with pytest.raises(InputError, match=r"file of MATLAB.*jsonencode"):
         read_lens(path)
+
+
+NAMES_OF_FISHEYES: list[dict[str, Any]] = [
+    *({name: True} for name in ("fisheye", "is_fisheye", "use_fisheye")),
+    *({name: "fisheye"} for name in ("model", "type", "camera_type", "cam_type", "lens_type")),
+    *({name: "fisheye"} for name in ("camera_model", "model_type", "projection")),
+    *({name: "fisheye"} for name in ("projection_model", "distortion_type", "lens_model")),
+    *(
+        {"distortion_model": word}
+        for word in ("equidistant", "KannalaBrandt", "Kannala-Brandt", "kb4", "opencv_fisheye")
+    ),
+    {"camera_model": "OPENCV_FISHEYE"},
+    {"camera_model": "pinhole", "distortion_model": "equidistant"},
+]
+
+
+@pytest.mark.parametrize("named", NAMES_OF_FISHEYES, ids=str)
+@pytest.mark.parametrize("form", ["matrix", "numbers", "list"])
+def test_a_fisheye_is_one_wherever_its_name_stands(
+    named: dict[str, Any], form: str, tmp_path: Path
+) -> None:
+    flat = {"fx": FX, "fy": FY, "cx": CX, "cy": CY}
+    own = {
+        "matrix": {"K": K, "D": KB},
+        "numbers": {**flat, **{f"k{n}": number for n, number in enumerate(KB, 1)}},
+        "list": {**flat, "distortion_coefficients": KB},
+    }
+    found = read_lens(write(tmp_path, "c.json", {**own[form], **SIZE, **named}))
+    assert found.name == "fisheye"
+    np.testing.assert_allclose(found.numbers[:8], (FX, FY, CX, CY, *KB), rtol=1e-9)
+    assert found.note is None
+
+
+def test_a_fisheye_is_one_by_its_place_in_the_file(tmp_path: Path) -> None:
+    content = {"fisheye_calibration": {"camera_matrix": K, "dist_coeffs": KB}, **SIZE}
+    assert read_lens(write(tmp_path, "c.json", content)).name == "fisheye"
+
+
+OKVIS = """cameras:
+  - {{T_SC: [1, 0, 0, 0], image_dimension: [{width}, {height}],
+     distortion_coefficients: {bend}, distortion_type: {model},
+     focal_length: [{fx}, {fy}], principal_point: [{cx}, {cy}]}}
+"""
+SVO = """label: rig
+cameras:
+- camera:
+    image_height: {height}
+    image_width: {width}
+    type: pinhole
+    intrinsics: {{cols: 1, rows: 4, data: [{fx}, {fy}, {cx}, {cy}]}}
+    distortion:
+      type: {model}
+      parameters: {{cols: 1, rows: 4, data: {bend}}}
+"""
+
+
+@pytest.mark.parametrize("form", [OKVIS, SVO], ids=["OKVIS", "SVO"])
+@pytest.mark.parametrize(
+    ("model", "bend", "lens"),
+    [("equidistant", KB, "fisheye"), ("radial-tangential", BEND, "opencv")],
+)
+def test_models_of_odometry_are_told_apart(
+    form: str, model: str, bend: list[float], lens: str, tmp_path: Path
+) -> None:
+    text = form.format(
+        model=model, bend=bend, width=WIDTH, height=HEIGHT, fx=FX, fy=FY, cx=CX, cy=CY
+    )
+    found = read_lens(write(tmp_path, "c.yaml", text))
+    assert found.name == lens
+    np.testing.assert_allclose(found.numbers[:8], (FX, FY, CX, CY, *bend), rtol=1e-9)
+    assert found.size == (HEIGHT, WIDTH)
+
+
+COEFFICIENTS: dict[str, Any] = {
+    **{
+        name: {name: BEND}
+        for name in (
+            *("D", "d", "D1", "dist", "disto", "distortion", "distortions", "coeffs", "coefs"),
+            *("dist_coefs", "dist_coeff", "distCoeffs", "distortion_vector", "kc", "lens_params"),
+            *("camera_distortion", "distortion_parameters", "cam_dist_coeffs"),
+        )
+    },
+    "numbers": RADIAL,
+    "capitals": {name.upper(): value for name, value in RADIAL.items()},
+    "texts": {name: str(value) for name, value in RADIAL.items()},
+    "mapping": {"coeffs": RADIAL},
+    "rows": {"dist": [[number] for number in BEND]},
+    "radial and tangential": {
+        "RadialDistortion": None,
+        "radial_distortion": BEND[:2],
+        "tangential_distortion": BEND[2:],
+    },
+    "an empty list beside numbers": {"distortion": [], **RADIAL},
+}
+
+
+@pytest.mark.parametrize("form", COEFFICIENTS)
+def test_coefficients_beside_a_matrix_have_any_name(form: str, tmp_path: Path) -> None:
+    found = read_lens(write(tmp_path, "c.json", {"K": K, **SIZE, **COEFFICIENTS[form]}))
+    assert found.name == "opencv"
+    np.testing.assert_allclose(found.numbers[:8], (FX, FY, CX, CY, *BEND), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_noted"),
+    [
+        ({"K": K, "D": BEND}, True),
+        ({"K": K, "D": BEND, "distortion_model": "plumb_bob"}, False),
+        ({"K": K, "D": [*BEND, 0.01]}, False),
+        ({"K": K, "D": [0, 0, 0, 0]}, False),
+        ({"K": K, **RADIAL}, False),
+        ({"fx": FX, "fy": FY, "cx": CX, "cy": CY, "dist": BEND}, True),
+    ],
+)
+def test_four_numbers_without_a_model_are_noted(
+    content: dict[str, Any], is_noted: bool, tmp_path: Path
+) -> None:
+    note = read_lens(write(tmp_path, "c.json", content)).note
+    assert (note is not None) == is_noted
+    assert note is None or "if they are of a fisheye" in note
+
+
+def test_coefficients_of_npz_have_any_name_and_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    np.savez(path, K=np.array(K), dist_coefs=np.array(KB)[:, None])
+    found = read_lens(path)
+    np.testing.assert_allclose(found.numbers[4:8], KB)
+    assert "if they are of a fisheye" in str(found.note)
+    np.savez(path, K=np.array(K), D=np.array(KB), camera_model="fisheye")
+    assert read_lens(path).name == "fisheye"
+    np.savez(path, mtx_left=np.array(K), mtx_right=np.array(K))
+    with pytest.raises(InputError, match="it has mtx_left, mtx_right"):
+        read_lens(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("c.json", {"K": K, "D": BEND, "distortion_model": "none"}, "names the model 'none'"),
+        ("c.json", {"K": K, "D": BEND, "dist": KB}, "distortion twice, in 'D' and in 'dist'"),
+        ("c.json", {"K": K, "D": BEND, "dist": [0, 0, 0, 0]}, "distortion twice"),
+        ("c.json", {"K": K, "D": BEND, "k1": 0.5}, "distortion twice"),
+        ("c.json", {"K": K, "fx": 100, "fy": 100, "cx": 3, "cy": 4}, "two focal lengths"),
+        ("c.json", {"K": K, "distortion": {"poly": [0.1]}}, "in a form that is not read"),
+        ("c.json", '{"fx": 5, "fy": 5, "cx": 3, "cy": 2, "fx": 9}', "states 'fx' twice"),
+        (
+            "c.yaml",
+            "%YAML:1.0\n"
+            + "".join(
+                f"Camera{n}.{name}: {n}00.0\n" for n in (1, 2) for name in ("fx", "fy", "cx", "cy")
+            ),
+            "two cameras .Camera1, Camera2",
+        ),
+        (
+            "c.xml",
+            "<a><l><K><data>5 0 3 0 5 2 0 0 1</data></K></l>"
+            "<r><K><data>6 0 3 0 6 2 0 0 1</data></K></r></a>",
+            "several cameras .'K' differs",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    name: str, content: Any, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        read_lens(write(tmp_path, name, content))
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert str(caught.value).isprintable()

@@ -112,6 +112,8 @@ def test_no_millimetres_are_refused_in_one_line(text):
         ("1050,1050,599,399", ["far from the middle of the 600x400", "1199x799", "@WIDTHxHEIGHT"]),
         ("4.5,4.5,2.74,2.06", ["far from the middle", "all numbers are in pixels"]),
         ("100,100,40.5,0.5", ["far from the middle"]),
+        ("250,250,149.5,99.5", ["far from the middle", "300x200"]),
+        ("500,500,199.5,299.5", ["a picture of 400x600", "turned"]),
         ("20000", ["sees 1.7 degrees", "pictures of another size", "@WIDTHxHEIGHT"]),
         ("pinhole:7000,7000,299.5,199.5", ["sees 4.9 degrees"]),
         ("fisheye:0.3,0.45,0.5,0.5", ["write fisheye:180,180,299.5,199.5,0,0,0,0,180"]),
@@ -321,3 +323,10 @@ def test_a_fisheye_ends_at_its_circle_where_the_picture_is_black_beyond(
     assert camera is not None
     has_ray = np.isfinite(camera.rays(np.stack([u, v]).astype(float))).all(axis=0)
     np.testing.assert_array_equal(has_ray, ~beyond | (corners > 0))
+
+
+@pytest.mark.parametrize(("text", "is_noted"), [("6.86mm", True), ("10mm", False)])
+def test_a_true_focal_length_of_a_phone_is_noted(text, is_noted):
+    notes = with_camera(LARGE, read_camera(text), None).notes
+    assert any("write 6.86mm/WIDTHmm" in note for note in notes) == is_noted
+    assert with_camera(LARGE, read_camera("6.86mm/9.8mm"), None).notes == ()

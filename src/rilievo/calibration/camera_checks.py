@@ -18,12 +18,13 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
+from rilievo.geometry.intrinsics import Millimetres
 from rilievo.records.sample import Photo
 
 NARROWEST, WIDEST = 5.0, 150.0
 """Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
 
-_FARTHEST_CENTRE = 0.3
+_FARTHEST_CENTRE = 0.12
 """Distance of the principal point from the middle of the picture, in sides, from which on the
 camera is probably that of a picture of another size, or not in pixels."""
 _LONGEST_SHARE = 10.0
@@ -159,6 +160,11 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[K
     return [note for note in notes if note is not None]
 
 
+def _off_centre(cx: float, cy: float, width: int, height: int) -> float:
+    """Distance of a principal point from the middle, in sides."""
+    return max(abs((cx + 0.5) / width - 0.5), abs((cy + 0.5) / height - 0.5))
+
+
 def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
     height, width = shape
     lens, angle = camera.lens, camera.field_of_view(shape)
@@ -177,8 +183,13 @@ def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
             "is in shares of the width and the height, write "
             f"{name}{':' if name else ''}{meant}"
         )
-    off_centre = max(abs((cx + 0.5) / width - 0.5), abs((cy + 0.5) / height - 0.5))
-    if off_centre > _FARTHEST_CENTRE and not lens.has_unit_rays:
+    if _off_centre(cx, cy, width, height) > _FARTHEST_CENTRE and not lens.has_unit_rays:
+        if width != height and _off_centre(cx, cy, height, width) <= _FARTHEST_CENTRE:
+            return (
+                f"the camera has its centre {cx:g},{cy:g} where a picture of {height}x{width} has "
+                f"it, and this one has {width}x{height} pixels: if it was turned, give the numbers "
+                "of the upright photograph"
+            )
         return (
             f"the camera has its centre {cx:g},{cy:g} far from the middle of the {width}x{height} "
             f"pixels: if it is that of another size, such as {2 * cx + 1:.0f}x{2 * cy + 1:.0f}, "
@@ -197,6 +208,23 @@ def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
             "pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with theirs; angles are in degrees"
         )
     return None
+
+
+_SHORTEST_FILM = 9.0
+"""Shortest focal length of a lens without distortion, on film of 36 x 24 mm [mm]."""
+
+
+def film_note(named: object) -> str | None:
+    """Note on a focal length in millimetres that is hardly that of 35 mm film."""
+    if not isinstance(named, Millimetres) or named.sensor is not None:
+        return None
+    if named.focal >= _SHORTEST_FILM:
+        return None
+    return (
+        f"the focal length {named.focal:g} mm is taken for that of 35 mm film, on which no usual "
+        f"lens is so short: if it is the true one, write {named.focal:g}mm/WIDTHmm with the width "
+        "of the sensor"
+    )
 
 
 def fov_note(fov: float | None) -> Note | None:

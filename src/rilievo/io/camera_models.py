@@ -10,6 +10,12 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.io.distortions import (
+    UNREAD_DISTORTIONS,
+    is_distortion_name,
+    read_statement,
+    with_small_letters,
+)
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz
 
@@ -70,37 +76,6 @@ CENTRE_X = (*CENTRE_X, "focal_center_x_px_", "center_x")
 CENTRE_Y = ("cy", "ppy", "v0", "py", "c_y", "my", "c_v", "cv", "cy_px", "principal_point_y")
 CENTRE_Y = (*CENTRE_Y, "focal_center_y_px_", "center_y")
 """Names of the principal point."""
-_FLAT_BENDS = (
-    *("distortion_coeffs", "distortion_coefficients", "coeffs", "coefficients", "distCoeffs"),
-    *("dist_coeffs", "distortion", "D", "disto", "dist", "camera_distortion", "dist_params"),
-    *("distortion_params", "distortion_parameters"),
-)
-_READ_DISTORTIONS = (
-    *_FLAT_BENDS,
-    *("Distortion_Coefficients", "D1", "distortionCoefficients"),
-    *("radial_distortion", "tangential_distortion"),
-)
-"""Names of distortion that are read, in one form or the other."""
-_DISTORTION_WORDS = ("distort", "disto", "radial", "tangential")
-_UNREAD_DISTORTIONS = (
-    *("inverse_brown_conrady", "modified_brown_conrady", "ftheta", "f_theta"),
-    *("fisheye624", "omnidirectionalstereo_l", "omnidirectionalstereo_r", "vr180_l", "vr180_r"),
-)
-"""Distortions that are read only if all their coefficients are 0."""
-_REALSENSE_MODELS = (
-    *("none", "modified_brown_conrady", "inverse_brown_conrady", "ftheta"),
-    *("brown_conrady", "kannala_brandt4"),
-)
-"""Distortions of librealsense in the order of their numbers (``rs2_distortion``)."""
-_FLAT_MODELS: Mapping[str, str] = {
-    **dict.fromkeys(("none", "pinhole", "simple_pinhole", "perspective", "linear"), "pinhole"),
-    **dict.fromkeys(
-        ("brown_conrady", "opencv", "radtan", "plumb_bob", "radial_tangential"), "opencv"
-    ),
-    **dict.fromkeys(("rational_polynomial", "full_opencv", "pinhole_radtan8"), "opencv"),
-    **dict.fromkeys(("kannala_brandt4", "kannala_brandt", "kb4", "equidistant"), "equidistant"),
-    **dict.fromkeys(("fisheye", "opencv_fisheye"), "equidistant"),
-}
 _OTHER_PARTS = (
     *("xi", "alpha", "beta", "lambda", "lambda_", "s1", "s2", "s3", "s4", "tau_x", "tau_y"),
     *(
@@ -120,50 +95,42 @@ _OTHER_PARTS = (
 )
 """Coefficients of other models."""
 _NPZ_MATRIX = ("K", "mtx", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic_matrix", "M1")
-_NPZ_BEND = ("dist", "D", "distCoeffs", "dist_coeffs", "distortion", "distortion_coefficients")
 _NPZ_SIZE = ("image_size", "imageSize", "img_size", "size", "resolution")
 
 
-def to_kalibr_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    """Convert calibrations of ORB-SLAM, VINS and ``transforms.json``; others stay.
+MATRICES = (
+    *("intrinsics", "camera_matrix", "Camera_Matrix", "cameraMatrix", "intrinsic_matrix", "K"),
+    *("M1", "k", "cam_K", "camera_intrinsic", "camera_intrinsics", "intrinsic", "intrinsicMatrix"),
+    *("cameraIntrinsics", "Intrinsics", "intrinsics_matrix", "mtx", "cam_intrinsic"),
+)
+"""Names of a matrix or of four numbers, which are a list or OpenCV's mapping with ``data``."""
+
+
+def to_kalibr_entries(entries: Mapping[str, Any], place: str, label: str = "") -> Mapping[str, Any]:
+    """Convert calibrations of ORB-SLAM, VINS, ``transforms.json`` and others to Kalibr's names.
+
+    ``label`` is the place of the camera in its file, which may say that it is a fisheye.
 
     Raises:
         InputError: If they name a model that is not read.
     """
-    entries = _with_listed_coefficients(entries)
+    entries = with_small_letters(entries)
     forms = (
-        _kalibr_from_orb_slam(entries)
+        _kalibr_from_orb_slam(entries, place)
         or _kalibr_from_vins(entries)
         or _kalibr_from_transforms(entries, place)
         or _kalibr_from_opensfm(entries, place)
-        or _kalibr_from_flat(entries, place)
-        or _kalibr_from_ros(entries, place)
+        or _kalibr_from_flat(entries, place, label)
+        or _kalibr_from_matrix(entries, place, label)
         or entries
     )
     for name in ("camera_model", "camera_type", "model_type", "model", "distortion_model"):
         model = str(forms.get(name) or "").strip()
-        label = UNKNOWN_MODELS.get(model.lower())
-        if label is not None:
-            raise InputError(f"has the camera model '{printable(label)}'; {READ}", path=place)
+        unknown = UNKNOWN_MODELS.get(model.lower())
+        if unknown is not None:
+            raise InputError(f"has the camera model '{printable(unknown)}'; {READ}", path=place)
     _refuse_other_parts(entries, place)
     return forms
-
-
-def _with_listed_coefficients(entries: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Entries of a matrix whose distortion is a list instead of a mapping of k1 to p2."""
-    name = next((name for name in _FLAT_BENDS if isinstance(entries.get(name), Mapping)), None)
-    has_own_reader = "projection_parameters" in entries or any(
-        focal in entries for focal in FOCAL_X
-    )
-    if name is None or has_own_reader:
-        return entries
-    own = entries[name]
-    if not any(part in own for part in ("k1", "k2")):
-        return entries
-    model = str(entries.get("distortion_model") or entries.get("camera_model") or "radtan")
-    word = _FLAT_MODELS.get(_model_word(model), model)
-    _refuse_other_parts(own, name)
-    return {**entries, name: _distortion_coefficients(own, word), "distortion_model": word}
 
 
 def _refuse_other_parts(entries: Mapping[str, Any], place: str) -> None:
@@ -177,7 +144,7 @@ def _refuse_other_parts(entries: Mapping[str, Any], place: str) -> None:
             )
     for name, value in entries.items():
         word = str(name).lower()
-        is_read = name in _READ_DISTORTIONS or word.endswith("model")
+        is_read = is_distortion_name(str(name)) or word.endswith(("model", "type"))
         if any(part in word for part in _DISTORTION_WORDS) and not is_read and _states_more(value):
             raise InputError(
                 f"has '{printable(str(name)[:40])}', a distortion in a form that is not read: "
@@ -190,6 +157,9 @@ def _refuse_other_parts(entries: Mapping[str, Any], place: str) -> None:
         raise InputError(
             f"holds two cameras ({first}, {other}): keep the one of this photograph", path=place
         )
+
+
+_DISTORTION_WORDS = ("distort", "disto", "radial", "tangential")
 
 
 def _states_more(value: Any) -> bool:
@@ -265,7 +235,9 @@ def _is_side(side: Any) -> bool:
     return is_number and _LEAST_SIDE <= side < math.inf and float(side).is_integer()
 
 
-def _kalibr_from_flat(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+def _kalibr_from_flat(
+    entries: Mapping[str, Any], place: str, label: str
+) -> Mapping[str, Any] | None:
     """Entries of flat files, as of RealSense, Polycam, BOP, Gaussian splatting and Cityscapes."""
     entries = _with_separate_numbers(entries)
     focal = _numbers_by_name(entries, (FOCAL_X, FOCAL_Y))
@@ -282,29 +254,37 @@ def _kalibr_from_flat(entries: Mapping[str, Any], place: str) -> Mapping[str, An
             )
         # What states no principal point means the middle.
         centre = [(float(side) - 1) / 2 for side in size]
-    model, names = _flat_model(entries)
-    listed = next((entries[name] for name in _FLAT_BENDS if entries.get(name) is not None), None)
-    if listed is None:
-        listed = _radial_and_tangential(entries)
-    if listed is None and model == "pinhole":
-        _refuse_ambiguous_coefficients(entries, place)
-    if isinstance(listed, Mapping) and not isinstance(listed.get("data"), list):
-        entries, listed = {**entries, **listed}, None
-    if listed is None:
-        read = _kalibr_entries([*focal, *centre], entries, model, size)
-    else:
-        read = {
-            "intrinsics": [*focal, *centre],
-            "distortion_coeffs": listed,
-            "distortion_model": _MODELS.get(model.lower(), model),
-            **({"resolution": [*size]} if len(size) == 2 else {}),
-        }
-    bend = read["distortion_coeffs"]
-    if names and _has_numbers(bend):
-        raise InputError(f"has the camera model '{printable(names)}'; {READ}", path=place)
-    if not _has_numbers(bend) and names:
-        return {**read, "distortion_model": "none", "distortion_coeffs": []}
-    return read
+    _refuse_other_matrix(entries, focal, place)
+    resolution = {"resolution": [*size]} if len(size) == 2 and all(size) else {}
+    return {**_lens_entries(entries, place, label), **resolution, "intrinsics": [*focal, *centre]}
+
+
+def _lens_entries(entries: Mapping[str, Any], place: str, label: str) -> dict[str, Any]:
+    """Model and coefficients of a camera in Kalibr's names."""
+    statement = read_statement(entries, place, label)
+    if statement.is_unread and statement.bends:
+        raise InputError(f"has the camera model '{printable(statement.shown)}'; {READ}", path=place)
+    return {
+        "distortion_coeffs": [*statement.coefficients],
+        "distortion_model": statement.model,
+        "stated_model": statement.shown or statement.model,
+        "distortion_name": statement.name,
+    }
+
+
+def _refuse_other_matrix(entries: Mapping[str, Any], focal: Sequence[Any], place: str) -> None:
+    """Refuse a matrix beside fx whose focal length is another."""
+    for name in MATRICES:
+        value = entries.get(name)
+        rows = value if isinstance(value, list) else []
+        flat = [number for row in rows for number in (row if isinstance(row, list) else [row])]
+        is_matrix = len(flat) == 9 and all(map(_is_plain_number, [flat[0], focal[0]]))
+        if is_matrix and abs(flat[0] - focal[0]) > 1e-3 * abs(focal[0]):
+            raise InputError(
+                f"states two focal lengths, {focal[0]:g} and {flat[0]:g} in "
+                f"'{printable(name)}': keep the one that holds",
+                path=place,
+            )
 
 
 _FOCAL_LISTS = ("focal_length", "focalLength", "focal_lengths", "focal", "f", "FocalLength")
@@ -352,83 +332,25 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(_is_plain_number, value))
 
 
-def _radial_and_tangential(entries: Mapping[str, Any]) -> list[Any] | None:
-    """Coefficients in OpenCV's order of a radial and a tangential list; None without a radial."""
-    radial, tangential = entries.get("radial_distortion"), entries.get("tangential_distortion")
-    if not isinstance(radial, list) or not 2 <= len(radial) <= 3:
+def _kalibr_from_matrix(
+    entries: Mapping[str, Any], place: str, label: str
+) -> Mapping[str, Any] | None:
+    """Entries of a matrix, as of ROS, OpenCV and Kalibr, with the lens that stands beside it."""
+    if all(entries.get(name) is None for name in MATRICES):
         return None
-    tangential = tangential if isinstance(tangential, list) and len(tangential) == 2 else [0, 0]
-    return [*radial[:2], *tangential, *radial[2:]]
+    _refuse_part_of_picture(entries, place)
+    read = {
+        name: value
+        for name, value in entries.items()
+        if not (is_distortion_name(str(name)) and isinstance(value, list | Mapping))
+    }
+    if isinstance(read.get("k"), list) and "K" not in read:
+        read["K"] = read.pop("k")
+    return {**read, **_lens_entries(entries, place, label)}
 
 
-def _refuse_ambiguous_coefficients(entries: Mapping[str, Any], place: str) -> None:
-    """Refuse k1 to k4 alone, which a fisheye and a perspective lens have with other meanings."""
-    has_k4 = entries.get("k4") not in (None, 0, 0.0)
-    if has_k4 and not any(name in entries for name in ("p1", "p2", "k5", "k6")):
-        raise InputError(
-            "has k1 to k4 and names no model: add 'camera_model: OPENCV_FISHEYE', or "
-            "'camera_model: FULL_OPENCV' if they are OpenCV's perspective ones",
-            path=place,
-        )
-
-
-def _flat_model(entries: Mapping[str, Any]) -> tuple[str, str]:
-    """Name of a flat file's model in Kalibr's words, and its own if its numbers are not read."""
-    if entries.get("is_fisheye") is True or entries.get("fisheye") is True:
-        return "equidistant", ""
-    for name in ("distortion_model", "camera_model", "camera_type", "model", "type"):
-        value = entries.get(name)
-        if (number := _model_number(value)) is not None:
-            return _numbered_model(number, entries)
-        if not isinstance(value, str):
-            continue
-        word = _model_word(value)
-        if word in _UNREAD_DISTORTIONS:
-            return "none", value
-        if word in _FLAT_MODELS:
-            return _FLAT_MODELS[word], ""
-        if name != "type" and name != "model":
-            return value, ""
-    return "pinhole", ""
-
-
-def _model_word(value: str) -> str:
-    """Name of a lens model in small letters; "<distortion.ftheta: 3>" is Python's of RealSense."""
-    word = value.lower().strip("<> ").partition(":")[0]
-    word = word.removeprefix("distortion.").removeprefix("rs2_distortion_")
-    return word.replace(" ", "_").replace("-", "_").strip("_")
-
-
-def _model_number(value: Any) -> int | None:
-    """Number that a model is named by; None for names."""
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 4:
-        return int(value)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if is_number and 0 <= value < 1000 and value == int(value) else None
-
-
-def _numbered_model(number: int, entries: Mapping[str, Any]) -> tuple[str, str]:
-    """Name of a model by its number, as ``_flat_model`` has it."""
-    is_realsense = any(name in entries for name in ("ppx", "ppy", "coeffs"))
-    if not is_realsense or number >= len(_REALSENSE_MODELS):
-        return "none", f"number {number}"
-    word = _REALSENSE_MODELS[number]
-    if word == "none":
-        return "none", "none (number 0 of librealsense) and coefficients that are not 0"
-    if word in _UNREAD_DISTORTIONS:
-        return "none", f"{word} (number {number} of librealsense)"
-    return _FLAT_MODELS[word], ""
-
-
-def _has_numbers(bend: Any) -> bool:
-    rows = bend.get("data") if isinstance(bend, Mapping) else bend
-    rows = rows if isinstance(rows, list) else [rows]
-    flat = [number for row in rows for number in (row if isinstance(row, list) else [row])]
-    return any(number not in (0, 0.0, None, "0", "0.0") for number in flat)
-
-
-def _kalibr_from_ros(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
-    """Entries of ROS's camera_info and OpenCV's, with what they state beside matrix and bend."""
+def _refuse_part_of_picture(entries: Mapping[str, Any], place: str) -> None:
+    """Refuse a matrix of ROS that is that of a larger picture."""
     roi = entries.get("roi")
     roi = roi if isinstance(roi, Mapping) else {}
     binning = [entries.get("binning_x", 0), entries.get("binning_y", 0)]
@@ -443,14 +365,6 @@ def _kalibr_from_ros(entries: Mapping[str, Any], place: str) -> Mapping[str, Any
             "subtract the offsets from cx and cy, and remove 'roi'",
             path=place,
         )
-    read = dict(entries)
-    if isinstance(read.get("k"), list) and "K" not in read:
-        read["K"] = read.pop("k")
-        if "d" in read:
-            read["D"] = read.pop("d")
-    if read.get("fisheye_model") not in (None, 0, 0.0, "0"):
-        read["distortion_model"] = "equidistant"
-    return read if read != dict(entries) else None
 
 
 def _kalibr_from_opensfm(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
@@ -511,7 +425,14 @@ def _kalibr_entries(
     }
 
 
-def _kalibr_from_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _kalibr_from_orb_slam(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+    first, second = (
+        [entries.get(f"{prefix}{name}") for name in _FOCALS] for prefix in ("Camera1.", "Camera2.")
+    )
+    if second[0] is not None and first != second:
+        raise InputError(
+            "holds two cameras (Camera1, Camera2): keep the one of this photograph", path=place
+        )
     for prefix in ("Camera.", "Camera1."):
         own = {
             str(key).removeprefix(prefix): entry
@@ -606,7 +527,7 @@ def _transforms_model(entries: Mapping[str, Any], place: str) -> str | None:
     word = model.lower()
     if word in ("equirectangular", "spherical") or entries.get("latlong") is True:
         return None
-    if word in _UNREAD_DISTORTIONS or word == "orthophoto":
+    if word in UNREAD_DISTORTIONS or word == "orthophoto":
         raise InputError(f"has the camera model '{printable(model)}'; {READ}", path=place)
     if entries.get("is_fisheye") is True:
         return "OPENCV_FISHEYE"
@@ -641,7 +562,7 @@ def parse_opencv_xml(text: str, path: Path) -> Mapping[str, Any]:
         if element is root:
             continue
         value = _element_value(element)
-        if element.tag in FOCAL_X and entries.get(element.tag, value) != value:
+        if element.tag in (*FOCAL_X, *MATRICES) and entries.get(element.tag, value) != value:
             raise InputError(
                 f"holds several cameras ('{printable(element.tag[:30])}' differs): keep the one of "
                 "this photograph",
@@ -669,7 +590,7 @@ def read_npz_calibration(path: Path) -> Mapping[str, Any]:
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         for ours, names in (
             ("camera_matrix", _NPZ_MATRIX),
-            ("distortion_coeffs", _NPZ_BEND),
+            ("distortion_coeffs", [name for name in archive.files if is_distortion_name(name)]),
             ("resolution", _NPZ_SIZE),
         ):
             name = next((name for name in names if name in archive.files), None)
@@ -688,9 +609,11 @@ def read_npz_calibration(path: Path) -> Mapping[str, Any]:
         for name in ("distortion_model", "camera_model", "model"):
             if name in archive.files and npz_member(archive, name).size == 1:
                 entries["distortion_model"] = str(npz_member(archive, name).item())
+        held = archive.files
     if "camera_matrix" not in entries:
         raise InputError(
-            f"has no intrinsics; expected an array {', '.join(_NPZ_MATRIX[:4])}",
+            f"has no camera in a form that is read; expected an array "
+            f"{', '.join(_NPZ_MATRIX[:4])}, and it has {printable(', '.join(held[:8]))}",
             path=printable(path),
         )
-    return {"distortion_model": "radtan", **entries}
+    return entries

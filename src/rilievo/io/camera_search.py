@@ -9,20 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rilievo.errors import InputError
-from rilievo.io.camera_models import FOCAL_X, has_focal_list
+from rilievo.geometry.cameras.spelling import LENSES
+from rilievo.io.camera_models import FOCAL_X, MATRICES, has_focal_list
+from rilievo.io.distortions import is_distortion_name
 from rilievo.io.files.names import printable
 
 _MOST_DEPTH = 6
 _MOST_NODES = 20_000
 _MOST_NAMED = 6
 
-_MATRICES = (
-    *("intrinsics", "camera_matrix", "Camera_Matrix", "cameraMatrix", "intrinsic_matrix", "K"),
-    *("M1", "k", "cam_K", "camera_intrinsic", "camera_intrinsics", "intrinsic", "intrinsicMatrix"),
-    *("cameraIntrinsics", "Intrinsics", "intrinsics_matrix", "mtx", "cam_intrinsic"),
-)
-"""Names of a matrix or of four numbers, which are a list or OpenCV's mapping with ``data``."""
-_FOCAL_NAMES = (*FOCAL_X, "fl_x", "camera_angle_x", "Camera.fx", "Camera1.fx")
+_FOCAL_NAMES = (*FOCAL_X, "Fx", "FX", "fl_x", "camera_angle_x", "Camera.fx", "Camera1.fx")
 
 UNREAD_FORMS: Mapping[str, tuple[str, str]] = {
     "featuresFolders": (
@@ -109,7 +105,7 @@ def _walk(node: Any, label: str, depth: int, nodes: Iterator[int]) -> Iterator[F
 
 def _cameras_of_matrices(node: Mapping[str, Any], label: str) -> Iterator[FoundCamera]:
     """Camera of a mapping, or one for each matrix of a list of them."""
-    name = next((name for name in _MATRICES if _is_matrix(node.get(name))), None)
+    name = next((name for name in MATRICES if _is_matrix(node.get(name))), None)
     several = None if name is None else _several_matrices(node[name])
     if name is None or several is None:
         yield FoundCamera(label, node)
@@ -148,7 +144,7 @@ def _with_facts_of_parent(found: FoundCamera, parent: Mapping[str, Any]) -> Foun
 def _is_size_or_distortion(name: str) -> bool:
     """Whether a list or mapping of this name belongs to the intrinsics that stand beside it."""
     word = name.lower()
-    return word in ("resolution", "d", "coeffs") or any(
+    return is_distortion_name(name) or any(
         part in word
         for part in ("dist", "coeff", "size", "dim", "shape", "reference", "resolution")
     )
@@ -156,7 +152,8 @@ def _is_size_or_distortion(name: str) -> bool:
 
 def is_camera(node: Mapping[str, Any]) -> bool:
     """Whether a mapping has intrinsics itself."""
-    if isinstance(node.get("lens"), str):
+    lens = node.get("lens")
+    if isinstance(lens, str) and lens.partition(":")[0] in LENSES:
         return True
     if any(_is_number(node.get(name)) for name in _FOCAL_NAMES):
         return True
@@ -165,7 +162,7 @@ def is_camera(node: Mapping[str, Any]) -> bool:
         return True
     if "projection_parameters" in node or "projection_type" in node or has_focal_list(node):
         return True
-    return any(_is_matrix(node.get(name)) for name in _MATRICES)
+    return any(_is_matrix(node.get(name)) for name in MATRICES)
 
 
 def _states_focal_length(frame: Any) -> bool:

@@ -81,13 +81,16 @@ def _camera_of_ost(text: str, place: str) -> list[StatedCamera]:
 def _camera_of_bouguet(text: str, place: str) -> list[StatedCamera]:
     """Camera of Bouguet's toolbox for MATLAB, whose first pixel's centre is (0, 0)."""
     lists = {
-        name: re.findall(_NUMBER, content)
+        name: re.split(r"[\s;,]+", content.strip(" \t\r\n;,"))
         for name, content in re.findall(r"^(fc|cc|kc)\s*=\s*\[([^\]]*)\]", text, re.MULTILINE)
     }
     if len(lists.get("fc", [])) != 2 or len(lists.get("cc", [])) != 2:
         return []
-    scalars = dict(re.findall(rf"^(alpha_c|nx|ny)\s*=\s*({_NUMBER})", text, re.MULTILINE))
-    if float(scalars.get("alpha_c", 0)):
+    scalars = {
+        name: _floats([word], place)[0]
+        for name, word in re.findall(r"^(alpha_c|nx|ny)\s*=\s*([^\s;]+)", text, re.MULTILINE)
+    }
+    if scalars.get("alpha_c", 0):
         raise InputError(
             "is a calibration of Bouguet's toolbox with a skew (alpha_c), which is not read: "
             "calibrate with est_alpha = 0",
@@ -98,7 +101,7 @@ def _camera_of_bouguet(text: str, place: str) -> list[StatedCamera]:
     lens, whole = _brown(numbers, [*bend, 0.0, 0.0, 0.0, 0.0, 0.0][:5])
     size = None
     if "nx" in scalars and "ny" in scalars:
-        size = float(scalars["nx"]), float(scalars["ny"])
+        size = scalars["nx"], scalars["ny"]
     return [StatedCamera("", lens, whole, size)]
 
 

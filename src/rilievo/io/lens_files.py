@@ -19,11 +19,12 @@ import numpy as np
 
 from rilievo.arrays.shapes import Matrix
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, join_notes
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.camera_models import (
+    MATRICES,
     READ,
     parse_opencv_xml,
     read_npz_calibration,
@@ -33,6 +34,7 @@ from rilievo.io.camera_models import (
 from rilievo.io.camera_search import find_cameras, is_camera, several_cameras_error
 from rilievo.io.camera_texts import cameras_of_text, entries_of_lines, rows_of_table
 from rilievo.io.colmap_files import MODELS, read_cameras_bin
+from rilievo.io.distortions import NOT_NAMED
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
@@ -63,21 +65,10 @@ _DSO: Mapping[str, tuple[str, int]] = {
 
 _RADTAN = (
     *("radtan", "plumb_bob", "rational_polynomial", "brown", "opencv", "none", "pinhole"),
-    *("radial-tangential", "radial_tangential", "brown_conrady"),
+    *("radial-tangential", "radial_tangential", "brown_conrady", NOT_NAMED),
 )
 
 _FOV = ("fov", "atan")
-_MATRIX = (
-    *("intrinsics", "camera_matrix", "Camera_Matrix", "cameraMatrix"),
-    *("intrinsic_matrix", "K", "M1", "cam_K", "camera_intrinsic", "camera_intrinsics"),
-    *("intrinsic", "intrinsicMatrix", "cameraIntrinsics", "intrinsics_matrix", "mtx"),
-    "cam_intrinsic",
-)
-_BEND = (
-    *("distortion_coeffs", "distortion_coefficients", "Distortion_Coefficients", "distCoeffs"),
-    *("dist_coeffs", "distortion", "D", "D1", "disto", "dist", "camera_distortion", "dist_params"),
-    *("distortion_params", "distortionCoefficients"),
-)
 _EQUIDISTANT = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
 
 _UNBENT = ("perspective", "simple_pinhole", "rectified", "linear", "distortion.none")
@@ -554,7 +545,9 @@ def _lens_of_content(content: Any, path: Path) -> SpelledLens:
             return _only_stated_lens(views, path)
         raise _no_lens_error(place, content)
     lenses = [
-        _lens_of_entries(camera.entries, f"{place}, {camera.label}" if camera.label else place)
+        _lens_of_entries(
+            camera.entries, f"{place}, {camera.label}" if camera.label else place, camera.label
+        )
         for camera in found
     ]
     if any(lens != lenses[0] for lens in lenses):
@@ -562,19 +555,22 @@ def _lens_of_content(content: Any, path: Path) -> SpelledLens:
     return lenses[0]
 
 
-def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
+def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") -> SpelledLens:
     _refuse_other_units(entries, place)
-    entries = to_kalibr_entries(entries, place)
-    if isinstance(entries.get("lens"), str):
-        return read_spelling(entries["lens"], option="its lens")
-    focal = _numbers_of_entry(entries, _MATRIX, place) or [
+    entries = to_kalibr_entries(entries, place, label)
+    lens = entries.get("lens")
+    has_intrinsics = any(entries.get(name) is not None for name in MATRICES)
+    if isinstance(lens, str) and (":" in lens or not has_intrinsics):
+        return read_spelling(lens, option="its lens")
+    focal = _numbers_of_entry(entries, MATRICES, place) or [
         number
         for name in ("fx", "fy", "cx", "cy")
         for number in _numbers_of_entry(entries, (name,), place)
     ]
-    bend = _numbers_of_entry(entries, _BEND, place)
+    bend = [_float_or_nan(number) for number in entries.get("distortion_coeffs") or []]
+    bend = _check_finite(bend, f"{place}: {entries.get('distortion_name', 'distortion_coeffs')}")
     bend = bend if any(bend[8:]) else bend[:8]
-    model = str(entries.get("distortion_model") or entries.get("camera_model") or "none").lower()
+    model = str(entries.get("distortion_model") or "none").lower()
     if _has_coefficients(focal) and not bend:
         focal, bend = focal[:4], focal[4:]
     focal = _four_numbers(focal, place)
@@ -590,8 +586,15 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
     sides = sides if len(sides) == 2 and all(sides) else []
     focal, sides, note = _in_pixels_of_size(focal, sides)
     shape = _parse_sides(sides[0], sides[1], place) if sides else None
-    lens = _lens_of_model(model, focal, bend, shape, place)
-    return lens if note is None else replace(lens, note=note)
+    shown = str(entries.get("stated_model") or model)
+    lens = _lens_of_model(model, shown, [*focal, *bend], shape, place)
+    notes = [] if note is None else [note]
+    if model == NOT_NAMED and len(bend) == 4:
+        notes.append(
+            "its camera file names no lens model, and its 4 coefficients are read as k1, k2, p1 "
+            "and p2: if they are of a fisheye, add 'distortion_model: equidistant'"
+        )
+    return replace(lens, note=join_notes(notes)) if notes else lens
 
 
 def _in_pixels_of_size(
@@ -635,11 +638,13 @@ def _refuse_other_units(entries: Mapping[str, Any], place: str) -> None:
 
 
 def _lens_of_model(
-    model: str, focal: list[float], bend: list[float], shape: tuple[int, int] | None, place: str
+    model: str, shown: str, numbers: list[float], shape: tuple[int, int] | None, place: str
 ) -> SpelledLens:
+    """Lens of fx, fy, cx, cy and coefficients; ``shown`` is the model's name in the file."""
+    focal, bend = numbers[:4], numbers[4:]
     if not any(bend):
         if model not in (*_EQUIDISTANT, *_RADTAN, *_FOV, *_UNBENT):
-            raise InputError(f"has the lens model '{printable(model[:60])}'; {READ}", path=place)
+            raise InputError(f"has the lens model '{printable(shown[:60])}'; {READ}", path=place)
         name = "fisheye" if model in _EQUIDISTANT else "pinhole"
         return _make_lens(name, focal, shape, place)
     if model in _EQUIDISTANT and not any(bend[4:]):
@@ -652,7 +657,7 @@ def _lens_of_model(
     if model in _RADTAN and len(bend) in (4, 5, 8):
         return _make_lens("opencv", [*focal, *bend], shape, place)
     raise InputError(
-        f"has the lens model '{printable(model[:60])}' with {len(bend)} coefficients; {READ}",
+        f"has the lens model '{printable(shown[:60])}' with {len(bend)} coefficients; {READ}",
         path=place,
     )
 
@@ -709,7 +714,7 @@ def _float_or_nan(entry: Any) -> float:
 
 def _lens_in_json(text: str, path: Path) -> SpelledLens:
     try:
-        content: Any = json.loads(text)
+        content: Any = json.loads(text, object_pairs_hook=_mapping_of_pairs)
         # The JSON of a result has other numbers beside its camera.
         own = content.get("camera") if isinstance(content, Mapping) else None
         is_result = isinstance(own, Mapping) and is_camera(own)
@@ -722,6 +727,16 @@ def _lens_in_json(text: str, path: Path) -> SpelledLens:
             path=printable(path),
             hint=_CURE,
         ) from error
+
+
+def _mapping_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Mapping of JSON, in which a name stands once, or with the same value."""
+    read: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in read and read[name] != value:
+            raise ValueError(f"it states '{name[:40]}' twice")
+        read[name] = value
+    return read
 
 
 def _no_lens_error(place: str, content: Any = None) -> InputError:

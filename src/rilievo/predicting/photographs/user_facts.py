@@ -2,7 +2,12 @@
 
 from dataclasses import replace
 
-from rilievo.calibration.camera_checks import check_lens, lens_notes, refuse_outside_centre
+from rilievo.calibration.camera_checks import (
+    check_lens,
+    film_note,
+    lens_notes,
+    refuse_outside_centre,
+)
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens
@@ -26,6 +31,9 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
             return photo
         lens = check_lens(photo, photo.camera.lens)
         return replace(photo, camera=Camera(lens=lens, source=photo.camera.source))
+    short_note = film_note(named)
+    if short_note is not None:
+        photo = replace(photo, notes=(*photo.notes, short_note))
     camera = camera_of_size(named, photo.shape)
     if not isinstance(camera.lens, Pinhole):
         return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
