@@ -276,6 +276,11 @@ def test_frames_of_a_clip_are_those_of_its_network(tmp_path: Path) -> None:
         assert measured.origin is MeasurementOrigin.NETWORK
         assert half_width(measured) > 0.2
     np.testing.assert_allclose(values, values[0], rtol=5e-3)
+    # The same holds of frames that are read back.
+    for name, is_known in (("0.npz", True), ("2.npz", False)):
+        frame = rilievo.read_prediction(tmp_path / "out" / "frames.frames" / name)
+        measured = frame.distance(160, 120)
+        assert (measured.origin is MeasurementOrigin.KNOWN) == is_known
 
 
 @pytest.mark.parametrize("name", ["npz", "png16", "npy"])

@@ -241,7 +241,12 @@ class _Clip:
 
         def with_clip_facts(prediction: Prediction) -> Prediction:
             anchored = prediction.but(anchoring=anchoring)
-            return anchored if metric is None else metric.applied_to(anchored)
+            if metric is None:
+                return anchored
+            in_metres = metric.applied_to(anchored)
+            # Known places are those of the first frame.
+            is_first = index == 0
+            return in_metres if is_first else _without_known_places(in_metres)
 
         return self.options.finish(model, answer, photo, clip=with_clip_facts)
 
@@ -396,6 +401,13 @@ def _open_sink(row: SinkRow, form: ClipForm, placement: FileSet, parts: ExitStac
     if row.video is None:
         return FolderSink(placement.create_part_folder(row.path), row.path.name, row.outputs, form)
     return open_video_sink(row, row.video, form, placement, parts)
+
+
+def _without_known_places(prediction: Prediction) -> Prediction:
+    """Prediction whose calibration names no known sizes, which lie elsewhere in its picture."""
+    calibration = prediction.calibration
+    assert calibration is not None, "it is in metres by a calibration"
+    return prediction.but(calibration=replace(calibration, asked=(), residuals=()))
 
 
 def _has_pictures(options: ClipOptions) -> bool:
