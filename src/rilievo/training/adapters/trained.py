@@ -40,7 +40,7 @@ from rilievo.training.adapters.torch_model import (
     TorchNetwork,
 )
 from rilievo.training.adapters.transformers_models import empty_network, fill_body
-from rilievo.training.networks.backbones import weights_sha256
+from rilievo.training.networks.backbones import Backbone, tensors_sha256, weights_sha256
 from rilievo.training.networks.backbones.weights import read_state, select_network_tensors
 from rilievo.training.networks.blueprint import (
     DEPTH,
@@ -57,6 +57,7 @@ from rilievo.training.networks.probe_network import (
     BackboneWithProbe,
     backbone_from_blueprint,
     probe_from_blueprint,
+    weights_of_stored,
 )
 from rilievo.training.networks.small import SmallNet, double_bilinearly
 from rilievo.training.networks.small_weights import MULTIPLE
@@ -106,16 +107,24 @@ def load_probed_network(folder: Path, facts: ProbeRunFacts) -> BackboneWithProbe
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: cannot be read: {reason(error)}") from error
-    if not facts.backbone_rate and trained_on != weights_sha256(backbone):
+    if not facts.backbone_rate and not _has_sha256(backbone, trained_on):
         raise ModelError(
             f"{path}: was trained on a backbone '{facts.blueprint.backbone.name}' with other "
             "weights than it has now: restore those weights, or train again"
         )
     try:
-        (probed if facts.backbone_rate else probed.probe).load_state_dict(state)
+        if facts.backbone_rate:
+            probed.load_state_dict(weights_of_stored(probed, state, path))
+        else:
+            probed.probe.load_state_dict(state)
     except RuntimeError as error:
         raise ModelError(f"{path}: its weights are of another network: {reason(error)}") from error
     return probed
+
+
+def _has_sha256(backbone: Backbone, sha256: str | None) -> bool:
+    """Whether a backbone has the weights of a hash; earlier runs hashed names of modules."""
+    return sha256 in (weights_sha256(backbone), tensors_sha256(backbone.stored_weights()))
 
 
 class ProbeNetwork(TorchNetwork):
@@ -316,7 +325,8 @@ def fill_from_file(network: Tuned, path: Path) -> Tuned:
     if isinstance(network, PlainDepthHead | DepthProHead):
         fill_body(network, path)
         return network
-    network.load_state_dict(dict(select_network_tensors(network, read_state(path), path)))
+    state = weights_of_stored(network, read_state(path), path)
+    network.load_state_dict(dict(select_network_tensors(network, state, path)))
     return network
 
 

@@ -1,6 +1,5 @@
 """Depth models of transformers; checkpoints' code is never run."""
 
-import copy
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
@@ -224,33 +223,13 @@ def _network_without_weights(folder: Path) -> Any:
         return AutoModelForDepthEstimation.from_config(config, trust_remote_code=False)
 
 
-def save_under_released_names(body: Any, folder: Path) -> None:
-    """Save a model by ``save_pretrained``, in one file, under the names of released files.
-
-    A model remembers the names of the file that it was read from, and writes them again. They may
-    be module names of one version of transformers, so a model that has read nothing writes them.
-    """
-    import torch
-    from transformers.initialization import no_init_weights
-
-    from rilievo.training.networks.backbones.weights import silence_libraries
-
-    tensors = {name: tensor.detach().cpu() for name, tensor in body.state_dict().items()}
-    with silence_libraries("transformers"):
-        with torch.device("meta"), no_init_weights():
-            writer = type(body)(copy.deepcopy(body.config))
-        writer.save_pretrained(folder, state_dict=tensors, max_shard_size="1TB")
-
-
 def fill_body(network: "PlainDepthHead | DepthProHead", path: Path) -> None:
     """Fill a network with a run's weights, whichever version of transformers named them."""
-    import torch
-
+    from rilievo.training.networks.backbones.released_names import fill_copy
     from rilievo.training.networks.backbones.weights import (
         check_loading_report,
         check_tensor_of_numbers,
         read_state,
-        silence_libraries,
     )
 
     state = {name.removeprefix(BODY): tensor for name, tensor in read_state(path).items()}
@@ -258,16 +237,7 @@ def fill_body(network: "PlainDepthHead | DepthProHead", path: Path) -> None:
         check_tensor_of_numbers(tensor, f"{BODY}{name}", path)
     body: Any = network.body
     try:
-        with silence_libraries("transformers"):
-            # transformers writes into the configuration that it is given.
-            filled, info = type(body).from_pretrained(
-                None,
-                config=copy.deepcopy(body.config),
-                state_dict=state,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
+        filled, info = fill_copy(body, state)
     # Weights of another network raise as many types of errors as there are conversions.
     except Exception as error:
         raise ModelError(f"{path}: cannot be loaded: {first_line(error)}") from error

@@ -1,10 +1,11 @@
 """A backbone with its probe and heads."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Size
 from rilievo.training.networks.backbones import Backbone, make_backbone
@@ -66,6 +67,44 @@ class BackboneWithProbe(nn.Module):
         read = expected_centre if choice.readout is Readout.EXPECTATION else most_probable_centre
         depth = read(shares, centres, choice.normalisation)
         return crop_and_resize(depth[:, None], logits, size)[:, 0]
+
+
+def stored_weights(network: nn.Module) -> Mapping[str, Tensor]:
+    """Tensors of a network under the names that a run stores; see ``Backbone.stored_weights``."""
+    tensors = dict(network.state_dict())
+    for prefix, backbone in _backbones_of(network).items():
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
+        tensors |= {f"{prefix}{name}": value for name, value in backbone.stored_weights().items()}
+    return tensors
+
+
+def weights_of_stored(
+    network: nn.Module, stored: Mapping[str, Tensor], path: Path
+) -> Mapping[str, Tensor]:
+    """Stored tensors under the names of a network's modules.
+
+    Raises:
+        ModelError: If those of a backbone are of another network.
+    """
+    tensors = dict(stored)
+    for prefix, backbone in _backbones_of(network).items():
+        own = {
+            name.removeprefix(prefix): tensors.pop(name)
+            for name in [*tensors]
+            if name.startswith(prefix)
+        }
+        named = backbone.weights_of_stored(own, path)
+        tensors |= {f"{prefix}{name}": value for name, value in named.items()}
+    return tensors
+
+
+def _backbones_of(network: nn.Module) -> Mapping[str, Backbone]:
+    """Backbones in a network, by the beginning of their tensors' names."""
+    return {
+        f"{name}.": module
+        for name, module in network.named_modules()
+        if isinstance(module, Backbone)
+    }
 
 
 def backbone_from_blueprint(blueprint: Blueprint) -> Backbone:

@@ -68,11 +68,11 @@ def train_probe(
     frames = frames or open_frames(config)
     with needing("training", "train"):
         from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
-        from rilievo.training.networks.backbones import weights_sha256
+        from rilievo.training.networks.backbones import tensors_sha256
         from rilievo.training.networks.probe_network import backbone_from_blueprint
         from rilievo.training.probe.probe_task import ProbeTask
     backbone = backbone or backbone_from_blueprint(config.blueprint)
-    sha256 = weights_sha256(backbone)
+    sha256 = tensors_sha256(backbone.stored_weights())
     fabric = launch_fabric(Devices(device=options.device, precision=config.precision))
     task = ProbeTask(config, run, fabric, frames, backbone, keeping, sha256=sha256)
     fingerprint = hashlib.sha256(to_json(config).encode()).hexdigest()

@@ -15,7 +15,7 @@ from rilievo.errors import InputError
 from rilievo.extensions.trust import is_import_path
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
-from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
+from rilievo.training.engine.checkpoint import RunState, Stateful, save_tensors
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal
 from rilievo.training.engine.task import TrainingTask, fused_option, parameter_groups
@@ -33,7 +33,11 @@ from rilievo.training.losses.supervised import (
 from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.features import Features
-from rilievo.training.networks.probe_network import BackboneWithProbe, probe_from_blueprint
+from rilievo.training.networks.probe_network import (
+    BackboneWithProbe,
+    probe_from_blueprint,
+    stored_weights,
+)
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import (
     collate,
@@ -349,7 +353,8 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
 
     def after_checkpoint(self) -> None:
         """Write the weights."""
-        save_weights(self.learner.learning_part, self._run / WEIGHTS, {BACKBONE: self._sha256})
+        tensors = stored_weights(self.learner.learning_part)
+        save_tensors(tensors, self._run / WEIGHTS, {BACKBONE: self._sha256})
 
     def record(self) -> TrainingRecord:
         """Record of the run."""

@@ -20,10 +20,11 @@ from rilievo.training.adapters.trained import HEADED
 from rilievo.training.adapters.transformers_models import (
     BODY,
     MODEL_WEIGHTS,
-    save_under_released_names,
 )
 from rilievo.training.engine.checkpoint import save_tensors, save_weights
+from rilievo.training.networks.backbones.released_names import save_under_released_names
 from rilievo.training.networks.latent_network import LatentNetwork
+from rilievo.training.networks.probe_network import stored_weights
 from rilievo.training.tuning.starts import TunedNetwork
 
 WORDS = "tokenizer"
@@ -64,14 +65,14 @@ def _copy_words(pipeline: Any, target: Path) -> None:
 def write_run_weights(network: TunedNetwork, run: Path) -> None:
     """Write a run's own weights, and those of its folder for transformers or diffusers.
 
-    Tensors of a model of transformers have the names of ``save_pretrained`` in both files. The
-    names of its modules are those of one version of transformers: another one would draw the
+    Tensors of a model of transformers, also of a backbone, have the names of ``save_pretrained``.
+    The names of its modules are those of one version of transformers: another one would draw the
     tensors that it does not find at random, with no more than a warning.
     """
     if isinstance(network, PlainDepthHead | DepthProHead):
         _write_transformers_weights(network, run)
         return
-    save_weights(network, run / WEIGHTS)
+    save_tensors(stored_weights(network), run / WEIGHTS)
     if isinstance(network, LatentNetwork):
         path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
         save_weights(network.unet, path, {"format": "pt"})

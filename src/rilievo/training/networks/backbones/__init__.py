@@ -17,6 +17,7 @@ from rilievo.training.networks.backbones.backbone import Layer as Layer
 from rilievo.training.networks.backbones.backbone import Normalisation as Normalisation
 from rilievo.training.networks.backbones.own_backbone import OwnBackbone as OwnBackbone
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, temporary_torch_seed
+from rilievo.training.networks.backbones.weights import tensors_sha256 as tensors_sha256
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
 from rilievo.training.networks.blueprint import BackboneRow, find_backbone_row
 

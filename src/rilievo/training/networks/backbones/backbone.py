@@ -262,6 +262,22 @@ class Backbone(nn.Module, ABC):
             constant = torch.tensor(values, dtype=torch.float32)[:, None, None]
             self.register_buffer(name, constant, persistent=False)
 
+    def stored_weights(self) -> Mapping[str, Tensor]:
+        """Tensors under the names that a run stores, which outlive the releases of a library."""
+        return self.state_dict()
+
+    def weights_of_stored(self, stored: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
+        """Stored tensors under the names of this network's modules.
+
+        Args:
+            stored: Tensors by ``stored_weights``, perhaps of another release of a library.
+            path: Their file, for messages.
+
+        Raises:
+            ModelError: If they are of another network.
+        """
+        return stored
+
     @property
     def name(self) -> str:
         """Name that ``make_backbone`` takes."""

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Size
-from rilievo.errors import InputError, ModelError
+from rilievo.errors import InputError, ModelError, first_line
 from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
 from rilievo.io.json_record import parse_json
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
@@ -32,7 +33,10 @@ from rilievo.training.networks.backbones.backbone import (
     output_shapes_by_layer,
     to_channels_first,
 )
+from rilievo.training.networks.backbones.released_names import fill_copy, released_tensors
 from rilievo.training.networks.backbones.weights import (
+    check_loading_report,
+    check_tensor_of_numbers,
     check_whole,
     download_error,
     load_weights,
@@ -42,6 +46,7 @@ from rilievo.training.networks.backbones.weights import (
 from rilievo.training.tensors import Images
 
 PREFIX = "hf/"
+_BODY = "body."
 _PREPROCESSOR = "preprocessor_config.json"
 _TOWERS = ("vision_model", "vision_encoder", "vision_tower")
 _UNUSED = ("pooler", "mask_token", "layernorm_post", "post_layernorm")
@@ -61,6 +66,24 @@ class TransformersBackbone(Backbone):
         self.body = body
         blocks = _longest_module_list(facts.name, body)
         self.taps = Taps({layer: blocks[layer] for layer in facts.layers})
+
+    def stored_weights(self) -> Mapping[str, Tensor]:
+        """Tensors under the names of released files."""
+        tensors = released_tensors(self.body)
+        return {f"{_BODY}{name}": tensor for name, tensor in tensors.items()}
+
+    def weights_of_stored(self, stored: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
+        """Tensors of released files, or of another release, under this network's names."""
+        tensors = {name.removeprefix(_BODY): tensor for name, tensor in stored.items()}
+        for name, tensor in tensors.items():
+            check_tensor_of_numbers(tensor, f"{_BODY}{name}", path)
+        try:
+            filled, report = fill_copy(self.body, tensors)
+        # Weights of another network raise as many types of errors as there are conversions.
+        except Exception as error:
+            raise ModelError(f"{path}: cannot be loaded: {first_line(error)}") from error
+        check_loading_report(printable(path), report, prefix=f"backbone.{_BODY}")
+        return {f"{_BODY}{name}": tensor for name, tensor in filled.state_dict().items()}
 
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
         """Compute outputs without register tokens."""

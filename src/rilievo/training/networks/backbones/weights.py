@@ -129,8 +129,13 @@ def check_loading_report(
 
 def weights_sha256(network: nn.Module) -> str:
     """Hash parameters and persistent buffers by name."""
+    return tensors_sha256(network.state_dict())
+
+
+def tensors_sha256(tensors: State) -> str:
+    """Hash tensors by name."""
     digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         flat = value.detach().cpu().contiguous().reshape(-1)
         digest.update(np.asarray(flat.view(torch.uint8).numpy()).data)
