@@ -24,8 +24,8 @@ import numpy as np
 from PIL import Image
 
 import rilievo
+from rilievo.calibration.rectangle_depth import fit_log_ratio, sample_rectangle
 from rilievo.calibration.rectangle_fit import fit_rectangles
-from rilievo.measure.plane_relief import fit_log_ratio
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 
@@ -238,8 +238,9 @@ def _predictions(
 def _shown_relief(scene: _Scene, prediction: rilievo.Prediction) -> tuple[float, float]:
     """Relief of the first end that the network shows, and the true one."""
     fit = fit_rectangles([scene.sheet], prediction.known_camera)
-    field = fit_log_ratio(prediction, fit, fit.poses[0])
-    assert field is not None, "the sheet is large"
+    samples = sample_rectangle(prediction.depth, fit.camera, fit.poses[0])
+    assert samples is not None, "the sheet is large"
+    field = fit_log_ratio(samples)
     place = np.array([scene.ends[0]])
     plane = float(fit.poses[0].depths(prediction.known_camera.rays(place.T))[0])
     row, column = round(scene.ends[0][1]), round(scene.ends[0][0])

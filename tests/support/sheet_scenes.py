@@ -28,6 +28,7 @@ class SheetScene:
     ) -> None:
         angle_of_view = math.radians(slant)
         self.slant, self.distance, self.height, self.block = slant, distance, height, block
+        self.block_middle = (0.0, 0.0)
         # Columns are the sheet's long side, its short side and its normal, towards the camera.
         self.axes = np.array(
             [
@@ -56,13 +57,15 @@ class SheetScene:
         """Exact depth: the nearer of the table and the block's top, which has no sides."""
         return self.distances(CAMERA)
 
-    def distances(self, camera: rilievo.Camera) -> np.ndarray:
+    def distances(
+        self, camera: rilievo.Camera, size: tuple[int, int] = (HEIGHT, WIDTH)
+    ) -> np.ndarray:
         """Factors of a camera's rays: depth of a pinhole, distance of a wide lens."""
-        v, u = np.mgrid[:HEIGHT, :WIDTH].astype(float)
+        v, u = np.mgrid[: size[0], : size[1]].astype(float)
         rays = camera.rays(np.stack([u, v]))
         normal = self.axes[:, 2]
         table = (normal @ self.middle) / np.einsum("c,chw->hw", normal, rays)
-        top_middle = self.place(0, 0, self.height)
+        top_middle = self.place(*self.block_middle, self.height)
         top = (normal @ top_middle) / np.einsum("c,chw->hw", normal, rays)
         from_middle = rays * top - top_middle[:, None, None]
         x, y = (np.einsum("c,chw->hw", self.axes[:, axis], from_middle) for axis in (0, 1))

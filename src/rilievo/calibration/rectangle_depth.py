@@ -42,7 +42,7 @@ _TRIALS = 200
 _MUCH_LESS = 0.5
 """Ratio of misfits from which on another fit is taken."""
 _MIN_TRIM = 10 * _MIN_MISFIT
-_NOISE_PER_MEDIAN = math.log(5) / math.log(2)
+NOISE_PER_MEDIAN = math.log(5) / math.log(2)
 """80 % quantile over the median of errors as Laplace's. An object on the rectangle moves the median
 less."""
 
@@ -164,7 +164,7 @@ def fit_log_ratio(samples: RectangleSamples) -> LogRatio:
     weights = _fit_least_absolute(coordinates, ratios, importance, _MIN_MISFIT)
     weights, is_kept = _refit_without_outliers(coordinates, ratios, importance, weights, _MIN_TRIM)
     misfit = np.abs(ratios - coordinates @ weights)
-    noise = _NOISE_PER_MEDIAN * _quantile(misfit, importance, 0.5)
+    noise = NOISE_PER_MEDIAN * weighted_quantile(misfit, importance, 0.5)
     return LogRatio(weights=weights, size=samples.size, noise=noise, is_in_plane=is_kept)
 
 
@@ -221,9 +221,9 @@ def _fit_most_of_one_surface(
     chosen = generator.choice(len(target), size=size, p=chance)
     candidates = np.linalg.pinv(columns[chosen]) @ target[chosen][..., None]
     misfits = np.abs(target[:, None] - columns @ candidates[..., 0].T)
-    quantiles = [_quantile(misfit, importance, _LEAST_PART) for misfit in misfits.T]
+    quantiles = [weighted_quantile(misfit, importance, _LEAST_PART) for misfit in misfits.T]
     best = int(np.argmin(quantiles))
-    present = _quantile(np.abs(target - columns @ weights), importance, _LEAST_PART)
+    present = weighted_quantile(np.abs(target - columns @ weights), importance, _LEAST_PART)
     if max(quantiles[best], least) > _MUCH_LESS * present:
         return weights
     return candidates[best, :, 0]
@@ -241,7 +241,7 @@ def _refit_without_outliers(
     is_kept = np.ones(len(target), bool)
     for _ in range(_TRIM_ROUNDS):
         misfit = np.abs(target - columns @ weights)
-        is_kept = misfit <= max(_TRIM * _quantile(misfit, importance, _LEAST_PART), least)
+        is_kept = misfit <= max(_TRIM * weighted_quantile(misfit, importance, _LEAST_PART), least)
         weight = np.sqrt(importance[is_kept])
         weights = np.linalg.lstsq(
             columns[is_kept] * weight[:, None], target[is_kept] * weight, rcond=None
@@ -249,8 +249,8 @@ def _refit_without_outliers(
     return weights, is_kept
 
 
-def _quantile(values: Values, importance: Values, share: float) -> float:
-    """Weighted quantile."""
+def weighted_quantile(values: Values, importance: Values, share: float) -> float:
+    """Value that a share of the weight stays below."""
     order = np.argsort(values)
     total = np.cumsum(importance[order])
     return float(values[order][np.searchsorted(total, share * total[-1])])

@@ -1,8 +1,9 @@
 """How far points stand above the plane of a known rectangle, by depth.
 
-Depth is fitted to the plane over the rectangle, by a factor that changes evenly across the picture.
-What remains at a point is its relief: the logarithm of the plane's depth over the fitted depth,
-which is positive above the plane, towards the camera.
+The relief of a point is the logarithm of the plane's depth over the depth that is seen, which is
+positive above the plane, towards the camera. For an instrument, the plane is the one that its depth
+shows inside of the rectangle (``depth_plane``). A network's depth is fitted to the plane of the
+corners by a factor that changes evenly across the picture, because its proportions are bent.
 
 A network hardly sees low relief: of boxes 1 to 10 cm high on a sheet of A4, ``rilievo/base`` shows
 a sixth of the height (``lab/studies/judge_sheets.py``). So where it shows no relief, the points may
@@ -10,17 +11,18 @@ still stand some way above or below the plane, and the range has to contain that
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from rilievo.arrays.shapes import Float64, Mask, Values
+from rilievo.arrays.shapes import Float64, Values
 from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, median_around
+from rilievo.calibration.rectangle_depth import LogRatio, fit_log_ratio, sample_rectangle
 from rilievo.calibration.rectangle_fit import RectangleFit, RectanglePose
 from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError
+from rilievo.measure.depth_plane import DepthPlane, fit_depth_plane
 from rilievo.measure.instrument_ranges import OWN_SHARE, InstrumentRanges, instrument_ranges
 from rilievo.records.prediction_record import PredictionRecord
 
@@ -35,15 +37,7 @@ _MIN_INSTRUMENT_RELIEF = 0.003
 _RELIEF_PER_NOISE = 2.0
 """Relief that counts, over what eight in ten pixels of the rectangle deviate from the plane."""
 _BORDER = 2.0 * WINDOW_RADIUS
-"""Distance from the outline of a rectangle within which depth is read farther inside [px]."""
-_MAX_PIXELS = 4000
-"""Number of pixels of the rectangle that are fitted, for speed."""
-_MIN_PIXELS = 30
-_FIT_ROUNDS = 15
-_MIN_MISFIT = 1e-4
-_NOISE_PER_MEDIAN = math.log(5) / math.log(2)
-"""80 % quantile over the median of errors as Laplace's. An object on the rectangle moves the median
-less."""
+"""Distance from the outline of a rectangle within which a point may show what is behind [px]."""
 _SAME_HEIGHT = 0.5
 """Relative difference of relief up to which a network's points count as at one height.
 
@@ -57,21 +51,30 @@ class PlaneRelief:
     """Relief of points above the plane of a rectangle.
 
     Attributes:
-        values: Relief of each point; 0 where depth does not tell it from the plane.
-        noise: Relief that eight in ten pixels of the rectangle stay below.
+        values: Relief of each point; 0 of all where there is too little depth.
+        threshold: Relief up to which a point counts as in the plane.
+        noise: Relief that eight in ten points of the plane stay below.
         unseen_height: Height [m] that may have been missed, above or below; 0 of an instrument.
         camera_distance: Distance from the camera to the plane, along its normal [m].
+        plane: Plane of an instrument's depth; None of a network, or if there is too little depth.
     """
 
     values: Values
+    threshold: float
     noise: float
     unseen_height: float
     camera_distance: float
+    plane: DepthPlane | None = None
 
     @property
     def is_flat(self) -> bool:
         """Whether depth shows all points in the plane."""
-        return not self.values.any()
+        return not self.raised_values.any()
+
+    @property
+    def raised_values(self) -> Values:
+        """Relief of each point; 0 where depth does not tell it from the plane."""
+        return np.where(np.abs(self.values) > self.threshold, self.values, 0.0)
 
     @property
     def unseen_factors(self) -> tuple[float, float]:
@@ -84,8 +87,8 @@ class PlaneRelief:
 
     @property
     def heights(self) -> Values:
-        """Heights of the points above the plane [m], negative below it."""
-        return self.camera_distance * -np.expm1(-self.values)
+        """Heights of the points above the plane [m], negative below it; 0 of those in it."""
+        return self.camera_distance * -np.expm1(-self.raised_values)
 
 
 def relief_above_plane(
@@ -97,39 +100,101 @@ def relief_above_plane(
     """
     unseen = PlaneRelief(
         values=np.zeros(len(pixels)),
+        threshold=0.0,
         noise=0.0,
         unseen_height=UNSEEN_SHARE * min(pose.rectangle.lengths),
         camera_distance=abs(float(pose.t @ pose.normal)),
     )
-    field = fit_log_ratio(prediction, fit, pose)
-    if field is None:
+    samples = sample_rectangle(prediction.depth, fit.camera, pose, sky=prediction.sky)
+    if samples is None:
         return unseen
-    inner_pixels = [_move_inside(pixel, pose.rectangle) for pixel in pixels]
+    ratio = fit_log_ratio(samples)
+    by_instrument = instrument_ranges(prediction)
     try:
-        depths = np.array([median_around(prediction.depth, pixel) for pixel in inner_pixels])
+        if by_instrument is None or prediction.is_of_network:
+            return _relief_by_network(prediction, fit, pose, pixels, ratio, unseen)
+        plane = fit_depth_plane(prediction, samples, ratio)
+        return _relief_by_instrument(prediction, by_instrument, plane, pose, pixels, unseen)
     except CalibrationError:
         return unseen
 
-    places = np.array([(pixel.u, pixel.v) for pixel in inner_pixels], np.float64)
-    plane_depths = pose.depths(fit.camera.rays(places.T))
-    relief = np.log(plane_depths / depths) - field.at(places)
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is None or prediction.is_of_network:
-        threshold = max(_MIN_NETWORK_RELIEF, _RELIEF_PER_NOISE * field.noise)
-        told = replace(unseen, noise=field.noise)
-        relief = _level(relief, threshold)
-    else:
-        noise = _instrument_noise(by_instrument, pose, pixels)
-        threshold = max(_MIN_INSTRUMENT_RELIEF, _RELIEF_PER_NOISE * noise)
-        told = replace(unseen, noise=noise, unseen_height=0.0)
-    return replace(told, values=np.where(np.abs(relief) > threshold, relief, 0.0))
+
+def _relief_by_network(
+    prediction: PredictionRecord,
+    fit: RectangleFit,
+    pose: RectanglePose,
+    pixels: Sequence[Pixel],
+    ratio: LogRatio,
+    unseen: PlaneRelief,
+) -> PlaneRelief:
+    """Relief by a network's depth, which is fitted to the plane of the corners."""
+    threshold = max(_MIN_NETWORK_RELIEF, _RELIEF_PER_NOISE * ratio.noise)
+
+    def relief_at(pixel: Pixel) -> float:
+        depth, place = median_around(prediction.depth, pixel), _pixel_centre(pixel)
+        plane_depth = float(pose.depths(fit.camera.rays(place.T))[0])
+        return math.log(plane_depth / depth) - float(ratio.at(place)[0])
+
+    relief = _relief_of_points(relief_at, pixels, pose.rectangle, threshold)
+    return replace(unseen, values=_level(relief, threshold), threshold=threshold, noise=ratio.noise)
+
+
+def _relief_by_instrument(
+    prediction: PredictionRecord,
+    by_instrument: InstrumentRanges,
+    plane: DepthPlane,
+    pose: RectanglePose,
+    pixels: Sequence[Pixel],
+    unseen: PlaneRelief,
+) -> PlaneRelief:
+    """Relief above the plane that an instrument's depth shows inside of the rectangle."""
+    noise = _instrument_noise(by_instrument, pose, pixels)
+    threshold = max(_MIN_INSTRUMENT_RELIEF, _RELIEF_PER_NOISE * noise)
+
+    def relief_at(pixel: Pixel) -> float:
+        depth, place = median_around(prediction.depth, pixel), _pixel_centre(pixel)
+        plane_depth = float(plane.depths(prediction.known_camera.rays(place.T).T)[0])
+        # Depth without end is behind the plane, as a plane without end is behind depth.
+        return math.log(plane_depth / depth) if plane_depth > 0 else math.inf
+
+    relief = _relief_of_points(relief_at, pixels, pose.rectangle, threshold)
+    return replace(
+        unseen,
+        values=relief,
+        threshold=threshold,
+        noise=noise,
+        unseen_height=0.0,
+        camera_distance=plane.camera_distance,
+        plane=plane,
+    )
+
+
+def _pixel_centre(pixel: Pixel) -> Float64[np.ndarray, "1 2"]:
+    """Centre of the pixel that holds a point, where its depth is read."""
+    return np.floor(np.array([[pixel.u, pixel.v]]) + 0.5)
+
+
+def _relief_of_points(
+    relief_at: Callable[[Pixel], float],
+    pixels: Sequence[Pixel],
+    rectangle: KnownRectangle,
+    threshold: float,
+) -> Values:
+    """Relief of points, of which those near the outline may show what lies behind a rectangle.
+
+    What the rectangle lies on may begin at its outline, such as the table below a book. Such a
+    point counts as in the plane if depth is in it a little farther inside.
+    """
+    relief = [relief_at(pixel) for pixel in pixels]
+    for index, pixel in enumerate(pixels):
+        inner_pixel = _move_inside(pixel, rectangle)
+        if relief[index] < -threshold and inner_pixel is not pixel:
+            relief[index] = relief_at(inner_pixel)
+    return np.array(relief)
 
 
 def _move_inside(pixel: Pixel, rectangle: KnownRectangle) -> Pixel:
-    """Move a point near the outline of a rectangle towards its middle, to where depth is read.
-
-    What the rectangle lies on may begin at its outline, such as the table below a book.
-    """
+    """Move a point near the outline of a rectangle towards its middle; others stay."""
     corners, middle = np.array(rectangle.corners), np.array(rectangle.middle)
     place = np.array((pixel.u, pixel.v))
     sides = np.roll(corners, -1, axis=0) - corners
@@ -162,71 +227,3 @@ def _instrument_noise(
     noise = OWN_SHARE * by_instrument.instrument.relative_error_at(depth)
     is_filled = any(by_instrument.is_in_gap(pixel) for pixel in pixels)
     return math.hypot(noise, by_instrument.fill_error if is_filled else 0.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRatio:
-    """Logarithm of the plane's depth over depth, which changes evenly across the picture.
-
-    Attributes:
-        weights: Factors of 1, column and row, over the width and from the middle.
-        size: Height and width of the picture.
-        noise: Difference that eight in ten pixels of the rectangle stay below.
-    """
-
-    weights: Float64[np.ndarray, "3"]
-    size: tuple[int, int]
-    noise: float
-
-    def at(self, places: Float64[np.ndarray, "n 2"]) -> Values:
-        """Ratio at places (column, row) [px]."""
-        return _coordinates(places, self.size) @ self.weights
-
-
-def fit_log_ratio(
-    prediction: PredictionRecord, fit: RectangleFit, pose: RectanglePose
-) -> LogRatio | None:
-    """Fit depth to the plane over the rectangle, with the least sum of absolute differences.
-
-    Returns:
-        The fitted ratio; None if too few pixels of the rectangle have depth.
-    """
-    depth, size = prediction.depth, prediction.shape
-    is_inside = _inside_of(pose, size) & depth.valid
-    if prediction.sky is not None:
-        is_inside &= ~prediction.sky
-    rows, columns = np.nonzero(is_inside)
-    step = max(1, len(rows) // _MAX_PIXELS)
-    rows, columns = rows[::step], columns[::step]
-    if len(rows) < _MIN_PIXELS:
-        return None
-
-    places = np.stack([columns, rows], axis=1).astype(np.float64)
-    plane_depth = pose.depths(fit.camera.rays(places.T))
-    ratio = np.log(plane_depth / depth.values[rows, columns].astype(np.float64))
-    coordinates, weight = _coordinates(places, size), np.ones(len(ratio))
-    weights = np.zeros(3)
-    for _ in range(_FIT_ROUNDS):
-        weighted = coordinates * weight[:, None]
-        weights = np.linalg.lstsq(weighted, ratio * weight, rcond=None)[0]
-        misfit = np.abs(ratio - coordinates @ weights)
-        weight = 1 / np.sqrt(np.maximum(misfit, _MIN_MISFIT))
-    misfit = np.abs(ratio - coordinates @ weights)
-    noise = _NOISE_PER_MEDIAN * float(np.median(misfit))
-    return LogRatio(weights=weights, size=size, noise=noise)
-
-
-def _inside_of(pose: RectanglePose, size: tuple[int, int]) -> Mask:
-    height, width = size
-    mask = Image.new("1", (width, height))
-    ImageDraw.Draw(mask).polygon([(u, v) for u, v in pose.rectangle.corners], fill=1)
-    return np.array(mask, dtype=bool)
-
-
-def _coordinates(
-    places: Float64[np.ndarray, "n 2"], size: tuple[int, int]
-) -> Float64[np.ndarray, "n 3"]:
-    """1, column and row of places, over the width and from the middle."""
-    height, width = size
-    middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    return np.column_stack([np.ones(len(places)), (places - middle) / width])

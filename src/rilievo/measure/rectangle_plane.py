@@ -15,14 +15,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Points, Values
-from rilievo.calibration.readings import Pixel
+from rilievo.calibration.readings import Pixel, require_depth
 from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
 from rilievo.calibration.sizes import CORNER_ERROR, KnownRectangle
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.measure.depth_plane import DepthPlane, height_with_range
 from rilievo.measure.expectation import parse_known_rectangles
-from rilievo.measure.measured_points import check_pixels, instrument_remarks, origin_of_points
+from rilievo.measure.instrument_ranges import instrument_ranges
+from rilievo.measure.measured_points import (
+    camera_and_point_remarks,
+    check_pixels,
+    instrument_remarks,
+    origin_of_points,
+)
 from rilievo.measure.measurements import (
     UNITS,
     Measurement,
@@ -92,6 +99,8 @@ def height_above_plane(
 
 _MIN_SIDE_VIEW = 0.05
 """Least sine of the angle between the ray of a top and the normal of its plane."""
+_FLAT_SHARE = 0.005
+"""Share of the distance up to which depth inside of a rectangle counts as flat."""
 _MAX_LEAN = 0.2
 """Largest distance of the ray of a top from the line over its foot, over the height."""
 
@@ -151,32 +160,60 @@ def _height_and_lean(
 def _height_by_depth(
     prediction: PredictionRecord, plane: _PlaneOfRectangle, top: Point
 ) -> Measurement:
-    """Height of a top above the plane of a rectangle, by depth that is fitted to the plane."""
-    relief = relief_above_plane(prediction, plane.fit, plane.pose, _named_pixels([top]))
-    [height] = relief.heights.tolist()
-    origin = origin_of_points(prediction, [top])
+    """Height of a top above the plane of a rectangle, by depth."""
+    [pixel] = _named_pixels([top])
+    require_depth(prediction.depth, pixel)
+    relief = relief_above_plane(prediction, plane.fit, plane.pose, [pixel])
+    if relief.plane is not None:
+        return _height_by_instrument(prediction, relief.plane, pixel)
     if not prediction.is_of_network:
-        error = relief.camera_distance * relief.noise
-        return Measurement(
-            what=Quantity.HEIGHT_ABOVE_PLANE,
-            value=height,
-            low=height - error,
-            high=height + error,
-            origin=origin,
-            remarks=instrument_remarks(prediction, [top]),
+        raise CalibrationError(
+            "the depth map has too little depth inside of the known rectangle to tell its plane: "
+            "name the foot of the point in the plane too"
         )
     # Networks show too little of a height, so it may be more, on the side where it is seen.
+    [height] = relief.heights.tolist()
     unseen = relief.unseen_height
     return Measurement(
         what=Quantity.HEIGHT_ABOVE_PLANE,
         value=height,
         low=min(0.0, 2 * height, -unseen if height <= 0 else 0.0),
         high=max(0.0, 2 * height, unseen if height >= 0 else 0.0),
-        origin=origin,
+        origin=origin_of_points(prediction, [top]),
         remarks=(
             "by the network's depth, which hardly shows low relief: name the foot of the point in "
             "the plane too, and the height follows from the corners alone",
         ),
+    )
+
+
+def _height_by_instrument(
+    prediction: PredictionRecord, plane: DepthPlane, top: Pixel
+) -> Measurement:
+    """Height of a top above the plane that an instrument's depth shows inside of a rectangle."""
+    by_instrument = instrument_ranges(prediction)
+    assert by_instrument is not None, "the depth is that of an instrument"
+    value, low, high = height_with_range(prediction, plane, by_instrument, top)
+    point = (top.u, top.v)
+    measurement = Measurement(
+        what=Quantity.HEIGHT_ABOVE_PLANE,
+        value=value,
+        low=low,
+        high=high,
+        origin=origin_of_points(prediction, [point]),
+        remarks=(
+            *camera_and_point_remarks(prediction, [point]),
+            *instrument_remarks(prediction, [point]),
+        ),
+    )
+    depth_error = by_instrument.instrument.relative_error_at(plane.camera_distance)
+    bend = plane.bend(depth_error)
+    if bend <= max(_FLAT_SHARE, depth_error):
+        return measurement
+    return add_remark(
+        measurement,
+        f"the depth inside of the known rectangle is no plane: it is off by "
+        f"{_height_text(bend * plane.camera_distance)}",
     )
 
 
@@ -287,7 +324,11 @@ def _measure_in_plane(
 def _with_unseen_relief(measurement: Measurement, relief: PlaneRelief) -> Measurement:
     """Widen the range in the plane by what depth cannot tell of the points' height above it."""
     power = 2 if measurement.what == Quantity.AREA else 1
-    log_error = math.hypot(math.log(measurement.high / measurement.value), power * relief.noise)
+    # What depth shows is too little to be told from the plane, but may be true.
+    shown = max(relief.noise, float(np.abs(relief.values).max()))
+    if relief.unseen_height > 0:
+        shown = relief.noise
+    log_error = math.hypot(math.log(measurement.high / measurement.value), power * shown)
     nearest, farthest = relief.unseen_factors
     widened = replace(
         measurement,
@@ -314,16 +355,16 @@ def _measure_raised(
     what they may miss altogether.
     """
     in_plane_positions = _points_on_plane(plane.fit, plane.pose, np.array(points, np.float64))
-    positions = in_plane_positions * np.exp(-relief.values)[:, None]
+    positions = in_plane_positions * np.exp(-relief.raised_values)[:, None]
     power = 2 if in_plane.what == Quantity.AREA else 1
     value = _quantity_of_positions(in_plane.what, positions)
     nearest, farthest = relief.unseen_factors
-    further = float(np.exp(np.abs(relief.values).max()))
+    further = float(np.exp(np.abs(relief.raised_values).max()))
 
     lows, highs = [in_plane.low, value], [in_plane.high, value]
-    if relief.values.max() > 0:
+    if relief.raised_values.max() > 0:
         lows += [in_plane.low * nearest**power, value / further**power]
-    if relief.values.min() < 0:
+    if relief.raised_values.min() < 0:
         highs += [in_plane.high * farthest**power, value * further**power]
     remarks = (
         _off_plane_text(relief),

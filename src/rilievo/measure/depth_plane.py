@@ -1,0 +1,186 @@
+"""Plane that the depth of an instrument shows inside of a known rectangle, and heights above it.
+
+The plane is fitted to the points that depth shows, and the corners only say where they are. So a
+height has the metres of the depth map, and its range follows from the errors of depth, of the fit,
+and of placing the point.
+
+Positions are in the camera frame [m].
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rilievo.arrays.shapes import Points, Values, Vector
+from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, pixel_index, require_depth
+from rilievo.calibration.rectangle_depth import (
+    NOISE_PER_MEDIAN,
+    LogRatio,
+    RectangleSamples,
+    weighted_quantile,
+)
+from rilievo.measure.instrument_ranges import (
+    COMMON_SHARE,
+    OWN_SHARE,
+    WINDOW_QUANTILES,
+    InstrumentRanges,
+)
+from rilievo.records.prediction_record import PredictionRecord
+
+_FREE_PATCHES = 4.0
+"""Number of parts of a rectangle whose errors count as independent: neighbouring pixels of a depth
+camera err alike."""
+_NOISE_OF_MEDIAN = 0.25
+"""Error of the median of a window over that of a pixel: 1.2533 / 5 for 5 x 5 pixels."""
+_MIN_SHARE_IN_PLANE = 0.8
+"""Share of the rectangle in one plane below which all of its depth counts as error of the plane."""
+_FIT_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthPlane:
+    """Plane through the depth inside of a rectangle.
+
+    Attributes:
+        normal: Unit normal, towards the camera.
+        camera_distance: Distance from the camera to the plane, along its normal [m].
+        middle: Mean position of the points that were fitted.
+        axes: Two directions in the plane, over the deviation of the points along them [1/m].
+        pixel_noise: Relative difference from the plane that eight in ten pixels stay below.
+        share: Share of the rectangle's depth that lies in the plane.
+        off_plane: Relative difference from the plane that eight in ten pixels stay below, with
+            those that were left out as objects.
+    """
+
+    normal: Vector
+    camera_distance: float
+    middle: Vector
+    axes: Points
+    pixel_noise: float
+    share: float
+    off_plane: float
+
+    def heights(self, positions: Points) -> Values:
+        """Heights of points above the plane, towards the camera [m]."""
+        return positions @ self.normal + self.camera_distance
+
+    def depths(self, rays: Points) -> Values:
+        """Depth of the plane along rays [m]; negative behind the camera."""
+        with np.errstate(divide="ignore"):
+            return -self.camera_distance / (rays @ self.normal)
+
+    def leverage(self, position: Vector) -> float:
+        """Error of the plane at a position, over that of one part of the rectangle."""
+        offsets = self.axes @ (position - self.middle)
+        return math.sqrt((1 + float(offsets @ offsets)) / _FREE_PATCHES)
+
+    def bend(self, depth_error: float) -> float:
+        """Relative error of the plane because depth is not flat.
+
+        Args:
+            depth_error: Relative error of eight in ten pixels of the instrument.
+        """
+        beyond = math.sqrt(max(0.0, self.pixel_noise**2 - depth_error**2))
+        if self.share >= _MIN_SHARE_IN_PLANE:
+            return beyond
+        return max(beyond, self.off_plane)
+
+
+def fit_depth_plane(
+    prediction: PredictionRecord, samples: RectangleSamples, ratio: LogRatio
+) -> DepthPlane:
+    """Fit a plane to the pixels of a rectangle that agree with its corners' plane."""
+    rays = prediction.known_camera.rays(samples.places.T).T
+    positions = rays * samples.values[:, None]
+    points = positions[ratio.is_in_plane]
+    weight = np.ones(len(points))
+    plane = np.zeros(3)
+    for _ in range(_FIT_ROUNDS):
+        # Least relative differences of depth, as the plane m · p = 1.
+        plane = np.linalg.lstsq(points * weight[:, None], weight, rcond=None)[0]
+        misfit = np.abs(points @ plane - 1)
+        weight = 1 / np.sqrt(np.maximum(misfit, max(float(np.median(misfit)), 1e-6)))
+
+    all_misfits = np.abs(positions @ plane - 1)
+    middle = points.mean(axis=0)
+    _, deviations, directions = np.linalg.svd(points - middle, full_matrices=False)
+    spread = np.maximum(deviations[:2] / math.sqrt(len(points)), 1e-9)
+    return DepthPlane(
+        normal=-plane / np.linalg.norm(plane),
+        camera_distance=float(1 / np.linalg.norm(plane)),
+        middle=middle,
+        axes=directions[:2] / spread[:, None],
+        pixel_noise=NOISE_PER_MEDIAN * weighted_quantile(all_misfits, samples.importance, 0.5),
+        share=samples.share_of(ratio.is_in_plane),
+        off_plane=weighted_quantile(all_misfits, samples.importance, 0.8),
+    )
+
+
+def height_with_range(
+    prediction: PredictionRecord, plane: DepthPlane, by_instrument: InstrumentRanges, top: Pixel
+) -> tuple[float, float, float]:
+    """Height of what a pixel shows above the plane, and the range of eight in ten such heights [m].
+
+    Raises:
+        CalibrationError: If the pixel has no depth.
+    """
+    heights, position = _heights_around(prediction, plane, top)
+    value = float(np.median(heights))
+    error = _height_error(plane, by_instrument, top, position, value)
+    # A point that is placed by hand may lie on any of the pixels around, also beyond an edge.
+    pixel_noise = 1.2 * plane.pixel_noise * (plane.camera_distance - value)
+    lower, upper = np.quantile(heights, WINDOW_QUANTILES)
+    below = math.sqrt(max(0.0, (value - lower) ** 2 - pixel_noise**2))
+    above = math.sqrt(max(0.0, (upper - value) ** 2 - pixel_noise**2))
+    return value, value - math.hypot(error, below), value + math.hypot(error, above)
+
+
+def _heights_around(
+    prediction: PredictionRecord, plane: DepthPlane, pixel: Pixel
+) -> tuple[Values, Vector]:
+    """Heights of the pixels in the window around a point, and the position of its own pixel."""
+    depth = prediction.depth
+    require_depth(depth, pixel)
+    row, column = pixel_index(depth, pixel)
+    height, width = depth.shape
+    radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
+    rows, columns = np.mgrid[
+        row - radius : row + radius + 1, column - radius : column + radius + 1
+    ].reshape(2, -1)
+    is_valid = depth.valid[rows, columns]
+    rows, columns = rows[is_valid], columns[is_valid]
+    rays = prediction.known_camera.rays(np.stack([columns, rows]).astype(np.float64))
+    positions = (rays * depth.values[rows, columns].astype(np.float64)).T
+    own = int(np.argmax((rows == row) & (columns == column)))
+    return plane.heights(positions), positions[own]
+
+
+def _height_error(
+    plane: DepthPlane,
+    by_instrument: InstrumentRanges,
+    pixel: Pixel,
+    position: Vector,
+    height: float,
+) -> float:
+    """Error of a height by those of depth, of the plane and of the focal length [m]."""
+    instrument = by_instrument.instrument
+    depth = float(by_instrument.prediction.known_camera.depth_of(position))
+    depth_error = instrument.error.relative_at(depth)
+    # Along the normal, an error of depth is as large as the share of the distance that it is.
+    reach, distance = abs(plane.camera_distance - height), plane.camera_distance
+    bend = plane.bend(depth_error)
+    fill_error = by_instrument.fill_error if by_instrument.is_in_gap(pixel) else 0.0
+    point_error = math.hypot(
+        OWN_SHARE * depth_error, _NOISE_OF_MEDIAN * plane.pixel_noise, fill_error
+    )
+    plane_error = math.hypot(OWN_SHARE * depth_error, bend) * plane.leverage(position)
+    scale_error = math.hypot(COMMON_SHARE * depth_error, instrument.scale_error)
+    sideways = float(np.square(plane.normal[:2]).sum())
+    return math.hypot(
+        reach * point_error,
+        distance * plane_error,
+        distance * bend,
+        height * scale_error,
+        height * by_instrument.focal_error * sideways,
+    )
