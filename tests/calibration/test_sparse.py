@@ -126,7 +126,7 @@ def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
     [
         (np.zeros(SHAPE, np.float32), {}, "no pixel with depth"),
         (np.ones(SHAPE, np.uint16), {}, "sparse_unit="),
-        (np.ones((48, 48), np.float32), {}, "sparse_crop='resized'"),
+        (np.ones((48, 48), np.float32), {}, "sparse_crop='stretched'"),
         (np.ones((1, 48, 64), np.float32), {}, "shape"),
         (np.ones(SHAPE, np.float32), {"known": [(1, 1, 1)]}, "do not go together"),
         (np.ones(SHAPE, np.float32), {"camera_height": 1.5}, "do not go together"),

@@ -53,38 +53,73 @@ def test_a_perfect_prediction_of_each_known_crop_scores_perfectly(name: str) -> 
         assert bool(notes) == (values.shape != shown.shape and crop is None)
 
 
-OTHERS = [
-    ("nyuv2-eigen", (480, 480)),
+# Sizes that networks make of the picture's own by rounding, or that are parts of it.
+ROUNDED = [
     ("moge-scale", (400, 534)),
     ("moge-scale", (360, 480)),
     ("moge-scale", (464, 624)),
     ("moge-scale", (476, 630)),
-    ("moge-scale", (448, 448)),
-    ("moge-scale", (640, 480)),
     ("kitti-eigen", (192, 640)),
     ("kitti-eigen", (320, 1024)),
     ("kitti-eigen", (384, 1280)),
     ("kitti-eigen", (378, 1246)),
     ("kitti-eigen", (187, 621)),
     ("kitti-eigen", (352, 1216)),
-    ("moge-scale", (218, 1153)),
     ("nyuv2-eigen", (427, 561)),
 ]
 
 
-@pytest.mark.parametrize(("name", "size"), OTHERS)
+@pytest.mark.parametrize(("name", "size"), ROUNDED)
 def test_a_size_that_says_nothing_is_refused_with_both_sizes_and_the_cure(
     name: str, size: tuple[int, int]
 ) -> None:
-    shape = SHAPES["kitti" if size[1] > 1000 else "nyu"]
-    truth = whole(shape)
-    assert truth.depth is not None
-    values = np.resize(truth.depth, size)
-    cure = "turned by 90 degrees" if size == shape[::-1] else "crop='resized'"
-    with pytest.raises(InputError, match=rf"{size[0]} x {size[1]}.*{shape[0]} x .*{cure}"):
+    truth, values, shape = truth_and_values_of_size(name, size)
+    with pytest.raises(InputError, match=rf"{size[0]} x {size[1]}.*{shape[0]} x .*crop='resized'"):
         score(BENCHMARKS[name], stored(depth=metric(values)), truth)
     # Said to be all of the picture, the same map is scored.
     assert score(BENCHMARKS[name], stored(depth=metric(values), crop="resized"), truth).score.values
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("nyuv2-eigen", (480, 480)), ("moge-scale", (448, 448)), ("kitti-eigen", (384, 1024))],
+)
+def test_a_prediction_of_other_proportions_is_scored_if_it_is_said_to_be_stretched(
+    name: str, size: tuple[int, int]
+) -> None:
+    truth, values, _ = truth_and_values_of_size(name, size)
+    with pytest.raises(InputError, match="crop='stretched'"):
+        score(BENCHMARKS[name], stored(depth=metric(values)), truth)
+    with pytest.raises(InputError, match=r"proportions differ by .*crop='stretched'"):
+        score(BENCHMARKS[name], stored(depth=metric(values), crop="resized"), truth)
+    stretched = stored(depth=metric(values), crop="stretched")
+    assert score(BENCHMARKS[name], stretched, truth).score.values
+
+
+@pytest.mark.parametrize("crop", [None, "resized", "stretched"])
+@pytest.mark.parametrize("size", [(640, 480), (320, 240), (630, 476)])
+def test_a_prediction_that_is_turned_by_90_degrees_is_refused(
+    size: tuple[int, int], crop: str | None
+) -> None:
+    truth, values, _ = truth_and_values_of_size("moge-scale", size)
+    with pytest.raises(InputError, match="turned by 90 degrees"):
+        score(BENCHMARKS["moge-scale"], stored(depth=metric(values), crop=crop), truth)
+
+
+def test_a_prediction_of_the_whole_picture_is_none_of_a_part() -> None:
+    truth, values, _ = truth_and_values_of_size("moge-scale", (480, 640))
+    with pytest.raises(InputError, match=r"as large as all of the truth.*leave crop out"):
+        score(BENCHMARKS["moge-scale"], stored(depth=metric(values), crop="nyu_eigen"), truth)
+
+
+def truth_and_values_of_size(
+    name: str, size: tuple[int, int]
+) -> tuple[Truth, np.ndarray, tuple[int, int]]:
+    """Truth of a benchmark's pictures, some depth of a size, and the pictures' size."""
+    shape = SHAPES["kitti" if name.startswith("kitti") else "nyu"]
+    truth = whole(shape)
+    assert truth.depth is not None
+    return truth, np.resize(truth.depth, size), shape
 
 
 KITTI_SIZES = [(370, 1224), (370, 1226), (374, 1238), (375, 1242), (376, 1241)]

@@ -224,7 +224,7 @@ def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
 
 def test_a_crop_of_the_photograph_is_put_in_its_place(root: Path) -> None:
     np.save(root / "depth/a.npy", METRES[4:30, 6:46])
-    with pytest.raises(InputError, match=r"26 x 40 .*the photograph 36 x 48.*crop: resized"):
+    with pytest.raises(InputError, match=r"26 x 40 .*the photograph 36 x 48.*crop: stretched"):
         open_dataset("folder", root).sample("a")
     (root / "rilievo.yaml").write_text(
         "depth: {crop: [4, 6, 26, 40]}\ncamera: {fx: 50, cx: 24, cy: 18}"

@@ -5,11 +5,15 @@ has the picture's size; or one side is a whole multiple of the other, alike in b
 the size of one known crop of a published dataset, and of only one. Everything else is refused,
 because equal proportions prove nothing: 400 x 534 may be a part of 480 x 640, or all of it after a
 network rounded the sides. The user then says which.
+
+What the user says is checked, too. A map that is as large as the whole picture is no map of a part;
+a map that lies where the picture stands is turned by 90 degrees; and a map whose proportions differ
+by more than a network's rounding explains was not only resized.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -19,14 +23,23 @@ from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
 
 RESIZED = "resized"
-"""Word for a map of the whole picture that was resized."""
+"""Word for a map of the whole picture that was resized, its proportions kept up to rounding."""
+STRETCHED = "stretched"
+"""Word for a map of the whole picture that was resized to other proportions."""
 CENTRE = "centre"
 """Word for a map of the middle of the picture, not resized."""
 
 # Networks round sides to multiples of 8 to 64.
 _SMALLEST_STEP, _LARGEST_STEP = 8, 64
-# Largest difference in proportions of a map that was resized within the crop that is named.
+# Largest relative difference in proportions of a map that was resized, of any size.
 _PROPORTIONS = 0.04
+# The same where a network rounded the sides of a small map to multiples of at most 32.
+_PROPORTIONS_OF_ROUNDED = 0.1
+_USUAL_STEP = 32
+# Larger differences in proportions are said.
+_NOTED_PROPORTIONS = 0.02
+# A picture whose sides differ less is taken for a square, which neither stands nor lies.
+_SQUARE = 1.05
 _FRACTIONS = {2: "half of", 3: "a third of", 4: "a quarter of"}
 # Depth of neighbours on one surface differs less; a mean across an edge lies on no surface.
 _SAME_SURFACE = 1.1
@@ -96,7 +109,7 @@ class DepthCrop:
 
 
 StatedPlace: TypeAlias = DepthCrop | str
-"""What a user says: a rectangle, ``RESIZED``, ``CENTRE``, or the name of a known crop."""
+"""What a user says: a rectangle, a word for the whole or the middle, or a known crop's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,24 +173,25 @@ def _refuse_other_size(
 
 
 def parse_place(stated: str | Sequence[object], option: str = "crop") -> StatedPlace:
-    """Parse TOP,LEFT,HEIGHT,WIDTH, ``resized``, ``centre`` or the name of a known crop."""
+    """Parse TOP,LEFT,HEIGHT,WIDTH, a word for the whole or the middle, or a known crop's name."""
     if not isinstance(stated, str):
         return DepthCrop.from_numbers(stated, option)
     word = stated.strip().lower().replace("-", "_")
     word = CENTRE if word == "center" else word
-    if word in (RESIZED, CENTRE, *CROP_NAMES):
+    names = (RESIZED, STRETCHED, CENTRE, *CROP_NAMES)
+    if word in names:
         return word
     if "," in stated or not word.replace("_", "").isalpha():
         return DepthCrop.parse(stated, option)
-    names = (RESIZED, CENTRE, *CROP_NAMES)
     raise OptionError(
         option=option, problem=f"has no '{stated[:40]}'; {suggest(word, names)}", hint=_FORMS
     )
 
 
 _FORMS = (
-    f"TOP,LEFT,HEIGHT,WIDTH is a part, '{RESIZED}' the whole picture in another size, '{CENTRE}' "
-    f"its middle, and {', '.join(CROP_NAMES)} are published crops"
+    f"TOP,LEFT,HEIGHT,WIDTH is a part, '{RESIZED}' the whole picture in another size, "
+    f"'{STRETCHED}' the same in other proportions, '{CENTRE}' its middle, and "
+    f"{', '.join(CROP_NAMES)} are published crops"
 )
 
 
@@ -213,6 +227,13 @@ class PlaceWords:
         if self.file is None:
             return Text(OptionName(self.option, value))
         return Text(f"'crop: {f'[{value}]' if ',' in value else value}' in {self.file}")
+
+    @property
+    def without_choice(self) -> "Text":
+        """Advice to leave the option or the line out."""
+        if self.file is None:
+            return Text("leave ", OptionName(self.option), " out")
+        return Text(f"leave 'crop' in {self.file} out")
 
 
 def place_map(
@@ -284,8 +305,8 @@ def size_words(size: Size) -> str:
 
 
 def _stated_place(size: Size, picture: Size, stated: StatedPlace, words: PlaceWords) -> MapPlace:
-    if stated == RESIZED:
-        return MapPlace(crop=DepthCrop(top=0, left=0, height=picture[0], width=picture[1]))
+    if stated in (RESIZED, STRETCHED):
+        return _place_of_whole(size, picture, words, is_stretched=stated == STRETCHED)
     if stated == CENTRE:
         crop = DepthCrop(
             top=(picture[0] - size[0]) // 2,
@@ -303,16 +324,115 @@ def _stated_place(size: Size, picture: Size, stated: StatedPlace, words: PlaceWo
     crop.check_inside(picture)
     if crop.shape == size:
         return MapPlace(crop=crop)
-    proportions = (size[1] / size[0]) / (crop.width / crop.height)
-    if abs(proportions - 1) > _PROPORTIONS:
+    return _place_of_resized_part(size, picture, crop, words)
+
+
+def _place_of_whole(
+    size: Size, picture: Size, words: PlaceWords, *, is_stretched: bool
+) -> MapPlace:
+    """Place of a map of which the user says that it is of all of the picture."""
+    if _is_turned(size, picture):
+        raise _turned_map(size, picture, words)
+    whole = DepthCrop(top=0, left=0, height=picture[0], width=picture[1])
+    if is_stretched:
+        return MapPlace(crop=whole)
+    difference = _difference_in_proportions(size, picture)
+    if not _may_be_resized(size, picture):
+        raise InputError(
+            f"{words.map} is {size_words(size)} (height x width), {words.picture} "
+            f"{size_words(picture)}: their proportions differ by {100 * difference:.0f} %, which "
+            "rounding does not explain",
+            hint=Text(
+                "if it is padded, cut the padding off; ",
+                words.choice("TOP,LEFT,HEIGHT,WIDTH"),
+                " says that it is a part, ",
+                words.choice(STRETCHED),
+                f" that it is all of {words.picture} in other proportions",
+            ),
+        )
+    if difference <= _NOTED_PROPORTIONS:
+        return MapPlace(crop=whole)
+    note = (
+        f"{words.map} is {size_words(size)}, whose proportions differ by {100 * difference:.1f} % "
+        f"from {words.picture}'s {size_words(picture)}; it was stretched to all of it, which is "
+        "right if its sides were rounded, and wrong if it is a part"
+    )
+    return MapPlace(crop=whole, note=note)
+
+
+def _place_of_resized_part(
+    size: Size, picture: Size, crop: DepthCrop, words: PlaceWords
+) -> MapPlace:
+    """Place of a map of another size than the rectangle that the user says."""
+    if size == picture:
+        raise InputError(
+            f"{words.map} is {size_words(size)} (height x width), as large as all of "
+            f"{words.picture}, so it is no map of the crop {crop} (top, left, height, width)",
+            hint=Text(
+                words.without_choice, ": it says where a map lies, not what is scored or shown"
+            ),
+        )
+    if _is_turned(size, crop.shape):
+        raise _turned_map(size, crop.shape, replace(words, picture="the crop that is named"))
+    difference = _difference_in_proportions(size, crop.shape)
+    if not _may_be_resized(size, crop.shape):
         raise InputError(
             f"{words.map} is {size_words(size)} (height x width), but the crop that is named is "
-            f"{size_words(crop.shape)}: their proportions differ"
+            f"{size_words(crop.shape)}: their proportions differ by {100 * difference:.0f} %"
         )
     note = f"{words.map} is {size_words(size)}, and was resized to its crop of " + size_words(
         crop.shape
     )
+    multiple = _multiple_in_words(size, picture)
+    if multiple is not None and _multiple_in_words(size, crop.shape) is None:
+        note += (
+            f"; it is {multiple} {words.picture}'s {size_words(picture)}, too, and if it is a map "
+            "of all of it, no crop is to be named"
+        )
+    elif difference > _NOTED_PROPORTIONS:
+        note += f", whose proportions differ by {100 * difference:.1f} %"
     return MapPlace(crop=crop, note=note)
+
+
+def _is_turned(size: Size, picture: Size) -> bool:
+    """Whether a map lies where the picture stands, or stands where it lies."""
+    map_is_square = max(size) < _SQUARE * min(size)
+    picture_is_square = max(picture) < _SQUARE * min(picture)
+    if map_is_square or picture_is_square:
+        return False
+    return (size[0] > size[1]) != (picture[0] > picture[1])
+
+
+def _turned_map(size: Size, picture: Size, words: PlaceWords) -> InputError:
+    """Error about a map that lies where the picture stands."""
+    is_upright = size[0] > size[1]
+    directions = "stands, and the other lies" if is_upright else "lies, and the other stands"
+    hint: list[str | Text] = [
+        "turn it as the photograph stands, which its EXIF says (numpy.rot90(depth, -1) for "
+        "orientation 6)"
+    ]
+    if size[0] <= picture[0] and size[1] <= picture[1]:
+        hint += ["; ", words.choice("TOP,LEFT,HEIGHT,WIDTH"), " says that it is a part"]
+    return InputError(
+        f"{words.map} is {size_words(size)} (height x width), {words.picture} "
+        f"{size_words(picture)}: the first {directions}, as if it were turned by 90 degrees",
+        hint=Text(*hint),
+    )
+
+
+def _difference_in_proportions(size: Size, picture: Size) -> float:
+    """Relative difference of width by height, such as 0.33 for 4:3 and 16:9."""
+    ratio = (size[1] * picture[0]) / (size[0] * picture[1])
+    return max(ratio, 1 / ratio) - 1
+
+
+def _may_be_resized(size: Size, picture: Size) -> bool:
+    """Whether rounded sides explain how the proportions of a map differ from a picture's."""
+    divisor = math.gcd(*size)
+    step = max(step for step in range(1, _USUAL_STEP + 1) if divisor % step == 0)
+    by_rounding = step / 2 * (1 / size[0] + 1 / size[1])
+    limit = min(max(by_rounding, _PROPORTIONS), _PROPORTIONS_OF_ROUNDED)
+    return _difference_in_proportions(size, picture) <= limit
 
 
 def _multiple_in_words(size: Size, picture: Size) -> str | None:
@@ -338,9 +458,16 @@ def _unknown_place(
         f"{words.map} is {size_words(size)} (height x width), {words.picture} "
         f"{size_words(picture)}, "
     )
+    if _is_turned(size, picture):
+        return _turned_map(size, picture, words)
     whole = Text(
         words.choice(RESIZED), f" says that it is all of {words.picture} in another size, "
     )
+    if not _may_be_resized(size, picture):
+        whole = Text(
+            words.choice(STRETCHED),
+            f" says that it is all of {words.picture} in other proportions, ",
+        )
     part = Text(words.choice("TOP,LEFT,HEIGHT,WIDTH"), " that it is a part")
     if fitting:
         named: list[str | Text] = []
@@ -352,9 +479,6 @@ def _unknown_place(
         return InputError(
             problem=Text(sizes, reason), hint=Text("say which: ", *named, whole, part)
         )
-    if size == picture[::-1]:
-        turned = Text("turned by 90 degrees; turn it as the photograph stands (its EXIF says how)")
-        return InputError(problem=Text(sizes, turned))
     reason = "which is neither the same size nor a whole multiple, so nothing says where it lies"
     alike = [Text(words.choice(name), ", ") for name in _names_of_size(size, picture)]
     return InputError(problem=Text(sizes, reason), hint=Text(*alike, whole, part))

@@ -12,6 +12,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.depth_crops import PlaceWords, place_map
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
 SIZE = (480, 640)
@@ -58,7 +59,7 @@ def test_a_whole_multiple_is_the_whole_photograph(root: Path, shape: tuple[int, 
     assert "the photograph's 480 x 640" in warning
 
 
-@pytest.mark.parametrize("shape", [(192, 256), (400, 534), (476, 630), (224, 224)])
+@pytest.mark.parametrize("shape", [(192, 256), (400, 534), (476, 630)])
 def test_another_size_is_refused_until_the_line_says_resized(
     root: Path, shape: tuple[int, int]
 ) -> None:
@@ -69,6 +70,79 @@ def test_another_size_is_refused_until_the_line_says_resized(
     assert sample.depth is not None
     np.testing.assert_allclose(sample.depth[8:-8, 8:-8], floor()[8:-8, 8:-8], rtol=1e-5)
     assert not check_dataset(open_dataset("folder", root)).warnings
+
+
+@pytest.mark.parametrize("shape", [(224, 224), (518, 518), (270, 480)])
+def test_a_map_of_other_proportions_is_not_only_resized(root: Path, shape: tuple[int, int]) -> None:
+    depth = smaller(shape)
+    with pytest.raises(InputError, match="'crop: stretched' in 'depth:'"):
+        truth_of(root, depth)
+    with pytest.raises(InputError, match=r"their proportions differ by 33 %.*'crop: stretched'"):
+        truth_of(root, depth, YAML_CAMERA + "depth: {crop: resized}")
+    sample = truth_of(root, depth, YAML_CAMERA + "depth: {crop: stretched}")
+    assert sample.depth is not None
+    np.testing.assert_allclose(sample.depth[8:-8, 8:-8], floor()[8:-8, 8:-8], rtol=1e-5)
+    assert not check_dataset(open_dataset("folder", root)).warnings
+
+
+def test_rounded_sides_are_resized_and_a_note_says_how_much_they_stretch() -> None:
+    words = PlaceWords(map="depth", picture="the photograph")
+    # 375 x 1242 rounded down to multiples of 32, and half of 1216 x 1936 to multiples of 64.
+    for size, picture, share in (((352, 1216), (375, 1242), 4.3), ((384, 640), (1216, 1936), 4.7)):
+        place = place_map(size, picture, "resized", words)
+        assert place.crop.shape == picture
+        assert place.note is not None
+        assert f"differ by {share} %" in place.note
+    # A RealSense, and networks that round to multiples of 14 and of 8.
+    for size in ((480, 848), (518, 924), (518, 910), (360, 640)):
+        assert place_map(size, (720, 1280), "resized", words).note is None
+
+
+@pytest.mark.parametrize("crop", ["resized", "stretched", None])
+@pytest.mark.parametrize("shape", [(640, 480), (256, 192), (320, 240), (630, 476), (640, 360)])
+def test_a_map_that_stands_beside_a_picture_that_lies_is_turned(
+    root: Path, shape: tuple[int, int], crop: str | None
+) -> None:
+    depth = smaller(shape)
+    yaml = YAML_CAMERA + ("" if crop is None else f"depth: {{crop: {crop}}}")
+    with pytest.raises(InputError, match="turned by 90 degrees") as refusal:
+        truth_of(root, depth, yaml)
+    assert "resized" not in str(refusal.value)
+    photo = np.full((*SIZE, 3), 90, np.uint8)
+    with pytest.raises(InputError, match="turned by 90 degrees"):
+        rilievo.Prediction.from_depth(photo, depth, K, crop=crop)
+    with pytest.raises(InputError, match="turned by 90 degrees"):
+        read_sparse(depth, SIZE, None, crop)
+
+
+def test_an_upright_part_of_a_picture_that_lies_can_be_named(root: Path) -> None:
+    with pytest.raises(InputError, match=r"turned by 90 degrees.*'crop: \[TOP,LEFT"):
+        truth_of(root, floor()[100:400, 50:250])
+    sample = truth_of(root, floor()[100:400, 50:250], "depth: {crop: [100, 50, 300, 200]}")
+    assert sample.depth is not None
+    np.testing.assert_array_equal(sample.depth[100:400, 50:250], floor()[100:400, 50:250])
+
+
+@pytest.mark.parametrize("crop", ["nyu_eigen", "[45, 41, 426, 560]", "[60, 80, 360, 480]"])
+def test_a_map_as_large_as_the_picture_is_of_no_part(root: Path, crop: str) -> None:
+    with pytest.raises(InputError, match=r"as large as all of the photograph.*leave 'crop' in"):
+        truth_of(root, floor(), f"depth: {{crop: {crop}}}")
+    photo, place = np.full((*SIZE, 3), 90, np.uint8), crop.strip("[]").replace(" ", "")
+    with pytest.raises(InputError, match=r"as large as all of the photograph.*leave crop out"):
+        rilievo.Prediction.from_depth(photo, floor(), K, crop=place)
+    with pytest.raises(InputError, match=r"as large as all of the photograph.*leave sparse_crop"):
+        read_sparse(floor(), SIZE, None, place)
+
+
+def test_a_fraction_of_the_picture_at_a_named_part_is_doubted(root: Path) -> None:
+    truth_of(root, smaller((240, 320)), YAML_CAMERA + "depth: {crop: nyu_eigen}")
+    [warning] = check_dataset(open_dataset("folder", root)).warnings
+    assert (
+        "resized to its crop of 426 x 560; it is half of the photograph's 480 x 640, too" in warning
+    )
+    truth_of(root, smaller((180, 240)), YAML_CAMERA + "depth: {crop: [60, 80, 360, 480]}")
+    [warning] = check_dataset(open_dataset("folder", root)).warnings
+    assert "too" not in warning
 
 
 def test_known_crops_and_named_ones_take_their_places(root: Path) -> None:
