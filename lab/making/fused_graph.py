@@ -172,11 +172,20 @@ def recalibration_of(model: onnx.ModelProto) -> onnx.GraphProto | None:
     """Take the recalibration of the confidence out of a model; None if it has none."""
     before = {f"{_UNMOVED}{name}": name for name in ("depth", "normals")}
     nodes = [
-        _renamed(node, before)
+        node
         for node in model.graph.node
         if node.name.startswith(_SURE) and _SAID not in node.output
     ]
-    weights = [each for each in model.graph.initializer if each.name.startswith(_SURE)]
+    read = {name for node in nodes for name in node.input}
+    weights = []
+    for each in model.graph.initializer:
+        if each.name not in read:
+            continue
+        weights.append(weight := onnx.TensorProto())
+        weight.CopyFrom(each)
+        if not each.name.startswith(_SURE):  # a constant that is shared with another part
+            weight.name = before[each.name] = f"{_SURE}{each.name}"
+    nodes = [_renamed(node, before) for node in nodes]
     return helper.make_graph(nodes, _SURE, [], [], weights) if nodes else None
 
 

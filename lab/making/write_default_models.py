@@ -63,6 +63,7 @@ from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion.onnx_changes import (
     replace_dequantize_nodes,
     set_metadata,
+    store_constants,
     write_fp16_weights,
 )
 from rilievo.training.networks.small import SmallNet
@@ -140,6 +141,7 @@ def rewrite_base(
     """
     model = ungate(onnx.load(str(target)))
     replace_dequantize_nodes(model)
+    store_constants(model)
     layout = None
     if layouts:
         networks = [read_layout(path) for path in layouts]
@@ -166,6 +168,7 @@ def rewrite_small(target: Path, out: Path) -> None:
     del model.metadata_props[:]
     model.metadata_props.extend(facts)
     replace_dequantize_nodes(model)
+    store_constants(model)
     write_quick(model, out, gated=False)
 
 
@@ -176,6 +179,7 @@ def write_quick(model: onnx.ModelProto, out: Path, *, gated: bool) -> None:
     # OpenVINO loses normals that a branch both answers and reads, as confidence does without them.
     model = gate(model) if gated else model
     dequantise(model)
+    store_constants(model)
     write_fused(model, out)
 
 

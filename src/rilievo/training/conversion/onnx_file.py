@@ -21,7 +21,11 @@ from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel
 from rilievo.models.onnx_files.quantisation import quantise
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
-from rilievo.training.conversion.onnx_changes import set_metadata, write_fp16_weights
+from rilievo.training.conversion.onnx_changes import (
+    set_metadata,
+    store_constants_in_file,
+    write_fp16_weights,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,6 +89,7 @@ def write_traced(
                 opset_version=OPSET,
                 dynamo=False,
             )
+        store_constants_in_file(path)
     except OSError:
         # A full disk is not the network's fault.
         raise
