@@ -155,6 +155,61 @@ def test_an_exr_of_many_channels_is_refused_by_its_header(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read_numbers(tmp_path / "20.exr", name="c001"), zeros)
 
 
+def exr_with_windows(
+    path: Path, values: np.ndarray, top_left: tuple[int, int], display: tuple[int, int, int, int]
+) -> Path:
+    """EXR of values whose first pixel lies at a place; display is top, left, height and width."""
+    openexr = pytest.importorskip("OpenEXR")
+    top, left = top_left
+    height, width = values.shape
+    first_row, first_column, rows, columns = display
+    header = {
+        "compression": openexr.ZIP_COMPRESSION,
+        "type": openexr.scanlineimage,
+        "dataWindow": (
+            np.array([left, top], np.int32),
+            np.array([left + width - 1, top + height - 1], np.int32),
+        ),
+        "displayWindow": (
+            np.array([first_column, first_row], np.int32),
+            np.array([first_column + columns - 1, first_row + rows - 1], np.int32),
+        ),
+    }
+    openexr.File(header, {"Z": values}).write(str(path))
+    return path
+
+
+def test_an_exr_of_a_region_lies_in_its_picture_where_its_windows_say(tmp_path: Path) -> None:
+    picture = np.arange(20 * 30, dtype=np.float32).reshape(20, 30)
+    region = np.ascontiguousarray(picture[5:12, 8:20])
+    read = read_map(exr_with_windows(tmp_path / "a.exr", region, (5, 8), (0, 0, 20, 30)))
+    assert read.shape == (20, 30)
+    np.testing.assert_array_equal(read[5:12, 8:20], region)
+    assert np.isfinite(read).sum() == region.size
+    # A picture need not begin at (0, 0).
+    read = read_map(exr_with_windows(tmp_path / "b.exr", region, (105, 208), (100, 200, 20, 30)))
+    np.testing.assert_array_equal(read[5:12, 8:20], region)
+    whole = region.astype(np.uint32) + 1
+    read = read_map(exr_with_windows(tmp_path / "c.exr", whole, (5, 8), (0, 0, 20, 30)))
+    assert read.dtype == np.uint32
+    assert np.count_nonzero(read) == whole.size
+
+
+def test_overscan_of_an_exr_is_cut_off(tmp_path: Path) -> None:
+    rendered = np.arange(26 * 40, dtype=np.float32).reshape(26, 40)
+    read = read_map(exr_with_windows(tmp_path / "a.exr", rendered, (-3, -5), (0, 0, 20, 30)))
+    np.testing.assert_array_equal(read, rendered[3:23, 5:35])
+    read = read_map(exr_with_windows(tmp_path / "b.exr", rendered, (10, -5), (0, 0, 20, 30)))
+    np.testing.assert_array_equal(read[10:], rendered[:10, 5:35])
+    assert np.isnan(read[:10]).all()
+
+
+def test_an_exr_whose_pixels_lie_outside_of_its_picture_is_refused(tmp_path: Path) -> None:
+    values = np.ones((4, 4), np.float32)
+    with pytest.raises(InputError, match="outside of its display window"):
+        read_map(exr_with_windows(tmp_path / "a.exr", values, (20, 0), (0, 0, 20, 30)))
+
+
 def test_an_exr_whose_header_is_no_utf8_is_refused(tmp_path: Path) -> None:
     """OpenEXR's InputFile ended the process at such a name, or ends it with a SystemError."""
     OpenEXR = pytest.importorskip("OpenEXR")

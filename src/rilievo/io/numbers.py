@@ -43,14 +43,19 @@ _TYPES = (np.dtype("<u4"), np.dtype("<f2"), np.dtype("<f4"))
 
 
 class ExrChannels:
-    """Channels of an OpenEXR file's first part."""
+    """Channels of an OpenEXR file's first part, as large as its display window.
+
+    The data window says where the stored pixels lie in the picture, which the display window is. A
+    render of a region stores a part of the picture, and a render with overscan more than all of it.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read the header.
 
         Raises:
             ImportError: If OpenEXR is not installed.
-            ValueError: If it states more than ``MOST_BYTES``.
+            ValueError: If it states more than ``MOST_BYTES``, or if none of its pixels lie in the
+                picture.
         """
         import OpenEXR
 
@@ -70,6 +75,12 @@ class ExrChannels:
         check_unpacked(
             f"its image of {len(self.names)} channels", *self._shape, every, most_bytes=MOST_BYTES
         )
+        display = self._header["displayWindow"]
+        self._picture_shape = (display.max.y - display.min.y + 1, display.max.x - display.min.x + 1)
+        self._offset = (window.min.y - display.min.y, window.min.x - display.min.x)
+        check_unpacked("a channel of its picture", *self._picture_shape, most_bytes=MAX_PIXELS)
+        if min(self._overlap_shape) < 1:
+            raise ValueError("its data window lies outside of its display window")
 
     @property
     def are_colours(self) -> bool:
@@ -94,9 +105,31 @@ class ExrChannels:
         return content.decode()
 
     def read_channel(self, name: str) -> np.ndarray:
-        """Read a channel in its type."""
+        """Read a channel in its type.
+
+        Pixels of the picture that are not stored are NaN, or 0 where the numbers are whole.
+        """
         content = self._file.channel(name)
-        return np.frombuffer(content, self._types[name]).reshape(self._shape)
+        stored = np.frombuffer(content, self._types[name]).reshape(self._shape)
+        if self._offset == (0, 0) and self._picture_shape == self._shape:
+            return stored
+        top, left = self._offset
+        rows, columns = self._overlap_shape
+        first_row, first_column = max(top, 0), max(left, 0)
+        empty = np.nan if stored.dtype.kind == "f" else 0
+        picture = np.full(self._picture_shape, empty, stored.dtype)
+        picture[first_row : first_row + rows, first_column : first_column + columns] = stored[
+            first_row - top : first_row - top + rows,
+            first_column - left : first_column - left + columns,
+        ]
+        return picture
+
+    @property
+    def _overlap_shape(self) -> tuple[int, int]:
+        """Rows and columns that are stored and lie in the picture; below 1 if there are none."""
+        sides = zip(self._offset, self._shape, self._picture_shape, strict=True)
+        rows, columns = (min(start + length, side) - max(start, 0) for start, length, side in sides)
+        return rows, columns
 
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
