@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.lens_files import read_lens
 
 FX, FY, CX, CY = 458.6, 457.3, 367.2, 248.4
@@ -564,6 +565,7 @@ ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]
         ("a.json", {"projection_params": [1.0] * 15}, "Project Aria"),
         ("a.xml", "<lensdatabase version='1'/>", "lensfun"),
         ("images.txt", "# Image list with two lines of data per image:\n", "list of images"),
+        ("a.txt", "calib_time: 15-Mar-2012\nR: 7.5e-3 -1 0\nT: 1 2 3\n", "a pose of KITTI"),
         ("scene.usda", '#usda 1.0\ndef Camera "c" {}\n', "USD"),
         ("calib.txt", "K_02: 500 0 320 0 500 240 0 0 1\n", "before rectification"),
         ("ost.txt", OST.replace(f"{BEND[0]} ", ""), "ost.txt with 9 .* and 4 coefficients"),
@@ -786,3 +788,55 @@ def test_what_contradicts_itself_is_refused(
         read_lens(write(tmp_path, name, content))
     assert str(caught.value).startswith(str(tmp_path / name))
     assert str(caught.value).isprintable()
+
+
+MATRICES = {
+    "K": np.array(K),
+    "K in columns": np.array(K).T,
+    "projection": np.hstack([np.array(K), [[12.0], [0], [0]]]),
+    "4 x 4": np.block([[np.array(K), np.zeros((3, 1))], [np.zeros((1, 3)), np.ones((1, 1))]]),
+}
+
+
+@pytest.mark.parametrize("form", MATRICES)
+def test_a_matrix_in_npy_is_read_in_any_form(form: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "K.npy", MATRICES[form])
+    np.testing.assert_allclose(read_lens(tmp_path / "K.npy").numbers, (FX, FY, CX, CY))
+
+
+def test_other_arrays_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "K.npy", np.stack([np.array(K)] * 2))
+    with pytest.raises(InputError, match=r"shape \(2, 3, 3\), expected K"):
+        read_lens(tmp_path / "K.npy")
+
+
+def test_a_camera_of_sintel_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "frame_0001.cam"
+    content = b"PIEH" + np.array(K, "<f8").tobytes() + np.zeros((3, 4), "<f8").tobytes()
+    path.write_bytes(content)
+    np.testing.assert_allclose(read_lens(path).numbers, (FX, FY, CX, CY))
+    path.write_bytes(content[:40])
+    with pytest.raises(InputError, match="Sintel that is cut short"):
+        read_lens(path)
+
+
+def test_images_of_colmap_are_refused_by_their_name(tmp_path: Path) -> None:
+    path = tmp_path / "images.bin"
+    path.write_bytes(bytes(8))
+    with pytest.raises(InputError, match=r"take the cameras\.bin"):
+        read_lens(path)
+
+
+def test_the_camera_of_a_result_holds_for_its_photograph(tmp_path: Path) -> None:
+    content = {"source": {"file": "a.png", **SIZE}, "camera": {"K": K, "source": "given"}}
+    found = read_lens(write(tmp_path, "a.json", content))
+    assert found.size == (HEIGHT, WIDTH)
+    np.testing.assert_allclose(found.numbers, (FX, FY, CX, CY))
+
+
+def test_a_lens_of_a_picture_that_was_turned_is_refused_with_what_to_write() -> None:
+    lens = read_spelling("pinhole:500,500,319.5,239.5@640x480")
+    with pytest.raises(InputError, match=r"480x640 once upright.*change places"):
+        lens.lens((640, 480))
+    with pytest.raises(InputError, match="of another shape"):
+        lens.lens((640, 300))

@@ -142,14 +142,23 @@ def read_lens(path: Path) -> SpelledLens:
     """
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return _lens_of_K(read_K(path))
+        return _lens_in_npy(path)
     if suffix == ".bin":
+        if path.name == "images.bin":
+            raise InputError(
+                "is COLMAP's list of images and their poses, which is not read; take the "
+                "cameras.bin beside it",
+                path=printable(path),
+            )
         cameras = [colmap_lens(*row[1:]) for row in read_cameras_bin(path)]
         return _single_lens(cameras, path)
     if suffix == ".npz":
         return _lens_of_entries(read_npz_calibration(path), printable(path))
-    _refuse_matlab_file(path)
     check_regular(path)
+    head = _first_bytes(path)
+    _refuse_matlab_file(head, path)
+    if head == _SINTEL:
+        return _lens_in_sintel_file(path)
     text = read_text(path).removeprefix("\ufeff")
     if suffix in (".yaml", ".yml"):
         return _lens_in_yaml(text, path)
@@ -162,13 +171,47 @@ def read_lens(path: Path) -> SpelledLens:
     return _lens_in_text(text, path)
 
 
-def _refuse_matlab_file(path: Path) -> None:
+_SINTEL = b"PIEH"
+"""First bytes of a camera of MPI Sintel: 202021.25 as a float."""
+
+
+def _first_bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            head = file.read(10)
+            return file.read(len(_SINTEL))
     except OSError as error:
         raise InputError(f"cannot be read ({reason(error)})", path=printable(path)) from error
-    if head == b"MATLAB 5.0" or (path.suffix.lower() == ".mat" and head[:4] == b"\x89HDF"):
+
+
+def _lens_in_npy(path: Path) -> SpelledLens:
+    """Lens of K as an array of 3 x 3, 3 x 4 or 4 x 4, by rows or columns."""
+    array = read_numbers(path)
+    if array.shape not in ((3, 3), (3, 4), (4, 4)):
+        raise InputError(
+            f"has shape {array.shape}, expected K, (3, 3), or a projection, (3, 4)",
+            path=printable(path),
+        )
+    place = printable(path)
+    numbers = _check_finite(array.astype(np.float64).reshape(-1).tolist(), place)
+    return _make_lens("pinhole", _four_numbers(numbers, place), None, place)
+
+
+def _lens_in_sintel_file(path: Path) -> SpelledLens:
+    """Lens of MPI Sintel: K by rows, as doubles, then the pose."""
+    place = printable(path)
+    try:
+        content = path.read_bytes()[len(_SINTEL) :][:72]
+    except OSError as error:
+        raise InputError(f"cannot be read ({reason(error)})", path=place) from error
+    if len(content) != 72:
+        raise InputError("is a camera of Sintel that is cut short; fetch it again", path=place)
+    numbers = _check_finite(np.frombuffer(content, "<f8").tolist(), place)
+    return _make_lens("pinhole", _four_numbers(numbers, place), None, place)
+
+
+def _refuse_matlab_file(head: bytes, path: Path) -> None:
+    """Refuse MATLAB's files of version 5 (text), and of 7.3 (HDF5)."""
+    if head == b"MATL" or (path.suffix.lower() == ".mat" and head == b"\x89HDF"):
         raise InputError(
             "is a file of MATLAB, which is not read: write jsonencode(toStruct(cameraParams)) into "
             "a JSON, or give opencv:FX,FY,CX-1,CY-1,K1,K2,P1,P2",
@@ -717,8 +760,16 @@ def _lens_in_json(text: str, path: Path) -> SpelledLens:
         content: Any = json.loads(text, object_pairs_hook=_mapping_of_pairs)
         # The JSON of a result has other numbers beside its camera.
         own = content.get("camera") if isinstance(content, Mapping) else None
-        is_result = isinstance(own, Mapping) and is_camera(own)
-        return _lens_in_content(own if is_result else content, path)
+        if not (isinstance(own, Mapping) and is_camera(own)):
+            return _lens_in_content(content, path)
+        lens = _lens_in_content(own, path)
+        # Results state the size of their photograph beside its camera.
+        size = stated_size(content["source"]) if isinstance(content.get("source"), Mapping) else []
+        is_sized = len(size) == 2 and len(lens.numbers) >= 4 and lens.size is None
+        if not is_sized:
+            return lens
+        width, height = (_float_or_nan(side) for side in size)
+        return replace(lens, size=_parse_sides(width, height, printable(path)))
     except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise

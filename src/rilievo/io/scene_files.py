@@ -57,6 +57,11 @@ _UNREAD_TEXTS: Sequence[tuple[str, str, str]] = (
         "FX*WIDTH,FY*HEIGHT,CX*WIDTH-0.5,CY*HEIGHT-0.5 of its second to fifth number",
     ),
     (
+        r"\A(calib_time:.*\n)?R: .*\nT: ",
+        "a pose of KITTI, such as that of the laser",
+        "calib_cam_to_cam.txt",
+    ),
+    (
         r"\A#usda ",
         "a scene of USD",
         "the focalLength and horizontalAperture of its camera as Fmm/WIDTHmm",

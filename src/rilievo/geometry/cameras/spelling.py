@@ -160,6 +160,12 @@ class SpelledLens:
             return lens
         aspects = (shape[1] / shape[0]) / (size[1] / size[0])
         if abs(aspects - 1) > SAME_ASPECT:
+            if abs(shape[0] / shape[1] / (size[1] / size[0]) - 1) <= SAME_ASPECT:
+                raise InputError(
+                    f"{picture}: is {shape[1]}x{shape[0]} once upright, but the lens is "
+                    f"calibrated for {size[1]}x{size[0]}: give the numbers of the upright "
+                    "photograph; where it was turned, fx and fy change places, and cx and cy"
+                )
             raise InputError(
                 f"{picture}: is {shape[1]}x{shape[0]}, but the lens is calibrated for "
                 f"{size[1]}x{size[0]}, of another shape: calibrate it for these pictures"
