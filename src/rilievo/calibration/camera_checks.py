@@ -71,24 +71,36 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
     Raises:
         InputError: If its distortion folds inside, or a pole is missing.
     """
-    height, width = photo.shape
-    if isinstance(lens, Distorted):
-        edge = np.hstack([_side_pixels(height, width, side) for side in range(4)])
-        if not np.isfinite(lens.rays(edge)).all():
-            meant = scale_notes(Camera(lens=lens), photo.shape, ())
-            cure = "calibrate with pictures that reach into the corners"
-            raise InputError(
-                (
-                    "the distortion of this lens folds inside the picture, "
-                    f"so its corners see nothing twice: {'; '.join(meant) or cure}"
-                ),
-                path=photo.name,
-            )
+    if isinstance(lens, Distorted) and _folds_inside(lens, photo.shape):
+        meant = scale_notes(Camera(lens=lens), photo.shape, ())
+        cure = "calibrate with pictures that reach into the corners"
+        raise InputError(
+            (
+                "the distortion of this lens folds inside the picture, "
+                f"so its corners see nothing twice: {'; '.join(meant) or cure}"
+            ),
+            path=photo.name,
+        )
     if isinstance(lens, Fisheye):
         return _narrow_to_circle(photo, lens)
     if isinstance(lens, Equirectangular):
         _refuse_black_poles(photo, lens)
     return lens
+
+
+def camera_doubts(camera: Camera, shape: tuple[int, int]) -> list[str]:
+    """Doubts about the camera of a picture of a data set."""
+    doubts = scale_notes(camera, shape, ())
+    if isinstance(camera.lens, Distorted) and _folds_inside(camera.lens, shape):
+        doubts.append("the lens folds inside the picture, so pixels near its corners have no ray")
+    return doubts
+
+
+def _folds_inside(lens: Distorted, shape: tuple[int, int]) -> bool:
+    """Whether pixels at the edge of a picture have no ray."""
+    height, width = shape
+    edge = np.hstack([_side_pixels(height, width, side) for side in range(4)])
+    return not np.isfinite(lens.rays(edge)).all()
 
 
 def _side_pixels(height: int, width: int, side: int) -> np.ndarray:

@@ -65,7 +65,7 @@ def test_a_folder_of_ones_own_is_asked_for_the_splits_it_declares(
     assert "rilievo.yaml, such as 'camera: {fx: 525, cx: 319.5, cy: 239.5}'" in printed
     (tmp_path / "val.txt").write_text("b\n")
     (tmp_path / "rilievo.yaml").write_text(
-        "splits: {valid: val.txt}\ncamera: {fx: 525, cx: 319.5, cy: 239.5}\n"
+        "splits: {valid: val.txt}\ncamera: {fx: 52.5, cx: 31.5, cy: 23.5}\n"
     )
     found = check_dataset(open_dataset("folder", tmp_path))
     assert [(each.split, each.found) for each in found.splits] == [("all", 2), ("valid", 1)]

@@ -22,6 +22,8 @@ from rilievo.data.datasets.check_download import (
 from rilievo.data.datasets.dataset import Absent, evenly_spread
 from rilievo.errors import OptionError
 from rilievo.errors.messages import for_terminal
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
@@ -163,15 +165,16 @@ def _normals_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
 def _size_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
     sizes = Counter(facts.size for facts in images).most_common(5)
     yield "size      " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in sizes)
-    cameras = Counter(
-        tuple(
-            round(float(facts.camera.needs_pinhole("a list of intrinsics")[at]), 2)
-            for at in ((0, 0), (1, 1), (0, 2), (1, 2))
-        )
-        for facts in images
-        if facts.camera is not None
-    )
-    for (fx, fy, cx, cy), count in cameras.most_common(3):
-        yield f"K         fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g}: {count}"
+    cameras = Counter(_camera_text(facts.camera) for facts in images if facts.camera is not None)
+    for text, count in cameras.most_common(3):
+        yield f"{text}: {count}"
     if len(cameras) > 3:
         yield f"K         ... and {len(cameras) - 3} more"
+
+
+def _camera_text(camera: Camera) -> str:
+    """Intrinsics of a pinhole [px], or the lens."""
+    if not isinstance(camera.lens, Pinhole):
+        return f"lens      {camera.lens}"
+    fx, fy, cx, cy = (round(number, 2) for number in camera.lens.numbers)
+    return f"K         fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g}"

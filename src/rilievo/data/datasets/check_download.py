@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from rilievo.arrays.shapes import Pixels
+from rilievo.calibration.camera_checks import camera_doubts
 from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, evenly_spread
 from rilievo.errors import OutputError, RilievoError
 from rilievo.errors.messages import note_of
@@ -24,6 +25,7 @@ from rilievo.records.sample import Sample
 
 Progress = Callable[[int, int], None]
 _MOST_READ = 24
+_MOST_DOUBTS = 3
 _WIDTH = 240
 _LINE = 14
 _GAP = 6
@@ -222,6 +224,21 @@ def _warning_texts(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[s
         )
     for sizes, count in _odd_sizes(images):
         yield f"{count} images are {sizes}, unlike the others"
+    yield from _camera_warnings(dataset, images)
+
+
+def _camera_warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
+    """What was chosen in a camera file, and doubts about the cameras, the most frequent first."""
+    if images and dataset.camera_note is not None:
+        yield dataset.camera_note
+    doubts = Counter(
+        doubt
+        for facts in images
+        if facts.camera is not None
+        for doubt in camera_doubts(facts.camera, facts.size)
+    )
+    for doubt, count in doubts.most_common(_MOST_DOUBTS):
+        yield f"{count} of {len(images)} images: {doubt}"
 
 
 def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:

@@ -123,6 +123,11 @@ class Dataset(ABC):
         return ""
 
     @property
+    def camera_note(self) -> str | None:
+        """What was chosen in the file of the cameras, if anything."""
+        return None
+
+    @property
     def listed(self) -> tuple[str, ...] | None:
         """Ids of the split with absent ones; None if their position is unknown."""
         return None if self.absent else self.ids

@@ -99,6 +99,14 @@ class Folder(PhotoFiles[_Files]):
             "cx: 319.5, cy: 239.5}'"
         )
 
+    @property
+    def camera_note(self) -> str | None:
+        """What was chosen in the camera file of the first image."""
+        layout = self._layout.camera
+        if layout is None or layout.file is None or not self.ids:
+            return None
+        return read_lens(expected_path(self._folder, layout.file, self.ids[0])).note
+
     def truth(self, id: str) -> Truth:
         """Read depth and normals, if any, at the photograph's size."""
         files, layout = self._entry(id), self._layout
