@@ -148,6 +148,7 @@ def _floor_record(facing: _UpwardPoints, plane: _Plane) -> Floor:
         height=plane.camera_height,
         area=float(plane.on_it.sum() / len(facing.scene)),
         inliers=float(plane.on_it.mean()),
+        misfit=float(np.quantile(np.abs(facing.points[plane.on_it] @ plane.m - 1), 0.8)),
     )
 
 

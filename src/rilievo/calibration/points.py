@@ -169,12 +169,15 @@ class Floor:
         height: Height of the camera, in the map's unit.
         area: Share of valid pixels.
         inliers: Share of the lower half's upward pixels.
+        misfit: Relative difference of depth from the plane that eight in ten of its pixels stay
+            below.
     """
 
     normal: Vector
     height: float
     area: float
     inliers: float
+    misfit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,11 @@ def pixel_index(depth: DepthMap, at: Pixel) -> tuple[int, int]:
     return row, column
 
 
+def pixel_centre(at: Pixel) -> Pixel:
+    """Centre of the pixel that holds a point, whose depth a map has."""
+    return Pixel(u=float(np.floor(at.u + 0.5)), v=float(np.floor(at.v + 0.5)), name=at.name)
+
+
 def require_inside(depth: DepthMap, at: Pixel) -> None:
     """Check that a point lies inside a map.
 

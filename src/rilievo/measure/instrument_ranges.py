@@ -101,6 +101,26 @@ class InstrumentRanges:
         focal = self.focal_error * float(sideways @ sideways) / squared
         return math.hypot(common, *own, focal)
 
+    def height_error(self, position: Vector, normal: Vector, height: float) -> float:
+        """Error of the height of a point above a plane [m], which stays finite at height 0.
+
+        Args:
+            position: Position of the point [m].
+            normal: Unit normal of the plane.
+            height: Height of the point above it [m].
+        """
+        foot = position - height * normal
+        errors = [self._instrument_error_at(point) for point in (position, foot)]
+        moved = position * errors[0] - foot * errors[1]
+        common = COMMON_SHARE * abs(float(normal @ moved))
+        own = [
+            math.hypot(OWN_SHARE * error, self._gap_error_at(point)) * abs(float(normal @ point))
+            for error, point in zip(errors, (position, foot), strict=True)
+        ]
+        sideways = normal[:2]
+        focal = self.focal_error * float(sideways @ sideways) * abs(height)
+        return math.hypot(common, *own, focal)
+
     def angle_error(self, positions: Iterable[Vector]) -> float:
         """Error of the angle between the surfaces at points [degrees]."""
         error = ANGLE_PER_ERROR * max(self._depth_error_at(position) for position in positions)
@@ -185,35 +205,44 @@ def error_along_line(pixels: Sequence[Pixel], depths: Sequence[float]) -> float:
     return POINT_ERROR * math.hypot(ratio, 1 / ratio) / max(count, 1e-3)
 
 
+def height_placing_error(
+    prediction: PredictionRecord, pixel: Pixel, position: Vector, normal: Vector
+) -> float:
+    """Error of the height of a point above a plane by placing the point by hand [m]."""
+    pixel_size, window = _placing_errors(prediction, pixel, position)
+    along_normal = abs(float(normal @ position))
+    along_ray = along_normal / float(np.linalg.norm(position))
+    across_ray = math.sqrt(max(0.0, 1 - along_ray**2))
+    return math.hypot(POINT_ERROR * pixel_size * across_ray, window * along_normal)
+
+
+def _placing_errors(
+    prediction: PredictionRecord, pixel: Pixel, position: Vector
+) -> tuple[float, float]:
+    """Size of a pixel at a position [m], and relative error of depth in the window around."""
+    camera = prediction.known_camera
+    depth = float(camera.depth_of(position))
+    beside = camera.rays(np.array([[pixel.u - 0.5, pixel.u + 0.5], [pixel.v, pixel.v]]))
+    pixel_size = depth * float(np.linalg.norm(beside[:, 1] - beside[:, 0]))
+    return pixel_size, window_error(prediction.depth, pixel, depth)
+
+
 def error_between_points(
     prediction: PredictionRecord,
     pixels: Sequence[Pixel],
     positions: Sequence[Vector],
-    other_end: Vector | None = None,
 ) -> float:
-    """Relative error of a length by the errors of placing its ends on any surfaces by hand.
-
-    Args:
-        prediction: Prediction with the depth of the surfaces.
-        pixels: Ends that were placed, one or two.
-        positions: Positions of these ends [m].
-        other_end: Position [m] of the end of a length of which one end alone was placed.
-    """
-    ends = [*positions] if other_end is None else [*positions, other_end]
-    difference = ends[1] - ends[0]
+    """Relative error of a length by the errors of placing its two ends on any surfaces by hand."""
+    difference = positions[1] - positions[0]
     squared = float(difference @ difference)
     if squared == 0:
         return math.inf
 
-    camera, errors = prediction.known_camera, list[float]()
+    errors = list[float]()
     for pixel, position in zip(pixels, positions, strict=True):
-        depth = float(camera.depth_of(position))
-        beside = camera.rays(np.array([[pixel.u - 0.5, pixel.u + 0.5], [pixel.v, pixel.v]]))
-        pixel_size = depth * float(np.linalg.norm(beside[:, 1] - beside[:, 0]))
+        pixel_size, around = _placing_errors(prediction, pixel, position)
         along_ray = float(difference @ position) ** 2 / (squared * float(position @ position))
         across_ray = math.sqrt(max(0.0, 1 - along_ray))
         errors.append(POINT_ERROR * pixel_size * across_ray / math.sqrt(squared))
-
-        around = window_error(prediction.depth, pixel, depth)
         errors.append(around * abs(float(difference @ position)) / squared)
     return math.hypot(*errors)

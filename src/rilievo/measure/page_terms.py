@@ -52,10 +52,11 @@ from rilievo.records.prediction_record import PredictionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloorPlane:
-    """Floor, n·p + height = 0 in the camera frame, n up."""
+    """Floor, n·p + height = 0 in the camera frame, n up; ``misfit`` is that of ``Floor``."""
 
     normal: tuple[float, float, float]
     height: float
+    misfit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,4 +273,4 @@ def _measured_grid(ranges: InstrumentRanges) -> MeasuredGrid | None:
 
 def _floor_plane(floor: Floor) -> FloorPlane:
     right, down, forward = floor.normal.tolist()
-    return FloorPlane(normal=(right, down, forward), height=floor.height)
+    return FloorPlane(normal=(right, down, forward), height=floor.height, misfit=floor.misfit)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Values
-from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, median_around
+from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, median_around, pixel_centre
 from rilievo.calibration.rectangle_depth import LogRatio, fit_log_ratio, sample_rectangle
 from rilievo.calibration.rectangle_fit import RectangleFit, RectanglePose
 from rilievo.calibration.sizes import KnownRectangle
@@ -131,7 +131,7 @@ def _relief_by_network(
     threshold = max(_MIN_NETWORK_RELIEF, _RELIEF_PER_NOISE * ratio.noise)
 
     def relief_at(pixel: Pixel) -> float:
-        depth, place = median_around(prediction.depth, pixel), _pixel_centre(pixel)
+        depth, place = median_around(prediction.depth, pixel), _place_of_centre(pixel)
         plane_depth = float(pose.depths(fit.camera.rays(place.T))[0])
         return math.log(plane_depth / depth) - float(ratio.at(place)[0])
 
@@ -152,7 +152,7 @@ def _relief_by_instrument(
     threshold = max(_MIN_INSTRUMENT_RELIEF, _RELIEF_PER_NOISE * noise)
 
     def relief_at(pixel: Pixel) -> float:
-        depth, place = median_around(prediction.depth, pixel), _pixel_centre(pixel)
+        depth, place = median_around(prediction.depth, pixel), _place_of_centre(pixel)
         plane_depth = float(plane.depths(prediction.known_camera.rays(place.T).T)[0])
         # Depth without end is behind the plane, as a plane without end is behind depth.
         return math.log(plane_depth / depth) if plane_depth > 0 else math.inf
@@ -169,9 +169,10 @@ def _relief_by_instrument(
     )
 
 
-def _pixel_centre(pixel: Pixel) -> Float64[np.ndarray, "1 2"]:
-    """Centre of the pixel that holds a point, where its depth is read."""
-    return np.floor(np.array([[pixel.u, pixel.v]]) + 0.5)
+def _place_of_centre(pixel: Pixel) -> Float64[np.ndarray, "1 2"]:
+    """Column and row at which the depth of a point is read."""
+    centre = pixel_centre(pixel)
+    return np.array([[centre.u, centre.v]])
 
 
 def _relief_of_points(

@@ -17,12 +17,14 @@ from PIL import Image, ImageDraw
 from rilievo.arrays.shapes import Mask, Points, Vector
 from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.calibration.floor import find_floor
+from rilievo.calibration.points import Floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import (
     Pixel,
     ends_on_straight_surface,
     median_around,
     normalized_points_note,
+    pixel_centre,
     ray,
     require_depth,
     values_at_ends,
@@ -43,6 +45,7 @@ from rilievo.measure.expectation import (
 from rilievo.measure.instrument_ranges import (
     error_along_line,
     error_between_points,
+    height_placing_error,
     instrument_ranges,
     window_error,
 )
@@ -241,21 +244,51 @@ def height(prediction: PredictionRecord, point: Point) -> Measurement:
     camera = metric_camera(prediction)
     refuse_uncertain_height(prediction.calibration)
     [pixel] = check_pixels(prediction, (point,))
-    position = ray(camera, pixel) * median_around(prediction.depth, pixel)
+    # Depth is that of the pixel's centre, which on a slope differs from that of the point.
+    centre = pixel_centre(pixel)
+    position = ray(camera, centre) * median_around(prediction.depth, centre)
     floor = find_floor(prediction.depth, camera, normals=prediction.normals)
     metres = float(position @ floor.normal) + floor.height
-    foot = position - metres * floor.normal
-
-    error = log_error_of_length(prediction, position, foot)
-    if prediction.instrument is not None:
-        placing_error = error_between_points(prediction, (pixel,), (position,), foot)
-        error = math.hypot(error, math.log1p(placing_error))
-    measurement = _measurement_by_depth(Quantity.HEIGHT, metres, error, prediction, (point,))
-    if metres > 0:
+    below, above = _height_errors(prediction, pixel, position, floor, metres)
+    measurement = Measurement(
+        what=Quantity.HEIGHT,
+        value=metres,
+        low=metres - below,
+        high=metres + above,
+        origin=origin_of_points(prediction, (point,)),
+        remarks=(
+            *camera_and_point_remarks(prediction, (point,)),
+            *instrument_remarks(prediction, (point,)),
+        ),
+    )
+    if measurement.high >= 0:
         return measurement
-    # The ends of the range were computed for a positive value.
-    ordered = replace(measurement, low=measurement.high, high=measurement.low)
-    return add_remark(ordered, "it lies below the floor that was found")
+    return add_remark(measurement, "it lies below the floor that was found")
+
+
+def _height_errors(
+    prediction: PredictionRecord, pixel: Pixel, position: Vector, floor: Floor, height: float
+) -> tuple[float, float]:
+    """Errors of a height above the floor, downwards and upwards [m].
+
+    They contain how far depth is off the floor's plane, so that they stay finite at height 0.
+    """
+    off_plane = floor.misfit * abs(floor.height - height)
+    by_instrument = instrument_ranges(prediction)
+    if by_instrument is not None:
+        error = by_instrument.height_error(position, floor.normal, height)
+        placing_error = height_placing_error(prediction, pixel, position, floor.normal)
+        error = math.hypot(error, placing_error, off_plane)
+        return error, error
+
+    # A network's errors are factors of a length, so they reach farther away from the floor.
+    foot = position - height * floor.normal
+    factor = math.exp(log_error_of_length(prediction, position, foot))
+    towards_floor = math.hypot(abs(height) * (1 - 1 / factor), off_plane)
+    away_from_floor = math.hypot(abs(height) * (factor - 1), off_plane)
+    if height < 0:
+        return away_from_floor, towards_floor
+    return towards_floor, away_from_floor
 
 
 FLAT = 0.05

@@ -485,6 +485,28 @@ def test_ranges_by_an_instrument_are_those_of_python(
     assert readings(page)[-1] == by_measuring(given, (30, 80), (80, 20))
 
 
+@pytest.mark.parametrize("source", ["network", "map", "sensor"])
+@pytest.mark.parametrize("point", [(20, 85), (100, 80), (60, 75), (10, 20)])
+def test_heights_on_the_floor_have_the_range_of_python(
+    browser: Any, tmp_path: Path, source: str, point: tuple[int, int]
+) -> None:
+    given = room_of_instrument(source)
+    if source == "network":
+        given = with_metres(room(), Metres(camera_height=1.5))[0]
+    uneven = given.depth.values * (1 + 0.01 * np.sin(np.arange(WIDTH)))
+    given = given.but(
+        depth_or_none=DepthMap(values=uneven.astype(np.float32), kind=DepthKind.METRIC)
+    )
+    save(given, tmp_path / "room", ["html"])
+    page = opened(browser, tmp_path / "room.html")
+    page.evaluate(f"location.hash = 'm=h{point[0]},{point[1]}'")
+    page.locator("#lines li").nth(0).wait_for()
+    measured = measure_points(given, [point], "height")
+    assert readings(page)[-1] in (str(measured), measured.text)
+    if point[1] > 70:
+        assert measured.low < 0 < measured.high
+
+
 def room_of_instrument(source: str) -> Prediction:
     """The room in metres, of a given map or of a sensor that missed the upper left."""
     metric = with_metres(room(), Metres(camera_height=1.5))[0]

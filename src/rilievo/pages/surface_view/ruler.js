@@ -88,7 +88,10 @@ function readings(depth, form, terms) {
     const onSurface = fitted && terms.instrument && !(occurs(first, fitted[0]) && occurs(second, fitted[1])) ? null : fitted;
     return { depths: onSurface ?? [near(first), near(second)], isStraight: Boolean(onSurface) };
   }
-  return { near, spread, ends };
+  // The point whose depth ``near`` reads, which on a slope differs from that of the place.
+  const centre = ([u, v]) => [form.first_column + step * clamp(0, Math.round(across(u)), columns - 1),
+    form.first_row + step * clamp(0, Math.round(down(v)), rows - 1)];
+  return { near, centre, spread, ends };
 }
 
 // Errors by an instrument, as rilievo.measure.instrument_ranges has them; null of a network's depth.
@@ -102,6 +105,11 @@ function instrumentErrors(form, terms, spread) {
     const column = Math.floor(((u + 0.5) * grid.columns) / form.width), row = Math.floor(((v + 0.5) * grid.rows) / form.height);
     return grid.measured[row * grid.columns + column] === "1" ? 0 : one.fill;
   }
+  // The size of a pixel at a place [m], and the relative error of depth in the window around.
+  function placing([u, v], at) {
+    const z = away(at);
+    return { size: z * size(less(ray([u + 0.5, v]), ray([u - 0.5, v]))), around: spread([u, v], z, one) };
+  }
   const sideways = (vector) => vector[0] ** 2 + vector[1] ** 2, depthError = (at) => Math.hypot(own(away(at)), gap(at));
   return {
     distance: (at) => Math.hypot(depthError(at), (one.focal * sideways(at)) / dot(at, at)),
@@ -112,18 +120,29 @@ function instrumentErrors(form, terms, spread) {
       return Math.hypot((one.common_share * Math.abs(dot(line, moved))) / squared, single(a, first), single(b, second),
         (one.focal * sideways(line)) / squared);
     },
+    // Of a height above a plane [m], also at height 0.
+    height(at, normal, above) {
+      const foot = at.map((axis, each) => axis - above * normal[each]), [first, second] = [own(away(at)), own(away(foot))];
+      const moved = at.map((axis, each) => axis * first - foot[each] * second);
+      const single = (point, error) => Math.hypot(one.own_share * error, gap(point)) * Math.abs(dot(normal, point));
+      return Math.hypot(one.common_share * Math.abs(dot(normal, moved)), single(at, first), single(foot, second), one.focal * sideways(normal) * Math.abs(above));
+    },
     angle: (places) => Math.hypot(one.angle * Math.max(...places.map(depthError)), one.guessed_angle),
     // By placing points by hand: along a straight line, and of one or two ends on any surfaces.
     alongLine(first, second, [near, far]) {
       return (one.point * Math.hypot(far / near, near / far)) / Math.max(pixelsBetween(first, second), 1e-3);
     },
-    between(pixels, places, last) {
-      const [a, b] = last ? [...places, last] : places, line = less(b, a), squared = dot(line, line);
-      return Math.hypot(...pixels.flatMap(([u, v], each) => {
-        const at = places[each], z = away(at), beside = z * size(less(ray([u + 0.5, v]), ray([u - 0.5, v])));
+    between(pixels, [a, b]) {
+      const line = less(b, a), squared = dot(line, line);
+      return Math.hypot(...pixels.flatMap((place, each) => {
+        const at = [a, b][each], { size: pixelSize, around } = placing(place, at);
         const across = Math.sqrt(Math.max(0, 1 - dot(line, at) ** 2 / (squared * dot(at, at))));
-        return [(one.point * beside * across) / Math.sqrt(squared), (spread([u, v], z, one) * Math.abs(dot(line, at))) / squared];
+        return [(one.point * pixelSize * across) / Math.sqrt(squared), (around * Math.abs(dot(line, at))) / squared];
       }));
+    },
+    heightPlacing(place, at, normal) {
+      const { size: pixelSize, around } = placing(place, at), along = Math.abs(dot(normal, at));
+      return Math.hypot(one.point * pixelSize * Math.sqrt(Math.max(0, 1 - (along / size(at)) ** 2)), around * along);
     },
     ofKnown: ({ points, metres }) => (one.point * Math.SQRT2) / (metres.sides
       ? Math.min(...points.map((each, at) => pixelsBetween(each, points[(at + 1) % 4]))) : pixelsBetween(...points)),
@@ -168,7 +187,7 @@ function middleOf([a, b, c, d], sides) {
 // What things measure. A thing is { what, points, metres }: a length, height, area or angle, its
 // places (column, row), and where they are known the metres of a length, or { sides } of four corners.
 function ruler(depth, form, terms) {
-  const { near, spread, ends } = readings(depth, form, terms), instrument = instrumentErrors(form, terms, spread), planes = fits(depth, form, terms);
+  const { near, centre, spread, ends } = readings(depth, form, terms), instrument = instrumentErrors(form, terms, spread), planes = fits(depth, form, terms);
   const size = (vector) => Math.hypot(...vector);
   const { ray, pixel, depth: away } = lensOf(form);
   const lifted = (place, z) => ray(place).map((each) => each * z);
@@ -178,7 +197,7 @@ function ruler(depth, form, terms) {
   const span = (a, b, placing = 0) => {
     const length = size(less(b, a));
     return { length, a, b, placing, middle: a.map((each, axis) => (each + b[axis]) / 2),
-      along: Math.min(1, Math.abs(size(b) - size(a)) / length) };
+      along: length ? Math.min(1, Math.abs(size(b) - size(a)) / length) : 0 };
   };
   const WAYS = {
     length({ points: [first, second] }) {
@@ -193,9 +212,10 @@ function ruler(depth, form, terms) {
       const z = near(place), depths = [z || usual()], { floor } = terms;
       if (!z) return { depths, fault: "no depth there" };
       if (!floor) return { depths, fault: "no floor is seen" };
-      const at = lifted(place, z), above = dot(at, floor.normal) + floor.height;
+      const at = lifted(centre(place), z), above = dot(at, floor.normal) + floor.height;
       const foot = at.map((each, axis) => each - above * floor.normal[axis]);
-      return { depths, value: above, power: 1, spans: [span(at, foot, instrument?.between([place], [at], foot))], foot };
+      const ground = { at, normal: floor.normal, misses: Math.hypot(floor.misfit * Math.abs(floor.height - above), instrument?.heightPlacing(place, at, floor.normal) ?? 0) };
+      return { depths, value: above, power: 1, spans: [span(at, foot)], foot, ground };
     },
     area({ points }) {
       const depths = points.map((each) => near(each) || usual()), found = planes.inside(points);
@@ -238,7 +258,20 @@ function ruler(depth, form, terms) {
     });
     return `${far} away, ${wide} wide, ${high} high`;
   }
-  function text({ value, power, spans, miss, angleError = terms.angle_error }, factor, base, places, knownError) {
+  // A height with errors that stay finite on the floor. A network's are factors, so they reach farther away from it.
+  function heightText({ value, spans: [line], ground }, factor, base, places, knownError) {
+    const scaled = (vector) => vector.map((axis) => factor * axis), metres = factor * value, misses = factor * ground.misses;
+    if (instrument) {
+      const error = Math.hypot(instrument.height(scaled(ground.at), ground.normal, metres), misses, metres * knownError);
+      return ranged(" m", metres, metres - error, metres + error);
+    }
+    const wide = Math.exp(error({ ...line, middle: scaled(line.middle) }, base, places));
+    const [near, far] = [1 - 1 / wide, wide - 1].map((each) => Math.hypot(each * metres, misses));
+    return metres < 0 ? ranged(" m", metres, metres - far, metres + near) : ranged(" m", metres, metres - near, metres + far);
+  }
+  function text(found, factor, base, places, knownError) {
+    const { value, power, spans, miss, angleError = terms.angle_error } = found;
+    if (found.ground) return heightText(found, factor, base, places, knownError);
     const bent = miss > terms.flat ? ", not flat" : "";
     if (!power) return ranged("°", value, Math.max(0, value - angleError), Math.min(180, value + angleError)) + bent;
     const scaled = (vector) => vector.map((axis) => factor * axis);
