@@ -15,7 +15,7 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.depth_files import DepthFile
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
-from rilievo.prediction.saving import parse_output_names, save, saving_notes
+from rilievo.prediction.saving import metre_notes, parse_output_names, save, saving_notes
 from rilievo.schema.fields import option
 
 
@@ -57,7 +57,11 @@ def main(arguments: Sequence[str]) -> int:
     )
     stem = request.output / Path(request.photo).stem
     names = parse_output_names(request.save)
-    for note in (*prediction.notes, *saving_notes(prediction, stem.name, names)):
+    notes = (
+        *saving_notes(prediction, stem.name, names),
+        *metre_notes(prediction.depth.kind, names),
+    )
+    for note in (*prediction.notes, *notes):
         complain(for_terminal(at(printable(depth), note)))
     options = SaveOptions(overwrite=request.overwrite)
     paths = save(prediction, stem, names, options)

@@ -376,6 +376,7 @@ _OUTPUTS: Mapping[str, Output] = {
         usual_size=UsualSize(0.6, 0.3, 1.5),
         is_heavy=True,
         in_browser=True,
+        is_in_metres=True,
         tool=ToolForm(
             name="glb",
             holds="a textured surface for 3-D programs",
@@ -384,7 +385,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "usdz": Output(
         suffix=".usdz",
-        summary="the same mesh for phones: it stands in the room in its own size",
+        summary="the same mesh for phones, which put it into the room; in its own size if metric",
         label="Mesh, USDZ",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
@@ -399,9 +400,10 @@ _OUTPUTS: Mapping[str, Output] = {
         most_bytes_a_point=200,
         usual_size=UsualSize(2.5, 0.3, 4),
         is_heavy=True,
+        is_in_metres=True,
         tool=ToolForm(
             name="usdz",
-            holds="a textured surface in its own size",
+            holds="a textured surface, in its own size if metric",
             opens="an iPhone or iPad (in the room), or Blender",
         ),
     ),

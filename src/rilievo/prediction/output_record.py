@@ -89,6 +89,7 @@ class Output:
         is_heavy: Whether it takes seconds.
         in_browser: Whether pages without a server make it.
         video: Form as a video; else a file a frame.
+        is_in_metres: Whether programs take its numbers for metres, by the format's standard.
     """
 
     suffix: str
@@ -118,6 +119,7 @@ class Output:
     in_browser: bool = False
     video: VideoForm | None = None
     tool: ToolForm | None = None
+    is_in_metres: bool = False
 
 
 def import_function(

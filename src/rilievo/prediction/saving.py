@@ -179,6 +179,19 @@ def saving_notes(prediction: PredictionRecord, stem: str, names: Sequence[str]) 
     return () if note is None else (note,)
 
 
+def metre_notes(kind: DepthKind | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Notes on formats whose unit is the metre, where depth of a kind is not in metres."""
+    taken = [name for name in names if OUTPUTS[name].is_in_metres]
+    if not taken or kind in (None, DepthKind.METRIC):
+        return ()
+    files = " and ".join(taken)
+    problem = (
+        f"viewers take the numbers of {files} for metres, and this depth is known only up to "
+        "scale: sizes in them mean nothing"
+    )
+    return (problem,)
+
+
 def write_parts(
     prediction: PredictionRecord,
     stem: Path,

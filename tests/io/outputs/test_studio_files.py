@@ -2,20 +2,24 @@
 
 import gzip
 import io
+import json
 import struct
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.io.outputs.sidecar import read_sidecar
-from rilievo.prediction.saving import SaveOptions, save
+from rilievo.prediction.saving import SaveOptions, metre_notes, save
 from rilievo.records.depth_map import DepthKind
 from support.ply_files import read_ply
 from support.predictions import prediction
@@ -249,3 +253,71 @@ def test_a_mesh_is_made_once_for_both_files(tmp_path: Path) -> None:
     assert both.name == alone.name
     with zipfile.ZipFile(both) as archive:
         assert "points = [(" in archive.read("surface.usda").decode()
+
+
+def node_of(glb: Path) -> Mapping[str, Any]:
+    data = glb.read_bytes()
+    document = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    return document["nodes"][0]
+
+
+@pytest.mark.parametrize("kind", [DepthKind.METRIC, DepthKind.UP_TO_SCALE])
+def test_meshes_whose_size_means_nothing_say_so_in_their_own_metadata(
+    kind: DepthKind, tmp_path: Path
+) -> None:
+    glb, usdz, _ = save(prediction(kind), tmp_path / "x", ["glb", "usdz"])
+    with zipfile.ZipFile(usdz) as archive:
+        layer = archive.read("surface.usda").decode()
+    words = "arbitrary, not metres: the depth is known only up to scale"
+    is_metric = kind is DepthKind.METRIC
+    assert node_of(glb).get("extras") == (None if is_metric else {"unit": words})
+    assert (f'    doc = "The unit is {words}."\n' in layer) is not is_metric
+    assert ("doc =" in layer) is not is_metric
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "files"),
+    [
+        (DepthKind.UP_TO_SCALE, ["glb", "ply"], "glb"),
+        (DepthKind.UP_TO_SCALE, ["usdz", "colour", "glb"], "usdz and glb"),
+        (DepthKind.AFFINE_INVERSE, ["usdz"], "usdz"),
+        (DepthKind.UP_TO_SCALE, ["ply", "splat", "npz"], ""),
+        (DepthKind.METRIC, ["glb", "usdz"], ""),
+        (None, ["normals"], ""),
+    ],
+)
+def test_formats_in_metres_get_a_note_where_depth_is_not(
+    kind: DepthKind | None, names: list[str], files: str
+) -> None:
+    notes = metre_notes(kind, names)
+    assert len(notes) == bool(files)
+    assert all(f"the numbers of {files} for metres" in note for note in notes)
+
+
+def test_the_command_tells_once_that_meshes_are_not_in_metres(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    photos = [tmp_path / f"{number}.png" for number in range(3)]
+    for photo in photos:
+        Image.fromarray(pixels).save(photo)
+    line = ["predict", *map(str, photos), "-m", "rilievo/small", "--save", "glb,colour"]
+    assert main([*line, "-o", str(tmp_path / "relative")]) == 0
+    said = capsys.readouterr().err
+    assert said.count("the numbers of glb for metres") == 1
+    assert "--known U,V,METRES, --camera-height METRES or a model of metric depth" in said
+    one = ["predict", str(photos[0]), "-m", "rilievo/small", "--save", "glb"]
+    assert main([*one, "--known", "30,30,2", "-o", str(tmp_path / "metric")]) == 0
+    assert "for metres" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["metric", "up_to_scale"])
+def test_a_surface_of_depth_at_hand_tells_it_too(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(tmp_path / "photo.png")
+    np.save(tmp_path / "z.npy", np.linspace(1, 2, 48 * 64, dtype=np.float32).reshape(48, 64))
+    line = ["surface", str(tmp_path / "photo.png"), "--depth", str(tmp_path / "z.npy")]
+    assert main([*line, "--kind", kind, "--fov", "60", "-o", str(tmp_path / kind)]) == 0
+    said = capsys.readouterr().err
+    assert ("the numbers of glb for metres" in said) is (kind == "up_to_scale")

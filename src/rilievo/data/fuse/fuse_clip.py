@@ -76,6 +76,13 @@ class FuseRecord:
     notes: tuple[str, ...] = ()
 
 
+_METRE, _ARBITRARY, _OF_POSES = "metre", "arbitrary", "that of the poses"
+_UNITS_IN_GLTF = {
+    _METRE: "",
+    _ARBITRARY: "arbitrary, not metres: the depth is known only up to scale",
+    _OF_POSES: "that of the poses, which are perhaps not in metres",
+}
+"""What a file says whose unit is the metre by its standard."""
 _SUFFIXES = (".glb", ".ply")
 _MOST_BYTES, _MOST_ASKED_BYTES = 10**9, 8 * 10**9  # with automatic and given voxels
 _DOUBTFUL = 0.06  # disagreement of a wrong camera or poses
@@ -214,9 +221,9 @@ def _make_record(clip: Path, output: Path, options: FuseOptions, done: _FuseResu
     collected, agreement, surface = done.collected, done.agreed, done.surface
     is_glb = output.suffix.lower() == ".glb"
     if collected.is_scaled:
-        unit = "metre" if collected.kind is DepthKind.METRIC else "arbitrary"
+        unit = _METRE if collected.kind is DepthKind.METRIC else _ARBITRARY
     else:
-        unit = "that of the poses"
+        unit = _OF_POSES
     depth = options.model or FAST_MODEL
     if options.depth is not None or Path(depth).is_absolute():
         depth = (options.depth or Path(depth)).absolute().name
@@ -321,6 +328,7 @@ def _write_surface_and_record(
                 surface.mesh.rotate(R),
                 name=output.stem,
                 about={**about, "gltf_R_world": R.tolist()},
+                unit=_UNITS_IN_GLTF[record.unit],
             )
         else:
             comments = [

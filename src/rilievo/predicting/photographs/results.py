@@ -1,7 +1,7 @@
 """Results of photographs, and which are finished."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ from rilievo.prediction.saving import (
     can_make_surface,
     check_outputs,
     is_output_installed,
+    metre_notes,
     output_parts,
     saving_notes,
     write_parts,
@@ -59,6 +60,8 @@ class Results:
     first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
     """First photograph of ``--same-camera``."""
     memory: PhotoMemory = field(default_factory=PhotoMemory)
+    told: list[str] = field(default_factory=list)
+    """Notes that were told once for all photographs."""
 
     @property
     def thoroughness(self) -> CheckLevel:
@@ -271,6 +274,8 @@ class Results:
             }
         if Need.NORMALS not in output_parts([*own]):
             prediction = prediction.but(normals=None)
+        if has_depth:
+            self.note_once(metre_notes(prediction.depth.kind, [*own]))
         for note in saving_notes(prediction, job.target.name, [*own]):
             tell(note)
         run = self.run_facts(job)
@@ -283,6 +288,22 @@ class Results:
             thoroughness=self.thoroughness,
             options_by_output=own,
         )
+
+    def note_once(self, notes: Sequence[str]) -> None:
+        """Tell of what is the same for many photographs, with what would mend it, once a run."""
+        for note in notes:
+            if note in self.told:
+                continue
+            self.told.append(note)
+            hint = Text(
+                OptionName("known", "U,V,METRES"),
+                ", ",
+                OptionName("camera_height", "METRES"),
+                " or a model of metric depth (",
+                OptionName("quality", "good"),
+                ") gives metres",
+            )
+            self.note(Note(note, hint=hint))
 
     def options_by_output(self, job: Job) -> Mapping[str, SaveOptions]:
         """Options of the formats, done or not, and of others' files that are damaged, as before."""

@@ -89,7 +89,7 @@ from rilievo.predicting.videos.steadying import steady_answers, still_frames
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need
-from rilievo.prediction.saving import output_parts
+from rilievo.prediction.saving import metre_notes, output_parts
 from rilievo.records.depth_map import OwnDepth
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
@@ -386,6 +386,8 @@ class _Clip:
                 "metres were found in the first frame; those of other shots rest on the model "
                 "giving every shot the same scale"
             )
+        if form.extent is not None:
+            notes += metre_notes(form.extent.kind, self.options.outputs)
         counts = numbers_note("png16", form) if "png16" in self.options.outputs else None
         return notes if counts is None else [*notes, counts]
 

@@ -23,9 +23,12 @@ from rilievo.io.outputs.skyline import surface_pixels
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.jpeg import shrink_to_image
-from rilievo.records.depth_map import DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 AXES = "x right, y up, z backwards (glTF)"
+
+NO_METRES = "arbitrary, not metres: the depth is known only up to scale"
+"""Unit of a surface whose size means nothing, in a format whose unit is the metre."""
 
 _JPEG_QUALITY = 90
 
@@ -57,6 +60,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         about=json.loads(job.about.embedded_json(textured.facts)),
         # glTF has cameras of pinholes alone; the surface of another lens needs none.
         camera=_gltf_camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
+        unit="" if depth.kind is DepthKind.METRIC else NO_METRES,
     )
     return textured.facts
 

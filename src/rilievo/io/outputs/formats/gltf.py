@@ -62,8 +62,19 @@ def write_gltf(
     name: str,
     about: Any,
     camera: Mapping[str, Any] | None = None,
+    unit: str = "",
 ) -> None:
-    """Write a mesh in glTF's axes; ``about`` becomes ``asset.extras.rilievo``."""
+    """Write a mesh in glTF's axes.
+
+    Args:
+        path: File to write.
+        mesh: Triangles, with colours or a texture.
+        name: Name of the mesh in programs.
+        about: JSON that becomes ``asset.extras.rilievo``.
+        camera: Camera of glTF, at the origin.
+        unit: Sentence on the unit, if it is not the metre that glTF's is; programs show it as a
+            property of the object.
+    """
     attributes = {
         "POSITION": _vector_part(mesh.points, is_bounded=True),
         "NORMAL": _vector_part(mesh.normals),
@@ -76,7 +87,7 @@ def write_gltf(
     if mesh.texture is not None:
         parts.append(_BufferPart(data=mesh.texture.jpeg))
     document = {
-        **_scene_json(name, list(attributes), about, camera),
+        **_scene_json(name, list(attributes), about, camera, unit),
         **_material_json(mesh.texture is not None),
         **_buffer_json(parts),
         **_texture_json(mesh.texture, last=len(parts) - 1),
@@ -124,14 +135,19 @@ def _linear_colours(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 
 
 
 def _scene_json(
-    name: str, attributes: Sequence[str], about: Any, camera: Mapping[str, Any] | None
+    name: str,
+    attributes: Sequence[str],
+    about: Any,
+    camera: Mapping[str, Any] | None,
+    unit: str,
 ) -> dict[str, Any]:
     primitive = {
         "attributes": {attribute: number for number, attribute in enumerate(attributes)},
         "indices": len(attributes),
         "material": 0,
     }
-    nodes: list[dict[str, Any]] = [{"mesh": 0, "name": name}]
+    extras = {"extras": {"unit": unit}} if unit else {}
+    nodes: list[dict[str, Any]] = [{"mesh": 0, "name": name, **extras}]
     if camera is not None:
         nodes.append({"camera": 0, "name": "photograph"})
     return {

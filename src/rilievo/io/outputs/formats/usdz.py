@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.outputs.formats.glb import textured_mesh
+from rilievo.io.outputs.formats.glb import NO_METRES, textured_mesh
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.records.depth_map import DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30
@@ -29,7 +29,7 @@ _LAYER = """#usda 1.0
     customLayerData = {{
         string rilievo = {about}
     }}
-    defaultPrim = "Surface"
+    defaultPrim = "Surface"{unit}
     metersPerUnit = 1
     upAxis = "Y"
 )
@@ -70,6 +70,7 @@ def Xform "Surface" (
     }}
 }}
 """
+_UNIT = '\n    doc = "The unit is {unit}."'
 _PLACES = """
         texCoord2f[] primvars:st = [{places}] (
             interpolation = "vertex"
@@ -100,14 +101,15 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     textured = textured_mesh(job, depth, camera)
     # A string of USD is one of JSON, but for escapes of characters outside ASCII.
     about = json.dumps(job.about.embedded_json(textured.facts), ensure_ascii=False)
-    files = {"surface.usda": _usd_layer_text(textured.mesh, about).encode()}
+    unit = "" if depth.kind is DepthKind.METRIC else _UNIT.format(unit=NO_METRES)
+    files = {"surface.usda": _usd_layer_text(textured.mesh, about, unit).encode()}
     if textured.mesh.texture is not None:
         files[_TEXTURE] = textured.mesh.texture.jpeg
     _write_usdz(job.path, files)
     return textured.facts
 
 
-def _usd_layer_text(mesh: TriangleMesh, about: str) -> str:
+def _usd_layer_text(mesh: TriangleMesh, about: str, unit: str) -> str:
     texture, places = mesh.texture, ""
     if mesh.places is not None:
         # The origin of texture coordinates is the lower left corner.
@@ -119,6 +121,7 @@ def _usd_layer_text(mesh: TriangleMesh, about: str) -> str:
         reader = _TEXTURE_READER.format(file=_TEXTURE, across=across)
     return _LAYER.format(
         about=about,
+        unit=unit,
         extent=_usd_tuples(np.stack([mesh.points.min(axis=0), mesh.points.max(axis=0)])),
         counts=", ".join(["3"] * len(mesh.triangles)),
         corners=", ".join(map(str, mesh.triangles.reshape(-1).tolist())),
