@@ -193,6 +193,10 @@ BROWNS: dict[str, tuple[str, Any]] = {
         f"sensor,fx_px,fy_px,cx_px,cy_px,k1,k2,p1,p2,height_px,width_px\n"
         f"front,{FX},{FY},{CX},{CY},{','.join(map(str, BEND))},{HEIGHT},{WIDTH}\n",
     ),
+    "Matterport3D": (
+        "p.txt",
+        f"{WIDTH} {HEIGHT} {FX} {FY} {CX} {CY} {' '.join(map(str, BEND))} 0\n",
+    ),
     "lines": (
         "camera.txt",
         "".join(
@@ -255,6 +259,14 @@ PINHOLES: dict[str, tuple[str, Any]] = {
         "calib.txt",
         f"cam0=[{FX} 0 {CX}; 0 {FY} {CY}; 0 0 1]\ncam1=[{FX} 0 {CX}; 0 {FY} {CY}; 0 0 1]\n"
         f"doffs=0\nbaseline=193.0\nwidth={WIDTH}\nheight={HEIGHT}\nndisp=280\n",
+    ),
+    "Matterport3D, straight": (
+        "p.txt",
+        f"{WIDTH} {HEIGHT} {FX} {FY} {CX} {CY} 0 0 0 0 0\n",
+    ),
+    "lines with a matrix": (
+        "p.conf",
+        f"dataset matterport\nintrinsics_matrix {FX} 0 {CX} 0 {FY} {CY} 0 0 1\n",
     ),
     "ARKitScenes": ("a.pincam", f"{WIDTH} {HEIGHT} {FX} {FY} {CX} {CY}"),
     "Virtual KITTI": (
@@ -566,6 +578,7 @@ ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]
         ("a.xml", "<lensdatabase version='1'/>", "lensfun"),
         ("images.txt", "# Image list with two lines of data per image:\n", "list of images"),
         ("a.txt", "calib_time: 15-Mar-2012\nR: 7.5e-3 -1 0\nT: 1 2 3\n", "a pose of KITTI"),
+        ("r.txt", "cam0:\n type: <class 'aslam_cv.libaslam_cv_python.X'>\n", "report of Kalibr"),
         ("scene.usda", '#usda 1.0\ndef Camera "c" {}\n', "USD"),
         ("calib.txt", "K_02: 500 0 320 0 500 240 0 0 1\n", "before rectification"),
         ("ost.txt", OST.replace(f"{BEND[0]} ", ""), "ost.txt with 9 .* and 4 coefficients"),

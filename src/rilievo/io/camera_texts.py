@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rilievo.errors import InputError
-from rilievo.io.camera_models import CENTRE_X, FOCAL_X
+from rilievo.io.camera_models import CENTRE_X, FOCAL_X, MATRICES
 from rilievo.io.scene_files import StatedCamera
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -144,10 +144,13 @@ def entries_of_lines(text: str) -> dict[str, Any]:
             own = entries.setdefault(f"line {len(entries)}", {})
         own[name] = value
     nodes = [entries, *(node for node in entries.values() if isinstance(node, Mapping))]
-    return entries if any(_has_focal_and_centre(node) for node in nodes) else {}
+    return entries if any(_states_camera(node) for node in nodes) else {}
 
 
-def _has_focal_and_centre(node: Mapping[str, Any]) -> bool:
+def _states_camera(node: Mapping[str, Any]) -> bool:
+    """Whether lines state a matrix of nine numbers, or a focal length and a centre."""
+    if any(isinstance(node.get(name), list) and len(node[name]) == 9 for name in MATRICES):
+        return True
     numbers = {name for name, value in node.items() if isinstance(value, float)}
     return any(name in numbers for name in FOCAL_X) and any(name in numbers for name in CENTRE_X)
 

@@ -267,7 +267,8 @@ def _lens_in_text(text: str, path: Path) -> SpelledLens:
 def _lens_of_numbers(rows: list[list[float]], path: Path) -> SpelledLens:
     """Lens of numbers without names: K, fx fy cx cy with coefficients, or one of these in each row.
 
-    Six numbers are width, height, fx, fy, cx and cy, as in ARKitScenes.
+    Six numbers are width, height, fx, fy, cx and cy, as in ARKitScenes; Matterport3D has k1, k2,
+    p1, p2 and k3 behind them.
     """
     place = printable(path)
     lengths = {len(row) for row in rows}
@@ -290,9 +291,11 @@ def _lens_of_numbers(rows: list[list[float]], path: Path) -> SpelledLens:
     if len(numbers) == 4:
         camera_from_K(pinhole_K(*numbers), path)
         return _make_lens("pinhole", numbers, None, place)
-    if len(numbers) == 6 and _is_size_and_focal(numbers):
+    if len(numbers) in (6, 10, 11) and _is_size_and_focal(numbers[:6]):
         size = _parse_sides(numbers[0], numbers[1], place)
-        return _make_lens("pinhole", numbers[2:], size, place)
+        name = "opencv" if any(numbers[6:]) else "pinhole"
+        whole = numbers[2:] if any(numbers[6:]) else numbers[2:6]
+        return _make_lens(name, whole, size, place)
     if len(numbers) in (9, 12, 16):
         numbers = _four_numbers(numbers, place)
         camera_from_K(pinhole_K(*numbers), path)

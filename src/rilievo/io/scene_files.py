@@ -62,6 +62,11 @@ _UNREAD_TEXTS: Sequence[tuple[str, str, str]] = (
         "calib_cam_to_cam.txt",
     ),
     (
+        r"aslam_cv\.libaslam_cv_python|\ACalibration results\s*\n=+",
+        "a report of Kalibr",
+        "the camchain.yaml beside it",
+    ),
+    (
         r"\A#usda ",
         "a scene of USD",
         "the focalLength and horizontalAperture of its camera as Fmm/WIDTHmm",
