@@ -2,12 +2,14 @@
 
 import math
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import rilievo
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.records.sample import Photo
@@ -201,3 +203,20 @@ def test_tags_in_the_first_directory_are_those_of_exif(kind: str) -> None:
             check_used(photo, said=None)
         else:
             check_not_used(photo, said=note)
+
+
+@pytest.mark.parametrize(
+    ("named", "is_noted"),
+    [
+        # 28 mm on film are 971 px of 1200x900.
+        (970.0, False),
+        (800.0, False),
+        (3000.0, True),
+        (Camera(K=np.array([[300.0, 0, 599.5], [0, 300, 449.5], [0, 0, 1]])), True),
+        (SpelledLens(name="pinhole", numbers=(20.0,)), True),
+        (SpelledLens(name="fisheye", numbers=(180.0,)), False),
+    ],
+)
+def test_a_focal_length_far_from_that_of_exif_is_noted(named: Any, is_noted: bool) -> None:
+    photo = with_camera(read(scene(), exif_block()), named, None)
+    assert any("where its EXIF states 970.7 px" in note for note in photo.notes) == is_noted

@@ -239,6 +239,27 @@ def film_note(named: object) -> str | None:
     )
 
 
+_OTHER_FOCAL = 1.35
+"""Ratio of focal lengths from which on the user's contradicts that of EXIF."""
+_STATED_BY_FILES = (CameraSource.EXIF_35MM, CameraSource.EXIF_SENSOR, CameraSource.HEIF)
+
+
+def exif_note(stated: Camera | None, named: Camera) -> str | None:
+    """Note on a user's focal length that is far from the one that the photograph states."""
+    if stated is None or stated.source not in _STATED_BY_FILES:
+        return None
+    if not isinstance(named.lens, Pinhole | Distorted):
+        return None
+    ratio = named.fx / stated.fx
+    if 1 / _OTHER_FOCAL < ratio < _OTHER_FOCAL:
+        return None
+    return (
+        f"the camera has a focal length of {named.fx:.4g} px, where its EXIF states "
+        f"{stated.fx:.4g} px for a picture of this size; the camera is used: is it for pictures "
+        "of another size?"
+    )
+
+
 def fov_note(fov: float | None) -> Note | None:
     """Note on a field of view that is hardly in degrees."""
     if fov is None or NARROWEST <= fov <= WIDEST:

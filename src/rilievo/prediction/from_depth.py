@@ -14,6 +14,7 @@ from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
 from rilievo.calibration.camera_checks import (
     check_lens,
+    exif_note,
     fov_note,
     lens_notes,
     refuse_outside_centre,
@@ -421,7 +422,8 @@ def _check_camera(photo: Photo, chosen: _ChosenCamera) -> _ChosenCamera:
     else:
         # A fisheye keeps its limit: depth at hand may reach beyond the circle of the photograph.
         check_lens(photo, camera.lens)
-    return _ChosenCamera(camera, [*chosen.notes, *scale_notes(camera, photo.shape, ())])
+    doubts = [*scale_notes(camera, photo.shape, ()), exif_note(photo.camera, camera)]
+    return _ChosenCamera(camera, [*chosen.notes, *(note for note in doubts if note is not None)])
 
 
 def _seen_mask(lens: Lens, shape: Size) -> Mask:

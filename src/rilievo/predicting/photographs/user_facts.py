@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from rilievo.calibration.camera_checks import (
     check_lens,
+    exif_note,
     film_note,
     lens_notes,
     refuse_outside_centre,
@@ -19,6 +20,14 @@ from rilievo.records.sample import Photo
 
 def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     """Photograph with the user's camera or field of view [degrees]."""
+    chosen = _with_named_camera(photo, named, fov)
+    if (named is None and fov is None) or chosen.camera is None:
+        return chosen
+    note = exif_note(photo.camera, chosen.camera)
+    return chosen if note is None else replace(chosen, notes=(*chosen.notes, note))
+
+
+def _with_named_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     if named is not None or fov is not None:
         notes = tuple(note for note in photo.notes if not is_exif_focal_note(note))
         photo = replace(photo, notes=notes)
