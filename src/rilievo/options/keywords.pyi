@@ -72,6 +72,7 @@ class StreamKeywords(TypedDict, total=False):
     sparse: str | Path | np.ndarray | None
     sparse_unit: float | None
     depth_error: str | None
+    sparse_kind: Literal["metric", "distance"] | None
     sparse_crop: str | None
     sparse_encoding: str | None
     camera_height: float | None
