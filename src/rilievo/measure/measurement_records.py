@@ -19,8 +19,8 @@ _RANGED = (
     *("distance", "nearest", "width", "height", "depth"),
     *("box_width", "box_height", "box_depth", "box_yaw"),
 )
-Words = Callable[[object], str]
-"""Text of a remark, as a door spells it."""
+SpellRemark = Callable[[object], str]
+"""Text of a remark in the spelling of the command line, of Python or of a server."""
 
 
 def parse_points(texts: Sequence[str]) -> list[tuple[float, float]]:
@@ -70,15 +70,14 @@ def quantity_of_options(
             )
         )
     for what, text in single.items():
-        if what == "height_above_plane" and len(texts) <= 1:
-            return what, parse_points([text, *texts])
-        if texts:
+        takes_foot = what == "height_above_plane"
+        if len(texts) > (1 if takes_foot else 0):
             parse_points(texts)  # or it is no point, such as a second photograph
-            foot = " or with its foot" if what == "height_above_plane" else ""
+            foot = " or with its foot" if takes_foot else ""
             raise OptionError(
                 option=what, problem=f"U,V stands alone{foot}, got {len(texts)} more points"
             )
-        return what, parse_points([text])
+        return what, parse_points([text, *texts])
     points = parse_points(texts)
     if angle and len(points) != 2:
         raise OptionError(f"an angle takes two points U,V, got {len(points)}")
@@ -93,7 +92,9 @@ def quantity_of_options(
                 ", above the floor",
             )
         )
-    return "angle" if angle else "length" if len(points) == 2 else "area", points
+    if angle:
+        return "angle", points
+    return ("length" if len(points) == 2 else "area"), points
 
 
 def measure_points(
@@ -111,29 +112,31 @@ def measure_points(
     """
     if what == "area":
         return area(prediction, points, in_plane=in_plane)
-    if what == "height_above_plane":
-        return height_above_plane(prediction, *points)
     if what == "distance":
         return distance(prediction, points[0], in_plane=in_plane)
     if what == "length":
         return length(prediction, *points, in_plane=in_plane)
+    if what == "height_above_plane":
+        return height_above_plane(prediction, *points)
     if in_plane:
         raise OptionError(option="in_plane", problem=f"is about lengths, and not about {what}s")
-    return height(prediction, points[0]) if what == "height" else angle_between(prediction, *points)
+    if what == "height":
+        return height(prediction, points[0])
+    return angle_between(prediction, *points)
 
 
 def measurement_json(
-    measured: Measurement, prediction: PredictionRecord, words: Words
+    measured: Measurement, prediction: PredictionRecord, spell: SpellRemark
 ) -> dict[str, object]:
     """Object for ``rilievo measure --json``."""
-    remarks = [*map(words, measured.remarks)]
+    remarks = [*map(spell, measured.remarks)]
     origin = origin_record(prediction)
     return {**asdict(measured), "remarks": remarks, "unit": measured.unit, **origin}
 
 
-def region_record(region: RegionMeasurement, words: Words) -> dict[str, object]:
+def region_record(region: RegionMeasurement, spell: SpellRemark) -> dict[str, object]:
     """JSON of a region."""
-    return {**asdict(region), "remarks": [*map(words, region.remarks)]}
+    return {**asdict(region), "remarks": [*map(spell, region.remarks)]}
 
 
 def origin_record(prediction: PredictionRecord) -> dict[str, object]:
@@ -150,17 +153,24 @@ def origin_record(prediction: PredictionRecord) -> dict[str, object]:
     }
 
 
-def region_cells(region: RegionMeasurement, words: Words) -> dict[str, object]:
+def region_cells(region: RegionMeasurement, spell: SpellRemark) -> dict[str, object]:
     """Cells of a region's row in CSV, by column."""
     cells: dict[str, object] = {"name": region.name, "share": region.share}
     cells |= zip(("u1", "v1", "u2", "v2"), region.box, strict=True)
-    upright = region.upright
     for name in _RANGED:
-        one = getattr(
-            upright if name.startswith("box_") else region, name.removeprefix("box_"), None
-        )
+        extent = _extent(region, name)
         for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high")):
-            cells[name + suffix] = None if one is None else f"{getattr(one, end):.4g}"
+            cells[name + suffix] = None if extent is None else f"{getattr(extent, end):.4g}"
+    upright = region.upright
     centre = upright.centre.position if upright else (None,) * 3
     cells |= zip(("box_x", "box_y", "box_z"), centre, strict=True)
-    return {**cells, "remarks": "; ".join(map(words, region.remarks))}
+    return {**cells, "remarks": "; ".join(map(spell, region.remarks))}
+
+
+def _extent(region: RegionMeasurement, name: str) -> Measurement | None:
+    """Extent of a region, or with the prefix ``box_`` of its upright box; None without one."""
+    if not name.startswith("box_"):
+        return getattr(region, name)
+    if region.upright is None:
+        return None
+    return getattr(region.upright, name.removeprefix("box_"))
