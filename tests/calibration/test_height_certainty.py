@@ -18,6 +18,7 @@ MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, versi
 ACTIONS = {
     "distance": lambda prediction, folder: prediction.distance(20, 30),
     "length": lambda prediction, folder: length(prediction, (30, 20), (90, 60)),
+    "box": lambda prediction, folder: prediction.measure_box((20, 20, 60, 60)),
     "save": lambda prediction, folder: prediction.save(folder / "map.npz"),
 }
 

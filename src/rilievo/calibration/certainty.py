@@ -26,3 +26,18 @@ def refuse_uncertain_height(calibration: Calibration | None) -> None:
             hint="give a known distance or length instead, or measure a box whose foot stands on "
             "the ground",
         )
+
+
+def refuse_uncertain_box(calibration: Calibration | None, *, meets_ground: bool) -> None:
+    """Refuse a box by the camera's height whose metres are as uncertain as those of points.
+
+    Args:
+        calibration: Calibration of the prediction.
+        meets_ground: Whether the object in the box meets the ground, whose depth follows from the
+            height of the camera.
+
+    Raises:
+        CalibrationError: If it does not, and the range is wider than ``MOST_HEIGHT_ERROR``.
+    """
+    if not meets_ground:
+        refuse_uncertain_height(calibration)

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Int, Mask, Matrix, Points, Values, Vector
+from rilievo.calibration.certainty import refuse_uncertain_box
 from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
@@ -329,6 +330,8 @@ class RegionMeasurer:
             error = max(error, near_foot) if self.is_assumed else near_foot
         axes = axes_of_view(up)
         ends, stands = self._ends_on_support(surface, axes)
+        meets_ground = math.isfinite(foot) or self._ends_at_floor(ends)
+        refuse_uncertain_box(self.prediction.calibration, meets_ground=meets_ground)
         extents = self._extents(surface, ends, axes)
         remarks = camera_and_point_remarks(self.prediction, ((u1, v1), (u2, v2)))
         remarks += _remarks_on_parts(surface.cut, separation.parts, extents, stands=stands)
@@ -489,6 +492,13 @@ class RegionMeasurer:
         if stands:
             ends[0, 1] = min(float(ends[0, 1]), level) if surface.outline.is_soft else level
         return ends, stands
+
+    def _ends_at_floor(self, ends: Float64[np.ndarray, "2 3"]) -> bool:
+        """Whether the lower end of an object is at the height of the floor."""
+        if self.floor is None:
+            return False
+        low, high = ends
+        return bool(abs(low[1] + self.floor.height) <= STANDS * (high[1] - low[1]))
 
     def _extents(
         self, surface: ObjectSurface, ends: Float64[np.ndarray, "2 3"], axes: Matrix
