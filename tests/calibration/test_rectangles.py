@@ -237,7 +237,7 @@ def test_points_in_the_plane_are_measured_without_the_network(
         inside = length(prediction, a, b)
         assert inside.value == pytest.approx(0.2, rel=2e-3)
         assert inside.low < 0.2 < inside.high < 0.24
-        assert "without the network" in inside.remarks[0]
+        assert "without depth" in inside.remarks[0]
         forced = length(prediction, a, b, in_plane=True)
         assert forced.value == inside.value
         assert forced.low < 0.2 < forced.high < 0.21
@@ -290,7 +290,7 @@ def test_points_are_measured_in_the_rectangle_around_them() -> None:
     )
     for in_plane in (False, True):
         measured = length(prediction, a, b, in_plane=in_plane)
-        assert "without the network" in measured.remarks[0]
+        assert "without depth" in measured.remarks[0]
         assert measured.value == pytest.approx(math.hypot(0.13, 0.01), rel=4e-3)
 
 
@@ -329,7 +329,7 @@ def test_the_command_measures_in_the_plane(
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["value"] == pytest.approx(math.hypot(0.55, 0.3), rel=2e-3)
-    assert "without the network" in told["remarks"][0]
+    assert "without depth" in told["remarks"][0]
     assert told["camera"] == "rectangle"
     assert main([*words[:4], "--in-plane", "--known", "300,300,2"]) == 2
     assert "--known-rectangle" in capsys.readouterr().err

@@ -185,3 +185,41 @@ def test_the_command_measures_heights_above_a_sheet(
     assert "foot" in capsys.readouterr().err
     assert main([*words[:4], foot]) == 2
     assert "--known-rectangle" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--height-above-plane", "320,200", "320,240"],
+        ["--height", "320,200"],
+        ["--angle", "320,200", "320,240"],
+    ],
+)
+def test_in_plane_is_refused_where_it_has_no_effect(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = SheetScene(45, 0.5, 0.0)
+    photo, depth = tmp_path / "desk.png", tmp_path / "z.npy"
+    Image.fromarray(PHOTO).save(photo)
+    np.save(depth, scene.depth())
+    call = ["measure", str(photo), *words, "--known-rectangle", str(scene.sheet)]
+    call += ["--depth", str(depth), "--camera", f"{FOCAL},{FOCAL},319.5,239.5", "--in-plane"]
+    assert main(call) == 2
+    assert "--in-plane" in capsys.readouterr().err
+
+
+def test_the_command_says_a_guess_of_the_camera_once_and_no_metres_of_depth_without_unit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = SheetScene(45, 0.5, 0.0)
+    photo, depth = tmp_path / "desk.png", tmp_path / "z.npy"
+    Image.fromarray(PHOTO).save(photo)
+    np.save(depth, scene.depth())
+    call = ["measure", str(photo), "10,10", "50,50", "--depth", str(depth)]
+    assert main(call) == 0
+    assert capsys.readouterr().err.count("assumed") == 1
+    known = ["--known", "10,10,0.5", "--kind", "up_to_scale"]
+    assert main([*call, *known]) == 0
+    said = capsys.readouterr().err
+    assert "no unit" in said
+    assert "as metres" not in said

@@ -19,6 +19,7 @@ from rilievo.errors.messages import OptionName, Text, at, for_terminal
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import is_video
+from rilievo.measure.measured_points import ASSUMED_FOCAL_REMARK
 from rilievo.measure.measurement_records import (
     COVERAGE,
     measure_points,
@@ -75,7 +76,7 @@ class _Arguments(TrustOptions):
     angle: bool = False
     """Measure the angle between the surfaces at two points instead of the length between them."""
     in_plane: bool = False
-    """Measure in the plane of the known rectangle, in which the points lie, without the network."""
+    """Measure in the plane of the known rectangle, in which the points lie, without depth."""
     given: Annotated[DepthFile, option(name="")]
     sizes: Annotated[_Sizes, option(name="", without=("depth_error", "same_camera"))]
     view: Annotated[CameraOptions, option(name="")]
@@ -152,7 +153,11 @@ def main(arguments: Sequence[str]) -> int:
         if calibration is None or calibration.own_depth is None
         else (calibration_words(calibration),)
     )
-    for remark in (*sources, *measured.remarks):
+    remarks = [*sources, *measured.remarks]
+    if request.given.depth is not None and ASSUMED_FOCAL_REMARK in remarks:
+        # A note on the depth map has said so already.
+        remarks.remove(ASSUMED_FOCAL_REMARK)
+    for remark in remarks:
         complain(for_terminal(at(printable(request.photo), remark)))
     with printing():
         record = measurement_json(measured, prediction, for_terminal)

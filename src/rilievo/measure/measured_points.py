@@ -17,6 +17,9 @@ KNOWN_OPTIONS = AnyOf(
     OptionName("known_length", "U1,V1,U2,V2,METRES"), OptionName("known", "U,V,METRES")
 )
 _CAMERA_OPTIONS = AnyOf(OptionName("camera", "..."), OptionName("fov", "..."))
+ASSUMED_FOCAL_REMARK = Note(
+    Text("the focal length is assumed: ", _CAMERA_OPTIONS, " narrows the range")
+)
 
 
 def metric_camera(prediction: PredictionRecord) -> Camera:
@@ -99,9 +102,7 @@ def camera_and_point_remarks(
     """Remarks on an assumed focal length, and on points that are hardly in pixels."""
     remarks: list[str] = []
     if prediction.known_camera.source is CameraSource.ASSUMED:
-        remarks.append(
-            Note(Text("the focal length is assumed: ", _CAMERA_OPTIONS, " narrows the range"))
-        )
+        remarks.append(ASSUMED_FOCAL_REMARK)
     note = normalized_points_note(points, prediction.shape)
     if note is not None:
         remarks.append(note)

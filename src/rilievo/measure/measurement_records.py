@@ -19,6 +19,11 @@ _RANGED = (
     *("distance", "nearest", "width", "height", "depth"),
     *("box_width", "box_height", "box_depth", "box_yaw"),
 )
+_PLURALS = {
+    "angle": "angles",
+    "height": "heights",
+    "height_above_plane": "heights above a plane",
+}
 SpellRemark = Callable[[object], str]
 """Text of a remark in the spelling of the command line, of Python or of a server."""
 
@@ -116,10 +121,14 @@ def measure_points(
         return distance(prediction, points[0], in_plane=in_plane)
     if what == "length":
         return length(prediction, *points, in_plane=in_plane)
+    if in_plane:
+        raise OptionError(
+            option="in_plane",
+            problem=f"is about lengths, areas and distances, and not about {_PLURALS[what]}",
+            hint="leave it out",
+        )
     if what == "height_above_plane":
         return height_above_plane(prediction, *points)
-    if in_plane:
-        raise OptionError(option="in_plane", problem=f"is about lengths, and not about {what}s")
     if what == "height":
         return height(prediction, points[0])
     return angle_between(prediction, *points)

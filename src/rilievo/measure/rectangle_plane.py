@@ -42,7 +42,7 @@ from rilievo.measure.measurements import (
 from rilievo.measure.plane_relief import PlaneRelief, relief_above_plane
 from rilievo.records.prediction_record import PredictionRecord
 
-_BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without the network"
+_BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without depth"
 _IN_PLANE_HINT = Text(
     "of points in the plane of the known rectangle, ",
     OptionName("in_plane"),

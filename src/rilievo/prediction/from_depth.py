@@ -33,7 +33,6 @@ from rilievo.io.depth_encoding import NumberEncoding, is_any_of, parse_encoding
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
-    NOTHING_SAYS,
     DepthNumbers,
     DepthStatement,
     FactOrigin,
@@ -149,7 +148,7 @@ def prediction_of_depth(
     )
     prediction = with_known_sizes(prediction, known)
     # A known rectangle may have given the focal length.
-    about_depth = _depth_notes(reading, where, prediction.known_camera)
+    about_depth = _depth_notes(reading, depth_map.kind, where, prediction.known_camera)
     notes = (
         *(note for note in read.notes if not (is_named and is_exif_focal_note(note))),
         *chosen.notes,
@@ -524,23 +523,32 @@ def _number_reading(
     )
 
 
-def _depth_notes(reading: NumberReading, where: MapPlace, camera: Camera) -> list[str]:
-    [scale] = reading.scales
-    source = OptionName("unit") if scale.origin is FactOrigin.GIVEN else scale.place
-    about_depth = Note(Text(f"depth is {reading.unit_and_range} (", source, ")"))
-    notes: list[str] = [about_depth, *reading.doubts]
+def _depth_notes(
+    reading: NumberReading, kind: DepthKind, where: MapPlace, camera: Camera
+) -> list[str]:
+    notes: list[str] = [_note_on_unit(reading, kind), *reading.doubts]
     if where.note is not None:
         notes.append(where.note)
     if camera.source is CameraSource.ASSUMED:
         notes.append(
             Note(
-                f"no camera is known ({NOTHING_SAYS}), so its field of view is assumed",
+                "no camera is known, so its field of view is assumed",
                 hint=Text(
                     AnyOf(OptionName("camera", "..."), OptionName("fov", "...")), " gives it"
                 ),
             )
         )
     return notes
+
+
+def _note_on_unit(reading: NumberReading, kind: DepthKind) -> str:
+    """Note on the unit of depth and its range, or on a kind that has no unit."""
+    if kind is not DepthKind.METRIC:
+        span = f"{reading.near:.3g} to {reading.far:.3g}"
+        return Note(f"depth is read as {kind}, which has no unit: {span}")
+    [scale] = reading.scales
+    source = OptionName("unit") if scale.origin is FactOrigin.GIVEN else scale.place
+    return Note(Text(f"depth is {reading.unit_and_range} (", source, ")"))
 
 
 def _sha256_of_depth(depth: str | Path | Shaped[np.ndarray, "h w"]) -> str:

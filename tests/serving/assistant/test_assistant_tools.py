@@ -86,7 +86,7 @@ def test_a_known_rectangle_measures_in_its_plane(desktop: Desktop) -> None:
     prediction = rilievo.predict(desktop_photo(desktop), model="rilievo/small", known=[sheet])
     expected = prediction.measure(*map(pixel, ends), in_plane=True)
     assert told.told["value"] == pytest.approx(expected.value, rel=1e-6)
-    assert "without the network" in told.text
+    assert "without depth" in told.text
     assert "--known-rectangle" in told.told["command"]
     assert "--in-plane" in told.told["command"]
     foot = desktop.call("known", photo="bike.png", points=LINE, metres="1ft", forget=True)

@@ -239,7 +239,7 @@ def test_a_known_rectangle_measures_in_its_plane(server: Served) -> None:
     prediction = rilievo.predict(image, model=server.model, known=[sheet], fov=60)
     measured = prediction.measure((1, 1), (70, 50), in_plane=True)
     assert (said["value"], said["low"]) == pytest.approx((measured.value, measured.low))
-    assert "without the network" in said["notes"][-1]
+    assert "without depth" in said["notes"][-1]
     by_network = server.client.post(address, content=picture()).json()
     assert "in_plane measures by its corners" in by_network["notes"][-1]
     none = server.client.post(

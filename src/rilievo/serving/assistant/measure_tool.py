@@ -63,7 +63,7 @@ class MeasureArguments(ToolArguments):
     unit: Unit = "fraction"
     in_plane: bool = False
     """Whether all points lie in the plane of a rectangle that was stated with the tool 'known', as
-    on a table beside a sheet of paper; its corners measure them then, without the network."""
+    on a table beside a sheet of paper; its corners measure them then, without depth."""
 
 
 class MeasureResult(ToolResult):

@@ -190,7 +190,7 @@ class MeasureParams(_MeasureParameters):
     angle: bool = False
     """Measure the angle between the surfaces at two points."""
     in_plane: bool = False
-    """Measure in the plane of the known rectangle, in which the points lie, without the network."""
+    """Measure in the plane of the known rectangle, in which the points lie, without depth."""
 
     def regions(self) -> list[Region]:
         """Boxes of the request; refuses points beside them."""
