@@ -21,7 +21,9 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import options_of
 from support.affine_answers import AffineAnswer
 from support.clips import Clip, write_clip
+from support.colour_clips import BT_2020, PQ, ColourTags, write_signal
 from support.open_field import open_field
+from support.static_host import hosted
 
 OPTIONS = {option.name: option for option in options_of(PredictOptions)}
 OWN = {"source", "newest"}
@@ -232,3 +234,18 @@ def test_options_of_loading_are_refused_for_a_loaded_model() -> None:
     model = rilievo.load_model("rilievo/small")
     with pytest.raises(OptionError, match="threads is an option of loading"):
         rilievo.stream("clip.mp4", model=model, threads=1)
+
+
+def test_what_is_said_of_a_video_is_said_of_a_stream(clip: Path, tmp_path: Path) -> None:
+    tags = ColourTags(primaries=BT_2020, transfer=PQ, matrix=9)
+    signal = np.full((96, 128, 3), 0.4)
+    bright = write_signal(tmp_path / "hdr.mkv", signal, tags)
+    with pytest.warns(UserWarning, match=r"hdr\.mkv.*sRGB"):
+        assert len([*rilievo.stream(bright)]) == 2
+    with (
+        hosted(tmp_path) as address,
+        pytest.warns(UserWarning, match=r"hdr\.mkv.*sRGB"),
+    ):
+        assert len([*rilievo.stream(f"{address}hdr.mkv")]) == 2
+    with pytest.warns(UserWarning, match="100 keeps all frames: the video has 10 a second"):
+        assert len([*rilievo.stream(clip, fps=100)]) == 6

@@ -1,12 +1,13 @@
 """Frames of a camera or a stream, as they arrive."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import InputError
+from rilievo.errors.messages import at
 from rilievo.io.files.limits import check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.videos.container import FFmpegError, VideoFrame, VideoStream, av
@@ -20,6 +21,9 @@ from rilievo.io.videos.video import (
     square_shape,
 )
 
+Tell = Callable[[str], None]
+"""Function that hears a note."""
+
 _PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
 
 # Protocols below those. "file" is left out: a remote playlist must not open files here.
@@ -29,32 +33,54 @@ _TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
 
 
 def live_frames(
-    source: str | Path | int, *, newest: bool = False, fps: float | None = None
+    source: str | Path | int,
+    *,
+    newest: bool = False,
+    fps: float | None = None,
+    tell: Tell = lambda note: None,
 ) -> Iterator[Pixels]:
     """Yield RGB frames of a camera, a stream or a video file.
 
     A source is a number (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp, srt), or a
     file. ``newest`` yields the latest frame, so that a slow consumer keeps up. ``fps`` keeps so
-    many frames of each second, those nearest in time, by the times in the stream.
+    many frames of each second, those nearest in time, by the times in the stream. ``tell`` hears
+    how frames are converted, such as those of high dynamic range.
     """
     rate = None if fps is None else Fraction(fps).limit_denominator(1001)
-    frames = _frames_of_source(source, rate)
+    frames = _frames_of_source(source, rate, tell)
     return _newest_frames(frames) if newest else frames
 
 
-def _frames_of_source(source: str | Path | int, fps: Fraction | None) -> Iterator[Pixels]:
+def _frames_of_source(
+    source: str | Path | int, fps: Fraction | None, tell: Tell
+) -> Iterator[Pixels]:
     if isinstance(source, int):
-        yield from _decode_live(f"/dev/video{source}", f"camera {source}", fps, form="v4l2")
+        yield from _decode_live(f"/dev/video{source}", f"camera {source}", fps, tell, form="v4l2")
     elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
-        yield from _decode_live(source, printable(source), fps, options=_STREAM_OPTIONS)
+        yield from _decode_live(source, printable(source), fps, tell, options=_STREAM_OPTIONS)
     else:
-        yield from (frame.photo.pixels for frame in VideoReader(Path(source), fps=fps))
+        yield from _frames_of_file(Path(source), fps, tell)
+
+
+def _frames_of_file(path: Path, fps: Fraction | None, tell: Tell) -> Iterator[Pixels]:
+    video = VideoReader(path, fps=fps)
+    at_start = video.notes
+    for note in at_start:
+        tell(at(printable(path), note))
+    for frame in video:
+        yield frame.photo.pixels
+    # What is known at the end: broken frames, gaps, and a rate that keeps all frames.
+    if video.fault is not None:
+        tell(video.fault)
+    for note in video.notes[len(at_start) :]:
+        tell(at(printable(path), note))
 
 
 def _decode_live(
     place: str,
     name: str,
     fps: Fraction | None,
+    tell: Tell,
     *,
     form: str | None = None,
     options: dict[str, str] | None = None,
@@ -74,7 +100,10 @@ def _decode_live(
                 check_size(name, shape)
                 if not count:
                     check_signal(frame, name)
-                    peak = frame_signal(frame).peak
+                    signal = frame_signal(frame)
+                    peak = signal.peak
+                    if signal.note is not None:
+                        tell(at(name, signal.note))
                 yield frame_orientation(frame).apply(srgb_pixels(frame, shape, peak=peak))
                 count += 1
     except (FFmpegError, OSError, ValueError) as error:

@@ -133,7 +133,7 @@ def predicted_frames(
     """
     from rilievo.io.videos.live_frames import live_frames
 
-    frames = live_frames(source, newest=newest, fps=options.video.fps)
+    frames = live_frames(source, newest=newest, fps=options.video.fps, tell=tell)
     network = refined(model, options.refine, vanishing_points=options.view.vanishing_points)
     return _predict_pixels(frames, str(source), network, options, tell)
 
