@@ -3,6 +3,7 @@
 import cmath
 import json
 import math
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -213,6 +214,44 @@ def test_corners_of_a_mask_are_bounded(tmp_path: Path) -> None:
         "lengths"
         for row, count in ((1, 50_000), (2, 12_000))
     ]
+
+
+def test_polygons_that_cross_millions_of_rows_are_refused() -> None:
+    """Each zigzag of 9,000 corners crosses all rows of a picture of 3,000 rows 9,000 times."""
+    zigzag = [value for k in range(4_500) for value in (k / 2, 0.0, k / 2, 3_000.0)]
+    with pytest.raises(InputError, match=r"cross 27,000,000 rows of pixels, expected at most"):
+        polygon_outline([zigzag])((3_000, 4_000))
+    comb = zigzag[:600]  # 300 sides of all rows
+    assert polygon_outline([comb])((3_000, 4_000)).shape == (3_000, 4_000)
+
+
+def test_packed_run_lengths_of_noise_are_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.random((1_000, 1_200)) < 0.5
+    text = packed(runs_of(picture))
+    (tmp_path / "m.json").write_text(
+        json.dumps([{"segmentation": {"size": [1_000, 1_200], "counts": text}}])
+    )
+    [region] = read_detections(tmp_path / "m.json", masks=True).regions_in(Path("photo.jpg"))
+    np.testing.assert_array_equal(region.mask_in((1_000, 1_200)), picture)
+
+
+def test_a_text_of_more_runs_than_pixels_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    given = {"size": [31, 47], "counts": "1" * 5_000_000}
+    (tmp_path / "m.json").write_text(json.dumps([{"segmentation": given}]))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="run lengths are of more than 1457 pixels"):
+            read_detections(tmp_path / "m.json", masks=True)
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_of_broken_rows_is_refused_after_some(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text(json.dumps([1] * 200_000))
+    with pytest.raises(InputError, match=r"row 0: .*; so are 10,000 more rows, and the rest"):
+        read_detections(tmp_path / "m.json")
 
 
 def test_run_lengths_are_of_other_pixels_first() -> None:

@@ -4,6 +4,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,9 +23,32 @@ from rilievo.measure.regions import (
     run_length_outline,
 )
 
-_CORNERS = "x1,y1,x2,y2 xmin,ymin,xmax,ymax x_min,y_min,x_max,y_max left,top,right,bottom xyxy"
-_SIDES = "x,y,w,h x,y,width,height left,top,width,height bbox xywh"
-_CENTRES = "x_center,y_center,width,height x_centre,y_centre,width,height cx,cy,w,h cxcywh"
+
+class _Form(Enum):
+    """What the four numbers of a box are."""
+
+    CORNERS = auto()
+    SIDES = auto()
+    CENTRE = auto()
+
+
+_FORMS: tuple[tuple[_Form, tuple[str, ...]], ...] = (
+    (_Form.CORNERS, ("x1", "y1", "x2", "y2")),
+    (_Form.CORNERS, ("xmin", "ymin", "xmax", "ymax")),
+    (_Form.CORNERS, ("x_min", "y_min", "x_max", "y_max")),
+    (_Form.CORNERS, ("left", "top", "right", "bottom")),
+    (_Form.CORNERS, ("xyxy",)),
+    (_Form.SIDES, ("x", "y", "w", "h")),
+    (_Form.SIDES, ("x", "y", "width", "height")),
+    (_Form.SIDES, ("left", "top", "width", "height")),
+    (_Form.SIDES, ("bbox",)),
+    (_Form.SIDES, ("xywh",)),
+    (_Form.CENTRE, ("x_center", "y_center", "width", "height")),
+    (_Form.CENTRE, ("x_centre", "y_centre", "width", "height")),
+    (_Form.CENTRE, ("cx", "cy", "w", "h")),
+    (_Form.CENTRE, ("cxcywh",)),
+)
+"""Keys of a box: four of them, or one that holds four numbers. The first that fit count."""
 _NAMES = ("name", "label", "class_name", "class", "category", "category_id", "class_id")
 _FILES = ("file", "file_name", "filename", "image", "image_path", "path", "photo", "image_id")
 _FRAMES = ("frame", "frame_index", "frame_id")
@@ -35,6 +59,10 @@ _EXPECTED = (
 _MOST_THINGS = 1_000
 _MOST_CORNERS = 10_000
 _MOST_FAULTS = 5
+_MOST_CHARACTERS_OF_RUN = 9
+"""Most characters of one packed run length: 45 bits."""
+_MOST_BROKEN_ROWS = 10_000
+"""Broken rows after which a file is refused: it is of another kind."""
 Key = tuple[str, int | None]
 """Photograph by path without suffix or number, "" for any; and frame."""
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
@@ -99,6 +127,10 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
             regions[_photo_and_frame(row)].append(region)
         except (RilievoError, ValueError, TypeError, OverflowError) as error:
             faults.append(f"{shown}: {where}: {shortened(str(error), 200)}")
+            if len(faults) > _MOST_BROKEN_ROWS:
+                raise InputError(
+                    f"{faults[0]}; so are {_MOST_BROKEN_ROWS:,} more rows, and the rest is not read"
+                ) from error
     if not regions:
         raise InputError(faults[0] if faults else f"{shown}: has no box; {_EXPECTED}")
     more = len(faults) - _MOST_FAULTS
@@ -120,12 +152,13 @@ def _json_rows(path: Path) -> Rows:
         for part, name in listed
     )
     for number, row in enumerate(rows):
-        flat = (
-            {**row, **next(_dictionaries_in([row.get("box")]), {})} if isinstance(row, dict) else {}
-        )
-        for key, of in (("image_id", files), ("category_id", names)):
+        flat: dict[str, Any] = {}
+        if isinstance(row, dict):
+            box = row.get("box")
+            flat = {**row, **box} if isinstance(box, dict) else dict(row)
+        for key, texts in (("image_id", files), ("category_id", names)):
             if key in flat:
-                flat[key] = of.get(str(flat[key]), flat[key])
+                flat[key] = texts.get(str(flat[key]), flat[key])
         yield f"row {number}", flat
 
 
@@ -161,7 +194,11 @@ def _yolo_rows(folder: Path) -> Rows:
 
 
 def _first_filled_cell(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    return next((str(row[name]).strip() for name in names if row.get(name) not in (None, "")), "")
+    for name in names:
+        value = row.get(name)
+        if value is not None and value != "":
+            return str(value).strip()
+    return ""
 
 
 def _photo_and_frame(row: Mapping[str, Any]) -> Key:
@@ -173,18 +210,19 @@ def _photo_and_frame(row: Mapping[str, Any]) -> Key:
 
 
 def _box_of_row(row: Mapping[str, Any]) -> Region:
-    for form, texts in enumerate((_CORNERS, _SIDES, _CENTRES)):
-        for names in (text.split(",") for text in texts.split()):
-            values = row.get(names[0]) if len(names) == 1 else [row.get(name) for name in names]
-            if not isinstance(values, list) or None in values or "" in values:
-                continue
-            a, b, c, d = map(float, values)
-            if form == 2:
-                a, b = a - c / 2, b - d / 2
-            corners = (a, b, a + c, b + d) if form else (a, b, c, d)
-            is_share = "is_share" in row or (form == 2 and max(corners) <= 1)
-            box = corners if is_share else box_in_pixel_centres(corners)
-            return box_region(box, _first_filled_cell(row, _NAMES), is_share=is_share)
+    for form, names in _FORMS:
+        if names[0] not in row:
+            continue
+        values = row.get(names[0]) if len(names) == 1 else [row.get(name) for name in names]
+        if not isinstance(values, list) or None in values or "" in values:
+            continue
+        a, b, c, d = map(float, values)
+        if form is _Form.CENTRE:
+            a, b = a - c / 2, b - d / 2
+        corners = (a, b, c, d) if form is _Form.CORNERS else (a, b, a + c, b + d)
+        is_share = "is_share" in row or (form is _Form.CENTRE and max(corners) <= 1)
+        box = corners if is_share else box_in_pixel_centres(corners)
+        return box_region(box, _first_filled_cell(row, _NAMES), is_share=is_share)
     raise InputError(_EXPECTED)
 
 
@@ -193,9 +231,9 @@ def _mask_of_row(row: Mapping[str, Any]) -> Region:
     if isinstance(outline, dict):
         (height, width), counts = map(int, outline.get("size", ())), outline.get("counts", ())
         runs = (
-            _unpack_run_lengths(counts)
+            _unpack_run_lengths(counts, height * width)
             if isinstance(counts, str)
-            else [int(count) for count in counts]
+            else np.array([int(count) for count in counts], np.int64)
         )
         outline = run_length_outline((height, width), runs)
     else:
@@ -215,21 +253,34 @@ def _mask_of_row(row: Mapping[str, Any]) -> Region:
     return Region(outline=outline, name=_first_filled_cell(row, _NAMES))
 
 
-def _unpack_run_lengths(text: str) -> list[int]:
-    """COCO's packed run lengths: five bits a character, differences to the second last."""
-    counts: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 40:
-            raise InputError("segmentation: its run lengths are no text of COCO's")
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            value -= (bits & 16) and 1 << shift
-            counts.append(value + counts[-2] if len(counts) > 2 else value)
-            value = shift = 0
-    return counts
+def _unpack_run_lengths(text: str, pixels: int) -> np.ndarray:
+    """COCO's packed run lengths of a picture of so many pixels.
+
+    A character holds five bits of a number, the lowest first, and a bit that says whether the
+    number goes on. The highest bit of its last character is its sign. From the fourth number on,
+    differences to the second last are stored.
+    """
+    # Runs of at least a pixel are as many as the pixels at most, and the first may have none.
+    if len(text) > _MOST_CHARACTERS_OF_RUN * (pixels + 1):
+        raise InputError(f"segmentation: its run lengths are of more than {pixels} pixels")
+    bits = np.frombuffer(text.encode("latin-1", "replace"), np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(bits & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if (
+        not len(ends)
+        or ends[-1] != len(bits) - 1
+        or bits.min() < 0
+        or bits.max() >= 64
+        or lengths.max() > _MOST_CHARACTERS_OF_RUN
+    ):
+        raise InputError("segmentation: its run lengths are no text of COCO's")
+    places = np.arange(len(bits)) - np.repeat(starts, lengths)
+    values = np.add.reduceat((bits & 31) << 5 * places, starts)
+    values -= np.where(bits[ends] & 16, np.int64(1) << 5 * lengths, 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
 
 
 def _regions_of_labels(path: Path) -> Sequence[Region]:

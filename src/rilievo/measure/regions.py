@@ -7,12 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Mask, Size
+from rilievo.arrays.shapes import Float64, Int, Mask, Size
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import MAX_PIXELS
 
 CORNER = 0.5
 """Offset of a pixel's centre from its corner, where detectors count [px]."""
+_MOST_CROSSINGS = 1_000_000
+"""Most crossings of a polygon's sides with rows of pixels, which bound the time of filling it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,13 @@ def _fill_even_odd(own: Mask, corners: Float64[np.ndarray, "n 2"]) -> None:
     is_up = sides[:, 0, 1] > sides[:, 1, 1]
     sides[is_up] = sides[is_up, ::-1]
     (u, v), (u2, v2) = sides.transpose(1, 2, 0)
+    first, last = (np.clip(np.ceil(ends), rows.start, rows.stop) for ends in (v, v2))
+    crossings = int((last - first).sum())
+    if crossings > _MOST_CROSSINGS:
+        raise InputError(
+            f"segmentation: its sides cross {crossings:,} rows of pixels, expected at most "
+            f"{_MOST_CROSSINGS:,}; give run lengths"
+        )
     for row in rows:
         crossed = np.flatnonzero((v <= row) & (row < v2))
         share = (row - v[crossed]) / (v2[crossed] - v[crossed])
@@ -118,14 +127,19 @@ def _fill_even_odd(own: Mask, corners: Float64[np.ndarray, "n 2"]) -> None:
         own[row, columns.start : columns.stop] |= np.cumsum(starts)[: len(columns)] % 2 == 1
 
 
-def run_length_outline(size: Size, counts: Sequence[int]) -> Callable[[Size], Mask]:
+def run_length_outline(
+    size: Size, counts: Int[np.ndarray, "n"] | Sequence[int]
+) -> Callable[[Size], Mask]:
     """Outline of run lengths down the columns (COCO's RLE).
 
     Raises:
         InputError: If they are not of a picture of this size.
     """
     pixels = math.prod(size)
-    if not 0 < pixels <= MAX_PIXELS or sum(counts) != pixels or min((*size, *counts)) < 0:
+    counts = np.asarray(counts, np.int64)
+    # Lengths up to the number of pixels have a sum that int64 holds.
+    is_within = min(size) > 0 and ((counts >= 0) & (counts <= pixels)).all()
+    if not 0 < pixels <= MAX_PIXELS or not is_within or counts.sum() != pixels:
         raise InputError(f"segmentation: its run lengths are of no picture of {pixels} pixels")
     own = np.arange(len(counts)) % 2 == 1
 
