@@ -218,8 +218,9 @@ def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
         open_foreign(
             path.parent, ["a"], stored=ValueEncoding(number_kind=None, scale=0.5), task=Task.DEPTH
         )
+    black = np.zeros((*SIZE, 3), np.uint8)
     with pytest.raises(OptionError, match="leave sparse_unit"):
-        rilievo.predict(np.zeros((*SIZE, 3), np.uint8), sparse=path, sparse_unit=0.5)
+        rilievo.predict(black, sparse=path, sparse_unit=0.5, depth_error="5%")
 
 
 def test_a_crop_of_the_photograph_is_put_in_its_place(root: Path) -> None:

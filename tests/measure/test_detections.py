@@ -3,7 +3,6 @@
 import cmath
 import json
 import math
-import time
 import tracemalloc
 from pathlib import Path
 
