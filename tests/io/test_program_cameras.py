@@ -291,6 +291,28 @@ PINHOLES: dict[str, tuple[str, Any]] = {
             **SIZE,
         },
     ),
+    "printed by NumPy": ("K.txt", f"[[{FX}   0.   {CX}]\n [  0.   {FY} {CY}]\n [  0. 0. 1.]]\n"),
+    "printed by MATLAB": ("K.txt", f"[{FX} 0 {CX}; 0 {FY} {CY}; 0 0 1]"),
+    "shares of the longer side": (
+        "K.json",
+        {
+            "fx": FX / WIDTH,
+            "fy": FY / WIDTH,
+            "cx": (CX + 0.5) / WIDTH,
+            "cy": (CY + 0.5) / HEIGHT,
+            **SIZE,
+        },
+    ),
+    "shares of the width": (
+        "K.json",
+        {
+            "fx": FX / WIDTH,
+            "fy": FY / WIDTH,
+            "cx": (CX + 0.5) / WIDTH,
+            "cy": (CY + 0.5) / WIDTH,
+            **SIZE,
+        },
+    ),
     "K beside the name of a lens": ("K.json", {"lens": "Sony FE 24mm", "K": K}),
     "K beside a camera's name": ("K.json", {"camera": {"model": "phone"}, "K": K}),
 }
@@ -372,6 +394,8 @@ VIEWS: dict[str, tuple[str, Any]] = {
         },
     ),
     "degrees across": ("c.json", {"hfov": ANGLE, **SIZE}),
+    "an axis that is named": ("c.json", {"fov": ANGLE, "fov_axis": "x", **SIZE}),
+    "another axis": ("c.json", {"fov": DOWN, "fov_axis": "vertical", **SIZE}),
     "radians across": ("c.json", {"horizontal_fov": math.radians(ANGLE), **SIZE}),
     "degrees down": ("c.json", {"vfov": DOWN, **SIZE}),
     "radians down": ("c.json", {"fov_y_radians": math.radians(DOWN), **SIZE}),
@@ -509,8 +533,15 @@ def kitti(*names: str, **other: float) -> str:
         (
             "K.json",
             {"K": [[0.6, 0, 0.49], [0, 0.9, 0.52], [0, 0, 1]], **SIZE},
-            ["multiplied by 752x480"],
+            ["shares of the width and the height", "752x480"],
         ),
+        (
+            "K.json",
+            {"fx": 0.61, "fy": 0.61, "cx": 0.49, "cy": 0.52, **SIZE},
+            ["shares of the longer side"],
+        ),
+        ("K.txt", "500 500 320 240 0.01 0.02 0.03 0.04", ["if they are of a fisheye"]),
+        ("K.txt", "500 500 320 240 0.01 0.02 0.03 0.04 0.05", []),
         ("K.json", {"K": K, "image_size": [HEIGHT, WIDTH]}, ["for height and width"]),
     ],
 )
@@ -604,6 +635,7 @@ ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]
         ("c.json", {"hfov": 200, **SIZE}, "expected an angle between 0 and 180"),
         ("c.json", {"angle_x": 1.2, "angle_y": 1.2, **SIZE}, "keep the angle that is right"),
         ("c.json", {"focal_length": 24, **SIZE}, "and not its unit"),
+        ("c.json", {"focal_length_mm": 24, **SIZE}, "in millimetres .*24mm/WIDTHmm"),
         ("c.json", {"focal_length_35mm": 24, **SIZE}, "write 24mm"),
         ("c.json", {"lens": 35.0, "sensor_width": 36.0}, "write 35mm/36mm"),
         (

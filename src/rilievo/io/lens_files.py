@@ -82,7 +82,14 @@ _CURE = Text(
     OptionName("fov", "..."),
 )
 _LONGEST = 100_000
+_FOUR_NOTE = (
+    "its camera file names no lens model, and its 4 coefficients are read as k1, k2, p1 and p2: if "
+    "they are of a fisheye, name 'distortion_model: equidistant', or write fisheye:FX,FY,CX,CY,K1,"
+    "K2,K3,K4"
+)
 _MOST_DOCUMENTS = 100
+_SQUARE = 0.05
+"""Relative difference of focal lengths up to which pixels are square."""
 _LONGEST_SHARE = 10.0
 """Focal lengths below it may be shares of the width."""
 _MOST_OFF_CENTRE = 0.25
@@ -166,9 +173,25 @@ def read_lens(path: Path) -> SpelledLens:
         return _lens_in_xml(text, path)
     if suffix == ".toml":
         return _lens_in_toml(text, path)
+    if suffix != ".json" and re.fullmatch(_ARRAY, text) and not _is_json(text):
+        # Printed by NumPy or MATLAB.
+        rows = [_numbers_or_empty(row) for row in re.split(r"[\];\n]+", text.replace("[", " "))]
+        return _lens_of_numbers([row for row in rows if row], path)
     if suffix == ".json" or text.lstrip().startswith(("{", "[[")):
         return _lens_in_json(text, path)
     return _lens_in_text(text, path)
+
+
+_ARRAY = re.compile(r"\s*\[[\[\]\s\d.,;eE+-]{1,10000}\]\s*")
+"""Numbers in brackets."""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 _SINTEL = b"PIEH"
@@ -281,7 +304,8 @@ def _lens_of_numbers(rows: list[list[float]], path: Path) -> SpelledLens:
     numbers = [number for row in rows for number in row]
     if len(numbers) in (8, 9) and not is_matrix and numbers[6:] != [0, 0, 1]:
         if _are_coefficients(numbers[4:]) and min(numbers[:4]) > 0:
-            return _make_lens("opencv", numbers, None, place)
+            lens = _make_lens("opencv", numbers, None, place)
+            return replace(lens, note=_FOUR_NOTE) if len(numbers) == 8 else lens
         if len(numbers) == 8:
             raise InputError(
                 "holds 8 numbers, of which the last four are hardly k1, k2, p1 and p2: write fx "
@@ -636,10 +660,7 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") ->
     lens = _lens_of_model(model, shown, [*focal, *bend], shape, place)
     notes = [] if note is None else [note]
     if model == NOT_NAMED and len(bend) == 4:
-        notes.append(
-            "its camera file names no lens model, and its 4 coefficients are read as k1, k2, p1 "
-            "and p2: if they are of a fisheye, add 'distortion_model: equidistant'"
-        )
+        notes.append(_FOUR_NOTE)
     return replace(lens, note=join_notes(notes)) if notes else lens
 
 
@@ -652,11 +673,7 @@ def _in_pixels_of_size(
     fx, fy, cx, cy = focal
     width, height = sides
     if 0 < cx < 1 and 0 < cy < 1 and max(fx, fy) < _LONGEST_SHARE and min(sides) > 1:
-        pixels = [fx * width, fy * height, cx * width - 0.5, cy * height - 0.5]
-        note = (
-            f"the numbers of its camera file are shares of the width and the height, and were "
-            f"multiplied by {width:.10g}x{height:.10g}"
-        )
+        pixels, note = _pixels_of_shares(focal, width, height)
         return pixels, sides, note
     if not _is_central(cx, cy, width, height) and _is_central(cx, cy, height, width):
         note = (
@@ -665,6 +682,26 @@ def _in_pixels_of_size(
         )
         return focal, [height, width], note
     return focal, sides, None
+
+
+def _pixels_of_shares(focal: list[float], width: float, height: float) -> tuple[list[float], str]:
+    """Pixels of numbers that are shares of the sides, or of the longer one, and a note on it."""
+    fx, fy, cx, cy = focal
+    longer = max(width, height)
+    is_square = abs(fx * width / (fy * height) - 1) <= _SQUARE
+    if is_square or abs(fx / fy - 1) > _SQUARE:
+        whose, across, down = "the width and the height", width, height
+    else:
+        whose, across, down = "the longer side", longer, longer
+    # A centre in the middle is a half of each side, whatever the focal length is a share of.
+    is_half = abs(cx - 0.5) < _MOST_OFF_CENTRE / 2 and abs(cy - 0.5) < _MOST_OFF_CENTRE / 2
+    centre_across, centre_down = (width, height) if is_half else (across, down)
+    pixels = [fx * across, fy * down, cx * centre_across - 0.5, cy * centre_down - 0.5]
+    note = (
+        f"the numbers of its camera file are taken for shares of {whose} of the picture, "
+        f"{width:.10g}x{height:.10g}, and were multiplied by it"
+    )
+    return pixels, note
 
 
 def _refuse_other_units(entries: Mapping[str, Any], place: str) -> None:

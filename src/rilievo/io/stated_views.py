@@ -30,6 +30,7 @@ _BARE = ("fov", "fieldofview", "camerafov", "viewangle", "cameraviewangle")
 _DIAGONAL = ("dfov", "fovd", "diagonalfov", "fovdiagonal", "diagonalfieldofview")
 _IN_RADIANS = ("anglex", "angley", "cameraanglex", "cameraangley")
 """Names whose numbers are radians, as in Blender and NeRF."""
+_AXES = ("fov_axis", "fovAxis", "fov_direction", "fov_type", "axis")
 _FOCALS = (
     *("focallength", "focallengthmm", "focalmm", "focal", "lens", "lensmm", "f"),
     *("camerafocallength", "cameralens"),
@@ -142,6 +143,11 @@ def _axis_of_word(
         return ""
     if core not in _BARE:
         return None
+    stated = next((str(node[name]).lower() for name in _AXES if name in node), "")
+    if stated in ("x", "h", "horizontal", "width"):
+        return "across"
+    if stated in ("y", "v", "vertical", "height"):
+        return "down"
     # CARLA's and AirSim's are across, three.js' is down.
     if any(name in node for name in ("image_size_x", "ImageType")):
         return "across"
@@ -231,6 +237,13 @@ def _camera_of_millimetres(
     if sensor is None or not 0 < sensor[1] <= _WIDEST_SENSOR or length <= 0:
         if _word(name) in ("f", "lens") and sensor is None:
             return None
+        if _word(name).endswith("mm"):
+            raise InputError(
+                f"states a focal length in millimetres ('{printable(name[:40])}: {length:g}') and "
+                f"no width of the sensor: write {length:g}mm/WIDTHmm, or {length:g}mm if it is "
+                "that of 35 mm film",
+                path=place,
+            )
         raise InputError(
             f"states a focal length ('{printable(name[:40])}: {length:g}') and not its unit: "
             f"write {length:g} if it is in pixels, {length:g}mm if it is that of 35 mm film, or "
