@@ -1,8 +1,12 @@
 """Predictions of a part of the picture: a benchmark's own crops, those that are said, others."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Crop, Task
@@ -120,6 +124,34 @@ def truth_and_values_of_size(
     truth = whole(shape)
     assert truth.depth is not None
     return truth, np.resize(truth.depth, size), shape
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_evaluate_says_once_how_predictions_were_placed_and_that_exif_turns_photographs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("images", "depth", "theirs"):
+        (tmp_path / name).mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        photo = Image.fromarray(rng.integers(0, 255, (36, 48, 3), np.uint8))
+        photo.save(tmp_path / f"images/{number}.png", exif=exif)
+        np.save(tmp_path / f"depth/{number}.npy", np.full((36, 48), 2, np.float32))
+        np.save(tmp_path / f"theirs/{number}.npy", np.full((18, 24), 2, np.float32))
+    words = ["evaluate", "-b", "depth", "--dataset", "folder", "--root", str(tmp_path)]
+    words += ["--predictions", str(tmp_path / "theirs"), "--kind", "metric"]
+    assert main([*words, "-o", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    [placed] = [line for line in printed.out.splitlines() if "half of" in line]
+    assert "0: the prediction is 18 x 24, half of the truth's 36 x 48" in placed
+    assert placed.endswith("so 3 of 3 images")
+    # Before a score is printed, and among the results.
+    for stream in (printed.err, printed.out):
+        [turned] = [line for line in stream.splitlines() if "the prediction is taken as" in line]
+        assert turned.endswith("so 3 of 3 photographs")
+        assert [line for line in stream.splitlines() if "depth is taken as upright" in line]
 
 
 KITTI_SIZES = [(370, 1224), (370, 1226), (374, 1238), (375, 1242), (376, 1241)]

@@ -81,6 +81,21 @@ class SparseDepth:
     instrument: Instrument | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Photograph:
+    """Photograph that sparse depth belongs to.
+
+    Attributes:
+        shape: Height and width.
+        crop: Where the user says that a map lies in it.
+        orientation: EXIF's orientation by which it was made upright, 1 to 8.
+    """
+
+    shape: tuple[int, int]
+    crop: str | None
+    orientation: int
+
+
 def read_sparse(
     path: Path | np.ndarray,
     shape: tuple[int, int],
@@ -90,6 +105,7 @@ def read_sparse(
     *,
     kind: str | None = None,
     is_error_stated: bool = False,
+    orientation: int = 1,
 ) -> SparseDepth:
     """Read depth of another instrument for a photograph of this shape (height, width).
 
@@ -103,15 +119,17 @@ def read_sparse(
         kind: "metric" (along the axis) or "distance" (along the ray), if the user says it.
         is_error_stated: Whether the user states the error of the depth, which may then be a
             network's.
+        orientation: EXIF's orientation of the photograph.
 
     Raises:
         InputError: If the file is broken, or its record says that a network predicted the depth.
         OptionError: If the options do not fit the file.
     """
     declared = _parse_declared(encoding, unit)
+    photograph = _Photograph(shape, crop, orientation)
     if isinstance(path, np.ndarray):
         return _sparse_of_numbers(
-            numbers_of_array(path, declared, "sparse"), shape, unit, crop, declared, "sparse", kind
+            numbers_of_array(path, declared, "sparse"), photograph, unit, declared, "sparse", kind
         )
     if path.stem.lower() == "points3d":
         raise InputError(
@@ -127,7 +145,7 @@ def read_sparse(
             path, encoding=declared, is_scaled=unit is not None, searches_records=True
         )
         numbers, instrument, notes = _measured_numbers(numbers, printable(path), is_error_stated)
-        sparse = _sparse_of_numbers(numbers, shape, unit, crop, declared, printable(path), kind)
+        sparse = _sparse_of_numbers(numbers, photograph, unit, declared, printable(path), kind)
         reading = replace(sparse.reading, doubts=(*sparse.reading.doubts, *notes))
         return replace(sparse, reading=reading, instrument=instrument)
     _refuse_map_options_of_list(crop, encoding)
@@ -148,9 +166,8 @@ def sparse_from_array(
 
 def _sparse_of_numbers(
     numbers: DepthNumbers,
-    shape: tuple[int, int],
+    photograph: _Photograph,
     unit: float | None,
-    crop: str | None,
     declared: NumberEncoding,
     name: str,
     kind: str | None,
@@ -173,8 +190,11 @@ def _sparse_of_numbers(
     is_file = name != "sparse"
     sensor_doubts = (*(_doubt_about_unit(fact) if is_file else ()), *about_inverse)
     doubts = (*doubts, *about_inverse)
-    metres, note = _put_into_photograph(metres, shape, crop, name)
-    doubts = tuple(f"{name}: {doubt}" for doubt in doubts) + (() if note is None else (note,))
+    shape = photograph.shape
+    if stated.origin is not None:
+        photograph = replace(photograph, orientation=1)  # What rilievo saved is upright.
+    metres, notes = _put_into_photograph(metres, photograph, name)
+    doubts = tuple(f"{name}: {doubt}" for doubt in (*doubts, *notes))
     points = _usable_map_points(metres, shape)
     if not len(points):
         raise InputError("has no pixel with depth inside the picture", path=name)
@@ -538,24 +558,24 @@ def _refuse_map_options_of_list(crop: str | None, encoding: str | None) -> None:
 
 
 def _put_into_photograph(
-    metres: Field, shape: tuple[int, int], crop: str | None, name: str
-) -> tuple[Field, str | None]:
-    """Map of all of the photograph, 0 for gaps, and a note on what was taken for granted.
+    metres: Field, photograph: _Photograph, name: str
+) -> tuple[Field, tuple[str, ...]]:
+    """Map of all of the photograph, 0 for gaps, and notes on what was taken for granted.
 
     A map of a part that has another size than its part is spread: each number is put at the pixel
     that holds its centre.
     """
+    shape, crop = photograph.shape, photograph.crop
     stated = None if crop is None else parse_place(crop, "sparse_crop")
-    words = PlaceWords(map="it", picture="the photograph", option="sparse_crop")
+    words = PlaceWords(map="sparse depth", picture="the photograph", option="sparse_crop")
     size = (metres.shape[0], metres.shape[1])
     try:
-        place = place_map(size, shape, stated, words)
+        place = place_map(size, shape, stated, words, orientation=photograph.orientation)
     except InputError as error:
         raise InputError(problem=Text(error), path=name) from error
     part = place.crop
-    note = None if place.note is None else f"{name}: {place.note}"
     if part.shape == shape:
-        return metres, note
+        return metres, place.notes
     if part.shape != size:
         rows, columns = (
             ((np.arange(old) + 0.5) * new / old).astype(int)
@@ -564,7 +584,7 @@ def _put_into_photograph(
         spread = np.zeros(part.shape, np.float32)
         spread[rows[:, None], columns] = metres
         metres = spread
-    return part.paste_into_picture(metres, shape, 0), note
+    return part.paste_into_picture(metres, shape, 0), place.notes
 
 
 def _usable_map_points(metres: Field, shape: tuple[int, int]) -> Points:

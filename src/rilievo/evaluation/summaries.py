@@ -1,5 +1,7 @@
 """Numbers over all images."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -40,6 +42,7 @@ from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
 from rilievo.evaluation.scoring.depth_ranges import COUNT, range_errors
 from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
+from rilievo.evaluation.scoring.placing import is_note_on_place
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
@@ -238,7 +241,22 @@ def evaluation_remarks(
         images = sum(any(note.endswith(remark) for note in score.notes) for score in tallied.scores)
         if images:
             yield f"{images} images: {remark}"
+    yield from _place_remarks(tallied)
     yield from _pixel_remarks(selection, tallied)
+
+
+def _place_remarks(tallied: ScoreTally) -> Iterator[str]:
+    """Remarks on where predictions of another size were put, a kind each."""
+    first: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    for score in tallied.scores:
+        for note in filter(is_note_on_place, score.notes):
+            # Sizes may differ from image to image.
+            kind = re.sub(r"\d[\d.,]*", "#", note)
+            count[kind] += 1
+            first.setdefault(kind, f"{score.id}: {note}")
+    for kind, words in first.items():
+        yield f"{words}; so {count[kind]} of {len(tallied.scores)} images"
 
 
 def _pixel_remarks(selection: Selection, tallied: ScoreTally) -> Iterator[str]:

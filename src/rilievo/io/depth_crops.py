@@ -38,6 +38,17 @@ _PROPORTIONS_OF_ROUNDED = 0.1
 _USUAL_STEP = 32
 # Larger differences in proportions are said.
 _NOTED_PROPORTIONS = 0.02
+# How a map that lies as the sensor stored it becomes upright, by EXIF's orientation.
+_UPRIGHT_BY_NUMPY: Mapping[int, str] = {
+    2: "depth[:, ::-1]",
+    3: "numpy.rot90(depth, 2)",
+    4: "depth[::-1]",
+    5: "depth.T",
+    6: "numpy.rot90(depth, -1)",
+    7: "numpy.rot90(depth, 2).T",
+    8: "numpy.rot90(depth)",
+}
+_FIRST_ON_ITS_SIDE = 5  # EXIF's orientations from here on turn by 90 degrees.
 # A picture whose sides differ less is taken for a square, which neither stands nor lies.
 _SQUARE = 1.05
 _FRACTIONS = {2: "half of", 3: "a third of", 4: "a quarter of"}
@@ -197,13 +208,13 @@ _FORMS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapPlace:
-    """Rectangle of the picture that a map fills, and a sentence on what was taken for granted.
+    """Rectangle of the picture that a map fills, and sentences on what was taken for granted.
 
     The map was resized if its size differs from ``crop.shape``.
     """
 
     crop: DepthCrop
-    note: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +254,7 @@ def place_map(
     words: PlaceWords,
     *,
     known: Mapping[str, DepthCrop] | None = None,
+    orientation: int = 1,
 ) -> MapPlace:
     """Find where a map of a size lies in a picture of another.
 
@@ -252,12 +264,50 @@ def place_map(
         stated: What the user says, or None.
         words: Words of messages.
         known: Known crops by name; by default those of datasets that have pictures of this size.
+        orientation: EXIF's orientation by which the picture was made upright; 1 changes nothing.
 
     Raises:
         InputError: If nothing says where it lies, or what is said does not fit.
     """
+    place = _place_in_upright_picture(size, picture, stated, words, known, orientation)
+    is_part = place.crop.shape != picture
+    note = orientation_note(orientation, size, words, is_part=is_part)
+    return place if note is None else replace(place, notes=(*place.notes, note))
+
+
+def orientation_note(
+    orientation: int, size: Size, words: PlaceWords, *, is_part: bool = False
+) -> str | None:
+    """Sentence on a map that is taken as upright, where its size does not prove that it is.
+
+    Args:
+        orientation: EXIF's orientation of the picture, 1 to 8.
+        size: (height, width) of the map.
+        words: Words of messages.
+        is_part: Whether it is of a part of the picture, which may stand or lie.
+    """
+    if orientation not in _UPRIGHT_BY_NUMPY:
+        return None
+    is_square = max(size) < _SQUARE * min(size)
+    if orientation >= _FIRST_ON_ITS_SIDE and not (is_square or is_part):
+        return None  # What is turned by 90 degrees does not fit.
+    return (
+        f"EXIF turns {words.picture} (orientation {orientation}), and {words.map} is taken as "
+        "upright; if it lies as the sensor stored it, make it upright first, such as by "
+        f"{_UPRIGHT_BY_NUMPY[orientation]}"
+    )
+
+
+def _place_in_upright_picture(
+    size: Size,
+    picture: Size,
+    stated: StatedPlace | None,
+    words: PlaceWords,
+    known: Mapping[str, DepthCrop] | None,
+    orientation: int,
+) -> MapPlace:
     if stated is not None:
-        return _stated_place(size, picture, stated, words)
+        return _stated_place(size, picture, stated, words, orientation)
     whole = DepthCrop(top=0, left=0, height=picture[0], width=picture[1])
     if size == picture:
         return MapPlace(crop=whole)
@@ -267,7 +317,7 @@ def place_map(
             f"{words.map} is {size_words(size)}, {multiple} {words.picture}'s "
             f"{size_words(picture)}, and was resized as a map of all of it"
         )
-        return MapPlace(crop=whole, note=note)
+        return MapPlace(crop=whole, notes=(note,))
     known = known_crops(picture) if known is None else known
     fitting = {name: crop for name, crop in known.items() if crop.shape == size}
     # 352 x 1216 is KITTI's benchmark, and 375 x 1242 rounded down to multiples of 32.
@@ -280,8 +330,8 @@ def place_map(
             f"{words.map} is of the crop '{name}' alone ({size_words(size)}), and was put there: "
             f"{crop} (top, left, height, width)"
         )
-        return MapPlace(crop=crop, note=note)
-    raise _unknown_place(size, picture, fitting, words)
+        return MapPlace(crop=crop, notes=(note,))
+    raise _unknown_place(size, picture, fitting, words, orientation)
 
 
 def known_crops(picture: Size) -> Mapping[str, DepthCrop]:
@@ -304,8 +354,12 @@ def size_words(size: Size) -> str:
     return f"{size[0]} x {size[1]}"
 
 
-def _stated_place(size: Size, picture: Size, stated: StatedPlace, words: PlaceWords) -> MapPlace:
+def _stated_place(
+    size: Size, picture: Size, stated: StatedPlace, words: PlaceWords, orientation: int
+) -> MapPlace:
     if stated in (RESIZED, STRETCHED):
+        if _is_turned(size, picture):
+            raise _turned_map(size, picture, words, orientation)
         return _place_of_whole(size, picture, words, is_stretched=stated == STRETCHED)
     if stated == CENTRE:
         crop = DepthCrop(
@@ -324,15 +378,13 @@ def _stated_place(size: Size, picture: Size, stated: StatedPlace, words: PlaceWo
     crop.check_inside(picture)
     if crop.shape == size:
         return MapPlace(crop=crop)
-    return _place_of_resized_part(size, picture, crop, words)
+    return _place_of_resized_part(size, picture, crop, words, orientation)
 
 
 def _place_of_whole(
     size: Size, picture: Size, words: PlaceWords, *, is_stretched: bool
 ) -> MapPlace:
     """Place of a map of which the user says that it is of all of the picture."""
-    if _is_turned(size, picture):
-        raise _turned_map(size, picture, words)
     whole = DepthCrop(top=0, left=0, height=picture[0], width=picture[1])
     if is_stretched:
         return MapPlace(crop=whole)
@@ -357,11 +409,11 @@ def _place_of_whole(
         f"from {words.picture}'s {size_words(picture)}; it was stretched to all of it, which is "
         "right if its sides were rounded, and wrong if it is a part"
     )
-    return MapPlace(crop=whole, note=note)
+    return MapPlace(crop=whole, notes=(note,))
 
 
 def _place_of_resized_part(
-    size: Size, picture: Size, crop: DepthCrop, words: PlaceWords
+    size: Size, picture: Size, crop: DepthCrop, words: PlaceWords, orientation: int
 ) -> MapPlace:
     """Place of a map of another size than the rectangle that the user says."""
     if size == picture:
@@ -373,7 +425,8 @@ def _place_of_resized_part(
             ),
         )
     if _is_turned(size, crop.shape):
-        raise _turned_map(size, crop.shape, replace(words, picture="the crop that is named"))
+        named = replace(words, picture="the crop that is named")
+        raise _turned_map(size, crop.shape, named, orientation)
     difference = _difference_in_proportions(size, crop.shape)
     if not _may_be_resized(size, crop.shape):
         raise InputError(
@@ -391,7 +444,7 @@ def _place_of_resized_part(
         )
     elif difference > _NOTED_PROPORTIONS:
         note += f", whose proportions differ by {100 * difference:.1f} %"
-    return MapPlace(crop=crop, note=note)
+    return MapPlace(crop=crop, notes=(note,))
 
 
 def _is_turned(size: Size, picture: Size) -> bool:
@@ -403,14 +456,14 @@ def _is_turned(size: Size, picture: Size) -> bool:
     return (size[0] > size[1]) != (picture[0] > picture[1])
 
 
-def _turned_map(size: Size, picture: Size, words: PlaceWords) -> InputError:
+def _turned_map(size: Size, picture: Size, words: PlaceWords, orientation: int) -> InputError:
     """Error about a map that lies where the picture stands."""
     is_upright = size[0] > size[1]
     directions = "stands, and the other lies" if is_upright else "lies, and the other stands"
-    hint: list[str | Text] = [
-        "turn it as the photograph stands, which its EXIF says (numpy.rot90(depth, -1) for "
-        "orientation 6)"
-    ]
+    by_numpy = "numpy.rot90(depth) or numpy.rot90(depth, -1)"
+    if orientation >= _FIRST_ON_ITS_SIDE:
+        by_numpy = f"{_UPRIGHT_BY_NUMPY[orientation]} for EXIF's orientation {orientation}"
+    hint: list[str | Text] = [f"turn it as the photograph is shown, such as by {by_numpy}"]
     if size[0] <= picture[0] and size[1] <= picture[1]:
         hint += ["; ", words.choice("TOP,LEFT,HEIGHT,WIDTH"), " says that it is a part"]
     return InputError(
@@ -452,14 +505,18 @@ def _may_be_rounded(size: Size, picture: Size) -> bool:
 
 
 def _unknown_place(
-    size: Size, picture: Size, fitting: Mapping[str, DepthCrop], words: PlaceWords
+    size: Size,
+    picture: Size,
+    fitting: Mapping[str, DepthCrop],
+    words: PlaceWords,
+    orientation: int,
 ) -> InputError:
     sizes = (
         f"{words.map} is {size_words(size)} (height x width), {words.picture} "
         f"{size_words(picture)}, "
     )
     if _is_turned(size, picture):
-        return _turned_map(size, picture, words)
+        return _turned_map(size, picture, words, orientation)
     whole = Text(
         words.choice(RESIZED), f" says that it is all of {words.picture} in another size, "
     )

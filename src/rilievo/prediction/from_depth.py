@@ -104,7 +104,9 @@ def prediction_of_depth(
     mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
     if not mask.any():
         raise InputError("has no pixel with depth", path=place)
-    where = _place_in_photo(values, read.shape, crop, place)
+    # What rilievo saved is upright.
+    orientation = 1 if origin.saved is not None else read.orientation
+    where = _place_in_photo(values, read.shape, crop, place, orientation)
     chosen = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
     lens = chosen.camera
     is_in_place = values.shape == read.shape == where.crop.shape
@@ -477,11 +479,14 @@ def _camera_of_numbers(camera: object, shape: Size) -> Camera:
     raise OptionError(option="camera", expected=_CAMERAS, value=camera)
 
 
-def _place_in_photo(values: Plane, shape: Size, crop: str | None, place: str) -> MapPlace:
+def _place_in_photo(
+    values: Plane, shape: Size, crop: str | None, place: str, orientation: int
+) -> MapPlace:
     stated = None if crop is None else parse_place(crop)
     words = PlaceWords(map="depth", picture="the photograph")
     try:
-        return place_map((values.shape[0], values.shape[1]), shape, stated, words)
+        size = (values.shape[0], values.shape[1])
+        return place_map(size, shape, stated, words, orientation=orientation)
     except InputError as error:
         raise InputError(problem=Text(error), path=place) from error
 
@@ -526,9 +531,7 @@ def _number_reading(
 def _depth_notes(
     reading: NumberReading, kind: DepthKind, where: MapPlace, camera: Camera
 ) -> list[str]:
-    notes: list[str] = [_note_on_unit(reading, kind), *reading.doubts]
-    if where.note is not None:
-        notes.append(where.note)
+    notes: list[str] = [_note_on_unit(reading, kind), *reading.doubts, *where.notes]
     if camera.source is CameraSource.ASSUMED:
         notes.append(
             Note(

@@ -38,6 +38,7 @@ class Photo:
         transparent: Mask of pixels that show nothing; None if all show something.
         notes: Notes on how the file was read, one line each.
         name: Name in messages: a path, or "array".
+        orientation: EXIF's orientation by which the pixels were made upright, 1 to 8.
 
     Raises:
         InputError: If ``pixels`` are not (height, width, 3) uint8.
@@ -49,6 +50,7 @@ class Photo:
     transparent: Mask | None = None
     notes: tuple[str, ...] = ()
     name: str = "array"
+    orientation: int = 1
 
     __eq__ = same_record
     __hash__ = no_hash

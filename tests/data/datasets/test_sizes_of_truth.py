@@ -1,5 +1,6 @@
 """True depth of another size than its photograph: where it lies, and what the camera becomes."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -91,11 +92,11 @@ def test_rounded_sides_are_resized_and_a_note_says_how_much_they_stretch() -> No
     for size, picture, share in (((352, 1216), (375, 1242), 4.3), ((384, 640), (1216, 1936), 4.7)):
         place = place_map(size, picture, "resized", words)
         assert place.crop.shape == picture
-        assert place.note is not None
-        assert f"differ by {share} %" in place.note
+        [note] = place.notes
+        assert f"differ by {share} %" in note
     # A RealSense, and networks that round to multiples of 14 and of 8.
     for size in ((480, 848), (518, 924), (518, 910), (360, 640)):
-        assert place_map(size, (720, 1280), "resized", words).note is None
+        assert place_map(size, (720, 1280), "resized", words).notes == ()
 
 
 @pytest.mark.parametrize("crop", ["resized", "stretched", None])
@@ -220,6 +221,83 @@ def test_a_photograph_that_its_exif_turns_has_upright_depth(root: Path) -> None:
     assert truth_of(root, floor()).depth is not None
     with pytest.raises(InputError, match="turned by 90 degrees"):
         truth_of(root, np.ascontiguousarray(floor().T))
+
+
+# The picture as a sensor stores it, by EXIF's orientation, made by its upright form.
+STORED = {
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright),
+    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+def write_turned_photo(path: Path, orientation: int, shape: tuple[int, int]) -> None:
+    """Photograph of noise that is upright by EXIF alone."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    stored = np.ascontiguousarray(STORED[orientation](upright))
+    Image.fromarray(stored).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("shape", [SIZE, (480, 480)])
+def test_depth_of_a_photograph_that_exif_turns_is_said_to_be_taken_as_upright(
+    root: Path, orientation: int, shape: tuple[int, int]
+) -> None:
+    write_turned_photo(root / "images/a.png", orientation, shape)
+    depth = floor(shape)
+    truth_of(root, depth)
+    warnings = [w for w in check_dataset(open_dataset("folder", root)).warnings if "EXIF" in w]
+    # The size of depth that is not a square proves that it is turned by 90 degrees.
+    is_doubtful = orientation < 5 or shape == (480, 480)
+    notes = rilievo.Prediction.from_depth(root / "images/a.png", depth, K).notes
+    of_hand = [note for note in notes if "taken as upright" in note]
+    sparse = read_sparse(depth, shape, None, orientation=orientation)
+    of_sparse = [doubt for doubt in sparse.reading.doubts if "taken as upright" in doubt]
+    assert len(warnings) == len(of_hand) == len(of_sparse) == is_doubtful
+    if is_doubtful:
+        [way] = re.findall(r"such as by (.+)$", of_hand[0])
+        stored = STORED[orientation](depth)
+        upright = eval(way, {"numpy": np, "depth": stored})
+        np.testing.assert_array_equal(upright, depth)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_depth_as_the_sensor_stored_it_is_refused_with_the_way_to_turn_it(
+    root: Path, orientation: int
+) -> None:
+    shape = (640, 480)
+    write_turned_photo(root / "images/a.png", orientation, shape)
+    for stored_size in ((480, 640), (192, 256)):
+        stored = STORED[orientation](floor((stored_size[1], stored_size[0])))
+        with pytest.raises(InputError, match="turned by 90 degrees") as refusal:
+            truth_of(root, np.ascontiguousarray(stored), YAML_CAMERA + "depth: {crop: resized}")
+        [way] = re.findall(r"such as by (.+) for EXIF's orientation", str(refusal.value))
+        upright = eval(way, {"numpy": np, "depth": stored})
+        np.testing.assert_array_equal(upright, floor((stored_size[1], stored_size[0])))
+
+
+def test_what_rilievo_saved_of_a_photograph_that_exif_turns_is_upright(root: Path) -> None:
+    write_turned_photo(root / "images/a.png", 3, SIZE)
+    made = rilievo.Prediction.from_depth(root / "images/a.png", floor(), K)
+    [path, *_] = made.save(root / "saved/a", "npz")
+    notes = rilievo.Prediction.from_depth(root / "images/a.png", path).notes
+    assert not [note for note in notes if "taken as upright" in note]
+
+
+def test_doubts_of_several_kinds_are_each_said_once(root: Path) -> None:
+    for name in "abc":
+        write_turned_photo(root / f"images/{name}.png", 3, SIZE)
+        np.save(root / f"depth/{name}.npy", smaller((240, 320)))
+    warnings = check_dataset(open_dataset("folder", root)).warnings
+    for words in ("half of the photograph's", "EXIF turns the photograph"):
+        [warning] = [warning for warning in warnings if words in warning]
+        assert warning.endswith("so 3 of 3 images")
 
 
 def test_masks_and_normals_have_the_size_of_depth_or_of_the_photograph(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Check of a download."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -130,8 +131,8 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
         facts |= dict.fromkeys(reading.facts)
         ends += [end for end in (reading.near, reading.far) if end is not None]
         for doubt in reading.doubts:
-            # Those about the middle are for all images together, the number of pixels differs.
-            kind = doubt.partition(" hold ")[2]
+            # Those about the middle are for all images together.
+            kind = _kind_of_doubt(doubt)
             if doubt not in (TOO_FAR, TOO_NEAR):
                 count[kind] += 1
                 first.setdefault(kind, f"{id}: {doubt}")
@@ -141,6 +142,12 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
     ]
     near, far = (min(ends), max(ends)) if ends else (None, None)
     return NumberReading(facts=tuple(facts), doubts=tuple(doubts), near=near, far=far)
+
+
+def _kind_of_doubt(doubt: str) -> str:
+    """Text that is alike for images with one doubt, whose sizes and numbers of pixels differ."""
+    held = doubt.partition(" hold ")[2]
+    return held or re.sub(r"\d[\d.,]*", "#", doubt)
 
 
 def _read_image_facts_in_threads(

@@ -54,7 +54,7 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.names import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.io.photographs.decode import read_upright_size
+from rilievo.io.photographs.decode import StoredOrientation, read_orientation
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Truth
 
@@ -76,7 +76,7 @@ class Folder(PhotoFiles[_Files]):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self._sizes: dict[Path, Size] = {}
+        self._orientations: dict[Path, StoredOrientation] = {}
         described = request.root if request.root.is_file() else request.root / FILE_NAME
         layout, folder = FolderLayout(), request.root
         if described.is_file():
@@ -117,7 +117,7 @@ class Folder(PhotoFiles[_Files]):
         if files.depth is not None and layout.depth is not None:
             numbers = _read_numbers(files.depth, layout.depth)
             stored = numbers.stored
-            place = self._place_of_depth(id, stored.shape, size)
+            place = self._place_of_depth(id, numbers, size)
             camera = self._camera_of_image(id, size)
             if camera is None and numbers.statement.camera is not None:
                 camera = _camera_of_photograph(numbers.statement.camera, stored.shape, place)
@@ -134,7 +134,7 @@ class Folder(PhotoFiles[_Files]):
         if files.normals is not None and layout.normals is not None:
             vectors = read_numbers(files.normals, name=layout.normals.array)
             normals, normals_valid = normals_of_stored(vectors, layout.normals.axes, files.normals)
-            place = self._place_of_normals(files.normals, normals_valid.shape, size)
+            place = self._place_of_normals(id, normals_valid.shape, size)
             normals = move_nearest(normals, place, size, 0)
             normals_valid = move_nearest(normals_valid, place, size, False)
             camera = self._camera_of_image(id, size) or camera
@@ -153,16 +153,22 @@ class Folder(PhotoFiles[_Files]):
             is_metric=is_metric,
         )
 
-    def _place_of_depth(self, id: str, shape: tuple[int, ...], size: Size) -> MapPlace:
-        """Place of depth of a shape in the photograph."""
+    def _place_of_depth(self, id: str, numbers: DepthNumbers, size: Size) -> MapPlace:
+        """Place of depth in the photograph."""
         files, layout = self._entry(id), self._layout.depth
         assert layout is not None, "the caller has read depth"
-        return _place_in_photograph(files.depth, layout.crop, shape, size, "depth")
+        # What rilievo saved is upright.
+        is_upright = numbers.statement.origin is not None
+        orientation = 1 if is_upright else self._orientation(files.image).orientation
+        shape = numbers.stored.shape
+        return _place_in_photograph(files.depth, layout.crop, shape, size, "depth", orientation)
 
-    def _place_of_normals(self, path: Path, shape: tuple[int, ...], size: Size) -> MapPlace:
-        layout = self._layout.normals
+    def _place_of_normals(self, id: str, shape: tuple[int, ...], size: Size) -> MapPlace:
+        """Place of normals of a shape in the photograph."""
+        files, layout = self._entry(id), self._layout.normals
         assert layout is not None, "the caller has read normals"
-        return _place_in_photograph(path, layout.crop, shape, size, "normals")
+        orientation = self._orientation(files.image).orientation
+        return _place_in_photograph(files.normals, layout.crop, shape, size, "normals", orientation)
 
     def reading(self, id: str) -> NumberReading | None:
         """Facts and doubts about an image's depth."""
@@ -185,9 +191,7 @@ class Folder(PhotoFiles[_Files]):
             )
         ]
         size = self._photo_height_and_width(files.image)
-        place = self._place_of_depth(id, numbers.stored.shape, size)
-        if place.note is not None:
-            doubts.append(place.note)
+        doubts += self._place_of_depth(id, numbers, size).notes
         return NumberReading(
             facts=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
             doubts=tuple(doubts),
@@ -258,10 +262,14 @@ class Folder(PhotoFiles[_Files]):
         self.ids, self.absent = tuple(files), tuple(absent)
 
     def _photo_height_and_width(self, image: Path) -> Size:
-        """Size (height, width) of an upright photograph, read once."""
-        if image not in self._sizes:
-            self._sizes[image] = read_upright_size(image)
-        return self._sizes[image]
+        """Size (height, width) of an upright photograph."""
+        return self._orientation(image).upright_size
+
+    def _orientation(self, image: Path) -> StoredOrientation:
+        """Orientation of a photograph, read once."""
+        if image not in self._orientations:
+            self._orientations[image] = read_orientation(image)
+        return self._orientations[image]
 
     def _camera_of_image(self, id: str, size: tuple[int, ...]) -> Camera | None:
         layout = self._layout.camera
@@ -276,12 +284,17 @@ class Folder(PhotoFiles[_Files]):
 
 
 def _place_in_photograph(
-    path: Path | None, crop: str | None, shape: tuple[int, ...], size: Size, what: str
+    path: Path | None,
+    crop: str | None,
+    shape: tuple[int, ...],
+    size: Size,
+    what: str,
+    orientation: int,
 ) -> MapPlace:
     words = PlaceWords(map=what, picture="the photograph", file=f"'{what}:' of {FILE_NAME}")
     stated = None if crop is None else parse_place(crop, "'crop'")
     try:
-        return place_map((shape[0], shape[1]), size, stated, words)
+        return place_map((shape[0], shape[1]), size, stated, words, orientation=orientation)
     except InputError as error:
         raise InputError(problem=Text(error), path=path) from error
 

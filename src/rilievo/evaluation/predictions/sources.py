@@ -5,11 +5,13 @@ can have the same names.
 """
 
 import os
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from rilievo.errors import OptionError
+from rilievo.data.datasets.dataset import evenly_spread
+from rilievo.errors import OptionError, RilievoError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
@@ -28,10 +30,20 @@ from rilievo.evaluation.predictions.prediction_cache import (
 )
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Source
+from rilievo.io.depth_crops import (
+    RESIZED,
+    STRETCHED,
+    PlaceWords,
+    StatedPlace,
+    orientation_note,
+)
 from rilievo.io.files.names import printable
+from rilievo.io.photographs.decode import read_orientation
 from rilievo.options.unused_options import notes_on_unused
 
 PREDICTIONS = "predictions"
+
+_PHOTOGRAPHS_LOOKED_AT = 24  # whose EXIF is read before anything is scored
 
 _OF_MODELS = ("flip", "confidence", "device", "engine", "precision")
 
@@ -62,6 +74,8 @@ def find_predictions(
         if label is not None and not predictions.ours:
             predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
         doubts = predictions.number_doubts()
+        if not predictions.ours:
+            doubts += _orientation_doubts(selection, options.place)
         warnings += doubts
         extra = predictions.extra
         missing = sum(id not in predictions.files for id in selection.ids)
@@ -70,6 +84,31 @@ def find_predictions(
             [f"{missing} of {len(selection.ids)} images have no prediction"] if missing else []
         )
     return Source(predictions=predictions, warnings=tuple(warnings), doubts=tuple(doubts))
+
+
+def _orientation_doubts(selection: Selection, stated: StatedPlace | None) -> list[str]:
+    """Sentences on photographs that EXIF turns, a kind each; many programs ignore that."""
+    words = PlaceWords(map="the prediction", picture="the photograph")
+    is_part = stated not in (None, RESIZED, STRETCHED)
+    first: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    chosen = evenly_spread(selection.ids, _PHOTOGRAPHS_LOOKED_AT)
+    for id in chosen:
+        file = selection.dataset.photo_file(id)
+        if file is None:
+            return []
+        try:
+            stored = read_orientation(file)
+        except (RilievoError, OSError):
+            continue  # A broken photograph is named where it is read.
+        note = orientation_note(stored.orientation, stored.upright_size, words, is_part=is_part)
+        if note is not None:
+            count[note] += 1
+            first.setdefault(note, id)
+    return [
+        f"prediction of {id}: {note}; so {count[note]} of {len(chosen)} photographs"
+        for note, id in first.items()
+    ]
 
 
 def _open_foreign_predictions(

@@ -48,6 +48,11 @@ class PlacedPrediction:
 _WORDS = PlaceWords(map="the prediction", picture="the truth")
 
 
+def is_note_on_place(note: str) -> bool:
+    """Whether a note of a score says where its prediction was put."""
+    return note.startswith(f"{_WORDS.map} is ")
+
+
 def place_prediction(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> PlacedPrediction:
@@ -81,7 +86,6 @@ def place_prediction(
 def _put_into_picture(
     benchmark: Benchmark, prediction: PredictionRecord, place: MapPlace, shown: Size
 ) -> PlacedPrediction:
-    notes = () if place.note is None else (place.note,)
     crop = place.crop
     if crop.shape != shown:
         prediction = _change_parts(
@@ -90,7 +94,7 @@ def _put_into_picture(
                 _resize_part(part, crop.shape, benchmark.interpolation), crop, shown
             ),
         )
-    return PlacedPrediction(prediction=prediction, notes=notes)
+    return PlacedPrediction(prediction=prediction, notes=place.notes)
 
 
 def _cut_from_whole(

@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -110,6 +111,7 @@ def decode(
 # EXIF's tag, and its values for pictures that stand on a side.
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
+_LAST_ORIENTATION = 8
 
 
 def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
@@ -130,6 +132,23 @@ def read_upright_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: If it is in no known format, too large, or broken.
     """
+    return read_orientation(path).upright_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOrientation:
+    """EXIF's orientation of a photograph, 1 to 8, and its size (height, width) once upright."""
+
+    orientation: int
+    upright_size: tuple[int, int]
+
+
+def read_orientation(path: Path) -> StoredOrientation:
+    """Read how a photograph is stored, from its header.
+
+    Raises:
+        InputError: If it is in no known format, too large, or broken.
+    """
     shown = printable(path)
     check_regular(path)
     try:
@@ -137,11 +156,13 @@ def read_upright_size(path: Path) -> tuple[int, int]:
             kind = _photo_format(file, shown, 0)
             with one_line_errors(shown, f"{kind.name} file"):
                 image = _open_unchecked(file, shown, kind, MAX_PIXELS)
-                is_turned = image.getexif().get(_ORIENTATION) in _TURNED
+                stated = image.getexif().get(_ORIENTATION)
                 width, height = image.size
     except OSError as error:
         raise InputError(f"cannot be read ({reason(error)})", path=shown) from error
-    return (width, height) if is_turned else (height, width)
+    orientation = stated if isinstance(stated, int) and 1 <= stated <= _LAST_ORIENTATION else 1
+    size = (width, height) if orientation in _TURNED else (height, width)
+    return StoredOrientation(orientation=orientation, upright_size=size)
 
 
 def _photo_format(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:

@@ -183,6 +183,7 @@ def _photo_from_image(
             transparent=picture.transparent,
             notes=tuple(filter(None, (pages_note, camera_note, *picture.notes))),
             name=name,
+            orientation=facts.orientation,
         )
     )
 

@@ -32,19 +32,20 @@ _RECORDS = (LoadOptions, *PhotoOptions.RECORDS.values())
 _LOADING = option_names(LoadOptions, Door.PYTHON)
 
 
-def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
+def read_sparse_depth(sizes: KnownSizes, photo: Photo) -> Metres:
     """Known facts: points, and a map, of another instrument [m]."""
     from rilievo.calibration.sparse import read_sparse
 
     assert sizes.sparse is not None, "callers have checked"
     points = read_sparse(
         sizes.sparse,
-        shape,
+        photo.shape,
         sizes.sparse_unit,
         sizes.sparse_crop,
         sizes.sparse_encoding,
         kind=sizes.sparse_kind,
         is_error_stated=sizes.stated_depth_error is not None,
+        orientation=photo.orientation,
     )
     return Metres(
         sparse=points.points,
@@ -188,7 +189,7 @@ def predict(
             photo = replace(source, transparent=None) if refine.alpha == "keep" else source
         photo = with_camera(photo, named, fov)
         if sizes.sparse is not None:
-            metres = read_sparse_depth(sizes, photo.shape)
+            metres = read_sparse_depth(sizes, photo)
         with _open_model(model, load_options) as loaded:
             network = refined(loaded, refine, vanishing_points=photo_options.view.vanishing_points)
             [inference] = network.infer([photo])

@@ -191,8 +191,8 @@ class Results:
                 self.first.append((str(job.source), photo.shape))
                 return
 
-    def metres(self, job: Job, shape: tuple[int, int]) -> Metres:
-        """Known sizes of a photograph or first frame."""
+    def metres(self, job: Job, shape: tuple[int, int], orientation: int = 1) -> Metres:
+        """Known sizes of a photograph or first frame, with EXIF's orientation of a photograph."""
         sizes = self.options.sizes
         metres = Metres(known=self._known_sizes(job), camera_height=sizes.camera_height)
         if sizes.sparse is None:
@@ -209,6 +209,7 @@ class Results:
             sizes.sparse_encoding,
             kind=sizes.sparse_kind,
             is_error_stated=sizes.stated_depth_error is not None,
+            orientation=orientation,
         )
         return replace(
             metres,
@@ -251,7 +252,7 @@ class Results:
             what,
             Text("choose another folder with ", OptionName("output")),
         )
-        metres = self.metres(job, photo.shape)
+        metres = self.metres(job, photo.shape, photo.orientation)
         # The run has told these of all photographs.
         notes = {*option_notes(options)}
 

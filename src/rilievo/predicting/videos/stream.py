@@ -185,7 +185,7 @@ class _SizesOfFrames:
         """
         if self._shape is None:
             self._shape = photo.shape
-            self._metres = self._read(photo.shape)
+            self._metres = self._read(photo)
         is_of_pixels = self.sizes.same_camera
         if is_of_pixels and photo.shape != self._shape:
             height, width = self._shape
@@ -199,10 +199,10 @@ class _SizesOfFrames:
             )
         return self._metres
 
-    def _read(self, shape: tuple[int, int]) -> Metres:
+    def _read(self, photo: Photo) -> Metres:
         sizes = self.sizes
         if sizes.sparse is not None:
-            return read_sparse_depth(sizes, shape)
+            return read_sparse_depth(sizes, photo)
         known = sizes.facts
         if sizes.table is not None:
             from rilievo.calibration.size_files import read_known_of_fixed_camera
