@@ -40,7 +40,7 @@ _GUESSED_UNIT = 0.001  # [m], of whole numbers of no stated unit: millimetres
 
 
 @runtime_checkable
-class DepthSource(Protocol):
+class ClipDepth(Protocol):
     """Source of the depth of frames."""
 
     @property
@@ -53,7 +53,7 @@ class DepthSource(Protocol):
         ...
 
 
-def choose_depth_source(options: FuseOptions) -> DepthSource:
+def choose_depth_source(options: FuseOptions) -> ClipDepth:
     """Source that predicts depth, or reads files."""
     if options.depth is not None:
         return _FileDepth(
