@@ -10,7 +10,7 @@ from rilievo.arrays.shapes import Size
 from rilievo.errors import RilievoError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files import machine
-from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.files.limits import MAX_PIXELS, check_regular
 from rilievo.io.files.machine import format_bytes
 from rilievo.io.photographs.decode import header_size
 
@@ -85,6 +85,7 @@ def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> Pho
 def photo_size(source: Path) -> Size:
     """Height and width by its header; (0, 0) if unreadable."""
     try:
+        check_regular(source)  # opening a pipe would wait for whoever writes into it
         with source.open("rb") as file:
             return header_size(file, str(source), max_pixels=MAX_PIXELS)
     except (RilievoError, OSError):
