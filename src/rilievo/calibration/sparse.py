@@ -9,6 +9,7 @@ from rilievo.alignment import FitSpace
 from rilievo.alignment.anchor import rank_correlation
 from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Float64, Mask, Points, Shaped, Values
+from rilievo.calibration.point_lists import read_point_list
 from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
 from rilievo.calibration.readings import (
     LEAST_AXIS_SHARE,
@@ -36,7 +37,6 @@ from rilievo.io.depth_numbers import (
     read_depth_numbers,
     scale_fact,
 )
-from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.inverse_depth import doubts_about_inverse
 from rilievo.io.saved_origins import read_saved_arrays
@@ -149,12 +149,19 @@ def read_sparse(
         reading = replace(sparse.reading, doubts=(*sparse.reading.doubts, *notes))
         return replace(sparse, reading=reading, instrument=instrument)
     _refuse_map_options_of_list(crop, encoding)
-    points = _read_point_list(path, shape) * (1, 1, 1 if unit is None else unit)
+    listed = read_point_list(path, shape, orientation)
+    points = listed.points * (1, 1, 1 if unit is None else unit)
     metres = _map_of_points(points, shape)
     if not len(points):
-        raise InputError("has no point with depth inside the picture", path=path)
-    sparse = _sparse_record(points, metres, shape, NumberReading())
-    return replace(sparse, along=_direction_of_kind(kind))
+        raise InputError(
+            "has no point with depth inside the picture",
+            path=path,
+            hint="; ".join(listed.size_doubts),
+        )
+    name = printable(path)
+    doubts = tuple(f"{name}: {doubt}" for doubt in (*listed.doubts, *listed.size_doubts))
+    sparse = _sparse_record(points, metres, shape, NumberReading(doubts=doubts))
+    return replace(sparse, along=_direction_of_kind(kind), sensor_doubts=listed.size_doubts)
 
 
 def sparse_from_array(
@@ -501,27 +508,6 @@ def _first_point_of_pixels(points: Points) -> Float64[np.ndarray, "m 3"]:
     pixels = np.floor(points[:, :2] + 0.5).astype(int)
     _, first = np.unique(pixels, axis=0, return_index=True)
     return points[np.sort(first)]
-
-
-def _read_point_list(path: Path, shape: tuple[int, int]) -> Points:
-    name, rows = printable(path), []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        parts = line.split("#")[0].replace(",", " ").split()
-        if not parts or (number == 1 and parts[0].lower() == "u"):
-            continue
-        try:
-            u, v, metres = map(float, parts)
-        except ValueError:
-            raise InputError(
-                (
-                    f"line {number} is '{printable(line)[:60]}', expected three "
-                    "numbers: column, row, metres"
-                ),
-                path=name,
-            ) from None
-        rows.append((u, v, metres))
-    points = np.array(rows, np.float64).reshape(-1, 3)
-    return points[_is_inside_and_positive(points, shape)]
 
 
 def _map_in_metres(
