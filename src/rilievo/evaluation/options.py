@@ -132,7 +132,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     """
     encoding: Annotated[str | None, option(metavar="KEY=VALUE...")] = None
     """What the numbers of those predictions hold besides depth: pairs of scale, offset, invalid,
-    bits, channels, min_depth and max_depth, such as "bits=3,13 invalid=0,65535".
+    bits, channels, min_depth, max_depth and array, such as "bits=3,13 invalid=0,65535".
     """
     pattern: Annotated[str | None, option(first=True, metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'

@@ -11,7 +11,7 @@ from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.metrics.metric import Numbers
-from rilievo.io.depth_numbers import DECLARED, DISTANCE, DepthStatement
+from rilievo.io.depth_numbers import DECLARED, DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap
 
@@ -72,6 +72,16 @@ def combine_encodings(
         raise InputError(
             f"{printable(path)}: states distance along the ray ({statement.place}), but depth is "
             "scored: convert it with its camera"
+        )
+    if kind in (INVERSE, DISPARITY) and stored.number_kind is NumberKind.AFFINE_INVERSE:
+        return stored
+    if kind == INVERSE:
+        if stored.number_kind is NumberKind.DISPARITY:
+            return stored
+        raise OptionError(
+            option="kind",
+            problem=f"has to say which inverse depth {printable(path)} holds ({statement.place})",
+            hint=WHICH_INVERSE,
         )
     if kind is None and not statement.is_coded:
         return stored

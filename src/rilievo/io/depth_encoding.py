@@ -5,6 +5,7 @@ are one option, such as ``--encoding "bits=3,13 scale=0.001 invalid=0,65535"``.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ _KNOWN_WEIGHTS = (
     (1, 255, 65025),
     (65025, 255, 1),
 )
-KEYS = ("scale", "offset", "invalid", "bits", "channels", "min_depth", "max_depth")
+KEYS = ("scale", "offset", "invalid", "bits", "channels", "min_depth", "max_depth", "array")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class NumberEncoding:
         channels: Weight of each channel; (1, 256, 65536) is R + 256 G + 65536 B.
         min_depth: Least valid depth [m].
         max_depth: Largest valid depth [m].
+        array: Array of npz, or channel of EXR.
     """
 
     scale: float | None = None
@@ -60,6 +62,7 @@ class NumberEncoding:
     channels: tuple[float, ...] | None = None
     min_depth: float = 0.0
     max_depth: float | None = None
+    array: str | None = None
 
     def check(self, option: str) -> None:
         """Check the values.
@@ -109,6 +112,7 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
     (3, 13)
     """
     values: dict[str, tuple[float, ...]] = {}
+    array = None
     for part in text.replace(";", " ").split():
         name, sign, value = part.partition("=")
         name = name.strip().lower().replace("-", "_")
@@ -118,6 +122,9 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
                 problem=f"has no '{part[:40]}'; {suggest(name, KEYS)}",
                 hint='it is pairs such as "scale=0.001 invalid=0,65535 bits=3,13"',
             )
+        if name == "array":
+            array = value
+            continue
         values[name] = _parse_values(name, value, option)
     encoding = NumberEncoding(
         scale=_single("scale", values, option),
@@ -127,6 +134,7 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
         channels=values.get("channels"),
         min_depth=_single("min_depth", values, option) or 0.0,
         max_depth=_single("max_depth", values, option),
+        array=array,
     )
     encoding.check(option)
     return encoding
@@ -139,8 +147,11 @@ def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
     try:
         values = tuple(read(part) for part in text.strip("[]()").split(","))
     except ValueError as error:
+        is_name = name == "channels" and re.search("[A-Za-z]", text) is not None
         raise OptionError(
-            option=option, problem=f"has '{name}={text[:40]}', expected numbers"
+            option=option,
+            problem=f"has '{name}={text[:40]}', expected numbers",
+            hint=f"an array of npz or a channel of EXR is 'array={text[:40]}'" if is_name else "",
         ) from error
     if any(math.isnan(value) for value in values):
         raise OptionError(option=option, problem=f"has '{name}={text[:40]}'; NaN is invalid anyway")

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from rilievo.schema.typed_values import METRES_PER_UNIT
@@ -20,7 +21,7 @@ _HIGH = ("maximum", "max", "high", "upper", "vmax", "maxvalue", "valuemax")
 _NEAR = ("near", "znear", "nearz", "nearplane", "nearclip", "clipnear", "clipstart", "planenear")
 _FAR = ("far", "zfar", "farz", "farplane", "farclip", "clipfar", "clipend", "planefar")
 _RANGE = ("range", "minmax", "limits", "bounds", "extent")
-_UNIT = ("unit", "units")
+_UNIT = ("unit", "units", "worldunit", "worldunits")
 _SCALE = ("scale",)
 _OFFSET = ("offset",)
 _INVALID = ("invalid", "invalidvalue", "nodata", "nodatavalue", "fillvalue", "novalue", "missing")
@@ -29,7 +30,7 @@ _COUNTS = ("depthscale", "integerdepthscale", "depthfactor", "scalefactor", "png
 # Words around a name that add nothing to it.
 _AROUND = ("depthmap", "depth", "range", "z", "m", "metres", "meters")
 # Counts between these may be metres of a count or counts of a metre.
-_LEAST_COUNTS, _MOST_FRACTION = 10, 0.1
+LEAST_COUNTS, _MOST_FRACTION = 10, 0.1
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)\.?\s*")
 _PAIR = re.compile(r"([A-Za-z][A-Za-z _.-]*?)\s*[:=]\s*([^,;\n]+)")
 _ABOUT_DEPTH = re.compile(
@@ -37,6 +38,73 @@ _ABOUT_DEPTH = re.compile(
 )
 _MOST_TEXT = 20_000
 _DEEPEST = 3
+# Texts about the program, the file or the scene say nothing of the numbers.
+# fmt: off
+_ABOUT_PROGRAM = (
+    "artist", "author", "camera", "colorspace", "colourspace", "copyright", "creator",
+    "date", "datetime", "device", "file", "filename", "frame", "host", "hostname", "id",
+    "lens", "make", "model", "path", "photo", "program", "scene", "serial", "software",
+    "source", "time", "timestamp", "url", "version", "writer",
+)
+# fmt: on
+_NO = ("false", "no", "none", "off", "0")
+_MOST_WORDS = 300
+
+
+class Quantity(Enum):
+    """What numbers are, or how they lie between the ends of their range."""
+
+    LINEAR = auto()
+    """Evenly in depth."""
+    DISTANCE = auto()
+    """Distance along the ray."""
+    INVERSE = auto()
+    DISPARITY = auto()
+    LOGARITHM = auto()
+    BUFFER = auto()
+    """Values of a z-buffer."""
+    ROOT = auto()
+    """Square root of depth."""
+
+    @property
+    def words(self) -> str:
+        """Name of the quantity in sentences."""
+        return _QUANTITY_WORDS[self]
+
+
+_QUANTITY_WORDS = {
+    Quantity.LINEAR: "depth",
+    Quantity.DISTANCE: "distance along the ray",
+    Quantity.INVERSE: "inverse depth",
+    Quantity.DISPARITY: "disparity",
+    Quantity.LOGARITHM: "the logarithm of depth",
+    Quantity.BUFFER: "values of a z-buffer",
+    Quantity.ROOT: "the square root of depth",
+}
+_DEPTH_WORDS = "depth|z|distances?|range|scale|space|spacing|metres|meters|encod\\w*"
+# Words of each quantity, in texts of lower case without underscores and hyphens.
+_PATTERNS = {
+    Quantity.INVERSE: re.compile(
+        r"\binv(erse)?( of( the)?)? (depth|z|distance|range)\b|\breciprocal\b|\bidepth\b"
+        r"|\binvdepth\b|\b1 ?/ ?(z|m|depth|met(re|er)s?)\b|\bdioptres?\b|\bdiopters?\b"
+        r"|\brange ?inverse\b|^inverse\b|[:=] ?inverse$"
+    ),
+    Quantity.DISPARITY: re.compile(r"^disparit(y|ies)\b|[:=] ?disparit(y|ies)\b"),
+    Quantity.LOGARITHM: re.compile(
+        rf"\blog(arithm)?(ic|ically)?( of( the)?)? ?({_DEPTH_WORDS})\b|\blogarithm"
+        r"|\b(log|log10|log2|ln) ?\(|^log(10|2)?$|[:=] ?log(10|2)?$"
+    ),
+    Quantity.BUFFER: re.compile(r"\bz ?buffer\b|\bdepth buffer\b|\bndc\b|\bclip space\b"),
+    Quantity.ROOT: re.compile(r"\bsquare root\b|\bsqrt\b"),
+    Quantity.DISTANCE: re.compile(
+        r"\beuclid|\bradial\b|\balong (the |each |its )?rays?\b|\bray (length|distance|depth)\b"
+        r"|\boptic ?ray\b|\brange image\b"
+        r"|\bdistances? (to|from) (the )?(camera|optical|projection|focal)"
+        r"|^distances?$|[:=] ?distances?$"
+    ),
+    Quantity.LINEAR: re.compile(r"\b(range ?)?linear(ly)?\b"),
+}
+_ALONG_AXIS = re.compile(r"\bplan(e|ar)\b|\bax(is|ial)\b|\bnot (the )?(distance|inverse|log)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +113,12 @@ class StatedNumbers:
 
     Attributes:
         kind: Quantity, as the file names it.
+        quantity: What texts call the numbers, or how they lie in the range.
+        said: Text that says so.
         unit: Metres of the unit that is named, or that a number gives.
         unit_is_named: Whether the unit is a name, such as "mm".
         span: Values at zero and at the largest number of the type.
+        rounding: Half of the last digit of each of these.
         near_and_far: Values that are called near and far.
         is_moge: Whether they are named as MoGe names them.
         counts: Metres of a count (at most 0.1), or counts of a metre.
@@ -55,10 +126,13 @@ class StatedNumbers:
     """
 
     kind: str | None = None
+    quantity: Quantity | None = None
+    said: str = ""
     unit: float | None = None
     unit_is_named: bool = False
     is_up_to_scale: bool = False
     span: tuple[float, float] | None = None
+    rounding: tuple[float, float] = (0.0, 0.0)
     near_and_far: tuple[float, float] | None = None
     is_moge: bool = False
     scale: float | None = None
@@ -78,8 +152,8 @@ class StatedNumbers:
 
 def is_stated_name(name: str) -> bool:
     """Whether a name may state a unit, a range or a kind."""
-    known = (*_LOW, *_HIGH, *_NEAR, *_FAR, *_UNIT, *_SCALE, *_OFFSET, *_INVALID, *_COUNTS, "kind")
-    return bool({*_forms(name)} & {*known})
+    numbers = (*_LOW, *_HIGH, *_NEAR, *_FAR, *_RANGE, *_SCALE, *_OFFSET, *_INVALID, *_COUNTS)
+    return bool({*_forms(name)} & {*numbers, *_UNIT, "kind", "quantity"})
 
 
 def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
@@ -96,26 +170,33 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
     if metres is None and unit is not None:
         metres = _number(unit)
     low, high = _first_number(values, _LOW), _first_number(values, _HIGH)
+    rounding = (_first_rounding(values, _LOW), _first_rounding(values, _HIGH))
     pair = _pair(_first(values, _RANGE))
     if low is None and high is None and pair is not None:
         low, high = pair
+        rounding = (0.0, 0.0)
     near, far = _first_number(values, _NEAR), _first_number(values, _FAR)
     flat = {name: value for name, value in texts.items() if isinstance(value, str | int | float)}
     scale, offset = _first_number(values, _SCALE), _first_number(values, _OFFSET)
     counts = _first_number(values, _COUNTS)
-    if counts is not None and (counts <= 0 or _MOST_FRACTION < counts < _LEAST_COUNTS):
+    if counts is not None and (counts <= 0 or _MOST_FRACTION < counts < LEAST_COUNTS):
         counts = None
     invalid = _first_number(values, _INVALID)
     span = None if low is None or high is None else (low, high)
     near_and_far = None if near is None or far is None else (near, far)
     is_read = (span, near_and_far, scale, counts, metres) != (None,) * 5
     kind = _first(values, ("kind",))
+    quantity, said = _find_quantity(entries)
+    is_read = is_read or quantity is not None
     return StatedNumbers(
         kind=None if kind is None else str(kind).strip().lower().replace("-", "_"),
+        quantity=quantity,
+        said=said,
         unit=metres,
         unit_is_named=named,
         is_up_to_scale=words in _ARBITRARY,
         span=span,
+        rounding=rounding,
         near_and_far=near_and_far,
         is_moge=_number(flat.get("near")) is not None and _number(flat.get("far")) is not None,
         scale=scale,
@@ -124,6 +205,54 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
         invalid=() if invalid is None else (invalid,),
         unread=() if is_read or words in _ARBITRARY else tuple(_unread(entries)),
     )
+
+
+def quantity_of_name(name: str) -> tuple[Quantity | None, float | None]:
+    """Quantity and metres of the unit that the name of an array or channel states.
+
+    >>> quantity_of_name("inverse_depth")[0]
+    <Quantity.INVERSE: 3>
+    >>> quantity_of_name("depth_cm")
+    (None, 0.01)
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    parts = re.findall(r"[a-z0-9]+", spaced.lower())
+    quantity = next((_NAMED_QUANTITIES[part] for part in parts if part in _NAMED_QUANTITIES), None)
+    metres = METRES_PER_UNIT.get(parts[-1]) if len(parts) > 1 else None
+    return quantity, metres
+
+
+_NAMED_QUANTITIES = {
+    **dict.fromkeys(("inverse", "inv", "invdepth", "idepth", "inversedepth"), Quantity.INVERSE),
+    **dict.fromkeys(("disparity", "disparities", "disp"), Quantity.DISPARITY),
+    **dict.fromkeys(("distance", "distances", "dist", "euclidean", "ray"), Quantity.DISTANCE),
+    **dict.fromkeys(("log", "logdepth", "logarithm"), Quantity.LOGARITHM),
+    **dict.fromkeys(("zbuffer", "ndc"), Quantity.BUFFER),
+}
+
+
+def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[Quantity | None, str]:
+    """What texts call the numbers, and the text that does."""
+    for name, value in entries[:1000]:
+        if isinstance(value, Mapping) or _is_about_program(name) or _says_no(value):
+            continue
+        text = f"{name}: {value}".strip(": ")
+        if len(text) > _MOST_WORDS or "colo" in name.lower():
+            continue
+        plain = re.sub(r"[_-]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)).lower()
+        for quantity, pattern in _PATTERNS.items():
+            if pattern.search(plain) and not _ALONG_AXIS.search(plain):
+                return quantity, text[:80]
+    return None, ""
+
+
+def _is_about_program(name: str) -> bool:
+    parts = re.findall(r"[a-z0-9]+", name.lower())
+    return bool(parts) and parts[-1] in _ABOUT_PROGRAM
+
+
+def _says_no(value: Any) -> bool:
+    return value is False or str(value).strip().lower() in _NO
 
 
 def _flatten(texts: Mapping[str, Any], deep: int = 0) -> Iterator[tuple[str, Any]]:
@@ -137,7 +266,8 @@ def _flatten(texts: Mapping[str, Any], deep: int = 0) -> Iterator[tuple[str, Any
                 yield from inner
         elif isinstance(value, str) and deep < _DEEPEST and len(value) < _MOST_TEXT:
             yield str(name), value
-            yield from _flatten(_parse_text(value), deep + 1)
+            if not _is_about_program(str(name)):
+                yield from _flatten(_parse_text(value), deep + 1)
         else:
             yield str(name), value
 
@@ -187,6 +317,20 @@ def _first_number(values: Mapping[str, Any], names: Sequence[str]) -> float | No
     return next((number for number in numbers if number is not None), None)
 
 
+def _first_rounding(values: Mapping[str, Any], names: Sequence[str]) -> float:
+    """Half of the last digit of the first number among names."""
+    value = next((values[name] for name in names if _number(values.get(name)) is not None), None)
+    match = None if value is None else _NUMBER.fullmatch(str(value))
+    if match is None:
+        return 0.0
+    digits, _, exponent = match[1].lower().partition("e")
+    whole, _, fraction = digits.partition(".")
+    # Zeros at the end of a whole number are rounded, too: 1900 mm is 1850 to 1950.
+    zeros = 0 if fraction else len(whole) - len(whole.rstrip("0"))
+    power = int(exponent or 0) - len(fraction) + zeros
+    return 0.5 * 10.0**power * METRES_PER_UNIT.get(match[2].lower(), 1.0)
+
+
 def _number(value: Any) -> float | None:
     """Finite number of a value; with a unit behind it, in metres."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -219,6 +363,8 @@ def _unread(entries: Sequence[tuple[str, Any]]) -> Iterator[str]:
     """Yield texts with numbers that speak of depth."""
     for name, value in entries[:1000]:
         if not isinstance(value, str | int | float) or isinstance(value, bool):
+            continue
+        if _is_about_program(name):
             continue
         text = f"{name}: {value}".strip(": ")
         if _ABOUT_DEPTH.search(text) and re.search(r"\d", str(value)) and len(text) < 200:

@@ -72,24 +72,45 @@ def doubts_about_inverse(
 
 def looks_inverse(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
     """Whether surfaces in a map are straight, as in inverse depth; False if there are too few."""
+    shares = _bending_shares(values, valid)
+    if shares is None:
+        return False
+    return shares.straight > _LEAST_SHARE and shares.straight > _TIMES_MORE * shares.bent
+
+
+def flatness(values: Float64[np.ndarray, "h w"], valid: Mask) -> float:
+    """Share of the smooth, slanted surfaces that are flat if values are depth; 0 if too few."""
+    shares = _bending_shares(values, valid)
+    return 0.0 if shares is None else shares.bent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BendingShares:
+    """Shares of the surfaces that are straight in the values, and that bend as depth does."""
+
+    straight: float
+    bent: float
+
+
+def _bending_shares(values: Float64[np.ndarray, "h w"], valid: Mask) -> _BendingShares | None:
     step = math.ceil(max(values.shape) / _MOST_SIDE)
     thin = np.where(valid, values, np.nan)[::step, ::step]
     windows = _whole_windows(thin)
     if len(windows) < _FEWEST_WINDOWS:
-        return False
+        return None
     surfaces = _fit_surfaces(windows)
     relative_slopes = surfaces.slopes / surfaces.values
     is_clear = (relative_slopes > _SLOPES[0]) & (relative_slopes < _SLOPES[1])
     is_clear &= surfaces.residuals < _MOST_RESIDUAL * surfaces.slopes
     is_clear &= surfaces.residuals < _MOST_RELATIVE_RESIDUAL * surfaces.values
     if np.count_nonzero(is_clear) < _FEWEST_WINDOWS:
-        return False
+        return None
     of_depth = surfaces.slopes[is_clear] ** 2 / surfaces.values[is_clear]
     ratios = surfaces.curvatures[is_clear] / of_depth
     weights = relative_slopes[is_clear] ** 2
     straight = weights[np.abs(ratios) < _SAME_RATIO].sum() / weights.sum()
     bent = weights[np.abs(ratios - 1) < _SAME_RATIO].sum() / weights.sum()
-    return bool(straight > _LEAST_SHARE and straight > _TIMES_MORE * bent)
+    return _BendingShares(straight=float(straight), bent=float(bent))
 
 
 def _whole_windows(

@@ -92,6 +92,11 @@ class ExrChannels:
         order = "RGBA"[: len(self.names)]
         return np.stack([self.read_channel(name) for name in order], axis=-1)
 
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Attributes of the header: texts are bytes, numbers are numbers."""
+        return self._header
+
     def attribute_text(self, name: str) -> str:
         """Text of an attribute.
 
@@ -328,7 +333,9 @@ def _select_name(names: list[str], name: str | None, what: str, shown: str) -> s
         return names[0]
     if name is None:
         raise InputError(
-            f"holds several {what}s, say which: {', '.join(names) or 'none'}", path=shown
+            f"holds several {what}s, say which: {', '.join(names) or 'none'}",
+            path=shown,
+            hint="'array: NAME' in a layout, or 'array=NAME' in an encoding, says it",
         )
     if name not in names:
         raise InputError(f"has no {what} '{name}'; {suggest(name, names)}", path=shown)

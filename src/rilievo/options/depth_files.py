@@ -30,7 +30,7 @@ class DepthFile(Record):
     Equal sizes and whole multiples need none."""
     encoding: Annotated[str | None, option(metavar="KEY=VALUE...")] = None
     """What the numbers hold besides depth: pairs of scale, offset, invalid, bits, channels,
-    min_depth and max_depth, such as "bits=3,13 scale=0.001 invalid=0,65535"."""
+    min_depth, max_depth and array, such as "bits=3,13 scale=0.001 invalid=0,65535"."""
     depth_error: Annotated[str | None, option(metavar="1%|10mm|0.3%/m")] = None
     """Error that 8 in 10 depths stay below, for the ranges of measurements: a share of depth (1%),
     a length (10mm), a share for each metre of depth (0.3%/m, as of stereo cameras), or a sum of

@@ -155,7 +155,7 @@ class KnownSizes(Record):
         str | None, option(metavar="KEY=VALUE...", doors=Door.LOCAL, recorded="never")
     ] = None
     """What the numbers of sparse depth hold besides depth: pairs of scale, offset, invalid, bits,
-    channels, min_depth and max_depth, such as "bits=3,13 scale=0.001 invalid=0,65535".
+    channels, min_depth, max_depth and array, such as "bits=3,13 scale=0.001 invalid=0,65535".
     """
     camera_height: Annotated[
         float | None,

@@ -33,6 +33,7 @@ from rilievo.io.depth_encoding import NumberEncoding, is_any_of, parse_encoding
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
+    INVERSE,
     DepthNumbers,
     DepthStatement,
     FactOrigin,
@@ -357,6 +358,8 @@ def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     if kind is not None and kind not in kinds:
         raise OptionError(option="kind", problem=f"has no '{kind}'; {suggest(kind, kinds)}")
     stated = statement.kind
+    if stated in (INVERSE, DISPARITY) and kind == DepthKind.AFFINE_INVERSE:
+        return kind
     if stated is not None and kind not in (None, stated):
         raise OptionError(
             option="kind",
@@ -371,6 +374,12 @@ def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
                 "both cameras; convert it: focal length times baseline over "
                 "disparity"
             ),
+            path=place,
+        )
+    if named == INVERSE:
+        raise InputError(
+            f"holds inverse depth ({statement.place}): write depth, which is 1 over it if its unit "
+            "is 1/m and its zero is at infinity",
             path=place,
         )
     return str(named)

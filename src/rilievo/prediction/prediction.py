@@ -69,7 +69,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
                 the name of a known crop, or "resized" for all of it in another size. Equal sizes
                 and whole multiples need none.
             encoding: What the numbers hold besides depth, as pairs of the keys scale, offset,
-                invalid, bits, channels, min_depth and max_depth: "bits=3,13 invalid=0,8191".
+                invalid, bits, channels, min_depth, max_depth and array: "bits=3,13 invalid=0,8191".
             depth_error: Error that eight in ten of its depths stay below, which the ranges of
                 measurements follow: "1%", "10mm", "0.3%/m" (growing with the square of depth), or a
                 sum of these; or "network", if a network predicted the depth. By default that of

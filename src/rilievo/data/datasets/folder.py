@@ -41,6 +41,7 @@ from rilievo.io.depth_encoding import is_any_of
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
+    INVERSE,
     NOTHING_SAYS,
     DepthNumbers,
     DepthStatement,
@@ -472,6 +473,11 @@ def _check_stored_kind(layout: DepthLayout, statement: DepthStatement, path: Pat
         raise InputError(
             f"{path}: states depth of kind '{stated}' ({statement.place}), whose shift is unknown, "
             "so it is no truth; calibrate it first"
+        )
+    if stated == INVERSE:
+        raise InputError(
+            f"{path}: states inverse depth ({statement.place}), and truth is depth or disparity: "
+            "write 1 over its numbers"
         )
     words = {DISTANCE: StoredKind.DISTANCE, DISPARITY: StoredKind.DISPARITY}
     own = None if stated is None else words.get(stated, StoredKind.DEPTH)

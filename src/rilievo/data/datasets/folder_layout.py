@@ -23,6 +23,7 @@ from rilievo.io.yaml_text import parse_yaml
 
 FILE_NAME = "rilievo.yaml"
 _PARTS = ("depth", "normals", "camera")
+_TEXT_SUFFIXES = (".json", ".txt", ".md", ".yaml", ".yml", ".csv", ".xml")
 SPLITS = ("all", "train", "valid", "test")
 
 
@@ -273,8 +274,8 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
             match = fits.fullmatch(path.relative_to(folder).as_posix())
             if match is None or name.startswith("."):
                 continue
-            if pattern.endswith(".*") and name.lower().endswith(".json"):
-                continue  # States the unit of the file that it lies beside.
+            if pattern.endswith(".*") and name.lower().endswith(_TEXT_SUFFIXES):
+                continue  # States the unit of the files that it lies beside.
             if match["id"] in files:
                 raise InputError(
                     f"{path} and {files[match['id']].name} both fit '{pattern}' with the id "

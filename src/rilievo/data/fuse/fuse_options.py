@@ -36,7 +36,7 @@ class FuseOptions(ClipCamera):
         str | None, option(aliases=("--encoding",), metavar="KEY=VALUE...")
     ] = None
     """What the numbers of depth files hold besides depth: pairs of scale, offset, invalid, bits,
-    channels, min_depth and max_depth, such as "bits=3,13 scale=0.001 invalid=0,65535"."""
+    channels, min_depth, max_depth and array, such as "bits=3,13 scale=0.001 invalid=0,65535"."""
     poses: Path | None = None
     """Poses: a KITTI or TUM file, COLMAP's images.txt, images.bin or their folder, transforms.json,
     or 'auto' for a file beside the frames; by default motion is estimated."""

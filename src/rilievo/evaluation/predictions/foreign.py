@@ -265,8 +265,9 @@ def open_foreign(
             )
         if task is not Task.NORMALS and not points and files:
             path = next(iter(files.values()))
+            array = None if declared is None else declared.array
             with suppress(InputError):  # A broken file is named when it is read.
-                statement = join_declared(read_depth_statement(path), declared, path)
+                statement = join_declared(read_depth_statement(path, array), declared, path)
                 stored = combine_encodings(stored, statement, path)
         kind = None if task is Task.NORMALS else _require_kind(stored, folder)
         made_by = unknown_maker(folder.resolve().name, kind, stored)

@@ -1,0 +1,382 @@
+"""What depth files state in texts, headers and names: read by it, refused, or doubted."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+from PIL.PngImagePlugin import PngInfo
+
+import rilievo
+from rilievo.calibration.sparse import read_sparse
+from rilievo.data.datasets import open_dataset
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
+from rilievo.io.depth_encoding import parse_encoding
+from rilievo.io.depth_numbers import DepthNumbers, read_depth_numbers
+from rilievo.io.depth_texts import Quantity, quantity_of_name, read_stated_numbers
+
+HEIGHT, WIDTH, FOCAL = 240, 320, 280.0
+V, U = np.mgrid[:HEIGHT, :WIDTH].astype(float)
+RAYS = np.stack([(U - 159.5) / FOCAL, (V - 119.5) / FOCAL, np.ones((HEIGHT, WIDTH))])
+PHOTO = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+LOW, HIGH = 0.5, 10.0
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    'xmlns:GDepth="http://ns.google.com/photos/1.0/depthmap/" {}/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def room() -> np.ndarray:
+    """Depth of a room: floor, ceiling, two side walls and a back wall [m]."""
+    across, down = RAYS[0], RAYS[1]
+    with np.errstate(divide="ignore"):
+        walls = [np.full((HEIGHT, WIDTH), 5.0), 1.4 / np.maximum(down, 1e-9)]
+        walls += [1.2 / np.maximum(-down, 1e-9), 1.6 / np.maximum(across, 1e-9)]
+        walls += [1.8 / np.maximum(-across, 1e-9)]
+    return np.min(walls, axis=0)
+
+
+ROOM = room()
+
+
+def png(folder: Path, counts: np.ndarray, **texts: str) -> Path:
+    info = PngInfo()
+    for name, text in texts.items():
+        if name == "XMP":
+            info.add_itxt("XML:com.adobe.xmp", text)
+        else:
+            info.add_text(name, text)
+    Image.fromarray(np.rint(counts).astype(np.uint16)).save(folder / "a.png", pnginfo=info)
+    return folder / "a.png"
+
+
+def tiff(folder: Path, counts: np.ndarray, **tags: Any) -> Path:
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    for name, value in tags.items():
+        number = int(name.removeprefix("tag"))
+        directory[number] = value
+        directory.tagtype[number] = 12 if isinstance(value, float) else 2
+    image = Image.fromarray(np.rint(counts).astype(np.uint16))
+    image.save(folder / "a.tif", tiffinfo=directory)
+    return folder / "a.tif"
+
+
+def npz(folder: Path, **arrays: Any) -> Path:
+    np.savez(folder / "a.npz", **arrays)
+    return folder / "a.npz"
+
+
+def exr(folder: Path, channels: dict[str, np.ndarray], header: dict[str, Any]) -> Path:
+    pytest.importorskip("OpenEXR")
+    import OpenEXR
+
+    kind = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    stored = {name: plane.astype(np.float32) for name, plane in channels.items()}
+    OpenEXR.File({**kind, **header}, stored).write(str(folder / "a.exr"))
+    return folder / "a.exr"
+
+
+def pgm(folder: Path, counts: np.ndarray, comment: str) -> Path:
+    head = f"P5\n# {comment}\n{WIDTH} {HEIGHT}\n65535\n".encode()
+    (folder / "a.pgm").write_bytes(head + np.rint(counts).astype(">u2").tobytes())
+    return folder / "a.pgm"
+
+
+def with_file(folder: Path, name: str, text: str, counts: np.ndarray) -> Path:
+    (folder / name).write_text(text)
+    return png(folder, counts)
+
+
+def gdepth(form: str, unit: str = 'GDepth:Units="m"') -> str:
+    return XMP.format(f'GDepth:Format="{form}" GDepth:Near="0.5" GDepth:Far="10" {unit}')
+
+
+def between(values: np.ndarray, low: float = LOW, high: float = HIGH) -> np.ndarray:
+    """Codes of 16 bits that lie evenly between two values."""
+    return (values - low) / (high - low) * 65535
+
+
+GDAL = '<GDALMetadata><Item name="SCALE" sample="0" role="scale">0.0002</Item></GDALMetadata>'
+NEAREST, FARTHEST = float(ROOM.min()), float(ROOM.max())
+READ: dict[str, Callable[[Path], Path]] = {
+    "GDepth, linear": lambda at: png(at, between(ROOM), XMP=gdepth("RangeLinear")),
+    "GDepth, inverse": lambda at: png(
+        at, between(1 / ROOM, 1 / LOW, 1 / HIGH), XMP=gdepth("RangeInverse")
+    ),
+    "GDepth in centimetres": lambda at: png(
+        at,
+        between(ROOM),
+        XMP=XMP.format(
+            'GDepth:Format="RangeLinear" GDepth:Near="50" GDepth:Far="1000" GDepth:Units="cm"'
+        ),
+    ),
+    "near and far, linear": lambda at: png(at, between(ROOM), near="0.5", far="10", scale="linear"),
+    "statistics [m] of millimetres": lambda at: png(
+        at, ROOM * 1000, depth_min=f"{NEAREST:.1f}", depth_max=f"{FARTHEST:.1f}"
+    ),
+    "statistics of millimetres with their unit": lambda at: png(
+        at, ROOM * 1000, min=f"{NEAREST * 1000:.0f} mm", max=f"{FARTHEST * 1000:.0f} mm"
+    ),
+    "statistics of counts of 1/5000 m": lambda at: png(
+        at, ROOM * 5000, min=f"{NEAREST:.3f}", max=f"{FARTHEST:.3f}"
+    ),
+    "GDAL's scale": lambda at: tiff(at, ROOM * 5000, tag42112=GDAL),
+    "least and largest sample": lambda at: tiff(at, between(ROOM), tag340=LOW, tag341=HIGH),
+    "comment of PGM": lambda at: pgm(at, ROOM * 5000, "depth_scale 5000"),
+    "comment of PGM with a colon": lambda at: pgm(at, ROOM * 5000, "scale: 0.0002"),
+    "meta.json of the folder": lambda at: with_file(
+        at, "meta.json", json.dumps({"depth_scale": 5000}), ROOM * 5000
+    ),
+    "depth_scale.txt of the folder": lambda at: with_file(
+        at, "depth_scale.txt", "5000\n", ROOM * 5000
+    ),
+    "text of its name": lambda at: with_file(at, "a.txt", "scale 5000\n", ROOM * 5000),
+    "attribute unit": lambda at: exr(at, {"Z": ROOM * 100}, {"unit": "cm"}),
+    "attribute worldUnits": lambda at: exr(at, {"Z": ROOM * 100}, {"worldUnits": "centimeters"}),
+    "array with its unit": lambda at: npz(at, depth_cm=(ROOM * 100).astype(np.float32)),
+    "array in millimetres": lambda at: npz(at, depth_mm=np.rint(ROOM * 1000).astype(np.uint16)),
+    "factor that is counts of a metre": lambda at: npz(
+        at, depth=np.rint(ROOM * 5000).astype(np.uint16), scale=5000
+    ),
+}
+
+
+@pytest.mark.parametrize("form", READ)
+def test_depth_is_read_as_its_file_states(form: str, tmp_path: Path) -> None:
+    path = READ[form](tmp_path)
+    numbers = read_depth_numbers(path)
+    np.testing.assert_allclose(numbers.values, ROOM, rtol=2e-3)
+    assert numbers.statement.doubts == ()
+    made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL)
+    np.testing.assert_allclose(made.depth.values, ROOM, rtol=2e-3)
+    sparse = read_sparse(path, (HEIGHT, WIDTH), None)
+    assert sparse.measured is not None
+    np.testing.assert_allclose(sparse.measured, ROOM, rtol=2e-3)
+
+
+@pytest.mark.parametrize("form", READ)
+def test_truth_is_read_as_its_file_states(form: str, tmp_path: Path) -> None:
+    for name in ("images", "depth"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(PHOTO).save(tmp_path / "images/a.png")
+    READ[form](tmp_path / "depth")
+    dataset = open_dataset("folder", tmp_path)
+    assert (dataset.ids, dataset.absent) == (("a",), ())
+    truth = dataset.truth("a")
+    assert truth.depth is not None
+    np.testing.assert_allclose(truth.depth, ROOM, rtol=2e-3)
+
+
+INVERSE = between(1 / ROOM, 1 / HIGH, 1 / LOW)
+REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "range of inverse depth": (
+        lambda at: png(at, INVERSE, min="0.1", max="2", quantity="inverse depth (1/m)"),
+        "inverse",
+    ),
+    "range in dioptres": (lambda at: png(at, INVERSE, min="0.1", max="2", unit="1/m"), "inverse"),
+    "range of the logarithm": (
+        lambda at: png(
+            at, between(np.log(ROOM), -1, 3), minimum="-1", maximum="3", Title="log depth"
+        ),
+        "logarithm",
+    ),
+    "near and far of inverse depth": (
+        lambda at: png(at, INVERSE, near="0.5", far="10", encoding="inverse depth"),
+        "near",
+    ),
+    "near and far beside normalised numbers": (
+        lambda at: npz(at, depth=((ROOM - LOW) / (HIGH - LOW)), near=LOW, far=HIGH),
+        "scale: 9.5",
+    ),
+    "near and far in a header": (
+        lambda at: exr(at, {"Z": (ROOM - LOW) / (HIGH - LOW)}, {"near": LOW, "far": HIGH}),
+        "scale: 9.5",
+    ),
+    "array of inverse depth": (lambda at: npz(at, inverse_depth=1 / ROOM), "inverse"),
+    "array of disparity": (lambda at: npz(at, disparity=30 / ROOM), "disparity"),
+    "array of the logarithm": (lambda at: npz(at, log_depth=np.log(ROOM) + 2), "logarithm"),
+    "arrays without names": (lambda at: npz(at, arr_0=ROOM, arr_1=2 * ROOM), "array=NAME"),
+    "layers": (
+        lambda at: exr(at, {"ViewLayer.Depth.Z": ROOM, "ViewLayer.Mist.Z": ROOM / 9}, {}),
+        "array=NAME",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", REFUSED)
+def test_depth_that_is_something_else_is_refused_in_every_command(
+    form: str, tmp_path: Path
+) -> None:
+    write, says = REFUSED[form]
+    for name in ("images", "depth"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(PHOTO).save(tmp_path / "images/a.png")
+    path = write(tmp_path / "depth")
+    with pytest.raises(RilievoError, match=says):
+        rilievo.Prediction.from_depth(PHOTO, path, FOCAL)
+    with pytest.raises(RilievoError, match=says):
+        read_sparse(path, (HEIGHT, WIDTH), None)
+    with pytest.raises(RilievoError, match=says):
+        open_dataset("folder", tmp_path).truth("a")
+    with pytest.raises(RilievoError, match=r"kind|near|scale: 9\.5|array|says that"):
+        open_foreign(
+            path.parent, ["a"], stored=ValueEncoding(number_kind=NumberKind.METRIC), task=Task.DEPTH
+        ).read("a")
+
+
+def test_distance_by_its_name_or_text_becomes_depth(tmp_path: Path) -> None:
+    distance = ROOM * np.linalg.norm(RAYS, axis=0)
+    text = "distance to camera centre (euclidean), metres"
+    paths = (
+        npz(tmp_path, distance=distance),
+        png(tmp_path, distance / 20 * 65535, min="0", max="20", Description=text),
+    )
+    for path in paths:
+        made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL)
+        np.testing.assert_allclose(made.depth.values, ROOM, rtol=2e-3)
+
+
+@pytest.mark.parametrize("kind", [NumberKind.DISPARITY, NumberKind.AFFINE_INVERSE])
+@pytest.mark.parametrize("name", ["inverse_depth", "disparity"])
+def test_predictions_of_inverse_depth_are_scored_as_the_user_says(
+    kind: NumberKind, name: str, tmp_path: Path
+) -> None:
+    npz(tmp_path, **{name: 1 / ROOM})
+    opened = open_foreign(tmp_path, ["a"], stored=ValueEncoding(number_kind=kind), task=Task.DEPTH)
+    assert opened.read("a").depth.kind is opened.kind
+
+
+def test_an_array_is_named_by_an_encoding(tmp_path: Path) -> None:
+    path = npz(tmp_path, arr_0=np.ones_like(ROOM), arr_1=ROOM)
+    made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL, encoding="array=arr_1 scale=1")
+    np.testing.assert_allclose(made.depth.values, ROOM, rtol=1e-6)
+    sparse = read_sparse(path, (HEIGHT, WIDTH), None, encoding="array=arr_1")
+    assert sparse.measured is not None
+    np.testing.assert_allclose(sparse.measured, ROOM, rtol=1e-6)
+    stored = ValueEncoding(number_kind=NumberKind.METRIC)
+    opened = open_foreign(
+        tmp_path,
+        ["a"],
+        stored=stored,
+        task=Task.DEPTH,
+        declared=parse_encoding("array=arr_1", "encoding"),
+    )
+    np.testing.assert_allclose(opened.read("a").depth.values, ROOM, rtol=1e-6)
+    with pytest.raises(InputError, match="no array 'arr_2'"):
+        read_sparse(path, (HEIGHT, WIDTH), None, encoding="array=arr_2")
+    with pytest.raises(InputError, match="nothing to choose"):
+        rilievo.Prediction.from_depth(PHOTO, ROOM, FOCAL, encoding="array=arr_1")
+    layers = exr(tmp_path, {"ViewLayer.Depth.Z": ROOM, "ViewLayer.Mist.Z": ROOM / 9}, {})
+    made = rilievo.Prediction.from_depth(PHOTO, layers, FOCAL, encoding="array=ViewLayer.Depth.Z")
+    np.testing.assert_allclose(made.depth.values, ROOM, rtol=1e-6)
+    with pytest.raises(OptionError, match=r"array=ViewLayer\.Depth\.Z"):
+        parse_encoding("channels=ViewLayer.Depth.Z", "encoding")
+
+
+def shape_doubts(numbers: DepthNumbers) -> list[str]:
+    return [doubt for doubt in numbers.statement.doubts if "surfaces are flat" in doubt]
+
+
+SPACINGS = {
+    "depth": lambda near, far: (ROOM - near) / (far - near),
+    "inverse depth": lambda near, far: (1 / ROOM - 1 / near) / (1 / far - 1 / near),
+    "the logarithm": lambda near, far: np.log(ROOM / near) / np.log(far / near),
+}
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_surfaces_tell_how_numbers_lie_between_near_and_far(spacing: str, tmp_path: Path) -> None:
+    shares = SPACINGS[spacing](NEAREST, FARTHEST)
+    ends = {"near": f"{NEAREST:.9f}", "far": f"{FARTHEST:.9f}"}
+    doubts = shape_doubts(read_depth_numbers(png(tmp_path, 1 + shares * 65533, **ends)))
+    if spacing == "the logarithm":
+        assert doubts == []
+    else:
+        [doubt] = doubts
+        assert f"if they are in {spacing}" in doubt
+    ends = {"min": f"{NEAREST:.9f}", "max": f"{FARTHEST:.9f}"}
+    doubts = shape_doubts(read_depth_numbers(png(tmp_path, shares * 65535, **ends)))
+    assert bool(doubts) is (spacing != "depth")
+
+
+def test_a_range_that_may_be_a_range_of_millimetres_is_doubted(tmp_path: Path) -> None:
+    numbers = read_depth_numbers(png(tmp_path, ROOM * 1000, min="0.2", max="8"))
+    assert any("millimetres too" in doubt for doubt in numbers.statement.doubts)
+    numbers = read_depth_numbers(png(tmp_path, ROOM * 1000, min="0", max="10000"))
+    assert any("bounds of its numbers" in doubt for doubt in numbers.statement.doubts)
+    assert not numbers.statement.is_coded
+
+
+def test_the_whole_range_of_a_type_states_nothing(tmp_path: Path) -> None:
+    for path in (
+        png(tmp_path, ROOM * 1000, min="0", max="65535"),
+        tiff(tmp_path, ROOM * 1000, tag270="ImageJ=1.11a\nmin=0.0\nmax=65535.0\n"),
+    ):
+        statement = read_depth_numbers(path).statement
+        assert not statement.is_coded
+        assert statement.doubts == ()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"Software": "DepthCam 3 (Intel RealSense depth camera)"},
+        {"File": "/home/me/depth_room_2.blend", "Date": "2026/11/29", "Camera": "depth 1"},
+        {"Source": "distance sensor, range 10 m"},
+        {"Description": "depth along the optical axis, not the distance to the camera centre"},
+        {"Description": "distance to the image plane"},
+    ],
+)
+def test_texts_about_programs_and_scenes_say_nothing(texts: dict[str, str], tmp_path: Path) -> None:
+    statement = read_depth_numbers(png(tmp_path, ROOM * 1000, **texts)).statement
+    assert (statement.kind, statement.is_coded, statement.doubts) == (None, False, ())
+
+
+@pytest.mark.parametrize(
+    ("texts", "quantity"),
+    [
+        ({"quantity": "inverse depth"}, Quantity.INVERSE),
+        ({"unit": "1/m"}, Quantity.INVERSE),
+        ({"inverse": "true"}, Quantity.INVERSE),
+        ({"inverse depth": "false"}, None),
+        ({"Comment": "disparity in px"}, Quantity.DISPARITY),
+        ({"kind": "disparity"}, Quantity.DISPARITY),
+        ({"scale": "log"}, Quantity.LOGARITHM),
+        ({"encoding": "log10(depth)"}, Quantity.LOGARITHM),
+        ({"depth_type": "z-buffer"}, Quantity.BUFFER),
+        ({"type": "distance"}, Quantity.DISTANCE),
+        ({"MeasureType": "OpticRay"}, Quantity.DISTANCE),
+        ({"colour_space": "linear"}, None),
+        ({"unit": "1/5000 m"}, None),
+    ],
+)
+def test_words_name_a_quantity(texts: dict[str, str], quantity: Quantity | None) -> None:
+    assert read_stated_numbers(texts).quantity is quantity
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity", "metres"),
+    [
+        ("inverse_depth", Quantity.INVERSE, None),
+        ("invDepth", Quantity.INVERSE, None),
+        ("disparity_map", Quantity.DISPARITY, None),
+        ("distance", Quantity.DISTANCE, None),
+        ("depth_cm", None, 0.01),
+        ("depthMm", None, 0.001),
+        ("depth", None, None),
+        ("m", None, None),
+        ("arr_0", None, None),
+        ("depth_map", None, None),
+    ],
+)
+def test_the_name_of_an_array_states_kind_and_unit(
+    name: str, quantity: Quantity | None, metres: float | None
+) -> None:
+    assert quantity_of_name(name) == (quantity, metres)
