@@ -346,3 +346,14 @@ def test_a_part_of_sparse_depth_lies_where_it_is_said() -> None:
             assert point.metres == pytest.approx(1 / (0.3 + 0.05 * x + 0.2 * y), rel=1e-2)
             assert 30 <= point.u < 564
             assert 40 <= point.v < 440
+
+
+def test_the_place_of_normals_is_said_too(root: Path) -> None:
+    (root / "depth").rmdir()
+    (root / "normals").mkdir()
+    normals = np.zeros((240, 320, 3), np.float32)
+    normals[..., 2] = -1
+    np.save(root / "normals/a.npy", normals)
+    warnings = check_dataset(open_dataset("folder", root)).warnings
+    [warning] = [warning for warning in warnings if "the map of normals" in warning]
+    assert "is 240 x 320, half of the photograph's 480 x 640" in warning

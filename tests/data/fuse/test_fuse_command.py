@@ -321,6 +321,17 @@ def frame_depth(folder: Path, stored: np.ndarray, **changed: Any) -> tuple[Any, 
     return depth, source.notes
 
 
+def test_where_depth_of_another_size_was_put_is_said(tmp_path: Path) -> None:
+    np.save(tmp_path / "000000.npy", np.full((20, 30), 2.0, np.float32))
+    source = choose_depth_source(FuseOptions(depth=tmp_path))
+    frame = ClipFrame(
+        index=0, seconds=0.0, name="000000.png", pixels=np.zeros((40, 60, 3), np.uint8)
+    )
+    source(frame, Camera(K=np.eye(3)), (40, 60))
+    [note] = source.notes
+    assert "depth is 20 x 30, half of the frame's 40 x 60" in note
+
+
 TRUE = np.linspace(1.0, 4.0, 40 * 60).reshape(40, 60)
 
 

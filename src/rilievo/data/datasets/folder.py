@@ -172,10 +172,11 @@ class Folder(PhotoFiles[_Files]):
         return _place_in_photograph(files.normals, layout.crop, shape, size, "normals", orientation)
 
     def reading(self, id: str) -> NumberReading | None:
-        """Facts and doubts about an image's depth."""
+        """Facts and doubts about an image's depth, and doubts about the place of its normals."""
         files, layout = self._entry(id), self._layout.depth
+        about_normals = self._notes_on_normals(id)
         if files.depth is None or layout is None:
-            return None
+            return NumberReading(doubts=about_normals)
         numbers = _read_numbers(files.depth, layout)
         truth = self.truth(id)
         assert truth.depth is not None, "there is a file of depth"
@@ -193,12 +194,23 @@ class Folder(PhotoFiles[_Files]):
         ]
         size = self._photo_height_and_width(files.image)
         doubts += self._place_of_depth(id, numbers, size).notes
+        doubts += about_normals
         return NumberReading(
             facts=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
             doubts=tuple(doubts),
             near=float(metres.min()) if metres.size else None,
             far=float(metres.max()) if metres.size else None,
         )
+
+    def _notes_on_normals(self, id: str) -> tuple[str, ...]:
+        """Notes on the place of an image's normals in the photograph."""
+        files, layout = self._entry(id), self._layout.normals
+        if files.normals is None or layout is None:
+            return ()
+        vectors = read_numbers(files.normals, name=layout.array)
+        _, valid = normals_of_stored(vectors, layout.axes, files.normals)
+        size = self._photo_height_and_width(files.image)
+        return self._place_of_normals(id, valid.shape, size).notes
 
     def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
         """Camera, if known and no pinhole."""
@@ -292,7 +304,8 @@ def _place_in_photograph(
     what: str,
     orientation: int,
 ) -> MapPlace:
-    words = PlaceWords(map=what, picture="the photograph", file=f"'{what}:' of {FILE_NAME}")
+    name = "depth" if what == "depth" else f"the map of {what}"
+    words = PlaceWords(map=name, picture="the photograph", file=f"'{what}:' of {FILE_NAME}")
     stated = None if crop is None else parse_place(crop, "'crop'")
     try:
         return place_map((shape[0], shape[1]), size, stated, words, orientation=orientation)

@@ -149,6 +149,8 @@ class _FileDepth:
             place = place_map(depth.shape, frame, self._place, words)
         except InputError as error:
             raise InputError(problem=Text(error), path=printable(self._folder / name)) from error
+        for note in place.notes:
+            self._doubts.setdefault(note, []).append(name)
         if place.crop.shape == frame:
             return depth
         values = move_nearest(depth.values, place, frame, 1)
