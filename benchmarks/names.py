@@ -6,6 +6,7 @@ from collections.abc import Mapping
 BENCHMARKS: Mapping[str, str] = {
     "cold_start": "one photograph, whole process, against the transformers pipeline",
     "beside_plain": "cold start, folder, video and import against a script of thirty lines",
+    "beside_before": "the same against the last release and the commit before",
     "folder": "a folder of photographs against the bare network",
     "memory": "peak memory: more photographs, a large one, a longer video",
     "startup": "help, tables and import, and that none of them loads torch",
@@ -26,6 +27,7 @@ _BASE, _SMALL = "base.onnx", "small.onnx"
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "cold_start": (_BASE, _SMALL),
     "beside_plain": (_BASE, _SMALL),
+    "beside_before": (_BASE, _SMALL),
     "folder": (_BASE, _SMALL),
     "memory": (_BASE, _SMALL),
     "loop": (_BASE,),

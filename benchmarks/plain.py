@@ -18,13 +18,17 @@ colours = np.linspace((40, 60, 160), (250, 220, 90), 256).astype(np.uint8)
 
 
 def coloured(photo: Image.Image) -> Image.Image:
-    scale = (area / photo.width / photo.height) ** 0.5 / 32
-    small = photo.resize((32 * round(photo.width * scale), 32 * round(photo.height * scale)))
+    size, scale = photo.size, (area / photo.width / photo.height) ** 0.5 / 32
+    seen = 32 * round(photo.width * scale), 32 * round(photo.height * scale)
+    photo.draft("RGB", seen)  # a JPEG is decoded at a half, a quarter or an eighth
+    small = photo.convert("RGB").resize(seen)
     depth = np.asarray(session.run(["depth"], {"image": np.asarray(small)[None], **switches}))[0, 0]
-    near = 1 / np.asarray(Image.fromarray(depth).resize(photo.size, Image.Resampling.BILINEAR))
+    near = 1 / np.asarray(Image.fromarray(depth).resize(size, Image.Resampling.BILINEAR))
     low, high = np.quantile(near[::4, ::4], (0.02, 0.98))
-    return Image.fromarray(colours[np.clip((near - low) * 255 / (high - low), 0, 255).astype(int)])
+    picture = Image.fromarray(np.clip((near - low) * 255 / (high - low), 0, 255).astype(np.uint8))
+    picture.putpalette(colours.tobytes())
+    return picture
 
 
 for path in paths if __name__ == "__main__" else ():
-    coloured(Image.open(path).convert("RGB")).save(Path(folder, Path(path).stem + ".png"))
+    coloured(Image.open(path)).save(Path(folder, Path(path).stem + ".png"), compress_level=1)

@@ -11,5 +11,7 @@ with av.open(paths[0]) as video, av.open(Path(folder, "depth.mp4"), "w") as writ
     stream = written.add_stream("libx264", rate=like.average_rate, options={"preset": "veryfast"})
     stream.width, stream.height = like.width, like.height
     for frame in video.decode(video=0):
-        written.mux(stream.encode(av.VideoFrame.from_image(coloured(frame.to_image()))))
+        written.mux(
+            stream.encode(av.VideoFrame.from_image(coloured(frame.to_image()).convert("RGB")))
+        )
     written.mux(stream.encode(None))
