@@ -9,6 +9,8 @@ const MILLIMETRES = { 2: 25.4, 3: 10, 4: 1, 5: 0.001 };
 const SIZES = { 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8 }; // bytes of a number, by its type
 const READERS = { 3: "Uint16", 4: "Uint32", 5: "Uint32", 9: "Int32", 10: "Int32" };
 const BLOCK = 0x8769;
+// Property of Adobe's camera raw settings in XMP, which stands in the first mebibyte of a file.
+const CROPPED = /HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue/, MOST_XMP = 1 << 20;
 
 // Where the TIFF block of a file begins; -1 without one.
 function blockOf(view) {
@@ -79,6 +81,7 @@ export function exifCamera(bytes, size) {
   if (!whole) return { camera: null, note: null };
   const camera = focalCamera(tags, size, true), stated = [tags.get(0xa002), tags.get(0xa003)];
   const unused = (why) => ({ camera: null, note: `its EXIF focal length is not used: ${why}; give the field of view` });
+  if (CROPPED.test(new TextDecoder("latin1").decode(bytes.slice(0, MOST_XMP)))) return unused("XMP says that it was cropped");
   const doubtful = (why) => ({ camera, note: `its focal length is that of EXIF: ${why}; if it was cropped, give the field of view` });
   const sides = `${size.width}x${size.height}`;
   if (!stated.every((side) => side > 0 && side < Infinity)) {
