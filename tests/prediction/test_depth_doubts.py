@@ -120,6 +120,7 @@ def test_a_guess_is_said_once_and_stays_without_its_hint(
     assert told.count("flat surfaces are straight") == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*sparse depth is read as metres")
 def test_a_guessed_unit_of_a_sensor_is_said(tmp_path: Path) -> None:
     np.save(tmp_path / "z.npy", room())
     options: dict[str, Any] = {"model": FixedDepth(room()), "camera": K, "trim": False}

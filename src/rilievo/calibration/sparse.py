@@ -71,6 +71,7 @@ class SparseDepth:
         sensor_doubts: What would make all metres wrong, such as a unit that was guessed.
         along: Direction of the metres, by the user or the file; None if neither says it.
         instrument: The instrument and its error by rilievo's record of the map; None without one.
+        is_file: Whether it is a map in a file; floating-point numbers of an array are metres.
     """
 
     points: tuple[KnownPoint, ...]
@@ -79,6 +80,18 @@ class SparseDepth:
     sensor_doubts: tuple[str, ...] = ()
     along: Along | None = None
     instrument: Instrument | None = None
+    is_file: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the numbers of a file were read, if that is a guess, and doubts."""
+        facts = [fact for fact in self.reading.scales if fact.origin is FactOrigin.GUESSED]
+        lines = [
+            f"sparse depth is {self.reading.unit_and_range} ({fact.place})"
+            for fact in facts
+            if self.is_file and self.instrument is None
+        ]
+        return (*lines, *self.reading.doubts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +203,7 @@ def _sparse_of_numbers(
         unit=1.0 if unit is None else unit,
         meaningless=(0.0,) if stated.span is None else (),
         farthest=declared.max_depth,
+        is_declared=unit is not None,
     )
     about_inverse = tuple[str, ...]()
     if stated.origin is None:
@@ -205,12 +219,19 @@ def _sparse_of_numbers(
     points = _usable_map_points(metres, shape)
     if not len(points):
         raise InputError("has no pixel with depth inside the picture", path=name)
-    sparse = _sparse_record(points, metres, shape, NumberReading(facts=(fact,), doubts=doubts))
+    reading = NumberReading(
+        facts=(fact,),
+        doubts=doubts,
+        near=float(points[:, 2].min()),
+        far=float(points[:, 2].max()),
+    )
+    sparse = _sparse_record(points, metres, shape, reading)
     # A unit that a file names says nothing of the direction.
     is_distance = stated.kind == DISTANCE
     return replace(
         sparse,
         sensor_doubts=sensor_doubts,
+        is_file=is_file,
         along=Along.RAY if is_distance else _direction_of_kind(kind),
     )
 

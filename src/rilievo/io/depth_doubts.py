@@ -8,7 +8,7 @@ power of two.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,14 @@ _FEW_NUMBERS = 8
 _SURFACE_STEP = 0.03
 # Share of a background's borders at which depth goes on smoothly by chance.
 _SMOOTH_BORDERS = 0.1
+# Share of borders at which a plane continues to a number, and its largest error in inverse depth
+# over the step before.
+_CONTINUED_BORDERS, _SAME_PLANE = 0.5, 0.1
+# A number of most pixels that is farthest, and less than so many times as far as the others, is a
+# wall square to the camera.
+_MOST_PIXELS, _WALL = 0.5, 3.0
+# A declared unit in which most depth is nearer [m] is that of a sensor with coarse steps.
+_ROOM = 10.0
 _FEWEST_PAIRS = 200
 # Share of steps between neighbours that are multiples of a power of two.
 _STEPS = 0.9
@@ -63,6 +71,7 @@ class _Stored:
         whole: Type of whole numbers, or None.
         unit: Metres of one number, or None.
         has_zero: Whether zero is depth too.
+        is_declared: Whether the user declares the unit.
     """
 
     plane: np.ndarray
@@ -70,6 +79,7 @@ class _Stored:
     whole: np.dtype | None
     unit: float | None
     has_zero: bool = False
+    is_declared: bool = False
 
     @property
     def numbers(self) -> Values:
@@ -92,6 +102,7 @@ def reading_doubts(
     unit: float | None = None,
     is_range: bool = False,
     farthest: float | None = None,
+    is_declared: bool = False,
 ) -> Iterator[str]:
     """Yield doubts, a sentence each, about invalid numbers, packed bits and the unit.
 
@@ -103,8 +114,10 @@ def reading_doubts(
         is_range: Whether numbers lie between a nearest and a farthest depth, which the least and
             the largest number of the type are.
         farthest: Largest valid depth that is declared [m]: what lies beyond holds no depth.
+        is_declared: Whether the user declares the unit, which may be that of an aerial photograph
+            or of an endoscope.
     """
-    facts = _stored_facts(stored, meaningless, unit, farthest)
+    facts = replace(_stored_facts(stored, meaningless, unit, farthest), is_declared=is_declared)
     background: list[str] = []
     yield from filter(None, (_flag_doubt(facts),))
     swapped = [*_byte_doubts(facts)]
@@ -121,7 +134,7 @@ def reading_doubts(
     if metres is None or not metres.size:
         return
     is_huge = metres > _HUGE
-    if is_huge.any() and not background:
+    if is_huge.any() and not background and farthest is None:
         inside = float(metres[~is_huge].max(initial=0))
         above = f"above {inside:.3g} m" if inside else "of the scene"
         yield (
@@ -129,8 +142,16 @@ def reading_doubts(
             f"{metres.max():.3g} m), which looks like a background or another unit: say "
             f"'max_depth' {above}, or 'scale'"
         )
-    middle = metres if is_huge.all() else metres[~is_huge]
-    yield from filter(None, (unit_doubt(float(np.median(middle))),))
+    middle = float(np.median(metres if is_huge.all() else metres[~is_huge]))
+    if not is_declared:
+        doubt = unit_doubt(middle)
+        is_within = doubt == TOO_FAR and farthest is not None and farthest > FARTHEST
+        yield from () if doubt is None or is_within else (doubt,)
+    elif middle > FARTHEST and facts.whole is not None and unit is not None and unit >= 1:
+        yield (
+            f"its whole numbers are declared in units of {unit:g} m, and half of them lie beyond "
+            f"{FARTHEST:g} m: if they are millimetres, say 'scale: 0.001'"
+        )
 
 
 def unit_doubt(middle: float) -> str | None:
@@ -203,6 +224,9 @@ def _background_doubts(facts: _Stored) -> Iterator[str]:
             stands_apart = not _has_smooth_borders(facts, extreme, facts.known)
         if is_synthetic(rest) and not (is_maximum or ratio >= 10):
             continue
+        if stands_apart and is_far and not is_maximum:
+            is_wall = share > _MOST_PIXELS and ratio < _WALL
+            stands_apart = not is_wall and not _continues_planes(facts, extreme)
         if count < _FEWEST_PIXELS and not (is_maximum and ratio >= _APART[1][0]):
             continue
         if is_maximum and (stands_apart or ratio >= _APART[1][0] or share >= _AT_MAXIMUM):
@@ -252,6 +276,8 @@ def _isolated_doubt(facts: _Stored) -> str | None:
     if share < _COMMON or numbers.size <= _FEW_NUMBERS:
         return None
     value = float(numbers[place])
+    if place == numbers.size - 1 and share > _MOST_PIXELS and value < _WALL * numbers[-2]:
+        return None
     rest = facts.known & (facts.plane != value)
     if is_synthetic(facts.plane[rest]):
         return None
@@ -279,6 +305,28 @@ def _has_smooth_borders(facts: _Stored, value: float, known: Mask) -> bool:
     return pairs < _FEWEST_PAIRS // 4 or smooth > _SMOOTH_BORDERS * pairs
 
 
+def _continues_planes(facts: _Stored, value: float) -> bool:
+    """Whether planes go on to the pixels of a number, as level ground goes on to its farthest row.
+
+    The inverse depth of a plane changes by equal steps from pixel to pixel.
+    """
+    with np.errstate(divide="ignore"):
+        inverse = np.where(facts.known, 1 / facts.plane, np.nan)
+    has_value = facts.plane == value
+    continued, borders = 0, 0
+    for plane, mask in ((inverse, has_value), (inverse.T, has_value.T)):
+        for step in (1, -1):
+            ordered, is_value = plane[::step], mask[::step]
+            border = is_value[:-2] & ~is_value[1:-1] & ~is_value[2:]
+            first, second = ordered[1:-1][border], ordered[2:][border]
+            known = np.isfinite(first) & np.isfinite(second)
+            gap, change = (first - 1 / value)[known], (second - first)[known]
+            borders += change.size
+            is_same = (change > 0) & (np.abs(gap - change) <= _SAME_PLANE * change)
+            continued += int(np.count_nonzero(is_same))
+    return continued > _CONTINUED_BORDERS * borders
+
+
 def _neighbour_slices() -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     every, head, tail = slice(None), slice(None, -1), slice(1, None)
     yield (every, head), (every, tail)
@@ -299,7 +347,8 @@ def _packing_doubts(facts: _Stored, known: Mask) -> Iterator[str]:
     if np.count_nonzero(is_step) < _FEWEST_PAIRS:
         return
     low = _low_bits(steps[is_step])
-    if low and not _is_usual_unit(facts.unit, 2.0**low):
+    is_coarse = facts.is_declared and _is_coarse_sensor(facts, low)
+    if low and not is_coarse and not _is_usual_unit(facts.unit, 2.0**low):
         assert facts.whole is not None, "the caller has asked"
         count = 8 * facts.whole.itemsize - low
         labels = np.unique(facts.numbers % 2**low).size
@@ -335,6 +384,13 @@ def _low_bits(steps: Values) -> int:
         if np.mean(steps % 2**bits == 0) >= _STEPS:
             return bits
     return 0
+
+
+def _is_coarse_sensor(facts: _Stored, low: int) -> bool:
+    """Whether depth in a declared unit is that of a room, in coarse steps and nothing below."""
+    if facts.unit is None or (facts.numbers % 2**low).any():
+        return False
+    return float(np.median(facts.numbers)) * facts.unit < _ROOM
 
 
 def _is_usual_unit(unit: float | None, step: float) -> bool:

@@ -115,12 +115,18 @@ NOTHING_SAYS = "nothing says otherwise"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberReading:
-    """Meaning of a file's numbers: facts, doubts, and range [m]."""
+    """Meaning of a file's numbers: facts, doubts, and range [m].
+
+    Attributes:
+        is_unit_declared: Whether the user declares the unit or the farthest depth, which may then
+            be far beyond what is usual.
+    """
 
     facts: tuple[NumberFact, ...] = ()
     doubts: tuple[str, ...] = ()
     near: float | None = None
     far: float | None = None
+    is_unit_declared: bool = False
 
     @property
     def scales(self) -> tuple[NumberFact, ...]:
@@ -906,6 +912,7 @@ def doubts_about_numbers(
     unit: float | None = None,
     meaningless: Sequence[float] = (),
     farthest: float | None = None,
+    is_declared: bool = False,
 ) -> tuple[str, ...]:
     """Say what the numbers of a file look like besides depth (``depth_doubts``).
 
@@ -915,6 +922,7 @@ def doubts_about_numbers(
         unit: Metres of one number, if the file does not state it.
         meaningless: Numbers that are declared to hold no depth.
         farthest: Largest valid depth that is declared [m].
+        is_declared: Whether the user declares the unit.
     """
     statement = numbers.statement
     forms = (statement.span, statement.logarithm, statement.reciprocal)
@@ -932,6 +940,7 @@ def doubts_about_numbers(
         unit=statement.scale if statement.is_coded else unit,
         is_range=is_range,
         farthest=farthest,
+        is_declared=is_declared or statement.place == DECLARED,
     )
     return (*statement.doubts, *doubts)
 

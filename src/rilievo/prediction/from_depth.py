@@ -531,6 +531,7 @@ def _number_reading(
         unit=guess if unit is None else unit,
         meaningless=(0.0,) if numbers.statement.span is None else (),
         farthest=declared.max_depth,
+        is_declared=unit is not None,
     )
     return NumberReading(
         facts=(fact,), doubts=doubts, near=float(metres.min()), far=float(metres.max())

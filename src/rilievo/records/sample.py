@@ -117,6 +117,7 @@ class Truth:
         scene: Name of the scene or sequence. Confidence intervals resample whole scenes.
         objects: Number of the object at each pixel, from 1; 0 for none.
         is_metric: Whether ``depth`` is in metres; else its scale is unknown.
+        is_unit_declared: Whether the user declares the unit, so that unusual depth is no doubt.
         order: Pairs of points whose order in depth is known.
 
     Raises:
@@ -134,6 +135,7 @@ class Truth:
     scene: str | None = None
     objects: Int64[np.ndarray, "h w"] | None = None
     is_metric: bool = True
+    is_unit_declared: bool = False
     order: OrderedPoints | None = None
 
     __eq__ = same_record

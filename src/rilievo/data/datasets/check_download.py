@@ -109,7 +109,7 @@ def check_dataset(
         images=tuple(images),
         absent=dataset.absent,
         broken=tuple(broken),
-        warnings=(*_warning_texts(dataset, images), *reading.doubts),
+        warnings=(*_warning_texts(dataset, images, reading), *reading.doubts),
         reading=reading,
     )
 
@@ -120,6 +120,7 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
     count: Counter[str] = Counter()
     first: dict[str, str] = {}
     ends: list[float] = []
+    declared: list[bool] = []
     chosen = evenly_spread(ids, _MOST_READ)
     for id in chosen:
         try:
@@ -128,6 +129,7 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
             continue  # said where the image is read
         if reading is None:
             break
+        declared.append(reading.is_unit_declared)
         facts |= dict.fromkeys(reading.facts)
         ends += [end for end in (reading.near, reading.far) if end is not None]
         for doubt in reading.doubts:
@@ -141,7 +143,13 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
         for kind, images in count.items()
     ]
     near, far = (min(ends), max(ends)) if ends else (None, None)
-    return NumberReading(facts=tuple(facts), doubts=tuple(doubts), near=near, far=far)
+    return NumberReading(
+        facts=tuple(facts),
+        doubts=tuple(doubts),
+        near=near,
+        far=far,
+        is_unit_declared=any(declared),
+    )
 
 
 def _kind_of_doubt(doubt: str) -> str:
@@ -211,7 +219,9 @@ def _dataset_of_split(dataset: Dataset, split: str) -> Dataset:
     return type(dataset)(replace(dataset.request, split=split, list_file=None))
 
 
-def _warning_texts(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
+def _warning_texts(
+    dataset: Dataset, images: Sequence[ImageFacts], reading: NumberReading
+) -> Iterator[str]:
     request, official = dataset.request, dataset.card.counts.get(dataset.request.split)
     listed = len(dataset.ids) + len(dataset.absent)
     if official is not None and request.list_file is None and listed != official:
@@ -221,7 +231,7 @@ def _warning_texts(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[s
         yield f"{len(empty)} images have no pixel with true depth, such as {empty[0]}"
     medians = [facts.median for facts in images if facts.median is not None]
     doubt = unit_doubt(float(np.median(medians))) if medians else None
-    if doubt is not None:
+    if doubt is not None and not reading.is_unit_declared:
         yield f"half of the images: {doubt}"
     without = sum(facts.camera is None for facts in images)
     if without:

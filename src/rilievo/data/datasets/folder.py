@@ -152,6 +152,7 @@ class Folder(PhotoFiles[_Files]):
             camera=camera,
             scene=self.scene(id),
             is_metric=is_metric,
+            is_unit_declared=layout.depth is not None and layout.depth.has_declared_unit,
         )
 
     def _place_of_depth(self, id: str, numbers: DepthNumbers, size: Size) -> MapPlace:
@@ -190,6 +191,7 @@ class Folder(PhotoFiles[_Files]):
                 unit=_unit_of_numbers(numbers, layout, files.depth),
                 meaningless=(*marks, *layout.sky),
                 farthest=layout.max_depth,
+                is_declared=layout.scale is not None,
             )
         ]
         size = self._photo_height_and_width(files.image)
@@ -198,6 +200,7 @@ class Folder(PhotoFiles[_Files]):
         return NumberReading(
             facts=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
             doubts=tuple(doubts),
+            is_unit_declared=layout.has_declared_unit,
             near=float(metres.min()) if metres.size else None,
             far=float(metres.max()) if metres.size else None,
         )

@@ -15,6 +15,7 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_crops import parse_place
+from rilievo.io.depth_doubts import FARTHEST
 from rilievo.io.depth_encoding import NumberEncoding, weights_of_letter
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
@@ -79,6 +80,11 @@ class DepthLayout:
     def marks(self) -> tuple[float, ...]:
         """Stored numbers that hold no depth in a file that states nothing."""
         return (0.0,) if self.invalid is None else self.invalid
+
+    @property
+    def has_declared_unit(self) -> bool:
+        """Whether the unit is declared, or a farthest depth far beyond what is usual."""
+        return self.scale is not None or (self.max_depth or 0) > FARTHEST
 
     @property
     def encoding(self) -> NumberEncoding:

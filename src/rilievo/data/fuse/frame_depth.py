@@ -213,6 +213,7 @@ class _FileDepth:
             unit=unit,
             meaningless=(0.0,) if numbers.statement.span is None else (),
             farthest=None if self._declared is None else self._declared.max_depth,
+            is_declared=self._unit is not None,
         ):
             self._doubts.setdefault(doubt, []).append(name)
 

@@ -174,6 +174,7 @@ class ForeignPredictions:
                 unit=1.0 if stored.scale is None else stored.scale,
                 meaningless=(0.0,),
                 farthest=self.declared.max_depth,
+                is_declared=stored.scale is not None,
             )
             if doubt not in (TOO_FAR, TOO_NEAR)  # A score is doubted by its own unit.
         )

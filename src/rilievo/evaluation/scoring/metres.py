@@ -15,7 +15,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, ca
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
 from rilievo.evaluation.scoring.resizing import resize_depth
 from rilievo.extensions.trust import is_import_path
-from rilievo.io.depth_doubts import unit_doubt
+from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR, unit_doubt
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 
@@ -71,6 +71,8 @@ def in_metres(
     unanswered = count_unanswered(benchmark, mask, both)
     aligned = _align_depth(benchmark, resized, true, both, method, fit)
     notes = _alignment_notes(benchmark, true, both, resized, aligned, unanswered)
+    if truth.is_unit_declared:
+        notes = [note for note in notes if note not in (TOO_FAR, TOO_NEAR)]
     if is_import_path(method):
         notes = [note for note in notes if note != OTHER_UNIT]
     depth, scored = aligned.depth.values, both

@@ -54,7 +54,7 @@ def read_sparse_depth(sizes: KnownSizes, photo: Photo) -> Metres:
         sensor_doubts=points.sensor_doubts,
         depth_error=sizes.stated_depth_error,
         instrument=points.instrument,
-        notes=points.reading.doubts,
+        notes=points.notes,
     )
 
 

@@ -219,7 +219,7 @@ class Results:
             sensor_doubts=points.sensor_doubts,
             depth_error=sizes.stated_depth_error,
             instrument=points.instrument,
-            notes=points.reading.doubts,
+            notes=points.notes,
         )
 
     def _known_sizes(self, job: Job) -> tuple[Known, ...]:

@@ -1,0 +1,129 @@
+"""Numbers of depth that look like something else are doubted, and right ones are not."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from rilievo.calibration.sparse import read_sparse
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.check_download import check_dataset
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.io.depth_doubts import reading_doubts
+from rilievo.records.depth_map import DepthKind, DepthMap
+from support.slanted_rooms import room_depth
+
+HEIGHT, WIDTH, FOCAL = 240, 320, 262.5
+V, U = np.mgrid[:HEIGHT, :WIDTH].astype(float)
+PHOTO = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+ROOM = room_depth(HEIGHT, WIDTH)
+
+
+def level_ground(height: float = 1.5) -> np.ndarray:
+    """Ground below a camera without roll, and a thing on it [m]; infinite above the horizon."""
+    rows = np.where(HEIGHT / 2 - 0.5 < V, V - HEIGHT / 2 + 0.5, np.inf)
+    depth = np.where(np.isfinite(rows), height * FOCAL / rows, np.inf)
+    depth[80:140, 100:150] = np.minimum(depth[80:140, 100:150], 12.3)
+    return depth
+
+
+def wall() -> np.ndarray:
+    """A wall square to the camera, and a ball in front [m]."""
+    distance = (V - 140) ** 2 + (U - 160) ** 2
+    return np.where(distance < 50**2, 2 + 0.3 * distance / 2500, 5.0)
+
+
+def millimetres(depth: np.ndarray, step: int = 1) -> np.ndarray:
+    counts = np.rint(np.where(np.isfinite(depth), depth, 0) * 1000)
+    return ((counts + step // 2) // step * step).astype(np.uint16)
+
+
+def doubts(stored: np.ndarray, unit: float | None = None, **options: Any) -> list[str]:
+    factor = unit or (0.001 if stored.dtype.kind in "ui" else 1.0)
+    metres = stored[np.isfinite(stored) & (stored > 0)] * factor
+    return [*reading_doubts(stored, metres, meaningless=(0.0,), unit=factor, **options)]
+
+
+RIGHT: dict[str, tuple[np.ndarray, str, str]] = {
+    "level ground": (level_ground().astype(np.float32), "", ""),
+    "level ground in centimetres": (
+        np.rint(np.where(np.isfinite(level_ground()), level_ground(), 0) * 50).astype(np.uint16),
+        "scale: 0.02",
+        "scale=0.02",
+    ),
+    "a wall square to the camera": (wall().astype(np.float32), "", ""),
+    "a wall in millimetres": (millimetres(wall()), "scale: 0.001", "scale=0.001"),
+    "steps of 8 mm": (millimetres(ROOM, 8), "scale: 0.001", "scale=0.001"),
+    "steps of 16 mm": (millimetres(ROOM, 16), "scale: 0.001", "scale=0.001"),
+    "an endoscope": (
+        np.rint(ROOM * 0.012 / 0.1 * 65535).astype(np.uint16),
+        "scale: 1.5259e-06",
+        "scale=1.5259e-06",
+    ),
+    "an aerial photograph": ((780 + 10 * ROOM).astype(np.float32), "scale: 1", "scale=1"),
+    "mountains": (
+        (ROOM**2 * 800).astype(np.float32),
+        "max_depth: 100000",
+        "max_depth=100000",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_files_bring_no_doubt_in_any_command(name: str, tmp_path: Path) -> None:
+    stored, layout, encoding = RIGHT[name]
+    for folder in ("images", "depth"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(PHOTO).save(tmp_path / "images/a.png")
+    path = tmp_path / ("depth/a.png" if stored.dtype.kind == "u" else "depth/a.npy")
+    if stored.dtype.kind == "u":
+        Image.fromarray(stored).save(path)
+    else:
+        np.save(path, stored)
+    camera = "camera: {fx: 262.5, cx: 159.5, cy: 119.5}\n"
+    (tmp_path / "rilievo.yaml").write_text(
+        (f"depth: {{{layout}}}\n" if layout else "") + camera, "utf-8"
+    )
+    dataset = open_dataset("folder", tmp_path)
+    assert check_dataset(dataset).warnings == ()
+    truth = dataset.truth("a")
+    assert truth.depth is not None
+    assert truth.depth_valid is not None
+    predicted = DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
+    scored = in_metres(find_benchmark("depth"), predicted, truth)
+    assert not [note for note in scored.notes if "check the scale" in note]
+    made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL, encoding=encoding or None)
+    assert made.notes[1:] == ()
+    sparse = read_sparse(path, (HEIGHT, WIDTH), None, encoding=encoding or None)
+    assert sparse.reading.doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("stored", "unit", "says"),
+    [
+        (millimetres(ROOM), 1.0, "millimetres"),
+        (millimetres(ROOM), 1000.0, "km"),
+        ((millimetres(ROOM).astype(np.uint32) << 3).astype(np.uint16), 0.001, "bits: [3"),
+        (np.where(ROOM > 3, 1e10, ROOM).astype(np.float32), 1.0, "invalid"),
+    ],
+)
+def test_a_wrong_declaration_is_still_doubted(stored: np.ndarray, unit: float, says: str) -> None:
+    assert any(says in doubt for doubt in doubts(stored, unit, is_declared=True))
+
+
+def test_a_background_behind_level_ground_is_still_doubted() -> None:
+    ground = level_ground()
+    stored = np.where(np.isfinite(ground), ground, 5000.0).astype(np.float32)
+    assert any("5000" in doubt for doubt in doubts(stored))
+
+
+def test_the_unit_of_sparse_floats_is_said_to_be_a_guess(tmp_path: Path) -> None:
+    np.save(tmp_path / "z.npy", ROOM * 100)
+    notes = read_sparse(tmp_path / "z.npy", (HEIGHT, WIDTH), None).notes
+    assert any("read as metres" in note and "a guess" in note for note in notes)
+    assert not read_sparse(tmp_path / "z.npy", (HEIGHT, WIDTH), 0.01).notes
+    assert not read_sparse(ROOM, (HEIGHT, WIDTH), None).notes
