@@ -315,7 +315,8 @@ def _place_in_upright_picture(
     if multiple is not None:
         note = (
             f"{words.map} is {size_words(size)}, {multiple} {words.picture}'s "
-            f"{size_words(picture)}, and was resized as a map of all of it"
+            f"{size_words(picture)}, and was resized as a map of all of it, which is wrong if it is "
+            "of a part"
         )
         return MapPlace(crop=whole, notes=(note,))
     known = known_crops(picture) if known is None else known
@@ -328,7 +329,7 @@ def _place_in_upright_picture(
         name, crop = next(iter(fitting.items()))
         note = (
             f"{words.map} is of the crop '{name}' alone ({size_words(size)}), and was put there: "
-            f"{crop} (top, left, height, width)"
+            f"{crop} (top, left, height, width), which is wrong if it is all of {words.picture}"
         )
         return MapPlace(crop=crop, notes=(note,))
     raise _unknown_place(size, picture, fitting, words, orientation)
