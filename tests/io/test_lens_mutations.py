@@ -82,6 +82,11 @@ FILES = {
         ),
     ),
     "CARLA": ("c.json", json.dumps({"image_size_x": 96, "image_size_y": 64, "fov": 70.5})),
+    "Gazebo": (
+        "model.sdf",
+        "<sdf><camera><horizontal_fov>1.2</horizontal_fov><image><width>96</width>"
+        "<height>64</height></image></camera></sdf>",
+    ),
     "Bouguet": (
         "Calib.m",
         "fc = [ 80.5 ; 81.0 ];\ncc = [ 47.5 ; 31.5 ];\nalpha_c = 0.0;\n"

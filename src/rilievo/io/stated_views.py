@@ -42,6 +42,7 @@ _SENSORS = (
 _OF_FILM = ("focallength35mm", "focallengthin35mmfilm", "focallengthin35mmformat", "focal35mm")
 _SHIFTS = ("shiftx", "shifty", "lensshift", "cameraapertureoffset", "principalpointoffset")
 _WIDEST_SENSOR = 100.0  # [mm]
+_LEAST_ANGLE = 1e-6  # [rad]
 _SAME_FOCAL = 0.02
 """Relative difference of focal lengths along rows and columns up to which pixels are square."""
 
@@ -97,12 +98,26 @@ def _named_numbers(node: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
 
 def _view_of_node(node: Mapping[str, Any], label: str, place: str) -> StatedCamera | None:
     numbers = _named_numbers(node)
-    size = stated_size(node)
-    sides = (float(size[0]), float(size[1])) if len(size) == 2 and all(size) else None
+    sides = _sides_of_node(node, place)
     angles = _angles(node, numbers, sides, place)
     if angles is not None:
         return _camera_of_angles(angles, numbers, sides, label, place)
     return _camera_of_millimetres(node, numbers, sides, label, place)
+
+
+def _sides_of_node(node: Mapping[str, Any], place: str) -> tuple[float, float] | None:
+    """Width and height [px]; None if they are not stated, or 0."""
+    size = stated_size(node)
+    if len(size) != 2 or not all(size):
+        return None
+    try:
+        width, height = float(size[0]), float(size[1])
+    except (TypeError, ValueError, OverflowError):
+        width, height = math.nan, math.nan
+    if not (1 <= width < math.inf and 1 <= height < math.inf):
+        shown = " x ".join(printable(str(side)[:20]) for side in size)
+        raise InputError(f"its pictures are {shown}, expected sides in pixels", path=place)
+    return width, height
 
 
 def _angles(
@@ -163,7 +178,7 @@ def _radians(core: str, unit: str, name: str, number: float, place: str) -> floa
         # No photograph sees 3 degrees or less, and none 180 or more.
         is_radians = number < math.pi
     angle = number if is_radians else math.radians(number)
-    if not 0 < angle < math.pi:
+    if not _LEAST_ANGLE < angle < math.pi:
         raise InputError(
             f"has '{printable(name[:40])}: {number:g}', expected an angle between 0 and 180 "
             "degrees, or between 0 and 3.14 radians",
