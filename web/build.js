@@ -27,7 +27,7 @@ const MODULES = {
       + "isInside, leastSquares, lensOf, less, listOf, onRay, pixelOf, pointOf, quantile, steepest, through, triangles };",
   },
   viewer: {
-    scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "separation", "thing", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],
+    scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "separation", "thing", "rectangle", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],
     exports: `export { BACKING, enliven, inflate, intoAddress, inUnit, listOf, made, part, saved, setStage, sharing, through, unpack };${RENEW}`,
   },
 };

@@ -29,6 +29,7 @@ SURFACE_SCRIPTS = (
     "steering.js",
     "separation.js",
     "thing.js",
+    "rectangle.js",
     "ruler.js",
     "sheet.js",
     "lines.js",

@@ -147,6 +147,27 @@ def test_a_known_rectangle_gives_the_metres_of_python(page: Any) -> None:
     assert readings(page)[1] == "length not known"
 
 
+@pytest.mark.parametrize("height", [0.0, 0.4, 1.0, -0.4])
+def test_what_stands_on_a_known_rectangle_does_not_change_the_metres(
+    browser: Any, tmp_path: Path, height: float
+) -> None:
+    """The rectangle lies on the right wall, 5 before the camera, with a block on its middle."""
+    given = two_walls()
+    values = given.depth.values.copy()
+    values[22:42, 84:104] = 5 - height
+    given = given.but(depth_or_none=DepthMap(values=values, kind=DepthKind.UP_TO_SCALE))
+    save(given, tmp_path / "walls", ["html"])
+    page = opened(browser, tmp_path / "walls.html")
+    corners = ((74, 14), (114, 14), (114, 50), (74, 50))
+    named = ",".join(f"{number}" for corner in corners for number in corner)
+    page.evaluate(f"location.hash = 'm=a{named}~4,3.6'")
+    page.locator("#lines output").first.wait_for()
+    known = KnownRectangle(corners=corners, sides=(4, 3.6))
+    metric, _ = with_metres(given, Metres(known=(known,)))
+    assert metric.depth[80, 110] == pytest.approx(10, rel=1e-3)
+    assert metres_at(page, 110, 80) == pytest.approx(10, rel=2e-3)
+
+
 @pytest.mark.parametrize(("first", "sides"), [(0, "2.97,2.1"), (1, "2.97,2.1"), (0, "5,3")])
 def test_a_rectangle_at_a_slant_is_the_same_whichever_corner_is_first(
     page: Any, first: int, sides: str

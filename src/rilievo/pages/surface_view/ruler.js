@@ -172,16 +172,16 @@ function again(metres, known) {
   return ranged(" m", value, Math.min(value, known), Math.max(value, known));
 }
 
-// The middle of a rectangle [m] of which both sides are known, by the rays of its corners: those of a parallelogram add
-// up to 0 with alternating signs. Null of corners that are not in order around one.
-function middleOf([a, b, c, d], sides) {
+// The first three corners of a rectangle [m] of which both sides are known, by the rays of its corners: those of a
+// parallelogram add up to 0 with alternating signs. Null of corners that are not in order around one.
+function cornersOfRectangle([a, b, c, d], sides) {
   const volume = (p, q, r) => dot(p, cross(q, r)), apart = (p, q) => Math.hypot(...less(p, q));
   const depths = [volume(b, c, d), volume(a, c, d), volume(a, b, d), volume(a, b, c)];
   if (Math.abs(depths.reduce((sum, each) => sum + Math.sign(each), 0)) < 4) return null;
   const [p, q, r] = [a, b, c].map((ray, at) => ray.map((axis) => axis * Math.abs(depths[at])));
   // The area says the size, whichever side is the first.
   const factor = Math.sqrt((sides[0] * sides[1]) / (apart(p, q) * apart(q, r)));
-  return p.map((axis, at) => (factor * (axis + r[at])) / 2);
+  return [p, q, r].map((corner) => corner.map((axis) => factor * axis));
 }
 
 // What things measure. A thing is { what, points, metres }: a length, height, area or angle, its
@@ -286,12 +286,13 @@ function ruler(depth, form, terms) {
       const factor = metres / value, middle = [0, 1].map((axis) => (points[0][axis] + points[1][axis]) / 2);
       return { factor, place: [...middle, (factor * (depths[0] + depths[1])) / 2, spans[0].along] };
     }
-    const middle = middleOf(points.map(ray), metres.sides), place = pixel(middle), z = near(place) || usual();
+    const corners = cornersOfRectangle(points.map(ray), metres.sides), middle = corners[0].map((axis, at) => (axis + corners[2][at]) / 2);
+    const place = pixel(middle), z = rectangleReading(depth, form, points, corners) || near(place) || usual();
     return { factor: away(middle) / z, place: [...place, away(middle), 0] };
   }
   return (things) => {
     const found = things.map((each) => WAYS[each.what](each));
-    const isOne = ({ points, metres }) => metres && (!metres.sides || middleOf(points.map(ray), metres.sides));
+    const isOne = ({ points, metres }) => metres && (!metres.sides || cornersOfRectangle(points.map(ray), metres.sides));
     const known = things.findIndex((each, at) => isOne(each) && !found[at].fault), fact = found[known];
     const { points, metres, what: source } = things[known] ?? {}, scale = fact && scaleOf(things[known], fact);
     const factor = scale?.factor ?? 1, metric = Boolean(fact) || terms.metric;
