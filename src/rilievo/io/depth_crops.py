@@ -315,8 +315,8 @@ def _place_in_upright_picture(
     if multiple is not None:
         note = (
             f"{words.map} is {size_words(size)}, {multiple} {words.picture}'s "
-            f"{size_words(picture)}, and was resized as a map of all of it, which is wrong if it is "
-            "of a part"
+            f"{size_words(picture)}, and was resized as a map of all of it, which is wrong if it "
+            "is of a part"
         )
         return MapPlace(crop=whole, notes=(note,))
     known = known_crops(picture) if known is None else known
