@@ -36,6 +36,7 @@ from rilievo.io.files.limits import MAX_BYTES, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
+from rilievo.io.replacement import pending_path, read_pending_sums
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
 _RECORDS = ("evaluation.json", "record.json")
@@ -43,6 +44,8 @@ _NO_CONTENT = Note(
     Text("has no content, as after a power cut: make its results anew with ", OptionName("resume"))
 )
 _RUN_AGAIN = "has no content, as after a power cut: run its command again"
+
+_BEING_REPLACED = "the run that replaces its files did not end: run its command again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,16 +117,20 @@ class _Findings:
         name = path.name
         if name == CHECKSUMS or name.endswith(f".{CHECKSUMS}"):
             self._verify_checksums(path)
+        elif name.endswith(f".{CHECKSUMS}.pending"):
+            checksums = path.with_name(name.removesuffix(".pending")[1:])
+            if not checksums.exists():
+                self._verify_checksums(checksums)
         elif name in _RECORDS:
             if is_torn(path):
                 self._add_result(path, _RUN_AGAIN)
-            elif not (path.parent / CHECKSUMS).exists():
+            elif not _has_checksums(path.parent):
                 self._add_result(path, f"has no {CHECKSUMS} beside it: nothing can be compared")
         elif name.endswith(SUFFIX):
             self._verify_sidecar(path)
         elif name.endswith(".json.pending"):
             record = path.with_name(name.removesuffix(".pending")[1:])
-            if not record.exists():
+            if not record.exists() and record.name not in _RECORDS:
                 self._add_result(
                     record,
                     Note(
@@ -145,10 +152,25 @@ class _Findings:
         except InputError as error:
             self._add_result(path, Note(error.text(path="")))
             return
-        if sums is None:
+        new_sums = read_pending_sums(path)
+        if new_sums is not None:
+            self._verify_replacement(path, sums or {}, new_sums)
+        elif sums is None:
             self._add_result(path, _RUN_AGAIN)
         else:
             self._verify_sums(path.parent, sums)
+
+    def _verify_replacement(
+        self, checksums: Path, old: Mapping[str, FileSum], new: Mapping[str, FileSum]
+    ) -> None:
+        """Verify files of which some may have been replaced when their run was killed."""
+        for name in {**old, **new}:
+            path = checksums.with_name(name)
+            if not path.exists() and (name not in new or pending_path(path).exists()):
+                continue  # it was removed, or is about to get its name
+            faults = [content_fault(path, sums[name]) for sums in (old, new) if name in sums]
+            self._add_result(path, None if None in faults else faults[-1])
+        self._add_result(checksums, _BEING_REPLACED)
 
     def _verify_sidecar(self, path: Path) -> None:
         if is_torn(path):
@@ -216,6 +238,12 @@ def _read_json_head(path: Path) -> _JsonHead | None:
         return from_json(_JsonHead, read_text(path))
     except (InputError, NotThisRecord):
         return None
+
+
+def _has_checksums(folder: Path) -> bool:
+    """Whether a folder has checksums, or some that are about to get their name."""
+    checksums = folder / CHECKSUMS
+    return checksums.exists() or pending_path(checksums).exists()
 
 
 def _archive_fault(path: Path) -> str | None:
