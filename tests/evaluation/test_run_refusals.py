@@ -236,6 +236,47 @@ def test_a_run_that_was_stopped_at_its_report_goes_on(
     assert read_evaluation(tmp_path / "out") == found
 
 
+def test_a_finished_evaluation_keeps_its_checksums_while_it_is_scored_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    found = run_tiny("rilievo/small", root, output=folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    def stopped(*_: object) -> None:
+        assert verify(folder).is_whole
+        (folder / "per_image.csv").write_text("altered by hand")
+        [fault] = verify(folder).faults
+        assert Path(fault.file).name == "per_image.csv"
+        (folder / "per_image.csv").write_bytes(before["per_image.csv"])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rilievo.evaluation.evaluation_report.write_report", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run_tiny("rilievo/small", root, output=folder)
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert after == before
+    assert run_tiny("rilievo/small", root, output=folder).scores == found.scores
+    assert verify(folder).is_whole
+
+
+def test_results_that_were_whole_when_their_evaluation_was_killed_are_finished(
+    root: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    found = run_tiny("rilievo/small", root, output=folder)
+    # As a kill leaves it that comes when the table has its name and the others have not.
+    for name in ("evaluation.json", "report.html", "checksums.json"):
+        if (folder / name).exists():
+            (folder / name).rename(folder / f".{name}.pending")
+    [fault] = verify(folder).faults
+    assert "run its command again" in fault.what
+    assert run_tiny("rilievo/small", root, output=folder).scores == found.scores
+    assert verify(folder).is_whole
+    assert not [*folder.glob(".*.pending")]
+
+
 @pytest.mark.parametrize("left", [b"", bytes(500), b'{\n "format": "rilievo-eval'])
 def test_an_evaluation_that_a_power_cut_took_is_written_anew(
     root: Path, tmp_path: Path, left: bytes

@@ -368,6 +368,25 @@ def test_a_table_has_its_checksum_beside_it(tmp_path: Path, ending: str) -> None
     assert [fault.file for fault in verify(path).faults] == [str(path)]
 
 
+@pytest.mark.parametrize("ending", [".md", ".csv", ".tex", ".html"])
+def test_a_table_that_is_stopped_leaves_the_one_before_with_its_checksum(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"board{ending}"
+    write_comparison(standings(three_by_two()), path)
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+
+    def stopped(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rilievo.io.files.atomic.sync_tree", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write_comparison(standings(three_by_two()), path)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+    assert verify(path).is_whole
+
+
 def test_latex_has_bold_only_what_beats_every_other_run_significantly() -> None:
     text = table_as_latex(wide_table(standings(three_by_two())))
     lines = {line.partition(" &")[0]: line for line in text.splitlines() if " & " in line}

@@ -14,10 +14,9 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_metrics
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection
-from rilievo.io.checksums import CHECKSUMS, is_torn, write_checksums
+from rilievo.io.checksums import CHECKSUMS, is_torn
 from rilievo.io.files.atomic import (
     make_folder,
-    remove,
     replacing,
     sweep_parts,
     sync_tree,
@@ -26,6 +25,7 @@ from rilievo.io.files.atomic import (
 from rilievo.io.files.limits import MAX_BYTES, check_regular, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.replacement import finish_replacement, replacing_with_checksums
 from rilievo.pages.tables import Content, Table, make_heads, table_as_csv
 from rilievo.records.prediction_record import MadeBy
 from rilievo.version import VERSION
@@ -190,15 +190,25 @@ def repeatable_results(folder: Path, selection: Selection, made_by: MadeBy) -> E
     return there if same and not there.unscored else None
 
 
+_RESULTS = (FILE_NAME, CSV, REPORT)
+
+
 @contextmanager
 def replacing_results(folder: Path) -> Iterator[ResultFiles]:
-    """Yield paths to write; predictions are synced before, checksums written after."""
+    """Yield paths to write; the results of before stay, with their checksums, until all are whole.
+
+    Predictions are synced before.
+    """
     make_folder(folder)
     sweep_parts(folder)
-    remove(folder / CHECKSUMS)  # of what is replaced now
     _sync_predictions(folder / PREDICTIONS)
-    yield ResultFiles(evaluation=folder / FILE_NAME, table=folder / CSV, report=folder / REPORT)
-    write_checksums(folder / CHECKSUMS, (FILE_NAME, CSV, REPORT))
+    with replacing_with_checksums(folder / CHECKSUMS, _RESULTS) as parts:
+        yield ResultFiles(evaluation=parts[FILE_NAME], table=parts[CSV], report=parts[REPORT])
+
+
+def finish_results(folder: Path) -> None:
+    """Give results their names that were whole when their evaluation was killed."""
+    finish_replacement(folder / CHECKSUMS, _RESULTS)
 
 
 def _sync_predictions(predictions: Path) -> None:

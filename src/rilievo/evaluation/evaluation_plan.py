@@ -16,7 +16,11 @@ from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.evaluation_folder import refuse_other_results, run_folder
+from rilievo.evaluation.evaluation_folder import (
+    finish_results,
+    refuse_other_results,
+    run_folder,
+)
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.prediction_cache import AnyModel, find_cache, model_name
 from rilievo.evaluation.predictions.sources import PREDICTIONS, find_predictions
@@ -125,6 +129,7 @@ def plan_scores(
         assert loaded is not None, "what predicts is loaded before"
         predictor = mirrored(loaded, options)
         folder = run_folder(options.output, predictor.card.name, benchmark.name)
+        finish_results(folder)
         refuse_other_results(folder, benchmark, predictor.made_by, root)
         cache = find_cache(folder / PREDICTIONS, predictor, selection, is_whole=is_whole)
         source = Source(predictions=cache)
@@ -135,6 +140,7 @@ def plan_scores(
         source = find_predictions(name, selection, options, words=words)
         made_by = source.predictions.made_by
         folder = run_folder(options.output, made_by.model, benchmark.name)
+        finish_results(folder)
         refuse_other_results(folder, benchmark, made_by, root)
     kind = source.predictions.kind
     method = alignment_for_kind(benchmark, kind) if benchmark.task in FITTED and kind else None

@@ -31,7 +31,7 @@ from rilievo.evaluation.tables.wording import (
     setting_value,
     shortlist,
 )
-from rilievo.io.files.atomic import remove, replacing
+from rilievo.io.files.atomic import replacing
 from rilievo.io.json_record import to_json
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
@@ -260,19 +260,17 @@ def _head_value_interval_cells(summary: Summary) -> tuple[Content, ...]:
 def write_results(
     evaluation: Evaluation, files: ResultFiles, pictures: ReportPictures | None
 ) -> Evaluation:
-    """Write ``evaluation.json``, the per-image table and the report, each atomically.
+    """Write ``evaluation.json``, the per-image table and the report.
 
     The returned evaluation has a warning if the report was left out.
     """
-    _write_evaluation_json(evaluation, files.evaluation)  # first: it marks the folder as ours
-    write_images_csv(evaluation, files.table)
     try:
         write_report(evaluation, files.report, pictures)
     except MissingExtraError as error:
-        # One of an earlier run would tell other numbers.
-        remove(files.report)
+        # Without a new one, that of an earlier run goes, which has other numbers.
         evaluation = replace(evaluation, warnings=(*evaluation.warnings, str(error)))
-        _write_evaluation_json(evaluation, files.evaluation)
+    write_images_csv(evaluation, files.table)
+    _write_evaluation_json(evaluation, files.evaluation)
     return evaluation
 
 

@@ -12,7 +12,11 @@ from rilievo.errors.messages import OptionName, Text, for_terminal, join_texts, 
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
-from rilievo.evaluation.evaluation_folder import repeatable_results, run_folder
+from rilievo.evaluation.evaluation_folder import (
+    finish_results,
+    repeatable_results,
+    run_folder,
+)
 from rilievo.evaluation.evaluation_plan import Plan, load_unless_loaded, plan_scores
 from rilievo.evaluation.evaluation_run import score_plan
 from rilievo.evaluation.options import EvaluateOptions
@@ -225,6 +229,7 @@ def _plan_run(
         turn = replace(turn, root=_dataset_root(run, root))
         selection = select_images(find_benchmark(run.benchmark), turn.root, options)
         if loaded is not None:
+            finish_results(row.folder)
             finished = repeatable_results(row.folder, selection, mirrored(loaded, options).made_by)
             if finished is not None:
                 return replace(turn, row=replace(row, evaluation=finished, was_finished=True))

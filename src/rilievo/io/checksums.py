@@ -153,11 +153,6 @@ def checksum_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.{CHECKSUMS}")
 
 
-def write_checksum(path: Path) -> None:
-    """Write size and SHA-256 beside a single file."""
-    write_checksums(checksum_path(path), (path.name,))
-
-
 def read_sums(path: Path) -> Mapping[str, FileSum] | None:
     """Read size and SHA-256 by path; None without content."""
     if not path.exists() or is_torn(path):

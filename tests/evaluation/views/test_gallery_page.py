@@ -125,6 +125,24 @@ def test_a_report_that_was_killed_before_its_page_was_whole_is_made_again(
         write_gallery(runs, folder, show=False)
 
 
+def test_a_page_that_is_stopped_leaves_the_one_before_with_its_checksum(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = tmp_path / "pages" / "page.html"
+    write_gallery(runs, alone, show=False)
+    before = {path.name: path.read_bytes() for path in alone.parent.iterdir()}
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rilievo.evaluation.views.views_report._page_pieces", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write_gallery(runs, alone, show=False)
+    assert {path.name: path.read_bytes() for path in alone.parent.iterdir()} == before
+    assert verify(alone).is_whole
+
+
 def test_near_is_bright_on_one_scale(runs: list[Path], tmp_path: Path) -> None:
     write_gallery(runs, tmp_path / "gallery", show=False)
     with Image.open(tmp_path / "gallery/pictures/000000-1.jpg") as image:

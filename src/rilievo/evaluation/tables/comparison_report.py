@@ -15,8 +15,8 @@ from rilievo.evaluation.tables.leaderboard import (
     write_leaderboard,
 )
 from rilievo.evaluation.tables.long_table import long_table
-from rilievo.io.checksums import checksum_path, write_checksum
-from rilievo.io.files.atomic import remove
+from rilievo.io.checksums import checksum_path
+from rilievo.io.replacement import replacing_with_checksums
 from rilievo.pages.document import write_text
 from rilievo.pages.tables import Table, table_as_csv, table_as_latex, tables_as_markdown
 
@@ -31,8 +31,16 @@ def write_comparison(
     LaTeX has the first table alone; pictures are for the page of one benchmark.
     """
     refuse_unknown_ending(path)
-    remove(checksum_path(path))  # of what is replaced now
-    ending = path.suffix.lower()
+    with replacing_with_checksums(checksum_path(path), (path.name,)) as parts:
+        _write_format(comparison, parts[path.name], path.suffix.lower(), pictures)
+
+
+def _write_format(
+    comparison: Comparison,
+    path: Path,
+    ending: str,
+    pictures: Mapping[str, ReportPictures] | None,
+) -> None:
     if ending == ".csv":
         write_text(path, table_as_csv(long_table(comparison)))
     elif ending == ".md":
@@ -43,7 +51,6 @@ def write_comparison(
         write_leaderboard(comparison, path)
     else:
         write_comparison_page(comparison, path, pictures)
-    write_checksum(path)
 
 
 def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,11 +22,12 @@ from rilievo.evaluation.views.view_items import (
     item_notes,
 )
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.io.checksums import CHECKSUMS, write_checksum, write_checksums
+from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.checksums import checksum_path as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS
+from rilievo.io.replacement import replacing_with_checksums
 from rilievo.pages.document import asset, page_pieces
 from rilievo.pages.figures import check_figure_format, write_figure
 from rilievo.pages.pictures import (
@@ -275,7 +277,7 @@ def write_gallery(
     written: list[str] = []
     with (
         Tally(output=path, total=len(items.ids), show=show) as tally,
-        replacing(path) as part,
+        _replacing_page(path, alone=alone) as part,
         # File names may not be valid Unicode.
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
@@ -283,9 +285,7 @@ def write_gallery(
         cards = _read_cards(items, beside, tally, failed, faults, written)
         file.writelines(_page_pieces(items, cards, failed))
         items.check_shown(failed)
-    if beside is None:
-        write_checksum(path)
-    else:
+    if beside is not None:
         write_checksums(beside / CHECKSUMS, (path.name, *written))
     return WrittenGallery(
         page=path,
@@ -300,8 +300,24 @@ def _clear_report_folder(path: Path, *, alone: bool) -> Path | None:
     """Make a report's folder without old parts and sums; None if the page stands alone."""
     make_folder(path.parent)
     sweep_parts(path.parent)
-    remove(checksum_of(path) if alone else path.parent / CHECKSUMS)  # of what is replaced now
-    return None if alone else path.parent
+    if alone:
+        return None
+    remove(path.parent / CHECKSUMS)  # of pictures that are replaced one by one now
+    return path.parent
+
+
+@contextmanager
+def _replacing_page(path: Path, *, alone: bool) -> Iterator[Path]:
+    """Yield a part of the page; if it stands alone, its checksum is replaced with it."""
+    if alone:
+        with (
+            replacing_with_checksums(checksum_of(path), (path.name,)) as parts,
+            replacing(parts[path.name]) as part,
+        ):
+            yield part
+    else:
+        with replacing(path) as part:
+            yield part
 
 
 def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
