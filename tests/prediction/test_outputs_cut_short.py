@@ -10,9 +10,11 @@ import pytest
 
 from rilievo.io.files.atomic import sweep_parts
 from rilievo.io.outputs.sidecar import read_sidecar
+from rilievo.io.verification import verify
 from rilievo.prediction.output_record import import_function
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, SaveOptions, save
+from support.killed_writes import die_at
 from support.predictions import prediction
 
 FULL = """
@@ -165,3 +167,26 @@ os.kill(os.getpid(), signal.SIGKILL)
     [part] = names(tmp_path)
     save(prediction(), tmp_path / "photo", ["npy"])
     assert names(tmp_path) == {"photo.depth.npy", "photo.json"}, part
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_an_added_output_leaves_the_checksums_of_the_others_at_any_moment(tmp_path: Path) -> None:
+    stem = tmp_path / "photo"
+    save(prediction(), stem, ["npz"])
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    died, number = True, 0
+    while died:
+        number += 1
+        died = die_at(number, tmp_path, lambda: save(prediction(), stem, ["pfm"]))
+        names_in_record = [facts.file for facts in read_sidecar(tmp_path / "photo.json").files]
+        assert names_in_record in (["photo.npz"], ["photo.npz", "photo.depth.pfm"])
+        assert verify(tmp_path).is_whole
+        # The same command goes on.
+        if names_in_record == ["photo.npz"]:
+            save(prediction(), stem, ["pfm"])
+        assert verify(tmp_path).whole == 2
+        for path in tmp_path.iterdir():
+            path.unlink()
+        for path, content in before.items():
+            path.write_bytes(content)
+    assert number > 6

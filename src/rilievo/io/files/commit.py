@@ -129,6 +129,9 @@ class FileSet:
         notice: List of the files, there until the record is.
         renew: Called under the lock after another process's set of this record; it writes the
             record anew and returns the notice.
+        replaces_listed: Called under the lock; whether the record of before lists a file of the
+            set, so that it goes before the file is replaced. Else it stays until the new record
+            is there, with the checksums of all files that it lists.
     """
 
     record: Path
@@ -136,6 +139,7 @@ class FileSet:
     notice_text: str
     latest: Path = Path()
     renew: Callable[[], str | None] = lambda: None
+    replaces_listed: Callable[[], bool] = lambda: True
     error: OutputError | None = None
     _parts: dict[Path, Path] = field(default_factory=dict)
 
@@ -165,7 +169,7 @@ class FileSet:
     def _rename_step(self, step: int) -> None:
         """Rename the notice (0), data (1) or record (2)."""
         data = [path for path in self._parts if path not in (self.notice, self.record)]
-        if step == 1:
+        if step == 1 and self.replaces_listed():
             remove(self.record)  # one of older files must not remain beside newer ones
         for path in ([self.notice], data[::-1], [self.record])[step]:
             rename(self._parts[path], path)

@@ -169,7 +169,13 @@ class Claim:
             record=sidecar_path(self.stem),
             notice=pending_path(self.stem),
             notice_text=self.pending_text(),
+            replaces_listed=self._replaces_listed,
         )
+
+    def _replaces_listed(self) -> bool:
+        """Whether the JSON lists one of the files, or cannot be read."""
+        sidecar = find_sidecar(sidecar_path(self.stem))
+        return sidecar is None or not {*sidecar.names, *sidecar.earlier}.isdisjoint(self.files)
 
     def write_pending_list(self) -> None:
         """Write the pending list; remove the JSON."""
@@ -199,7 +205,7 @@ def check_claim(
     there = [path for path in (json, *map(stem.with_name, files)) if os.path.lexists(path)]
     is_cut = there and not finished and (is_torn(json) or is_torn(pending))
     for path in there:
-        if path.name in left and not finished:
+        if path.name in left and path.name not in finished:
             continue
         if is_cut and (is_ours_or_blank(path) or (path == json and is_torn(json))):
             continue
