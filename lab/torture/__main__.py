@@ -20,7 +20,8 @@ from rilievo.cli.parsing import parse
 from rilievo.errors import OptionError
 from rilievo.schema.fields import option
 
-# A new part is one file with ``run(settings) -> Findings`` and one line here.
+# A new part is one file with ``names()`` of what it tries, ``run(settings) -> Findings``, and one
+# line here.
 PARTS: Mapping[str, str] = {
     "inputs": "broken, odd and hostile files for every reader",
     "names": "code named in every field of every file: none may be run",
@@ -35,13 +36,13 @@ _SHARES: Mapping[str, float] = {
     "inputs": 4,
     "names": 2,
     "kills": 2,
-    "interruptions": 2,
+    "interruptions": 8,
     "cuts": 3,
     "pressure": 2,
     "fuzz": 4,
 }
 """Shares of the minutes; what one part leaves goes to those after it."""
-_MINUTES = 14.0
+_MINUTES = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class Arguments:
     """Parts to run; all if none is named."""
     minutes: float | None = None
     """Longest duration of the campaign, shared among its parts; what was left out is reported. By
-    default 14, with --plant 5."""
+    default 30, with --plant 5."""
     seed: int = 1
     """Seed of inputs and moments."""
     inputs: int = 24_000
@@ -81,7 +82,7 @@ class Arguments:
 
 
 def main() -> int:
-    """Run the parts; the exit code is 1 if anything was found."""
+    """Run the parts; the exit code is 1 if anything was found, or had no try."""
     try:
         given = parse(
             Arguments,
@@ -118,19 +119,30 @@ def main() -> int:
         settings.output.mkdir(parents=True, exist_ok=True)
         if given.again is not None:
             return import_module("lab.torture.inputs").run_again(given.again, settings)
-        usual = [part for part in PARTS if part != "fuzz"] if defect is None else [defect.part]
-        bad = _bad_parts(given, given.parts or usual, settings)
+        bad, untried = _run_parts(given, _asked_parts(given), settings)
     if defect is not None:
+        # Its end is the first fault, and what was not tried by then need not be.
+        untried = []
         ending = f"found after {time.monotonic() - begun:.0f} s" if bad else "not found"
         print(f"planted {given.plant} ({defect.about}): {ending}")
-    return 1 if bad else 0
+    return 1 if bad or untried else 0
+
+
+def _asked_parts(given: Arguments) -> Sequence[str]:
+    """Parts that are named, or usual, or find the planted defect."""
+    if given.parts:
+        return given.parts
+    if given.plant:
+        return [PLANTS[given.plant].part]
+    return [part for part in PARTS if part != "fuzz"]
 
 
 def _check(given: Arguments) -> None:
-    """Refuse parts and defects that are not known.
+    """Refuse names that are not known, and tables that would not be true.
 
     Raises:
-        OptionError: If one is not, or tables of a planted defect are to be written.
+        OptionError: If a part, a defect or a word of a name is not known, or tables of a planted
+            defect or of no commit are to be written.
     """
     for part in given.parts:
         if part not in PARTS:
@@ -139,22 +151,42 @@ def _check(given: Arguments) -> None:
         raise OptionError(f"--plant {given.plant}: no such defect; known: {', '.join(PLANTS)}")
     if given.plant and given.page:
         raise OptionError("--page is not written with a planted defect")
+    parts = _asked_parts(given)
+    for word in given.only:
+        if not any(word in name for part in parts for name in _names(part)):
+            raise OptionError(f"--only {word}: no name in {', '.join(parts)} has this word")
 
 
-def _bad_parts(given: Arguments, parts: Sequence[str], settings: Settings) -> list[str]:
-    """Run the parts, and write the table of each as soon as it is there; returns the bad ones."""
-    code, bad = source_hash(), []
+def _names(part: str) -> Sequence[str]:
+    """Names of all that a part tries."""
+    return import_module(f"lab.torture.{part}").names()
+
+
+def _run_parts(
+    given: Arguments, parts: Sequence[str], settings: Settings
+) -> tuple[list[str], list[str]]:
+    """Run the parts, and write the table of each as soon as it is there.
+
+    Returns:
+        Parts in which something was at fault, and parts in which something had no try.
+    """
+    bad, untried = [], []
     # Parts may change the working folder.
     page = None if given.page is None else given.page.absolute()
+    code = source_hash()
     for index, part in enumerate(parts):
+        if not any(map(settings.asks_for, _names(part))):
+            print(f"{part}: no name has a word of --only, so the part is left out", flush=True)
+            continue
         run: Callable[[Settings], Findings] = import_module(f"lab.torture.{part}").run
         findings = run(share_of(settings, parts[index:]))
         bad += [part] if findings.bad else []
+        untried += [part] if findings.untried else []
         if page is not None:
             text = page.read_text(encoding="utf-8")
             text = with_findings(text, part, findings, command=_command(given), code=code)
             page.write_text(with_age(text, code), encoding="utf-8")
-    return bad
+    return bad, untried
 
 
 def _command(given: Arguments) -> str:

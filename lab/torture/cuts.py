@@ -14,7 +14,6 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 
@@ -23,7 +22,8 @@ from lab.torture.jobs import JOBS, RILIEVO, Job
 from lab.torture.leavings import faults, files_of, lost_list, numbered, parts_of
 from lab.torture.plants import planted
 from lab.torture.power import DIES_AT, JOURNAL, ROOT, Recorder, calls_of, cut, damage, remove
-from lab.torture.settings import Settings, Shares
+from lab.torture.rounds import run_rounds, shared_tries
+from lab.torture.settings import Settings
 from lab.torture.warm import LONGEST, SECONDS, Warm
 
 _SECOND = 1.0
@@ -63,21 +63,26 @@ class Tally:
         return self.cuts, self.ended, self.damaged, self.refused, self.found, len(self.lost)
 
 
+def names() -> list[str]:
+    """Names of all jobs."""
+    return [job.name for job in JOBS]
+
+
 def run(settings: Settings) -> Findings:
-    """Cut the power of every job, in both ways."""
+    """Cut the power of every job, in both ways, in rounds."""
     jobs = [job for job in JOBS if settings.asks_for(job.name)]
-    total = sum(job.share for job in jobs)
-    with ThreadPoolExecutor(settings.workers) as pool:
-        shares = Shares(settings, 2 * len(jobs))
-        pending = {
-            (job.name, way): pool.submit(
-                _Work(job, shares, settings, crude=way == "crude").tried,
-                math.ceil(settings.cuts * job.share / total / 2),
-            )
-            for job in jobs
-            for way in ("honest", "crude")
-        }
-        tallies = {name: future.result() for name, future in pending.items()}
+    pairs = [(job, way) for job in jobs for way in ("honest", "crude")]
+    cuts = shared_tries(settings.cuts, [job.share for job, _ in pairs])
+    works = {
+        (job.name, way): _Work(job, wanted, settings, crude=way == "crude")
+        for (job, way), wanted in zip(pairs, cuts, strict=True)
+    }
+    try:
+        run_rounds([*works.values()], settings)
+    finally:
+        for work in works.values():
+            work.close()
+    tallies = {name: work.tally for name, work in works.items()}
     counts = {name: tally.counts for name, tally in tallies.items()}
     sums = [sum(column) for column in zip(*counts.values(), strict=True)]
     rows = [(*name, *row) for name, row in counts.items()]
@@ -91,7 +96,7 @@ def run(settings: Settings) -> Findings:
         untried=tuple(
             f"{name} ({way} cuts)"
             for (name, way), tally in tallies.items()
-            if settings.cuts and not tally.cuts and not tally.lost
+            if not tally.cuts and not tally.lost
         ),
     )
     findings.show()
@@ -112,70 +117,96 @@ def _is_refusal(code: int, said: str) -> bool:
 
 
 class _Work:
-    """One job on one disk, which loses its power repeatedly."""
+    """One job on one disk, which loses its power again and again."""
 
-    def __init__(self, job: Job, shares: Shares, settings: Settings, *, crude: bool) -> None:
-        self._job, self._settings, self._crude = job, settings, crude
-        self._shares = shares
-        way = "crude" if crude else "honest"
-        self._base = settings.work / f"cuts-{way}-{job.name.replace(' ', '-')}"
+    def __init__(self, job: Job, cuts: int, settings: Settings, *, crude: bool) -> None:
+        self.tally = Tally()
+        self._job, self._cuts, self._settings, self._crude = job, cuts, settings, crude
+        self._way = "crude" if crude else "honest"
+        self._base = settings.work / f"cuts-{self._way}-{job.name.replace(' ', '-')}"
         self._disk, self._journal = self._base / "disk", self._base / "journal"
         self._output = self._disk / "out"
-        self._chance = Random(f"{settings.seed}/{job.name}/{way}")
-        self._tally = Tally()
+        self._chance = Random()
+        self._attempts = 0
+        self._calls = 0
+        """Number of calls of undisturbed work that change files."""
+        self._wanted: Mapping[str, bytes] | None = None
+        """Files that undisturbed work leaves; None until it has ended well."""
+        self._is_broken = False
         self._unlisted = set[str]()
         """Names of results whose list the damage took."""
-        self._base.mkdir()
-        self._warm = Warm(self._base)
+        self._process: Warm | None = None
 
-    def tried(self, cuts: int) -> Tally:
-        """Run the work once undisturbed, then with power cuts."""
-        part, self._settings = self._settings, self._shares.next()
-        try:
-            if self._settings.is_over:
-                return self._tally
+    @property
+    def wants_more(self) -> bool:
+        """Whether the power is to be cut again."""
+        is_given_up = self._is_broken or len(self.tally.lost) >= _MOST_FAULTS
+        return self.tally.cuts < self._cuts and not is_given_up
+
+    def attempt(self) -> None:
+        """Begin the work and cut the power, by chance several times in a row.
+
+        Moments only depend on the seed, the job, the way and the try.
+        """
+        if self._wanted is None:
+            self._wanted = self._undisturbed()
+        if self._wanted is None or self._settings.is_over:
+            return
+        self._chance = Random(
+            f"{self._settings.seed}/{self._job.name}/{self._way}/{self._attempts}"
+        )
+        self._attempts += 1
+        self._fresh()
+        while self._one(self._calls, self._wanted):
+            pass
+
+    def close(self) -> None:
+        """End the process that runs the work, and remove its folder."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+        remove(self._base)
+
+    @property
+    def _warm(self) -> Warm:
+        if self._process is None:
+            self._process = Warm(self._base)
+        return self._process
+
+    def _undisturbed(self) -> Mapping[str, bytes] | None:
+        """Files of work that nothing disturbs; None where there is no time or it fails."""
+        if not self._base.exists():
+            self._base.mkdir()
             self._job.prepare(self._base / "in")
-            self._fresh()
-            # It may take more than its share: nothing can be cut that never ended.
-            code, said = self._go(longest=part.left)
-            if part.is_over and code in (0, -signal.SIGALRM):
-                return self._tally
-            if not code and self._crude:
-                code, said = self._verify()
-            if code:
-                self._lose(f"undisturbed: ended with {code}: {said[-600:]}")
-            else:
-                self._try(cuts, calls_of(self._journal), files_of(self._output))
-        finally:
-            self._warm.stop()
-            remove(self._base)
-        return self._tally
-
-    def _try(self, cuts: int, calls: int, wanted: Mapping[str, bytes]) -> None:
-        tally = self._tally
-        while tally.cuts < cuts and len(tally.lost) < _MOST_FAULTS:
-            self._fresh()
-            while self._one(calls, wanted):
-                pass
-            if self._settings.is_over:
-                break
+        self._fresh()
+        code, said = self._go(longest=self._settings.left)
+        if self._settings.is_over and code in (0, -signal.SIGALRM):
+            return None
+        if not code and self._crude:
+            code, said = self._verify()
+        if code:
+            self._is_broken = True
+            self._lose(f"undisturbed: ended with {code}: {said[-600:]}")
+            return None
+        self._calls = calls_of(self._journal)
+        return files_of(self._output)
 
     def _one(self, calls: int, wanted: Mapping[str, bytes]) -> bool:
         """Run until the power fails; returns whether the next round continues from there."""
         self._restarted()
-        is_late = not self._tally.cuts or self._chance.random() < _AFTER_THE_END
+        is_late = not self.tally.cuts or self._chance.random() < _AFTER_THE_END
         code, said = self._go(dies_at=0 if is_late else self._chance.randint(1, max(calls, 2)))
         died = code == -signal.SIGKILL
         if not died and code:
             if self._crude and _is_refusal(code, said):
-                self._tally.refused += 1
+                self.tally.refused += 1
             else:
                 self._lose(f"ended with {code}: {said[-600:]}")
             return False
-        self._tally.cuts += 1
-        self._tally.ended += not died
+        self.tally.cuts += 1
+        self.tally.ended += not died
         harm = self._harm()
-        self._tally.damaged += len(harm)
+        self.tally.damaged += len(harm)
         if not died and not self._crude:
             wrong = self._wrong(wanted, after_cut=True)
             if wrong:
@@ -208,15 +239,15 @@ class _Work:
         self._restarted()
         code, said = self._go()
         if code and self._crude and _is_refusal(code, said):
-            self._tally.refused += 1
+            self.tally.refused += 1
         elif code:
             self._lose(f"resumed: ended with {code}: {said[-600:]}", harm)
         elif wrong := self._wrong(wanted, after_cut=False):
             code = self._verify()[0] if self._crude else None
             if code == 1:
-                self._tally.found += 1
+                self.tally.found += 1
             elif code == 0 and not self._wrong(wanted, after_cut=False, or_numbered=True):
-                self._tally.refused += 1
+                self.tally.refused += 1
             else:
                 self._lose(f"resumed: {'; '.join(wrong[:3])}", harm)
 
@@ -246,7 +277,7 @@ class _Work:
 
     def _lose(self, what: str, harm: Sequence[str] = ()) -> None:
         self._settings.fault.set()
-        self._tally.lost.append(f"cut {self._tally.cuts}: {what} [{'; '.join(harm[:6])}]")
+        self.tally.lost.append(f"cut {self.tally.cuts}: {what} [{'; '.join(harm[:6])}]")
 
     def _fresh(self) -> None:
         remove(self._disk)

@@ -11,20 +11,25 @@ class Findings:
     Attributes:
         table: Table in Markdown, without a last line end.
         bad: Faults, a text each.
-        untried: Readers, jobs and troubles for which there was no time.
+        untried: Readers, jobs and troubles that had no try, which makes the campaign fail.
     """
 
     table: str
     bad: tuple[str, ...] = ()
     untried: tuple[str, ...] = ()
 
+    @property
+    def is_good(self) -> bool:
+        """Whether everything was tried, and nothing was at fault."""
+        return not self.bad and not self.untried
+
     def show(self) -> None:
-        """Print them."""
+        """Print them, with one line of all that had no try."""
         print(self.table)
         for fault in self.bad:
             print(f"BAD {fault}")
-        for name in self.untried:
-            print(f"no time left for {name}: give more --minutes")
+        if self.untried:
+            print(f"not tried: {'; '.join(self.untried)}: give more --minutes or larger numbers")
         print(end="", flush=True)
 
 

@@ -74,6 +74,11 @@ class Target:
         return True
 
 
+def names() -> list[str]:
+    """Names of all targets, and of their readers."""
+    return [*TARGETS, *(reader for readers in TARGETS.values() for reader in readers)]
+
+
 def run(settings: Settings) -> Findings:
     """Fuzz each target for its part of the time."""
     if find_spec("atheris") is None:
@@ -92,9 +97,11 @@ def run(settings: Settings) -> Findings:
     for index, reader in enumerate(asked):
         seconds = (settings.end - time.monotonic()) / (len(asked) - index)
         if seconds < 1:
-            untried = asked[index:]
+            untried += [f"{each} (fuzz)" for each in asked[index:]]
             break
         inputs, faults = _fuzzed(reader, int(seconds), settings)
+        if inputs in ("-", "0") and not faults:
+            untried.append(f"{reader} (fuzz)")
         rows.append((reader, inputs, len(faults)))
         print(f"{reader}: {inputs} inputs, {len(faults)} found", flush=True)
         found += faults

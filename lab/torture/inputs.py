@@ -14,11 +14,12 @@ from lab.torture.page import source_hash
 from lab.torture.pool import Chunk, Worker, run_all
 from lab.torture.reader import Reader
 from lab.torture.readers import all_readers
+from lab.torture.rounds import portions, shared_tries
 from lab.torture.settings import Settings
 from lab.torture.worker import BAD, FINE, REFUSED, Outcome
 
-_FIRST, _CHUNK = 10, 60
-"""Cases of each reader in the first round, and in those after it."""
+_SECOND, _LATER = 9, 60
+"""Cases of each reader in the second round, and in those after it; in the first it has one."""
 _HEADER = ("reader", "inputs", "read", "refused in one line", "bad")
 _HEADER += ("dearest", "of what is allowed")
 
@@ -55,8 +56,13 @@ class Journal:
             self.bad.setdefault((reader, outcome.where), []).append(outcome)
 
 
+def names() -> list[str]:
+    """Names of all readers."""
+    return [*all_readers()]
+
+
 def run(settings: Settings) -> Findings:
-    """Try all readers."""
+    """Try all readers, in rounds."""
     readers = [each for each in all_readers().values() if settings.asks_for(each.name)]
     # What was measured with other code is not resumed.
     journal = Journal(settings.output / f"inputs-{settings.seed}-{source_hash()}.jsonl")
@@ -80,7 +86,7 @@ def run(settings: Settings) -> Findings:
             f"{name}#{outcomes[0].case} ({len(outcomes)} times): {where}: {outcomes[0].said!r}"
             for (name, where), outcomes in journal.bad.items()
         ),
-        untried=tuple(each.name for each in readers if not journal.counts[each.name]),
+        untried=tuple(f"{each.name} (inputs)" for each in readers if not journal.counts[each.name]),
     )
     findings.show()
     _keep(journal, settings)
@@ -101,17 +107,15 @@ def run_again(case: str, settings: Settings) -> int:
 
 
 def _chunks(readers: list[Reader], journal: Journal, settings: Settings) -> Iterator[Chunk]:
-    """All cases that are not done yet, a piece of each reader in turn."""
-    total = sum(each.share for each in readers)
-    wanted = {each.name: round(settings.inputs * each.share / total) for each in readers}
-    firsts = (0, *range(_FIRST, max(wanted.values(), default=0), _CHUNK))
-    for first in firsts:
-        for reader in readers:
-            last = min(first + (_CHUNK if first else _FIRST), wanted[reader.name])
+    """All cases that are not done yet, some of each reader in turn."""
+    wanted = shared_tries(settings.inputs, [each.share for each in readers])
+    for first, last in portions(_SECOND, _LATER, max(wanted, default=0)):
+        for reader, total in zip(readers, wanted, strict=True):
             if settings.is_over:
                 return
-            if not journal.done[reader.name].issuperset(range(first, last)):
-                yield Chunk(reader=reader, first=first, last=last)
+            end = min(last, total)
+            if not journal.done[reader.name].issuperset(range(first, end)):
+                yield Chunk(reader=reader, first=first, last=end)
 
 
 def _table(readers: list[Reader], journal: Journal) -> str:

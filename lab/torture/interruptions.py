@@ -14,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -24,8 +23,9 @@ from lab.torture.jobs import JOBS, RILIEVO
 from lab.torture.plants import planted
 from lab.torture.reader import write_text
 from lab.torture.readers.pictures import colours, save
+from lab.torture.rounds import run_rounds, shared_tries
 from lab.torture.runs import ROOT
-from lab.torture.settings import Settings, Shares
+from lab.torture.settings import Settings
 
 _OVER = re.compile(r"^over at (\S+)\n", re.MULTILINE)
 _STOPPED = 130
@@ -163,17 +163,21 @@ def _words_of(command: Callable[[Path, Path], Sequence[str]]) -> Callable[..., S
     return lambda input, output: command(input, output)[len(RILIEVO) :]
 
 
+def names() -> list[str]:
+    """Names of all commands."""
+    return [command.name for command in all_commands()]
+
+
 def run(settings: Settings) -> Findings:
-    """Interrupt every command."""
+    """Interrupt every command, in rounds."""
     commands = [command for command in all_commands() if settings.asks_for(command.name)]
-    tries, more = divmod(settings.interruptions, max(1, len(commands)))
-    with ThreadPoolExecutor(settings.workers) as pool:
-        shares = Shares(settings, len(commands))
-        pending = {
-            command.name: pool.submit(_tried, command, tries + (k < more), shares, settings)
-            for k, command in enumerate(commands)
-        }
-        tallies = {name: future.result() for name, future in pending.items()}
+    tries = shared_tries(settings.interruptions, [1.0] * len(commands))
+    interrupted = [
+        _Interrupted(command, wanted, settings)
+        for command, wanted in zip(commands, tries, strict=True)
+    ]
+    run_rounds(interrupted, settings)
+    tallies = {each.command.name: each.tally for each in interrupted}
     rows = [
         (name, tally.ends.total(), *(tally.ends[end] for end in End))
         for name, tally in tallies.items()
@@ -194,29 +198,44 @@ def run(settings: Settings) -> Findings:
     return findings
 
 
-def _tried(command: Command, tries: int, shares: Shares, part: Settings) -> Tally:
-    settings, tally = shares.next(), Tally()
-    if settings.is_over or not tries:
-        return tally
-    folder = settings.work / "interruptions" / command.name.replace(" ", "-")
-    command.prepare(folder / "in")
-    # It may take more than its share: what never ended has no moments to choose from.
-    usual = _undisturbed(command, folder, part.left)
-    if usual is None or part.is_over:
-        return tally
-    if usual.code:
-        tally.faults.append(f"undisturbed: ended with {usual.code}: {usual.text[-600:]}")
-        return tally
-    chance = random.Random(f"{settings.seed}/{command.name}")
-    for k in range(tries):
-        if k and settings.is_over:
-            break
-        _interrupt(command, folder, f"out{k}", usual, chance, tally)
-        if tally.faults:
-            settings.fault.set()
-        if len(tally.faults) >= _MOST_FAULTS:
-            break
-    return tally
+class _Interrupted:
+    """A command that is interrupted again and again."""
+
+    def __init__(self, command: Command, tries: int, settings: Settings) -> None:
+        self.command, self.tally = command, Tally()
+        self._tries, self._settings = tries, settings
+        self._folder = settings.work / "interruptions" / command.name.replace(" ", "-")
+        self._usual: Run | None = None
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether it is to be interrupted again."""
+        is_broken = self._usual is not None and bool(self._usual.code)
+        is_given_up = is_broken or len(self.tally.faults) >= _MOST_FAULTS
+        return self.tally.ends.total() < self._tries and not is_given_up
+
+    def attempt(self) -> None:
+        """Interrupt it once, at a moment that only depends on the seed, the command and the try."""
+        usual = self._undisturbed()
+        if usual is None or self._settings.is_over:
+            return
+        number = self.tally.ends.total()
+        chance = random.Random(f"{self._settings.seed}/{self.command.name}/{number}")
+        faults = len(self.tally.faults)
+        _interrupt(self.command, self._folder, f"out{number}", usual, chance, self.tally)
+        if len(self.tally.faults) > faults:
+            self._settings.fault.set()
+
+    def _undisturbed(self) -> Run | None:
+        """The run that nobody stops; None where there is no time or it fails, which is a fault."""
+        if self._usual is None:
+            self.command.prepare(self._folder / "in")
+            self._usual = _undisturbed(self.command, self._folder, self._settings.left)
+            if self._usual is not None and self._usual.code:
+                text = self._usual.text[-600:]
+                self.tally.faults.append(f"undisturbed: ended with {self._usual.code}: {text}")
+                self._settings.fault.set()
+        return None if self._usual is None or self._usual.code else self._usual
 
 
 def _interrupt(

@@ -27,8 +27,8 @@ class Job:
             kill.
         volatile: Names of files in any folder and, after "#" of a pattern of paths, of entries in
             JSON that differ between any two runs, such as durations.
-        passing: Patterns of paths of files that go when the weights or the evaluation beside them
-            are whole, or while a notice says that they are written anew.
+        checkpoints: Patterns of paths of files that go when their run is finished, that is, when
+            the checksums of its results are beside them.
         replaced: Patterns of paths of files that grow or are written anew on the way, so that only
             the last of each is that of an undisturbed run.
         alone: Whether a second run in the same folder is refused while the first one works.
@@ -39,7 +39,7 @@ class Job:
     prepare: Callable[[Path], None]
     command: Callable[[Path, Path], Sequence[str]]
     volatile: tuple[str, ...] = ()
-    passing: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     alone: bool = False
     share: float = 1.0
@@ -180,8 +180,6 @@ JOBS: tuple[Job, ...] = (
             "evaluation.json#warnings",
             "checksums.json",
         ),
-        # An evaluation that is finished is written again, and its old sums go first.
-        passing=("checksums.json",),
         share=2,
     ),
     Job(
@@ -195,7 +193,7 @@ JOBS: tuple[Job, ...] = (
             "checkpoint.pt",
             "checksums.json",
         ),
-        passing=("*checkpoint.pt",),
+        checkpoints=("*checkpoint.pt",),
         replaced=("weights.safetensors", "validation.csv"),
         alone=True,
         share=1,
@@ -213,7 +211,7 @@ JOBS: tuple[Job, ...] = (
             "checkpoint.pt",
             "checksums.json",
         ),
-        passing=("*checkpoint.pt",),
+        checkpoints=("*checkpoint.pt",),
         replaced=("*weights.safetensors", "validation.csv", "frames/*"),
         alone=True,
         share=1,
@@ -235,7 +233,7 @@ JOBS: tuple[Job, ...] = (
             "checkpoint.pt",
             "checksums.json",
         ),
-        passing=("*checkpoint.pt",),
+        checkpoints=("*checkpoint.pt",),
         replaced=("*weights.safetensors",),
         share=1,
     ),
@@ -244,7 +242,6 @@ JOBS: tuple[Job, ...] = (
         name="mcp",
         prepare=_photos,
         command=_assistant,
-        passing=("*.json",),
         replaced=("*.json",),  # the second file of a photograph is added to the record of the first
         share=1,
     ),

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,25 @@ from random import Random
 from lab.torture.findings import Findings, table_of
 from lab.torture.jobs import JOBS, Job
 from lab.torture.leavings import faults, files_of, fits, parts_of
+from lab.torture.rounds import run_rounds, shared_tries
 from lab.torture.runs import Undisturbed, ending, start, undisturbed
-from lab.torture.settings import Settings, Shares
+from lab.torture.settings import Settings
+from rilievo.errors import InputError
+from rilievo.io.checksums import (
+    BLANK,
+    CHANGED,
+    CHECKSUMS,
+    EMPTY,
+    CheckLevel,
+    first_fault,
+    read_sums,
+)
+from rilievo.io.verification import verify
 
 _HEADER = ("work", "kills", "while a file was written", "ends", "half, lost or different")
 _MOST_FAULTS = 10
+_DAMAGE = (CHANGED, BLANK, EMPTY, "were written", "has no content", "is broken")
+"""Words with which ``rilievo verify`` reports a damaged file."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,17 +56,21 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
+def names() -> list[str]:
+    """Names of all jobs."""
+    return [job.name for job in JOBS]
+
+
 def run(settings: Settings) -> Findings:
-    """Kill every job."""
+    """Kill every job, in rounds."""
     jobs = [job for job in JOBS if settings.asks_for(job.name)]
-    total = sum(job.share for job in jobs)
-    kills = {job.name: round(settings.kills * job.share / total) for job in jobs}
+    kills = shared_tries(settings.kills, [job.share for job in jobs])
+    victims = [_Victim(job, wanted, settings) for job, wanted in zip(jobs, kills, strict=True)]
+    run_rounds(victims, settings)
     with ThreadPoolExecutor(settings.workers) as pool:
-        shares = Shares(settings, len(jobs))
-        pending = {
-            job.name: pool.submit(_tried, job, kills[job.name], shares, settings) for job in jobs
-        }
-        tallies = {name: future.result() for name, future in pending.items()}
+        for _ in pool.map(_Victim.finish, victims):
+            pass
+    tallies = {victim.job.name: victim.tally for victim in victims}
     rows = [
         (name, tally.kills, tally.parts, tally.ends, len(tally.faults))
         for name, tally in tallies.items()
@@ -63,81 +82,130 @@ def run(settings: Settings) -> Findings:
         untried=tuple(
             f"{name} (kills)"
             for name, tally in tallies.items()
-            if kills[name] and not tally.kills and not tally.faults
+            if not tally.kills and not tally.faults
         ),
     )
     findings.show()
     return findings
 
 
-def _tried(job: Job, kills: int, shares: Shares, part: Settings) -> Tally:
-    settings, tally = shares.next(), Tally()
-    if settings.is_over or not kills:
-        return tally
-    # It may take more than its share: work that never ended is not killed.
-    whole = undisturbed(job, part)
-    if whole is None or part.is_over:
-        return tally
-    if whole.fault:
-        tally.faults.append(f"undisturbed: {whole.fault}")
-        return tally
-    chance = Random(f"{settings.seed}/{job.name}")
-    output = settings.work / job.name.replace(" ", "-")
-    while tally.kills < kills and len(tally.faults) < _MOST_FAULTS:
-        killer = Killer(chance=chance, seconds=whole.seconds, kills=kills)
-        _one_run(job, whole, output, killer, tally)
-        if tally.faults:
-            settings.fault.set()
-        if settings.is_over:
-            break
-    return tally
+class _Victim:
+    """A job whose work is killed again and again, until it gets to its end between two kills."""
 
+    def __init__(self, job: Job, kills: int, settings: Settings) -> None:
+        self.job, self.tally = job, Tally()
+        self._kills, self._settings = kills, settings
+        self._output = settings.work / job.name.replace(" ", "-")
+        self._whole: Undisturbed | None = None
+        self._attempts = 0
+        self._found: dict[str, bytes] | None = None
+        """Files after the last kill; None where no killed work waits to be resumed."""
 
-@dataclass(slots=True, kw_only=True)
-class Killer:
-    """Random moments of kills."""
+    @property
+    def wants_more(self) -> bool:
+        """Whether it is to be killed again."""
+        return self.tally.kills < self._kills and not self._is_given_up
 
-    chance: Random
-    seconds: float
-    kills: int
+    @property
+    def _is_given_up(self) -> bool:
+        is_broken = self._whole is not None and bool(self._whole.fault)
+        return is_broken or len(self.tally.faults) >= _MOST_FAULTS
 
-    def moment(self) -> float:
-        """Seconds from the start: some before anything is written, most during the work."""
-        return self.chance.uniform(0.1, 1.0) * self.seconds
+    def attempt(self) -> None:
+        """Kill the work once, at a moment that only depends on the seed, the job and the try."""
+        whole = self._undisturbed()
+        if whole is None or self._settings.is_over:
+            return
+        chance = Random(f"{self._settings.seed}/{self.job.name}/{self._attempts}")
+        self._attempts += 1
+        kills, faults = self.tally.kills, len(self.tally.faults)
+        while self.tally.kills == kills and len(self.tally.faults) == faults:
+            # Some moments lie before anything is written, most in the work.
+            self._run_until(whole, chance.uniform(0.1, 1.0) * whole.seconds)
+            if self._settings.is_over:
+                break
+        if len(self.tally.faults) > faults:
+            self._settings.fault.set()
 
+    def finish(self) -> None:
+        """Let work that was killed get to its end, and look at what it leaves."""
+        if self._whole is None or self._found is None or self._settings.is_stopped:
+            return
+        self._run_until(self._whole, None)
 
-def _one_run(job: Job, whole: Undisturbed, output: Path, killer: Killer, tally: Tally) -> None:
-    shutil.rmtree(output, ignore_errors=True)
-    wanted = dict(whole.files)
-    before: dict[str, bytes] = {}
-    while tally.kills < killer.kills:
-        stopped = _killed(job, whole.input, output, killer.moment())
-        if stopped is not None:
-            tally.faults += [stopped] if stopped else []
-            break
+    def _undisturbed(self) -> Undisturbed | None:
+        """The run that nobody kills; None where there is no time or it fails, which is a fault."""
+        if self._whole is None:
+            self._whole = undisturbed(self.job, self._settings)
+            if self._whole is not None and self._whole.fault:
+                self.tally.faults.append(f"undisturbed: {self._whole.fault}")
+                self._settings.fault.set()
+        return None if self._whole is None or self._whole.fault else self._whole
+
+    def _run_until(self, whole: Undisturbed, moment: float | None) -> None:
+        """Begin or resume the work, kill it after so many seconds, and look at its files."""
+        if self._found is None:
+            shutil.rmtree(self._output, ignore_errors=True)
+        stopped = _killed(self.job, whole.input, self._output, moment)
+        if stopped is None:
+            self._look_after_kill(whole)
+        else:
+            self._look_at_end(whole, stopped)
+
+    def _look_after_kill(self, whole: Undisturbed) -> None:
+        job, tally, output = self.job, self.tally, self._output
         tally.kills += 1
         tally.parts += bool(output.exists() and parts_of(output))
         found = files_of(output) if output.exists() else {}
         placed = {name: each for name, each in found.items() if not fits(name, job.replaced)}
-        tally.faults += faults(placed, wanted, job.volatile, is_whole=False)
-        lost = [name for name in before.keys() - found.keys() if not has_passed(name, job, output)]
-        tally.faults += [f"{name} was there and is lost" for name in sorted(lost)]
-        before = found
-    else:
-        tally.faults += [each for each in [_whole(job, whole.input, output)] if each]
-    tally.ends += 1
-    tally.faults += faults(files_of(output), wanted, job.volatile, is_whole=True)
-    tally.faults += [f"{name} was left behind" for name in parts_of(output)]
+        tally.faults += faults(placed, dict(whole.files), job.volatile, is_whole=False)
+        tally.faults += lost_files(self._found or {}, found, job, output)
+        tally.faults += false_alarms(output)
+        self._found = found
+
+    def _look_at_end(self, whole: Undisturbed, stopped: str) -> None:
+        job, tally, output = self.job, self.tally, self._output
+        tally.ends += 1
+        tally.faults += [stopped] if stopped else []
+        tally.faults += faults(files_of(output), dict(whole.files), job.volatile, is_whole=True)
+        tally.faults += [f"{name} was left behind" for name in parts_of(output)]
+        self._found = None
 
 
-def has_passed(name: str, job: Job, output: Path) -> bool:
-    """Whether a file is one that goes while the result beside it is whole, or is written anew."""
-    path = output / name
-    beside = ("weights.safetensors", "evaluation.json", f".{path.name}.pending")
-    return fits(name, job.passing) and any(path.with_name(other).exists() for other in beside)
+def lost_files(
+    before: Mapping[str, bytes], found: Mapping[str, bytes], job: Job, output: Path
+) -> list[str]:
+    """Files that were there at the kill before and are lost, one line each.
+
+    A checkpoint goes when its run is finished, that is, when its results have their checksums.
+    """
+    return [
+        f"{name} was there and is lost"
+        for name in sorted(before.keys() - found.keys())
+        if not (fits(name, job.checkpoints) and _is_finished((output / name).parent))
+    ]
 
 
-def _killed(job: Job, input: Path, output: Path, moment: float) -> str | None:
+def _is_finished(folder: Path) -> bool:
+    """Whether a folder has checksums, and every file that they list is whole."""
+    sums = read_sums(folder / CHECKSUMS)
+    return bool(sums) and first_fault(folder, sums, CheckLevel.HASHES) is None
+
+
+def false_alarms(output: Path) -> list[str]:
+    """Damage that ``rilievo verify`` reports; a kill damages nothing, so there is none."""
+    try:
+        found = verify(output).faults if output.exists() else ()
+    except InputError:  # nothing is there that could be verified
+        return []
+    return [
+        f"'rilievo verify' says of whole files: {fault}"
+        for fault in found
+        if any(words in fault.what for words in _DAMAGE)
+    ]
+
+
+def _killed(job: Job, input: Path, output: Path, moment: float | None) -> str | None:
     """Start the work and kill it; returns None, or how it ended before: "" for success."""
     process = start(job, input, output)
     try:
@@ -146,11 +214,4 @@ def _killed(job: Job, input: Path, output: Path, moment: float) -> str | None:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return None
-    return ending(process.returncode, said)
-
-
-def _whole(job: Job, input: Path, output: Path) -> str:
-    """Let the work finish; returns "" on success."""
-    process = start(job, input, output)
-    _, said = process.communicate()
     return ending(process.returncode, said)

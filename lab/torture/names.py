@@ -171,51 +171,81 @@ OTHERS = (
 """Readers of names that the other parts do not try."""
 
 
+_WITHOUT_TEXT = ("run on video: its weights",)
+"""Readers of trees in which nothing is text, so that nothing can name code."""
+
+
 def readers() -> dict[str, Reader]:
     """Readers of files in which names can be replaced."""
     found = {each.name: each for each in (*all_readers().values(), *OTHERS)}
     return {
-        name: each for name, each in found.items() if _EDITORS.keys() & set(each.victims.values())
+        name: each
+        for name, each in found.items()
+        if _EDITORS.keys() & set(each.victims.values()) and name not in _WITHOUT_TEXT
     }
 
 
-def tried(reader: Reader, sandbox: Sandbox, names: tuple[str, ...]) -> Iterator[Outcome]:
-    """Outcomes of one reader, each with one text of one of its files replaced."""
+def tried(
+    reader: Reader, sandbox: Sandbox, planted: tuple[str, ...], cases: range | None = None
+) -> Iterator[Outcome]:
+    """Outcomes of one reader, each with one text of one of its files replaced.
+
+    Args:
+        reader: Reader to try.
+        sandbox: Folders in which its files are written.
+        planted: Names of the planted code.
+        cases: Cases to try; all by default.
+    """
     sandbox.begin(reader)
-    case = 0
+    case = -1
     for pattern, form in reader.victims.items():
         victims = [name for name in sorted(sandbox.good) if fnmatchcase(name, pattern)]
         for victim in victims:
-            for name in names:
+            for name in planted:
                 for changed in with_name(form, sandbox.good[victim], name):
+                    case += 1
+                    if cases is not None and case not in cases:
+                        continue
                     sys.modules.pop(MODULE, None)
                     sandbox.put({victim: changed})
                     yield judged(reader, sandbox, case)
-                    case += 1
+
+
+_ROUNDS = range(1), range(1, 1_000_000)
+"""Cases of each reader in the first round, so that every reader has a try, and in the second."""
+
+
+def names() -> list[str]:
+    """Names of all readers."""
+    return [*readers()]
 
 
 def run(settings: Settings) -> Findings:
-    """Try all readers."""
+    """Try all readers, in two rounds."""
     os.environ["TORTURE_MARKER"] = str(settings.work / "executed")
-    names = plant(settings.work / "code")
-    sandbox, count, bad = Sandbox(settings.work / "names"), 0, list[str]()
-    done, untried = 0, list[str]()
-    for name, reader in readers().items():
-        if not settings.asks_for(name):
-            continue
-        if settings.is_over:
-            untried.append(f"{name} (names)")
-            continue
-        done += 1
-        for outcome in tried(reader, sandbox, names):
-            count += 1
-            if "code inside" in outcome.said:
-                bad.append(f"{name}#{outcome.case}: {outcome.said}")
+    planted = plant(settings.work / "code")
+    sandbox, bad = Sandbox(settings.work / "names"), list[str]()
+    counts = {name: 0 for name in readers() if settings.asks_for(name)}
+    partly: set[str] = set()
+    for cases in _ROUNDS:
+        for name in counts:
+            if settings.is_over:
+                partly.add(name)
+                continue
+            for outcome in tried(readers()[name], sandbox, planted, cases):
+                counts[name] += 1
+                if "code inside" in outcome.said:
+                    bad.append(f"{name}#{outcome.case}: {outcome.said}")
+    done = sum(count > 0 for count in counts.values())
     header = ("readers", "files that name code", "code that was run")
     findings = Findings(
-        table=table_of(header, [(done, count, len(bad))], words=0),
+        table=table_of(header, [(done, sum(counts.values()), len(bad))], words=0),
         bad=tuple(bad[:20]),
-        untried=tuple(untried),
+        untried=tuple(
+            f"{name} (names{': all but its first file' if counts[name] else ''})"
+            for name in counts
+            if name in partly
+        ),
     )
     findings.show()
     return findings

@@ -55,7 +55,7 @@ def with_findings(text: str, part: str, findings: Findings, *, command: str, cod
     if findings.untried:
         names = "; ".join(findings.untried[:_MOST_NAMES])
         more = len(findings.untried) - _MOST_NAMES
-        body += f" There was no time for {names}{f' and {more} more' if more > 0 else ''}."
+        body += f" Not tried: {names}{f' and {more} more' if more > 0 else ''}."
     region = f"<!-- campaign {part} {code} -->\n{body})\n<!-- end -->"
     return _REGION.sub(lambda match: region if match["part"] == part else match[0], text)
 

@@ -12,10 +12,10 @@ import signal
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,16 @@ from lab.torture.findings import Findings, table_of
 from lab.torture.jobs import JOBS, Job
 from lab.torture.leavings import faults, files_of, fits, parts_of
 from lab.torture.runs import start, undisturbed
-from lab.torture.settings import Settings, Shares
+from lab.torture.settings import Settings
 
-_NO_TIME = "no time"
+_NOT_TRIED = "not tried"
+_DOES_NOT_APPLY = "–"
 _LONGEST = 300.0
 """Seconds within which work begins."""
+
+
+class CannotTryError(RuntimeError):
+    """This machine does not let the campaign make the trouble; the message says what it needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +107,7 @@ def read_only(case: Case) -> list[str]:
     """A folder of results on a disk that cannot be written."""
     with _disk(case.output, 2**20) as make_room:
         if make_room is None:
-            return []
+            raise CannotTryError("needs root, who may mount a tmpfs")
         subprocess.run(["mount", "-o", "remount,ro", str(case.output)], check=True)
         return case.ended(case.start(), codes=(1, 2)) + case.differs(is_whole=False)
 
@@ -172,8 +177,6 @@ def _second_is_refused(case: Case) -> list[str]:
 
 def no_memory(case: Case) -> list[str]:
     """One photograph larger than the memory that is left: refused, and all others are done."""
-    if case.job.name != "predict a folder":
-        return []
     huge = case.input / "part0" / "huge.png"
     least = _least_memory(case)
     if least is None:
@@ -200,59 +203,91 @@ def _least_memory(case: Case) -> int | None:
     return None
 
 
-TROUBLES: tuple[Callable[[Case], list[str]], ...] = (
-    *(twice, full_disk, read_only, no_permission, clock, no_memory),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A way in which a machine starves work.
+
+    Attributes:
+        faults: Function that makes the trouble for a case, and returns the faults.
+        jobs: Names of the jobs to which it applies; None for all.
+    """
+
+    faults: Callable[[Case], list[str]]
+    jobs: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name in the table."""
+        return self.faults.__name__.replace("_", " ")
+
+    def applies_to(self, job: Job) -> bool:
+        """Whether a job meets this trouble."""
+        return self.jobs is None or job.name in self.jobs
+
+
+TROUBLES = (
+    Trouble(faults=twice),
+    Trouble(faults=full_disk),
+    Trouble(faults=read_only),
+    Trouble(faults=no_permission),
+    Trouble(faults=clock),
+    Trouble(faults=no_memory, jobs=("predict a folder",)),
 )
 
 
+def names() -> list[str]:
+    """Names of all jobs."""
+    return [job.name for job in JOBS]
+
+
 def run(settings: Settings) -> Findings:
-    """Every trouble for every job."""
+    """Every trouble for every job: the first trouble for all jobs, then the second one."""
     asked = [job for job in JOBS if settings.asks_for(job.name)]
-    shares = Shares(replace(settings, workers=1), len(asked))
-    rows: list[Sequence[object]] = []
+    cells: dict[tuple[str, str], object] = {}
     bad: list[str] = []
     untried: list[str] = []
-    for job in asked:
-        numbers = dict(_troubled(job, shares.next(), settings, bad))
-        rows.append((job.name, *numbers.values()))
-        if left := [name for name, number in numbers.items() if number == _NO_TIME]:
-            untried.append(f"{job.name} (pressure: {', '.join(left)})")
-    names = [_name(trouble) for trouble in TROUBLES]
+    for trouble in TROUBLES:
+        for job in asked:
+            place = job.name, trouble.name
+            if not trouble.applies_to(job):
+                cells[place] = _DOES_NOT_APPLY
+                continue
+            try:
+                found = _faults(job, trouble, settings)
+            except CannotTryError as error:
+                found = None
+                untried.append(f"{job.name} (pressure: {trouble.name}, which {error})")
+            else:
+                if found is None:
+                    untried.append(f"{job.name} (pressure: {trouble.name})")
+            bad += found or []
+            cells[place] = _NOT_TRIED if found is None else len(found)
+    columns = [trouble.name for trouble in TROUBLES]
+    rows = [(job.name, *(cells[job.name, column] for column in columns)) for job in asked]
     findings = Findings(
-        table=table_of(("work", *names), rows), bad=tuple(bad), untried=tuple(untried)
+        table=table_of(("work", *columns), rows), bad=tuple(bad), untried=tuple(untried)
     )
     findings.show()
     return findings
 
 
-def _troubled(
-    job: Job, settings: Settings, part: Settings, bad: list[str]
-) -> Iterator[tuple[str, object]]:
-    """Name of each trouble with the number of faults of a job, which are added to all.
-
-    The first is tried while the part has time, though the job's share of it be over.
-    """
-    base = settings.work / f"pressure-{job.name.replace(' ', '-')}"
-    whole = None if settings.is_over else undisturbed(job, part)
-    if whole is not None and whole.fault:
-        bad.append(f"{job.name}: undisturbed: {whole.fault}")
-    for trouble in TROUBLES:
-        limits = part if trouble is TROUBLES[0] else settings
-        if whole is None or whole.fault or limits.is_over:
-            yield _name(trouble), _NO_TIME
-            continue
-        folder = base / trouble.__name__
-        folder.mkdir(parents=True)
-        wrong = trouble(Case(job=job, input=whole.input, wanted=whole.files, folder=folder))
-        bad += [f"{job.name}, {_name(trouble)}: {fault}" for fault in wrong]
-        print(f"{job.name}, {_name(trouble)}: {len(wrong)} wrong", flush=True)
-        if wrong:
-            settings.fault.set()
-        yield _name(trouble), len(wrong)
-
-
-def _name(trouble: Callable[[Case], list[str]]) -> str:
-    return trouble.__name__.replace("_", " ")
+def _faults(job: Job, trouble: Trouble, settings: Settings) -> list[str] | None:
+    """Faults of a job in a trouble; None where there is no time for it."""
+    whole = None if settings.is_over else undisturbed(job, settings)
+    if whole is None or settings.is_over:
+        return None
+    if whole.fault:
+        # Once for each job, not for each trouble.
+        is_first = trouble is TROUBLES[0]
+        return [f"{job.name}: undisturbed: {whole.fault}"] if is_first else None
+    folder = settings.work / f"pressure-{job.name.replace(' ', '-')}" / trouble.faults.__name__
+    folder.mkdir(parents=True)
+    case = Case(job=job, input=whole.input, wanted=whole.files, folder=folder)
+    found = [f"{job.name}, {trouble.name}: {fault}" for fault in trouble.faults(case)]
+    print(f"{job.name}, {trouble.name}: {len(found)} wrong", flush=True)
+    if found:
+        settings.fault.set()
+    return found
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -46,23 +46,13 @@ class Settings:
     @property
     def is_over(self) -> bool:
         """Whether time is up, or there was a fault and nothing more is wanted."""
-        return time.monotonic() > self.end or (self.stops_at_first and self.fault.is_set())
+        return time.monotonic() > self.end or self.is_stopped
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether there was a fault and nothing more is wanted."""
+        return self.stops_at_first and self.fault.is_set()
 
     def asks_for(self, name: str) -> bool:
         """Whether a reader or job of this name is to be tried."""
         return not self.only or any(word in name for word in self.only)
-
-
-class Shares:
-    """Time of a part, shared among its jobs: what one leaves goes to those after it."""
-
-    def __init__(self, settings: Settings, jobs: int) -> None:
-        """Begin with so many jobs, of which as many run at a time as there are workers."""
-        self._settings, self._left, self._lock = settings, jobs, threading.Lock()
-
-    def next(self) -> Settings:
-        """Settings of the next job, which ends when its share of the time is over."""
-        with self._lock:
-            part = min(1.0, self._settings.workers / max(1, self._left))
-            self._left -= 1
-        return replace(self._settings, end=time.monotonic() + part * self._settings.left)

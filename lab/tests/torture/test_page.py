@@ -82,7 +82,7 @@ def test_a_part_replaces_its_own_table_alone() -> None:
     text = with_findings(BEFORE, "kills", findings, command="make it", code="abc")
     assert "<!-- campaign kills abc -->\n| work | kills |" in text
     assert "| a job | 1,200 |" in text
-    assert ": `make it`, code `abc`. There was no time for export (kills); mcp (kills).)" in text
+    assert ": `make it`, code `abc`. Not tried: export (kills); mcp (kills).)" in text
     assert text.count("nothing yet") == 1
     assert text.startswith("# A page\n\n<!-- campaign kills abc -->")
     assert with_findings(text, "fuzz", findings, command="make it", code="abc") == text

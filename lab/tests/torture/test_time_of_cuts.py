@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.torture.cuts import Shares, _Work
+from lab.torture.cuts import _Work
 from lab.torture.jobs import Job
 from lab.torture.settings import Settings
 
@@ -35,6 +35,8 @@ def test_work_that_runs_out_of_time_is_not_lost(seconds: float, tmp_path: Path) 
         work=tmp_path,
     )
     settings = replace(settings, end=time.monotonic() + seconds)
-    tally = _Work(SLEEPS, Shares(settings, 1), settings, crude=True).tried(1)
-    assert tally.lost == []
-    assert tally.cuts == 0
+    work = _Work(SLEEPS, 1, settings, crude=True)
+    work.attempt()
+    work.close()
+    assert work.tally.lost == []
+    assert work.tally.cuts == 0
