@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from lab.torture.findings import Findings
-from lab.torture.page import source_hash, with_age, with_findings
+from lab.torture.page import changed_since, head_commit, is_current, with_age, with_findings
 from lab.torture.plants import MINUTES, PLANTS, VARIABLE
 from lab.torture.settings import Settings
 from rilievo.cli.parsing import parse
@@ -43,6 +43,8 @@ _SHARES: Mapping[str, float] = {
 }
 """Shares of the minutes; what one part leaves goes to those after it."""
 _MINUTES = 30.0
+_SHOWN = 3
+"""Files that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,8 @@ class Arguments:
     lock, or an fsync, that is left out; errors made of Ctrl-C that are like others. The part that
     finds it runs, until it does."""
     page: Annotated[Path | None, option(metavar="FILE.md")] = None
-    """Page whose tables are written anew, such as docs/reliability.md."""
+    """Page whose tables are written anew, such as docs/reliability.md. Each names the commit, so
+    the working tree is that of a commit, but for generated files and pages."""
     again: str | None = None
     """Single case to repeat, as READER#CASE, with its output."""
 
@@ -155,11 +158,31 @@ def _check(given: Arguments) -> None:
     for word in given.only:
         if not any(word in name for part in parts for name in _names(part)):
             raise OptionError(f"--only {word}: no name in {', '.join(parts)} has this word")
+    if given.page is not None:
+        _check_tree()
 
 
 def _names(part: str) -> Sequence[str]:
     """Names of all that a part tries."""
     return import_module(f"lab.torture.{part}").names()
+
+
+def _check_tree() -> None:
+    """Refuse a tree that no commit has.
+
+    Raises:
+        OptionError: If git does not know the tree, or files differ from the last commit.
+    """
+    changed = changed_since("HEAD")
+    if changed is None:
+        raise OptionError("--page names the commit that is measured: it needs a checkout and git")
+    if changed:
+        shown = ", ".join(changed[:_SHOWN])
+        more = len(changed) - _SHOWN
+        raise OptionError(
+            f"--page names the commit that is measured, and {shown}"
+            f"{f' and {more} more files' if more > 0 else ''} differ from it: commit them first"
+        )
 
 
 def _run_parts(
@@ -173,7 +196,7 @@ def _run_parts(
     bad, untried = [], []
     # Parts may change the working folder.
     page = None if given.page is None else given.page.absolute()
-    code = source_hash()
+    commit = "" if page is None else head_commit()
     for index, part in enumerate(parts):
         if not any(map(settings.asks_for, _names(part))):
             print(f"{part}: no name has a word of --only, so the part is left out", flush=True)
@@ -184,8 +207,8 @@ def _run_parts(
         untried += [part] if findings.untried else []
         if page is not None:
             text = page.read_text(encoding="utf-8")
-            text = with_findings(text, part, findings, command=_command(given), code=code)
-            page.write_text(with_age(text, code), encoding="utf-8")
+            text = with_findings(text, part, findings, command=_command(given), commit=commit)
+            page.write_text(with_age(text, is_current), encoding="utf-8")
     return bad, untried
 
 

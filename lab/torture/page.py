@@ -2,16 +2,19 @@
 
     python -m lab.torture.page
 
-A table stands between ``<!-- campaign PART HASH -->`` and ``<!-- end -->``. HASH is that of the
-campaign and the readers as they were measured. Where they have changed since, a line below the
-table says so; this command writes the line, ``make docs`` calls it, and a test sees that no line is
-missing.
+A table stands between ``<!-- campaign PART COMMIT -->`` and ``<!-- end -->``. COMMIT is the one
+that was measured. The last line of the table says whether only generated files and pages have
+changed since; this command writes the line, ``make docs`` calls it, and a test sees that it is
+true.
 """
 
 import hashlib
 import re
+import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lab.torture.findings import Findings
@@ -19,9 +22,21 @@ from lab.torture.findings import Findings
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 SOURCES = ("lab/torture", "src/rilievo/io")
-STALE = "\n**Measured before the last change** of `lab/torture` or `src/rilievo/io`.\n"
+"""Folders of the code whose hash says which inputs of a stopped campaign are not tried again."""
+_GENERATED = (
+    "docs/*",
+    "*.md",
+    "requirements/tested-*.txt",  # make pin
+    "tests/journeys/expected/*",  # make journeys UPDATE=1
+    "tests/mutants.json",  # python -m lab.prove.mutants
+)
+"""Patterns of the paths of pages and generated files, which change nothing that is measured."""
+CURRENT = "Since commit `{commit}`, only generated files and pages have changed."
+STALE = (
+    "**Measured before the last change**: since commit `{commit}`, other files have changed too."
+)
 _REGION = re.compile(
-    r"<!-- campaign (?P<part>\w+) (?P<hash>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL
+    r"<!-- campaign (?P<part>\w+) (?P<commit>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL
 )
 _SUFFIXES = (".py", ".toml")
 _MOST_NAMES = 6
@@ -40,7 +55,38 @@ def source_hash(root: Path = ROOT) -> str:
     return digest.hexdigest()[:12]
 
 
-def with_findings(text: str, part: str, findings: Findings, *, command: str, code: str) -> str:
+def head_commit(root: Path = ROOT) -> str:
+    """First digits of the last commit."""
+    return _git(root, "rev-parse", "--short=12", "HEAD").strip()
+
+
+def changed_since(commit: str, root: Path = ROOT) -> list[str] | None:
+    """Files that differ from a commit, committed since or not, without pages and generated files.
+
+    None where git is missing or does not know the commit, as in a copy of a part of the history.
+    """
+    try:
+        names = _git(root, "diff", "--name-only", "--no-renames", commit).splitlines()
+        names += _git(root, "ls-files", "--others", "--exclude-standard").splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return sorted(
+        name for name in names if not any(fnmatchcase(name, pattern) for pattern in _GENERATED)
+    )
+
+
+def is_current(commit: str, root: Path = ROOT) -> bool | None:
+    """Whether only pages and generated files have changed since a commit; None if unknown."""
+    changed = changed_since(commit, root)
+    return None if changed is None else not changed
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ("git", "-c", "core.quotePath=false", *words)
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+
+
+def with_findings(text: str, part: str, findings: Findings, *, command: str, commit: str) -> str:
     """The page with the table of a part; the same page where it has no place for it.
 
     Args:
@@ -48,15 +94,16 @@ def with_findings(text: str, part: str, findings: Findings, *, command: str, cod
         part: Name of the part.
         findings: Results of the part.
         command: Command that measured them.
-        code: Hash of the code that was measured.
+        commit: First digits of the commit that was measured.
     """
     day = datetime.now(UTC)
-    body = f"{shortened(findings.table)}\n\n({day.day} {day:%B %Y}: `{command}`, code `{code}`."
+    measured = f"{day.day} {day:%B %Y}, commit `{commit}`: `{command}`."
     if findings.untried:
         names = "; ".join(findings.untried[:_MOST_NAMES])
         more = len(findings.untried) - _MOST_NAMES
-        body += f" Not tried: {names}{f' and {more} more' if more > 0 else ''}."
-    region = f"<!-- campaign {part} {code} -->\n{body})\n<!-- end -->"
+        measured += f" Not tried: {names}{f' and {more} more' if more > 0 else ''}."
+    body = f"{shortened(findings.table)}\n\n({measured})\n"
+    region = f"<!-- campaign {part} {commit} -->\n{body}<!-- end -->"
     return _REGION.sub(lambda match: region if match["part"] == part else match[0], text)
 
 
@@ -74,12 +121,24 @@ def shortened(table: str) -> str:
     return "\n".join([*head, *(row for row in rows if row in kept), total])
 
 
-def with_age(text: str, code: str) -> str:
-    """The page with a line below each table that was measured with other code than this."""
+def with_age(text: str, is_current: Callable[[str], bool | None]) -> str:
+    """The page with the last line of each table, which says what has changed since its commit.
+
+    Args:
+        text: Text of the page.
+        is_current: Function that says of a commit whether only generated files and pages have
+            changed since. Where it does not know, the line stays as it is.
+    """
 
     def aged(match: re.Match[str]) -> str:
-        body = match["body"].replace(STALE, "") + ("" if match["hash"] == code else STALE)
-        return f"<!-- campaign {match['part']} {match['hash']} -->\n{body}<!-- end -->"
+        commit = match["commit"]
+        answer = is_current(commit)
+        if answer is None:
+            return match[0]
+        current, stale = (f"\n\n{line.format(commit=commit)}\n" for line in (CURRENT, STALE))
+        body = match["body"].removesuffix(current).removesuffix(stale).rstrip("\n")
+        line = current if answer else stale
+        return f"<!-- campaign {match['part']} {commit} -->\n{body}{line}<!-- end -->"
 
     return _REGION.sub(aged, text)
 
@@ -87,7 +146,7 @@ def with_age(text: str, code: str) -> str:
 def main() -> int:
     """Write the lines of the page."""
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(with_age(text, source_hash()), encoding="utf-8")
+    PAGE.write_text(with_age(text, is_current), encoding="utf-8")
     return 0
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.torture import __main__ as campaign
+from rilievo.errors import OptionError
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -50,3 +53,21 @@ def test_a_word_that_fits_no_name_is_refused(tmp_path: Path) -> None:
     ended = run(tmp_path, "kills", "cuts", "--only", "mcp", "--only", "typo")
     assert ended.returncode == 2
     assert ended.stderr == "--only typo: no name in kills, cuts has this word\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (None, "it needs a checkout and git"),
+        (["src/a.py"], "and src/a.py differ from it: commit them first"),
+        ([*"abcde"], "and a, b, c and 2 more files differ from it: commit them first"),
+    ],
+)
+def test_tables_are_not_written_of_a_tree_that_no_commit_has(
+    changed: list[str] | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "changed_since", lambda _: changed)
+    with pytest.raises(OptionError, match=words):
+        campaign._check(campaign.Arguments(page=Path("page.md")))
+    monkeypatch.setattr(campaign, "changed_since", lambda _: [])
+    campaign._check(campaign.Arguments(page=Path("page.md")))
