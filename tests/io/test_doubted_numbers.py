@@ -11,9 +11,13 @@ import rilievo
 from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
+from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding, depth_from_numbers
 from rilievo.io.depth_doubts import reading_doubts
+from rilievo.io.depth_encoding import parse_encoding
+from rilievo.io.depth_numbers import doubts_about_numbers, numbers_of_array
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.slanted_rooms import room_depth
 
@@ -127,3 +131,91 @@ def test_the_unit_of_sparse_floats_is_said_to_be_a_guess(tmp_path: Path) -> None
     assert any("read as metres" in note and "a guess" in note for note in notes)
     assert not read_sparse(tmp_path / "z.npy", (HEIGHT, WIDTH), 0.01).notes
     assert not read_sparse(ROOM, (HEIGHT, WIDTH), None).notes
+
+
+CHANCE = np.random.default_rng(3)
+SPECKS = CHANCE.random((HEIGHT, WIDTH)) < 0.03
+# Ground below a camera with roll, up to 140 m.
+ROWS = np.maximum(V - HEIGHT / 2 + 0.03 * (U - WIDTH / 2), 0.1)
+FAR = np.where(393 / ROWS < 140, 393 / ROWS, np.inf)
+NEAR_OR_1 = np.where(np.isfinite(FAR), FAR, 1.0)
+WRONG: dict[str, tuple[np.ndarray, str]] = {
+    "specks of 65535": (np.where(SPECKS, 65535, millimetres(ROOM)).astype(np.uint16), "invalid"),
+    "specks of 32001": (np.where(SPECKS, 32001, millimetres(ROOM)).astype(np.uint16), "invalid"),
+    "a z-buffer of a room": (100 * (ROOM - 0.1) / (ROOM * 99.9), "z-buffer"),
+    "a z-buffer with sky": (
+        np.where(np.isfinite(FAR), 1000 * (NEAR_OR_1 - 0.1) / (NEAR_OR_1 * 999.9), 1.0),
+        "z-buffer",
+    ),
+    "normalised to 1": ((ROOM - ROOM.min()) / np.ptp(ROOM), "normalised"),
+    "normalised to 65535": (
+        np.rint((ROOM - ROOM.min()) / np.ptp(ROOM) * 65535).astype(np.uint16),
+        "normalised",
+    ),
+    "millimetres that start again": (
+        np.where(np.isfinite(FAR), np.rint(NEAR_OR_1 * 1000) % 65536, 0).astype(np.uint16),
+        "start",
+    ),
+    "a far plane": (np.minimum(FAR, 80).astype(np.float32), "max_depth"),
+    "a flag below": (
+        ((millimetres(ROOM).astype(np.int64) << 1) | (U.astype(np.int64) // 40 % 2)).astype(
+            np.uint16
+        ),
+        "bits: [1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_numbers_that_only_look_like_depth_are_doubted(name: str) -> None:
+    stored, says = WRONG[name]
+    found = doubts(stored if stored.dtype.kind == "u" else stored.astype(np.float32))
+    assert any(says in doubt for doubt in found), found
+    assert not any("noise" in doubt for doubt in found)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        ROOM.astype(np.float32),
+        millimetres(ROOM),
+        (ROOM / 5.5).astype(np.float32),
+        (0.94 + ROOM / 200).astype(np.float32),
+        np.where(np.isfinite(FAR), FAR, 0).astype(np.float32),
+        np.rint(ROOM * 256).astype(np.uint16),
+        (2 * np.rint(ROOM * 500)).astype(np.uint16),
+        np.where(ROOM > 5, 5, ROOM).astype(np.float32),
+    ],
+)
+def test_depth_that_looks_like_nothing_else_is_not_doubted(stored: np.ndarray) -> None:
+    assert doubts(stored) == []
+
+
+def test_the_bytes_of_floats_are_told_from_channels(tmp_path: Path) -> None:
+    pixels = np.frombuffer(ROOM.astype("<f4").tobytes(), np.uint8).reshape(HEIGHT, WIDTH, 4)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="four bytes of floating-point numbers"):
+        rilievo.Prediction.from_depth(PHOTO, tmp_path / "a.png", FOCAL)
+
+
+def test_channels_in_the_wrong_order_are_named_once() -> None:
+    counts = np.rint(ROOM * 1e5).astype(np.int64)
+    pixels = np.stack([counts >> 16, counts >> 8 & 255, counts & 255], -1).astype(np.uint8)
+    declared = parse_encoding("channels=1,256,65536 scale=1e-5", "encoding")
+    numbers = numbers_of_array(pixels, declared, "depth")
+    [doubt] = doubts_about_numbers(numbers, ROOM.ravel(), unit=1e-5)
+    assert "channels: [65" in doubt
+
+
+@pytest.mark.parametrize("mark", [0.0, -1.0])
+def test_holes_in_predictions_name_the_encoding(mark: float) -> None:
+    stored = ValueEncoding(number_kind=NumberKind.METRIC)
+    values = np.where(U < 50, mark, ROOM).astype(np.float32)
+    with pytest.raises(InputError, match=f"invalid={mark:g}"):
+        depth_from_numbers(values, stored)
+
+
+def test_floats_that_may_be_centimetres_say_so(tmp_path: Path) -> None:
+    np.save(tmp_path / "z.npy", ROOM * 100)
+    notes = read_sparse(tmp_path / "z.npy", (HEIGHT, WIDTH), None).notes
+    assert any("if they are centimetres" in note for note in notes)

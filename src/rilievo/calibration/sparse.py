@@ -210,7 +210,7 @@ def _sparse_of_numbers(
         about_inverse = doubts_about_inverse(numbers.stored, metres.astype(np.float64), metres > 0)
     is_file = name != "sparse"
     sensor_doubts = (*(_doubt_about_unit(fact) if is_file else ()), *about_inverse)
-    doubts = (*doubts, *about_inverse)
+    doubts = tuple(dict.fromkeys((*doubts, *about_inverse)))
     shape = photograph.shape
     if stated.origin is not None:
         photograph = replace(photograph, orientation=1)  # What rilievo saved is upright.

@@ -142,7 +142,15 @@ def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: Valu
     if (values > 0).any() and not (values < 0).any():
         raise InputError(
             f"is zero at {below} of {pixels} pixels, but {_kind_in_words(stored)} is positive; "
-            "where zero says that there is no depth, store NaN"
+            "where zero says that there is no depth, store NaN",
+            hint=Text("or say ", OptionName("encoding", "invalid=0")),
+        )
+    mark = float(values[values <= 0].min())
+    if (values[values <= 0] == mark).all() and (values > 0).any():
+        raise InputError(
+            f"is zero or negative at {below} of {pixels} pixels, but {_kind_in_words(stored)} is "
+            f"positive; where {mark:g} says that there is no depth, store NaN",
+            hint=Text("or say ", OptionName("encoding", f"invalid={mark:g}")),
         )
     raise InputError(
         f"is zero or negative at {below} of {pixels} pixels, but {_kind_in_words(stored)} is "

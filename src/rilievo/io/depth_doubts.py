@@ -14,6 +14,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Bool, Mask, Shaped, Values
 from rilievo.io.depth_encoding import is_any_of, is_much_smoother, roughness
+from rilievo.io.inverse_depth import doubts_about_normalised
 
 FARTHEST = 500.0
 """Largest plausible mean or median [m]; the least is ``NEAREST``."""
@@ -51,9 +52,16 @@ _CONTINUED_BORDERS, _SAME_PLANE = 0.5, 0.1
 # A number of most pixels that is farthest, and less than so many times as far as the others, is a
 # wall square to the camera.
 _MOST_PIXELS, _WALL = 0.5, 3.0
+_MOST_MARKS = 3
 # A declared unit in which most depth is nearer [m] is that of a sensor with coarse steps.
 _ROOM = 10.0
 _FEWEST_PAIRS = 200
+# Numbers of 16 bits, the distance from its ends at which a surface is torn, and fewest such pairs.
+_OVERFLOW, _TORN, _FEWEST_TORN = 2**16, 2000, 10
+# Nearest far plane [m], and least share of pixels at it.
+_NEAREST_CLIP, _AT_CLIP = 20.0, 0.02
+# Least share of even steps, and labels, of one bit below the depth.
+_EVEN_STEPS, _TWO_LABELS = 0.97, 2
 # Share of steps between neighbours that are multiples of a power of two.
 _STEPS = 0.9
 _LOW_BITS = range(8, 1, -1)
@@ -118,23 +126,52 @@ def reading_doubts(
             or of an endoscope.
     """
     facts = replace(_stored_facts(stored, meaningless, unit, farthest), is_declared=is_declared)
-    background: list[str] = []
     yield from filter(None, (_flag_doubt(facts),))
     swapped = [*_byte_doubts(facts)]
     if swapped:
         yield from swapped
         return
-    if np.count_nonzero(facts.known) > _FEWEST_PIXELS:
-        background = [*(_range_doubts(facts) if is_range else _background_doubts(facts))]
-        if not background:
-            background = [*filter(None, (_isolated_doubt(facts),))]
-        yield from background
-        if facts.whole is not None and facts.whole.itemsize > 1 and not is_range:
-            yield from _packing_doubts(facts, _without_background(facts))
-    if metres is None or not metres.size:
+    background = [*_mark_doubts(facts, is_range=is_range)]
+    yield from background
+    yield from _coding_doubts(facts, stored, is_range=is_range)
+    if metres is not None and metres.size:
+        has_end = bool(background) or farthest is not None
+        yield from _far_doubts(facts, metres, has_end=has_end)
+        is_huge = metres > _HUGE
+        middle = float(np.median(metres if is_huge.all() else metres[~is_huge]))
+        yield from _middle_doubts(facts, middle, farthest)
+
+
+def _mark_doubts(facts: _Stored, *, is_range: bool) -> Iterator[str]:
+    """Yield doubts about numbers that may mean 'none' or a background."""
+    if np.count_nonzero(facts.known) <= _FEWEST_PIXELS:
         return
+    background = [*(_range_doubts(facts) if is_range else _background_doubts(facts))]
+    yield from background or filter(None, (_isolated_doubt(facts),))
+
+
+def _coding_doubts(
+    facts: _Stored, stored: Shaped[np.ndarray, "h w"], *, is_range: bool
+) -> Iterator[str]:
+    """Yield doubts about packed bits, normalised numbers and an overflow."""
+    if is_range:
+        return
+    has_bits = facts.whole is not None and facts.whole.itemsize > 1
+    if has_bits and np.count_nonzero(facts.known) > _FEWEST_PIXELS:
+        yield from _packing_doubts(facts, _without_background(facts))
+    if not facts.is_declared:
+        yield from doubts_about_normalised(stored)
+    if facts.whole is not None and facts.whole.itemsize == 2:
+        yield from _overflow_doubts(facts)
+
+
+def _far_doubts(facts: _Stored, metres: Values, *, has_end: bool) -> Iterator[str]:
+    """Yield doubts about pixels at a far plane or beyond everything, if nothing ends the depth."""
+    if has_end:
+        return
+    yield from _clip_doubts(metres, facts.plane.size)
     is_huge = metres > _HUGE
-    if is_huge.any() and not background and farthest is None:
+    if is_huge.any():
         inside = float(metres[~is_huge].max(initial=0))
         above = f"above {inside:.3g} m" if inside else "of the scene"
         yield (
@@ -142,15 +179,18 @@ def reading_doubts(
             f"{metres.max():.3g} m), which looks like a background or another unit: say "
             f"'max_depth' {above}, or 'scale'"
         )
-    middle = float(np.median(metres if is_huge.all() else metres[~is_huge]))
-    if not is_declared:
+
+
+def _middle_doubts(facts: _Stored, middle: float, farthest: float | None) -> Iterator[str]:
+    """Yield a doubt about the median [m]."""
+    if not facts.is_declared:
         doubt = unit_doubt(middle)
         is_within = doubt == TOO_FAR and farthest is not None and farthest > FARTHEST
         yield from () if doubt is None or is_within else (doubt,)
-    elif middle > FARTHEST and facts.whole is not None and unit is not None and unit >= 1:
+    elif middle > FARTHEST and facts.whole is not None and (facts.unit or 0) >= 1:
         yield (
-            f"its whole numbers are declared in units of {unit:g} m, and half of them lie beyond "
-            f"{FARTHEST:g} m: if they are millimetres, say 'scale: 0.001'"
+            f"its whole numbers are declared in units of {facts.unit:g} m, and half of them lie "
+            f"beyond {FARTHEST:g} m: if they are millimetres, say 'scale: 0.001'"
         )
 
 
@@ -346,7 +386,7 @@ def _packing_doubts(facts: _Stored, known: Mask) -> Iterator[str]:
     is_step = steps > 0
     if np.count_nonzero(is_step) < _FEWEST_PAIRS:
         return
-    low = _low_bits(steps[is_step])
+    low = _low_bits(steps[is_step]) or _flag_below(facts, steps[is_step])
     is_coarse = facts.is_declared and _is_coarse_sensor(facts, low)
     if low and not is_coarse and not _is_usual_unit(facts.unit, 2.0**low):
         assert facts.whole is not None, "the caller has asked"
@@ -378,12 +418,46 @@ def _neighbours(
     return np.concatenate(firsts), np.concatenate(seconds)
 
 
+def _flag_below(facts: _Stored, steps: Values) -> int:
+    """1 if the lowest bit is a flag, which neighbours share while depth changes by even steps."""
+    is_even = np.mean(steps % 2 == 0) >= _EVEN_STEPS
+    return int(is_even and np.unique(facts.numbers % 2).size == _TWO_LABELS)
+
+
 def _low_bits(steps: Values) -> int:
     """Number of lowest bits in which neighbours do not differ; 0 if there are fewer than two."""
     for bits in _LOW_BITS:
         if np.mean(steps % 2**bits == 0) >= _STEPS:
             return bits
     return 0
+
+
+def _overflow_doubts(facts: _Stored) -> Iterator[str]:
+    """Yield a doubt about surfaces that go on at 0 behind the largest number of 16 bits."""
+    first, second = _neighbours(facts.plane, facts.known)
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    # The largest number of the type mostly means 'none'.
+    is_torn = (high - low > _OVERFLOW - _TORN) & (high < _OVERFLOW - 1)
+    count = int(np.count_nonzero(is_torn))
+    if count >= _FEWEST_TORN:
+        yield (
+            f"{count} neighbours jump between 0 and {_OVERFLOW - 1}, the ends of 16 bits: depth "
+            "beyond seems to have started again at 0; write it in more bits or a larger unit, or "
+            "say 'max_depth' and leave out what is nearer than it looks"
+        )
+
+
+def _clip_doubts(metres: Values, pixels: int) -> Iterator[str]:
+    """Yield a doubt about many pixels at a round farthest depth, as a renderer's far plane has."""
+    farthest = float(metres.max())
+    count = int(np.count_nonzero(metres >= farthest * (1 - _SAME_FLOAT)))
+    is_round = farthest >= _NEAREST_CLIP and abs(farthest / 10 - round(farthest / 10)) < 1e-4
+    if count < _AT_CLIP * pixels or not is_round or is_synthetic(metres[metres < farthest]):
+        return
+    yield (
+        f"{count / pixels:.1%} of the pixels lie at {farthest:g} m exactly, the farthest depth: if "
+        f"depth was cut there, say 'max_depth: {0.999 * farthest:.6g}'"
+    )
 
 
 def _is_coarse_sensor(facts: _Stored, low: int) -> bool:
@@ -422,7 +496,7 @@ def _high_bits(first: Values, second: Values) -> int | None:
 
 def _byte_doubts(facts: _Stored) -> Iterator[str]:
     """Yield a doubt about bytes in the wrong order."""
-    known = facts.known
+    known = facts.known & ~_is_mark(facts)
     if facts.whole is None or facts.whole.itemsize != 2:
         return
     numbers = np.where(known, facts.plane, 0).astype(np.uint16)
@@ -445,6 +519,23 @@ def _byte_doubts(facts: _Stored) -> Iterator[str]:
             f"its numbers are noise, and surfaces if they begin at bit {best} and go on at bit 0: "
             f"say 'bits: [{best}, 16]'"
         )
+
+
+def _is_mark(facts: _Stored) -> Mask:
+    """Pixels of the few largest numbers, if these are far from all others, as marks of 'none'."""
+    marks = np.zeros_like(facts.known)
+    for _ in range(_MOST_MARKS):
+        numbers = facts.plane[facts.known & ~marks]
+        if not numbers.size:
+            break
+        extreme = float(numbers.max())
+        marks |= facts.plane == extreme
+        rest = numbers[numbers < extreme]
+        if np.count_nonzero(numbers == extreme) < _ISOLATED * facts.plane.size or not rest.size:
+            break
+        if extreme > _APART[1][0] * rest.max():
+            return marks & facts.known
+    return np.zeros_like(facts.known)
 
 
 def _flag_doubt(facts: _Stored) -> str | None:

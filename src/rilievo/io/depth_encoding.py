@@ -23,6 +23,8 @@ _LETTERS = "rgba"
 # Mean step of neighbours, in standard deviations: above in noise, below on surfaces.
 _NOISE, _SURFACE = 0.1, 0.2
 _TIMES_ROUGHER = 5.0
+# Least and largest number of depth that floating-point numbers hold.
+_LEAST_FLOAT, _MOST_FLOAT = 1e-4, 1e5
 # Weights of channels that programs write, the most frequent first.
 _KNOWN_WEIGHTS = (
     (1, 256, 65536),
@@ -266,6 +268,11 @@ def _words_of_channels(numbers: np.ndarray) -> str:
         return f"{shape}; its channels are equal: say 'channels: [1, 0, 0]', which is the first"
     if not any(colours[..., at].any() for at in range(1, colours.shape[-1])):
         return f"{shape}; only the first has numbers: say 'channels: [1, 0, 0]'"
+    if _are_floats_in_bytes(planes):
+        return (
+            f"{shape}; its channels look like the four bytes of floating-point numbers: write "
+            "these as npy or EXR (numpy: array.view('<f4')[..., 0])"
+        )
     weights = smoothest_weights(planes)
     if weights is not None:
         listed = ", ".join(str(weight) for weight in weights)
@@ -282,6 +289,23 @@ def _words_of_channels(numbers: np.ndarray) -> str:
         f"{shape}; if its channels are one number, say their weights, such as 'channels: [1, 256, "
         "65536]' for R + 256 G + 65536 B; a picture in false colours holds no depth"
     )
+
+
+def _are_floats_in_bytes(planes: np.ndarray) -> bool:
+    """Whether four channels of 8 bits are the bytes of floating-point numbers with surfaces."""
+    if planes.dtype != np.uint8 or planes.shape[-1] != 4:
+        return False
+    for order in ("<f4", ">f4"):
+        numbers = np.ascontiguousarray(planes).view(order)[..., 0]
+        known = numbers[np.isfinite(numbers) & (numbers > 0)]
+        if (
+            known.size < 0.5 * numbers.size
+            or not _LEAST_FLOAT < np.median(known) < 1 / _LEAST_FLOAT
+        ):
+            continue
+        if known.max() < 1 / _LEAST_FLOAT and roughness(numbers) < _SURFACE:
+            return True
+    return False
 
 
 def smoothest_weights(planes: np.ndarray) -> tuple[int, ...] | None:

@@ -74,6 +74,8 @@ _SAME_STATISTIC = 2e-3
 _FARTHEST_END = 1000.0
 # Largest share of the type that numbers use where a range may bound them in millimetres.
 _LITTLE_USED = 0.25
+# Median from which on numbers may be centimetres of a room [m].
+_FAR_MEDIAN = 100.0
 # Least share of surfaces that are flat in a spacing, and its ratio to that in the stated one.
 # Twelve made-up scenes have 2.6 to 95 times more flat surfaces in the right spacing.
 _LEAST_FLAT, _TIMES_FLATTER = 0.3, 2.3
@@ -84,6 +86,7 @@ DECLARED = "as declared"
 _UNKNOWN, _INFINITE = 0, 65535
 _EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 _MAIN = ("depth", "depth_map", "depths", "arr_0")
+_NOISY_CHANNELS = "its channels are noise"
 _ARRAY_NAME = "the name of its array"
 # Attributes of OpenEXR that hold words.
 _TEXTS = ("comments", "comment", "description", "quantity", "encoding", "type of depth")
@@ -344,7 +347,7 @@ def _doubts_about_channels(numbers: np.ndarray, declared: NumberEncoding) -> Ite
     declared_numbers = declared.unpack(numbers, "")
     if is_much_smoother(declared_numbers, better_numbers):
         yield (
-            "its channels are noise with the weights that are declared, and surfaces with "
+            f"{_NOISY_CHANNELS} with the weights that are declared, and surfaces with "
             f"'channels: [{', '.join(map(str, better))}]': are these meant?"
         )
 
@@ -930,6 +933,8 @@ def doubts_about_numbers(
     marks = [*meaningless, *statement.invalid]
     if statement.logarithm is not None:
         marks.append(_INFINITE)
+    if any(doubt.startswith(_NOISY_CHANNELS) for doubt in statement.doubts):
+        return statement.doubts  # Noise looks like everything.
     is_ours = statement.kind is not None and (statement.offset != 0 or statement.scale is None)
     if is_ours and not is_range:
         return statement.doubts
@@ -974,11 +979,15 @@ def scale_fact(
             name="scale", value=unit_words(unit), origin=FactOrigin.GIVEN, place=place
         )
     whole = "whole" if stored.dtype.kind in "ui" else "floating-point"
+    numbers = stored[np.isfinite(stored) & (stored > 0)]
+    far = ""
+    if whole != "whole" and numbers.size and np.median(numbers) > _FAR_MEDIAN:
+        far = f"; if they are centimetres, they go to {numbers.max() / 100:.3g} m"
     return NumberFact(
         name="scale",
         value=unit_words(guess),
         origin=FactOrigin.GUESSED,
-        place=f"a guess: {whole} numbers of no stated unit",
+        place=f"a guess: {whole} numbers of no stated unit{far}",
     )
 
 

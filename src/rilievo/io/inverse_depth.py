@@ -6,6 +6,7 @@ derivative is 2 g² / z. The ratio of both is near 1 in depth, and near 0 in inv
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,10 @@ LOOKS_INVERSE = (
 )
 _FULL_SCALES = (1.0, 255.0, 65535.0)
 """Largest numbers of maps that were stretched to a full scale."""
+_BUFFER_MEDIAN, _FAR_PLANE = 0.9, 0.01
+"""Least median of a z-buffer, and share of pixels at its end."""
+_FEWEST_FILLED, _MOST_AT_END = 1000, 0.001
+"""Fewest pixels that fill the range of a type, and largest share of them at its end."""
 _MOST_SIDE = 640  # [px], to which larger maps are thinned out
 _WINDOWS_ACROSS, _LEAST_WINDOW = 12, 8
 _SLOPES = (0.08, 0.6)
@@ -57,17 +62,50 @@ def doubts_about_inverse(
         values: Depth that they are taken for, of which ``valid`` says where it is.
         valid: Pixels with depth.
     """
-    doubts = []
-    finite = stored[np.isfinite(stored)] if stored.dtype.kind == "f" else stored
-    is_normalised = finite.size > 0 and finite.min() == 0 and float(finite.max()) in _FULL_SCALES
-    if stored.dtype.kind == "f" and is_normalised:
-        doubts.append(
-            f"its numbers go from 0 to {finite.max():g} exactly, as normalised maps do, whose unit "
-            "is not known"
-        )
+    doubts = [*doubts_about_normalised(stored)]
     if looks_inverse(values, valid):
         doubts.append(LOOKS_INVERSE)
     return tuple(doubts)
+
+
+def doubts_about_normalised(stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:
+    """Yield a doubt about numbers that fill a full scale, or that a z-buffer has."""
+    if stored.dtype.kind != "f":
+        largest = float(np.iinfo(stored.dtype).max)
+        if stored.dtype.itemsize == 2 and _fills_type(stored, largest):
+            yield (
+                f"its numbers fill the whole range to {largest:.0f} without a gap, as maps do that "
+                "were normalised, each for itself, whose unit is not known: say 'scale' if it is"
+            )
+        return
+    finite = stored[np.isfinite(stored)]
+    if not finite.size:
+        return
+    if finite.min() == 0 and float(finite.max()) in _FULL_SCALES:
+        yield (
+            f"its numbers go from 0 to {finite.max():g} exactly, as normalised maps do, whose unit "
+            "is not known"
+        )
+    elif finite.min() > 0 and finite.max() <= 1 and np.median(finite) > _BUFFER_MEDIAN:
+        # A z-buffer is linear in inverse depth, and ends at 1.
+        share = np.mean(finite == 1)
+        below = stored.astype(np.float64)
+        if share > _FAR_PLANE or looks_inverse(1 - below, np.isfinite(stored) & (stored < 1)):
+            yield (
+                "its numbers lie close below 1, as those of a z-buffer do: if it is one, depth is "
+                "near * far / (far - number * (far - near))"
+            )
+
+
+def _fills_type(stored: Shaped[np.ndarray, "h w"], largest: float) -> bool:
+    """Whether numbers go from near 0 to the largest of the type, which few pixels hold."""
+    known = stored[stored > 0]
+    if known.size < _FEWEST_FILLED or known.max() != largest:
+        return False
+    if np.mean(known == largest) > _MOST_AT_END:
+        return False
+    low, high = np.quantile(known, (0.001, 0.999))
+    return bool(low < largest / 50 and high > 0.9 * largest)
 
 
 def looks_inverse(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:

@@ -155,8 +155,7 @@ def prediction_of_depth(
     notes = (
         *(note for note in read.notes if not (is_named and is_exif_focal_note(note))),
         *chosen.notes,
-        *about_depth,
-        *about_inverse,
+        *dict.fromkeys((*about_depth, *about_inverse)),
         *as_seen.notes,
         *unseen_notes,
         *origin.notes(name, is_in_place=is_in_place),
