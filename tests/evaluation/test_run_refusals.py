@@ -174,7 +174,7 @@ def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
         ({"kind": "disparity"}, "a model that answers with inverse depth is affine_inverse"),
         ({"pattern": "{id}.npy"}, "pattern says what predictions are"),
         ({"invalid": "fra"}, "invalid has no 'fra'; did you mean 'far'"),
-        ({"scale": float("nan"), "predictions": Path("p")}, "scale is a number of metres"),
+        ({"scale": float("nan"), "predictions": Path("p")}, "scale is the metres of one number"),
     ],
 )
 def test_options_that_make_no_sense_are_one_line(options: dict[str, object], words: str) -> None:

@@ -155,7 +155,7 @@ def _refused(folder: Path) -> None:
         (_matrix, "rilievo.io.lens_files.read_K"),
         (_lens, "rilievo.io.lens_files.read_lens"),
         (_numbers, "rilievo.io.numbers.read_numbers"),
-        (_points, "rilievo.calibration.sparse.read_sparse"),
+        (_points, "rilievo.calibration.point_lists.read_point_list"),
         (_refused, "rilievo.training.video.pair_motions.read_estimate"),
     ],
 )
