@@ -3,6 +3,7 @@
 import ast
 import doctest
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def docstring(name: str) -> str:
     texts = []
     for path in Path(rilievo.__file__).parent.rglob("*.py"):
         source = path.read_text("utf-8")
-        if f"\n{name}: Registry" in source:
+        if re.search(rf"^{name}: (Registry|Mapping)\b", source, re.MULTILINE):
             body = ast.parse(source).body
             at = next(i for i, row in enumerate(body) if ast.unparse(row).startswith(f"{name}:"))
             below = body[at + 1]

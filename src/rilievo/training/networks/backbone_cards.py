@@ -49,7 +49,11 @@ def _read_cards() -> Mapping[str, BackboneCard]:
 
 BACKBONES: Mapping[str, BackboneCard] = _read_cards()
 """Backbones whose licence and size are known, by name. Any other model of timm, transformers and
-diffusers can be named too."""
+diffusers can be named too.
+
+>>> rilievo.BACKBONES["timm/vit_base_patch16_224.mae"].patch
+16
+"""
 
 
 def find_backbone_card(name: str) -> BackboneCard:
