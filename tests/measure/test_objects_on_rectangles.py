@@ -7,8 +7,8 @@ import rilievo
 from rilievo.geometry.cameras.camera import Camera
 from support.sheet_scenes import CAMERA, PHOTO, SIDES, SheetScene
 
-BARE_POINT = (0.0, -0.09)
-"""Place on the sheet, in its axes [m], that no block covers."""
+BARE_POINT = (-0.2, -0.12)
+"""Place on the table beside the sheet, in its axes [m], that no block covers."""
 BLOCKS = [(0.06, 0.06), (0.14, 0.04), (0.24, 0.14)]
 """Length and width [m]; the last one covers more than half of the sheet."""
 
@@ -76,7 +76,7 @@ def test_an_object_on_the_sheet_is_no_contradiction_of_exact_depth(
     assert not any("contradict" in note for note in exact.notes)
 
 
-@pytest.mark.parametrize("factor", [0.85, 1.1, 1000.0])
+@pytest.mark.parametrize("factor", [0.85, 0.95, 1.1, 1000.0])
 @pytest.mark.parametrize("height", [0.0, 0.04])
 def test_depth_in_another_unit_contradicts_the_sheet_with_and_without_an_object(
     height: float, factor: float
@@ -84,6 +84,14 @@ def test_depth_in_another_unit_contradicts_the_sheet_with_and_without_an_object(
     scene = SheetScene(25, 0.5, height)
     wrong = rilievo.Prediction.from_depth(
         PHOTO, factor * scene.depth(), CAMERA, known=[scene.sheet]
+    )
+    assert any("contradict" in note for note in wrong.notes)
+
+
+def test_an_object_whose_top_is_where_the_sheet_should_be_does_not_hide_a_contradiction() -> None:
+    scene = SheetScene(0, 0.66, 0.06, (0.15, 0.1))
+    wrong = rilievo.Prediction.from_depth(
+        PHOTO, 1.1 * scene.depth(), CAMERA, known=[scene.sheet], depth_error="0.5%"
     )
     assert any("contradict" in note for note in wrong.notes)
 
@@ -101,9 +109,11 @@ def test_a_fisheye_sees_the_whole_sheet() -> None:
     ).known_camera
     scene = SheetScene(20, 0.4, 0.06, (0.1, 0.1))
     sheet = rilievo.KnownRectangle(corners=corners_of(scene, fisheye), sides=SIDES)
-    distances = scene.distances(fisheye)
+    # Depth of this kind is along the optical axis.
+    v, u = np.mgrid[: PHOTO.shape[0], : PHOTO.shape[1]].astype(float)
+    depth = scene.distances(fisheye) * fisheye.rays(np.stack([u, v]))[2]
     scaled = rilievo.Prediction.from_depth(
-        PHOTO, 0.2 * distances, fisheye, kind="up_to_scale", known=[sheet]
+        PHOTO, 0.2 * depth, fisheye, kind="up_to_scale", known=[sheet]
     )
     u, v = fisheye.project(scene.place(*BARE_POINT))
     measured = scaled.distance(float(u), float(v))

@@ -99,7 +99,7 @@ def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPre
 
 
 def _scale_error(depth: DepthMap, size: Known, camera: Camera) -> tuple[float, str | None]:
-    """Log error of a scale that a known size gave, and a note if much of a rectangle is no plane.
+    """Relative error of a scale by a known size, and a note if much of a rectangle is no plane.
 
     Where an object may cover most of the rectangle, the range reaches to what else is seen of it.
     """
@@ -121,7 +121,7 @@ def _scale_error(depth: DepthMap, size: Known, camera: Camera) -> tuple[float, s
         "the rest",
         hint="give a rectangle on which little stands, or another known size",
     )
-    return math.hypot(error, float(np.quantile(off_plane, 0.8))), note
+    return math.hypot(error, math.expm1(float(np.quantile(off_plane, 0.9)))), note
 
 
 def _placing_error(size: Known) -> float:
@@ -148,7 +148,11 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
         metres = reading.measure(lambda depth: depth)
         residuals.append(metres - reading.metres)
         note = _contradiction_note(size, reading, metres, instrument)
-        if note is not None and not _agrees_in_part(prediction, size, instrument):
+        # What hides a rectangle stands nearer than its plane.
+        may_be_hidden = metres < reading.metres
+        if may_be_hidden and _agrees_in_part(prediction, size, instrument):
+            continue
+        if note is not None:
             notes.append(note)
     notes_with_earlier = (*prediction.notes, *notes)
     if instrument.source is DepthSource.SENSOR:
