@@ -176,3 +176,10 @@ def test_a_point_without_depth_is_refused() -> None:
     empty[:20, :20] = 1
     with pytest.raises(CalibrationError, match="too little depth"):
         height_above_plane(prediction_of(scene, empty), (5.0, 5.0))
+
+
+def test_a_height_that_rounds_to_zero_has_no_minus() -> None:
+    scene = SheetScene(45, 0.6, 0.04)
+    measured = height_above_plane(prediction_of(scene), scene.pixel(0.1, 0.08))
+    assert abs(measured.value) < 1e-5
+    assert measured.text.startswith("0.000 m (-0.00")

@@ -88,7 +88,8 @@ class Measurement:
     def text_in(self, unit: str) -> str:
         """Value and range with another name of the unit; numbers are not converted."""
         digits = _decimal_places(self.high - self.low)
-        value, low, high = (f"{number:.{digits}f}" for number in (self.value, self.low, self.high))
+        # "z" writes what rounds to zero without a minus.
+        value, low, high = (f"{number:z.{digits}f}" for number in (self.value, self.low, self.high))
         space = "" if self.what == Quantity.ANGLE else " "
         return f"{value}{space}{unit} ({low} to {high})"
 

@@ -153,7 +153,7 @@ function instrumentErrors(form, terms, spread) {
 function ranged(unit, ...numbers) {
   const width = numbers[2] - numbers[1], far = width > 0 && Number.isFinite(width);
   const digits = far ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(width / 5)))) : 3;
-  const [value, low, high] = numbers.map((each) => each.toFixed(digits));
+  const [value, low, high] = numbers.map((each) => each.toFixed(digits).replace(/^-(0\.?0*)$/, "$1"));
   return `${value}${unit} (${low} to ${high})`;
 }
 
