@@ -10,12 +10,12 @@ from PIL import Image
 import rilievo
 from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.check_download import check_dataset
+from rilievo.data.datasets.check_download import check_dataset, join_number_readings
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding, depth_from_numbers
-from rilievo.io.depth_doubts import reading_doubts
+from rilievo.io.depth_doubts import odd_unit_doubts, reading_doubts
 from rilievo.io.depth_encoding import parse_encoding
 from rilievo.io.depth_numbers import doubts_about_numbers, numbers_of_array
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -219,3 +219,38 @@ def test_floats_that_may_be_centimetres_say_so(tmp_path: Path) -> None:
     np.save(tmp_path / "z.npy", ROOM * 100)
     notes = read_sparse(tmp_path / "z.npy", (HEIGHT, WIDTH), None).notes
     assert any("if they are centimetres" in note for note in notes)
+
+
+ROOMS = [3.1, 2.9, 3.6, 4.5, 3.3, 4.0, 3.8, 2.95]
+
+
+@pytest.mark.parametrize(
+    ("medians", "odd"),
+    [
+        ([*ROOMS, 0.35], "8"),
+        ([*ROOMS, 3500.0], "8"),
+        ([*ROOMS, *(5 * median for median in ROOMS)], "0, 1"),
+        (ROOMS, ""),
+        ([2.0, 4.0, 9.0, 15.0, 22.0, 40.0, 60.0], ""),
+        ([*ROOMS, 9.0], ""),
+        ([3.0, 30.0], ""),
+    ],
+)
+def test_files_of_another_unit_are_named(medians: list[float], odd: str) -> None:
+    found = odd_unit_doubts({f"{at}": median for at, median in enumerate(medians)})
+    assert len(found) == bool(odd)
+    assert not odd or odd.split(", ")[0] in found[0].partition("(")[2].partition(")")[0]
+
+
+def test_check_and_evaluate_name_a_file_of_another_unit(tmp_path: Path) -> None:
+    for folder in ("images", "depth"):
+        (tmp_path / folder).mkdir()
+    for seed in range(8):
+        Image.fromarray(PHOTO).save(tmp_path / f"images/{seed}.png")
+        counts = millimetres(room_depth(HEIGHT, WIDTH, seed=seed))
+        stored = counts if seed != 5 else (counts // 10).astype(np.uint16)
+        Image.fromarray(stored).save(tmp_path / f"depth/{seed}.png")
+    dataset = open_dataset("folder", tmp_path)
+    found = join_number_readings(dataset, dataset.ids).doubts
+    assert any("(5)" in doubt and "another unit" in doubt for doubt in found)
+    assert any("(5)" in warning for warning in check_dataset(dataset).warnings)

@@ -7,7 +7,7 @@ power of two.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,6 +62,10 @@ _OVERFLOW, _TORN, _FEWEST_TORN = 2**16, 2000, 10
 _NEAREST_CLIP, _AT_CLIP = 20.0, 0.02
 # Least share of even steps, and labels, of one bit below the depth.
 _EVEN_STEPS, _TWO_LABELS = 0.97, 2
+# Factors between units, the largest error of a ratio of medians, the least gap between two groups
+# of files (a ratio), the fewest files that show two groups, and how many are named.
+_UNIT_FACTORS, _SAME_FACTOR, _FILES_APART = (5.0, 10.0, 100.0, 1000.0), 1.5, 3.0
+_FEWEST_FILES, _LISTED_FILES = 6, 5
 # Share of steps between neighbours that are multiples of a power of two.
 _STEPS = 0.9
 _LOW_BITS = range(8, 1, -1)
@@ -192,6 +196,35 @@ def _middle_doubts(facts: _Stored, middle: float, farthest: float | None) -> Ite
             f"its whole numbers are declared in units of {facts.unit:g} m, and half of them lie "
             f"beyond {FARTHEST:g} m: if they are millimetres, say 'scale: 0.001'"
         )
+
+
+def odd_unit_doubts(middles: Mapping[str, float]) -> list[str]:
+    """Doubt about files of a folder whose medians are a unit apart from those of all others.
+
+    Args:
+        middles: Median depth [m] by the name of an image.
+    """
+    if len(middles) < _FEWEST_FILES or min(middles.values()) <= 0:
+        return []
+    names = sorted(middles, key=lambda name: middles[name])
+    logs = np.log([middles[name] for name in names])
+    cut = int(np.argmax(np.diff(logs))) + 1
+    low, high = logs[:cut], logs[cut:]
+    gap = float(high[0] - low[-1])
+    factor = math.exp(float(np.median(high) - np.median(low)))
+    spread = max(float(np.ptp(low)), float(np.ptp(high)))
+    nearest = min(_UNIT_FACTORS, key=lambda each: abs(math.log(factor / each)))
+    is_unit = abs(math.log(factor / nearest)) < math.log(_SAME_FACTOR)
+    if not is_unit or gap < math.log(_FILES_APART) or gap < spread:
+        return []
+    odd = names[:cut] if len(low) <= len(high) else names[cut:]
+    others = high if len(low) <= len(high) else low
+    listed = ", ".join(odd[:_LISTED_FILES]) + ("" if len(odd) <= _LISTED_FILES else ", ...")
+    return [
+        f"{len(odd)} of {len(names)} images ({listed}) have medians near {middles[odd[0]]:.3g} m, "
+        f"and all others near {math.exp(float(np.median(others))):.3g} m, about {nearest:g} times "
+        "apart: are these files of another unit?"
+    ]
 
 
 def unit_doubt(middle: float) -> str | None:

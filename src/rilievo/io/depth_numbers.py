@@ -121,6 +121,7 @@ class NumberReading:
     """Meaning of a file's numbers: facts, doubts, and range [m].
 
     Attributes:
+        middle: Median of one image [m].
         is_unit_declared: Whether the user declares the unit or the farthest depth, which may then
             be far beyond what is usual.
     """
@@ -129,6 +130,7 @@ class NumberReading:
     doubts: tuple[str, ...] = ()
     near: float | None = None
     far: float | None = None
+    middle: float | None = None
     is_unit_declared: bool = False
 
     @property

@@ -16,7 +16,7 @@ from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, evenly_s
 from rilievo.errors import OutputError, RilievoError
 from rilievo.errors.messages import note_of
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR, unit_doubt
+from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR, odd_unit_doubts, unit_doubt
 from rilievo.io.depth_numbers import NumberFact, NumberReading
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
@@ -121,6 +121,7 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
     first: dict[str, str] = {}
     ends: list[float] = []
     declared: list[bool] = []
+    middles: dict[str, float] = {}
     chosen = evenly_spread(ids, _MOST_READ)
     for id in chosen:
         try:
@@ -130,6 +131,8 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
         if reading is None:
             break
         declared.append(reading.is_unit_declared)
+        if reading.middle is not None:
+            middles[id] = reading.middle
         facts |= dict.fromkeys(reading.facts)
         ends += [end for end in (reading.near, reading.far) if end is not None]
         for doubt in reading.doubts:
@@ -142,6 +145,7 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
         first[kind] if images == 1 else f"{first[kind]}; so {images} of {len(chosen)} images"
         for kind, images in count.items()
     ]
+    doubts += odd_unit_doubts(middles)
     near, far = (min(ends), max(ends)) if ends else (None, None)
     return NumberReading(
         facts=tuple(facts),

@@ -201,6 +201,7 @@ class Folder(PhotoFiles[_Files]):
             facts=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
             doubts=tuple(doubts),
             is_unit_declared=layout.has_declared_unit,
+            middle=float(np.median(metres)) if metres.size and truth.is_metric else None,
             near=float(metres.min()) if metres.size else None,
             far=float(metres.max()) if metres.size else None,
         )
