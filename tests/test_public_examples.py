@@ -75,9 +75,10 @@ def docstring(name: str) -> str:
             body = ast.parse(source).body
             at = next(i for i, row in enumerate(body) if ast.unparse(row).startswith(f"{name}:"))
             below = body[at + 1]
-            assert isinstance(below, ast.Expr)
-            texts.append(ast.literal_eval(below.value))
-    [text] = texts
+            if isinstance(below, ast.Expr):
+                texts.append(ast.literal_eval(below.value))
+    # Other modules may have private tables of the same name.
+    [text] = [text for text in texts if f"rilievo.{name}" in text]
     return text
 
 
