@@ -425,9 +425,12 @@ def _packing_doubts(facts: _Stored, known: Mask) -> Iterator[str]:
         assert facts.whole is not None, "the caller has asked"
         count = 8 * facts.whole.itemsize - low
         labels = np.unique(facts.numbers % 2**low).size
-        beside = "are always zero" if labels == 1 else f"hold {labels} labels"
+        lowest = "lowest bit holds" if low == 1 else f"lowest {low} bits hold"
+        beside = (
+            f"lowest {low} bits are always zero" if labels == 1 else f"{lowest} {labels} labels"
+        )
         yield (
-            f"its lowest {low} bits {beside}, and depth changes in steps of {2**low}: the bits of "
+            f"its {beside}, and depth changes in steps of {2**low}: the bits of "
             f"something else seem packed below it; say 'bits: [{low}, {count}]'"
             + (f" ([{low}, {count + low}] of SUN RGB-D's)" if low == 3 else "")
         )
@@ -467,7 +470,7 @@ def _low_bits(steps: Values) -> int:
 
 def _overflow_doubts(facts: _Stored) -> Iterator[str]:
     """Yield a doubt about surfaces that go on at 0 behind the largest number of 16 bits."""
-    first, second = _neighbours(facts.plane, facts.known)
+    first, second = _neighbours(facts.plane, facts.known & ~_is_mark(facts))
     low, high = np.minimum(first, second), np.maximum(first, second)
     # The largest number of the type mostly means 'none'.
     is_torn = (high - low > _OVERFLOW - _TORN) & (high < _OVERFLOW - 1)
