@@ -108,7 +108,7 @@ def write_binary(folder: Path, lens: str, made: dict) -> None:
     (folder / "points3D.bin").write_bytes(content)
 
 
-@pytest.mark.parametrize("write", [write_text, write_binary])
+@pytest.mark.parametrize("write", [write_text, pytest.param(write_binary, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("lens", LENSES)
 def test_depth_has_the_scale_of_the_model_and_the_lens_its_distortion(
     program, images, tmp_path, capsys, lens, write

@@ -74,7 +74,7 @@ def test_what_is_not_understood_is_one_line(
     [
         ("train video a.mp4 -o run --stride 0", "--stride is"),
         ("train video a.mp4 -o run --epochs 0", "--epochs is 1 or more"),
-        ("fuse a.mp4 -o a.glb --depth-unit -1", "--depth-unit is a positive length"),
+        ("fuse a.mp4 -o a.glb --depth-unit -1", "--depth-unit is the metres of one number"),
     ],
 )
 def test_a_refusal_names_the_option_that_was_typed(

@@ -149,7 +149,7 @@ def test_any_numbers_in_a_lens_file_make_a_lens_or_one_line(form, tmp_path):
     path.write_text(good)
     assert see_through(path) is None
     refused = 0
-    count = MUTATIONS.get(suffix, 800)
+    count = MUTATIONS.get(suffix, 300)
     for _ in range(count):
         path.write_text(broken := mutate(good, random))
         try:

@@ -81,8 +81,16 @@ def ripples(depth: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return depth * (1 + 0.003 * np.sin(u / 40 + phase[0]) * np.sin(v / 30 + phase[1]))
 
 
-@pytest.mark.parametrize("disturb", [same_scale, noise_of_pixels, ripples])
-@pytest.mark.parametrize("height", [0.0, 0.01, 0.06])
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        same_scale,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (noise_of_pixels, ripples)),
+    ],
+)
+@pytest.mark.parametrize(
+    "height", [0.01, *(pytest.param(height, marks=pytest.mark.slow) for height in (0.0, 0.06))]
+)
 def test_eight_in_ten_ranges_hold_the_height_if_depth_errs_as_stated(
     height: float, disturb: Callable[[np.ndarray, np.random.Generator], np.ndarray]
 ) -> None:

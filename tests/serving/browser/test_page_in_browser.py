@@ -203,6 +203,7 @@ def test_a_photograph_above_the_limit_is_made_smaller_and_that_is_told(
     assert "4347 × 2898 px" in visitor.page.locator("#facts").text_content()
 
 
+@pytest.mark.slow
 def test_a_panorama_is_seen_in_views_as_python_sees_it(
     visitor: Visitor, photographs: Path, tmp_path: Path
 ) -> None:
@@ -420,6 +421,7 @@ def test_depth_is_as_large_as_the_photograph_and_the_legend_has_no_bare_number(
     assert ticks[0].startswith("far ")
 
 
+@pytest.mark.slow
 def test_the_first_result_wipes_once_and_invites_to_drag(visitor: Visitor, address: str) -> None:
     assert visitor.page.locator(".wipes").count() == 0, "motion is not wanted there"
     browser = visitor.context.browser

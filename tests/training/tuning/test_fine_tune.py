@@ -173,6 +173,7 @@ def test_a_network_of_train_supervised_is_trained_further(root: Path, tmp_path: 
     assert model.predict_raw([np.zeros((50, 70, 3), np.uint8)])[0].shape == (50, 70)
 
 
+@pytest.mark.slow
 def test_pictures_of_other_places_hold_a_run_to_its_answers(
     root: Path, small: Path, run: Path, tmp_path: Path
 ) -> None:
@@ -184,6 +185,7 @@ def test_pictures_of_other_places_hold_a_run_to_its_answers(
     assert 0 < kept < 0.5
 
 
+@pytest.mark.slow
 def test_a_second_set_shows_what_was_forgotten(root: Path, small: Path, tmp_path: Path) -> None:
     other = rooms_with_boxes(tmp_path / "other", count=4, seed=1)
     second = SecondSet(root=str(other))
@@ -195,6 +197,7 @@ def test_a_second_set_shows_what_was_forgotten(root: Path, small: Path, tmp_path
     assert record.second.before > 0
 
 
+@pytest.mark.slow
 def test_without_a_better_step_the_start_is_kept_and_said(
     root: Path, small: Path, tmp_path: Path
 ) -> None:
@@ -208,6 +211,7 @@ def test_without_a_better_step_the_start_is_kept_and_said(
     assert all(torch.equal(start[key], kept[key]) for key in kept)
 
 
+@pytest.mark.slow
 def test_accumulated_batches_are_one_step_and_early_layers_learn_less(
     root: Path, small: Path, tmp_path: Path
 ) -> None:
