@@ -19,7 +19,7 @@ from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth_encoding import parse_encoding
 from rilievo.io.depth_numbers import DepthNumbers, read_depth_numbers
-from rilievo.io.depth_texts import Quantity, quantity_of_name, read_stated_numbers
+from rilievo.io.depth_texts import NumberMeaning, quantity_of_name, read_stated_numbers
 
 HEIGHT, WIDTH, FOCAL = 240, 320, 280.0
 V, U = np.mgrid[:HEIGHT, :WIDTH].astype(float)
@@ -342,32 +342,32 @@ def test_texts_about_programs_and_scenes_say_nothing(texts: dict[str, str], tmp_
 @pytest.mark.parametrize(
     ("texts", "quantity"),
     [
-        ({"quantity": "inverse depth"}, Quantity.INVERSE),
-        ({"unit": "1/m"}, Quantity.INVERSE),
-        ({"inverse": "true"}, Quantity.INVERSE),
+        ({"quantity": "inverse depth"}, NumberMeaning.INVERSE),
+        ({"unit": "1/m"}, NumberMeaning.INVERSE),
+        ({"inverse": "true"}, NumberMeaning.INVERSE),
         ({"inverse depth": "false"}, None),
-        ({"Comment": "disparity in px"}, Quantity.DISPARITY),
-        ({"kind": "disparity"}, Quantity.DISPARITY),
-        ({"scale": "log"}, Quantity.LOGARITHM),
-        ({"encoding": "log10(depth)"}, Quantity.LOGARITHM),
-        ({"depth_type": "z-buffer"}, Quantity.BUFFER),
-        ({"type": "distance"}, Quantity.DISTANCE),
-        ({"MeasureType": "OpticRay"}, Quantity.DISTANCE),
+        ({"Comment": "disparity in px"}, NumberMeaning.DISPARITY),
+        ({"kind": "disparity"}, NumberMeaning.DISPARITY),
+        ({"scale": "log"}, NumberMeaning.LOGARITHM),
+        ({"encoding": "log10(depth)"}, NumberMeaning.LOGARITHM),
+        ({"depth_type": "z-buffer"}, NumberMeaning.BUFFER),
+        ({"type": "distance"}, NumberMeaning.DISTANCE),
+        ({"MeasureType": "OpticRay"}, NumberMeaning.DISTANCE),
         ({"colour_space": "linear"}, None),
         ({"unit": "1/5000 m"}, None),
     ],
 )
-def test_words_name_a_quantity(texts: dict[str, str], quantity: Quantity | None) -> None:
+def test_words_name_a_quantity(texts: dict[str, str], quantity: NumberMeaning | None) -> None:
     assert read_stated_numbers(texts).quantity is quantity
 
 
 @pytest.mark.parametrize(
     ("name", "quantity", "metres"),
     [
-        ("inverse_depth", Quantity.INVERSE, None),
-        ("invDepth", Quantity.INVERSE, None),
-        ("disparity_map", Quantity.DISPARITY, None),
-        ("distance", Quantity.DISTANCE, None),
+        ("inverse_depth", NumberMeaning.INVERSE, None),
+        ("invDepth", NumberMeaning.INVERSE, None),
+        ("disparity_map", NumberMeaning.DISPARITY, None),
+        ("distance", NumberMeaning.DISTANCE, None),
         ("depth_cm", None, 0.01),
         ("depthMm", None, 0.001),
         ("depth", None, None),
@@ -377,6 +377,6 @@ def test_words_name_a_quantity(texts: dict[str, str], quantity: Quantity | None)
     ],
 )
 def test_the_name_of_an_array_states_kind_and_unit(
-    name: str, quantity: Quantity | None, metres: float | None
+    name: str, quantity: NumberMeaning | None, metres: float | None
 ) -> None:
     assert quantity_of_name(name) == (quantity, metres)

@@ -33,7 +33,7 @@ from rilievo.io.depth_file_texts import (
 )
 from rilievo.io.depth_texts import (
     LEAST_COUNTS,
-    Quantity,
+    NumberMeaning,
     StatedNumbers,
     is_stated_name,
     quantity_of_name,
@@ -60,9 +60,9 @@ DISTANCE, DISPARITY, INVERSE = "distance", "disparity", "inverse_depth"
 """Further kinds: along the ray, of two views [px], and 1 over depth."""
 _KINDS = (*(kind.value for kind in DepthKind), DISTANCE, DISPARITY, INVERSE)
 _KIND_OF_QUANTITY = {
-    Quantity.DISTANCE: DISTANCE,
-    Quantity.DISPARITY: DISPARITY,
-    Quantity.INVERSE: INVERSE,
+    NumberMeaning.DISTANCE: DISTANCE,
+    NumberMeaning.DISPARITY: DISPARITY,
+    NumberMeaning.INVERSE: INVERSE,
 }
 _LOGARITHM_STEPS = 65533
 
@@ -687,7 +687,7 @@ def _statement_of_name(name: str, stated: DepthStatement) -> DepthStatement:
     quantity, metres = quantity_of_name(name)
     if quantity is None and metres is None:
         return stated
-    if quantity in (Quantity.LOGARITHM, Quantity.BUFFER):
+    if quantity in (NumberMeaning.LOGARITHM, NumberMeaning.BUFFER):
         assert quantity is not None, "it is one of two"
         return replace(stated, place=_ARRAY_NAME, unclear=_words_of_quantity(quantity, name))
     kind = None if quantity is None else _KIND_OF_QUANTITY[quantity]
@@ -817,9 +817,11 @@ def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> Depth
     rest = DepthStatement(
         kind=kind, invalid=stated.invalid, place=place, doubts=stated.doubts(place)
     )
-    if stated.quantity in (Quantity.LOGARITHM, Quantity.BUFFER, Quantity.ROOT) and not (
-        stated.quantity is Quantity.LOGARITHM and stated.is_moge
-    ):
+    if stated.quantity in (
+        NumberMeaning.LOGARITHM,
+        NumberMeaning.BUFFER,
+        NumberMeaning.ROOT,
+    ) and not (stated.quantity is NumberMeaning.LOGARITHM and stated.is_moge):
         assert stated.quantity is not None, "it is one of three"
         return replace(rest, unclear=_words_of_quantity(stated.quantity, stated.said))
     if stated.scale is not None:
@@ -836,7 +838,7 @@ def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> Depth
         counts = stated.counts
         step = counts if counts <= 0.1 else 1 / counts
         return replace(rest, scale=step, kind=kind or DepthKind.METRIC.value)
-    if stated.near_and_far is not None and stated.quantity is Quantity.LINEAR:
+    if stated.near_and_far is not None and stated.quantity is NumberMeaning.LINEAR:
         stated = replace(stated, span=stated.near_and_far, near_and_far=None)
     if stated.near_and_far is not None:
         return _statement_of_near_and_far(stated, rest, path)
@@ -857,7 +859,7 @@ def _statement_of_near_and_far(
     assert stated.near_and_far is not None, "the caller has asked"
     near, far = stated.near_and_far
     rest = replace(rest, clip=(near, far))
-    if stated.quantity in (Quantity.INVERSE, Quantity.DISPARITY):
+    if stated.quantity in (NumberMeaning.INVERSE, NumberMeaning.DISPARITY):
         words = f"{_words_of_near_and_far(near, far)} (it says '{stated.said}')"
         return replace(rest, kind=None, unclear=words)
     if stated.is_moge:
@@ -896,7 +898,7 @@ def _statement_of_gdepth(entries: Mapping[str, str]) -> DepthStatement:
     )
 
 
-def _words_of_quantity(quantity: Quantity, said: str) -> str:
+def _words_of_quantity(quantity: NumberMeaning, said: str) -> str:
     return (
         f"says that its numbers are {quantity.words} ('{said}'), and not how they become metres: "
         "write depth in metres"

@@ -51,7 +51,7 @@ _NO = ("false", "no", "none", "off", "0")
 _MOST_WORDS = 300
 
 
-class Quantity(Enum):
+class NumberMeaning(Enum):
     """What numbers are, or how they lie between the ends of their range."""
 
     LINEAR = auto()
@@ -73,36 +73,36 @@ class Quantity(Enum):
 
 
 _QUANTITY_WORDS = {
-    Quantity.LINEAR: "depth",
-    Quantity.DISTANCE: "distance along the ray",
-    Quantity.INVERSE: "inverse depth",
-    Quantity.DISPARITY: "disparity",
-    Quantity.LOGARITHM: "the logarithm of depth",
-    Quantity.BUFFER: "values of a z-buffer",
-    Quantity.ROOT: "the square root of depth",
+    NumberMeaning.LINEAR: "depth",
+    NumberMeaning.DISTANCE: "distance along the ray",
+    NumberMeaning.INVERSE: "inverse depth",
+    NumberMeaning.DISPARITY: "disparity",
+    NumberMeaning.LOGARITHM: "the logarithm of depth",
+    NumberMeaning.BUFFER: "values of a z-buffer",
+    NumberMeaning.ROOT: "the square root of depth",
 }
 _DEPTH_WORDS = "depth|z|distances?|range|scale|space|spacing|metres|meters|encod\\w*"
 # Words of each quantity, in texts of lower case without underscores and hyphens.
 _PATTERNS = {
-    Quantity.INVERSE: re.compile(
+    NumberMeaning.INVERSE: re.compile(
         r"\binv(erse)?( of( the)?)? (depth|z|distance|range)\b|\breciprocal\b|\bidepth\b"
         r"|\binvdepth\b|\b1 ?/ ?(z|m|depth|met(re|er)s?)\b|\bdioptres?\b|\bdiopters?\b"
         r"|\brange ?inverse\b|^inverse\b|[:=] ?inverse$"
     ),
-    Quantity.DISPARITY: re.compile(r"^disparit(y|ies)\b|[:=] ?disparit(y|ies)\b"),
-    Quantity.LOGARITHM: re.compile(
+    NumberMeaning.DISPARITY: re.compile(r"^disparit(y|ies)\b|[:=] ?disparit(y|ies)\b"),
+    NumberMeaning.LOGARITHM: re.compile(
         rf"\blog(arithm)?(ic|ically)?( of( the)?)? ?({_DEPTH_WORDS})\b|\blogarithm"
         r"|\b(log|log10|log2|ln) ?\(|^log(10|2)?$|[:=] ?log(10|2)?$"
     ),
-    Quantity.BUFFER: re.compile(r"\bz ?buffer\b|\bdepth buffer\b|\bndc\b|\bclip space\b"),
-    Quantity.ROOT: re.compile(r"\bsquare root\b|\bsqrt\b"),
-    Quantity.DISTANCE: re.compile(
+    NumberMeaning.BUFFER: re.compile(r"\bz ?buffer\b|\bdepth buffer\b|\bndc\b|\bclip space\b"),
+    NumberMeaning.ROOT: re.compile(r"\bsquare root\b|\bsqrt\b"),
+    NumberMeaning.DISTANCE: re.compile(
         r"\beuclid|\bradial\b|\balong (the |each |its )?rays?\b|\bray (length|distance|depth)\b"
         r"|\boptic ?ray\b|\brange image\b"
         r"|\bdistances? (to|from) (the )?(camera|optical|projection|focal)"
         r"|^distances?$|[:=] ?distances?$"
     ),
-    Quantity.LINEAR: re.compile(r"\b(range ?)?linear(ly)?\b"),
+    NumberMeaning.LINEAR: re.compile(r"\b(range ?)?linear(ly)?\b"),
 }
 _ALONG_AXIS = re.compile(r"\bplan(e|ar)\b|\bax(is|ial)\b|\bnot (the )?(distance|inverse|log)")
 
@@ -112,7 +112,7 @@ class StatedNumbers:
     """What the texts of a file state about its numbers, as the file writes it.
 
     Attributes:
-        kind: Quantity, as the file names it.
+        kind: NumberMeaning, as the file names it.
         quantity: What texts call the numbers, or how they lie in the range.
         said: Text that says so.
         unit: Metres of the unit that is named, or that a number gives.
@@ -126,7 +126,7 @@ class StatedNumbers:
     """
 
     kind: str | None = None
-    quantity: Quantity | None = None
+    quantity: NumberMeaning | None = None
     said: str = ""
     unit: float | None = None
     unit_is_named: bool = False
@@ -207,11 +207,11 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
     )
 
 
-def quantity_of_name(name: str) -> tuple[Quantity | None, float | None]:
-    """Quantity and metres of the unit that the name of an array or channel states.
+def quantity_of_name(name: str) -> tuple[NumberMeaning | None, float | None]:
+    """NumberMeaning and metres of the unit that the name of an array or channel states.
 
     >>> quantity_of_name("inverse_depth")[0]
-    <Quantity.INVERSE: 3>
+    <NumberMeaning.INVERSE: 3>
     >>> quantity_of_name("depth_cm")
     (None, 0.01)
     """
@@ -223,15 +223,17 @@ def quantity_of_name(name: str) -> tuple[Quantity | None, float | None]:
 
 
 _NAMED_QUANTITIES = {
-    **dict.fromkeys(("inverse", "inv", "invdepth", "idepth", "inversedepth"), Quantity.INVERSE),
-    **dict.fromkeys(("disparity", "disparities", "disp"), Quantity.DISPARITY),
-    **dict.fromkeys(("distance", "distances", "dist", "euclidean", "ray"), Quantity.DISTANCE),
-    **dict.fromkeys(("log", "logdepth", "logarithm"), Quantity.LOGARITHM),
-    **dict.fromkeys(("zbuffer", "ndc"), Quantity.BUFFER),
+    **dict.fromkeys(
+        ("inverse", "inv", "invdepth", "idepth", "inversedepth"), NumberMeaning.INVERSE
+    ),
+    **dict.fromkeys(("disparity", "disparities", "disp"), NumberMeaning.DISPARITY),
+    **dict.fromkeys(("distance", "distances", "dist", "euclidean", "ray"), NumberMeaning.DISTANCE),
+    **dict.fromkeys(("log", "logdepth", "logarithm"), NumberMeaning.LOGARITHM),
+    **dict.fromkeys(("zbuffer", "ndc"), NumberMeaning.BUFFER),
 }
 
 
-def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[Quantity | None, str]:
+def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[NumberMeaning | None, str]:
     """What texts call the numbers, and the text that does."""
     for name, value in entries[:1000]:
         if isinstance(value, Mapping) or _is_about_program(name) or _says_no(value):
