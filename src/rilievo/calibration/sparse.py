@@ -24,7 +24,7 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import SpacePoints
 from rilievo.io.depth_crops import PlaceWords, parse_place, place_map
-from rilievo.io.depth_encoding import NumberEncoding, parse_encoding
+from rilievo.io.depth_encoding import NumberEncoding, parse_declared
 from rilievo.io.depth_numbers import (
     DISTANCE,
     DepthNumbers,
@@ -138,7 +138,9 @@ def read_sparse(
         InputError: If the file is broken, or its record says that a network predicted the depth.
         OptionError: If the options do not fit the file.
     """
-    declared = _parse_declared(encoding, unit)
+    declared = parse_declared(
+        encoding, unit, encoding_option="sparse_encoding", unit_option="sparse_unit"
+    )
     photograph = _Photograph(shape, crop, orientation)
     if isinstance(path, np.ndarray):
         return _sparse_of_numbers(
@@ -309,19 +311,6 @@ def _without_pixels(numbers: DepthNumbers, left_out: Mask) -> DepthNumbers:
         stored=np.where(left_out, 0, stored).astype(stored.dtype),
         statement=replace(statement, invalid=invalid),
     )
-
-
-def _parse_declared(encoding: str | None, unit: float | None) -> NumberEncoding:
-    if encoding is None:
-        return NumberEncoding()
-    declared = parse_encoding(encoding, "sparse_encoding")
-    if declared.scale is not None and unit is not None:
-        raise OptionError(
-            option="sparse_unit",
-            problem=Text("and the scale of ", OptionName("sparse_encoding"), " say the same"),
-            hint="give one of them",
-        )
-    return declared
 
 
 def _sparse_record(

@@ -548,15 +548,24 @@ def _check_angle(angle: float, place: str) -> None:
         )
 
 
+def parse_xml(text: str, place: str) -> Element:
+    """Root of an XML.
+
+    Raises:
+        InputError: If it is none, or declares entities.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise InputError("declares entities, which no calibration needs", path=place)
+    try:
+        return fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
+    except (ParseError, ValueError, RecursionError) as error:
+        raise InputError(f"is no XML ({error})", path=place) from error
+
+
 def parse_opencv_xml(text: str, path: Path) -> Mapping[str, Any]:
     """Read numbers and texts of OpenCV's FileStorage by tag."""
     shown = printable(path)
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise InputError("declares entities, which no calibration needs", path=shown)
-    try:
-        root = fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
-    except (ParseError, ValueError, RecursionError) as error:
-        raise InputError(f"is no XML ({error})", path=shown) from error
+    root = parse_xml(text, shown)
     entries: dict[str, Any] = {}
     for element in root.iter():
         if element is root:

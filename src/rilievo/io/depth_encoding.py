@@ -13,6 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Mask, Shaped
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors.messages import OptionName, Text
 from rilievo.schema.typed_values import metres_of_unit
 
 # A number of 32 bits has seven digits, and a user writes 655.35 for what is nearest to it.
@@ -105,6 +106,32 @@ class NumberEncoding:
         if self.bits is not None:
             numbers = _take_bits(numbers, self.bits, shown)
         return numbers
+
+
+def parse_declared(
+    encoding: str | None, unit: float | None, *, encoding_option: str, unit_option: str
+) -> NumberEncoding:
+    """Parse an encoding that a user may have declared beside the unit.
+
+    Args:
+        encoding: Pairs of ``key=value``; None if none is declared.
+        unit: Metres of one number, where they are given apart.
+        encoding_option: Option of the encoding, for refusals.
+        unit_option: Option of the unit.
+
+    Raises:
+        OptionError: If it is broken, or both give the scale.
+    """
+    if encoding is None:
+        return NumberEncoding()
+    declared = parse_encoding(encoding, encoding_option)
+    if declared.scale is not None and unit is not None:
+        raise OptionError(
+            option=unit_option,
+            problem=Text("and the scale of ", OptionName(encoding_option), " say the same"),
+            hint="give one of them",
+        )
+    return declared
 
 
 def parse_encoding(text: str, option: str) -> NumberEncoding:

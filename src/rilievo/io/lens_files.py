@@ -27,6 +27,7 @@ from rilievo.io.camera_models import (
     MATRICES,
     READ,
     parse_opencv_xml,
+    parse_xml,
     read_npz_calibration,
     stated_size,
     to_kalibr_entries,
@@ -39,7 +40,7 @@ from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
 from rilievo.io.program_cameras import cameras_of_programs
-from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml, parse_xml
+from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
 from rilievo.io.stated_views import views_in_content, views_in_xml
 from rilievo.io.yaml_text import parse_yaml
 

@@ -8,10 +8,10 @@ are recognised, and refused by their name.
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from xml.etree.ElementTree import Element, ParseError, fromstring
+from xml.etree.ElementTree import Element
 
 from rilievo.errors import InputError
-from rilievo.io.camera_models import READ
+from rilievo.io.camera_models import READ, parse_xml
 from rilievo.io.files.names import printable
 
 
@@ -248,20 +248,6 @@ def cameras_in_xml(text: str, place: str) -> list[StatedCamera]:
         )
         for sensor in root.iter("sensor")
     ]
-
-
-def parse_xml(text: str, place: str) -> Element:
-    """Root of an XML.
-
-    Raises:
-        InputError: If it is none, or declares entities.
-    """
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise InputError("declares entities, which no calibration needs", path=place)
-    try:
-        return fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
-    except (ParseError, ValueError, RecursionError) as error:
-        raise InputError(f"is no XML ({error})", path=place) from error
 
 
 def _best_calibration(sensor: Element, place: str) -> Element:

@@ -29,7 +29,7 @@ from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
-from rilievo.io.depth_encoding import NumberEncoding, is_any_of, parse_encoding
+from rilievo.io.depth_encoding import NumberEncoding, is_any_of, parse_declared
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
@@ -86,7 +86,7 @@ def prediction_of_depth(
     """Body of ``Prediction.from_depth``, with ``make`` as class."""
     find_map_origin(None, depth_error)  # What cannot be read is refused before files are read.
     unit = _metres_of_one_number(unit)
-    declared = _parse_declared(encoding, unit)
+    declared = parse_declared(encoding, unit, encoding_option="encoding", unit_option="unit")
     read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
     if isinstance(depth, str | Path):
         path, place = Path(depth).expanduser(), printable(Path(depth))
@@ -269,17 +269,6 @@ def _refuse_length_without_metres(
         problem=f"is {instrument.error}, but depth of kind '{kind}' is not in metres",
         hint="give a share of depth, such as 1%",
     )
-
-
-def _parse_declared(encoding: str | None, unit: float | None) -> NumberEncoding:
-    declared = NumberEncoding() if encoding is None else parse_encoding(encoding, "encoding")
-    if declared.scale is not None and unit is not None:
-        raise OptionError(
-            option="unit",
-            problem=Text("and the scale of ", OptionName("encoding"), " say the same"),
-            hint="give one of them",
-        )
-    return declared
 
 
 def _metres_of_one_number(unit: object) -> float | None:
