@@ -102,3 +102,11 @@ def test_the_command_writes_what_is_asked_for(
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"photo.glb", "photo.normals.png", "photo.json"}
     assert str(tmp_path / "out" / "photo.glb") in told.out
+
+
+def test_affine_depth_keeps_its_negative_values() -> None:
+    values = np.linspace(-1, 1, 48 * 64, dtype=np.float32).reshape(48, 64)
+    photo = np.zeros((48, 64, 3), np.uint8)
+    prediction = rilievo.Prediction.from_depth(photo, values, kind="affine", fov=60)
+    assert prediction.depth.valid.all()
+    np.testing.assert_array_equal(prediction.depth.values, values)

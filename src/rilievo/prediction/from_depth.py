@@ -292,10 +292,14 @@ def _metres_of_one_number(unit: object) -> float | None:
 
 
 def _limit_depth(values: Plane, declared: NumberEncoding) -> Plane:
-    """Depth within the limits that are declared, NaN elsewhere."""
+    """Depth within the limits that are declared, NaN elsewhere.
+
+    Affine depth may be negative, so that no limit is none.
+    """
+    least = declared.min_depth if declared.min_depth > 0 else -np.inf
     most = np.inf if declared.max_depth is None else declared.max_depth
     with np.errstate(invalid="ignore"):
-        return np.where((values >= declared.min_depth) & (values <= most), values, np.nan)
+        return np.where((values >= least) & (values <= most), values, np.nan)
 
 
 def _depth_array(depth: object, declared: NumberEncoding) -> np.ndarray:
