@@ -13,6 +13,13 @@ from rilievo.calibration.certainty import refuse_uncertain_box
 from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
+from rilievo.measure.depth_edges import (
+    CONTINUOUS,
+    LEAST_NOISE,
+    has_soft_edges,
+    noise_of,
+    smoothed,
+)
 from rilievo.measure.expectation import (
     compute_error_grounds,
     is_focal_length_guessed,
@@ -29,19 +36,14 @@ from rilievo.measure.quantities import (
 from rilievo.measure.region_ranges import outline_errors, region_origin, with_origin
 from rilievo.measure.regions import Region, RegionLike, as_region
 from rilievo.measure.separation import (
-    CONTINUOUS,
-    LEAST_NOISE,
     TOLERANCES,
     Plane,
     RegionWindow,
     Separation,
     dilated,
-    has_soft_edges,
     least_squares_plane,
-    noise_of,
     refine_plane,
     separate_object,
-    smoothed,
     tolerance_of,
 )
 from rilievo.records.prediction_record import PredictionRecord

@@ -21,6 +21,7 @@ from rilievo.calibration.readings import (
     WINDOW_RADIUS,
 )
 from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
+from rilievo.measure.depth_edges import has_soft_edges
 from rilievo.measure.expectation import (
     SAME_END,
     UNKNOWN_FAR,
@@ -44,7 +45,6 @@ from rilievo.measure.instrument_ranges import (
 )
 from rilievo.measure.quantities import FLAT
 from rilievo.measure.region_ranges import outline_errors
-from rilievo.measure.separation import has_soft_edges
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import DepthSource
 from rilievo.records.prediction_record import PredictionRecord
