@@ -42,6 +42,8 @@ FAR_BELOW = 1.5
 DEEP = 0.15
 FARTHEST = 0.9
 BENT = math.radians(1)
+# Share of the pixels with depth whose normals are known, from which on these are used.
+LEAST_NORMALS = 0.1
 TRIALS = 500
 
 
@@ -159,8 +161,11 @@ def _find_upward_points(
         raise InputError(f"normals are {normals.shape[1:]}, the depth {depth.shape}")
     height, width = depth.shape
     stride = math.ceil(math.sqrt(height * width / GRID_PIXELS))
-    grid = np.s_[::stride, ::stride]
+    first_row, first_column = _densest_offsets(depth.valid, stride)
+    grid = np.s_[first_row::stride, first_column::stride]
     values, valid = depth.values[grid].astype(np.float64), depth.valid[grid]
+    if normals is not None and _is_known_nowhere(normals[(slice(None), *grid)], valid):
+        normals = None
     if normals is None:
         # A large window and a high edge threshold: a floor is large, and noise must not split it.
         field, mask = normals_from_depth(values, camera, valid, window=9, edge=0.2, step=stride)
@@ -171,8 +176,13 @@ def _find_upward_points(
         field = field / np.where(mask, length, 1)
     up = mask & (-field[1] > math.cos(max_angle))
     up[: len(up) // 2] = False
-    rows, columns = range(0, height, stride), range(0, width, stride)
+    rows, columns = range(first_row, height, stride), range(first_column, width, stride)
     points = camera.points(np.where(valid, values, 1.0), rows=rows, columns=columns)
+    if not valid.any():
+        raise CalibrationError(
+            "no floor seen: hardly a pixel of the picture has depth",
+            hint="give known points instead",
+        )
     if up.sum() < LEAST_AREA * valid.sum():
         raise CalibrationError(
             f"no floor seen: {100 * up.sum() / valid.sum():.1f} % of the picture is in its lower "
@@ -181,6 +191,22 @@ def _find_upward_points(
             hint="give known points instead",
         )
     return _UpwardPoints(points=points[:, up].T, normals=field[:, up].T, scene=points[:, valid].T)
+
+
+def _is_known_nowhere(normals: Float[np.ndarray, "3 h w"], valid: Bool[np.ndarray, "h w"]) -> bool:
+    """Whether few pixels with depth have normals, as where depth is known at every second pixel."""
+    return bool((np.linalg.norm(normals[:, valid], axis=0) > 0).sum() < LEAST_NORMALS * valid.sum())
+
+
+def _densest_offsets(valid: Bool[np.ndarray, "h w"], stride: int) -> tuple[int, int]:
+    """First row and column of the grid with the most depth, as a map may have it here and there."""
+    counts = {
+        (row, column): int(valid[row::stride, column::stride].sum())
+        for row in range(stride)
+        for column in range(stride)
+    }
+    whole = counts[0, 0] >= valid[::stride, ::stride].size
+    return (0, 0) if whole else max(counts, key=lambda offsets: counts[offsets])
 
 
 def _find_floor_plane(facing: _UpwardPoints, max_angle: float) -> _Plane:
