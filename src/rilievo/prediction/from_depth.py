@@ -110,6 +110,7 @@ def prediction_of_depth(
     where = _place_in_photo(values, read.shape, crop, place, orientation)
     chosen = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
     lens = chosen.camera
+    given_size = values.shape
     is_in_place = values.shape == read.shape == where.crop.shape
     values, mask = _fit_to_photo(values, mask, read.shape, where)
     seen = _seen_mask(lens.lens, read.shape)
@@ -137,7 +138,7 @@ def prediction_of_depth(
         depth_or_none=depth_map,
         camera=lens,
         photo=read,
-        instrument=instrument,
+        instrument=_with_pixel(instrument, given_size, where.crop.shape),
         made_by=origin.made_by(
             MadeBy(
                 model=f"{GIVEN_MAP}{name}",
@@ -164,6 +165,16 @@ def prediction_of_depth(
     )
     prediction = prediction.but(notes=notes)
     return with_normals(prediction) if prediction.depth.is_depth else prediction
+
+
+def _with_pixel(
+    instrument: Instrument | None, size: tuple[int, ...], size_in_photo: Size
+) -> Instrument | None:
+    """Instrument with the size of its pixels in those of the photograph."""
+    if instrument is None:
+        return None
+    pixel = max(new / old for new, old in zip(size_in_photo, size, strict=True))
+    return replace(instrument, pixel=max(instrument.pixel, pixel, 1.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Instrument:
         is_assumed: Whether that error is a guess, because nobody stated it.
         scale_error: Log error of a scale that a known size gave to depth without metres.
         doubts: What would make all its depth wrong, such as a unit that was guessed.
+        pixel: Side of its pixels in those of the photograph, to whose size its map was resized.
     """
 
     source: DepthSource
@@ -68,6 +69,7 @@ class Instrument:
     is_assumed: bool
     scale_error: float = 0.0
     doubts: tuple[str, ...] = ()
+    pixel: float = 1.0
 
     def relative_error_at(self, depth: float) -> float:
         """Error of eight in ten depths, as a share of a depth [m]."""

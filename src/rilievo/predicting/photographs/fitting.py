@@ -201,19 +201,26 @@ def _set_measured_calibration(metric: Prediction, filling: Filled, metres: Metre
     return metric.but(
         depth_or_none=filling.depth,
         network_depth=metric.depth,
-        instrument=_instrument_of_sensor(metres),
+        instrument=_instrument_of_sensor(metres, metric.depth.shape),
         measured=filling.measured,
         calibration=calibration,
     )
 
 
-def _instrument_of_sensor(metres: Metres) -> Instrument:
-    """The sensor with its error: the one stated now, of the map's record, or assumed."""
+def _instrument_of_sensor(metres: Metres, shape: tuple[int, int]) -> Instrument:
+    """The sensor with its error: the one stated now, of the map's record, or assumed.
+
+    ``shape`` is the size of the photograph.
+    """
     recorded = metres.instrument
     if recorded is None or metres.depth_error is not None:
         recorded = make_instrument(DepthSource.SENSOR, metres.depth_error)
     doubts = (*recorded.doubts, *metres.sensor_doubts)
-    return replace(recorded, source=DepthSource.SENSOR, doubts=doubts)
+    pixel = recorded.pixel
+    if metres.measured is not None:
+        enlarged = (new / old for new, old in zip(shape, metres.measured.shape, strict=True))
+        pixel = max(pixel, *enlarged)
+    return replace(recorded, source=DepthSource.SENSOR, doubts=doubts, pixel=pixel)
 
 
 def _refuse_points_in_sky(prediction: Prediction, metres: Metres) -> None:
