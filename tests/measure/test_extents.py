@@ -9,10 +9,10 @@ import pytest
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.extents import (
-    FOCAL_ERROR,
     RegionMeasurement,
     turn_of_least_area,
 )
+from rilievo.measure.instrument_ranges import FOCAL_ERRORS
 from rilievo.measure.regions import box_region
 from rilievo.measure.separation import VALLEY, mask_around_mode
 from rilievo.prediction import Prediction
@@ -169,7 +169,7 @@ def test_sizes_carry_the_error_of_an_assumed_focal_length() -> None:
         thing = one.measure_box(box_of(mask))
         width, far = (math.log(each.high / each.value) for each in (thing.width, thing.distance))
         own.append(width**2 - far**2)
-    assert own[1] - own[0] == pytest.approx(FOCAL_ERROR**2)
+    assert own[1] - own[0] == pytest.approx(FOCAL_ERRORS[CameraSource.ASSUMED] ** 2)
 
 
 def test_depth_of_another_kind_is_refused_with_what_to_give() -> None:

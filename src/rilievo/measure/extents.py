@@ -13,18 +13,24 @@ from rilievo.calibration.certainty import refuse_uncertain_box
 from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.measure.depth_edges import (
     CONTINUOUS,
     LEAST_NOISE,
+    SHARP_WIDTH,
+    edge_width,
     has_soft_edges,
     noise_of,
+    sharpened,
     smoothed,
+    smoothing_radius,
 )
 from rilievo.measure.expectation import (
     compute_error_grounds,
     is_focal_length_guessed,
     log_error_of_distance,
 )
+from rilievo.measure.instrument_ranges import FOCAL_ERRORS, focal_error
 from rilievo.measure.quantities import (
     Measurement,
     Quantity,
@@ -58,6 +64,20 @@ BESIDE_LINES = 0.06
 """Lines to each side that are averaged where a border is sought, as a share of all lines."""
 SAME_BORDER, NOISE_AT_BORDER = 1.5, 2.0
 """Largest step between the ends of such lines [px], and that by noise, in its deviations."""
+MOSTLY_KNOWN, LEAST_GAIN = 0.6, 0.02
+"""Share of a grid's pixels with depth that suffices, and what another grid must have more."""
+MOST_STEPS, LEAST_LINES = 8, 6
+"""Steps of grids that are tried, and the least number of their rows and columns."""
+LEAST_MEASURED = 0.5
+"""Share of a region's pixels that a sensor measured from which on the filled ones are left out."""
+BORDER_ERROR = 0.7
+"""Error of the place of a border, of eight in ten, in the width of edges of depth."""
+FEW_NEIGHBOURS = 2
+"""Number of a pixel's four neighbours with depth below which it is scattered."""
+MOST_GAP = 12
+"""Pixels of the grid from which on a gap beside an object is a background without depth."""
+TOP, LEAST_STEEPNESS = 0.9, 0.1
+"""Quantile of heights from which on points are on top, and the least sine of its view."""
 SIDES = (0.01, 0.99)
 """Shares of points between which an object with soft edges lies, and by which a box is turned."""
 NEAREST = 0.1
@@ -84,9 +104,12 @@ TURN_ERROR = 35.0
 # Log errors of a distance by where a thing stands: of any, and for each camera height of it, as a
 # camera is not quite level.
 FOOT_ERROR, TILT_ERROR = 0.15, 0.01
-FOCAL_ERROR = 0.35
 # Least slope below the horizon that meets the floor.
 LEAST_DROP = 1e-3
+
+_AHEAD = np.array([0.0, 0.0, 1.0])
+"""Direction of the optical axis."""
+_PICTURE_UP = np.array([0.0, -1.0, 0.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,19 +181,24 @@ class ObjectExtent:
     Attributes:
         seen: Length of the part that is seen [m].
         longest: Length of the whole if what is hidden is as long as the picture permits [m].
+        border: Error of the places of its two ends, of eight in ten [m].
+        gap: Width of the gaps without depth in which it may go on [m].
     """
 
     seen: float
     longest: float
+    border: float = 0.0
+    gap: float = 0.0
 
     def measured(self, error: float, outline: float) -> Measurement:
         """Length with a range, by the log errors of its distance and of its outline."""
-        factor = math.exp(math.hypot(error, outline))
+        by_border = math.log1p(self.border / self.seen) if self.seen > 0 else 0.0
+        factor = math.exp(math.hypot(error, outline, by_border))
         return Measurement(
             what=Quantity.LENGTH,
             value=self.seen,
             low=self.seen / factor,
-            high=max(self.seen * factor, self.longest * math.exp(error)),
+            high=max((self.seen + self.gap) * factor, self.longest * math.exp(error)),
         )
 
 
@@ -205,6 +233,8 @@ class Outline:
         view: Unit direction from the camera to the object.
         is_soft: Whether the last pixels may show what is beside the object.
         noise: Standard deviation of log depth from pixel to pixel.
+        border: Error of the place of a border, of eight in ten [m].
+        gaps: Mean width of the gaps without depth to the left, right, top and bottom [m].
     """
 
     points: Points
@@ -214,6 +244,19 @@ class Outline:
     view: Vector
     is_soft: bool
     noise: float
+    border: float
+    gaps: tuple[float, float, float, float]
+
+    def scaled(self, factor: float) -> "Outline":
+        """Outline at another distance, seen from the same place."""
+        left, right, top, bottom = self.gaps
+        return replace(
+            self,
+            points=factor * self.points,
+            pixel=factor * self.pixel,
+            border=factor * self.border,
+            gaps=(factor * left, factor * right, factor * top, factor * bottom),
+        )
 
     def ends_along(self, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
         """First and last coordinate along axes to the right, up and forward.
@@ -230,28 +273,35 @@ class Outline:
         for axis in range(3):
             reach = SAME_BORDER * self.pixel + far * abs(float(axes[axis] @ self.view))
             reach += NOISE_AT_BORDER * self.noise * far / CONTINUOUS
-            ends[0, axis] = -_outermost(-along[:, axis], lines[axis], reach)
-            ends[1, axis] = _outermost(along[:, axis], lines[axis], reach)
+            ends[0, axis] = -_outermost(-along[:, axis], lines[axis], reach, self.pixel)
+            ends[1, axis] = _outermost(along[:, axis], lines[axis], reach, self.pixel)
         return ends
 
 
-def _outermost(along: Values, lines: Int[np.ndarray, "n"], reach: float) -> float:
-    """Largest end of any line, each on a line fitted to the ends beside it within reach."""
-    first = int(lines.min())
-    profile = np.full(int(lines.max()) - first + 1, -np.inf)
-    np.maximum.at(profile, lines - first, along)
+def _outermost(along: Values, lines: Int[np.ndarray, "n"], reach: float, pixel: float) -> float:
+    """Place of a border [m]: the mean of the lines that end within a pixel of the largest end.
+
+    The end of each line is first moved onto a line fitted to the ends beside it within reach. The
+    largest end alone would be too large by half a pixel, because a border lies anywhere between the
+    centres of two pixels, and the largest end is that of the line where it lies farthest in.
+    """
+    first_line = int(lines.min())
+    profile = np.full(int(lines.max()) - first_line + 1, -np.inf)
+    np.maximum.at(profile, lines - first_line, along)
     width = round(BESIDE_LINES * len(profile))
     padded = np.pad(profile, width, constant_values=-np.inf)
-    places = np.arange(-width, width + 1)
+    offsets = np.arange(-width, width + 1)
     ends = profile[np.isfinite(profile)]
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * width + 1)[np.isfinite(profile)]
     is_near = np.abs(around - ends[:, None]) <= reach
-    step = np.where(is_near, around - ends[:, None], 0)
-    count, first_moment, second_moment = (is_near @ places**power for power in range(3))
-    spread = count * second_moment - first_moment**2
-    sloped = second_moment * step.sum(axis=1) - first_moment * (step @ places)
-    fitted = np.where(spread > 0, sloped / np.maximum(spread, 1), 0)
-    return float((ends + fitted).max())
+    differences = np.where(is_near, around - ends[:, None], 0)
+    # Normal equations of the line through the differences, at the offset 0.
+    count, first_moment, second_moment = (is_near @ offsets**power for power in range(3))
+    determinant = count * second_moment - first_moment**2
+    numerator = second_moment * differences.sum(axis=1) - first_moment * (differences @ offsets)
+    corrections = np.where(determinant > 0, numerator / np.maximum(determinant, 1), 0)
+    fitted = ends + corrections
+    return float(fitted[fitted > fitted.max() - pixel].mean())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +328,7 @@ class ObjectSurface:
         return replace(
             self,
             points=factor * self.points,
-            outline=replace(outline, points=factor * outline.points, pixel=factor * outline.pixel),
+            outline=outline.scaled(factor),
             beside=factor * self.beside,
             support=support and replace(support, m=support.m / factor),
         )
@@ -292,7 +342,8 @@ class RegionMeasurer:
         self.is_assumed = is_focal_length_guessed(self.camera)
         self.grounds = compute_error_grounds(prediction)
         self.floor = floor = find_floor_or_none(prediction)
-        self.is_soft = has_soft_edges(prediction.depth.values, prediction.depth.valid)
+        self.is_soft = has_soft_outlines(prediction)
+        self.edge_width = edge_width_of(prediction)
         self.is_street = floor is not None and is_street_with_floor(prediction, floor)
         # Only a network's depth is less sure than the place where an object meets the street.
         self.is_street &= self.is_soft
@@ -312,11 +363,7 @@ class RegionMeasurer:
         pixels = self._pixels_around(region, mask, box)
         separation = separate_object(pixels.window, self._floor_plane(pixels.window))
         share = float(separation.own.sum() / pixels.window.region.sum())
-        if separation.own.sum() < LEAST_PIXELS:
-            raise CalibrationError(
-                f"{region.text}: {int(separation.own.sum())} pixels with depth lie there, expected "
-                f"{LEAST_PIXELS}: choose a larger region"
-            )
+        self._check_depth(region, mask, pixels, separation)
         up = self._up(separation.planes)
         surface = self._surface(pixels, separation, up)
         far = np.linalg.norm(surface.points, axis=1)
@@ -330,13 +377,19 @@ class RegionMeasurer:
             near_foot = math.hypot(FOOT_ERROR, TILT_ERROR * foot / self.floor.height)
             # An assumed focal length moves the foot too: the range stays that of such distances.
             error = max(error, near_foot) if self.is_assumed else near_foot
-        axes = axes_of_view(up)
+        axes = axes_of_view(up, self._forward(at))
         ends, stands = self._ends_on_support(surface, axes)
         meets_ground = math.isfinite(foot) or self._ends_at_floor(ends)
         refuse_uncertain_box(self.prediction.calibration, meets_ground=meets_ground)
         extents = self._extents(surface, ends, axes)
         remarks = camera_and_point_remarks(self.prediction, ((u1, v1), (u2, v2)))
-        remarks += _remarks_on_parts(surface.cut, separation.parts, extents, stands=stands)
+        remarks += _remarks_on_parts(
+            surface.cut,
+            separation.parts,
+            extents,
+            stands=stands,
+            knows_vertical=self.floor is not None or not np.array_equal(up, _PICTURE_UP),
+        )
         remarks += instrument_remarks(self.prediction)
         measured = RegionMeasurement(
             name=region.name,
@@ -350,9 +403,31 @@ class RegionMeasurer:
         )
         return with_origin(measured, region_origin(self.prediction, mask))
 
+    def _check_depth(
+        self, region: Region, mask: Mask, pixels: "_WindowPixels", separation: Separation
+    ) -> None:
+        """Raise ``CalibrationError`` where a region has too little depth, or scattered depth."""
+        window = pixels.window
+        count = int((self.prediction.depth.valid & mask).sum())
+        if count >= LEAST_PIXELS and is_scattered(window.valid, window.region):
+            raise CalibrationError(
+                f"{region.text}: only {count} of its {int(mask.sum())} pixels have depth, and they "
+                "are scattered, so that surfaces cannot be told apart: give the depth as sparse, "
+                "whose gaps the network fills"
+            )
+        if separation.own.sum() < LEAST_PIXELS:
+            found = min(count, int(separation.own.sum()))
+            raise CalibrationError(
+                f"{region.text}: {found} pixels of an object lie there, apart from what is behind "
+                f"it, expected {LEAST_PIXELS}: choose a larger region"
+                if found < count
+                else f"{region.text}: {count} pixels with depth lie there, expected "
+                f"{LEAST_PIXELS}: choose a larger region"
+            )
+
     def _up(self, planes: Sequence[Plane]) -> Vector:
         """Direction up: from the floor, else from a level surface, else the picture's."""
-        picture_up = np.array([0.0, -1.0, 0.0])
+        picture_up = _PICTURE_UP
         level = [plane for plane in planes if plane.normal @ picture_up > TABLE_TILT]
         if self.floor is None:
             return level[0].normal if level else picture_up
@@ -375,7 +450,7 @@ class RegionMeasurer:
         return Plane(m=m, tolerance=tolerance_of(misses[misses < TOLERANCES[-1]]))
 
     def _size_error(self, error: float) -> float:
-        return math.hypot(error, FOCAL_ERROR) if self.is_assumed else error
+        return math.hypot(error, focal_error_of_sizes(self.prediction))
 
     def _distance_to_floor(self, u: float, v: float) -> float:
         if self.floor is None or not self.is_street:
@@ -388,7 +463,10 @@ class RegionMeasurer:
     def _pixels_around(self, region: Region, mask: Mask, box: Sequence[int]) -> "_WindowPixels":
         u1, v1, u2, v2 = box
         height, width = v2 + 1 - v1, u2 + 1 - u1
-        step = max(1, math.isqrt(height * width // MOST_POINTS))
+        known = self._known_depth(mask)
+        least_step = max(1, math.isqrt(height * width // MOST_POINTS))
+        grid = densest_grid(known[v1 : v2 + 1, u1 : u2 + 1], least_step)
+        step = grid.step
         around = max(LEAST_SURROUNDINGS, math.ceil(SURROUNDINGS * max(height, width) / step))
         rows, columns = (
             range(
@@ -396,13 +474,18 @@ class RegionMeasurer:
                 min(stop + step * around + 1, size),
                 step,
             )
-            for start, stop, size in zip((v1, u1), (v2, u2), self.prediction.shape, strict=True)
+            for start, stop, size in zip(
+                (v1 + grid.row, u1 + grid.column), (v2, u2), self.prediction.shape, strict=True
+            )
         )
         place = tuple(slice(each.start, each.stop, step) for each in (rows, columns))
-        valid = valid_without_sky(self.prediction, place)
+        valid = known[place]
         depth = np.where(valid, self.prediction.depth.values[place], 1).astype(np.float64)
         noise = noise_of(np.log(depth), valid)
-        depth = smoothed(depth, valid, noise)
+        # Of the pixels of an edge, those on the grid are left.
+        width_on_grid = 1 + (self.edge_width - 1) / step
+        noise_left = noise / (2 * smoothing_radius(noise) + 1)
+        depth = sharpened(smoothed(depth, valid, noise), valid, width_on_grid, noise_left)
         inside = mask[place]
         v, u = np.meshgrid(rows, columns, indexing="ij")
         weight = np.ones(inside.shape)
@@ -420,8 +503,28 @@ class RegionMeasurer:
             is_box=region.is_box,
             is_soft=self.is_soft,
             noise=noise,
+            edge_width=width_on_grid,
+            has_mixtures=self.edge_width > SHARP_WIDTH or noise > LEAST_NOISE,
         )
         return _WindowPixels(window=window, depth=depth, u=u, v=v, step=step)
+
+    def _forward(self, middle: Vector) -> Vector:
+        """Direction along which depth is measured: that to the object in a fisheye or panorama.
+
+        The picture of another camera has one direction, its optical axis, as for its depth.
+        """
+        return middle if self.camera.lens.has_unit_rays else _AHEAD
+
+    def _known_depth(self, mask: Mask) -> Mask:
+        """Pixels with depth and no sky; of a sensor those that it measured, if they are enough."""
+        known = valid_without_sky(self.prediction, (slice(None), slice(None)))
+        measured = self.prediction.measured
+        if measured is None or self.prediction.is_of_network:
+            return known
+        inside = known & mask
+        if (inside & measured).sum() < LEAST_MEASURED * inside.sum():
+            return known
+        return known & measured
 
     def _surface(
         self, pixels: "_WindowPixels", separation: Separation, up: Vector
@@ -466,14 +569,19 @@ class RegionMeasurer:
         place = self.camera.project(middle)
         beside = [self.camera.rays(place + np.array([shift, 0.0])) for shift in (-0.5, 0.5)]
         far = float(self.camera.depth_of(middle))
+        pixel = step * far * float(np.linalg.norm(beside[1] - beside[0]))
+        left, right, top, bottom = (pixel * width for width in gaps_beside(own, window.valid))
         return Outline(
             points=np.concatenate(points, axis=1).T,
             rows=np.concatenate(rows),
             columns=np.concatenate(columns),
-            pixel=step * far * float(np.linalg.norm(beside[1] - beside[0])),
+            pixel=pixel,
             view=middle / np.linalg.norm(middle),
             is_soft=separation.is_soft,
             noise=window.noise if window.noise > LEAST_NOISE else 0.0,
+            # A network's outline has an error that contains this one.
+            border=0.0 if separation.is_soft else BORDER_ERROR * window.edge_width * pixel,
+            gaps=(left, right, top, bottom),
         )
 
     def _ends_on_support(
@@ -514,10 +622,24 @@ class RegionMeasurer:
             longest_height = max(
                 height, most if self.floor is None else float(ends[1, 1]) + self.floor.height
             )
+        outline = surface.outline
+        left, right, top, bottom = outline.gaps
+        border = math.sqrt(2) * outline.border
         return {
-            "width": ObjectExtent(seen=width, longest=most if surface.cut.across else width),
-            "height": ObjectExtent(seen=height, longest=longest_height),
-            "depth": ObjectExtent(seen=depth, longest=_longest_depth(surface, ends, axes, most)),
+            "width": ObjectExtent(
+                seen=width,
+                longest=most if surface.cut.across else width,
+                border=border,
+                gap=left + right,
+            ),
+            "height": ObjectExtent(
+                seen=height, longest=longest_height, border=border, gap=top + bottom
+            ),
+            "depth": ObjectExtent(
+                seen=depth,
+                longest=_longest_depth(surface, ends, axes, most),
+                border=border / _steepness_of_view(surface.points, axes[1]),
+            ),
         }
 
     def _box_sizes(
@@ -581,6 +703,32 @@ def borders_of(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PixelGrid:
+    """Every ``step``-th pixel of a region, from a row and a column in it."""
+
+    step: int
+    row: int
+    column: int
+
+
+def densest_grid(known: Mask, least_step: int) -> PixelGrid:
+    """Finest grid, at least of a step, most of whose pixels have depth; else the densest one.
+
+    A map may have depth at every second or third pixel only, or along every seventh row.
+    """
+    longest = max(least_step, min(least_step + MOST_STEPS, min(known.shape) // LEAST_LINES))
+    best, most_known = PixelGrid(step=least_step, row=0, column=0), -1.0
+    for step in range(least_step, longest + 1):
+        for row, column in product(range(min(step, len(known))), range(min(step, known.shape[1]))):
+            share = float(known[row::step, column::step].mean())
+            if share > most_known + LEAST_GAIN:
+                best, most_known = PixelGrid(step=step, row=row, column=column), share
+        if most_known >= MOSTLY_KNOWN:
+            break
+    return best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _WindowPixels:
     """Pixels of a window, with columns and rows in the photograph, and its step [px]."""
 
@@ -591,11 +739,59 @@ class _WindowPixels:
     step: int
 
 
-def axes_of_view(up: Vector) -> Matrix:
+def axes_of_view(up: Vector, forward: Vector = _AHEAD) -> Matrix:
     """Directions to the right, up and forward of a view, the first and the last horizontal."""
-    forward = np.array([0.0, 0.0, 1.0]) - up[2] * up
-    forward /= np.linalg.norm(forward)
+    forward = forward - float(forward @ up) * up
+    forward = forward / np.linalg.norm(forward)
     return np.stack([np.cross(forward, up), up, forward])
+
+
+def _steepness_of_view(points: Points, up: Vector) -> float:
+    """Sine of the angle at which the top of an object is seen, at least ``LEAST_STEEPNESS``.
+
+    A pixel of the picture covers as much more of a level top along the view.
+    """
+    highest = points[points @ up >= np.quantile(points @ up, TOP)]
+    drops = -(highest @ up) / np.linalg.norm(highest, axis=1)
+    return max(LEAST_STEEPNESS, float(np.median(drops)))
+
+
+def is_scattered(valid: Mask, region: Mask) -> bool:
+    """Whether most pixels with depth have few neighbours with depth."""
+    moves = ((0, 1), (0, -1), (1, 0), (-1, 0))
+    neighbours = np.sum([_shifted(valid, down, right) for down, right in moves], axis=0)
+    has_few = neighbours[valid & region] < FEW_NEIGHBOURS
+    return bool(has_few.size and has_few.mean() > 0.5)
+
+
+def gaps_beside(own: Mask, valid: Mask) -> tuple[float, float, float, float]:
+    """Mean widths of the gaps without depth beside an object, to the left, right, top and bottom.
+
+    Wide ones are no gaps of a map, but a background without depth, such as sky.
+    """
+    widths = []
+    for way in _WAYS.astype(int):
+        right, down = way.tolist()
+        is_last = own & ~_shifted(own, -down, -right)
+        width = np.zeros(own.shape)
+        is_in_gap = is_last
+        for distance in range(1, MOST_GAP + 1):
+            is_in_gap = is_in_gap & _shifted(~valid, -down * distance, -right * distance)
+            width += is_in_gap
+        width[width >= MOST_GAP] = 0
+        widths.append(float(width[is_last].mean()) if is_last.any() else 0.0)
+    left, right_gap, top, bottom = widths
+    return left, right_gap, top, bottom
+
+
+def _shifted(mask: Mask, down: int, right: int) -> Mask:
+    """Mask moved by rows and columns; False where nothing moves to."""
+    moved = np.zeros_like(mask)
+    height, width = mask.shape
+    target = np.s_[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
+    source = np.s_[max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)]
+    moved[target] = mask[source]
+    return moved
 
 
 def _longest_depth(
@@ -631,12 +827,22 @@ def _is_far_edge_in_view(points: Points, axes: Matrix, nearest: float, farthest:
 
 
 def _remarks_on_parts(
-    cut: CutSides, parts: int, extents: Mapping[str, ObjectExtent], *, stands: bool
+    cut: CutSides,
+    parts: int,
+    extents: Mapping[str, ObjectExtent],
+    *,
+    stands: bool,
+    knows_vertical: bool,
 ) -> tuple[str, ...]:
     remarks = []
     if cut.any:
         remarks.append("it reaches the border of the picture: sizes are of the part in it")
-    elif not stands:
+    if not knows_vertical:
+        remarks.append(
+            "no floor or table is seen that is level: its sizes are along the axes of the picture, "
+            "and the camera may be tilted"
+        )
+    elif not (stands or cut.any):
         remarks.append("nothing is seen that it stands on: its height is that of the part seen")
     if parts > 1:
         remarks.append(
@@ -646,6 +852,37 @@ def _remarks_on_parts(
     if depth.longest > HIDDEN * depth.seen:
         remarks.append("its back is hidden: its depth is that of the part seen, and may be larger")
     return tuple(remarks)
+
+
+def focal_error_of_sizes(prediction: PredictionRecord) -> float:
+    """Log error of widths and heights by the focal length; 0 of a given one."""
+    if not prediction.is_of_network:
+        return focal_error(prediction.known_camera)
+    # The outline of a network's depth contains the error of a focal length that is no guess.
+    is_guess = is_focal_length_guessed(prediction.known_camera)
+    return FOCAL_ERRORS[CameraSource.ASSUMED] if is_guess else 0.0
+
+
+def has_soft_outlines(prediction: PredictionRecord) -> bool:
+    """Whether objects melt into what is behind them, as in most networks' depth.
+
+    The edges of an instrument's depth may be wide, but its surfaces are where it says.
+    """
+    depth = prediction.depth
+    return prediction.is_of_network and has_soft_edges(depth.values, depth.valid)
+
+
+def edge_width_of(prediction: PredictionRecord) -> float:
+    """Width of the edges of depth [px]; 1 of soft outlines, whose objects are found otherwise."""
+    if has_soft_outlines(prediction):
+        return 1.0
+    depth, instrument = prediction.depth, prediction.instrument
+    pixel = 1.0 if instrument is None else instrument.pixel
+    # Depth that was filled between the pixels of a sensor has edges of its own.
+    is_known = depth.valid
+    if prediction.measured is not None and not prediction.is_of_network:
+        is_known = is_known & prediction.measured
+    return max(pixel, edge_width(depth.values, is_known))
 
 
 def find_floor_or_none(prediction: PredictionRecord) -> Floor | None:

@@ -21,7 +21,6 @@ from rilievo.calibration.readings import (
     WINDOW_RADIUS,
 )
 from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
-from rilievo.measure.depth_edges import has_soft_edges
 from rilievo.measure.expectation import (
     SAME_END,
     UNKNOWN_FAR,
@@ -33,7 +32,13 @@ from rilievo.measure.expectation import (
     picture_doubt,
     places_of_known_facts,
 )
-from rilievo.measure.extents import FOCAL_ERROR, find_floor_or_none, is_street_with_floor
+from rilievo.measure.extents import (
+    edge_width_of,
+    find_floor_or_none,
+    focal_error_of_sizes,
+    has_soft_outlines,
+    is_street_with_floor,
+)
 from rilievo.measure.instrument_ranges import (
     ANGLE_PER_ERROR,
     COMMON_SHARE,
@@ -134,8 +139,9 @@ class Terms:
         instrument: Parameters by which ranges follow in place of these; None of a network's depth.
         is_street: Whether the floor tells distances.
         outline: Log errors of width and height over that of the distance, in a box.
-        size_focal: Log error of width and height by a guessed focal length; 0 of another one.
+        size_focal: Log error of width and height by the focal length; 0 of a given one.
         has_soft_edges: Whether depth melts from one surface to the next.
+        edge_width: Width of its edges where it does not [px].
         unknown_far: Distance in widths if nothing is known.
         angle_error: Error of an angle [degrees].
         flat: Residual of a flat surface.
@@ -161,6 +167,7 @@ class Terms:
     outline: tuple[float, float]
     size_focal: float
     has_soft_edges: bool
+    edge_width: float
     unknown_far: float = UNKNOWN_FAR
     angle_error: float
     flat: float = FLAT
@@ -197,7 +204,7 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
 
     ground = find_floor_or_none(prediction) if floor else None
     outline = outline_errors(prediction)
-    is_soft = has_soft_edges(prediction.depth.values, prediction.depth.valid)
+    is_soft = has_soft_outlines(prediction)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
         own=base(name_metres_method(prediction)),
@@ -216,8 +223,9 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
         instrument=_instrument_terms(prediction),
         is_street=is_soft and ground is not None and is_street_with_floor(prediction, ground),
         outline=(outline["width"], outline["height"]),
-        size_focal=FOCAL_ERROR if is_focal_length_guessed(prediction.known_camera) else 0.0,
+        size_focal=focal_error_of_sizes(prediction),
         has_soft_edges=is_soft,
+        edge_width=edge_width_of(prediction),
         angle_error=angle_error(is_anchored=is_anchored),
         floor=None if ground is None else _floor_plane(ground),
         places=tuple(places_of_known_facts(prediction)),

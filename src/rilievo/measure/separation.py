@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float64, Int, Mask, Points, Values, Vector
-from rilievo.measure.depth_edges import CONTINUOUS, LEAST_NOISE, NOISE_STEPS, noise_of
+from rilievo.measure.depth_edges import (
+    CONTINUOUS,
+    LEAST_NOISE,
+    NOISE_STEPS,
+    SHARP_WIDTH,
+    noise_of,
+)
 
 BIN = 0.02
 """Width of bins of log distance."""
@@ -38,15 +44,27 @@ REFINEMENTS = 6
 DEVIATIONS = 3 * 1.4826
 """Three standard deviations of normally distributed misses, in their medians."""
 MOST_REMOVED = 0.9
-"""Share of a region on planes from which on the object is itself a plane, such as a rug."""
+"""Share of a region on planes from which on the object is small, or a plane, such as a rug."""
 OVERLAP = 0.3
 """Links of a part of a mask to pixels outside it, a pixel, from which on it is background."""
 CONTINUES = 0.1
 """The same for parts of a box that belong to what is beside it."""
+CONTINUES_WIDELY = 0.5
+"""The same for each root of its pixels: a large part may go on along a whole side of the box."""
 LEAST_PART, LARGE_PART = 0.005, 0.25
 """Sizes of parts that count, and of those that are told, as shares of the largest."""
 SLIVER_WIDTH = 3
 """Largest width of a side that is seen edge-on, beside the rest of an object [px of the grid]."""
+STEEP, STEEP_BORDER = 0.015, 1.5
+"""Step of log depth to a neighbour in a border that melts, and its width in that of edges."""
+LARGE_PLANE = 0.1
+"""Share of a region on a plane from which on it may be what the box shows."""
+LEAST_SMALL = 12
+"""Pixels before the planes around it that make a small object in a large box."""
+MOSTLY_THICK = 0.8
+"""Share of an object without lines of single pixels from which on these are no part of it."""
+SLIVER_LEAD = 0.03
+"""Share of depth by which such a side lies before the floor and the walls."""
 MASK_BORDER = 0.03
 """Width of a mask's border, in roots of its area, that may show what is behind."""
 _MULTIPLIER, _MODULUS = 16_807, 2**31 - 1  # Park and Miller (1988), which a page repeats
@@ -87,6 +105,8 @@ class RegionWindow:
         weight: Weight of a pixel of the region as the object's.
         is_soft: Whether edges of depth are soft, as those of a network.
         noise: Standard deviation of log depth from pixel to pixel, before it was smoothed.
+        edge_width: Width of edges before they were made sharp [px of the grid].
+        has_mixtures: Whether pixels between two surfaces may have a depth that neither has.
     """
 
     points: Float64[np.ndarray, "3 h w"]
@@ -96,6 +116,8 @@ class RegionWindow:
     is_box: bool
     is_soft: bool
     noise: float
+    edge_width: float = 1.0
+    has_mixtures: bool = False
 
     @property
     def flat_points(self) -> Points:
@@ -140,7 +162,8 @@ def separate_object(window: RegionWindow, floor: Plane | None) -> Separation:
     links = find_links(logs, window.valid)
     labels = label_parts(candidates, links)
     if window.is_box:
-        own, parts = _parts_of_box(window, candidates, labels, links, logs)
+        is_before = candidates & _is_before(window, accepted, SLIVER_LEAD)
+        own, parts = _parts_of_box(window, candidates, labels, links, logs, is_before)
     else:
         own, parts = _parts_of_mask(window, candidates, labels, links)
     return Separation(own=own, planes=accepted, parts=parts, is_soft=False)
@@ -256,7 +279,7 @@ def _remove_planes(
     """
     removable = inside if window.is_box else inside & ~eroded(inside, mask_border(inside))
     points, weight = window.flat_points, np.where(inside, window.weight, 0).reshape(-1)
-    left, accepted = inside.reshape(-1).copy(), []
+    left, accepted, large = inside.reshape(-1).copy(), list[Plane](), list[Plane]()
     for plane in planes:
         sides = points @ plane.m - 1
         on_it = np.abs(sides) < max(plane.tolerance, NOISE_ON_PLANE * window.noise)
@@ -264,11 +287,23 @@ def _remove_planes(
         before = float(weight[rest & (sides < 0)].sum())
         if before <= 0.5 * float(weight[rest].sum()):
             continue
+        if (left & on_it).sum() >= LARGE_PLANE * inside.sum():
+            large.append(plane)
         left &= ~(on_it & removable.reshape(-1))
         accepted.append(plane)
-    if left.sum() <= (1 - MOST_REMOVED) * inside.sum():
-        return inside, []
-    return left.reshape(inside.shape), accepted
+    candidates = left.reshape(inside.shape)
+    if left.sum() > (1 - MOST_REMOVED) * inside.sum():
+        return candidates, accepted
+    # Little is left: a small object before them, or what noise leaves of a plane that is measured.
+    is_small_object = window.is_box and _has_part_before(window, candidates, large)
+    return (candidates, accepted) if is_small_object else (inside, [])
+
+
+def _has_part_before(window: RegionWindow, candidates: Mask, planes: Sequence[Plane]) -> bool:
+    """Whether many pixels that are no lines and no specks lie clearly before all planes."""
+    pixels = candidates & _is_before(window, planes, max(SLIVER_LEAD, NOISE_STEPS * window.noise))
+    pixels = without_specks(pixels)
+    return bool(pixels.sum() >= LEAST_SMALL)
 
 
 def mask_border(mask: Mask) -> int:
@@ -341,6 +376,7 @@ def _parts_of_box(
     labels: Int[np.ndarray, "n"],
     links: Links,
     logs: Float64[np.ndarray, "h w"],
+    is_before: Mask,
 ) -> tuple[Mask, int]:
     """The part with the largest weight, and others at its distance that end in the box."""
     chosen = candidates.reshape(-1)
@@ -356,15 +392,62 @@ def _parts_of_box(
     means = np.bincount(labels[chosen], values[chosen], minlength=size) / np.maximum(counts, 1)
     outward = _outward_links(window, chosen, labels, links)
     beside = (counts > 0) & (means >= nearest) & (means <= farthest)
-    beside &= outward <= CONTINUES * counts
+    beside &= (outward <= CONTINUES * counts) & (outward <= CONTINUES_WIDELY * np.sqrt(counts))
+    if window.has_mixtures:
+        beside &= _are_thick(labels, chosen.reshape(candidates.shape), window)
     beside[main] = True
     beside &= counts >= LEAST_PART * counts[main]
     large = beside & (counts >= LARGE_PART * counts[main])
     own = (chosen & beside[labels]).reshape(candidates.shape)
-    if window.noise <= LEAST_NOISE:
+    if not window.has_mixtures:
         ends_inside = (outward <= CONTINUES * counts)[labels]
-        own = _with_slivers(own, (chosen & ends_inside).reshape(own.shape) & ~own, labels)
+        slivers = (chosen & ends_inside).reshape(own.shape) & is_before & ~own
+        own = _with_slivers(own, slivers, labels)
+    if window.edge_width > SHARP_WIDTH:
+        own = _without_steep_border(own, logs, window)
+    if window.has_mixtures:
+        own = _without_lines(own, window.valid)
     return own, int(large.sum())
+
+
+def _are_thick(
+    labels: Int[np.ndarray, "n"], pixels: Mask, window: RegionWindow
+) -> Bool[np.ndarray, "n"]:
+    """Whether the part of each label is wider than an edge of depth."""
+    # What has no depth is no border.
+    inner = pixels & eroded(pixels | ~window.valid, math.ceil(window.edge_width / 2))
+    is_thick = np.zeros(labels.size, bool)
+    is_thick[labels[inner.reshape(-1)]] = True
+    return is_thick
+
+
+def _without_lines(own: Mask, valid: Mask) -> Mask:
+    """Object without lines of single pixels, which are mixtures; a thin object stays as it is."""
+    opened = own & dilated(eroded(own | ~valid, 1), 1)
+    return opened if opened.sum() >= MOSTLY_THICK * own.sum() else own
+
+
+def _without_steep_border(
+    own: Mask, logs: Float64[np.ndarray, "h w"], window: RegionWindow
+) -> Mask:
+    """Object without the pixels at its border that melt into what is beside it."""
+    most = max(STEEP, NOISE_STEPS * window.noise)
+    for _ in range(math.ceil(STEEP_BORDER * window.edge_width)):
+        steepest = np.zeros(own.shape)
+        for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+            step = np.where(own[first] & own[second], np.abs(logs[first] - logs[second]), 0)
+            steepest[first] = np.maximum(steepest[first], step)
+            steepest[second] = np.maximum(steepest[second], step)
+        own = own & (eroded(own | ~window.valid, 1) | (steepest <= most))
+    return own
+
+
+def _is_before(window: RegionWindow, planes: Sequence[Plane], lead: float) -> Mask:
+    """Pixels that lie before all planes, by a share of depth."""
+    is_before = np.ones(window.valid.shape, bool)
+    for plane in planes:
+        is_before &= np.tensordot(plane.m, window.points, 1) < 1 - lead
+    return is_before
 
 
 def _with_slivers(own: Mask, others: Mask, labels: Int[np.ndarray, "n"]) -> Mask:

@@ -464,7 +464,7 @@ def test_the_thing_in_a_box_is_that_of_python(
         page.locator("#lines input").press("Enter")
     metric = with_metres(room(), Metres(known=(known,)))[0] if known else given
     page.click("#add-box")
-    for _ in range(2):
+    for _ in range(3):
         end(page, ".stage", "B of box", "Corner").press("Shift+ArrowDown")
     (left, top), (right, bottom) = (
         place(end(page, ".stage", f"{each} of box", "Corner")) for each in "AB"

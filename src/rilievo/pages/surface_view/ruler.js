@@ -251,10 +251,10 @@ function ruler(depth, form, terms) {
   function told({ value, sizes, at, scale, scaleError }, factor, fact, places, knownError) {
     const base = fact ? terms.distance.known_length : terms.distance.own, by = fact ? factor : scale || 1;
     const expected = instrument ? Math.hypot(Math.log1p(instrument.distance(at.map((axis) => by * axis))), fact ? Math.log1p(knownError) : 0) : fact || !scale ? error({ middle: at.map((axis) => factor * axis), along: 0 }, base, places, terms.distance) : scaleError;
-    const [far, wide, high] = [[value, value], ...sizes].map(([seen, longest], which) => {
+    const [far, wide, high] = [{ seen: value, longest: value, gap: 0, border: 0 }, ...sizes].map(({ seen, longest, gap, border }, which) => {
       const error = which ? Math.hypot(expected, terms.size_focal) : expected;
-      const metres = by * seen, wide = Math.exp(Math.hypot(error, which ? terms.outline[which - 1] : 0));
-      return ranged(" m", metres, metres / wide, Math.max(metres * wide, by * longest * Math.exp(error)));
+      const metres = by * seen, wide = Math.exp(Math.hypot(error, which ? terms.outline[which - 1] : 0, seen > 0 ? Math.log1p(border / seen) : 0));
+      return ranged(" m", metres, metres / wide, Math.max((metres + by * gap) * wide, by * longest * Math.exp(error)));
     });
     return `${far} away, ${wide} wide, ${high} high`;
   }

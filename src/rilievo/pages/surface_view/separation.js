@@ -4,8 +4,10 @@
 
 const BIN = 0.02, VALLEY = 0.15, KERNEL = [1, 2, 3, 2, 1], LOWEST = 0.05, MOST_REMOVED = 0.9;
 const CONTINUOUS = 0.05, NOISE_STEPS = 6, NOISE_ON_PLANE = 2, LEAST_NOISE = 1e-3, NOISE_OF_PIXEL = 0.005, MOST_RADIUS = 3;
-const SPECK_NEIGHBOURS = 4, SPECK_ROUNDS = 2, LEAST_PART = 0.005, CONTINUES = 0.1, SLIVER_WIDTH = 3;
+const SPECK_NEIGHBOURS = 4, SPECK_ROUNDS = 2, LEAST_PART = 0.005, CONTINUES = 0.1, CONTINUES_WIDELY = 0.5, SLIVER_WIDTH = 3;
 const MOST_PLANES = 5, PLANE_TRIALS = 150, LEAST_PLANE = 0.12, LEAST_FOOT_PLANE = 0.05, LEAST_PLANE_POINTS = 30, MOST_SURROUNDING_POINTS = 2000;
+const NOISE_OF_BEND = 10, SHARP_WIDTH = 1.3, LEAST_WIDTH = 0.65, MOST_WIDTH = 1.6, LEAST_SHARPENED = 0.008, MOST_SLOPE = 0.1, MOST_BEND = 0.008, MOST_PIXELS_BETWEEN = 12, MOST_HOLE = 4;
+const LARGE_PLANE = 0.1, STEEP = 0.015, STEEP_BORDER = 1.5, SLIVER_LEAD = 0.03, LEAST_SMALL = 12, MOSTLY_THICK = 0.8;
 const FOOT = 0.2, TOLERANCES = [0.005, 0.03], LEAST_ON_PLANE = 0.002, SAME_PLANE = 0.05, REFINEMENTS = 6, DEVIATIONS = 3 * 1.4826;
 
 // Numbers around the mode of their density, as far as it is dense.
@@ -32,26 +34,100 @@ function noiseOf(logs, valid, { rows, columns }) {
   return bends.length ? (1.4826 / Math.sqrt(6)) * quantile(bends, 0.5) : 0;
 }
 
+const smoothingRadius = (noise) => (noise > LEAST_NOISE ? Math.min(MOST_RADIUS, Math.ceil(noise / NOISE_OF_PIXEL)) : 0);
+
 // Inverse depth is averaged with those pairs of opposite neighbours that both are on its surface.
 function smoothedDepth(depth, valid, { rows, columns }, noise) {
-  const radius = noise > LEAST_NOISE ? Math.min(MOST_RADIUS, Math.ceil(noise / NOISE_OF_PIXEL)) : 0;
+  const radius = smoothingRadius(noise);
   if (!radius) return depth;
   const logs = depth.map(Math.log), most = Math.max(CONTINUOUS, NOISE_STEPS * noise), found = depth.slice();
   for (let row = 0, at = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++, at++) {
       if (!valid[at]) continue;
-      let total = 1 / depth[at], count = 1;
+      const inverse = 1 / depth[at];
+      let total = inverse, count = 1;
       for (let down = 0; down <= radius; down++) {
         for (let right = down ? -radius : 1; right <= radius; right++) {
           if (row < down || row + down >= rows || column < Math.abs(right) || column + Math.abs(right) >= columns) continue;
-          const shift = down * columns + right, [one, other] = [at + shift, at - shift];
-          if (!valid[one] || !valid[other] || Math.max(Math.abs(logs[one] - logs[at]), Math.abs(logs[other] - logs[at])) > most) continue;
-          total += 1 / depth[one] + 1 / depth[other];
+          const shift = down * columns + right, [ahead, behind] = [at + shift, at - shift];
+          if (!valid[ahead] || !valid[behind] || Math.max(Math.abs(logs[ahead] - logs[at]), Math.abs(logs[behind] - logs[at])) > most) continue;
+          const both = 1 / depth[ahead] + 1 / depth[behind];
+          if (Math.abs(both - 2 * inverse) > NOISE_OF_BEND * noise * inverse) continue;
+          total += both;
           count += 2;
         }
       }
       found[at] = count / total;
     }
+  }
+  return found;
+}
+
+// Inverse depth with small holes in a row filled by lines, and what has depth.
+function withoutSmallHoles(inverse, valid) {
+  const filled = inverse.slice(), hasDepth = valid.slice();
+  for (let at = 0; at < valid.length; at++) {
+    if (!valid[at] || at + 1 >= valid.length || valid[at + 1]) continue;
+    let after = at + 1;
+    while (after < valid.length && !valid[after]) after++;
+    const length = after - at - 1;
+    if (after >= valid.length || length > MOST_HOLE) continue;
+    for (let shift = 1; shift <= length; shift++) {
+      filled[at + shift] = inverse[at] + ((inverse[after] - inverse[at]) * shift) / (length + 1);
+      hasDepth[at + shift] = 1;
+    }
+  }
+  return [filled, hasDepth];
+}
+
+// A row of depth in which each pixel between two surfaces lies on the nearer one, for edges of a width.
+function sharpenedRow(depth, valid, width, noise) {
+  const [inverse, hasDepth] = withoutSmallHoles(depth.map((each) => 1 / each), valid), found = depth.slice(), isOpen = valid.slice();
+  const least = Math.max(LEAST_SHARPENED, NOISE_STEPS * noise), [narrow, wide] = [LEAST_WIDTH * width, MOST_WIDTH * width];
+  for (let count = 1; count <= Math.min(MOST_PIXELS_BETWEEN, Math.ceil(MOST_WIDTH * wide)); count++) {
+    const edges = [];
+    for (let start = 0; start < depth.length - count - 5; start++) {
+      const values = inverse.subarray(start, start + count + 6);
+      if (hasDepth.subarray(start, start + count + 6).some((each) => !each)) continue;
+      const left = values.subarray(0, 3), right = values.subarray(count + 3), rise = right[0] - left[2], size = Math.abs(rise);
+      const farther = Math.min(right[0], left[2]), slopes = [(left[2] - left[0]) / 2, (right[2] - right[0]) / 2];
+      const bend = Math.max(Math.abs(left[2] - 2 * left[1] + left[0]), Math.abs(right[2] - 2 * right[1] + right[0]));
+      let [largest, smallest] = [-Infinity, Infinity];
+      for (let each = 2; each < count + 3; each++) {
+        const step = (values[each + 1] - values[each]) * Math.sign(rise);
+        [largest, smallest] = [Math.max(largest, step), Math.min(smallest, step)];
+      }
+      const isEdge = size > least * farther && Math.max(Math.abs(slopes[0]), Math.abs(slopes[1])) <= MOST_SLOPE * size &&
+        bend <= MOST_BEND * size + NOISE_STEPS * noise * farther && smallest >= -MOST_SLOPE * size && narrow * largest <= size && size <= wide * largest;
+      if (isEdge) edges.push({ start, values, left, right, slopes });
+    }
+    // Pixel after pixel of all edges, as an earlier pixel of one may be a later one of another.
+    for (let number = 1; number <= count; number++) {
+      const taken = [];
+      for (const { start, values, left, right, slopes } of edges) {
+        const at = start + number + 2, value = values[number + 2];
+        const byLeft = left[2] + number * slopes[0], byRight = right[0] - (count + 1 - number) * slopes[1];
+        const nearer = Math.abs(value - byLeft) <= Math.abs(value - byRight) ? byLeft : byRight;
+        if (isOpen[at] && nearer > 0) found[at] = 1 / nearer;
+        taken.push(at);
+      }
+      for (const at of taken) isOpen[at] = 0;
+    }
+  }
+  return found;
+}
+
+// Depth whose edges, so many pixels wide, are made sharp along rows and then along columns.
+function sharpenedDepth(depth, valid, { rows, columns }, width, noise) {
+  if (width <= SHARP_WIDTH) return depth;
+  const found = depth.slice();
+  for (let row = 0; row < rows; row++) {
+    const span = [row * columns, (row + 1) * columns];
+    found.set(sharpenedRow(found.slice(...span), valid.slice(...span), width, noise), span[0]);
+  }
+  for (let column = 0; column < columns; column++) {
+    const places = listOf(rows, (row) => row * columns + column), line = sharpenedRow(Float64Array.from(places, (at) => found[at]), Uint8Array.from(places, (at) => valid[at]), width, noise);
+    places.forEach((at, row) => { found[at] = line[row]; });
   }
   return found;
 }
@@ -137,8 +213,9 @@ function surroundings({ points, valid, region, rows, columns, regionRows: [first
 }
 
 // Pixels of the region off the planes that the object stands on or before.
-function withoutPlanes({ points, inside, weight, noise }, planes) {
-  const left = inside.slice(), accepted = [];
+function withoutPlanes(window, planes) {
+  const { points, inside, weight, noise } = window;
+  const left = inside.slice(), accepted = [], large = [], count = (mask) => mask.reduce((sum, each) => sum + each, 0);
   for (const plane of planes) {
     const tolerance = Math.max(plane.tolerance, NOISE_ON_PLANE * noise);
     let before = 0, total = 0;
@@ -150,11 +227,53 @@ function withoutPlanes({ points, inside, weight, noise }, planes) {
       if (side < 0) before += weight[at];
     }
     if (before <= 0.5 * total) continue;
-    for (let at = 0; at < left.length; at++) if (left[at] && Math.abs(missOf(plane.m, points, 3 * at)) < tolerance) left[at] = 0;
+    let removed = 0;
+    for (let at = 0; at < left.length; at++) if (left[at] && Math.abs(missOf(plane.m, points, 3 * at)) < tolerance) [left[at], removed] = [0, removed + 1];
+    if (removed >= LARGE_PLANE * count(inside)) large.push(plane);
     accepted.push(plane);
   }
+  // Little is left: a small object before them, or what noise leaves of a plane that is measured.
+  const isKept = count(left) > (1 - MOST_REMOVED) * count(inside) || hasPartBefore(window, left, large);
+  return isKept ? { left, accepted } : { left: inside, accepted: [] };
+}
+
+// Pixels that lie before all planes, by a share of depth.
+const isBefore = ({ points, valid }, planes, lead) => valid.map((_, at) => (planes.every(({ m }) => missOf(m, points, 3 * at) < -lead) ? 1 : 0));
+
+// Whether many pixels that are no lines and no specks lie clearly before all planes.
+function hasPartBefore(window, candidates, planes) {
+  const before = isBefore(window, planes, Math.max(SLIVER_LEAD, NOISE_STEPS * window.noise));
+  return withoutSpecks(candidates.map((each, at) => each & before[at]), window).reduce((sum, each) => sum + each, 0) >= LEAST_SMALL;
+}
+
+const besidesOf = ({ rows, columns }) => (at) => [at % columns ? at - 1 : -1, (at + 1) % columns ? at + 1 : -1, at - columns, at + columns < rows * columns ? at + columns : -1];
+
+// A mask without its border of a width; what lies outside of the grid is not in it.
+function erodedMask(mask, grid, width) {
+  const besides = besidesOf(grid);
+  for (let round = 0; round < width; round++) {
+    const before = mask;
+    mask = before.map((each, at) => (each && besides(at).every((beside) => beside >= 0 && before[beside]) ? 1 : 0));
+  }
+  return mask;
+}
+
+// The object without the pixels at its border that melt into what is beside it.
+function withoutSteepBorder(own, logs, window) {
+  const besides = besidesOf(window), most = Math.max(STEEP, NOISE_STEPS * window.noise);
+  for (let round = 0; round < Math.ceil(STEEP_BORDER * window.edgeWidth); round++) {
+    const before = own, inner = erodedMask(before.map((each, at) => (each || !window.valid[at] ? 1 : 0)), window, 1);
+    own = before.map((each, at) => (each && (inner[at] || besides(at).every((beside) => beside < 0 || !before[beside] || Math.abs(logs[beside] - logs[at]) <= most)) ? 1 : 0));
+  }
+  return own;
+}
+
+// The object without lines of single pixels, which are mixtures; a thin object stays as it is.
+function withoutLines(own, window) {
+  const besides = besidesOf(window), inner = erodedMask(own.map((each, at) => (each || !window.valid[at] ? 1 : 0)), window, 1);
+  const opened = own.map((each, at) => (each && (inner[at] || besides(at).some((beside) => beside >= 0 && inner[beside])) ? 1 : 0));
   const count = (mask) => mask.reduce((sum, each) => sum + each, 0);
-  return count(left) <= (1 - MOST_REMOVED) * count(inside) ? { left: inside, accepted: [] } : { left, accepted };
+  return count(opened) >= MOSTLY_THICK * count(own) ? opened : own;
 }
 
 // A mask without pixels that have few of their eight neighbours in it.
@@ -173,7 +292,7 @@ function withoutSpecks(mask, { rows, columns }) {
 }
 
 // The part with the largest weight, and others at its distance that end in the box.
-function partsOfBox(window, candidates) {
+function partsOfBox(window, candidates, planes) {
   const { points, valid, region, weight, rows, columns } = window, count = rows * columns;
   const logs = new Float64Array(count).map((_, at) => Math.log(valid[at] ? Math.hypot(points[3 * at], points[3 * at + 1], points[3 * at + 2]) : Math.sqrt(3)));
   const most = Math.max(CONTINUOUS, NOISE_STEPS * noiseOf(logs, valid, window));
@@ -199,14 +318,23 @@ function partsOfBox(window, candidates) {
     }
     parts.push(part);
   }
-  const main = parts.reduce((best, each) => (best && best.weight >= each.weight ? best : each), null), own = new Uint8Array(count), others = new Uint8Array(count);
+  const main = parts.reduce((best, each) => (best && best.weight >= each.weight ? best : each), null), others = new Uint8Array(count);
+  let own = new Uint8Array(count);
+  const { hasMixtures } = window;
+  const inner = hasMixtures && erodedMask(candidates.map((each, at) => (each || !valid[at] ? 1 : 0)), window, Math.ceil(window.edgeWidth / 2));
   for (const part of parts) {
     const size = part.pixels.length, mean = part.sum / size;
-    const isBeside = mean >= main.low && mean <= main.high && part.outward <= CONTINUES * size && size >= LEAST_PART * main.pixels.length;
-    if (part === main || isBeside) for (const at of part.pixels) own[at] = 1;
+    const isBeside = mean >= main.low && mean <= main.high && part.outward <= CONTINUES * size && part.outward <= CONTINUES_WIDELY * Math.sqrt(size) && size >= LEAST_PART * main.pixels.length;
+    const isThick = !hasMixtures || part.pixels.some((at) => inner[at]);
+    if (part === main || (isBeside && isThick)) for (const at of part.pixels) own[at] = 1;
     else if (part.outward <= CONTINUES * size) for (const at of part.pixels) others[at] = 1;
   }
-  return window.noise <= LEAST_NOISE ? withSlivers(own, others, parts, window) : own;
+  if (!hasMixtures) {
+    const before = isBefore(window, planes, SLIVER_LEAD);
+    return withSlivers(own, others.map((each, at) => each & before[at]), parts, window);
+  }
+  if (window.edgeWidth > SHARP_WIDTH) own = withoutSteepBorder(own, logs, window);
+  return withoutLines(own, window);
 }
 
 // With thin parts beside the object: a side that is seen edge-on jumps from pixel to pixel.
@@ -214,7 +342,7 @@ function withSlivers(own, others, parts, { columns }) {
   const count = own.length, neighboursOf = (at) => [at % columns ? at - 1 : -1, (at + 1) % columns ? at + 1 : -1, at - columns, at + columns < count ? at + columns : -1];
   const eroded = (mask) => mask.map((each, at) => (each && neighboursOf(at).every((beside) => beside >= 0 && mask[beside]) ? 1 : 0));
   const inner = eroded(eroded(others)), thin = new Uint8Array(count);
-  for (const { pixels } of parts) if (others[pixels[0]] && !pixels.some((at) => inner[at])) for (const at of pixels) thin[at] = 1;
+  for (const { pixels } of parts) if (!pixels.some((at) => inner[at])) for (const at of pixels) thin[at] = others[at];
   for (let round = 0; round < SLIVER_WIDTH; round++) {
     const before = own.slice();
     for (let at = 0; at < count; at++) if (thin[at] && neighboursOf(at).some((beside) => before[beside])) own[at] = 1;
@@ -244,5 +372,5 @@ function separated(window, floor) {
   add(planesOf(atFoot, LEAST_FOOT_PLANE));
   if (floor) add([floor]);
   const { left, accepted } = withoutPlanes(window, planes);
-  return { own: partsOfBox(window, window.noise > LEAST_NOISE ? withoutSpecks(left.slice(), window) : left), planes: accepted, isSoft: false };
+  return { own: partsOfBox(window, window.noise > LEAST_NOISE ? withoutSpecks(left.slice(), window) : left, accepted), planes: accepted, isSoft: false };
 }

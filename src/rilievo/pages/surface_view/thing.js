@@ -4,10 +4,27 @@
 const MOST_POINTS = 30000, SURROUNDINGS = 0.15, LEAST_SURROUNDINGS = 3, BESIDE_LINES = 0.06, SAME_BORDER = 1.5, NOISE_AT_BORDER = 2;
 const SIDES = [0.01, 0.99], NEAREST = 0.1, STANDS = 0.25, HIDDEN_FEET = 0.6, LONGEST = 4;
 const LEVEL = Math.cos(Math.PI / 9), TABLE_TILT = Math.cos((5 * Math.PI) / 18);
+const MOSTLY_KNOWN = 0.6, LEAST_GAIN = 0.02, MOST_GRIDS = 8, LEAST_LINES = 6, BORDER_ERROR = 0.7, MOST_GAP = 12;
 const FOOT_ERROR = 0.15, TILT_ERROR = 0.01, LEAST_DROP = 1e-3;
 
+// The finest grid, at least of a step, most of whose pixels in a box have depth; else the densest one.
+function densestGrid(depth, { columns }, [across, down], leastStep) {
+  const longest = Math.max(leastStep, Math.min(leastStep + MOST_GRIDS, Math.floor(Math.min(across.size, down.size) / LEAST_LINES)));
+  let best = { step: leastStep, row: 0, column: 0 }, most = -1;
+  for (let step = leastStep; step <= longest && most < MOSTLY_KNOWN; step++) {
+    for (let row = 0; row < Math.min(step, down.size); row++) {
+      for (let column = 0; column < Math.min(step, across.size); column++) {
+        let [known, total] = [0, 0];
+        for (let y = down.first + row; y <= down.last; y += step) for (let x = across.first + column; x <= across.last; x += step, total++) known += depth[y * columns + x] ? 1 : 0;
+        if (known / total > most + LEAST_GAIN) [best, most] = [{ step, row, column }, known / total];
+      }
+    }
+  }
+  return best;
+}
+
 // A grid of the pixels of a box and its surroundings, by the corners of the box; null of a box without pixels.
-function windowOf(depth, form, isSoft, [one, other]) {
+function windowOf(depth, form, terms, [one, other]) {
   const { ray } = lensOf(form), sides = [[form.first_column, form.columns], [form.first_row, form.rows]];
   const spans = [0, 1].map((axis) => {
     const [low, high] = [one[axis], other[axis]].sort((a, b) => a - b), [start, count] = sides[axis];
@@ -16,10 +33,11 @@ function windowOf(depth, form, isSoft, [one, other]) {
   });
   const [across, down] = spans;
   if (across.size < 1 || down.size < 1) return null;
-  const step = Math.max(1, Math.floor(Math.sqrt(Math.floor((across.size * down.size) / MOST_POINTS))));
+  const grid = densestGrid(depth, form, spans, Math.max(1, Math.floor(Math.sqrt(Math.floor((across.size * down.size) / MOST_POINTS))))), { step } = grid;
+  [across.start, down.start] = [across.first + grid.column, down.first + grid.row];
   const around = Math.max(LEAST_SURROUNDINGS, Math.ceil((SURROUNDINGS * Math.max(across.size, down.size)) / step));
   for (const span of spans) {
-    span.from = span.first - step * Math.min(around, Math.floor(span.first / step));
+    span.from = span.start - step * Math.min(around, Math.floor(span.start / step));
     span.places = [];
     for (let at = span.from; at < Math.min(span.last + step * around + 1, span.count); at += step) span.places.push(at);
   }
@@ -38,10 +56,10 @@ function windowOf(depth, form, isSoft, [one, other]) {
     weight[at] = middle(u[at], across) * middle(v[at], down);
     at++;
   }));
-  const grid = { rows, columns }, noise = noiseOf(raw.map(Math.log), valid, grid);
-  const smooth = smoothedDepth(raw, valid, grid, noise), points = new Float64Array(3 * count);
+  const size = { rows, columns }, noise = noiseOf(raw.map(Math.log), valid, size), edgeWidth = 1 + (terms.edge_width - 1) / (step * form.step);
+  const left = noise / (2 * smoothingRadius(noise) + 1), smooth = sharpenedDepth(smoothedDepth(raw, valid, size, noise), valid, size, edgeWidth, left), points = new Float64Array(3 * count);
   for (let each = 0; each < count; each++) points.set(ray([u[each], v[each]]).map((axis) => axis * smooth[each]), 3 * each);
-  return { ...grid, u, v, depth: smooth, valid, region, inside, weight, points, noise, isSoft, regionRows, step: step * form.step };
+  return { ...size, u, v, depth: smooth, valid, region, inside, weight, points, noise, edgeWidth, hasMixtures: terms.edge_width > SHARP_WIDTH || noise > LEAST_NOISE, isSoft: terms.has_soft_edges, regionRows, step: step * form.step };
 }
 
 // Points of an object to the borders of its pixels, with their rows and columns on the grid.
@@ -71,17 +89,34 @@ function outlineOf(window, own, isSoft, form) {
   }
   const centres = listOf(own.length, (at) => at).filter((at) => own[at]);
   const middle = [0, 1, 2].map((axis) => quantile(centres.map((at) => points[3 * at + axis]), 0.5)), [u, v] = pixel(middle);
-  const view = middle.map((axis) => axis / Math.hypot(...middle));
-  return { ...found, middle, view, size: window.step * away(middle) * Math.hypot(...less(ray([u + 0.5, v]), ray([u - 0.5, v]))),
+  const view = middle.map((axis) => axis / Math.hypot(...middle)), size = window.step * away(middle) * Math.hypot(...less(ray([u + 0.5, v]), ray([u - 0.5, v])));
+  return { ...found, middle, view, size, border: isSoft ? 0 : BORDER_ERROR * window.edgeWidth * size, gaps: gapsBeside(own, window, besides).map((each) => each * size),
     isSoft, noise: window.noise > LEAST_NOISE ? window.noise : 0 };
 }
 
-// The largest end of any line, each on a line fitted to the ends beside it within reach.
-function outermost(along, lines, reach) {
+// Mean widths of the gaps without depth beside an object, to the left, right, top and bottom; wide ones are a background.
+function gapsBeside(own, { valid }, besides) {
+  return [[-1, 0], [1, 0], [0, -1], [0, 1]].map(([right, down]) => {
+    let [total, count] = [0, 0];
+    for (let at = 0; at < own.length; at++) {
+      if (!own[at]) continue;
+      const next = besides(at, right, down);
+      if (next >= 0 && own[next]) continue;
+      let width = 0, place = next;
+      while (width < MOST_GAP && place >= 0 && !valid[place]) [width, place] = [width + 1, besides(at, right * (width + 2), down * (width + 2))];
+      total += width < MOST_GAP ? width : 0;
+      count++;
+    }
+    return count ? total / count : 0;
+  });
+}
+
+// The mean of the lines that end within a pixel of the largest end, each on a line fitted to the ends beside it within reach.
+function outermost(along, lines, reach, pixel) {
   const first = lines.reduce((least, each) => Math.min(least, each), Infinity), count = lines.reduce((most, each) => Math.max(most, each), 0) + 1 - first;
   const profile = new Float64Array(count).fill(-Infinity), width = rounded(BESIDE_LINES * count);
   along.forEach((each, at) => { profile[lines[at] - first] = Math.max(profile[lines[at] - first], each); });
-  let most = -Infinity;
+  const ends = [];
   for (let line = 0; line < count; line++) {
     if (profile[line] === -Infinity) continue;
     const sums = [0, 0, 0], steps = [0, 0];
@@ -92,10 +127,11 @@ function outermost(along, lines, reach) {
       steps[0] += step;
       steps[1] += step * place;
     }
-    const spread = sums[0] * sums[2] - sums[1] ** 2;
-    most = Math.max(most, profile[line] + (spread > 0 ? (sums[2] * steps[0] - sums[1] * steps[1]) / spread : 0));
+    const determinant = sums[0] * sums[2] - sums[1] ** 2;
+    ends.push(profile[line] + (determinant > 0 ? (sums[2] * steps[0] - sums[1] * steps[1]) / determinant : 0));
   }
-  return most;
+  const most = ends.reduce((largest, each) => Math.max(largest, each), -Infinity), near = ends.filter((each) => each > most - pixel);
+  return near.reduce((sum, each) => sum + each, 0) / near.length;
 }
 
 // Half to the even number, as Python rounds.
@@ -107,7 +143,7 @@ function endsAlong(outline, axis, lines) {
   if (outline.isSoft) return SIDES.map((share) => quantile(along, share));
   const far = quantile(outline.points.map((each) => Math.hypot(...each)), 0.5);
   const reach = SAME_BORDER * outline.size + CONTINUOUS * far * Math.abs(dot(axis, outline.view)) + NOISE_AT_BORDER * outline.noise * far;
-  return [-outermost(along.map((each) => -each), lines, reach), outermost(along, lines, reach)];
+  return [-outermost(along.map((each) => -each), lines, reach, outline.size), outermost(along, lines, reach, outline.size)];
 }
 
 // Direction up: from the floor, else from a level surface, else the picture's.
@@ -145,13 +181,13 @@ function floorPlane(window, { normal, height }) {
 // that of the part seen, and the longest that the whole may have. `scale` is what distances are multiplied by where
 // the street tells them, and `scaleError` their error then.
 function boxedThing(depth, form, terms, corners) {
-  const window = windowOf(depth, form, terms.has_soft_edges, corners), { ray } = lensOf(form), size = (vector) => Math.hypot(...vector);
+  const window = windowOf(depth, form, terms, corners), { ray } = lensOf(form), size = (vector) => Math.hypot(...vector);
   if (!window) return null;
   const { own, planes, isSoft } = separated(window, terms.floor ? floorPlane(window, terms.floor) : null);
   const pixels = listOf(own.length, (at) => at).filter((at) => own[at]);
   if (pixels.length < FEWEST) return null;
   const points = pixels.map((at) => [0, 1, 2].map((axis) => window.points[3 * at + axis])), outline = outlineOf(window, own, isSoft, form), far = points.map(size);
-  const up = upwards(terms.floor, planes), forward = up.map((axis, at) => (at === 2 ? 1 : 0) - up[2] * axis), ahead = forward.map((axis) => axis / size(forward));
+  const up = upwards(terms.floor, planes), looks = isInside(form) ? outline.middle : [0, 0, 1], forward = looks.map((axis, at) => axis - dot(looks, up) * up[at]), ahead = forward.map((axis) => axis / size(forward));
   const across = cross(ahead, up), [left, right] = endsAlong(outline, across, outline.rows), [low, high] = endsAlong(outline, up, outline.columns);
   const reaches = (places, last) => [places.some((each) => each < window.step), places.some((each) => each > last - 1 - window.step)];
   const [isCutLeft, isCutRight] = reaches(pixels.map((at) => window.u[at]), form.width), [isCutTop, isCutBottom] = reaches(pixels.map((at) => window.v[at]), form.height);
@@ -160,8 +196,10 @@ function boxedThing(depth, form, terms, corners) {
   const tallest = isCutTop ? most : isCutBottom ? Math.max(height, terms.floor ? high + terms.floor.height : most) : height;
   const [bottom, middle, near] = [Math.max(corners[0][1], corners[1][1]), quantile(far, 0.5), quantile(far, NEAREST)];
   const line = ray([(corners[0][0] + corners[1][0]) / 2, bottom]), drop = terms.floor ? -dot(line, terms.floor.normal) / size(line) : 0;
+  const [besideWidth, besideHeight] = [outline.gaps[0] + outline.gaps[1], outline.gaps[2] + outline.gaps[3]];
   const isFoot = terms.is_street && drop > LEAST_DROP && bottom <= form.height - 2;
-  return { value: middle, sizes: [[width, isCutLeft || isCutRight ? most : width], [height, tallest]], at: outline.middle,
+  return { value: middle, at: outline.middle,
+    sizes: [[width, isCutLeft || isCutRight ? most : width, besideWidth], [height, tallest, besideHeight]].map(([seen, longest, gap]) => ({ seen, longest, gap, border: Math.SQRT2 * outline.border })),
     scale: isFoot ? terms.floor.height / drop / Math.sqrt(near * middle) : 0,
     scaleError: isFoot ? Math.hypot(FOOT_ERROR, TILT_ERROR / drop) : 0 };
 }
