@@ -127,6 +127,12 @@ READ: dict[str, Callable[[Path], Path]] = {
     "statistics of counts of 1/5000 m": lambda at: png(
         at, ROOM * 5000, min=f"{NEAREST:.3f}", max=f"{FARTHEST:.3f}"
     ),
+    **{
+        f"round ends {low} and {high}": lambda at, low=low, high=high: png(
+            at, between(ROOM, low, high), min=str(low), max=str(high)
+        )
+        for low, high in ((0, 10), (1, 10), (0, 8), (1, 7))
+    },
     "GDAL's scale": lambda at: tiff(at, ROOM * 5000, tag42112=GDAL),
     "least and largest sample": lambda at: tiff(at, between(ROOM), tag340=LOW, tag341=HIGH),
     "comment of PGM": lambda at: pgm(at, ROOM * 5000, "depth_scale 5000"),

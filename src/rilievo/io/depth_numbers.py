@@ -70,6 +70,8 @@ _LOGARITHM_STEPS = 65533
 _USUAL_SCALES = (1.0, 0.001, 0.01, 0.0001, 1 / 256, 1 / 5000, 1 / 4000, 1 / 1000)
 # Largest relative difference of a statistic and of the number that it is of.
 _SAME_STATISTIC = 2e-3
+# Largest such difference that the digits of a statistic explain.
+_MOST_ROUNDING = 0.03
 # Whole numbers that a range bounds hardly become depth up to its end [m].
 _FARTHEST_END = 1000.0
 # Largest share of the type that numbers use where a range may bound them in millimetres.
@@ -435,7 +437,7 @@ def _without_statistics(
     ends = (float(used.min()), float(used.max()))
     for scale in _USUAL_SCALES:
         agree = (
-            abs(number * scale - end) <= max(rounding, _SAME_STATISTIC * abs(end))
+            abs(number * scale - end) <= _tolerance_of_statistic(end, rounding)
             for number, end, rounding in zip(ends, (low, high), statement.rounding, strict=True)
         )
         if not all(agree):
@@ -452,6 +454,14 @@ def _without_statistics(
         )
         return replace(statement, span=None, doubts=(*statement.doubts, doubt))
     return statement
+
+
+def _tolerance_of_statistic(end: float, rounding: float) -> float:
+    """Largest difference between the end of a stated range and a number that it may describe.
+
+    A round end, such as 0 or 10, is more often chosen than measured.
+    """
+    return max(_SAME_STATISTIC * abs(end), min(rounding, _MOST_ROUNDING * abs(end)))
 
 
 def _check_range_of_floats(
