@@ -4,7 +4,7 @@ import { clamp, cross, dot, facesOf, leastSquares, listOf, pointOf, quantile, tr
 import { CUT, vertexNormals } from "./surface.js";
 
 const GRID_PIXELS = 40_000, TOLERANCE = 0.05, LEAST_TOLERANCE = 1e-5, LEAST_AREA = 0.03, MOST_BELOW = 0.05, BELOW = 1.15;
-const MOST_ROUGHNESS = 10, NEAREST = 1 / 3, MOST_UNEVEN = 0.1, FAR_BELOW = 1.5, DEEP = 0.15, FARTHEST = 0.9, TRIALS = 500;
+const MOST_ROUGHNESS = 10, NEAREST = 1 / 3, MOST_UNEVEN = 0.1, FAR_BELOW = 1.5, DEEP = 0.15, FARTHEST = 0.9, TRIALS = 500, ON_BENT = 0.25, MISFIT = 0.8;
 const cosine = (degrees) => Math.cos((degrees * Math.PI) / 180), UP = cosine(35), LEVEL = cosine(10), UNBENT = cosine(1), WORD = (1n << 64n) - 1n, LONG = (1n << 128n) - 1n;
 
 // Whole numbers below a limit, as numpy.random.default_rng(0).integers gives them (PCG64).
@@ -122,8 +122,14 @@ function roughness(normals) {
   return (quantile(angles, 0.5) * 180) / Math.PI;
 }
 
-// { normal, height } of the plane normal·p + height = 0, with the camera at the origin; null where no
-// floor is seen.
+// Relative difference of depth from a plane that most of the points on it stay below.
+function misfitOf(points, m, most) {
+  const misses = listOf(points.length / 3, (at) => Math.abs(along(points, m, 3 * at) - 1));
+  return quantile(misses.filter((miss) => miss < most), MISFIT);
+}
+
+// { normal, height, misfit } of the plane normal·p + height = 0, with the camera at the origin; null where
+// no floor is seen.
 export function floorOf(prediction) {
   const facing = facingUp(prediction), { scene } = facing, least = (LEAST_AREA * scene.length) / 3, drawn = generator();
   let { points, normals } = facing;
@@ -136,7 +142,10 @@ export function floorOf(prediction) {
       const isFloor = share(scene, m, BELOW) <= MOST_BELOW;
       const found = isFloor ? unbent(facing, m, points.filter((_, at) => miss[Math.floor(at / 3)] < TOLERANCE)) : levelPlane(facing, m);
       if (isFloor && !found) return null;
-      if (found) return { normal: found.map((each) => -each / Math.hypot(...found)), height: 1 / Math.hypot(...found) };
+      if (found) {
+        const misfit = found === m ? misfitOf(points, m, TOLERANCE) : misfitOf(facing.points, found, ON_BENT);
+        return { normal: found.map((each) => -each / Math.hypot(...found)), height: 1 / Math.hypot(...found), misfit };
+      }
     }
     const stays = miss.map((each) => each > 2 * TOLERANCE);
     points = points.filter((_, at) => stays[Math.floor(at / 3)]);
