@@ -393,6 +393,7 @@ def photo_from_message(message: Message, files: list[int], max_pixels: int) -> P
         if own is None
         else _own_depth_from_message(own, metres[0] if metres else None),
         name=str(message["name"]),
+        orientation=int(message["orientation"]),
     )
 
 

@@ -243,6 +243,7 @@ def photo_facts(photo: Photo) -> Message:
         "is_transparent": photo.transparent is not None,
         "notes": [Text(note).to_json() for note in photo.notes],
         "name": photo.name,
+        "orientation": photo.orientation,
     }
 
 
