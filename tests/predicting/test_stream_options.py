@@ -157,7 +157,8 @@ def test_a_sparse_map_is_of_every_frame(
     sparse[::9, ::9] = 2.0
     np.save(tmp_path / "sparse.npy", sparse)
     for given in (sparse, tmp_path / "sparse.npy"):
-        options: Any = {"sparse": given, "same_camera": True, "depth_error": "1%"}
+        options: Any = {"sparse": given, "sparse_unit": 1.0, "depth_error": "1%"}
+        options["same_camera"] = True
         for prediction in rilievo.stream(clip, **options):
             assert np.nanmedian(depth(prediction)) == pytest.approx(2.0, rel=0.02)
 

@@ -442,9 +442,16 @@ def _known_points(points: Points) -> tuple[KnownPoint, ...]:
 
 
 def drop_implausible_points(
-    depth: DepthMap, points: tuple[KnownPoint, ...]
+    depth: DepthMap, points: tuple[KnownPoint, ...], *, may_be_inverse: bool = True
 ) -> tuple[tuple[KnownPoint, ...], str | None]:
-    """Drop points that contradict a map, with a warning; instruments err at edges."""
+    """Drop points that contradict a map, with a warning; instruments err at edges.
+
+    Args:
+        depth: The network's map.
+        points: Depth of the instrument.
+        may_be_inverse: Whether nothing states that the points are depth, so that they are refused
+            if they are in the reverse order of the network's.
+    """
     inside = points_with_depth(depth, points)
     if not inside:
         raise CalibrationError("no point of sparse depth lies where the model gives depth")
@@ -452,7 +459,8 @@ def drop_implausible_points(
         [median_around(depth, known_point_pixel(point)) for point in inside], np.float64
     )
     metres = np.array([point.metres for point in inside], np.float64)
-    _refuse_inverse_order(says if depth.kind is not DepthKind.AFFINE_INVERSE else -says, metres)
+    if may_be_inverse:
+        _refuse_inverse_order(says if depth.kind is not DepthKind.AFFINE_INVERSE else -says, metres)
     if depth.is_depth:
         logs = np.log(metres / says)
         logs -= np.median(logs)

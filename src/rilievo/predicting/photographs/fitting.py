@@ -104,7 +104,12 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         if metres.sparse:
             metres = _sparse_at_depth_of_lens(metres, prediction.known_camera)
             direction_note = _note_on_direction(metres, prediction.known_camera)
-            references, remark = drop_implausible_points(prediction.depth, metres.sparse)
+            references, remark = drop_implausible_points(
+                prediction.depth,
+                metres.sparse,
+                # A photograph states what its own depth is.
+                may_be_inverse=metres.method is None,
+            )
         fitted = calibrate(
             prediction.depth,
             references,
