@@ -28,7 +28,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "untried"),
     [
-        (("kills", "--minutes", "0.02"), "predict a folder (kills)"),
+        (("kills", "--minutes", "0.02"), "export (kills)"),
         (("kills", "--only", "export", "--kills", "0"), "export (kills)"),
         (("interruptions", "--minutes", "0.001"), "models (interruptions)"),
         (("interruptions", "--only", "models", "--interruptions", "0"), "models (interruptions)"),
