@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -178,24 +178,26 @@ def run(settings: Settings) -> Findings:
     ]
     run_rounds(interrupted, settings)
     tallies = {each.command.name: each.tally for each in interrupted}
+    faults = [f"{name}: {fault}" for name, tally in tallies.items() for fault in tally.faults]
+    untried = [
+        f"{name} (interruptions)"
+        for name, tally in tallies.items()
+        if not tally.ends and not tally.faults
+    ]
+    findings = Findings(table=_table_of_ends(tallies), bad=tuple(faults), untried=tuple(untried))
+    findings.show()
+    return findings
+
+
+def _table_of_ends(tallies: Mapping[str, Tally]) -> str:
+    """Table of how often each command ended in each way, with the sums below."""
     rows = [
         (name, tally.ends.total(), *(tally.ends[end] for end in End))
         for name, tally in tallies.items()
     ]
-    columns = [*zip(*rows, strict=True)][1:]
-    findings = Findings(
-        table=table_of(
-            ("command", "interruptions", *End), [*rows, ("**all**", *map(sum, columns))]
-        ),
-        bad=tuple(f"{name}: {fault}" for name, tally in tallies.items() for fault in tally.faults),
-        untried=tuple(
-            f"{name} (interruptions)"
-            for name, tally in tallies.items()
-            if not tally.ends and not tally.faults
-        ),
-    )
-    findings.show()
-    return findings
+    counts_by_end = [*zip(*rows, strict=True)][1:]
+    sums = ("**all**", *map(sum, counts_by_end))
+    return table_of(("command", "interruptions", *End), [*rows, sums])
 
 
 class _Interrupted:

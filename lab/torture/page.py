@@ -33,7 +33,8 @@ _GENERATED = (
 """Patterns of the paths of pages and generated files, which change nothing that is measured."""
 CURRENT = "Since commit `{commit}`, only generated files and pages have changed."
 STALE = (
-    "**Measured before the last change**: since commit `{commit}`, other files have changed too."
+    "**Older than the code**: the code has changed since commit `{commit}`, at which this was "
+    "measured."
 )
 _REGION = re.compile(
     r"<!-- campaign (?P<part>\w+) (?P<commit>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL

@@ -119,20 +119,25 @@ def lines_beside(path: Path) -> tuple[str, Mapping[str, str]] | None:
 
 
 def folder_texts(path: Path) -> tuple[str, Mapping[str, Any]] | None:
-    """Name and texts of a file that describes all depth files of a folder, as meta.json does."""
+    """Read the file that describes all depth files of a folder, such as ``meta.json``.
+
+    Returns:
+        The name of that file and the texts in it; None if the folder has none that can be read.
+    """
     for name in _FOLDER_FILES:
-        described = path.with_name(name)
-        if described == path or not described.is_file():
+        description = path.with_name(name)
+        if description == path or not description.is_file():
             continue
         try:
-            text = read_text(described)
+            text = read_text(description)
         except RilievoError:
             continue
         if name.endswith(".json"):
             return name, {"json": text}
         lines = [line.strip() for line in text.splitlines()[:100]]
-        # The name of a file with one number says what the number is.
-        if len(lines) == 1 and re.fullmatch(r"[-+.\deE]+", lines[0]):
+        # depth_scale.txt may hold the scale alone.
+        is_single_number = len(lines) == 1 and re.fullmatch(r"[-+.\deE]+", lines[0])
+        if is_single_number:
             lines = [f"depth_scale: {lines[0]}"]
         return name, _texts_of_lines(lines)
     return None

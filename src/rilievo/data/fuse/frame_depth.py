@@ -219,11 +219,15 @@ class _FileDepth:
 
 
 def _known_kind(stated: DepthStatement, path: Path) -> DepthKind:
-    """Kind of depth that a file states."""
+    """Return the kind of depth that a file states.
+
+    Raises:
+        InputError: If frames of this kind cannot be fused.
+    """
     if stated.kind not in list(DepthKind):
         raise InputError(
-            f"holds {stated.kind}, of which no surface can be fused; depth along the optical axis "
-            "is expected",
+            f"states the kind '{stated.kind}', which cannot be fused; convert the file to depth "
+            "along the optical axis",
             path=printable(path),
         )
     return DepthKind(stated.kind)
