@@ -105,6 +105,24 @@ def test_ranges_hold_eight_in_ten_true_lengths() -> None:
     assert np.mean(inside) == pytest.approx(0.8, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("off", "is_widened"), [(2.0, False), (6.0, True)], ids=["expected", "more than expected"]
+)
+def test_a_range_grows_with_corners_that_fit_worse_than_their_stated_error(
+    off: float, is_widened: bool
+) -> None:
+    """A rectangle whose first corner is off, by some of its stated errors of 0.5 px."""
+    exact = replace(sheet(), error=0.5)
+    u, v = exact.corners[0]
+    moved = replace(exact, corners=((u - 0.5 * off, v + 0.5 * off), *exact.corners[1:]))
+    ends = np.array([pixel(-0.1, 0), pixel(0.1, 0)])
+    exact_deviation, moved_deviation = (
+        deviation_in_plane(Quantity.LENGTH, fit_rectangles([rectangle], CAMERA), 0, ends)
+        for rectangle in (exact, moved)
+    )
+    assert (moved_deviation > 1.15 * exact_deviation) is is_widened
+
+
 def test_exact_corners_give_the_exact_pose_whichever_is_named_first() -> None:
     for first in range(4):
         [pose] = fit_rectangles([sheet(first=first)], CAMERA).poses

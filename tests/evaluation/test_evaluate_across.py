@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
@@ -73,6 +74,24 @@ def test_an_image_that_is_broken_has_the_reason_of_one_process(
     assert isinstance(spread, Evaluation)
     assert [each.id for each in spread.unscored] == ["n3"]
     assert spread.unscored == plain.unscored
+
+
+@pytest.mark.parametrize(("is_broken", "exit_code"), [(False, 0), (True, 1)])
+def test_a_part_ends_with_1_where_an_image_failed(
+    tmp_path: Path,
+    toy: Path,
+    make_network: MakeNetwork,
+    capsys: pytest.CaptureFixture[str],
+    is_broken: bool,
+    exit_code: int,
+) -> None:
+    if is_broken:
+        (toy / "n3.npz").write_bytes(b"no archive")
+    words = ["evaluate", "-b", "depth", "--root", str(toy), "-m", str(make_network())]
+    words += ["--dataset", "support.toy_dataset:Toy", "-o", str(tmp_path / "out")]
+    assert main([*words, "--shard", "1/1"]) == exit_code
+    predicted = len(IDS) - is_broken
+    assert f"{predicted} of {len(IDS)} images of this part" in capsys.readouterr().out
 
 
 def test_predictions_that_are_given_have_no_parts(tmp_path: Path, toy: Path) -> None:

@@ -228,6 +228,16 @@ def test_too_few_points_leave_the_guess() -> None:
     assert not any(len(point.depth) for point in solution.points)
 
 
+def test_a_window_that_most_points_contradict_leaves_the_guess() -> None:
+    # 135 of 150 points move by themselves, each in a direction of its own in every frame.
+    T = poses()
+    tracker = Tracked(sightings(T, moved=135))
+    solution = adjust_part(tracker, 0, T, np.zeros(FRAMES), K)
+    np.testing.assert_array_equal(solution.cam_T_world, T)
+    np.testing.assert_array_equal(solution.log_factors, 0)
+    assert not any(len(point.depth) for point in solution.points)
+
+
 def test_points_are_followed_and_end_at_a_cut() -> None:
     tracker, asked = PointTracker(), []
 

@@ -12,6 +12,8 @@ from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
 from rilievo.training.video.video_presets import (
     REASONS,
+    UncheckedVideoConfig,
+    complete_config,
     preset_config,
     preset_differences,
 )
@@ -78,6 +80,28 @@ def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:
     assert (own.data.baseline, own.blueprint.unit) == (0.54, 1.0)
     footage = preset_config(replace(CONFIG, preset="faithful"))
     assert not footage.data.published_camera
+
+
+@pytest.mark.parametrize("preset", ["clip", "default", "faithful"])
+def test_given_fields_replace_those_of_the_preset_and_no_others(preset: str) -> None:
+    data, losses = VideoData(roots=("a",)), VideoLosses()
+    of_preset = complete_config(UncheckedVideoConfig(preset=preset, data=data), {"preset"})
+    request = UncheckedVideoConfig(
+        preset=preset,
+        seed=5,
+        batch_size=3,
+        clip_norm=0.25,
+        data=replace(data, parallax=7.0, held_out=0.3),
+        losses=replace(losses, ssim=0.5, smoothness=9.0),
+    )
+    given = {"preset", "seed", "batch_size", "data.parallax", "losses.ssim"}
+    assert complete_config(request, given) == replace(
+        of_preset,
+        seed=5,
+        batch_size=3,
+        data=replace(of_preset.data, parallax=7.0),
+        losses=replace(of_preset.losses, ssim=0.5),
+    )
 
 
 def test_what_the_user_chose_is_a_difference_without_a_reason() -> None:
