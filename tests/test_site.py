@@ -1,5 +1,6 @@
 """The documentation as a site: nothing is left out of it, and nothing is loaded from elsewhere."""
 
+import ast
 import importlib
 import inspect
 import re
@@ -72,6 +73,25 @@ def test_everything_in_the_reference_is_there_and_documented(name: str) -> None:
     thing = resolved(name)
     if inspect.ismodule(thing) or callable(thing):
         assert inspect.getdoc(thing)
+
+
+def test_examples_of_docstrings_stand_in_a_section() -> None:
+    """Markdown quotes a line that begins with ">>>"; the section makes it a block of code."""
+    quoted = [
+        f"{path.relative_to(ROOT)}: {text.partition(chr(10))[0]}"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for text in docstrings(path)
+        if re.search("^>>>", text, re.MULTILINE)
+    ]
+    assert quoted == []
+
+
+def docstrings(path: Path) -> list[str]:
+    """Texts that stand alone as statements, without their indentation."""
+    statements = ast.walk(ast.parse(path.read_text("utf-8")))
+    values = [each.value for each in statements if isinstance(each, ast.Expr)]
+    constants = [value.value for value in values if isinstance(value, ast.Constant)]
+    return [inspect.cleandoc(text) for text in constants if isinstance(text, str)]
 
 
 def test_nothing_is_in_the_reference_twice() -> None:

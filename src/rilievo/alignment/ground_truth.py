@@ -122,10 +122,11 @@ def align(
 ) -> Aligned:
     """Align a prediction to ground truth in metres, in float64.
 
-    >>> true = np.full((4, 4), 6, np.float32)
-    >>> depth = rilievo.DepthMap(values=true / 3, kind=rilievo.DepthKind.UP_TO_SCALE)
-    >>> rilievo.align(depth, true, true > 0).depth
-    DepthMap(4x4, metric 6 to 6 m)
+    Examples:
+        >>> true = np.full((4, 4), 6, np.float32)
+        >>> depth = rilievo.DepthMap(values=true / 3, kind=rilievo.DepthKind.UP_TO_SCALE)
+        >>> rilievo.align(depth, true, true > 0).depth
+        DepthMap(4x4, metric 6 to 6 m)
 
     Args:
         predicted: Depth map of any kind.

@@ -25,8 +25,9 @@ _EXPECTED = Text(
 def parse_depth_error(text: object) -> DepthError:
     """Read the error of an instrument.
 
-    >>> parse_depth_error("5mm+0.5%")
-    DepthError(relative=0.005, absolute=0.005, growth=0.0)
+    Examples:
+        >>> parse_depth_error("5mm+0.5%")
+        DepthError(relative=0.005, absolute=0.005, growth=0.0)
 
     Args:
         text: ``1%``, ``10mm``, ``0.3%/m``, a sum of these, or a ``DepthError``.

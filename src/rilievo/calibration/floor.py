@@ -81,12 +81,13 @@ def calibrate_height(
     The floor is the largest plane of the lower half that faces up with nothing below (RANSAC,
     Fischler and Bolles 1981, seeded). In streets, which bend, the camera is taken as level.
 
-    >>> K = np.array([[100.0, 0, 63.5], [0, 100, 47.5], [0, 0, 1]])
-    >>> rows = np.minimum(100 / np.maximum(np.arange(96) - 47.5, 0.1), 8)
-    >>> values = np.repeat(rows[:, None], 128, axis=1).astype(np.float32)
-    >>> depth = rilievo.DepthMap(values=values, kind=rilievo.DepthKind.UP_TO_SCALE)
-    >>> rilievo.calibrate_height(depth, rilievo.Camera(K=K), 1.5).depth
-    DepthMap(128x96, metric 3.16 to 12 m)
+    Examples:
+        >>> K = np.array([[100.0, 0, 63.5], [0, 100, 47.5], [0, 0, 1]])
+        >>> rows = np.minimum(100 / np.maximum(np.arange(96) - 47.5, 0.1), 8)
+        >>> values = np.repeat(rows[:, None], 128, axis=1).astype(np.float32)
+        >>> depth = rilievo.DepthMap(values=values, kind=rilievo.DepthKind.UP_TO_SCALE)
+        >>> rilievo.calibrate_height(depth, rilievo.Camera(K=K), 1.5).depth
+        DepthMap(128x96, metric 3.16 to 12 m)
 
     Args:
         depth: Map of kind ``UP_TO_SCALE`` or ``METRIC``.

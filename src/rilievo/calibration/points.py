@@ -296,10 +296,11 @@ def calibrate(
     Affine kinds need two facts at different depths. From five on, a smooth field corrects depth
     where it predicts facts better.
 
-    >>> values = np.full((4, 4), 2, np.float32)
-    >>> depth = rilievo.DepthMap(values=values, kind=rilievo.DepthKind.UP_TO_SCALE)
-    >>> rilievo.calibrate(depth, [rilievo.KnownPoint(u=1, v=2, metres=3)]).depth
-    DepthMap(4x4, metric 3 to 3 m)
+    Examples:
+        >>> values = np.full((4, 4), 2, np.float32)
+        >>> depth = rilievo.DepthMap(values=values, kind=rilievo.DepthKind.UP_TO_SCALE)
+        >>> rilievo.calibrate(depth, [rilievo.KnownPoint(u=1, v=2, metres=3)]).depth
+        DepthMap(4x4, metric 3 to 3 m)
 
     Args:
         depth: Map of any kind.

@@ -34,9 +34,10 @@ Corners = tuple[tuple[float, float], ...]
 class KnownRectangle:
     """Rectangle in the photograph whose sides are known.
 
-    >>> sheet = KnownRectangle(corners=((10, 9), (60, 9), (60, 80), (10, 80)), sides="a4")
-    >>> str(sheet), sheet.lengths
-    ('10,9,60,9,60,80,10,80,a4', (0.297, 0.21))
+    Examples:
+        >>> sheet = KnownRectangle(corners=((10, 9), (60, 9), (60, 80), (10, 80)), sides="a4")
+        >>> str(sheet), sheet.lengths
+        ('10,9,60,9,60,80,10,80,a4', (0.297, 0.21))
 
     Attributes:
         corners: Column and row of four corners in order [px].
@@ -181,8 +182,9 @@ def _two_sides_or_name(sides: object) -> tuple[float, float] | str:
 def parse_sides(text: str) -> tuple[float, float] | str:
     """Read two sides [m], or a name.
 
-    >>> parse_sides("90 x 210cm")
-    (0.9, 2.1)
+    Examples:
+        >>> parse_sides("90 x 210cm")
+        (0.9, 2.1)
     """
     sides = [side.strip() for side in re.split("[x×*]", text.lower())]
     if len(sides) != 2 or not all(side[:1].isdigit() or side[:1] in "-+." for side in sides):
@@ -216,8 +218,9 @@ vary.
 class KnownLength:
     """Straight line of known length between (u1, v1) and (u2, v2) [px].
 
-    >>> str(rilievo.KnownLength(u1=100, v1=240, u2=180, v2=240, metres=0.8))
-    '100,240,180,240,0.8'
+    Examples:
+        >>> str(rilievo.KnownLength(u1=100, v1=240, u2=180, v2=240, metres=0.8))
+        '100,240,180,240,0.8'
 
     Raises:
         OptionError: If a number is not finite, the length [m] not positive, or the ends share a
@@ -300,8 +303,9 @@ class Along(StrEnum):
 class KnownPoint:
     """Point (u, v) [px] at a known distance [m].
 
-    >>> str(rilievo.KnownPoint(u=320, v=240, metres=2.35))
-    '320,240,2.35'
+    Examples:
+        >>> str(rilievo.KnownPoint(u=320, v=240, metres=2.35))
+        '320,240,2.35'
 
     Attributes:
         along: Direction of the measurement; at 30 degrees off the axis they differ by 15 %.

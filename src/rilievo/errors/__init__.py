@@ -20,8 +20,9 @@ class RilievoError(Exception, Message):
 
     The command line prints it without a traceback and exits with 2.
 
-    >>> str(rilievo.RilievoError(option="fov", value=0, expected="positive"))
-    'fov is positive, got 0'
+    Examples:
+        >>> str(rilievo.RilievoError(option="fov", value=0, expected="positive"))
+        'fov is positive, got 0'
 
     Args:
         message: Beginning without options, or the whole message.
@@ -52,18 +53,20 @@ class RilievoError(Exception, Message):
 class InputError(RilievoError, ValueError):
     """A file or array cannot be used.
 
-    >>> rilievo.read_photo(b"no photograph")
-    Traceback (most recent call last):
-    rilievo.errors.InputError: ...
+    Examples:
+        >>> rilievo.read_photo(b"no photograph")
+        Traceback (most recent call last):
+        rilievo.errors.InputError: ...
     """
 
 
 class MissingFileError(InputError, FileNotFoundError):
     """A file or folder does not exist.
 
-    >>> rilievo.read_photo("absent.jpg")
-    Traceback (most recent call last):
-    rilievo.errors.MissingFileError: absent.jpg: ...
+    Examples:
+        >>> rilievo.read_photo("absent.jpg")
+        Traceback (most recent call last):
+        rilievo.errors.MissingFileError: absent.jpg: ...
     """
 
 
@@ -74,17 +77,19 @@ class InputTypeError(InputError, TypeError):
 class OutputError(RilievoError, OSError):
     """A result cannot be written.
 
-    >>> str(rilievo.OutputError("is in the way", path="photo.npz"))
-    'photo.npz: is in the way'
+    Examples:
+        >>> str(rilievo.OutputError("is in the way", path="photo.npz"))
+        'photo.npz: is in the way'
     """
 
 
 class OptionError(RilievoError, ValueError):
     """Options are out of range or contradict each other.
 
-    >>> rilievo.PredictOptions(fov=200)
-    Traceback (most recent call last):
-    rilievo.errors.OptionError: fov is between 0 and 180 degrees, got 200
+    Examples:
+        >>> rilievo.PredictOptions(fov=200)
+        Traceback (most recent call last):
+        rilievo.errors.OptionError: fov is between 0 and 180 degrees, got 200
     """
 
 
@@ -95,9 +100,10 @@ class UntrustedCodeError(OptionError):
 class ModelError(RilievoError, ValueError):
     """A model is unknown or broken, or cannot do what was asked.
 
-    >>> rilievo.load_model("absent")
-    Traceback (most recent call last):
-    rilievo.errors.ModelError: ...
+    Examples:
+        >>> rilievo.load_model("absent")
+        Traceback (most recent call last):
+        rilievo.errors.ModelError: ...
     """
 
 
@@ -108,8 +114,9 @@ class UnknownCameraError(ModelError):
 class MissingExtraError(RilievoError, ImportError):
     """A package that an option needs is not installed.
 
-    >>> rilievo.MissingExtraError("a chart", "evaluate")
-    MissingExtraError(...)
+    Examples:
+        >>> rilievo.MissingExtraError("a chart", "evaluate")
+        MissingExtraError(...)
 
     Args:
         what: Subject that needs it, such as "a chart"; "" for an option.
@@ -130,8 +137,9 @@ class MissingExtraError(RilievoError, ImportError):
 class MissingPackageError(RilievoError, ImportError):
     """A package that converts a result is not installed.
 
-    >>> issubclass(rilievo.MissingPackageError, ImportError)
-    True
+    Examples:
+        >>> issubclass(rilievo.MissingPackageError, ImportError)
+        True
     """
 
     def __init__(self, what: str, package: str) -> None:
@@ -145,8 +153,9 @@ class MissingPackageError(RilievoError, ImportError):
 class NoDepthError(RilievoError, AttributeError):
     """A prediction has normals only.
 
-    >>> issubclass(rilievo.NoDepthError, AttributeError)
-    True
+    Examples:
+        >>> issubclass(rilievo.NoDepthError, AttributeError)
+        True
     """
 
 
@@ -157,8 +166,9 @@ class NoGroundTruthError(RilievoError, ValueError):
 class CalibrationError(RilievoError, ValueError):
     """Known distances do not determine the scale of depth.
 
-    >>> issubclass(rilievo.CalibrationError, ValueError)
-    True
+    Examples:
+        >>> issubclass(rilievo.CalibrationError, ValueError)
+        True
     """
 
 

@@ -25,9 +25,10 @@ Spell = Callable[[str, str], str]
 class OptionName:
     """Name of an option in a message, which each entry point spells in its own way.
 
-    >>> option = OptionName("save", "npz")
-    >>> option.spelled(spell_flag), option.spelled(spell_keyword)
-    ('--save npz', "save='npz'")
+    Examples:
+        >>> option = OptionName("save", "npz")
+        >>> option.spelled(spell_flag), option.spelled(spell_keyword)
+        ('--save npz', "save='npz'")
 
     Attributes:
         name: Name of its field.
@@ -47,8 +48,9 @@ class OptionName:
 class AnyOf:
     """Options of which one suffices. An entry point leaves out those that it lacks.
 
-    >>> AnyOf(OptionName("camera", "..."), OptionName("fov", "...")).spelled(spell_keyword)
-    'camera=... or fov=...'
+    Examples:
+        >>> AnyOf(OptionName("camera", "..."), OptionName("fov", "...")).spelled(spell_keyword)
+        'camera=... or fov=...'
     """
 
     options: tuple[OptionName, ...]
@@ -68,9 +70,10 @@ class AnyOf:
 class Text:
     """Part of a message: plain strings and names of options, in order.
 
-    >>> text = Text("give ", OptionName("fov", "..."), " for photo{1}.jpg")
-    >>> text.worded(spell_flag), text.worded(spell_keyword)
-    ('give --fov for photo{1}.jpg', 'give fov=... for photo{1}.jpg')
+    Examples:
+        >>> text = Text("give ", OptionName("fov", "..."), " for photo{1}.jpg")
+        >>> text.worded(spell_flag), text.worded(spell_keyword)
+        ('give --fov for photo{1}.jpg', 'give fov=... for photo{1}.jpg')
 
     Args:
         parts: Strings, which are never interpreted, options, further texts, and errors and notes,
@@ -217,9 +220,10 @@ class Message:
 class Note(str, Message):
     """Doubt about a result.
 
-    >>> hint = Text(OptionName("fov", "..."), " gives it")
-    >>> Note("is about an unknown focal length", option="vanishing_points", hint=hint)
-    'vanishing_points is about an unknown focal length; fov=... gives it'
+    Examples:
+        >>> hint = Text(OptionName("fov", "..."), " gives it")
+        >>> Note("is about an unknown focal length", option="vanishing_points", hint=hint)
+        'vanishing_points is about an unknown focal length; fov=... gives it'
     """
 
     def __new__(

@@ -67,9 +67,10 @@ def evaluate(
     calls
     this below ``if __name__ == "__main__"``, since scoring starts processes.
 
-    >>> options = rilievo.EvaluateOptions(dataset="folder", output="scores")
-    >>> rilievo.evaluate("rilievo/small", "depth", "rooms", options, show=False).benchmark
-    'depth'
+    Examples:
+        >>> options = rilievo.EvaluateOptions(dataset="folder", output="scores")
+        >>> rilievo.evaluate("rilievo/small", "depth", "rooms", options, show=False).benchmark
+        'depth'
 
     Args:
         model: A name in ``MODELS``, a file, a model loaded before, or a function of your own

@@ -74,8 +74,9 @@ class ImageOptions:
 class EvaluateOptions(ImageOptions, ModelOptions):
     """Options of an evaluation, besides model, benchmark and root.
 
-    >>> rilievo.EvaluateOptions(dataset="folder", limit=10).limit
-    10
+    Examples:
+        >>> rilievo.EvaluateOptions(dataset="folder", limit=10).limit
+        10
 
     Raises:
         OptionError: If one is out of range or two do not go together.

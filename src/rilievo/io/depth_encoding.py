@@ -137,8 +137,9 @@ def parse_declared(
 def parse_encoding(text: str, option: str) -> NumberEncoding:
     """Parse ``key=value`` pairs, apart by blanks or semicolons; values of a list by commas.
 
-    >>> parse_encoding("bits=3,13 scale=0.001", "encoding").bits
-    (3, 13)
+    Examples:
+        >>> parse_encoding("bits=3,13 scale=0.001", "encoding").bits
+        (3, 13)
     """
     values: dict[str, tuple[float, ...]] = {}
     array = None

@@ -210,10 +210,11 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
 def quantity_of_name(name: str) -> tuple[NumberMeaning | None, float | None]:
     """NumberMeaning and metres of the unit that the name of an array or channel states.
 
-    >>> quantity_of_name("inverse_depth")[0]
-    <NumberMeaning.INVERSE: 3>
-    >>> quantity_of_name("depth_cm")
-    (None, 0.01)
+    Examples:
+        >>> quantity_of_name("inverse_depth")[0]
+        <NumberMeaning.INVERSE: 3>
+        >>> quantity_of_name("depth_cm")
+        (None, 0.01)
     """
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     parts = re.findall(r"[a-z0-9]+", spaced.lower())

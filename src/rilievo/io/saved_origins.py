@@ -119,8 +119,9 @@ def origin_of_sidecar(sidecar: Sidecar, path: Path, place: str) -> SavedOrigin |
 def record_names(path: Path) -> tuple[str, ...]:
     """Names of a JSON that may stand beside a file, the longest first.
 
-    >>> record_names(Path("out/room.1.depth.npy"))
-    ('room.1.depth.npy.json', 'room.1.depth.json', 'room.1.json', 'room.json')
+    Examples:
+        >>> record_names(Path("out/room.1.depth.npy"))
+        ('room.1.depth.npy.json', 'room.1.depth.json', 'room.1.json', 'room.json')
     """
     parts = path.name.split(".")
     return tuple(".".join(parts[:count]) + SUFFIX for count in range(len(parts), 0, -1))

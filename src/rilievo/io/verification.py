@@ -77,9 +77,10 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
 
     Paths are folders, searched recursively, or JSON files or models.
 
-    >>> _ = rilievo.predict("photo.jpg", model="rilievo/small").save("out/photo", "npz")
-    >>> rilievo.verify("out").is_whole
-    True
+    Examples:
+        >>> _ = rilievo.predict("photo.jpg", model="rilievo/small").save("out/photo", "npz")
+        >>> rilievo.verify("out").is_whole
+        True
 
     Raises:
         InputError: If a path does not exist, or holds nothing of rilievo.

@@ -105,7 +105,8 @@ class Model(ABC):
     def depth_alone(self) -> "Model":
         """Model without normals and confidence, where it can leave them out.
 
-        >>> load_model().depth_alone().infer([photo])[0].depth
+        Examples:
+            >>> load_model().depth_alone().infer([photo])[0].depth
         """
         return self
 

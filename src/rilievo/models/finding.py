@@ -163,8 +163,9 @@ def _card_of_function(function: object, name: str) -> ModelCard:
 MODELS: Registry[ModelCard] = Registry(_Cards(), "model", _card_of_function)
 """Models by name.
 
->>> rilievo.MODELS["rilievo/small"].kind
-<DepthKind.UP_TO_SCALE: 'up_to_scale'>
+Examples:
+    >>> rilievo.MODELS["rilievo/small"].kind
+    <DepthKind.UP_TO_SCALE: 'up_to_scale'>
 """
 
 
@@ -330,8 +331,9 @@ def load_model(
 ) -> "Model":
     """Load a model, ready to predict.
 
-    >>> rilievo.load_model("rilievo/small")
-    Model(rilievo/small, depth up_to_scale, ...)
+    Examples:
+        >>> rilievo.load_model("rilievo/small")
+        Model(rilievo/small, depth up_to_scale, ...)
 
     Args:
         name: A name in ``MODELS``; an ONNX file; a hub repository ``org/name`` or
@@ -424,7 +426,8 @@ def last_model(name: str | Path, options: LoadOptions | None = None) -> Iterator
 def unload_model() -> None:
     """Release the model that ``rilievo.predict`` keeps.
 
-    >>> rilievo.unload_model()
+    Examples:
+        >>> rilievo.unload_model()
     """
     with _last.lock:
         _last.key, _last.model = None, None

@@ -40,11 +40,12 @@ def model(
     The image is uint8 (h, w, 3) RGB, upright; depth floats (h, w) or smaller. It serves as
     ``model=my_function`` or ``--model my_file.py:my_function``.
 
-    >>> @rilievo.model(kind="metric")
-    ... def wall(image):
-    ...     return np.full(image.shape[:2], 2.0)
-    >>> rilievo.predict("photo.jpg", model=wall).depth
-    DepthMap(64x48, metric 2 to 2 m)
+    Examples:
+        >>> @rilievo.model(kind="metric")
+        ... def wall(image):
+        ...     return np.full(image.shape[:2], 2.0)
+        >>> rilievo.predict("photo.jpg", model=wall).depth
+        DepthMap(64x48, metric 2 to 2 m)
 
     Args:
         kind: metric, up_to_scale, affine or affine_inverse.

@@ -45,8 +45,9 @@ RECORDS: Mapping[str, type[Record]] = {
 class PredictOptions(PhotoOptions):
     """Options of ``rilievo predict``, given flat: ``PredictOptions(save="ply", fov=60)``.
 
-    >>> rilievo.PredictOptions(save="ply", fov=60).view.fov
-    60
+    Examples:
+        >>> rilievo.PredictOptions(save="ply", fov=60).view.fov
+        60
 
     Raises:
         OptionError: If an option is out of range or two do not go together.

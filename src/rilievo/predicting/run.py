@@ -85,9 +85,10 @@ def predict_files(
 
     Failed inputs are reported and skipped.
 
-    >>> options = rilievo.PredictOptions(model="rilievo/small", output="results")
-    >>> rilievo.predict_files(["photo.jpg"], options, show=False).done
-    1
+    Examples:
+        >>> options = rilievo.PredictOptions(model="rilievo/small", output="results")
+        >>> rilievo.predict_files(["photo.jpg"], options, show=False).done
+        1
 
     Args:
         inputs: Files, folders (recursive) or patterns.

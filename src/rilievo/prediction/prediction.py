@@ -34,9 +34,10 @@ _PANEL_HEIGHT = 480  # px, of a picture in a notebook
 class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
     """Prediction for one image: a ``PredictionRecord`` with methods.
 
-    >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
-    >>> prediction.normals.shape
-    (3, 48, 64)
+    Examples:
+        >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
+        >>> prediction.normals.shape
+        (3, 48, 64)
     """
 
     @classmethod

@@ -71,9 +71,10 @@ class _VideoHead:
 def read_prediction(path: str | Path) -> Prediction:
     """Read a prediction, whole from an npz, else from the named or most exact files.
 
-    >>> _ = rilievo.predict("photo.jpg", model="rilievo/small").save("out/photo", "npz")
-    >>> rilievo.read_prediction("out/photo.npz").shape
-    (48, 64)
+    Examples:
+        >>> _ = rilievo.predict("photo.jpg", model="rilievo/small").save("out/photo", "npz")
+        >>> rilievo.read_prediction("out/photo.npz").shape
+        (48, 64)
 
     Args:
         path: Stem given to ``save``, the JSON, or any file.

@@ -126,9 +126,10 @@ def save(
     Files are whole or unchanged. Saving again adds formats; another prediction needs
     ``options.overwrite``.
 
-    >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
-    >>> [path.name for path in rilievo.save(prediction, "out/photo", "npz")]
-    ['photo.npz', 'photo.json']
+    Examples:
+        >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
+        >>> [path.name for path in rilievo.save(prediction, "out/photo", "npz")]
+        ['photo.npz', 'photo.json']
 
     Args:
         prediction: Prediction to save.

@@ -16,8 +16,9 @@ from rilievo.errors.messages import OptionName, Text
 class DepthKind(StrEnum):
     """Kind of the values of a depth map.
 
-    >>> rilievo.DepthKind("up_to_scale").is_depth
-    True
+    Examples:
+        >>> rilievo.DepthKind("up_to_scale").is_depth
+        True
     """
 
     METRIC = "metric"
@@ -42,8 +43,9 @@ class DepthMap:
     It is not an array, so that values that are not metres are never scored or unprojected by
     mistake.
 
-    >>> rilievo.DepthMap(values=np.ones((2, 3), np.float32), kind=rilievo.DepthKind.METRIC)
-    DepthMap(3x2, metric 1 to 1 m)
+    Examples:
+        >>> rilievo.DepthMap(values=np.ones((2, 3), np.float32), kind=rilievo.DepthKind.METRIC)
+        DepthMap(3x2, metric 1 to 1 m)
 
     Attributes:
         values: Values of the kind; NaN where not ``valid``.

@@ -22,8 +22,9 @@ class DepthError:
 
     The three parts add up: at depth z it is ``relative * z + absolute + growth * z**2`` metres.
 
-    >>> DepthError(relative=0.01, absolute=0.005).relative_at(2.0)
-    0.0125
+    Examples:
+        >>> DepthError(relative=0.01, absolute=0.005).relative_at(2.0)
+        0.0125
 
     Attributes:
         relative: Share of depth.

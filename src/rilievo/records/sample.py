@@ -28,8 +28,9 @@ from rilievo.records.depth_map import OwnDepth
 class Photo:
     """Photograph, with the camera and depth that its file holds.
 
-    >>> rilievo.Photo(pixels=np.zeros((48, 64, 3), np.uint8)).shape
-    (48, 64)
+    Examples:
+        >>> rilievo.Photo(pixels=np.zeros((48, 64, 3), np.uint8)).shape
+        (48, 64)
 
     Attributes:
         pixels: sRGB pixels, upright: the EXIF orientation is applied.
@@ -169,8 +170,9 @@ class Truth:
 class Sample(Truth):
     """Image of a dataset with its ground truth, of the same size.
 
-    >>> rilievo.Sample(id="room/0", image=np.zeros((48, 64, 3), np.uint8)).is_metric
-    True
+    Examples:
+        >>> rilievo.Sample(id="room/0", image=np.zeros((48, 64, 3), np.uint8)).is_metric
+        True
 
     Attributes:
         image: sRGB pixels, (height, width, 3) uint8.

@@ -117,8 +117,9 @@ _FEET = re.compile(r"(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|[\"″])?")
 def metres_of(text: str) -> float:
     """Read a length: ``2.35`` [m], ``30cm``, ``12 in`` or ``5'11"``.
 
-    >>> metres_of("30cm"), metres_of("5ft 11in")
-    (0.3, 1.8034)
+    Examples:
+        >>> metres_of("30cm"), metres_of("5ft 11in")
+        (0.3, 1.8034)
 
     Raises:
         ValueError: If it is none, or its unit is unknown.
@@ -138,8 +139,9 @@ def metres_of(text: str) -> float:
 def metres_of_unit(text: str) -> float:
     """Read the unit of numbers: its name, a length, or a fraction of a metre.
 
-    >>> metres_of_unit("mm"), metres_of_unit("millimetres"), metres_of_unit("1/256")
-    (0.001, 0.001, 0.00390625)
+    Examples:
+        >>> metres_of_unit("mm"), metres_of_unit("millimetres"), metres_of_unit("1/256")
+        (0.001, 0.001, 0.00390625)
 
     Raises:
         ValueError: If it is none of these.

@@ -55,8 +55,9 @@ def _check_loader(thing: object, name: str) -> type[Dataset]:
 DATASETS: Registry[str] = Registry(_DATASETS, "dataset", _text_of_module_and_class)
 """Loaders of datasets by name.
 
->>> "nyuv2" in rilievo.DATASETS
-True
+Examples:
+    >>> "nyuv2" in rilievo.DATASETS
+    True
 """
 
 
@@ -82,8 +83,9 @@ def open_dataset(
     By default ``split`` is that of papers and ``variant`` the card's first; ``list_file`` has ids
     in place of the split's.
 
-    >>> rilievo.open_dataset("folder", "rooms").ids
-    ('0', '1', '2', '3')
+    Examples:
+        >>> rilievo.open_dataset("folder", "rooms").ids
+        ('0', '1', '2', '3')
 
     Raises:
         OptionError: If there is no such dataset, split or variant, or a root is missing.

@@ -106,11 +106,12 @@ def fuse_clip(
 
     ``report`` is called with the step, the frames done, and their total if known.
 
-    >>> options = rilievo.FuseOptions(
-    ...     depth="clip/depth", poses="clip/poses.txt", camera=(50, 50, 31.5, 23.5), voxel=0.05
-    ... )
-    >>> rilievo.fuse_clip("clip", "place.ply", options).frames
-    3
+    Examples:
+        >>> options = rilievo.FuseOptions(
+        ...     depth="clip/depth", poses="clip/poses.txt", camera=(50, 50, 31.5, 23.5), voxel=0.05
+        ... )
+        >>> rilievo.fuse_clip("clip", "place.ply", options).frames
+        3
 
     Raises:
         InputError: If the clip, its depth or poses cannot be used, or no surface is left.

@@ -17,8 +17,9 @@ from rilievo.schema.fields import option
 class FuseOptions(ClipCamera):
     """Options of fusing a clip.
 
-    >>> rilievo.FuseOptions(depth="clip/depth", voxel=0.05).voxel
-    0.05
+    Examples:
+        >>> rilievo.FuseOptions(depth="clip/depth", voxel=0.05).voxel
+        0.05
     """
 
     model: str = ""

@@ -89,8 +89,9 @@ BENCHMARKS: Registry[Benchmark] = Registry(
 )
 """Benchmarks by name.
 
->>> rilievo.BENCHMARKS["nyuv2-eigen"].dataset
-'nyuv2'
+Examples:
+    >>> rilievo.BENCHMARKS["nyuv2-eigen"].dataset
+    'nyuv2'
 """
 
 

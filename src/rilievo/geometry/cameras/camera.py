@@ -33,8 +33,9 @@ class CameraSource(StrEnum):
 class Camera:
     """Camera of one image: lens, and source of its intrinsics.
 
-    >>> rilievo.Camera(K=np.array([[50.0, 0, 31.5], [0, 50, 23.5], [0, 0, 1]]))
-    Camera(fx=50, fy=50, cx=31.5, cy=23.5, given)
+    Examples:
+        >>> rilievo.Camera(K=np.array([[50.0, 0, 31.5], [0, 50, 23.5], [0, 0, 1]]))
+        Camera(fx=50, fy=50, cx=31.5, cy=23.5, given)
 
     Attributes:
         lens: Rays of the pixels.

@@ -49,8 +49,9 @@ def read_photo(
     Content tells the format: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the extra
     ``formats``. Of several images the first is read.
 
-    >>> rilievo.read_photo("photo.jpg").shape
-    (48, 64)
+    Examples:
+        >>> rilievo.read_photo("photo.jpg").shape
+        (48, 64)
 
     Args:
         source: A path, http(s) URL, bytes or open file; a Pillow image; an array or tensor, RGB,

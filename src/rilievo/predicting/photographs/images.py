@@ -88,8 +88,9 @@ def predict(
 ) -> Prediction | list[Prediction]:
     """Predict depth and normals of a photograph, or of each in a list.
 
-    >>> rilievo.predict("photo.jpg").depth
-    DepthMap(64x48, up_to_scale ...)
+    Examples:
+        >>> rilievo.predict("photo.jpg").depth
+        DepthMap(64x48, up_to_scale ...)
 
     Args:
         image: Path, http(s) address, bytes, open file, array, tensor, Pillow image or ``Photo``, or

@@ -69,8 +69,9 @@ def pipeline(
 ) -> DepthPipeline:
     """Make a pipeline, as ``transformers.pipeline`` does, which ignores its other options.
 
-    >>> rilievo.pipeline("depth-estimation", "rilievo/small")("photo.jpg")["depth"].size
-    (64, 48)
+    Examples:
+        >>> rilievo.pipeline("depth-estimation", "rilievo/small")("photo.jpg")["depth"].size
+        (64, 48)
 
     Raises:
         OptionError: If another task is requested.

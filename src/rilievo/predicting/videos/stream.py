@@ -58,8 +58,9 @@ def stream(
     Each frame is predicted as ``rilievo.predict`` predicts a photograph, but affine depth is
     anchored by several frames. For steady depth use ``rilievo.predict_files``.
 
-    >>> [prediction.shape for prediction in rilievo.stream("clip.mp4")]
-    [(48, 64)]
+    Examples:
+        >>> [prediction.shape for prediction in rilievo.stream("clip.mp4")]
+        [(48, 64)]
 
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,

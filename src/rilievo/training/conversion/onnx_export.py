@@ -48,8 +48,9 @@ from rilievo.training.conversion.wrapped_copy import write_wrapped_copy
 class ExportOptions(TrustOptions):
     """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
 
-    >>> rilievo.ExportOptions(precision="fp32").overwrite
-    False
+    Examples:
+        >>> rilievo.ExportOptions(precision="fp32").overwrite
+        False
 
     Raises:
         OptionError: If an option is out of range, or two options conflict.
@@ -177,8 +178,9 @@ def export_model(
 ) -> Exported:
     """Write a model as an ONNX file for ``load_model``, after a comparison with its source.
 
-    >>> rilievo.export_model("rilievo/small", "small.onnx").agreement.most
-    0.0
+    Examples:
+        >>> rilievo.export_model("rilievo/small", "small.onnx").agreement.most
+        0.0
 
     A third-party ONNX file as ``name`` is wrapped.
 

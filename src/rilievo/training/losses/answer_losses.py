@@ -25,9 +25,10 @@ def depth_target(kind: DepthKind, depth: Maps) -> Maps:
 def answer_loss(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Scalar:
     """Compute the loss of a batch against a target in the answer's space; 0 without a valid pixel.
 
-    >>> depth = torch.rand(1, 8, 8) + 1
-    >>> answer_loss(DepthKind.UP_TO_SCALE, 3 * depth, depth, depth > 0) < 1e-5
-    tensor(True)
+    Examples:
+        >>> depth = torch.rand(1, 8, 8) + 1
+        >>> answer_loss(DepthKind.UP_TO_SCALE, 3 * depth, depth, depth > 0) < 1e-5
+        tensor(True)
     """
     counted = valid.flatten(1).any(dim=1)
     if not bool(counted.any()):

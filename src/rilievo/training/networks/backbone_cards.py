@@ -51,8 +51,9 @@ BACKBONES: Mapping[str, BackboneCard] = _read_cards()
 """Backbones whose licence and size are known, by name. Any other model of timm, transformers and
 diffusers can be named too.
 
->>> rilievo.BACKBONES["timm/vit_base_patch16_224.mae"].patch
-16
+Examples:
+    >>> rilievo.BACKBONES["timm/vit_base_patch16_224.mae"].patch
+    16
 """
 
 

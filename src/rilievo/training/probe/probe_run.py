@@ -39,16 +39,17 @@ def train_probe(
 
     A finished run is not repeated; a stopped one is a model of its last checkpoint.
 
-    >>> from rilievo.training.networks.blueprint import BackboneChoice, Blueprint
-    >>> from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, RunOptions
-    >>> backbone = BackboneChoice(name="timm/test_resnet", weights="random")
-    >>> config = ProbeConfig(
-    ...     blueprint=Blueprint(backbone=backbone, size=(32, 32)),
-    ...     data=DataChoice(dataset="folder", root="rooms"),
-    ...     epochs=1,
-    ... )
-    >>> rilievo.train_probe(config, Path("probe"), RunOptions(device="cpu", shown=False)).steps
-    1
+    Examples:
+        >>> from rilievo.training.networks.blueprint import BackboneChoice, Blueprint
+        >>> from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, RunOptions
+        >>> backbone = BackboneChoice(name="timm/test_resnet", weights="random")
+        >>> config = ProbeConfig(
+        ...     blueprint=Blueprint(backbone=backbone, size=(32, 32)),
+        ...     data=DataChoice(dataset="folder", root="rooms"),
+        ...     epochs=1,
+        ... )
+        >>> rilievo.train_probe(config, Path("probe"), RunOptions(device="cpu", shown=False)).steps
+        1
 
     ``frames`` and ``backbone`` stand in for those of ``config``; ``keeping`` caches the features of
     a frozen backbone. Returns None if the run was stopped before its end.

@@ -143,8 +143,9 @@ class SweepConfig:
 class SweepOptions(TrustOptions):
     """Options for running a sweep.
 
-    >>> rilievo.SweepOptions(output="sweep", device="cpu").device
-    'cpu'
+    Examples:
+        >>> rilievo.SweepOptions(output="sweep", device="cpu").device
+        'cpu'
     """
 
     output: Annotated[Path | None, option(aliases=("-o",), metavar="FOLDER")] = None

@@ -32,9 +32,10 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
 
     A cell that fails is reported and skipped; a stopped sweep is resumed.
 
-    >>> options = rilievo.SweepOptions(output="sweep", device="cpu")
-    >>> len(rilievo.sweep_probes(Path("sweep.toml"), options, show=False).cells)
-    1
+    Examples:
+        >>> options = rilievo.SweepOptions(output="sweep", device="cpu")
+        >>> len(rilievo.sweep_probes(Path("sweep.toml"), options, show=False).cells)
+        1
 
     Raises:
         InputError: If the file or the data cannot be used, or every cell failed.

@@ -35,15 +35,16 @@ def fine_tune(
     The run's folder is a model, which ``load_model`` takes: the weights with the least error on the
     images kept out, the start's included. A finished run is not repeated.
 
-    >>> from rilievo.training.probe.probe_config import DataChoice, RunOptions
-    >>> from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
-    >>> config = TuningConfig(
-    ...     data=DataChoice(dataset="folder", root="rooms"),
-    ...     tuning=TuningOptions(start="rilievo/small"),
-    ...     epochs=1,
-    ... )
-    >>> rilievo.fine_tune(config, Path("run"), RunOptions(device="cpu", shown=False)).steps
-    1
+    Examples:
+        >>> from rilievo.training.probe.probe_config import DataChoice, RunOptions
+        >>> from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
+        >>> config = TuningConfig(
+        ...     data=DataChoice(dataset="folder", root="rooms"),
+        ...     tuning=TuningOptions(start="rilievo/small"),
+        ...     epochs=1,
+        ... )
+        >>> rilievo.fine_tune(config, Path("run"), RunOptions(device="cpu", shown=False)).steps
+        1
 
     Returns None if the run was stopped before its end.
 
