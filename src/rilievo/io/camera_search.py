@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.camera_models import FOCAL_X, MATRICES, has_focal_list
-from rilievo.io.distortions import is_distortion_name
+from rilievo.io.distortions import is_distortion_name, is_number
 from rilievo.io.files.names import printable
 
 _MOST_DEPTH = 6
@@ -155,7 +155,7 @@ def is_camera(node: Mapping[str, Any]) -> bool:
     lens = node.get("lens")
     if isinstance(lens, str) and lens.partition(":")[0] in LENSES:
         return True
-    if any(_is_number(node.get(name)) for name in _FOCAL_NAMES):
+    if any(is_number(node.get(name)) for name in _FOCAL_NAMES):
         return True
     frames = node.get("frames")
     if isinstance(frames, list) and any(_states_focal_length(frame) for frame in frames):
@@ -167,17 +167,7 @@ def is_camera(node: Mapping[str, Any]) -> bool:
 
 def _states_focal_length(frame: Any) -> bool:
     """Whether a frame of NeRF's ``transforms.json`` has a camera of its own."""
-    return isinstance(frame, Mapping) and _is_number(frame.get("fl_x"))
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, str):
-        try:
-            float(value)
-        except ValueError:
-            return False
-        return True
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(frame, Mapping) and is_number(frame.get("fl_x"))
 
 
 def _is_matrix(value: Any) -> bool:

@@ -182,7 +182,7 @@ def with_small_letters(entries: Mapping[str, Any]) -> Mapping[str, Any]:
     read = dict(entries)
     for name, value in entries.items():
         small = str(name).lower()
-        if small in ("fx", "fy", "cx", "cy", *_SINGLE) and small != name and _is_number(value):
+        if small in ("fx", "fy", "cx", "cy", *_SINGLE) and small != name and is_number(value):
             read.setdefault(small, read.pop(name))
     return read
 
@@ -191,7 +191,8 @@ def _word(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether an entry is a number, or a text that is one."""
     if isinstance(value, str):
         try:
             float(value)
@@ -293,7 +294,7 @@ def _listed_coefficients(entries: Mapping[str, Any], place: str) -> tuple[str, A
 def _has_any_number(value: Any) -> bool:
     if isinstance(value, Mapping) and not isinstance(value.get("data"), list):
         return any(_has_any_number(child) for child in value.values())
-    return any(_is_number(number) and float(number) for number in _flat(value))
+    return any(is_number(number) and float(number) for number in _flat(value))
 
 
 def _radial_and_tangential(entries: Mapping[str, Any]) -> list[Any] | None:
