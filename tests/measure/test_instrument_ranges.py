@@ -13,8 +13,10 @@ import rilievo
 from rilievo.calibration.depth_errors import parse_depth_error
 from rilievo.cli import main
 from rilievo.errors import OptionError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import angle, area, height
 from rilievo.measure.measurements import MeasurementOrigin
+from rilievo.options.camera_forms import camera_of_size, read_camera
 from rilievo.records.instruments import DepthError, DepthSource
 from support.fixed_depth import FixedDepth
 
@@ -100,6 +102,20 @@ def test_without_a_camera_a_length_across_is_doubtful_and_a_distance_ahead_is_no
     assert half_width(assumed.distance(160, 120)) < 0.03
     ends = (60, 120), (260, 120)
     assert angle(assumed, *ends).high > angle(given(flat), *ends).high
+
+
+@pytest.mark.parametrize("text", ["31mm", "31.5mm/36mm"])
+def test_millimetres_of_the_user_are_no_more_exact_than_those_of_exif(text: str) -> None:
+    named = read_camera(text)
+    assert named is not None
+    camera = camera_of_size(named, SIZE)
+    by_exif = Camera(K=camera.K, source=CameraSource.EXIF_35MM)
+    widths = [
+        half_width(given(camera=each, depth_error="0.1%").measure((60, 40), (250, 60)))
+        for each in (camera, by_exif)
+    ]
+    assert widths[0] == pytest.approx(widths[1])
+    assert widths[0] > 0.02
 
 
 def test_a_short_length_is_no_better_than_a_pixel() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.options.camera_forms import parse_camera
+from rilievo.options.camera_forms import CameraOptions, parse_camera
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "1,2,3,x", "nan", "-5", ""])
@@ -16,13 +16,31 @@ def test_numbers_that_are_no_camera_are_repeated(text: str) -> None:
         parse_camera(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "280 0 159.5 0 290 119.5 0 0 1",
+        "280, 0, 159.5, 0, 290, 119.5, 0, 0, 1",
+        " 280 290 159.5 119.5 ",
+    ],
+)
+def test_numbers_are_separated_by_commas_or_spaces(text: str) -> None:
+    expected = [[280, 0, 159.5], [0, 290, 119.5], [0, 0, 1]]
+    camera = parse_camera(text)
+    assert isinstance(camera, Camera)
+    np.testing.assert_array_equal(camera.K, expected)
+    options = CameraOptions(camera=text).named_camera
+    assert isinstance(options, Camera)
+    np.testing.assert_array_equal(options.K, expected)
+
+
 @pytest.mark.parametrize("text", ["none.txt", "folder/none.json", "wide"])
 def test_a_text_without_numbers_is_the_name_of_a_file_that_is_missing(text: str) -> None:
     with pytest.raises(OptionError, match=f"there is no file '{text}'"):
         parse_camera(text)
 
 
-@pytest.mark.parametrize("name", ["camera.txt", "left,cropped.txt"])
+@pytest.mark.parametrize("name", ["camera.txt", "left,cropped.txt", "2 cameras.txt"])
 def test_a_file_is_read_also_if_a_comma_is_in_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

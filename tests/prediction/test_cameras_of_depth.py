@@ -41,6 +41,11 @@ def test_a_camera_that_cannot_be_that_of_the_photograph_is_refused(camera: Any, 
     assert "\n" not in str(refused.value)
 
 
+def test_numbers_of_a_text_are_separated_by_commas_or_spaces() -> None:
+    for text in ("500 0 319.5 0 500 239.5 0 0 1", "500, 500, 319.5, 239.5"):
+        assert made(text).known_camera.focal == 500
+
+
 def test_depth_where_a_fisheye_sees_nothing_is_left_out_with_a_note() -> None:
     lens = Fisheye(fx=250, fy=250, cx=319.5, cy=239.5, k=(-0.15, 0, 0, 0))
     prediction = made(rilievo.Camera(lens=lens))

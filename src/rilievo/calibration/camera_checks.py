@@ -162,7 +162,8 @@ def _refuse_black_poles(photo: Photo, lens: Equirectangular) -> None:
 
 def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[Known]) -> list[str]:
     """Notes on numbers hardly in pixels."""
-    is_given = camera is not None and camera.source is CameraSource.GIVEN
+    named = (CameraSource.GIVEN, CameraSource.MILLIMETRES)
+    is_given = camera is not None and camera.source in named
     points = [at for fact in facts for at in fact.places]
     notes = [_camera_unit_note(camera, shape)] if camera and is_given else []
     if points:

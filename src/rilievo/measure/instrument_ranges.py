@@ -52,6 +52,7 @@ FOCAL_ERRORS = {
     CameraSource.PREDICTED: 0.1,
     CameraSource.RECTANGLE: 0.05,
     CameraSource.MARKERS: 0.05,
+    CameraSource.MILLIMETRES: 0.03,
     CameraSource.EXIF_35MM: 0.03,
     CameraSource.EXIF_SENSOR: 0.03,
 }

@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float
 from rilievo.errors import OptionError, RilievoError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, read_spelling, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
@@ -83,7 +83,7 @@ def parse_fileless_camera(text: str) -> Named:
     try:
         if (named := _millimetres_or_none(text)) is not None:
             return named
-        return _camera_of_numbers(np.array([float(word) for word in text.split(",")]))
+        return _camera_of_numbers(np.array([float(word) for word in _words(text)]))
     except ValueError as error:
         why = Text(" (", error, ")") if isinstance(error, RilievoError) else ""
         raise _camera_refusal(Text(f"got '{text}'", why)) from error
@@ -110,7 +110,8 @@ def camera_of_size(camera: Named, size: tuple[int, int]) -> Camera:
     if isinstance(camera, SpelledLens):
         return Camera(lens=camera.lens(size))
     if isinstance(camera, Millimetres):
-        camera = camera.pixels(size)
+        focal = camera.pixels(size)
+        return Camera(K=K_from_focal(focal, focal, size), source=CameraSource.MILLIMETRES)
     return Camera(K=K_from_focal(camera, camera, size))
 
 
@@ -128,10 +129,16 @@ def camera_text(camera: Named) -> str:
 
 def _begins_with_number(text: str) -> bool:
     try:
-        float(text.split(",")[0])
+        float(_words(text)[0])
     except ValueError:
         return not text.strip() or ("," in text and not os.path.exists(text))
-    return True
+    # A file may be named "2 cameras.json".
+    return not (re.search(r"\s", text) and os.path.exists(text))
+
+
+def _words(text: str) -> list[str]:
+    """Words between commas or spaces."""
+    return re.split(r"\s*,\s*|\s+", text.strip())
 
 
 def _camera_of_numbers(numbers: np.ndarray) -> Named:

@@ -47,6 +47,7 @@ MOST_POINTS = 250_000
 _SOURCES = {
     CameraSource.GIVEN: "given",
     CameraSource.FOV: "from the field of view that was given",
+    CameraSource.MILLIMETRES: "from the millimetres that were given",
     CameraSource.EXIF_35MM: "EXIF, 35 mm equivalent focal length",
     CameraSource.EXIF_SENSOR: "EXIF, focal length and sensor",
     CameraSource.PREDICTED: "estimated by the model",

@@ -1,6 +1,7 @@
 """``Prediction.from_depth``: a prediction of depth at hand, such as a depth camera's."""
 
 import math
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -465,7 +466,7 @@ def _camera_of_user(camera: object, photo: Photo) -> _ChosenCamera:
         return _ChosenCamera(camera)
     if isinstance(camera, Path) or (isinstance(camera, str) and Path(camera).is_file()):
         return _camera_of_spelling(read_lens(Path(camera).expanduser()), photo)
-    if isinstance(camera, str) and not camera.replace(",", "").replace(".", "").strip().isdigit():
+    if isinstance(camera, str) and not re.fullmatch(r"[\d\s.,]+", camera):
         return _camera_of_spelling(read_spelling(camera, "camera"), photo)
     return _ChosenCamera(_camera_of_numbers(camera, photo.shape))
 
@@ -477,7 +478,7 @@ def _camera_of_spelling(spelling: SpelledLens, photo: Photo) -> _ChosenCamera:
 
 def _camera_of_numbers(camera: object, shape: Size) -> Camera:
     try:
-        parts = camera.split(",") if isinstance(camera, str) else camera
+        parts = camera.replace(",", " ").split() if isinstance(camera, str) else camera
         numbers = np.asarray(parts, np.float64)
     except (TypeError, ValueError) as error:
         raise OptionError(option="camera", expected=_CAMERAS, value=camera) from error

@@ -18,6 +18,7 @@ class CameraSource(StrEnum):
 
     GIVEN = "given"
     FOV = "fov"
+    MILLIMETRES = "millimetres"
     EXIF_35MM = "exif_35mm"
     EXIF_SENSOR = "exif_sensor"
     GPANO = "gpano"
