@@ -69,10 +69,12 @@ def test_the_camera_is_that_of_the_upright_photograph(
 
 
 @pytest.mark.parametrize(
-    ("unit", "focal"), [(3, 50.0), (2, 50.0 / 2.54), (4, 500.0), (None, 50.0 / 2.54)]
+    ("unit", "pixels", "focal"),
+    [(3, 100.0, 50.0), (2, 100.0, 50.0 / 2.54), (4, 20.0, 100.0), (None, 100.0, 50.0 / 2.54)],
 )
-def test_the_sensor_is_measured_in_its_unit(unit: int | None, focal: float) -> None:
-    block = {key: value for key, value in (SENSOR | {"t0xA210": unit}).items() if value is not None}
+def test_the_sensor_is_measured_in_its_unit(unit: int | None, pixels: float, focal: float) -> None:
+    tags = SENSOR | {"t0xA210": unit, "t0xA20E": pixels, "t0xA20F": pixels}
+    block = {key: value for key, value in tags.items() if value is not None}
     camera = camera_of((100, 150), **block)
     assert camera is not None
     assert math.isclose(camera.K[0, 0], focal)
@@ -87,7 +89,8 @@ def test_a_resized_photograph_keeps_its_field_of_view() -> None:
 
 
 def test_the_35_mm_equivalent_goes_before_the_sensor() -> None:
-    camera = camera_of((60, 80), t0xA405=28, **SENSOR)
+    # 22 mm of film are 50.8 pixels, and the sensor states 50.
+    camera = camera_of((60, 80), t0xA405=22, **SENSOR)
     assert camera is not None
     assert camera.source is CameraSource.EXIF_35MM
 

@@ -220,3 +220,137 @@ def test_tags_in_the_first_directory_are_those_of_exif(kind: str) -> None:
 def test_a_focal_length_far_from_that_of_exif_is_noted(named: Any, is_noted: bool) -> None:
     photo = with_camera(read(scene(), exif_block()), named, None)
     assert any("where its EXIF states 970.7 px" in note for note in photo.notes) == is_noted
+
+
+TAGS = {
+    "film": 0xA405,
+    "focal": 0x920A,
+    "width": 0xA002,
+    "height": 0xA003,
+    "x": 0xA20E,
+    "y": 0xA20F,
+    "unit": 0xA210,
+    "lens": 0xA434,
+}
+FIRST_TAGS = {"make": 0x010F, "model": 0x0110, "software": 0x0131}
+MILLIMETRE = 4
+WIDE = (960, 640)
+"""Width and height of a copy of a photograph of 5760x3840 pixels by a sensor of 36 x 24 mm."""
+
+
+def photo_with(size: tuple[int, int] = WIDE, xmp: str = "", **tags: Any) -> Photo:
+    """Photograph of a size whose EXIF has these tags, and its own size."""
+    exif = Image.Exif()
+    block = exif.get_ifd(0x8769)
+    for name, value in {"width": size[0], "height": size[1], **tags}.items():
+        if name in FIRST_TAGS:
+            exif[FIRST_TAGS[name]] = value
+        else:
+            block[TAGS[name]] = value
+    stream, more = BytesIO(), {"xmp": XMP.format(xmp).encode()} if xmp else {}
+    scene(size).save(stream, "JPEG", exif=exif, **more)
+    return rilievo.read_photo(stream.getvalue())
+
+
+def sensor(pixels_per_mm: float) -> dict[str, float]:
+    return {"x": pixels_per_mm, "y": pixels_per_mm, "unit": MILLIMETRE}
+
+
+def focal_of(photo: Photo) -> float:
+    assert photo.camera is not None
+    return photo.camera.focal
+
+
+# 35 mm of 36 are 933 px of 960; a copy made smaller by six keeps 160 pixels in a millimetre.
+TRUE, STALE = sensor(960 / 36), sensor(160)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"film": 35, "focal": 35, **STALE},
+        {"film": 35, "focal": 35, **sensor(960 / 33)},
+        {"film": 53, "focal": 35, **TRUE},
+        {"film": 17, "focal": 35, **TRUE},
+        {"film": 35, "focal": 35, "software": "Adobe Photoshop 25.0", **STALE},
+        {"film": 35, "focal": 70},
+        {"film": 4, "focal": 4.2},
+    ],
+    ids=str,
+)
+def test_focal_lengths_of_exif_that_contradict_each_other_are_not_used(tags: Any) -> None:
+    photo = photo_with(**tags)
+    assert photo.camera is None
+    [note] = photo.notes
+    assert "its EXIF focal length is not used: EXIF states" in note
+    assert "give fov" in note
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"focal": 35, "make": "Canon", "model": "Canon EOS 5D Mark II", **STALE},
+        {"focal": 35, "make": "Canon", "model": "Canon EOS R6", **sensor(1920 / 36)},
+        {"focal": 35, "make": "NIKON CORPORATION", "model": "NIKON D850", **STALE},
+        {"focal": 35, "software": "Adobe Photoshop Lightroom Classic 12.0 (Windows)", **STALE},
+        {"focal": 35, "software": "GIMP 2.10.34", **sensor(1920 / 36)},
+        # 16 mm of sensor in 960 pixels, and inches that are called millimetres.
+        {"focal": 35, **sensor(960 / 2.5)},
+        {"focal": 35, **sensor(960 / 36 / 2.54)},
+    ],
+    ids=str,
+)
+def test_pixels_of_a_sensor_that_are_those_before_resizing_are_not_used(tags: Any) -> None:
+    photo = photo_with(**tags)
+    assert photo.camera is None
+    [note] = photo.notes
+    assert "hardly the sensor of this camera" in note
+
+
+@pytest.mark.parametrize(
+    ("tags", "focal"),
+    [
+        ({"film": 35, "focal": 35, **TRUE}, 933),
+        # Canon states 37.1 mm.
+        ({"focal": 35, "model": "Canon EOS 5D Mark II", **sensor(960 / 37.1)}, 905.7),
+        ({"focal": 23, "model": "Canon EOS R7", **sensor(960 / 22.3)}, 990),
+        ({"focal": 35, "software": "Adobe Photoshop Lightroom", **TRUE}, 933),
+        ({"film": 27, "focal": 18, "model": "NIKON D7000", **sensor(960 / 23.6)}, 720),
+        ({"focal": 6, "model": "Canon PowerShot A95", **sensor(960 / 7.2)}, 800),
+        # The size of the original tells that it was resized.
+        ({"film": 35, "focal": 35, "width": 5760, "height": 3840, **STALE}, 933),
+    ],
+    ids=str,
+)
+def test_focal_lengths_of_exif_that_agree_are_used(tags: Any, focal: float) -> None:
+    photo = photo_with(**tags)
+    assert focal_of(photo) == pytest.approx(focal, rel=0.01)
+    assert all("resized copy" in note for note in photo.notes)
+    assert bool(photo.notes) == ("width" in tags)
+
+
+def test_an_export_that_is_stated_to_be_uncropped_keeps_its_equivalent() -> None:
+    tags = {"film": 35, "focal": 35, "software": "Adobe Photoshop Lightroom", **STALE}
+    photo = photo_with(xmp='crs:HasCrop="False"/>', **tags)
+    assert focal_of(photo) == pytest.approx(933, rel=0.01)
+    assert photo.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("tags", "xmp"),
+    [
+        ({"film": 12, "lens": "8mm F3.5 Fisheye"}, ""),
+        ({"film": 15, "lens": "EF15mm f/2.8 FISHEYE"}, ""),
+        ({"film": 15, "make": "GoPro", "model": "HERO8 Black"}, ""),
+        ({"film": 15}, 'aux:Lens="AF DX Fisheye-Nikkor 10.5mm f/2.8G ED"/>'),
+        ({"lens": "SIGMA 4.5mm F2.8 Circular Fish-Eye"}, ""),
+    ],
+)
+def test_a_fisheye_in_exif_is_said_with_what_to_give(tags: dict[str, Any], xmp: str) -> None:
+    photo = photo_with(xmp=xmp, **tags)
+    [note] = photo.notes
+    assert "as a fisheye does" in note
+    if "film" in tags:
+        degrees = math.degrees(960 / (tags["film"] * math.hypot(*WIDE) / FULL_FRAME))
+        assert f"camera='fisheye:{degrees:.0f}'" in note
+    assert with_camera(photo, SpelledLens(name="fisheye", numbers=(150.0,)), None).notes == ()

@@ -1,6 +1,8 @@
 // The camera that a photograph's file tells of itself, as rilievo.io.photographs.exif reads it: from the EXIF
 // block of a JPEG, PNG or WebP. What is odd, broken or missing counts as not said.
 
+import { contradiction, fisheyeName } from "./exif_doubts.js";
+
 const FULL_FRAME_DIAGONAL = Math.hypot(36, 24); // millimetres
 const ASSUMED_FOV = 55, LEAST_FOV = 1, GREATEST_FOV = 170; // degrees, along the longer side
 const SAME_ASPECT = 0.02, SAME_SIDE = 2, LEAST_ZOOM = 1.01; // sides in pixels
@@ -8,9 +10,10 @@ const USUAL_ASPECTS = [1, 5 / 4, 4 / 3, 3 / 2, 16 / 9];
 const MILLIMETRES = { 2: 25.4, 3: 10, 4: 1, 5: 0.001 };
 const SIZES = { 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8 }; // bytes of a number, by its type
 const READERS = { 3: "Uint16", 4: "Uint32", 5: "Uint32", 9: "Int32", 10: "Int32" };
-const BLOCK = 0x8769;
+const BLOCK = 0x8769, LONGEST_TEXT = 200;
 // Property of Adobe's camera raw settings in XMP, which stands in the first mebibyte of a file.
-const CROPPED = /HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue/, MOST_XMP = 1 << 20;
+const CROPPED = /HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue/, UNCROPPED = /HasCrop\s*(?:=\s*["']|>)\s*[Ff]alse/;
+const MOST_XMP = 1 << 20;
 
 // Where the TIFF block of a file begins; -1 without one.
 function blockOf(view) {
@@ -37,7 +40,7 @@ function blockOf(view) {
   return -1;
 }
 
-// First number of every tag of the two directories that matter.
+// First number, or the text, of every tag of the two directories that matter.
 function tagsOf(view) {
   const tags = new Map(), base = blockOf(view);
   if (base < 0) return tags;
@@ -48,6 +51,10 @@ function tagsOf(view) {
     const part = (place) => view[`get${READERS[type] ?? "Uint8"}`](place, little);
     return type % 5 ? part(at) : part(at) / part(at + 4); // a ratio is of two numbers
   }
+  function text(place, bytes) {
+    const characters = new Uint8Array(view.buffer, view.byteOffset + place, Math.min(bytes, LONGEST_TEXT, view.byteLength - place));
+    return String.fromCharCode(...characters).split("\0")[0].trim();
+  }
   function read(start) {
     const count = view.getUint16(base + start, little);
     for (let each = 0; each < count; each++) {
@@ -55,7 +62,8 @@ function tagsOf(view) {
       const bytes = (SIZES[type] ?? 0) * view.getUint32(at + 4, little);
       if (!bytes) continue;
       const place = bytes <= 4 ? at + 8 : base + view.getUint32(at + 8, little);
-      if (place + SIZES[type] <= view.byteLength) tags.set(view.getUint16(at, little), number(type, place));
+      if (place + SIZES[type] > view.byteLength) continue;
+      tags.set(view.getUint16(at, little), type === 2 ? text(place, bytes) : number(type, place));
     }
   }
   read(view.getUint32(base + 4, little));
@@ -68,7 +76,7 @@ const centred = (focal, { height, width }, source) =>
 
 // The camera { fx, fy, cx, cy, source } of a photograph of `size` { height, width }, null where the
 // file says nothing, or nothing that can be true; and a note where the photograph may be a crop of
-// the one in EXIF. Thumbnails are compared by rilievo.io.photographs.exif_crops alone.
+// the one in EXIF, or its lens a fisheye. Thumbnails are compared by rilievo.io.photographs.exif_crops alone.
 export function exifCamera(bytes, size) {
   let tags;
   try {
@@ -77,14 +85,26 @@ export function exifCamera(bytes, size) {
     if (error instanceof RangeError) return { camera: null, note: null }; // points outside of the file
     throw error;
   }
+  const xmp = new TextDecoder("latin1").decode(bytes.slice(0, MOST_XMP));
+  const found = cameraOfWhole(tags, size, xmp), bending = fisheyeName(tags, xmp);
+  if (!bending || (!found.camera && found.note)) return found;
+  return { camera: found.camera, note: `its EXIF names a lens or camera, '${bending}', that may bend its pictures as a fisheye does, and `
+    + "the picture is taken for one without distortion, so sizes away from the middle may be far off" };
+}
+
+// The camera of EXIF, if the picture shows the whole of what its tags are of.
+function cameraOfWhole(tags, size, xmp) {
   const whole = focalCamera(tags, size, false);
   if (!whole) return { camera: null, note: null };
   const camera = focalCamera(tags, size, true), stated = [tags.get(0xa002), tags.get(0xa003)];
   const unused = (why) => ({ camera: null, note: `its EXIF focal length is not used: ${why}; give the field of view` });
-  if (CROPPED.test(new TextDecoder("latin1").decode(bytes.slice(0, MOST_XMP)))) return unused("XMP says that it was cropped");
+  if (CROPPED.test(xmp)) return unused("XMP says that it was cropped");
   const doubtful = (why) => ({ camera, note: `its focal length is that of EXIF: ${why}; if it was cropped, give the field of view` });
-  const sides = `${size.width}x${size.height}`;
-  if (!stated.every((side) => side > 0 && side < Infinity)) {
+  const sides = `${size.width}x${size.height}`, isSized = stated.every((side) => side > 0 && side < Infinity);
+  const contradicts = camera && contradiction(tags, focalsOf(tags, size, true), statedFocals(tags),
+    isSized ? stated : [size.height, size.width], UNCROPPED.test(xmp));
+  if (contradicts) return unused(contradicts);
+  if (!isSized) {
     const aspect = Math.max(size.height, size.width) / Math.min(size.height, size.width);
     if (USUAL_ASPECTS.some((usual) => Math.abs(aspect / usual - 1) <= SAME_ASPECT)) {
       return doubtful("EXIF states no size, so the picture is taken for a whole one");
@@ -102,28 +122,41 @@ export function exifCamera(bytes, size) {
   return doubtful(`${sizes}, so the picture is taken for a resized copy`);
 }
 
-// The camera by the tags, of the size that they state if `isSized`.
-function focalCamera(tags, size, isSized) {
-  const positive = (tag) => (tags.get(tag) > 0 && tags.get(tag) < Infinity ? tags.get(tag) : null);
+const positiveOf = (tags) => (tag) => (tags.get(tag) > 0 && tags.get(tag) < Infinity ? tags.get(tag) : null);
+
+// The focal lengths that the tags state [mm], and the pixels of the sensor in a millimetre.
+function statedFocals(tags) {
+  const positive = positiveOf(tags), across = positive(0xa20e), down = positive(0xa20f);
+  const unit = MILLIMETRES[tags.get(0xa210) ?? 2];
+  return { film: positive(0xa405), focal: positive(0x920a),
+    pixelsPerMm: unit && across && down && across / down > 0.9 && across / down < 1.1 ? Math.sqrt(across * down) / unit : null };
+}
+
+// The plausible focal lengths [px] by what states them, of the size that they state if `isSized`; none if
+// the aspect ratio has changed.
+function focalsOf(tags, size, isSized) {
+  const positive = positiveOf(tags);
   const longer = Math.max(size.height, size.width), shorter = Math.min(size.height, size.width);
   const original = isSized ? [positive(0xa002), positive(0xa003)].filter(Boolean) : [];
   const whole = original.length === 2 ? Math.max(...original) : null;
-  if (whole && Math.abs((longer * Math.min(...original)) / (shorter * whole) - 1) > SAME_ASPECT) return null;
-  const film = positive(0xa405), focal = positive(0x920a);
-  const across = positive(0xa20e), down = positive(0xa20f), unit = MILLIMETRES[tags.get(0xa210) ?? 2];
-  /** @type {[number, string][]} */
-  const found = [];
-  if (film) found.push([(film * Math.hypot(size.height, size.width)) / FULL_FRAME_DIAGONAL, "exif_35mm"]);
+  if (whole && Math.abs((longer * Math.min(...original)) / (shorter * whole) - 1) > SAME_ASPECT) return {};
+  const { film, focal, pixelsPerMm } = statedFocals(tags);
+  const stated = { exif_35mm: null, exif_sensor: null };
+  if (film) stated.exif_35mm = (film * Math.hypot(size.height, size.width)) / FULL_FRAME_DIAGONAL;
   // Whether the sensor's pixels are those before or after digital zoom is not stated.
   const isZoomed = positive(0xa404) > LEAST_ZOOM;
-  if (!isZoomed && focal && unit && across && down && across / down > 0.9 && across / down < 1.1) {
-    found.push([((focal * Math.sqrt(across * down)) / unit) * (whole ? longer / whole : 1), "exif_sensor"]);
-  }
-  for (const [pixels, source] of found) {
+  if (!isZoomed && focal && pixelsPerMm) stated.exif_sensor = focal * pixelsPerMm * (whole ? longer / whole : 1);
+  const isPlausible = (pixels) => {
     const fov = (360 / Math.PI) * Math.atan2(longer / 2, pixels);
-    if (fov >= LEAST_FOV && fov <= GREATEST_FOV) return centred(pixels, size, source);
-  }
-  return null;
+    return fov >= LEAST_FOV && fov <= GREATEST_FOV;
+  };
+  return Object.fromEntries(Object.entries(stated).filter(([, pixels]) => pixels && isPlausible(pixels)));
+}
+
+// The camera by the tags; the focal length for 35 mm film goes before that by the pixels of the sensor.
+function focalCamera(tags, size, isSized) {
+  const [found] = Object.entries(focalsOf(tags, size, isSized));
+  return found ? centred(found[1], size, found[0]) : null;
 }
 
 // The camera of a horizontal field of view [degrees].

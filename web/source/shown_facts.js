@@ -2,7 +2,7 @@
 
 import { made, part } from "viewer";
 
-const SOURCES = { given: "given", gpano: "from the file (GPano)", heif: "from the file (HEIC)", markers: "from printed markers", rectangle: "from a known rectangle", fov: "given as a field of view", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
+const SOURCES = { given: "given", gpano: "from the file (GPano)", heif: "from the file (HEIC)", markers: "from printed markers", rectangle: "from a known rectangle", fov: "given as a field of view", millimetres: "given in millimetres", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
   predicted: "predicted by the model", vanishing_points: "from vanishing points", assumed: "assumed, and may be far off" };
 
 // How affine depth became a surface.

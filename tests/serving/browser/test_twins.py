@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 from skimage import data
 
 from rilievo.alignment.anchor import anchor
@@ -406,6 +407,55 @@ def read_glb(content: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
         return flat.reshape(-1, 3)
 
     return document, numbers(primitive["attributes"]["POSITION"]), numbers(primitive["indices"])
+
+
+def tags_of(size: tuple[int, int], **tags: Any) -> bytes:
+    """EXIF with the size of its picture, and other tags by their numbers."""
+    exif = Image.Exif()
+    block = exif.get_ifd(0x8769)
+    for name, value in {"t0xA002": size[0], "t0xA003": size[1], **tags}.items():
+        tag = int(name.removeprefix("t"), 16)
+        is_ratio = isinstance(value, float)
+        (block if tag >= 0x8000 else exif)[tag] = IFDRational(value) if is_ratio else value
+    return exif.tobytes()
+
+
+STALE = {"t0x920A": 35.0, "t0xA20E": 160.0, "t0xA20F": 160.0, "t0xA210": 4}
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"t0xA405": 35, **STALE},
+        {"t0xA405": 35, **STALE, "t0xA20E": 26.5, "t0xA20F": 26.5},
+        {"t0xA405": 35, "t0x920A": 70.0},
+        {"t0xA405": 4, "t0x920A": 4.2},
+        {**STALE, "t0x010F": "Canon", "t0x0110": "Canon EOS 5D"},
+        {**STALE, "t0x0131": "GIMP 2.10"},
+        {**STALE, "t0x0110": "Canon PowerShot A95"},
+        {**STALE, "t0xA20E": 380.0, "t0xA20F": 380.0},
+        {"t0xA405": 12, "t0xA434": "8mm F3.5 Fisheye"},
+        {"t0xA405": 15, "t0x010F": "GoPro", "t0x0110": "HERO8 Black"},
+        {"t0xA434": "Circular Fish-Eye"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("crop", ["", "False", "True"])
+def test_doubts_about_exif_are_those_of_python(call: Call, tags: dict[str, Any], crop: str) -> None:
+    xmp = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a crs:HasCrop='{crop}'/></x:xmpmeta>".encode()
+    stream = io.BytesIO()
+    more = {"xmp": xmp} if crop else {}
+    scene((960, 640)).save(stream, "JPEG", exif=tags_of((960, 640), **tags), **more)
+    photo = read_photo(stream.getvalue())
+    facts = {"bytes": list(stream.getvalue()), "size": {"height": 640, "width": 960}}
+    found = call("modules.exif.exifCamera(Uint8Array.from(facts.bytes).buffer, facts.size)", facts)
+    assert (found["camera"] is None) == (photo.camera is None)
+    if photo.camera is not None:
+        assert found["camera"]["fx"] == pytest.approx(photo.camera.fx)
+    # What to do has other names there.
+    notes = [note.partition(";")[0] for note in photo.notes]
+    said = [] if found["note"] is None else [found["note"].partition(";")[0]]
+    assert said == notes
 
 
 @pytest.mark.parametrize("orientation", [1, 6])

@@ -32,11 +32,12 @@ _FOCAL_LENGTH, _FOCAL_LENGTH_35MM = 0x920A, 0xA405
 _DIGITAL_ZOOM = 0xA404
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 _PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
+_MAKE, _MODEL, _SOFTWARE, _LENS_MODEL = 0x010F, 0x0110, 0x0131, 0xA434
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExifFacts:
-    """Positive tags of the camera.
+    """Tags of the camera; numbers are positive.
 
     Attributes:
         heif: Camera that a HEIC file states beside them.
@@ -46,6 +47,9 @@ class ExifFacts:
         plane_x: Pixels of the original along a row, per ``plane_unit`` [mm].
         width: Width of the original [px].
         digital_zoom: Factor by which the camera enlarged a part of its picture.
+        camera_name: Make and model; empty if not stated.
+        lens_name: Model of the lens.
+        software: Program that wrote the file, or the camera's firmware.
     """
 
     heif: Camera | None = None
@@ -58,6 +62,9 @@ class ExifFacts:
     width: float | None = None
     height: float | None = None
     digital_zoom: float | None = None
+    camera_name: str = ""
+    lens_name: str = ""
+    software: str = ""
 
     @property
     def original_size(self) -> tuple[float, float] | None:
@@ -93,29 +100,42 @@ def exif_facts(image: Image.Image) -> ExifFacts:
         width=_positive_or_none(block.get(_PIXEL_WIDTH)),
         height=_positive_or_none(block.get(_PIXEL_HEIGHT)),
         digital_zoom=_positive_or_none(block.get(_DIGITAL_ZOOM)),
+        camera_name=_camera_name(_text(block.get(_MAKE)), _text(block.get(_MODEL))),
+        lens_name=_text(block.get(_LENS_MODEL)),
+        software=_text(block.get(_SOFTWARE)),
     )
 
 
 def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
     """Camera of an upright photograph, if its focal length is plausible.
 
-    Pixels are square and the principal point is central; a changed aspect ratio is a crop.
+    Pixels are square and the principal point is central. The focal length for 35 mm film goes
+    before that by the pixels of the sensor.
     """
+    for source, focal in exif_focals(facts, size).items():
+        return Camera(K=K_from_focal(focal, focal, size), source=source)
+    return None
+
+
+def exif_focals(facts: ExifFacts, size: tuple[int, int]) -> dict[CameraSource, float]:
+    """Plausible focal lengths [px] by what states them; {} if the aspect ratio has changed."""
     resized = 1.0
     if facts.width is not None and facts.height is not None:
         # Sides are compared by length, as programs that rotate a picture often leave these tags.
         longer, shorter = max(facts.width, facts.height), min(facts.width, facts.height)
         if abs(max(size) / min(size) / (longer / shorter) - 1) > _SAME_ASPECT:
-            return None
+            return {}
         resized = max(size) / longer
     diagonal = None if facts.focal_35mm is None else focal_from_film(facts.focal_35mm, size)
-    for focal, source in (
-        (diagonal, CameraSource.EXIF_35MM),
-        (_focal_pixels_by_sensor(facts, resized), CameraSource.EXIF_SENSOR),
-    ):
-        if focal is not None and _is_plausible_focal(focal, size):
-            return Camera(K=K_from_focal(focal, focal, size), source=source)
-    return None
+    stated = {
+        CameraSource.EXIF_35MM: diagonal,
+        CameraSource.EXIF_SENSOR: _focal_pixels_by_sensor(facts, resized),
+    }
+    return {
+        source: focal
+        for source, focal in stated.items()
+        if focal is not None and _is_plausible_focal(focal, size)
+    }
 
 
 def heif_K(image: Image.Image) -> Matrix | None:
@@ -153,6 +173,16 @@ def _focal_pixels_by_sensor(facts: ExifFacts, resized: float) -> float | None:
 def _is_plausible_focal(focal: float, size: tuple[int, int]) -> bool:
     fov = math.degrees(2 * math.atan2(max(size) / 2, focal))
     return _LEAST_FOV <= fov <= _GREATEST_FOV
+
+
+def _camera_name(make: str, model: str) -> str:
+    """Make and model; most models begin with their make."""
+    has_make = model.lower().startswith(make.lower()[:5])
+    return model if has_make else f"{make} {model}".strip()
+
+
+def _text(value: object) -> str:
+    return value.strip("\0 ") if isinstance(value, str) else ""
 
 
 def _positive_or_none(value: object) -> float | None:

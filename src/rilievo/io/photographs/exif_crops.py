@@ -5,6 +5,7 @@ field of view, so the 35 mm equivalent holds for it. Three facts tell the two ap
 a crop, the size in EXIF, and the thumbnail in EXIF, which usually shows the original.
 """
 
+import math
 import re
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -17,9 +18,11 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.io.photographs.exif import ExifFacts, camera_from_exif
+from rilievo.io.photographs.exif_doubts import contradiction, fisheye_name
 
 _CROPPED = re.compile(rb"""HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue""")
 """Property of Adobe's camera raw settings in XMP."""
+_UNCROPPED = re.compile(rb"""HasCrop\s*(?:=\s*["']|>)\s*[Ff]alse""")
 _USUAL_ASPECTS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9)
 """Aspect ratios of whole photographs."""
 _SAME_ASPECT = 0.02
@@ -39,11 +42,12 @@ _SAME_PICTURE, _OTHER_PICTURE = 0.92, 0.75
 _NOT_USED = "its EXIF focal length is not used"
 _USED = "its focal length is that of EXIF"
 _ZOOMED = "its EXIF states a digital zoom"
+_BENDING = "its EXIF names a lens or camera"
 
 
 def is_exif_focal_note(note: str) -> bool:
     """Whether a note is about the focal length in EXIF, which a camera of the user's replaces."""
-    return note.startswith((_NOT_USED, _USED, _ZOOMED))
+    return note.startswith((_NOT_USED, _USED, _ZOOMED, _BENDING))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,10 @@ class ExifCamera:
 def exif_camera(
     image: Image.Image, facts: ExifFacts, size: tuple[int, int], xmp: bytes
 ) -> ExifCamera:
-    """Camera of an upright photograph of this size, unless it was cropped from the one in EXIF.
+    """Camera of an upright photograph of this size, if EXIF is that of this picture.
+
+    It is not used where the picture was cropped from that in EXIF, or where tags contradict each
+    other. A lens that is named a fisheye is noted.
 
     Args:
         image: Loaded image, in its stored orientation.
@@ -65,6 +72,25 @@ def exif_camera(
         size: Height and width once upright.
         xmp: Main packet of XMP, or nothing.
     """
+    found = _camera_of_whole(image, facts, size, xmp)
+    bending = fisheye_name(facts, xmp)
+    if bending is None or (found.camera is None and found.note is not None):
+        return found
+    degrees = "DEGREES"
+    if found.camera is not None:
+        degrees = f"{min(math.degrees(size[1] / found.camera.focal), 360):.0f}"
+    note = Note(
+        f"{_BENDING}, '{bending}', that may bend its pictures as a fisheye does, and the picture "
+        "is taken for one without distortion, so sizes away from the middle may be far off",
+        hint=Text("if it does, give ", OptionName("camera", f"fisheye:{degrees}")),
+    )
+    return ExifCamera(camera=found.camera, note=note)
+
+
+def _camera_of_whole(
+    image: Image.Image, facts: ExifFacts, size: tuple[int, int], xmp: bytes
+) -> ExifCamera:
+    """Camera of EXIF, if the picture shows the whole of what its tags are of."""
     whole = camera_from_exif(replace(facts, width=None, height=None), size)
     if whole is None:
         return ExifCamera()
@@ -75,6 +101,10 @@ def exif_camera(
         return _not_used("XMP says that it was cropped")
     if stated is not None and camera is None:
         return _not_used(f"{_stated_words(stated, size)}, of other proportions, so it was cropped")
+    is_uncropped = _UNCROPPED.search(xmp) is not None
+    contradicts = contradiction(facts, size, is_uncropped=is_uncropped)
+    if contradicts is not None:
+        return _not_used(contradicts)
     if stated is not None and _is_same_size(stated, size):
         return ExifCamera(camera=camera, note=_zoom_note(facts))
 
