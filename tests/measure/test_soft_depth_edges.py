@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.ndimage import zoom
 
 import rilievo
 from rilievo.calibration.floor import find_floor
@@ -135,6 +136,27 @@ def test_a_box_leaves_out_what_is_behind_though_edges_are_not_sharp(
         assert size.value == pytest.approx(truth, rel=most), what
         assert size.low <= truth <= size.high, what
     assert found.depth.value < 1.5 * SCENE.sizes["depth"]
+
+
+def is_said_to_be_blurred(found: RegionMeasurement) -> bool:
+    return any("the depth map is blurred" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize("change", [pytest.param(*each.values[:1], id=each.id) for each in CHANGES])
+def test_edges_that_are_made_sharp_bring_no_remark(change: Change) -> None:
+    assert not is_said_to_be_blurred(measured_on(SCENE, change(SCENE.depth)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda depth: blurred(blurred(blurred(blurred(depth)))), id="blur of 2 px"),
+        pytest.param(lambda depth: zoom(depth[::2, ::2], 2, order=3), id="cubic, twice"),
+        pytest.param(lambda depth: zoom(depth[::4, ::4], 4, order=3), id="cubic, four times"),
+    ],
+)
+def test_an_object_that_melts_into_what_is_behind_is_said_to(change: Change) -> None:
+    assert is_said_to_be_blurred(measured_on(SCENE, change(SCENE.depth)))
 
 
 def test_sizes_on_maps_of_half_the_size_lie_inside_their_ranges() -> None:

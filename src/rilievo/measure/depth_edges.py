@@ -42,6 +42,8 @@ SHARP_WIDTH, LEAST_EDGES = 1.3, 20
 tell a width."""
 LEAST_WIDTH, MOST_WIDTH = 0.65, 1.6
 """Widths of the edges that are made sharp, in that of most edges of the map."""
+WIDEST_SHARPENED, LEAST_SOFT_EDGES = 3.9, 12
+"""Width up to which edges are made sharp [px], and how many others tell that they were not."""
 MOST_PIXELS_BETWEEN, MOST_HOLE = 12, 4
 """Most pixels between two surfaces that are made sharp, and in a small hole of a row."""
 
@@ -122,11 +124,14 @@ def _half_of_offsets(radius: int) -> list[tuple[int, int]]:
     return [(down, right) for down in around for right in around if (down, right) > (0, 0)]
 
 
-def edge_width(depth: Float64[np.ndarray, "h w"], valid: Mask) -> float:
+def edge_width(
+    depth: Float64[np.ndarray, "h w"], valid: Mask, *, least_edges: int = LEAST_EDGES
+) -> float:
     """Number of steps in which depth goes from one surface to the next [px]; 1 of sharp edges.
 
     It is 2 or more where a map was resized or blurred, or where pixels at edges show a mixture. The
-    width of an edge is its whole rise over its largest step.
+    width of an edge is its whole rise over its largest step. Fewer than ``least_edges`` tell no
+    width.
     """
     valid = valid & (depth > 0)
     stride = max(1, depth.size // MOST_EDGE_PIXELS)
@@ -137,7 +142,7 @@ def edge_width(depth: Float64[np.ndarray, "h w"], valid: Mask) -> float:
         for lines, has_depth in ((logs, valid), (logs.T, valid.T))
     ]
     found = np.concatenate(widths)
-    if len(found) < LEAST_EDGES:
+    if len(found) < least_edges:
         return 1.0
     width = float(np.quantile(found, WIDE_EDGES))
     return width if width > SHARP_WIDTH else 1.0
@@ -184,6 +189,19 @@ def sharpened(
         found = _sharpened_along_rows(found, valid, widths, most, noise).T
         valid = valid.T
     return found
+
+
+def melts(
+    depth: Float64[np.ndarray, "h w"], sharper: Float64[np.ndarray, "h w"], valid: Mask
+) -> bool:
+    """Whether surfaces melt into each other although ``sharper`` was made of depth.
+
+    So it is after a blur of two pixels, and after cubic interpolation, which swings at an edge.
+    """
+    before, after = (
+        edge_width(values, valid, least_edges=LEAST_SOFT_EDGES) for values in (depth, sharper)
+    )
+    return before > WIDEST_SHARPENED or after > SHARP_WIDTH
 
 
 def _sharpened_along_rows(

@@ -20,6 +20,7 @@ from rilievo.measure.depth_edges import (
     SHARP_WIDTH,
     edge_width,
     has_soft_edges,
+    melts,
     noise_of,
     sharpened,
     smoothed,
@@ -390,6 +391,12 @@ class RegionMeasurer:
             stands=stands,
             knows_vertical=self.floor is not None or not np.array_equal(up, _PICTURE_UP),
         )
+        if pixels.melts:
+            remarks += (
+                f"the depth map is blurred: it takes about {self.edge_width:.0f} pixels from the "
+                "object to what is behind it, so the sizes can be far too large. Give the map as "
+                "it was before it was enlarged or smoothed",
+            )
         remarks += instrument_remarks(self.prediction)
         measured = RegionMeasurement(
             name=region.name,
@@ -485,7 +492,10 @@ class RegionMeasurer:
         # Of the pixels of an edge, those on the grid are left.
         width_on_grid = 1 + (self.edge_width - 1) / step
         noise_left = noise / (2 * smoothing_radius(noise) + 1)
-        depth = sharpened(smoothed(depth, valid, noise), valid, width_on_grid, noise_left)
+        smooth = smoothed(depth, valid, noise)
+        # Of a network's depth, and of a map that rilievo enlarged, soft edges are known.
+        may_melt = not self.is_soft and pixel_of_instrument(self.prediction) <= SHARP_WIDTH
+        depth = sharpened(smooth, valid, width_on_grid, noise_left)
         inside = mask[place]
         v, u = np.meshgrid(rows, columns, indexing="ij")
         weight = np.ones(inside.shape)
@@ -506,7 +516,14 @@ class RegionMeasurer:
             edge_width=width_on_grid,
             has_mixtures=self.edge_width > SHARP_WIDTH or noise > LEAST_NOISE,
         )
-        return _WindowPixels(window=window, depth=depth, u=u, v=v, step=step)
+        return _WindowPixels(
+            window=window,
+            depth=depth,
+            u=u,
+            v=v,
+            step=step,
+            melts=may_melt and melts(smooth, depth, valid),
+        )
 
     def _forward(self, middle: Vector) -> Vector:
         """Direction along which depth is measured: that to the object in a fisheye or panorama.
@@ -730,13 +747,17 @@ def densest_grid(known: Mask, least_step: int) -> PixelGrid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _WindowPixels:
-    """Pixels of a window, with columns and rows in the photograph, and its step [px]."""
+    """Pixels of a window, with columns and rows in the photograph, and its step [px].
+
+    ``melts`` says whether depth goes from the object to what is behind it without a sharp edge.
+    """
 
     window: RegionWindow
     depth: Float64[np.ndarray, "h w"]
     u: Int[np.ndarray, "h w"]
     v: Int[np.ndarray, "h w"]
     step: int
+    melts: bool
 
 
 def axes_of_view(up: Vector, forward: Vector = _AHEAD) -> Matrix:
@@ -876,13 +897,17 @@ def edge_width_of(prediction: PredictionRecord) -> float:
     """Width of the edges of depth [px]; 1 of soft outlines, whose objects are found otherwise."""
     if has_soft_outlines(prediction):
         return 1.0
-    depth, instrument = prediction.depth, prediction.instrument
-    pixel = 1.0 if instrument is None else instrument.pixel
     # Depth that was filled between the pixels of a sensor has edges of its own.
-    is_known = depth.valid
+    is_known = prediction.depth.valid
     if prediction.measured is not None and not prediction.is_of_network:
         is_known = is_known & prediction.measured
-    return max(pixel, edge_width(depth.values, is_known))
+    own_width = edge_width(prediction.depth.values, is_known)
+    return max(pixel_of_instrument(prediction), own_width)
+
+
+def pixel_of_instrument(prediction: PredictionRecord) -> float:
+    """How many times a depth map was enlarged to the photograph's size; 1 if it was not."""
+    return 1.0 if prediction.instrument is None else prediction.instrument.pixel
 
 
 def find_floor_or_none(prediction: PredictionRecord) -> Floor | None:
