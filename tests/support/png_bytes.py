@@ -19,6 +19,12 @@ def write_rgb8(path: Path, pixels: np.ndarray) -> None:
     _write(path, pixels.shape[:2], 8, 2, b"".join(rows))
 
 
+def write_rgba16(path: Path, pixels: np.ndarray) -> None:
+    """A PNG of red, green, blue and alpha of 16 bits each."""
+    rows = [b"\0" + row.astype(">u2").tobytes() for row in pixels]
+    _write(path, pixels.shape[:2], 16, 6, b"".join(rows))
+
+
 def _write(path: Path, shape: tuple[int, ...], bits: int, colour: int, rows: bytes) -> None:
     header = struct.pack(">IIBBBBB", shape[1], shape[0], bits, colour, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))

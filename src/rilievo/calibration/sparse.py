@@ -307,7 +307,8 @@ def _without_pixels(numbers: DepthNumbers, left_out: Mask) -> DepthNumbers:
         return replace(numbers, stored=np.where(left_out, np.nan, stored).astype(stored.dtype))
     # Zero is a gap in all whole numbers of sparse depth.
     invalid = tuple(dict.fromkeys((*statement.invalid, 0.0)))
-    return DepthNumbers(
+    return replace(
+        numbers,
         stored=np.where(left_out, 0, stored).astype(stored.dtype),
         statement=replace(statement, invalid=invalid),
     )

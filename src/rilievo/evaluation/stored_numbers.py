@@ -86,6 +86,12 @@ def combine_encodings(
     if kind is None and not statement.is_coded:
         return stored
     if kind is None and statement.place == DECLARED and stored.number_kind is not None:
+        if stored.scale is not None and stored.number_kind is not NumberKind.DISPARITY:
+            raise OptionError(
+                option="scale",
+                problem="stands beside an offset in metres",
+                hint=Text("say both in ", OptionName("encoding", "scale=... offset=...")),
+            )
         return stored
     kind = DepthKind.METRIC.value if kind is None else kind
     if stored.number_kind is not None and stored.number_kind != kind:
@@ -103,8 +109,10 @@ def combine_encodings(
     return ValueEncoding(number_kind=NumberKind(kind), scale=stored.scale)
 
 
-def depth_from_numbers(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
-    """Depth; NaN, infinity and integer zero are invalid."""
+def depth_from_numbers(
+    numbers: Numbers, stored: ValueEncoding, known: Mask | None = None
+) -> DepthMap:
+    """Depth; NaN, infinity, integer zero and pixels that are not ``known`` are invalid."""
     kind = stored.kind
     assert kind is not None, "asked for before a file is read"
     if numbers.ndim != 2:
@@ -125,6 +133,8 @@ def depth_from_numbers(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
     empty = numbers == 0 if inverse or (whole and kind.is_depth) else np.zeros(numbers.shape, bool)
     if empty.all():
         raise InputError("is zero at all pixels")
+    if known is not None:
+        empty |= ~known
     values = _scale_depth(numbers, stored.scale, inverse=inverse)
     finite = np.isfinite(values)
     valid = finite & ~empty

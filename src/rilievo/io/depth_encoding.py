@@ -7,7 +7,7 @@ are one option, such as ``--encoding "bits=3,13 scale=0.001 invalid=0,65535"``.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,7 +49,9 @@ class NumberEncoding:
     Attributes:
         scale: Factor to metres.
         offset: Added after scaling [m].
-        invalid: Stored numbers that mean "no depth".
+        invalid: Numbers that mean "no depth", of the ``bits`` if these are declared. A number that
+            is too large for the bits is one of the whole stored numbers. Zero means "no depth",
+            too, unless the tuple is empty. None says nothing.
         bits: First bit and number of bits of depth in a stored number, from the lowest (0). Where
             they pass the highest bit they go on at the lowest, as SUN RGB-D's (3, 16).
         channels: Weight of each channel; (1, 256, 65536) is R + 256 G + 65536 B.
@@ -60,7 +62,7 @@ class NumberEncoding:
 
     scale: float | None = None
     offset: float = 0.0
-    invalid: tuple[float, ...] = ()
+    invalid: tuple[float, ...] | None = None
     bits: tuple[int, ...] | None = None
     channels: tuple[float, ...] | None = None
     min_depth: float = 0.0
@@ -106,6 +108,19 @@ class NumberEncoding:
         if self.bits is not None:
             numbers = _take_bits(numbers, self.bits, shown)
         return numbers
+
+    def has_whole_mark(self, numbers: np.ndarray, shown: object) -> Mask | None:
+        """Pixels whose whole number is an invalid one that is too large for the bits.
+
+        Returns:
+            None if no such number is declared.
+        """
+        if self.bits is None:
+            return None
+        marks = tuple(mark for mark in self.invalid or () if mark >= 2 ** self.bits[1])
+        if not marks:
+            return None
+        return is_any_of(replace(self, bits=None).unpack(numbers, shown), marks)
 
 
 def parse_declared(
@@ -159,7 +174,7 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
     encoding = NumberEncoding(
         scale=_single("scale", values, option),
         offset=_single("offset", values, option) or 0.0,
-        invalid=values.get("invalid", ()),
+        invalid=values.get("invalid"),
         bits=_whole_or_none(values.get("bits"), option),
         channels=values.get("channels"),
         min_depth=_single("min_depth", values, option) or 0.0,
@@ -173,6 +188,8 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
 def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
     if name == "channels" and text and set(text.lower()) <= set(_LETTERS) and len(text) == 1:
         return weights_of_letter(text)
+    if name == "invalid" and text == "[]":
+        return ()
     read = metres_of_unit if name == "scale" else float
     try:
         values = tuple(read(part) for part in text.strip("[]()").split(","))

@@ -31,6 +31,7 @@ from rilievo.io.depth_file_texts import (
     png_texts,
     tiff_texts,
 )
+from rilievo.io.depth_masks import MarkedPixels, may_hold_depth, read_marked_pixels
 from rilievo.io.depth_texts import (
     LEAST_COUNTS,
     NumberMeaning,
@@ -88,6 +89,7 @@ DECLARED = "as declared"
 _UNKNOWN, _INFINITE = 0, 65535
 _EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 _MAIN = ("depth", "depth_map", "depths", "arr_0")
+_CAMERA_ARRAYS = ("K", "intrinsics", "camera_matrix")
 _NOISY_CHANNELS = "its channels are noise"
 _ARRAY_NAME = "the name of its array"
 # Attributes of OpenEXR that hold words.
@@ -202,15 +204,28 @@ class DepthStatement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthNumbers:
-    """Numbers of a file, and what it states."""
+    """Numbers of a file, and what it states.
+
+    Attributes:
+        valid: Pixels that hold depth by a mask or alpha of the file, and by whole numbers that the
+            user declares to be invalid; None for all.
+    """
 
     stored: Shaped[np.ndarray, "h w"]
     statement: DepthStatement
+    valid: Mask | None = None
 
     @property
     def values(self) -> AnyPlane:
-        """Numbers as the file means them, NaN where invalid."""
-        return decode_numbers(self.stored, self.statement)
+        """Numbers as the file means them, NaN where invalid; 0 in uncoded whole numbers."""
+        values = decode_numbers(self.stored, self.statement)
+        return values if self.valid is None else _without_numbers(values, ~self.valid)
+
+    @property
+    def known(self) -> Mask:
+        """Pixels that neither the file nor the user marks as without depth."""
+        known = ~is_any_of(self.stored, self.statement.invalid)
+        return known if self.valid is None else known & self.valid
 
 
 def read_depth_numbers(
@@ -221,6 +236,7 @@ def read_depth_numbers(
     is_scaled: bool = False,
     is_shifted: bool = False,
     searches_records: bool = False,
+    names_confidence: bool = True,
 ) -> DepthNumbers:
     """Read a depth map with the facts that it states.
 
@@ -233,6 +249,7 @@ def read_depth_numbers(
         is_shifted: Whether the caller knows an offset too.
         searches_records: Whether rilievo's records of clips, of evaluations, of labels and of files
             under other names are looked for too.
+        names_confidence: Whether a confidence in the file that is not applied is named.
 
     Raises:
         InputError: If the file is broken, or states what is impossible or unclear.
@@ -246,10 +263,20 @@ def read_depth_numbers(
     name = array if array is not None else statement.array
     numbers = read_numbers(path, name=name)
     stored = declared.unpack(numbers, printable(path))
+    marked = MarkedPixels()
+    if statement.origin is None:  # What rilievo saved has NaN where its mask is false.
+        marked = read_marked_pixels(
+            path,
+            name,
+            stored.shape,
+            numbers,
+            declared.channels,
+            names_confidence=names_confidence,
+        )
     is_by_user = is_scaled or declared.scale is not None
     if is_by_user and statement.place == _ARRAY_NAME:
         statement = replace(statement, scale=None)
-    doubts = [*statement.doubts, *_doubts_about_channels(numbers, declared)]
+    doubts = [*statement.doubts, *marked.notes, *_doubts_about_channels(numbers, declared)]
     if stored.dtype.kind not in "ui":
         doubts += _check_range_of_floats(stored, statement, path, is_by_user=is_by_user)
         # A range beside floating-point numbers is a statistic of them, or of the camera.
@@ -272,10 +299,56 @@ def read_depth_numbers(
         statement = DepthStatement(
             array=statement.array, camera=statement.camera, origin=statement.origin
         )
+    if not statement.is_coded and (declared.offset or is_shifted):
+        doubts += _doubts_about_zero(stored, declared)
+    _check_offset(stored, statement, declared, printable(path))
     statement = join_declared(statement, declared, path)
     doubts += _doubts_about_range(stored, statement)
     doubts += [doubt for doubt in statement.doubts if doubt not in doubts]
-    return DepthNumbers(stored=stored, statement=replace(statement, doubts=tuple(doubts)))
+    return DepthNumbers(
+        stored=stored,
+        statement=replace(statement, doubts=tuple(doubts)),
+        valid=_without_whole_marks(marked.valid, numbers, declared, printable(path)),
+    )
+
+
+def _without_whole_marks(
+    valid: Mask | None, numbers: np.ndarray, declared: NumberEncoding, shown: object
+) -> Mask | None:
+    """Valid pixels, without those whose whole number is declared to be invalid."""
+    has_mark = declared.has_whole_mark(numbers, shown)
+    if has_mark is None:
+        return valid
+    return ~has_mark if valid is None else valid & ~has_mark
+
+
+def _check_offset(
+    stored: Shaped[np.ndarray, "h w"],
+    statement: DepthStatement,
+    declared: NumberEncoding,
+    shown: object,
+) -> None:
+    """Raise ``InputError`` for whole numbers with an offset [m] and without a scale."""
+    is_lacking = declared.offset and declared.scale is None and not statement.is_coded
+    if is_lacking and stored.dtype.kind in "ui":
+        raise InputError(
+            "holds whole numbers, whose 'scale' has to stand beside 'offset'", path=shown
+        )
+
+
+def _doubts_about_zero(
+    stored: Shaped[np.ndarray, "h w"], declared: NumberEncoding
+) -> Iterator[str]:
+    """Yield a doubt about zeros that an offset makes depth, and that are taken for no depth."""
+    if not declared.invalid or 0 in declared.invalid:
+        return
+    share = float(np.mean(stored == 0))
+    if share:
+        yield (
+            f"{share:.1%} of the pixels hold 0, which is no depth beside an offset either, "
+            "although 'invalid' does not name it: if it is depth, say 'invalid: []' and leave out "
+            "the rest by 'max_depth'"
+        )
 
 
 def join_declared(
@@ -297,10 +370,10 @@ def join_declared(
                 statement,
                 scale=1.0 if declared.scale is None else declared.scale,
                 offset=declared.offset,
-                invalid=(0.0,),
+                invalid=(*statement.invalid, *(() if declared.invalid == () else (0.0,))),
                 place=statement.place or DECLARED,
             )
-    invalid = tuple(dict.fromkeys((*statement.invalid, *declared.invalid)))
+    invalid = tuple(dict.fromkeys((*statement.invalid, *(declared.invalid or ()))))
     return replace(statement, invalid=invalid)
 
 
@@ -309,8 +382,7 @@ def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement)
     if not statement.is_coded:
         if not statement.invalid:
             return stored
-        empty = is_any_of(stored, statement.invalid)
-        return np.where(empty, 0, stored) if stored.dtype.kind in "ui" else _with_nan(stored, empty)
+        return _without_numbers(stored, is_any_of(stored, statement.invalid))
     empty = is_any_of(stored, statement.invalid)
     if statement.logarithm is not None:
         near, far = statement.logarithm
@@ -333,9 +405,10 @@ def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement)
     return np.where(empty, np.nan, values)
 
 
-def _with_nan(stored: Shaped[np.ndarray, "h w"], empty: Mask) -> AnyPlane:
-    values = stored.copy()
-    values[empty] = np.nan
+def _without_numbers(values: AnyPlane, empty: Mask) -> AnyPlane:
+    """Numbers with NaN at some pixels, or with 0 if they are whole."""
+    values = values.copy()
+    values[empty] = 0 if values.dtype.kind in "ui" else np.nan
     return values
 
 
@@ -619,6 +692,7 @@ def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthState
     return replace(
         beside,
         array=own.array,
+        invalid=tuple(dict.fromkeys((*own.invalid, *beside.invalid))),
         camera=own.camera if beside.camera is None else beside.camera,
         doubts=(*own.doubts, *beside.doubts),
     )
@@ -632,10 +706,12 @@ def _statement_in_file(path: Path, array: str | None) -> DepthStatement:
             with PngImageFile(path) as image:
                 texts, gdepth = png_texts(image), gdepth_of_image(image)
                 has_range = image.mode.startswith("I") or image.mode == "L"
+                transparent = image.info.get("transparency")
             if not has_range:
                 return DepthStatement()
             stated = _statement_of_texts(texts, "its text", path)
-            return stated if stated.place or not gdepth else _statement_of_gdepth(gdepth)
+            stated = stated if stated.place or not gdepth else _statement_of_gdepth(gdepth)
+            return _without_transparent_number(stated, transparent)
         if start[:4] in (b"II*\0", b"MM\0*"):
             with TiffImageFile(path) as image:
                 texts, gdepth = tiff_texts(image), gdepth_of_image(image)
@@ -651,6 +727,18 @@ def _statement_in_file(path: Path, array: str | None) -> DepthStatement:
     if start[:4] == _EXR_SIGNATURE:
         return _statement_in_exr(path, array)
     return DepthStatement()
+
+
+def _without_transparent_number(statement: DepthStatement, number: object) -> DepthStatement:
+    """Statement in which the number that a grey PNG declares to be transparent is no depth."""
+    if not isinstance(number, int) or number == 0:
+        return statement
+    doubt = f"its number {number} is transparent, and holds no depth"
+    return replace(
+        statement,
+        invalid=(*statement.invalid, float(number)),
+        doubts=(*statement.doubts, doubt),
+    )
 
 
 def _statement_of_tiff(
@@ -670,8 +758,10 @@ def _statement_in_exr(path: Path, named: str | None) -> DepthStatement:
     except (ImportError, *PILLOW_ERRORS, KeyError, RuntimeError, Warning):
         return DepthStatement()  # The reader of numbers names what is broken.
     texts = exr_texts(channels)
-    names = [name for name in ("Z", "Y") if name in channels.names]
-    array = names[0] if names else None
+    array = next((name for name in ("Z", "Y") if name in channels.names), None)
+    left = [*filter(may_hold_depth, channels.names)]
+    if array is None and len(left) == 1:
+        array = left[0]
     if "rilievo" in texts:
         return replace(
             _statement_in_json_text(str(texts["rilievo"]), path, "its header"), array=array
@@ -683,13 +773,18 @@ def _statement_in_exr(path: Path, named: str | None) -> DepthStatement:
     )
     if stated.place:
         return replace(stated, array=array)
-    return replace(_statement_of_name(named or "", stated), array=array)
+    return replace(_statement_of_name(named or array or "", stated), array=array)
 
 
 def _main_array(names: Sequence[str]) -> str | None:
     """Array of an npz file that holds depth by its name; None if several may."""
     named = next((name for name in _MAIN if name in names), None)
-    return None if named == "arr_0" and "arr_1" in names else named
+    if named is not None:
+        return None if named == "arr_0" and "arr_1" in names else named
+    about = (*_CAMERA_ARRAYS, "about")
+    left = [name for name in names if may_hold_depth(name) and name not in about]
+    left = [name for name in left if not is_stated_name(name)]
+    return left[0] if len(left) == 1 else None
 
 
 def _statement_of_name(name: str, stated: DepthStatement) -> DepthStatement:
@@ -724,7 +819,7 @@ def _statement_in_npz(path: Path, named: str | None) -> DepthStatement:
                 if value.size <= 2:
                     small[name] = value.item() if value.size == 1 else value.ravel().tolist()
         camera = None
-        for name in ("K", "intrinsics", "camera_matrix"):
+        for name in _CAMERA_ARRAYS:
             if name in names and npz_member(archive, name).shape == (3, 3):
                 camera = Camera(K=npz_member(archive, name).astype(np.float64))
                 break
@@ -952,8 +1047,12 @@ def doubts_about_numbers(
     is_ours = statement.kind is not None and (statement.offset != 0 or statement.scale is None)
     if is_ours and not is_range:
         return statement.doubts
+    stored = numbers.stored
+    if numbers.valid is not None:
+        stored = np.where(numbers.valid, stored, 0).astype(stored.dtype)
+        marks.append(0.0)
     doubts = reading_doubts(
-        numbers.stored,
+        stored,
         metres,
         meaningless=marks,
         unit=statement.scale if statement.is_coded else unit,
@@ -1015,7 +1114,17 @@ def numbers_of_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> 
     """Numbers of an array, as the user declares them."""
     if encoding.array is not None:
         raise InputError("is one array, so 'array' has nothing to choose; leave it out", path=name)
-    stored = encoding.unpack(array, name)
+    plain = np.ma.getdata(array)
+    stored = encoding.unpack(plain, name)
+    _check_offset(stored, DepthStatement(), encoding, name)
     statement = join_declared(DepthStatement(), encoding, Path(name))
-    doubts = tuple(_doubts_about_channels(array, encoding))
-    return DepthNumbers(stored=stored, statement=replace(statement, doubts=doubts))
+    doubts = [*_doubts_about_channels(plain, encoding)]
+    if encoding.offset:
+        doubts += _doubts_about_zero(stored, encoding)
+    is_masked = isinstance(array, np.ma.MaskedArray) and array.ndim == 2
+    valid = ~np.ma.getmaskarray(array) if is_masked else None
+    return DepthNumbers(
+        stored=stored,
+        statement=replace(statement, doubts=tuple(doubts)),
+        valid=_without_whole_marks(valid, plain, encoding, name),
+    )

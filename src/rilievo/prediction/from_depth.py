@@ -30,7 +30,7 @@ from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
-from rilievo.io.depth_encoding import NumberEncoding, is_any_of, parse_declared
+from rilievo.io.depth_encoding import NumberEncoding, parse_declared
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
@@ -315,7 +315,7 @@ def _limit_depth(values: Plane, declared: NumberEncoding) -> Plane:
 
 
 def _depth_array(depth: object, declared: NumberEncoding) -> np.ndarray:
-    array = np.asarray(depth)
+    array = depth if isinstance(depth, np.ma.MaskedArray) else np.asarray(depth)
     if array.ndim > 2:
         array = array.squeeze()
     if declared.channels is not None and array.ndim == 3:
@@ -353,7 +353,8 @@ def _values_and_unit(
         return numbers.values.astype(np.float64), fact
     factor = guess if unit is None else unit
     values = stored.astype(np.float64) * factor
-    values[is_any_of(stored, (*statement.invalid, *((0,) if whole else ())))] = np.nan
+    is_gap = (stored == 0) if whole else np.zeros(stored.shape, bool)
+    values[is_gap | ~numbers.known] = np.nan
     return values, fact
 
 

@@ -446,13 +446,12 @@ def depth_of_stored(
     stored, statement = numbers.stored, numbers.statement
     kind = _check_stored_kind(layout, statement, path)
     scale = _scale_or_guess(stored, layout, statement, kind, path)
-    valid = ~sky_of_stored(stored, layout)
+    valid = numbers.known & ~sky_of_stored(stored, layout)
     if statement.is_coded:
         values = numbers.values
         valid &= np.isfinite(values)
     else:
-        marks = (*layout.marks, *statement.invalid)
-        valid &= np.isfinite(stored) & ~is_any_of(stored, marks)
+        valid &= np.isfinite(stored) & ~is_any_of(stored, layout.marks)
         values = np.where(valid, stored, 1).astype(np.float64) * scale + layout.offset
     if kind is StoredKind.DISPARITY:
         if camera is None or layout.baseline is None:

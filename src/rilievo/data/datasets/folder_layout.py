@@ -49,8 +49,8 @@ class DepthLayout:
         scale: Factor; by default as the file states, else 0.001 for integers and 1 for floats and
             disparity.
         offset: Number added after scaling.
-        invalid: Unknown numbers besides NaN, infinity and depth that is not positive; by default 0,
-            unless the file states how its numbers become depth.
+        invalid: Unknown numbers besides NaN, infinity, depth that is not positive and, unless the
+            file states how its numbers become depth, 0. An empty list makes 0 a number as others.
         bits: First bit of depth in a stored number, from the lowest (0), and number of its bits.
         channels: Weights of channels that make one number, such as [1, 256, 65536].
         sky: Numbers of "no surface".
@@ -79,7 +79,9 @@ class DepthLayout:
     @property
     def marks(self) -> tuple[float, ...]:
         """Stored numbers that hold no depth in a file that states nothing."""
-        return (0.0,) if self.invalid is None else self.invalid
+        if self.invalid is None:
+            return (0.0,)
+        return tuple(dict.fromkeys((0.0, *self.invalid))) if self.invalid else ()
 
     @property
     def has_declared_unit(self) -> bool:
@@ -90,7 +92,7 @@ class DepthLayout:
     def encoding(self) -> NumberEncoding:
         """Channels, bits and further invalid numbers of the files."""
         return NumberEncoding(
-            bits=self.bits, channels=self.channels, invalid=self.invalid or (), scale=None
+            bits=self.bits, channels=self.channels, invalid=self.invalid, scale=None
         )
 
 
@@ -252,12 +254,23 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
             depth.encoding.check("'depth'")
         except OptionError as error:
             raise InputError(path=shown, problem=Text(error)) from error
+    if depth is not None:
+        _check_sky(depth, shown)
     if depth is None or depth.kind in (None, StoredKind.DEPTH):
         return
     if camera is None:
         raise InputError(f"{shown}: depth of kind '{depth.kind}' needs a camera")
     if depth.kind is StoredKind.DISPARITY and depth.baseline is None:
         raise InputError(f"{shown}: depth of kind 'disparity' needs the baseline [m]")
+
+
+def _check_sky(depth: DepthLayout, shown: str) -> None:
+    """Refuse numbers of the sky that the bits of depth cannot hold."""
+    largest = max(depth.sky, default=0)
+    if depth.bits is not None and largest >= 2 ** depth.bits[1]:
+        raise InputError(
+            f"{shown}: 'sky' is a number of the {depth.bits[1]} bits of depth, got {largest:g}"
+        )
 
 
 def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:

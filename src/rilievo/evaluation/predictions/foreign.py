@@ -93,11 +93,12 @@ class ForeignPredictions:
             prediction = read_prediction(path)
             self._check_kind(path, prediction.depth_or_none)
             return prediction
-        where, stored = path, self.stored
+        where, stored, known = path, self.stored, None
         if self.places:
             plane = np.array(_open_npy_maps(path)[self.places[id]])
             stack = numbers_of_array(plane, self.declared, printable(path))
             numbers, stored = stack.values, combine_encodings(self.stored, stack.statement, path)
+            known = stack.known
             where = f"{printable(path)}[{self.places[id]}]"
         else:
             inside = self.sure is not None and self.sure.pattern is None
@@ -108,6 +109,7 @@ class ForeignPredictions:
                     depth_file.values,
                     combine_encodings(self.stored, depth_file.statement, path),
                 )
+                known = depth_file.known
             else:
                 numbers = read_numbers(path, name=array)
         if self._has_depth:
@@ -120,7 +122,9 @@ class ForeignPredictions:
                 points=points_from_numbers(numbers, self.kind)
                 if self.points and self.kind
                 else None,
-                depth_or_none=depth_from_numbers(numbers, stored) if self._has_depth else None,
+                depth_or_none=depth_from_numbers(numbers, stored, known)
+                if self._has_depth
+                else None,
                 confidence=confidence,
                 crop=self.crop,
             )
@@ -129,7 +133,11 @@ class ForeignPredictions:
 
     def _read_numbers(self, path: Path, array: str | None) -> DepthNumbers:
         return read_depth_numbers(
-            path, array=array, encoding=self.declared, is_scaled=self.stored.scale is not None
+            path,
+            array=array,
+            encoding=self.declared,
+            is_scaled=self.stored.scale is not None,
+            names_confidence=self.sure is None,
         )
 
     def number_doubts(self) -> list[str]:
@@ -158,7 +166,7 @@ class ForeignPredictions:
         metres = None
         if stored.kind is DepthKind.METRIC and stored.number_kind is not NumberKind.DISPARITY:
             values = _limit_depth(numbers.values, stored, self.declared)
-            depth = depth_from_numbers(values, stored)
+            depth = depth_from_numbers(values, stored, numbers.known)
             metres = depth.values[depth.valid].astype(np.float64)
         elif (
             stored.kind is None
