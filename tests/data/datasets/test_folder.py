@@ -270,6 +270,37 @@ def test_a_wrong_description_is_one_line(plain: Path, text: str, message: str) -
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "metres"),
+    [
+        ("scale: 1e-3", 0.001),
+        ("scale: 1/1000", 0.001),
+        ("scale: mm", 0.001),
+        ("scale: 0.1mm", 0.0001),
+        ("scale: um", 1e-6),
+        ('scale: "0.001"', 0.001),
+    ],
+)
+def test_a_scale_is_written_as_on_the_command_line(plain: Path, text: str, metres: float) -> None:
+    depth = opened(plain, f"depth: {{{text}}}").truth("b").depth
+    assert depth is not None
+    np.testing.assert_allclose(depth, MILLIMETRES * metres, rtol=1e-6)
+
+
+def test_numbers_without_a_point_are_numbers(tmp_path: Path) -> None:
+    """YAML takes 1e+10 for a text."""
+    photograph(tmp_path / "images" / "a.png")
+    (tmp_path / "depth").mkdir()
+    numbers = np.where(MILLIMETRES > 2000, 1e10, MILLIMETRES / 1000).astype(np.float32)
+    np.save(tmp_path / "depth" / "a.npy", numbers)
+    text = "depth: {invalid: 1e+10, min_depth: 1e-2}\ncamera: {fx: 4e2, cx: 3, cy: 2}"
+    truth = opened(tmp_path, text).truth("a")
+    np.testing.assert_array_equal(truth.depth_valid, numbers < 1e10)
+    assert truth.camera is not None
+    assert truth.camera.K is not None
+    assert truth.camera.K[0, 0] == 400
+
+
 def test_a_wrong_root_says_what_was_expected_and_found(tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
     with pytest.raises(InputError, match=r"neither 'depth/' nor 'normals/'.*it holds holiday"):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -21,9 +22,11 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
 from rilievo.io.yaml_text import parse_yaml
+from rilievo.schema.typed_values import UNITS, metres_of_unit
 
 FILE_NAME = "rilievo.yaml"
 _PARTS = ("depth", "normals", "camera")
+_TEXT_KEYS = ("file", "kind", "array", "crop", "axes", "lens")
 _TEXT_SUFFIXES = (".json", ".txt", ".md", ".yaml", ".yml", ".csv", ".xml")
 SPLITS = ("all", "train", "valid", "test")
 
@@ -163,9 +166,13 @@ def read_layout(path: Path) -> FolderLayout:
             data[name] = {"file": data[name]}
         part = data.get(name)
         if isinstance(part, dict):
+            _read_numbers_in_texts(part)
             _accept_single_values(part)
         if isinstance(part, dict) and isinstance(part.get("crop"), list):
             part["crop"] = ",".join(map(str, part["crop"]))
+    depth = data.get("depth")
+    if isinstance(depth, dict) and isinstance(depth.get("scale"), str):
+        depth["scale"] = _read_scale(depth["scale"], shown)
     try:
         check_field_names(FolderLayout, data)
         layout = from_json(FolderLayout, json.dumps(data))
@@ -177,6 +184,34 @@ def read_layout(path: Path) -> FolderLayout:
             raise InputError(f"{shown}: has no split '{name}'; {suggest(name, SPLITS[1:])}")
     _check_layout(layout, shown)
     return layout
+
+
+def _read_numbers_in_texts(part: dict[str, Any]) -> None:
+    """Read numbers that YAML takes for texts, such as 1e-6 and 1e+10, which have no point."""
+    for name, value in part.items():
+        if name in _TEXT_KEYS:
+            continue
+        is_list = isinstance(value, list)
+        part[name] = [*map(_number_or_text, value)] if is_list else _number_or_text(value)
+
+
+def _number_or_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    with suppress(ValueError):
+        return float(value)
+    return value
+
+
+def _read_scale(text: str, shown: str) -> float:
+    """Read a fraction or a unit, as the command line takes them."""
+    try:
+        return metres_of_unit(text)
+    except ValueError as error:
+        raise InputError(
+            f'{shown}: depth.scale is "{text[:40]}", expected a number, a fraction such as 1/256, '
+            f"or a unit ({UNITS})"
+        ) from error
 
 
 def _accept_single_values(part: dict[str, Any]) -> None:
