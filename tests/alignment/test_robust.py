@@ -118,8 +118,8 @@ def test_the_subsample_is_the_nearest_valid_pixel_of_each_cell(
     valid.flat[0] = True
     result = subsample_by_grid(valid, side=8)
     expected, times = np.unique(nearest_by_loops(valid, 8), return_counts=True)
-    np.testing.assert_array_equal(result.places, expected)
-    np.testing.assert_array_equal(result.times, times)
+    np.testing.assert_array_equal(result.indices, expected)
+    np.testing.assert_array_equal(result.counts, times)
 
 
 @pytest.mark.parametrize("method", [AlignMethod.ROBUST_SCALE, AlignMethod.ROBUST_SCALE_SHIFT])

@@ -78,7 +78,7 @@ def sampled() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarra
     p = lifted(guess().values.astype(np.float64), K_SEEN).reshape(3, -1)
     t = lifted(known.depth.astype(np.float64), K).reshape(3, -1)
     chosen = subsample_by_grid(known.depth_valid)
-    return p, t, known.depth_valid.ravel(), chosen.places, chosen.times
+    return p, t, known.depth_valid.ravel(), chosen.indices, chosen.counts
 
 
 @pytest.mark.parametrize("fit", list(PointFit))

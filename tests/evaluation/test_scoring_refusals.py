@@ -50,7 +50,7 @@ def test_a_constant_prediction_is_scored_as_the_best_constant(
     t = depth_of(truth)[mask].astype(np.float64)
     if benchmark == "moge-affine":
         near = subsample_by_grid(mask)
-        sample = np.repeat(depth_of(truth).flat[near.places].astype(np.float64), near.times)
+        sample = np.repeat(depth_of(truth).flat[near.indices].astype(np.float64), near.counts)
         # The least sum of |b - t| / t over candidates: an optimum is at one of the true values.
         sums = [np.sum(np.abs(b - sample) / sample) for b in sample]
         expected = sample[int(np.argmin(sums))]

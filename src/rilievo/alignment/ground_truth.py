@@ -23,7 +23,7 @@ from rilievo.arrays.shapes import Field, Float, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.records.depth_map import DepthKind, DepthMap
 
-_WHY: Mapping[DepthKind, str] = {
+_REASONS: Mapping[DepthKind, str] = {
     DepthKind.METRIC: "it is depth in metres",
     DepthKind.UP_TO_SCALE: "its scale is not known",
     DepthKind.AFFINE: "it is depth with an unknown scale and shift, and needs both",
@@ -35,6 +35,7 @@ class AlignMethod(StrEnum):
     """Line that is fitted to the ground truth."""
 
     NONE = "none"
+    """No fit: the prediction is in metres."""
     MEDIAN = "median"
     """Scale: ratio of the medians (Zhou et al. 2017)."""
     SCALE = "scale"
@@ -48,6 +49,7 @@ class AlignMethod(StrEnum):
     ROBUST_SCALE = "robust_scale"
     """Scale, by least relative deviations over 64x64 pixels (Wang et al. 2025, MoGe)."""
     ROBUST_SCALE_SHIFT = "robust_scale_shift"
+    """Scale and shift, likewise."""
 
 
 _ANY_DEPTH = (
@@ -60,32 +62,19 @@ _ANY_DEPTH = (
     AlignMethod.ROBUST_SCALE_SHIFT,
 )
 
-# Methods that are valid for each kind, the default first.
 METHODS: Mapping[DepthKind, tuple[AlignMethod, ...]] = {
     DepthKind.METRIC: (AlignMethod.NONE, *_ANY_DEPTH),
     DepthKind.UP_TO_SCALE: _ANY_DEPTH,
     DepthKind.AFFINE: (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT),
     DepthKind.AFFINE_INVERSE: (AlignMethod.INVERSE_SCALE_SHIFT,),
 }
-
-
-def choose_method(kind: DepthKind, method: AlignMethod | None) -> AlignMethod:
-    """Check the method; None gives the kind's default."""
-    allowed = METHODS[kind]
-    if method is None:
-        return allowed[0]
-    if method not in allowed:
-        raise OptionError(
-            f"a prediction of kind '{kind}' is not aligned by '{method}', since {_WHY[kind]}: "
-            f"choose {' or '.join(repr(str(other)) for other in allowed)}"
-        )
-    return AlignMethod(method)
-
+"""Methods that are valid for each kind of depth, the default first."""
 
 _SPACES = {
     AlignMethod.INVERSE_SCALE_SHIFT: FitSpace.INVERSE,
     AlignMethod.LOG: FitSpace.LOG,
 }
+"""Spaces of the methods that do not fit in depth."""
 _ROBUST = (AlignMethod.ROBUST_SCALE, AlignMethod.ROBUST_SCALE_SHIFT)
 _WITHOUT_SHIFT = (
     AlignMethod.NONE,
@@ -96,13 +85,31 @@ _WITHOUT_SHIFT = (
 _SHIFTED_DEPTH = (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT)
 
 
+def choose_method(kind: DepthKind, method: AlignMethod | None) -> AlignMethod:
+    """Check that a method fits the kind of depth; None gives the kind's default.
+
+    Raises:
+        OptionError: If it does not.
+    """
+    allowed = METHODS[kind]
+    if method is None:
+        return allowed[0]
+    if method not in allowed:
+        raise OptionError(
+            f"a prediction of kind '{kind}' is not aligned by '{method}', since {_REASONS[kind]}: "
+            f"choose {' or '.join(repr(str(name)) for name in allowed)}"
+        )
+    return AlignMethod(method)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aligned:
     """Prediction in metres, fitted to ground truth.
 
     Attributes:
-        depth: Kind ``METRIC``, valid where the prediction is.
-        clamped: Pixels set to the least depth or inverse depth.
+        depth: Depth of kind ``METRIC``, valid where the prediction is.
+        fit: Line from the prediction's values to metres.
+        clamped: Number of pixels that were set to the least depth or inverse depth.
     """
 
     depth: DepthMap
@@ -130,12 +137,13 @@ def align(
 
     Args:
         predicted: Depth map of any kind.
-        true: Depth [m], read where ``valid``.
+        true: True depth [m], read where ``valid``.
         valid: Pixels with ground truth.
-        method: Fit; by default that of the kind.
-        min_depth: Least depth [m] of a shift; pixels below are clamped, and count.
-        min_inverse: Least inverse depth [1/m]: 1e-3 by Marigold; None, of the largest true depth,
-            by MoGe.
+        method: Method of the fit; by default that of the kind.
+        min_depth: Least depth [m] after a fit with a shift. Pixels below it are set to it, and are
+            scored.
+        min_inverse: Least inverse depth [1/m]. Marigold takes 1e-3. None takes that of the largest
+            true depth, as MoGe does.
 
     Raises:
         OptionError: If the method does not fit the kind, or a least value is not positive.
@@ -157,16 +165,19 @@ def align(
 def apply_fit(
     predicted: DepthMap, fit: Fit, method: AlignMethod, *, min_depth: float, farthest: float
 ) -> Aligned:
-    """Bring a prediction to metres by a known fit, from ``min_depth`` to ``farthest`` [m].
+    """Bring a prediction to metres by a fit, from ``min_depth`` to ``farthest`` [m].
 
     Raises:
-        CalibrationError: If the fit takes pixels out of range.
+        CalibrationError: If the fit takes pixels out of the range of float32.
     """
     depth = to_depth(predicted, fit)
     clamped = _clamp_and_count(depth, predicted.valid, method, min_depth, farthest)
-    lost = int((predicted.valid & ~(np.isfinite(depth) & (depth > 0))).sum())
-    if lost:
-        raise CalibrationError(f"the {method} fit takes {lost} pixels out of the range of float32")
+    is_usable = np.isfinite(depth) & (depth > 0)
+    unusable = int((predicted.valid & ~is_usable).sum())
+    if unusable:
+        raise CalibrationError(
+            f"the {method} fit takes {unusable} pixels out of the range of float32"
+        )
     metric = DepthMap(values=depth, kind=DepthKind.METRIC, valid=predicted.valid)
     return Aligned(depth=metric, fit=fit, method=method, clamped=clamped)
 
@@ -177,19 +188,27 @@ def constant_fit(
     valid: Mask,
     method: AlignMethod,
 ) -> Fit | None:
-    """Fit to a constant prediction, which ``align`` refuses: scale 0, mean or weighted median."""
+    """Fit of scale 0 to a constant prediction, which ``align`` refuses.
+
+    The shift is the constant that the method's loss prefers: the mean of the ground truth, or its
+    weighted median for a robust method.
+
+    Returns:
+        None if the prediction is not constant, or the method has no shift.
+    """
     if method in _WITHOUT_SHIFT or np.count_nonzero(valid) < 2:
         return None
     space = _SPACES.get(method, FitSpace.DEPTH)
     x = abscissa(predicted.values[valid].astype(np.float64), predicted.kind, space)
     if not is_constant(x):
         return None
+
     y = abscissa(true[valid].astype(np.float64), DepthKind.METRIC, space)
     shift = float(y.mean())
     if method is AlignMethod.ROBUST_SCALE_SHIFT:
-        chosen = subsample_by_grid(valid)
-        y = true.flat[chosen.places].astype(np.float64)
-        shift = least_absolute_scale(np.ones(y.size), y, chosen.times / y)
+        sample = subsample_by_grid(valid)
+        y = true.flat[sample.indices].astype(np.float64)
+        shift = least_absolute_scale(np.ones(y.size), y, sample.counts / y)
     residual = float(np.sqrt(np.mean(np.square(shift - y))))
     return Fit(space=space, scale=0.0, shift=shift, residual=residual, pixels=y.size)
 
@@ -201,15 +220,19 @@ def _clamp_and_count(
     nearest: float,
     farthest: float,
 ) -> int:
+    """Set depth out of range to its bound, in place, and count the pixels.
+
+    A shift can make depth negative. A shift of inverse depth can make the farthest pixels negative
+    or infinite, where the line crosses zero.
+    """
     if method in _SHIFTED_DEPTH:
-        below, bound = valid & (depth < nearest), nearest
+        is_outside, bound = valid & (depth < nearest), nearest
     elif method is AlignMethod.INVERSE_SCALE_SHIFT:
-        # Where the line crosses zero, the farthest pixels have come out with negative depth.
-        below, bound = valid & ~((depth > 0) & (depth <= farthest)), farthest
+        is_outside, bound = valid & ~((depth > 0) & (depth <= farthest)), farthest
     else:
         return 0
-    depth[below] = bound
-    return int(below.sum())
+    depth[is_outside] = bound
+    return int(is_outside.sum())
 
 
 def _common_valid_pixels(predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Mask) -> Mask:
@@ -244,19 +267,21 @@ def _fit_line(
     both: Mask,
     method: AlignMethod,
 ) -> Fit:
+    """Fit a method's line over the pixels of ``both``."""
     space = _SPACES.get(method, FitSpace.DEPTH)
-    times = None
+
+    def coordinates(values: Values, depth: Values) -> tuple[Values, Values]:
+        """Values and true depth in the quantity in which the fit is a line."""
+        x = abscissa(values.astype(np.float64), predicted.kind, space)
+        return x, abscissa(depth.astype(np.float64), DepthKind.METRIC, space)
+
     if method in _ROBUST:
-        chosen = subsample_by_grid(both)
-        x, y, times = predicted.values.flat[chosen.places], true.flat[chosen.places], chosen.times
+        sample = subsample_by_grid(both)
+        x, y = coordinates(predicted.values.flat[sample.indices], true.flat[sample.indices])
+        scale, shift = _fit_weighted_absolute(x, y, sample.counts / y, method)
     else:
-        x, y = predicted.values[both], true[both]
-    x = abscissa(x.astype(np.float64), predicted.kind, space)
-    y = abscissa(y.astype(np.float64), DepthKind.METRIC, space)
-    if times is None:
+        x, y = coordinates(predicted.values[both], true[both])
         scale, shift = _fit_unweighted(x, y, method)
-    else:
-        scale, shift = _fit_weighted_absolute(x, y, times / y, method)
     residual = float(np.sqrt(np.mean(np.square(scale * x + shift - y))))
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
 

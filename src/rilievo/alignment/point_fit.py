@@ -1,4 +1,4 @@
-"""Fit points in space to true ones, by a scale and a shift."""
+"""Fit predicted points in space to true ones, by a scale and a shift (Wang et al. 2025, MoGe)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,11 +9,9 @@ from rilievo.alignment.fit import least_absolute_scale
 from rilievo.arrays.shapes import Float64, Values, Vector
 from rilievo.errors import CalibrationError
 
-_SCALES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
-_SCALES += (*(2 - part for part in _SCALES[-2:0:-1]), 2.0, 8.0)
-
-
-# Parts of a first scale where losses of anchors are bounded.
+_BELOW_FIRST = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
+_SCALE_FACTORS = (*_BELOW_FIRST, 1.0, *(2 - factor for factor in _BELOW_FIRST[:0:-1]), 2.0, 8.0)
+"""Multiples of a first scale at which the losses about all points are computed."""
 
 
 class PointFit(StrEnum):
@@ -40,7 +38,13 @@ def fit_points(
     weights: Values,
     fit: PointFit,
 ) -> FittedPoints:
-    """Fit predicted points to true ones [m], with positive weights.
+    """Fit predicted points to true ones by least weighted absolute deviations of coordinates.
+
+    Args:
+        x: Predicted points.
+        y: True points [m].
+        weights: Positive weights of the points.
+        fit: Which of scale and shift are fitted.
 
     Raises:
         CalibrationError: If the points do not determine the fit, or it mirrors them.
@@ -67,83 +71,100 @@ def fit_points(
 def _fit_scale_and_shift(
     x: Float64[np.ndarray, "3 n"], y: Float64[np.ndarray, "3 n"], weights: Values
 ) -> FittedPoints:
-    """Best scale with the best anchor, by tangents of convex losses."""
-    spread = np.abs(x - x.mean(axis=1, keepdims=True)).max(initial=0.0)
-    if weights.size < 2 or spread <= 1e-6 * np.abs(x).max():
+    """Scale and shift of least loss, exactly.
+
+    At the best scale, the best shift maps one of the points onto its true one. So each point is a
+    pivot to try. Most are ruled out by a lower bound of their loss before it is computed.
+    """
+    deviation = np.abs(x - x.mean(axis=1, keepdims=True)).max(initial=0.0)
+    if weights.size < 2 or deviation <= 1e-6 * np.abs(x).max():
         raise CalibrationError("the predicted points do not determine a scale and a shift")
-    first = int(np.argsort(x[2], kind="stable")[weights.size // 2])
-    start, least = _scale_and_loss_about(x, y, weights, first)
-    anchor, scale = first, start
-    bounds = _loss_lower_bounds(x, y, weights, start)
+
+    pivot = int(np.argsort(x[2], kind="stable")[weights.size // 2])
+    first_scale, least_loss = _scale_and_loss_about(x, y, weights, pivot)
+    scale = first_scale
+    bounds = _loss_lower_bounds(x, y, weights, first_scale)
     for index in np.argsort(bounds, kind="stable").tolist():
-        if bounds[index] >= least:
+        if bounds[index] >= least_loss:
             break
-        turned, loss = _scale_and_loss_about(x, y, weights, index)
-        if loss < least:
-            anchor, scale, least = index, turned, loss
-    return FittedPoints(scale=scale, shift=y[:, anchor] - scale * x[:, anchor])
+        index_scale, loss = _scale_and_loss_about(x, y, weights, index)
+        if loss < least_loss:
+            pivot, scale, least_loss = index, index_scale, loss
+    return FittedPoints(scale=scale, shift=y[:, pivot] - scale * x[:, pivot])
 
 
 def _scale_and_loss_about(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
     weights: Values,
-    anchor: int,
+    pivot: int,
 ) -> tuple[float, float]:
-    ahead = (x - x[:, anchor, None]).ravel()
-    aside = (y - y[:, anchor, None]).ravel()
-    mass = np.tile(weights, 3)
-    if not ahead.any():
-        return 0.0, float(mass @ np.abs(aside))
-    scale = least_absolute_scale(ahead, aside, mass)
-    return scale, float(mass @ np.abs(scale * ahead - aside))
+    """Best scale, and its loss, among the fits that map one point onto its true one."""
+    x_from_pivot = (x - x[:, pivot, None]).ravel()
+    y_from_pivot = (y - y[:, pivot, None]).ravel()
+    weights_of_coordinates = np.tile(weights, 3)
+    if not x_from_pivot.any():
+        return 0.0, float(weights_of_coordinates @ np.abs(y_from_pivot))
+    scale = least_absolute_scale(x_from_pivot, y_from_pivot, weights_of_coordinates)
+    return scale, float(weights_of_coordinates @ np.abs(scale * x_from_pivot - y_from_pivot))
 
 
 def _loss_lower_bounds(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
     weights: Values,
-    start: float,
+    first_scale: float,
 ) -> Values:
-    scales = np.array(_SCALES) * start
-    if not start > 0:
+    """Lower bound of the loss about each point, over all scales.
+
+    The loss about a point is convex in the scale. Its least value lies between those two of the
+    tried scales where its slope changes the sign, and not below the point where the two tangents
+    meet.
+    """
+    if not first_scale > 0:
         return np.full(weights.size, -np.inf)
-    pairs = [_anchor_losses_and_slopes(x, y, weights, scale) for scale in scales]
-    losses, slopes = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
+    scales = np.array(_SCALE_FACTORS) * first_scale
+    losses_and_slopes = [_losses_and_slopes(x, y, weights, scale) for scale in scales]
+    losses, slopes = (np.stack(arrays) for arrays in zip(*losses_and_slopes, strict=True))
+
     bounds = np.full(weights.size, -np.inf)
-    for place in range(scales.size - 1):
-        # Where the slope changes its sign, the least loss is between; tangents meet below it.
-        falls, rises = slopes[place], slopes[place + 1]
-        here = (falls <= 0) & (rises >= 0)
-        width = scales[place + 1] - scales[place]
-        steep = np.where(rises > falls, rises - falls, 1.0)
-        reach = (losses[place] - losses[place + 1] + rises * width) / steep
-        met = losses[place] + falls * np.clip(reach, 0, width)
-        flat = np.minimum(losses[place], losses[place + 1])
-        bounds = np.where(here, np.maximum(bounds, np.where(rises > falls, met, flat)), bounds)
-    # Rounding must not rule the best anchor out.
+    for low in range(scales.size - 1):
+        low_slope, high_slope = slopes[low], slopes[low + 1]
+        has_minimum = (low_slope <= 0) & (high_slope >= 0)
+        is_bent = high_slope > low_slope
+        width = scales[low + 1] - scales[low]
+        bend = np.where(is_bent, high_slope - low_slope, 1.0)
+        meeting_place = (losses[low] - losses[low + 1] + high_slope * width) / bend
+        at_meeting = losses[low] + low_slope * np.clip(meeting_place, 0, width)
+        bound = np.where(is_bent, at_meeting, np.minimum(losses[low], losses[low + 1]))
+        bounds = np.where(has_minimum, np.maximum(bounds, bound), bounds)
+    # Rounding must not rule the best point out.
     return bounds - 1e-9 * np.abs(bounds)
 
 
-def _anchor_losses_and_slopes(
+def _losses_and_slopes(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
     weights: Values,
     scale: float,
 ) -> tuple[Values, Values]:
-    """Losses of lines through each point, and their slopes by scale."""
+    """Loss of the fits about each point at a scale, and its derivative by the scale.
+
+    The loss about a point adds up the distances of all residuals to its own one. With the residuals
+    sorted, sums over the smaller and over the larger ones give it for all points at once.
+    """
     losses, slopes = np.zeros(weights.size), np.zeros(weights.size)
-    for along, true in zip(x, y, strict=True):
-        rest = true - scale * along
-        order = np.argsort(rest, kind="stable")
-        r, w, a = rest[order], weights[order], along[order]
-        # Points below and above, by their sums; the anchor itself adds nothing to either.
-        below = np.searchsorted(r, r, side="left")
-        upto = np.searchsorted(r, r, side="right")
-        sums = [np.concatenate([[0.0], np.cumsum(array)]) for array in (w, w * r, w * a)]
-        (w_low, w_high), (r_low, r_high), (a_low, a_high) = (
-            (array[below], array[-1] - array[upto]) for array in sums
+    for x_axis, y_axis in zip(x, y, strict=True):
+        residuals = y_axis - scale * x_axis
+        order = np.argsort(residuals, kind="stable")
+        r, w, a = residuals[order], weights[order], x_axis[order]
+        # Equal residuals add nothing to either side.
+        smaller_end = np.searchsorted(r, r, side="left")
+        larger_start = np.searchsorted(r, r, side="right")
+        sums = [np.concatenate([[0.0], np.cumsum(terms)]) for terms in (w, w * r, w * a)]
+        (w_smaller, w_larger), (r_smaller, r_larger), (a_smaller, a_larger) = (
+            (sum_to[smaller_end], sum_to[-1] - sum_to[larger_start]) for sum_to in sums
         )
-        losses[order] += r * (w_low - w_high) - r_low + r_high
-        slopes[order] += a_low - a_high - a * (w_low - w_high)
+        losses[order] += r * (w_smaller - w_larger) - r_smaller + r_larger
+        slopes[order] += a_smaller - a_larger - a * (w_smaller - w_larger)
     return losses, slopes

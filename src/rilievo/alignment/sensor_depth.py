@@ -16,24 +16,28 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 
 Indices = Int[np.ndarray, "h w"]
 MEASURED = "measured pixels"
+"""Name of this method among the calibrations."""
 LEAST_SHARE = 0.01
-"""Share of pixels from which depth is a sensor's."""
+"""Share of measured pixels from which the depth is that of a sensor, not of single points."""
 COVERAGE = 0.8
-"""Share of filled pixels below the stated error."""
-# Difference of log depth of one surface's neighbours.
-_ALIKE = 0.05
-# Share of neighbours in 7x7 that a surface's pixel is like.
-_LEAST_WIDE = 0.3
-_LEAST_NEAR, _LEAST_AROUND = 3 / 8, 0.15
-# Share of a pixel's sources that are measured.
-_WHOLE = 0.999
-_PASSES = 4
+"""Share of filled pixels whose error is below the stated one."""
+
+_MAX_SURFACE_STEP = 0.05
+"""Largest difference of log depth between neighbours on one surface."""
+_MIN_ALIKE_WIDE = 0.3
+"""Share of the 7x7 neighbours that a pixel of a surface resembles."""
+_MIN_ALIKE_NEAR, _MIN_ALIKE_WIDE_AT_EDGE = 3 / 8, 0.15
+"""The same at an edge, where the 3x3 neighbours decide: shares of 3x3 and of 7x7."""
+_MAX_OUTLIER_PASSES = 4
+_ALL_MEASURED = 0.999
+"""Share of the pixels around a resized one that are measured, if all are."""
 _RELAXATIONS = 8
-# Shifts of holes, as shares of height and width.
+"""Averages over neighbours at each size of the membrane."""
 _HOLE_SHIFTS = ((0.37, 0.29), (0.61, 0.71))
-_LEAST_HELD = 200
-# Least error that filled pixels are said to have.
-_LEAST_ERROR = 0.01
+"""Shifts of the holes that are cut out of measured depth as a trial, of height and width."""
+_MIN_TRIED_PIXELS = 200
+_MIN_STATED_ERROR = 0.01
+"""Least error that filled pixels are said to have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +45,12 @@ class Filled:
     """Measured depth [m] whose holes the network fills.
 
     Attributes:
-        points: Measured pixels of the map.
-        outliers: Number left out.
-        error: Relative error that ``COVERAGE`` of filled pixels stay below.
+        depth: Depth at the network's size.
+        measured: Pixels of it that the sensor measured.
+        points: Number of measured pixels of the sensor's map.
+        outliers: Number of them that were left out.
+        error: Relative error that ``COVERAGE`` of filled pixels stay below; None if it could not
+            be found out.
     """
 
     depth: DepthMap
@@ -59,27 +66,41 @@ def is_dense(measured: Field) -> bool:
 
 
 def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
-    """Fill gaps (0) by the network's; None if outliers leave too little."""
-    network = _log_depth_at_size(depth, measured.shape)
-    mask = (measured > 0) & np.isfinite(measured)
-    points = int(np.count_nonzero(mask))
-    logs = np.log(np.where(mask, measured, 1.0))
-    ratios = logs - network
-    inliers = _inlier_mask(logs, ratios, mask)
+    """Fill the gaps (0) of measured depth [m] by the network's.
+
+    Args:
+        depth: The network's depth, up to scale.
+        measured: Measured depth [m] of any size.
+
+    Returns:
+        Filled depth at the network's size; None if too little is left without outliers.
+    """
+    network_logs = _log_depth_at_size(depth, measured.shape)
+    is_measured = (measured > 0) & np.isfinite(measured)
+    measured_logs = np.log(np.where(is_measured, measured, 1.0))
+    log_ratios = measured_logs - network_logs
+    inliers = _inlier_mask(measured_logs, log_ratios, is_measured)
     if np.count_nonzero(inliers) <= LEAST_SHARE * inliers.size:
         return None
-    judged = _test_continuations(network, ratios, inliers)
-    field = _continue_ratios(network, ratios, inliers).flat_or_middle(flat=judged.flat)
-    values = depth.values * np.exp(_resize_bilinear(field, depth.shape))
-    whole = resize_measured(np.where(inliers, measured, 0.0), depth.shape)
-    at = whole.known
-    values = np.where(at, whole.values, values).astype(np.float32)
-    metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid | at)
-    outliers = points - int(np.count_nonzero(inliers))
-    return Filled(depth=metric, measured=at, points=points, outliers=outliers, error=judged.error)
+
+    trial = _try_continuations(network_logs, log_ratios, inliers)
+    continued = _continue_ratios(network_logs, log_ratios, inliers)
+    chosen_ratios = continued.flat if trial.is_flat_better else continued.median
+    filled = depth.values * np.exp(_resize_bilinear(chosen_ratios, depth.shape))
+    resized = resize_measured(np.where(inliers, measured, 0.0), depth.shape)
+    values = np.where(resized.known, resized.values, filled).astype(np.float32)
+    points = int(np.count_nonzero(is_measured))
+    return Filled(
+        depth=DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid | resized.known),
+        measured=resized.known,
+        points=points,
+        outliers=points - int(np.count_nonzero(inliers)),
+        error=trial.error,
+    )
 
 
 def _log_depth_at_size(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
+    """Log depth of the covering pixels in a map of another size, continued over invalid ones."""
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(shape, depth.shape, strict=True)
@@ -93,148 +114,174 @@ def _log_depth_at_size(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndar
 
 
 def _inlier_mask(
-    logs: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
+    logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], is_measured: Mask
 ) -> Mask:
-    step = max(1, round(float(np.sqrt(mask.size / max(np.count_nonzero(mask), 1)))))
-    inliers = mask
-    for _ in range(_PASSES):
+    """Measured pixels that resemble enough of their neighbours, without outliers.
+
+    Neighbours of a sparse map lie some pixels apart.
+    """
+    density = max(np.count_nonzero(is_measured), 1) / is_measured.size
+    spacing = max(1, round(float(np.sqrt(1 / density))))
+    inliers = is_measured
+    for _ in range(_MAX_OUTLIER_PASSES):
         near, wide = (
-            _share_of_alike_neighbours(logs, ratios, inliers, reach, step) for reach in (1, 3)
+            _share_of_alike_neighbours(logs, log_ratios, inliers, radius, spacing)
+            for radius in (1, 3)
         )
-        now = inliers & ((wide >= _LEAST_WIDE) | ((near >= _LEAST_NEAR) & (wide >= _LEAST_AROUND)))
-        if np.array_equal(now, inliers):
+        is_at_edge = (near >= _MIN_ALIKE_NEAR) & (wide >= _MIN_ALIKE_WIDE_AT_EDGE)
+        remaining = inliers & ((wide >= _MIN_ALIKE_WIDE) | is_at_edge)
+        if np.array_equal(remaining, inliers):
             break
-        inliers = now
+        inliers = remaining
     return inliers
 
 
 def _share_of_alike_neighbours(
     logs: Float[np.ndarray, "h w"],
-    ratios: Float[np.ndarray, "h w"],
+    log_ratios: Float[np.ndarray, "h w"],
     mask: Mask,
-    reach: int,
-    step: int,
+    radius: int,
+    spacing: int,
 ) -> Float[np.ndarray, "h w"]:
-    like = np.zeros(mask.shape, np.float32)
-    there = np.zeros(mask.shape, np.float32)
-    for down in range(-reach, reach + 1):
-        for across in range(-reach, reach + 1):
+    """Share of each pixel's neighbours in the mask that are on its surface; 1 without neighbours.
+
+    A neighbour is on it if its depth is alike, or its ratio to the network's depth.
+    """
+    alike_count = np.zeros(mask.shape, np.float32)
+    neighbour_count = np.zeros(mask.shape, np.float32)
+    for down in range(-radius, radius + 1):
+        for across in range(-radius, radius + 1):
             if (down, across) == (0, 0):
                 continue
-            here, other = _overlapping_slices(mask.shape, down * step, across * step)
-            both = mask[here] & mask[other]
-            alike = np.abs(logs[here] - logs[other]) < _ALIKE
-            alike |= np.abs(ratios[here] - ratios[other]) < _ALIKE
-            there[here] += both
-            like[here] += both & alike
-    return np.where(there > 0, like / np.maximum(there, 1), 1.0)
+            pixels, neighbours = _overlapping_slices(mask.shape, down * spacing, across * spacing)
+            both = mask[pixels] & mask[neighbours]
+            alike = np.abs(logs[pixels] - logs[neighbours]) < _MAX_SURFACE_STEP
+            alike |= np.abs(log_ratios[pixels] - log_ratios[neighbours]) < _MAX_SURFACE_STEP
+            neighbour_count[pixels] += both
+            alike_count[pixels] += both & alike
+    return np.where(neighbour_count > 0, alike_count / np.maximum(neighbour_count, 1), 1.0)
 
 
 def _overlapping_slices(
     shape: tuple[int, ...], down: int, across: int
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    here = tuple(
-        slice(max(0, -move), max(0, size - max(0, move)))
-        for move, size in zip((down, across), shape, strict=True)
+    """Slices of the pixels that have a neighbour so many rows and columns away, and of these."""
+    offsets_and_sizes = list(zip((down, across), shape, strict=True))
+    pixels = tuple(
+        slice(max(0, -offset), max(0, size - max(0, offset))) for offset, size in offsets_and_sizes
     )
-    other = tuple(
-        slice(max(0, move), max(0, size - max(0, -move)))
-        for move, size in zip((down, across), shape, strict=True)
+    neighbours = tuple(
+        slice(max(0, offset), max(0, size - max(0, -offset))) for offset, size in offsets_and_sizes
     )
-    return here, other
+    return pixels, neighbours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Continuations:
-    middle: Float[np.ndarray, "h w"]
-    flat: Float[np.ndarray, "h w"]
+    """Log ratios of true depth to the network's, continued over gaps.
 
-    def flat_or_middle(self, *, flat: bool) -> Float[np.ndarray, "h w"]:
-        return self.flat if flat else self.middle
+    Attributes:
+        median: Median of three continuations: smooth, nearest ratio, and nearest depth.
+        flat: The one by the nearest pixel's depth, for surfaces that face the camera.
+    """
+
+    median: Float[np.ndarray, "h w"]
+    flat: Float[np.ndarray, "h w"]
 
 
 def _continue_ratios(
-    network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
+    network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> _Continuations:
-    smooth = membrane(ratios, mask)
+    smooth = membrane(log_ratios, mask)
     if mask.all():
-        return _Continuations(middle=smooth, flat=smooth)
+        return _Continuations(median=smooth, flat=smooth)
     rows, columns = nearest_known_pixels(mask)
-    nearest = ratios[rows, columns]
-    # The nearest pixel's own depth, as a ratio to the network's here.
-    flat = nearest + network[rows, columns] - network
-    middle = np.maximum(np.minimum(smooth, nearest), np.minimum(np.maximum(smooth, nearest), flat))
-    return _Continuations(middle=np.where(mask, ratios, middle), flat=np.where(mask, ratios, flat))
+    nearest = log_ratios[rows, columns]
+    # The depth of the nearest pixel, as a ratio to the network's depth at the pixel to be filled.
+    flat = nearest + network_logs[rows, columns] - network_logs
+    low, high = np.minimum(smooth, nearest), np.maximum(smooth, nearest)
+    median = np.clip(flat, low, high)
+    return _Continuations(
+        median=np.where(mask, log_ratios, median), flat=np.where(mask, log_ratios, flat)
+    )
 
 
 def nearest_known_pixels(mask: Mask) -> tuple[Indices, Indices]:
-    """Row and column of the nearest known pixel, nearly.
+    """Row and column of the nearest pixel of the mask, for each pixel.
 
-    Jump flooding: Rong and Tan, "Jump Flooding in GPU", I3D 2006.
+    Jump flooding finds nearly always the nearest one (Rong and Tan, "Jump Flooding in GPU", I3D
+    2006).
     """
     rows, columns = np.indices(mask.shape)
-    far = 4 * max(mask.shape)
-    best_rows, best_columns = np.where(mask, rows, -far), np.where(mask, columns, -far)
-    empty_rows, empty_columns = np.nonzero(~mask)
-    distance = np.full(empty_rows.size, np.inf)
+    unknown = -4 * max(mask.shape)
+    best_rows, best_columns = np.where(mask, rows, unknown), np.where(mask, columns, unknown)
+    gap_rows, gap_columns = np.nonzero(~mask)
+    least_distance = np.full(gap_rows.size, np.inf)
     step = 1 << max(mask.shape).bit_length() - 1
     while step >= 1:
-        found_rows = best_rows[empty_rows, empty_columns]
-        found_columns = best_columns[empty_rows, empty_columns]
+        found_rows = best_rows[gap_rows, gap_columns]
+        found_columns = best_columns[gap_rows, gap_columns]
         for down in (-step, 0, step):
             for across in (-step, 0, step):
-                at = (
-                    np.clip(empty_rows + down, 0, mask.shape[0] - 1),
-                    np.clip(empty_columns + across, 0, mask.shape[1] - 1),
+                neighbours = (
+                    np.clip(gap_rows + down, 0, mask.shape[0] - 1),
+                    np.clip(gap_columns + across, 0, mask.shape[1] - 1),
                 )
-                row, column = best_rows[at], best_columns[at]
-                away = np.square(row - empty_rows) + np.square(column - empty_columns)
-                nearer = (away < distance) & (row >= 0)
-                distance = np.where(nearer, away, distance)
-                found_rows = np.where(nearer, row, found_rows)
-                found_columns = np.where(nearer, column, found_columns)
-        best_rows[empty_rows, empty_columns] = found_rows
-        best_columns[empty_rows, empty_columns] = found_columns
+                row, column = best_rows[neighbours], best_columns[neighbours]
+                distance = np.square(row - gap_rows) + np.square(column - gap_columns)
+                is_nearer = (distance < least_distance) & (row >= 0)
+                least_distance = np.where(is_nearer, distance, least_distance)
+                found_rows = np.where(is_nearer, row, found_rows)
+                found_columns = np.where(is_nearer, column, found_columns)
+        best_rows[gap_rows, gap_columns] = found_rows
+        best_columns[gap_rows, gap_columns] = found_columns
         step //= 2
     return best_rows, best_columns
 
 
 def membrane(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, "h w"]:
-    """Continue values smoothly over unknown pixels, by Laplace's equation from coarse to fine."""
+    """Continue the values of a mask smoothly over the other pixels.
+
+    It solves Laplace's equation approximately, from coarse to fine.
+    """
     if mask.all():
         return values
     if min(values.shape) <= 2:
         mean = float(values[mask].mean()) if mask.any() else 0.0
         return np.where(mask, values, mean)
+
     coarse = membrane(*_halve_by_means(values, mask))
     height, width = values.shape
-    whole = _double_rows(_double_rows(coarse, height).T, width).T
-    whole[mask] = values[mask]
+    continued = _double_rows(_double_rows(coarse, height).T, width).T
+    continued[mask] = values[mask]
     for _ in range(_RELAXATIONS):
-        around = np.pad(whole, 1, mode="edge")
-        mean = (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]) / 4
-        whole = np.where(mask, values, mean)
-    return whole
+        padded = np.pad(continued, 1, mode="edge")
+        above, below = padded[:-2, 1:-1], padded[2:, 1:-1]
+        left, right = padded[1:-1, :-2], padded[1:-1, 2:]
+        continued = np.where(mask, values, (above + below + left + right) / 4)
+    return continued
 
 
 def _double_rows(values: Float[np.ndarray, "n m"], size: int) -> Float[np.ndarray, "k m"]:
-    place = np.clip((np.arange(size) + 0.5) / 2 - 0.5, 0, len(values) - 1)
-    low = np.minimum(place.astype(int), max(len(values) - 2, 0))
-    weight = (place - low)[:, None]
+    """Interpolate rows to twice their number, or one less; ``size`` is the new number."""
+    position = np.clip((np.arange(size) + 0.5) / 2 - 0.5, 0, len(values) - 1)
+    low = np.minimum(position.astype(int), max(len(values) - 2, 0))
+    weight = (position - low)[:, None]
     return (1 - weight) * values[low] + weight * values[np.minimum(low + 1, len(values) - 1)]
 
 
 def _halve_by_means(
     values: Float[np.ndarray, "h w"], mask: Mask
 ) -> tuple[Float[np.ndarray, "a b"], Mask]:
+    """Mean of the mask's pixels in each block of 2x2, and whether there is one."""
     height, width = (side + side % 2 for side in values.shape)
-    weights = np.zeros((height, width))
-    weights[: values.shape[0], : values.shape[1]] = mask
-    sums = np.zeros((height, width))
+    counts, sums = np.zeros((height, width)), np.zeros((height, width))
+    counts[: values.shape[0], : values.shape[1]] = mask
     sums[: values.shape[0], : values.shape[1]] = np.where(mask, values, 0)
     blocks = (height // 2, 2, width // 2, 2)
-    weights, sums = (part.reshape(blocks).sum(axis=(1, 3)) for part in (weights, sums))
-    return sums / np.maximum(weights, 1), weights > 0
+    counts = counts.reshape(blocks).sum(axis=(1, 3))
+    sums = sums.reshape(blocks).sum(axis=(1, 3))
+    return sums / np.maximum(counts, 1), counts > 0
 
 
 def _resize_bilinear(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field:
@@ -242,9 +289,9 @@ def _resize_bilinear(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -
         old = values.shape[axis]
         if old == size:
             continue
-        place = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
-        low = np.minimum(place.astype(int), max(old - 2, 0))
-        weight = (place - low).reshape((-1, 1) if axis == 0 else (1, -1))
+        position = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
+        low = np.minimum(position.astype(int), max(old - 2, 0))
+        weight = (position - low).reshape((-1, 1) if axis == 0 else (1, -1))
         high = np.minimum(low + 1, old - 1)
         values = (1 - weight) * values.take(low, axis) + weight * values.take(high, axis)
     return values
@@ -252,54 +299,68 @@ def _resize_bilinear(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resized:
-    """Measured map at another size."""
+    """Measured map at another size; ``known`` is False in its gaps."""
 
     values: Float[np.ndarray, "h w"]
     known: Mask
 
 
 def resize_measured(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resized:
-    """Resize measured depth: the covering pixel's, or interpolated in a surface."""
+    """Resize measured depth, without new depth between two surfaces.
+
+    Within a surface the depth is interpolated. At its edges and beside gaps (0), it is that of the
+    covering pixel.
+    """
     if measured.shape == shape:
         return Resized(values=measured, known=measured > 0)
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(shape, measured.shape, strict=True)
     )
-    nearest = measured[rows[:, None], columns]
-    share = _resize_bilinear((measured > 0).astype(np.float64), shape)
-    smooth = _resize_bilinear(measured.astype(np.float64), shape)
-    close = (share > _WHOLE) & (np.abs(smooth - nearest) < _ALIKE * nearest)
-    return Resized(values=np.where(close, smooth, nearest), known=nearest > 0)
+    covering = measured[rows[:, None], columns]
+    measured_share = _resize_bilinear((measured > 0).astype(np.float64), shape)
+    interpolated = _resize_bilinear(measured.astype(np.float64), shape)
+    is_on_surface = np.abs(interpolated - covering) < _MAX_SURFACE_STEP * covering
+    is_inside = (measured_share > _ALL_MEASURED) & is_on_surface
+    return Resized(values=np.where(is_inside, interpolated, covering), known=covering > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ContinuationTrial:
-    flat: bool = False
+    """Which continuation is better on measured pixels that were hidden, and its relative error.
+
+    ``error`` is None if too few pixels could be hidden.
+    """
+
+    is_flat_better: bool = False
     error: float | None = None
 
 
-def _test_continuations(
-    network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
+def _try_continuations(
+    network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> _ContinuationTrial:
-    misses: list[Float[np.ndarray, "2 n"]] = []
-    for hidden in _shifted_holes(mask):
-        test = mask & hidden
-        both = _continue_ratios(network, ratios, mask & ~hidden)
-        misses.append(np.abs(np.stack([both.middle[test], both.flat[test]]) - ratios[test]))
-    every = np.concatenate(misses, axis=1) if misses else np.zeros((2, 0))
-    if every.shape[1] < _LEAST_HELD:
+    """Hide measured pixels in holes of the same forms, and fill them."""
+    errors_of_trials: list[Float[np.ndarray, "2 n"]] = []
+    for hole in _shifted_holes(mask):
+        hidden = mask & hole
+        continued = _continue_ratios(network_logs, log_ratios, mask & ~hole)
+        filled = np.stack([continued.median[hidden], continued.flat[hidden]])
+        errors_of_trials.append(np.abs(filled - log_ratios[hidden]))
+    errors = np.concatenate(errors_of_trials, axis=1) if errors_of_trials else np.zeros((2, 0))
+    if errors.shape[1] < _MIN_TRIED_PIXELS:
         return _ContinuationTrial()
-    middle, flat = np.median(every, axis=1)
-    is_flat = bool(flat < middle)
-    error = float(np.expm1(np.quantile(every[int(is_flat)], COVERAGE)))
-    return _ContinuationTrial(flat=is_flat, error=max(error, _LEAST_ERROR))
+
+    median_error, flat_error = np.median(errors, axis=1)
+    is_flat_better = bool(flat_error < median_error)
+    error = float(np.expm1(np.quantile(errors[int(is_flat_better)], COVERAGE)))
+    return _ContinuationTrial(is_flat_better=is_flat_better, error=max(error, _MIN_STATED_ERROR))
 
 
 def _shifted_holes(mask: Mask) -> Iterator[Mask]:
+    """Holes of the mask at other places, where enough of the mask remains."""
     holes = ~mask
     for down, across in _HOLE_SHIFTS:
         shift = (round(down * mask.shape[0]), round(across * mask.shape[1]))
-        moved = np.roll(holes, shift, axis=(0, 1))
-        if np.count_nonzero(mask & ~moved) > LEAST_SHARE * mask.size / 2:
-            yield moved
+        shifted = np.roll(holes, shift, axis=(0, 1))
+        if np.count_nonzero(mask & ~shifted) > LEAST_SHARE * mask.size / 2:
+            yield shifted

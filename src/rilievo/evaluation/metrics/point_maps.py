@@ -92,7 +92,7 @@ class PointsPair:
             raise NoGroundTruthError("the image has no objects to compare by themselves")
         # Each object has a fit of its own, which judges its shape alone (MoGe: "local points").
         chosen = subsample_by_grid(self.valid)
-        sampled = np.repeat(chosen.places, chosen.times)
+        sampled = np.repeat(chosen.indices, chosen.counts)
         scores = []
         for number in range(1, int(self.objects.max(initial=0)) + 1):
             places = sampled[self.objects.flat[sampled] == number]

@@ -77,8 +77,8 @@ def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
     true = truth.camera.points(depth)
     raw = np.where(both, raw, 0.0)
     chosen = subsample_by_grid(both)
-    x, y = (points.reshape(3, -1)[:, chosen.places] for points in (raw, true))
-    weights = chosen.times / np.sqrt(np.square(y).sum(axis=0))
+    x, y = (points.reshape(3, -1)[:, chosen.indices] for points in (raw, true))
+    weights = chosen.counts / np.sqrt(np.square(y).sum(axis=0))
     fitted = fit_points(x, y, weights, fit)
     predicted = fitted.scale * raw + fitted.shift[:, None, None]
     pair = PointsPair(predicted=predicted, true=true, valid=both, raw=raw, objects=truth.objects)

@@ -110,10 +110,10 @@ def view_depth(
     """Depth in the view, and where it is known."""
     chosen = nearest_pixel_of_cells(valid, view.shrunk)
     height, width = view.shrunk
-    depths = np.where(valid, depth, np.float32(1)).ravel()[chosen.places].astype(np.float64)
+    depths = np.where(valid, depth, np.float32(1)).ravel()[chosen.indices].astype(np.float64)
     distance = depths * _ray_lengths(view.raw_K, height, width)
     samples, inside = _nearest_samples_and_inside(
-        view, np.stack([distance, chosen.known.astype(np.float64)])
+        view, np.stack([distance, chosen.has_pixel.astype(np.float64)])
     )
     lengths = _ray_lengths(view.K, *view.shape)
     return (samples[0] / (lengths + 1e-12)).astype(np.float32), inside & (samples[1] > 0)
