@@ -18,6 +18,8 @@ from rilievo.io.distortions import (
 )
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz
+from rilievo.io.picture_changes import refuse_picture_changes
+from rilievo.io.rectified_matrices import is_rectified_matrix
 
 READ = (
     "read are pinholes with radtan (also called plumb_bob, opencv, rational_polynomial; 4, 5 or 8 "
@@ -112,9 +114,10 @@ def to_kalibr_entries(entries: Mapping[str, Any], place: str, label: str = "") -
     ``label`` is the place of the camera in its file, which may say that it is a fisheye.
 
     Raises:
-        InputError: If they name a model that is not read.
+        InputError: If they name a model that is not read, or a change of the picture.
     """
     entries = with_small_letters(entries)
+    refuse_picture_changes(entries, stated_size(entries), place)
     forms = (
         _kalibr_from_orb_slam(entries, place)
         or _kalibr_from_vins(entries)
@@ -184,7 +187,7 @@ _SIZE_OF_MATRIX = re.compile(r"(calib|reference|intrinsic).*(size|resolution|dim
 _SIZE_OF_PICTURE = re.compile(r"(size|resolution|dims?|dimensions?|shape)$", re.I)
 _NO_SIZE = re.compile(
     r"board|pattern|grid|square|chess|marker|tile|patch|window|voxel|pixel|thumb|depth|batch|"
-    r"output|target|orig|sensor|chip|font|step",
+    r"output|target|orig|sensor|chip|font|step|crop|roi",
     re.I,
 )
 """Words of sizes that are not those of the picture."""
@@ -254,7 +257,7 @@ def _kalibr_from_flat(
             )
         # What states no principal point means the middle.
         centre = [(float(side) - 1) / 2 for side in size]
-    _refuse_other_matrix(entries, focal, place)
+    _refuse_other_focal_length(entries, focal[0], place)
     resolution = {"resolution": [*size]} if len(size) == 2 and all(size) else {}
     return {**_lens_entries(entries, place, label), **resolution, "intrinsics": [*focal, *centre]}
 
@@ -272,19 +275,27 @@ def _lens_entries(entries: Mapping[str, Any], place: str, label: str) -> dict[st
     }
 
 
-def _refuse_other_matrix(entries: Mapping[str, Any], focal: Sequence[Any], place: str) -> None:
-    """Refuse a matrix beside fx whose focal length is another."""
-    for name in MATRICES:
-        value = entries.get(name)
-        rows = value if isinstance(value, list) else []
-        flat = [number for row in rows for number in (row if isinstance(row, list) else [row])]
-        is_matrix = len(flat) == 9 and all(map(_is_plain_number, [flat[0], focal[0]]))
-        if is_matrix and abs(flat[0] - focal[0]) > 1e-3 * abs(focal[0]):
+def _refuse_other_focal_length(entries: Mapping[str, Any], focal: Any, place: str) -> None:
+    """Refuse another focal length [px] in a matrix, or under another name."""
+    if not _is_plain_number(focal):
+        return
+    stated = {name: entries.get(name) for name in (*FOCAL_X, "fl_x")}
+    stated |= {name: _first_of_matrix(entries.get(name)) for name in MATRICES}
+    for name, other in stated.items():
+        if _is_plain_number(other) and abs(other - focal) > 1e-3 * abs(focal):
             raise InputError(
-                f"states two focal lengths, {focal[0]:g} and {flat[0]:g} in "
+                f"states two focal lengths, {focal:g} and {other:g} in "
                 f"'{printable(name)}': keep the one that holds",
                 path=place,
             )
+
+
+def _first_of_matrix(value: Any) -> Any:
+    """First number of a matrix; None of anything else."""
+    rows = value.get("data") if isinstance(value, Mapping) else value
+    rows = rows if isinstance(rows, list) else []
+    flat = [number for row in rows for number in (row if isinstance(row, list) else [row])]
+    return flat[0] if len(flat) in (9, 12, 16) else None
 
 
 _FOCAL_LISTS = ("focal_length", "focalLength", "focal_lengths", "focal", "f", "FocalLength")
@@ -338,7 +349,8 @@ def _kalibr_from_matrix(
     """Entries of a matrix, as of ROS, OpenCV and Kalibr, with the lens that stands beside it."""
     if all(entries.get(name) is None for name in MATRICES):
         return None
-    _refuse_part_of_picture(entries, place)
+    first = next(name for name in MATRICES if entries.get(name) is not None)
+    _refuse_other_focal_length(entries, _first_of_matrix(entries[first]), place)
     read = {
         name: value
         for name, value in entries.items()
@@ -347,24 +359,6 @@ def _kalibr_from_matrix(
     if isinstance(read.get("k"), list) and "K" not in read:
         read["K"] = read.pop("k")
     return {**read, **_lens_entries(entries, place, label)}
-
-
-def _refuse_part_of_picture(entries: Mapping[str, Any], place: str) -> None:
-    """Refuse a matrix of ROS that is that of a larger picture."""
-    roi = entries.get("roi")
-    roi = roi if isinstance(roi, Mapping) else {}
-    binning = [entries.get("binning_x", 0), entries.get("binning_y", 0)]
-    if any(isinstance(number, int) and number > 1 for number in binning):
-        raise InputError(
-            "states a binning, so its matrix is not that of the pictures: calibrate these pictures",
-            path=place,
-        )
-    if any(roi.get(name) for name in ("x_offset", "y_offset")):
-        raise InputError(
-            "states a region of interest (roi), so its matrix is that of a larger picture: "
-            "subtract the offsets from cx and cy, and remove 'roi'",
-            path=place,
-        )
 
 
 def _kalibr_from_opensfm(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
@@ -467,9 +461,11 @@ def _kalibr_from_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _kalibr_from_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
     """Entries of NeRF's ``transforms.json``, as of instant-ngp and nerfstudio."""
     entries = _with_camera_of_frames(entries, place)
+    _refuse_other_focal_length(entries, entries.get("fl_x"), place)
     width, height = entries.get("w"), entries.get("h")
     angle, fx = entries.get("camera_angle_x"), entries.get("fl_x")
-    if fx is None and not isinstance(angle, float | int):
+    has_pixels = any(name in entries for name in FOCAL_X)
+    if fx is None and (has_pixels or not isinstance(angle, float | int)):
         return None
     angle = float(angle) if isinstance(angle, float | int) else math.nan
 
@@ -477,10 +473,13 @@ def _kalibr_from_transforms(entries: Mapping[str, Any], place: str) -> Mapping[s
     if model is None:
         return {"lens": "equirect"}
     if fx is None:
-        _check_angle(angle, place)
+        _check_angle("camera_angle_x", angle, place)
         if not isinstance(width, float | int):
             # Nothing but the field of view: the principal point is the middle of the picture.
-            return {"lens": f"pinhole:{math.degrees(angle)!r}"}
+            return {
+                "lens": f"pinhole:{math.degrees(angle)!r}",
+                "picture_aspect": _aspect_of_angles(angle, entries.get("camera_angle_y"), place),
+            }
         fx = 0.5 * width / math.tan(0.5 * angle)
     # The corner of the first pixel is the origin there, as in COLMAP.
     middle = [None if side is None else side / 2 for side in (width, height)]
@@ -495,10 +494,18 @@ def _kalibr_from_transforms(entries: Mapping[str, Any], place: str) -> Mapping[s
     return _kalibr_entries([fx, entries.get("fl_y", fx), *centre], entries, model, [width, height])
 
 
+def _aspect_of_angles(across: float, down: Any, place: str) -> float | None:
+    """Width over height of a picture with these angles [rad]; None without the second."""
+    if not _is_plain_number(down):
+        return None
+    _check_angle("camera_angle_y", down, place)
+    return math.tan(across / 2) / math.tan(down / 2)
+
+
 def _with_camera_of_frames(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     """Entries with the camera of all frames, if frames have it."""
     frames = entries.get("frames")
-    if "fl_x" in entries or "camera_angle_x" in entries or not isinstance(frames, list):
+    if not isinstance(frames, list):
         return entries
     named = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
     own = [
@@ -507,6 +514,15 @@ def _with_camera_of_frames(entries: Mapping[str, Any], place: str) -> Mapping[st
         if isinstance(frame, Mapping) and "fl_x" in frame
     ]
     if not own:
+        return entries
+    shared = entries.get("fl_x")
+    if shared is not None and any(camera["fl_x"] != shared for camera in own):
+        raise InputError(
+            f"states 'fl_x: {shared}' for all frames, and another one in a frame: keep the one of "
+            "this photograph",
+            path=place,
+        )
+    if shared is not None:
         return entries
     if any(camera != own[0] for camera in own):
         raise InputError(
@@ -540,10 +556,10 @@ def _transforms_model(entries: Mapping[str, Any], place: str) -> str | None:
     return model
 
 
-def _check_angle(angle: float, place: str) -> None:
+def _check_angle(name: str, angle: float, place: str) -> None:
     if not 0 < angle < math.pi:
         raise InputError(
-            f"has 'camera_angle_x: {angle:g}', expected an angle between 0 and 3.14 radians",
+            f"has '{name}: {angle:g}', expected an angle between 0 and 3.14 radians",
             path=place,
         )
 
@@ -615,6 +631,10 @@ def read_npz_calibration(path: Path) -> Mapping[str, Any]:
                     path=printable(path),
                 )
             entries[ours] = np.asarray(array, np.float64).reshape(-1).tolist()
+        for name in filter(is_rectified_matrix, archive.files):
+            array = npz_member(archive, name)
+            if array.dtype.kind in "uif" and array.size in (9, 12):
+                entries[name] = np.asarray(array, np.float64).reshape(-1).tolist()
         for name in ("distortion_model", "camera_model", "model"):
             if name in archive.files and npz_member(archive, name).size == 1:
                 entries["distortion_model"] = str(npz_member(archive, name).item())

@@ -13,6 +13,8 @@ from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.camera_models import FOCAL_X, MATRICES, has_focal_list
 from rilievo.io.distortions import is_distortion_name, is_number
 from rilievo.io.files.names import printable
+from rilievo.io.picture_changes import is_picture_change
+from rilievo.io.rectified_matrices import is_rectified_matrix
 
 _MOST_DEPTH = 6
 _MOST_NODES = 20_000
@@ -137,14 +139,15 @@ def _with_facts_of_parent(found: FoundCamera, parent: Mapping[str, Any]) -> Foun
         for key, value in parent.items()
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     }
-    beside = {key: parent[key] for key in parent if _is_size_or_distortion(str(key))}
+    beside = {key: parent[key] for key in parent if _belongs_to_intrinsics(str(key))}
     return FoundCamera(found.label, {**scalars, **beside, **found.entries})
 
 
-def _is_size_or_distortion(name: str) -> bool:
+def _belongs_to_intrinsics(name: str) -> bool:
     """Whether a list or mapping of this name belongs to the intrinsics that stand beside it."""
     word = name.lower()
-    return is_distortion_name(name) or any(
+    is_known = is_distortion_name(name) or is_picture_change(name) or is_rectified_matrix(name)
+    return is_known or any(
         part in word
         for part in ("dist", "coeff", "size", "dim", "shape", "reference", "resolution")
     )

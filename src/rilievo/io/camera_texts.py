@@ -11,6 +11,7 @@ from typing import Any
 
 from rilievo.errors import InputError
 from rilievo.io.camera_models import CENTRE_X, FOCAL_X, MATRICES
+from rilievo.io.rectified_matrices import rectified_note
 from rilievo.io.scene_files import StatedCamera
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -59,7 +60,7 @@ def _camera_of_ost(text: str, place: str) -> list[StatedCamera]:
         name: re.search(
             rf"^{name}\s*\n((?:[^\S\n]*{_NUMBER})+(?:\s*\n(?:[^\S\n]*{_NUMBER})+)*)", text, re.M
         )
-        for name in ("width", "height", "camera matrix", "distortion")
+        for name in ("width", "height", "camera matrix", "distortion", "projection")
     }
     numbers = {
         name: _floats(match[1].split(), place) for name, match in found.items() if match is not None
@@ -75,7 +76,8 @@ def _camera_of_ost(text: str, place: str) -> list[StatedCamera]:
     size = None
     if len(numbers.get("width", [])) == 1 and len(numbers.get("height", [])) == 1:
         size = numbers["width"][0], numbers["height"][0]
-    return [StatedCamera("", lens, whole, size)]
+    note = rectified_note(numbers, whole[:4], size)
+    return [StatedCamera("", lens, whole, size, note=note)]
 
 
 def _camera_of_bouguet(text: str, place: str) -> list[StatedCamera]:

@@ -39,9 +39,15 @@ from rilievo.io.distortions import NOT_NAMED
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
+from rilievo.io.picture_changes import is_picture_change, turn_note
 from rilievo.io.program_cameras import cameras_of_programs
+from rilievo.io.rectified_matrices import rectified_note, refuse_rectified_alone
 from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
-from rilievo.io.stated_views import views_in_content, views_in_xml
+from rilievo.io.stated_views import (
+    refuse_other_focal_lengths,
+    views_in_content,
+    views_in_xml,
+)
 from rilievo.io.yaml_text import parse_yaml
 
 _KITTI: Mapping[str, str] = {
@@ -380,7 +386,8 @@ def _lens_of_stated(camera: StatedCamera, place: str) -> SpelledLens:
     if camera.lens == "equirect":
         return SpelledLens(name="equirect")
     size = None if camera.size is None else _parse_sides(*camera.size, place)
-    return _make_lens(camera.lens, numbers, size, place)
+    lens = _make_lens(camera.lens, numbers, size, place)
+    return replace(lens, note=camera.note, aspect=camera.aspect)
 
 
 def _lens_of_K(K: np.ndarray) -> SpelledLens:
@@ -498,14 +505,21 @@ def _lens_in_kitti_lines(lines: Sequence[_FileLine]) -> SpelledLens | None:
     taken = names[0]
     lens = _lens_in_kitti_line(by_name[taken], lines)
     others = [name for name in names[1:] if _differs(by_name[name], lines, lens)]
-    if not others:
-        return lens
-    differ = "differs" if len(others) == 1 else "differ"
-    return replace(
-        lens,
-        note=f"its camera is {taken} of the file ({_KITTI[taken]}), and {', '.join(others)} "
-        f"{differ} from it: for another, keep only its line in the file, or give FX,FY,CX,CY",
-    )
+    notes: list[str] = []
+    if others:
+        differ = "differs" if len(others) == 1 else "differ"
+        notes.append(
+            f"its camera is {taken} of the file ({_KITTI[taken]}), and {', '.join(others)} "
+            f"{differ} from it: for another, keep only its line in the file, or give FX,FY,CX,CY"
+        )
+    raw = taken.replace("P_rect_", "K_")
+    if raw != taken and raw in by_name:
+        notes.append(
+            f"its camera is that of rectified pictures ({taken}), and {raw} is that of raw ones: "
+            f"for a raw picture, give the numbers of {raw} and its D as opencv:FX,FY,CX,CY,K1,K2,"
+            "P1,P2,K3"
+        )
+    return replace(lens, note=join_notes(notes)) if notes else lens
 
 
 def _differs(line: _FileLine, lines: Sequence[_FileLine], lens: SpelledLens) -> bool:
@@ -614,6 +628,7 @@ def _lens_of_content(content: Any, path: Path) -> SpelledLens:
         views = views_in_content(content, place)
         if views:
             return _only_stated_lens(views, path)
+        refuse_rectified_alone(content, place)
         raise _no_lens_error(place, content)
     lenses = [
         _lens_of_entries(
@@ -628,11 +643,13 @@ def _lens_of_content(content: Any, path: Path) -> SpelledLens:
 
 def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") -> SpelledLens:
     _refuse_other_units(entries, place)
+    stated = entries
     entries = to_kalibr_entries(entries, place, label)
     lens = entries.get("lens")
     has_intrinsics = any(entries.get(name) is not None for name in MATRICES)
     if isinstance(lens, str) and (":" in lens or not has_intrinsics):
-        return read_spelling(lens, option="its lens")
+        spelled = read_spelling(lens, option="its lens")
+        return replace(spelled, aspect=entries.get("picture_aspect"))
     focal = _numbers_of_entry(entries, MATRICES, place) or [
         number
         for name in ("fx", "fy", "cx", "cy")
@@ -658,10 +675,16 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") ->
     focal, sides, note = _in_pixels_of_size(focal, sides)
     shape = _parse_sides(sides[0], sides[1], place) if sides else None
     shown = str(entries.get("stated_model") or model)
+    refuse_other_focal_lengths(stated, focal, sides, place, is_bent=any(bend))
     lens = _lens_of_model(model, shown, [*focal, *bend], shape, place)
-    notes = [] if note is None else [note]
-    if model == NOT_NAMED and len(bend) == 4:
-        notes.append(_FOUR_NOTE)
+    is_guess = model == NOT_NAMED and len(bend) == 4
+    possible = (
+        note,
+        _FOUR_NOTE if is_guess else None,
+        rectified_note(stated, focal, sides or None),
+        turn_note(stated),
+    )
+    notes = [each for each in possible if each is not None]
     return replace(lens, note=join_notes(notes)) if notes else lens
 
 
@@ -803,9 +826,11 @@ def _lens_in_json(text: str, path: Path) -> SpelledLens:
         own = content.get("camera") if isinstance(content, Mapping) else None
         if not (isinstance(own, Mapping) and is_camera(own)):
             return _lens_in_content(content, path)
-        lens = _lens_in_content(own, path)
+        is_result = isinstance(content.get("source"), Mapping)
+        changes = {name: content[name] for name in content if is_picture_change(name)}
+        lens = _lens_in_content(own if is_result else {**changes, **own}, path)
         # Results state the size of their photograph beside its camera.
-        size = stated_size(content["source"]) if isinstance(content.get("source"), Mapping) else []
+        size = stated_size(content["source"]) if is_result else []
         is_sized = len(size) == 2 and len(lens.numbers) >= 4 and lens.size is None
         if not is_sized:
             return lens

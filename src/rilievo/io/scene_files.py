@@ -23,12 +23,16 @@ class StatedCamera(NamedTuple):
         lens: Name of a lens of ``geometry.cameras.spelling``.
         numbers: fx, fy, cx, cy and coefficients; the centre of the top-left pixel is (0, 0).
         size: Width and height of its pictures; None if not stated.
+        aspect: Width over height of its pictures, if that is stated and their size is not.
+        note: What was chosen where it was read, as a sentence.
     """
 
     label: str
     lens: str
     numbers: Sequence[float]
     size: tuple[float, float] | None
+    aspect: float | None = None
+    note: str | None = None
 
 
 _UNREAD_TEXTS: Sequence[tuple[str, str, str]] = (

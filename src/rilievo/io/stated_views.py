@@ -7,13 +7,15 @@ down, or along the diagonal.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from rilievo.errors import InputError
 from rilievo.io.camera_models import stated_size
+from rilievo.io.distortions import read_statement
 from rilievo.io.files.names import printable
+from rilievo.io.picture_changes import is_picture_change, refuse_picture_changes, turn_note
 from rilievo.io.scene_files import StatedCamera
 
 _MOST_DEPTH = 6
@@ -40,11 +42,36 @@ _SENSORS = (
     *("horizontalaperture", "aperturewidth", "cameraaperture", "sensorsize", "sensorsizemm"),
 )
 _OF_FILM = ("focallength35mm", "focallengthin35mmfilm", "focallengthin35mmformat", "focal35mm")
-_SHIFTS = ("shiftx", "shifty", "lensshift", "cameraapertureoffset", "principalpointoffset")
+_SHIFT = re.compile(
+    r"(lens|film|camera|sensor)?shift[xy]?|(horizontal|vertical)?(film|filmback)offset[xy]?|"
+    r"(camera|horizontal|vertical)?apertureoffset[xy]?|principalpointoffset[xy]?"
+)
+"""Names of what moves the principal point away from the middle."""
+_PIXEL_ASPECT = re.compile(
+    r"pixelaspect(ratio)?|pixelratio|(lens)?squeeze(ratio|factor)?|anamorphic\w*"
+)
+_NO_PINHOLE = re.compile(
+    r"ortho|pano(?!pt)|fish.?eye|spherical|equirect|equidist|equisolid|stereograph|cylind|omnidir",
+    re.IGNORECASE,
+)
+_KINDS = (
+    "type",
+    "camera_type",
+    "cameraType",
+    "projection",
+    "projection_type",
+    "model",
+    "lens_type",
+)
 _WIDEST_SENSOR = 100.0  # [mm]
 _LEAST_ANGLE = 1e-6  # [rad]
-_SAME_FOCAL = 0.02
-"""Relative difference of focal lengths along rows and columns up to which pixels are square."""
+_SAME_FOCAL = 0.03
+"""Relative difference up to which two statements of a focal length are one, by their rounding."""
+_SAME_MILLIMETRES = 0.1
+"""That of a focal length in millimetres, which makers round, and that of a calibration."""
+_OF_UNKNOWN_SIZE = 0.25
+"""That where a principal point stands for the size of the pictures."""
+_SAME_ASPECT = 0.02
 
 
 def views_in_content(content: Any, place: str) -> list[StatedCamera]:
@@ -100,9 +127,61 @@ def _view_of_node(node: Mapping[str, Any], label: str, place: str) -> StatedCame
     numbers = _named_numbers(node)
     sides = _sides_of_node(node, place)
     angles = _angles(node, numbers, sides, place)
-    if angles is not None:
-        return _camera_of_angles(angles, numbers, sides, label, place)
-    return _camera_of_millimetres(node, numbers, sides, label, place)
+    if angles is None:
+        camera = _camera_of_millimetres(node, numbers, sides, label, place)
+    else:
+        if node.get("type") == "PerspectiveCamera":
+            angles = _angles_of_three(angles, node, place)
+        camera = _camera_of_angles(angles, numbers, sides, label, place)
+        _refuse_other_millimetres(numbers, camera, place)
+    if camera is None:
+        return None
+    _refuse_other_lenses(node, place)
+    _refuse_shifts(node, place)
+    is_zoomed = node.get("type") == "PerspectiveCamera"
+    refuse_picture_changes(node, sides or (), place, can_zoom=is_zoomed)
+    return camera._replace(note=turn_note(node))
+
+
+def _angles_of_three(
+    angles: Mapping[str, float], node: Mapping[str, Any], place: str
+) -> dict[str, float]:
+    """Angles of a camera of three.js with its zoom, which enlarges the middle of the picture."""
+    view = node.get("view")
+    if isinstance(view, Mapping) and view.get("enabled"):
+        whole = [view.get("fullWidth"), view.get("fullHeight"), 0, 0]
+        if [view.get(name) for name in ("width", "height", "offsetX", "offsetY")] != whole:
+            raise InputError(
+                "has 'view', a part of a larger picture (setViewOffset), which is not read: give "
+                "FX,FY,CX,CY of the part",
+                path=place,
+            )
+    zoom = node.get("zoom", 1)
+    if isinstance(zoom, bool) or not isinstance(zoom, int | float) or not 0 < zoom < math.inf:
+        shown = printable(str(zoom)[:20])
+        raise InputError(f"has 'zoom: {shown}', expected a positive number", path=place)
+    return {axis: 2 * math.atan(math.tan(angle / 2) / zoom) for axis, angle in angles.items()}
+
+
+def _refuse_other_lenses(node: Mapping[str, Any], place: str) -> None:
+    """Refuse a lens that is no pinhole, whose field of view is another."""
+    for name in _KINDS:
+        value = node.get(name)
+        if isinstance(value, str) and _NO_PINHOLE.search(value):
+            raise InputError(
+                f"has '{name}: {printable(value[:40])}' beside a field of view, which is read of "
+                "ordinary lenses only: write fisheye:DEGREES, from the left to the right edge, if "
+                "it is one",
+                path=place,
+            )
+    statement = read_statement(node, place)
+    if statement.bends or statement.model == "equidistant":
+        raise InputError(
+            "has a lens with distortion beside a field of view, which is read of lenses without "
+            "distortion only: give its numbers as opencv:FX,FY,CX,CY,K1,K2,P1,P2 or "
+            "fisheye:FX,FY,CX,CY,K1,K2,K3,K4",
+            path=place,
+        )
 
 
 def _sides_of_node(node: Mapping[str, Any], place: str) -> tuple[float, float] | None:
@@ -129,9 +208,7 @@ def _angles(
     """Angles across and down [rad] that a node states; None without one."""
     found: dict[str, float] = {}
     for word, (name, number) in numbers.items():
-        match = re.fullmatch(r"(.*?)(degrees|degree|degs|deg|radians|radian|rads|rad)?", word)
-        assert match is not None, "any text matches"
-        core, unit = match[1], match[2] or ""
+        core, unit = _core_and_unit(word)
         axis = _axis_of_word(core, node, sides)
         if axis is None:
             continue
@@ -144,6 +221,13 @@ def _angles(
             )
         found.setdefault(axis, _radians(core, unit, name, number, place))
     return found or None
+
+
+def _core_and_unit(word: str) -> tuple[str, str]:
+    """Name of an angle, and its unit at the end of the name; empty without one."""
+    match = re.fullmatch(r"(.*?)(degrees|degree|degs|deg|radians|radian|rads|rad)?", word)
+    assert match is not None, "any text matches"
+    return match[1], match[2] or ""
 
 
 def _axis_of_word(
@@ -194,12 +278,13 @@ def _camera_of_angles(
     label: str,
     place: str,
 ) -> StatedCamera:
-    _refuse_shifts(numbers, place)
     across, down = angles.get("across"), angles.get("down")
     aspect = next(
         (numbers[word][1] for word in ("aspect", "aspectratio") if word in numbers), math.nan
     )
     if sides is None:
+        if across is not None and down is not None:
+            aspect = math.tan(across / 2) / math.tan(down / 2)
         if across is None:
             assert down is not None, "one of them is stated"
             if not 0 < aspect < math.inf:
@@ -210,8 +295,16 @@ def _camera_of_angles(
                     path=place,
                 )
             across = 2 * math.atan(aspect * math.tan(down / 2))
-        return StatedCamera(label, "pinhole", [math.degrees(across)], None)
+        own_aspect = aspect if 0 < aspect < math.inf else None
+        return StatedCamera(label, "pinhole", [math.degrees(across)], None, own_aspect)
     width, height = sides
+    if abs(aspect * height / width - 1) > _SAME_ASPECT:
+        raise InputError(
+            f"states pictures of {width:g}x{height:g} pixels, whose width is "
+            f"{width / height:.4g} of their height, and an aspect of {aspect:.4g}: keep the one "
+            "that is right",
+            path=place,
+        )
     fx = None if across is None else width / 2 / math.tan(across / 2)
     fy = None if down is None else height / 2 / math.tan(down / 2)
     focal = [number for number in (fx, fy) if number is not None]
@@ -265,7 +358,6 @@ def _camera_of_millimetres(
             f"{length:g}mm/WIDTHmm with the width of the sensor",
             path=place,
         )
-    _refuse_shifts(numbers, place)
     millimetres = f"{length:g}mm/{sensor[1]:g}mm"
     fit = str(node.get("sensor_fit") or "AUTO").upper()
     is_upright = sides is not None and sides[0] < sides[1]
@@ -282,15 +374,112 @@ def _camera_of_millimetres(
     )
 
 
-def _refuse_shifts(numbers: Mapping[str, tuple[str, float]], place: str) -> None:
+def _refuse_shifts(node: Mapping[str, Any], place: str) -> None:
+    """Refuse a principal point that is not the middle, and pixels that are not square."""
+    aspects: dict[str, float] = {}
+    for name, value in node.items():
+        word = _word(str(name))
+        numbers = _all_numbers(value)
+        if _PIXEL_ASPECT.fullmatch(word.removesuffix("x").removesuffix("y")) and numbers:
+            aspects[str(name)] = numbers[0]
+        is_shift = _SHIFT.fullmatch(word) is not None
+        if is_shift and any(numbers):
+            raise _shift_error(str(name), value, place)
+    # Blender states both sides of a pixel.
+    if len(set(aspects.values())) > 1 or (len(aspects) == 1 and 1 not in aspects.values()):
+        name = next(name for name, aspect in aspects.items() if aspect != 1)
+        raise _shift_error(name, f"{aspects[name]:g}", place)
+
+
+def _shift_error(name: str, value: Any, place: str) -> InputError:
+    shown = printable(f"{name}: {value}"[:60])
+    return InputError(f"has '{shown}', which is not read: give FX,FY,CX,CY", path=place)
+
+
+def _all_numbers(value: Any) -> list[float]:
+    """Numbers of a value, of a list or of a mapping such as x and y."""
+    values = value.values() if isinstance(value, Mapping) else value
+    values = values if isinstance(value, list | Mapping) else [value]
+    named = _named_numbers({str(at): each for at, each in enumerate(values)})
+    return [number for _, number in named.values()]
+
+
+def _refuse_other_millimetres(
+    numbers: Mapping[str, tuple[str, float]], camera: StatedCamera, place: str
+) -> None:
+    """Refuse millimetres beside angles that are those of another focal length."""
+    if camera.size is not None and len(camera.numbers) >= 4:
+        _refuse_millimetres(numbers, camera.numbers[0], camera.size, place)
+
+
+def refuse_other_focal_lengths(
+    entries: Mapping[str, Any],
+    intrinsics: Sequence[float],
+    sides: Sequence[float],
+    place: str,
+    *,
+    is_bent: bool,
+) -> None:
+    """Refuse angles and millimetres beside intrinsics that are those of another focal length.
+
+    Args:
+        entries: Entries of the camera, with the intrinsics among them.
+        intrinsics: fx, fy, cx and cy [px].
+        sides: Width and height of their pictures; empty if not stated.
+        place: Name of the file for messages.
+        is_bent: Whether the lens has distortion, which a field of view may or may not include.
+    """
+    numbers = _named_numbers(entries)
+    fx, fy, cx, cy = intrinsics
+    size = (sides[0], sides[1]) if len(sides) == 2 else (2 * cx + 1, 2 * cy + 1)
+    tolerance = _SAME_FOCAL if len(sides) == 2 else _OF_UNKNOWN_SIZE
     for word, (name, number) in numbers.items():
-        is_shift = word in _SHIFTS and number != 0
-        is_aspect = word in ("pixelaspect", "pixelaspectratio", "pixelratio") and number != 1
-        if is_shift or is_aspect:
-            raise InputError(
-                f"has '{printable(name[:40])}: {number:g}', which is not read: give FX,FY,CX,CY",
-                path=place,
-            )
+        core, unit = _core_and_unit(word)
+        # The angles of NeRF's programs are those of a pinhole, whatever the lens.
+        is_angle = core in (*_ACROSS, *_DOWN, *_BARE, *_DIAGONAL)
+        if not is_angle or (is_bent and core not in _IN_RADIANS):
+            continue
+        own = fy if core in _DOWN else fx
+        focal = 0.5 / math.tan(_radians(core, unit, name, number, place) / 2)
+        stated = [focal * side for side in _possible_sides(core, size)]
+        if own > 0 and all(abs(each / own - 1) > tolerance for each in stated):
+            raise _two_focal_lengths(own, stated[0], name, number, place)
+    if len(sides) == 2:
+        _refuse_millimetres(numbers, fx, size, place)
+
+
+def _possible_sides(core: str, size: tuple[float, float]) -> list[float]:
+    """Sides of a picture [px] that an angle may belong to."""
+    width, height = size
+    if core in _ACROSS:
+        return [width]
+    if core in _DOWN:
+        return [height]
+    diagonal = math.hypot(width, height)
+    return [diagonal] if core in _DIAGONAL else [width, height, diagonal]
+
+
+def _refuse_millimetres(
+    numbers: Mapping[str, tuple[str, float]], fx: float, size: tuple[float, float], place: str
+) -> None:
+    focal = next((numbers[word] for word in _FOCALS if word in numbers), None)
+    sensor = next((numbers[word][1] for word in _SENSORS if word in numbers), 0.0)
+    if focal is None or not 0 < sensor <= _WIDEST_SENSOR or not 0 < focal[1] < fx:
+        return
+    # The width of a sensor may be that of either side of the picture.
+    stated = [focal[1] / sensor * side for side in size]
+    if all(abs(each / fx - 1) > _SAME_MILLIMETRES for each in stated):
+        raise _two_focal_lengths(fx, stated[0], *focal, place)
+
+
+def _two_focal_lengths(
+    own: float, stated: float, name: str, number: float, place: str
+) -> InputError:
+    return InputError(
+        f"states two focal lengths, {own:.5g} px and {stated:.5g} px by "
+        f"'{printable(name[:40])}: {number:g}': keep the one that holds",
+        path=place,
+    )
 
 
 def views_in_xml(root: Element) -> Any:
@@ -301,7 +490,9 @@ def views_in_xml(root: Element) -> Any:
         if angle is not None:
             image = camera.find("image")
             sides = {} if image is None else {side.tag: side.text for side in image}
-            cameras.append({"horizontal_fov_rad": angle, **sides})
+            bend = {each.tag: each.text for each in camera.iterfind("distortion/*")}
+            kind = camera.findtext("lens/type") or ""
+            cameras.append({"horizontal_fov_rad": angle, "lens_type": kind, **bend, **sides})
     for sensor in root.iter("sensor"):
         values = {
             str(each.get("name")): each.get("value") for each in sensor.iter() if each.get("name")
@@ -310,6 +501,10 @@ def views_in_xml(root: Element) -> Any:
             continue
         axis = str(values.get("fov_axis") or values.get("fovAxis") or "x")
         name = {"x": "fov_x_degrees", "y": "fov_y_degrees"}.get(axis, "fov_degrees")
-        sides = {side: values[side] for side in ("width", "height") if side in values}
-        cameras.append({name: values["fov"], **sides})
+        kept = {
+            each: value
+            for each, value in values.items()
+            if each in ("width", "height") or is_picture_change(each) or "offset" in each
+        }
+        cameras.append({name: values["fov"], **kept})
     return cameras

@@ -128,12 +128,14 @@ class SpelledLens:
     Attributes:
         numbers: Angles [degrees], or fx, fy, cx, cy and coefficients.
         size: Height and width of the numbers; None for any.
+        aspect: Width over height of the pictures, if a file states that and no size.
         note: What was chosen or left out where it was read, as a sentence.
     """
 
     name: str
     numbers: tuple[float, ...] = ()
     size: tuple[int, int] | None = None
+    aspect: float | None = None
     note: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
@@ -154,6 +156,7 @@ class SpelledLens:
         Raises:
             InputError: If numbers are for another shape.
         """
+        self._refuse_other_aspect(shape, picture)
         size = self.size or shape
         lens = LENSES[self.name].load_class().of_numbers(self.numbers, size, picture)
         if size == shape:
@@ -171,6 +174,16 @@ class SpelledLens:
                 f"{size[1]}x{size[0]}, of another shape: calibrate it for these pictures"
             )
         return lens.resized(size=size, new_size=shape)
+
+    def _refuse_other_aspect(self, shape: tuple[int, int], picture: str) -> None:
+        own = shape[1] / shape[0]
+        if self.aspect is None or abs(own / self.aspect - 1) <= SAME_ASPECT:
+            return
+        raise InputError(
+            f"{picture}: is {shape[1]}x{shape[0]}, whose width is {own:.4g} of its height, but its "
+            f"camera file states {self.aspect:.4g}, so it is for pictures of another shape: give "
+            "the angle from the left to the right edge of this one as pinhole:DEGREES"
+        )
 
 
 def read_spelling(text: str, option: str = "projection") -> SpelledLens:
