@@ -4,6 +4,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
 
 from rilievo.serving.listener.request_refusals import busy_refusal
 
@@ -94,6 +95,47 @@ class Connections:
             return True
         host = getattr(host, "ipv4_mapped", None) or host
         return self._counts_none or any(host in network for network in self._proxies)
+
+
+class _Connection(Protocol):
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the client has to send or to read before anything goes on."""
+        ...
+
+
+AnyConnection = TypeVar("AnyConnection", bound=_Connection)
+
+
+class IdleOrder(Generic[AnyConnection]):
+    """Open connections of each client, in the order of their last transfers."""
+
+    def __init__(self) -> None:
+        self._clients: dict[AnyConnection, str] = {}
+        self._by_client: dict[str, dict[AnyConnection, None]] = {}
+
+    def note_transfer(self, connection: AnyConnection, client: str) -> None:
+        """Note that bytes of a client have just been transferred; adds a new connection."""
+        self.discard(connection)
+        self._clients[connection] = client
+        self._by_client.setdefault(client, {})[connection] = None
+
+    def discard(self, connection: AnyConnection) -> None:
+        """Remove a connection, if it is there."""
+        client = self._clients.pop(connection, None)
+        if client is None:
+            return
+        del self._by_client[client][connection]
+        if not self._by_client[client]:
+            del self._by_client[client]
+
+    def idlest_of_greediest_client(self, *, newcomer: AnyConnection) -> AnyConnection | None:
+        """Connection that makes room for a newcomer; None if all requests are at work."""
+        for connections in sorted(self._by_client.values(), key=len, reverse=True):
+            for connection in connections:
+                if connection is not newcomer and connection.waits_for_client:
+                    return connection
+        return None
 
 
 def _ip_network_or_none(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

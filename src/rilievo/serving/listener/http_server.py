@@ -17,9 +17,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rilievo.serving.listener.connections import Connections
+from rilievo.serving.listener.connections import Connections, IdleOrder, client_name
 from rilievo.serving.listener.listening import AddressOptions
-from rilievo.serving.listener.process import EXIT_CODES, LAST_SECONDS
+from rilievo.serving.listener.process import EXIT_CODES, LAST_SECONDS, raise_limit_of_open_files
 from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, problem_json
 from rilievo.system.signals import is_repeated_signal
 
@@ -103,10 +103,14 @@ _FOR_PAGES = b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: 
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's protocol with limits on heads and on connections of an address."""
+    """uvicorn's protocol with limits on heads and on connections of an address and of all."""
 
     counted = Connections(1_000_000)
     """Connections of the server, set by ``counting_protocol``."""
+    idle_order: IdleOrder["ImpatientProtocol"] = IdleOrder()
+    """Open connections of the server, set by ``counting_protocol``."""
+    most_open = 1_000_000
+    """Most open connections of all clients, set by ``counting_protocol``."""
     for_pages = b""
     """Headers for pages of other origins, set by ``counting_protocol``."""
     _counts_for = ""
@@ -129,6 +133,9 @@ class ImpatientProtocol(H11Protocol):
             self._ending = self.loop.call_later(HEAD_SECONDS, transport.abort)
             return
         self._counts_for = client
+        self._note_transfer()
+        if len(self.connections) > self.most_open:
+            self._close_idlest_connection_of_greediest_client()
         self._start_or_cancel_head_timer()
         self._abort_if_closing_since_last_check()
 
@@ -136,11 +143,18 @@ class ImpatientProtocol(H11Protocol):
         """Take bytes; a complete head ends the waiting."""
         if self._is_refused:
             return
+        self._note_transfer()
         super().data_received(data)
         self._start_or_cancel_head_timer()
 
+    def pause_writing(self) -> None:
+        """Begin to wait for a client that does not read."""
+        self._note_transfer()
+        super().pause_writing()
+
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
+        self._note_transfer()
         super().on_response_complete()
         self._start_or_cancel_head_timer()
 
@@ -157,9 +171,29 @@ class ImpatientProtocol(H11Protocol):
         self._uncount_connection()
         super().handle_websocket_upgrade(event)
 
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the client has to send or to read before anything goes on."""
+        is_sending = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        return self.flow.write_paused or (is_sending and not self.flow.read_paused)
+
+    def _note_transfer(self) -> None:
+        client = self._counts_for
+        if not client and self.scope is not None and self.scope["client"] is not None:
+            client = client_name(self.scope["client"][0])  # of the last request of a proxy
+        self.idle_order.note_transfer(self, client)
+
+    def _close_idlest_connection_of_greediest_client(self) -> None:
+        idlest = self.idle_order.idlest_of_greediest_client(newcomer=self)
+        if idlest is not None:
+            self.connections.discard(idlest)
+            self.idle_order.discard(idlest)
+            idlest.transport.abort()
+
     def _uncount_connection(self) -> None:
         client, self._counts_for = self._counts_for, ""
         self.counted.give_back(client)
+        self.idle_order.discard(self)
 
     def _start_or_cancel_head_timer(self) -> None:
         is_waiting = self.conn.their_state is h11.IDLE
@@ -182,14 +216,25 @@ class ImpatientProtocol(H11Protocol):
             self.transport.abort()
 
 
-def counting_protocol(connections: Connections, *, for_pages: bool) -> type[ImpatientProtocol]:
+def counting_protocol(
+    connections: Connections, most_open: int, *, for_pages: bool
+) -> type[ImpatientProtocol]:
     """Subclass for one server with its connections."""
-    members = {"counted": connections, "for_pages": _FOR_PAGES if for_pages else b""}
+    members = {
+        "counted": connections,
+        "idle_order": IdleOrder[ImpatientProtocol](),
+        "most_open": most_open,
+        "for_pages": _FOR_PAGES if for_pages else b"",
+    }
     return type("Counting", (ImpatientProtocol,), members)
 
 
 _BACKLOG = 512
 _MOST_CONNECTIONS = 1000
+_MOST_OPEN_FILES = 4096
+"""Open files that the server asks of the system, which often allows 1024."""
+_FILES_BESIDE_CONNECTIONS = 1024
+"""Files for bodies, answers and networks, and for as many new connections as come in a moment."""
 
 
 def http_server(
@@ -211,10 +256,14 @@ def http_server(
         folder: Folder with all files of the server.
         abandon: Function that ends other processes of the server.
     """
+    open_files = raise_limit_of_open_files(_MOST_OPEN_FILES)
+    most_open = min(_MOST_CONNECTIONS, max(open_files // 4, open_files - _FILES_BESIDE_CONNECTIONS))
     config = uvicorn.Config(
         app,
         http=counting_protocol(
-            Connections(connections, options.proxies), for_pages=bool(options.calling_origins)
+            Connections(connections, options.proxies),
+            most_open,
+            for_pages=bool(options.calling_origins),
         ),
         ws="websockets-sansio" if frame_bytes else "none",
         ws_max_size=frame_bytes,
@@ -226,7 +275,8 @@ def http_server(
         forwarded_allow_ips=options.proxies,
         root_path=options.root_path,
         backlog=_BACKLOG,
-        limit_concurrency=_MOST_CONNECTIONS,
+        # It counts requests too, which end a moment after their connections are closed.
+        limit_concurrency=2 * most_open,
         timeout_graceful_shutdown=GRACE,
     )
     return StoppableServer(config, folder, abandon)

@@ -88,6 +88,22 @@ def share_arenas() -> None:
     _call_glibc("mallopt", _ARENA_MAX, _ARENAS)
 
 
+def raise_limit_of_open_files(most: int) -> int:
+    """Raise the number of files and connections that may be open; returns it."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # on Windows
+        return most
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return most
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if wanted > soft:
+        with suppress(OSError, ValueError):  # macOS has a limit below the one that it states
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def trim_heap() -> None:
     """Hand freed memory back to the system."""
     _call_glibc("malloc_trim", 0)
