@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rilievo.measure.extents import RegionMeasurer
+from rilievo.serving.server import routes
 from rilievo.serving.server import service as services
 from rilievo.serving.server.decoding.messages import can_fork_and_pass_files
 from rilievo.serving.server.uploads import Upload
@@ -88,3 +90,28 @@ def test_a_frame_of_many_pixels_is_heavy(
 def test_an_upload_says_when_it_began() -> None:
     before = time.monotonic()
     assert before <= Upload(BytesIO(b"x")).begun <= time.monotonic()
+
+
+def test_measuring_ends_with_the_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each box takes .3 s, and 40 boxes do not fit into a second."""
+    measured = []
+
+    class SlowMeasurer(RegionMeasurer):
+        def measure(self, region: object) -> object:
+            measured.append(region)
+            time.sleep(0.3)
+            return super().measure(region)
+
+    monkeypatch.setattr(routes, "RegionMeasurer", SlowMeasurer)
+    boxes = "&".join(["box=10,10,60,50"] * 40)
+    with served(tmp_path, time_limit=1.0) as server:
+        answer = server.client.post(
+            f"/v1/measure?known=40,30,2.5&fov=60&{boxes}", content=picture()
+        )
+        check_refused(answer, 503, "no result after 1 s")
+        assert server.service.light.working == 1, "the box at work keeps its place"
+        server.client.portal.call(server.service.jobs.wait_for_all)
+        assert server.service.light.working == 0
+        assert 1 <= len(measured) <= 5

@@ -24,6 +24,8 @@ from rilievo.measure.measurement_records import (
     origin_record,
     region_record,
 )
+from rilievo.measure.regions import RegionLike
+from rilievo.prediction import Prediction
 from rilievo.serving.listener.connections import client_name
 from rilievo.serving.listener.guard import Guard
 from rilievo.serving.listener.request_refusals import (
@@ -38,11 +40,12 @@ from rilievo.serving.server.file_responses import files_response
 from rilievo.serving.server.openapi import openapi_document
 from rilievo.serving.server.params import (
     MeasureParams,
+    Point,
     PredictParams,
     parse_output_names,
     read_params,
 )
-from rilievo.serving.server.service import Service, client_notes, prediction_record
+from rilievo.serving.server.service import ImageJob, Service, client_notes, prediction_record
 from rilievo.serving.server.uploads import Upload
 from rilievo.version import VERSION
 
@@ -191,13 +194,12 @@ async def _predict(service: Service, request: Request) -> Response:
     job = await service.new_job(upload, client, outputs)
     turns = service.turns(is_heavy=job.is_heavy)
     if outputs == (JSON,):
-        result = await service.jobs.run_in_turn(
+        answer = await service.jobs.run_in_turn(
             turns,
             job,
-            lambda job: service.predict(job, arguments, outputs=outputs),
+            lambda job: _predict_and_describe(service, job, arguments, points),
             client_departure(request),
         )
-        answer = await service.run_in_worker(lambda: prediction_record(result, points))
         return JSONResponse(answer)
     result, written = await service.jobs.run_in_turn(
         turns,
@@ -216,36 +218,68 @@ async def _measure(service: Service, request: Request) -> Response:
     try:
         arguments = read_params(MeasureParams, request.query_params.multi_items(), upload.fields)
         regions = arguments.regions()
-        what, points = ("", []) if regions else arguments.quantity()
+        if not regions:
+            arguments.quantity()
         _ = arguments.options, service.offered.server_name(arguments.model)
     except BaseException:
         upload.close()
         raise
     job = await service.new_job(upload, client)
-    prediction = await service.jobs.run_in_turn(
+    answer = await service.jobs.run_in_turn(
         service.turns(is_heavy=job.is_heavy),
         job,
-        lambda job: service.predict(job, arguments),
+        lambda job: _predict_and_measure(service, job, arguments, regions),
         client_departure(request),
     )
+    return JSONResponse(answer)
 
-    words = partial(worded, spell=spell_parameter)
 
-    def measurement_record() -> dict[str, object]:
+async def _predict_and_describe(
+    service: Service, job: ImageJob, arguments: PredictParams, points: list[Point]
+) -> dict[str, object]:
+    prediction = await service.predict(job, arguments, outputs=(JSON,))
+    job.raise_if_given_up()
+    return await service.run_in_job_pool(job, lambda: prediction_record(prediction, points))
+
+
+async def _predict_and_measure(
+    service: Service, job: ImageJob, arguments: MeasureParams, regions: Sequence[RegionLike]
+) -> dict[str, object]:
+    prediction = await service.predict(job, arguments)
+    job.raise_if_given_up()
+
+    def measure() -> dict[str, object]:
         if regions:
-            extents = RegionMeasurer(prediction)
-            things = [extents.measure(region) for region in regions]
-            remarks = dict.fromkeys(words(remark) for thing in things for remark in thing.remarks)
-            return {
-                "things": [region_record(thing, words) for thing in things],
-                **origin_record(prediction),
-                "notes": (*client_notes(prediction), *remarks),
-            }
-        measurement = measure_points(prediction, points, what, in_plane=arguments.in_plane)
-        answer = measurement_json(measurement, prediction, words)
-        return {**answer, "notes": (*client_notes(prediction), *map(words, measurement.remarks))}
+            return _regions_record(job, prediction, regions)
+        return _points_record(prediction, arguments)
 
-    return JSONResponse(await service.run_in_worker(measurement_record))
+    return await service.run_in_job_pool(job, measure)
+
+
+_spell = partial(worded, spell=spell_parameter)
+
+
+def _regions_record(
+    job: ImageJob, prediction: Prediction, regions: Sequence[RegionLike]
+) -> dict[str, object]:
+    extents = RegionMeasurer(prediction)
+    things = []
+    for region in regions:
+        job.raise_if_given_up()
+        things.append(extents.measure(region))
+    remarks = dict.fromkeys(_spell(remark) for thing in things for remark in thing.remarks)
+    return {
+        "things": [region_record(thing, _spell) for thing in things],
+        **origin_record(prediction),
+        "notes": (*client_notes(prediction), *remarks),
+    }
+
+
+def _points_record(prediction: Prediction, arguments: MeasureParams) -> dict[str, object]:
+    what, points = arguments.quantity()
+    measurement = measure_points(prediction, points, what, in_plane=arguments.in_plane)
+    answer = measurement_json(measurement, prediction, _spell)
+    return {**answer, "notes": (*client_notes(prediction), *map(_spell, measurement.remarks))}
 
 
 async def _list_models(service: Service, request: Request) -> Response:
