@@ -107,6 +107,32 @@ def test_pages_of_named_origins_may_call(tmp_path: Path, origins: str) -> None:
     assert "X-Depth-Kind" in answer.headers["access-control-expose-headers"]
 
 
+@pytest.mark.parametrize("origin", [NAMED.upper(), f"{NAMED}:443"])
+def test_who_may_call_may_read_the_answer_however_its_origin_is_spelled(
+    tmp_path: Path, origin: str
+) -> None:
+    with served(tmp_path, origins=NAMED) as server:
+        leave = server.client.options("/v1/predict", headers={"Origin": origin} | PREFLIGHT)
+        answers = [
+            server.client.get("/healthz", headers={"Origin": origin}),
+            server.client.get("/healthz", headers={"Origin": origin, "Host": "page.example"}),
+        ]
+    assert [leave.status_code, *(answer.status_code for answer in answers)] == [200, 200, 421]
+    for answer in (leave, *answers):
+        assert answer.headers["access-control-allow-origin"] == origin
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:80", "LOCALHOST:80"])
+def test_its_own_pages_may_call_however_the_usual_port_is_spelled(
+    tmp_path: Path, host: str
+) -> None:
+    with served(tmp_path) as server:
+        headers = {"Origin": "http://localhost", "Host": host}
+        assert server.client.get("/healthz", headers=headers).status_code == 200
+        headers["Origin"] = "http://localhost:81"
+        assert server.client.get("/healthz", headers=headers).status_code == 403
+
+
 @pytest.mark.parametrize("origins", ["", NAMED])
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://page.example", "null"])
 def test_pages_of_other_origins_get_no_leave(tmp_path: Path, origins: str, origin: str) -> None:

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rilievo.serving.listener.listening import normalized_origin
 from rilievo.serving.listener.request_refusals import Body, Refusal, RefusalResponse
 
 OPEN_ROUTES = frozenset({"/healthz"})
@@ -24,6 +25,24 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _READ_BY_PAGES = ("Content-Disposition", "Retry-After", "X-Depth-Kind", "X-Notes")
+
+
+class _Cors(CORSMiddleware):
+    """Headers for pages of other origins, which the guard compares."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization",),
+            allow_private_network="*" not in origins,
+            expose_headers=_READ_BY_PAGES,
+        )
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Whether pages of an origin may call, as the option names it."""
+        return self.allow_all_origins or normalized_origin(origin) in self.allow_origins
 
 
 class Guard:
@@ -49,18 +68,9 @@ class Guard:
         """
         self._app, self._observe = app, observe
         self._digests = [_sha256(token.encode()) for token in tokens]
-        self._hosts, self._origins = frozenset(hosts), frozenset(origins)
-        self._cors: CORSMiddleware | None = None
-        if origins:
-            # A browser asks for leave without a token, and a page reads why its own was refused.
-            self._cors = CORSMiddleware(
-                self._answer_if_token_fits,
-                allow_origins=origins,
-                allow_methods=("GET", "POST"),
-                allow_headers=("Authorization",),
-                allow_private_network="*" not in origins,
-                expose_headers=_READ_BY_PAGES,
-            )
+        self._hosts = frozenset(hosts)
+        # A browser asks for leave without a token, and a page reads why its own was refused.
+        self._cors = _Cors(self._answer_if_token_fits, origins) if origins else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -78,7 +88,7 @@ class Guard:
             if (
                 self._cors is not None
                 and scope["type"] == "http"
-                and self._is_origin_allowed(headers)
+                and self._is_origin_named(headers)
             ):
                 send = partial(self._cors.send, send=send, request_headers=headers)
             await RefusalResponse(refusal)(scope, body, send)
@@ -101,17 +111,17 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_own_host_name(host):
             raise Refusal(421, "this server does not go by this name: its option hosts lists names")
-        origin = headers.get("origin", "").lower()
-        is_foreign = origin and origin.partition("://")[2] != host.lower()
-        if is_foreign and not self._is_origin_allowed(headers):
+        origin = normalized_origin(headers.get("origin", ""))
+        own_origin = normalized_origin(f"{origin.partition('://')[0]}://{host}")
+        if origin and origin != own_origin and not self._is_origin_named(headers):
             raise Refusal(
                 403,
                 "web pages of other sites may not call this server, but those that the option "
                 "origins of 'rilievo serve' names",
             )
 
-    def _is_origin_allowed(self, headers: Headers) -> bool:
-        return not self._origins.isdisjoint((headers.get("origin", "").lower(), "*"))
+    def _is_origin_named(self, headers: Headers) -> bool:
+        return self._cors is not None and self._cors.is_allowed_origin(headers.get("origin", ""))
 
     def _has_valid_token(self, scope: Scope) -> bool:
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")

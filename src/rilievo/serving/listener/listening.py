@@ -68,7 +68,7 @@ def split_at_commas(text: str) -> list[str]:
 
 def parse_origins(name: str, text: str) -> tuple[str, ...]:
     """Origins as browsers spell them; refuses other texts."""
-    origins = [origin.lower().rstrip("/") for origin in split_at_commas(text)]
+    origins = [origin.rstrip("/") for origin in split_at_commas(text)]
     for origin in origins:
         if _ORIGIN.fullmatch(origin) is None:
             raise OptionError(
@@ -76,10 +76,13 @@ def parse_origins(name: str, text: str) -> tuple[str, ...]:
                 problem=f": '{origin}' is no origin",
                 hint="name scheme and host, such as https://blog.example.com",
             )
-    # Browsers leave out the usual port of a scheme.
-    return tuple(
-        origin.removesuffix(":443" if origin.startswith("https:") else ":80") for origin in origins
-    )
+    return tuple(map(normalized_origin, origins))
+
+
+def normalized_origin(origin: str) -> str:
+    """Origin as browsers spell it: in lower case, without the usual port of its scheme."""
+    origin = origin.lower()
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 
 HTTP_LISTENERS = ("serve", "app", "predict --live")
