@@ -50,6 +50,19 @@ def test_all_of_a_zip_is_sent_in_pieces(tmp_path: Path) -> None:
     assert len(pieces) > 3
 
 
+@pytest.mark.parametrize("outputs", [["npy"], ["npz", "npy"]])
+def test_files_are_removed_before_the_answer_ends(tmp_path: Path, outputs: list[str]) -> None:
+    """Who has received the last byte finds no folder of the request."""
+    left: list[list[Path]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if message.get("body"):
+            left.append(list(tmp_path.iterdir()))
+
+    send_all(tmp_path, outputs, send)
+    assert left[-1] == []
+
+
 def test_files_are_removed_in_another_thread_than_the_event_loops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -249,9 +249,7 @@ async def _result_zip_pieces(
                 packed.writestr(f"{name}.error.txt", f"{error}\n")
                 continue
             try:
-                async for piece in iterate_in_threadpool(
-                    add_files_to_zip(packed, pipe, written.paths)
-                ):
+                async for piece in iterate_in_threadpool(add_files_to_zip(packed, pipe, written)):
                     yield piece
             finally:
                 written.remove()

@@ -1,7 +1,7 @@
 """Outputs as answers: one file, or a zip that is made on the way."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
@@ -30,8 +30,10 @@ class Written:
     folder: RequestFolder
 
     def chunks(self) -> Iterator[bytes]:
-        """One file, or a zip, in pieces."""
-        return _zip_pieces(self.paths) if self.size is None else read_chunks(self.paths[0])
+        """One file, or a zip, in pieces; the files are removed once the last one is open."""
+        if self.size is None:
+            return _zip_pieces(self)
+        return read_chunks(self.paths[0], self.folder.remove_files)
 
     def remove(self) -> None:
         """Remove the files."""
@@ -96,9 +98,10 @@ def can_write_output(prediction: Prediction, name: str) -> bool:
     return is_output_installed(name)
 
 
-def read_chunks(path: Path) -> Iterator[bytes]:
+def read_chunks(path: Path, on_open: Callable[[], None]) -> Iterator[bytes]:
     """Content of a file, in pieces."""
     with path.open("rb") as file:
+        on_open()
         while chunk := file.read(_CHUNK):
             yield chunk
 
@@ -126,19 +129,21 @@ class Pipe(RawIOBase):
         return b"".join(pieces)
 
 
-def add_files_to_zip(packed: zipfile.ZipFile, pipe: Pipe, paths: Sequence[Path]) -> Iterator[bytes]:
-    """Add files to a zip, in pieces."""
-    for path in paths:
+def add_files_to_zip(packed: zipfile.ZipFile, pipe: Pipe, written: Written) -> Iterator[bytes]:
+    """Add files to a zip, in pieces; they are removed once the last one is open."""
+    for path in written.paths:
         facts = zipfile.ZipInfo.from_file(path, path.name)
+        is_last = path == written.paths[-1]
+        remove = written.folder.remove_files if is_last else lambda: None
         with packed.open(facts, "w") as entry:
-            for chunk in read_chunks(path):
+            for chunk in read_chunks(path, remove):
                 entry.write(chunk)
                 yield pipe.take_pieces()
 
 
-def _zip_pieces(paths: Sequence[Path]) -> Iterator[bytes]:
+def _zip_pieces(written: Written) -> Iterator[bytes]:
     pipe = Pipe()
     # Pictures are compressed already, and numbers hardly shrink.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
-        yield from add_files_to_zip(packed, pipe, paths)
+        yield from add_files_to_zip(packed, pipe, written)
     yield pipe.take_pieces()

@@ -35,9 +35,13 @@ class RequestFolder:
         self._disk.take(self._client, count - self._reserved)
         self._reserved = count
 
+    def remove_files(self) -> None:
+        """Remove the files; what is open can be read to its end, except on Windows."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def remove(self) -> None:
         """Remove the files and release the bytes."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        self.remove_files()
         reserved, self._reserved = self._reserved, 0
         self._disk.take(self._client, -reserved)
 
