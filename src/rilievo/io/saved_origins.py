@@ -6,7 +6,7 @@ checksum.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +30,7 @@ from rilievo.io.outputs.sidecar import (
 )
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import Instrument
-from rilievo.records.prediction_record import Anchoring, Calibration, MadeBy, Setting
+from rilievo.records.prediction_record import Anchoring, Calibration, MadeBy
 
 GIVEN_MAP = "depth of "
 """Beginning of the model's name in a prediction that was made of a depth map."""
@@ -193,16 +193,16 @@ def read_saved_arrays(archive: Path) -> Mapping[str, np.ndarray]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _FingerprintHead:
+class _FingerprintHead(MadeBy):
     """Part of the record of an evaluation's predictions, as ``rilievo.evaluation`` writes it."""
 
     format: str
-    model: str
-    weights_sha256: str
-    licence: str
-    settings: Mapping[str, Setting]
-    version: str
     kind: DepthKind | None = None
+
+    @property
+    def made_by(self) -> MadeBy:
+        """Origin of all predictions of the evaluation."""
+        return MadeBy(**{field.name: getattr(self, field.name) for field in fields(MadeBy)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,14 +240,7 @@ def _folder_record_of_labels(labels: _LabelsHead) -> FolderRecord:
 
 
 def _folder_record_of_fingerprint(mark: _FingerprintHead) -> FolderRecord:
-    made_by = MadeBy(
-        model=mark.model,
-        weights_sha256=mark.weights_sha256,
-        licence=mark.licence,
-        settings=mark.settings,
-        version=mark.version,
-    )
-    origin = SavedOrigin(made_by=made_by, place=f"{_FINGERPRINT} of its folder")
+    origin = SavedOrigin(made_by=mark.made_by, place=f"{_FINGERPRINT} of its folder")
     return FolderRecord(kind=mark.kind, camera=None, origin=origin)
 
 
