@@ -126,6 +126,7 @@ def test_options_of_foreign_files_are_refused_of_our_own(
         export_model("rilievo/small", tmp_path / "x.onnx", ExportOptions(**options))
 
 
+@pytest.mark.filterwarnings("ignore:the camera")
 @pytest.mark.parametrize("named", [None, {"fov": 60.0}, {"camera": np.diag([70.0, 70, 1])}])
 def test_a_camera_that_a_depth_file_states_is_used_or_told(
     named: dict[str, Any] | None, tmp_path: Path

@@ -173,6 +173,7 @@ def test_a_guessed_focal_length_widens_the_range_of_a_height() -> None:
     assert contains(guessed, 0.05)
 
 
+@pytest.mark.filterwarnings("ignore:it is not compared with the depth map")
 def test_a_point_without_depth_is_refused() -> None:
     scene = SheetScene(45, 0.6, 0.05)
     depth = scene.depth()

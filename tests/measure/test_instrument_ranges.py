@@ -285,6 +285,7 @@ def test_known_sizes_scale_a_map_without_metres_and_keep_its_range() -> None:
     assert other.origin is MeasurementOrigin.DEPTH_MAP
 
 
+@pytest.mark.filterwarnings("ignore:known length .* contradict each other")
 def test_a_known_size_that_contradicts_a_map_in_metres_is_said() -> None:
     true = float(np.linalg.norm(place(260, 80) - place(60, 80)))
     agreeing = given(known=[f"60,80,260,80,{true:.4f}"])

@@ -7,6 +7,9 @@ import rilievo
 from rilievo.geometry.cameras.camera import Camera
 from support.sheet_scenes import CAMERA, PHOTO, SIDES, SheetScene
 
+# What these tests look for among the notes is a warning as well.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 BARE_POINT = (-0.2, -0.12)
 """Place on the table beside the sheet, in its axes [m], that no block covers."""
 BLOCKS = [(0.06, 0.06), (0.14, 0.04), (0.24, 0.14)]

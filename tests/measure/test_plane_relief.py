@@ -105,6 +105,7 @@ def test_the_corners_of_a_thick_book_lie_in_its_plane(source: str, slant: float)
         assert measured.value == pytest.approx(true, rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:known rectangle .* contradict each other")
 def test_a_map_that_contradicts_the_rectangle_is_said() -> None:
     scene = SheetScene(20, 0.5, 0.0)
     wrong = rilievo.Prediction.from_depth(PHOTO, 1.3 * scene.depth(), CAMERA, known=[scene.sheet])

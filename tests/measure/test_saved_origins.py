@@ -203,6 +203,7 @@ def test_known_places_are_not_those_of_a_map_of_another_size(
     assert half_width(measured) > 0.2
 
 
+@pytest.mark.filterwarnings("ignore:the model's own metres were multiplied by 2")
 def test_a_known_size_scales_a_networks_depth_that_was_saved(
     predicted: rilievo.Prediction, tmp_path: Path
 ) -> None:

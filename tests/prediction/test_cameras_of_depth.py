@@ -12,6 +12,9 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
 from support.exif_blocks import exif_block, scene
 
+# What these tests look for among the notes is a warning as well.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 SIZE = (480, 640)
 PIXELS = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
 DEPTH = np.full(SIZE, 2, np.float32)

@@ -208,7 +208,7 @@ def _sparse_of_numbers(
         is_declared=unit is not None,
     )
     about_inverse = tuple[str, ...]()
-    if stated.origin is None:
+    if stated.origin is None or stated.origin.is_changed:
         about_inverse = doubts_about_inverse(numbers.stored, metres.astype(np.float64), metres > 0)
     is_file = name != "sparse"
     sensor_doubts = (*(_doubt_about_unit(fact) if is_file else ()), *about_inverse)
@@ -269,8 +269,12 @@ def _measured_numbers(
     if origin is None:
         return numbers, None, ()
     instrument = origin.instrument
+    changed = "was changed since rilievo saved it, so the error of its record is not used"
+    if origin.is_changed and instrument is not None:
+        return numbers, None, (f"{name}: {changed} ({origin.place})",)
     if instrument is None or instrument.source is DepthSource.NETWORK:
         words = f"holds depth that {origin.network} predicted ({origin.place})"
+        words += ", and was changed since rilievo saved it" if origin.is_changed else ""
         if is_error_stated:
             return numbers, None, (f"{name}: {words}; its error is the one that you state",)
         raise InputError(

@@ -124,6 +124,11 @@ def content_fault(path: Path, expected: FileSum) -> str | None:
         return f"cannot be read ({reason(error)})"
 
 
+def crc32_of_numbers(numbers: np.ndarray) -> int:
+    """CRC-32 of an array's numbers in rows, the least significant byte first."""
+    return zlib.crc32(np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).data)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Checksums:
     format: str = "rilievo-checksums/1"

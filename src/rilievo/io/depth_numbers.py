@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
@@ -15,6 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from rilievo.arrays.shapes import AnyPlane, Mask, Shaped, Values
 from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.depth_doubts import reading_doubts
 from rilievo.io.depth_encoding import (
     NumberEncoding,
@@ -262,6 +264,8 @@ def read_depth_numbers(
         statement = _with_distant_record(statement, path)
     name = array if array is not None else statement.array
     numbers = read_numbers(path, name=name)
+    if searches_records and statement.origin is not None:
+        statement = replace(statement, origin=statement.origin.of_file(path, numbers))
     stored = declared.unpack(numbers, printable(path))
     marked = MarkedPixels()
     if statement.origin is None:  # What rilievo saved has NaN where its mask is false.
@@ -811,23 +815,36 @@ def _statement_in_npz(path: Path, named: str | None) -> DepthStatement:
             ours = _statement_in_json_text(
                 str(npz_member(archive, "about").item()), path, "its description"
             )
-            return replace(ours, array=array)
+            return _with_camera_of_archive(replace(ours, array=array), _K_in_npz(archive))
         small: dict[str, Any] = {}
         for name in names:
             if name not in (array, named) and is_stated_name(name):
                 value = npz_member(archive, name)
                 if value.size <= 2:
                     small[name] = value.item() if value.size == 1 else value.ravel().tolist()
-        camera = None
-        for name in _CAMERA_ARRAYS:
-            if name in names and npz_member(archive, name).shape == (3, 3):
-                camera = Camera(K=npz_member(archive, name).astype(np.float64))
-                break
+        camera = _K_in_npz(archive)
     stated = _statement_of_texts(small, "its arrays", path)
     if not stated.place and names:
         main = named or array or (names[0] if len(names) == 1 else "")
         stated = _statement_of_name(main, stated)
     return replace(stated, array=array, camera=camera)
+
+
+def _K_in_npz(archive: NpzFile) -> Camera | None:
+    for name in _CAMERA_ARRAYS:
+        if name in archive.files and npz_member(archive, name).shape == (3, 3):
+            return Camera(K=npz_member(archive, name).astype(np.float64))
+    return None
+
+
+def _with_camera_of_archive(ours: DepthStatement, camera: Camera | None) -> DepthStatement:
+    """Statement of rilievo's record with the camera of the array K, if that was changed."""
+    if camera is None or ours.camera is None:
+        return ours
+    lens = ours.camera.lens
+    if isinstance(lens, Pinhole) and np.allclose(lens.K, camera.K, atol=0):
+        return ours
+    return replace(ours, camera=camera)
 
 
 def _statement_beside(path: Path) -> DepthStatement:
@@ -892,7 +909,7 @@ def _statement_of_sidecar(
         invalid=(facts.invalid,) if isinstance(facts.invalid, int) else (),
         camera=camera,
         place=place,
-        origin=origin_of_sidecar(sidecar, path, place),
+        origin=origin_of_sidecar(sidecar, path, place, facts),
     )
 
 

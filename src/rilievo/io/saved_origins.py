@@ -5,7 +5,7 @@ folder of an evaluation or of labels. A file that was renamed within its folder 
 checksum.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,8 +15,9 @@ import numpy as np
 from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.io.checksums import content_fault, crc32_of_numbers
 from rilievo.io.files.archives import BROKEN_FILE, read_npz_arrays
-from rilievo.io.files.atomic import sum_of
+from rilievo.io.files.atomic import FileSum, sum_of
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
@@ -26,10 +27,11 @@ from rilievo.io.outputs.sidecar import (
     FileFacts,
     Sidecar,
     camera_from_facts,
+    find_sidecar,
     parse_sidecar,
 )
 from rilievo.records.depth_map import DepthKind
-from rilievo.records.instruments import Instrument
+from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.prediction_record import Anchoring, Calibration, MadeBy
 
 GIVEN_MAP = "depth of "
@@ -59,6 +61,9 @@ class SavedOrigin:
         anchoring: Fit of affine depth, for surfaces.
         camera: Camera with which the depth was saved.
         archive: npz file with all arrays of the same prediction, if it is there.
+        photo: Name of the photograph; empty where the record does not name it.
+        facts: What the record says of the file; None where it says nothing of single files.
+        is_changed: Whether the file was changed since it was saved.
         place: Where the record stands, in words.
     """
 
@@ -68,6 +73,9 @@ class SavedOrigin:
     anchoring: Anchoring | None = None
     camera: Camera | None = None
     archive: Path | None = None
+    photo: str = ""
+    facts: FileFacts | None = None
+    is_changed: bool = False
     place: str
 
     @property
@@ -76,6 +84,25 @@ class SavedOrigin:
         if self.made_by is None or self.made_by.model == UNKNOWN_NETWORK:
             return "a network"
         return f"the network '{self.made_by.model}'"
+
+    def of_file(self, path: Path, numbers: np.ndarray) -> "SavedOrigin":
+        """Origin of a file with these numbers, which may have been changed since it was saved.
+
+        The network, the calibration and the sensor's pixels of a record are not those of a changed
+        file.
+        """
+        if self.facts is None or not _is_changed(path, numbers, self.facts):
+            return self
+        instrument = self.instrument
+        is_whole_map = instrument is not None and instrument.source is DepthSource.DEPTH_MAP
+        return replace(
+            self,
+            made_by=None,
+            instrument=instrument if is_whole_map else None,
+            calibration=None,
+            anchoring=None,
+            is_changed=True,
+        )
 
     def without_places(self) -> "SavedOrigin":
         """Origin without the places of known sizes, for a map that has other places."""
@@ -98,8 +125,29 @@ class FolderRecord:
     origin: SavedOrigin
 
 
-def origin_of_sidecar(sidecar: Sidecar, path: Path, place: str) -> SavedOrigin | None:
-    """Origin of a file by its record; None if the record does not tell it.
+def _is_changed(path: Path, numbers: np.ndarray, facts: FileFacts) -> bool:
+    """Whether a file differs from what its record says; False if nothing holds a checksum."""
+    is_folder = facts.frames is not None
+    if facts.crc32 is not None and not is_folder:
+        return crc32_of_numbers(numbers) != facts.crc32
+    written = facts.written_sum(path.name) or _sum_beside(path)
+    return written is not None and content_fault(path, written) is not None
+
+
+def _sum_beside(path: Path) -> FileSum | None:
+    """Size and SHA-256 of a file by a JSON beside it that lists it."""
+    for name in record_names(path):
+        sidecar = find_sidecar(path.with_name(name))
+        for facts in () if sidecar is None else sidecar.files:
+            if facts.file == path.name:
+                return facts.written_sum(path.name)
+    return None
+
+
+def origin_of_sidecar(
+    sidecar: Sidecar, path: Path, place: str, facts: FileFacts
+) -> SavedOrigin | None:
+    """Origin of a file by its record and its facts; None if the record does not tell it.
 
     Records of rilievo 0.2 name no instrument for a prediction that was made of a depth map.
     """
@@ -112,6 +160,8 @@ def origin_of_sidecar(sidecar: Sidecar, path: Path, place: str) -> SavedOrigin |
         anchoring=sidecar.anchoring,
         camera=None if sidecar.camera is None else camera_from_facts(sidecar.camera),
         archive=_archive_of(sidecar, path),
+        photo=sidecar.source.file,
+        facts=facts,
         place=place,
     )
 
@@ -182,9 +232,10 @@ def find_folder_record(path: Path) -> FolderRecord | None:
     return None
 
 
-def read_saved_arrays(archive: Path) -> Mapping[str, np.ndarray]:
-    """Mask of measured pixels, confidence and sky that an npz file holds; empty if it is broken."""
-    names = ("measured", "confidence", "sky")
+def read_saved_arrays(
+    archive: Path, names: Sequence[str] = ("measured", "confidence", "sky")
+) -> Mapping[str, np.ndarray]:
+    """Those of the named arrays that an npz file holds; empty if it is broken."""
     try:
         with archive.open("rb") as file:
             return read_npz_arrays(file, names, most_bytes=_MOST_BYTES)

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -55,6 +56,7 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.io.saved_origins import GIVEN_MAP
 from rilievo.prediction.map_origin import MapOrigin, find_map_origin
+from rilievo.prediction.recorded_photo import notes_on_photo
 from rilievo.prediction.saving import AnyPrediction, with_normals
 from rilievo.prediction.sizes_on_depth import with_known_sizes
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -70,6 +72,15 @@ _ALONG_AXIS = (DepthKind.METRIC.value, DepthKind.UP_TO_SCALE.value)
 _CAMERAS = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
 
 
+def _tell_nobody(note: str) -> None:
+    """Leave a note to the prediction, which has it among its notes."""
+
+
+def warn_at_caller(note: str) -> None:
+    """Warn in the line that calls ``Prediction.from_depth``."""
+    warnings.warn(note, UserWarning, stacklevel=4)
+
+
 def prediction_of_depth(
     make: type[AnyPrediction],
     photo: PhotoSource | Photo,
@@ -83,8 +94,12 @@ def prediction_of_depth(
     encoding: str | None = None,
     depth_error: str | DepthError | None = None,
     known: Sequence[Known | str] = (),
+    tell: Callable[[str], None] = _tell_nobody,
 ) -> AnyPrediction:
-    """Body of ``Prediction.from_depth``, with ``make`` as class."""
+    """Body of ``Prediction.from_depth``, with ``make`` as class.
+
+    ``tell`` is called with those notes that say what was not used or is contradictory.
+    """
     find_map_origin(None, depth_error)  # What cannot be read is refused before files are read.
     unit = _metres_of_one_number(unit)
     declared = parse_declared(encoding, unit, encoding_option="encoding", unit_option="unit")
@@ -129,8 +144,7 @@ def prediction_of_depth(
     guess = _doubt_about_unit(fact, numbers, depth_map, is_file=isinstance(depth, str | Path))
     instrument = origin.with_doubts((*guess, *about_inverse))
     is_named = camera is not None or fov is not None
-    unused = ("the camera that it states is not used: another one is named",)
-    unused = unused if is_named and numbers.statement.camera is not None else ()
+    stated_camera = _camera_of_file(numbers.statement, given_size, where)
     settings = {"kind": named, "scale": fact.value, "unit": unit, "crop": crop}
     settings |= {} if encoding is None else {"encoding": encoding}
     settings |= {"depth_error": None if depth_error is None else str(depth_error)}
@@ -154,6 +168,14 @@ def prediction_of_depth(
     prediction = with_known_sizes(prediction, known)
     # A known rectangle may have given the focal length.
     about_depth = _depth_notes(reading, depth_map.kind, where, prediction.known_camera)
+    contradictions = (
+        *chosen.notes,
+        *unseen_notes,
+        *origin.warnings,
+        *notes_on_photo(origin.saved, read),
+        *_note_on_unused_camera(stated_camera, lens, is_named=is_named),
+        *prediction.notes,
+    )
     notes = (
         *(note for note in read.notes if not (is_named and is_exif_focal_note(note))),
         *chosen.notes,
@@ -161,10 +183,11 @@ def prediction_of_depth(
         *as_seen.notes,
         *unseen_notes,
         *origin.notes(name, is_in_place=is_in_place),
-        *unused,
-        *prediction.notes,
+        *contradictions,
     )
-    prediction = prediction.but(notes=notes)
+    prediction = prediction.but(notes=tuple(dict.fromkeys(notes)))
+    for contradiction in dict.fromkeys(contradictions):
+        tell(contradiction)
     return with_normals(prediction) if prediction.depth.is_depth else prediction
 
 
@@ -240,7 +263,8 @@ def _doubts_about_depth(
     numbers: DepthNumbers, depth: DepthMap, origin: MapOrigin
 ) -> tuple[str, ...]:
     """Doubts that numbers are depth at all; none if rilievo's record says so."""
-    if origin.saved is not None or not depth.is_depth:
+    is_recorded = origin.saved is not None and not origin.saved.is_changed
+    if is_recorded or not depth.is_depth:
         return ()
     # Distances along the rays of a wide lens bend where depth does not.
     valid = np.zeros_like(depth.valid) if depth.is_distance else depth.valid
@@ -418,11 +442,55 @@ def _choose_camera(
             Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV),
             [] if angle_note is None else [angle_note],
         )
-    if statement.camera is not None:
-        crop = where.crop
-        resized = statement.camera.resized(size=(size[0], size[1]), new_size=crop.shape)
-        return _ChosenCamera(resized.cropped(top=-crop.top, left=-crop.left))
+    stated = _camera_of_file(statement, size, where)
+    if stated is not None:
+        return _ChosenCamera(stated, _notes_on_camera_of_file(photo, statement, size, stated))
     return _ChosenCamera(assumed_camera(photo.shape) if photo.camera is None else photo.camera)
+
+
+def _camera_of_file(
+    statement: DepthStatement, size: tuple[int, ...], where: MapPlace
+) -> Camera | None:
+    """Camera of the photograph by the one that a depth file states for its own pixels."""
+    if statement.camera is None:
+        return None
+    crop = where.crop
+    resized = statement.camera.resized(size=(size[0], size[1]), new_size=crop.shape)
+    return resized.cropped(top=-crop.top, left=-crop.left)
+
+
+def _note_on_unused_camera(
+    stated: Camera | None, used: Camera, *, is_named: bool
+) -> tuple[str, ...]:
+    """Note that the user names another camera than the file states."""
+    if not is_named or stated is None or stated.lens == used.lens:
+        return ()
+    return ("the camera that it states is not used: another one is named",)
+
+
+def _notes_on_camera_of_file(
+    photo: Photo, statement: DepthStatement, size: tuple[int, ...], camera: Camera
+) -> list[str]:
+    """Notes on the camera that a depth file states, and that is ``camera`` in the photograph.
+
+    rilievo checked the camera of its own record when it was named.
+
+    Raises:
+        InputError: If its centre lies outside of the photograph.
+    """
+    origin = statement.origin
+    is_recorded = origin is not None and statement.camera == origin.camera
+    if origin is not None and is_recorded and not origin.is_changed:
+        return []
+    if isinstance(camera.lens, Pinhole):
+        refuse_outside_centre(photo, camera)
+    doubts = [*scale_notes(statement.camera, (size[0], size[1]), ())]
+    doubt_by_exif = exif_note(photo.camera, camera)
+    if doubt_by_exif is not None:
+        doubts.append(doubt_by_exif)
+    if origin is not None and not is_recorded:
+        doubts.append("its array 'K' is not the camera of its record, and 'K' is used")
+    return doubts
 
 
 def _check_camera(photo: Photo, chosen: _ChosenCamera) -> _ChosenCamera:

@@ -48,6 +48,8 @@ class MapOrigin:
         saved = self.saved
         if saved is None:
             return _notes_without_record(self.instrument, name)
+        if saved.is_changed:
+            return self.warnings
         if self.instrument is None and saved.made_by is None:
             words = "may be that of a network, so measurements have a network's ranges"
         elif self.instrument is None:
@@ -64,6 +66,22 @@ class MapOrigin:
         return (
             Note(f"this depth {words} ({saved.place})"),
             *self._notes_on_gaps(is_in_place=is_in_place),
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the record of the file untrue, in a sentence; empty if nothing does."""
+        if self.saved is None or not self.saved.is_changed:
+            return ()
+        if self.instrument is None:
+            words = "measurements have a network's ranges"
+        elif self.is_error_stated:
+            words = "its error is the one that you state"
+        else:
+            words = f"8 in 10 depths are assumed to be within {self.instrument.error}"
+        return (
+            f"the depth file was changed since rilievo saved it ({self.saved.place}), so only the "
+            f"kind, the unit and the camera of that record are used, and {words}",
         )
 
     def _notes_on_gaps(self, *, is_in_place: bool) -> tuple[str, ...]:
@@ -86,6 +104,7 @@ class MapOrigin:
 
     def with_doubts(self, doubts: tuple[str, ...]) -> Instrument | None:
         """The instrument, with what would make all its depth wrong."""
+        doubts = (*self.warnings, *doubts)
         if self.instrument is None or not doubts:
             return self.instrument
         return replace(self.instrument, doubts=doubts)
@@ -115,9 +134,9 @@ class MapOrigin:
                 another size, such as those of known points, are not those of the photograph.
         """
         saved = self.saved
-        if saved is None or (
-            self.instrument is not None and self.instrument.source is not DepthSource.SENSOR
-        ):
+        if saved is None or saved.is_changed:
+            return {}
+        if self.instrument is not None and self.instrument.source is not DepthSource.SENSOR:
             return {}
         is_same_view = is_in_place and saved.camera is not None and _is_same(camera, saved.camera)
         if not is_same_view:
@@ -153,6 +172,8 @@ def find_map_origin(saved: SavedOrigin | None, stated_error: object) -> MapOrigi
         instrument = make_instrument(DepthSource.DEPTH_MAP, stated_error)
     elif saved.instrument is None:
         instrument = make_instrument(DepthSource.NETWORK, stated_error) if is_stated else None
+    elif saved.is_changed:
+        instrument = make_instrument(DepthSource.DEPTH_MAP, stated_error)
     elif is_stated:
         error = parse_depth_error(stated_error)
         instrument = replace(saved.instrument, error=error, is_assumed=False)

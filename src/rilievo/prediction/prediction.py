@@ -78,11 +78,15 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, or their texts. They
                 scale depth without metres; depth in metres stays, and contradictions are noted.
 
+        Returns:
+            The prediction. Its ``notes`` say how the depth was read, such as the unit. A note on
+            what was not used, or on what contradicts something else, is a ``UserWarning`` too.
+
         Raises:
             InputError: If depth cannot be read, or has another size.
             OptionError: If an argument contradicts the file.
         """
-        from rilievo.prediction.from_depth import prediction_of_depth
+        from rilievo.prediction.from_depth import prediction_of_depth, warn_at_caller
 
         return prediction_of_depth(
             cls,
@@ -96,6 +100,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             encoding=encoding,
             depth_error=depth_error,
             known=known,
+            tell=warn_at_caller,
         )
 
     @property

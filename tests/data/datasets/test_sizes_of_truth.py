@@ -244,6 +244,7 @@ def write_turned_photo(path: Path, orientation: int, shape: tuple[int, int]) -> 
     Image.fromarray(stored).save(path, exif=exif)
 
 
+@pytest.mark.filterwarnings("ignore:the camera has its centre")
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("shape", [SIZE, (480, 480)])
 def test_depth_of_a_photograph_that_exif_turns_is_said_to_be_taken_as_upright(

@@ -134,6 +134,8 @@ class FileFacts:
         invalid: Stored value of invalid pixels, or "nan".
         sky: Share of sky, in a file of its mask.
         bytes: Size; None in the copy inside the file.
+        crc32: CRC-32 of the depth's stored numbers, in files that hold this description. Unlike
+            the sums, it stands in the copy inside the file, too.
         frames: Files of a folder by name.
     """
 
@@ -151,6 +153,7 @@ class FileFacts:
     options: Mapping[str, Setting] | None = None
     bytes: int | None = None
     sha256: str | None = None
+    crc32: int | None = None
     frames: Mapping[str, FileSum] | None = None
 
     @property
@@ -158,9 +161,16 @@ class FileFacts:
         """Size and SHA-256 by path relative to the JSON; None where unknown."""
         if self.frames is not None:
             return {f"{self.file}/{name}": file_sum for name, file_sum in self.frames.items()}
+        file_sum = self.written_sum(self.file)
+        return None if file_sum is None else {self.file: file_sum}
+
+    def written_sum(self, name: str) -> FileSum | None:
+        """Size and SHA-256 of the file, or of the frame of this name; None where unknown."""
+        if self.frames is not None:
+            return self.frames.get(name)
         if self.bytes is None or self.sha256 is None:
             return None
-        return {self.file: FileSum(bytes=self.bytes, sha256=self.sha256)}
+        return FileSum(bytes=self.bytes, sha256=self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,7 @@ class FolderSink(Sink):
             file=self._folder,
             holds=f"{facts.file} and on, one a frame: {facts.holds}",
             bytes=sum(file.sum.bytes for file in files),
+            crc32=None,
             frames={frame.facts.file: frame.sum for frame in files},
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.arrays.shapes import UInt16
+from rilievo.io.checksums import crc32_of_numbers
 from rilievo.io.map_pictures import picture_quantity
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
@@ -90,9 +91,16 @@ def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     coding = choose_quantisation(DepthKind.AFFINE_INVERSE, low, high)
     facts = job.facts("inverse depth: the nearest is white, the farthest nearly black")
-    facts = replace(facts, scale=coding.scale, offset=coding.offset, invalid=0)
+    stored = encode(inverse, coding)
+    facts = replace(
+        facts,
+        scale=coding.scale,
+        offset=coding.offset,
+        invalid=0,
+        crc32=crc32_of_numbers(stored),
+    )
     text = {"Software": "rilievo", KEY: job.about.embedded_json(facts)}
-    write_png(job.path, encode(inverse, coding), text)
+    write_png(job.path, stored, text)
     return facts
 
 
@@ -107,8 +115,13 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     if depth.kind is DepthKind.METRIC and low is not None and high is not None:
         note = count_note("it", low, high)
     meaning = about.meaning if note is None else f"{about.meaning}; {note}"
+    stored = encode(depth, coding)
     facts = replace(
-        job.float_depth_facts(meaning), scale=coding.scale, offset=coding.offset, invalid=0
+        job.float_depth_facts(meaning),
+        scale=coding.scale,
+        offset=coding.offset,
+        invalid=0,
+        crc32=crc32_of_numbers(stored),
     )
     text = {
         "Software": "rilievo",
@@ -119,7 +132,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
         "invalid": "0",
         KEY: job.about.embedded_json(facts),
     }
-    write_png(job.path, encode(depth, coding), text)
+    write_png(job.path, stored, text)
     return facts
 
 
