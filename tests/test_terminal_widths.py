@@ -12,6 +12,7 @@ import sys
 import termios
 from collections.abc import Mapping
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -19,6 +20,7 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import COMMANDS
+from rilievo.cli.streams import complain
 
 ALL_IN_ONE = """
 import os, shlex, sys
@@ -142,6 +144,15 @@ def piped(columns: int) -> str:
     return done.stdout.decode()
 
 
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def dim_text(text: str) -> str:
+    return f"\x1b[2m{text}\x1b[0m"
+
+
 def words(text: str) -> list[str]:
     return [word for part in re.split(r"[\s|]+", text) if (word := part.rstrip(";")).strip("-\\")]
 
@@ -179,3 +190,26 @@ def test_names_are_bold_and_hints_dim() -> None:
     text = shown(80)
     assert "\n  \x1b[1mpredict\x1b[0m     predict depth" in text
     assert "no option --verison;\x1b[2m did you mean '--version'?\x1b[0m\n" in text
+
+
+@pytest.mark.parametrize(
+    ("message", "shown_message"),
+    [
+        pytest.param("no such file", "no such file", id="no hint"),
+        pytest.param("no file; look", f"no file;{dim_text(' look')}", id="hint"),
+        pytest.param("a; b; look", f"a; b;{dim_text(' look')}", id="last semicolon"),
+        pytest.param("no file a;b.jpg", "no file a;b.jpg", id="semicolon in a name"),
+        pytest.param("no a; look\nno b", f"no a;{dim_text(' look')}\nno b", id="two messages"),
+        pytest.param("tip: look", dim_text("tip: look"), id="tip"),
+    ],
+)
+def test_only_the_hint_of_a_message_is_faint(
+    message: str, shown_message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    complain(message)
+    assert terminal.getvalue() == f"{shown_message}\n"

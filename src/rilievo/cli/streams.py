@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,18 +79,25 @@ def say(text: str, *, flush: bool = False) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a message to standard error."""
+    """Print a message to standard error; a terminal shows its hint faintly."""
+    lines = [_dim_hint(line) for line in text.split("\n")]
     try:
-        print(_dim_hint(wrap_for_terminal(text, sys.stderr)), file=sys.stderr, flush=True)
+        print("\n".join(lines), file=sys.stderr, flush=True)
     except OSError:
         _redirect_to_null(sys.stderr)
 
 
-def _dim_hint(message: str) -> str:
-    if message.startswith("tip: "):
-        return dim(message, sys.stderr)
-    fact, semicolon, hint = message.rpartition(";")
-    return f"{fact}{semicolon}{dim(hint, sys.stderr)}"
+def _dim_hint(line: str) -> str:
+    """Dim a tip, or what follows the last semicolon; a message without a hint stays as it is."""
+    wrapped = wrap_for_terminal(line, sys.stderr)
+    if line.startswith("tip: "):
+        return dim(wrapped, sys.stderr)
+    # A semicolon without a space after it is part of a name.
+    with_hint = re.fullmatch(r"(.*;)(\s.*)", wrapped, flags=re.DOTALL)
+    if with_hint is None:
+        return wrapped
+    problem, hint = with_hint.groups()
+    return f"{problem}{dim(hint, sys.stderr)}"
 
 
 def _redirect_to_null(stream: TextIO) -> None:
