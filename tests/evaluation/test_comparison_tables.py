@@ -16,9 +16,11 @@ from rilievo.evaluation.tables.comparison_page import disagreements
 from rilievo.evaluation.tables.comparison_report import comparison_tables, write_comparison
 from rilievo.evaluation.tables.comparison_tables import alignment_texts, cell_entry
 from rilievo.evaluation.tables.long_table import long_table
+from rilievo.io.map_pictures import DEPTH_COLOURS, describe_depth_colours
 from rilievo.io.verification import verify
 from rilievo.pages.tables import Table, make_heads, table_as_csv, table_as_latex, tables_as_markdown
 from support.evaluations import evaluation, in_folder, random_errors, run_of
+from support.pictured_rooms import Rooms
 
 EVIL = "<script>alert(1)</script>|$x_1$ & 5% #~^\\{}*`\n=2"
 
@@ -48,6 +50,20 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
     assert not any("alert(1)" in script for script in scripts)
     assert "&lt;script&gt;alert(1)" in page
     assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", page)
+
+
+def test_a_page_has_open_figures_folded_notes_and_the_names_of_its_colours(tmp_path: Path) -> None:
+    values = random_errors()
+    compared = compare([run_of("a", values), run_of("b", values + 1)])
+    write_comparison(compared, tmp_path / "c.html", {"a": Rooms(), "b": Rooms()})
+    page = (tmp_path / "c.html").read_text()
+    folds = re.findall(r'<details class="fold"( open)?>(.*?)</details>', page, re.DOTALL)
+    figures = [is_open for is_open, text in folds if "<svg" in text]
+    assert figures
+    assert all(figures)
+    [notes_are_open] = [is_open for is_open, text in folds if 'id="notes"' in text]
+    assert not notes_are_open
+    assert describe_depth_colours(DEPTH_COLOURS) in page
 
 
 def test_ranks_stand_where_they_are_asked_for_and_known() -> None:

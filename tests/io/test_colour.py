@@ -1,5 +1,7 @@
 """Colours of depth and of normals."""
 
+import colorsys
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from rilievo.io.map_pictures import (
     Drawn,
     colour_range,
     colour_range_from_depths,
+    colour_table,
     colourise,
+    describe_depth_colours,
     invalid_colour,
     normals_picture,
     picture_quantity,
@@ -111,6 +115,28 @@ def test_invalid_pixels_have_a_colour_that_the_map_has_not(name: str) -> None:
     whole = depth_map(DepthKind.METRIC)
     expected = colourise(whole, colour_map=name, limits=colour_range(depth))
     np.testing.assert_array_equal(picture[valid], expected[valid])
+
+
+def name_of_colour(red: float, green: float, blue: float) -> str:
+    """Name a colour by its hue, its saturation and its brightness."""
+    hue, saturation, value = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
+    if value < 0.05:
+        return "black"
+    if saturation < 0.05:
+        return "white"
+    ends = {20: "red", 45: "orange", 75: "yellow", 165: "green", 190: "cyan", 246: "blue"}
+    ends |= {320: "violet", 361: "red"}
+    name = next(name for end, name in ends.items() if 360 * hue < end)
+    if value < 0.625:
+        return f"dark {name}"
+    return f"pale {name}" if saturation < 0.4 else name
+
+
+@pytest.mark.parametrize("name", COLOUR_MAPS)
+def test_words_name_the_colours_of_near_and_far(name: str) -> None:
+    table = colour_table(name)
+    far, near = (name_of_colour(*table[row].tolist()) for row in (0, -1))
+    assert describe_depth_colours(name) == f"near is {near} and far is {far}"
 
 
 @pytest.mark.parametrize("value", [1.0, 1e-40, 3e38])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from rilievo.io.map_pictures import DEPTH_COLOURS, describe_depth_colours
 from rilievo.pages.training import write_training_page
 
 LOG = "step,epoch,loss,depth_loss,learning_rate\n10,1,{},0.5,0.1\n20,2,0.4,0.25,0.1\n"
@@ -68,3 +69,11 @@ def test_pictures_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
     assert "Depth at step 5" in page
     assert "Depth at step 0" not in page
+
+
+def test_a_page_names_the_colours_of_its_depth_pictures(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (8, 30)).save(pictures / "step-0.png")
+    page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
+    assert describe_depth_colours(DEPTH_COLOURS) in page

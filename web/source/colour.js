@@ -6,7 +6,7 @@ import { isDepth } from "./preparation.js";
 const SAMPLES = 1 << 16, NEAREST = 1e-30, CONSTANT = 1e-6, LEAST_SPAN = 1.5, LEAST_SHARE = 0.6, MAP_SIDE = 1024, TICKS = 5;
 const INVALID = [128, 128, 128], SKY = [206, 214, 224];
 
-// The number that is drawn for one of depth: near is bright.
+// The number that is drawn for one of depth: near has the last colour.
 export const drawn = (kind) => {
   if (isDepth(kind)) return (value) => 1 / Math.max(value, NEAREST);
   return kind === "affine_inverse" ? (value) => value : (value) => -value;

@@ -26,6 +26,17 @@ ANGLE_COLOURS = "magma"
 # Mikhailov, Google, Apache-2.0. spectral and rdbu: Brewer's ColorBrewer, Apache-2.0, blue first.
 # The last is a ramp from black to white.
 COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "rdbu", "grey")
+# Names of the first and the last colour. In a picture of 1/depth these are far and near.
+_END_COLOURS = {
+    "viridis": ("dark violet", "yellow"),
+    "magma": ("black", "pale yellow"),
+    "inferno": ("black", "pale yellow"),
+    "plasma": ("dark blue", "yellow"),
+    "turbo": ("dark violet", "dark red"),
+    "spectral": ("violet", "dark red"),
+    "rdbu": ("dark blue", "dark red"),
+    "grey": ("black", "white"),
+}
 LEAST_SPAN = 1.5
 """Least ratio of far to near."""
 LEAST_SHARE = 0.6
@@ -50,6 +61,19 @@ def check_colour_map(name: str) -> str:
     if name not in COLOUR_MAPS:
         raise OptionError(f"no colour map '{name}'; {suggest(name, COLOUR_MAPS)}")
     return name
+
+
+def describe_depth_colours(colour_map: str) -> str:
+    """Say which colours of a picture of 1/depth are near and far.
+
+    >>> describe_depth_colours("spectral")
+    'near is dark red and far is violet'
+
+    Raises:
+        OptionError: If the colour map does not exist.
+    """
+    far, near = _END_COLOURS[check_colour_map(colour_map)]
+    return f"near is {near} and far is {far}"
 
 
 def invalid_colour(colour_map: str) -> tuple[int, int, int]:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
-from rilievo.io.map_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.io.map_pictures import (
+    ANGLE_COLOURS,
+    DEPTH_COLOURS,
+    SIGNED_COLOURS,
+    describe_depth_colours,
+)
 from rilievo.io.outputs.formats.colour_files import css_colours
 from rilievo.version import VERSION
 
@@ -129,7 +134,12 @@ def _template_environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters.update(md=markdown_text, tex=latex_text, command=latex_command)
-    names: dict[str, Any] = {"version": VERSION, "printable": printable, "count": "{:,}".format}
+    names: dict[str, Any] = {
+        "version": VERSION,
+        "printable": printable,
+        "count": "{:,}".format,
+        "depth_colours": describe_depth_colours(DEPTH_COLOURS),
+    }
     environment.globals.update(names)
     return environment
 

@@ -17,7 +17,7 @@ from rilievo.evaluation.evaluation_report import median_worst_best_items, rank_s
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
-from rilievo.io.map_pictures import sky_colour
+from rilievo.io.map_pictures import DEPTH_COLOURS, describe_depth_colours, sky_colour
 from rilievo.pages.pictures import Answer, comparison_panels, end_of_error_colours
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.evaluations import METRICS, evaluation
@@ -96,6 +96,20 @@ def test_the_report_is_one_whole_page_that_loads_nothing(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_report_names_the_colours_of_its_depth_pictures(tmp_path: Path) -> None:
+    page = _written(evaluation(), tmp_path, Rooms())
+    assert describe_depth_colours(DEPTH_COLOURS) in page.words
+
+
+def test_figures_are_open_and_numbers_are_folded(tmp_path: Path) -> None:
+    source = _written(evaluation(images=30), tmp_path, Rooms()).source
+    folds = re.findall(r'<details class="fold"( open)?>(.*?)</details>', source, re.DOTALL)
+    figures = [is_open for is_open, text in folds if "<svg" in text]
+    assert figures
+    assert all(figures)
+    assert not any(is_open for is_open, text in folds if "<svg" not in text)
+
+
 def test_the_report_has_every_number_of_every_metric(tmp_path: Path) -> None:
     made = evaluation(images=654)
     words = _written(made, tmp_path).words

@@ -143,17 +143,21 @@ def test_a_page_that_is_stopped_leaves_the_one_before_with_its_checksum(
     assert verify(alone).is_whole
 
 
-def test_near_is_bright_on_one_scale(runs: list[Path], tmp_path: Path) -> None:
-    write_gallery(runs, tmp_path / "gallery", show=False)
+def test_depth_has_the_colours_that_the_page_names_on_one_scale(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    page = write_gallery(runs, tmp_path / "gallery", show=False).page.read_text("utf-8")
+    assert "near is dark red and far is violet" in page
     with Image.open(tmp_path / "gallery/pictures/000000-1.jpg") as image:
-        true = np.asarray(image).astype(float).sum(axis=2)
+        red, _, blue = np.asarray(image).astype(float).transpose(2, 0, 1)
     with Image.open(tmp_path / "gallery/pictures/000000-2.jpg") as image:
-        far = np.asarray(image).astype(float).sum(axis=2)
+        red_of_model, _, blue_of_model = np.asarray(image).astype(float).transpose(2, 0, 1)
 
-    # Row 0 is 4 m away, row 47 is 1 m; the model is a tenth too far, so darker in the middle.
+    # Row 0 is 4 m away, row 47 is 1 m; the model is a tenth too far, so bluer in the middle.
     assert true_depth(0)[0, 0] > true_depth(0)[47, 0]
-    assert true[45, 30] > true[2, 30]
-    assert far[30, 30] < true[30, 30]
+    assert red[45, 30] > blue[45, 30]
+    assert red[2, 30] < blue[2, 30]
+    assert (blue_of_model - red_of_model)[30, 30] > (blue - red)[30, 30]
 
 
 def test_names_that_are_html_stay_text(tmp_path: Path) -> None:
