@@ -314,6 +314,6 @@ def test_notes_say_where_runs_were_treated_differently() -> None:
     assert "different processing" not in notes
     assert "up_to_scale, b: none" in notes
     assert "Of a: looks like mm." in notes
-    assert "Of a: 1 images have no score." in notes
+    assert "Of a: 1 of 41 images have no score: broken (z)." in notes
     pooled = run_of("a", random_errors(), settings={"averaging": "pooled"})
     assert "pools the pixels" in " ".join(compare([pooled]).notes)

@@ -76,7 +76,8 @@ def test_the_command_tells_by_its_exit_code_that_images_are_missing(
     assert labels[0] == "AbsRel"
     # "SILog ×100" begins the labels of its kin.
     assert f"{len(found) - 5} more metrics" in printed
-    assert "no score: room0/000: no file of it" in printed
+    assert printed.count(" of 6 images") == 2
+    assert "warning: 1 of 6 images have no score: no file of it" in printed
     assert main([*words, "--kind", "metric", "--limit", "1", "-o", str(tmp_path / "x")]) == 2
     assert main(["benchmarks"]) == 0
     assert "sunrgbd-article" in capsys.readouterr().out

@@ -10,10 +10,15 @@ import scipy.stats
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.records import Summary
+from rilievo.evaluation.records import Summary, Unscored
 from rilievo.evaluation.scoring.score import ScoreWithSums, score
 from rilievo.evaluation.selection import select_images
-from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, scene_remark
+from rilievo.evaluation.summaries import (
+    ScoreTally,
+    evaluation_remarks,
+    scene_remark,
+    unscored_remark,
+)
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 from support.stored_answers import stored
@@ -174,3 +179,18 @@ def test_frames_of_one_clip_claim_no_interval(scenes: list[str | None], said: st
     lines = list(scene_remark(scenes))
     assert len(lines) == (said is not None)
     assert all(said in line and "no confidence interval" in line for line in lines if said)
+
+
+def test_images_without_a_score_are_one_remark_with_the_commonest_reasons_first() -> None:
+    lost = [Unscored(id=name, reason=f"{name}.png is missing") for name in ("ann", "bob", "eve")]
+    lost += [Unscored(id="f1", reason="no pixel of 10 is known")]
+    lost += [Unscored(id="f2", reason="no pixel of 2,000 is known")]
+    lost += [Unscored(id=name, reason=f"fault {name}") for name in ("x", "y", "z")]
+    lost += [Unscored(id="w", reason="cut short"), Unscored(id="v", reason="of another size")]
+    [remark] = unscored_remark(lost, 40)
+    assert remark == (
+        "10 of 40 images have no score: ann.png is missing (ann and 2 more); fault x (x and 2 "
+        "more); no pixel of 10 is known (f1 and 1 more); 2 for other reasons, which the results "
+        "list"
+    )
+    assert list(unscored_remark([], 40)) == []

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -51,6 +51,8 @@ class Plan:
     Attributes:
         model: None where all predictions are files.
         agree: Asks for consent to paid calls.
+        missing_truth: Sentences on truth that some of the images lack, for the time before
+            anything is predicted; the results have a remark on every image without a score.
     """
 
     selection: Selection
@@ -62,6 +64,7 @@ class Plan:
     processes: int
     command: str
     asked: Mapping[str, tuple[str, ...]]
+    missing_truth: tuple[str, ...] = ()
 
 
 def load_unless_loaded(model: AnyModel, options: EvaluateOptions) -> Model:
@@ -144,9 +147,7 @@ def plan_scores(
         refuse_other_results(folder, benchmark, made_by, root)
     kind = source.predictions.kind
     method = alignment_for_kind(benchmark, kind) if benchmark.task in FITTED and kind else None
-    if scores:
-        warnings = _missing_truth_warnings(selection, count)
-        source = replace(source, warnings=(*source.warnings, *warnings))
+    missing_truth = _missing_truth_warnings(selection, count) if scores else ()
     check_folder(folder)
     return Plan(
         selection=selection,
@@ -158,6 +159,7 @@ def plan_scores(
         processes=count,
         command=options.command_line(name, *dataset),
         asked=words,
+        missing_truth=missing_truth,
     )
 
 

@@ -148,12 +148,13 @@ def _predict_missing(plan: Plan, *, show: bool, filling: Fill) -> Source:
     )
     wanted, broken = begin_cache(source.predictions, plan.selection.ids)
     plan.agree(len(wanted))
+    broken_notes = map(source.predictions.note_on_broken, broken)
     failed = fill_cache_with_progress(
         source.predictions,
         model,
         plan.selection,
         wanted,
-        notes=(*source.warnings, *map(source.predictions.note_on_broken, broken)),
+        notes=(*source.warnings, *plan.missing_truth, *broken_notes),
         show=show,
         filling=filling,
     )

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Values
-from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text, join_texts
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
     Benchmark,
@@ -50,6 +50,9 @@ from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR
 from rilievo.io.files.names import printable
 
 LEVEL = 0.05
+
+# Most reasons that the remark on images without a score gives.
+_MOST_REASONS = 3
 
 # Longer sums, such as a histogram, are not kept of each image, and have no interval.
 KEPT_SUMS = 64
@@ -222,8 +225,9 @@ def evaluation_remarks(
     selection: Selection, tallied: ScoreTally, unscored: Iterable[Unscored]
 ) -> Iterator[str]:
     """Remarks, a line each."""
-    facts, count = selection.facts, len(tallied.scores)
-    if facts.official is not None and facts.found != facts.official:
+    facts = selection.facts
+    found_or_absent = facts.found + len(selection.dataset.absent)
+    if facts.official is not None and found_or_absent != facts.official:
         yield f"the whole split has {facts.official} images; {facts.found} were found"
     passed = len(selection.dataset.absent) - len(selection.absent)
     if passed:
@@ -234,8 +238,7 @@ def evaluation_remarks(
                 " passes over them",
             )
         )
-    if facts.asked > count:
-        yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
+    yield from unscored_remark(unscored, facts.asked)
     yield from scene_remark([score.scene for score in tallied.scores])
     for remark in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
         images = sum(any(note.endswith(remark) for note in score.notes) for score in tallied.scores)
@@ -243,6 +246,29 @@ def evaluation_remarks(
             yield f"{images} images: {remark}"
     yield from _place_remarks(tallied)
     yield from _pixel_remarks(selection, tallied)
+
+
+def unscored_remark(unscored: Iterable[Unscored], asked: int) -> Iterator[str]:
+    """One remark on all images without a score, with its reasons; the commonest comes first."""
+    first: dict[str, Unscored] = {}
+    count: Counter[str] = Counter()
+    for image in unscored:
+        # Names and numbers in a reason differ from image to image.
+        reason = re.sub(r"\d[\d.,]*", "#", image.reason.replace(image.id, "#"))
+        count[reason] += 1
+        first.setdefault(reason, image)
+    if not count:
+        return
+    reasons: list[str | Text] = []
+    for reason, images in count.most_common(_MOST_REASONS):
+        image = first[reason]
+        others = f" and {images - 1} more" if images > 1 else ""
+        reasons.append(Text(image.reason, f" ({printable(image.id)}{others})"))
+    rest = sum(images for _, images in count.most_common()[_MOST_REASONS:])
+    if rest:
+        reasons.append(f"{rest} for other reasons, which the results list")
+    start = f"{count.total()} of {asked} images have no score: "
+    yield Note(Text(start, join_texts("; ", reasons)))
 
 
 def _place_remarks(tallied: ScoreTally) -> Iterator[str]:

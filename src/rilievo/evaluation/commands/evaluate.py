@@ -24,8 +24,6 @@ from rilievo.schema.fields import Groups, option
 
 USAGE_ERROR = 2
 
-LISTED = 5
-
 _HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
 _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
@@ -194,12 +192,6 @@ def _evaluation_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
             f"{part.name}: {part.images} images",
             table(_HEADER, [_summary_row(item) for item in part.summaries if item.metric in short]),
         ]
-    lines += [
-        f"  no score: {printable(item.id)}: {for_terminal(item.reason)}"
-        for item in evaluation.unscored[:LISTED]
-    ]
-    if len(evaluation.unscored) > LISTED:
-        lines.append(f"  ... and {len(evaluation.unscored) - LISTED} more, in the results")
     lines += [f"warning: {for_terminal(item)}" for item in evaluation.warnings]
     folder = run_folder(options.output, made_by.model, evaluation.benchmark)
     report = folder / REPORT

@@ -78,11 +78,7 @@ def find_predictions(
             doubts += _orientation_doubts(selection, options.place)
         warnings += doubts
         extra = predictions.extra
-        missing = sum(id not in predictions.files for id in selection.ids)
         warnings += [extra] if extra else []
-        warnings += (
-            [f"{missing} of {len(selection.ids)} images have no prediction"] if missing else []
-        )
     return Source(predictions=predictions, warnings=tuple(warnings), doubts=tuple(doubts))
 
 

@@ -22,7 +22,7 @@ from rilievo.evaluation.intervals import (
 )
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.records import Evaluation, Summary
-from rilievo.evaluation.summaries import LEVEL, metric_reach
+from rilievo.evaluation.summaries import LEVEL, metric_reach, unscored_remark
 from rilievo.evaluation.tables.comparison import (
     Cell,
     Column,
@@ -137,8 +137,9 @@ def _comparison_notes(
             yield printable(f"{problem} ({by_run}).")
     names: dict[str, list[str]] = {}
     for name, run in runs.items():
-        lost = f"{len(run.unscored):,} images have no score"
-        for note in (*([lost] if run.unscored else []), *run.warnings):
+        told = {*run.warnings}
+        lost = [note for note in unscored_remark(run.unscored, run.data.asked) if note not in told]
+        for note in (*lost, *run.warnings):
             names.setdefault(note, []).append(name)
     for note, concerned in names.items():
         who = "every run" if len(concerned) == len(runs) > 1 else ", ".join(concerned)
