@@ -9,12 +9,22 @@ export function gridIn({ height, width }, step) {
     ends: [(cell) => [cell - columns, cell + columns], (cell) => [cell % columns ? cell - 1 : cell, (cell + 1) % columns ? cell + 1 : cell]] };
 }
 
-// The largest value up to `reach` rows and columns away from each cell.
-export function largestAround(field, { ends }, reach) {
-  for (const beside of ends) {
-    for (let round = 0; round < reach; round++) {
-      const from = field;
-      field = from.map((own, cell) => { const [a, b] = beside(cell); return Math.max(own, from[a] ?? 0, from[b] ?? 0); });
+// The largest value up to `reach` rows and columns away from each cell; beyond the border is `beyond`.
+export function largestAround(field, { rows, columns }, reach, beyond = 0) {
+  for (const [lines, nextLine, length, nextCell] of [[rows, columns, columns, 1], [columns, 1, rows, columns]]) {
+    const from = field, line = new field.constructor(length + 2 * reach);
+    field = field.slice();
+    for (let start = 0; start < lines * nextLine; start += nextLine) {
+      line.fill(beyond);
+      for (let at = 0; at < length; at++) line[reach + at] = from[start + at * nextCell];
+      // Of twice as many cells after each round, so few rounds suffice.
+      for (let seen = 1, end = line.length; seen < 2 * reach + 1;) {
+        const step = Math.min(seen, 2 * reach + 1 - seen);
+        seen += step;
+        end -= step;
+        for (let at = 0; at < end; at++) line[at] = Math.max(line[at], line[at + step]);
+      }
+      for (let at = 0; at < length; at++) field[start + at * nextCell] = line[at];
     }
   }
   return field;

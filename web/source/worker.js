@@ -13,7 +13,7 @@ import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
 import { inMetres, predict, surfaceOf } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
-import { upToSky } from "./skyline.js";
+import { skyBehindObjects, upToSky } from "./skyline.js";
 import { stereo } from "./stereo.js";
 import { CUT, meshOf, stepFor } from "./surface.js";
 
@@ -90,7 +90,8 @@ async function shown(prediction) {
 
 // The picture of depth with its sky, and what stands beside it.
 async function colouredOf(prediction, limitsOf = colourRange) {
-  const { kind, sky } = prediction, seen = upToSky(prediction, drawn(kind)), limits = limitsOf(seen);
+  const { kind } = prediction, sky = skyBehindObjects(prediction, drawn(kind), isDepth(kind));
+  const seen = upToSky({ ...prediction, sky }, drawn(kind)), limits = limitsOf(seen);
   return { depth: await bitmapOf(depthPicture(seen, limits, table, gridOf(seen))), ticks: ticksOf(limits, kind), hasSky: Boolean(sky?.some(Boolean)) };
 }
 

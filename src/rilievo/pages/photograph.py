@@ -23,10 +23,10 @@ from rilievo.io.json_record import to_json
 from rilievo.io.map_pictures import DEPTH_COLOURS, Drawn, normals_picture, sky_colour
 from rilievo.io.outputs.formats.colour_files import (
     colour_bar,
+    coloured_sky,
     css_colours,
     depth_picture,
     hex_colour,
-    sky_or_none,
 )
 from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
@@ -88,7 +88,7 @@ def write(job: WriteJob) -> FileFacts:
     prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
     relief, missing = _relief_or_reason(job)
     surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
-    bar = None if depth is None else colour_bar(depth, options, sky_or_none(prediction))
+    bar = None if depth is None else colour_bar(depth, options, coloured_sky(prediction))
     facts = replace(
         job.facts("page with pictures and, where there is depth, the surface"),
         unit=None if depth is None else job.depth_facts.unit,

@@ -20,7 +20,7 @@ from rilievo.io.map_pictures import (
     invalid_colour,
     normals_picture,
 )
-from rilievo.io.outputs.skyline import extend_ground_to_sky
+from rilievo.io.outputs.skyline import extend_ground_to_sky, sky_behind_objects
 from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
@@ -214,8 +214,7 @@ def depth_panel(
     sky: Mask | None = None,
 ) -> Panel:
     """Depth in colours: near is red."""
-    if sky is not None and not sky.any():
-        sky = None
+    sky = sky_behind_objects(depth, sky)
     small, part = _shrink_depth(extend_ground_to_sky(depth, sky)), _shrink_sky(sky)
     limits = limits or colour_range(small, sky=part)
     marks = ("far", "near")
@@ -251,6 +250,7 @@ def _shrink_sky(sky: Mask | None) -> Mask | None:
 
 
 def _colour_range_of_shrunk(depth: DepthMap, sky: Mask | None) -> ColourRange:
+    sky = sky_behind_objects(depth, sky)
     return colour_range(_shrink_depth(extend_ground_to_sky(depth, sky)), sky=_shrink_sky(sky))
 
 

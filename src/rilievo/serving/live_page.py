@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.io.map_pictures import ColourRange
-from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, sky_or_none
+from rilievo.io.outputs.formats.colour_files import coloured_sky, depth_picture, picture_range
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.serving.listener.connections import OpenStreams, client_name
@@ -205,7 +205,7 @@ class LivePage:
         try:
             for prediction in predictions:
                 limits = _smoothed_range(
-                    picture_range(prediction.depth, options, sky_or_none(prediction)), limits
+                    picture_range(prediction.depth, options, coloured_sky(prediction)), limits
                 )
                 self._newest.put(_jpeg_bytes(_photo_left_of_depth(prediction, options, limits)))
         finally:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.arrays.shapes import Field, Mask, Pixels, Shaped
+from rilievo.arrays.shapes import Field, Int, Mask, Pixels, Shaped
 from rilievo.geometry.surfaces.patches import label_patches
 from rilievo.io.map_pictures import Drawn, picture_quantity
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
@@ -74,14 +74,12 @@ def _sky_up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
     for rounds, chosen in ((_WIDTHS * reach, rim), (_RAMP, steep)):
         for _ in range(rounds):
             grown = grown | (_neighbour_maxima(grown) & chosen & valid)
-    rows, columns = (np.arange(length) // step for length in sky.shape)
     added = grown & ~some
-    rows, columns = rows.clip(max=len(added) - 1), columns.clip(max=added.shape[1] - 1)
-    return sky | (added[rows[:, None], columns] & depth.valid)
+    return sky | (added[_cells_of_pixels(sky.shape, added.shape, step)] & depth.valid)
 
 
-def _square_maxima(field: Field, reach: int) -> Field:
-    largest = np.pad(field, reach)
+def _square_maxima(field: Field, reach: int, beyond: float = 0.0) -> Field:
+    largest = np.pad(field, reach, constant_values=np.float32(beyond))
     for axis in (0, 1):
         line, length = np.moveaxis(largest, axis, 0), 1
         while length < 2 * reach + 1:
@@ -173,6 +171,87 @@ def likely_sky(depth: DepthMap, pixels: Pixels) -> Mask:
     return np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)) > 127
 
 
+# Share of the longer side: widest half of an object before the sky that pictures keep.
+_OBJECT = 1 / 32
+# By how much an object is nearer than the sky around it, everywhere and at its nearest: a share of
+# the sky's inverse depth; without a zero, of the difference between ground and sky.
+_NEARER = 0.06
+_CLEARLY_NEARER = 0.12
+# Share of the longer side: side of the smallest object, as a square.
+_SMALLEST = 1 / 100
+
+
+def sky_behind_objects(depth: DepthMap, sky: Mask | None) -> Mask | None:
+    """Mask of the sky that pictures colour: the network's, without the objects before it.
+
+    The network's mask is coarser than its depth, so masts and the rims of towers lie in it. Depth
+    shows them as narrow and nearer than the sky on both sides. A sky that becomes nearer towards
+    the horizon, as networks draw it, is no object. None where no pixel is sky.
+    """
+    if sky is None or not sky.any():
+        return None
+    step = max(1, max(depth.shape) // _FINE)
+    grid = np.s_[step // 2 :: step, step // 2 :: step]
+    valid, some = depth.valid[grid], sky[grid]
+    if not (some & valid).any():
+        return sky
+    nearness = picture_quantity(depth, Drawn.INVERSE_DEPTH)
+    coarse = nearness[grid]
+    reach = max(1, int(_OBJECT * max(coarse.shape)))
+    around = _level_narrow_peaks(coarse, valid, reach)
+    unit = around if depth.is_depth else _contrast_to_sky(coarse, valid, some)
+    nearer = some & valid & (coarse - around > np.float32(_NEARER) * unit)
+    clearly_nearer = nearer & (coarse - around > np.float32(_CLEARLY_NEARER) * unit)
+    objects = _patches_with_a_seed(nearer, clearly_nearer, _SMALLEST * max(coarse.shape))
+    # Every pixel of an object decides for itself, so that outlines are as fine as depth.
+    cells = _cells_of_pixels(depth.shape, coarse.shape, step)
+    limit = around + np.float32(_NEARER) * unit
+    is_object = _neighbour_maxima(objects)[cells] & depth.valid & (nearness > limit[cells])
+    return sky & ~is_object
+
+
+def _level_narrow_peaks(field: Field, valid: Mask, reach: int) -> Field:
+    """Level what is greater than both sides and narrower than twice the reach (an opening).
+
+    What rises up to the border of the image may go on beyond it, so it stays.
+    """
+    beyond = -math.inf
+    inner = np.s_[reach:-reach, reach:-reach]
+    wide = np.pad(np.where(valid, -field, np.float32(beyond)), reach, constant_values=beyond)
+    least = -_square_maxima(wide, reach, beyond)
+    least[np.isinf(least)] = beyond
+    return _square_maxima(least, reach, beyond)[inner]
+
+
+def _contrast_to_sky(nearness: Field, valid: Mask, sky: Mask) -> np.float32:
+    """Difference between the medians of ground and sky; infinite without ground before it."""
+    if not (valid & ~sky).any():
+        return np.float32(np.inf)
+    contrast = np.median(nearness[valid & ~sky]) - np.median(nearness[valid & sky])
+    return np.float32(contrast if contrast > 0 else np.inf)
+
+
+def _patches_with_a_seed(chosen: Mask, seeds: Mask, side: float) -> Mask:
+    """Connected patches as large as a square of this side that contain a seed."""
+    patches = label_patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
+    count = patches.size.size
+    is_kept = np.bincount(patches.label[seeds], minlength=count) > 0
+    is_kept &= patches.size >= side**2
+    is_kept[0] = False
+    return is_kept[patches.label]
+
+
+def _cells_of_pixels(
+    shape: tuple[int, int], cells: tuple[int, int], step: int
+) -> tuple[Int[np.ndarray, "h 1"], Int[np.ndarray, "w"]]:
+    """Row and column of the grid's cell of every pixel."""
+    rows, columns = (
+        np.minimum(np.arange(length) // step, count - 1)
+        for length, count in zip(shape, cells, strict=True)
+    )
+    return rows[:, None], columns
+
+
 # Share of the diagonal.
 _BAND = 0.016
 _BAND_SIDE = 320
@@ -195,11 +274,7 @@ def extend_ground_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
         np.where(is_inside, nearness[grid], 0), is_inside, ground, band
     )
     inside[is_inside] = np.nan
-    rows, columns = (
-        np.minimum(np.arange(length) // step, cells - 1)
-        for length, cells in zip(depth.shape, ground.shape, strict=True)
-    )
-    whole = inside[rows[:, None], columns]
+    whole = inside[_cells_of_pixels(depth.shape, ground.shape, step)]
     # Comparisons with NaN are false.
     nearer = (whole > nearness) & depth.valid & ~sky
     chosen = whole[nearer]

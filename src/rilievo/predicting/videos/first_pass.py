@@ -14,7 +14,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.map_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
-from rilievo.io.outputs.formats.colour_files import sky_or_none
+from rilievo.io.outputs.formats.colour_files import coloured_sky
 from rilievo.io.outputs.sidecar import Sidecar, make_sidecar
 from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.io.videos.frame_source import Frame, FrameSource
@@ -271,7 +271,7 @@ def measure_extent(predictions: Iterable[Prediction], *, count: int, what: Drawn
     samples: list[DrawnSample] = []
     with_depth = 0
     for prediction in predictions:
-        depth, sky = prediction.depth, sky_or_none(prediction)
+        depth, sky = prediction.depth, coloured_sky(prediction)
         kind, has_sky = depth.kind, has_sky or sky is not None
         inside = depth.values[depth.valid]
         if not inside.size:

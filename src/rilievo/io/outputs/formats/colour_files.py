@@ -20,7 +20,7 @@ from rilievo.io.map_pictures import (
 )
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
-from rilievo.io.outputs.skyline import extend_ground_to_sky
+from rilievo.io.outputs.skyline import extend_ground_to_sky, sky_behind_objects
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
@@ -37,7 +37,7 @@ _STOPS = 17
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth as a colour picture."""
-    options, sky = job.options, sky_or_none(job.prediction)
+    options, sky = job.options, coloured_sky(job.prediction)
     limits = picture_range(depth, options, sky)
     colour = colour_facts(depth.kind, limits, options, has_sky=sky is not None)
     facts = replace(job.facts("picture of depth"), colour=colour)
@@ -50,10 +50,9 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     return job.write_png(depth_picture(job.prediction, options), facts)
 
 
-def sky_or_none(prediction: PredictionRecord) -> Mask | None:
-    """Mask of the sky; None where no pixel is sky."""
-    sky = prediction.sky
-    return None if sky is None or not sky.any() else sky
+def coloured_sky(prediction: PredictionRecord) -> Mask | None:
+    """Mask of the sky that pictures colour, without objects before it; None without any."""
+    return sky_behind_objects(prediction.depth, prediction.sky)
 
 
 def depth_picture(
@@ -64,7 +63,7 @@ def depth_picture(
     limits: ColourRange | None = None,
 ) -> Pixels:
     """Draw depth at some rows and columns, with the range of the map."""
-    depth, sky = prediction.depth, sky_or_none(prediction)
+    depth, sky = prediction.depth, coloured_sky(prediction)
     part = None if sky is None else sky[rows, columns]
     some = DepthMap(
         values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.geometry.surfaces.lattice import sample_range, sample_slices
 from rilievo.io.map_pictures import normals_picture
-from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, sky_or_none
+from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, coloured_sky, depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.skyline import normals_mask
@@ -40,7 +40,7 @@ class _PanelSizes:
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write photograph, depth and normals side by side."""
-    bar = colour_bar(depth, job.options, sky_or_none(job.prediction))
+    bar = colour_bar(depth, job.options, coloured_sky(job.prediction))
     facts = job.facts("photograph, depth and, where there are some, normals, with legends")
     picture = np.asarray(panel_picture(job.prediction, job.options))
     return job.write_png(picture, replace(facts, colour=bar.facts))
@@ -62,7 +62,7 @@ def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = No
         sheet.paste(picture, (left, sizes.top_margin))
         box = (left, sizes.top_margin + height + sizes.margin // 2, width)
         if title == "Depth":
-            bar = colour_bar(prediction.depth, options, sky_or_none(prediction))
+            bar = colour_bar(prediction.depth, options, coloured_sky(prediction))
             _draw_legend(sheet, bar, box, sizes, font)
         elif title == "Normals":
             ball = _normals_ball(2 * sizes.line_height)
