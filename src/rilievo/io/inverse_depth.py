@@ -25,6 +25,8 @@ _BUFFER_MEDIAN, _FAR_PLANE = 0.9, 0.01
 _FEWEST_FILLED, _MOST_AT_END = 1000, 0.001
 """Fewest pixels that fill the range of a type, and largest share of them at its end."""
 _MOST_SIDE = 640  # [px], to which larger maps are thinned out
+_RAMP_SIDE, _RAMP_ERROR = 64, 2e-3
+"""Side to which maps are thinned out to see a ramp [px], and its largest error over its range."""
 _WINDOWS_ACROSS, _LEAST_WINDOW = 12, 8
 _SLOPES = (0.08, 0.6)
 """Range of the change from the middle of a window to its border, over the middle, that shows it."""
@@ -66,6 +68,26 @@ def doubts_about_inverse(
     if looks_inverse(values, valid):
         doubts.append(LOOKS_INVERSE)
     return tuple(doubts)
+
+
+def doubts_about_surfaces(values: Float64[np.ndarray, "h w"], valid: Mask) -> tuple[str, ...]:
+    """Doubt that depth in one file of many is inverse depth, by the shape of its surfaces.
+
+    A map that is one ramp alone is not doubted, because such maps are made up to try a program.
+    """
+    if not looks_inverse(values, valid) or _is_one_ramp(values, valid):
+        return ()
+    return (LOOKS_INVERSE,)
+
+
+def _is_one_ramp(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
+    """Whether all values lie on one linear function of the pixel."""
+    step = math.ceil(max(values.shape) / _RAMP_SIDE)
+    v, u = np.nonzero(valid[::step, ::step])
+    numbers = values[::step, ::step][v, u]
+    terms = np.stack([np.ones(u.size), u, v], axis=1)
+    fitted = terms @ np.linalg.lstsq(terms, numbers, rcond=None)[0]
+    return bool(np.abs(fitted - numbers).max() < _RAMP_ERROR * np.ptp(numbers))
 
 
 def doubts_about_normalised(stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:

@@ -25,6 +25,7 @@ from rilievo.geometry.cameras.camera import Camera
 from support.box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from support.clips import Clip, write_clip
 from support.ply_files import read_ply
+from support.slanted_rooms import room_depth
 
 CAMERA = (80.0, 80.0, 47.5, 35.5)
 
@@ -368,6 +369,14 @@ def test_numbers_that_are_no_depth_are_noticed(tmp_path: Path) -> None:
     _, notes = frame_depth(tmp_path / "depth", stored)
     assert any("60000" in note or "60 m" in note for note in notes), notes
     _, notes = frame_depth(tmp_path / "depth", stored, depth_encoding="invalid=0,60000")
+    assert not notes
+
+
+def test_inverse_depth_of_frames_is_noticed(tmp_path: Path) -> None:
+    room = room_depth(240, 320).astype(np.float32)
+    _, notes = frame_depth(tmp_path / "depth", 1 / room)
+    assert any("as they are in inverse depth" in note for note in notes)
+    _, notes = frame_depth(tmp_path / "depth", room)
     assert not notes
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from rilievo.arrays.shapes import Size, Values
 from rilievo.data.clips.pose_files import frame_stem
 from rilievo.data.clips.sequences import ClipFrame
+from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.plane_sweep import import_opencv
@@ -27,6 +28,7 @@ from rilievo.io.depth_numbers import (
     read_depth_numbers,
 )
 from rilievo.io.files.names import printable
+from rilievo.io.inverse_depth import doubts_about_surfaces
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.prediction.readback import read_prediction
@@ -35,7 +37,7 @@ from rilievo.records.sample import Photo
 
 _MAP_SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
 
-
+_FRAMES_LOOKED_AT = 12  # of a clip, whose surfaces show whether its files hold inverse depth
 _GUESSED_UNIT = 0.001  # [m], of whole numbers of no stated unit: millimetres
 
 
@@ -111,6 +113,8 @@ class _FileDepth:
                 f"{printable(folder)}: has no depth files ({', '.join(_MAP_SUFFIXES)}), found "
                 f"{contents_text(folder)}"
             )
+
+        self._looked_at = evenly_spread(sorted(self._files.values()), _FRAMES_LOOKED_AT)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -198,6 +202,9 @@ class _FileDepth:
         valid &= (values >= declared.min_depth) & (values <= farthest)
         kind = DepthKind.METRIC if stated.kind in (None, DISTANCE) else _known_kind(stated, path)
         self._collect_doubts(numbers, values[valid], unit, path.name)
+        if path.name in self._looked_at and stated.kind != DISTANCE:
+            for doubt in doubts_about_surfaces(values.astype(np.float64), valid):
+                self._doubts.setdefault(doubt, []).append(path.name)
         return DepthMap(
             values=np.where(valid, values, np.float32(1)),
             kind=kind,

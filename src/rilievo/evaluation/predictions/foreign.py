@@ -41,6 +41,7 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
+from rilievo.io.inverse_depth import doubts_about_surfaces
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.prediction.readback import NoArraysError, existing_pictures, read_prediction
@@ -163,27 +164,28 @@ class ForeignPredictions:
             inside = self.sure is not None and self.sure.pattern is None
             numbers = self._read_numbers(path, DEPTH_ARRAY if inside else None)
         stored = combine_encodings(self.stored, numbers.statement, path)
+        is_inverse = stored.number_kind is NumberKind.DISPARITY
+        if stored.kind is None or not stored.kind.is_depth or is_inverse:
+            return numbers.statement.doubts
         metres = None
-        if stored.kind is DepthKind.METRIC and stored.number_kind is not NumberKind.DISPARITY:
+        about_inverse: tuple[str, ...] = ()
+        if stored.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
             values = _limit_depth(numbers.values, stored, self.declared)
             depth = depth_from_numbers(values, stored, numbers.known)
-            metres = depth.values[depth.valid].astype(np.float64)
-        elif (
-            stored.kind is None
-            or not stored.kind.is_depth
-            or stored.number_kind is NumberKind.DISPARITY
-        ):
-            return numbers.statement.doubts
+            about_inverse = doubts_about_surfaces(depth.values.astype(np.float64), depth.valid)
+            if stored.kind is DepthKind.METRIC:
+                metres = depth.values[depth.valid].astype(np.float64)
+        about_numbers = doubts_about_numbers(
+            numbers,
+            metres,
+            unit=1.0 if stored.scale is None else stored.scale,
+            meaningless=(0.0,),
+            farthest=self.declared.max_depth,
+            is_declared=stored.scale is not None,
+        )
         return tuple(
             doubt
-            for doubt in doubts_about_numbers(
-                numbers,
-                metres,
-                unit=1.0 if stored.scale is None else stored.scale,
-                meaningless=(0.0,),
-                farthest=self.declared.max_depth,
-                is_declared=stored.scale is not None,
-            )
+            for doubt in (*about_numbers, *about_inverse)
             if doubt not in (TOO_FAR, TOO_NEAR)  # A score is doubted by its own unit.
         )
 
