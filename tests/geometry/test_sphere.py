@@ -143,7 +143,7 @@ def test_factors_of_views_are_found_among_outliers():
     factors = np.random.default_rng(0).normal(0, 0.5, len(views))
     corrections = solve_corrections(layers_of(views, factors, noise=0.2), places_of(views))
     expected = -factors - np.median(-factors)
-    np.testing.assert_allclose(corrections.factors, expected, atol=5e-3)
+    np.testing.assert_allclose(corrections.log_factors, expected, atol=5e-3)
     assert np.abs(corrections.slopes).max() < 5e-3
     assert corrections.power > 0.97
 
@@ -157,8 +157,10 @@ def test_the_power_to_which_depth_is_contracted_shows_where_views_overlap(power)
     layers = replace(true, values=depths + places.lengths)
     corrections = solve_corrections(layers, places)
     assert corrections.power == pytest.approx(power, abs=0.03)
-    middles = corrections.middles[:, None, None]
-    straight = middles + (depths - middles) / corrections.power + corrections.factors[:, None, None]
+    medians = corrections.median_logs[:, None, None]
+    straight = (
+        medians + (depths - medians) / corrections.power + corrections.log_factors[:, None, None]
+    )
     error = np.where(true.weights > 0, straight + places.lengths - true.values, np.nan)
     assert np.nanstd(error) < 0.05 * TRUE.std()
 
@@ -166,8 +168,8 @@ def test_the_power_to_which_depth_is_contracted_shows_where_views_overlap(power)
 def test_a_correction_of_a_map_is_that_of_its_pixels():
     corrections = Corrections(
         power=0.5,
-        middles=np.array([0.0, 1.0]),
-        factors=np.array([0.0, 0.25]),
+        median_logs=np.array([0.0, 1.0]),
+        log_factors=np.array([0.0, 0.25]),
         slopes=np.array([[0, 0], [0.1, -0.2]]),
     )
     values = np.full((4, 2), 3, np.float32)

@@ -1,10 +1,12 @@
-"""Scales of views by their overlaps, and their weighted mean.
+"""Corrections by which the depth of overlapping views agrees, and the weighted mean of the views.
 
-Networks scale, contract (far is too near) and tilt views. By contraction to a power g log distances
-differ by 1 - g times the log ray lengths. All is solved by least absolute differences; weights fall
-to zero at edges.
+A network gives each view of a wide picture its own scale, tilts it, and contracts depth: what is
+far comes out too near. Contraction by a power p means that log z deviates from its median by p
+times the true deviation. ``solve_corrections`` finds one power for all views, and a factor and two
+slopes for each, by least absolute differences of log distance where views overlap.
 
-Views of affine depth have a shift too; one factor stays free.
+Views of affine depth have an unknown shift, too, which ``solve_shifts`` finds first. A common
+factor of all views stays free.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,30 +15,61 @@ from itertools import combinations
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field, Float, Float32, Float64, Mask, Values
+from rilievo.arrays.shapes import Field, Float, Float32, Float64, Mask, Values, Vector
 from rilievo.errors import InputError
 from rilievo.geometry.sphere_views import fill_unknown
 
 ViewMaps = Float32[np.ndarray, "k h w"]
 
-_ROUNDS = 30
 _STRIDES = (3, 1)
-"""Strides of the overlaps, coarse to fine."""
-_LEAST = 1e-3
-"""Least residual, in logarithms."""
-_BRIDGE = 1e-6
-"""Weight that keeps a lone view in place."""
-_SLOPE = 0.02
+"""Strides at which overlaps are compared, coarse to fine."""
+_MAX_ROUNDS = 30
+_CONVERGED = 1e-5
+"""Largest change of a coefficient in the last round."""
+_MIN_RESIDUAL = 1e-3
+"""Least residual of log distance in the weights of a round, which are its inverse."""
+_FACTOR_HOLD = 1e-6
+"""Weight that holds factors to 0, so that a view without an overlap stays in place."""
+_SLOPE_HOLD = 0.02
 """Weight that holds slopes to 0."""
-_LEAST_SHARED = 8
-_NEAR = 0.5
-"""Nearest share of the sphere that tells the power: skies have no depth."""
+_MIN_HOLD = 1e-12
+_MIN_OVERLAP = 8
+"""Least number of directions that two views share to be compared."""
+_NEAR_SHARE = 0.5
+"""Nearest share of the sphere, from which the power is found; the sky has no true depth."""
 _POWERS = (0.6, 1.0)
+"""Least and largest power."""
+
+_FIRST_SHIFT = 1 / 19
+"""Shift of a view, over its span, at which its far end is twenty times as far as its near one."""
+_MIN_SHIFT, _MAX_SHIFT = 1e-3, 20.0
+_LOG_SHIFT_HOLD = 1e-4
+"""Weight that holds log shifts to that of ``_FIRST_SHIFT``."""
+_SHIFT_FACTOR_HOLD = 1e-6
+"""Weight that holds log factors to 0; a common one is free."""
+_SPAN_PERCENTILES = (2.0, 98.0)
+_MIN_SPAN = 0.3
+"""Least span of a view, over the median one."""
+_MIN_SHIFTED = 0.3
+"""Least shifted value, over the shift."""
+_SHIFT_STRIDES = (4, 2)
+"""Strides at which overlaps are compared for shifts, coarse to fine."""
+_MAX_SHIFT_ROUNDS = 40
+_MAX_LOG_SHIFT_STEP = 0.7
+"""Largest change of a log shift in a round."""
+_SHIFTS_CONVERGED = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Two views, the mask of shared places, and lesser weights."""
+    """Directions that two views share.
+
+    Attributes:
+        first: Index of a view.
+        second: Index of the other view.
+        shared: Mask of the grid.
+        weights: For each direction of the mask, the lesser weight of the two views.
+    """
 
     first: int
     second: int
@@ -46,12 +79,12 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
-    """Views on one grid of directions.
+    """Views drawn on one grid of directions.
 
     Attributes:
         values: Log distance.
-        weights: Trust; 0 where unseen.
-        area: Solid angle of rows.
+        weights: Weight of each view; 0 where it sees nothing.
+        area: Solid angle of a direction, for each row.
     """
 
     values: ViewMaps
@@ -60,27 +93,27 @@ class Layers:
 
     @property
     def known(self) -> Mask:
-        """Places that some view sees."""
+        """Directions that some view sees."""
         return np.asarray((self.weights > 0).any(axis=0))
 
     def overlaps(self, stride: int) -> Iterator[Overlap]:
-        """Pairs of views with enough in common."""
+        """Pairs of views that share enough directions."""
         weights = self.weights[..., ::stride, ::stride] * self.area[::stride, None]
         for first, second in combinations(range(len(weights)), 2):
-            both = np.minimum(weights[first], weights[second])
-            shared = both > 0
-            if np.count_nonzero(shared) >= _LEAST_SHARED:
-                yield Overlap(first, second, shared, both[shared].astype(np.float64))
+            lesser = np.minimum(weights[first], weights[second])
+            shared = lesser > 0
+            if np.count_nonzero(shared) >= _MIN_OVERLAP:
+                yield Overlap(first, second, shared, lesser[shared].astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalePlaces:
-    """Places of a grid's directions in each view.
+    """Positions of a grid's directions in each view.
 
     Attributes:
-        across: Column, -1 to 1 from edge to edge.
+        across: Column, from -1 at the left edge to 1 at the right edge.
         down: Row, likewise.
-        lengths: Log distance over z.
+        lengths: Log of the ratio of distance to z.
     """
 
     across: ViewMaps
@@ -90,288 +123,330 @@ class ScalePlaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corrections:
-    """Corrections: log z becomes factor + middle + (log z - middle) / power + slopes.
+    """Corrections of log z, one for each view.
+
+    They undo the contraction about the median log z, and add the factor and the slopes.
 
     Attributes:
-        power: Power of contraction.
-        middles: Log z that stays.
-        factors: Logarithms of median 0.
-        slopes: Logarithms at the right and lower edge.
+        power: Power of the contraction, common to all views.
+        median_logs: Median log z of each view, which stays.
+        log_factors: Log factor of each view; their median is 0.
+        slopes: What is added at the right and at the lower edge; the opposite at the other two.
     """
 
     power: float
-    middles: Float64[np.ndarray, "k"]
-    factors: Float64[np.ndarray, "k"]
+    median_logs: Float64[np.ndarray, "k"]
+    log_factors: Float64[np.ndarray, "k"]
     slopes: Float64[np.ndarray, "k 2"]
 
     def correct_log_z(
         self, view: int, values: Float32[np.ndarray, "a b"]
     ) -> Float32[np.ndarray, "a b"]:
-        """Log z of one view, corrected."""
+        """Corrected log z of one view."""
         rows, columns = values.shape
-        x, y = ((2 * (np.arange(n) + 0.5) / n - 1).astype(np.float32) for n in (columns, rows))
-        slope = self.slopes[view].astype(np.float32)
-        middle, factor = np.float32(self.middles[view]), np.float32(self.factors[view])
-        straight = middle + (values - middle) / np.float32(self.power)
-        return straight + (factor + slope[0] * x[None] + slope[1] * y[:, None])
+        x, y = (
+            (2 * (np.arange(size) + 0.5) / size - 1).astype(np.float32) for size in (columns, rows)
+        )
+        x_slope, y_slope = self.slopes[view].astype(np.float32)
+        median, log_factor = np.float32(self.median_logs[view]), np.float32(self.log_factors[view])
+        expanded = median + (values - median) / np.float32(self.power)
+        return expanded + (log_factor + x_slope * x[None] + y_slope * y[:, None])
 
 
 def solve_corrections(layers: Layers, places: ScalePlaces) -> Corrections:
-    """Solve the corrections of all views together.
+    """Find the corrections of all views together.
 
     Raises:
         InputError: If no two of several views overlap.
     """
     count = len(layers.values)
-    middles = np.array([_median_log_depth(layers, places, view) for view in range(count)])
-    plain = np.ones((count, 1, *layers.known.shape), np.float32)
-    power = 1.0
-    if count > 1:
-        first = layers.values + _solve_view_coefficients(layers, plain)[:, 0, None, None]
-        power = _shared_power(_zero_far_weights(layers, first), places)
-        power = float(np.clip(power, *_POWERS))
-    straight = replace(
-        layers,
-        values=(
-            middles[:, None, None]
-            + (layers.values - places.lengths - middles[:, None, None]) / power
-            + places.lengths
-        ).astype(np.float32),
-    )
-    features = np.stack([plain[:, 0], places.across, places.down], axis=1)
-    solution = _solve_view_coefficients(straight, features)
+    median_logs = np.array([_median_log_z(layers, places, view) for view in range(count)])
+    power = _find_power(layers, places) if count > 1 else 1.0
+
+    medians = median_logs[:, None, None]
+    log_z = layers.values - places.lengths
+    expanded = medians + (log_z - medians) / power + places.lengths
+    features = np.stack([_ones(layers), places.across, places.down], axis=1)
+    coefficients = _fit_views(replace(layers, values=expanded.astype(np.float32)), features)
+    log_factors = coefficients[:, 0]
     return Corrections(
         power=power,
-        middles=middles,
-        factors=solution[:, 0] - np.median(solution[:, 0]),
-        slopes=solution[:, 1:],
+        median_logs=median_logs,
+        log_factors=log_factors - np.median(log_factors),
+        slopes=coefficients[:, 1:],
     )
 
 
-def _median_log_depth(layers: Layers, places: ScalePlaces, view: int) -> float:
-    mask = layers.weights[view] > 0
-    if not mask.any():
+def _median_log_z(layers: Layers, places: ScalePlaces, view: int) -> float:
+    is_seen = layers.weights[view] > 0
+    if not is_seen.any():
         return 0.0
-    return float(np.median((layers.values[view] - places.lengths[view])[mask]))
+    log_z = layers.values[view] - places.lengths[view]
+    return float(np.median(log_z[is_seen]))
 
 
-def _zero_far_weights(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
+def _ones(layers: Layers) -> ViewMaps:
+    """Feature whose coefficient is a view's factor."""
+    return np.ones(layers.values.shape, np.float32)
+
+
+def _find_power(layers: Layers, places: ScalePlaces) -> float:
+    """Power of the contraction, within limits, from what is near.
+
+    Views that look in different directions see one point at different angles to their axes, so
+    that distance / z differs. Contraction of z by a power p makes their log distances differ by
+    (1 - p) times the difference of its logarithms. So p is the coefficient of these logarithms by
+    which log z agrees.
+    """
+    factors = _ones(layers)[:, None]
+    scaled = layers.values + _fit_views(layers, factors)[:, 0, None, None]
+    near = _without_far_directions(layers, scaled)
+    log_z = replace(near, values=near.values - places.lengths)
+    coefficients = _fit_views(log_z, factors, common_feature=places.lengths)
+    return float(np.clip(coefficients[0, -1], *_POWERS))
+
+
+def _without_far_directions(layers: Layers, log_distance: Float[np.ndarray, "k h w"]) -> Layers:
+    """Layers whose weights are 0 except in the nearest share of the sphere."""
     weight = layers.weights.sum(axis=0)
-    mean = (layers.weights * values).sum(axis=0) / np.maximum(weight, 1e-9)
+    mean = (layers.weights * log_distance).sum(axis=0) / np.maximum(weight, 1e-9)
     areas = np.where(weight > 0, layers.area[:, None], 0).ravel()
     order = np.argsort(mean, axis=None)
-    total = np.cumsum(areas[order])
-    limit = mean.ravel()[order][np.searchsorted(total, _NEAR * total[-1])]
+    nearer_area = np.cumsum(areas[order])
+    limit = mean.ravel()[order][np.searchsorted(nearer_area, _NEAR_SHARE * nearer_area[-1])]
     return replace(layers, weights=layers.weights * (mean <= limit))
-
-
-def _shared_power(layers: Layers, places: ScalePlaces) -> float:
-    plain = np.ones((len(layers.values), 1, *layers.known.shape), np.float32)
-    depths = replace(layers, values=layers.values - places.lengths)
-    solution = _solve_view_coefficients(depths, plain, places.lengths)
-    return float(solution[0, -1])
 
 
 @dataclass(frozen=True, slots=True)
 class _OverlapEquations:
-    places: list[int]
+    """Linear equations of one overlap: differences + coefficients @ features = 0.
+
+    Attributes:
+        indices: Indices of the coefficients that occur in them.
+        differences: Value of the second view less that of the first, for each direction.
+        weights: Weight of each direction.
+        features: Feature of each coefficient in each direction.
+    """
+
+    indices: list[int]
     differences: Values
     weights: Values
     features: Float64[np.ndarray, "m n"]
 
 
-def _solve_view_coefficients(
+def _fit_views(
     layers: Layers,
     features: Float32[np.ndarray, "k m h w"],
-    common: ViewMaps | None = None,
+    common_feature: ViewMaps | None = None,
 ) -> Float64[np.ndarray, "k m1"]:
-    """Coefficients of features, a row each view; the common one last."""
-    count, number = features.shape[:2]
-    total = count * number + (common is not None)
-    numbers = np.zeros(total)
-    held = np.full(total, _SLOPE)
-    held[: count * number : number] = _BRIDGE
-    held[count * number :] = 0
-    for stride in _STRIDES if count > 1 else ():
-        pairs = _overlap_equations(layers, features, common, stride)
-        if not pairs:
+    """Coefficients of features that make the values of views agree where they overlap.
+
+    Args:
+        layers: Values of the views.
+        features: Features of each view, which have coefficients of their own. The first is
+            constant.
+        common_feature: Feature whose coefficient is the same in all views.
+
+    Returns:
+        Coefficients, a row for each view; that of the common feature last.
+    """
+    views, per_view = features.shape[:2]
+    own = views * per_view
+    total = own + (common_feature is not None)
+    coefficients = np.zeros(total)
+    holds = np.full(total, _SLOPE_HOLD)
+    holds[:own:per_view] = _FACTOR_HOLD
+    holds[own:] = 0
+
+    for stride in _STRIDES if views > 1 else ():
+        equations = _overlap_equations(layers, features, common_feature, stride)
+        if not equations:
             raise InputError("the views of this picture have nothing in common to compare")
-        for _ in range(_ROUNDS):
-            before = numbers
-            numbers = _reweighted_least_squares(pairs, numbers, held)
-            if np.abs(numbers - before).max() < 1e-5:
+        for _ in range(_MAX_ROUNDS):
+            previous = coefficients
+            coefficients = _solve_reweighted(equations, previous, holds)
+            if np.abs(coefficients - previous).max() < _CONVERGED:
                 break
-    own = numbers[: count * number].reshape(count, number)
-    shared = np.broadcast_to(numbers[count * number :], (count, total - count * number))
-    return np.concatenate([own, shared], axis=1)
+
+    own_rows = coefficients[:own].reshape(views, per_view)
+    common = np.broadcast_to(coefficients[own:], (views, total - own))
+    return np.concatenate([own_rows, common], axis=1)
 
 
 def _overlap_equations(
     layers: Layers,
     features: Float32[np.ndarray, "k m h w"],
-    common: ViewMaps | None,
+    common_feature: ViewMaps | None,
     stride: int,
 ) -> list[_OverlapEquations]:
-    some = (..., slice(None, None, stride), slice(None, None, stride))
-    values, features = layers.values[some], features[some]
-    common = None if common is None else common[some]
-    count, number = features.shape[:2]
-    pairs = []
+    grid = (..., slice(None, None, stride), slice(None, None, stride))
+    values, features = layers.values[grid], features[grid]
+    views, per_view = features.shape[:2]
+    equations = []
     for overlap in layers.overlaps(stride):
         first, second, shared = overlap.first, overlap.second, overlap.shared
         rows = [features[second][:, shared], -features[first][:, shared]]
-        places = [view * number + k for view in (second, first) for k in range(number)]
-        if common is not None:
+        indices = [view * per_view + k for view in (second, first) for k in range(per_view)]
+        if common_feature is not None:
+            common = common_feature[grid]
             rows.append((common[second] - common[first])[shared][None])
-            places.append(count * number)
+            indices.append(views * per_view)
         differences = (values[second] - values[first])[shared].astype(np.float64)
-        features_of_both = np.concatenate(rows).astype(np.float64)
-        pairs.append(_OverlapEquations(places, differences, overlap.weights, features_of_both))
-    return pairs
+        all_features = np.concatenate(rows).astype(np.float64)
+        equations.append(_OverlapEquations(indices, differences, overlap.weights, all_features))
+    return equations
 
 
-def _reweighted_least_squares(
-    pairs: list[_OverlapEquations],
-    numbers: Float64[np.ndarray, "t"],
-    held: Float64[np.ndarray, "t"],
-) -> Float64[np.ndarray, "t"]:
-    matrix, right = np.zeros((len(numbers), len(numbers))), np.zeros(len(numbers))
-    for pair in pairs:
-        residuals = pair.differences + numbers[pair.places] @ pair.features
-        weighted = pair.features * (pair.weights / np.maximum(np.abs(residuals), _LEAST))
-        matrix[np.ix_(pair.places, pair.places)] += weighted @ pair.features.T
-        right[pair.places] -= weighted @ pair.differences
-    matrix += np.diag(np.maximum(held * np.trace(matrix) / len(numbers), 1e-12))
-    return np.linalg.solve(matrix, right)
+def _solve_reweighted(
+    equations: list[_OverlapEquations], coefficients: Vector, holds: Vector
+) -> Vector:
+    """One round of iteratively reweighted least squares for least absolute differences."""
+    size = len(coefficients)
+    matrix, right_side = np.zeros((size, size)), np.zeros(size)
+    for overlap in equations:
+        residuals = overlap.differences + coefficients[overlap.indices] @ overlap.features
+        weights = overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL)
+        weighted = overlap.features * weights
+        matrix[np.ix_(overlap.indices, overlap.indices)] += weighted @ overlap.features.T
+        right_side[overlap.indices] -= weighted @ overlap.differences
+    matrix += np.diag(np.maximum(holds * np.trace(matrix) / size, _MIN_HOLD))
+    return np.linalg.solve(matrix, right_side)
 
 
 def row_latitudes(height: int) -> Float64[np.ndarray, "h"]:
-    """Latitudes of a whole grid's rows, downwards [rad]."""
+    """Latitudes of the rows of an equirectangular grid, downwards [rad]."""
     return ((np.arange(height) + 0.5) / height - 0.5) * np.pi
 
 
 def merge_layers(layers: Layers) -> Field:
-    """Weighted mean of views, continued where unseen."""
+    """Weighted mean of the views, continued smoothly where no view sees."""
     weights = layers.weights
     total = weights.sum(axis=0, dtype=np.float64)
-    summed = (weights * np.where(weights > 0, layers.values, 0)).sum(axis=0, dtype=np.float64)
-    mean = np.divide(summed, total, out=np.zeros(total.shape), where=total > 0)
+    seen_values = np.where(weights > 0, layers.values, 0)
+    weighted_sum = (weights * seen_values).sum(axis=0, dtype=np.float64)
+    mean = np.divide(weighted_sum, total, out=np.zeros(total.shape), where=total > 0)
     return fill_unknown(mean[..., None].astype(np.float32), layers.known)[..., 0]
-
-
-_SHIFT = 1 / 19
-"""Shift, relative to a view's span, where its ends are twenty to one."""
-_LEAST_SHIFT, _MOST_SHIFT = 1e-3, 20.0
-_HELD = 1e-4
-"""Weight that holds log shifts to the start."""
-_FACTOR_WEIGHT = 1e-6
-"""Weight that holds factors to 1; one factor is free."""
-_ENDS = (2.0, 98.0)
-"""Percentiles of a view's ends."""
-_LEAST_SPAN = 0.3
-"""Least span of a view, relative to the others."""
-_LEAST_SHIFTED = 0.3
-"""Least shifted value, relative to the shift."""
-_SHIFT_STRIDES = (4, 2)
-"""Strides of the overlaps, coarse to fine."""
-_SHIFT_ROUNDS = 40
-_FARTHEST_STEP = 0.7
-"""Largest change of a log shift in a round."""
-_LEAST_RESIDUAL = 1e-3
-"""Least residual, in logarithms."""
 
 
 def normalise_spans(
     views: Sequence[Float32[np.ndarray, "a b"]],
 ) -> list[Float32[np.ndarray, "a b"]]:
-    """Scale each view to 0 and 1 at its ``_ENDS``."""
-    ends = np.array([np.percentile(view, _ENDS) for view in views])
-    spans = ends[:, 1] - ends[:, 0]
-    spans = np.maximum(spans, max(_LEAST_SPAN * float(np.median(spans)), 1e-9))
+    """Scale each view so that its ``_SPAN_PERCENTILES`` become 0 and 1."""
+    ends = np.array([np.percentile(view, _SPAN_PERCENTILES) for view in views])
+    lows, spans = ends[:, 0], ends[:, 1] - ends[:, 0]
+    spans = np.maximum(spans, max(_MIN_SPAN * float(np.median(spans)), 1e-9))
     return [
         (view - np.float32(low)) / np.float32(span)
-        for view, low, span in zip(views, ends[:, 0], spans, strict=True)
+        for view, low, span in zip(views, lows, spans, strict=True)
     ]
 
 
 def shifted_log_depth(
     values: Float32[np.ndarray, "*n"], shift: float, *, inverse: bool
 ) -> Float32[np.ndarray, "*n"]:
-    """Log z of ``values + shift``, or of its inverse."""
-    logs = np.log(np.maximum(values + np.float32(shift), np.float32(_LEAST_SHIFTED * shift)))
+    """Log z of affine depth, or of affine inverse depth, by its shift."""
+    least = np.float32(_MIN_SHIFTED * shift)
+    logs = np.log(np.maximum(values + np.float32(shift), least))
     return -logs if inverse else logs
 
 
 @dataclass(frozen=True, slots=True)
 class _OverlapValues:
+    """Affine values of two views in the directions that they share.
+
+    Attributes:
+        first: Index of a view.
+        second: Index of the other view.
+        first_values: Its affine values.
+        second_values: Those of the other view.
+        lengths: Log of distance / z in the second view, less that in the first.
+        weights: Weight of each direction.
+    """
+
     first: int
     second: int
-    values: tuple[Values, Values]
+    first_values: Values
+    second_values: Values
     lengths: Values
     weights: Values
 
 
 def solve_shifts(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[np.ndarray, "k"]:
-    """Shifts of views; values of ``layers`` have log ray lengths added."""
-    count = len(layers.values)
-    # Factors, then logarithms of shifts, relative to where one begins.
-    numbers = np.zeros(2 * count)
+    """Shifts of the views' affine values, by which their log distances agree best.
+
+    Args:
+        layers: Values of ``normalise_spans``, to which the log of distance / z was added.
+        places: Positions of the directions in each view.
+        inverse: Whether the values are affine inverse depth.
+    """
+    views = len(layers.values)
+    sign = -1.0 if inverse else 1.0
+    log_limits = np.log(np.array([_MIN_SHIFT, _MAX_SHIFT]) / _FIRST_SHIFT)
+    # Log factors of the views, then logs of their shifts over the first shift.
+    unknowns = np.zeros(2 * views)
     for stride in _SHIFT_STRIDES:
-        pairs = _overlap_values(layers, places, stride)
-        for _ in range(_SHIFT_ROUNDS if pairs else 0):
-            change = _factor_and_shift_steps(pairs, numbers, -1.0 if inverse else 1.0)
-            change *= min(1.0, _FARTHEST_STEP / max(float(np.abs(change[count:]).max()), 1e-9))
-            numbers += change
-            limits = np.log(np.array([_LEAST_SHIFT, _MOST_SHIFT]) / _SHIFT)
-            numbers[count:] = numbers[count:].clip(*limits)
-            if np.abs(change).max() < 1e-4:
+        overlaps = _overlap_values(layers, places, stride)
+        for _ in range(_MAX_SHIFT_ROUNDS if overlaps else 0):
+            steps = _factor_and_shift_steps(overlaps, unknowns, sign)
+            largest_shift_step = float(np.abs(steps[views:]).max())
+            steps *= min(1.0, _MAX_LOG_SHIFT_STEP / max(largest_shift_step, 1e-9))
+            unknowns += steps
+            unknowns[views:] = unknowns[views:].clip(*log_limits)
+            if np.abs(steps).max() < _SHIFTS_CONVERGED:
                 break
-    return np.asarray(_SHIFT * np.exp(numbers[count:]))
+    return np.asarray(_FIRST_SHIFT * np.exp(unknowns[views:]))
 
 
 def _overlap_values(layers: Layers, places: ScalePlaces, stride: int) -> list[_OverlapValues]:
-    some = (..., slice(None, None, stride), slice(None, None, stride))
-    lengths = places.lengths[some].astype(np.float64)
-    values = layers.values[some] - lengths
-    pairs = []
-    for overlap in layers.overlaps(stride):
-        first, second, shared = overlap.first, overlap.second, overlap.shared
-        of_both = values[first][shared], values[second][shared]
-        farther = (lengths[second] - lengths[first])[shared]
-        pairs.append(_OverlapValues(first, second, of_both, farther, overlap.weights))
-    return pairs
+    grid = (..., slice(None, None, stride), slice(None, None, stride))
+    lengths = places.lengths[grid].astype(np.float64)
+    values = layers.values[grid] - lengths
+    return [
+        _OverlapValues(
+            first=overlap.first,
+            second=overlap.second,
+            first_values=values[overlap.first][overlap.shared],
+            second_values=values[overlap.second][overlap.shared],
+            lengths=(lengths[overlap.second] - lengths[overlap.first])[overlap.shared],
+            weights=overlap.weights,
+        )
+        for overlap in layers.overlaps(stride)
+    ]
 
 
 def _factor_and_shift_steps(
-    pairs: list[_OverlapValues], numbers: Float64[np.ndarray, "k2"], sign: float
-) -> Float64[np.ndarray, "k2"]:
-    """Steps of log factors, then of log shifts."""
-    count = len(numbers) // 2
-    factors, shifts = numbers[:count], _SHIFT * np.exp(numbers[count:])
-    matrix, right = np.zeros((2 * count, 2 * count)), np.zeros(2 * count)
-    for pair in pairs:
-        logs, slopes = zip(
-            *(
-                _shifted_logs(values, float(shifts[view]))
-                for values, view in zip(pair.values, (pair.first, pair.second), strict=True)
-            ),
-            strict=True,
-        )
-        residuals = factors[pair.second] - factors[pair.first] + pair.lengths
-        residuals += sign * (logs[1] - logs[0])
-        one = np.ones_like(residuals)
-        features = np.stack([one, sign * slopes[1], -one, -sign * slopes[0]])
-        weighted = features * (pair.weights / np.maximum(np.abs(residuals), _LEAST_RESIDUAL))
-        at = [pair.second, count + pair.second, pair.first, count + pair.first]
-        matrix[np.ix_(at, at)] += weighted @ features.T
-        right[at] -= weighted @ residuals
-    means = np.diagonal(matrix).reshape(2, count).mean(axis=1)
-    held = np.maximum(np.repeat(means * (_FACTOR_WEIGHT, _HELD), count), 1e-12)
-    return np.linalg.solve(matrix + np.diag(held), right - held * numbers)
+    overlaps: list[_OverlapValues], unknowns: Vector, sign: float
+) -> Vector:
+    """One step of Gauss and Newton for log factors and log shifts, by reweighted least squares.
+
+    ``sign`` is -1 for inverse depth.
+    """
+    views = len(unknowns) // 2
+    log_factors, shifts = unknowns[:views], _FIRST_SHIFT * np.exp(unknowns[views:])
+    matrix, right_side = np.zeros((2 * views, 2 * views)), np.zeros(2 * views)
+    for overlap in overlaps:
+        first, second = overlap.first, overlap.second
+        first_logs, first_slopes = _shifted_logs(overlap.first_values, float(shifts[first]))
+        second_logs, second_slopes = _shifted_logs(overlap.second_values, float(shifts[second]))
+        residuals = log_factors[second] - log_factors[first] + overlap.lengths
+        residuals += sign * (second_logs - first_logs)
+
+        ones = np.ones_like(residuals)
+        features = np.stack([ones, sign * second_slopes, -ones, -sign * first_slopes])
+        weighted = features * (overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL))
+        indices = [second, views + second, first, views + first]
+        matrix[np.ix_(indices, indices)] += weighted @ features.T
+        right_side[indices] -= weighted @ residuals
+
+    mean_diagonals = np.diagonal(matrix).reshape(2, views).mean(axis=1)
+    holds = np.repeat(mean_diagonals * (_SHIFT_FACTOR_HOLD, _LOG_SHIFT_HOLD), views)
+    holds = np.maximum(holds, _MIN_HOLD)
+    return np.linalg.solve(matrix + np.diag(holds), right_side - holds * unknowns)
 
 
 def _shifted_logs(values: Values, shift: float) -> tuple[Values, Values]:
-    """Logs of values + shift, and slopes by log shift."""
-    least = _LEAST_SHIFTED * shift
-    above = np.maximum(values + shift, least)
-    return np.log(above), np.where(values + shift > least, shift / above, 1.0)
+    """Logs of values + shift, and their derivatives by the log of the shift."""
+    least = _MIN_SHIFTED * shift
+    shifted = np.maximum(values + shift, least)
+    derivatives = np.where(values + shift > least, shift / shifted, 1.0)
+    return np.log(shifted), derivatives
