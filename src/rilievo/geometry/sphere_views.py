@@ -1,4 +1,4 @@
-"""Perspective views of a wide picture."""
+"""Pinhole views of a fisheye picture or a panorama, which together see all of it."""
 
 import math
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from rilievo.arrays.shapes import (
     Float,
     Float32,
     Float64,
+    Int,
     Mask,
     Matrix,
     Pixels,
@@ -23,134 +24,147 @@ from rilievo.geometry.cameras.lens import Lens, inside_picture
 from rilievo.geometry.intrinsics import pinhole_K
 
 NARROW = 50.0
-"""Angle to the axis [degrees] that one view shows."""
+"""Largest angle to the axis [degrees] of a picture that one view shows."""
 
-_HALF = 45.0
-"""Half the field of view of a polyhedron's faces [degrees]."""
-
-_LEAST_SEEN = 0.3
-"""Least share of a view that the picture fills, unless needed."""
-
-_PROBES = 24
+_HALF_FIELD = 45.0
+"""Half the field of view of the views of an icosahedron [degrees]."""
+_MIN_FILLED = 0.3
+"""Share of a view that the picture fills; views below it are left out if others see the same."""
+_FULLY_INSIDE = 0.97
+"""Share of the half width of a view within which directions count as seen by it."""
+_PROBED_ROWS, _PROBED_COLUMNS = 49, 97
+"""Grid of directions, over the whole picture, that the views have to see."""
+_PROBED_VIEW_SIDE = 24
+"""Rows and columns of a view at which it is asked whether the picture fills it."""
 
 
 def fill_unknown(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.ndarray, "h w c"]:
-    """Fill unknown pixels by means of near known ones."""
+    """Fill the pixels outside of a mask smoothly, from coarse to fine means of those inside."""
     if not mask.any():
         return np.zeros_like(field)
-    channels = [*np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)]
-    weight = mask.astype(np.float32)
-    return np.stack(_fill_gaps([*channels, weight])[:-1], axis=2)
+    channels = np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)
+    filled = _fill_gaps(list(channels), mask.astype(np.float32))
+    return np.stack(filled, axis=2)
 
 
-def _fill_gaps(layers: list[np.ndarray]) -> list[np.ndarray]:
-    """Value layers without gaps; the last layer is their weight."""
-    *values, weight = layers
+def _fill_gaps(weighted: list[Field], weight: Field) -> list[Field]:
+    """Fill layers, which are given as value times weight, where the weight is below 1.
+
+    The weight says how much of a pixel is known, from 0 to 1.
+    """
     height, width = weight.shape
-    if min(height, width) == 1 or weight.min() >= 1:
+    if weight.min() >= 1:
+        return weighted
+    if min(height, width) == 1:
         total = max(float(weight.sum()), 1e-6)
-        whole = weight.min() >= 1
-        means = [layer if whole else np.full_like(layer, layer.sum() / total) for layer in values]
-        return [*means, np.ones_like(weight)]
+        return [np.full_like(layer, layer.sum() / total) for layer in weighted]
+
     half = ((width + 1) // 2, (height + 1) // 2)
-    small = [_resize_field(layer, half, Image.Resampling.BOX) for layer in layers]
-    gained = np.minimum(4 * small[-1], 1) / np.maximum(small[-1], 1e-9)
-    coarse = _fill_gaps([layer * gained for layer in small])
-    fine = [
-        _resize_field(layer, (width, height), Image.Resampling.BILINEAR) for layer in coarse[:-1]
-    ]
-    own = [layer + (1 - weight) * below for layer, below in zip(values, fine, strict=True)]
-    return [*own, np.ones_like(weight)]
+    half_weight = _resize_field(weight, half, Image.Resampling.BOX)
+    # A coarse pixel counts as known from a quarter on.
+    gain = np.minimum(4 * half_weight, 1) / np.maximum(half_weight, 1e-9)
+    half_layers = [_resize_field(layer, half, Image.Resampling.BOX) * gain for layer in weighted]
+    coarse = _fill_gaps(half_layers, half_weight * gain)
+    filled = []
+    for layer, coarse_layer in zip(weighted, coarse, strict=True):
+        background = _resize_field(coarse_layer, (width, height), Image.Resampling.BILINEAR)
+        filled.append(layer + (1 - weight) * background)
+    return filled
 
 
 def _resize_field(field: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> Field:
+    """Resize to ``size``, as Pillow has it: (width, height)."""
     return np.asarray(Image.fromarray(np.asarray(field, np.float32)).resize(size, how))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SphereView:
-    """Square pinhole view, centred.
+    """Square pinhole view whose principal point is its centre.
 
     Attributes:
-        turn: Rotation from its frame to the picture's.
-        tangent: Tangent of half its field of view.
+        turn: Rotation from the view's frame to the picture's camera frame.
+        tangent: Tangent of half the field of view.
     """
 
     turn: Matrix
     tangent: float
 
     def K(self, side: int) -> Matrix:
-        """Intrinsics of this view [px]."""
+        """Intrinsics of this view [px], ``side`` pixels wide and high."""
         focal, centre = side / (2 * self.tangent), (side - 1) / 2
         return pinhole_K(focal, focal, centre, centre)
 
     def rays(self, rows: int, columns: int) -> Float64[np.ndarray, "3 h w"]:
-        """Rays with z = 1, in its own frame."""
+        """Rays of its pixels, with z = 1, in the view's frame."""
         x = (2 * (np.arange(columns) + 0.5) / columns - 1) * self.tangent
         y = (2 * (np.arange(rows) + 0.5) / rows - 1) * self.tangent
         return np.stack(np.broadcast_arrays(x[None, :], y[:, None], 1.0))
 
 
 def covering_views(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
-    """Views that together see all of a picture."""
+    """Views that together see all of a picture of (height, width): one if it is narrow enough."""
     directions = _sample_directions(lens, shape)
-    middle = directions.mean(axis=1)
-    if np.linalg.norm(middle) > 0.5:
-        turn = _rotation_towards(middle / np.linalg.norm(middle))
+    mean_direction = directions.mean(axis=1)
+    length = np.linalg.norm(mean_direction)
+    if length > 0.5:
+        turn = _rotation_towards(mean_direction / length)
         x, y, z = turn.T @ directions
-        cosine = z.min()
-        if cosine > math.cos(math.radians(NARROW)):
-            return [
-                SphereView(turn=turn, tangent=float(max(np.abs(x / z).max(), np.abs(y / z).max())))
-            ]
+        if z.min() > math.cos(math.radians(NARROW)):
+            tangent = max(np.abs(x / z).max(), np.abs(y / z).max())
+            return [SphereView(turn=turn, tangent=float(tangent))]
+
     upright = isinstance(lens, Equirectangular)
     return _choose_views(icosahedron_views(upright=upright), lens, shape, directions)
 
 
 def icosahedron_views(*, upright: bool) -> list[SphereView]:
-    """Twelve views of 90 degrees: two up and down if ``upright``, else ahead and behind."""
-    level = math.atan(0.5)
-    ring = [
-        (math.radians(36 * (2 * k + odd)), -level if odd else level)
-        for odd in (0, 1)
-        for k in range(5)
-    ]
-    places = [(0.0, math.pi / 2), *ring, (0.0, -math.pi / 2)]
+    """Twelve views of 90 degrees, through the corners of an icosahedron.
+
+    With ``upright`` two of them look up and down, as suits a panorama. Otherwise two look ahead and
+    back, as suits a fisheye.
+    """
+    ring_latitude = math.atan(0.5)
+    longitudes_and_latitudes = [(0.0, math.pi / 2)]
+    for is_lower_ring in (False, True):
+        latitude = -ring_latitude if is_lower_ring else ring_latitude
+        longitudes_and_latitudes += [
+            (math.radians(36 * (2 * index + is_lower_ring)), latitude) for index in range(5)
+        ]
+    longitudes_and_latitudes.append((0.0, -math.pi / 2))
+
     views = []
-    for longitude, latitude in places:
-        x, y, z = (
-            math.cos(latitude) * math.sin(longitude),
-            math.sin(latitude),
-            math.cos(latitude) * math.cos(longitude),
-        )
-        towards = np.array([x, y, z] if upright else [x, z, y])
-        views.append(
-            SphereView(turn=_rotation_towards(towards), tangent=math.tan(math.radians(_HALF)))
-        )
+    for longitude, latitude in longitudes_and_latitudes:
+        x = math.cos(latitude) * math.sin(longitude)
+        y = math.sin(latitude)
+        z = math.cos(latitude) * math.cos(longitude)
+        axis = np.array([x, y, z] if upright else [x, z, y])
+        tangent = math.tan(math.radians(_HALF_FIELD))
+        views.append(SphereView(turn=_rotation_towards(axis), tangent=tangent))
     return views
 
 
 def cube_views(degrees: float = 110.0) -> list[SphereView]:
-    """Six views through a cube's faces, ``degrees`` wide."""
+    """Six views through the faces of a cube; each has a field of view of ``degrees``."""
     tangent = math.tan(math.radians(degrees / 2))
-    towards = np.concatenate([np.eye(3), -np.eye(3)])
-    return [SphereView(turn=_rotation_towards(axis), tangent=tangent) for axis in towards]
+    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    return [SphereView(turn=_rotation_towards(axis), tangent=tangent) for axis in axes]
 
 
-def _rotation_towards(towards: Vector) -> Matrix:
+def _rotation_towards(axis: Vector) -> Matrix:
+    """Rotation of a frame whose z is a unit axis, and whose x is level where that is possible."""
     down = np.array([0.0, 1.0, 0.0])
-    if abs(towards[1]) > 0.999:
-        down = np.array([0.0, 0.0, -np.sign(towards[1])])
-    right = np.cross(down, towards)
+    if abs(axis[1]) > 0.999:
+        down = np.array([0.0, 0.0, -np.sign(axis[1])])
+    right = np.cross(down, axis)
     right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(towards, right), towards], axis=1)
+    return np.stack([right, np.cross(axis, right), axis], axis=1)
 
 
 def _sample_directions(lens: Lens, shape: tuple[int, int]) -> Float64[np.ndarray, "3 n"]:
-    """Unit rays over a picture."""
+    """Unit rays over a picture up to its edges, where the lens sees."""
     height, width = shape
-    v = np.linspace(-0.5, height - 0.5, 2 * _PROBES + 1)
-    u = np.linspace(-0.5, width - 0.5, 4 * _PROBES + 1)
+    v = np.linspace(-0.5, height - 0.5, _PROBED_ROWS)
+    u = np.linspace(-0.5, width - 0.5, _PROBED_COLUMNS)
     rays = lens.rays(np.stack(np.meshgrid(u, v)).reshape(2, -1))
     rays = rays[:, np.isfinite(rays).all(axis=0)]
     return rays / np.linalg.norm(rays, axis=0)
@@ -162,19 +176,26 @@ def _choose_views(
     shape: tuple[int, int],
     directions: Float64[np.ndarray, "3 n"],
 ) -> list[SphereView]:
-    """Views mostly filled or with directions that no other has."""
-    shares = [
-        float(rays_in_picture(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views
-    ]
-    order = sorted(range(len(views)), key=lambda index: -shares[index])
-    indices, covered = [], np.zeros(directions.shape[1], bool)
-    for index in order:
-        x, y, z = views[index].turn.T @ directions
-        inside = (z > 0) & (np.maximum(np.abs(x), np.abs(y)) < 0.97 * views[index].tangent * z)
-        if shares[index] >= _LEAST_SEEN or (inside & ~covered).any():
-            indices.append(index)
-            covered |= inside
-    return [views[index] for index in sorted(indices)]
+    """Those of the views that the picture fills enough, or that see what no chosen one sees."""
+    filled_shares = [_filled_share(view, lens, shape) for view in views]
+    fullest_first = sorted(range(len(views)), key=lambda index: -filled_shares[index])
+    chosen, is_covered = [], np.zeros(directions.shape[1], bool)
+    for index in fullest_first:
+        view = views[index]
+        x, y, z = view.turn.T @ directions
+        limit = _FULLY_INSIDE * view.tangent * z
+        is_seen = (z > 0) & (np.maximum(np.abs(x), np.abs(y)) < limit)
+        sees_more = bool((is_seen & ~is_covered).any())
+        if filled_shares[index] >= _MIN_FILLED or sees_more:
+            chosen.append(index)
+            is_covered |= is_seen
+    return [views[index] for index in sorted(chosen)]
+
+
+def _filled_share(view: SphereView, lens: Lens, shape: tuple[int, int]) -> float:
+    """Share of a view that a picture fills."""
+    rays = view.rays(_PROBED_VIEW_SIDE, _PROBED_VIEW_SIDE)
+    return float(rays_in_picture(lens, shape, view.turn, rays).mean())
 
 
 def rays_in_picture(
@@ -183,33 +204,37 @@ def rays_in_picture(
     turn: Matrix,
     rays: Float64[np.ndarray, "3 h w"],
 ) -> Mask:
-    """Whether a picture shows rays, turned into its frame."""
+    """Whether a picture of (height, width) shows rays, which ``turn`` takes to its frame."""
     u, v = lens.project(np.tensordot(turn, rays, 1))
     return inside_picture(u, v, shape)
 
 
 class SpherePicture:
-    """Wide picture, at the resolution that views need."""
+    """Wide picture, of which views are rendered.
+
+    It is kept at the resolution that the views need, so that none skips pixels.
+    """
 
     def __init__(self, pixels: Pixels, lens: Lens, *, pixels_a_radian: float) -> None:
+        """Shrink a picture by a whole factor, to at least ``pixels_a_radian`` at its centre."""
         height, width, _ = pixels.shape
         factor = max(1, int(lens.focal / pixels_a_radian))
         if factor > 1:
-            small = (max(1, width // factor), max(1, height // factor))
-            image = Image.fromarray(pixels).resize(small, Image.Resampling.BOX)
+            new_height, new_width = max(1, height // factor), max(1, width // factor)
+            image = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BOX)
             pixels = np.asarray(image)
-            lens = lens.resized(size=(height, width), new_size=(small[1], small[0]))
+            lens = lens.resized(size=(height, width), new_size=(new_height, new_width))
         self._lens, self._pixels = lens, pixels
         self._wraps = isinstance(lens, Equirectangular) and lens.goes_round(pixels.shape[1])
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width as sampled."""
+        """Height and width of what is kept."""
         height, width, _ = self._pixels.shape
         return height, width
 
     def render_view(self, view: SphereView, side: int) -> UInt8[np.ndarray, "s s 3"]:
-        """Pixels that a view sees, filled smoothly elsewhere."""
+        """Pixels of a view; what the picture does not show is filled smoothly."""
         directions = np.tensordot(view.turn, view.rays(side, side), 1)
         u, v = self._lens.project(directions)
         inside = inside_picture(u, v, self.shape)
@@ -228,16 +253,27 @@ def sample_bilinear(
     *,
     wraps: bool = False,
 ) -> Float32[np.ndarray, "*n c"]:
-    """Sample a field bilinearly; edges continue, or meet if it ``wraps``."""
+    """Sample a field (h, w) or (h, w, c) between its pixels, bilinearly.
+
+    Beyond an edge the field continues with the values at the edge. If it ``wraps``, its left edge
+    follows its right one.
+    """
     height, width = field.shape[:2]
-    left, top = np.floor(u), np.floor(v)
-    a, b = (u - left).astype(np.float32)[..., None], (v - top).astype(np.float32)[..., None]
-    x, y = left.astype(np.int64), top.astype(np.int64)
-    columns = [x % width, (x + 1) % width] if wraps else [
-        x.clip(0, width - 1), (x + 1).clip(0, width - 1)
-    ]  # fmt: skip
-    rows = [y.clip(0, height - 1) * width, (y + 1).clip(0, height - 1) * width]
+    left, top = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
+    right_weight = (u - left).astype(np.float32)[..., None]
+    lower_weight = (v - top).astype(np.float32)[..., None]
+
+    if wraps:
+        left_column, right_column = left % width, (left + 1) % width
+    else:
+        left_column, right_column = left.clip(0, width - 1), (left + 1).clip(0, width - 1)
+    upper_row, lower_row = top.clip(0, height - 1), (top + 1).clip(0, height - 1)
+
     flat = field.reshape(height * width, -1)
-    upper = flat[rows[0] + columns[0]] * (1 - a) + flat[rows[0] + columns[1]] * a
-    lower = flat[rows[1] + columns[0]] * (1 - a) + flat[rows[1] + columns[1]] * a
-    return (upper * (1 - b) + lower * b).astype(np.float32)
+
+    def between_columns(row: Int[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n c"]:
+        first, second = flat[row * width + left_column], flat[row * width + right_column]
+        return first * (1 - right_weight) + second * right_weight
+
+    upper, lower = between_columns(upper_row), between_columns(lower_row)
+    return (upper * (1 - lower_weight) + lower * lower_weight).astype(np.float32)
