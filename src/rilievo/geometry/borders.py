@@ -1,6 +1,7 @@
-"""Borders of a photograph without content: black bars, white margins, thin frames.
+"""Borders of a photograph that show nothing: black bars, white margins, thin frames.
 
-A border's inner edge is one straight line, unlike that of a dark sky.
+The inner edge of a border is one straight line. That tells it from a dark sky, whose edge to the
+land climbs gradually.
 """
 
 import math
@@ -9,42 +10,50 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Int16, Mask, Pixels, UInt8
+from rilievo.arrays.shapes import Float64, Int16, Mask, Pixels, UInt8
 from rilievo.geometry.cameras.camera import Camera
 
 _SIDES = ("top", "right", "bottom", "left")
-_SAMPLES = 512  # pixels of a line
-# Levels of black and white borders.
-_BLACK, _WHITE = 40, 215
-# Largest deviation of a border from its colour [levels].
-_ALIKE = 14
-# Least share of a border's line in its colour; the rest is dust, or corners.
-_SHARE = 0.985
-# Most lines between border and edge: a block of a JPEG.
-_BLURRED = 8
-_LEAVING = 0.6  # least share of pixels inside an edge that leave the border's colour
-# Largest share of a side; upright videos on wide screens have 0.34.
-_WIDEST = 0.4
-# Largest share of a thin frame, and its deviation [levels].
-_THICKEST, _FRAME_ALIKE = 0.015, 3
-# Share of a side at a corner; objects have round ones.
-_CORNER = 0.015
-_LEAST_INSIDE = 32
-_FORMAT = 0.02  # least share of a frame between bars of two formats
+_SAMPLES_PER_LINE = 512
+"""Pixels of a line that are looked at."""
+_MAX_BLACK, _MIN_WHITE = 40, 215
+"""Levels of the colours of black and of white borders."""
+_MAX_DEVIATION = 14
+"""Largest deviation of a border's pixel from the border's colour [levels]."""
+_MIN_SHARE_OF_COLOUR = 0.985
+"""Least share of a border's line in its colour; the rest is dust, or corners."""
+_MAX_BLURRED_LINES, _MAX_BLURRED_SHARE = 8, 0.006
+"""Most lines in which a border turns into the picture, a block of a JPEG, and as a share."""
+_MIN_SHARE_LEAVING = 0.6
+"""Least share of the pixels inside an edge that have another colour than the border."""
+_MAX_BAR_SHARE = 0.4
+"""Largest share of a side that a bar takes; upright videos on wide screens have 0.34."""
+_MAX_FRAME_SHARE, _MIN_FRAME_LIMIT = 0.015, 4
+"""Largest thickness of a thin frame, as a share of the side and in lines."""
+_MAX_FRAME_DEVIATION = 3
+"""Largest deviation of a thin frame's pixel from its colour [levels]."""
+_CORNER_SHARE, _MIN_CORNER = 0.015, 4
+"""Side of the corners that are looked at, as a share of the picture's side and in pixels."""
+_MIN_INSIDE = 32
+"""Least side of the picture inside the borders [px]."""
+_MIN_CHANGED_SHARE = 0.02
+"""Least share of a frame of a video that lies between the bars of two formats."""
+
+_BAR_STEP, _FRAME_STEP = 24, 8
+"""Least step of colour at the inner edge of a bar, and of a thin frame [levels]."""
+_MAX_LEFT_BEFORE_BAR, _MAX_LEFT_BEFORE_FRAME = _MIN_SHARE_LEAVING / 2, 1.0
+"""Largest share of pixels that leave the colour two lines before the edge.
+
+A skyline has many there, the edge of a bar has few. The edge of a frame may be blurred, because
+frames are so thin and clean that nothing else looks like them.
+"""
 
 _Lines = Int16[np.ndarray, "n m 3"]
 
 
-# A skyline climbs gradually, an edge is a step; frames are so thin and clean that theirs may be
-# blurred.
-# Least step at the edge of a bar, and of a thin frame [levels].
-_BAR_STEP, _FRAME_STEP = 24, 8
-_BAR_BEFORE, _FRAME_BEFORE = _LEAVING / 2, 1.0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margins:
-    """Border rows and columns on each side [px]."""
+    """Width of the border on each side [px]. It is false where there is no border."""
 
     top: int = 0
     right: int = 0
@@ -55,11 +64,11 @@ class Margins:
         return any((self.top, self.right, self.bottom, self.left))
 
     def __str__(self) -> str:
-        there = [name for name in _SIDES if getattr(self, name)]
-        return ", ".join(f"{name} {getattr(self, name)}" for name in there)
+        sides = [(side, getattr(self, side)) for side in _SIDES]
+        return ", ".join(f"{side} {width}" for side, width in sides if width)
 
     def subsampled(self, step: int) -> "Margins":
-        """Borders of an image of every ``step``-th pixel."""
+        """Borders of the image that has every ``step``-th pixel."""
         return Margins(
             top=self.top // step,
             right=self.right // step,
@@ -68,170 +77,226 @@ class Margins:
         )
 
     def inside(self, shape: tuple[int, int]) -> tuple[slice, slice]:
-        """Slices of rows and columns inside the borders."""
+        """Slices of the rows and columns inside the borders; ``shape`` is (height, width)."""
         height, width = shape
         return slice(self.top, height - self.bottom), slice(self.left, width - self.right)
 
     def cropped(self, camera: Camera) -> Camera:
-        """Camera of the photograph's inside."""
+        """Camera of what lies inside the borders, from that of the whole photograph."""
         return camera.cropped(top=self.top, left=self.left)
 
     def uncrop_camera(self, camera: Camera) -> Camera:
-        """Camera of the whole photograph, from that of its inside."""
+        """Camera of the whole photograph, from that of what lies inside the borders."""
         return camera.cropped(top=-self.top, left=-self.left)
 
 
 def find_margins(pixels: Pixels) -> Margins:
-    """Find certain borders: black or white on two sides, thin frames on four."""
-    return _margins_unless_inside_small(
-        pixels, _find_bars(pixels, (False, True)) or _find_frame(pixels)
-    )
+    """Find borders that are certain: black or white bars on two sides, or a frame on all four."""
+    margins = _find_bars(pixels, white=False) or _find_bars(pixels, white=True)
+    return _unless_little_is_inside(pixels, margins or _find_frame(pixels))
 
 
 def find_black_bars(frames: Iterable[Pixels]) -> Margins:
-    """Find borders that are black in all frames."""
+    """Find borders that are black in all frames of a video."""
     brightest: Pixels | None = None
     for pixels in frames:
         brightest = pixels if brightest is None else np.maximum(brightest, pixels)
         if not has_two_black_sides(brightest):
             return Margins()
-    return (
-        Margins()
-        if brightest is None
-        else _margins_unless_inside_small(brightest, _find_bars(brightest, (False,)))
-    )
+    if brightest is None:
+        return Margins()
+    return _unless_little_is_inside(brightest, _find_bars(brightest, white=False))
 
 
 def has_two_black_sides(pixels: Pixels) -> bool:
-    """Whether the outermost lines of two sides are black."""
-    return sum(_is_black_line(_lines_inwards(pixels, side)[0]) for side in _SIDES) >= 2
+    """Whether the outermost lines of at least two sides are black."""
+    outermost_lines = [_lines_inwards(pixels, side)[0] for side in _SIDES]
+    return sum(_is_black_line(line) for line in outermost_lines) >= 2
 
 
 def black_bars_change(before: Pixels, after: Pixels) -> bool:
-    """Whether black bars of successive frames differ, as at a cut."""
-    changes = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_STEP
-    if float(changes.mean()) < _FORMAT * _LEAVING:
+    """Whether the black bars of two successive frames differ, as they may at a cut.
+
+    Most of what lies between the old and the new bars has to change, too.
+    """
+    is_changed = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_STEP
+    if float(is_changed.mean()) < _MIN_CHANGED_SHARE * _MIN_SHARE_LEAVING:
         return False
-    old, new = (find_black_bars((pixels,)) for pixels in (before, after))
-    between = _border_mask(old, before.shape[:2]) != _border_mask(new, after.shape[:2])
-    return bool(between.mean() >= _FORMAT and changes[between].mean() >= _LEAVING)
+    old_margins, new_margins = find_black_bars((before,)), find_black_bars((after,))
+    shape = before.shape[:2]
+    is_between = _border_mask(old_margins, shape) != _border_mask(new_margins, shape)
+    if is_between.mean() < _MIN_CHANGED_SHARE:
+        return False
+    return bool(is_changed[is_between].mean() >= _MIN_SHARE_LEAVING)
 
 
 def _border_mask(margins: Margins, shape: tuple[int, int]) -> Mask:
-    border = np.ones(shape, bool)
-    border[margins.inside(shape)] = False
-    return border
+    is_border = np.ones(shape, bool)
+    is_border[margins.inside(shape)] = False
+    return is_border
 
 
 def _is_black_line(line: UInt8[np.ndarray, "m 3"]) -> bool:
-    return float((line.max(axis=1) <= _BLACK + _ALIKE).mean()) >= _SHARE
+    is_black = line.max(axis=1) <= _MAX_BLACK + _MAX_DEVIATION
+    return float(is_black.mean()) >= _MIN_SHARE_OF_COLOUR
 
 
-def _margins_unless_inside_small(pixels: Pixels, margins: Margins) -> Margins:
+def _unless_little_is_inside(pixels: Pixels, margins: Margins) -> Margins:
+    """The margins, or none if too little of the picture would remain."""
     rows, columns = margins.inside(pixels.shape[:2])
-    is_small = min(rows.stop - rows.start, columns.stop - columns.start) < _LEAST_INSIDE
-    return Margins() if is_small else margins
+    smaller_side = min(rows.stop - rows.start, columns.stop - columns.start)
+    return Margins() if smaller_side < _MIN_INSIDE else margins
 
 
-def _find_bars(pixels: Pixels, whiteness: tuple[bool, ...]) -> Margins:
-    for is_white in whiteness:
-        depths = {name: _bar_thickness(pixels, name, is_white) for name in ("top", "bottom")}
-        between = pixels[Margins(**depths).inside(pixels.shape[:2])[0]]
-        depths |= {name: _bar_thickness(between, name, is_white) for name in ("left", "right")}
-        # Beside a border, the lines above and below are partly border, and too few of their pixels
-        # are inside.
-        across = pixels[:, Margins(**depths).inside(pixels.shape[:2])[1]]
-        depths |= {name: _bar_thickness(across, name, is_white) for name in ("top", "bottom")}
-        margins = Margins(**depths)
-        if sum(depth > 0 for depth in depths.values()) >= 2 and _has_square_corners(
-            pixels, margins
-        ):
-            return margins
-    return Margins()
+def _find_bars(pixels: Pixels, *, white: bool) -> Margins:
+    """Black or white bars on at least two sides; no margins if there are none."""
+    bars = {side: _bar_thickness(pixels, side, white) for side in ("top", "bottom")}
+    rows, _ = Margins(**bars).inside(pixels.shape[:2])
+    between_rows = pixels[rows]
+    bars |= {side: _bar_thickness(between_rows, side, white) for side in ("left", "right")}
+    # The lines above and below were partly those of bars at the left and right, so that too few of
+    # their pixels were those of the picture. They are judged again without these.
+    _, columns = Margins(**bars).inside(pixels.shape[:2])
+    between_columns = pixels[:, columns]
+    bars |= {side: _bar_thickness(between_columns, side, white) for side in ("top", "bottom")}
+
+    margins = Margins(**bars)
+    has_two_bars = sum(thickness > 0 for thickness in bars.values()) >= 2
+    return margins if has_two_bars and _has_square_corners(pixels, margins) else Margins()
 
 
 def _has_square_corners(pixels: Pixels, margins: Margins) -> bool:
+    """Whether the picture fills the corners between two bars.
+
+    A dark object that reaches two sides of the picture has a round corner there.
+    """
     rows, columns = margins.inside(pixels.shape[:2])
     inside = pixels[rows, columns]
-    down, across = (max(4, math.floor(_CORNER * length)) for length in inside.shape[:2])
-    for vertical, row, patch_rows in (
-        (margins.top, 0, slice(down)),
-        (margins.bottom, -1, slice(-down, None)),
-    ):
-        for horizontal, column, patch_columns in (
-            (margins.left, 0, slice(across)),
-            (margins.right, -1, slice(-across, None)),
-        ):
-            if vertical and horizontal:
-                colour = pixels[row, column].astype(np.int16)
-                patch = np.abs(inside[patch_rows, patch_columns] - colour).max(axis=2)
-                if (patch > _ALIKE // 2).mean() < _LEAVING:
-                    return False
+    corner_height, corner_width = (
+        max(_MIN_CORNER, math.floor(_CORNER_SHARE * length)) for length in inside.shape[:2]
+    )
+    vertical_ends = (
+        (margins.top, 0, slice(corner_height)),
+        (margins.bottom, -1, slice(-corner_height, None)),
+    )
+    horizontal_ends = (
+        (margins.left, 0, slice(corner_width)),
+        (margins.right, -1, slice(-corner_width, None)),
+    )
+    for vertical_bar, row, corner_rows in vertical_ends:
+        for horizontal_bar, column, corner_columns in horizontal_ends:
+            if not (vertical_bar and horizontal_bar):
+                continue
+            colour = pixels[row, column].astype(np.int16)
+            deviation = np.abs(inside[corner_rows, corner_columns] - colour).max(axis=2)
+            if (deviation > _MAX_DEVIATION // 2).mean() < _MIN_SHARE_LEAVING:
+                return False
     return True
 
 
-def _bar_thickness(pixels: Pixels, side: str, is_white: bool) -> int:
-    """Number of lines; 0 without a bar."""
+def _bar_thickness(pixels: Pixels, side: str, white: bool) -> int:
+    """Number of lines of a bar; 0 if there is none."""
     lines = _lines_inwards(pixels, side)
-    most = math.floor(_WIDEST * len(lines))
+    max_lines = math.floor(_MAX_BAR_SHARE * len(lines))
     colour = np.median(lines[0], axis=0).astype(np.int16)
-    if not (colour.min() >= _WHITE if is_white else colour.max() <= _BLACK):
+    has_colour = colour.min() >= _MIN_WHITE if white else colour.max() <= _MAX_BLACK
+    if not has_colour:
         return 0
-    for start, chunk in _growing_chunks(lines, most + 1):
-        is_border = (np.abs(chunk - colour).max(axis=2) <= _ALIKE).mean(axis=1) >= _SHARE
-        if not is_border.all():
-            first = start + int(np.argmin(is_border))
-            edge = _first_line_inside(lines, first, colour, step=_BAR_STEP, before=_BAR_BEFORE)
-            return edge if 0 < first <= most else 0
+
+    for start, chunk in _growing_chunks(lines, max_lines + 1):
+        is_border = _shares_of_colour(chunk, colour, _MAX_DEVIATION) >= _MIN_SHARE_OF_COLOUR
+        if is_border.all():
+            continue
+        first_other = start + int(np.argmin(is_border))
+        if not 0 < first_other <= max_lines:
+            return 0
+        return _first_line_inside(
+            lines, first_other, colour, step=_BAR_STEP, max_left_before=_MAX_LEFT_BEFORE_BAR
+        )
     return 0
 
 
 def _find_frame(pixels: Pixels) -> Margins:
-    depths = {}
+    """A thin frame on all four sides; no margins if there is none."""
+    frame = {}
     for side in _SIDES:
-        depths[side] = _frame_thickness(_lines_inwards(pixels, side))
-        if not depths[side]:
+        frame[side] = _frame_thickness(_lines_inwards(pixels, side))
+        if not frame[side]:
             return Margins()
-    return Margins(**depths)
+    return Margins(**frame)
 
 
 def _frame_thickness(lines: UInt8[np.ndarray, "n m 3"]) -> int:
-    """Number of lines; 0 without a frame."""
-    most = max(4, math.floor(_THICKEST * len(lines)))
-    for start, chunk in _growing_chunks(lines, most + 1):
+    """Number of lines of a frame at one side; 0 if there is none. Each line may have its colour."""
+    max_lines = max(_MIN_FRAME_LIMIT, math.floor(_MAX_FRAME_SHARE * len(lines)))
+    for start, chunk in _growing_chunks(lines, max_lines + 1):
         colours = np.median(chunk, axis=1, keepdims=True).astype(np.int16)
-        is_frame = (np.abs(chunk - colours).max(axis=2) <= _FRAME_ALIKE).mean(axis=1) >= _SHARE
-        if not is_frame.all():
-            count = start + int(np.argmin(is_frame))
-            if not count:
-                return 0
-            colour = np.median(lines[count - 1], axis=0).astype(np.int16)
-            return _first_line_inside(lines, count, colour, step=_FRAME_STEP, before=_FRAME_BEFORE)
+        is_frame = _shares_of_colour(chunk, colours, _MAX_FRAME_DEVIATION) >= _MIN_SHARE_OF_COLOUR
+        if is_frame.all():
+            continue
+        first_other = start + int(np.argmin(is_frame))
+        if not first_other:
+            return 0
+        colour = np.median(lines[first_other - 1], axis=0).astype(np.int16)
+        return _first_line_inside(
+            lines, first_other, colour, step=_FRAME_STEP, max_left_before=_MAX_LEFT_BEFORE_FRAME
+        )
     return 0
 
 
+def _shares_of_colour(
+    lines: _Lines, colour: Int16[np.ndarray, "..."], max_deviation: int
+) -> Float64[np.ndarray, "n"]:
+    """Share of each line's pixels that have a colour, up to a deviation."""
+    return (np.abs(lines - colour).max(axis=2) <= max_deviation).mean(axis=1)
+
+
 def _first_line_inside(
-    lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, *, step: int, before: float
+    lines: UInt8[np.ndarray, "n m 3"],
+    first_other: int,
+    colour: Int16[np.ndarray, "3"],
+    *,
+    step: int,
+    max_left_before: float,
 ) -> int:
-    start, blurred = max(0, first - 2), max(_BLURRED, math.ceil(0.006 * len(lines)))
-    after = lines[start : first + blurred].astype(np.int16)
-    share = (np.abs(after - colour).max(axis=2) > step).mean(axis=1)
-    leaves = share[first - start :] >= _LEAVING
-    if not leaves.any():
+    """Index of the first line of the picture behind a border; 0 if there is no straight edge.
+
+    Args:
+        lines: Lines from the side inwards.
+        first_other: Index of the first line that is not all border.
+        colour: Colour of the border.
+        step: Difference from which a pixel has another colour [levels].
+        max_left_before: Largest share of such pixels two lines before the picture.
+    """
+    start = max(0, first_other - 2)
+    blurred_lines = max(_MAX_BLURRED_LINES, math.ceil(_MAX_BLURRED_SHARE * len(lines)))
+    at_edge = lines[start : first_other + blurred_lines].astype(np.int16)
+    left_shares = (np.abs(at_edge - colour).max(axis=2) > step).mean(axis=1)
+    is_inside = left_shares[first_other - start :] >= _MIN_SHARE_LEAVING
+    if not is_inside.any():
         return 0
-    inside = first + int(np.argmax(leaves))
-    return inside if share[max(0, inside - 2 - start)] <= before else 0
+    inside = first_other + int(np.argmax(is_inside))
+    left_before = left_shares[max(0, inside - 2 - start)]
+    return inside if left_before <= max_left_before else 0
 
 
 def _lines_inwards(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
+    """Rows or columns from one side inwards, with some of their pixels."""
     lines = pixels if side in ("top", "bottom") else pixels.swapaxes(0, 1)
-    thinned = lines[:, :: max(1, lines.shape[1] // _SAMPLES)]
-    return thinned if side in ("top", "left") else thinned[::-1]
+    stride = max(1, lines.shape[1] // _SAMPLES_PER_LINE)
+    sampled = lines[:, ::stride]
+    return sampled if side in ("top", "left") else sampled[::-1]
 
 
-def _growing_chunks(lines: UInt8[np.ndarray, "n m 3"], most: int) -> Iterator[tuple[int, _Lines]]:
+def _growing_chunks(
+    lines: UInt8[np.ndarray, "n m 3"], max_lines: int
+) -> Iterator[tuple[int, _Lines]]:
+    """The first lines in chunks that grow, with the index where each starts.
+
+    Most pictures have no border, so that one line is enough.
+    """
     start, count = 0, 1
-    while start < most:
-        stop = min(start + count, most)
+    while start < max_lines:
+        stop = min(start + count, max_lines)
         yield start, lines[start:stop].astype(np.int16)
         start, count = stop, min(4 * count, 256)
