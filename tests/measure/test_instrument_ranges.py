@@ -295,6 +295,33 @@ def test_a_known_size_that_contradicts_a_map_in_metres_is_said() -> None:
     np.testing.assert_array_equal(contradicting.depth.values, agreeing.depth.values)
 
 
+@pytest.mark.filterwarnings("ignore:known .* contradict each other")
+@pytest.mark.parametrize("factor", [0.8, 1.1, 1.2])
+def test_a_known_size_that_contradicts_the_map_is_measured_by_the_map(factor: float) -> None:
+    true = float(np.linalg.norm(place(260, 80) - place(60, 80)))
+    away = float(np.linalg.norm(place(160, 200)))
+    known = [f"60,80,260,80,{factor * true:.4f}", f"160,200,{factor * SLANTED[200, 160]:.4f}"]
+    found = given(known=known, depth_error="0.1%")
+    for measured, exact in (
+        (found.measure((60, 80), (260, 80)), true),
+        (found.distance(160, 200), away),
+    ):
+        assert measured.value == pytest.approx(exact, rel=1e-3)
+        assert measured.origin is MeasurementOrigin.DEPTH_MAP
+        # Nobody knows which of them is right. By the depth, the error is on both sides.
+        assert measured.low <= min(0.999 * exact, factor * exact) + 1e-4
+        assert measured.high >= max(1.001 * exact, factor * exact) - 1e-4
+        assert any("is known" in remark and "contradicts" in remark for remark in measured.remarks)
+
+
+def test_a_known_size_that_agrees_with_the_map_is_known() -> None:
+    true = float(np.linalg.norm(place(260, 80) - place(60, 80)))
+    measured = given(known=[f"60,80,260,80,{1.005 * true:.4f}"]).measure((60, 80), (260, 80))
+    assert measured.origin is MeasurementOrigin.KNOWN
+    assert measured.value == pytest.approx(true, rel=1e-3)
+    assert not any("contradicts" in remark for remark in measured.remarks)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[str, str]:
     """A photograph and its depth in millimetres."""

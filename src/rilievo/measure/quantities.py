@@ -104,11 +104,12 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
         return _relative_distance(prediction, point, metres, position)
 
     user_metres = user_distance_at(prediction, pixel)
-    if user_metres is not None:
+    if user_metres is not None and prediction.instrument is None:
         return _measurement_of_known(Quantity.DISTANCE, metres, user_metres)
     error = log_error_of_distance(prediction, position)
     error = math.hypot(error, _log_error_around(prediction, pixel))
-    return _measurement_by_depth(Quantity.DISTANCE, metres, error, prediction, (point,))
+    measured = _measurement_by_depth(Quantity.DISTANCE, metres, error, prediction, (point,))
+    return _compared_with_known(measured, user_metres)
 
 
 def _log_error_around(prediction: PredictionRecord, pixel: Pixel) -> float:
@@ -178,14 +179,15 @@ def length(
     metres = float(np.linalg.norm(end_position - start_position))
 
     user_metres = user_length_between(prediction, start, end)
-    if user_metres is not None:
+    if user_metres is not None and prediction.instrument is None:
         return _measurement_of_known(Quantity.LENGTH, metres, user_metres)
     error = log_error_of_length(prediction, start_position, end_position)
     placing_error = _log_error_of_ends(
         prediction, (start, end), (start_depth, end_depth), (start_position, end_position)
     )
     error = math.hypot(error, placing_error)
-    return _measurement_by_depth(Quantity.LENGTH, metres, error, prediction, (first, second))
+    measured = _measurement_by_depth(Quantity.LENGTH, metres, error, prediction, (first, second))
+    return _compared_with_known(measured, user_metres)
 
 
 def _log_error_of_ends(
@@ -232,6 +234,29 @@ def _measurement_of_known(quantity: Quantity, metres: float, known_metres: float
         high=max(metres, known_metres),
         origin=MeasurementOrigin.KNOWN,
         remarks=(f"this {quantity} is known: {known_metres:g} m",),
+    )
+
+
+def _compared_with_known(measured: Measurement, known_metres: float | None) -> Measurement:
+    """Measurement by an instrument of a size that the user gave, if it is known.
+
+    Within the range, it is the known size. Otherwise either of them may be wrong, so the range
+    contains both.
+    """
+    if known_metres is None:
+        return measured
+    quantity = measured.what
+    if measured.low <= known_metres <= measured.high:
+        return _measurement_of_known(quantity, measured.value, known_metres)
+    contradiction = (
+        f"this {quantity} is known: {known_metres:g} m, which contradicts the measured depth; the "
+        "range contains both"
+    )
+    return replace(
+        measured,
+        low=min(measured.low, known_metres),
+        high=max(measured.high, known_metres),
+        remarks=(contradiction, *measured.remarks),
     )
 
 

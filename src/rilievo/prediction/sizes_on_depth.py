@@ -204,6 +204,9 @@ def _contradiction_note(
 
 def _what_to_check(size: Known) -> str:
     checked = "the unit of the depth, the camera and the known size"
-    if isinstance(size, KnownRectangle):
-        checked += ", and whether an object covers the rectangle"
-    return f"check {checked}; the depth map is used"
+    if not isinstance(size, KnownRectangle):
+        return f"check {checked}; the depth map is used"
+    return (
+        f"check {checked}, and whether an object covers the rectangle; the depth map is used, "
+        "except in the plane of the rectangle, which follows from the known size"
+    )
