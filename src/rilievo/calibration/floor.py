@@ -7,6 +7,7 @@ import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.arrays.shapes import Bool, Float, Float64, Points, Vector
+from rilievo.calibration.plane_support import support_of
 from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -146,12 +147,14 @@ def _upward_points_and_floor(
 
 
 def _floor_record(facing: _UpwardPoints, plane: _Plane) -> Floor:
+    points = facing.points[plane.on_it]
     return Floor(
         normal=plane.upward_normal,
         height=plane.camera_height,
         area=float(plane.on_it.sum() / len(facing.scene)),
         inliers=float(plane.on_it.mean()),
-        misfit=float(np.quantile(np.abs(facing.points[plane.on_it] @ plane.m - 1), 0.8)),
+        misfit=float(np.quantile(np.abs(points @ plane.m - 1), 0.8)),
+        support=support_of(points),
     )
 
 

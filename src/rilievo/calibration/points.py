@@ -14,6 +14,7 @@ from PIL import Image
 from rilievo.alignment import Fit, FitSpace, check_depth_map, to_depth
 from rilievo.alignment.fit import golden_argmin
 from rilievo.arrays.shapes import Float32, Float64, Int, Positions, Values, Vector
+from rilievo.calibration.plane_support import PlaneSupport
 from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
 from rilievo.calibration.readings import (
     DepthReading,
@@ -171,6 +172,7 @@ class Floor:
         inliers: Share of the lower half's upward pixels.
         misfit: Relative difference of depth from the plane that eight in ten of its pixels stay
             below.
+        support: Points of the floor, to which the plane was fitted.
     """
 
     normal: Vector
@@ -178,6 +180,7 @@ class Floor:
     area: float
     inliers: float
     misfit: float
+    support: PlaneSupport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

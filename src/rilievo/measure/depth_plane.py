@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Points, Values, Vector
+from rilievo.calibration.plane_support import PlaneSupport, support_of
 from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, pixel_index, require_depth
 from rilievo.calibration.rectangle_depth import (
     NOISE_PER_MEDIAN,
@@ -21,16 +22,12 @@ from rilievo.calibration.rectangle_depth import (
     weighted_quantile,
 )
 from rilievo.measure.instrument_ranges import (
-    COMMON_SHARE,
-    OWN_SHARE,
+    SLOPE_SHARE,
     WINDOW_QUANTILES,
     InstrumentRanges,
 )
 from rilievo.records.prediction_record import PredictionRecord
 
-_FREE_PATCHES = 4.0
-"""Number of parts of a rectangle whose errors count as independent: neighbouring pixels of a depth
-camera err alike."""
 _NOISE_OF_MEDIAN = 0.25
 """Error of the median of a window over that of a pixel: 1.2533 / 5 for 5 x 5 pixels."""
 _MIN_SHARE_IN_PLANE = 0.8
@@ -45,8 +42,7 @@ class DepthPlane:
     Attributes:
         normal: Unit normal, towards the camera.
         camera_distance: Distance from the camera to the plane, along its normal [m].
-        middle: Mean position of the points that were fitted.
-        axes: Two directions in the plane, over the deviation of the points along them [1/m].
+        support: Points to which it was fitted.
         pixel_noise: Relative difference from the plane that eight in ten pixels stay below.
         share: Share of the rectangle's depth that lies in the plane.
         off_plane: Relative difference from the plane that eight in ten pixels stay below, with
@@ -55,8 +51,7 @@ class DepthPlane:
 
     normal: Vector
     camera_distance: float
-    middle: Vector
-    axes: Points
+    support: PlaneSupport
     pixel_noise: float
     share: float
     off_plane: float
@@ -69,11 +64,6 @@ class DepthPlane:
         """Depth of the plane along rays [m]; negative behind the camera."""
         with np.errstate(divide="ignore"):
             return -self.camera_distance / (rays @ self.normal)
-
-    def leverage(self, position: Vector) -> float:
-        """Error of the plane at a position, over that of one part of the rectangle."""
-        offsets = self.axes @ (position - self.middle)
-        return math.sqrt((1 + float(offsets @ offsets)) / _FREE_PATCHES)
 
     def bend(self, depth_error: float) -> float:
         """Relative error of the plane because depth is not flat.
@@ -103,14 +93,10 @@ def fit_depth_plane(
         weight = 1 / np.sqrt(np.maximum(misfit, max(float(np.median(misfit)), 1e-6)))
 
     all_misfits = np.abs(positions @ plane - 1)
-    middle = points.mean(axis=0)
-    _, deviations, directions = np.linalg.svd(points - middle, full_matrices=False)
-    spread = np.maximum(deviations[:2] / math.sqrt(len(points)), 1e-9)
     return DepthPlane(
         normal=-plane / np.linalg.norm(plane),
         camera_distance=float(1 / np.linalg.norm(plane)),
-        middle=middle,
-        axes=directions[:2] / spread[:, None],
+        support=support_of(points),
         pixel_noise=NOISE_PER_MEDIAN * weighted_quantile(all_misfits, samples.importance, 0.5),
         share=samples.share_of(ratio.is_in_plane),
         off_plane=weighted_quantile(all_misfits, samples.importance, 0.8),
@@ -127,7 +113,7 @@ def height_with_range(
     """
     heights, position = _heights_around(prediction, plane, top)
     value = float(np.median(heights))
-    error = _height_error(plane, by_instrument, top, position, value)
+    error = _height_error(plane, by_instrument, position, value)
     # A point that is placed by hand may lie on any of the pixels around, also beyond an edge.
     pixel_noise = 1.2 * plane.pixel_noise * (plane.camera_distance - value)
     lower, upper = np.quantile(heights, WINDOW_QUANTILES)
@@ -157,30 +143,16 @@ def _heights_around(
 
 
 def _height_error(
-    plane: DepthPlane,
-    by_instrument: InstrumentRanges,
-    pixel: Pixel,
-    position: Vector,
-    height: float,
+    plane: DepthPlane, by_instrument: InstrumentRanges, position: Vector, height: float
 ) -> float:
     """Error of a height by those of depth, of the plane and of the focal length [m]."""
-    instrument = by_instrument.instrument
-    depth = float(by_instrument.prediction.known_camera.depth_of(position))
-    depth_error = instrument.error.relative_at(depth)
+    depth = abs(float(by_instrument.prediction.known_camera.depth_of(position)))
     # Along the normal, an error of depth is as large as the share of the distance that it is.
     reach, distance = abs(plane.camera_distance - height), plane.camera_distance
-    bend = plane.bend(depth_error)
-    fill_error = by_instrument.fill_error if by_instrument.is_in_gap(pixel) else 0.0
-    point_error = math.hypot(
-        OWN_SHARE * depth_error, _NOISE_OF_MEDIAN * plane.pixel_noise, fill_error
-    )
-    plane_error = math.hypot(OWN_SHARE * depth_error, bend) * plane.leverage(position)
-    scale_error = math.hypot(COMMON_SHARE * depth_error, instrument.scale_error)
-    sideways = float(np.square(plane.normal[:2]).sum())
+    bend = plane.bend(by_instrument.instrument.error.relative_at(depth))
+    slope = SLOPE_SHARE * plane.support.offset(position)
     return math.hypot(
-        reach * point_error,
-        distance * plane_error,
-        distance * bend,
-        height * scale_error,
-        height * by_instrument.focal_error * sideways,
+        by_instrument.height_error(position, plane.normal, height, plane.support),
+        reach * _NOISE_OF_MEDIAN * plane.pixel_noise,
+        distance * bend * math.hypot(1, slope),
     )

@@ -1,19 +1,26 @@
 """Ranges of sizes whose depth an instrument measured, by propagation of its error.
 
-The error of an instrument has two parts. Most of it is common to all pixels, as an error of the
-scale is, so that it changes all sizes alike. The rest differs between the pixels of one surface. To
-these come the error of a focal length that was not given, and that of placing a point by hand.
+A stated error does not say how the errors of neighbouring pixels are related. They may differ from
+pixel to pixel, change smoothly over a part of the picture, or be the same everywhere, as an error
+of the scale is. Each size therefore has the range of the least favourable relation.
+
+The error that is assumed where nobody states one is that of depth cameras, for which the relation
+was measured: most of it is common to all pixels, and the rest differs between the pixels of one
+surface.
+
+To these come the error of a focal length that was not given, and that of placing a point by hand.
 
 All errors are those that eight in ten stay below, as a share of the quantity.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.arrays.shapes import Vector
+from rilievo.calibration.plane_support import PlaneSupport
 from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, pixel_index
 from rilievo.calibration.sizes import CORNER_ERROR
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -23,18 +30,19 @@ from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.prediction_record import PredictionRecord
 
 OWN_SHARE = 0.3
-"""Share of an instrument's error in which the pixels of one surface differ.
+"""Share of the assumed error in which the pixels of one surface differ.
 
 Eight in ten medians of 5 x 5 pixels lie within .53 to .88 % of the plane through a flat surface,
 for six depth cameras (``lab/studies/measure_sensor_planes.py``). That is .27 to .44 of 2 %, and
 includes what is not quite flat."""
 COMMON_SHARE = math.sqrt(1 - OWN_SHARE**2)
-"""Share of an instrument's error that all pixels have in common."""
-ANGLE_PER_ERROR = 400.0
-"""Degrees of error of an angle for each unit of relative depth error: 8 degrees at 2 %.
+"""Share of the assumed error that all pixels have in common."""
+SLOPE_SHARE = 0.5
+"""Slope of a plane by errors of its depth, over these errors and per deviation of its points.
 
-Planes of two discs on one flat surface differ by up to 6.5 degrees for a RealSense in 8 of 10 cases
-(``lab/studies/measure_sensor_planes.py``)."""
+Errors that differ from pixel to pixel average out, and errors that are the same everywhere do not
+tilt a plane. Least favourable are smooth errors whose correlation length is half of the radius of a
+disc, with a slope of .41, or a third of the length of a rectangle of 3 to 1, with one of .50."""
 GUESSED_FOCAL_ANGLE = 10.0
 """Error of an angle where the focal length is a guess [degrees]."""
 POINT_ERROR = 1.2816 * CORNER_ERROR
@@ -57,6 +65,23 @@ FOCAL_ERRORS = {
     CameraSource.EXIF_SENSOR: 0.03,
 }
 """Log error of the focal length by its source. Cameras that were given are taken as exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurfacePlane:
+    """Plane through a part of a surface.
+
+    Attributes:
+        normal: Unit normal, away from the camera.
+        camera_distance: Distance from the camera to the plane [m].
+        support: Points to which it was fitted.
+        misfit: Median relative difference of depth from it.
+    """
+
+    normal: Vector
+    camera_distance: float
+    support: PlaneSupport
+    misfit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,43 +114,39 @@ class InstrumentRanges:
         if squared == 0:
             return math.inf
 
-        errors = [self._instrument_error_at(point) for point in (first, second)]
-        moved = second * errors[1] - first * errors[0]
-        common = COMMON_SHARE * abs(float(difference @ moved)) / squared
-        own = [
-            math.hypot(OWN_SHARE * error, self._gap_error_at(point))
-            * abs(float(difference @ point))
-            / squared
-            for error, point in zip(errors, (first, second), strict=True)
-        ]
+        weights = (-float(difference @ first) / squared, float(difference @ second) / squared)
+        by_depth = self._error_by_depth((first, second), weights)
         sideways = difference[:2]
         focal = self.focal_error * float(sideways @ sideways) / squared
-        return math.hypot(common, *own, focal)
+        return math.hypot(by_depth, focal)
 
-    def height_error(self, position: Vector, normal: Vector, height: float) -> float:
+    def height_error(
+        self, position: Vector, normal: Vector, height: float, support: PlaneSupport
+    ) -> float:
         """Error of the height of a point above a plane [m], which stays finite at height 0.
 
         Args:
             position: Position of the point [m].
             normal: Unit normal of the plane.
             height: Height of the point above it [m].
+            support: Points to which the plane was fitted.
         """
         foot = position - height * normal
-        errors = [self._instrument_error_at(point) for point in (position, foot)]
-        moved = position * errors[0] - foot * errors[1]
-        common = COMMON_SHARE * abs(float(normal @ moved))
-        own = [
-            math.hypot(OWN_SHARE * error, self._gap_error_at(point)) * abs(float(normal @ point))
-            for error, point in zip(errors, (position, foot), strict=True)
-        ]
+        weights = (float(normal @ position), -float(normal @ foot))
+        by_depth = self._error_by_depth((position, foot), weights)
+        distance = abs(float(normal @ foot))
+        tilt = SLOPE_SHARE * self._own_error_at(support.middle) * support.offset(position)
         sideways = normal[:2]
         focal = self.focal_error * float(sideways @ sideways) * abs(height)
-        return math.hypot(common, *own, focal)
+        return math.hypot(by_depth, distance * tilt, focal)
 
-    def angle_error(self, positions: Iterable[Vector]) -> float:
-        """Error of the angle between the surfaces at points [degrees]."""
-        error = ANGLE_PER_ERROR * max(self._depth_error_at(position) for position in positions)
-        return math.hypot(error, self.guessed_focal_angle)
+    def tilt_error(self, plane: SurfacePlane, direction: Vector) -> float:
+        """Error of the tilt of a plane along a unit direction that lies in it [degrees]."""
+        middle = plane.support.middle
+        gap_error = OWN_SHARE * self._gap_error_at(middle)
+        own_error = math.hypot(self._own_error_at(middle), gap_error)
+        slope = SLOPE_SHARE * own_error * plane.support.inverse_spread(direction)
+        return math.degrees(math.atan(plane.camera_distance * slope))
 
     @property
     def guessed_focal_angle(self) -> float:
@@ -140,6 +161,41 @@ class InstrumentRanges:
         measured = self.prediction.measured
         # A file without the mask does not say which pixels were measured.
         return measured is None or not measured[pixel_index(self.prediction.depth, pixel)]
+
+    @property
+    def own_share(self) -> float:
+        """Share of the error in which the pixels of one surface may differ."""
+        return OWN_SHARE if self.instrument.is_assumed else 1.0
+
+    @property
+    def common_share(self) -> float:
+        """Share of the error that all pixels are known to have in common."""
+        return COMMON_SHARE if self.instrument.is_assumed else 0.0
+
+    def _error_by_depth(self, positions: Sequence[Vector], weights: Sequence[float]) -> float:
+        """Error of a quantity by the errors of depth at points.
+
+        Args:
+            positions: Positions of the points [m].
+            weights: Change of the quantity for a relative error of depth at each of them.
+        """
+        changes = [
+            weight * self._instrument_error_at(position)
+            for position, weight in zip(positions, weights, strict=True)
+        ]
+        # The variance is linear in the correlation of the errors, so that one of its ends is the
+        # least favourable: errors that are independent, or that are the same.
+        least_favourable = max(math.hypot(*changes), abs(sum(changes)))
+        gaps = [
+            weight * self._gap_error_at(position)
+            for position, weight in zip(positions, weights, strict=True)
+        ]
+        return math.hypot(
+            self.own_share * least_favourable, self.common_share * abs(sum(changes)), *gaps
+        )
+
+    def _own_error_at(self, position: Vector) -> float:
+        return self.own_share * self._instrument_error_at(position)
 
     def _depth_error_at(self, position: Vector) -> float:
         return math.hypot(self._instrument_error_at(position), self._gap_error_at(position))

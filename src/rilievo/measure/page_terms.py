@@ -40,10 +40,9 @@ from rilievo.measure.extents import (
     is_street_with_floor,
 )
 from rilievo.measure.instrument_ranges import (
-    ANGLE_PER_ERROR,
-    COMMON_SHARE,
     OWN_SHARE,
     POINT_ERROR,
+    SLOPE_SHARE,
     WINDOW_QUANTILES,
     InstrumentRanges,
     instrument_ranges,
@@ -57,11 +56,19 @@ from rilievo.records.prediction_record import PredictionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloorPlane:
-    """Floor, n·p + height = 0 in the camera frame, n up; ``misfit`` is that of ``Floor``."""
+    """Floor, n·p + height = 0 in the camera frame, n up.
 
-    normal: tuple[float, float, float]
+    Attributes:
+        misfit: That of ``Floor``.
+        middle: Mean position of its points.
+        axes: Two directions in it, each over the deviation of its points along it.
+    """
+
+    normal: tuple[float, ...]
     height: float
     misfit: float
+    middle: tuple[float, ...]
+    axes: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +104,12 @@ class InstrumentTerms:
         absolute: Error in metres.
         growth: Error as a share of depth for each metre of depth.
         scale: Log error of a scale by a known size.
-        own_share: Share of the error in which the pixels of one surface differ.
-        common_share: Share of the error that all pixels have in common.
+        own_share: Share of the error in which the pixels of one surface may differ.
+        common_share: Share of the error that all pixels are known to have in common.
+        slope: Slope of a plane by errors of its depth, over these and per deviation of its points.
         focal: Log error of the focal length.
         fill: Relative error in the gaps of a sensor.
-        angle: Degrees for each unit of relative depth error.
+        gap_share: Share of that error which tilts a surface.
         guessed_angle: Error of an angle by a guessed focal length [degrees].
         point: Error of placing a point by hand [px].
         window_low: Lower quantile of the depth around a point.
@@ -113,11 +121,12 @@ class InstrumentTerms:
     absolute: float
     growth: float
     scale: float
-    own_share: float = OWN_SHARE
-    common_share: float = COMMON_SHARE
+    own_share: float
+    common_share: float
+    slope: float = SLOPE_SHARE
     focal: float
     fill: float
-    angle: float = ANGLE_PER_ERROR
+    gap_share: float = OWN_SHARE
     guessed_angle: float
     point: float = POINT_ERROR
     window_low: float = WINDOW_QUANTILES[0]
@@ -252,6 +261,8 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         absolute=error.absolute,
         growth=error.growth,
         scale=ranges.instrument.scale_error,
+        own_share=ranges.own_share,
+        common_share=ranges.common_share,
         focal=ranges.focal_error,
         fill=ranges.fill_error,
         guessed_angle=ranges.guessed_focal_angle,
@@ -280,5 +291,10 @@ def _measured_grid(ranges: InstrumentRanges) -> MeasuredGrid | None:
 
 
 def _floor_plane(floor: Floor) -> FloorPlane:
-    right, down, forward = floor.normal.tolist()
-    return FloorPlane(normal=(right, down, forward), height=floor.height, misfit=floor.misfit)
+    return FloorPlane(
+        normal=tuple(floor.normal.tolist()),
+        height=floor.height,
+        misfit=floor.misfit,
+        middle=tuple(floor.support.middle.tolist()),
+        axes=tuple(tuple(axis) for axis in floor.support.axes.tolist()),
+    )

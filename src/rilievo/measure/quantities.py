@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from rilievo.arrays.shapes import Mask, Points, Vector
 from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.calibration.floor import find_floor
+from rilievo.calibration.plane_support import support_of
 from rilievo.calibration.points import Floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import (
@@ -43,6 +44,7 @@ from rilievo.measure.expectation import (
     user_length_between,
 )
 from rilievo.measure.instrument_ranges import (
+    SurfacePlane,
     error_along_line,
     error_between_points,
     height_placing_error,
@@ -301,7 +303,7 @@ def _height_errors(
     off_plane = floor.misfit * abs(floor.height - height)
     by_instrument = instrument_ranges(prediction)
     if by_instrument is not None:
-        error = by_instrument.height_error(position, floor.normal, height)
+        error = by_instrument.height_error(position, floor.normal, height, floor.support)
         placing_error = height_placing_error(prediction, pixel, position, floor.normal)
         error = math.hypot(error, placing_error, off_plane)
         return error, error
@@ -342,25 +344,26 @@ def area(
     if planar_measurement is not None:
         return planar_measurement
 
-    plane, misfit = _fit_plane(prediction, _polygon_mask(prediction.shape, corners))
+    plane = _fit_plane(prediction, _polygon_mask(prediction.shape, corners))
     positions = _positions_on_plane(plane, camera, pixels)
     square_metres = polygon_area(positions)
 
     # An area is a product of two lengths, whose errors come from the same factor.
     error = 2 * _median_side_error(prediction, pixels, positions)
     measurement = _measurement_by_depth(Quantity.AREA, square_metres, error, prediction, corners)
-    if misfit <= FLAT:
+    if plane.misfit <= FLAT:
         return measurement
     return add_remark(
         measurement,
-        f"the outline is not flat: its depth is off the plane by {100 * misfit:.0f} % (median)",
+        "the outline is not flat: its depth is off the plane by "
+        f"{100 * plane.misfit:.0f} % (median)",
     )
 
 
-def _positions_on_plane(plane: Vector, camera: Camera, pixels: Sequence[Pixel]) -> Points:
+def _positions_on_plane(plane: SurfacePlane, camera: Camera, pixels: Sequence[Pixel]) -> Points:
     """Points of a plane that pixels see [m]."""
     rays = [ray(camera, pixel) for pixel in pixels]
-    depths = [1 / float(plane @ direction) for direction in rays]
+    depths = [plane.camera_distance / float(plane.normal @ direction) for direction in rays]
     if min(depths) <= 0:
         raise CalibrationError("the plane inside of the outline passes behind the camera")
     return np.array([direction * depth for direction, depth in zip(rays, depths, strict=True)])
@@ -384,44 +387,76 @@ def _median_side_error(
 
 
 def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurement:
-    """Measure the angle between the normals of two surfaces, 0 to 180 degrees; two walls give 90.
+    """Measure the angle between the normals of two surfaces, 0 to 180 degrees.
+
+    Normals point towards the camera. Surfaces that face the same way give 0, and two walls at right
+    angles 90. The angle inside of a corner, such as that between a wall and a floor, is 180 degrees
+    minus this one.
 
     Raises:
         InputError: If the depth has an unknown shift.
         CalibrationError: If a point has no depth, or too little around it.
     """
     _require_known_shift(prediction)
-    first_pixel, second_pixel = check_pixels(prediction, (first, second))
-    first_normal, first_misfit = _fit_normal(prediction, first_pixel)
-    second_normal, second_misfit = _fit_normal(prediction, second_pixel)
+    pixels = check_pixels(prediction, (first, second))
+    surfaces = [_fit_surface(prediction, pixel) for pixel in pixels]
 
-    cosine = float(np.clip(first_normal @ second_normal, -1, 1))
-    degrees = math.degrees(math.acos(cosine))
-    error = _angle_error(prediction, (first_pixel, second_pixel))
+    degrees = _degrees_between(surfaces[0].normal, surfaces[1].normal)
+    low, high = _angle_range(prediction, surfaces, degrees)
     measurement = Measurement(
         what=Quantity.ANGLE,
         value=degrees,
-        low=max(0.0, degrees - error),
-        high=min(180.0, degrees + error),
+        low=low,
+        high=high,
         origin=origin_of_points(prediction, (first, second)),
         remarks=(
             *camera_and_point_remarks(prediction, (first, second)),
             *instrument_remarks(prediction, (first, second)),
         ),
     )
-    if max(first_misfit, second_misfit) <= FLAT:
+    if max(surface.misfit for surface in surfaces) <= FLAT:
         return measurement
     return add_remark(measurement, "a surface is not flat there")
 
 
-def _angle_error(prediction: PredictionRecord, pixels: Sequence[Pixel]) -> float:
-    """Error of the angle between the surfaces at pixels [degrees]."""
+def _degrees_between(first: Vector, second: Vector) -> float:
+    return math.degrees(math.acos(float(np.clip(first @ second, -1, 1))))
+
+
+def _angle_range(
+    prediction: PredictionRecord, surfaces: Sequence[SurfacePlane], degrees: float
+) -> tuple[float, float]:
+    """Range of the angle between two surfaces [degrees]."""
     by_instrument = instrument_ranges(prediction)
     if by_instrument is None:
-        return angle_error(is_anchored=anchoring_misfit(prediction) is not None)
-    camera = prediction.known_camera
-    positions = [ray(camera, pixel) * median_around(prediction.depth, pixel) for pixel in pixels]
-    return by_instrument.angle_error(positions)
+        error = angle_error(is_anchored=anchoring_misfit(prediction) is not None)
+        return max(0.0, degrees - error), min(180.0, degrees + error)
+
+    common_edge = _unit_normal_to(surfaces[0].normal, surfaces[1].normal)
+    across = [np.cross(common_edge, surface.normal) for surface in surfaces]
+    errors_across = [
+        by_instrument.tilt_error(surface, direction)
+        for surface, direction in zip(surfaces, across, strict=True)
+    ]
+    errors_along = [by_instrument.tilt_error(surface, common_edge) for surface in surfaces]
+    error = math.hypot(*errors_across, by_instrument.guessed_focal_angle)
+    # Two normals that are nearly the same differ by any tilt, whatever its direction, and the angle
+    # between them is never negative. So where it may be 0, it has the error of all tilts.
+    whole_error = math.hypot(error, *errors_along)
+    low, high = max(0.0, degrees - error), min(180.0, degrees + error)
+    if degrees <= whole_error:
+        low, high = 0.0, min(180.0, degrees + whole_error)
+    if degrees >= 180 - whole_error:
+        low, high = min(low, 180 - 2 * whole_error), 180.0
+    return low, high
+
+
+def _unit_normal_to(first: Vector, second: Vector) -> Vector:
+    """Unit vector at right angles to two unit vectors; any such one if they are parallel."""
+    crossed = np.cross(first, second)
+    if np.linalg.norm(crossed) < _PARALLEL:
+        crossed = np.cross(first, np.eye(3)[np.argmin(np.abs(first))])
+    return crossed / np.linalg.norm(crossed)
 
 
 def _require_known_shift(prediction: PredictionRecord) -> None:
@@ -429,11 +464,10 @@ def _require_known_shift(prediction: PredictionRecord) -> None:
     prediction.depth.depth()
 
 
-def _fit_normal(prediction: PredictionRecord, pixel: Pixel) -> tuple[Vector, float]:
-    """Normal of the surface around a pixel, and the median relative misfit of depth there."""
+def _fit_surface(prediction: PredictionRecord, pixel: Pixel) -> SurfacePlane:
+    """Plane of the surface around a pixel."""
     require_depth(prediction.depth, pixel)
-    plane, misfit = _fit_plane(prediction, _disc_mask(prediction.shape, pixel))
-    return plane / np.linalg.norm(plane), misfit
+    return _fit_plane(prediction, _disc_mask(prediction.shape, pixel))
 
 
 def _measurement_by_depth(
@@ -459,9 +493,14 @@ _MIN_DISC_RADIUS = 2.0
 """Least radius of such a disc [px]."""
 _MIN_PLANE_PIXELS = 12
 """Fewest pixels with depth to which a plane is fitted."""
+_PARALLEL = 1e-6
+"""Sine of an angle below which two normals count as parallel."""
 _PLANE_FIT_ROUNDS = 10
 _MIN_PLANE_MISFIT = 1e-4
 """Relative misfit below which all pixels have the same weight."""
+_TRIM_RATIOS = (1.5,) * 8 + (3.0,) * 3
+"""Largest misfit of a pixel that counts, over the median, in rounds of least squares: first few
+pixels, so that another surface in a third of them is left out, then nearly all of the plane."""
 
 
 def _polygon_mask(shape: tuple[int, int], corners: Sequence[Point]) -> Mask:
@@ -478,12 +517,8 @@ def _disc_mask(shape: tuple[int, int], centre: Pixel) -> Mask:
     return np.hypot(u - centre.u, v - centre.v) <= radius
 
 
-def _fit_plane(prediction: PredictionRecord, mask: Mask) -> tuple[Vector, float]:
+def _fit_plane(prediction: PredictionRecord, mask: Mask) -> SurfacePlane:
     """Fit a plane to the surface inside of a mask.
-
-    Returns:
-        The vector m of the plane m · p = 1, which is its normal over its distance, and the median
-        relative misfit of depth.
 
     Raises:
         CalibrationError: If too few pixels have depth.
@@ -500,13 +535,26 @@ def _fit_plane(prediction: PredictionRecord, mask: Mask) -> tuple[Vector, float]
 
     points = _surface_points(prediction, is_surface)
     weight = np.ones(len(points))
-    plane = np.zeros(3)
+    plane = np.zeros(3)  # The vector m of the plane m · p = 1: its normal over its distance.
     # Least absolute residuals of inverse depth, by reweighting: objects before a wall tilt it
     # little.
     for _ in range(_PLANE_FIT_ROUNDS):
         plane = np.linalg.lstsq(points * weight[:, None], weight, rcond=None)[0]
         weight = 1 / np.sqrt(np.maximum(np.abs(points @ plane - 1), _MIN_PLANE_MISFIT))
-    return plane, float(np.median(np.abs(points @ plane - 1)))
+    # What is far off that plane belongs to another surface, and would tilt it a little.
+    on_plane = points
+    for ratio in _TRIM_RATIOS:
+        misfit = np.abs(points @ plane - 1)
+        limit = max(ratio * float(np.median(misfit)), _MIN_PLANE_MISFIT)
+        on_plane = points[misfit <= limit]
+        plane = np.linalg.lstsq(on_plane, np.ones(len(on_plane)), rcond=None)[0]
+    camera_distance = float(1 / np.linalg.norm(plane))
+    return SurfacePlane(
+        normal=plane * camera_distance,
+        camera_distance=camera_distance,
+        support=support_of(on_plane),
+        misfit=float(np.median(np.abs(points @ plane - 1))),
+    )
 
 
 def _surface_points(prediction: PredictionRecord, is_surface: Mask) -> Points:

@@ -2,6 +2,8 @@
 // Planes through parts of the surface, as rilievo.measure.quantities fits them.
 
 const FEWEST = 12, ROUNDS = 10, PATCH = 0.04; // points, rounds, radius as a share of the width
+// The largest misses of points that count, over the median, in rounds of least squares, and the least miss that counts.
+const TRIM_RATIOS = [...Array(8).fill(1.5), ...Array(3).fill(3)], LEAST_MISS = 1e-4;
 
 function quantile(numbers, share) {
   const sorted = Float64Array.from(numbers).sort(), at = share * (sorted.length - 1);
@@ -26,23 +28,53 @@ function leastSquares(points, weight) {
     }
   }
   for (const [axis, other] of [[1, 0], [2, 0], [2, 1]]) rows[axis][other] = rows[other][axis];
-  const [p, q, r] = rows, turned = [cross(q, r), cross(r, p), cross(p, q)], volume = dot(p, turned[0]);
+  return solved(rows, sums);
+}
+
+// The vector x of rows·x = sums.
+function solved([p, q, r], sums) {
+  const turned = [cross(q, r), cross(r, p), cross(p, q)], volume = dot(p, turned[0]);
   return [0, 1, 2].map((axis) => dot(sums, turned.map((each) => each[axis])) / volume);
 }
 
-// The plane with (nearly) the least sum of absolute misses, and the median of those.
+// The middle of the points that count, and one over their deviation along a unit direction of the plane with a normal.
+function supportOf(points, weight, normal) {
+  const middle = [0, 0, 0], rows = listOf(3, () => [0, 0, 0]), total = weight.reduce((sum, each) => sum + each, 0);
+  weight.forEach((each, at) => middle.forEach((_, axis) => { middle[axis] += (each * points[3 * at + axis]) / total; }));
+  weight.forEach((each, at) => {
+    const offset = middle.map((axis, place) => points[3 * at + place] - axis);
+    offset.forEach((one, row) => offset.forEach((other, column) => { rows[row][column] += (each * one * other) / total; }));
+  });
+  // The points have no spread along the normal, and any other one there leaves that in the plane as it is.
+  const whole = rows[0][0] + rows[1][1] + rows[2][2];
+  const spread = rows.map((row, at) => row.map((each, column) => each + whole * normal[at] * normal[column]));
+  return { middle, inverseSpread: (direction) => Math.sqrt(dot(direction, solved(spread, direction))) };
+}
+
+// The plane with (nearly) the least sum of absolute misses, then of the least squares of the points near it: its
+// normal, its distance, the points that hold it, and the median miss of all.
 function fitted(points) {
   if (points.length < 3 * FEWEST) return null;
   const weight = new Float64Array(points.length / 3).fill(1), misses = new Float64Array(weight.length);
   let plane = null;
-  for (let round = 0; round < ROUNDS; round++) {
+  function fit() {
     plane = leastSquares(points, weight);
     for (let at = 0; at < weight.length; at++) {
       misses[at] = Math.abs(plane[0] * points[3 * at] + plane[1] * points[3 * at + 1] + plane[2] * points[3 * at + 2] - 1);
-      weight[at] = 1 / Math.max(misses[at], 1e-4);
     }
   }
-  return plane.every(Number.isFinite) ? { plane, miss: quantile(misses, 0.5) } : null;
+  for (let round = 0; round < ROUNDS; round++) {
+    fit();
+    misses.forEach((each, at) => { weight[at] = 1 / Math.max(each, LEAST_MISS); });
+  }
+  for (const ratio of TRIM_RATIOS) {
+    const limit = Math.max(ratio * quantile(misses, 0.5), LEAST_MISS);
+    misses.forEach((each, at) => { weight[at] = each <= limit ? 1 : 0; });
+    fit();
+  }
+  if (!plane.every(Number.isFinite)) return null;
+  const distance = 1 / Math.hypot(...plane), normal = plane.map((axis) => distance * axis);
+  return { plane, normal, distance, support: supportOf(points, weight, normal), miss: quantile(misses, 0.5) };
 }
 
 // Planes of the lattice, inside of an outline and around a place (column, row); null of too few points.

@@ -111,23 +111,40 @@ function instrumentErrors(form, terms, spread) {
     return { size: z * size(less(ray([u + 0.5, v]), ray([u - 0.5, v]))), around: spread([u, v], z, one) };
   }
   const sideways = (vector) => vector[0] ** 2 + vector[1] ** 2, depthError = (at) => Math.hypot(own(away(at)), gap(at));
+  // The error of a quantity by those of depth at places, with its change for a relative error at each of them.
+  function byDepth(places, weights) {
+    const changes = places.map((at, each) => weights[each] * own(away(at))), same = Math.abs(changes.reduce((sum, each) => sum + each, 0));
+    const unfavourable = Math.max(Math.hypot(...changes), same);
+    return Math.hypot(one.own_share * unfavourable, one.common_share * same, ...places.map((at, each) => weights[each] * gap(at)));
+  }
+  // The error of a plane's tilt along a unit direction in it [degrees].
+  function tilt({ distance, support: { middle, inverseSpread } }, direction) {
+    const error = Math.hypot(one.own_share * own(away(middle)), one.gap_share * gap(middle));
+    return (Math.atan(distance * one.slope * error * inverseSpread(direction)) * 180) / Math.PI;
+  }
   return {
     distance: (at) => Math.hypot(depthError(at), (one.focal * sideways(at)) / dot(at, at)),
     length(a, b) {
-      const line = less(b, a), squared = dot(line, line), [first, second] = [own(away(a)), own(away(b))];
-      const moved = b.map((axis, each) => axis * second - a[each] * first);
-      const single = (at, error) => (Math.hypot(one.own_share * error, gap(at)) * Math.abs(dot(line, at))) / squared;
-      return Math.hypot((one.common_share * Math.abs(dot(line, moved))) / squared, single(a, first), single(b, second),
-        (one.focal * sideways(line)) / squared);
+      const line = less(b, a), squared = dot(line, line);
+      return Math.hypot(byDepth([a, b], [-dot(line, a) / squared, dot(line, b) / squared]), (one.focal * sideways(line)) / squared);
     },
-    // Of a height above a plane [m], also at height 0.
-    height(at, normal, above) {
-      const foot = at.map((axis, each) => axis - above * normal[each]), [first, second] = [own(away(at)), own(away(foot))];
-      const moved = at.map((axis, each) => axis * first - foot[each] * second);
-      const single = (point, error) => Math.hypot(one.own_share * error, gap(point)) * Math.abs(dot(normal, point));
-      return Math.hypot(one.common_share * Math.abs(dot(normal, moved)), single(at, first), single(foot, second), one.focal * sideways(normal) * Math.abs(above));
+    // Of a height above a plane [m], also at height 0. The plane has the middle of its points, and how many of their
+    // deviations the place is away from it.
+    height(at, normal, above, { middle, offset }) {
+      const foot = at.map((axis, each) => axis - above * normal[each]), distance = Math.abs(dot(normal, foot));
+      const tilt = one.slope * one.own_share * own(away(middle)) * offset;
+      return Math.hypot(byDepth([at, foot], [dot(normal, at), -dot(normal, foot)]), distance * tilt, one.focal * sideways(normal) * Math.abs(above));
     },
-    angle: (places) => Math.hypot(one.angle * Math.max(...places.map(depthError)), one.guessed_angle),
+    // The range of the angle between two planes [degrees].
+    angle(surfaces, degrees) {
+      const [first, second] = surfaces.map(({ normal }) => normal), edge = unitNormalTo(first, second);
+      const across = surfaces.map((surface) => tilt(surface, cross(edge, surface.normal)));
+      const error = Math.hypot(...across, one.guessed_angle), whole = Math.hypot(error, ...surfaces.map((surface) => tilt(surface, edge)));
+      let low = Math.max(0, degrees - error), high = Math.min(180, degrees + error);
+      if (degrees <= whole) [low, high] = [0, Math.min(180, degrees + whole)];
+      if (degrees >= 180 - whole) [low, high] = [Math.min(low, 180 - 2 * whole), 180];
+      return [low, high];
+    },
     // By placing points by hand: along a straight line, and of one or two ends on any surfaces.
     alongLine(first, second, [near, far]) {
       return (one.point * Math.hypot(far / near, near / far)) / Math.max(pixelsBetween(first, second), 1e-3);
@@ -157,6 +174,15 @@ function ranged(unit, ...numbers) {
   return `${value}${unit} (${low} to ${high})`;
 }
 
+// A unit vector at right angles to two unit vectors; any such one of parallel ones.
+function unitNormalTo(first, second) {
+  const size = first.map(Math.abs), least = size.indexOf(Math.min(...size));
+  let crossed = cross(first, second);
+  if (Math.hypot(...crossed) < PARALLEL) crossed = cross(first, [0, 1, 2].map((axis) => (axis === least ? 1 : 0)));
+  return crossed.map((axis) => axis / Math.hypot(...crossed));
+}
+
+const PARALLEL = 1e-6; // sine of an angle, as in rilievo.measure.quantities
 const EQUAL = 1e-3; // share, as in rilievo.measure.quantities
 
 // Whether a line is a known one.
@@ -214,7 +240,8 @@ function ruler(depth, form, terms) {
       if (!floor) return { depths, fault: "no floor is seen" };
       const at = lifted(centre(place), z), above = dot(at, floor.normal) + floor.height;
       const foot = at.map((each, axis) => each - above * floor.normal[axis]);
-      const ground = { at, normal: floor.normal, misses: Math.hypot(floor.misfit * Math.abs(floor.height - above), instrument?.heightPlacing(place, at, floor.normal) ?? 0) };
+      const offset = Math.hypot(...floor.axes.map((axis) => dot(axis, less(at, floor.middle))));
+      const ground = { at, normal: floor.normal, middle: floor.middle, offset, misses: Math.hypot(floor.misfit * Math.abs(floor.height - above), instrument?.heightPlacing(place, at, floor.normal) ?? 0) };
       return { depths, value: above, power: 1, spans: [span(at, foot)], foot, ground };
     },
     area({ points }) {
@@ -235,8 +262,8 @@ function ruler(depth, form, terms) {
       const known = points.map(near), depths = known.map((each) => each || usual());
       const found = points.map(planes.around);
       if (known.some((z) => !z) || !found[0] || !found[1]) return { depths, fault: "no depth there" };
-      const [m, n] = found.map(({ plane }) => plane);
-      return { depths, value: (Math.acos(clamp(-1, dot(m, n) / size(m) / size(n), 1)) * 180) / Math.PI, power: 0, angleError: instrument?.angle(points.map((each, at) => lifted(each, known[at]))), miss: Math.max(...found.map(({ miss }) => miss)) };
+      const degrees = (Math.acos(clamp(-1, dot(found[0].normal, found[1].normal), 1)) * 180) / Math.PI;
+      return { depths, value: degrees, power: 0, range: instrument?.angle(found, degrees), miss: Math.max(...found.map(({ miss }) => miss)) };
     },
   };
   // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.
@@ -262,7 +289,7 @@ function ruler(depth, form, terms) {
   function heightText({ value, spans: [line], ground }, factor, base, places, knownError) {
     const scaled = (vector) => vector.map((axis) => factor * axis), metres = factor * value, misses = factor * ground.misses;
     if (instrument) {
-      const error = Math.hypot(instrument.height(scaled(ground.at), ground.normal, metres), misses, metres * knownError);
+      const error = Math.hypot(instrument.height(scaled(ground.at), ground.normal, metres, { middle: scaled(ground.middle), offset: ground.offset }), misses, metres * knownError);
       return ranged(" m", metres, metres - error, metres + error);
     }
     const wide = Math.exp(error({ ...line, middle: scaled(line.middle) }, base, places));
@@ -270,10 +297,10 @@ function ruler(depth, form, terms) {
     return metres < 0 ? ranged(" m", metres, metres - far, metres + near) : ranged(" m", metres, metres - near, metres + far);
   }
   function text(found, factor, base, places, knownError) {
-    const { value, power, spans, miss, angleError = terms.angle_error } = found;
+    const { value, power, spans, miss } = found;
     if (found.ground) return heightText(found, factor, base, places, knownError);
     const bent = miss > terms.flat ? ", not flat" : "";
-    if (!power) return ranged("°", value, Math.max(0, value - angleError), Math.min(180, value + angleError)) + bent;
+    if (!power) return ranged("°", value, ...(found.range ?? [Math.max(0, value - terms.angle_error), Math.min(180, value + terms.angle_error)])) + bent;
     const scaled = (vector) => vector.map((axis) => factor * axis);
     const errors = spans.map((each) => instrument ? Math.hypot(...[instrument.length(scaled(each.a), scaled(each.b)), each.placing, knownError].map(Math.log1p)) : error({ ...each, middle: each.middle.map((axis) => factor * axis) }, base, places));
     const metres = value * factor ** power, wide = Math.exp(power * quantile(errors, 0.5));
