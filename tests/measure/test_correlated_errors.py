@@ -123,6 +123,17 @@ def test_the_range_of_a_small_angle_reaches_zero(tilt: float) -> None:
     assert measured.high > tilt
 
 
+def test_an_angle_says_that_it_is_between_normals_where_a_corner_has_another_one() -> None:
+    """The wall turns by 16.7 degrees away from one that faces the camera."""
+    walls = np.minimum(WALL, WALL / np.maximum(0.3 * RAYS[0] + 1, 1e-6))
+    room = rilievo.Prediction.from_depth(PHOTO, walls.astype(np.float32), FOCAL, depth_error="0.1%")
+    measured = angle(room, (60, 120), (260, 120))
+    assert measured.value == pytest.approx(16.7, abs=0.05)
+    assert any("163.3°" in remark for remark in measured.remarks)
+    right_angle = angle(measured_room(ROOM, "0.1%"), ON_FLOOR, ON_WALL)
+    assert not any("normals" in remark for remark in right_angle.remarks)
+
+
 def test_the_assumed_error_is_mostly_common_as_that_of_depth_cameras_is() -> None:
     for measure, _ in (QUANTITIES["angle of wall and floor"], QUANTITIES["height above the sheet"]):
         stated, assumed = (measure(measured_room(ROOM, error)) for error in ("2%", None))

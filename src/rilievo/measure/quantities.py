@@ -414,6 +414,13 @@ def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurem
             *instrument_remarks(prediction, (first, second)),
         ),
     )
+    may_be_parallel = low == 0 or high == 180
+    if not may_be_parallel and not low <= 90 <= high:
+        measurement = add_remark(
+            measurement,
+            "this is the angle between the normals of the two surfaces; inside of the corner that "
+            f"they form it is {180 - degrees:.1f}°",
+        )
     if max(surface.misfit for surface in surfaces) <= FLAT:
         return measurement
     return add_remark(measurement, "a surface is not flat there")
@@ -467,7 +474,8 @@ def _require_known_shift(prediction: PredictionRecord) -> None:
 def _fit_surface(prediction: PredictionRecord, pixel: Pixel) -> SurfacePlane:
     """Plane of the surface around a pixel."""
     require_depth(prediction.depth, pixel)
-    return _fit_plane(prediction, _disc_mask(prediction.shape, pixel))
+    disc = _disc_mask(prediction.shape, pixel)
+    return _fit_plane(prediction, disc, leaves_out_others=True)
 
 
 def _measurement_by_depth(
@@ -517,8 +525,16 @@ def _disc_mask(shape: tuple[int, int], centre: Pixel) -> Mask:
     return np.hypot(u - centre.u, v - centre.v) <= radius
 
 
-def _fit_plane(prediction: PredictionRecord, mask: Mask) -> SurfacePlane:
+def _fit_plane(
+    prediction: PredictionRecord, mask: Mask, *, leaves_out_others: bool = False
+) -> SurfacePlane:
     """Fit a plane to the surface inside of a mask.
+
+    Args:
+        prediction: Prediction with depth.
+        mask: Pixels of the surface.
+        leaves_out_others: Whether pixels far off the plane belong to another surface, and are left
+            out.
 
     Raises:
         CalibrationError: If too few pixels have depth.
@@ -534,16 +550,14 @@ def _fit_plane(prediction: PredictionRecord, mask: Mask) -> SurfacePlane:
         )
 
     points = _surface_points(prediction, is_surface)
-    weight = np.ones(len(points))
+    on_plane, weight = points, np.ones(len(points))
     plane = np.zeros(3)  # The vector m of the plane m · p = 1: its normal over its distance.
     # Least absolute residuals of inverse depth, by reweighting: objects before a wall tilt it
     # little.
     for _ in range(_PLANE_FIT_ROUNDS):
         plane = np.linalg.lstsq(points * weight[:, None], weight, rcond=None)[0]
         weight = 1 / np.sqrt(np.maximum(np.abs(points @ plane - 1), _MIN_PLANE_MISFIT))
-    # What is far off that plane belongs to another surface, and would tilt it a little.
-    on_plane = points
-    for ratio in _TRIM_RATIOS:
+    for ratio in _TRIM_RATIOS if leaves_out_others else ():
         misfit = np.abs(points @ plane - 1)
         limit = max(ratio * float(np.median(misfit)), _MIN_PLANE_MISFIT)
         on_plane = points[misfit <= limit]

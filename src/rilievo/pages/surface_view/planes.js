@@ -51,9 +51,9 @@ function supportOf(points, weight, normal) {
   return { middle, inverseSpread: (direction) => Math.sqrt(dot(direction, solved(spread, direction))) };
 }
 
-// The plane with (nearly) the least sum of absolute misses, then of the least squares of the points near it: its
-// normal, its distance, the points that hold it, and the median miss of all.
-function fitted(points) {
+// The plane with (nearly) the least sum of absolute misses, and then of least squares if what is far off it is another
+// surface and left out: its normal, its distance, the points that hold it, and the median miss of all.
+function fitted(points, leavesOutOthers) {
   if (points.length < 3 * FEWEST) return null;
   const weight = new Float64Array(points.length / 3).fill(1), misses = new Float64Array(weight.length);
   let plane = null;
@@ -67,7 +67,8 @@ function fitted(points) {
     fit();
     misses.forEach((each, at) => { weight[at] = 1 / Math.max(each, LEAST_MISS); });
   }
-  for (const ratio of TRIM_RATIOS) {
+  if (!leavesOutOthers) weight.fill(1);
+  for (const ratio of leavesOutOthers ? TRIM_RATIOS : []) {
     const limit = Math.max(ratio * quantile(misses, 0.5), LEAST_MISS);
     misses.forEach((each, at) => { weight[at] = each <= limit ? 1 : 0; });
     fit();
@@ -80,7 +81,7 @@ function fitted(points) {
 // Planes of the lattice, inside of an outline and around a place (column, row); null of too few points.
 function fits(depth, form) {
   const { rows, columns, step } = form, across = form.first_column, down = form.first_row, { ray } = lensOf(form);
-  function among(ranges) {
+  function among(ranges, leavesOutOthers = false) {
     const points = [];
     for (let row = 0; row < rows; row++) {
       const v = down + row * step;
@@ -92,7 +93,7 @@ function fits(depth, form) {
         }
       }
     }
-    return fitted(points);
+    return fitted(points, leavesOutOthers);
   }
   return {
     // Pixels as Pillow fills a polygon: its corners are cut to whole pixels, those on its sides count.
@@ -108,6 +109,6 @@ function fits(depth, form) {
     around: ([u, v]) => among((row) => {
       const radius = Math.max(2, PATCH * form.width), half = Math.sqrt(radius ** 2 - (row - v) ** 2);
       return half >= 0 ? [[u - half, u + half]] : [];
-    }),
+    }, true),
   };
 }
