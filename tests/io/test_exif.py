@@ -21,7 +21,13 @@ from rilievo.io.photographs.exif import (
 from rilievo.io.photographs.photo import read_photo
 
 Rational = TiffImagePlugin.IFDRational
-SENSOR = {"t0x920A": 5.0, "t0xA20E": 100.0, "t0xA20F": 100.0, "t0xA210": 3}
+SENSOR = {
+    "t0x920A": 5.0,
+    "t0xA20E": 100.0,
+    "t0xA20F": 100.0,
+    "t0xA210": 3,
+    "t0x0110": "Compact 1",
+}
 """5 mm, and 100 pixels a centimetre of sensor: 50 pixels."""
 
 

@@ -143,7 +143,7 @@ def test_digital_zoom_is_said_and_the_sensor_is_not_used() -> None:
     assert read(scene(), exif_block(zoom=2.0, sensor=True)).camera is None
     by_sensor = read(scene(), exif_block(sensor=True))
     assert by_sensor.camera is not None
-    assert by_sensor.camera.focal == pytest.approx(6 * 1200 / 7.2, rel=1e-4)
+    assert by_sensor.camera.focal == pytest.approx(6 * 1200 / 17.3, rel=1e-4)
 
 
 def test_exif_without_a_focal_length_needs_no_word() -> None:
@@ -294,6 +294,7 @@ def test_focal_lengths_of_exif_that_contradict_each_other_are_not_used(tags: Any
         {"focal": 35, "make": "NIKON CORPORATION", "model": "NIKON D850", **STALE},
         {"focal": 35, "software": "Adobe Photoshop Lightroom Classic 12.0 (Windows)", **STALE},
         {"focal": 35, "software": "GIMP 2.10.34", **sensor(1920 / 36)},
+        {"focal": 35, **STALE},
         # 16 mm of sensor in 960 pixels, and inches that are called millimetres.
         {"focal": 35, **sensor(960 / 2.5)},
         {"focal": 35, **sensor(960 / 36 / 2.54)},

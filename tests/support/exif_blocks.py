@@ -34,8 +34,9 @@ def exif_block(
         entries.append((0xA404, ratio, zoom))
     if sensor:
         entries = [entry for entry in entries if entry[0] != 0xA405]
-        # 6 mm, and 1,200 pixels in 7.2 mm of the sensor.
-        entries += [(0x920A, ratio, 6.0), (0xA20E, ratio, 1200 / 7.2), (0xA20F, ratio, 1200 / 7.2)]
+        # 6 mm, and 1,200 pixels in the 17.3 mm of a sensor of Four Thirds.
+        plane = 1200 / 17.3
+        entries += [(0x920A, ratio, 6.0), (0xA20E, ratio, plane), (0xA20F, ratio, plane)]
         entries.append((0xA210, short, 4))
     pixels = BytesIO()
     if thumbnail is not None:

@@ -4,7 +4,7 @@
 const FILM_ERROR = 0.03, SENSOR_ERROR = 0.035, SHORTEST_FILM = 9, LEAST_CROP_FACTOR = 0.6;
 const NARROWEST_SENSOR = 3, WIDEST_SENSOR = 55; // millimetres, the longer side
 const USUAL_SENSORS = [[36, 24], [28.1, 18.7], [23.6, 15.7], [22.3, 14.9], [17.3, 13], [13.2, 8.8], [43.8, 32.9], [53.7, 40.3]];
-const INTERCHANGEABLE = /\bEOS\b|NIKON [DZ]|\bIL(CE|CA|ME)-|\bSLT-|\bDSLR-|\bNEX-|\bPENTAX K|\bX-(T|E|H|S|Pro)\d|\bGFX/i;
+const INTERCHANGEABLE = /\bEOS\b|NIKON [DZ]|\bIL(CE|CA|ME)-|\bSLT-|\bDSLR-|\bNEX-|\bPENTAX K|\bX-(T|E|H|S|Pro)\d|\bX100|\bGFX|\bD[CM]C-G|\bE-M\d|\bLEICA (M|Q|SL)/i;
 const EDITORS = new RegExp("photoshop|lightroom|camera raw|gimp|darktable|rawtherapee|capture one|affinity|imagemagick|"
   + "snapseed|picasa|luminar|dxo|acdsee|digikam|^photos|pixelmator|xnview|irfanview|faststone|"
   + "paint|topaz|aperture|photo professional|viewnx|nx studio|photofiltre|photoscape|polarr", "i");
@@ -39,8 +39,8 @@ export function contradiction(tags, focals, { film, focal, pixelsPerMm }, sides,
   const isPossible = NARROWEST_SENSOR <= longer && longer <= WIDEST_SENSOR;
   const isUsual = USUAL_SENSORS.some(([width, height]) =>
     Math.abs(longer / width - 1) <= SENSOR_ERROR || Math.abs(shorter / height - 1) <= SENSOR_ERROR);
-  const name = cameraName(tags);
-  if (isPossible && (isUsual || !(INTERCHANGEABLE.test(name) || EDITORS.test(text(tags, SOFTWARE))))) return null;
+  const name = cameraName(tags), isEdited = !name || EDITORS.test(text(tags, SOFTWARE));
+  if (isPossible && (isUsual || !(INTERCHANGEABLE.test(name) || isEdited))) return null;
   return `by the pixels of the sensor in EXIF, ${Math.max(...sides)} pixels are ${digits(longer, 3)} mm, which is hardly the sensor of this camera${name ? ` (${name.slice(0, 40)})` : ""}, so the picture may have been resized`;
 }
 

@@ -29,7 +29,7 @@ _SENSOR_ERROR = 0.035
 """Relative error of the sides of a sensor by EXIF; a Canon EOS 5D Mark II states 37.1 mm."""
 _INTERCHANGEABLE = re.compile(
     r"\bEOS\b|NIKON [DZ]|\bIL(CE|CA|ME)-|\bSLT-|\bDSLR-|\bNEX-|\bPENTAX K|"
-    r"\bX-(T|E|H|S|Pro)\d|\bGFX",
+    r"\bX-(T|E|H|S|Pro)\d|\bX100|\bGFX|\bD[CM]C-G|\bE-M\d|\bLEICA (M|Q|SL)",
     re.IGNORECASE,
 )
 """Models whose sensor is one of the usual ones."""
@@ -109,7 +109,8 @@ def _doubt_about_sensor(facts: ExifFacts, size: tuple[int, int]) -> str | None:
         for width, height in _USUAL_SENSORS
     )
     has_usual_sensor = _INTERCHANGEABLE.search(facts.camera_name) is not None
-    is_edited = _EDITORS.search(facts.software) is not None
+    # A file of a camera names it; one without a name was written by another program.
+    is_edited = not facts.camera_name or _EDITORS.search(facts.software) is not None
     if is_possible and (is_usual or not (has_usual_sensor or is_edited)):
         return None
     name = f" ({printable(facts.camera_name[:40])})" if facts.camera_name else ""
