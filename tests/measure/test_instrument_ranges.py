@@ -200,6 +200,19 @@ def test_measured_pixels_and_gaps_of_a_sensor_are_told_apart(sensed: rilievo.Pre
     assert half_width(across) > half_width(sensed.measure((40, 40), (280, 40)))
 
 
+def test_the_camera_in_the_file_of_a_sensor_is_said_to_be_unused(tmp_path: Path) -> None:
+    given().save(tmp_path / "depth", ["npz"])
+    sparse = tmp_path / "depth.npz"
+    model = FixedDepth(np.full(SIZE, 1.0))
+    with pytest.warns(UserWarning, match="camera that it states"):
+        prediction = rilievo.predict(PHOTO, model=model, sparse=sparse)
+    [note] = [note for note in prediction.notes if "camera that it states" in note]
+    assert "depth.npz: the camera that it states is not used; camera=" in note
+    named = rilievo.predict(PHOTO, model=model, sparse=sparse, camera=sparse)
+    assert not any("camera that it states" in note for note in named.notes)
+    np.testing.assert_allclose(named.known_camera.K, K)
+
+
 def test_no_pixel_of_a_sensor_is_a_known_distance(sensed: rilievo.Prediction) -> None:
     assert sensed.calibration is not None
     fitted_points = sensed.calibration.asked

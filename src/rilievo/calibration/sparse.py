@@ -72,6 +72,7 @@ class SparseDepth:
         along: Direction of the metres, by the user or the file; None if neither says it.
         instrument: The instrument and its error by rilievo's record of the map; None without one.
         is_file: Whether it is a map in a file; floating-point numbers of an array are metres.
+        camera_file: Name of the map's file, if it states a camera, which is not used.
     """
 
     points: tuple[KnownPoint, ...]
@@ -81,6 +82,7 @@ class SparseDepth:
     along: Along | None = None
     instrument: Instrument | None = None
     is_file: bool = False
+    camera_file: str | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -162,7 +164,8 @@ def read_sparse(
         numbers, instrument, notes = _measured_numbers(numbers, printable(path), is_error_stated)
         sparse = _sparse_of_numbers(numbers, photograph, unit, declared, printable(path), kind)
         reading = replace(sparse.reading, doubts=(*sparse.reading.doubts, *notes))
-        return replace(sparse, reading=reading, instrument=instrument)
+        camera_file = None if numbers.statement.camera is None else printable(path)
+        return replace(sparse, reading=reading, instrument=instrument, camera_file=camera_file)
     _refuse_map_options_of_list(crop, encoding)
     listed = read_point_list(path, shape, orientation)
     points = listed.points * (1, 1, 1 if unit is None else unit)

@@ -8,6 +8,7 @@ from rilievo.arrays.shapes import Pixels
 from rilievo.calibration.camera_checks import fov_note, scale_notes
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
@@ -18,6 +19,7 @@ from rilievo.records.sample import Photo
 
 _FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
 _SAME_ASPECT = 0.02
+_BY_EXIF = (CameraSource.EXIF_35MM, CameraSource.EXIF_SENSOR)
 _CONTINUES = 2.0
 """Largest difference of edge columns, in usual steps."""
 _VARIED = 8.0
@@ -61,6 +63,7 @@ def finish(
         *option_notes(options, metres),
         *scale_notes(photo.camera, photo.shape, metres.sparse or metres.known),
         *metres.notes,
+        *unused_camera_notes(metres, photo),
     ]
     for note in doubts:
         tell(note)
@@ -92,6 +95,19 @@ def finish(
     if prediction.calibration is not None and clip is None:
         facts.append(calibration_words(prediction.calibration, prediction.instrument))
     return prediction.but(notes=(*doubts, *filter(None, facts)))
+
+
+def unused_camera_notes(metres: Metres, photo: Photo) -> list[str]:
+    """Note that the camera in a sensor's file is not used, unless the user names another."""
+    is_exif = photo.camera is not None and photo.camera.source in _BY_EXIF
+    if metres.camera_file is None or not (photo.camera is None or is_exif):
+        return []
+    return [
+        Note(
+            f"{metres.camera_file}: the camera that it states is not used",
+            hint=Text(OptionName("camera", metres.camera_file), " takes it"),
+        )
+    ]
 
 
 def tile_note(tile: int, photo: Photo) -> str | None:

@@ -55,6 +55,7 @@ def read_sparse_depth(sizes: KnownSizes, photo: Photo) -> Metres:
         depth_error=sizes.stated_depth_error,
         instrument=points.instrument,
         notes=points.notes,
+        camera_file=points.camera_file,
     )
 
 

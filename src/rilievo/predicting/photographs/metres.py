@@ -32,6 +32,8 @@ class Metres:
     """Source, unless the user."""
     notes: tuple[str, ...] = ()
     """Sentences on how the instrument's numbers were read."""
+    camera_file: str | None = None
+    """Name of the sensor's file, if it states a camera, which is not used."""
 
     def __bool__(self) -> bool:
         return bool(self.known or self.sparse) or self.camera_height is not None

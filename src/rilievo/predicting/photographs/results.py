@@ -220,6 +220,7 @@ class Results:
             depth_error=sizes.stated_depth_error,
             instrument=points.instrument,
             notes=points.notes,
+            camera_file=points.camera_file,
         )
 
     def _known_sizes(self, job: Job) -> tuple[Known, ...]:
