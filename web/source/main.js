@@ -5,7 +5,7 @@ import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
 import { modelOption, offerBetter, searchModels } from "./model_list.js";
 import { isDepth } from "./preparation.js";
-import { metresNow, showPictures, showRest, standStill } from "./result.js";
+import { marksNow, metresNow, showPictures, showRest, standStill } from "./result.js";
 import { firstAnswer } from "./first.js";
 import { introduced } from "./introduction.js";
 import * as kept from "./own_photographs.js";
@@ -76,6 +76,8 @@ async function sharpened(model, name, isLatest) {
 // back is null then, or { fault } where it failed.
 async function show(source, load, { isFirst = true } = {}) {
   const turn = ++asked, name = source.name || "photograph.png", began = performance.now(), isLatest = () => turn === asked;
+  // The photograph that is shown already, by another network, for example, or as it came with the page.
+  const isSame = last ? source === last : source.example === Object.keys(settings.examples)[0];
   document.body.classList.toggle("fades", Boolean(last)); // what came with the page stays as it is
   last = source;
   shownSearch = location.search;
@@ -85,6 +87,7 @@ async function show(source, load, { isFirst = true } = {}) {
     const result = await load(isLatest);
     if (!isLatest()) return null;
     result.marks ??= source.marks;
+    const before = isSame ? marksNow() : null;
     showPictures(result, { threads: result.threads });
     offerBetter(result);
     document.body.classList.toggle("shows-example", Boolean(source.example));
@@ -94,7 +97,7 @@ async function show(source, load, { isFirst = true } = {}) {
     say(`${name}: making the surface …`);
     const rest = await ask("rest");
     if (!isLatest()) return null;
-    showRest(result, rest, { say, keep: (marks) => {
+    showRest(result, rest, { say, before, keep: (marks) => {
         if (server) server.keep(result, marks);
         else if (source.own) kept.mark(source.own, marks);
         else if (source instanceof Blob) intoAddress(""); // which names no photograph that is kept

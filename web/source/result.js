@@ -28,9 +28,11 @@ export const metresNow = () => alive?.rule.metres ?? { factor: 0 };
 
 // The surface that is shown stops to sway, and leaves the processor to what is computed next.
 export function standStill() {
-  alive?.shown?.still();
   alive?.settle();
 }
+
+// Marks of the result that is shown, as the visitor has left them; null before it has a surface.
+export const marksNow = () => alive?.chosen() ?? null;
 
 let stage = null;
 
@@ -74,8 +76,9 @@ function termsOf({ kind, camera, anchoring, terms }) {
 
 addEventListener("hashchange", () => alive?.load(location.hash.slice(1)));
 
-// Normals, the surface, and all that is measured on it.
-export function showRest(result, { normals, surface }, { keep, addresses, say }) {
+// Normals, the surface, and all that is measured on it. `before` are the marks of the result that this one
+// replaces, of the same photograph; null where it replaces none.
+export function showRest(result, { normals, surface }, { before = null, keep, addresses, say }) {
   if (normals) put("normals", normals);
   const handOn = (shown) => sharing({ name: result.name, shown, addresses, say });
   handOn(null);
@@ -87,11 +90,13 @@ export function showRest(result, { normals, surface }, { keep, addresses, say })
     return;
   }
   const terms = { ...termsOf(result), floor: surface.floor, in_files: true };
+  const keepMarks = (marks) => {
+    intoAddress(marks);
+    keep(marks);
+  };
   try {
-    alive = enliven(stage, surface.data, surface.form, terms, state, location.hash.slice(1) || (result.marks ?? ""), (marks) => {
-      intoAddress(marks);
-      keep(marks);
-    });
+    alive = enliven(stage, surface.data, surface.form, terms, state, before ?? (location.hash.slice(1) || (result.marks ?? "")), keepMarks);
+    if (before) keepMarks(before);
     handOn(alive.shown);
     if (alive.shown) introduce(alive.shown);
     part("save-page").onclick = async () => {

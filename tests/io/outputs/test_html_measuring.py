@@ -430,6 +430,23 @@ def test_nothing_else_changes_lines_while_an_end_is_dragged(page: Any) -> None:
     assert columns() == before
 
 
+def test_lines_of_another_address_end_the_drag_of_a_point_that_is_gone(page: Any) -> None:
+    page.click("#add-line")
+    page.locator(".stage").scroll_into_view_if_needed()
+    x, y = middle(end(page, ".stage", "A of line 1"))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 10, y)
+    wait_for_frames(page)
+    page.evaluate("location.hash = 'm=h30,20'")
+    page.locator("#lines output", has_text="height").wait_for()
+    page.mouse.up()
+    page.click("#add-line")
+    assert page.locator("#lines li").count() == 2
+    page.click("#undo")
+    assert page.locator("#lines li").count() == 1
+
+
 def drag_and_undo(page: Any, where: str) -> None:
     """Drag the first end of the second line, from column 42 and row 53, left and down."""
     handle = end(page, where, "A of line 2")

@@ -421,6 +421,41 @@ def test_depth_is_as_large_as_the_photograph_and_the_legend_has_no_bare_number(
     assert ticks[0].startswith("far ")
 
 
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "in a private window"])
+@pytest.mark.parametrize("wait", [0, 500], ids=["at once", "later"])
+def test_lines_stay_where_their_photograph_is_predicted_anew(
+    visitor: Visitor, address: str, photographs: Path, is_kept: bool, wait: int
+) -> None:
+    """Lines are handed on after 0.3 s of quiet; a field of view is asked for at once or later."""
+    context = visitor.context.browser.new_context(viewport={"width": 1280, "height": 900}, **COARSE)
+    if not is_kept:
+        context.add_init_script("IDBFactory.prototype.open = () => { throw new Error('private'); }")
+    other = Visitor(context, address)
+    page = other.page
+    other.give(photographs / "person.png")
+    page.click("#add-line")
+    page.locator("#lines input").fill("0.5")
+    page.locator("#lines input").press("Enter")
+    page.wait_for_timeout(wait)
+    page.evaluate(
+        "document.getElementById('state').textContent = '';"
+        "document.getElementById('add-height').click();"
+        "const view = document.getElementById('fov');"
+        "view.value = 80; view.dispatchEvent(new Event('change'));"
+    )
+    page.locator("#state", has_text="Done").wait_for()
+    assert "80.0° wide" in page.locator("#facts").text_content()
+    length, height = page.locator("#lines output").all_inner_texts()
+    assert length == "0.5 m, known"
+    assert height.startswith("height above the floor")
+    if is_kept:
+        page.wait_for_url("**/?own=*#m=l*;h*")
+    other.give(photographs / "person.jpg")
+    assert page.locator("#lines li").count() == 0
+    assert other.complaints == []
+    context.close()
+
+
 @pytest.mark.slow
 def test_the_first_result_wipes_once_and_invites_to_drag(visitor: Visitor, address: str) -> None:
     assert visitor.page.locator(".wipes").count() == 0, "motion is not wanted there"

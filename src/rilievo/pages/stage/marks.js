@@ -57,7 +57,7 @@ function textOf({ things, view, look, tab, cut }) {
 // Keeps marks of a stage: `text` are those of the beginning, and `keep` hears them when they changed
 // and nothing moves any more.
 function keeping({ stage, rule, shown, form, most }, text, keep) {
-  let last = text, waiting = 0;
+  let last = text, handed = text, waiting = 0;
   function load(next) {
     const { things, view, look, tab, cut } = marksIn(next, form, most);
     rule.things = things ?? [];
@@ -65,7 +65,7 @@ function keeping({ stage, rule, shown, form, most }, text, keep) {
     if (view) shown?.setPose(view);
     stage.choose(stage.titles()[tab ?? 0] ?? stage.titles()[0] ?? "");
     stage.cut(cut ?? 50);
-    last = next;
+    [last, handed] = [next, next];
   }
   const now = () => textOf({ things: rule.things, view: shown?.pose ?? null, look: shown?.looks ?? null,
     tab: stage.tab, cut: Number(stage.line.value) });
@@ -74,21 +74,28 @@ function keeping({ stage, rule, shown, form, most }, text, keep) {
     waiting = setTimeout(() => {
       const next = now();
       if (next === last) return;
-      last = next;
+      [last, handed] = [next, next];
       keep(next);
     }, 300);
+  }
+  // What the visitor chose, a moment ago too, before `keep` heard of it.
+  function chosen() {
+    const next = now();
+    return next === last ? handed : next;
   }
   if (text) load(text);
   rule.whenChanged(changed);
   shown?.whenRested(changed);
   stage.whenChanged(changed);
-  // Where a surface that sways is stopped is not what the visitor chose.
+  // Stops a surface that sways, where it is; that is not what the visitor chose.
   function settle() {
     clearTimeout(waiting);
+    handed = chosen();
+    shown?.still();
     last = now();
   }
   life.signal.addEventListener("abort", () => clearTimeout(waiting));
-  return { load, now, settle };
+  return { load, now, chosen, settle };
 }
 
 // Writes marks into the address of the page, where the browser allows that.

@@ -182,7 +182,8 @@ function measuring(depth, form, terms, changed) {
       for (const { metres } of next.filter((each) => each.metres?.sides)) {
         metres.name = Object.keys(terms.rectangles).find((name) => terms.rectangles[name].join() === metres.sides.join());
       }
-      [things, past, future] = [next, [], []];
+      // A point that is being dragged is not there any more.
+      [things, before, past, future] = [next, null, [], []];
       show();
     },
     whenChanged(act) { heard = act; },
