@@ -51,6 +51,10 @@ _UPRIGHT_BY_NUMPY: Mapping[int, str] = {
 _FIRST_ON_ITS_SIDE = 5  # EXIF's orientations from here on turn by 90 degrees.
 # A picture whose sides differ less is taken for a square, which neither stands nor lies.
 _SQUARE = 1.05
+# Networks pad sides, or round them up, to multiples of these.
+_PADDING_STEPS = (8, 14, 16, 32, 64)
+# Least share of a smaller picture that the middle cut out of it has, in each axis.
+_LEAST_MIDDLE = 0.85
 _FRACTIONS = {2: "half of", 3: "a third of", 4: "a quarter of"}
 # Depth of neighbours on one surface differs less; a mean across an edge lies on no surface.
 _SAME_SURFACE = 1.1
@@ -379,7 +383,20 @@ def _stated_place(
     crop.check_inside(picture)
     if crop.shape == size:
         return MapPlace(crop=crop)
+    if isinstance(stated, str):
+        _refuse_size_of_another_crop(size, picture, stated, words)
     return _place_of_resized_part(size, picture, crop, words, orientation)
+
+
+def _refuse_size_of_another_crop(size: Size, picture: Size, stated: str, words: PlaceWords) -> None:
+    """Raise ``InputError`` if a map has the size of another published crop than the named one."""
+    for name, crop in known_crops(picture).items():
+        if crop.shape == size:
+            raise InputError(
+                f"{words.map} is {size_words(size)} (height x width), the size of the crop "
+                f"'{name}' and not of '{stated}'",
+                hint=Text("say ", words.choice(name)),
+            )
 
 
 def _place_of_whole(
@@ -404,13 +421,48 @@ def _place_of_whole(
             ),
         )
     if difference <= _NOTED_PROPORTIONS:
-        return MapPlace(crop=whole)
+        notes = _notes_on_padding_and_parts(size, picture, words)
+        return MapPlace(crop=whole, notes=tuple(notes))
     note = (
         f"{words.map} is {size_words(size)}, whose proportions differ by {100 * difference:.1f} % "
         f"from {words.picture}'s {size_words(picture)}; it was stretched to all of it, which is "
         "right if its sides were rounded, and wrong if it is a part"
     )
     return MapPlace(crop=whole, notes=(note,))
+
+
+def _notes_on_padding_and_parts(size: Size, picture: Size, words: PlaceWords) -> Iterator[str]:
+    """Yield a note if padding, or a part of a smaller picture, explains the size as well."""
+    start = f"{words.map} is {size_words(size)}, and was resized to {words.picture}'s"
+    if any(_is_rounded_up(size, picture, step) for step in _PADDING_STEPS):
+        yield f"{start} {size_words(picture)}, which is wrong if it was padded to this size"
+    part = _middle_of_smaller_picture(size, picture)
+    if part is not None and all(math.gcd(*size) % step for step in _PADDING_STEPS):
+        fraction, crop = part
+        yield (
+            f"{start} {size_words(picture)}, which is wrong if it was cut out of the middle at "
+            f"{fraction} the size: that part is {crop} (top, left, height, width)"
+        )
+
+
+def _is_rounded_up(size: Size, picture: Size, step: int) -> bool:
+    """Whether the sides are the picture's, rounded up to multiples of a step."""
+    rounded = (math.ceil(picture[0] / step) * step, math.ceil(picture[1] / step) * step)
+    return size == rounded != picture
+
+
+def _middle_of_smaller_picture(size: Size, picture: Size) -> tuple[str, DepthCrop] | None:
+    """Fraction and rectangle if a map may be the middle of the picture at half its size, or less.
+
+    Programs for NYUv2 halve 480 x 640 and cut 228 x 304 out of the middle.
+    """
+    for times, words in _FRACTIONS.items():
+        shares = [times * side / whole for side, whole in zip(size, picture, strict=True)]
+        if all(_LEAST_MIDDLE <= share <= 1 for share in shares) and min(shares) < 1:
+            height, width = times * size[0], times * size[1]
+            top, left = (picture[0] - height) // 2, (picture[1] - width) // 2
+            return words, DepthCrop(top=top, left=left, height=height, width=width)
+    return None
 
 
 def _place_of_resized_part(
@@ -526,7 +578,9 @@ def _unknown_place(
             words.choice(STRETCHED),
             f" says that it is all of {words.picture} in other proportions, ",
         )
-    part = Text(words.choice("TOP,LEFT,HEIGHT,WIDTH"), " that it is a part")
+    part = Text(
+        words.choice("TOP,LEFT,HEIGHT,WIDTH"), " that it is a part", *_hints(size, picture, words)
+    )
     if fitting:
         named: list[str | Text] = []
         for name in fitting:
@@ -540,6 +594,26 @@ def _unknown_place(
     reason = "which is neither the same size nor a whole multiple, so nothing says where it lies"
     alike = [Text(words.choice(name), ", ") for name in _names_of_size(size, picture)]
     return InputError(problem=Text(sizes, reason), hint=Text(*alike, whole, part))
+
+
+def _hints(size: Size, picture: Size, words: PlaceWords) -> Iterator[str | Text]:
+    """Yield what a map may be besides: the middle of a smaller picture, or padded."""
+    part = _middle_of_smaller_picture(size, picture)
+    if part is not None:
+        fraction, crop = part
+        choice = words.choice(str(crop))
+        yield Text(", ", choice, f" that it was cut out of the middle at {fraction} the size")
+    is_larger = size[0] >= picture[0] and size[1] >= picture[1]
+    if is_larger:
+        down, across = (side - whole for side, whole in zip(size, picture, strict=True))
+        top, left = down // 2, across // 2
+        middle = f"depth[{top}:{top + picture[0]}, {left}:{left + picture[1]}]"
+        yield (
+            f"; if it is padded, cut the padding off: depth[:{picture[0]}, :{picture[1]}] if it "
+            f"lies below and on the right, {middle} if it lies all around"
+        )
+    elif not _may_be_resized(size, picture):
+        yield "; if it is padded, cut the padding off"
 
 
 def _names_of_size(size: Size, picture: Size) -> Iterator[str]:

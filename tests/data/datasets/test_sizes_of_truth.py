@@ -99,6 +99,73 @@ def test_rounded_sides_are_resized_and_a_note_says_how_much_they_stretch() -> No
         assert place_map(size, (720, 1280), "resized", words).notes == ()
 
 
+def test_the_middle_of_a_smaller_picture_is_named_as_a_part(root: Path) -> None:
+    """Programs for NYUv2 halve the picture and cut 228 x 304 out of its middle."""
+    middle = smaller((240, 320))[6:-6, 8:-8]
+    with pytest.raises(InputError, match=r"12,16,456,608.* middle at half of the size"):
+        truth_of(root, middle)
+    truth = truth_of(root, middle, "depth: {crop: [12, 16, 456, 608]}\n")
+    assert truth.depth is not None
+    assert truth.depth_valid is not None
+    inside = np.zeros(SIZE, bool)
+    inside[12:468, 16:624] = True
+    np.testing.assert_array_equal(truth.depth_valid, inside)
+    inner = np.s_[14:466, 18:622]
+    np.testing.assert_allclose(truth.depth[inner], floor()[inner], rtol=1e-5)
+    [warning] = notes_of_place((228, 304), SIZE, "resized")
+    assert "12,16,456,608" in warning
+    assert notes_of_place((224, 304), SIZE, "resized") == ()
+
+
+def notes_of_place(size: tuple[int, int], picture: tuple[int, int], crop: str) -> tuple[str, ...]:
+    return place_map(size, picture, crop, PlaceWords(map="depth", picture="it")).notes
+
+
+@pytest.mark.parametrize(
+    ("size", "picture", "slices"),
+    [
+        ((384, 1248), (375, 1242), "depth[:375, :1242] if .*, depth[4:379, 3:1245]"),
+        ((490, 644), (480, 640), "depth[:480, :640] if .*, depth[5:485, 2:642]"),
+        ((160, 160), (120, 160), "depth[:120, :160] if .*, depth[20:140, 0:160]"),
+    ],
+)
+def test_a_padded_map_is_refused_with_the_way_to_cut_it(
+    size: tuple[int, int], picture: tuple[int, int], slices: str
+) -> None:
+    words = PlaceWords(map="depth", picture="the photograph")
+    with pytest.raises(InputError, match=re.escape(slices).replace(r"\.\*", ".*")):
+        place_map(size, picture, None, words)
+
+
+@pytest.mark.parametrize(
+    ("size", "picture", "is_padded"),
+    [
+        ((384, 1248), (375, 1242), True),
+        ((490, 644), (480, 640), True),
+        ((476, 630), (480, 640), False),
+        ((518, 686), (480, 640), False),
+        ((192, 256), (480, 640), False),
+    ],
+)
+def test_sides_that_padding_explains_are_resized_with_a_note(
+    size: tuple[int, int], picture: tuple[int, int], is_padded: bool
+) -> None:
+    notes = notes_of_place(size, picture, "resized")
+    assert any("wrong if it was padded" in note for note in notes) is is_padded
+
+
+def test_a_map_of_another_published_crop_is_refused_at_the_named_one() -> None:
+    """Garg's and Eigen's crops of KITTI differ by a row in some pictures."""
+    words = PlaceWords(map="depth", picture="the photograph")
+    picture, garg, eigen = (374, 1238), (218, 1149), (217, 1149)
+    assert place_map(garg, picture, "kitti_garg", words).crop.shape == garg
+    assert place_map(eigen, picture, "kitti_eigen", words).crop.shape == eigen
+    with pytest.raises(InputError, match="the size of the crop 'kitti_eigen'"):
+        place_map(eigen, picture, "kitti_garg", words)
+    with pytest.raises(InputError, match="the size of the crop 'kitti_garg'"):
+        place_map(garg, picture, "kitti_eigen", words)
+
+
 @pytest.mark.parametrize("crop", ["resized", "stretched", None])
 @pytest.mark.parametrize("shape", [(640, 480), (256, 192), (320, 240), (630, 476), (640, 360)])
 def test_a_map_that_stands_beside_a_picture_that_lies_is_turned(
