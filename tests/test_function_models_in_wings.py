@@ -45,7 +45,7 @@ def test_the_servers_take_its_place(lab: Any, tmp_path: Path) -> None:
         ) as process:
             try:
                 assert process.stdout is not None
-                address = process.stdout.readline().partition(";")[0].partition(": ")[2]
+                address = process.stdout.readline().partition(" (")[0].partition(": ")[2]
                 photo = Path("photo.png").read_bytes()
                 with urlopen(Request(f"{address}v1/predict", photo), timeout=60) as answer:
                     said = json.load(answer)

@@ -109,7 +109,7 @@ def _address(server: Watched) -> str:
     output = server.process.stdout
     assert output is not None
     line = next(line for line in output if line.startswith("serving: "))
-    return line.removeprefix("serving: ").partition(";")[0].strip().rstrip("/")
+    return line.removeprefix("serving: ").partition(" (")[0].rstrip("/")
 
 
 def _call_through(server: Watched) -> None:

@@ -176,7 +176,7 @@ def _server(command: str) -> Iterator[str]:
         try:
             while "http://127.0.0.1" not in (line := lines.get(timeout=PATIENCE)):
                 continue
-            port = line.partition("http://127.0.0.1:")[2].partition("/")[0].partition(";")[0]
+            port = line.partition("http://127.0.0.1:")[2].partition("/")[0]
             yield f"http://127.0.0.1:{int(port.split()[0])}/"
         finally:
             process.terminate()

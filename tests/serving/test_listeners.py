@@ -110,7 +110,7 @@ def _address(process: "subprocess.Popen[bytes]") -> str:
     assert process.stdout is not None
     threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True).start()
     line = lines.get(timeout=_PATIENCE).decode()
-    address = re.search(r"http://\S+?(?=;)", line)
+    address = re.search(r"http://\S+", line)
     assert address is not None, line
     return address[0]
 

@@ -72,7 +72,7 @@ def _port(output: IO[str], log: list[str]) -> int:
     while (line := said.get(timeout=_PATIENCE)) and not line.startswith(("serving: ", "the app: ")):
         continue
     assert line, f"the server did not start: {''.join(log)}"
-    return int(line.partition(";")[0].rstrip("/").rpartition(":")[2])
+    return int(line.partition(" (")[0].rstrip("/").rpartition(":")[2])
 
 
 def _listen(output: IO[str], said: "queue.Queue[str]", log: list[str]) -> None:

@@ -136,7 +136,7 @@ def _show_live(arguments: _Arguments, source: str, written: Collection[str]) -> 
         live_page = load_service("live-page")
     with live_page() as page:
         with printing():
-            say(f"live: {page.address}; Ctrl-C ends it", flush=True)
+            say(f"live: {page.address} (Ctrl-C ends it)", flush=True)
         page.show(predictions, arguments.options.saving)
     if not arguments.quiet:
         complain(f"{page.count} frames, {page.rate:.1f} a second")

@@ -153,7 +153,7 @@ def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> Non
     )
     assert ended.returncode == 0, ended.stderr
     assert re.fullmatch(
-        r"live: http://127\.0\.0\.1:\d+/[\w-]{20,}/; Ctrl-C ends it\n", ended.stdout
+        r"live: http://127\.0\.0\.1:\d+/[\w-]{20,}/ \(Ctrl-C ends it\)\n", ended.stdout
     )
     assert "3 frames, " in ended.stderr
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         say("\n".join(_view_lines(viewed)))
     if request.options.app:
         with printing():
-            say(f"the app: http://localhost:{request.options.port}; Ctrl-C ends it", flush=True)
+            say(f"the app: http://localhost:{request.options.port} (Ctrl-C ends it)", flush=True)
         open_app(viewed.name, request.options.port)
     return 1 if viewed.failed or viewed.faults else 0
 

@@ -75,10 +75,8 @@ def read_text(path: Path) -> str:
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
-            (
-                f"has {size / 2**20:.0f} MiB; a text of at most "
-                f"{MAX_TEXT_BYTES / 2**20:g} MiB is expected"
-            ),
+            f"has {size / 2**20:.0f} MiB, expected a text of at most "
+            f"{MAX_TEXT_BYTES / 2**20:g} MiB",
             path=name,
         )
     try:

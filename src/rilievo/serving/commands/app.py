@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def print_address(address: str) -> None:
         with printing():
-            say(f"the app: {address}; Ctrl-C ends it", flush=True)
+            say(f"the app: {address} (Ctrl-C ends it)", flush=True)
             say(decoding_bounds(), flush=True)
         if options.open:
             webbrowser.open(address)

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def print_address_and_bounds(address: str) -> None:
         with printing():
-            say(f"serving: {address}; Ctrl-C ends it", flush=True)
+            say(f"serving: {address} (Ctrl-C ends it)", flush=True)
             say(decoding_bounds(), flush=True)
         if not options.is_private and not options.tokens():
             complain("rilievo serve: whoever reaches this address may use it; see --token-file")
