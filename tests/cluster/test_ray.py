@@ -21,6 +21,7 @@ from rilievo.evaluation.options import EvaluateOptions
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import predict_across
 from rilievo.predicting.run import predict_files
+from support.failing_ray import NodeDiedError, failing_ray
 
 MakeNetwork = Callable[..., Path]
 TESTS = Path(__file__).parent.parent
@@ -127,6 +128,60 @@ def test_auto_without_a_cluster_names_the_flag_that_works(
     assert line.startswith("rilievo: --ray auto: no Ray cluster can be reached there")
     assert "running Ray instance {ray=auto}" in line
     assert line.endswith("or use --ray local\n")
+
+
+def test_local_is_no_advice_where_local_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def init(**options: object) -> None:
+        raise RuntimeError("The current node timed out during startup {ray}")
+
+    monkeypatch.setattr(ray_tasks, "_import_ray", lambda: failing_ray(init=init))
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
+    words = ["predict", str(tmp_path / "a.png"), "--ray", "local", "-o", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert capsys.readouterr().err == (
+        "rilievo: --ray local: Ray cannot be started on this machine (The current node timed out "
+        "during startup {ray}): use --workers without --ray\n"
+    )
+
+
+@pytest.mark.parametrize("error", [NodeDiedError(), ConnectionError("the client is disconnected")])
+def test_a_node_that_dies_ends_with_what_is_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(ray_tasks, "_import_ray", lambda: failing_ray(good=3, fail=fail))
+    photos = write_photos(tmp_path / "photos")
+    assert main(["predict", str(photos), "--ray", "auto", "-o", str(tmp_path / "out")]) == 2
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("rilievo: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"rilievo: --ray auto: the cluster failed ({type(error).__name__}: ")
+    assert lines[0].endswith(
+        "); 9 of 15 inputs are done and kept, and the same command goes on from there"
+    )
+
+
+def test_a_process_that_ray_ends_leaves_a_line_of_what_is_kept(tmp_path: Path) -> None:
+    """As Ray's compiled part ends it, without an exception."""
+    photos = write_photos(tmp_path / "photos")
+    done = subprocess.run(
+        [sys.executable, TESTS / "support" / "failing_ray.py", photos, tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "rilievo: the command was killed, as Ray does if a node dies; 6 of 15 inputs are done and "
+        "kept, and the same command goes on from there"
+    )
 
 
 def test_without_ray_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ import logging
 import os
 import pickle
 import socket
+import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,15 +64,81 @@ def work_on_ray(
     Raises:
         RilievoError: If there is no Ray, cluster or rilievo there, or the work cannot run.
     """
-    ray = _import_ray()
-    with _silence_natives():
+    ray, progress = _import_ray(), _Progress(count)
+    with _line_if_process_is_ended(progress), _silence_natives():
         _connect_to_cluster(ray, pool)
         try:
             workers = _number_of_workers(ray, pool, count)
             tasks = split_into_tasks(items, task_size(count, workers))
-            yield from _run_tasks(ray, work, tasks, workers, pool)
+            for report in _run_tasks(ray, work, tasks, workers, pool, progress):
+                progress.add(report)
+                yield report
         finally:
-            ray.shutdown()
+            # A cluster that has failed cannot always be left in order, and has been told of.
+            with suppress(Exception):
+                ray.shutdown()
+
+
+class _Progress:
+    """Inputs that are done, and what becomes of them if the cluster fails."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._done = count, 0
+        self.on_change: Callable[[], None] = lambda: None
+
+    def add(self, report: Report) -> None:
+        """Count the inputs of a task."""
+        self._done += report.done + report.finished_before
+        self.on_change()
+
+    def __str__(self) -> str:
+        return (
+            f"{self._done} of {self._count} inputs are done and kept, and the same command goes on "
+            "from there"
+        )
+
+
+_LAST_LINE_OF_INPUT = """\
+import sys
+line = ""
+for line in sys.stdin:
+    pass
+sys.stderr.write(line.lstrip())
+"""
+
+
+@contextmanager
+def _line_if_process_is_ended(progress: _Progress) -> Iterator[None]:
+    """Print a line if Ray ends this process, as its compiled part does when a node dies.
+
+    Another process waits for the end of this one, of which it is given the last line.
+    """
+    command = [sys.executable, "-S", "-c", _LAST_LINE_OF_INPUT]
+    with subprocess.Popen(
+        # Ctrl-C is for this process alone.
+        command,
+        stdin=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as watcher:
+        assert watcher.stdin is not None, "it is a pipe"
+        lines = watcher.stdin
+
+        def write_line(line: str) -> None:
+            with suppress(OSError):
+                lines.write(f"{line}\n")
+                lines.flush()
+
+        def write_progress() -> None:
+            write_line(f"rilievo: the command was killed, as Ray does if a node dies; {progress}")
+
+        progress.on_change = write_progress
+        write_progress()
+        try:
+            yield
+        finally:
+            write_line("")
 
 
 @contextmanager
@@ -140,6 +207,14 @@ def _refuse_silent_address(address: str) -> None:
 
 def _connection_failure_text(address: str, error: Exception) -> Text:
     message = " ".join(str(error).split())
+    if address == LOCAL:
+        return Text(
+            OptionName("ray", LOCAL),
+            f": Ray cannot be started on this machine ({reason(error)}): use ",
+            OptionName("workers"),
+            " without ",
+            OptionName("ray"),
+        )
     if "ersion mismatch" in message:
         start = message.index("ersion mismatch") - 1
         return Text(
@@ -178,7 +253,12 @@ def _number_of_workers(ray: Any, pool: Pool, count: int) -> int:
 
 
 def _run_tasks(
-    ray: Any, work: Work[Item], tasks: Iterator[tuple[Item, ...]], workers: int, pool: Pool
+    ray: Any,
+    work: Work[Item],
+    tasks: Iterator[tuple[Item, ...]],
+    workers: int,
+    pool: Pool,
+    progress: _Progress,
 ) -> Iterator[Report]:
     rows = [{"number": number, "task": pickle.dumps(task)} for number, task in enumerate(tasks)]
     if not rows:
@@ -199,11 +279,11 @@ def _run_tasks(
             if report.refusal:
                 raise RilievoError(problem=Text(report.refusal))
             yield report
-    except ray.exceptions.RayError as error:
-        raise RilievoError(problem=_work_failure_text(pool.address, error)) from error
+    except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
+        raise RilievoError(problem=_work_failure_text(pool.address, error, progress)) from error
 
 
-def _work_failure_text(address: str, error: Exception) -> Text:
+def _work_failure_text(address: str, error: Exception, progress: _Progress) -> Text:
     message, where = str(error), Text(OptionName("ray"), f" {printable(address)}")
     if "No module named" in message:
         module = message.partition("No module named")[2].split()[0].strip("'\".,")
@@ -217,12 +297,11 @@ def _work_failure_text(address: str, error: Exception) -> Text:
             where,
             f": the cluster ran out of memory ({type(error).__name__}): use fewer ",
             OptionName("workers"),
-            ", or machines with more; the same command goes on from here",
+            f", or machines with more; {progress}",
         )
     return Text(
         where,
-        f": the cluster failed ({type(error).__name__}: {reason(error)}); the same "
-        "command goes on from here",
+        f": the cluster failed ({type(error).__name__}: {reason(error)}); {progress}",
     )
 
 
