@@ -332,3 +332,35 @@ def test_a_record_names_its_photograph_where_that_lies_beside_another(tmp_path: 
     given(depth, tmp_path / "first.png")
     (tmp_path / "first.png").rename(tmp_path / "renamed.png")
     given(depth, tmp_path / "renamed.png")
+
+
+@pytest.mark.parametrize("name", ["npz", "png16", "npy", "tiff"])
+def test_a_changed_file_that_is_read_back_has_no_stated_error(name: str, tmp_path: Path) -> None:
+    saved = save_instrument(tmp_path, name)
+    path = tmp_path / DEPTH_NAMES[name]
+    assert rilievo.read_prediction(path).instrument == saved.instrument
+    change_numbers(path, lambda numbers: numbers[:, ::-1].copy())
+    with pytest.warns(UserWarning, match=CHANGED):
+        again = rilievo.read_prediction(path)
+    measured = again.distance(40, 40)
+    assert half_width(measured) == pytest.approx(0.02, rel=0.1)
+    assert notes_on_change(again)[0] in measured.remarks
+
+
+def test_a_changed_file_of_a_network_that_is_read_back_has_no_known_point(tmp_path: Path) -> None:
+    save_network(tmp_path, "npz")
+    path = tmp_path / DEPTH_NAMES["npz"]
+    assert rilievo.read_prediction(path).distance(160, 120).origin is MeasurementOrigin.KNOWN
+    change_numbers(path, lambda depth: depth * np.float32(1.5))
+    with pytest.warns(UserWarning, match=CHANGED):
+        again = rilievo.read_prediction(path)
+    measured = again.distance(160, 120)
+    assert measured.origin is MeasurementOrigin.NETWORK
+    assert half_width(measured) > 0.2
+
+
+def test_intrinsics_that_were_changed_in_an_archive_are_read_back(tmp_path: Path) -> None:
+    save_instrument(tmp_path, "npz")
+    changed = np.array([[300.0, 0, 159.5], [0, 300, 119.5], [0, 0, 1]])
+    change_arrays(tmp_path / "map.npz", K=changed)
+    np.testing.assert_array_equal(rilievo.read_prediction(tmp_path / "map").known_camera.K, changed)

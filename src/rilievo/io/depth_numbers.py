@@ -13,10 +13,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from rilievo.arrays.shapes import AnyPlane, Mask, Shaped, Values
+from rilievo.arrays.shapes import AnyPlane, Mask, Matrix, Shaped, Values
 from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.depth_doubts import reading_doubts
 from rilievo.io.depth_encoding import (
     NumberEncoding,
@@ -50,6 +49,7 @@ from rilievo.io.outputs.sidecar import FileFacts, Sidecar, camera_from_facts, pa
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.io.saved_origins import (
     SavedOrigin,
+    camera_with_K,
     find_clip_record,
     find_folder_record,
     find_renamed_record,
@@ -815,14 +815,18 @@ def _statement_in_npz(path: Path, named: str | None) -> DepthStatement:
             ours = _statement_in_json_text(
                 str(npz_member(archive, "about").item()), path, "its description"
             )
-            return _with_camera_of_archive(replace(ours, array=array), _K_in_npz(archive))
+            camera = ours.camera
+            if camera is not None:
+                camera = camera_with_K(camera, _K_in_npz(archive))
+            return replace(ours, array=array, camera=camera)
         small: dict[str, Any] = {}
         for name in names:
             if name not in (array, named) and is_stated_name(name):
                 value = npz_member(archive, name)
                 if value.size <= 2:
                     small[name] = value.item() if value.size == 1 else value.ravel().tolist()
-        camera = _K_in_npz(archive)
+        K = _K_in_npz(archive)
+        camera = None if K is None else Camera(K=K)
     stated = _statement_of_texts(small, "its arrays", path)
     if not stated.place and names:
         main = named or array or (names[0] if len(names) == 1 else "")
@@ -830,21 +834,11 @@ def _statement_in_npz(path: Path, named: str | None) -> DepthStatement:
     return replace(stated, array=array, camera=camera)
 
 
-def _K_in_npz(archive: NpzFile) -> Camera | None:
+def _K_in_npz(archive: NpzFile) -> Matrix | None:
     for name in _CAMERA_ARRAYS:
         if name in archive.files and npz_member(archive, name).shape == (3, 3):
-            return Camera(K=npz_member(archive, name).astype(np.float64))
+            return npz_member(archive, name).astype(np.float64)
     return None
-
-
-def _with_camera_of_archive(ours: DepthStatement, camera: Camera | None) -> DepthStatement:
-    """Statement of rilievo's record with the camera of the array K, if that was changed."""
-    if camera is None or ours.camera is None:
-        return ours
-    lens = ours.camera.lens
-    if isinstance(lens, Pinhole) and np.allclose(lens.K, camera.K, atol=0):
-        return ours
-    return replace(ours, camera=camera)
 
 
 def _statement_beside(path: Path) -> DepthStatement:

@@ -14,6 +14,7 @@ import numpy as np
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.checksums import content_fault, crc32_of_numbers
 from rilievo.io.files.archives import BROKEN_FILE, read_npz_arrays
@@ -86,13 +87,16 @@ class SavedOrigin:
         return f"the network '{self.made_by.model}'"
 
     def of_file(self, path: Path, numbers: np.ndarray) -> "SavedOrigin":
-        """Origin of a file with these numbers, which may have been changed since it was saved.
-
-        The network, the calibration and the sensor's pixels of a record are not those of a changed
-        file.
-        """
+        """Origin of a file with these numbers, which may have been changed since it was saved."""
         if self.facts is None or not _is_changed(path, numbers, self.facts):
             return self
+        return self.of_changed_file()
+
+    def of_changed_file(self) -> "SavedOrigin":
+        """Origin of a file that was changed since it was saved.
+
+        Its network, calibration and sensor's pixels are not those of the record.
+        """
         instrument = self.instrument
         is_whole_map = instrument is not None and instrument.source is DepthSource.DEPTH_MAP
         return replace(
@@ -230,6 +234,16 @@ def find_folder_record(path: Path) -> FolderRecord | None:
         if mark is not None and mark.format == _PREDICTIONS_FORMAT:
             return _folder_record_of_fingerprint(mark)
     return None
+
+
+def camera_with_K(recorded: Camera, K: np.ndarray | None) -> Camera:
+    """Camera of a record, or that of the array K beside it in an npz file, if they differ."""
+    if K is None or K.shape != (3, 3):
+        return recorded
+    lens = recorded.lens
+    if isinstance(lens, Pinhole) and np.allclose(lens.K, K, atol=0):
+        return recorded
+    return Camera(K=K.astype(np.float64))
 
 
 def read_saved_arrays(

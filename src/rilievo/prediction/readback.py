@@ -1,6 +1,7 @@
 """Read predictions from the files that ``save`` wrote."""
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import Text
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.checksums import content_fault, crc32_of_numbers
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
@@ -25,7 +28,9 @@ from rilievo.io.outputs.sidecar import (
     sidecar_path,
 )
 from rilievo.io.outputs.writing import Stored
+from rilievo.io.saved_origins import SavedOrigin, camera_with_K
 from rilievo.prediction import Prediction
+from rilievo.prediction.map_origin import find_map_origin
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Surface, import_function
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -79,17 +84,22 @@ def read_prediction(path: str | Path) -> Prediction:
     Args:
         path: Stem given to ``save``, the JSON, or any file.
 
+    Warns:
+        UserWarning: If a file was changed since it was saved. The error and the calibration of its
+            record are then not those of the prediction.
+
     Raises:
         InputError: If a file is broken, not rilievo's or of a video, or holds no values.
         MissingExtraError: If a package is not installed.
     """
     path = Path(path)
     files = _find_files(path)
-    sidecar, stored = files.sidecar, _read_files(files)
+    stored, changed = _read_files(files)
+    sidecar = files.sidecar
     if stored.values is None and stored.normals is None:
         raise NoArraysError(path, files.folder, sidecar)
     try:
-        return Prediction(
+        prediction = Prediction(
             depth_or_none=_stored_depth(stored, sidecar),
             network_depth=_stored_network_depth(stored),
             instrument=sidecar.instrument,
@@ -97,7 +107,7 @@ def read_prediction(path: str | Path) -> Prediction:
             normals=stored.normals,
             confidence=stored.confidence,
             sky=stored.sky,
-            camera=None if sidecar.camera is None else camera_from_facts(sidecar.camera),
+            camera=_stored_camera(stored, sidecar),
             calibration=sidecar.calibration,
             anchoring=sidecar.anchoring,
             photo=_stored_photo(stored, sidecar),
@@ -106,6 +116,11 @@ def read_prediction(path: str | Path) -> Prediction:
         )
     except InputError as error:
         raise InputError(problem=Text(error), path=path) from error
+    if not changed:
+        return prediction
+    prediction = _of_changed_file(prediction, sidecar, changed[0])
+    warnings.warn(prediction.notes[-1], UserWarning, stacklevel=2)
+    return prediction
 
 
 def existing_pictures(path: Path) -> dict[Path, FileFacts]:
@@ -176,7 +191,8 @@ def _read_embedded_sidecar(path: Path, embedded: str | Callable[..., Any]) -> _S
     return _StoredFiles(folder=path.parent, sidecar=replace(sidecar, files=files))
 
 
-def _read_files(files: _StoredFiles) -> Stored:
+def _read_files(files: _StoredFiles) -> tuple[Stored, list[str]]:
+    """Arrays of the most exact files, and names of those files that were changed."""
     order = list(OUTPUTS)
     readable = [
         facts
@@ -191,7 +207,7 @@ def _read_files(files: _StoredFiles) -> Stored:
             order.index(facts.output),
         )
     )
-    have = Stored()
+    have, changed = Stored(), list[str]()
     for facts in readable:
         path = files.folder / facts.file
         # Unlike Path.exists, this takes a name that the system refuses, such as a long one, as
@@ -199,10 +215,33 @@ def _read_files(files: _StoredFiles) -> Stored:
         if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
             _check_arrays(path, stored, files.sidecar.source)
+            if _is_changed(path, facts, stored):
+                changed.append(facts.file)
             if stored.values is not None and OUTPUTS[facts.output].surface is Surface.YES:
                 stored = replace(stored, is_anchored=True)
             have = have.fill_from(stored)
-    return have
+    return have, changed
+
+
+def _is_changed(path: Path, facts: FileFacts, stored: Stored) -> bool:
+    """Whether a file differs from what was written; other arrays may be added to an npz file."""
+    if facts.output == "npz" and facts.crc32 is not None and stored.values is not None:
+        return crc32_of_numbers(stored.values) != facts.crc32
+    written = facts.written_sum(path.name)
+    return written is not None and content_fault(path, written) is not None
+
+
+def _of_changed_file(prediction: Prediction, sidecar: Sidecar, file: str) -> Prediction:
+    """Prediction without what its record says of the error; the last note tells it."""
+    recorded = SavedOrigin(made_by=None, instrument=sidecar.instrument, place=file)
+    origin = find_map_origin(recorded.of_changed_file(), None)
+    return prediction.but(
+        instrument=origin.with_doubts(()),
+        measured=None,
+        calibration=None,
+        anchoring=None,
+        notes=(*prediction.notes, *origin.warnings),
+    )
 
 
 def _read_file(path: Path, facts: FileFacts) -> Stored:
@@ -254,6 +293,12 @@ def _stored_network_depth(stored: Stored) -> DepthMap | None:
         return None
     values = stored.network_depth
     return DepthMap(values=values, kind=DepthKind.METRIC, valid=~np.isnan(values))
+
+
+def _stored_camera(stored: Stored, sidecar: Sidecar) -> Camera | None:
+    if sidecar.camera is None:
+        return None
+    return camera_with_K(camera_from_facts(sidecar.camera), stored.K)
 
 
 def _stored_photo(stored: Stored, sidecar: Sidecar) -> Photo | None:

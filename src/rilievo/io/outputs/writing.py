@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL.ImageFile import ImageFile
 
-from rilievo.arrays.shapes import Field, Mask, Pixels, UInt8, Vectors
+from rilievo.arrays.shapes import Field, Mask, Matrix, Pixels, UInt8, Vectors
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import check_tiff_tags
@@ -24,6 +24,7 @@ _PARTS = {
     "normals": (),
     "confidence": (),
     "sky": (),
+    "K": (),
     "photo": ("transparent",),
 }
 
@@ -91,6 +92,7 @@ class Stored:
     normals: Vectors | None = None
     confidence: Field | None = None
     sky: Mask | None = None
+    K: Matrix | None = None
     photo: Pixels | None = None
     transparent: Mask | None = None
     is_anchored: bool = False

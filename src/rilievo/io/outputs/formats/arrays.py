@@ -119,7 +119,7 @@ def read_npz(path: Path, facts: FileFacts) -> Stored:
     with path.open("rb") as file:
         arrays = read_npz_arrays(
             file,
-            (*_MAPS, "photo", "transparent"),
+            (*_MAPS, "K", "photo", "transparent"),
             most_bytes=_MOST_BYTES,
         )
     return Stored(
@@ -130,6 +130,7 @@ def read_npz(path: Path, facts: FileFacts) -> Stored:
         normals=arrays.get("normals"),
         confidence=arrays.get("confidence"),
         sky=arrays.get("sky"),
+        K=arrays.get("K"),
         photo=arrays.get("photo"),
         transparent=arrays.get("transparent"),
     )
