@@ -183,6 +183,9 @@ XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
         "crs:HasCrop='True'/>",
         'crs:HasCrop = "true"/>',
         "><crs:HasCrop>True</crs:HasCrop></rdf:Description>",
+        'xmlns:darktable="http://darktable.sf.net/"><darktable:history><rdf:Seq><rdf:li '
+        'darktable:num="9" darktable:operation="crop" darktable:enabled="1" '
+        'darktable:modversion="1"/></rdf:Seq></darktable:history></rdf:Description>',
     ],
 )
 def test_a_crop_in_xmp_is_noticed_in_every_spelling(words: str) -> None:

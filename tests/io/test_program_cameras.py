@@ -578,6 +578,7 @@ ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]
         ("lens.json", {**GYROFLOW, "distortion_model": "poly5"}, "Gyroflow .*'poly5'"),
         ("lens.json", {**GYROFLOW, "input_horizontal_stretch": 0.75}, "Gyroflow .*stretch"),
         ("lens.json", {**GYROFLOW, "digital_lens": "gopro_superview"}, "Gyroflow .*superview"),
+        ("lens.json", {**GYROFLOW, "crop": 1.3}, "a crop .'crop: 1.3'"),
         ("calib.json", depthai(0, [0.1] * 9), "DepthAI .*thin prisms"),
         ("calib.json", depthai(3, BEND), "DepthAI .*type '3'"),
         ("camera.xml", PHOTOSCAN.replace("<skew>0", "<skew>1.5"), "PhotoScan .*'skew: 1.5'"),

@@ -67,6 +67,7 @@ def test_depth_where_a_fisheye_sees_nothing_is_left_out_with_a_note() -> None:
         ([0.8, 1.07, 0.5, 0.5], "shares of the width"),
         ([[0.8, 0, 0.5], [0, 1.07, 0.5], [0, 0, 1]], "shares of the width"),
         (24, "write 24mm"),
+        ([500, 250, 319.5, 239.5], "500 px along rows and 250 px along columns"),
         ([1000, 1000, 520, 239.5], "far from the middle"),
         (rilievo.Camera(K=np.array([[9e4, 0, 319.5], [0, 9e4, 239.5], [0, 0, 1]])), "sees 0.4 deg"),
     ],

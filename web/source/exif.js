@@ -11,8 +11,8 @@ const MILLIMETRES = { 2: 25.4, 3: 10, 4: 1, 5: 0.001 };
 const SIZES = { 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8 }; // bytes of a number, by its type
 const READERS = { 3: "Uint16", 4: "Uint32", 5: "Uint32", 9: "Int32", 10: "Int32" };
 const BLOCK = 0x8769, LONGEST_TEXT = 200;
-// Property of Adobe's camera raw settings in XMP, which stands in the first mebibyte of a file.
-const CROPPED = /HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue/, UNCROPPED = /HasCrop\s*(?:=\s*["']|>)\s*[Ff]alse/;
+// Property of Adobe's camera raw settings in XMP, and darktable's history, which stand in the first mebibyte of a file.
+const CROPPED = /HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue|darktable:operation="(?:crop|clipping)"\s+darktable:enabled="1"/, UNCROPPED = /HasCrop\s*(?:=\s*["']|>)\s*[Ff]alse/;
 const MOST_XMP = 1 << 20;
 
 // Where the TIFF block of a file begins; -1 without one.

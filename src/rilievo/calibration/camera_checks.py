@@ -29,6 +29,8 @@ _FARTHEST_CENTRE = 0.12
 camera is probably that of a picture of another size, or not in pixels."""
 _LONGEST_SHARE = 10.0
 """Focal lengths below it may be shares of the width."""
+_MOST_UNEQUAL = 1.2
+"""Ratio of the focal lengths along rows and columns from which on pixels are hardly square."""
 _BLACK = 10
 _BLACK_SHARE = 0.02
 """Share of black polar rows without a pole."""
@@ -207,6 +209,12 @@ def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
             f"the camera has its centre {cx:g},{cy:g} far from the middle of the {width}x{height} "
             f"pixels: if it is that of another size, such as {2 * cx + 1:.0f}x{2 * cy + 1:.0f}, "
             "write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with that size; all numbers are in pixels"
+        )
+    if max(fx, fy) > _MOST_UNEQUAL * min(fx, fy) and not lens.has_unit_rays:
+        return (
+            f"the camera has focal lengths of {fx:.4g} px along rows and {fy:.4g} px along "
+            "columns, as for pixels that are far from square: if the picture was not squeezed, one "
+            "of them is wrong"
         )
     if angle > WIDEST and not lens.has_unit_rays:
         share = f"; if that is a share of the width, write {fx * width:.6g}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from rilievo.errors import InputError
 from rilievo.io.files.names import printable
+from rilievo.io.picture_changes import refuse_picture_changes
 from rilievo.io.scene_files import StatedCamera
 
 
@@ -24,6 +25,7 @@ def cameras_of_programs(content: Any, place: str) -> list[StatedCamera]:
         return []
     for reads, is_form in _FORMS:
         if is_form(content):
+            refuse_picture_changes(content, (), place)
             return reads(content, place)
     return []
 

@@ -20,8 +20,11 @@ from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.io.photographs.exif import ExifFacts, camera_from_exif
 from rilievo.io.photographs.exif_doubts import contradiction, fisheye_name
 
-_CROPPED = re.compile(rb"""HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue""")
-"""Property of Adobe's camera raw settings in XMP."""
+_CROPPED = re.compile(
+    rb"""HasCrop\s*(?:=\s*["']|>)\s*[Tt]rue"""
+    rb"""|darktable:operation="(?:crop|clipping)"\s+darktable:enabled="1\""""
+)
+"""Property of Adobe's camera raw settings in XMP, and darktable's history."""
 _UNCROPPED = re.compile(rb"""HasCrop\s*(?:=\s*["']|>)\s*[Ff]alse""")
 _USUAL_ASPECTS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9)
 """Aspect ratios of whole photographs."""
