@@ -182,7 +182,11 @@ LEFT_ALONE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "another size": (lambda at: npz(at, depth=DEPTH, mask=HAS_DEPTH[::2]), "no mask"),
     "confidence": (
         lambda at: npz(at, depth=DEPTH, confidence=HAS_DEPTH.astype(np.float32)),
-        "a boolean array 'valid'",
+        "'confidence' is not applied",
+    ),
+    "array of alpha": (
+        lambda at: npz(at, depth=DEPTH, alpha=HAS_DEPTH.astype(np.float32)),
+        "'alpha' is not applied",
     ),
     "alpha that nothing wrote": (lambda at: exr(at, Z=DEPTH, A=0 * DEPTH), "0 everywhere"),
     "mask that leaves out nothing": (

@@ -13,6 +13,7 @@ from support.photographs_with_depth import (
     SIZE,
     apple_heic,
     apple_jpeg,
+    codes,
     dynamic,
     eight_bits,
     encoded,
@@ -92,6 +93,27 @@ def test_depth_of_no_confidence_is_left_out(write: Callable[..., bytes]) -> None
     confidence[10:20, 5:50] = 0
     expected = np.where(confidence > 0, true_depth(), 0)
     np.testing.assert_allclose(metres(write(confidence=confidence)), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("write", [gdepth, dynamic])
+def test_a_confidence_of_another_size_leaves_out_the_same_places(
+    write: Callable[..., bytes],
+) -> None:
+    confidence = np.full(true_depth().shape, 0.5)
+    confidence[10:20, 5:50] = 0
+    expected = np.where(confidence > 0, true_depth(), 0)
+    large = np.kron(confidence, np.ones((3, 2)))
+    np.testing.assert_allclose(metres(write(confidence=large)), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_a_transparent_pixel_of_the_map_has_no_depth(mode: str) -> None:
+    levels = Image.fromarray(codes(true_depth(), "RangeLinear", 255)).convert(mode)
+    alpha = np.full(true_depth().shape, 255, np.uint8)
+    alpha[10:20, 5:50] = 0
+    levels.putalpha(Image.fromarray(alpha))
+    found = metres(gdepth(form="RangeLinear", data=encoded(levels, "PNG")))
+    np.testing.assert_allclose(found, np.where(alpha, true_depth(), 0), atol=0.011)
 
 
 def test_a_large_map_is_thinned_out() -> None:

@@ -21,8 +21,10 @@ _EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 _MASK_WORDS = {"mask", "valid", "validity", "invalid"}
 # Words of a mask's name that add nothing to it.
 _AROUND = {"depth", "map", "is", "pixel", "pixels"}
+# Names of arrays that say how sure depth is, without a number from which on it is.
 _CONFIDENCE_WORDS = {"conf", "confidence", "confidences", "certainty", "uncertainty"}
-_ALPHA = "A"
+_CONFIDENCE_WORDS |= {"alpha", "opacity", "accumulation"}
+_ALPHAS = ("A", "a", "alpha")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,8 @@ def _marked_by_alpha(alpha: Shaped[np.ndarray, "h w"]) -> MarkedPixels:
 
 def _words_of_confidence(shown: str) -> str:
     return (
-        f"{shown} is not applied: to leave out depth of low confidence, store NaN in its place, or "
-        "a boolean array 'valid' beside the depth"
+        f"{shown} is not applied: to leave out pixels by it, store NaN in their depth, or a "
+        "boolean array 'valid' beside the depth"
     )
 
 
@@ -153,11 +155,14 @@ def _planes_of_exr(path: Path, name: str) -> _Planes:
         names = [other for other in channels.names if other != name]
         masks = {other: channels.read_channel(other) for other in names if _is_mask_name(other)}
         layer, dot, _ = name.rpartition(".")
-        alpha = f"{layer}{dot}{_ALPHA}"
+        alphas = [f"{layer}{dot}{letter}" for letter in _ALPHAS]
+        alpha = next((alpha for alpha in alphas if alpha in names), None)
         return _Planes(
             masks=masks,
-            confidences=tuple(filter(_is_confidence_name, names)),
-            alpha=channels.read_channel(alpha) if alpha in names else None,
+            confidences=tuple(
+                other for other in names if _is_confidence_name(other) and not _is_alpha_name(other)
+            ),
+            alpha=None if alpha is None else channels.read_channel(alpha),
         )
 
 
@@ -193,4 +198,4 @@ def _is_confidence_name(name: str) -> bool:
 
 
 def _is_alpha_name(name: str) -> bool:
-    return name.rpartition(".")[2] == _ALPHA
+    return name.rpartition(".")[2] in _ALPHAS

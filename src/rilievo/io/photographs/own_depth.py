@@ -272,8 +272,8 @@ def _depth_of_codes(
         depth = near + codes * (far - near)
     else:
         depth = far * near / (far - codes * (far - near))
-    if confidence is not None and confidence.shape == depth.shape:
-        depth = np.where(confidence > 0, depth, 0)
+    if confidence is not None:
+        depth = np.where(_resize_nearest(confidence, depth.shape) > 0, depth, 0)
     along_ray = entries.get("MeasureType", "OpticalAxis") == "OpticRay"
     return _upright_depth(source, depth * unit, orientation, along_ray=along_ray)
 
@@ -424,6 +424,7 @@ def _check_map_size(width: int, height: int) -> None:
 
 
 def _grey_in_unit_range(picture: Image.Image) -> _Map:
+    """Levels from 0 to 1, NaN where alpha is 0."""
     _check_map_size(*picture.size)
     # Reduced before conversion to float64, which takes eight times the memory; pixels are sampled,
     # not averaged.
@@ -433,7 +434,21 @@ def _grey_in_unit_range(picture: Image.Image) -> _Map:
         picture = picture.resize(size, Image.Resampling.NEAREST)
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         return np.asarray(picture).astype(np.float64) / 65535
-    return np.asarray(picture.convert("L")).astype(np.float64) / 255
+    grey = np.asarray(picture.convert("L")).astype(np.float64) / 255
+    if "A" not in picture.getbands():
+        return grey
+    alpha = np.asarray(picture.getchannel("A"))
+    # A program that does not know alpha writes 0 everywhere.
+    return np.where(alpha > 0, grey, np.nan) if alpha.any() else grey
+
+
+def _resize_nearest(plane: _Map, shape: tuple[int, ...]) -> _Map:
+    """Numbers of a map at the pixels of one of another size."""
+    rows, columns = (
+        np.floor((np.arange(count) + 0.5) * side / count).astype(int)
+        for count, side in zip(shape, plane.shape, strict=True)
+    )
+    return plane[rows[:, None], columns]
 
 
 def _decode_base64(text: str) -> bytes:
