@@ -1,13 +1,8 @@
-"""Focal length of a point map that is known up to a depth shift.
+"""Focal length and depth shift of a point map (Wang et al., CVPR 2025, MoGe, section 3.1).
 
-The image plane is MoGe's (Wang et al., CVPR 2025, section 3.1): half the diagonal is 1, the centre
-(0, 0).
-
-Focal length from vanishing points of two or three directions at right angles.
-
-Vanishing points a and b, about the centre, give sqrt(-a.b) (Caprile and Torre, IJCV 1990); a fit to
-all segments (Gauss-Newton, Cauchy weights) gives the uncertainty. Segments are connected pixels
-whose gradients point one way (Burns, Hanson and Riseman, "Extracting straight lines", PAMI 1986).
+MoGe predicts points that are known up to a shift along z, and the camera is unknown. Both follow
+from the pixels at which the points are seen. As in the paper, the image plane is measured in halves
+of the diagonal, and its centre is (0, 0).
 """
 
 import math
@@ -17,20 +12,28 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float, Float64, Mask, Positions, Values
 
-_SAMPLES = 64
-_STEPS = 100
-_TOLERANCE = 1e-10
+_GRID_SIDE = 64
+"""Rows and columns of the pixels that are fitted."""
+_MAX_STEPS = 100
+_CONVERGED = 1e-10
+"""Last step of the shift, relative to it."""
+_FIRST_DAMPING, _MAX_DAMPING = 1e-3, 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FocalShift:
-    """Focal length, in halves of the diagonal, and the number to add to z."""
+    """Camera of a point map.
+
+    Attributes:
+        focal: Focal length, in halves of the diagonal.
+        shift: Number to add to z, in the unit of the points.
+    """
 
     focal: float
     shift: float
 
     def focal_px(self, shape: tuple[int, int]) -> float:
-        """Focal length for square pixels [px]."""
+        """Focal length [px] in a picture of (height, width) with square pixels."""
         return self.focal * math.hypot(*shape) / 2
 
 
@@ -40,26 +43,34 @@ def fit_focal_shift(
     *,
     focal: float | None = None,
 ) -> FocalShift:
-    """Find the shift, and the focal length if unknown, that explain the pixels.
+    """Find the shift, and the focal length if it is unknown, that explain the pixels.
 
-    They minimise ``|f xy / (z + s) - uv|^2`` over a 64x64 grid, by Levenberg-Marquardt. With fewer
-    than two valid pixels the shift is 0, and an unknown focal length 1.
+    They minimise ``|focal * xy / (z + shift) - uv|²`` over a grid of 64x64 pixels, by
+    Levenberg-Marquardt. With fewer than two valid pixels the shift is 0, and an unknown focal
+    length 1.
+
+    Args:
+        points: Points, known up to a shift along z.
+        valid: Pixels that have a point.
+        focal: Known focal length, in halves of the diagonal.
     """
     height, width = valid.shape
-    rows = np.arange(_SAMPLES) * height // _SAMPLES
-    columns = np.arange(_SAMPLES) * width // _SAMPLES
-    inside = valid[np.ix_(rows, columns)]
-    if np.count_nonzero(inside) < 2:
+    rows = np.arange(_GRID_SIDE) * height // _GRID_SIDE
+    columns = np.arange(_GRID_SIDE) * width // _GRID_SIDE
+    grid = np.ix_(rows, columns)
+    grid_valid = valid[grid]
+    if np.count_nonzero(grid_valid) < 2:
         return FocalShift(focal=focal or 1.0, shift=0.0)
-    xyz = points[np.ix_(rows, columns)][inside].astype(np.float64)
-    uv = half_diagonal_grid(height, width)[np.ix_(rows, columns)][inside]
-    fit = _Fit(xy=xyz[:, :2], z=xyz[:, 2], uv=uv, focal=focal)
-    shift = _best_shift(fit)
-    return FocalShift(focal=fit.best_focal(shift), shift=shift)
+
+    xyz = points[grid][grid_valid].astype(np.float64)
+    uv = half_diagonal_grid(height, width)[grid][grid_valid]
+    problem = _Problem(xy=xyz[:, :2], z=xyz[:, 2], uv=uv, known_focal=focal)
+    shift = _best_shift(problem)
+    return FocalShift(focal=problem.best_focal(shift), shift=shift)
 
 
 def half_diagonal_grid(height: int, width: int) -> Float64[np.ndarray, "{height} {width} 2"]:
-    """Pixel centres (u, v), in halves of the diagonal."""
+    """Centres (u, v) of all pixels, in halves of the diagonal from the middle of the picture."""
     half = math.hypot(height, width) / 2
     u = (np.arange(width) - (width - 1) / 2) / half
     v = (np.arange(height) - (height - 1) / 2) / half
@@ -67,58 +78,70 @@ def half_diagonal_grid(height: int, width: int) -> Float64[np.ndarray, "{height}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fit:
+class _Problem:
+    """Points and the pixels at which they are seen.
+
+    With an unknown focal length, that of least squares is taken at each shift, so that only the
+    shift is searched.
+    """
+
     xy: Positions
     z: Values
     uv: Positions
-    focal: float | None
+    known_focal: float | None
+
+    def _image_at_focal_1(self, shift: float) -> Positions:
+        return self.xy / (self.z + shift)[:, None]
 
     def best_focal(self, shift: float) -> float:
-        """Known focal length, else that of least squares."""
-        if self.focal is not None:
-            return self.focal
-        q = self.xy / (self.z + shift)[:, None]
-        norm = np.vdot(q, q)
-        return float(np.vdot(q, self.uv) / norm) if norm > 0 else 1.0
+        """Known focal length, else that of least squares at a shift."""
+        if self.known_focal is not None:
+            return self.known_focal
+        image = self._image_at_focal_1(shift)
+        norm = np.vdot(image, image)
+        return float(np.vdot(image, self.uv) / norm) if norm > 0 else 1.0
 
     def residuals(self, shift: float) -> Positions:
         return self.best_focal(shift) * self.xy / (self.z + shift)[:, None] - self.uv
 
-    def residual_slope(self, shift: float) -> Positions:
-        """Derivative of the residuals by the shift; a free focal length changes with it."""
-        q = self.xy / (self.z + shift)[:, None]
-        dq = -q / (self.z + shift)[:, None]
+    def residual_derivatives(self, shift: float) -> Positions:
+        """Derivatives of the residuals by the shift, with which a free focal length changes."""
+        image = self._image_at_focal_1(shift)
+        image_derivative = -image / (self.z + shift)[:, None]
         focal = self.best_focal(shift)
-        if self.focal is not None:
-            return focal * dq
-        norm = float(np.vdot(q, q))
+        if self.known_focal is not None:
+            return focal * image_derivative
+        norm = float(np.vdot(image, image))
         if norm == 0:
-            return dq
-        change = (float(np.vdot(dq, self.uv)) - 2 * focal * float(np.vdot(q, dq))) / norm
-        return focal * dq + change * q
+            return image_derivative
+        towards_pixels = float(np.vdot(image_derivative, self.uv))
+        norm_derivative = 2 * focal * float(np.vdot(image, image_derivative))
+        focal_derivative = (towards_pixels - norm_derivative) / norm
+        return focal * image_derivative + focal_derivative * image
 
 
-def _best_shift(fit: _Fit) -> float:
-    shift, damping = 0.0, 1e-3
+def _best_shift(problem: _Problem) -> float:
+    """Shift of least squares, by Levenberg-Marquardt from 0."""
+    shift, damping = 0.0, _FIRST_DAMPING
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        residuals = fit.residuals(shift)
+        residuals = problem.residuals(shift)
         cost = np.vdot(residuals, residuals)
         if not np.isfinite(cost):
             return 0.0
-        for _ in range(_STEPS):
-            slope = fit.residual_slope(shift)
-            curvature = np.vdot(slope, slope)
+        for _ in range(_MAX_STEPS):
+            derivatives = problem.residual_derivatives(shift)
+            curvature = np.vdot(derivatives, derivatives)
             if curvature == 0 or not np.isfinite(curvature):
                 break
-            step = -float(np.vdot(slope, residuals)) / (curvature * (1 + damping))
-            tried = fit.residuals(shift + step)
-            tried_cost = np.vdot(tried, tried)
-            if tried_cost <= cost:
-                shift, residuals, cost = shift + float(step), tried, tried_cost
+            step = -float(np.vdot(derivatives, residuals)) / (curvature * (1 + damping))
+            new_residuals = problem.residuals(shift + step)
+            new_cost = np.vdot(new_residuals, new_residuals)
+            if new_cost <= cost:
+                shift, residuals, cost = shift + float(step), new_residuals, new_cost
                 damping /= 10
-                if abs(step) <= _TOLERANCE * max(1.0, abs(shift)):
+                if abs(step) <= _CONVERGED * max(1.0, abs(shift)):
                     break
-            elif damping > 1e12:
+            elif damping > _MAX_DAMPING:
                 break
             else:
                 damping *= 10

@@ -18,9 +18,15 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import normals_of_planes
 from rilievo.geometry.transforms import array_namespace
 
-# Rows are processed in bands of about this many pixels: a band's data stay in the cache, and a
-# photograph of 100 megapixels takes no more memory than twice its own normals.
 BAND_PIXELS = 65_536
+"""Pixels of the rows that are processed at once.
+
+The data of a band stay in the cache, and a photograph of 100 megapixels takes no more memory than
+twice its own normals.
+"""
+
+_MIN_DETERMINANT = 1e-3
+"""Least determinant of the pixels' covariance [px⁴]; pixels in line determine no plane."""
 
 Maps = Float[Any, "*b h w"]
 
@@ -36,15 +42,18 @@ def normals_from_depth(
     edge: float = 0.05,
     step: int = 1,
 ) -> tuple[Float[Any, "*b 3 h w"], Masks]:
-    """Compute unit normals towards the camera by plane fits to 1/z, and the mask of known ones.
+    """Compute unit normals towards the camera by plane fits to 1/z.
 
     Args:
-        depth: Depth along the rays; not positive or finite is a hole.
+        depth: Depth along the rays. Where it is not positive or not finite, there is a hole.
         camera: Camera of one image, or K [px] for batches and torch.
         valid: Pixels that have depth.
-        window: Side [px], odd. Noise falls with its square.
-        edge: Relative step of depth between surfaces, unless the slope continues.
-        step: Step between the camera's pixels.
+        window: Side of the fitted windows [px], odd. Noise falls with its square.
+        edge: Relative step of depth at which a surface ends, unless its slope continues.
+        step: Step between the pixels of the map, in those of the camera.
+
+    Returns:
+        Normals, zero where they are unknown, and the mask of the known ones.
 
     Raises:
         OptionError: If the window is not odd and at least 3, or the edge not positive.
@@ -55,30 +64,31 @@ def normals_from_depth(
         raise OptionError(f"a depth edge is a positive relative step, not {edge}")
     xp = array_namespace(depth)
     height, width = depth.shape[-2:]
+    rows_per_band = max(1, BAND_PIXELS // width)
     columns = range(0, width * step, step)
-    rows = max(1, BAND_PIXELS // width)
-    # One row beyond the reach: whether a step is an edge depends on the step after it.
+    # One row beyond the reach, because the step after it also decides whether a step is an edge.
     halo = window // 2 + 1
     normals, masks = [], []
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
+    for top in range(0, height, rows_per_band):
+        bottom = min(top + rows_per_band, height)
         first, last = max(top - halo, 0), min(bottom + halo, height)
         band_valid = None if valid is None else valid[..., first:last, :]
         inverse, usable = _inverse_depth(depth[..., first:last, :], band_valid)
-        plane, held = _fit_planes(inverse, usable, radius=window // 2, edge=edge)
-        inside = slice(top - first, bottom - first)
-        band_rows = range(top * step, bottom * step, step)
-        vectors = _plane_normals(plane[..., inside, :], camera, band_rows, columns)
-        # The vector's product with the pixel's ray is c: a surface before the camera has c > 0.
-        n, ok = _unit_vectors_to_camera(
-            vectors, held[..., inside, :] & (plane[2, ..., inside, :] > 0)
-        )
-        normals.append(n)
-        masks.append(ok)
+        planes, is_fitted = _fit_planes(inverse, usable, radius=window // 2, edge=edge)
+        without_halo = slice(top - first, bottom - first)
+        planes, is_fitted = planes[..., without_halo, :], is_fitted[..., without_halo, :]
+
+        vectors = _plane_normals(planes, camera, range(top * step, bottom * step, step), columns)
+        # The product of the vector with the pixel's ray is c, which is positive for a surface in
+        # front of the camera.
+        is_known = is_fitted & (planes[2, ...] > 0)
+        normals.append(_unit_vectors_to_camera(vectors, is_known))
+        masks.append(is_known)
     return xp.concat(normals, axis=-2), xp.concat(masks, axis=-2)
 
 
 def _inverse_depth(depth: Maps, valid: Masks | None) -> tuple[Maps, Masks]:
+    """Inverse depth, 0 in holes, and the mask of pixels with depth."""
     xp = array_namespace(depth)
     usable = xp.isfinite(depth) & (depth > 0)
     if valid is not None:
@@ -90,24 +100,25 @@ def _inverse_depth(depth: Maps, valid: Masks | None) -> tuple[Maps, Masks]:
 def _fit_planes(
     inverse: Maps, usable: Masks, *, radius: int, edge: float
 ) -> tuple[Float[Any, "3 *b h w"], Masks]:
-    """Coefficients of 1/z = a du + b dv + c, and their mask."""
+    """Coefficients of 1/z = a du + b dv + c around each pixel, and where there are any."""
     xp = array_namespace(inverse)
-    rows = _row_moments(inverse, usable, radius, _is_joined_to_next(inverse, usable, edge, axis=-1))
-    moments = _window_moments(
-        rows, usable, radius, _is_joined_to_next(inverse, usable, edge, axis=-2)
-    )
+    joined_right = _is_joined_to_next(inverse, usable, edge, axis=-1)
+    joined_below = _is_joined_to_next(inverse, usable, edge, axis=-2)
+    row_moments = _row_moments(inverse, usable, radius, joined_right)
+    moments = _window_moments(row_moments, usable, radius, joined_below)
+
+    # Sums over a pixel's window become means and covariances; q is 1/z.
     n, su, sq, suu, suq, sv, suv, svq, svv = (moments[k, ...] for k in range(9))
     n = xp.where(usable, n, xp.ones_like(n))
     u, v, q = su / n, sv / n, sq / n
     uu, uv, vv = suu / n - u * u, suv / n - u * v, svv / n - v * v
     uq, vq = suq / n - u * q, svq / n - v * q
     determinant = uu * vv - uv * uv
-    # On a grid of pixels it is far above this unless they lie in line.
-    held = usable & (determinant > 1e-3)
-    determinant = xp.where(held, determinant, xp.ones_like(n))
+    is_fitted = usable & (determinant > _MIN_DETERMINANT)
+    determinant = xp.where(is_fitted, determinant, xp.ones_like(n))
     a = (uq * vv - vq * uv) / determinant
     b = (vq * uu - uq * uv) / determinant
-    return xp.stack([a, b, q - a * u - b * v]), held
+    return xp.stack([a, b, q - a * u - b * v]), is_fitted
 
 
 def _plane_normals(
@@ -116,48 +127,49 @@ def _plane_normals(
     rows: range,
     columns: range,
 ) -> list[Maps]:
+    """Components of the planes' normals, of any length, pointing away from the camera."""
     if isinstance(camera, Camera):
         return camera.lens.normals(planes, rows, columns)
     return normals_of_planes(planes, camera, rows, columns)
 
 
-def _unit_vectors_to_camera(
-    vectors: list[Maps], held: Masks
-) -> tuple[Float[Any, "*b 3 h w"], Masks]:
-    """Unit vectors towards the camera; zero where not ``held``."""
-    xp = array_namespace(held)
+def _unit_vectors_to_camera(vectors: list[Maps], is_known: Masks) -> Float[Any, "*b 3 h w"]:
+    """Unit vectors in the opposite directions; zero where they are unknown."""
+    xp = array_namespace(is_known)
     zero, one = xp.zeros_like(vectors[0]), xp.ones_like(vectors[0])
-    x, y, z = (
-        xp.where(held, part, other) for part, other in zip(vectors, (zero, zero, one), strict=True)
-    )
-    shrink = -xp.where(held, one, zero) / xp.sqrt(x * x + y * y + z * z)
-    return xp.stack([x * shrink, y * shrink, z * shrink], axis=-3), held
+    # Unknown vectors become (0, 0, 1), so that nothing is divided by zero.
+    x, y = xp.where(is_known, vectors[0], zero), xp.where(is_known, vectors[1], zero)
+    z = xp.where(is_known, vectors[2], one)
+    factor = -xp.where(is_known, one, zero) / xp.sqrt(x * x + y * y + z * z)
+    return xp.stack([x * factor, y * factor, z * factor], axis=-3)
 
 
 def _is_joined_to_next(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any, "..."]:
-    """Whether pixels i and i + 1 are one surface."""
+    """Whether pixels i and i + 1 along an axis belong to one surface.
+
+    They do if the step of inverse depth between them is small, or if it hardly differs from the
+    step before or after it, as on an oblique surface.
+    """
     xp = array_namespace(inverse)
     size = inverse.shape[axis]
-    near, far = (
-        _slice_axis(inverse, 0, size - 1, axis=axis),
-        _slice_axis(inverse, 1, size, axis=axis),
-    )
-    step = far - near
-    both = _slice_axis(usable, 0, size - 1, axis=axis) & _slice_axis(usable, 1, size, axis=axis)
-    limit = edge * xp.minimum(near, far)
-    joined = xp.abs(step) <= limit
+
+    def part(array: Any, start: int, stop: int) -> Any:
+        return _slice_axis(array, start, stop, axis=axis)
+
+    pixels, next_pixels = part(inverse, 0, size - 1), part(inverse, 1, size)
+    both_usable = part(usable, 0, size - 1) & part(usable, 1, size)
+    steps = next_pixels - pixels
+    limits = edge * xp.minimum(pixels, next_pixels)
+    joined = xp.abs(steps) <= limits
     if size > 2:
-        bend = xp.abs(
-            _slice_axis(step, 1, size - 1, axis=axis) - _slice_axis(step, 0, size - 2, axis=axis)
-        )
-        valid = _slice_axis(both, 1, size - 1, axis=axis) & _slice_axis(
-            both, 0, size - 2, axis=axis
-        )
-        none = _slice_axis(both, 0, 1, axis=axis) & False
-        after = valid & (bend <= _slice_axis(limit, 0, size - 2, axis=axis))
-        before = valid & (bend <= _slice_axis(limit, 1, size - 1, axis=axis))
-        joined = joined | xp.concat([after, none], axis=axis) | xp.concat([none, before], axis=axis)
-    return joined & both
+        bends = xp.abs(part(steps, 1, size - 1) - part(steps, 0, size - 2))
+        has_bend = part(both_usable, 1, size - 1) & part(both_usable, 0, size - 2)
+        goes_on_after = has_bend & (bends <= part(limits, 0, size - 2))
+        goes_on_before = has_bend & (bends <= part(limits, 1, size - 1))
+        none = part(both_usable, 0, 1) & False
+        joined = joined | xp.concat([goes_on_after, none], axis=axis)
+        joined = joined | xp.concat([none, goes_on_before], axis=axis)
+    return joined & both_usable
 
 
 def _row_moments(
@@ -166,64 +178,68 @@ def _row_moments(
     radius: int,
     joined: Bool[Any, "..."],
 ) -> Float[Any, "5 *b h w"]:
-    """Sums of 1, du, q, du² and du·q (q = 1/z)."""
+    """Sums of 1, du, q, du² and du·q over the joined pixels of a row (q = 1/z)."""
     xp = array_namespace(inverse)
-    one = xp.astype(usable, inverse.dtype)
-    n, u, uu = one + 0, xp.zeros_like(one), xp.zeros_like(one)
+    ones = xp.astype(usable, inverse.dtype)
+    n, u, uu = ones + 0, xp.zeros_like(ones), xp.zeros_like(ones)
     q, uq = inverse + 0, xp.zeros_like(inverse)
     width, padded = q.shape[-1], _pad_zeros(inverse, radius, radius, axis=-1)
-    for offset, reached in _reachable_offsets(joined, usable, radius, axis=-1):
-        share = xp.astype(reached, inverse.dtype)
-        value = share * _slice_axis(padded, radius + offset, radius + offset + width, axis=-1)
-        n += share
-        u += offset * share
-        uu += offset * offset * share
-        q += value
-        uq += offset * value
+    for offset, is_reached in _reachable_offsets(joined, usable, radius, axis=-1):
+        weight = xp.astype(is_reached, inverse.dtype)
+        start = radius + offset
+        shifted_q = weight * _slice_axis(padded, start, start + width, axis=-1)
+        n += weight
+        u += offset * weight
+        uu += offset * offset * weight
+        q += shifted_q
+        uq += offset * shifted_q
     return xp.stack([n, u, q, uu, uq])
 
 
 def _window_moments(
     rows: Float[Any, "5 *b h w"], usable: Masks, radius: int, joined: Bool[Any, "..."]
 ) -> Float[Any, "9 *b h w"]:
-    """Sums of 1, du, q, du², du·q, dv, du·dv, dv·q and dv²."""
+    """Sums of 1, du, q, du², du·q, dv, du·dv, dv·q and dv² over the joined rows."""
     xp = array_namespace(rows)
-    share = xp.astype(usable, rows.dtype)
-    total = rows * share
-    first, second = xp.zeros_like(rows[:3, ...]), xp.zeros_like(share)
+    weight = xp.astype(usable, rows.dtype)
+    sums = rows * weight
+    dv_sums, dv_squares = xp.zeros_like(rows[:3, ...]), xp.zeros_like(weight)
     height, padded = rows.shape[-2], _pad_zeros(rows, radius, radius, axis=-2)
-    for offset, reached in _reachable_offsets(joined, usable, radius, axis=-2):
-        share = xp.astype(reached, rows.dtype)
-        value = share * _slice_axis(padded, radius + offset, radius + offset + height, axis=-2)
-        total += value
-        first += offset * value[:3, ...]
-        second += offset * offset * value[0, ...]
-    return xp.concat([total, first, second[None, ...]], axis=0)
+    for offset, is_reached in _reachable_offsets(joined, usable, radius, axis=-2):
+        weight = xp.astype(is_reached, rows.dtype)
+        start = radius + offset
+        shifted_rows = weight * _slice_axis(padded, start, start + height, axis=-2)
+        sums += shifted_rows
+        dv_sums += offset * shifted_rows[:3, ...]
+        dv_squares += offset * offset * shifted_rows[0, ...]
+    return xp.concat([sums, dv_sums, dv_squares[None, ...]], axis=0)
 
 
 def _reachable_offsets(
     joined: Bool[Any, "..."], usable: Masks, radius: int, *, axis: int
 ) -> Iterator[tuple[int, Masks]]:
-    """Each offset, and pixels joined to the one there."""
+    """Each offset up to a radius, and the pixels whose neighbours are joined as far as there."""
     size, padded = usable.shape[axis], _pad_zeros(joined, radius, radius + 1, axis=axis)
-    for way in (1, -1):
-        reached = usable
+    for direction in (1, -1):
+        is_reached = usable
         for distance in range(1, radius + 1):
             # Entry i of ``joined`` stands between pixels i and i + 1.
-            start = radius + (distance - 1 if way > 0 else -distance)
-            reached = reached & _slice_axis(padded, start, start + size, axis=axis)
-            yield way * distance, reached
+            start = radius + (distance - 1 if direction > 0 else -distance)
+            is_reached = is_reached & _slice_axis(padded, start, start + size, axis=axis)
+            yield direction * distance, is_reached
 
 
 def _slice_axis(
     array: Shaped[Any, "..."], start: int, stop: int, *, axis: int
 ) -> Shaped[Any, "..."]:
+    """Rows (axis -2) or columns (axis -1) of an array."""
     return array[..., start:stop] if axis == -1 else array[..., start:stop, :]
 
 
 def _pad_zeros(
     array: Shaped[Any, "..."], before: int, after: int, *, axis: int
 ) -> Shaped[Any, "..."]:
+    """Array with rows or columns of zeros before and after it."""
     xp = array_namespace(array)
     shape = list(array.shape)
     parts = []

@@ -1,4 +1,9 @@
-"""Straight line segments of a picture: regions whose gradients point one way."""
+"""Straight line segments of a picture: regions of connected pixels whose gradients point one way.
+
+The method is that of Burns, Hanson and Riseman, "Extracting straight lines" (PAMI 1986). Directions
+are sorted into bins twice, the second time shifted by half a bin, because a line whose direction
+lies between two bins is broken in one of the two sortings.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,18 +13,25 @@ import numpy as np
 from rilievo.arrays.shapes import Bool, Float, Float64, Int, Positions, Values
 from rilievo.geometry.surfaces.patches import least_joined_index
 
-_BINS = 8
-_LEAST_SLOPE = 6.0
+_DIRECTION_BINS = 8
+_MIN_SLOPE = 6.0
 """Least slope of a line's pixels [grey levels per pixel]."""
-_LEAST_PIXELS = 12
-_THICKEST = 1.6
+_MIN_PIXELS = 12
+_MAX_THICKNESS = 1.6
 """Largest standard deviation across a line [px]."""
-_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
+_HALF_OF_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
+"""Rows and columns to four of a pixel's eight neighbours; it is a neighbour of the other four."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segments:
-    """Line segments: middles [px], unit directions of either sign, lengths [px]."""
+    """Line segments.
+
+    Attributes:
+        middle: Middle (x, y) of each [px].
+        direction: Unit direction of each, of either sign.
+        length: Length of each [px].
+    """
 
     middle: Positions
     direction: Positions
@@ -36,33 +48,41 @@ class Segments:
 
 
 def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segments:
-    """Find segments, ``shortest`` [px] or longer, in brightness 0 to 255."""
-    down, across, size = _gradient(grey.astype(np.float64))
-    rows, columns = np.nonzero(size > _LEAST_SLOPE)
-    weight = size[rows, columns]
-    angle = np.arctan2(down[rows, columns], across[rows, columns])
-    segments = []
-    for shift in (0.0, 0.5):
-        bins = np.floor(angle / (2 * math.pi) * _BINS + shift).astype(int) % _BINS
-        labels = _label_regions(rows, columns, bins, size.shape)
-        segments.append(
-            _fit_segment_per_region(columns.astype(float), rows.astype(float), weight, labels)
-        )
-    return _vote_segments(segments, shortest)
+    """Find segments, ``shortest`` [px] or longer, in brightness from 0 to 255."""
+    slope_down, slope_across, slope = _gradient(grey.astype(np.float64))
+    rows, columns = np.nonzero(slope > _MIN_SLOPE)
+    angles = np.arctan2(slope_down[rows, columns], slope_across[rows, columns])
+    weights = slope[rows, columns]
+
+    def fit_with_bins(bin_shift: float) -> _RegionSegments:
+        bins = np.floor(angles / (2 * math.pi) * _DIRECTION_BINS + bin_shift).astype(int)
+        labels = _label_regions(rows, columns, bins % _DIRECTION_BINS, slope.shape)
+        return _fit_segments(columns.astype(float), rows.astype(float), weights, labels)
+
+    return _choose_segments(fit_with_bins(0.0), fit_with_bins(0.5), shortest)
 
 
 @dataclass(frozen=True, slots=True)
 class _RegionSegments:
-    of_pixel: Int[np.ndarray, "p"]
+    """Segments of the regions of one sorting.
+
+    Attributes:
+        labels: Region of each pixel.
+        pixels: Number of pixels of each region.
+        thickness: Standard deviation of its pixels across the segment [px].
+        segments: One segment for each region.
+    """
+
+    labels: Int[np.ndarray, "p"]
     pixels: Int[np.ndarray, "r"]
-    thick: Float64[np.ndarray, "r"]
-    lines: Segments
+    thickness: Float64[np.ndarray, "r"]
+    segments: Segments
 
 
 def _gradient(
     grey: Float64[np.ndarray, "h w"],
 ) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
-    """Change down, change across, and size, after smoothing."""
+    """Slope down, slope across, and its size, after smoothing."""
     padded = np.pad(grey, 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     smooth = (smooth[:, :-2] + 2 * smooth[:, 1:-1] + smooth[:, 2:]) / 4
@@ -76,60 +96,70 @@ def _label_regions(
     bins: Int[np.ndarray, "p"],
     shape: tuple[int, int],
 ) -> Int[np.ndarray, "p"]:
-    place = np.full((shape[0] + 2, shape[1] + 2), -1)
-    place[rows + 1, columns + 1] = np.arange(len(rows))
+    """Region of each pixel, from 0. Neighbours in the same bin belong to one region."""
+    pixel_index = np.full((shape[0] + 2, shape[1] + 2), -1)
+    pixel_index[rows + 1, columns + 1] = np.arange(len(rows))
     pairs = []
-    for dy, dx in _NEIGHBOURS:
-        other = place[rows + 1 + dy, columns + 1 + dx]
-        here = np.flatnonzero((other >= 0) & (bins[other] == bins))
-        pairs.append(np.stack([here, other[here]]))
+    for down, across in _HALF_OF_NEIGHBOURS:
+        neighbours = pixel_index[rows + 1 + down, columns + 1 + across]
+        is_joined = (neighbours >= 0) & (bins[neighbours] == bins)
+        pixels = np.flatnonzero(is_joined)
+        pairs.append(np.stack([pixels, neighbours[pixels]]))
     first, second = np.concatenate(pairs, axis=1)
     root = least_joined_index(len(rows), first, second)
     return np.unique(root, return_inverse=True)[1].reshape(-1)
 
 
-def _fit_segment_per_region(
+def _fit_segments(
     x: Float64[np.ndarray, "p"],
     y: Float64[np.ndarray, "p"],
-    weight: Float64[np.ndarray, "p"],
+    weights: Float64[np.ndarray, "p"],
     labels: Int[np.ndarray, "p"],
 ) -> _RegionSegments:
+    """Fit a segment to each region, along the main axis of its weighted pixels."""
     count = int(labels.max(initial=-1)) + 1
+    total_weights = np.maximum(np.bincount(labels, weights, count), 1e-12)
 
     def mean(values: Float64[np.ndarray, "p"]) -> Float64[np.ndarray, "r"]:
-        return np.bincount(labels, weight * values, count) / total
+        return np.bincount(labels, weights * values, count) / total_weights
 
-    total = np.maximum(np.bincount(labels, weight, count), 1e-12)
-    cx, cy = mean(x), mean(y)
-    dx, dy = x - cx[labels], y - cy[labels]
+    mean_x, mean_y = mean(x), mean(y)
+    dx, dy = x - mean_x[labels], y - mean_y[labels]
     xx, xy, yy = mean(dx * dx), mean(dx * dy), mean(dy * dy)
-    turn = 0.5 * np.arctan2(2 * xy, xx - yy)
-    direction = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
-    across = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
+    axis_angle = 0.5 * np.arctan2(2 * xy, xx - yy)
+    direction = np.stack([np.cos(axis_angle), np.sin(axis_angle)], axis=-1)
+    variance_across = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
+
     along = direction[labels, 0] * dx + direction[labels, 1] * dy
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(low, labels, along)
-    np.maximum.at(high, labels, along)
-    centre = np.stack([cx, cy], axis=-1) + direction * ((low + high) / 2)[:, None]
+    first_end, last_end = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(first_end, labels, along)
+    np.maximum.at(last_end, labels, along)
+    mean_position = np.stack([mean_x, mean_y], axis=-1)
+    middle = mean_position + direction * ((first_end + last_end) / 2)[:, None]
     return _RegionSegments(
-        of_pixel=labels,
+        labels=labels,
         pixels=np.bincount(labels, minlength=count),
-        thick=np.sqrt(np.maximum(across, 0)),
-        lines=Segments(middle=centre, direction=direction, length=high - low),
+        thickness=np.sqrt(np.maximum(variance_across, 0)),
+        segments=Segments(middle=middle, direction=direction, length=last_end - first_end),
     )
 
 
-def _vote_segments(segments: list[_RegionSegments], shortest: float) -> Segments:
-    """Segments that are the longer ones at most of their pixels."""
-    one, other = segments
-    longer = one.lines.length[one.of_pixel] >= other.lines.length[other.of_pixel]
-    voted = []
-    for regions, votes in ((one, longer), (other, ~longer)):
-        share = np.bincount(regions.of_pixel, votes, len(regions.pixels)) / regions.pixels
-        good = (share > 0.5) & (regions.pixels >= _LEAST_PIXELS) & (regions.thick <= _THICKEST)
-        voted.append(regions.lines.select(good & (regions.lines.length >= shortest)))
+def _choose_segments(
+    unshifted: _RegionSegments, shifted: _RegionSegments, shortest: float
+) -> Segments:
+    """Segments of both sortings that are the longer one at most of their pixels."""
+    unshifted_length = unshifted.segments.length[unshifted.labels]
+    shifted_length = shifted.segments.length[shifted.labels]
+    unshifted_is_longer = unshifted_length >= shifted_length
+    chosen = []
+    for regions, is_longer in ((unshifted, unshifted_is_longer), (shifted, ~unshifted_is_longer)):
+        pixels_won = np.bincount(regions.labels, is_longer, len(regions.pixels))
+        is_line = (regions.pixels >= _MIN_PIXELS) & (regions.thickness <= _MAX_THICKNESS)
+        is_long = regions.segments.length >= shortest
+        has_majority = pixels_won / regions.pixels > 0.5
+        chosen.append(regions.segments.select(has_majority & is_line & is_long))
     return Segments(
-        middle=np.concatenate([part.middle for part in voted]),
-        direction=np.concatenate([part.direction for part in voted]),
-        length=np.concatenate([part.length for part in voted]),
+        middle=np.concatenate([segments.middle for segments in chosen]),
+        direction=np.concatenate([segments.direction for segments in chosen]),
+        length=np.concatenate([segments.length for segments in chosen]),
     )

@@ -1,4 +1,10 @@
-"""Focal length from vanishing points of two or three directions at right angles."""
+"""Focal length from the vanishing points of two or three directions at right angles.
+
+The images a and b of two directions at right angles, measured from the centre of the picture, give
+the focal length sqrt(-a·b) (Caprile and Torre, IJCV 1990). Pairs of segments propose vanishing
+points; the pair of points that explains the greatest length of segments is refined by all of these
+segments (Gauss-Newton with Cauchy weights), which also gives the uncertainty.
+"""
 
 import math
 from dataclasses import dataclass
@@ -11,33 +17,46 @@ from rilievo.geometry.segments import Segments, find_segments
 from rilievo.geometry.transforms import rotation_from_axis_angle
 
 LEAST_SEGMENTS = 10
-"""Least segments along each of two directions."""
+"""Least number of segments along each of two directions."""
 LEAST_BALANCE = 1 / 6
-"""Least ratio of second to first direction's segments."""
+"""Least ratio of the second direction's segments to the first direction's."""
 MOST_DOUBT = 0.02
-"""Standard deviation of the log focal length that is not clear."""
+"""Largest standard deviation of the log focal length with which it is clear."""
 LEAST_SHARE = 0.6
-"""Least share of length that points along the directions."""
+"""Least share of the segments' length that points along the directions."""
 NARROWEST, WIDEST = 20.0, 110.0
 """Limits of the field of view along the longer side [degrees]; others are false detections."""
-_SHORTEST = 0.05
-_OFF = math.sin(math.radians(2.0))
-"""Sine of the largest angle to a vanishing point."""
-_DAMPING = 1e-3
-_DRAWS = 1500
+
+_MIN_LENGTH = 0.05
+"""Length of the shortest segment that is used, over half the diagonal."""
+_MAX_SINE = math.sin(math.radians(2.0))
+"""Sine of the largest angle between a segment and the ray to its vanishing point."""
+_PROPOSALS = 1500
+"""Pairs of segments that are drawn to propose vanishing points."""
 _CANDIDATES = 8
+"""Proposed points that are kept, each for segments that no earlier one explains."""
+_MIN_DIRECTION_Z = 1e-6
+"""Least z of a point that is not at infinity in the picture."""
+_CONVERGED = 1e-5
+_DAMPING = 1e-3
+_MAX_STEP = 0.2
+"""Largest change in a round, of the log focal length and of angles [rad]."""
+_CAUCHY_SCALE = 0.4 * _MAX_SINE
+"""Sine at which a segment has half its weight."""
+_DIFFERENCE = 1e-5
+"""Step of numerical derivatives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vanishing:
-    """Focal length and directions of vanishing points.
+    """Focal length, and the directions that have the vanishing points.
 
     Attributes:
         focal: Focal length [px].
         doubt: Standard deviation of its logarithm.
         rotation: Directions as columns, in any order.
-        counts: Segments along each.
-        share: Share of length along any.
+        counts: Number of segments along each of them.
+        share: Share of the segments' length that points along any of them.
     """
 
     focal: float
@@ -49,178 +68,193 @@ class Vanishing:
     @property
     def is_clear(self) -> bool:
         """Whether the focal length is reliable."""
-        _, second, first = sorted(self.counts)
-        enough = second >= max(LEAST_SEGMENTS, LEAST_BALANCE * first)
-        return enough and self.doubt <= MOST_DOUBT and self.share >= LEAST_SHARE
+        _, second_count, first_count = sorted(self.counts)
+        has_two_directions = second_count >= max(LEAST_SEGMENTS, LEAST_BALANCE * first_count)
+        return has_two_directions and self.doubt <= MOST_DOUBT and self.share >= LEAST_SHARE
 
 
 def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
-    """Find vanishing points of brightness 0 to 255 about the centre; some 500 pixels suffice.
+    """Find vanishing points in brightness from 0 to 255, with the principal point in the centre.
+
+    A picture of some 500 pixels is large enough.
 
     Returns:
-        None if no directions explain the lines.
+        None if no directions explain the segments.
     """
     height, width = grey.shape
     if min(height, width) < 2:
         return None
-    half = math.hypot(height, width) / 2
-    segments = find_segments(grey, shortest=_SHORTEST * half)
+    half_diagonal = math.hypot(height, width) / 2
+    segments = find_segments(grey, shortest=_MIN_LENGTH * half_diagonal)
     if len(segments) < 2 * LEAST_SEGMENTS:
         return None
+
+    # Lengths are in halves of the diagonal from now on.
+    centre = ((width - 1) / 2, (height - 1) / 2)
     centred = Segments(
-        middle=(segments.middle - ((width - 1) / 2, (height - 1) / 2)) / half,
+        middle=(segments.middle - centre) / half_diagonal,
         direction=segments.direction,
-        length=segments.length / half,
+        length=segments.length / half_diagonal,
     )
-    longer = max(height, width) / 2 / half
-    limits = tuple(longer / math.tan(math.radians(angle) / 2) for angle in (WIDEST, NARROWEST))
-    start = _best_supported_focal_rotation(centred, (limits[0], limits[1]))
-    if start is None:
+    half_side = max(height, width) / 2 / half_diagonal
+    min_focal = half_side / math.tan(math.radians(WIDEST) / 2)
+    max_focal = half_side / math.tan(math.radians(NARROWEST) / 2)
+    estimate = _find_best_pair(centred, min_focal, max_focal)
+    if estimate is None:
         return None
-    fit = _refine_vanishing(centred, *start)
-    if fit is None or not limits[0] < fit.focal < limits[1]:
+    refined = _refine(centred, *estimate)
+    if refined is None or not min_focal < refined.focal < max_focal:
         return None
     return Vanishing(
-        focal=fit.focal * half,
-        doubt=fit.doubt,
-        rotation=fit.rotation,
-        counts=fit.counts,
-        share=fit.share,
+        focal=refined.focal * half_diagonal,
+        doubt=refined.doubt,
+        rotation=refined.rotation,
+        counts=refined.counts,
+        share=refined.share,
     )
 
 
-def _misses_by_point(
-    segments: Segments, points: Float64[np.ndarray, "k 3"]
-) -> Float64[np.ndarray, "k n"]:
-    """Sine between each segment and its ray to each point."""
-    to_x = points[:, None, 0] - points[:, None, 2] * segments.middle[None, :, 0]
-    to_y = points[:, None, 1] - points[:, None, 2] * segments.middle[None, :, 1]
+def _sines(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k n"]:
+    """Sine of the angle between each segment and the ray from its middle to each point.
+
+    ``points`` are homogeneous. The sign depends on the segment's direction.
+    """
+    x, y, z = (points[:, None, axis] for axis in range(3))
+    to_x = x - z * segments.middle[None, :, 0]
+    to_y = y - z * segments.middle[None, :, 1]
     cross = to_x * segments.direction[None, :, 1] - to_y * segments.direction[None, :, 0]
     return cross / np.maximum(np.hypot(to_x, to_y), 1e-12)
 
 
-def _best_supported_focal_rotation(
-    segments: Segments, limits: tuple[float, float]
+def _find_best_pair(
+    segments: Segments, min_focal: float, max_focal: float
 ) -> tuple[float, Matrix] | None:
-    points = _candidate_vanishing_points(segments)
-    best, most = None, 0.0
-    for one, other in combinations(points, 2):
-        if min(abs(one[2]), abs(other[2])) < 1e-6:
+    """Focal length and directions of the two candidates that explain the greatest length."""
+    best, greatest_length = None, 0.0
+    for first, second in combinations(_candidate_points(segments), 2):
+        if min(abs(first[2]), abs(second[2])) < _MIN_DIRECTION_Z:
             continue
-        product = float(one[:2] @ other[:2]) / float(one[2] * other[2])
-        if not limits[0] ** 2 < -product < limits[1] ** 2:
+        product = float(first[:2] @ second[:2]) / float(first[2] * second[2])
+        if not min_focal**2 < -product < max_focal**2:
             continue
         focal = math.sqrt(-product)
-        rotation = _rotation_of_points(one, other, focal)
-        held = (np.abs(_misses_by_point(segments, _vanishing_points(focal, rotation))) < _OFF).any(
-            axis=0
-        )
-        explained = float(segments.length[held].sum())
-        if explained > most:
-            best, most = (focal, rotation), explained
+        rotation = _rotation_of_points(first, second, focal)
+        sines = np.abs(_sines(segments, _points_of_directions(focal, rotation)))
+        is_explained = (sines < _MAX_SINE).any(axis=0)
+        explained_length = float(segments.length[is_explained].sum())
+        if explained_length > greatest_length:
+            best, greatest_length = (focal, rotation), explained_length
     return best
 
 
-def _candidate_vanishing_points(segments: Segments) -> list[Vector]:
-    chance = np.random.default_rng(0)
-    ends = np.concatenate([segments.middle, np.ones((len(segments), 1))], axis=1)
-    ways = np.concatenate([segments.direction, np.zeros((len(segments), 1))], axis=1)
-    lines = np.cross(ends, ways)
-    share = segments.length / segments.length.sum()
-    first, second = (chance.choice(len(segments), _DRAWS, p=share) for _ in range(2))
+def _candidate_points(segments: Segments) -> list[Vector]:
+    """Homogeneous points where many segments meet, the one of the greatest length first.
+
+    Intersections of pairs of segments are proposed; long segments are drawn more often.
+    """
+    random = np.random.default_rng(0)
+    count = len(segments)
+    middles = np.concatenate([segments.middle, np.ones((count, 1))], axis=1)
+    directions = np.concatenate([segments.direction, np.zeros((count, 1))], axis=1)
+    lines = np.cross(middles, directions)
+    chance = segments.length / segments.length.sum()
+    first, second = (random.choice(count, _PROPOSALS, p=chance) for _ in range(2))
     points = np.cross(lines[first], lines[second])
-    size = np.linalg.norm(points, axis=1)
-    points = points[size > 1e-6] / size[size > 1e-6, None]
-    held = np.abs(_misses_by_point(segments, points)) < _OFF
-    left, candidates = segments.length.copy(), []
+    norms = np.linalg.norm(points, axis=1)
+    points = points[norms > 1e-6] / norms[norms > 1e-6, None]
+
+    is_explained = np.abs(_sines(segments, points)) < _MAX_SINE
+    unexplained_length, candidates = segments.length.copy(), []
     for _ in range(_CANDIDATES):
-        votes = held @ left
+        votes = is_explained @ unexplained_length
         if not len(votes) or votes.max() <= 0:
             break
-        index = int(votes.argmax())
-        candidates.append(points[index])
-        left = np.where(held[index], 0.0, left)
+        winner = int(votes.argmax())
+        candidates.append(points[winner])
+        unexplained_length = np.where(is_explained[winner], 0.0, unexplained_length)
     return candidates
 
 
-def _rotation_of_points(one: Vector, other: Vector, focal: float) -> Matrix:
-    columns = []
-    for point in (one, other):
-        way = point / (focal, focal, 1.0)
-        columns.append(way / np.linalg.norm(way))
-    third = np.cross(columns[0], columns[1])
-    left, _, right = np.linalg.svd(np.stack([*columns, third / np.linalg.norm(third)], axis=1))
+def _rotation_of_points(first: Vector, second: Vector, focal: float) -> Matrix:
+    """Rotation whose first two columns are nearly the directions of two homogeneous points."""
+    directions = []
+    for point in (first, second):
+        direction = point / (focal, focal, 1.0)
+        directions.append(direction / np.linalg.norm(direction))
+    third = np.cross(directions[0], directions[1])
+    columns = np.stack([*directions, third / np.linalg.norm(third)], axis=1)
+    left, _, right = np.linalg.svd(columns)
     return left @ right
 
 
-def _vanishing_points(focal: float, rotation: Matrix) -> Matrix:
-    """Homogeneous points, a row each."""
+def _points_of_directions(focal: float, rotation: Matrix) -> Matrix:
+    """Homogeneous vanishing points of directions, a row each."""
     return rotation.T * (focal, focal, 1.0)
 
 
-def _refine_vanishing(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
-    """Least-squares fit; None with too few segments."""
-    for _ in range(30):
-        held, which = _nearest_vanishing_points(segments, focal, rotation)
-        if held.sum() < 2 * LEAST_SEGMENTS:
+def _refine(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
+    """Least-squares fit to all explained segments; None if there are too few."""
+    for _ in range(30):  # a few are enough
+        is_explained, nearest = _nearest_points(segments, focal, rotation)
+        if is_explained.sum() < 2 * LEAST_SEGMENTS:
             return None
-        chosen, which = segments.select(held), which[held]
-        slopes, misses = _linearise(chosen, which, focal, rotation)
+        explained, nearest = segments.select(is_explained), nearest[is_explained]
+        derivatives, sines = _linearise(explained, nearest, focal, rotation)
         # Long segments weigh more, because their direction is exact; outliers weigh less.
-        weight = chosen.length / (1 + np.square(misses / (0.4 * _OFF)))
-        normal = (slopes * weight[:, None]).T @ slopes
-        step = np.linalg.solve(
-            normal + _DAMPING * np.diag(np.diag(normal)) + 1e-12 * np.eye(4),
-            -(slopes * weight[:, None]).T @ misses,
-        )
-        step = np.clip(step, -0.2, 0.2)
+        weights = explained.length / (1 + np.square(sines / _CAUCHY_SCALE))
+        weighted = derivatives * weights[:, None]
+        normal = weighted.T @ derivatives
+        damped = normal + _DAMPING * np.diag(np.diag(normal)) + 1e-12 * np.eye(4)
+        step = np.clip(np.linalg.solve(damped, -weighted.T @ sines), -_MAX_STEP, _MAX_STEP)
         focal, rotation = _apply_step(focal, rotation, step)
-        if np.abs(step).max() < 1e-5:
+        if np.abs(step).max() < _CONVERGED:
             break
-    freedom = max(len(misses) - 4, 1)
-    variance = float(weight @ np.square(misses)) / float(weight.sum()) * len(misses) / freedom
-    mean_weight = float(weight.mean())
+
+    degrees_of_freedom = max(len(sines) - 4, 1)
+    mean_square = float(weights @ np.square(sines)) / float(weights.sum())
+    variance = mean_square * len(sines) / degrees_of_freedom
     try:
-        doubt = math.sqrt(variance * float(np.linalg.inv(normal / mean_weight)[0, 0]))
+        covariance = np.linalg.inv(normal / float(weights.mean()))
+        doubt = math.sqrt(variance * float(covariance[0, 0]))
     except (np.linalg.LinAlgError, ValueError):
         return None
-    counts = tuple(int((which == index).sum()) for index in range(3))
+    counts = tuple(int((nearest == index).sum()) for index in range(3))
     return Vanishing(
         focal=focal,
         doubt=doubt,
         rotation=rotation,
         counts=(counts[0], counts[1], counts[2]),
-        share=float(segments.length[held].sum() / segments.length.sum()),
+        share=float(segments.length[is_explained].sum() / segments.length.sum()),
     )
 
 
-def _nearest_vanishing_points(
+def _nearest_points(
     segments: Segments, focal: float, rotation: Matrix
 ) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """Mask of segments on a point; nearest point of each."""
-    misses = np.abs(_misses_by_point(segments, _vanishing_points(focal, rotation)))
-    which = misses.argmin(axis=0)
-    return misses.min(axis=0) < _OFF, which
+    """Whether a vanishing point explains each segment, and the index of its nearest one."""
+    sines = np.abs(_sines(segments, _points_of_directions(focal, rotation)))
+    return sines.min(axis=0) < _MAX_SINE, sines.argmin(axis=0)
 
 
 def _linearise(
     segments: Segments,
-    which: Int[np.ndarray, "n"],
+    nearest: Int[np.ndarray, "n"],
     focal: float,
     rotation: Matrix,
 ) -> tuple[Float64[np.ndarray, "n 4"], Values]:
-    """Slopes by log focal length and turn, and misses."""
+    """Derivatives of the sines by the log focal length and three angles, and the sines."""
 
-    def at(step: Float64[np.ndarray, "4"]) -> Values:
-        points = _vanishing_points(*_apply_step(focal, rotation, step))
-        return _misses_by_point(segments, points)[which, np.arange(len(which))]
+    def sines_after(step: Float64[np.ndarray, "4"]) -> Values:
+        points = _points_of_directions(*_apply_step(focal, rotation, step))
+        return _sines(segments, points)[nearest, np.arange(len(nearest))]
 
-    small = 1e-5
-    here = at(np.zeros(4))
-    return np.stack([(at(small * unit) - here) / small for unit in np.eye(4)], axis=1), here
+    sines = sines_after(np.zeros(4))
+    derivatives = [(sines_after(_DIFFERENCE * unit) - sines) / _DIFFERENCE for unit in np.eye(4)]
+    return np.stack(derivatives, axis=1), sines
 
 
 def _apply_step(
     focal: float, rotation: Matrix, step: Float64[np.ndarray, "4"]
 ) -> tuple[float, Matrix]:
+    """Change the log focal length and turn the directions by a step."""
     return focal * math.exp(float(step[0])), rotation_from_axis_angle(step[1:]) @ rotation

@@ -1,6 +1,7 @@
-"""Points that two rectified views share, by normalised correlation along rows."""
+"""Points that two rectified views share, found by normalised correlation along rows."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise, product
 
 import numpy as np
@@ -8,15 +9,21 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from rilievo.arrays.shapes import Float32, Matrix, Points, UInt8
 
-_ROWS, _COLUMNS = 24, 32
-_LEAST_CORNER = 4.0
+_CELL_ROWS, _CELL_COLUMNS = 24, 32
+"""Cells of the view, of each of which the clearest corner is matched."""
+_MIN_CORNER = 4.0
 """Least eigenvalue of a corner's structure tensor [grey levels²]."""
-_HALF = 7
-"""Pixels around a corner that are compared."""
-_SLACK = 2
-"""Rows searched above and below: views are never quite rectified."""
-_LEAST_CORRELATION = 0.9
-_LEAD, _NEAR = 0.05, 4
+_WINDOW_RADIUS = 7
+"""Pixels to each side of a corner that are compared."""
+_ROW_TOLERANCE = 2
+"""Rows that are searched above and below, because views are never quite rectified [px]."""
+_PAST_INFINITY = 4
+"""Pixels past the place of infinity that are searched, so that no far point is taken for nearer."""
+_MIN_CORRELATION = 0.9
+_MIN_LEAD = 0.05
+"""What the best correlation must have more than any other match."""
+_SAME_MATCH = 4
+"""Columns within which correlations belong to one match [px]."""
 
 
 def match_views(
@@ -27,59 +34,110 @@ def match_views(
     *,
     most: float,
 ) -> Points:
-    """Match places of grey views side by side, up to a disparity (negative to the left).
+    """Match corners of two grey views side by side.
+
+    Args:
+        view: Grey view whose corners are matched.
+        other: Grey view in which they are sought.
+        K: Intrinsics of the first view [px].
+        other_K: Intrinsics of the other view [px].
+        most: Largest disparity [px], negative if the other view is to the left.
 
     Returns:
-        Column, row and disparity [px] against a point at infinity.
+        Column, row and disparity [px] of each match; the disparity is 0 at infinity.
     """
     sign = np.copysign(1, most)
-    ratio = other_K[[0, 1], [0, 1]] / K[[0, 1], [0, 1]]
-    reach, matches = _HALF + _SLACK, []
+    focal_ratio = other_K[[0, 1], [0, 1]] / K[[0, 1], [0, 1]]
+    matches = []
     for u, v in _corner_centres(view):
-        far, row = ((u, v) - K[:2, 2]) * ratio + other_K[:2, 2]
-        # Places beyond infinity are searched too, so that far ones are not taken for nearer ones.
-        left, right = sorted((round(far - most), round(far + sign * _NEAR)))
-        left, top = max(left - _HALF, 0), round(row) - reach
-        strip = other[max(top, 0) : max(top + 2 * reach + 1, 0), left : max(right + _HALF + 1, 0)]
-        if strip.shape[0] <= 2 * reach or strip.shape[1] < 2 * reach:
+        infinity_u, infinity_v = ((u, v) - K[:2, 2]) * focal_ratio + other_K[:2, 2]
+        ends = round(infinity_u - most), round(infinity_u + sign * _PAST_INFINITY)
+        strip = _cut_strip(other, min(ends), max(ends), round(infinity_v))
+        if strip is None:
             continue
-        window = view[v - _HALF : v + _HALF + 1, u - _HALF : u + _HALF + 1]
-        scores = _correlations(window.astype(np.float32), strip.astype(np.float32))
-        line, at = np.unravel_index(scores.argmax(), scores.shape)
-        lines, columns = np.indices(scores.shape)
-        away = (abs(lines - line) > 1) | (abs(columns - at) > _NEAR)
-        best = scores[line, at]
-        is_inside = 0 < at < scores.shape[1] - 1
-        if is_inside and best > max(_LEAST_CORRELATION, scores[away].max() + _LEAD):
-            before, after = scores[line, at - 1], scores[line, at + 1]
-            peak = left + _HALF + at + (before - after) / (before - 2 * best + after) / 2
-            matches.append((u, v, sign * (far - peak)))
+        rows = slice(v - _WINDOW_RADIUS, v + _WINDOW_RADIUS + 1)
+        columns = slice(u - _WINDOW_RADIUS, u + _WINDOW_RADIUS + 1)
+        window = view[rows, columns].astype(np.float32)
+        column = _find_unique_peak(_correlations(window, strip.pixels))
+        if column is not None:
+            matches.append((u, v, sign * (infinity_u - (strip.first_centre + column))))
     return np.array(matches, np.float64).reshape(-1, 3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Strip:
+    """Part of a view in which a corner is sought.
+
+    Attributes:
+        pixels: Its pixels.
+        first_centre: Column of the view that is the centre of the first window in the strip.
+    """
+
+    pixels: Float32[np.ndarray, "h w"]
+    first_centre: int
+
+
+def _cut_strip(
+    view: UInt8[np.ndarray, "h w"], first_column: int, last_column: int, row: int
+) -> _Strip | None:
+    """Pixels for windows around the given columns; None if too much lies outside of the view."""
+    reach = _WINDOW_RADIUS + _ROW_TOLERANCE
+    left, right = max(first_column - _WINDOW_RADIUS, 0), last_column + _WINDOW_RADIUS + 1
+    top, bottom = row - reach, row + reach + 1
+    pixels = view[max(top, 0) : max(bottom, 0), left : max(right, 0)]
+    is_too_low, is_too_narrow = pixels.shape[0] <= 2 * reach, pixels.shape[1] < 2 * reach
+    if is_too_low or is_too_narrow:
+        return None
+    return _Strip(pixels=pixels.astype(np.float32), first_centre=left + _WINDOW_RADIUS)
+
+
+def _find_unique_peak(scores: Float32[np.ndarray, "n m"]) -> float | None:
+    """Column of the best correlation, between pixels, by a parabola through three correlations.
+
+    Returns:
+        None if it is low, at an end, or hardly better than that of another place.
+    """
+    peak_row, peak_column = np.unravel_index(scores.argmax(), scores.shape)
+    best = scores[peak_row, peak_column]
+    rows, columns = np.indices(scores.shape)
+    is_another = (abs(rows - peak_row) > 1) | (abs(columns - peak_column) > _SAME_MATCH)
+    is_at_end = not 0 < peak_column < scores.shape[1] - 1
+    if is_at_end or best <= max(_MIN_CORRELATION, scores[is_another].max() + _MIN_LEAD):
+        return None
+    before, after = scores[peak_row, peak_column - 1], scores[peak_row, peak_column + 1]
+    return peak_column + (before - after) / (before - 2 * best + after) / 2
+
+
 def _corner_centres(view: UInt8[np.ndarray, "h w"]) -> Iterator[tuple[int, int]]:
-    """Column and row of the clearest corner of each cell."""
+    """Column and row of the clearest corner of each cell.
+
+    The smaller eigenvalue of the structure tensor tells how clear a corner is (Shi and Tomasi
+    1994).
+    """
     down, across = np.gradient(view.astype(np.float32))
     xx, yy, xy = (
-        sliding_window_view(slopes, (_HALF, _HALF)).mean(axis=(2, 3))
-        for slopes in (across * across, down * down, across * down)
+        sliding_window_view(product_of_slopes, (_WINDOW_RADIUS, _WINDOW_RADIUS)).mean(axis=(2, 3))
+        for product_of_slopes in (across * across, down * down, across * down)
     )
     eigenvalues = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
-    heights, widths = (
-        pairwise(np.linspace(_HALF, side - _HALF, cells + 1).astype(int))
-        for side, cells in zip(eigenvalues.shape, (_ROWS, _COLUMNS), strict=True)
+    row_bounds, column_bounds = (
+        np.linspace(_WINDOW_RADIUS, side - _WINDOW_RADIUS, cells + 1).astype(int)
+        for side, cells in zip(eigenvalues.shape, (_CELL_ROWS, _CELL_COLUMNS), strict=True)
     )
-    for (top, bottom), (left, right) in product(heights, widths):
+    # A mean over a window belongs to the pixel in its middle.
+    half_window = _WINDOW_RADIUS // 2
+    for (top, bottom), (left, right) in product(pairwise(row_bounds), pairwise(column_bounds)):
         cell = eigenvalues[top:bottom, left:right]
-        if cell.max(initial=0) > _LEAST_CORNER:
+        if cell.max(initial=0) > _MIN_CORNER:
             row, column = np.unravel_index(cell.argmax(), cell.shape)
-            yield int(left + column + _HALF // 2), int(top + row + _HALF // 2)
+            yield int(left + column + half_window), int(top + row + half_window)
 
 
 def _correlations(
     window: Float32[np.ndarray, "k k"], strip: Float32[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "n m"]:
+    """Normalised correlation of a window with each window of a strip; 0 where that is flat."""
     windows = sliding_window_view(strip, window.shape)
-    common = np.einsum("ijkl,kl->ij", windows, window - window.mean())
-    spread = windows.var(axis=(2, 3)) * window.var()
-    return common / (window.size * np.sqrt(np.maximum(spread, np.float32(1))))
+    covariances = np.einsum("ijkl,kl->ij", windows, window - window.mean())
+    variances = windows.var(axis=(2, 3)) * window.var()
+    return covariances / (window.size * np.sqrt(np.maximum(variances, np.float32(1))))
