@@ -132,6 +132,8 @@ def test_a_zoom_of_three_enlarges_the_middle(zoom: float, tmp_path: Path) -> Non
         ({**BLENDER, "lensShift": {"x": 0, "y": 0.1}}, "has 'lensShift"),
         ({"hfov": 60, **SIZE, "lens_shift": [0, 0.2]}, "has 'lens_shift"),
         ({"hfov": 150, **SIZE, "projection": "fisheye"}, "'projection: fisheye'"),
+        ({"hfov": 150, **SIZE, "cameraModel": "fisheyePolynomial"}, "fisheyePolynomial"),
+        ({"hfov": 150, **SIZE, "lens": "8mm Fisheye"}, "'lens: 8mm Fisheye'"),
         ({"hfov": 150, **SIZE, "is_fisheye": True}, "a lens with distortion beside a field"),
         ({"hfov": 60, **SIZE, "k1": -0.3, "k2": 0.1}, "a lens with distortion beside a field"),
     ],
@@ -252,6 +254,15 @@ def test_an_orientation_is_noted(change: dict[str, Any], tmp_path: Path) -> None
         note = str(read_lens(write(tmp_path, content)).note)
         assert next(iter(change)) in note
         assert "not applied" in note
+
+
+def test_a_fisheye_by_its_name_alone_is_noted_beside_the_numbers_of_a_pinhole(
+    tmp_path: Path,
+) -> None:
+    note = str(read_lens(write(tmp_path, {"K": K, **SIZE, "lens": "8mm Fisheye"})).note)
+    assert "'lens: 8mm Fisheye' and no distortion" in note
+    assert read_lens(write(tmp_path, {"K": K, **SIZE, "lens": "Sony FE 24mm"})).note is None
+    assert read_lens(write(tmp_path, {"K": K, **SIZE, "model": "fisheye"})).name == "fisheye"
 
 
 MITSUBA = """<scene version='3.0.0'><sensor type='perspective'><float name='fov' value='59.4898'/>

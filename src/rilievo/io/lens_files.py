@@ -45,6 +45,7 @@ from rilievo.io.rectified_matrices import rectified_note, refuse_rectified_alone
 from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
 from rilievo.io.stated_views import (
     refuse_other_focal_lengths,
+    unusual_lens,
     views_in_content,
     views_in_xml,
 )
@@ -683,9 +684,21 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") ->
         _FOUR_NOTE if is_guess else None,
         rectified_note(stated, focal, sides or None),
         turn_note(stated),
+        _lens_name_note(stated, lens),
     )
     notes = [each for each in possible if each is not None]
     return replace(lens, note=join_notes(notes)) if notes else lens
+
+
+def _lens_name_note(entries: Mapping[str, Any], lens: SpelledLens) -> str | None:
+    """Note on a lens that is named a fisheye or the like, and has the numbers of a pinhole."""
+    unusual = unusual_lens(entries)
+    if unusual is None or lens.name != "pinhole":
+        return None
+    return (
+        f"its camera file states '{unusual}' and no distortion, so it is taken for a pinhole: if "
+        "it is a fisheye, give fisheye:FX,FY,CX,CY,K1,K2,K3,K4"
+    )
 
 
 def _in_pixels_of_size(

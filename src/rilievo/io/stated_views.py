@@ -55,14 +55,10 @@ _NO_PINHOLE = re.compile(
     re.IGNORECASE,
 )
 _KINDS = (
-    "type",
-    "camera_type",
-    "cameraType",
-    "projection",
-    "projection_type",
-    "model",
-    "lens_type",
+    *("type", "cameratype", "projection", "projectiontype", "projectionmodel", "model"),
+    *("lens", "lenstype", "lensmodel", "cameramodel", "distortionmodel", "cameraprojectiontype"),
 )
+"""Names of entries that may say that a lens is no pinhole."""
 _WIDEST_SENSOR = 100.0  # [mm]
 _LEAST_ANGLE = 1e-6  # [rad]
 _SAME_FOCAL = 0.03
@@ -163,17 +159,24 @@ def _angles_of_three(
     return {axis: 2 * math.atan(math.tan(angle / 2) / zoom) for axis, angle in angles.items()}
 
 
+def unusual_lens(entries: Mapping[str, Any]) -> str | None:
+    """Entry that names a lens which is no pinhole, such as a fisheye; None without one."""
+    for name, value in entries.items():
+        is_kind = _word(str(name)) in _KINDS and isinstance(value, str)
+        if is_kind and _NO_PINHOLE.search(value):
+            return printable(f"{name}: {value}"[:60])
+    return None
+
+
 def _refuse_other_lenses(node: Mapping[str, Any], place: str) -> None:
     """Refuse a lens that is no pinhole, whose field of view is another."""
-    for name in _KINDS:
-        value = node.get(name)
-        if isinstance(value, str) and _NO_PINHOLE.search(value):
-            raise InputError(
-                f"has '{name}: {printable(value[:40])}' beside a field of view, which is read of "
-                "ordinary lenses only: write fisheye:DEGREES, from the left to the right edge, if "
-                "it is one",
-                path=place,
-            )
+    unusual = unusual_lens(node)
+    if unusual is not None:
+        raise InputError(
+            f"has '{unusual}' beside a field of view, which is read of ordinary lenses only: write "
+            "fisheye:DEGREES, from the left to the right edge, if it is one",
+            path=place,
+        )
     statement = read_statement(node, place)
     if statement.bends or statement.model == "equidistant":
         raise InputError(
