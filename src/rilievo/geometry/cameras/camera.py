@@ -10,11 +10,12 @@ from rilievo.arrays.shapes import Float, Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
 
-_ENTRIES = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
+_PLACES_IN_K = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
+"""Row and column of each number in K."""
 
 
 class CameraSource(StrEnum):
-    """Source of a photograph's intrinsics."""
+    """Source of a photograph's intrinsics; docs/conventions.md explains each."""
 
     GIVEN = "given"
     FOV = "fov"
@@ -32,15 +33,15 @@ class CameraSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class Camera:
-    """Camera of one image: lens, and source of its intrinsics.
+    """Camera of one image: its lens, and where its intrinsics came from.
 
     Examples:
         >>> rilievo.Camera(K=np.array([[50.0, 0, 31.5], [0, 50, 23.5], [0, 0, 1]]))
         Camera(fx=50, fy=50, cx=31.5, cy=23.5, given)
 
     Attributes:
-        lens: Rays of the pixels.
-        source: ``ASSUMED`` may be far off.
+        lens: Lens, which says which ray each pixel sees.
+        source: Source of the intrinsics. Assumed ones may be far off.
     """
 
     lens: Lens
@@ -68,18 +69,21 @@ class Camera:
 
     @property
     def K(self) -> Matrix:
-        """Intrinsics of a pinhole [px].
+        """Intrinsics of a pinhole camera [px].
 
         Raises:
-            InputError: If the lens is another.
+            InputError: If the lens is no pinhole.
         """
         return self.needs_pinhole("K")
 
     def needs_pinhole(self, what: str) -> Matrix:
-        """K [px], for what only a pinhole defines, such as a file format.
+        """Intrinsics [px] for something that is only defined for pinholes, such as a file format.
+
+        Args:
+            what: Its name, for the message.
 
         Raises:
-            InputError: If the lens is another.
+            InputError: If the lens is no pinhole.
         """
         if isinstance(self.lens, Pinhole):
             return self.lens.K
@@ -109,13 +113,15 @@ class Camera:
 
     @property
     def fov(self) -> float:
-        """Horizontal field of view [degrees], if centred."""
-        return self.field_of_view((max(1, round(2 * self.cy + 1)), max(1, round(2 * self.cx + 1))))
+        """Horizontal field of view [degrees], if the principal point is the centre of the image."""
+        height, width = round(2 * self.cy + 1), round(2 * self.cx + 1)
+        return self.field_of_view((max(1, height), max(1, width)))
 
     def _lens_number(self, name: str) -> float:
+        """fx, fy, cx or cy of a lens that has it."""
         lens = self.lens
         if isinstance(lens, Pinhole):
-            return float(lens.K[_ENTRIES[name]])
+            return float(lens.K[_PLACES_IN_K[name]])
         if isinstance(lens, Centred):
             return float(getattr(lens, name))
         raise InputError(f"this camera is {lens.name} and has no {name}; rays() is what it sees")
@@ -131,19 +137,19 @@ class Camera:
         return self.lens.focal_y
 
     def field_of_view(self, shape: tuple[int, int]) -> float:
-        """Horizontal field of view of an image [degrees]."""
+        """Horizontal field of view of an image of (height, width) [degrees]."""
         return self.lens.field_of_view(shape)
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Rays of pixels: depth times ray is the point."""
+        """Rays of pixels (u, v). A ray times the depth is the point that the pixel sees."""
         return self.lens.rays(pixels)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels that see points; NaN where none can."""
+        """Pixels (u, v) that see points; NaN for points that no pixel can see."""
         return self.lens.project(points)
 
     def depth_of(self, points: SpacePoints) -> Float[np.ndarray, "*n"]:
-        """Depth of points: z, or distance for unit rays."""
+        """Depth of points: z, or the distance if the lens has unit rays."""
         return self.lens.depth_of(points)
 
     def points(
@@ -153,7 +159,13 @@ class Camera:
         rows: range | None = None,
         columns: range | None = None,
     ) -> Float[np.ndarray, "3 h w"]:
-        """Lift depth of rows and columns to points, in its unit and precision."""
+        """Lift a depth map to points, in its unit and precision.
+
+        Args:
+            depth: Depth at the crossings of the rows and columns.
+            rows: Rows of the image; by default all.
+            columns: Columns of the image; by default all.
+        """
         height, width = depth.shape
         rows, columns = rows or range(height), columns or range(width)
         return self.lens.points(depth, rows, columns)
@@ -163,7 +175,7 @@ class Camera:
         return Camera(lens=self.lens.resized(size=size, new_size=new_size), source=self.source)
 
     def cropped(self, *, top: int, left: int) -> "Camera":
-        """Camera of the crop; negative numbers give a margin."""
+        """Camera of the crop that begins at a row and a column; negative ones add a margin."""
         return Camera(lens=self.lens.cropped(top=top, left=left), source=self.source)
 
     def mirrored(self, *, width: int) -> "Camera":
@@ -172,5 +184,5 @@ class Camera:
 
 
 def as_camera(camera: Camera | Matrix) -> Camera:
-    """Camera itself, or pinhole of K [px]."""
+    """The camera itself, or the pinhole camera of K [px]."""
     return camera if isinstance(camera, Camera) else Camera(K=camera)

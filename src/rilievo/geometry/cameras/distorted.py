@@ -10,26 +10,30 @@ import numpy as np
 from rilievo.arrays.shapes import Values
 from rilievo.geometry.cameras.lens import Centred, Lens, Numbers, PixelPlaces, SpacePoints
 
-_FARTHEST = 20.0
-"""Largest tangent of the angle to the axis, 87 degrees."""
+_MAX_RADIUS = 20.0
+"""Largest radius at z = 1 that is considered: the tangent of 87 degrees."""
 _KNOTS = 20_001
+"""Radii at which the distortion is tabulated."""
 _NEWTON_STEPS = 20
-_CLOSE = 1e-9
-"""Error of a pixel's point, in focal lengths."""
-
+_MAX_ERROR = 1e-9
+"""Largest error of an undistorted point, distorted again, in focal lengths."""
+_EXACT = 1e-14
+_MIN_DETERMINANT = 1e-9
+"""Least determinant of the derivatives with which a step is made."""
 
 Radial = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Distorted(Centred):
-    """Pinhole behind which the picture is distorted.
+    """Pinhole with distortion (Brown's model, as in OpenCV). Depth is z.
 
     A point (x, y) at z = 1, with s = x² + y², is seen at
 
         x (1 + k1 s + k2 s² + k3 s³) / (1 + k4 s + k5 s² + k6 s³) + 2 p1 x y + p2 (s + 2 x²)
 
-    from the centre, in units of fx, and y likewise. Depth is z.
+    from the centre, in units of fx, and y likewise. Far from the centre, such a polynomial may fold
+    the picture over; pixels and points beyond that are not seen.
     """
 
     k: Radial
@@ -40,7 +44,7 @@ class Distorted(Centred):
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
-        """Lens of OpenCV's numbers."""
+        """Lens of OpenCV's numbers: fx, fy, cx, cy, k1, k2, p1, p2, and perhaps k3 to k6."""
         fx, fy, cx, cy, k1, k2, p1, p2, *rest = numbers
         k3, k4, k5, k6 = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
         return cls(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4, k5, k6), p=(p1, p2))
@@ -57,60 +61,68 @@ class Distorted(Centred):
 
     @property
     def limit(self) -> float:
-        """Radius at z = 1 from which the distortion folds."""
-        return _radius_of_fold(self.k)[0]
+        """Radius at z = 1 from which on the distortion folds the picture over."""
+        return _radius_table(self.k).limit
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Points at z = 1; NaN where folded."""
+        """Points at z = 1 that pixels see; NaN beyond the fold."""
         x, y = self._undistort(*self.from_centre(pixels))
         return np.stack([x, y, np.where(np.isnan(x), np.nan, 1.0)]).astype(pixels.dtype)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels of points; NaN outside."""
+        """Pixels of points; NaN for points behind the camera or beyond the fold."""
         x, y, z = np.asarray(points, np.float64)
         z = np.where(z > 0, z, np.nan)
         x, y = x / z, y / z
-        visible = np.hypot(x, y) <= self.limit
+        is_visible = np.hypot(x, y) <= self.limit
         x, y = self.distort(x, y)
-        return self.to_pixels(
-            np.where(visible, x, np.nan), np.where(visible, y, np.nan), points.dtype
-        )
+        x, y = np.where(is_visible, x, np.nan), np.where(is_visible, y, np.nan)
+        return self.to_pixels(x, y, points.dtype)
 
     def distort(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
-        """Distort points at z = 1."""
+        """Offsets from the centre, in fx and fy, of points (x, y) at z = 1."""
         p1, p2 = self.p
         s = x * x + y * y
         radial = _radial_factor(s, self.k)
-        return (
-            x * radial + 2 * p1 * x * y + p2 * (s + 2 * x * x),
-            y * radial + p1 * (s + 2 * y * y) + 2 * p2 * x * y,
-        )
+        distorted_x = x * radial + 2 * p1 * x * y + p2 * (s + 2 * x * x)
+        distorted_y = y * radial + p1 * (s + 2 * y * y) + 2 * p2 * x * y
+        return distorted_x, distorted_y
 
-    def _undistort(self, seen_x: Numbers, seen_y: Numbers) -> tuple[Numbers, Numbers]:
-        """Invert ``distort``; NaN where folded."""
-        limit, knots, radii = _radius_table(self.k)
-        away = np.hypot(seen_x, seen_y)
-        share = np.interp(away, radii, knots) / np.where(away > 0, away, 1)
-        x, y = seen_x * np.where(away > 0, share, 1), seen_y * np.where(away > 0, share, 1)
+    def _undistort(self, distorted_x: Numbers, distorted_y: Numbers) -> tuple[Numbers, Numbers]:
+        """Invert ``distort`` by Newton's method; NaN beyond the fold.
+
+        The method starts from a table of the radial part alone.
+        """
+        table = _radius_table(self.k)
+        radius = np.hypot(distorted_x, distorted_y)
+        ratio = np.interp(radius, table.distorted_radii, table.radii)
+        ratio = ratio / np.where(radius > 0, radius, 1)
+        ratio = np.where(radius > 0, ratio, 1)
+        x, y = distorted_x * ratio, distorted_y * ratio
+
         p1, p2 = self.p
         for _ in range(_NEWTON_STEPS):
-            found_x, found_y = self.distort(x, y)
-            error_x, error_y = found_x - seen_x, found_y - seen_y
-            if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < 1e-14:
+            new_x, new_y = self.distort(x, y)
+            error_x, error_y = new_x - distorted_x, new_y - distorted_y
+            if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < _EXACT:
                 break
             s = x * x + y * y
-            radial, slope = _radial_factor(s, self.k), _radial_factor_slope(s, self.k)
-            xx = radial + 2 * slope * x * x + 2 * p1 * y + 6 * p2 * x
-            xy = 2 * slope * x * y + 2 * p1 * x + 2 * p2 * y
-            yy = radial + 2 * slope * y * y + 6 * p1 * y + 2 * p2 * x
-            area = xx * yy - xy * xy
-            area = np.where(np.abs(area) > 1e-9, area, np.inf)
-            x = np.clip(x - (yy * error_x - xy * error_y) / area, -limit, limit)
-            y = np.clip(y - (xx * error_y - xy * error_x) / area, -limit, limit)
-        found_x, found_y = self.distort(x, y)
-        close = np.hypot(found_x - seen_x, found_y - seen_y) < _CLOSE
-        inside = close & (np.hypot(x, y) <= limit)
-        return np.where(inside, x, np.nan), np.where(inside, y, np.nan)
+            radial, radial_derivative = _radial_factor(s, self.k), _radial_derivative(s, self.k)
+            # Derivatives of the distorted x by x, of either by the other, and of y by y.
+            dxx = radial + 2 * radial_derivative * x * x + 2 * p1 * y + 6 * p2 * x
+            dxy = 2 * radial_derivative * x * y + 2 * p1 * x + 2 * p2 * y
+            dyy = radial + 2 * radial_derivative * y * y + 6 * p1 * y + 2 * p2 * x
+            determinant = dxx * dyy - dxy * dxy
+            determinant = np.where(np.abs(determinant) > _MIN_DETERMINANT, determinant, np.inf)
+            x_step = (dyy * error_x - dxy * error_y) / determinant
+            y_step = (dxx * error_y - dxy * error_x) / determinant
+            x = np.clip(x - x_step, -table.limit, table.limit)
+            y = np.clip(y - y_step, -table.limit, table.limit)
+
+        new_x, new_y = self.distort(x, y)
+        is_found = np.hypot(new_x - distorted_x, new_y - distorted_y) < _MAX_ERROR
+        is_seen = is_found & (np.hypot(x, y) <= table.limit)
+        return np.where(is_seen, x, np.nan), np.where(is_seen, y, np.nan)
 
 
 def _cubic_polynomial(s: Numbers, k1: float, k2: float, k3: float) -> Numbers:
@@ -118,35 +130,46 @@ def _cubic_polynomial(s: Numbers, k1: float, k2: float, k3: float) -> Numbers:
 
 
 def _radial_factor(s: Numbers, k: Radial) -> Numbers:
-    """Factor of the radius, whose square is ``s``."""
+    """Factor by which the distortion multiplies a radius, whose square is ``s``."""
     return _cubic_polynomial(s, *k[:3]) / _cubic_polynomial(s, *k[3:])
 
 
-def _radial_factor_slope(s: Numbers, k: Radial) -> Numbers:
-    below = _cubic_polynomial(s, *k[3:])
-    above = _cubic_polynomial(s, *k[:3])
-    rise, fall = k[0] + s * (2 * k[1] + 3 * s * k[2]), k[3] + s * (2 * k[4] + 3 * s * k[5])
-    return (rise * below - above * fall) / (below * below)
+def _radial_derivative(s: Numbers, k: Radial) -> Numbers:
+    """Derivative of the radial factor by ``s``."""
+    numerator, denominator = _cubic_polynomial(s, *k[:3]), _cubic_polynomial(s, *k[3:])
+    numerator_derivative = k[0] + s * (2 * k[1] + 3 * s * k[2])
+    denominator_derivative = k[3] + s * (2 * k[4] + 3 * s * k[5])
+    change = numerator_derivative * denominator - numerator * denominator_derivative
+    return change / (denominator * denominator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RadiusTable:
+    """Radii at z = 1 below the fold, and where the distortion puts them.
+
+    Attributes:
+        limit: Last radius before the fold.
+        radii: Radii from 0 to the limit.
+        distorted_radii: Distorted ones, which grow.
+    """
+
+    limit: float
+    radii: Values
+    distorted_radii: Values
 
 
 @lru_cache(maxsize=64)
-def _radius_of_fold(k: Radial) -> tuple[float, int]:
-    """Radius before a fold, and the number of knots below."""
-    knots = np.linspace(0.0, _FARTHEST, _KNOTS)
-    s = knots * knots
-    below = _cubic_polynomial(s, *k[3:])
+def _radius_table(k: Radial) -> _RadiusTable:
+    radii = np.linspace(0.0, _MAX_RADIUS, _KNOTS)
+    s = radii * radii
+    denominator = _cubic_polynomial(s, *k[3:])
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = _radial_factor(s, k) + 2 * s * _radial_factor_slope(s, k)
-    falls = np.flatnonzero(~(slope > 0) | (below <= 0))
-    last = int(falls[0]) - 1 if falls.size else _KNOTS - 1
-    return float(knots[last]), last + 1
-
-
-@lru_cache(maxsize=64)
-def _radius_table(
-    k: Radial,
-) -> tuple[float, Values, Values]:
-    """Limit; radii at z = 1; distorted radii."""
-    limit, count = _radius_of_fold(k)
-    knots = np.linspace(0.0, _FARTHEST, _KNOTS)[:count]
-    return limit, knots, knots * _radial_factor(knots * knots, k)
+        growth = _radial_factor(s, k) + 2 * s * _radial_derivative(s, k)
+    folded = np.flatnonzero(~(growth > 0) | (denominator <= 0))
+    last = int(folded[0]) - 1 if folded.size else _KNOTS - 1
+    radii = radii[: last + 1]
+    return _RadiusTable(
+        limit=float(radii[last]),
+        radii=radii,
+        distorted_radii=radii * _radial_factor(radii * radii, k),
+    )

@@ -1,4 +1,4 @@
-"""Equirectangular panoramas: longitude across, latitude down."""
+"""Equirectangular panoramas, in which columns are longitudes and rows are latitudes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,19 @@ from rilievo.geometry.cameras.lens import (
 
 @dataclass(frozen=True, slots=True)
 class Equirectangular(Centred):
-    """Panorama, whole or a part, whose pixel (cx, cy) looks along the axis. Depth is distance."""
+    """Panorama, or a part of one, whose longitude grows across and whose latitude grows down.
+
+    The pixel (cx, cy) looks along the axis. Depth is distance.
+    """
 
     name: ClassVar[str] = "equirectangular"
     has_unit_rays: ClassVar[bool] = True
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
-        """Panorama of degrees across and down, or of fx, fy, cx and cy.
+        """Panorama of degrees across and down, of degrees across alone, or of fx, fy, cx and cy.
+
+        Without the degrees down, pixels are square. Without numbers it is a whole panorama.
 
         Raises:
             InputError: If the picture has another shape.
@@ -37,6 +42,7 @@ class Equirectangular(Centred):
         height, width = size
         if len(numbers) == 2:
             return panorama(size, horizontal=numbers[0], vertical=numbers[1])
+
         across = numbers[0] if numbers else 360.0
         down = across * height / width
         if not numbers and abs(down / 180 - 1) > SAME_ASPECT:
@@ -57,38 +63,39 @@ class Equirectangular(Centred):
         return panorama(size, horizontal=across, vertical=min(down, 180.0))
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Directions of pixels, also beyond an edge."""
+        """Directions of pixels, also of those beyond an edge."""
         longitude, latitude = self.from_centre(pixels)
-        level = np.cos(latitude)
-        rays = np.stack([np.sin(longitude) * level, np.sin(latitude), np.cos(longitude) * level])
+        horizontal = np.cos(latitude)
+        x, z = np.sin(longitude) * horizontal, np.cos(longitude) * horizontal
+        rays = np.stack([x, np.sin(latitude), z])
         return rays.astype(pixels.dtype)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels of points, within half a turn of the axis."""
+        """Pixels of points, at longitudes within half a turn of the axis."""
         x, y, z = np.asarray(points, np.float64)
         longitude, latitude = np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
         return self.to_pixels(longitude, latitude, points.dtype)
 
     def goes_round(self, width: int) -> bool:
-        """Whether left and right edges of this width meet."""
+        """Whether a picture of this width shows all longitudes, so that its edges meet."""
         return bool(abs(width / self.fx - 2 * np.pi) < 0.5 / self.fx)
 
     def points(
         self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
     ) -> Float[np.ndarray, "3 h w"]:
-        """Points of a grid of pixels."""
+        """Points that the pixels at rows and columns see."""
         longitude = ((np.asarray(columns) - self.cx) / self.fx)[None]
         latitude = ((np.asarray(rows) - self.cy) / self.fy)[:, None]
-        level = np.cos(latitude)
+        horizontal = np.cos(latitude)
         points = np.empty((3, *depth.shape), depth.dtype)
-        np.multiply(depth, (level * np.sin(longitude)).astype(depth.dtype), out=points[0])
+        np.multiply(depth, (horizontal * np.sin(longitude)).astype(depth.dtype), out=points[0])
         np.multiply(depth, np.sin(latitude).astype(depth.dtype), out=points[1])
-        np.multiply(depth, (level * np.cos(longitude)).astype(depth.dtype), out=points[2])
+        np.multiply(depth, (horizontal * np.cos(longitude)).astype(depth.dtype), out=points[2])
         return points
 
 
 def panorama(shape: tuple[int, int], *, horizontal: float = 360.0, vertical: float = 180.0) -> Lens:
-    """Lens of a panorama of these angles [degrees], level in the middle."""
+    """Lens of a panorama that sees these angles [degrees], whose horizon is its middle row."""
     height, width = shape
     return Equirectangular(
         fx=float(width / np.radians(horizontal)),

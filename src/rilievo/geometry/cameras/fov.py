@@ -1,4 +1,4 @@
-"""Wide lenses of one number, FOV or ATAN (Devernay-Faugeras, 2001)."""
+"""The FOV or ATAN model of wide lenses (Devernay and Faugeras 2001)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,16 +8,16 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.lens import Centred, PixelPlaces, SpacePoints
 
-_LEAST = 1e-6
-"""Least omega [rad], below which it is a pinhole."""
+_MIN_OMEGA = 1e-6
+"""Least omega [rad]; below it the lens is a pinhole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fov(Centred):
-    """Lens that sees the angle t at arctan(2 tan(t) tan(w / 2)) / w, in fx and fy.
+    """Lens that sees the angle t to the axis at arctan(2 tan(t) tan(w / 2)) / w from the centre.
 
-    PTAM, LSD-SLAM, DSO, TUM's monocular videos and COLMAP's ``FOV`` have the same w. Depth is
-    distance.
+    That is in units of fx and fy. PTAM, LSD-SLAM, DSO, TUM's monocular videos and COLMAP's ``FOV``
+    have the same number w, ``omega``. Depth is distance.
 
     Raises:
         InputError: If omega is not between 0 and pi [rad].
@@ -30,7 +30,7 @@ class Fov(Centred):
 
     def __post_init__(self) -> None:
         Centred.__post_init__(self)
-        if not _LEAST <= self.omega < np.pi:
+        if not _MIN_OMEGA <= self.omega < np.pi:
             raise InputError(
                 f"omega of a FOV lens is an angle between 0 and 3.14 radians, not {self.omega:g}; "
                 "without distortion it is a pinhole"
@@ -51,20 +51,22 @@ class Fov(Centred):
         return 2 * float(np.tan(self.omega / 2)) / self.omega
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Directions of pixels; NaN from 90 degrees."""
+        """Directions of pixels; NaN from 90 degrees to the axis on."""
         x, y = self.from_centre(pixels)
-        away = np.hypot(x, y)
-        visible = away * self.omega < np.pi / 2
-        tangent = np.tan(np.where(visible, away * self.omega, 0)) / (2 * np.tan(self.omega / 2))
-        cosine = np.where(visible, 1 / np.hypot(1, tangent), np.nan)
-        # In the centre all directions across have the length 0.
-        aside = cosine * tangent / np.where(away > 0, away, 1)
-        return np.stack([x * aside, y * aside, cosine]).astype(pixels.dtype)
+        radius = np.hypot(x, y)
+        is_visible = radius * self.omega < np.pi / 2
+        angle = np.where(is_visible, radius * self.omega, 0)
+        tangent = np.tan(angle) / (2 * np.tan(self.omega / 2))
+        cosine = np.where(is_visible, 1 / np.hypot(1, tangent), np.nan)
+        # The sine over the radius; in the centre both are 0.
+        factor = cosine * tangent / np.where(radius > 0, radius, 1)
+        return np.stack([x * factor, y * factor, cosine]).astype(pixels.dtype)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels of points; NaN beside or behind."""
+        """Pixels of points; NaN for points beside or behind the camera."""
         x, y, z = np.asarray(points, np.float64)
-        aside = np.hypot(x, y)
-        away = np.arctan2(2 * np.tan(self.omega / 2) * aside, z) / self.omega
-        share = np.where(z > 0, away, np.nan) / np.where(aside > 0, aside, 1)
-        return self.to_pixels(x * share, y * share, points.dtype)
+        distance_to_axis = np.hypot(x, y)
+        radius = np.arctan2(2 * np.tan(self.omega / 2) * distance_to_axis, z) / self.omega
+        radius = np.where(z > 0, radius, np.nan)
+        factor = radius / np.where(distance_to_axis > 0, distance_to_axis, 1)
+        return self.to_pixels(x * factor, y * factor, points.dtype)

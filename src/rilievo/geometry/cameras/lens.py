@@ -1,7 +1,8 @@
-"""Interface of lenses: which ray each pixel sees.
+"""Interface of lenses, which say which ray each pixel sees, and the pinhole.
 
-Depth times ray is the point: rays with z = 1 mean depth z, rays of length 1 distance. Pixels are
-(u, v) [px], the top-left centre (0, 0). A new lens is a frozen ``Lens`` in one file.
+A ray times the depth is the point that the pixel sees. If rays have z = 1, depth is z; if they have
+the length 1, depth is the distance. Pixels are (u, v) [px], and the centre of the top-left one is
+(0, 0). A new lens is a frozen dataclass that inherits ``Lens``, in a file of its own.
 """
 
 from abc import ABC, abstractmethod
@@ -25,18 +26,20 @@ from rilievo.geometry.intrinsics import (
 )
 
 PixelPlaces = Float[np.ndarray, "2 *n"]
-"""Pixels (u, v), not necessarily whole."""
+"""Positions (u, v) in the picture [px], not necessarily whole."""
 
 SpacePoints = Float[np.ndarray, "3 *n"]
 """Points or rays in the camera frame."""
 
-# Rows of a photograph are processed in bands of about this many pixels.
 _BAND_PIXELS = 65_536
+"""Pixels of the rows that are lifted to points at once."""
+_FIELD_OF_VIEW_SAMPLES = 257
+"""Pixels of a row whose angles are added up."""
 LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e18
 """Least focal length [px], and largest number, of a lens; their products are finite."""
 
 SAME_ASPECT = 0.02
-"""Relative difference of aspect ratios of a resized picture."""
+"""Largest relative difference of aspect ratios that resizing to whole pixels explains."""
 
 AnyCentred = TypeVar("AnyCentred", bound="Centred")
 
@@ -46,12 +49,17 @@ Numbers = Float[np.ndarray, "*n"] | np.floating
 def inside_picture(
     u: Float[np.ndarray, "*n"], v: Float[np.ndarray, "*n"], shape: tuple[int, int]
 ) -> Bool[np.ndarray, "*n"]:
-    """Whether pixels lie in a picture, to half a pixel beyond its outer centres."""
+    """Whether positions lie in a picture, whose edge is half a pixel beyond the outer centres."""
     height, width = shape
     return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
 
 
 def _check_numbers(numbers: Mapping[str, float]) -> None:
+    """Check the finite size of a lens's numbers, and its focal lengths.
+
+    Raises:
+        InputError: If one is impossible.
+    """
     for name, number in numbers.items():
         if not abs(number) <= MOST_NUMBER:
             raise InputError(
@@ -69,7 +77,8 @@ class Lens(ABC):
 
     Attributes:
         name: Kind of lens in messages, such as "fisheye".
-        has_unit_rays: Whether depth is distance, else z.
+        has_unit_rays: Whether rays have the length 1, so that depth is distance. Otherwise they
+            have z = 1, and depth is z.
     """
 
     __slots__ = ()
@@ -89,13 +98,19 @@ class Lens(ABC):
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> "Lens":
-        """Lens of the numbers of its spelling, for a picture."""
+        """Lens of the numbers of its text, as in ``fisheye:180``.
+
+        Args:
+            numbers: Numbers after the name.
+            size: Height and width of the picture.
+            picture: Name of the picture, for messages.
+        """
         make: Callable[..., Lens] = cls
         return make(*numbers)
 
     @property
     def spelled_numbers(self) -> tuple[float, ...]:
-        """Numbers that spell it exactly."""
+        """Numbers that stand for it in a text, exactly."""
         record: Any = self
         return tuple(getattr(record, field.name) for field in fields(record))
 
@@ -120,66 +135,73 @@ class Lens(ABC):
         """Lens of the mirrored image: x becomes -x."""
 
     def depth_of(self, points: SpacePoints) -> Float[np.ndarray, "*n"]:
-        """Depth of points: z, or distance."""
-        depth = np.sqrt(np.square(points).sum(axis=0)) if self.has_unit_rays else points[2]
-        return np.asarray(depth)
+        """Depth of points: z, or the distance if rays have the length 1."""
+        if self.has_unit_rays:
+            return np.asarray(np.sqrt(np.square(points).sum(axis=0)))
+        return np.asarray(points[2])
 
     def field_of_view(self, shape: tuple[int, int]) -> float:
         """Angle across the middle row [degrees]."""
         height, width = shape
-        u = np.linspace(-0.5, width - 0.5, 257)
+        u = np.linspace(-0.5, width - 0.5, _FIELD_OF_VIEW_SAMPLES)
         return self._degrees_along(np.stack([u, np.full_like(u, (height - 1) / 2)]))
 
     def field_of_view_down(self, shape: tuple[int, int]) -> float:
         """Angle down the middle column [degrees]."""
         height, width = shape
-        v = np.linspace(-0.5, height - 0.5, 257)
+        v = np.linspace(-0.5, height - 0.5, _FIELD_OF_VIEW_SAMPLES)
         return self._degrees_along(np.stack([np.full_like(v, (width - 1) / 2), v]))
 
     def _degrees_along(self, pixels: Float[np.ndarray, "2 n"]) -> float:
+        """Sum of the angles between the rays of successive pixels, which may exceed 180 degrees."""
         rays = self.rays(pixels)
-        rays = rays[:, np.isfinite(rays[0])] / np.linalg.norm(rays[:, np.isfinite(rays[0])], axis=0)
-        # An angle by its chord is exact for small ones; a panorama's total exceeds 180 degrees.
-        chords = np.linalg.norm(np.diff(rays, axis=1), axis=0)
+        rays = rays[:, np.isfinite(rays[0])]
+        directions = rays / np.linalg.norm(rays, axis=0)
+        # A small angle is computed exactly from its chord, but not from its cosine.
+        chords = np.linalg.norm(np.diff(directions, axis=1), axis=0)
         return float(np.degrees(2 * np.arcsin(np.minimum(chords / 2, 1))).sum())
 
     def points(
         self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
     ) -> Float[np.ndarray, "3 h w"]:
-        """Points of pixels at ``rows`` and ``columns``."""
+        """Points that the pixels at rows and columns see."""
         points = np.empty((3, *depth.shape), depth.dtype)
-        step = max(1, _BAND_PIXELS // depth.shape[1])
-        for top in range(0, len(rows), step):
-            band = slice(top, top + step)
+        rows_per_band = max(1, _BAND_PIXELS // depth.shape[1])
+        for top in range(0, len(rows), rows_per_band):
+            band = slice(top, top + rows_per_band)
             points[:, band] = self.rays(_pixel_grid(rows[band], columns)) * depth[band]
         return points
 
     def normals(
         self, planes: Float[np.ndarray, "3 h w"], rows: range, columns: range
     ) -> list[Float[np.ndarray, "h w"]]:
-        """Components of n of planes n·p = 1, up to a factor, from 1/depth = a du + b dv + c."""
+        """Components of n of planes n·p = 1, up to a factor, from 1/depth = a du + b dv + c.
+
+        On such a plane the inverse depth of a ray r is n·r. So c is n·r, and a and b are the
+        products of n with the derivatives of r, and n follows from the three equations.
+        """
         a, b, c = planes
-        # Inverse depth is n·r, so (a, b, c) are the products of n with r and its derivatives; by
-        # steps to both sides, as least squares over the neighbours takes them.
         du, dv = np.diag([columns.step, rows.step])[:, :, None, None]
         pixels = _pixel_grid(rows, columns)
         ray = self.rays(pixels)
-        across = (self.rays(pixels + du) - self.rays(pixels - du)) / 2
-        down = (self.rays(pixels + dv) - self.rays(pixels - dv)) / 2
-        cross = (np.cross(*pair, axis=0) for pair in ((down, ray), (ray, across), (across, down)))
-        total = sum(part * vector for part, vector in zip((a, b, c), cross, strict=True))
-        return list(np.asarray(total, planes.dtype))
+        # Least squares over the neighbours take differences to both sides, too.
+        ray_du = (self.rays(pixels + du) - self.rays(pixels - du)) / 2
+        ray_dv = (self.rays(pixels + dv) - self.rays(pixels - dv)) / 2
+        normal = 0 + a * np.cross(ray_dv, ray, axis=0)
+        normal = normal + b * np.cross(ray, ray_du, axis=0)
+        normal = normal + c * np.cross(ray_du, ray_dv, axis=0)
+        return list(np.asarray(normal, planes.dtype))
 
 
 def _pixel_grid(rows: range, columns: range) -> Float[np.ndarray, "2 h w"]:
-    """(u, v) of each pixel."""
+    """Column u and row v of each pixel at the crossings of rows and columns."""
     v, u = np.meshgrid(np.asarray(rows, float), np.asarray(columns, float), indexing="ij")
     return np.stack([u, v])
 
 
 @dataclass(frozen=True, slots=True)
 class Pinhole(Lens):
-    """Pinhole without skew.
+    """Pinhole camera without skew or distortion; depth is z.
 
     Raises:
         InputError: If K [px] is not finite, or a focal length not positive.
@@ -236,13 +258,13 @@ class Pinhole(Lens):
         return self.numbers[1]
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Points at z = 1."""
+        """Points at z = 1 that pixels see."""
         fx, fy, cx, cy = self.numbers
         u, v = pixels
         return np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u)])
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels of points; NaN behind."""
+        """Pixels of points; NaN for points behind the camera."""
         fx, fy, cx, cy = self.numbers
         x, y, z = points
         z = np.where(z > 0, z, np.asarray(np.nan, z.dtype))
@@ -267,25 +289,26 @@ class Pinhole(Lens):
     def points(
         self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
     ) -> Float[np.ndarray, "3 h w"]:
-        """Points of a grid of pixels."""
+        """Points that the pixels at rows and columns see."""
         fx, fy, cx, cy = self.numbers
+        x_at_depth_1 = ((np.asarray(columns) - cx) / fx).astype(depth.dtype)
+        y_at_depth_1 = ((np.asarray(rows) - cy) / fy).astype(depth.dtype)
         points = np.empty((3, *depth.shape), depth.dtype)
-        np.multiply(depth, ((np.asarray(columns) - cx) / fx).astype(depth.dtype), out=points[0])
-        across = ((np.asarray(rows) - cy) / fy).astype(depth.dtype)
-        np.multiply(depth, across[:, None], out=points[1])
+        np.multiply(depth, x_at_depth_1, out=points[0])
+        np.multiply(depth, y_at_depth_1[:, None], out=points[1])
         points[2] = depth
         return points
 
     def normals(
         self, planes: Float[np.ndarray, "3 h w"], rows: range, columns: range
     ) -> list[Float[np.ndarray, "h w"]]:
-        """Components of n of planes n·p = 1."""
+        """Components of n of planes n·p = 1, from 1/z = a du + b dv + c."""
         return normals_of_planes(planes, self.K, rows, columns)
 
 
 @dataclass(frozen=True, slots=True)
 class Centred(Lens):
-    """Lens with a centre (cx, cy) and fx and fy pixels per radian.
+    """Lens with a centre (cx, cy), and with fx and fy pixels per radian there.
 
     Raises:
         InputError: If a number is not finite, or fx or fy not positive.
@@ -300,8 +323,10 @@ class Centred(Lens):
         numbers: dict[str, float] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            several = enumerate(value, 1) if isinstance(value, tuple) else (("", value),)
-            numbers |= {f"{field.name}{place}": number for place, number in several}
+            if isinstance(value, tuple):
+                numbers |= {f"{field.name}{number}": each for number, each in enumerate(value, 1)}
+            else:
+                numbers[field.name] = value
         _check_numbers(numbers)
 
     def __str__(self) -> str:
@@ -328,13 +353,13 @@ class Centred(Lens):
         self: AnyCentred, *, size: tuple[int, int], new_size: tuple[int, int]
     ) -> AnyCentred:
         """Lens of the resized image."""
-        down, across = new_size[0] / size[0], new_size[1] / size[1]
+        y_factor, x_factor = new_size[0] / size[0], new_size[1] / size[1]
         return replace(
             self,
-            fx=self.fx * across,
-            fy=self.fy * down,
-            cx=(self.cx + 0.5) * across - 0.5,
-            cy=(self.cy + 0.5) * down - 0.5,
+            fx=self.fx * x_factor,
+            fy=self.fy * y_factor,
+            cx=(self.cx + 0.5) * x_factor - 0.5,
+            cy=(self.cy + 0.5) * y_factor - 0.5,
         )
 
     def cropped(self: AnyCentred, *, top: int, left: int) -> AnyCentred:
@@ -346,10 +371,10 @@ class Centred(Lens):
         return replace(self, cx=width - 1 - self.cx)
 
     def from_centre(self, pixels: PixelPlaces) -> tuple[Numbers, Numbers]:
-        """Offsets from the centre, divided by fx and fy."""
+        """Offsets of pixels from the centre, divided by fx and fy."""
         u, v = np.asarray(pixels, np.float64)
         return (u - self.cx) / self.fx, (v - self.cy) / self.fy
 
     def to_pixels(self, x: Numbers, y: Numbers, dtype: np.dtype) -> PixelPlaces:
-        """Pixels of such offsets."""
+        """Pixels of offsets from the centre, which are multiples of fx and fy."""
         return np.stack([x * self.fx + self.cx, y * self.fy + self.cy]).astype(dtype)

@@ -1,7 +1,7 @@
-"""Spelling of lenses in text: a name with numbers.
+"""Lenses as texts: a name with numbers, such as ``fisheye:180``.
 
-``fisheye:180``, or exactly ``fisheye:310.5,310.5,319.5,239.5``, perhaps with the size ``@640x480``.
-Lenses other than a pinhole are imported when made.
+A text with all numbers is exact: ``fisheye:310.5,310.5,319.5,239.5@640x480``. The size of the
+picture at its end may be missing.
 """
 
 import re
@@ -13,23 +13,28 @@ from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.lens import SAME_ASPECT, Lens
 
-_EXACT = 4
-"""Least count of numbers that are a lens whatever the picture's size."""
-_WAYS = ("degrees across", "down")
-_HOME = __name__.rpartition(".")[0]
+_MIN_EXACT_NUMBERS = 4
+"""Least number of numbers that make a lens exact, whatever the picture's size."""
+_ANGLE_NAMES = ("degrees across", "down")
+_PACKAGE = __name__.rpartition(".")[0]
+_MAX_TEXT_LENGTH = 1000
+_PATTERN = r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?"
+"""Name, numbers, width and height."""
+MOST_SIDE = 999_999
+"""Longest side of a picture in a text [px]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LensRow:
-    """Lens: all that any door knows of it.
+    """A kind of lens, as the command line, the app and the documentation offer it.
 
     Attributes:
-        place: Class, as ``module:Class``.
-        counts: Numbers that may follow.
-        angles: Most degrees, if numbers are angles.
-        guide: Texts that spell it, with words.
-        choice: Text in the app.
-        label: Words for that.
+        place: Class, as ``module:Class`` of this package. It is imported when a lens is made.
+        counts: How many numbers may follow its name.
+        angles: Largest angles [degrees], if a few numbers are fields of view.
+        guide: Texts that name it, each with an explanation.
+        choice: Text that the app offers; empty for none.
+        label: What the app calls that choice.
     """
 
     place: str
@@ -40,13 +45,12 @@ class LensRow:
     label: str = ""
 
     def load_class(self) -> type[Lens]:
-        """Import the class."""
+        """Import the class of the lens."""
         module, name = self.place.split(":")
-        kind: type[Lens] = getattr(import_module(f"{_HOME}.{module}"), name)
-        return kind
+        lens_class: type[Lens] = getattr(import_module(f"{_PACKAGE}.{module}"), name)
+        return lens_class
 
 
-# A new lens is one file here and one row.
 LENSES: Mapping[str, LensRow] = {
     "pinhole": LensRow(
         place="lens:Pinhole",
@@ -98,38 +102,37 @@ LENSES: Mapping[str, LensRow] = {
 }
 
 
+"""Kinds of lenses. A new one is a file of this folder and a row here."""
+
+
 def spellings_in_words() -> str:
-    """Spellings of all lenses, for messages."""
-    short = [
-        text
-        for name, row in LENSES.items()
-        for text in (
-            *([name] if 0 in row.counts else []),
-            *([f"{name}:{'x'.join(['DEGREES'] * len(row.angles))}"] if row.angles else []),
-        )
-    ]
-    *exact, last = (f"{name}:" for name, row in LENSES.items() if max(row.counts) >= _EXACT)
+    """Texts of all lenses, for messages."""
+    short_texts = []
+    for name, row in LENSES.items():
+        if 0 in row.counts:
+            short_texts.append(name)
+        if row.angles:
+            degrees = "x".join(["DEGREES"] * len(row.angles))
+            short_texts.append(f"{name}:{degrees}")
+    *exact, last = (
+        f"{name}:" for name, row in LENSES.items() if max(row.counts) >= _MIN_EXACT_NUMBERS
+    )
     return (
-        f"{', '.join(short)}, or exactly {', '.join(exact)} or {last} with FX,FY,CX,CY and "
+        f"{', '.join(short_texts)}, or exactly {', '.join(exact)} or {last} with FX,FY,CX,CY and "
         "coefficients"
     )
 
 
-_LONGEST = 1000
-_TEXT = r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?"
-MOST_SIDE = 999_999
-"""Longest side of a picture in a text [px]."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpelledLens:
-    """Lens in words, made exact by a picture's size.
+    """Lens as a text has it; the size of a picture makes it exact.
 
     Attributes:
+        name: Key in ``LENSES``.
         numbers: Angles [degrees], or fx, fy, cx, cy and coefficients.
-        size: Height and width of the numbers; None for any.
+        size: Height and width of the picture to which the numbers belong; None for any picture.
         aspect: Width over height of the pictures, if a file states that and no size.
-        note: What was chosen or left out where it was read, as a sentence.
+        note: Sentence on what was chosen or left out when it was read.
     """
 
     name: str
@@ -139,22 +142,21 @@ class SpelledLens:
     note: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        numbers = ",".join(_shortest_text(number) for number in self.numbers)
-        if len(self.numbers) == 2:
-            numbers = numbers.replace(",", "x")
-        size = "" if self.size is None else f"@{self.size[1]}x{self.size[0]}"
-        return f"{self.name}{':' if numbers else ''}{numbers}{size}"
+        separator = "x" if len(self.numbers) == 2 else ","
+        numbers = separator.join(_shortest_text(number) for number in self.numbers)
+        text = f"{self.name}:{numbers}" if numbers else self.name
+        return text if self.size is None else f"{text}@{self.size[1]}x{self.size[0]}"
 
     @property
     def is_bare_pinhole(self) -> bool:
-        """Whether it only says that a picture is no panorama."""
+        """Whether it only says that a picture is neither a panorama nor a fisheye."""
         return self.name == "pinhole" and not self.numbers
 
     def lens(self, shape: tuple[int, int], picture: str = "the picture") -> Lens:
-        """Lens of a picture (height, width).
+        """Lens of a picture of (height, width), whose name messages have.
 
         Raises:
-            InputError: If numbers are for another shape.
+            InputError: If the numbers belong to pictures of other proportions.
         """
         self._refuse_other_aspect(shape, picture)
         size = self.size or shape
@@ -187,16 +189,16 @@ class SpelledLens:
 
 
 def read_spelling(text: str, option: str = "projection") -> SpelledLens:
-    """Read the text of a lens.
+    """Read the text of a lens that was given to an option.
 
     Raises:
-        OptionError: If it is none, with the option's name.
+        OptionError: If it is no lens.
     """
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_TEXT_LENGTH:
         raise OptionError(
             option=option, problem=f"is {spellings_in_words()}; got {len(text):,} characters"
         )
-    match = re.fullmatch(_TEXT, text.strip().lower())
+    match = re.fullmatch(_PATTERN, text.strip().lower())
     if match is None or match[1] not in LENSES:
         hint = "" if match is None else f"; {suggest(match[1], LENSES)}"
         raise OptionError(option=option, problem=f"is {spellings_in_words()}; got '{text}'{hint}")
@@ -219,7 +221,7 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
         raise OptionError(option=option, problem=problem)
     _check_angles(name, numbers, option)
     lens = SpelledLens(name=name, numbers=numbers, size=size)
-    if len(numbers) >= _EXACT:
+    if len(numbers) >= _MIN_EXACT_NUMBERS:
         try:
             lens.lens(size or (2, 2))
         except InputError as error:
@@ -228,14 +230,14 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
 
 
 def spelling_of(lens: Lens) -> SpelledLens:
-    """Spell a lens exactly.
+    """Exact text of a lens.
 
     Raises:
-        InputError: If it is none of rilievo's own.
+        InputError: If its kind is none of ``LENSES``.
     """
-    places = {f"{kind.__module__}:{kind.__name__}" for kind in type(lens).__mro__}
+    class_places = {f"{base.__module__}:{base.__name__}" for base in type(lens).__mro__}
     for name, row in LENSES.items():
-        if f"{_HOME}.{row.place}" in places:
+        if f"{_PACKAGE}.{row.place}" in class_places:
             return SpelledLens(name=name, numbers=lens.spelled_numbers)
     raise InputError(
         f"files state lenses of the kinds {', '.join(LENSES)} only; this one is {lens.name}"
@@ -247,11 +249,12 @@ def _shortest_text(number: float) -> str:
 
 
 def _check_angles(name: str, numbers: tuple[float, ...], option: str) -> None:
-    most = LENSES[name].angles
-    if not 0 < len(numbers) <= len(most):
+    limits = LENSES[name].angles
+    if not 0 < len(numbers) <= len(limits):
         return
-    ways = " and ".join(f"{angle:g} {way}" for angle, way in zip(most, _WAYS, strict=False))
-    for angle, limit in zip(numbers, most, strict=False):
+    for angle, limit in zip(numbers, limits, strict=False):
         if not 0 < angle <= limit:
-            problem = f": {name} sees up to {ways}, got {angle:g}"
+            named_limits = zip(limits, _ANGLE_NAMES, strict=False)
+            words = " and ".join(f"{limit:g} {angle_name}" for limit, angle_name in named_limits)
+            problem = f": {name} sees up to {words}, got {angle:g}"
             raise OptionError(option=option, problem=problem)
