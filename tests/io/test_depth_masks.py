@@ -2,13 +2,14 @@
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
+from PIL.PngImagePlugin import PngInfo
 from tests.support.png_bytes import write_rgba16
 
 import rilievo
@@ -64,6 +65,15 @@ def transparent_number(folder: Path) -> Path:
     return path
 
 
+def tiff(folder: Path, pages: Sequence[np.ndarray], kind: int = 0) -> Path:
+    """A TIFF file of several pages, the second of which is of a kind (tag 254)."""
+    first, *others = map(Image.fromarray, pages)
+    for page in others:
+        page.encoderinfo = {"tiffinfo": {254: kind}}  # type: ignore[attr-defined]
+    first.save(folder / "a.tif", save_all=True, append_images=others)
+    return folder / "a.tif"
+
+
 MASKED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "boolean mask": (lambda at: npz(at, depth=STORED, mask=HAS_DEPTH), "scale=1"),
     "mask of 0 and 255": (
@@ -103,6 +113,7 @@ MASKED: dict[str, tuple[Callable[[Path], Path], str]] = {
         "channels=1,0,0 scale=1",
     ),
     "alpha of PNG": (rgba, "channels=1,0,0 scale=0.001"),
+    "mask page of TIFF": (lambda at: tiff(at, (COUNTS, HAS_DEPTH), 4), "scale=0.001"),
     "transparent number of PNG": (transparent_number, "scale=0.001"),
 }
 
@@ -189,6 +200,11 @@ LEFT_ALONE: dict[str, tuple[Callable[[Path], Path], str]] = {
         "'alpha' is not applied",
     ),
     "alpha that nothing wrote": (lambda at: exr(at, Z=DEPTH, A=0 * DEPTH), "0 everywhere"),
+    "another page of TIFF": (
+        lambda at: tiff(at, (DEPTH, HAS_DEPTH.astype(np.uint8))),
+        "2 pages, of which only the first",
+    ),
+    "overview of TIFF": (lambda at: tiff(at, (DEPTH, DEPTH[::2, ::2]), 1), ""),
     "mask that leaves out nothing": (
         lambda at: npz(at, depth=DEPTH, mask=np.ones_like(HAS_DEPTH)),
         "",
@@ -294,6 +310,47 @@ def test_zeros_that_another_invalid_number_leaves_out_are_said(tmp_path: Path) -
     declared = parse_encoding("scale=0.001 offset=0.5 invalid=65535", "encoding")
     [doubt] = read_depth_numbers(tmp_path / "a.png", encoding=declared).statement.doubts
     assert "37.5% of the pixels hold 0" in doubt
+
+
+def test_the_marks_that_a_file_states_are_whole_numbers_beside_bits(tmp_path: Path) -> None:
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    info[42113], info.tagtype[42113] = "65535", 2  # GDAL's no-data value
+    (tmp_path / "depth").mkdir()
+    path = tmp_path / "depth/a.tif"
+    stored = np.where(HAS_DEPTH, MILLIMETRES << 3, 65535).astype(np.uint16)
+    Image.fromarray(stored).save(path, tiffinfo=info)
+    for command, depth in depth_in_every_command(path, "bits=3,13 scale=0.001").items():
+        expected = np.where(HAS_DEPTH, DEPTH, 0)
+        np.testing.assert_allclose(depth, expected, atol=6e-4, err_msg=command)
+
+
+def test_zero_beside_a_stated_offset_is_no_depth(tmp_path: Path) -> None:
+    (tmp_path / "depth").mkdir()
+    info = PngInfo()
+    info.add_text("scale", "0.001")
+    info.add_text("offset", "0.5")
+    stored = np.where(HAS_DEPTH, MILLIMETRES - 500, 0).astype(np.uint16)
+    Image.fromarray(stored).save(tmp_path / "depth/a.png", pnginfo=info)
+    for command, depth in depth_in_every_command(tmp_path / "depth/a.png", "").items():
+        expected = np.where(HAS_DEPTH, DEPTH, 0)
+        np.testing.assert_allclose(depth, expected, atol=6e-4, err_msg=command)
+
+
+@pytest.mark.parametrize("kept", [0.4, 0.9])
+def test_damaged_pages_are_named(kept: float, tmp_path: Path) -> None:
+    path = tiff(tmp_path, (COUNTS, HAS_DEPTH), 4)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(InputError, match="TIFF file is cut short"):
+        read_depth_numbers(path)
+
+
+def test_alpha_beside_grey_is_no_weight(tmp_path: Path) -> None:
+    grey = Image.fromarray((DEPTH * 20).astype(np.uint8))
+    alpha = Image.fromarray((HAS_DEPTH * 255).astype(np.uint8))
+    Image.merge("LA", [grey, alpha]).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"alpha or a confidence, say 'channels: \[1, 0\]'"):
+        read_depth_numbers(tmp_path / "a.png")
 
 
 def test_an_offset_of_whole_numbers_needs_their_scale(tmp_path: Path) -> None:

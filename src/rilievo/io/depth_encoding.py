@@ -109,15 +109,24 @@ class NumberEncoding:
             numbers = _take_bits(numbers, self.bits, shown)
         return numbers
 
-    def has_whole_mark(self, numbers: np.ndarray, shown: object) -> Mask | None:
-        """Pixels whose whole number is an invalid one that is too large for the bits.
+    def has_whole_mark(
+        self, numbers: np.ndarray, shown: object, stated: Sequence[float] = ()
+    ) -> Mask | None:
+        """Pixels whose whole number is an invalid one, beside declared bits.
+
+        Args:
+            numbers: Numbers of the file, with their channels.
+            shown: Name of the file.
+            stated: Invalid numbers that the file states. Of those that the user declares, the ones
+                that are too large for the bits are whole numbers.
 
         Returns:
-            None if no such number is declared.
+            None if there is no such number.
         """
         if self.bits is None:
             return None
-        marks = tuple(mark for mark in self.invalid or () if mark >= 2 ** self.bits[1])
+        large = (mark for mark in self.invalid or () if mark >= 2 ** self.bits[1])
+        marks = (*stated, *large)
         if not marks:
             return None
         return is_any_of(replace(self, bits=None).unpack(numbers, shown), marks)
@@ -330,6 +339,11 @@ def _words_of_channels(numbers: np.ndarray) -> str:
             f"{shape}; its channels look like one number, {words}: say 'channels: [{listed}]' and "
             "its 'scale' [m]"
         )
+    if planes.shape[-1] == 2:
+        return (
+            f"{shape}; if the second is alpha or a confidence, say 'channels: [1, 0]', and if both "
+            "are one number, say their weights, such as 'channels: [1, 256]'"
+        )
     return (
         f"{shape}; if its channels are one number, say their weights, such as 'channels: [1, 256, "
         "65536]' for R + 256 G + 65536 B; a picture in false colours holds no depth"
@@ -360,7 +374,7 @@ def smoothest_weights(planes: np.ndarray) -> tuple[int, ...] | None:
     steps: dict[tuple[int, ...], float] = {}
     for known in _KNOWN_WEIGHTS:
         weights = known[: planes.shape[-1]]
-        if not any(weights[1:]) or weights in steps:
+        if sum(map(bool, weights)) < 2 or weights in steps:
             continue
         parts = [planes[..., at].astype(np.float64) * weight for at, weight in enumerate(weights)]
         if not all(part.any() for part, weight in zip(parts, weights, strict=True) if weight):

@@ -8,15 +8,21 @@ mask stands beside it.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.arrays.shapes import Mask, Shaped
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import ExrChannels, npz_member, one_line_errors, open_npz
+from rilievo.io.photographs.decode import load_pixels
 
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+# Tag of a TIFF page that says what it is, and two of its bits.
+_SUBFILE_TYPE, _IS_REDUCED, _IS_MASK = 254, 1, 4
+_MOST_PAGES = 16
 _EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 _MASK_WORDS = {"mask", "valid", "validity", "invalid"}
 # Words of a mask's name that add nothing to it.
@@ -42,11 +48,19 @@ class MarkedPixels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Planes:
-    """Maps of the depth's file that may say where its depth is valid, by name."""
+    """Maps of the depth's file that may say where its depth is valid, by name.
 
+    Attributes:
+        word: What the file calls a map.
+        confidences: Names of maps that say how sure depth is.
+        unread_pages: Number of pages of full size that are not read.
+    """
+
+    word: str = "array"
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)
     confidences: tuple[str, ...] = ()
     alpha: np.ndarray | None = None
+    unread_pages: int = 0
 
 
 def read_marked_pixels(
@@ -71,26 +85,21 @@ def read_marked_pixels(
     Raises:
         InputError: If a mask is damaged.
     """
-    with path.open("rb") as file:
-        start = file.read(4)
-    word, planes = "array", _Planes()
-    if start[:2] == b"PK":
-        planes = _planes_of_npz(path, name)
-    elif start == _EXR_SIGNATURE and name is not None:
-        word, planes = "channel", _planes_of_exr(path, name)
-    elif not start.startswith(b"\x93NUM"):
-        planes = _Planes(alpha=_alpha_of_picture(numbers, weights))
+    planes = _planes_of_file(path, name, numbers, weights)
     parts = [
-        _marked_by_mask(f"its {word} '{mask_name}'", mask_name, plane, size)
+        _marked_by_mask(f"its {planes.word} '{mask_name}'", mask_name, plane, size)
         for mask_name, plane in planes.masks.items()
     ]
     if planes.alpha is not None:
         parts.append(_marked_by_alpha(planes.alpha))
     if names_confidence and not planes.masks:
         parts += [
-            MarkedPixels(notes=(_words_of_confidence(f"its {word} '{confidence}'"),))
+            MarkedPixels(notes=(_words_of_confidence(f"its {planes.word} '{confidence}'"),))
             for confidence in planes.confidences
         ]
+    if planes.unread_pages:
+        note = f"it has {planes.unread_pages + 1} pages, of which only the first is read"
+        parts.append(MarkedPixels(notes=(note,)))
     masks = [part.valid for part in parts if part.valid is not None]
     return MarkedPixels(
         valid=np.logical_and.reduce(masks) if masks else None,
@@ -134,6 +143,21 @@ def _share(mask: Mask) -> str:
     return f"{mask.mean():.1%}"
 
 
+def _planes_of_file(
+    path: Path, name: str | None, numbers: np.ndarray, weights: Sequence[float] | None
+) -> _Planes:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] == b"PK":
+        return _planes_of_npz(path, name)
+    if start == _EXR_SIGNATURE and name is not None:
+        return _planes_of_exr(path, name)
+    if start.startswith(b"\x93NUM"):
+        return _Planes()
+    planes = _planes_of_tiff(path) if start in _TIFF_SIGNATURES else _Planes()
+    return replace(planes, alpha=_alpha_of_picture(numbers, weights))
+
+
 def may_hold_depth(name: str) -> bool:
     """Whether the name of an array or channel is that of no mask, confidence or alpha."""
     return not (_is_mask_name(name) or _is_confidence_name(name) or _is_alpha_name(name))
@@ -158,12 +182,33 @@ def _planes_of_exr(path: Path, name: str) -> _Planes:
         alphas = [f"{layer}{dot}{letter}" for letter in _ALPHAS]
         alpha = next((alpha for alpha in alphas if alpha in names), None)
         return _Planes(
+            word="channel",
             masks=masks,
             confidences=tuple(
                 other for other in names if _is_confidence_name(other) and not _is_alpha_name(other)
             ),
             alpha=None if alpha is None else channels.read_channel(alpha),
         )
+
+
+def _planes_of_tiff(path: Path) -> _Planes:
+    """Masks among the pages of a TIFF file, and the number of its other pages of full size."""
+    masks: dict[str, np.ndarray] = {}
+    unread = 0
+    with one_line_errors(printable(path), "TIFF file"), TiffImageFile(path) as image:
+        size = image.size
+        for page in range(1, min(image.n_frames, _MOST_PAGES)):
+            image.seek(page)
+            tag = image.tag_v2.get(_SUBFILE_TYPE, 0)
+            kind = tag if isinstance(tag, int) else 0
+            if kind & _IS_REDUCED:
+                continue
+            if kind & _IS_MASK and image.size == size:
+                load_pixels(image)
+                masks[f"{page + 1}"] = np.array(image)
+            else:
+                unread += 1
+    return _Planes(word="page", masks=masks, unread_pages=unread)
 
 
 def _alpha_of_picture(numbers: np.ndarray, weights: Sequence[float] | None) -> np.ndarray | None:

@@ -267,6 +267,9 @@ def read_depth_numbers(
     if searches_records and statement.origin is not None:
         statement = replace(statement, origin=statement.origin.of_file(path, numbers))
     stored = declared.unpack(numbers, printable(path))
+    has_mark = declared.has_whole_mark(numbers, printable(path), statement.invalid)
+    if declared.bits is not None:
+        statement = replace(statement, invalid=())
     marked = MarkedPixels()
     if statement.origin is None:  # What rilievo saved has NaN where its mask is false.
         marked = read_marked_pixels(
@@ -312,15 +315,12 @@ def read_depth_numbers(
     return DepthNumbers(
         stored=stored,
         statement=replace(statement, doubts=tuple(doubts)),
-        valid=_without_whole_marks(marked.valid, numbers, declared, printable(path)),
+        valid=_without_marks(marked.valid, has_mark),
     )
 
 
-def _without_whole_marks(
-    valid: Mask | None, numbers: np.ndarray, declared: NumberEncoding, shown: object
-) -> Mask | None:
-    """Valid pixels, without those whose whole number is declared to be invalid."""
-    has_mark = declared.has_whole_mark(numbers, shown)
+def _without_marks(valid: Mask | None, has_mark: Mask | None) -> Mask | None:
+    """Valid pixels without those that have a mark; None for all."""
     if has_mark is None:
         return valid
     return ~has_mark if valid is None else valid & ~has_mark
@@ -949,7 +949,11 @@ def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> Depth
             # So large a factor is counts of a metre, as 5000 and 1000 are.
             return replace(rest, scale=1 / stated.scale, kind=kind or DepthKind.METRIC.value)
         factor = unit if unit is not None and kind == DepthKind.METRIC.value else 1.0
-        return replace(rest, scale=stated.scale * factor, offset=stated.offset * factor)
+        # Zero is no depth beside an offset either.
+        invalid = stated.invalid or ((0.0,) if stated.offset else ())
+        return replace(
+            rest, scale=stated.scale * factor, offset=stated.offset * factor, invalid=invalid
+        )
     if stated.counts is not None:
         counts = stated.counts
         step = counts if counts <= 0.1 else 1 / counts
@@ -1137,5 +1141,5 @@ def numbers_of_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> 
     return DepthNumbers(
         stored=stored,
         statement=replace(statement, doubts=tuple(doubts)),
-        valid=_without_whole_marks(valid, plain, encoding, name),
+        valid=_without_marks(valid, encoding.has_whole_mark(plain, name)),
     )
