@@ -26,6 +26,7 @@ from rilievo.training.networks.blueprint import DepthChoice, VideoBlueprint
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes import DepthHead, make_probe
 from rilievo.training.networks.video.video_networks import VideoNetworks
+from rilievo.training.video.video_plan import fastest_layout
 
 Loss = Callable[[], Tensor]
 _FUSED = fused_option(torch.device("cpu"))
@@ -62,7 +63,7 @@ def _video(*, plain: bool, quick: bool) -> tuple[Loss, torch.optim.Optimizer]:
         optimizer = torch.optim.Adam(networks.parameters(), 1e-4)
         frames = target, before, after
         return lambda: plain_steps.video_loss(networks, frames, pyramid, K), optimizer
-    networks.to(memory_format=torch.channels_last)
+    networks.to(memory_format=fastest_layout(torch.device("cpu")))
     views = Views(
         target=target,
         sources=(before, after),

@@ -18,11 +18,12 @@ from rilievo.errors import InputError, OptionError, OutputError, RilievoError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.models import load_model
 from rilievo.training.engine import loop
-from rilievo.training.engine.loop import batch_seed
+from rilievo.training.engine.loop import batch_seed, launch_fabric
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.video.video_config import VideoAugmentation, VideoRunOptions
+from rilievo.training.video.video_plan import device_options, fastest_layout, make_plan
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_run import train_video
 from support.sliding_walls import write_walls
@@ -169,6 +170,31 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     assert same(weights_of(tmp_path / "best"), weights_of(whole / "best"))
     tables = [(run / "validation.csv").read_text() for run in (tmp_path, whole)]
     assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize(
+    ("capability", "layout"),
+    [
+        ("DEFAULT", torch.contiguous_format),
+        ("AVX2", torch.contiguous_format),
+        ("AVX512", torch.channels_last),
+    ],
+)
+def test_the_layout_of_maps_follows_the_processor(
+    walls: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capability: str,
+    layout: torch.memory_format,
+) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    config = small_config(walls)
+    fabric = launch_fabric(device_options(config, CPU))
+    plan = make_plan(config, tmp_path, CPU, fabric)
+    weights = [each for each in plan.learner.parameters() if each.dim() == 4]
+    assert weights
+    assert all(each.is_contiguous(memory_format=layout) for each in weights)
+    assert fastest_layout(torch.device("cuda")) is torch.channels_last
 
 
 def test_chance_within_a_batch_is_its_numbers_and_leaves_that_outside_alone() -> None:

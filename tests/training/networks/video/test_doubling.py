@@ -52,6 +52,19 @@ def test_a_convolution_of_a_doubled_map_is_that_of_the_large_map_and_so_are_its_
         torch.testing.assert_close(mine, right, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("skipped", [0, 3])
+@pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
+def test_maps_have_the_layout_of_the_weights(form: torch.memory_format, skipped: int) -> None:
+    x = torch.randn(2, 4, 5, 6).to(memory_format=form).requires_grad_()
+    skip = torch.randn(2, skipped, 10, 12).to(memory_format=form) if skipped else None
+    convolution = layer(4 + skipped, 7).to(memory_format=form)
+    large = double_and_convolve(x, skip, convolution)
+    large.sum().backward()
+    assert x.grad is not None
+    assert large.is_contiguous(memory_format=form)
+    assert x.grad.is_contiguous(memory_format=form)
+
+
 @pytest.mark.parametrize("skipped", [0, 64])
 def test_in_single_precision_it_is_as_near_to_the_true_values_as_the_whole_map(
     skipped: int,

@@ -38,10 +38,11 @@ class _DoubledConv(Function):
     def forward(ctx: Any, x: Tensor, skip: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, skip, weight)
         # Where the large map is reflected, it repeats the border of the small one.
-        padded = F.pad(x, _BORDER, "replicate")
-        small = F.conv2d(padded, _phase_kernels(weight[:, : x.shape[1]]))
+        padded, layout = F.pad(x, _BORDER, "replicate"), _layout(weight)
+        small = F.conv2d(padded, _phase_kernels(weight[:, : x.shape[1]], layout))
         if skip is None:
-            large = _empty_channels_last(x, len(x), len(weight), 2 * x.shape[2], 2 * x.shape[3])
+            shape = len(x), len(weight), 2 * x.shape[2], 2 * x.shape[3]
+            large = _empty(x, shape, layout)
             for phase, place in _phase_views(small, large):
                 torch.add(phase, bias[:, None, None], out=place)
             return large
@@ -57,14 +58,14 @@ class _DoubledConv(Function):
         x, skip, weight = ctx.saved_tensors
         [gradient] = upstream
         outputs, inputs = len(weight), x.shape[1]
-        to_weight = torch.empty_like(weight)
-        padded, merged = F.pad(x, _BORDER, "replicate"), _phase_kernels(weight[:, :inputs])
-        small = _empty_channels_last(x, len(x), 4 * outputs, x.shape[2] + 1, x.shape[3] + 1).zero_()
+        to_weight, layout = torch.empty_like(weight), _layout(weight)
+        padded, merged = F.pad(x, _BORDER, "replicate"), _phase_kernels(weight[:, :inputs], layout)
+        small = _empty(x, (len(x), 4 * outputs, x.shape[2] + 1, x.shape[3] + 1), layout).zero_()
         for phase, place in _phase_views(small, gradient):
             phase.copy_(place)
         to_padded, to_merged, _ = _conv_gradients(small, padded, merged, bias=False)
         to_weight[:, :inputs] = _gradient_by_kernel(to_merged)
-        to_x = _add_border_to_inside(to_padded)
+        to_x = _add_border_to_inside(to_padded).contiguous(memory_format=layout)
         if skip is None:
             return to_x, None, to_weight, gradient.sum(dim=(0, 2, 3))
         wide = F.pad(skip, _BORDER, "reflect")
@@ -74,11 +75,17 @@ class _DoubledConv(Function):
         return to_x, to_skip, to_weight, to_bias
 
 
-def _phase_kernels(weight: Tensor) -> Tensor:
+def _layout(weight: Tensor) -> torch.memory_format:
+    """Layout in memory of a convolution's weights, which its maps follow."""
+    has_channels_last = weight.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if has_channels_last else torch.contiguous_format
+
+
+def _phase_kernels(weight: Tensor, layout: torch.memory_format) -> Tensor:
     """Kernels of the four phases of a doubled map."""
     merge = weight.new_tensor(_MERGE)
     phases = torch.einsum("ast,bur,octr->abocsu", merge, merge, weight)
-    return phases.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+    return phases.flatten(0, 2).contiguous(memory_format=layout)
 
 
 def _gradient_by_kernel(to_merged: Tensor) -> Tensor:
@@ -101,7 +108,7 @@ def _add_border_to_inside(to_padded: Tensor) -> Tensor:
         for border, inside in ((0, 1), (last, last - 1)):
             to_padded.select(dim, inside).add_(to_padded.select(dim, border))
         to_padded = to_padded.narrow(dim, 1, last - 1)
-    return to_padded.contiguous(memory_format=torch.channels_last)
+    return to_padded
 
 
 def _conv_gradients(
@@ -113,7 +120,5 @@ def _conv_gradients(
     )
 
 
-def _empty_channels_last(like: Tensor, *shape: int) -> Tensor:
-    return torch.empty(
-        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
-    )
+def _empty(like: Tensor, shape: tuple[int, ...], layout: torch.memory_format) -> Tensor:
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
