@@ -345,6 +345,116 @@ def test_texts_about_programs_and_scenes_say_nothing(texts: dict[str, str], tmp_
     assert (statement.kind, statement.is_coded, statement.doubts) == (None, False, ())
 
 
+SENTENCES = {
+    "depth [cm]": 0.01,
+    "depth (mm)": 0.001,
+    "depth / cm": 0.01,
+    "depth_mm": 0.001,
+    "values in 0.1mm": 1e-4,
+    "z in units of 0.1 mm": 1e-4,
+    "depth in 1/10 mm": 1e-4,
+    "depth in tenths of a millimetre": 1e-4,
+    "Tiefe in cm": 0.01,
+    "Tiefe in Zentimetern": 0.01,
+    "profondeur en centim\N{LATIN SMALL LETTER E WITH GRAVE}tres": 0.01,
+    "16 bit depth map, millimetres": 0.001,
+    "uint16 depth 640x480 in mm, 0 = invalid": 0.001,
+    "depth in mm (Intel RealSense D435)": 0.001,
+    "depth image 1 of 20, in millimeters": 0.001,
+    "1 count = 0.2 mm": 0.0002,
+    "0.2 mm per count": 0.0002,
+    "16-bit depth, 256 counts per metre": 1 / 256,
+    "units per meter: 5000": 1 / 5000,
+    "depth in metres, multiplied by 5000": 1 / 5000,
+    "depth = value / 256 m": 1 / 256,
+    "divide by 5000 to get metres": 1 / 5000,
+    "centimetres": 0.01,
+}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_states_the_unit(sentence: str, tmp_path: Path) -> None:
+    scale = SENTENCES[sentence]
+    path = png(tmp_path, ROOM / scale, Comment=sentence)
+    numbers = read_depth_numbers(path)
+    assert numbers.statement.scale == pytest.approx(scale)
+    assert numbers.statement.doubts == ()
+    made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL)
+    np.testing.assert_allclose(made.depth.values, ROOM, rtol=8e-3)
+    assert sentence in made.notes[0]
+    assert not any("not read" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "lens 50 mm, f/2.8",
+        "depth of field: 30 cm",
+        "taken at 2 m distance",
+        "baseline 50 mm, depth by stereo",
+        "depth sensor at 1.2 m above the floor",
+        "depth map, 16 bit",
+        "depth map of scene 12 recorded 2026-11-29",
+        "Kinect v2 depth, 512x424",
+        "depth aligned to colour",
+    ],
+)
+def test_a_sentence_about_something_else_states_no_unit(sentence: str, tmp_path: Path) -> None:
+    statement = read_depth_numbers(png(tmp_path, ROOM * 1000, Comment=sentence)).statement
+    assert (statement.scale, statement.doubts) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"Comment": "depth from 0.5 m to 20 m"},
+        {"Comment": "depth in metres"},
+        {"Comment": "depth in cm, confidence in mm"},
+        {"unit": "fathom"},
+    ],
+)
+def test_a_sentence_that_is_not_clear_is_doubted_unless_the_scale_is_declared(
+    texts: dict[str, str], tmp_path: Path
+) -> None:
+    path = png(tmp_path, ROOM * 1000, **texts)
+    numbers = read_depth_numbers(path)
+    assert numbers.statement.scale is None
+    assert len(numbers.statement.doubts) == 1
+    declared = parse_encoding("scale=mm", "encoding")
+    assert read_depth_numbers(path, encoding=declared).statement.doubts == ()
+
+
+def test_a_declared_unit_goes_before_that_of_a_sentence(tmp_path: Path) -> None:
+    path = png(tmp_path, ROOM * 1000, Comment="Tiefe in cm")
+    made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL, unit="mm")
+    np.testing.assert_allclose(made.depth.values, ROOM, rtol=2e-3)
+    assert any("Tiefe in cm" in note and "centimetres" in note for note in made.notes)
+    path = png(tmp_path, ROOM * 1000, Comment="depth in mm")
+    made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL, encoding="scale=0.001")
+    assert not any("depth in mm" in note for note in made.notes)
+
+
+def test_the_unit_of_a_range_may_stand_in_a_sentence(tmp_path: Path) -> None:
+    path = png(tmp_path, between(ROOM), min="500", max="10000", Comment="depth in mm")
+    np.testing.assert_allclose(read_depth_numbers(path).values, ROOM, rtol=2e-3)
+
+
+def test_a_range_that_falls_is_refused(tmp_path: Path) -> None:
+    path = png(tmp_path, between(ROOM, HIGH, LOW), white="0.5", black="10")
+    with pytest.raises(InputError, match="does not rise"):
+        read_depth_numbers(path)
+
+
+def test_units_of_imagej_are_those_of_its_numbers_if_it_says_so(tmp_path: Path) -> None:
+    calibrated = "ImageJ=1.54f\nunit=mm\ncf=0\nc0=500\nc1=2\nvunit=mm\n"
+    numbers = read_depth_numbers(tiff(tmp_path, (ROOM * 1000 - 500) / 2, tag270=calibrated))
+    np.testing.assert_allclose(numbers.values, ROOM, rtol=2e-3)
+    assert numbers.statement.doubts == ()
+    spaced = "ImageJ=1.54f\nunit=cm\nmin=0.0\nmax=655.35\n"
+    [doubt] = read_depth_numbers(tiff(tmp_path, ROOM * 100, tag270=spaced)).statement.doubts
+    assert "scale: 0.01" in doubt
+
+
 @pytest.mark.parametrize(
     ("texts", "quantity"),
     [

@@ -1,7 +1,7 @@
 """Texts in depth files of each form, and in files of a whole folder, by name."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, RilievoError
+from rilievo.io.depth_units import metres_of_unit_text
 from rilievo.io.files.limits import read_text
 from rilievo.io.numbers import ExrChannels
 from rilievo.io.photographs.own_depth import GDEPTH
@@ -23,6 +24,10 @@ _DESCRIPTION, _XMP, _GDAL_ITEMS, _GDAL_NO_DATA, _LEAST_SAMPLE, _LARGEST_SAMPLE =
     340,
     341,
 )
+_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
+_IMAGEJ, _IMAGEJ_STRAIGHT_LINE = "ImageJ=", "0"
+_USUAL_UNITS = (1.0, 0.01, 0.001)
+"""Units [m] of depth that floating-point numbers often have."""
 _GDAL_ITEM = re.compile(r"<Item\b([^>]*)>([^<]*)</Item>")
 _GDAL_ROLES = ("scale", "offset", "unittype", "units", "unit")
 _MOST_COMMENTS = 4096  # [bytes], of a header
@@ -65,7 +70,11 @@ def gdepth_of_image(image: Image.Image) -> Mapping[str, str]:
 
 
 def tiff_texts(image: TiffImageFile) -> Mapping[str, Any]:
-    """Texts of a TIFF file: GDAL's, the range of its samples, and its description."""
+    """Texts of a TIFF file: GDAL's, the range of its samples, and its description.
+
+    ImageJ's description has the range in which it shows the numbers, the unit of its pixels, and,
+    if the user calibrates them, that of the numbers (``vunit``) with an offset and a factor.
+    """
     tags = image.tag_v2
     texts: dict[str, Any] = {}
     for attributes, text in _GDAL_ITEM.findall(str(tags.get(_GDAL_ITEMS, ""))):
@@ -80,10 +89,40 @@ def tiff_texts(image: TiffImageFile) -> Mapping[str, Any]:
             value = tags[tag]
             texts[name] = value[0] if isinstance(value, tuple) else value
     description = str(tags.get(_DESCRIPTION, ""))
-    # ImageJ writes the range in which it shows the numbers.
-    if description.strip() and not description.startswith("ImageJ="):
+    if description.startswith(_IMAGEJ):
+        entries = _imagej_entries(description)
+        if entries.get("cf") == _IMAGEJ_STRAIGHT_LINE:
+            texts |= {"offset": entries.get("c0", "0"), "scale": entries.get("c1", "1")}
+        if "vunit" in entries:
+            texts["unit"] = entries["vunit"]
+    elif description.strip():
         texts[""] = description
     return texts
+
+
+def doubts_about_tiff(image: TiffImageFile) -> Iterator[str]:
+    """Yield sentences on what a TIFF file says beside its numbers, and may mean of them."""
+    tags = image.tag_v2
+    unit = _imagej_entries(str(tags.get(_DESCRIPTION, ""))).get("unit", "")
+    metres = metres_of_unit_text(unit)
+    if metres in _USUAL_UNITS:
+        yield (
+            f"its description names the unit '{unit}', which is that of the pixels in ImageJ: if "
+            f"it is that of the numbers, say 'scale: {metres:g}'"
+        )
+    if tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE:
+        yield (
+            "its TIFF shows 0 as white (MinIsWhite), and its numbers are read as they stand: if "
+            "they fall with depth, write the largest number minus them"
+        )
+
+
+def _imagej_entries(description: str) -> Mapping[str, str]:
+    """Names and values of ImageJ's description, a line each; none of another program's."""
+    if not description.startswith(_IMAGEJ):
+        return {}
+    pairs = (line.partition("=") for line in description.splitlines())
+    return {name.strip(): value.strip("\0 ") for name, _, value in pairs}
 
 
 def exr_texts(channels: ExrChannels) -> Mapping[str, Any]:

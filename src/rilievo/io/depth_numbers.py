@@ -1,6 +1,7 @@
 """Numbers of depth in other programs' files: what they mean, by statement or guess."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -24,6 +25,7 @@ from rilievo.io.depth_encoding import (
     smoothest_weights,
 )
 from rilievo.io.depth_file_texts import (
+    doubts_about_tiff,
     exr_texts,
     folder_texts,
     gdepth_of_image,
@@ -81,6 +83,8 @@ _FARTHEST_END = 1000.0
 _LITTLE_USED = 0.25
 # Median from which on numbers may be centimetres of a room [m].
 _FAR_MEDIAN = 100.0
+# Least unit of which whole numbers are hardly depth [m].
+_LEAST_WHOLE_UNIT = 0.3
 # Least share of surfaces that are flat in a spacing, and its ratio to that in the stated one.
 # Twelve made-up scenes have 2.6 to 95 times more flat surfaces in the right spacing.
 _LEAST_FLAT, _TIMES_FLATTER = 0.3, 2.3
@@ -176,8 +180,12 @@ class DepthStatement:
         rounding: Half of the last digit of these, as the file writes them.
         reciprocal: Depth at 0 and at the type's largest number, even in inverse depth.
         clip: Depth that the file calls near and far, for numbers that are no codes between them.
+        unit_in_words: Sentence that names the unit, which goes behind the one that you declare.
+        metres_in_words: Metres of that unit.
         unclear: Sentence on what it states and what is missing, if it cannot be used.
         doubts: Sentences on how it was taken.
+        unread: Sentences on texts that are not understood, and matter if the user declares no
+            scale.
         origin: Origin of the depth, by a record of rilievo.
     """
 
@@ -193,8 +201,11 @@ class DepthStatement:
     array: str | None = None
     camera: Camera | None = None
     place: str = ""
+    unit_in_words: str = ""
+    metres_in_words: float | None = None
     unclear: str | None = None
     doubts: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     origin: SavedOrigin | None = None
 
     @property
@@ -283,7 +294,9 @@ def read_depth_numbers(
     is_by_user = is_scaled or declared.scale is not None
     if is_by_user and statement.place == _ARRAY_NAME:
         statement = replace(statement, scale=None)
+    statement = _with_unit_in_words(stored, statement, is_by_user=is_by_user)
     doubts = [*statement.doubts, *marked.notes, *_doubts_about_channels(numbers, declared)]
+    doubts += () if is_by_user else statement.unread
     if stored.dtype.kind not in "ui":
         doubts += _check_range_of_floats(stored, statement, path, is_by_user=is_by_user)
         # A range beside floating-point numbers is a statistic of them, or of the camera.
@@ -353,6 +366,31 @@ def _doubts_about_zero(
             "although 'invalid' does not name it: if it is depth, say 'invalid: []' and leave out "
             "the rest by 'max_depth'"
         )
+
+
+def _with_unit_in_words(
+    stored: Shaped[np.ndarray, "h w"], statement: DepthStatement, *, is_by_user: bool
+) -> DepthStatement:
+    """Statement without a unit that a sentence names, where it can not be that of the numbers.
+
+    What the user declares goes before words. Whole numbers are hardly metres: a sentence such as
+    "depth in metres" then speaks of what the numbers become.
+    """
+    if not statement.unit_in_words or statement.span is not None:
+        return statement
+    without_unit = replace(statement, scale=None, place="")
+    if is_by_user:
+        return without_unit
+    metres = statement.metres_in_words
+    is_whole = stored.dtype.kind in "ui"
+    if metres is None or not is_whole or metres < _LEAST_WHOLE_UNIT:
+        return statement
+    doubt = (
+        f"{statement.place}, but its numbers are whole, and hardly of this unit: say 'scale', the "
+        "metres of one number"
+    )
+    without_unit = replace(without_unit, unit_in_words="", metres_in_words=None)
+    return replace(without_unit, doubts=(*statement.doubts, doubt))
 
 
 def join_declared(
@@ -615,7 +653,7 @@ def read_depth_statement(path: Path, array: str | None = None) -> DepthStatement
     if own.is_coded or own.kind is not None or own.unclear is not None:
         return own
     beside = _statement_beside(path)
-    if not beside.place and not beside.doubts:
+    if not (beside.place or beside.doubts or beside.unread):
         beside = _statement_of_folder(path)
     return _merge_statements(own, beside)
 
@@ -699,6 +737,7 @@ def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthState
         invalid=tuple(dict.fromkeys((*own.invalid, *beside.invalid))),
         camera=own.camera if beside.camera is None else beside.camera,
         doubts=(*own.doubts, *beside.doubts),
+        unread=(*own.unread, *beside.unread),
     )
 
 
@@ -719,7 +758,9 @@ def _statement_in_file(path: Path, array: str | None) -> DepthStatement:
         if start[:4] in (b"II*\0", b"MM\0*"):
             with TiffImageFile(path) as image:
                 texts, gdepth = tiff_texts(image), gdepth_of_image(image)
-            return _statement_of_tiff(texts, gdepth, path)
+                doubts = tuple(doubts_about_tiff(image))
+            stated = _statement_of_tiff(texts, gdepth, path)
+            return stated if stated.is_coded else replace(stated, unread=(*stated.unread, *doubts))
         if start[:2] == b"P5":
             return _statement_of_texts(pgm_texts(path), "its comment", path)
     except InputError:
@@ -860,7 +901,7 @@ def _statement_beside(path: Path) -> DepthStatement:
             return ours
         # MoGe's near and far stand in the file itself.
         statement = _statement_of_texts({"json": entries}, place, path)
-        if statement.place or statement.doubts:
+        if statement.place or statement.doubts or statement.unread:
             return statement
     return DepthStatement()
 
@@ -930,8 +971,15 @@ def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> Depth
             f"its 'unit' is {unit:g}, expected above zero",
             path=printable(path),
         )
+    if stated.unit_in_words:
+        place = f"{place} says '{stated.unit_in_words}'"
     rest = DepthStatement(
-        kind=kind, invalid=stated.invalid, place=place, doubts=stated.doubts(place)
+        kind=kind,
+        invalid=stated.invalid,
+        place=place,
+        unit_in_words=stated.unit_in_words,
+        metres_in_words=unit if stated.unit_in_words else None,
+        unread=stated.doubts(place),
     )
     if stated.quantity in (
         NumberMeaning.LOGARITHM,
@@ -968,7 +1016,7 @@ def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> Depth
             return replace(rest, unclear=_words_of_range(low, high))
         return replace(rest, span=(low, high), rounding=stated.rounding, scale=unit)
     if unit is None and kind is None:
-        return DepthStatement(doubts=rest.doubts, invalid=stated.invalid)
+        return DepthStatement(unread=rest.unread, invalid=stated.invalid)
     return replace(rest, scale=unit)
 
 
@@ -1028,7 +1076,7 @@ def _words_of_quantity(quantity: NumberMeaning, said: str) -> str:
 def _words_of_range(low: float, high: float) -> str:
     return (
         f"states a range from {low:g} to {high:g}, which does not rise; if its numbers are inverse "
-        f"depth or fall with depth, write depth in metres, or say 'scale' and 'offset'"
+        f"depth or fall with depth, write depth in metres"
     )
 
 
@@ -1059,6 +1107,7 @@ def doubts_about_numbers(
         marks.append(_INFINITE)
     if any(doubt.startswith(_NOISY_CHANNELS) for doubt in statement.doubts):
         return statement.doubts  # Noise looks like everything.
+    about_words = _doubts_about_words(statement, unit, is_declared=is_declared)
     is_ours = statement.kind is not None and (statement.offset != 0 or statement.scale is None)
     if is_ours and not is_range:
         return statement.doubts
@@ -1075,7 +1124,23 @@ def doubts_about_numbers(
         farthest=farthest,
         is_declared=is_declared or statement.place == DECLARED,
     )
-    return (*statement.doubts, *doubts)
+    return (*statement.doubts, *about_words, *doubts)
+
+
+def _doubts_about_words(
+    statement: DepthStatement, unit: float | None, *, is_declared: bool
+) -> Iterator[str]:
+    """Yield a doubt about a unit that words name and the user declares in another size."""
+    metres = statement.metres_in_words
+    declared = statement.scale if statement.place == DECLARED else unit
+    is_by_user = is_declared or statement.place == DECLARED
+    if metres is None or declared is None or not is_by_user:
+        return
+    if not math.isclose(metres, declared, rel_tol=_SAME_STATISTIC):
+        yield (
+            f"it says '{statement.unit_in_words}', which is {unit_words(metres)}, and "
+            f"{unit_words(declared)} are declared"
+        )
 
 
 def scale_fact(

@@ -12,12 +12,19 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from rilievo.io.depth_units import (
+    UnitInWords,
+    may_tell_coding,
+    metres_of_unit_text,
+    unit_of_sentence,
+)
 from rilievo.schema.typed_values import METRES_PER_UNIT
 
 _ARBITRARY = ("arbitrary", "relative", "up to scale", "none", "unitless")
+_NO_LENGTHS = ("px", "pixel", "pixels", "count", "counts", "raw", "dn", "")
 
-_LOW = ("minimum", "min", "low", "lower", "vmin", "minvalue", "valuemin")
-_HIGH = ("maximum", "max", "high", "upper", "vmax", "maxvalue", "valuemax")
+_LOW = ("minimum", "min", "low", "lower", "vmin", "minvalue", "valuemin", "black")
+_HIGH = ("maximum", "max", "high", "upper", "vmax", "maxvalue", "valuemax", "white")
 _NEAR = ("near", "znear", "nearz", "nearplane", "nearclip", "clipnear", "clipstart", "planenear")
 _FAR = ("far", "zfar", "farz", "farplane", "farclip", "clipfar", "clipend", "planefar")
 _RANGE = ("range", "minmax", "limits", "bounds", "extent")
@@ -33,9 +40,6 @@ _AROUND = ("depthmap", "depth", "range", "z", "m", "metres", "meters")
 LEAST_COUNTS, _MOST_FRACTION = 10, 0.1
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)\.?\s*")
 _PAIR = re.compile(r"([A-Za-z][A-Za-z _.-]*?)\s*[:=]\s*([^,;\n]+)")
-_ABOUT_DEPTH = re.compile(
-    r"depth|range|metre|meter|millimet|centimet|near|far\b|scale|unit|\bmin|\bmax", re.IGNORECASE
-)
 _MOST_TEXT = 20_000
 _DEEPEST = 3
 # Texts about the program, the file or the scene say nothing of the numbers.
@@ -49,6 +53,7 @@ _ABOUT_PROGRAM = (
 # fmt: on
 _NO = ("false", "no", "none", "off", "0")
 _MOST_WORDS = 300
+_MOST_ENTRIES, _MOST_SHOWN, _MOST_UNREAD = 1000, 80, 200
 
 
 class NumberMeaning(Enum):
@@ -81,6 +86,7 @@ _QUANTITY_WORDS = {
     NumberMeaning.BUFFER: "values of a z-buffer",
     NumberMeaning.ROOT: "the square root of depth",
 }
+_MEASURED_IN_METRES = (None, NumberMeaning.LINEAR, NumberMeaning.DISTANCE)
 _DEPTH_WORDS = "depth|z|distances?|range|scale|space|spacing|metres|meters|encod\\w*"
 # Words of each quantity, in texts of lower case without underscores and hyphens.
 _PATTERNS = {
@@ -117,6 +123,7 @@ class StatedNumbers:
         said: Text that says so.
         unit: Metres of the unit that is named, or that a number gives.
         unit_is_named: Whether the unit is a name, such as "mm".
+        unit_in_words: Sentence that names the unit, if no name such as ``unit`` does.
         span: Values at zero and at the largest number of the type.
         rounding: Half of the last digit of each of these.
         near_and_far: Values that are called near and far.
@@ -130,6 +137,7 @@ class StatedNumbers:
     said: str = ""
     unit: float | None = None
     unit_is_named: bool = False
+    unit_in_words: str = ""
     is_up_to_scale: bool = False
     span: tuple[float, float] | None = None
     rounding: tuple[float, float] = (0.0, 0.0)
@@ -169,6 +177,8 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
     named = metres is not None
     if metres is None and unit is not None:
         metres = _number(unit)
+    if metres is None:
+        metres = metres_of_unit_text(words)
     low, high = _first_number(values, _LOW), _first_number(values, _HIGH)
     rounding = (_first_rounding(values, _LOW), _first_rounding(values, _HIGH))
     pair = _pair(_first(values, _RANGE))
@@ -184,16 +194,20 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
     invalid = _first_number(values, _INVALID)
     span = None if low is None or high is None else (low, high)
     near_and_far = None if near is None or far is None else (near, far)
-    is_read = (span, near_and_far, scale, counts, metres) != (None,) * 5
     kind = _first(values, ("kind",))
     quantity, said = _find_quantity(entries)
-    is_read = is_read or quantity is not None
+    unit_in_words = ""
+    if (scale, counts, metres) == (None,) * 3 and quantity in _MEASURED_IN_METRES:
+        is_range = span is not None or near_and_far is not None
+        metres, unit_in_words = _find_unit_in_words(entries, is_plain=is_range)
+    is_read = (span, near_and_far, scale, counts, metres) != (None,) * 5 or quantity is not None
     return StatedNumbers(
         kind=None if kind is None else str(kind).strip().lower().replace("-", "_"),
         quantity=quantity,
         said=said,
         unit=metres,
         unit_is_named=named,
+        unit_in_words=unit_in_words,
         is_up_to_scale=words in _ARBITRARY,
         span=span,
         rounding=rounding,
@@ -236,7 +250,7 @@ _NAMED_QUANTITIES = {
 
 def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[NumberMeaning | None, str]:
     """What texts call the numbers, and the text that does."""
-    for name, value in entries[:1000]:
+    for name, value in entries[:_MOST_ENTRIES]:
         if isinstance(value, Mapping) or _is_about_program(name) or _says_no(value):
             continue
         text = f"{name}: {value}".strip(": ")
@@ -245,7 +259,7 @@ def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[NumberMeaning | 
         plain = re.sub(r"[_-]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)).lower()
         for quantity, pattern in _PATTERNS.items():
             if pattern.search(plain) and not _ALONG_AXIS.search(plain):
-                return quantity, text[:80]
+                return quantity, text[:_MOST_SHOWN]
     return None, ""
 
 
@@ -362,14 +376,37 @@ def _pair(value: Any) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
 
 
+def _find_unit_in_words(
+    entries: Sequence[tuple[str, Any]], *, is_plain: bool
+) -> tuple[float | None, str]:
+    """Metres of the unit that sentences name, and the first that does; None if they disagree."""
+    found: dict[str, UnitInWords] = {}
+    for sentence in _sentences(entries):
+        unit = unit_of_sentence(sentence)
+        if unit is not None and (unit.is_plain or not is_plain):
+            found[sentence] = unit
+    sizes = [unit.metres for unit in found.values()]
+    if not sizes or not all(math.isclose(size, sizes[0]) for size in sizes):
+        return None, ""
+    return sizes[0], next(iter(found))[:_MOST_SHOWN]
+
+
+def _sentences(entries: Sequence[tuple[str, Any]]) -> Iterator[str]:
+    """Yield names with their texts and numbers, but for those about programs and files."""
+    for name, value in entries[:_MOST_ENTRIES]:
+        is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+        if is_text and not _is_about_program(name):
+            yield f"{name}: {value}".strip(": ")
+
+
 def _unread(entries: Sequence[tuple[str, Any]]) -> Iterator[str]:
-    """Yield texts with numbers that speak of depth."""
-    for name, value in entries[:1000]:
-        if not isinstance(value, str | int | float) or isinstance(value, bool):
-            continue
-        if _is_about_program(name):
-            continue
-        text = f"{name}: {value}".strip(": ")
-        if _ABOUT_DEPTH.search(text) and re.search(r"\d", str(value)) and len(text) < 200:
-            yield text[:80]
+    """Yield a text with numbers that may tell how they become depth, or an unknown unit."""
+    for name, value in entries[:_MOST_ENTRIES]:
+        is_unit = not {*_UNIT}.isdisjoint(_forms(name)) and isinstance(value, str)
+        if is_unit and value.strip().lower() not in _NO_LENGTHS:
+            yield f"{name}: {value}"[:_MOST_SHOWN]
+            return
+    for sentence in _sentences(entries):
+        if may_tell_coding(sentence) and len(sentence) < _MOST_UNREAD:
+            yield sentence[:_MOST_SHOWN]
             return
