@@ -48,8 +48,20 @@ def millimetres(depth: np.ndarray, step: int = 1) -> np.ndarray:
 
 def doubts(stored: np.ndarray, unit: float | None = None, **options: Any) -> list[str]:
     factor = unit or (0.001 if stored.dtype.kind in "ui" else 1.0)
-    metres = stored[np.isfinite(stored) & (stored > 0)] * factor
+    with np.errstate(invalid="ignore"):
+        metres = stored[np.isfinite(stored) & (stored > 0)].astype(np.float64) * factor
     return [*reading_doubts(stored, metres, meaningless=(0.0,), unit=factor, **options)]
+
+
+def z_buffer(depth: np.ndarray, near: float, far: float) -> np.ndarray:
+    return far * (depth - near) / (depth * (far - near))
+
+
+def with_board(metres: float) -> np.ndarray:
+    """The room with a board square to the camera, over a tenth of the picture [m]."""
+    depth = ROOM.copy()
+    depth[80:156, 100:201] = metres
+    return depth
 
 
 RIGHT: dict[str, tuple[np.ndarray, str, str]] = {
@@ -69,6 +81,20 @@ RIGHT: dict[str, tuple[np.ndarray, str, str]] = {
         "scale=1.5259e-06",
     ),
     "an aerial photograph": ((780 + 10 * ROOM).astype(np.float32), "scale: 1", "scale=1"),
+    "half precision in millimetres": (
+        (ROOM * 3000).astype(np.float16),
+        "scale: 0.001",
+        "scale=0.001",
+    ),
+    "counts of 25 cm": (np.rint(ROOM * 4).astype(np.uint16), "scale: 0.25", "scale=0.25"),
+    "a board in front of everything": (millimetres(with_board(1.0)), "scale: 0.001", "scale=0.001"),
+    "a board amid the room": (millimetres(with_board(3.0)), "scale: 0.001", "scale=0.001"),
+    "metres of a shelf": (
+        (0.8 + 0.2 * (ROOM - ROOM.min()) / np.ptp(ROOM)).astype(np.float32),
+        "",
+        "",
+    ),
+    "mountains beyond 10 km": ((ROOM * 5000).astype(np.float32), "scale: 1", "scale=1"),
     "mountains": (
         (ROOM**2 * 800).astype(np.float32),
         "max_depth: 100000",
@@ -113,6 +139,10 @@ def test_right_files_bring_no_doubt_in_any_command(name: str, tmp_path: Path) ->
         (millimetres(ROOM), 1000.0, "km"),
         ((millimetres(ROOM).astype(np.uint32) << 3).astype(np.uint16), 0.001, "bits: [3"),
         (np.where(ROOM > 3, 1e10, ROOM).astype(np.float32), 1.0, "invalid"),
+        (np.rint(z_buffer(ROOM, 0.1, 20) * 65535).astype(np.uint16), 20 / 65535, "z-buffer"),
+        (z_buffer(ROOM, 0.1, 20), 20.0, "z-buffer"),
+        (np.rint((ROOM - ROOM.min()) / np.ptp(ROOM) * 65535).astype(np.uint16), 0.001, "normal"),
+        (np.minimum(np.rint(ROOM * 2000), 8191).astype(np.uint16), 0.0005, "invalid: [0, 8191]"),
     ],
 )
 def test_a_wrong_declaration_is_still_doubted(stored: np.ndarray, unit: float, says: str) -> None:
@@ -133,6 +163,77 @@ def test_the_unit_of_sparse_floats_is_said_to_be_a_guess(tmp_path: Path) -> None
     assert not read_sparse(ROOM, (HEIGHT, WIDTH), None).notes
 
 
+def test_a_list_of_points_in_another_unit_is_doubted(tmp_path: Path) -> None:
+    path = tmp_path / "points.txt"
+    rows, columns = np.mgrid[10:230:20, 10:310:20]
+    for factor, unit in ((1000, "mm"), (100, "cm"), (1, "")):
+        path.write_text(
+            "".join(
+                f"{u} {v} {ROOM[v, u] * factor:.4f}\n"
+                for u, v in zip(columns.ravel(), rows.ravel(), strict=True)
+            )
+        )
+        sparse = read_sparse(path, (HEIGHT, WIDTH), None)
+        assert [f"sparse_unit='{unit}'" in note for note in sparse.notes] == [True] * bool(unit)
+        assert len(sparse.sensor_doubts) == bool(unit)
+        assert not read_sparse(path, (HEIGHT, WIDTH), 1 / factor).notes
+
+
+def test_sparse_depth_that_ends_at_the_largest_number_of_a_sensor_is_doubted() -> None:
+    chance = np.random.default_rng(5).random((HEIGHT, WIDTH)) < 0.02
+    stored = np.where(chance, np.minimum(millimetres(ROOM), 4000), 0).astype(np.uint16)
+    sparse = read_sparse(stored, (HEIGHT, WIDTH), 0.001)
+    assert any("invalid: [0, 4000]" in note for note in sparse.notes)
+
+
+def test_a_camera_whose_depth_starts_again_is_not_said_to_give_inverse_depth() -> None:
+    wrapped = (np.rint(ROOM * 1000) % 4000).astype(np.uint16)
+    made = rilievo.Prediction.from_depth(PHOTO, wrapped, FOCAL, unit="mm")
+    assert any("started again" in note for note in made.notes)
+    assert not any("inverse depth" in note for note in made.notes)
+
+
+def test_depth_along_minus_z_is_named_where_no_pixel_has_depth(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="below zero"):
+        rilievo.Prediction.from_depth(PHOTO, -ROOM, FOCAL)
+    with pytest.raises(InputError, match="below zero"):
+        read_sparse(-ROOM, (HEIGHT, WIDTH), None)
+    for folder in ("images", "depth"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(PHOTO).save(tmp_path / "images/a.png")
+    np.save(tmp_path / "depth/a.npy", -ROOM)
+    assert any(
+        "scale: -1" in text for text in check_dataset(open_dataset("folder", tmp_path)).warnings
+    )
+    (tmp_path / "rilievo.yaml").write_text("depth: {scale: -1}", "utf-8")
+    truth = open_dataset("folder", tmp_path).truth("a").depth
+    assert truth is not None
+    np.testing.assert_allclose(truth, ROOM, rtol=1e-6)
+
+
+def test_disparity_below_a_shift_is_not_taken_for_depth_along_minus_z() -> None:
+    shifted = (0.12 * FOCAL / ROOM - 40).astype(np.float32)
+    metres = ROOM.ravel()
+    assert [*reading_doubts(shifted, metres, meaningless=(0.0,), unit=None)] == []
+
+
+def test_disparity_is_not_said_to_be_in_metres(tmp_path: Path) -> None:
+    for folder in ("images", "depth"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(PHOTO).save(tmp_path / "images/a.png")
+    Image.fromarray(np.rint(0.12 * FOCAL / ROOM * 16).astype(np.uint16)).save(
+        tmp_path / "depth/a.png"
+    )
+    (tmp_path / "rilievo.yaml").write_text(
+        "depth: {kind: disparity, scale: 0.0625, baseline: 0.12}\n"
+        "camera: {fx: 262.5, cx: 159.5, cy: 119.5}\n",
+        "utf-8",
+    )
+    reading = open_dataset("folder", tmp_path).reading("a")
+    assert reading is not None
+    assert reading.unit_and_range.startswith("read as disparity in counts of 0.0625 px")
+
+
 CHANCE = np.random.default_rng(3)
 SPECKS = CHANCE.random((HEIGHT, WIDTH)) < 0.03
 # Ground below a camera with roll, up to 140 m.
@@ -151,6 +252,42 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
         np.where(np.isfinite(FAR), 1000 * (NEAR_OR_1 - 0.1) / (NEAR_OR_1 * 999.9), 1.0),
         "z-buffer",
     ),
+    **{
+        f"a z-buffer of 16 bits from {near} to {far} m": (
+            np.rint(z_buffer(ROOM, near, far) * 65535).astype(np.uint16),
+            "z-buffer",
+        )
+        for near, far in ((0.1, 20), (0.5, 20), (0.5, 100), (1, 20))
+    },
+    "a z-buffer of 24 bits": (
+        np.rint(z_buffer(ROOM, 0.1, 20) * (2**24 - 1)).astype(np.uint32),
+        "z-buffer",
+    ),
+    "a z-buffer times 20": (20 * z_buffer(ROOM, 0.1, 20), "z-buffer"),
+    "a z-buffer of 16 bits with sky": (
+        np.where(np.isfinite(FAR), np.rint(z_buffer(NEAR_OR_1, 0.5, 1000) * 65535), 65535).astype(
+            np.uint16
+        ),
+        "z-buffer",
+    ),
+    "a time-of-flight camera beyond 4 m": (
+        (np.rint(ROOM * 1000) % 4000).astype(np.uint16),
+        "start",
+    ),
+    "metres modulo 4": (ROOM % 4, "start"),
+    **{
+        f"a sensor that ends at {end}": (
+            np.minimum(millimetres(ROOM), end).astype(np.uint16),
+            f"invalid: [0, {end}]",
+        )
+        for end in (3500, 4000, 4095)
+    },
+    "a sensor of 12 bits in metres": (np.minimum(ROOM, 4.095), "4.095"),
+    "a clip at 10 m": (np.minimum(3 * ROOM, 10), "max_depth"),
+    "divided by the farthest": (np.rint(ROOM / ROOM.max() * 65535).astype(np.uint16), "normalised"),
+    "bytes in the other order": (ROOM.astype(np.float32).byteswap(), "other order"),
+    "depth along -z": (-ROOM, "scale: -1"),
+    "numbers that fall with depth": (65535 - millimetres(ROOM), "fall with depth"),
     "normalised to 1": ((ROOM - ROOM.min()) / np.ptp(ROOM), "normalised"),
     "normalised to 65535": (
         np.rint((ROOM - ROOM.min()) / np.ptp(ROOM) * 65535).astype(np.uint16),
@@ -173,9 +310,9 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_numbers_that_only_look_like_depth_are_doubted(name: str) -> None:
     stored, says = WRONG[name]
-    found = doubts(stored if stored.dtype.kind == "u" else stored.astype(np.float32))
+    found = doubts(stored if stored.dtype.kind == "u" else stored.astype(np.float32), is_guess=True)
     assert any(says in doubt for doubt in found), found
-    assert not any("noise" in doubt for doubt in found)
+    assert says == "other order" or not any("noise" in doubt for doubt in found)
     assert says == "start" or not any("started again" in doubt for doubt in found)
 
 

@@ -24,6 +24,7 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import SpacePoints
 from rilievo.io.depth_crops import PlaceWords, parse_place, place_map
+from rilievo.io.depth_doubts import FARTHEST, negative_doubt, unit_doubt
 from rilievo.io.depth_encoding import NumberEncoding, parse_declared
 from rilievo.io.depth_numbers import (
     DISTANCE,
@@ -47,6 +48,8 @@ from rilievo.records.instruments import DepthSource, Instrument
 MOST_POINTS = 200
 # Largest distance of a known point [m].
 _FARTHEST = 1e6
+# Median from which on numbers may be centimetres of a room [m].
+_FAR_MEDIAN = 100.0
 _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
 
 # Largest relative difference of aspect ratios.
@@ -177,9 +180,28 @@ def read_sparse(
             hint="; ".join(listed.size_doubts),
         )
     name = printable(path)
-    doubts = tuple(f"{name}: {doubt}" for doubt in (*listed.doubts, *listed.size_doubts))
-    sparse = _sparse_record(points, metres, shape, NumberReading(doubts=doubts))
-    return replace(sparse, along=_direction_of_kind(kind), sensor_doubts=listed.size_doubts)
+    about_unit = () if unit is not None else _doubts_about_listed_unit(points[:, 2], name)
+    about_size = tuple(f"{name}: {doubt}" for doubt in (*listed.doubts, *listed.size_doubts))
+    reading = NumberReading(doubts=(*about_size, *about_unit))
+    sparse = _sparse_record(points, metres, shape, reading)
+    sensor_doubts = (*listed.size_doubts, *about_unit)
+    return replace(sparse, along=_direction_of_kind(kind), sensor_doubts=sensor_doubts)
+
+
+def _doubts_about_listed_unit(metres: Values, name: str) -> tuple[str, ...]:
+    """Doubt about the unit of a list of points, whose third number is in metres by definition."""
+    middle = float(np.median(metres))
+    if middle <= _FAR_MEDIAN and unit_doubt(middle) is None:
+        return ()
+    unit = "mm" if middle > FARTHEST else "cm"
+    return (
+        Note(
+            f"its points are {metres.min():.3g} to {metres.max():.3g} m away, in the middle "
+            f"{middle:.3g} m, so their numbers are hardly metres",
+            path=name,
+            hint=Text(OptionName("sparse_unit", unit), " says another unit"),
+        ),
+    )
 
 
 def sparse_from_array(
@@ -223,7 +245,8 @@ def _sparse_of_numbers(
     doubts = tuple(f"{name}: {doubt}" for doubt in (*doubts, *notes))
     points = _usable_map_points(metres, shape)
     if not len(points):
-        raise InputError("has no pixel with depth inside the picture", path=name)
+        hint = negative_doubt(numbers.stored) or ""
+        raise InputError("has no pixel with depth inside the picture", path=name, hint=hint)
     reading = NumberReading(
         facts=(fact,),
         doubts=doubts,

@@ -1,4 +1,4 @@
-"""What numbers of depth look like besides depth: backgrounds, packed bits, another unit.
+"""What numbers of depth look like besides depth: backgrounds, packed bits, z-buffers, another unit.
 
 One function serves ground truth, predictions, depth at hand and sparse depth. Each doubt is a
 sentence that names the key that cures it. A number is doubted where depth of surfaces does not look
@@ -14,7 +14,8 @@ import numpy as np
 
 from rilievo.arrays.shapes import Bool, Mask, Shaped, Values
 from rilievo.io.depth_encoding import is_any_of, is_much_smoother, roughness
-from rilievo.io.inverse_depth import doubts_about_normalised
+from rilievo.io.depth_jumps import Restart, find_restart
+from rilievo.io.inverse_depth import buffer_doubt, doubts_about_normalised
 
 FARTHEST = 500.0
 """Largest plausible mean or median [m]; the least is ``NEAREST``."""
@@ -27,8 +28,11 @@ TOO_NEAR = (
     f"true depth is below {NEAREST * 100:g} cm in the middle: it looks like centimetres read as "
     "millimetres, or metres that were divided once too often; check the scale"
 )
-# No camera measures and no scene shows a surface beyond [m].
-_HUGE = 1e4
+# No camera measures and no scene shows a surface beyond [m]; mountains in a declared unit, whose
+# median is beyond the second number, are seen up to the third.
+_HUGE, _LANDSCAPE, _HUGEST = 1e4, 1e3, 1e6
+# Units of a number [m] whose type has no end that means something.
+_USUAL_UNITS = (1.0, 0.001, 0.01, 0.0001, 1 / 256, 1 / 1000, 1 / 4000, 1 / 5000)
 # A number of a larger share of pixels is no measurement.
 _COMMON = 1 / 20
 # How far the extreme number stands from the others (a ratio), and the share of pixels that hold it.
@@ -53,13 +57,19 @@ _CONTINUED_BORDERS, _SAME_PLANE = 0.5, 0.1
 # wall square to the camera.
 _MOST_PIXELS, _WALL = 0.5, 3.0
 _MOST_MARKS = 3
+# Largest square of the outline of a compact shape, over its area.
+_COMPACT = 40
 # A declared unit in which most depth is nearer [m] is that of a sensor with coarse steps.
 _ROOM = 10.0
 _FEWEST_PAIRS = 200
-# Numbers of 16 bits, the distance from its ends at which a surface is torn, and fewest such pairs.
-_OVERFLOW, _TORN, _FEWEST_TORN = 2**16, 2000, 10
-# Nearest far plane [m], and least share of pixels at it.
-_NEAREST_CLIP, _AT_CLIP = 20.0, 0.02
+# Nearest far plane [m], and least share of the depth at it.
+_NEAREST_CLIP, _AT_CLIP = 10.0, 0.02
+# Least share of the depth at the largest number of a sensor, and ratio of its pixels to those of
+# any number that is less and above this part of it.
+_AT_SENSOR_END, _TIMES_MORE_AT_END, _BELOW = 0.005, 5, 0.9
+# Largest numbers of sensors: those of 10 to 16 bits, and round counts from 2000 on.
+_ENDS_OF_BITS = tuple(2**bits - 1 for bits in range(10, 17))
+_LEAST_ROUND, _ROUND = 2000, 500
 # Least share of even steps, and labels, of one bit below the depth.
 _EVEN_STEPS, _TWO_LABELS = 0.97, 2
 # Factors between units, the largest error of a ratio of medians, the least gap between two groups
@@ -70,6 +80,10 @@ _FEWEST_FILES, _LISTED_FILES = 6, 5
 _STEPS = 0.9
 _LOW_BITS = range(8, 1, -1)
 _MILLIMETRE, _HIGHEST_BIT = 0.001, 2**15
+# Farthest nearest depth below a flag [mm].
+_NEAR_BELOW_FLAG = 10_000
+# Least bytes of a floating-point number whose order is judged, and ratio of depths that no map has.
+_LEAST_FLOAT_BYTES, _MOST_FLOAT_RATIO = 4, 1e6
 _HIGH_BITS = (15, 14, 13, 12, 11)
 
 
@@ -84,6 +98,7 @@ class _Stored:
         unit: Metres of one number, or None.
         has_zero: Whether zero is depth too.
         is_declared: Whether the user declares the unit.
+        is_guess: Whether the unit is a guess, as neither the user nor the file says it.
     """
 
     plane: np.ndarray
@@ -92,6 +107,7 @@ class _Stored:
     unit: float | None
     has_zero: bool = False
     is_declared: bool = False
+    is_guess: bool = False
 
     @property
     def numbers(self) -> Values:
@@ -115,6 +131,7 @@ def reading_doubts(
     is_range: bool = False,
     farthest: float | None = None,
     is_declared: bool = False,
+    is_guess: bool = False,
 ) -> Iterator[str]:
     """Yield doubts, a sentence each, about invalid numbers, packed bits and the unit.
 
@@ -128,22 +145,56 @@ def reading_doubts(
         farthest: Largest valid depth that is declared [m]: what lies beyond holds no depth.
         is_declared: Whether the user declares the unit, which may be that of an aerial photograph
             or of an endoscope.
+        is_guess: Whether the unit is a guess, as neither the user nor the file says it.
     """
-    facts = replace(_stored_facts(stored, meaningless, unit, farthest), is_declared=is_declared)
-    yield from filter(None, (_flag_doubt(facts),))
-    swapped = [*_byte_doubts(facts)]
-    if swapped:
-        yield from swapped
+    facts = _stored_facts(stored, meaningless, unit, farthest)
+    facts = replace(facts, is_declared=is_declared, is_guess=is_guess)
+    negative = negative_doubt(stored)
+    if negative is not None and unit is not None and unit > 0:
+        yield negative
         return
+    restart = None if is_range else find_restart(stored, facts.known & ~_is_mark(facts))
+    is_in_metres = not is_range and metres is not None and unit is not None
+    may_be_buffer = is_in_metres and restart is None
+    something_else = _something_else(facts, stored, may_be_buffer=may_be_buffer)
+    if something_else:
+        yield from something_else
+        return
+    yield from filter(None, (_flag_doubt(facts),))
     background = [*_mark_doubts(facts, is_range=is_range)]
     yield from background
-    yield from _coding_doubts(facts, stored, is_range=is_range)
+    if not is_range:
+        yield from _coding_doubts(facts, stored, restart)
     if metres is not None and metres.size:
         has_end = bool(background) or farthest is not None
         yield from _far_doubts(facts, metres, has_end=has_end)
         is_huge = metres > _HUGE
         middle = float(np.median(metres if is_huge.all() else metres[~is_huge]))
         yield from _middle_doubts(facts, middle, farthest)
+
+
+def negative_doubt(stored: Shaped[np.ndarray, "h w"]) -> str | None:
+    """Doubt about numbers of which none is above zero, as those along -z are."""
+    with np.errstate(invalid="ignore"):
+        below = np.count_nonzero(np.isfinite(stored) & (stored < 0))
+        above = np.count_nonzero(np.isfinite(stored) & (stored > 0))
+    if above or not below:
+        return None
+    return (
+        "all its numbers are below zero, as those of depth along -z are (OpenGL): say 'scale: -1' "
+        "in rilievo.yaml, or write them with the other sign"
+    )
+
+
+def _something_else(
+    facts: _Stored, stored: Shaped[np.ndarray, "h w"], *, may_be_buffer: bool
+) -> Sequence[str]:
+    """Doubts about numbers that are no depth as they stand, so that nothing else is judged."""
+    swapped = [*_byte_doubts(facts), *_float_byte_doubts(stored)]
+    if swapped or not may_be_buffer:
+        return swapped
+    doubt = buffer_doubt(stored, facts.unit if facts.is_declared else None)
+    return () if doubt is None else (doubt,)
 
 
 def _mark_doubts(facts: _Stored, *, is_range: bool) -> Iterator[str]:
@@ -155,31 +206,46 @@ def _mark_doubts(facts: _Stored, *, is_range: bool) -> Iterator[str]:
 
 
 def _coding_doubts(
-    facts: _Stored, stored: Shaped[np.ndarray, "h w"], *, is_range: bool
+    facts: _Stored, stored: Shaped[np.ndarray, "h w"], restart: Restart | None
 ) -> Iterator[str]:
-    """Yield doubts about packed bits, normalised numbers and an overflow."""
-    if is_range:
-        return
-    has_bits = facts.whole is not None and facts.whole.itemsize > 1
+    """Yield doubts about packed bits, normalised numbers, and depth that starts again."""
+    has_bits = facts.whole is not None and facts.whole.itemsize > 1 and not _are_halves(stored)
     if has_bits and np.count_nonzero(facts.known) > _FEWEST_PIXELS:
         yield from _packing_doubts(facts, _without_background(facts))
-    if not facts.is_declared:
-        yield from doubts_about_normalised(stored)
-    if facts.whole is not None and facts.whole.itemsize == 2:
-        yield from _overflow_doubts(facts)
+    has_own_scale = facts.unit not in (None, *_USUAL_UNITS)
+    is_declared_float = facts.is_declared and stored.dtype.kind == "f"
+    if not has_own_scale and not is_declared_float:
+        yield from doubts_about_normalised(stored, is_guess=facts.is_guess)
+    if restart is not None:
+        yield (
+            f"surfaces pass {restart.size:.5g} at {restart.count} pixels and go on at 0: depth "
+            "beyond seems to have started again, as that of a time-of-flight camera does, or of "
+            "numbers of too few bits; write the true depth, or leave these pixels out"
+        )
+
+
+def _are_halves(stored: Shaped[np.ndarray, "h w"]) -> bool:
+    """Whether numbers are of half precision, whose steps grow with them by powers of two."""
+    if stored.dtype.kind != "f":
+        return False
+    known = stored[np.isfinite(stored)]
+    with np.errstate(over="ignore"):
+        return bool((known.astype(np.float16) == known).all())
 
 
 def _far_doubts(facts: _Stored, metres: Values, *, has_end: bool) -> Iterator[str]:
     """Yield doubts about pixels at a far plane or beyond everything, if nothing ends the depth."""
     if has_end:
         return
-    yield from _clip_doubts(metres, facts.plane.size)
-    is_huge = metres > _HUGE
+    yield from _clip_doubts(facts, metres)
+    is_landscape = facts.is_declared and float(np.median(metres)) > _LANDSCAPE
+    farthest = _HUGEST if is_landscape else _HUGE
+    is_huge = metres > farthest
     if is_huge.any():
         inside = float(metres[~is_huge].max(initial=0))
         above = f"above {inside:.3g} m" if inside else "of the scene"
         yield (
-            f"{np.count_nonzero(is_huge)} pixels lie beyond {_HUGE / 1000:g} km (up to "
+            f"{np.count_nonzero(is_huge)} pixels lie beyond {farthest / 1000:g} km (up to "
             f"{metres.max():.3g} m), which looks like a background or another unit: say "
             f"'max_depth' {above}, or 'scale'"
         )
@@ -240,8 +306,8 @@ def _stored_facts(
     unit: float | None,
     farthest: float | None,
 ) -> _Stored:
-    plane = stored.astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        plane = stored.astype(np.float64)
         known = np.isfinite(plane) & (plane > 0) & ~is_any_of(stored, tuple(meaningless))
         if farthest is not None and unit is not None:
             known &= plane * unit <= farthest
@@ -277,8 +343,8 @@ def _range_doubts(facts: _Stored) -> Iterator[str]:
 
 
 def _background_doubts(facts: _Stored) -> Iterator[str]:
+    """Yield doubts about the largest and the least number, if they stand apart from all others."""
     numbers = facts.numbers
-    size = facts.plane.size
     for is_far in (True, False):
         extreme = float(numbers.max() if is_far else numbers.min())
         equal = np.abs(numbers - extreme) <= _SAME_FLOAT * extreme
@@ -286,34 +352,52 @@ def _background_doubts(facts: _Stored) -> Iterator[str]:
         count = int(np.count_nonzero(equal))
         if rest.size <= _FEWEST_PIXELS:
             continue
-        share = count / size
+        share = count / facts.plane.size
         ratio = _distance_to_others(extreme, rest, is_far=is_far)
         is_maximum = is_far and _is_largest_of_type(facts, extreme)
-        rules = _APART if is_far else _NEAR_APART
-        if not is_far and facts.whole is None:
-            rules = rules[:1]  # A mark of zero that was scaled; no background is near.
-        stands_apart = any(ratio >= apart and share >= least for apart, least in rules)
-        if is_far and not stands_apart and ratio >= _APART[0][0] and share >= _ISOLATED:
-            stands_apart = not _has_smooth_borders(facts, extreme, facts.known)
         if is_synthetic(rest) and not (is_maximum or ratio >= 10):
             continue
-        if stands_apart and is_far and not is_maximum:
-            is_wall = share > _MOST_PIXELS and ratio < _WALL
-            stands_apart = not is_wall and not _continues_planes(facts, extreme)
         if count < _FEWEST_PIXELS and not (is_maximum and ratio >= _APART[1][0]):
             continue
-        if is_maximum and (stands_apart or ratio >= _APART[1][0] or share >= _AT_MAXIMUM):
-            yield (
-                f"{count} pixels hold {facts.words(extreme)}, the largest number of the type, "
-                "which mostly means 'none', as a background does; say 'invalid: "
-                f"[0, {facts.words(extreme)}]'"
-            )
-        elif stands_apart:
+        if is_maximum:
+            stands_apart = _is_apart(ratio, share, _APART)
+            if stands_apart or ratio >= _APART[1][0] or share >= _AT_MAXIMUM:
+                yield (
+                    f"{count} pixels hold {facts.words(extreme)}, the largest number of the type, "
+                    "which mostly means 'none', as a background does; say 'invalid: "
+                    f"[0, {facts.words(extreme)}]'"
+                )
+            continue
+        is_background = _is_far_background if is_far else _is_near_mark
+        if is_background(facts, extreme, ratio, share):
             yield (
                 f"{share:.1%} of the pixels hold the number {facts.words(extreme)}, which may mean "
                 f"'none' or a background, since all others are apart from it "
                 f"({_range_words(facts, rest)}); say 'invalid: [0, {facts.words(extreme)}]' if so"
             )
+
+
+def _is_apart(ratio: float, share: float, rules: Sequence[tuple[float, float]]) -> bool:
+    return any(ratio >= apart and share >= least for apart, least in rules)
+
+
+def _is_far_background(facts: _Stored, extreme: float, ratio: float, share: float) -> bool:
+    """Whether the largest number stands apart, and is neither a wall nor the end of a plane."""
+    stands_apart = _is_apart(ratio, share, _APART)
+    if not stands_apart and ratio >= _APART[0][0] and share >= _ISOLATED:
+        stands_apart = not _has_smooth_borders(facts, extreme, facts.known)
+    is_wall = share > _MOST_PIXELS and ratio < _WALL
+    return stands_apart and not is_wall and not _continues_planes(facts, extreme)
+
+
+def _is_near_mark(facts: _Stored, extreme: float, ratio: float, share: float) -> bool:
+    """Whether the least number stands apart, and is no board in front of everything."""
+    if facts.whole is None:
+        # A mark of zero that was scaled; no background is near.
+        return _is_apart(ratio, share, _NEAR_APART[:1])
+    if not _is_apart(ratio, share, _NEAR_APART):
+        return False
+    return ratio >= _NEAR_APART[0][0] or not _is_flat_object(facts, extreme)
 
 
 def _range_words(facts: _Stored, rest: Values) -> str:
@@ -354,7 +438,7 @@ def _isolated_doubt(facts: _Stored) -> str | None:
     rest = facts.known & (facts.plane != value)
     if is_synthetic(facts.plane[rest]):
         return None
-    if _has_smooth_borders(facts, value, facts.known):
+    if _has_smooth_borders(facts, value, facts.known) or _is_flat_object(facts, value):
         return None
     return (
         f"{share:.0%} of the pixels hold the number {facts.words(value)}, which may mean 'none', "
@@ -368,14 +452,30 @@ def _has_smooth_borders(facts: _Stored, value: float, known: Mask) -> bool:
     common = known & (facts.plane == value)
     rest = known & (facts.plane != value)
     scale = max(value, float(facts.plane[rest].max()) / 100)
+    # Neighbours on a surface differ by one step at least, however coarse it is.
+    least_step = float(np.diff(np.unique(facts.plane[known])).min(initial=np.inf))
+    most = max(_SURFACE_STEP * scale, least_step * (1 + _SAME_FLOAT))
     smooth, pairs = 0, 0
     for first, second in _neighbour_slices():
         for one, other in ((first, second), (second, first)):
             border = common[one] & rest[other]
             step = np.abs(facts.plane[other][border] - value)
             pairs += step.size
-            smooth += int(np.count_nonzero(step <= _SURFACE_STEP * scale))
+            smooth += int(np.count_nonzero(step <= most))
     return pairs < _FEWEST_PAIRS // 4 or smooth > _SMOOTH_BORDERS * pairs
+
+
+def _is_flat_object(facts: _Stored, value: float) -> bool:
+    """Whether the pixels of a number have a compact shape inside the picture, as a board has.
+
+    The square of the outline is 16 times the area of a square, and far more where holes of a sensor
+    are ragged or many. Regions without depth mostly reach the border of the picture.
+    """
+    mask = facts.known & (facts.plane == value)
+    if mask[[0, -1]].any() or mask[:, [0, -1]].any():
+        return False
+    outline = sum(int(np.count_nonzero(mask[a] != mask[b])) for a, b in _neighbour_slices())
+    return outline**2 < _COMPACT * int(np.count_nonzero(mask))
 
 
 def _continues_planes(facts: _Stored, value: float) -> bool:
@@ -468,32 +568,47 @@ def _low_bits(steps: Values) -> int:
     return 0
 
 
-def _overflow_doubts(facts: _Stored) -> Iterator[str]:
-    """Yield a doubt about surfaces that go on at 0 behind the largest number of 16 bits."""
-    first, second = _neighbours(facts.plane, facts.known & ~_is_mark(facts))
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    # The largest number of the type mostly means 'none'.
-    is_torn = (high - low > _OVERFLOW - _TORN) & (high < _OVERFLOW - 1)
-    count = int(np.count_nonzero(is_torn))
-    if count >= _FEWEST_TORN:
+def _clip_doubts(facts: _Stored, metres: Values) -> Iterator[str]:
+    """Yield a doubt about many pixels at a farthest depth that a renderer or sensor ends at."""
+    farthest = float(metres.max())
+    is_at_end = metres >= farthest * (1 - _SAME_FLOAT)
+    count, inside = int(np.count_nonzero(is_at_end)), metres[~is_at_end]
+    share = count / metres.size
+    if count < _FEWEST_PIXELS or share < _AT_SENSOR_END or is_synthetic(inside):
+        return
+    is_round = abs(farthest / 10 - round(farthest / 10)) < 1e-4
+    number = float(facts.numbers.max())
+    if is_round and farthest >= _NEAREST_CLIP and share >= _AT_CLIP:
         yield (
-            f"{count} neighbours jump between 0 and {_OVERFLOW - 1}, the ends of 16 bits: depth "
-            "beyond seems to have started again at 0; write it in more bits or a larger unit, or "
-            "say 'max_depth' and leave out what is nearer than it looks"
+            f"{share:.1%} of the depth lies at {farthest:g} m exactly, the farthest depth: if it "
+            f"was cut there, say 'max_depth: {0.999 * farthest:.6g}'"
+        )
+    elif (
+        _is_end_of_sensor(facts, number)
+        and count > _TIMES_MORE_AT_END * _most_below(facts, number)
+        and _has_smooth_borders(facts, number, facts.known)
+    ):
+        yield (
+            f"{share:.1%} of the depth has the number {facts.words(number)}, the largest, up to "
+            "which surfaces rise: if a sensor ends there and depth is beyond, say 'invalid: "
+            f"[0, {facts.words(number)}]'"
         )
 
 
-def _clip_doubts(metres: Values, pixels: int) -> Iterator[str]:
-    """Yield a doubt about many pixels at a round farthest depth, as a renderer's far plane has."""
-    farthest = float(metres.max())
-    count = int(np.count_nonzero(metres >= farthest * (1 - _SAME_FLOAT)))
-    is_round = farthest >= _NEAREST_CLIP and abs(farthest / 10 - round(farthest / 10)) < 1e-4
-    if count < _AT_CLIP * pixels or not is_round or is_synthetic(metres[metres < farthest]):
-        return
-    yield (
-        f"{count / pixels:.1%} of the pixels lie at {farthest:g} m exactly, the farthest depth: if "
-        f"depth was cut there, say 'max_depth: {0.999 * farthest:.6g}'"
-    )
+def _most_below(facts: _Stored, number: float) -> int:
+    """Most pixels that hold one of the numbers a little below the largest."""
+    below = facts.numbers[facts.numbers < number]
+    return int(np.unique(below[below > _BELOW * number], return_counts=True)[1].max(initial=0))
+
+
+def _is_end_of_sensor(facts: _Stored, number: float) -> bool:
+    """Whether a number is the largest of some bits, or a round number of counts."""
+    if facts.whole is None:
+        # Millimetres that were converted to metres.
+        counts = round(1000 * number)
+        is_whole = abs(1000 * number - counts) < 1e-3
+        return is_whole and counts in _ENDS_OF_BITS
+    return number in _ENDS_OF_BITS or (number >= _LEAST_ROUND and number % _ROUND == 0)
 
 
 def _is_coarse_sensor(facts: _Stored, low: int) -> bool:
@@ -557,6 +672,27 @@ def _byte_doubts(facts: _Stored) -> Iterator[str]:
         )
 
 
+def _float_byte_doubts(stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:
+    """Yield a doubt about floating-point numbers whose bytes are in the wrong order."""
+    if stored.dtype.kind != "f" or stored.dtype.itemsize < _LEAST_FLOAT_BYTES:
+        return
+    swapped = stored.astype(stored.dtype.newbyteorder("=")).byteswap()
+    known = np.isfinite(swapped) & (swapped > 0)
+    if np.count_nonzero(known) < max(_FEWEST_PAIRS, stored.size / 2):
+        return
+    numbers = np.log(swapped[known].astype(np.float64))
+    with np.errstate(invalid="ignore"):
+        is_number = np.isfinite(stored) & (stored != 0)
+    logs = np.log(np.abs(stored[is_number].astype(np.float64)))
+    most = math.log(_MOST_FLOAT_RATIO)
+    is_wild = not logs.size or max(np.ptp(logs), np.abs(np.median(logs))) > 2 * most
+    if is_wild and abs(np.median(numbers)) < most and float(np.ptp(numbers)) < most:
+        yield (
+            "its numbers are noise, and surfaces with their bytes in the other order: write it "
+            "anew (numpy: array.byteswap()); in PFM the sign of the scale says the order"
+        )
+
+
 def _is_mark(facts: _Stored) -> Mask:
     """Pixels of the few largest numbers, if these are far from all others, as marks of 'none'."""
     marks = np.zeros_like(facts.known)
@@ -582,7 +718,10 @@ def _flag_doubt(facts: _Stored) -> str | None:
     inside = numbers[numbers < np.iinfo(facts.whole).max]
     if facts.unit != _MILLIMETRE or not inside.size or inside.min() < _HIGHEST_BIT:
         return None
+    beyond = f"all numbers lie above {_HIGHEST_BIT}, which is depth beyond 32 m in millimetres"
+    if inside.min() - _HIGHEST_BIT > _NEAR_BELOW_FLAG:
+        return f"{beyond}: if they fall with depth, write the largest number minus them"
     return (
-        f"all numbers lie above {_HIGHEST_BIT}, which is depth beyond 32 m in millimetres: if the "
-        "highest bit is a flag, say 'bits: [0, 15]', and if it is an offset, say 'offset'"
+        f"{beyond}: if the highest bit is a flag, say 'bits: [0, 15]', and if it is an offset, say "
+        "'offset'"
     )

@@ -1123,6 +1123,7 @@ def doubts_about_numbers(
         is_range=is_range,
         farthest=farthest,
         is_declared=is_declared or statement.place == DECLARED,
+        is_guess=not is_declared and not statement.is_coded,
     )
     return (*statement.doubts, *about_words, *doubts)
 
@@ -1150,8 +1151,15 @@ def scale_fact(
     unit: float | None,
     place: str,
     guess: float,
+    is_disparity: bool = False,
 ) -> NumberFact:
-    """Unit of the numbers [m]: stated, given at a ``place`` (file or option) or guessed."""
+    """Unit of the numbers [m]: stated, given at a ``place`` (file or option) or guessed.
+
+    The unit of disparity is the pixel.
+    """
+    words = unit_words
+    if is_disparity or statement.kind == DISPARITY:
+        words = disparity_words
     if statement.is_coded or statement.kind == DepthKind.UP_TO_SCALE:
         value = "metres"
         if statement.kind == DepthKind.UP_TO_SCALE:
@@ -1163,14 +1171,12 @@ def scale_fact(
         elif statement.reciprocal is not None:
             value = "inverse depth"
         elif statement.scale is not None:
-            value = unit_words(statement.scale)
+            value = words(statement.scale)
         return NumberFact(
             name="scale", value=value, origin=FactOrigin.STATED, place=statement.place
         )
     if unit is not None:
-        return NumberFact(
-            name="scale", value=unit_words(unit), origin=FactOrigin.GIVEN, place=place
-        )
+        return NumberFact(name="scale", value=words(unit), origin=FactOrigin.GIVEN, place=place)
     whole = "whole" if stored.dtype.kind in "ui" else "floating-point"
     numbers = stored[np.isfinite(stored) & (stored > 0)]
     far = ""
@@ -1178,10 +1184,15 @@ def scale_fact(
         far = f"; if they are centimetres, they go to {numbers.max() / 100:.3g} m"
     return NumberFact(
         name="scale",
-        value=unit_words(guess),
+        value=words(guess),
         origin=FactOrigin.GUESSED,
         place=f"a guess: {whole} numbers of no stated unit{far}",
     )
+
+
+def disparity_words(scale: float) -> str:
+    """Unit of disparity of ``scale`` pixels in words."""
+    return "disparity in pixels" if scale == 1 else f"disparity in counts of {scale:.6g} px"
 
 
 def unit_words(scale: float) -> str:

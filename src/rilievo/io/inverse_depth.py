@@ -12,16 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Values
+from rilievo.io.depth_jumps import find_restart
 
 LOOKS_INVERSE = (
     "flat surfaces are straight in its numbers, as they are in inverse depth and disparity, and "
     "not in depth: if it is inverse depth, depth is 1 over the numbers, and if it is disparity, "
     "focal length times baseline over the numbers"
 )
+STRAIGHT = (
+    "flat surfaces are straight in its numbers, as they are in a z-buffer, inverse depth and "
+    "disparity, and not in depth: write depth in metres"
+)
 _FULL_SCALES = (1.0, 255.0, 65535.0)
 """Largest numbers of maps that were stretched to a full scale."""
-_BUFFER_MEDIAN, _FAR_PLANE = 0.9, 0.01
-"""Least median of a z-buffer, and share of pixels at its end."""
+_BUFFER_MEDIAN, _LEAST_BUFFER_MEDIAN, _FAR_PLANE = 0.9, 0.5, 0.01
+"""Least medians of a z-buffer, over its end, without and with exact numbers, and least share of
+pixels at its end."""
 _FEWEST_FILLED, _MOST_AT_END = 1000, 0.001
 """Fewest pixels that fill the range of a type, and largest share of them at its end."""
 _MOST_SIDE = 640  # [px], to which larger maps are thinned out
@@ -34,7 +40,11 @@ _MOST_RESIDUAL = 0.1
 """Largest residual of a smooth surface, over its slope."""
 _MOST_RELATIVE_RESIDUAL = 0.02
 """Largest residual of a smooth surface, over its values."""
+_MOST_CURVATURE_ERROR = 0.05
+"""Largest error of a curvature, over that of depth, in numbers that are exact but for rounding."""
 _FEWEST_WINDOWS = 10
+_LEAST_NUMBER = 1e-12
+"""Numbers below it, and above 1 over it, are no depth in any unit, but bytes in the wrong order."""
 _SAME_RATIO = 0.15
 """Largest difference of a ratio from 0 or 1 that counts for inverse depth or depth."""
 _LEAST_SHARE, _TIMES_MORE = 0.3, 4.0
@@ -46,12 +56,16 @@ most others have too few smooth and slanted surfaces (``lab/studies/judge_invers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Surfaces:
-    """Smooth surfaces of windows: value, slope along the gradient, curvature there, residual."""
+    """Smooth surfaces of windows: value, slope along the gradient, curvature there, residual.
+
+    The errors are those of the curvatures, if the residuals are noise or rounding.
+    """
 
     values: Values
     slopes: Values
     curvatures: Values
     residuals: Values
+    errors: Values
 
 
 def doubts_about_inverse(
@@ -65,6 +79,15 @@ def doubts_about_inverse(
         valid: Pixels with depth.
     """
     doubts = [*doubts_about_normalised(stored)]
+    known = _is_positive(stored)
+    # The map may have been resized to the photograph.
+    known &= valid if valid.shape == stored.shape else True
+    # Depth that starts again near zero bends too little there.
+    if find_restart(stored, known) is not None:
+        return tuple(doubts)
+    buffer = buffer_doubt(stored)
+    if buffer is not None:
+        return (buffer,)
     if looks_inverse(values, valid):
         doubts.append(LOOKS_INVERSE)
     return tuple(doubts)
@@ -77,7 +100,8 @@ def doubts_about_surfaces(values: Float64[np.ndarray, "h w"], valid: Mask) -> tu
     """
     if not looks_inverse(values, valid) or _is_one_ramp(values, valid):
         return ()
-    return (LOOKS_INVERSE,)
+    starts_again = find_restart(values, valid) is not None
+    return () if starts_again else (LOOKS_INVERSE,)
 
 
 def _is_one_ramp(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
@@ -90,44 +114,101 @@ def _is_one_ramp(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
     return bool(np.abs(fitted - numbers).max() < _RAMP_ERROR * np.ptp(numbers))
 
 
-def doubts_about_normalised(stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:
-    """Yield a doubt about numbers that fill a full scale, or that a z-buffer has."""
+def _is_positive(stored: Shaped[np.ndarray, "h w"]) -> Mask:
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(stored) & (stored > 0)
+
+
+def doubts_about_normalised(
+    stored: Shaped[np.ndarray, "h w"], *, is_guess: bool = False
+) -> Iterator[str]:
+    """Yield a doubt about numbers that fill a full scale.
+
+    Args:
+        stored: Numbers as they stand in the file.
+        is_guess: Whether nothing says their unit, so that maps that were divided by their farthest
+            depth alone are doubted too.
+    """
     if stored.dtype.kind != "f":
         largest = float(np.iinfo(stored.dtype).max)
-        if stored.dtype.itemsize == 2 and _fills_type(stored, largest):
+        if stored.dtype.itemsize == 2 and _fills_type(stored, largest, is_guess=is_guess):
             yield (
                 f"its numbers fill the whole range to {largest:.0f} without a gap, as maps do that "
                 "were normalised, each for itself, whose unit is not known: say 'scale' if it is"
             )
         return
     finite = stored[np.isfinite(stored)]
-    if not finite.size:
-        return
-    if finite.min() == 0 and float(finite.max()) in _FULL_SCALES:
+    if finite.size and finite.min() == 0 and float(finite.max()) in _FULL_SCALES:
         yield (
             f"its numbers go from 0 to {finite.max():g} exactly, as normalised maps do, whose unit "
             "is not known"
         )
-    elif finite.min() > 0 and finite.max() <= 1 and np.median(finite) > _BUFFER_MEDIAN:
-        # A z-buffer is linear in inverse depth, and ends at 1.
-        share = np.mean(finite == 1)
-        below = stored.astype(np.float64)
-        if share > _FAR_PLANE or looks_inverse(1 - below, np.isfinite(stored) & (stored < 1)):
-            yield (
-                "its numbers lie close below 1, as those of a z-buffer do: if it is one, depth is "
-                "near * far / (far - number * (far - near))"
-            )
 
 
-def _fills_type(stored: Shaped[np.ndarray, "h w"], largest: float) -> bool:
-    """Whether numbers go from near 0 to the largest of the type, which few pixels hold."""
+def buffer_doubt(stored: Shaped[np.ndarray, "h w"], unit: float | None = None) -> str | None:
+    """Doubt about numbers that a z-buffer has, which ends at 1 or at a type's largest number.
+
+    Args:
+        stored: Numbers as they stand in the file.
+        unit: Metres of a number that are declared; None if none are.
+    """
+    known = _is_positive(stored)
+    if np.count_nonzero(known) < _FEWEST_FILLED:
+        return None
+    largest = float(stored[known].max())
+    end = _end_of_scale(stored, largest)
+    plane = np.where(known, stored, 0).astype(np.float64)
+    inside = known & (plane < (largest if end is None else end))
+    numbers = plane[inside]
+    scale = largest if end is None else end
+    # Where the end is not known, only numbers that are packed tightly look like a z-buffer.
+    least = _BUFFER_MEDIAN if end is None else _LEAST_BUFFER_MEDIAN
+    if numbers.size < _FEWEST_FILLED or np.median(numbers) < least * scale:
+        return None
+    has_far_plane = np.count_nonzero(known & (plane == end)) > _FAR_PLANE * stored.size
+    if not has_far_plane and _is_one_ramp(plane, inside):
+        return None
+    is_buffer = _is_straight_to_rounding(plane, inside)
+    if end is None:
+        return STRAIGHT if is_buffer else None
+    if is_buffer is None:
+        # A z-buffer is linear in inverse depth, and ends at its far plane.
+        is_metres = stored.dtype.kind == "f" and unit == 1
+        is_packed = np.quantile(numbers, 0.01) > _LEAST_BUFFER_MEDIAN * end
+        is_buffer = np.median(numbers) > _BUFFER_MEDIAN * end and is_packed and not is_metres
+        is_buffer = is_buffer and (has_far_plane or looks_inverse(end - plane, inside))
+    if not is_buffer:
+        return None
+    share = "number" if end == 1 else f"number / {end:.0f}"
+    return (
+        f"its numbers lie close below {end:.0f}, as those of a z-buffer do: if it is one, depth is "
+        f"near * far / (far - {share} * (far - near))"
+    )
+
+
+def _end_of_scale(stored: Shaped[np.ndarray, "h w"], largest: float) -> float | None:
+    """Largest number of the scale: 1 of floating-point numbers, else that of 16, 24 or 32 bits."""
+    if stored.dtype.kind == "f":
+        return 1.0 if largest <= 1 else None
+    ends = (float(2**bits - 1) for bits in (16, 24, 32))
+    end = next((end for end in ends if largest <= end), None)
+    return end if stored.dtype.itemsize > 1 else None
+
+
+def _fills_type(stored: Shaped[np.ndarray, "h w"], largest: float, *, is_guess: bool) -> bool:
+    """Whether numbers go from near 0 to the largest of the type, which few pixels hold.
+
+    A map that was stretched has the number 0 at its nearest pixel.
+    """
     known = stored[stored > 0]
     if known.size < _FEWEST_FILLED or known.max() != largest:
         return False
     if np.mean(known == largest) > _MOST_AT_END:
         return False
     low, high = np.quantile(known, (0.001, 0.999))
-    return bool(low < largest / 50 and high > 0.9 * largest)
+    zeros = 1 - known.size / stored.size
+    most_low = 1 / 5 if 0 < zeros <= _MOST_AT_END else 1 / 50
+    return bool((is_guess or low < most_low * largest) and high > 0.9 * largest)
 
 
 def looks_inverse(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
@@ -153,21 +234,49 @@ class _BendingShares:
 
 
 def _bending_shares(values: Float64[np.ndarray, "h w"], valid: Mask) -> _BendingShares | None:
-    step = math.ceil(max(values.shape) / _MOST_SIDE)
-    thin = np.where(valid, values, np.nan)[::step, ::step]
-    windows = _whole_windows(thin)
-    if len(windows) < _FEWEST_WINDOWS:
+    surfaces = _surfaces_of_map(values, valid)
+    if surfaces is None:
         return None
-    surfaces = _fit_surfaces(windows)
     relative_slopes = surfaces.slopes / surfaces.values
     is_clear = (relative_slopes > _SLOPES[0]) & (relative_slopes < _SLOPES[1])
     is_clear &= surfaces.residuals < _MOST_RESIDUAL * surfaces.slopes
     is_clear &= surfaces.residuals < _MOST_RELATIVE_RESIDUAL * surfaces.values
+    return _shares_of_surfaces(surfaces, is_clear)
+
+
+def _is_straight_to_rounding(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool | None:
+    """Whether surfaces are straight in exact numbers, however little these change in a window.
+
+    Returns:
+        None if the numbers are too noisy or too coarse to tell.
+    """
+    surfaces = _surfaces_of_map(values, valid)
+    if surfaces is None:
+        return None
+    is_clear = surfaces.slopes < _SLOPES[1] * surfaces.values
+    is_clear &= surfaces.residuals < _MOST_RESIDUAL * surfaces.slopes
+    of_depth = surfaces.slopes**2 / surfaces.values
+    is_clear &= surfaces.errors < _MOST_CURVATURE_ERROR * of_depth
+    shares = _shares_of_surfaces(surfaces, is_clear)
+    if shares is None:
+        return None
+    return shares.straight > _LEAST_SHARE and shares.straight > _TIMES_MORE * shares.bent
+
+
+def _surfaces_of_map(values: Float64[np.ndarray, "h w"], valid: Mask) -> _Surfaces | None:
+    step = math.ceil(max(values.shape) / _MOST_SIDE)
+    thin = np.where(valid, values, np.nan)[::step, ::step]
+    windows = _whole_windows(thin)
+    return None if len(windows) < _FEWEST_WINDOWS else _fit_surfaces(windows)
+
+
+def _shares_of_surfaces(surfaces: _Surfaces, is_clear: Mask) -> _BendingShares | None:
+    """Shares by weight of the surfaces that tell something; None if these are too few."""
     if np.count_nonzero(is_clear) < _FEWEST_WINDOWS:
         return None
     of_depth = surfaces.slopes[is_clear] ** 2 / surfaces.values[is_clear]
     ratios = surfaces.curvatures[is_clear] / of_depth
-    weights = relative_slopes[is_clear] ** 2
+    weights = (surfaces.slopes[is_clear] / surfaces.values[is_clear]) ** 2
     straight = weights[np.abs(ratios) < _SAME_RATIO].sum() / weights.sum()
     bent = weights[np.abs(ratios - 1) < _SAME_RATIO].sum() / weights.sum()
     return _BendingShares(straight=float(straight), bent=float(bent))
@@ -187,7 +296,9 @@ def _whole_windows(
             blocks = cut.reshape(rows, side, columns, side).swapaxes(1, 2)
             parts.append(blocks.reshape(-1, side * side))
     windows = np.concatenate(parts)
-    return windows[np.isfinite(windows).all(axis=1) & (windows > 0).all(axis=1)]
+    with np.errstate(invalid="ignore"):
+        is_usable = (windows > _LEAST_NUMBER) & (windows < 1 / _LEAST_NUMBER)
+    return windows[is_usable.all(axis=1)]
 
 
 def _fit_surfaces(windows: Float64[np.ndarray, "n p"]) -> _Surfaces:
@@ -196,7 +307,8 @@ def _fit_surfaces(windows: Float64[np.ndarray, "n p"]) -> _Surfaces:
     place = (np.arange(side) - (side - 1) / 2) / (side / 2)
     y, x = (each.ravel() for each in np.meshgrid(place, place, indexing="ij"))
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
-    coefficients = windows @ np.linalg.pinv(terms).T
+    inverse = np.linalg.pinv(terms)
+    coefficients = windows @ inverse.T
     residuals = np.sqrt(((windows - coefficients @ terms.T) ** 2).mean(axis=1))
     middle, right, down, xx, xy, yy = coefficients.T
     slopes = np.hypot(right, down)
@@ -209,4 +321,5 @@ def _fit_surfaces(windows: Float64[np.ndarray, "n p"]) -> _Surfaces:
         slopes=slopes,
         curvatures=curvatures,
         residuals=residuals,
+        errors=residuals * float(np.linalg.norm(inverse[3:], axis=1).max()),
     )

@@ -31,6 +31,7 @@ from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
+from rilievo.io.depth_doubts import negative_doubt
 from rilievo.io.depth_encoding import NumberEncoding, parse_declared
 from rilievo.io.depth_numbers import (
     DISPARITY,
@@ -120,7 +121,8 @@ def prediction_of_depth(
     mask = np.isfinite(values)
     mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
     if not mask.any():
-        raise InputError("has no pixel with depth", path=place)
+        hint = negative_doubt(numbers.stored) or ""
+        raise InputError("has no pixel with depth", path=place, hint=hint)
     # What rilievo saved is upright.
     orientation = 1 if origin.saved is not None else read.orientation
     where = _place_in_photo(values, read.shape, crop, place, orientation)
@@ -376,7 +378,8 @@ def _values_and_unit(
     if statement.is_coded:
         return numbers.values.astype(np.float64), fact
     factor = guess if unit is None else unit
-    values = stored.astype(np.float64) * factor
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = stored.astype(np.float64) * factor
     is_gap = (stored == 0) if whole else np.zeros(stored.shape, bool)
     values[is_gap | ~numbers.known] = np.nan
     return values, fact

@@ -398,6 +398,7 @@ def _facts_about_depth(
         unit=layout.scale,
         place=FILE_NAME,
         guess=_scale_or_guess(stored, layout, statement, kind, path),
+        is_disparity=kind is StoredKind.DISPARITY,
     )
     stated = statement.kind is not None
     origin = (
