@@ -79,7 +79,8 @@ export function serverOf({ say, show, predict }) {
     const { id, name, key } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null)
       .catch((error) => { throw new Error(error.message.replace(`${stem(asked.name ?? "")}: `, "")); });
     if (!source.example && !first) results.add({ id, name, model, key });
-    return { ...await view(id), key, next: first && wanted };
+    // The server calls a file by a name without spaces; a photograph keeps that of the visitor or the example.
+    return { ...await view(id), ...(source.name && { name: source.name }), key, next: first && wanted };
   }
 
   // The same photograph by the chosen network; the first answer stays where that fails.

@@ -47,7 +47,7 @@ export function showPictures(result, { threads }) {
   const main = part("result");
   main.replaceChildren(part("result-parts").content.cloneNode(true));
   const isRound = result.camera?.lens === "equirectangular";
-  part("result-title").textContent = result.name;
+  part("result-title").textContent = part("result-title").title = result.name; // a long one may be cut
   part("result-kind").textContent = KINDS[result.kind];
   put("photo", result.photo);
   put("depth", result.depth);

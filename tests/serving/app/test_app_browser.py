@@ -114,6 +114,46 @@ def test_the_first_screen_shows_a_finished_example_and_six_others(visitor: Visit
     assert not page.locator("#history").is_visible(), "examples are no results of the visitor"
 
 
+FIRST_VIEW = """
+globalThis.views = [];
+const { uniformMatrix4fv } = WebGL2RenderingContext.prototype;
+WebGL2RenderingContext.prototype.uniformMatrix4fv = function (place, transpose, matrix, ...others) {
+  // Of a camera; the last number of a projection is 0.
+  if (matrix[15] === 1) globalThis.views.push([...matrix]);
+  return uniformMatrix4fv.call(this, place, transpose, matrix, ...others);
+};
+"""
+
+
+def test_a_wide_screen_has_no_bands_and_a_surface_that_is_turned_from_the_first_frame(
+    browser: Any, server: ServeProcess
+) -> None:
+    context = browser.new_context(viewport={"width": 1920, "height": 1080})
+    context.set_default_timeout(SOON)
+    context.add_init_script(FIRST_VIEW)
+    page = context.new_page()
+    page.goto(server.address)
+    page.wait_for_function("() => globalThis.views.length > 0")
+    right = page.evaluate("Math.asin(globalThis.views[0][8])")
+    assert abs(np.degrees(right)) > 5
+    photo, frame, foot = (
+        page.locator(each).bounding_box() for each in ("#photo", ".frame", ".foot")
+    )
+    assert photo["height"] == pytest.approx(frame["height"], abs=2)
+    assert foot["y"] == pytest.approx(frame["y"] + frame["height"], abs=2)
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_title_is_the_whole_name(browser: Any, server: ServeProcess, width: int) -> None:
+    visitor = Visitor(browser, server, viewport={"width": width, "height": 844})
+    visitor.page.locator("#state.settled").wait_for()
+    title = visitor.page.locator("#result-title")
+    assert title.inner_text() == "A woman with a hat"
+    assert title.evaluate("each => each.scrollWidth <= each.clientWidth")
+    visitor.context.close()
+
+
 def test_a_result_survives_reload_and_is_sent_to_somebody(
     browser: Any, server: ServeProcess, visitor: Visitor, photographs: list[Path]
 ) -> None:

@@ -13,8 +13,9 @@ const AROUND_IT = 130, COLUMN = { wide: 272, middle: 184, narrow: 128 }; // pixe
 const area = (width, height, ratio) => Math.min(width, Math.max(0, height) * ratio) ** 2 / ratio;
 
 // Pixels of the flat pane beside the surface, its largest share of the window, and what stands in it
-// above and below photograph and depth, which lie one below the other there, or side by side.
-const ASIDE = 380, MOST_ASIDE = 0.42, AROUND_BOTH = 230;
+// above and below photograph and depth, which lie one below the other there, or side by side. The pane
+// may take more where the surface keeps its own width and some air to turn.
+const ASIDE = 380, MOST_ASIDE = 0.42, AROUND_BOTH = 230, AIR = 1.15;
 
 // Where the surface stands on a page that it fills, and how much the flat pane takes: as most of the
 // window is picture. `isLarge` is the photograph's turn to be large.
@@ -23,7 +24,7 @@ function fullest(width, height, ratio, isLarge) {
   const down = { flat: Math.min((isLarge ? 0.7 : 0.5) * height, (width - column) / ratio), isBelow: true, isColumn: true };
   if (isLarge) return { ...(isWide ? { flat: 0.75 * width, isBelow: false, isColumn: true } : down), column };
   const tall = height - AROUND_BOTH, [one, other] = [[1, 2], [2, 1]].map(([across, rows]) => {
-    const flat = clamp(ASIDE, (tall * ratio * across) / rows, MOST_ASIDE * width);
+    const flat = clamp(ASIDE, (tall * ratio * across) / rows, Math.max(MOST_ASIDE * width, width - AIR * height * ratio));
     return { flat, isBelow: false, isColumn: false, isBeside: across > 1, area: 2 * area(flat / across, tall / rows, ratio) + area(width - flat, height, ratio) };
   });
   const best = other.area > one.area ? other : one, beneath = area(width - column, down.flat, ratio) + area(width, height - down.flat, ratio);

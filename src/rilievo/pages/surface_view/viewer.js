@@ -182,10 +182,11 @@ function view(canvas, data, form) {
   // Only while something moves: a page that lies open costs nothing.
   function draw() {
     if (signal.aborted) return;
-    // Made after the first frame, before the first one that moves: from its own camera nobody sees the difference.
-    const isWhole = Boolean(layer) || !isBacked || dots;
-    if (!isWhole && frames) {
+    // Made before the first frame that is turned; from the photograph's own camera nobody sees the difference.
+    let isWhole = Boolean(layer) || !isBacked || dots;
+    if (!isWhole && (frames || isFirst)) {
       layer = shown.backing();
+      isWhole = true;
       [began, frames] = [began === null ? null : performance.now(), 0];
     }
     const seconds = began === null ? LASTS : (performance.now() - began) / 1000;
