@@ -3,7 +3,7 @@
 import { gridIn, largestAround } from "./grid.js";
 
 const BAND = 0.016, SIDE = 320, BEYOND = 2;
-const FINE = 640, OBJECT = 1 / 32, SMALLEST = 1 / 100, NEARER = Math.fround(0.06), CLEARLY_NEARER = Math.fround(0.12);
+const FINE = 640, OBJECT = 1 / 32, SMALLEST = 1 / 48, NEARER = Math.fround(0.06), CLEARLY_NEARER = Math.fround(0.12);
 
 // The sky that pictures colour: the network's, without the narrow objects before it that depth shows. `number` is as
 // in upToSky, and 0 has a meaning if the values are depth.

@@ -178,7 +178,7 @@ _OBJECT = 1 / 32
 _NEARER = 0.06
 _CLEARLY_NEARER = 0.12
 # Share of the longer side: side of the smallest object, as a square.
-_SMALLEST = 1 / 100
+_SMALLEST = 1 / 48
 
 
 def sky_behind_objects(depth: DepthMap, sky: Mask | None) -> Mask | None:
