@@ -48,7 +48,7 @@ STRIP = (
     Subject(name="coffee", left=-14, right=17, pitch=8),
     Subject(name="desk", left=-20, right=17, pitch=11),
 )
-OVERVIEW = ("railing", "bear", "cafe")
+OVERVIEW = ("railing", "stonehenge", "cafe")
 HEIGHT = 300
 FLAT, GAP, LINE = (205, 125), 9, 22
 """Size of the panels of photographs, what is between them, and the height of a label [px]."""
