@@ -26,7 +26,7 @@ from rilievo.calibration.sizes import CORNER_ERROR
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.records.depth_map import DepthMap
-from rilievo.records.instruments import DepthSource, Instrument
+from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import PredictionRecord
 
 OWN_SHARE = 0.3
@@ -148,6 +148,18 @@ class InstrumentRanges:
         slope = SLOPE_SHARE * own_error * plane.support.inverse_spread(direction)
         return math.degrees(math.atan(plane.camera_distance * slope))
 
+    def tilts_by_scale(self, plane: SurfacePlane, direction: Vector) -> list[float]:
+        """Tilt of a plane along a unit direction by each error of a known scale [degrees]."""
+        spread = 1 / plane.support.inverse_spread(direction)
+        middle = plane.support.middle
+        far = self._depth_at(middle + spread * direction)
+        near = self._depth_at(middle - spread * direction)
+        slopes = [
+            (part.relative_at(far) - part.relative_at(near)) / (2 * spread)
+            for part in self.instrument.scale_errors
+        ]
+        return [math.degrees(math.atan(plane.camera_distance * slope)) for slope in slopes]
+
     @property
     def guessed_focal_angle(self) -> float:
         """Error of an angle by a guessed focal length [degrees]; 0 of another one."""
@@ -179,30 +191,39 @@ class InstrumentRanges:
             positions: Positions of the points [m].
             weights: Change of the quantity for a relative error of depth at each of them.
         """
-        changes = [
-            weight * self._instrument_error_at(position)
-            for position, weight in zip(positions, weights, strict=True)
-        ]
+        depths = [self._depth_at(position) for position in positions]
+
+        def changes_by(error: DepthError) -> list[float]:
+            return [
+                weight * error.relative_at(depth)
+                for depth, weight in zip(depths, weights, strict=True)
+            ]
+
+        changes = changes_by(self.instrument.error)
         # The variance is linear in the correlation of the errors, so that one of its ends is the
         # least favourable: errors that are independent, or that are the same.
         least_favourable = max(math.hypot(*changes), abs(sum(changes)))
+        scale_changes = [sum(changes_by(part)) for part in self.instrument.scale_errors]
         gaps = [
             weight * self._gap_error_at(position)
             for position, weight in zip(positions, weights, strict=True)
         ]
         return math.hypot(
-            self.own_share * least_favourable, self.common_share * abs(sum(changes)), *gaps
+            self.own_share * least_favourable,
+            self.common_share * abs(sum(changes)),
+            *scale_changes,
+            *gaps,
         )
 
     def _own_error_at(self, position: Vector) -> float:
-        return self.own_share * self._instrument_error_at(position)
+        return self.own_share * self.instrument.error.relative_at(self._depth_at(position))
 
     def _depth_error_at(self, position: Vector) -> float:
-        return math.hypot(self._instrument_error_at(position), self._gap_error_at(position))
+        error = self.instrument.relative_error_at(self._depth_at(position))
+        return math.hypot(error, self._gap_error_at(position))
 
-    def _instrument_error_at(self, position: Vector) -> float:
-        depth = float(self.prediction.known_camera.depth_of(position))
-        return self.instrument.relative_error_at(abs(depth))
+    def _depth_at(self, position: Vector) -> float:
+        return abs(float(self.prediction.known_camera.depth_of(position)))
 
     def _gap_error_at(self, position: Vector) -> float:
         """Further error in a gap of a sensor; 0 for points that the picture does not show."""

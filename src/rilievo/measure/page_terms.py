@@ -103,7 +103,7 @@ class InstrumentTerms:
         relative: Error as a share of depth.
         absolute: Error in metres.
         growth: Error as a share of depth for each metre of depth.
-        scale: Log error of a scale by a known size.
+        scale_errors: Errors of a scale and a shift by known sizes, each as the first three.
         own_share: Share of the error in which the pixels of one surface may differ.
         common_share: Share of the error that all pixels are known to have in common.
         slope: Slope of a plane by errors of its depth, over these and per deviation of its points.
@@ -120,7 +120,7 @@ class InstrumentTerms:
     relative: float
     absolute: float
     growth: float
-    scale: float
+    scale_errors: tuple[tuple[float, float, float], ...]
     own_share: float
     common_share: float
     slope: float = SLOPE_SHARE
@@ -260,7 +260,9 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         relative=error.relative,
         absolute=error.absolute,
         growth=error.growth,
-        scale=ranges.instrument.scale_error,
+        scale_errors=tuple(
+            (part.relative, part.absolute, part.growth) for part in ranges.instrument.scale_errors
+        ),
         own_share=ranges.own_share,
         common_share=ranges.common_share,
         focal=ranges.focal_error,

@@ -446,7 +446,12 @@ def _angle_range(
         for surface, direction in zip(surfaces, across, strict=True)
     ]
     errors_along = [by_instrument.tilt_error(surface, common_edge) for surface in surfaces]
-    error = math.hypot(*errors_across, by_instrument.guessed_focal_angle)
+    tilts = [
+        by_instrument.tilts_by_scale(surface, direction)
+        for surface, direction in zip(surfaces, across, strict=True)
+    ]
+    scale_errors = [second - first for first, second in zip(*tilts, strict=True)]
+    error = math.hypot(*errors_across, *scale_errors, by_instrument.guessed_focal_angle)
     # Two normals that are nearly the same differ by any tilt, whatever its direction, and the angle
     # between them is never negative. So where it may be 0, it has the error of all tilts.
     whole_error = math.hypot(error, *errors_along)

@@ -8,13 +8,16 @@ because they are more exact than its metres.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
+from rilievo.alignment import Fit
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.readings import DepthReading, SizeReading, read_size
 from rilievo.calibration.rectangle_depth import fit_log_ratio, sample_rectangle
 from rilievo.calibration.rectangle_fit import camera_of_rectangles, fit_rectangles
+from rilievo.calibration.scale_errors import ScaleErrors, depth_weights, scale_errors_of
 from rilievo.calibration.sizes import (
     Known,
     KnownLength,
@@ -39,6 +42,14 @@ _CONTRADICTION = 2.0
 _MIN_SHARE_IN_PLANE = 0.1
 """Share of a known rectangle whose depth is that of its plane, from which on the two agree. On the
 rest may stand objects."""
+_KNOWN_ERROR = 0.01
+"""Relative error of a size that somebody measured, where it is extrapolated.
+
+A scale follows from it without growing. A shift makes it many times larger at other depths."""
+_USUAL_DEPTHS = (0.1, 0.9)
+"""Quantiles of depth between which an unsure shift is said."""
+_UNSURE_SHIFT = 0.1
+"""Relative error of depth by the fit of a scale and a shift from which on it is said."""
 _MIN_SHARE_FOR_SCALE = 0.8
 """Share of a known rectangle in one plane below which a scale that follows from it is doubtful."""
 
@@ -83,37 +94,92 @@ def _fit_network_depth(prediction: AnyPrediction, sizes: Sequence[Known]) -> Any
 
 def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
     """Scale depth without metres by known sizes."""
-    fitted = calibrate(prediction.depth, sizes, camera=prediction.camera, smooth=False)
-    calibration = calibration_record(fitted, tuple(map(str, sizes)))
+    given, camera = prediction.depth, prediction.known_camera
+    fitted = calibrate(given, sizes, camera=camera, smooth=False)
     instrument = prediction.instrument
     assert instrument is not None, "the prediction was made of a depth map"
-    errors = [_scale_error(fitted.depth, size, prediction.known_camera) for size in sizes]
-    scale_error, note = min(errors, key=lambda error: error[0])
-    notes = [text for text in (fitted.warning, note) if text is not None]
+
+    readings = [read_size(given, size, camera) for size in sizes]
+    known_error = 0.0 if given.is_depth else _KNOWN_ERROR
+    covers = [_error_by_cover(fitted.depth, size, camera) for size in sizes]
+    errors = [
+        math.hypot(_reading_error(reading, fitted.fit, instrument), cover.error, known_error)
+        for reading, cover in zip(readings, covers, strict=True)
+    ]
+    scale_errors = scale_errors_of(readings, fitted.fit, errors, has_shift=not given.is_depth)
+    doubts = _doubts_about_scale(scale_errors, sizes, fitted.depth)
+    best = covers[int(np.argmin(errors))]
+    notes = [text for text in (fitted.warning, best.note, *doubts) if text is not None]
     return prediction.but(
         depth_or_none=fitted.depth,
-        calibration=calibration,
-        instrument=replace(instrument, scale_error=scale_error),
+        calibration=calibration_record(fitted, tuple(map(str, sizes))),
+        instrument=replace(
+            instrument, scale_errors=scale_errors.parts, doubts=(*instrument.doubts, *doubts)
+        ),
         notes=(*prediction.notes, *notes),
     )
 
 
-def _scale_error(depth: DepthMap, size: Known, camera: Camera) -> tuple[float, str | None]:
-    """Relative error of a scale by a known size, and a note if much of a rectangle is no plane.
+def _reading_error(reading: SizeReading, fit: Fit, instrument: Instrument) -> float:
+    """Relative error of a known size by that of the depth and by placing its points."""
+    by_depth = [
+        weight * instrument.relative_error_at(abs(fit.metres(value)))
+        for value, weight in zip(reading.values, depth_weights(reading, fit), strict=True)
+    ]
+    return math.hypot(*by_depth, _placing_error(reading.known))
+
+
+def _doubts_about_scale(
+    errors: ScaleErrors, sizes: Sequence[Known], depth: DepthMap
+) -> tuple[str, ...]:
+    """Doubts about known sizes that contradict each other, or that hardly determine a shift."""
+    doubts = list[str]()
+    if errors.contradiction is not None:
+        first, second = sizes[errors.contradiction.first], sizes[errors.contradiction.second]
+        doubts.append(
+            Note(
+                f"the known {first.noun} {first} and the known {second.noun} {second} disagree by "
+                f"{errors.contradiction.share:.0%}, which the error of the depth does not explain, "
+                "so one of them is probably wrong, or the depth is not of the kind that is stated; "
+                "the ranges contain what each of them says",
+                hint="check their columns, rows and metres",
+            )
+        )
+    nearest, farthest = np.quantile(depth.values[depth.valid], _USUAL_DEPTHS)
+    worst = max(errors.relative_at(float(nearest)), errors.relative_at(float(farthest)))
+    if len(errors.parts) > 1 and worst > _UNSURE_SHIFT:
+        doubts.append(
+            Note(
+                "the known sizes hardly determine the shift of the depth, which is therefore "
+                f"uncertain by up to {worst:.0%}",
+                hint="give one that is clearly nearer or farther than the others",
+            )
+        )
+    return tuple(doubts)
+
+
+class _Cover(NamedTuple):
+    """Error of a rectangle's size by what covers it, and a note if this is much."""
+
+    error: float = 0.0
+    note: str | None = None
+
+
+def _error_by_cover(depth: DepthMap, size: Known, camera: Camera) -> _Cover:
+    """Relative error of a known rectangle whose depth is no plane in much of it.
 
     Where an object may cover most of the rectangle, the range reaches to what else is seen of it.
     """
-    error = _placing_error(size)
     if not isinstance(size, KnownRectangle):
-        return error, None
+        return _Cover()
     [pose] = fit_rectangles((size,), camera).poses
     samples = sample_rectangle(depth, camera, pose)
     if samples is None:
-        return error, None
+        return _Cover()
     fitted = fit_log_ratio(samples)
     share = samples.share_of(fitted.is_in_plane)
     if share >= _MIN_SHARE_FOR_SCALE:
-        return error, None
+        return _Cover()
     off_plane = np.abs(samples.log_ratios - fitted.at(samples.places))[~fitted.is_in_plane]
     note = Note(
         f"only {share:.0%} of the depth inside of known rectangle {size} lies in one plane, and "
@@ -121,7 +187,7 @@ def _scale_error(depth: DepthMap, size: Known, camera: Camera) -> tuple[float, s
         "the rest",
         hint="give a rectangle on which little stands, or another known size",
     )
-    return math.hypot(error, math.expm1(float(np.quantile(off_plane, 0.9)))), note
+    return _Cover(math.expm1(float(np.quantile(off_plane, 0.9))), note)
 
 
 def _placing_error(size: Known) -> float:

@@ -60,7 +60,8 @@ class Instrument:
             error that the user states.
         error: Error of its depth, of eight in ten pixels.
         is_assumed: Whether that error is a guess, because nobody stated it.
-        scale_error: Log error of a scale that a known size gave to depth without metres.
+        scale_errors: Errors of the scale and the shift that known sizes gave to depth without
+            metres. Each of them moves all depths together, farther or nearer by its signs.
         doubts: What would make all its depth wrong, such as a unit that was guessed.
         pixel: Side of its pixels in those of the photograph, to whose size its map was resized.
     """
@@ -68,10 +69,11 @@ class Instrument:
     source: DepthSource
     error: DepthError
     is_assumed: bool
-    scale_error: float = 0.0
+    scale_errors: tuple[DepthError, ...] = ()
     doubts: tuple[str, ...] = ()
     pixel: float = 1.0
 
     def relative_error_at(self, depth: float) -> float:
         """Error of eight in ten depths, as a share of a depth [m]."""
-        return math.hypot(self.error.relative_at(depth), self.scale_error)
+        scale_errors = [part.relative_at(depth) for part in self.scale_errors]
+        return math.hypot(self.error.relative_at(depth), *scale_errors)

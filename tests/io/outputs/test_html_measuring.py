@@ -19,7 +19,7 @@ from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.instruments import DepthSource
+from rilievo.records.instruments import DepthError, DepthSource
 from rilievo.records.sample import Photo
 from support.browser import Opened, chromium
 from support.predictions import prediction
@@ -492,7 +492,7 @@ def test_the_thing_in_a_box_is_that_of_python(
     assert written_on(page, ".scene") == written_on(page, ".stage")
 
 
-@pytest.mark.parametrize("source", ["map", "assumed", "sensor"])
+@pytest.mark.parametrize("source", ["map", "assumed", "sensor", "fitted"])
 def test_ranges_by_an_instrument_are_those_of_python(
     browser: Any, tmp_path: Path, source: str
 ) -> None:
@@ -523,7 +523,7 @@ def test_ranges_by_an_instrument_are_those_of_python(
     assert readings(page)[-1] == by_measuring(given, (30, 80), (80, 20))
 
 
-@pytest.mark.parametrize("source", ["network", "map", "sensor"])
+@pytest.mark.parametrize("source", ["network", "map", "sensor", "fitted"])
 @pytest.mark.parametrize("point", [(20, 85), (100, 80), (60, 75), (10, 20)])
 def test_heights_on_the_floor_have_the_range_of_python(
     browser: Any, tmp_path: Path, source: str, point: tuple[int, int]
@@ -546,18 +546,25 @@ def test_heights_on_the_floor_have_the_range_of_python(
 
 
 def room_of_instrument(source: str) -> Prediction:
-    """The room in metres, of a given map or of a sensor that missed the upper left."""
+    """The room in metres, of a sensor that missed the upper left, or of a given map.
+
+    The scale and the shift of a map that is "fitted" are uncertain.
+    """
     metric = with_metres(room(), Metres(camera_height=1.5))[0]
     is_sensor = source == "sensor"
     measured = np.ones((HEIGHT, WIDTH), bool)
     measured[:50, :50] = False
     camera = metric.known_camera
+    instrument = make_instrument(
+        DepthSource.SENSOR if is_sensor else DepthSource.DEPTH_MAP, "5mm+0.5%+0.2%/m"
+    )
+    if source == "fitted":
+        parts = (DepthError(relative=0.02, absolute=-0.08), DepthError(relative=0.01, growth=0.01))
+        instrument = replace(instrument, scale_errors=parts)
     return metric.but(
         calibration=replace(metric.calibration, expected_error=0.03) if is_sensor else None,
         camera=Camera(K=camera.K, source="assumed" if source == "assumed" else "given"),
-        instrument=make_instrument(
-            DepthSource.SENSOR if is_sensor else DepthSource.DEPTH_MAP, "5mm+0.5%+0.2%/m"
-        ),
+        instrument=instrument,
         measured=measured if is_sensor else None,
     )
 

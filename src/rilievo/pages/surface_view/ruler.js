@@ -98,7 +98,8 @@ function readings(depth, form, terms) {
 function instrumentErrors(form, terms, spread) {
   const one = terms.instrument, { ray, pixel, depth: away } = lensOf(form), size = (vector) => Math.hypot(...vector);
   if (!one) return null;
-  const own = (z) => Math.hypot(one.relative + one.absolute / z + one.growth * z, one.scale);
+  const relativeAt = ([relative, absolute, growth], z) => relative + absolute / z + growth * z;
+  const own = (z) => relativeAt([one.relative, one.absolute, one.growth], z);
   function gap(at) {
     const [u, v] = pixel(at), { grid } = one;
     if (!grid || u < -0.5 || v < -0.5 || u >= form.width - 0.5 || v >= form.height - 0.5) return 0;
@@ -110,17 +111,23 @@ function instrumentErrors(form, terms, spread) {
     const z = away(at);
     return { size: z * size(less(ray([u + 0.5, v]), ray([u - 0.5, v]))), around: spread([u, v], z, one) };
   }
-  const sideways = (vector) => vector[0] ** 2 + vector[1] ** 2, depthError = (at) => Math.hypot(own(away(at)), gap(at));
+  const sideways = (vector) => vector[0] ** 2 + vector[1] ** 2, depthError = (at) => Math.hypot(own(away(at)), ...one.scale_errors.map((part) => relativeAt(part, away(at))), gap(at));
   // The error of a quantity by those of depth at places, with its change for a relative error at each of them.
   function byDepth(places, weights) {
     const changes = places.map((at, each) => weights[each] * own(away(at))), same = Math.abs(changes.reduce((sum, each) => sum + each, 0));
     const unfavourable = Math.max(Math.hypot(...changes), same);
-    return Math.hypot(one.own_share * unfavourable, one.common_share * same, ...places.map((at, each) => weights[each] * gap(at)));
+    const scales = one.scale_errors.map((part) => places.reduce((sum, at, each) => sum + weights[each] * relativeAt(part, away(at)), 0));
+    return Math.hypot(one.own_share * unfavourable, one.common_share * same, ...scales, ...places.map((at, each) => weights[each] * gap(at)));
   }
   // The error of a plane's tilt along a unit direction in it [degrees].
   function tilt({ distance, support: { middle, inverseSpread } }, direction) {
     const error = Math.hypot(one.own_share * own(away(middle)), one.gap_share * gap(middle));
     return (Math.atan(distance * one.slope * error * inverseSpread(direction)) * 180) / Math.PI;
+  }
+  // The tilt of a plane along such a direction by each error of a known scale [degrees].
+  function tiltsByScale({ distance, support: { middle, inverseSpread } }, direction) {
+    const spread = 1 / inverseSpread(direction), at = (side) => away(middle.map((axis, each) => axis + side * spread * direction[each]));
+    return one.scale_errors.map((part) => (Math.atan((distance * (relativeAt(part, at(1)) - relativeAt(part, at(-1)))) / (2 * spread)) * 180) / Math.PI);
   }
   return {
     distance: (at) => Math.hypot(depthError(at), (one.focal * sideways(at)) / dot(at, at)),
@@ -139,7 +146,8 @@ function instrumentErrors(form, terms, spread) {
     angle(surfaces, degrees) {
       const [first, second] = surfaces.map(({ normal }) => normal), edge = unitNormalTo(first, second);
       const across = surfaces.map((surface) => tilt(surface, cross(edge, surface.normal)));
-      const error = Math.hypot(...across, one.guessed_angle), whole = Math.hypot(error, ...surfaces.map((surface) => tilt(surface, edge)));
+      const [tilts, others] = surfaces.map((surface) => tiltsByScale(surface, cross(edge, surface.normal)));
+      const error = Math.hypot(...across, ...tilts.map((each, at) => others[at] - each), one.guessed_angle), whole = Math.hypot(error, ...surfaces.map((surface) => tilt(surface, edge)));
       let low = Math.max(0, degrees - error), high = Math.min(180, degrees + error);
       if (degrees <= whole) [low, high] = [0, Math.min(180, degrees + whole)];
       if (degrees >= 180 - whole) [low, high] = [Math.min(low, 180 - 2 * whole), 180];
