@@ -3,7 +3,7 @@
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.models.onnx_files.engines import provider_device
+from rilievo.models.onnx_files.engines import provider_device, providers
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -25,3 +25,10 @@ def test_the_cpu_in_place_of_another_device_is_refused(device: str) -> None:
 )
 def test_the_device_that_was_named_is_taken(provider: str, device: str, recorded: str) -> None:
     assert provider_device(provider, device) == recorded
+
+
+@pytest.mark.parametrize(("device", "number"), [("auto", "0"), ("cuda", "0"), ("cuda:1", "1")])
+def test_cuda_searches_no_algorithm_for_each_size_of_a_photograph(device: str, number: str) -> None:
+    chosen, fallback = providers(device, [CUDA, CPU])
+    assert chosen == (CUDA, {"device_id": number, "cudnn_conv_algo_search": "HEURISTIC"})
+    assert fallback == CPU

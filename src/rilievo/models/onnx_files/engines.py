@@ -163,7 +163,14 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
         )
     if kind == "cpu":
         return [_CPU]
-    return [(provider, {"device_id": index or "0"}) if kind == "cuda" else provider, _CPU]
+    if kind == "cuda":
+        # By default ONNX Runtime tries out the algorithms of each convolution for every new size of
+        # a photograph, which takes longer than to run it.
+        return [
+            (provider, {"device_id": index or "0", "cudnn_conv_algo_search": "HEURISTIC"}),
+            _CPU,
+        ]
+    return [provider, _CPU]
 
 
 def has_cuda() -> bool:
