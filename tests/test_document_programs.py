@@ -51,7 +51,8 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "lab_floor.py").write_text(function)
     save(prediction(), folder / "photo", tuple(OUTPUTS))
     write_clip(folder / "clip.mp4", Clip(pictures=numbered(30, (480, 640))))
-    shutil.copy(embedded_file("rilievo/small"), folder / "small.onnx")
+    for name in ("small", "base"):
+        shutil.copy(embedded_file(f"rilievo/{name}"), folder / f"{name}.onnx")
     metres = 994.978 * 0.193001 / (np.nan_to_num(disparity, posinf=30) + 31.086)
     for name in ("images", "depth"):
         (folder / "mine" / name).mkdir(parents=True)

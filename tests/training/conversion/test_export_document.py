@@ -85,3 +85,21 @@ def test_the_file_without_rilievo_gives_the_depth_of_predict(
     assert found["depth"].shape == expected.shape == shape[::-1]
     off = np.abs(found["depth"] / expected.values - 1)[expected.valid]
     assert np.quantile(off, 0.99) < 1e-3, "the size at which the network sees it is that of predict"
+
+
+def test_without_surfaces_the_file_gives_the_same_depth_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(EMBEDDED / "base.onnx", "base.onnx")
+    [block] = [b for b in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if "surfaces" in b]
+    found: dict[str, Any] = {}
+    exec(block, found)
+    assert "Initializer surfaces" not in capfd.readouterr().err
+    network, image = found["network"], found["image"]
+    depth, normals = network.run(["depth", "normals"], {"image": image})
+    np.testing.assert_array_equal(found["depth"], depth)
+    assert normals.size
+    inputs = {"image": image, "surfaces": np.array(False)}
+    for answer in network.run(["normals", "confidence"], inputs):
+        assert answer.size == 0
