@@ -131,8 +131,7 @@ class FolderRecord:
 
 def _is_changed(path: Path, numbers: np.ndarray, facts: FileFacts) -> bool:
     """Whether a file differs from what its record says; False if nothing holds a checksum."""
-    is_folder = facts.frames is not None
-    if facts.crc32 is not None and not is_folder:
+    if facts.crc32 is not None:
         return crc32_of_numbers(numbers) != facts.crc32
     written = facts.written_sum(path.name) or _sum_beside(path)
     return written is not None and content_fault(path, written) is not None
