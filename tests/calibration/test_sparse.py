@@ -42,6 +42,16 @@ def motorcycle() -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(photo[::4, ::4]), depth[::4, ::4].astype(np.float32)
 
 
+def test_points_between_pixels_are_those_of_the_nearest_pixel(tmp_path: Path) -> None:
+    depth = ramp()
+    v, u = np.indices(SHAPE)
+    lines = np.column_stack([(u + 0.4).ravel(), (v - 0.4).ravel(), depth.ravel()])
+    np.savetxt(tmp_path / "points.txt", lines, fmt="%.7g")
+    sparse = read_sparse(tmp_path / "points.txt", SHAPE, None)
+    assert sparse.measured is not None
+    np.testing.assert_allclose(sparse.measured, depth, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["d.npy", "d.png", "d.txt", "d.csv", "d.tiff"])
 def test_the_same_points_come_from_every_file(tmp_path: Path, name: str) -> None:
     depth = np.round(gaps(ramp(), 0.02), 3)

@@ -218,9 +218,11 @@ def test_a_changed_frame_of_a_clip_is_noticed(tmp_path: Path) -> None:
     for number in range(2):
         Image.fromarray(np.roll(PHOTO, number, axis=1)).save(frames / f"{number}.png")
     words = ["predict", str(frames), "--sequence", "--model", "rilievo/small", "--fov", "60"]
-    assert main([*words, "--save", "npy", "-o", str(tmp_path / "out")]) == 0
+    assert main([*words, "--save", "npy,png16", "-o", str(tmp_path / "out")]) == 0
     path = tmp_path / "out" / "frames.frames" / "1.depth.npy"
     assert not notes_on_change(given(path, frames / "1.png"))
+    # The sums are those of the frames, and a folder has none of its own.
+    assert "crc32" not in (tmp_path / "out" / "frames.json").read_text()
     np.save(path, np.load(path)[:, ::-1])
     assert notes_on_change(given(path, frames / "1.png"))
 
@@ -289,20 +291,37 @@ def test_intrinsics_of_another_size_are_said_of_every_depth_file(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("words", "change"),
     [
-        lambda pixels: pixels[:, ::-1],
-        lambda pixels: pixels[::-1],
-        lambda pixels: np.random.default_rng(5).integers(0, 255, pixels.shape, np.uint8),
+        ("is mirrored", lambda pixels: pixels[:, ::-1]),
+        ("is upside down and mirrored", lambda pixels: pixels[::-1]),
+        ("is upside down", lambda pixels: pixels[::-1, ::-1]),
+        (
+            "is another photograph",
+            lambda pixels: np.random.default_rng(5).integers(0, 255, pixels.shape, np.uint8),
+        ),
+        ("is another photograph", lambda pixels: np.full_like(pixels, 90)),
     ],
-    ids=["mirrored", "upside down", "another"],
+    ids=["mirrored", "upside down and mirrored", "upside down", "another", "one colour"],
 )
-def test_an_archive_of_another_photograph_is_said(change: Change, tmp_path: Path) -> None:
+def test_an_archive_of_another_photograph_is_said(
+    words: str, change: Change, tmp_path: Path
+) -> None:
     save_instrument(tmp_path, "npz", "png16")
     other = np.ascontiguousarray(change(PHOTO))
     for name in ("npz", "png16"):
-        with pytest.warns(UserWarning, match="photograph"):
+        with pytest.warns(UserWarning, match=f"this photograph {words} |this {words} "):
             given(tmp_path / DEPTH_NAMES[name], other)
+
+
+def test_an_almost_symmetric_photograph_is_mirrored_or_not(tmp_path: Path) -> None:
+    photo = np.repeat(np.linspace(20, 230, SIZE[0])[:, None, None], SIZE[1], axis=1)
+    photo = np.repeat(photo, 3, axis=2).astype(np.uint8)
+    photo[100:140, 40:80] = 250
+    given(SLANTED, photo, camera=K).save(tmp_path / "map", ["npz"])
+    given(tmp_path / "map.npz", photo)
+    with pytest.warns(UserWarning, match="mirrored"):
+        given(tmp_path / "map.npz", np.ascontiguousarray(photo[:, ::-1]))
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,22 @@ def test_errors_are_read_as_people_write_them(text: str, error: DepthError) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "0.01", "-1%", "0%", "100%", "nan%", "inf mm", "1%%", "1 apple", 0.01, "1%+"]
+    "text",
+    [
+        "",
+        "1",
+        "0.01",
+        "-1%",
+        "0%",
+        "100%",
+        "nan%",
+        "inf mm",
+        "1%%",
+        "1 apple",
+        0.01,
+        "1%+",
+        "100%/m",
+    ],
 )
 def test_what_is_no_error_is_refused(text: object) -> None:
     with pytest.raises(OptionError, match="depth_error"):

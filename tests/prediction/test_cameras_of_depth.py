@@ -102,3 +102,21 @@ def test_notes_about_exif_go_where_a_camera_is_named(tmp_path: Path) -> None:
     assert any("EXIF" in note for note in cropped.notes)
     named = rilievo.Prediction.from_depth(path, DEPTH, fov=60)
     assert not any("EXIF" in note for note in named.notes)
+
+
+def test_a_focal_length_far_from_that_of_exif_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    scene().save(path, exif=exif_block())
+    depth = np.full(rilievo.read_photo(path).shape, 2, np.float32)
+    stated = rilievo.Prediction.from_depth(path, depth).known_camera.K
+    # A depth file states its camera as a user does.
+    np.savez(tmp_path / "twice.npz", depth=depth, K=stated * [[2], [2], [1]])
+    np.savez(tmp_path / "same.npz", depth=depth, K=stated)
+    for options, is_noted in (
+        ({"camera": float(2 * stated[0, 0])}, True),
+        ({"camera": float(stated[0, 0])}, False),
+        ({"depth": tmp_path / "twice.npz"}, True),
+        ({"depth": tmp_path / "same.npz"}, False),
+    ):
+        found = rilievo.Prediction.from_depth(path, **{"depth": depth, **options})
+        assert any("its EXIF states" in note for note in found.notes) == is_noted

@@ -104,6 +104,23 @@ def test_the_command_writes_what_is_asked_for(
     assert str(tmp_path / "out" / "photo.glb") in told.out
 
 
+def test_python_warns_of_a_contradiction_that_the_command_prints_once(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    depth = np.full(SIZE, 2, np.float32)
+    np.save(tmp_path / "depth.npy", depth)
+    known = "10,30,70,30,5m"  # 60 px are 1.71 m.
+    with pytest.warns(UserWarning, match="contradict each other") as told:
+        made = rilievo.Prediction.from_depth(photo, depth, K, known=[known])
+    assert [str(warning.message) for warning in told] == [
+        note for note in made.notes if "contradict" in note
+    ]
+    assert told[0].filename == __file__
+    words = ["measure", str(photo), "10,10", "70,10", "--depth", str(tmp_path / "depth.npy")]
+    assert main([*words, "--camera", "70,70,39.5,29.5", "--known-length", known]) == 0
+    assert capsys.readouterr().err.count("contradict each other") == 1
+
+
 def test_affine_depth_keeps_its_negative_values() -> None:
     values = np.linspace(-1, 1, 48 * 64, dtype=np.float32).reshape(48, 64)
     photo = np.zeros((48, 64, 3), np.uint8)
