@@ -64,10 +64,7 @@ def check_colour_map(name: str) -> str:
 
 
 def describe_depth_colours(colour_map: str) -> str:
-    """Say which colours of a picture of 1/depth are near and far.
-
-    >>> describe_depth_colours("spectral")
-    'near is dark red and far is violet'
+    """Say which colours of a picture of 1/depth are near and far: "near is white and far is black".
 
     Raises:
         OptionError: If the colour map does not exist.
