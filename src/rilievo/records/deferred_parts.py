@@ -1,4 +1,4 @@
-"""Parts of a record that are computed when they are first read."""
+"""Parts of a record that are computed when they are first read, such as normals from depth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,11 @@ from rilievo.arrays.array_records import read_only
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Part that is not computed yet."""
+    """Part that is not computed yet.
+
+    Attributes:
+        compute: Function that returns the part. Each record that holds it calls it at most once.
+    """
 
     compute: Callable[[], object]
 
@@ -22,26 +26,34 @@ class DeferrableField:
     It is a descriptor-typed field, as the documentation of ``dataclasses`` describes them. A
     property or a ``cached_property`` cannot take its place, because the same name is also a field
     that the constructor, ``dataclasses.replace`` and the comparison of records use.
+
+    The record keeps the part, or its ``Deferred``, in its ``__dict__`` under the field's name.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, record: object, owner: type) -> Any:
-        if record is None:
-            return None  # the default of the field
-        value = vars(record)[self._name]
-        if isinstance(value, Deferred):
-            computed = value.compute()
-            value = read_only(computed) if isinstance(computed, np.ndarray) else computed
-            vars(record)[self._name] = value
-        return value
+        if record is None:  # The dataclass reads the field of the class as its default.
+            return None
+        part = vars(record)[self._name]
+        if not isinstance(part, Deferred):
+            return part
+
+        computed = part.compute()
+        if isinstance(computed, np.ndarray):
+            computed = read_only(computed)
+        vars(record)[self._name] = computed
+        return computed
 
     def __set__(self, record: object, value: object) -> None:
-        # The frozen dataclass refuses assignments; only its constructor comes here.
+        # The frozen dataclass refuses assignments, so only its constructor calls this.
         vars(record)[self._name] = value
 
 
 def deferrable() -> Any:
-    """Declare a deferrable field, None by default, which keeps its annotated type for checkers."""
+    """Declare a field that may be deferred, None by default.
+
+    The return type is ``Any``, so that type checkers use the annotation of the field.
+    """
     return DeferrableField()

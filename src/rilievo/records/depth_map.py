@@ -1,4 +1,4 @@
-"""Depth maps; ``rilievo.records.sample`` has the conventions."""
+"""Depth maps and the kind of their values; ``rilievo.records.sample`` states the conventions."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from operator import index
 import numpy as np
 
 from rilievo.arrays.array_records import no_hash, read_only, same_record
-from rilievo.arrays.shapes import Field, Mask
+from rilievo.arrays.shapes import Field, Float32, Mask
 from rilievo.errors import InputError, suggest
 from rilievo.errors.messages import OptionName, Text
 
@@ -66,39 +66,32 @@ class DepthMap:
 
     def __repr__(self) -> str:
         height, width = self.shape
-        along = " along the ray" if self.is_distance else ""
-        return f"DepthMap({width}x{height}, {self.kind} {self.span}{along})"
+        direction = " along the ray" if self.is_distance else ""
+        return f"DepthMap({width}x{height}, {self.kind} {self.span}{direction})"
 
     @property
     def span(self) -> str:
-        """Least and largest valid value."""
-        inside = self.values[self.valid]
+        """Least and largest valid value in words, "0.5 to 3.2 m"; "nowhere" if none is valid."""
+        valid_values = self.values[self.valid]
+        if not valid_values.size:
+            return "nowhere"
         unit = " m" if self.kind is DepthKind.METRIC else ""
-        return f"{inside.min():.3g} to {inside.max():.3g}{unit}" if inside.size else "nowhere"
+        return f"{valid_values.min():.3g} to {valid_values.max():.3g}{unit}"
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float32)
         if values.ndim != 2 or values.size == 0:
             raise InputError(f"a depth map is (height, width), but this has shape {values.shape}")
         valid = np.ones(values.shape, bool) if self.valid is None else np.asarray(self.valid)
-        if valid.shape != values.shape or valid.dtype != bool:
-            raise InputError(
-                f"the mask of a depth map of {values.shape} is {valid.shape} {valid.dtype}, "
-                f"expected {values.shape} bool"
-            )
-        if self.kind not in list(DepthKind):
-            hint = suggest(str(self.kind), DepthKind)
-            raise InputError(f"a depth map has no kind '{self.kind}'; {hint}")
-        kind = DepthKind(self.kind)
-        inside = values if self.valid is None else values[valid]
-        # Both are NaN if a value is.
-        low, high = (inside.min(), inside.max()) if inside.size else (1.0, 1.0)
-        if not np.isfinite([low, high]).all():
-            raise InputError("a depth map has NaN or infinite values where it is valid")
-        if kind.is_depth and low <= 0:
-            raise InputError(f"a depth map of kind '{kind}' has values that are not positive")
-        if inside.size < values.size:
+        _check_mask(valid, values.shape)
+        kind = _check_kind(self.kind)
+
+        valid_values = values if self.valid is None else values[valid]
+        _check_values(valid_values, kind)
+        if valid_values.size < values.size:
             values = np.where(valid, values, np.float32(np.nan))
+
+        # The record is frozen.
         object.__setattr__(self, "values", read_only(values))
         object.__setattr__(self, "valid", read_only(valid))
         object.__setattr__(self, "kind", kind)
@@ -113,14 +106,20 @@ class DepthMap:
     __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __array__
 
     def __getitem__(self, pixel: tuple[int, int]) -> float:
-        """Value at ``depth[row, column]``; NaN where not valid."""
+        """Value at ``depth[row, column]``; NaN where not valid.
+
+        Raises:
+            TypeError: If the index is not two whole numbers.
+        """
         try:
             row, column = map(index, pixel)
         except (TypeError, ValueError):
             raise TypeError(
                 "a DepthMap is read at one pixel, depth[row, column]: take .values[...] for others"
             ) from None
-        return float(self.values[row, column]) if self.valid[row, column] else math.nan
+        if not self.valid[row, column]:
+            return math.nan
+        return float(self.values[row, column])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -151,15 +150,44 @@ class DepthMap:
         return self.values
 
 
+def _check_mask(valid: np.ndarray, size: tuple[int, ...]) -> None:
+    if valid.shape != size or valid.dtype != bool:
+        raise InputError(
+            f"the mask of a depth map of {size} is {valid.shape} {valid.dtype}, "
+            f"expected {size} bool"
+        )
+
+
+def _check_kind(kind: DepthKind | str) -> DepthKind:
+    if kind not in list(DepthKind):
+        raise InputError(f"a depth map has no kind '{kind}'; {suggest(str(kind), DepthKind)}")
+    return DepthKind(kind)
+
+
+def _check_values(valid_values: Float32[np.ndarray, "..."], kind: DepthKind) -> None:
+    """Refuse valid values that are not finite, or not positive although they are depth."""
+    if not valid_values.size:
+        return
+    # If a value is NaN, the least and the largest value are NaN.
+    least, largest = valid_values.min(), valid_values.max()
+    if not np.isfinite([least, largest]).all():
+        raise InputError("a depth map has NaN or infinite values where it is valid")
+    if kind.is_depth and least <= 0:
+        raise InputError(f"a depth map of kind '{kind}' has values that are not positive")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnDepth:
-    """Depth map of a photograph's own file.
+    """Depth map that a photograph's file holds, or the reason why it gives no metres.
+
+    Either ``metres`` or ``unused`` is None.
 
     Attributes:
         source: "GDepth", "Dynamic Depth", "Apple", "HEIF", or "two views" with their distance.
-        metres: Depth [m] of the photograph's size; 0 where there is none. None if unused.
-        along_ray: Whether ``metres`` are distances from the camera.
-        unused: Reason why there are no metres.
+        metres: Depth [m] at the photograph's size; 0 where there is none. None if it cannot be
+            used.
+        along_ray: Whether ``metres`` are distances along the ray, not z.
+        unused: Reason why there are no metres; None if there are.
         broken: Whether the file is damaged or contradicts itself.
     """
 
@@ -174,5 +202,5 @@ class OwnDepth:
 
     @property
     def is_matched(self) -> bool:
-        """Whether two views were matched."""
+        """Whether the depth comes from matching two views of a spatial photograph."""
         return self.source.startswith("two views")

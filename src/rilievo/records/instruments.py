@@ -18,7 +18,7 @@ class DepthSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthError:
-    """Error that eight in ten depths of an instrument stay below.
+    """Error of an instrument's depth that eight in ten pixels stay below.
 
     The three parts add up: at depth z it is ``relative * z + absolute + growth * z**2`` metres.
 
@@ -27,9 +27,9 @@ class DepthError:
         0.0125
 
     Attributes:
-        relative: Share of depth.
-        absolute: Metres.
-        growth: Share of depth for each metre of depth, as of stereo cameras.
+        relative: Share of the depth.
+        absolute: Length [m].
+        growth: Share of the depth for each metre of depth [1/m], as stereo cameras have it.
     """
 
     relative: float = 0.0
@@ -37,12 +37,14 @@ class DepthError:
     growth: float = 0.0
 
     def relative_at(self, depth: float) -> float:
-        """Error as a share of a depth [m]."""
+        """Error at a depth [m], as a share of that depth."""
         return self.relative + self.absolute / depth + self.growth * depth
 
     def __str__(self) -> str:
+        """Error as ``--depth-error`` reads it, such as "1%+5mm"; "0%" if it is 0."""
         parts = []
-        if self.relative or not (self.absolute or self.growth):
+        is_relative_only = not (self.absolute or self.growth)
+        if self.relative or is_relative_only:
             parts.append(f"{100 * self.relative:.4g}%")
         if self.absolute:
             parts.append(f"{1000 * self.absolute:.4g}mm")
@@ -53,17 +55,17 @@ class DepthError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """Instrument whose depth a prediction has.
+    """Instrument whose depth a prediction has, with the error of its numbers.
 
     Attributes:
         source: Whether it is a whole map, a sensor with gaps, or a network's prediction with an
             error that the user states.
-        error: Error of its depth, of eight in ten pixels.
-        is_assumed: Whether that error is a guess, because nobody stated it.
+        error: Error that eight in ten of its pixels stay below.
+        is_assumed: Whether nobody stated that error, so that it is a guess.
         scale_errors: Errors of the scale and the shift that known sizes gave to depth without
             metres. Each of them moves all depths together, farther or nearer by its signs.
-        doubts: What would make all its depth wrong, such as a unit that was guessed.
-        pixel: Side of its pixels in those of the photograph, to whose size its map was resized.
+        doubts: Sentences on what would make all its depth wrong, such as a unit that was guessed.
+        pixel: Side of its pixels in pixels of the photograph, to whose size its map was resized.
     """
 
     source: DepthSource
@@ -74,6 +76,6 @@ class Instrument:
     pixel: float = 1.0
 
     def relative_error_at(self, depth: float) -> float:
-        """Error of eight in ten depths, as a share of a depth [m]."""
+        """Error at a depth [m] that eight in ten pixels stay below, as a share of that depth."""
         scale_errors = [part.relative_at(depth) for part in self.scale_errors]
         return math.hypot(self.error.relative_at(depth), *scale_errors)

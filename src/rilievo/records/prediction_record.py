@@ -5,11 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from rilievo.arrays.array_records import no_hash, read_only, same_record
-from rilievo.arrays.shapes import (
-    Field,
-    Mask,
-    Vectors,
-)
+from rilievo.arrays.shapes import Field, Mask, Vectors
 from rilievo.errors import InputError, NoDepthError
 from rilievo.errors.messages import AnyOf, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
@@ -19,28 +15,32 @@ from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.sample import Photo
 
 Setting = str | int | float | bool | None
+"""Value of an option that changed a prediction."""
 
-
-# Not typing.Self, which beartype refuses.
 _AnyPrediction = TypeVar("_AnyPrediction", bound="PredictionRecord")
+"""Class of a record or of ``Prediction``; beartype, which checks types in tests, lacks ``Self``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Conversion of depth to metres.
+    """Conversion of a prediction's depth to metres.
 
     Attributes:
-        method: "known points", "known lengths", "known rectangles", "camera height", "markers" or
-            "own depth".
-        asked: Facts as the user gave them, such as ``u,v,metres``.
+        method: What gave metres: "known points", "known lengths", "known points and lengths",
+            "known rectangles", "camera height", "markers", "measured pixels" of a sensor, "own
+            depth" of the photograph's file, or "depth map" of the user.
+        asked: Known sizes as the user wrote them, such as ``u,v,metres``.
         space: Quantity that scale and shift apply to: "depth", "inverse" or "log".
-        residuals: Fitted minus known value for each fact [m].
-        bend: Largest over smallest factor of the smooth field that multiplies depth; None for one
-            factor.
-        expected_error: Relative error that eight in ten pixels should stay below.
-        own_depth: Format of the file's depth map that metres came from.
-        measured_pixels: Number of a sensor's pixels that stay as measured.
-        outliers: Number of its pixels that were left out.
+        scale: Factor of that quantity.
+        shift: What is added after the factor.
+        residuals: Fitted minus known value of each known size [m].
+        bend: Ratio of the largest to the smallest factor, if the factor of depth varies smoothly
+            over the image; None if it is the same everywhere.
+        expected_error: Relative error that eight in ten pixels should stay below; None if unknown.
+        own_depth: Format of the photograph's own depth map, if metres came from it.
+        measured_pixels: Number of a sensor's pixels that stay as measured; None without a sensor.
+        outliers: Number of a sensor's pixels that were left out; None without a sensor.
+        warning: What probably makes the metres wrong; None if nothing does.
     """
 
     method: str
@@ -59,16 +59,20 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchoring:
-    """Fit of a model's affine depth to the depth of another, for surfaces.
+    """Fit of a model's affine depth to the depth of an embedded model, for surfaces.
+
+    Either the fit was made and ``refused`` is None, or ``refused`` says why it was not made, and
+    ``space``, ``scale`` and ``shift`` are None.
 
     Attributes:
-        model: Name of the other model.
-        rank_correlation: Spearman's correlation of the two answers as depth.
-        residual: Median absolute difference of log depth after the fit.
+        model: Name of the embedded model.
+        rank_correlation: Spearman's correlation of the two models' depth; None if unknown.
+        residual: Median absolute difference of log depth after the fit; None if unknown.
         space: Quantity that scale and shift apply to: "depth" or "inverse".
-        scale: Fitted scale; None where it was refused.
+        scale: Factor of that quantity.
+        shift: What is added after the factor.
         refused: Reason why no surface can be made.
-        remark: Doubt about the fit.
+        remark: Doubt about a fit that was made; None if there is none.
     """
 
     model: str
@@ -86,10 +90,11 @@ class MadeBy:
     """Origin of a prediction, sufficient to repeat it.
 
     Attributes:
-        model: Name in ``MODELS``, or file.
-        weights_sha256: Hash of the weights' file.
-        licence: SPDX identifier, or the authors' words.
-        settings: Every option that changes the output.
+        model: Name in ``MODELS``, or a file.
+        weights_sha256: SHA-256 of the file of weights.
+        licence: SPDX identifier of the model's licence, or the authors' words.
+        settings: Every option that changes the output, by its name.
+        version: Version of rilievo.
     """
 
     model: str
@@ -105,18 +110,26 @@ class PredictionRecord:
 
     Attributes:
         depth_or_none: Depth; None if the model predicts normals only.
-        normals: Unit normals towards the camera; NaN where nothing is. They may be computed at
-            their first use.
-        confidence: Confidence in [0, 1], higher is better.
-        sky: Mask of the pixels that see no surface, whatever depth they have.
-        calibration: Conversion of depth to metres.
-        anchoring: Fit of affine depth to that of the embedded model, made when it is first read.
-        network_depth: Depth [m] of the network alone, where a sensor's pixels stand in ``depth``.
-        instrument: Instrument whose depth stands in ``depth``; None of a network's depth.
-        measured: Mask of the pixels that the instrument measured; None of all with depth.
+        normals: Unit normals towards the camera; NaN where there is no surface. None if unknown.
+        confidence: Confidence in [0, 1], higher is better; None if the model gives none.
+        sky: Mask of the pixels that see no surface, whatever depth they have; None if unknown.
+        camera: Intrinsics; None if unknown.
+        calibration: Conversion of depth to metres; None if nothing known was applied.
+        anchoring: Fit of affine depth to that of an embedded model; None if none is needed.
+        network_depth: Depth [m] of the network alone, if a sensor's pixels stand in ``depth``.
+        instrument: Instrument whose depth stands in ``depth``, which may be a network with a
+            stated error; None for the depth of ``made_by``.
+        measured: Mask of the pixels that the instrument measured; None if it measured all with
+            depth.
         photo: Photograph, for coloured surfaces.
         notes: Notes, one line each.
         made_by: Model, weights and settings.
+
+    Normals, confidence, sky and anchoring may be deferred, so that they are computed when they are
+    first read.
+
+    Raises:
+        InputError: If the parts differ in size, or normals have not three components.
     """
 
     depth_or_none: DepthMap | None = None
@@ -137,36 +150,40 @@ class PredictionRecord:
     __hash__ = no_hash
 
     def __post_init__(self) -> None:
-        sizes = {
-            name: size
-            for name, size in (
-                ("depth", None if self.depth_or_none is None else self.depth.shape),
-                ("normals", None if self.normals is None else self.normals.shape[-2:]),
-                ("confidence", None if self.confidence is None else self.confidence.shape),
-                ("sky", None if self.sky is None else self.sky.shape),
-                ("measured pixels", None if self.measured is None else self.measured.shape),
-                ("photo", None if self.photo is None else self.photo.shape),
-            )
-            if size is not None
-        }
-        if len(set(sizes.values())) > 1:
-            raise InputError(f"the parts of a prediction differ in size: {sizes}")
-        if self.normals is not None and self.normals.shape[0] != 3:
-            raise InputError(f"normals are (3, height, width), got {self.normals.shape}")
-        depth, camera = self.depth_or_none, self.camera
-        # The lens determines whether depth is distance.
-        if depth is not None and camera is not None:
-            is_distance = camera.lens.has_unit_rays
-            if depth.is_distance != is_distance:
-                depth = replace(depth, is_distance=is_distance)
-                object.__setattr__(self, "depth_or_none", depth)
+        self._check_sizes()
+        self._apply_lens_to_depth()
         for name in ("normals", "confidence", "sky", "measured"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))
 
+    def _check_sizes(self) -> None:
+        parts = {
+            "depth": self.depth_or_none,
+            "normals": self.normals,
+            "confidence": self.confidence,
+            "sky": self.sky,
+            "measured pixels": self.measured,
+            "photo": self.photo,
+        }
+        # Normals have their three components first.
+        sizes = {name: part.shape[-2:] for name, part in parts.items() if part is not None}
+        if len(set(sizes.values())) > 1:
+            raise InputError(f"the parts of a prediction differ in size: {sizes}")
+        if self.normals is not None and self.normals.shape[0] != 3:
+            raise InputError(f"normals are (3, height, width), got {self.normals.shape}")
+
+    def _apply_lens_to_depth(self) -> None:
+        """Mark depth as distance along the ray, or as z, as the camera's lens requires."""
+        depth, camera = self.depth_or_none, self.camera
+        if depth is None or camera is None:
+            return
+        is_distance = camera.lens.has_unit_rays
+        if depth.is_distance != is_distance:
+            object.__setattr__(self, "depth_or_none", replace(depth, is_distance=is_distance))
+
     def __getstate__(self) -> dict[str, Any]:
-        """Compute all parts, for pickling."""
+        """Compute all parts for pickling, since the functions of deferred parts are not pickled."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def defer(self, name: str, compute: Callable[[], object]) -> None:
@@ -178,16 +195,19 @@ class PredictionRecord:
         return vars(self)[name] is not None
 
     def is_computed(self, name: str) -> bool:
-        """Whether a part is computed."""
+        """Whether a part needs no computation: it is not deferred, or was read before."""
         return not isinstance(vars(self)[name], Deferred)
 
     def but(self: _AnyPrediction, **changes: Any) -> _AnyPrediction:
         """Copy with changes; parts that are not computed yet stay so."""
-        deferred = {name: part for name, part in vars(self).items() if isinstance(part, Deferred)}
-        unread = {name: None for name in deferred if name not in changes}
-        # Given as changes, so that ``replace`` does not read them.
-        copy = replace(self, **{**unread, **changes})
-        vars(copy).update({name: deferred[name] for name in unread})
+        deferred = {
+            name: part
+            for name, part in vars(self).items()
+            if isinstance(part, Deferred) and name not in changes
+        }
+        # ``replace`` reads every field that is not among its changes, which would compute it.
+        copy = replace(self, **dict.fromkeys(deferred), **changes)
+        vars(copy).update(deferred)
         return copy
 
     def __repr__(self) -> str:
@@ -207,10 +227,10 @@ class PredictionRecord:
             NoDepthError: If the model predicts normals only.
         """
         if self.depth_or_none is None:
-            others = [name for name in ("normals", "confidence") if self.has(name)]
+            predicted = [name for name in ("normals", "confidence") if self.has(name)]
             raise NoDepthError(
                 f"model '{self.made_by.model}' gives no depth, only "
-                f"{' and '.join(others) or 'nothing'}: ask for .depth_or_none, or take "
+                f"{' and '.join(predicted) or 'nothing'}: ask for .depth_or_none, or take "
                 "a model of depth ('rilievo models' lists them)"
             )
         return self.depth_or_none

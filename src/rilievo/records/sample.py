@@ -1,4 +1,4 @@
-"""Photographs, ground truth, and samples of datasets, which are both.
+"""Photographs, ground truth, and the samples of datasets, which have an image and ground truth.
 
 Conventions:
     - Depth is z [m] along the optical axis; for fisheyes and panoramas it is along the ray.
@@ -35,7 +35,7 @@ class Photo:
     Attributes:
         pixels: sRGB pixels, upright: the EXIF orientation is applied.
         camera: Intrinsics of the whole photograph; None if unknown.
-        own_depth: Depth map that is stored in the same file.
+        own_depth: Depth map that the same file holds; None if it holds none.
         transparent: Mask of pixels that show nothing; None if all show something.
         notes: Notes on how the file was read, one line each.
         name: Name in messages: a path, or "array".
@@ -67,7 +67,7 @@ class Photo:
 
     @cached_property
     def margins(self) -> Margins:
-        """Uniform borders without content; none in a photograph with transparent pixels."""
+        """Uniform borders without content; empty if the photograph has transparent pixels."""
         if self.transparent is not None:
             return Margins()
         return find_margins(self.pixels)
@@ -86,7 +86,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderedPoints:
-    """Pairs of points in an image; in each pair it is known which point is nearer.
+    """Pairs of points in an image of which it is known which point is nearer.
 
     Attributes:
         size: (height, width) of the image.
@@ -104,7 +104,7 @@ class OrderedPoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """Ground truth of one image of a dataset; fields that the dataset lacks are None.
+    """Ground truth of one image of a dataset. What the dataset lacks is None.
 
     Attributes:
         id: Unique name in its dataset, such as "room/0"; parts are joined by "/".
@@ -114,11 +114,12 @@ class Truth:
         normals_valid: Mask of pixels with true normals; given if, and only if, ``normals`` are.
         sky: Mask of pixels that see no surface.
         camera: Intrinsics of the image.
-        world_T_cam: Pose, which takes points [m] from the camera to the world.
+        world_T_cam: Pose, which takes points [m] from the camera frame to the world frame.
         scene: Name of the scene or sequence. Confidence intervals resample whole scenes.
-        objects: Number of the object at each pixel, from 1; 0 for none.
-        is_metric: Whether ``depth`` is in metres; else its scale is unknown.
-        is_unit_declared: Whether the user declares the unit, so that unusual depth is no doubt.
+        objects: Number of the object at each pixel, from 1; 0 where there is none.
+        is_metric: Whether ``depth`` is in metres; otherwise its scale is unknown.
+        is_unit_declared: Whether the user declared the unit of depth, so that unusual depth is not
+            taken as a sign of a wrong unit.
         order: Pairs of points whose order in depth is known.
 
     Raises:
@@ -148,21 +149,26 @@ class Truth:
         self._check_map_and_mask("normals", "normals_valid")
 
     def _check_sizes(self) -> None:
-        size: tuple[int, ...] | None = None
-        for name, array in self._maps():
-            if size is None:
-                size = array.shape[-2:]
+        maps = [*self._maps()]
+        if not maps:
+            return
+        _, first_map = maps[0]
+        size = first_map.shape[-2:]
+        for name, array in maps:
             if array.shape[-2:] != size:
                 raise InputError(f"sample {self.id}: {name} is {array.shape}, the others {size}")
 
     def _maps(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Maps that are there, with their names; the last two axes are rows and columns."""
         for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects"):
             array = getattr(self, name)
             if array is not None:
                 yield name, array
 
     def _check_map_and_mask(self, name: str, mask_name: str) -> None:
-        if (getattr(self, name) is None) != (getattr(self, mask_name) is None):
+        has_map = getattr(self, name) is not None
+        has_mask = getattr(self, mask_name) is not None
+        if has_map != has_mask:
             raise InputError(f"sample {self.id}: {name} and {mask_name} come together")
 
 
@@ -176,6 +182,9 @@ class Sample(Truth):
 
     Attributes:
         image: sRGB pixels, (height, width, 3) uint8.
+
+    Raises:
+        InputError: Likewise, or if a map has not the size of the image.
     """
 
     image: Pixels
