@@ -11,7 +11,7 @@ from rilievo.data.datasets.check_download import check_dataset
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.inverse_depth import LOOKS_INVERSE
+from rilievo.io.inverse_depth import LOOKS_DEPTH, LOOKS_INVERSE
 from support.slanted_rooms import room_depth
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
@@ -45,6 +45,32 @@ def test_inverse_truth_and_predictions_are_noticed(form: str, tmp_path: Path) ->
         )
         is_noticed = any(LOOKS_INVERSE in doubt for doubt in opened.number_doubts())
         assert is_noticed is (kind in (NumberKind.METRIC, NumberKind.UP_TO_SCALE))
+
+
+def test_depth_that_is_given_as_inverse_depth_is_noticed(tmp_path: Path) -> None:
+    for folder in ("images", "depth"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(PHOTO).save(tmp_path / "images/a.png")
+    np.save(tmp_path / "depth/a.npy", ROOM.astype(np.float32))
+    (tmp_path / "rilievo.yaml").write_text(
+        "depth: {kind: disparity, baseline: 0.1}\ncamera: {fx: 262.5, cx: 159.5, cy: 119.5}\n"
+    )
+    [warning] = check_dataset(open_dataset("folder", tmp_path)).warnings
+    assert LOOKS_DEPTH in warning
+    for kind in NumberKind:
+        opened = open_foreign(
+            tmp_path / "depth", ["a"], stored=ValueEncoding(number_kind=kind), task=Task.DEPTH
+        )
+        is_noticed = any(LOOKS_DEPTH in doubt for doubt in opened.number_doubts())
+        assert is_noticed is (kind in (NumberKind.DISPARITY, NumberKind.AFFINE_INVERSE))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 5.0])
+def test_affine_inverse_depth_is_right_with_any_shift(shift: float, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", (1 / ROOM + shift).astype(np.float32))
+    stored = ValueEncoding(number_kind=NumberKind.AFFINE_INVERSE)
+    opened = open_foreign(tmp_path, ["a"], stored=stored, task=Task.DEPTH)
+    assert opened.number_doubts() == []
 
 
 def test_disparity_that_is_declared_is_not_doubted(tmp_path: Path) -> None:

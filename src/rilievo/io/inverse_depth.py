@@ -23,6 +23,10 @@ STRAIGHT = (
     "flat surfaces are straight in its numbers, as they are in a z-buffer, inverse depth and "
     "disparity, and not in depth: write depth in metres"
 )
+LOOKS_DEPTH = (
+    "flat surfaces bend in its numbers as they do in depth, and are not straight as in inverse "
+    "depth and disparity: if it is depth, say so by its kind"
+)
 _FULL_SCALES = (1.0, 255.0, 65535.0)
 """Largest numbers of maps that were stretched to a full scale."""
 _BUFFER_MEDIAN, _LEAST_BUFFER_MEDIAN, _FAR_PLANE = 0.9, 0.5, 0.01
@@ -102,6 +106,18 @@ def doubts_about_surfaces(values: Float64[np.ndarray, "h w"], valid: Mask) -> tu
         return ()
     starts_again = find_restart(values, valid) is not None
     return () if starts_again else (LOOKS_INVERSE,)
+
+
+def doubts_about_inverse_surfaces(
+    depth: Float64[np.ndarray, "h w"], valid: Mask
+) -> tuple[str, ...]:
+    """Doubt that the inverse of a map that is taken for inverse depth or disparity is depth.
+
+    Args:
+        depth: 1 over the numbers, in any unit.
+        valid: Pixels with depth.
+    """
+    return (LOOKS_DEPTH,) if doubts_about_surfaces(depth, valid) else ()
 
 
 def _is_one_ramp(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:

@@ -53,7 +53,7 @@ from rilievo.io.depth_numbers import (
     scale_fact,
 )
 from rilievo.io.files.names import printable
-from rilievo.io.inverse_depth import doubts_about_surfaces
+from rilievo.io.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.decode import StoredOrientation, read_orientation
@@ -195,7 +195,7 @@ class Folder(PhotoFiles[_Files]):
                 is_declared=layout.scale is not None,
             )
         ]
-        doubts += _doubts_about_inverse_truth(numbers, layout, truth)
+        doubts += _doubts_about_surfaces(numbers, layout, truth)
         size = self._photo_height_and_width(files.image)
         doubts += self._place_of_depth(id, numbers, size).notes
         doubts += about_normals
@@ -372,19 +372,20 @@ def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
     return {part: pattern for part, pattern in patterns.items() if pattern is not None}
 
 
-def _doubts_about_inverse_truth(
+def _doubts_about_surfaces(
     numbers: DepthNumbers, layout: DepthLayout, truth: Truth
 ) -> tuple[str, ...]:
-    """Doubt that what is read as depth is inverse depth, by the shape of its surfaces."""
+    """Doubt that numbers are of the kind as which they are read, by the shape of surfaces."""
     assert truth.depth is not None, "the caller has read depth"
     assert truth.depth_valid is not None, "it comes with depth"
-    is_ours = numbers.statement.origin is not None
-    is_disparity = StoredKind.DISPARITY in (layout.kind, numbers.statement.kind)
     # Distances along the rays of a wide lens bend where depth does not.
     is_wide = truth.camera is not None and truth.camera.lens.has_unit_rays
-    if is_ours or is_disparity or is_wide:
+    if numbers.statement.origin is not None or is_wide:
         return ()
-    return doubts_about_surfaces(truth.depth.astype(np.float64), truth.depth_valid)
+    depth = truth.depth.astype(np.float64)
+    if StoredKind.DISPARITY in (layout.kind, numbers.statement.kind):
+        return doubts_about_inverse_surfaces(depth, truth.depth_valid)
+    return doubts_about_surfaces(depth, truth.depth_valid)
 
 
 def _facts_about_depth(

@@ -41,7 +41,7 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
-from rilievo.io.inverse_depth import doubts_about_surfaces
+from rilievo.io.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.prediction.readback import NoArraysError, existing_pictures, read_prediction
@@ -164,17 +164,16 @@ class ForeignPredictions:
             inside = self.sure is not None and self.sure.pattern is None
             numbers = self._read_numbers(path, DEPTH_ARRAY if inside else None)
         stored = combine_encodings(self.stored, numbers.statement, path)
-        is_inverse = stored.number_kind is NumberKind.DISPARITY
-        if stored.kind is None or not stored.kind.is_depth or is_inverse:
+        if stored.kind is None:
             return numbers.statement.doubts
+        values = _limit_depth(numbers.values, stored, self.declared)
+        depth = depth_from_numbers(values, stored, numbers.known)
+        about_surfaces = _doubts_about_surfaces(depth, stored)
+        if not stored.kind.is_depth or stored.number_kind is NumberKind.DISPARITY:
+            return (*numbers.statement.doubts, *about_surfaces)
         metres = None
-        about_inverse: tuple[str, ...] = ()
-        if stored.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
-            values = _limit_depth(numbers.values, stored, self.declared)
-            depth = depth_from_numbers(values, stored, numbers.known)
-            about_inverse = doubts_about_surfaces(depth.values.astype(np.float64), depth.valid)
-            if stored.kind is DepthKind.METRIC:
-                metres = depth.values[depth.valid].astype(np.float64)
+        if stored.kind is DepthKind.METRIC:
+            metres = depth.values[depth.valid].astype(np.float64)
         about_numbers = doubts_about_numbers(
             numbers,
             metres,
@@ -185,7 +184,7 @@ class ForeignPredictions:
         )
         return tuple(
             doubt
-            for doubt in (*about_numbers, *about_inverse)
+            for doubt in (*about_numbers, *about_surfaces)
             if doubt not in (TOO_FAR, TOO_NEAR)  # A score is doubted by its own unit.
         )
 
@@ -340,6 +339,19 @@ def open_stack(
         crop=crop,
         declared=NumberEncoding() if declared is None else declared,
     )
+
+
+def _doubts_about_surfaces(depth: DepthMap, stored: ValueEncoding) -> tuple[str, ...]:
+    """Doubt that predictions are depth, or inverse depth, as the user says."""
+    values = depth.values.astype(np.float64)
+    if stored.number_kind is NumberKind.DISPARITY:
+        return doubts_about_inverse_surfaces(values, depth.valid)
+    if depth.kind is DepthKind.AFFINE_INVERSE:
+        valid = depth.valid & (values > 0)
+        return doubts_about_inverse_surfaces(1 / np.where(valid, values, 1), valid)
+    if depth.kind is DepthKind.AFFINE:
+        return ()  # Its shift is not known, and surfaces bend otherwise.
+    return doubts_about_surfaces(values, depth.valid)
 
 
 def _limit_depth(numbers: Numbers, stored: ValueEncoding, declared: NumberEncoding) -> Numbers:
