@@ -164,9 +164,8 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     if kind == "cpu":
         return [_CPU]
     if kind == "cuda":
-        # For every new size of a photograph, an algorithm is chosen for each convolution. The default
-        # EXHAUSTIVE takes cuDNN's slower heuristics (mode B), and builds of ONNX Runtime without
-        # cuDNN's frontend try out all algorithms; HEURISTIC takes the quick ones (mode A).
+        # An algorithm is chosen for each convolution and every new size of a photograph. By default
+        # (EXHAUSTIVE) cuDNN's slower heuristics choose it, mode B; HEURISTIC is the quicker mode A.
         return [
             (provider, {"device_id": index or "0", "cudnn_conv_algo_search": "HEURISTIC"}),
             _CPU,
