@@ -62,14 +62,15 @@ def run(settings: Settings) -> Report:
     )
     [photo] = make_photographs(settings.folder("one"), 1)
     folder = settings.folder("many")
-    make_photographs(folder, settings.count(FOLDER, quick=3))
+    photographs = settings.count(FOLDER, quick=3)
+    make_photographs(folder, photographs)
     long, short = settings.count(120, quick=12), settings.count(30, quick=6)
     clips = [make_clip(photo, settings.work / f"{count}.mp4", count) for count in (long, short)]
     rows: list[tuple[str, ...]] = []
     ratios: dict[str, float] = {}
     for what, commands, rounds, count in (
         ("one photograph, the whole process", [photo], settings.count(9, quick=1), 1),
-        (f"a folder of {FOLDER}", [folder], settings.count(3, quick=1), 1),
+        (f"a folder of {photographs}", [folder], settings.count(3, quick=1), 1),
         (
             f"a frame of a video, of {long} less {short}",
             clips,
