@@ -8,29 +8,32 @@ from rilievo.models.refinement.mirror_images import MirrorModel, valid_in_both
 
 
 class FlipAveraged(MirrorModel):
-    """Average with the mirror image's prediction."""
+    """Model whose answer is the mean of those for the photograph and for its mirror image."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model, {"flip": True})
 
-    def _merge_mirror_image(self, one: Inference, other: Inference) -> Inference:
-        depth, valid = None, valid_in_both(one.valid, other.valid)
-        if one.depth is not None and other.depth is not None:
+    def _merge_mirror_image(self, answer: Inference, mirrored: Inference) -> Inference:
+        depth, valid = None, valid_in_both(answer.valid, mirrored.valid)
+        if answer.depth is not None and mirrored.depth is not None:
             space = blending_space(self.card)
-            ours, theirs = depth_in_space(one, space), depth_in_space(other, space)
-            inside = np.ones(ours.shape, bool) if valid is None else valid
-            # Two predictions of one network may differ in scale (and shift); only shape is
-            # averaged.
-            depth = space.leave((ours + space.match(theirs, ours, inside)) / 2)
+            values, mirrored_values = (
+                depth_in_space(answer, space),
+                depth_in_space(mirrored, space),
+            )
+            compared = np.ones(values.shape, bool) if valid is None else valid
+            # The two answers may differ in scale (and shift), and only their shape is averaged.
+            matched = space.match(mirrored_values, values, compared)
+            depth = space.leave((values + matched) / 2)
         return Inference(
             depth=depth,
             valid=valid,
-            normals=_mean_or_none(one.normals, other.normals),
-            confidence=_mean_or_none(one.confidence, other.confidence),
-            sky=_mean_or_none(one.sky, other.sky),
-            camera=one.camera,
+            normals=_mean_or_none(answer.normals, mirrored.normals),
+            confidence=_mean_or_none(answer.confidence, mirrored.confidence),
+            sky=_mean_or_none(answer.sky, mirrored.sky),
+            camera=answer.camera,
         )
 
 
-def _mean_or_none(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
-    return None if one is None or other is None else (one + other) / 2
+def _mean_or_none(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    return None if first is None or second is None else (first + second) / 2

@@ -13,17 +13,19 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.mirror_images import MirrorModel, valid_in_both
 
-# Width of the window, as a share of the image's.
-WIDTH = 1 / 24
+WINDOW_SHARE = 1 / 24
+"""Width of the window in which differences are averaged, as a share of the image's width."""
 
-# Logit of the chance that depth is right within a factor of 1.25 at a difference of e^-3, and its
-# change with the logarithm of the difference; fitted on rendered mirrors.
 LEVEL, SLOPE = 1.16, -0.42
+"""Logit of the probability that depth is right within a factor of 1.25, as a line.
 
+It is ``LEVEL`` where the log of the difference is ``MIDDLE``, and changes by ``SLOPE`` with that
+logarithm. The line was fitted to rendered pictures and their mirror images.
+"""
 MIDDLE = -3.0
 
-# Least difference of log depth.
-LEAST = 1e-3
+MIN_DIFFERENCE = 1e-3
+"""Least difference of log depth."""
 
 
 class MirrorConfidence(MirrorModel):
@@ -40,41 +42,43 @@ class MirrorConfidence(MirrorModel):
         super().__init__(model, {"confidence": "mirror"})
         self.card = replace(model.card, confidence=True)
 
-    def _merge_mirror_image(self, one: Inference, other: Inference) -> Inference:
-        assert one.depth is not None, "checked when the model was wrapped"
-        assert other.depth is not None, "checked when the model was wrapped"
-        valid = valid_in_both(one.valid, other.valid)
-        inside = np.ones(one.depth.shape, bool) if valid is None else valid
-        difference = mirror_difference(one.depth, other.depth, inside)
-        return replace(one, confidence=confidence_from_difference(difference))
+    def _merge_mirror_image(self, answer: Inference, mirrored: Inference) -> Inference:
+        assert answer.depth is not None, "checked when the model was wrapped"
+        assert mirrored.depth is not None, "checked when the model was wrapped"
+        valid = valid_in_both(answer.valid, mirrored.valid)
+        compared = np.ones(answer.depth.shape, bool) if valid is None else valid
+        difference = mirror_difference(answer.depth, mirrored.depth, compared)
+        return replace(answer, confidence=confidence_from_difference(difference))
 
 
-def mirror_difference(
-    depth: Field,
-    mirrored: Field,
-    inside: Mask,
-) -> Field:
-    """Local mean of the absolute log ratio, less its median."""
-    if not inside.any():
+def mirror_difference(depth: Field, mirrored: Field, compared: Mask) -> Field:
+    """Local mean of the difference of log depth, apart from a common factor.
+
+    Pixels that are not compared count as the largest difference. If none is compared, the
+    difference is infinite.
+    """
+    if not compared.any():
         return np.full(depth.shape, np.inf, np.float32)
-    ratio = np.zeros(depth.shape)
-    ratio[inside] = np.log(depth[inside] / mirrored[inside])
-    ratio[inside] = np.abs(ratio[inside] - np.median(ratio[inside]))
-    ratio[~inside] = ratio.max()
-    reach = max(1, round(WIDTH * depth.shape[1] / 2))
-    return _window_means(_window_means(ratio, reach, 0), reach, 1).astype(np.float32)
+    differences = np.zeros(depth.shape)
+    log_ratios = np.log(depth[compared] / mirrored[compared]).astype(np.float64)
+    differences[compared] = np.abs(log_ratios - np.median(log_ratios))
+    differences[~compared] = differences.max()
+    radius = max(1, round(WINDOW_SHARE * depth.shape[1] / 2))
+    row_means = _window_means(differences, radius, axis=0)
+    return _window_means(row_means, radius, axis=1).astype(np.float32)
 
 
 def confidence_from_difference(difference: Field) -> Field:
-    """Chance of depth within a factor of 1.25."""
-    logit = LEVEL + SLOPE * (np.log(np.maximum(difference, LEAST)) - MIDDLE)
+    """Probability that depth is right within a factor of 1.25."""
+    logit = LEVEL + SLOPE * (np.log(np.maximum(difference, MIN_DIFFERENCE)) - MIDDLE)
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
 
 
-def _window_means(values: np.ndarray, reach: int, axis: int) -> np.ndarray:
+def _window_means(values: np.ndarray, radius: int, axis: int) -> np.ndarray:
+    """Means over windows along an axis, which are cut at the ends."""
     length = values.shape[axis]
     sums = np.insert(np.cumsum(values, axis=axis), 0, 0, axis=axis)
-    first = np.maximum(np.arange(length) - reach, 0)
-    last = np.minimum(np.arange(length) + reach + 1, length)
-    count = (last - first).reshape((-1, 1) if axis == 0 else (1, -1))
-    return (sums.take(last, axis=axis) - sums.take(first, axis=axis)) / count
+    first = np.maximum(np.arange(length) - radius, 0)
+    stop = np.minimum(np.arange(length) + radius + 1, length)
+    count = (stop - first).reshape((-1, 1) if axis == 0 else (1, -1))
+    return (sums.take(stop, axis=axis) - sums.take(first, axis=axis)) / count

@@ -15,16 +15,16 @@ class MirrorModel(WrappedModel):
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Combine the answers for the photographs and for their mirror images."""
-        straight = self.model.infer(photos)
-        mirrored = self.model.infer([mirror(photo) for photo in photos])
+        answers = self.model.infer(photos)
+        mirrored_answers = self.model.infer([mirror(photo) for photo in photos])
         return [
-            self._merge_mirror_image(one, mirror_back(other))
-            for one, other in zip(straight, mirrored, strict=True)
+            self._merge_mirror_image(answer, mirror_back(mirrored))
+            for answer, mirrored in zip(answers, mirrored_answers, strict=True)
         ]
 
     @abstractmethod
-    def _merge_mirror_image(self, one: Inference, other: Inference) -> Inference:
-        """Combine a photograph's answer with its mirror image's, mirrored back."""
+    def _merge_mirror_image(self, answer: Inference, mirrored: Inference) -> Inference:
+        """Combine the answer for a photograph with that for its mirror image, mirrored back."""
 
 
 def mirror(photo: Photo) -> Photo:
@@ -37,7 +37,7 @@ def mirror(photo: Photo) -> Photo:
 
 
 def mirror_back(inference: Inference) -> Inference:
-    """Mirror an answer back."""
+    """Mirror the answer for a mirror image, so that it fits the photograph."""
     normals = _mirror_columns(inference.normals)
     if normals is not None:
         normals = normals * np.array([-1, 1, 1], np.float32)[:, None, None]

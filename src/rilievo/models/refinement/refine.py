@@ -9,7 +9,13 @@ from rilievo.options.photo_options import Mirroring, Refine
 
 
 def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> Model:
-    """Refine a model by tiles, mirror image, camera and borders."""
+    """Wrap a model in the refinements that were asked for.
+
+    Args:
+        model: Model.
+        refine: Tiles, mirror images and borders.
+        vanishing_points: Whether an unknown camera is taken from vanishing points.
+    """
     if refine.tile is not None:
         from rilievo.models.refinement.tiling import Tiled
 
@@ -20,12 +26,14 @@ def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> 
         from rilievo.models.refinement.vanishing_points import VanishingCamera
 
         model = VanishingCamera(model)
-    # Outermost: all else is shown the inside alone. Only depth can say where there is no answer.
-    return Trimmed(model) if refine.trim and model.card.kind is not None else model
+    # Borders are left out first, so that all other refinements see only what is inside. A model
+    # without depth cannot say where it has no answer.
+    gives_depth = model.card.kind is not None
+    return Trimmed(model) if refine.trim and gives_depth else model
 
 
 def mirrored(model: Model, mirroring: Mirroring) -> Model:
-    """Refine a model by the mirror image alone, if asked."""
+    """Wrap a model in the refinements by its mirror image that were asked for."""
     if mirroring.flip:
         from rilievo.models.refinement.mirror_average import FlipAveraged
 

@@ -1,4 +1,8 @@
-"""Detail from tiles of a photograph, on the coarse shape of the whole."""
+"""Detail from the tiles of a photograph, on the coarse shape of the whole.
+
+A network sees more detail in a tile than in the whole photograph, but it cannot tell the distance
+of a tile reliably. So each tile is moved to the coarse shape of the whole before it is blended.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,43 +18,57 @@ from rilievo.models.resampling.resizing import resize
 from rilievo.models.resampling.wide_views import infer_through_views
 from rilievo.records.sample import Photo
 
+_MIN_SIDE = 64
+_CELLS = 4
+"""Rows and columns of the coarse shape of a tile."""
+_MIN_WEIGHT_AT_EDGE = 1e-4
+"""Weight of a tile at its very edge, so that no pixel has none."""
+_PRIOR_WEIGHT = 0.01
+"""Weight of a tile's mean in its coarse cells, for cells without a valid pixel."""
+
 
 class Tiled(WrappedModel):
-    """Detail from tiles on the coarse shape of the whole, since a tile has no reliable distance."""
+    """Model that adds detail from tiles to its answer for the whole photograph."""
 
     def __init__(self, model: Model, side: int) -> None:
-        if side < 64:
-            raise OptionError(f"tiles are at least 64 pixels wide, got {side}")
+        """Wrap a model, with the side of the tiles [px].
+
+        Raises:
+            OptionError: If the tiles are too small.
+        """
+        if side < _MIN_SIDE:
+            raise OptionError(f"tiles are at least {_MIN_SIDE} pixels wide, got {side}")
         super().__init__(model, {"tile": side})
         self._side = side
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict photographs as batches of tiles."""
+        """Predict photographs, and views of wide ones, by tiles."""
 
-        def narrow(photos: Sequence[Photo]) -> list[Inference]:
-            return [self._infer_one(photo) for photo in photos]
+        def infer_pinhole(photos: Sequence[Photo]) -> list[Inference]:
+            return [self._infer_photo(photo) for photo in photos]
 
         return infer_through_views(
-            photos, self.card.kind, narrow, self.card.resizing, detailed=True
+            photos, self.card.kind, infer_pinhole, self.card.resizing, detailed=True
         )
 
-    def _infer_one(self, photo: Photo) -> Inference:
+    def _infer_photo(self, photo: Photo) -> Inference:
         [whole] = self.model.infer([photo])
         if max(photo.shape) <= self._side:
             return whole
-        boxes = list(_tile_boxes(photo.shape, self._side))
         canvas: _TileCanvas | None = None
-        for box in boxes:
+        for box in _tile_boxes(photo.shape, self._side):
             [tile] = self.model.infer([_crop_photo(photo, box)])
             if canvas is None:
                 canvas = _TileCanvas(photo.shape, box, tile, blending_space(self.card), whole)
             canvas.add(box, tile)
-        assert canvas is not None
+        assert canvas is not None, "a photograph has at least one tile"
         return replace(canvas.result(), camera=whole.camera)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Box:
+    """Tile of a photograph [px]."""
+
     top: int
     left: int
     height: int
@@ -58,52 +76,69 @@ class _Box:
 
 
 class _TileCanvas:
+    """Blended tiles, at the resolution at which the network sees a tile."""
+
     def __init__(
         self,
         shape: tuple[int, int],
-        box: _Box,
-        tile: Inference,
+        first_box: _Box,
+        first_tile: Inference,
         space: BlendingSpace,
         whole: Inference,
     ) -> None:
-        rows, columns = _answer_size(tile)
+        """Make a canvas of a photograph of ``shape``.
+
+        Args:
+            shape: Height and width of the photograph.
+            first_box: A tile, whose resolution is that of the canvas.
+            first_tile: Answer for it.
+            space: Space in which depths are blended.
+            whole: Answer for the whole photograph.
+        """
+        rows, columns = _answer_size(first_tile)
         # Small tiles may be enlarged for the network; the canvas is never larger than the
         # photograph.
-        self._scale = (min(1.0, rows / box.height), min(1.0, columns / box.width))
-        self._shape = (round(shape[0] * self._scale[0]), round(shape[1] * self._scale[1]))
+        y_scale, x_scale = min(1.0, rows / first_box.height), min(1.0, columns / first_box.width)
+        self._scale = (y_scale, x_scale)
+        self._shape = (round(shape[0] * y_scale), round(shape[1] * x_scale))
         self._space = space
-        self._whole, self._inside = _stack_fields(whole, space, self._shape)
+        self._whole, self._valid = _stack_fields(whole, space, self._shape)
         self._sum = np.zeros_like(self._whole)
         self._weight = np.zeros(self._shape, np.float32)
         self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
-        self._chances = _chances_by_name(whole)
+        self._chance_names = tuple(_chances_by_name(whole))
 
     def add(self, box: _Box, tile: Inference) -> None:
-        top, left = round(box.top * self._scale[0]), round(box.left * self._scale[1])
-        bottom = min(self._shape[0], top + round(box.height * self._scale[0]))
-        right = min(self._shape[1], left + round(box.width * self._scale[1]))
-        inside = (slice(top, bottom), slice(left, right))
-        reference = self._whole[:, *inside]
-        fields, mask = _stack_fields(tile, self._space, reference.shape[1:])
-        mask &= self._inside[inside]
+        """Add the answer for a tile."""
+        y_scale, x_scale = self._scale
+        top, left = round(box.top * y_scale), round(box.left * x_scale)
+        bottom = min(self._shape[0], top + round(box.height * y_scale))
+        right = min(self._shape[1], left + round(box.width * x_scale))
+        place = (slice(top, bottom), slice(left, right))
+
+        whole_part = self._whole[:, *place]
+        fields, valid = _stack_fields(tile, self._space, whole_part.shape[1:])
+        valid &= self._valid[place]
         if self._has_depth:
-            fields[0] = self._space.match(fields[0], reference[0], mask)
-        mended = fields + _coarse_part(reference - fields, mask)
-        mended[0] = np.where(mask, mended[0], reference[0])  # unseen pixels: the whole
-        weight = _fade_weights(reference.shape[1:])
-        self._sum[:, *inside] += weight * mended
-        self._weight[inside] += weight
+            fields[0] = self._space.match(fields[0], whole_part[0], valid)
+        detailed = fields + _coarse_part(whole_part - fields, valid)
+        detailed[0] = np.where(valid, detailed[0], whole_part[0])
+        weight = _fade_weights(whole_part.shape[1:])
+        self._sum[:, *place] += weight * detailed
+        self._weight[place] += weight
 
     def result(self) -> Inference:
+        """Mean of the tiles."""
         mean = self._sum / self._weight
-        first = int(self._has_depth)
+        first_normal = int(self._has_depth)
+        first_chance = first_normal + 3 * self._has_normals
         # Detail on the coarse shape of the whole may overshoot.
-        rest = mean[first + 3 * self._has_normals :].clip(0, 1)
-        chances = dict(zip(self._chances, rest, strict=True))
+        chance_fields = mean[first_chance:].clip(0, 1)
+        chances = dict(zip(self._chance_names, chance_fields, strict=True))
         return Inference(
             depth=self._space.leave(mean[0]) if self._has_depth else None,
-            valid=None if self._inside.all() else self._inside,
-            normals=mean[first : first + 3] if self._has_normals else None,
+            valid=None if self._valid.all() else self._valid,
+            normals=mean[first_normal:first_chance] if self._has_normals else None,
             confidence=chances.get("confidence"),
             sky=chances.get("sky"),
         )
@@ -112,15 +147,17 @@ class _TileCanvas:
 def _stack_fields(
     answer: Inference, space: BlendingSpace, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, Mask]:
-    """Depth in the space, normals and chances, resized; valid mask."""
+    """Depth in the space, normals and chances, resized to ``shape``; and where depth is valid."""
     size = (shape[0], shape[1])
     fields = [] if answer.depth is None else [depth_in_space(answer, space)]
     fields += [] if answer.normals is None else list(answer.normals)
     fields += _chances_by_name(answer).values()
-    stack, valid = np.stack([resize(field, size) for field in fields]), answer.valid
+    stack = np.stack([resize(field, size) for field in fields])
+    valid = answer.valid
     if answer.depth is None or valid is None:
         return stack, np.ones(size, bool)
-    # As in ``Model.finish``: invalid pixels are not blended into valid ones.
+
+    # Invalid pixels are not blended into valid ones, as in ``Model.finish``.
     weight = resize(valid.astype(np.float32), size)
     depth_sum = resize(np.where(valid, fields[0], np.float32(0)), size)
     np.divide(depth_sum, weight, out=stack[0], where=weight > 0.5)
@@ -128,37 +165,48 @@ def _stack_fields(
 
 
 def _chances_by_name(answer: Inference) -> Mapping[str, Field]:
-    named = {"confidence": answer.confidence, "sky": answer.sky}
-    return {name: field for name, field in named.items() if field is not None}
+    fields = {"confidence": answer.confidence, "sky": answer.sky}
+    return {name: field for name, field in fields.items() if field is not None}
 
 
-def _coarse_part(fields: np.ndarray, inside: Mask) -> np.ndarray:
-    """Fields from 4 x 4 cells, enlarged smoothly."""
-    size = (fields.shape[2], fields.shape[1])
+def _coarse_part(fields: np.ndarray, valid: Mask) -> np.ndarray:
+    """Coarse shape of fields: means of a few cells, interpolated smoothly.
+
+    The first field counts only where it is valid.
+    """
+    height, width = fields.shape[1:]
     grids = [_cell_means(field) for field in fields]
-    if not inside.all():
-        grids[0] = _cell_means_inside(fields[0], inside)
-    smooth = [Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC) for grid in grids]
+    if not valid.all():
+        grids[0] = _cell_means_of_valid(fields[0], valid)
+    smooth = [
+        Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC) for grid in grids
+    ]
     return np.stack([np.asarray(field) for field in smooth])
 
 
-def _cell_means(field: Field) -> Float32[np.ndarray, "4 4"]:
-    return np.asarray(Image.fromarray(field).resize((4, 4), Image.Resampling.BOX))
+def _cell_means(field: Field) -> Float32[np.ndarray, "c c"]:
+    return np.asarray(Image.fromarray(field).resize((_CELLS, _CELLS), Image.Resampling.BOX))
 
 
-def _cell_means_inside(field: Field, inside: Mask) -> Float32[np.ndarray, "4 4"]:
-    weight = _cell_means(inside.astype(np.float32))
-    total = _cell_means(np.where(inside, field, np.float32(0)))
+def _cell_means_of_valid(field: Field, valid: Mask) -> Float32[np.ndarray, "c c"]:
+    """Means of the valid pixels of each cell; nearly the mean of all in cells without any."""
+    weight = _cell_means(valid.astype(np.float32))
+    total = _cell_means(np.where(valid, field, np.float32(0)))
     mean = total.sum() / max(float(weight.sum()), 1e-6)
-    return (total + np.float32(0.01 * mean)) / (weight + np.float32(0.01))
+    return (total + np.float32(_PRIOR_WEIGHT * mean)) / (weight + np.float32(_PRIOR_WEIGHT))
 
 
 def _fade_weights(shape: tuple[int, ...]) -> np.ndarray:
-    ramps = [np.sin(np.pi * (np.arange(n, dtype=np.float32) + 0.5) / n) ** 2 for n in shape]
-    return ramps[0][:, None] * ramps[1][None, :] + np.float32(1e-4)
+    """Weights that fall from 1 in the middle of a tile to nearly 0 at its edges."""
+    fades = []
+    for length in shape:
+        position = (np.arange(length, dtype=np.float32) + 0.5) / length
+        fades.append(np.sin(np.pi * position) ** 2)
+    return fades[0][:, None] * fades[1][None, :] + np.float32(_MIN_WEIGHT_AT_EDGE)
 
 
 def _tile_boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
+    """Tiles that cover a photograph; neighbours overlap by at least half."""
     height, width = (min(side, length) for length in shape)
     for top in _tile_starts(shape[0], height):
         for left in _tile_starts(shape[1], width):
@@ -166,8 +214,10 @@ def _tile_boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
 
 
 def _tile_starts(length: int, side: int) -> list[int]:
-    steps = -(-2 * (length - side) // side)
-    return [round(index * (length - side) / max(steps, 1)) for index in range(steps + 1)]
+    """First pixels of tiles along an axis, spread evenly."""
+    last_start = length - side
+    steps = -(-2 * last_start // side)  # rounded up
+    return [round(index * last_start / max(steps, 1)) for index in range(steps + 1)]
 
 
 def _crop_photo(photo: Photo, box: _Box) -> Photo:

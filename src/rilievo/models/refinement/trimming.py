@@ -1,6 +1,6 @@
-"""Trim uniform borders, because they mislead networks.
+"""Leave out uniform borders of photographs, because they mislead networks.
 
-The network does not see them, and they have no depth.
+The network sees what is inside, and the borders have no depth.
 """
 
 from collections.abc import Sequence
@@ -16,35 +16,46 @@ from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.sample import Photo
 
-_WORTH_A_WORD = 0.97
+_MIN_INSIDE_WITHOUT_NOTE = 0.97
+"""Share of the pixels inside the borders from which on no note is needed."""
 
 
 class Trimmed(WrappedModel):
-    """Model that sees photographs without uniform borders.
+    """Model that sees photographs without their uniform borders.
 
-    Inferences are of the inside, with cameras of the whole.
+    Its answers are those for the part inside, but their cameras are those of the whole photograph.
     """
 
     def __init__(self, model: Model, margins: Margins | None = None) -> None:
+        """Wrap a model.
+
+        Args:
+            model: Model.
+            margins: Borders of all photographs, such as the frames of a video; None to find those
+                of each.
+        """
         super().__init__(model, {"trim": True})
-        self.same_margins = margins
+        self._common_margins = margins
 
     def margins(self, photo: Photo) -> Margins:
-        """Borders to trim."""
-        return photo.margins if self.same_margins is None else self.same_margins
+        """Borders that are left out of a photograph."""
+        return photo.margins if self._common_margins is None else self._common_margins
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict the insides."""
+        """Predict what is inside the borders."""
         answers = self.model.infer([visible_part(self, photo) for photo in photos])
         return [
-            answer
-            if answer.camera is None
-            else replace(answer, camera=self.margins(photo).uncrop_camera(answer.camera))
+            self._with_camera_of_whole(answer, photo)
             for answer, photo in zip(answers, photos, strict=True)
         ]
 
+    def _with_camera_of_whole(self, answer: Inference, photo: Photo) -> Inference:
+        if answer.camera is None:
+            return answer
+        return replace(answer, camera=self.margins(photo).uncrop_camera(answer.camera))
+
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Resize an output to the photograph, without depth in borders."""
+        """Resize an answer to the photograph, without depth in the borders."""
         margins = self.margins(photo)
         if not margins:
             return self.model.finish(inference, photo).but(made_by=self.made_by)
@@ -55,22 +66,22 @@ class Trimmed(WrappedModel):
 
 
 def with_margins(model: Model, margins: Margins) -> Model:
-    """Replace a ``Trimmed`` model's borders; keep others."""
+    """A ``Trimmed`` model with these borders for all photographs; other models as they are."""
     return Trimmed(model.model, margins) if isinstance(model, Trimmed) else model
 
 
 def model_margins(model: Model, photo: Photo) -> Margins:
-    """Borders that a model leaves out of a photograph."""
+    """Borders that a model leaves out of a photograph; none for a model that is not trimmed."""
     return model.margins(photo) if isinstance(model, Trimmed) else Margins()
 
 
 def border_note(model: Model, photo: Photo) -> str | None:
-    """Note on a border that is left out."""
+    """Note on the border of a photograph that a model leaves out; None if it is small."""
     return margins_note(model_margins(model, photo), photo.shape)
 
 
 def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
-    """Note on a border that was left out."""
+    """Note on borders that were left out of a photograph of ``size``; None if they are small."""
     if not is_worth_a_note(margins, size):
         return None
     return Note(
@@ -83,10 +94,10 @@ def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
 
 
 def is_worth_a_note(margins: Margins, size: tuple[int, int]) -> bool:
-    """Whether borders cover over 3 % of pixels."""
+    """Whether borders cover more than 3 % of the pixels."""
     rows, columns = margins.inside(size)
-    inside = (rows.stop - rows.start) * (columns.stop - columns.start)
-    return inside < _WORTH_A_WORD * size[0] * size[1]
+    pixels_inside = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return pixels_inside < _MIN_INSIDE_WITHOUT_NOTE * size[0] * size[1]
 
 
 def visible_part(model: Model, photo: Photo) -> Photo:
@@ -96,19 +107,20 @@ def visible_part(model: Model, photo: Photo) -> Photo:
 
 
 def without_trimming(model: Model) -> Model:
-    """Model inside ``Trimmed``; another is itself."""
+    """The model inside a ``Trimmed`` one; other models as they are."""
     return model.model if isinstance(model, Trimmed) else model
 
 
 def _crop_margins(photo: Photo, margins: Margins) -> Photo:
     rows, columns = margins.inside(photo.shape)
     camera = None if photo.camera is None else margins.cropped(photo.camera)
-    hidden = None if photo.transparent is None else photo.transparent[rows, columns]
+    transparent = None if photo.transparent is None else photo.transparent[rows, columns]
     pixels = photo.pixels[rows, columns]
-    return Photo(pixels=pixels, camera=camera, transparent=hidden, name=photo.name)
+    return Photo(pixels=pixels, camera=camera, transparent=transparent, name=photo.name)
 
 
 def _uncrop_prediction(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
+    """Prediction of the whole photograph from that of what is inside the borders."""
     place = margins.inside(photo.shape)
     depth = inner.depth_or_none
     if depth is not None:
@@ -127,8 +139,8 @@ def _uncrop_prediction(inner: Prediction, photo: Photo, margins: Margins) -> Pre
 def _uncrop_field(
     inner: Prediction, name: str, shape: tuple[int, int], place: tuple[slice, slice]
 ) -> np.ndarray:
-    part = getattr(inner, name)
-    empty = np.nan if name == "normals" else 0
-    field = np.full((*part.shape[:-2], *shape), empty, part.dtype)
-    field[..., *place] = part
+    inner_field = getattr(inner, name)
+    border_value = np.nan if name == "normals" else 0
+    field = np.full((*inner_field.shape[:-2], *shape), border_value, inner_field.dtype)
+    field[..., *place] = inner_field
     return field

@@ -15,11 +15,12 @@ from rilievo.models.base import Inference, WrappedModel
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
-SIDE = 512
+MAX_SIDE = 512
+"""Longer side of the picture in which vanishing points are sought [px]."""
 
 
 def with_vanishing_points(prediction: Prediction) -> Prediction:
-    """Replace an assumed camera, if vanishing points are clear."""
+    """Prediction with the camera of clear vanishing points instead of an assumed one."""
     camera, photo = prediction.camera, prediction.photo
     if photo is None or camera is None or camera.source is not CameraSource.ASSUMED:
         return prediction
@@ -28,7 +29,7 @@ def with_vanishing_points(prediction: Prediction) -> Prediction:
 
 
 def vanishing_camera(photo: Photo) -> Camera | None:
-    """Camera from clear vanishing points."""
+    """Camera from the vanishing points of a photograph; None if they are not clear."""
     from rilievo.geometry.vanishing import find_vanishing
 
     picture = grey_picture(photo.pixels)
@@ -41,9 +42,9 @@ def vanishing_camera(photo: Photo) -> Camera | None:
 
 
 def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
-    """Grey values, reduced to a longer side of ``SIDE``."""
+    """Grey values, reduced to a longer side of at most ``MAX_SIDE``."""
     height, width = pixels.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
+    scale = min(1.0, MAX_SIDE / max(height, width))
     small = Image.fromarray(pixels).resize(
         (max(1, round(scale * width)), max(1, round(scale * height))),
         Image.Resampling.BOX,
@@ -53,20 +54,20 @@ def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
 
 
 class VanishingCamera(WrappedModel):
-    """Model whose cameras come from vanishing points."""
+    """Model whose unknown cameras come from vanishing points."""
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the model, with cameras where it needs them."""
+        """Run the model; where it needs a camera, with that of the vanishing points."""
         try:
             return self.model.infer(photos)
         except UnknownCameraError:
-            return [self._infer_one(photo) for photo in photos]
+            return [self._infer_with_camera(photo) for photo in photos]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         """Replace an assumed camera of the result."""
         return with_vanishing_points(self.model.finish(inference, photo))
 
-    def _infer_one(self, photo: Photo) -> Inference:
+    def _infer_with_camera(self, photo: Photo) -> Inference:
         try:
             return self.model.infer([photo])[0]
         except UnknownCameraError as error:

@@ -10,14 +10,18 @@ from rilievo.io.png import bands
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.records.depth_map import DepthKind, DepthMap
 
-# Keys 1981, as PyTorch and OpenCV.
 _CUBIC = -0.75
+"""Parameter a of cubic convolution (Keys 1981), with the value of PyTorch and OpenCV."""
+_MIN_NORMAL = 1e-6
+"""Length of a resized normal below which it has no direction."""
+_MIN_VALID = 0.5
+"""Share of valid pixels around a resized pixel above which it is valid."""
 
 
 def resize(
     field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Resize linearly, antialiased where it shrinks."""
+    """Resize a field, or each channel of it, linearly; antialiased where it shrinks."""
     if field.shape[-2:] == shape:
         return field
     if shape[0] > field.shape[-2] and shape[1] > field.shape[-1]:
@@ -35,29 +39,35 @@ def resize(
 def _enlarge_linearly(
     field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Enlarge a field in a third of Pillow's time."""
-    (height, width), last = shape, field.shape[-2] - 1
-    rows, columns = (
+    """Enlarge a field along both axes, in a third of Pillow's time.
+
+    Columns are interpolated first. Then all new rows between two old ones are filled at once.
+    """
+    height, width = shape
+    last_row = field.shape[-2] - 1
+    row_positions, column_positions = (
         np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, length - 1)
         for length, count in zip(field.shape[-2:], shape, strict=True)
     )
-    first = columns.astype(np.int64)
-    share = (columns - first).astype(np.float32)
     with np.errstate(invalid="ignore"):  # infinite values are refused later
-        wide = np.diff(field, axis=-1, append=field[..., -1:]).take(first, axis=-1)
-        wide *= share
-        wide += field.take(first, axis=-1)
-        first = rows.astype(np.int64)
-        share = (rows - first).astype(np.float32)
-        ends = np.searchsorted(first, np.arange(last + 1), side="right").tolist()
+        left = column_positions.astype(np.int64)
+        weight = (column_positions - left).astype(np.float32)
+        wide = np.diff(field, axis=-1, append=field[..., -1:]).take(left, axis=-1)
+        wide *= weight
+        wide += field.take(left, axis=-1)
+
+        upper = row_positions.astype(np.int64)
+        weight = (row_positions - upper).astype(np.float32)
+        stops = np.searchsorted(upper, np.arange(last_row + 1), side="right").tolist()
         enlarged = np.empty((*field.shape[:-2], height, width), np.float32)
         start = 0
-        for row, end in enumerate(ends):
-            band, line = enlarged[..., start:end, :], wide[..., row : row + 1, :]
-            below = min(row + 1, last)
-            np.multiply(share[start:end, None], wide[..., below : below + 1, :] - line, out=band)
-            band += line
-            start = end
+        for row, stop in enumerate(stops):
+            band, upper_line = enlarged[..., start:stop, :], wide[..., row : row + 1, :]
+            lower_row = min(row + 1, last_row)
+            lower_line = wide[..., lower_row : lower_row + 1, :]
+            np.multiply(weight[start:stop, None], lower_line - upper_line, out=band)
+            band += upper_line
+            start = stop
     return enlarged
 
 
@@ -66,29 +76,35 @@ def resize_normals(
     shape: tuple[int, int],
     filter: Filter = Filter.ANTIALIASED,
 ) -> Vectors:
-    """Resize normals to unit length; zero ones face the camera."""
+    """Resize normals, and give them unit length; those without a direction face the camera."""
     resized = resize_by_filter(normals, shape, filter)
     for rows in bands(shape):
         band = resized[:, rows]
         length = np.sqrt(np.einsum("chw,chw->hw", band, band))
-        lost = length < 1e-6
-        if lost.any():
-            band[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)
-            length[lost] = 1.0
+        has_no_direction = length < _MIN_NORMAL
+        if has_no_direction.any():
+            band[:, has_no_direction] = np.array([[0.0], [0.0], [-1.0]], np.float32)
+            length[has_no_direction] = 1.0
         band /= length
     return resized
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Part of a side that shows the photograph, in any unit."""
+    """Part of a network's input, along one axis, that shows the photograph.
+
+    Attributes:
+        before: Padding before the photograph, in any unit.
+        inside: Length of the photograph, in the same unit.
+        after: Padding after it.
+    """
 
     before: int
     inside: int
     after: int
 
     def ends(self, length: int) -> tuple[float, float]:
-        """Begin and end of the photograph [px]."""
+        """First and last position of the photograph in a map of a length [px]."""
         scale = length / (self.before + self.inside + self.after)
         return self.before * scale, length - self.after * scale
 
@@ -99,54 +115,77 @@ def resize_by_filter(
     filter: Filter,
     windows: tuple[Window, Window] | None = None,
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Resize a field, or a window of it."""
-    if windows is None and (field.shape[-2:] == shape or filter is Filter.ANTIALIASED):
-        return resize(field, shape) if filter is Filter.ANTIALIASED else field.copy()
+    """Resize a field, or only the windows of its rows and columns, to ``shape``."""
+    if windows is None and filter is Filter.ANTIALIASED:
+        return resize(field, shape)
+    if windows is None and field.shape[-2:] == shape:
+        return field.copy()
     if field.ndim > 2:
         return np.stack([resize_by_filter(channel, shape, filter, windows) for channel in field])
     if windows is not None and filter is Filter.ANTIALIASED:
-        (top, bottom), (left, right) = (
-            window.ends(side) for window, side in zip(windows, field.shape, strict=True)
-        )
-        image = Image.fromarray(np.ascontiguousarray(field))
-        box, size = (left, top, right, bottom), (shape[1], shape[0])
-        return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
-    down, across = windows or (None, None)
+        return _resize_windows_antialiased(field, shape, windows)
+
+    row_window, column_window = windows or (None, None)
     wide = np.zeros((field.shape[0], shape[1]), np.float32)
-    for index, share in _filter_taps(field.shape[1], shape[1], filter, across):
-        wide += field.take(index, axis=1) * share
+    for columns, weights in _filter_taps(field.shape[1], shape[1], filter, column_window):
+        wide += field.take(columns, axis=1) * weights
     resized = np.zeros(shape, np.float32)
-    lines = _filter_taps(field.shape[0], shape[0], filter, down)
-    for rows in bands(shape):
-        for index, share in lines:
-            resized[rows] += wide[index[rows]] * share[rows, None]
+    row_taps = _filter_taps(field.shape[0], shape[0], filter, row_window)
+    for band in bands(shape):
+        for rows, weights in row_taps:
+            resized[band] += wide[rows[band]] * weights[band, None]
     return resized
+
+
+def _resize_windows_antialiased(
+    field: Float32[np.ndarray, "a b"], shape: tuple[int, int], windows: tuple[Window, Window]
+) -> Float32[np.ndarray, "h w"]:
+    (top, bottom), (left, right) = (
+        window.ends(side) for window, side in zip(windows, field.shape, strict=True)
+    )
+    image = Image.fromarray(np.ascontiguousarray(field))
+    box, size = (left, top, right, bottom), (shape[1], shape[0])
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
 
 
 def _filter_taps(
     length: int, count: int, filter: Filter, window: Window | None
 ) -> list[tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]]:
-    """Indices and weights, one array pair a tap."""
+    """Old pixels and their weights from which new pixels are made, along one axis.
+
+    There is a pair of arrays for each of the two or four pixels around a new one. The arithmetic is
+    PyTorch's, so that results are equal to the bit.
+
+    Args:
+        length: Number of old pixels.
+        count: Number of new pixels.
+        filter: Linear or cubic.
+        window: Part of the old pixels that is resized; None for all.
+    """
     window = window or Window(before=0, inside=count, after=0)
-    whole = (window.before + window.inside + window.after) * count / window.inside
-    place = np.arange(count, dtype=np.float32) + np.float32(window.before * count / window.inside)
-    scale, place = np.float32(length) / np.float32(whole), place + np.float32(0.5)
+    whole_count = (window.before + window.inside + window.after) * count / window.inside
+    first = np.float32(window.before * count / window.inside)
+    scale = np.float32(length) / np.float32(whole_count)
+    centres = np.arange(count, dtype=np.float32) + first + np.float32(0.5)
     if filter is Filter.LINEAR:
-        at = np.maximum(scale * place - np.float32(0.5), np.float32(0))
+        positions = np.maximum(scale * centres - np.float32(0.5), np.float32(0))
     else:
-        # It rounds once there: a product and a difference are one operation.
-        at = (np.float64(scale) * place.astype(np.float64) - 0.5).astype(np.float32)
-    first = np.floor(at).astype(np.int64)
-    t = at - first.astype(np.float32)
-    weights = [1 - t, t] if filter is Filter.LINEAR else _cubic_weights(t)
-    start = first if filter is Filter.LINEAR else first - 1
+        # PyTorch rounds once here: a product and a difference are one operation.
+        positions = (np.float64(scale) * centres.astype(np.float64) - 0.5).astype(np.float32)
+    below = np.floor(positions).astype(np.int64)
+    fraction = positions - below.astype(np.float32)
+    if filter is Filter.LINEAR:
+        first_pixel, weights = below, [1 - fraction, fraction]
+    else:
+        first_pixel, weights = below - 1, _cubic_weights(fraction)
     return [
-        (np.clip(start + number, 0, length - 1), weight.astype(np.float32))
+        (np.clip(first_pixel + number, 0, length - 1), weight.astype(np.float32))
         for number, weight in enumerate(weights)
     ]
 
 
 def _cubic_weights(t: Float32[np.ndarray, "n"]) -> list[Float32[np.ndarray, "n"]]:
+    """Weights of four pixels, of which the second lies ``t`` pixels before the new one."""
     a = np.float32(_CUBIC)
 
     def near(x: np.ndarray) -> np.ndarray:
@@ -169,17 +208,23 @@ def resize_depth(
 ) -> Field:
     """Resize depth by a rule, without its limits.
 
-    A log rule does not see ``shift`` [m].
+    Args:
+        depth: Depth, or affine values.
+        shape: New height and width.
+        rule: Space and filter.
+        positive: Whether the result has to be positive.
+        shift: What is subtracted before a logarithm is taken, and added afterwards [m].
+        windows: Parts of the rows and columns that show the photograph; None for all.
     """
     if windows is None and depth.shape == shape:
         return depth
-    is_plain = rule.space is Space.VALUES
-    entered = depth if is_plain else _to_space(depth, rule.space, shift)
-    large = resize_by_filter(entered, shape, rule.filter, windows)
-    if rule.filter is Filter.CUBIC and positive and not (large > 0).all():
-        low = ~(large > 0)
-        large[low] = resize_by_filter(depth, shape, Filter.LINEAR, windows)[low]
-    return large if is_plain else _from_space(large, rule.space, shift)
+    in_space = _to_space(depth, rule.space, shift)
+    resized = resize_by_filter(in_space, shape, rule.filter, windows)
+    if rule.filter is Filter.CUBIC and positive and not (resized > 0).all():
+        is_not_positive = ~(resized > 0)
+        linear = resize_by_filter(depth, shape, Filter.LINEAR, windows)
+        resized[is_not_positive] = linear[is_not_positive]
+    return _from_space(resized, rule.space, shift)
 
 
 def depth_map(
@@ -191,28 +236,39 @@ def depth_map(
     *,
     shift: float = 0.0,
 ) -> DepthMap:
-    """Resize depth and its mask by a card's rule."""
+    """Depth map of a photograph's size from a network's answer.
+
+    Args:
+        depth: Depth of the network.
+        valid: Pixels that have depth; None for all.
+        kind: What the numbers mean.
+        shape: Height and width of the photograph.
+        rule: How depth is resized and limited.
+        shift: As in ``resize_depth``.
+    """
     if valid is None or valid.all():
         values = resize_depth(depth, shape, rule, positive=kind.is_depth, shift=shift)
         return DepthMap(values=limit_depth(values, rule), kind=kind)
-    # Cubic weights of a part of the pixels may cancel.
+
+    # Cubic weights of some of the pixels may cancel, so that nothing could be divided by them.
     filter = Filter.LINEAR if rule.filter is Filter.CUBIC else rule.filter
-    weight = resize_by_filter(valid.astype(np.float32), shape, filter)
-    inside = weight > 0.5
+    valid_share = resize_by_filter(valid.astype(np.float32), shape, filter)
+    new_valid = valid_share > _MIN_VALID
     if rule.blended:
         values = resize_depth(depth, shape, rule, positive=kind.is_depth, shift=shift)
         values = limit_depth(values, rule)
-        inside &= np.isfinite(values) & ((values > 0) if kind.is_depth else True)
-        return DepthMap(values=np.where(inside, values, np.float32(0)), kind=kind, valid=inside)
-    # Invalid pixels are not blended into their neighbours.
-    entered = np.where(valid, depth, np.float32(1))
-    if rule.space is not Space.VALUES:
-        entered = _to_space(entered, rule.space, shift)
-    sums = resize_by_filter(np.where(valid, entered, np.float32(0)), shape, filter)
-    values = np.divide(sums, weight, out=np.zeros_like(sums), where=inside)
-    if rule.space is not Space.VALUES:
-        values[inside] = _from_space(values[inside], rule.space, shift)
-    return DepthMap(values=limit_depth(values, rule), kind=kind, valid=inside)
+        new_valid &= np.isfinite(values)
+        if kind.is_depth:
+            new_valid &= values > 0
+        values = np.where(new_valid, values, np.float32(0))
+        return DepthMap(values=values, kind=kind, valid=new_valid)
+
+    # Otherwise invalid pixels are not blended into their neighbours.
+    in_space = _to_space(np.where(valid, depth, np.float32(1)), rule.space, shift)
+    sums = resize_by_filter(np.where(valid, in_space, np.float32(0)), shape, filter)
+    values = np.divide(sums, valid_share, out=np.zeros_like(sums), where=new_valid)
+    values[new_valid] = _from_space(values[new_valid], rule.space, shift)
+    return DepthMap(values=limit_depth(values, rule), kind=kind, valid=new_valid)
 
 
 def limit_depth(depth: Float32[np.ndarray, "*h"], rule: Resizing) -> Float32[np.ndarray, "*h"]:
@@ -223,7 +279,9 @@ def limit_depth(depth: Float32[np.ndarray, "*h"], rule: Resizing) -> Float32[np.
 def _to_space(
     depth: Float32[np.ndarray, "*h"], space: Space, shift: float
 ) -> Float32[np.ndarray, "*h"]:
-    # Values that are no depth are refused when the inference is checked.
+    """Values of depth in a space. What is no depth is refused when the answer is checked."""
+    if space is Space.VALUES:
+        return depth
     with np.errstate(divide="ignore", invalid="ignore"):
         if space is Space.INVERSE:
             return np.float32(1) / depth
@@ -233,6 +291,9 @@ def _to_space(
 def _from_space(
     field: Float32[np.ndarray, "*h"], space: Space, shift: float
 ) -> Float32[np.ndarray, "*h"]:
+    """Depth of values in a space."""
+    if space is Space.VALUES:
+        return field
     with np.errstate(divide="ignore", invalid="ignore"):
         if space is Space.INVERSE:
             return np.float32(1) / field
@@ -242,6 +303,7 @@ def _from_space(
 def _resize_rows(
     image: Image.Image, shape: tuple[int, int], rows: slice
 ) -> Float32[np.ndarray, "rows w"]:
+    """Some rows of a resized image."""
     height, width = shape
     # The box crops only the output grid; pixels beyond it still count at its edges.
     top, bottom = (row * image.height / height for row in (rows.start, rows.stop))
