@@ -1,4 +1,4 @@
-"""Answer of a network, and the rule of resizing it."""
+"""What a network answers for one photograph, and the rule by which that is resized."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,23 +25,27 @@ class Space(StrEnum):
 
 
 class Filter(StrEnum):
-    """Filter of an answer; pixel centres are at halves."""
+    """Filter by which an answer is resized; the centres of pixels are at halves."""
 
     ANTIALIASED = "antialiased"
-    """Linear; a triangle where it shrinks."""
+    """Linear; a triangle filter where it shrinks."""
     LINEAR = "linear"
+    """Linear, never antialiased."""
     CUBIC = "cubic"
     """Cubic (a = -0.75); linear where depth would not be positive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resizing:
-    """Rule by which depth and normals are resized.
+    """Rule by which depth and normals are resized, as the authors of a network do it.
 
     Attributes:
-        blended: Whether pixels without depth are left out afterwards.
-        nearest: Lower limit [m]; 0 for none.
-        farthest: Upper limit [m]; 0 for none.
+        space: Space in which depth is interpolated.
+        filter: Filter.
+        blended: Whether pixels without depth are interpolated like others and left out afterwards.
+            Otherwise they do not count.
+        nearest: Lower limit of depth [m].
+        farthest: Upper limit of depth [m]; 0 for no limits.
     """
 
     space: Space = Space.VALUES
@@ -66,7 +70,7 @@ class Resizing:
 
     @property
     def described(self) -> str:
-        """The rule in words."""
+        """The rule in words, for documentation."""
         parts = [f"{_SPACES[self.space]}, {_FILTERS[self.filter]}"]
         if self.blended:
             parts.append("pixels without depth are left out afterwards")
@@ -76,15 +80,19 @@ class Resizing:
 
 
 def read_resizing(text: str) -> Resizing:
-    """Parse ``str`` of a rule.
+    """Read a rule from its text, which is ``str(rule)``.
 
     Raises:
         ValueError: If it is no rule.
     """
     space, *words = text.split(" ")
-    filter = Filter(words.pop(0)) if words and words[0] in tuple(Filter) else Filter.ANTIALIASED
+    filter = Filter.ANTIALIASED
+    if words and words[0] in tuple(Filter):
+        filter = Filter(words.pop(0))
     blended = words[:1] == [_BLENDED]
-    nearest, farthest = map(float, words[blended:] or (0.0, 0.0))
+    if blended:
+        words.pop(0)
+    nearest, farthest = map(float, words or (0.0, 0.0))
     return Resizing(
         space=Space(space), filter=filter, blended=blended, nearest=nearest, farthest=farthest
     )
@@ -92,15 +100,17 @@ def read_resizing(text: str) -> Resizing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
-    """Output for one photograph, at the network's resolution.
+    """Answer for one photograph, at the network's resolution.
 
     Attributes:
+        depth: Depth of the kind that the model's card states; None if the model gives none.
         valid: Pixels that have depth; None for all.
         normals: Vectors in the camera frame, towards the camera, of any length.
-        confidence: Values in [0, 1].
-        sky: Chance of no surface, [0, 1].
-        shift: Constant added to the exponential of log depth.
-        shown: Photograph as the network saw it, if shrunk as a whole.
+        confidence: Values from 0 to 1.
+        sky: Probability that a pixel shows no surface, from 0 to 1.
+        camera: Camera that the model estimated.
+        shift: Constant that was added to the exponential of log depth, for resizing in logarithms.
+        shown: Photograph as the network saw it, if it was only shrunk.
     """
 
     depth: Field | None = None
@@ -116,8 +126,8 @@ class Inference:
     __hash__ = no_hash
 
 
-# Rule where authors name none.
 PLAIN = Resizing()
+"""Rule for networks whose authors name none."""
 _SPACES = {
     Space.VALUES: "its values",
     Space.INVERSE: "inverse depth",
