@@ -203,6 +203,23 @@ def test_an_unchanged_file_is_believed_wherever_it_goes(name: str, tmp_path: Pat
         assert again.instrument == saved.instrument
 
 
+@pytest.mark.parametrize(("old", "new"), [("280.0", "300.0"), ("0.003", "0.05")])
+def test_a_changed_json_beside_a_file_with_its_own_record_is_said(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    saved = save_instrument(tmp_path, "png16", "npy")
+    json = tmp_path / "map.json"
+    json.write_text(json.read_text().replace(old, new))
+    with pytest.warns(UserWarning, match=r"map\.json beside it states another"):
+        again = given(tmp_path / DEPTH_NAMES["png16"])
+    np.testing.assert_array_equal(again.known_camera.K, K)
+    assert again.instrument is not None
+    assert saved.instrument is not None
+    assert again.instrument.error == saved.instrument.error
+    # An npy file has no other record than this one.
+    assert given(tmp_path / DEPTH_NAMES["npy"]).known_camera.fx == float(new.replace("0.05", "280"))
+
+
 def test_a_copy_of_an_archive_with_further_arrays_is_believed(tmp_path: Path) -> None:
     saved = save_instrument(tmp_path, "npz")
     change_arrays(tmp_path / "map.npz", weight=np.ones(SIZE))

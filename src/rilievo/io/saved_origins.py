@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.checksums import content_fault, crc32_of_numbers
 from rilievo.io.files.archives import BROKEN_FILE, read_npz_arrays
-from rilievo.io.files.atomic import FileSum, sum_of
+from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
@@ -65,6 +65,8 @@ class SavedOrigin:
         photo: Name of the photograph; empty where the record does not name it.
         facts: What the record says of the file; None where it says nothing of single files.
         is_changed: Whether the file was changed since it was saved.
+        contradiction: Name of the JSON beside the file if it states another camera or instrument
+            than the record in the file; empty otherwise.
         place: Where the record stands, in words.
     """
 
@@ -77,6 +79,7 @@ class SavedOrigin:
     photo: str = ""
     facts: FileFacts | None = None
     is_changed: bool = False
+    contradiction: str = ""
     place: str
 
     @property
@@ -87,10 +90,25 @@ class SavedOrigin:
         return f"the network '{self.made_by.model}'"
 
     def of_file(self, path: Path, numbers: np.ndarray) -> "SavedOrigin":
-        """Origin of a file with these numbers, which may have been changed since it was saved."""
-        if self.facts is None or not _is_changed(path, numbers, self.facts):
+        """Origin of a file with these numbers, which may have been changed since it was saved.
+
+        So may have been the JSON beside it. The record in the file is used, if there is one.
+        """
+        if self.facts is None:
             return self
-        return self.of_changed_file()
+        beside = _record_beside(path)
+        origin = self
+        if beside is not None and not self._agrees_with(beside.sidecar):
+            origin = replace(self, contradiction=beside.name)
+        facts_beside = None if beside is None else beside.facts
+        if _is_changed(path, numbers, self.facts, facts_beside):
+            return origin.of_changed_file()
+        return origin
+
+    def _agrees_with(self, sidecar: Sidecar) -> bool:
+        """Whether another record of the file states the same camera and instrument."""
+        camera = None if sidecar.camera is None else camera_from_facts(sidecar.camera)
+        return sidecar.instrument == self.instrument and camera == self.camera
 
     def of_changed_file(self) -> "SavedOrigin":
         """Origin of a file that was changed since it was saved.
@@ -129,22 +147,37 @@ class FolderRecord:
     origin: SavedOrigin
 
 
-def _is_changed(path: Path, numbers: np.ndarray, facts: FileFacts) -> bool:
-    """Whether a file differs from what its record says; False if nothing holds a checksum."""
-    if facts.crc32 is not None:
-        return crc32_of_numbers(numbers) != facts.crc32
-    written = facts.written_sum(path.name) or _sum_beside(path)
-    return written is not None and content_fault(path, written) is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RecordBeside:
+    """JSON beside a file that lists it: its name, its content and what it says of the file."""
+
+    name: str
+    sidecar: Sidecar
+    facts: FileFacts
 
 
-def _sum_beside(path: Path) -> FileSum | None:
-    """Size and SHA-256 of a file by a JSON beside it that lists it."""
+def _record_beside(path: Path) -> _RecordBeside | None:
     for name in record_names(path):
         sidecar = find_sidecar(path.with_name(name))
         for facts in () if sidecar is None else sidecar.files:
-            if facts.file == path.name:
-                return facts.written_sum(path.name)
+            if sidecar is not None and facts.file == path.name:
+                return _RecordBeside(name=printable(Path(name)), sidecar=sidecar, facts=facts)
     return None
+
+
+def _is_changed(
+    path: Path, numbers: np.ndarray, facts: FileFacts, facts_beside: FileFacts | None
+) -> bool:
+    """Whether a file differs from what its record says, or from the JSON beside an older file.
+
+    False if nothing holds a checksum.
+    """
+    if facts.crc32 is not None:
+        return crc32_of_numbers(numbers) != facts.crc32
+    written = facts.written_sum(path.name)
+    if written is None and facts_beside is not None:
+        written = facts_beside.written_sum(path.name)
+    return written is not None and content_fault(path, written) is not None
 
 
 def origin_of_sidecar(

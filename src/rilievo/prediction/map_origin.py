@@ -70,8 +70,16 @@ class MapOrigin:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes the record of the file untrue, in a sentence; empty if nothing does."""
-        if self.saved is None or not self.saved.is_changed:
+        """What makes the record of the file untrue, a sentence each; empty if nothing does."""
+        saved = self.saved
+        if saved is None:
+            return ()
+        if saved.contradiction and not saved.is_changed:
+            return (
+                f"{saved.contradiction} beside it states another camera or another origin than the "
+                f"record that is used ({saved.place})",
+            )
+        if not saved.is_changed:
             return ()
         if self.instrument is None:
             words = "measurements have a network's ranges"
@@ -80,7 +88,7 @@ class MapOrigin:
         else:
             words = f"8 in 10 depths are assumed to be within {self.instrument.error}"
         return (
-            f"the depth file was changed since rilievo saved it ({self.saved.place}), so only the "
+            f"the depth file was changed since rilievo saved it ({saved.place}), so only the "
             f"kind, the unit and the camera of that record are used, and {words}",
         )
 
