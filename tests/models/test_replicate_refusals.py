@@ -36,6 +36,23 @@ def test_a_token_that_the_service_echoes_is_not_shown(service: Service) -> None:
     assert "HTTP 422: no ***, no" in refusal(service)
 
 
+@pytest.mark.parametrize(
+    ("body", "missing"),
+    [
+        ({"id": "file0"}, "urls"),
+        ({"id": "file0", "urls": "https"}, "urls"),
+        ({"id": "file0", "urls": {}}, "urls"),
+        ({"id": "file0", "urls": {"get": 5}}, "get"),
+        ({"id": "file0", "urls": {"get": ""}}, "get"),
+    ],
+)
+def test_a_reply_without_what_is_needed_next_is_told(
+    service: Service, body: dict[str, object], missing: str
+) -> None:
+    service.next("POST /v1/files", Said(status=201, body=body))
+    assert f"the reply of replicate.com lacks '{missing}'" in refusal(service)
+
+
 def test_a_prediction_that_takes_too_long_is_cancelled(service: Service) -> None:
     service.polls_needed = 10**9
     assert "no result after 1 seconds: cancelled" in refusal(service, timeout=1)
