@@ -284,6 +284,10 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
     },
     "a sensor of 12 bits in metres": (np.minimum(ROOM, 4.095), "4.095"),
     "a clip at 10 m": (np.minimum(3 * ROOM, 10), "max_depth"),
+    "stretched between percentiles": (
+        np.rint(np.interp(ROOM, np.quantile(ROOM, (0.002, 0.998)), (0, 65535))).astype(np.uint16),
+        "normalised",
+    ),
     "divided by the farthest": (np.rint(ROOM / ROOM.max() * 65535).astype(np.uint16), "normalised"),
     "bytes in the other order": (ROOM.astype(np.float32).byteswap(), "other order"),
     "depth along -z": (-ROOM, "scale: -1"),

@@ -161,12 +161,14 @@ def reading_doubts(
         yield from something_else
         return
     yield from filter(None, (_flag_doubt(facts),))
-    background = [*_mark_doubts(facts, is_range=is_range)]
+    normalised = () if is_range else tuple(_normalised_doubts(facts, stored))
+    background = () if normalised else tuple(_mark_doubts(facts, is_range=is_range))
+    yield from normalised
     yield from background
     if not is_range:
         yield from _coding_doubts(facts, stored, restart)
     if metres is not None and metres.size:
-        has_end = bool(background) or farthest is not None
+        has_end = bool(background or normalised) or farthest is not None
         yield from _far_doubts(facts, metres, has_end=has_end)
         is_huge = metres > _HUGE
         middle = float(np.median(metres if is_huge.all() else metres[~is_huge]))
@@ -208,20 +210,24 @@ def _mark_doubts(facts: _Stored, *, is_range: bool) -> Iterator[str]:
 def _coding_doubts(
     facts: _Stored, stored: Shaped[np.ndarray, "h w"], restart: Restart | None
 ) -> Iterator[str]:
-    """Yield doubts about packed bits, normalised numbers, and depth that starts again."""
+    """Yield doubts about packed bits, and about depth that starts again."""
     has_bits = facts.whole is not None and facts.whole.itemsize > 1 and not _are_halves(stored)
     if has_bits and np.count_nonzero(facts.known) > _FEWEST_PIXELS:
         yield from _packing_doubts(facts, _without_background(facts))
-    has_own_scale = facts.unit not in (None, *_USUAL_UNITS)
-    is_declared_float = facts.is_declared and stored.dtype.kind == "f"
-    if not has_own_scale and not is_declared_float:
-        yield from doubts_about_normalised(stored, is_guess=facts.is_guess)
     if restart is not None:
         yield (
             f"surfaces pass {restart.size:.5g} at {restart.count} pixels and go on at 0: depth "
             "beyond seems to have started again, as that of a time-of-flight camera does, or of "
             "numbers of too few bits; write the true depth, or leave these pixels out"
         )
+
+
+def _normalised_doubts(facts: _Stored, stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:
+    """Yield a doubt about numbers that fill a full scale, unless that scale has a unit."""
+    has_own_scale = facts.unit not in (None, *_USUAL_UNITS)
+    is_declared_float = facts.is_declared and stored.dtype.kind == "f"
+    if not has_own_scale and not is_declared_float:
+        yield from doubts_about_normalised(stored, is_guess=facts.is_guess)
 
 
 def _are_halves(stored: Shaped[np.ndarray, "h w"]) -> bool:

@@ -32,8 +32,9 @@ _FULL_SCALES = (1.0, 255.0, 65535.0)
 _BUFFER_MEDIAN, _LEAST_BUFFER_MEDIAN, _FAR_PLANE = 0.9, 0.5, 0.01
 """Least medians of a z-buffer, over its end, without and with exact numbers, and least share of
 pixels at its end."""
-_FEWEST_FILLED, _MOST_AT_END = 1000, 0.001
-"""Fewest pixels that fill the range of a type, and largest share of them at its end."""
+_FEWEST_FILLED, _MOST_AT_END, _FULL = 1000, 0.005, 0.95
+"""Fewest pixels that fill the range of a type, largest share of them at its end, and least number
+of those before it, over it."""
 _MOST_SIDE = 640  # [px], to which larger maps are thinned out
 _RAMP_SIDE, _RAMP_ERROR = 64, 2e-3
 """Side to which maps are thinned out to see a ramp [px], and its largest error over its range."""
@@ -212,19 +213,20 @@ def _end_of_scale(stored: Shaped[np.ndarray, "h w"], largest: float) -> float | 
 
 
 def _fills_type(stored: Shaped[np.ndarray, "h w"], largest: float, *, is_guess: bool) -> bool:
-    """Whether numbers go from near 0 to the largest of the type, which few pixels hold.
+    """Whether numbers go without a gap up to the largest of the type, which few pixels hold.
 
-    A map that was stretched has the number 0 at its nearest pixel.
+    They begin near 0 too, unless the unit is a guess: then maps that were divided by their farthest
+    depth are meant as well. A map that was stretched has the number 0 at its nearest pixels.
     """
     known = stored[stored > 0]
     if known.size < _FEWEST_FILLED or known.max() != largest:
         return False
-    if np.mean(known == largest) > _MOST_AT_END:
-        return False
-    low, high = np.quantile(known, (0.001, 0.999))
+    low, high = np.quantile(known[known < largest], (0.001, 0.999))
     zeros = 1 - known.size / stored.size
-    most_low = 1 / 5 if 0 < zeros <= _MOST_AT_END else 1 / 50
-    return bool((is_guess or low < most_low * largest) and high > 0.9 * largest)
+    is_stretched = 0 < zeros <= _MOST_AT_END and low < largest / 5
+    begins_near_zero = is_guess or is_stretched or low < largest / 50
+    has_few_at_end = np.mean(known == largest) <= _MOST_AT_END
+    return bool(begins_near_zero and has_few_at_end and high > _FULL * largest)
 
 
 def looks_inverse(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
