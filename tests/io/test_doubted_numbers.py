@@ -53,6 +53,16 @@ def doubts(stored: np.ndarray, unit: float | None = None, **options: Any) -> lis
     return [*reading_doubts(stored, metres, meaningless=(0.0,), unit=factor, **options)]
 
 
+def straight_room() -> np.ndarray:
+    """A room whose back wall, at 5 m, is square to the camera, and a box in it [m]."""
+    with np.errstate(divide="ignore"):
+        across, down = (U - 159.5) / FOCAL, (V - 119.5) / FOCAL
+        walls = [np.full((HEIGHT, WIDTH), 5.0), 1.6 / np.abs(across), 1.1 / np.abs(down)]
+    depth = np.min(walls, axis=0)
+    depth[130:200, 100:150] = np.minimum(depth[130:200, 100:150], 3.2)
+    return depth
+
+
 def z_buffer(depth: np.ndarray, near: float, far: float) -> np.ndarray:
     return far * (depth - near) / (depth * (far - near))
 
@@ -87,6 +97,11 @@ RIGHT: dict[str, tuple[np.ndarray, str, str]] = {
         "scale=0.001",
     ),
     "counts of 25 cm": (np.rint(ROOM * 4).astype(np.uint16), "scale: 0.25", "scale=0.25"),
+    "a straight room in millimetres": (
+        millimetres(straight_room()),
+        "scale: 0.001",
+        "scale=0.001",
+    ),
     "a board in front of everything": (millimetres(with_board(1.0)), "scale: 0.001", "scale=0.001"),
     "a board amid the room": (millimetres(with_board(3.0)), "scale: 0.001", "scale=0.001"),
     "metres of a shelf": (

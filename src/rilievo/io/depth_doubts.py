@@ -70,6 +70,9 @@ _AT_SENSOR_END, _TIMES_MORE_AT_END, _BELOW = 0.005, 5, 0.9
 # Largest numbers of sensors: those of 10 to 16 bits, and round counts from 2000 on.
 _ENDS_OF_BITS = tuple(2**bits - 1 for bits in range(10, 17))
 _LEAST_ROUND, _ROUND = 2000, 500
+# Least share of the borders of a wall that are at right angles to it, the range of their steps over
+# 1 by the distance from the middle of the picture, and how near they come to the wall.
+_RIGHT_ANGLES, _LEAST_STEP, _MOST_STEP, _NEAR_WALL = 0.8, 0.9, 1.1, 0.1
 # Least share of even steps, and labels, of one bit below the depth.
 _EVEN_STEPS, _TWO_LABELS = 0.97, 2
 # Factors between units, the largest error of a ratio of medians, the least gap between two groups
@@ -608,13 +611,38 @@ def _most_below(facts: _Stored, number: float) -> int:
 
 
 def _is_end_of_sensor(facts: _Stored, number: float) -> bool:
-    """Whether a number is the largest of some bits, or a round number of counts."""
+    """Whether a number is the largest of some bits, or a round number of counts.
+
+    The back wall of a made-up room that stands straight before the camera has a round number, too.
+    """
     if facts.whole is None:
         # Millimetres that were converted to metres.
         counts = round(1000 * number)
         is_whole = abs(1000 * number - counts) < 1e-3
         return is_whole and counts in _ENDS_OF_BITS
-    return number in _ENDS_OF_BITS or (number >= _LEAST_ROUND and number % _ROUND == 0)
+    is_round = number >= _LEAST_ROUND and number % _ROUND == 0
+    return number in _ENDS_OF_BITS or (is_round and not _is_wall_of_straight_room(facts, number))
+
+
+def _is_wall_of_straight_room(facts: _Stored, number: float) -> bool:
+    """Whether surfaces that rise to a number are at right angles to it.
+
+    Floor, ceiling and side walls of a room that stands straight before the camera meet its back
+    wall at right angles. Their inverse depth is zero in the middle of the picture, and so changes
+    from pixel to pixel by 1 over the distance from there.
+    """
+    mask = facts.known & (facts.plane == number)
+    depth = np.where(facts.known & ~mask, facts.plane, np.nan)
+    steps = []
+    for plane, wall in ((depth, mask), (depth.T, mask.T)):
+        distance = np.abs(np.arange(len(plane)) - (len(plane) - 1) / 2)[1:-1, None]
+        for step in (1, -1):
+            first, second = plane[::step][1:-1], plane[::step][2:]
+            border = wall[::step][:-2] & (first > (1 - _NEAR_WALL) * number) & np.isfinite(second)
+            steps.append((distance * (first / second - 1))[border])
+    relative = np.concatenate(steps)
+    is_right_angle = (relative > _LEAST_STEP) & (relative < _MOST_STEP)
+    return int(np.count_nonzero(is_right_angle)) > _RIGHT_ANGLES * relative.size
 
 
 def _is_coarse_sensor(facts: _Stored, low: int) -> bool:
