@@ -8,7 +8,7 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.arrays.shapes import Field, Int, Mask, Pixels, Shaped
+from rilievo.arrays.shapes import Bool, Field, Int, Mask, Pixels, Shaped
 from rilievo.geometry.surfaces.patches import label_patches
 from rilievo.io.map_pictures import Drawn, picture_quantity
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
@@ -203,11 +203,25 @@ def sky_behind_objects(depth: DepthMap, sky: Mask | None) -> Mask | None:
     nearer = some & valid & (coarse - around > np.float32(_NEARER) * unit)
     clearly_nearer = nearer & (coarse - around > np.float32(_CLEARLY_NEARER) * unit)
     objects = _patches_with_a_seed(nearer, clearly_nearer, _SMALLEST * max(coarse.shape))
+    if not objects.any():
+        return sky
     # Every pixel of an object decides for itself, so that outlines are as fine as depth.
-    cells = _cells_of_pixels(depth.shape, coarse.shape, step)
     limit = around + np.float32(_NEARER) * unit
-    is_object = _neighbour_maxima(objects)[cells] & depth.valid & (nearness > limit[cells])
-    return sky & ~is_object
+    rows, columns = _cells_of_pixels(depth.shape, coarse.shape, step)
+    near_object = _neighbour_maxima(objects)
+    has_row, has_column = near_object.any(axis=1)[rows[:, 0]], near_object.any(axis=0)[columns]
+    place = (_range_of(has_row), _range_of(has_column))
+    cells = (rows[place[0]], columns[place[1]])
+    is_object = near_object[cells] & depth.valid[place] & (nearness[place] > limit[cells])
+    without_objects = sky.copy()
+    without_objects[place] &= ~is_object
+    return without_objects
+
+
+def _range_of(chosen: Bool[np.ndarray, "n"]) -> slice:
+    """Slice from the first to the last chosen place, of which there is at least one."""
+    places = np.flatnonzero(chosen)
+    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def _level_narrow_peaks(field: Field, valid: Mask, reach: int) -> Field:

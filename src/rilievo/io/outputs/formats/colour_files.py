@@ -38,16 +38,19 @@ _STOPS = 17
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth as a colour picture."""
     options, sky = job.options, coloured_sky(job.prediction)
-    limits = picture_range(depth, options, sky)
+    extended = extend_ground_to_sky(depth, sky)
+    limits = _range_of_extended(extended, options, sky)
     colour = colour_facts(depth.kind, limits, options, has_sky=sky is not None)
     facts = replace(job.facts("picture of depth"), colour=colour)
-    shown = extend_ground_to_sky(depth, sky)
     if depth.valid.all():
         palette = colour_table if sky is None else sky_table
-        levels = colour_levels(shown, limits, options.draw, sky)
+        levels = colour_levels(extended, limits, options.draw, sky)
         return job.write_png(levels, facts, palette(options.colour_map))
     # The colour of invalid pixels is not among the 256.
-    return job.write_png(depth_picture(job.prediction, options), facts)
+    picture = colourise(
+        extended, colour_map=options.colour_map, limits=limits, quantity=options.draw, sky=sky
+    )
+    return job.write_png(picture, facts)
 
 
 def coloured_sky(prediction: PredictionRecord) -> Mask | None:
@@ -80,9 +83,16 @@ def depth_picture(
 def picture_range(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> ColourRange:
     """Colour range of the options, or of the map up to its sky."""
     if options.colour_limits is None:
-        return colour_range(extend_ground_to_sky(depth, sky), options.draw, sky)
+        depth = extend_ground_to_sky(depth, sky)
+    return _range_of_extended(depth, options, sky)
+
+
+def _range_of_extended(extended: DepthMap, options: SaveOptions, sky: Mask | None) -> ColourRange:
+    """Colour range of a map whose ground was continued up to the sky."""
+    if options.colour_limits is None:
+        return colour_range(extended, options.draw, sky)
     near, far = options.colour_limits
-    return colour_range_from_depths(near, far, depth.kind, options.draw)
+    return colour_range_from_depths(near, far, extended.kind, options.draw)
 
 
 def colour_facts(
