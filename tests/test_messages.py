@@ -20,8 +20,8 @@ from rilievo.errors.messages import (
     Note,
     OptionName,
     Text,
-    at,
     join_notes,
+    note_about,
     note_of,
     spell_flag,
     spell_keyword,
@@ -165,7 +165,7 @@ def test_a_door_leaves_out_what_it_does_not_offer() -> None:
 
 def test_a_message_inside_another_keeps_its_options() -> None:
     note = Note("has no depth", hint=Text(OptionName("trim", "off"), " keeps it"))
-    outer = at("photo.jpg", note)
+    outer = note_about("photo.jpg", note)
     assert outer == "photo.jpg: has no depth; trim=False keeps it"
     assert outer.worded(spell_flag) == "photo.jpg: has no depth; --trim off keeps it"
     assert outer.worded(spell_parameter, "image") == "image: has no depth; trim=off keeps it"
@@ -205,16 +205,21 @@ def test_braces_of_users_stay_as_they_are_inside_of_other_messages(text: str) ->
     hint = Text("give ", OptionName("fov", "..."))
     inner = OptionError(f"no file '{text}'", path=text, hint=hint)
     outer = OptionError("broken:", problem=Text(inner), hint=f"as in '{text}'")
-    for message in (outer, at("a.jpg", outer), note_of(outer), pickle.loads(pickle.dumps(outer))):
+    for message in (
+        outer,
+        note_about("a.jpg", outer),
+        note_of(outer),
+        pickle.loads(pickle.dumps(outer)),
+    ):
         words = f"broken: {text}: no file '{text}'; give --fov; as in '{text}'"
         assert worded(message, spell_flag).removeprefix("a.jpg: ") == words
-    assert worded(at("a.jpg", text), spell_flag) == f"a.jpg: {text}"
+    assert worded(note_about("a.jpg", text), spell_flag) == f"a.jpg: {text}"
 
 
 def test_a_note_about_a_photograph_keeps_its_fields() -> None:
     hint = Text("leave ", OptionName("tile"), " out")
     note = Note("has no effect", option="tile", hint=hint)
-    about = at("a.jpg", note)
+    about = note_about("a.jpg", note)
     assert (about.path, about.option, about.problem) == ("a.jpg", "tile", "has no effect")
     assert about.worded(spell_flag) == "a.jpg: --tile has no effect; leave --tile out"
 

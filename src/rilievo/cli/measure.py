@@ -15,7 +15,7 @@ from rilievo.calibration.size_files import find_sparse_file
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import OptionName, Text, at, for_terminal
+from rilievo.errors.messages import OptionName, Text, for_terminal, note_about
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import is_video
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str]) -> int:
         # A note on the depth map has said so already.
         remarks.remove(ASSUMED_FOCAL_REMARK)
     for remark in remarks:
-        complain(for_terminal(at(printable(request.photo), remark)))
+        complain(for_terminal(note_about(printable(request.photo), remark)))
     with printing():
         record = measurement_json(measured, prediction, for_terminal)
         if request.json:
@@ -221,7 +221,7 @@ def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
     doubts = () if instrument is None else instrument.doubts
     for note in prediction.notes:
         if note not in doubts:
-            complain(for_terminal(at(printable(depth), note)))
+            complain(for_terminal(note_about(printable(depth), note)))
     return prediction
 
 
@@ -297,7 +297,7 @@ def _measure_regions(arguments: _Arguments) -> int:
             if is_one and not arguments.json:
                 say(str(one.measured))
                 for remark in one.measured.remarks:
-                    complain(for_terminal(at(printable(one.file), remark)))
+                    complain(for_terminal(note_about(printable(one.file), remark)))
             elif not arguments.json:
                 cells = region_cells(one.measured, for_terminal)
                 if len(records) == 1:
@@ -320,4 +320,6 @@ def _print_warnings(name: str) -> Iterator[None]:
         finally:
             for note in notes:
                 if issubclass(note.category, UserWarning):
-                    complain(for_terminal(at(name, cast(UserWarning, note.message).args[0])))
+                    complain(
+                        for_terminal(note_about(name, cast(UserWarning, note.message).args[0]))
+                    )

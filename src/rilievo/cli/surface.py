@@ -7,7 +7,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
-from rilievo.errors.messages import at, for_terminal
+from rilievo.errors.messages import for_terminal, note_about
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         *metre_notes(prediction.depth.kind, names),
     )
     for note in (*prediction.notes, *notes):
-        complain(for_terminal(at(printable(depth), note)))
+        complain(for_terminal(note_about(printable(depth), note)))
     options = SaveOptions(overwrite=request.overwrite)
     paths = save(prediction, stem, names, options)
     with printing():

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
-from rilievo.errors.messages import at, for_terminal
+from rilievo.errors.messages import for_terminal, note_about
 from rilievo.io.files.names import printable
 from rilievo.io.verification import verify
 from rilievo.schema.fields import option
@@ -40,6 +40,6 @@ def main(arguments: Sequence[str]) -> int:
             print(json.dumps(asdict(report), indent=1))
             return 0 if report.is_whole else 1
         for fault in report.faults:
-            say(for_terminal(at(printable(fault.file), fault.what)))
+            say(for_terminal(note_about(printable(fault.file), fault.what)))
         say(f"{report.whole} files are as they were written, {len(report.faults)} are not")
     return 0 if report.is_whole else 1

@@ -1,7 +1,7 @@
 """Errors that users can fix, in one line: what was found, what was expected, what to do.
 
-They also derive from built-ins (``ValueError``, ``OSError`` ...), so code that converts a library's
-errors lets a ``RilievoError`` pass first.
+They also derive from built-in errors (``ValueError``, ``OSError`` ...). So code that catches a
+library's ``ValueError``, in order to convert it, lets a ``RilievoError`` pass first.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,8 +11,12 @@ from typing import Any
 
 from rilievo.errors.messages import Message, Text, spell_keyword
 
-_LISTED = 60  # longer lists are not read to their end
-_FIELDS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
+_MAX_LISTED_NAMES = 60
+"""Most names that a message lists; nobody reads a longer list to its end."""
+_MAX_FIRST_LINE = 200
+"""Most characters of a library's message that a message of ours quotes."""
+_MESSAGE_FIELDS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
+"""Arguments of ``RilievoError``."""
 
 
 class RilievoError(Exception, Message):
@@ -26,6 +30,13 @@ class RilievoError(Exception, Message):
 
     Args:
         message: Beginning without options, or the whole message.
+        path: File or photograph that the error is about; "" for none.
+        option: Name of the option's field; "" for none.
+        value: Value that was given; None if the message does not show it.
+        expected: Values that the option takes.
+        problem: Words after the option's name, or a sentence.
+        without: Name of an option that does not go together with ``option``.
+        hint: What the user can do.
     """
 
     def __init__(
@@ -40,14 +51,22 @@ class RilievoError(Exception, Message):
         without: str = "",
         hint: str | Text = "",
     ) -> None:
-        self.option, self.value, self.expected, self.problem = option, value, expected, problem
-        self.message, self.path, self.without, self.hint = message, path, without, hint
+        self.message = message
+        self.path = path
+        self.option = option
+        self.value = value
+        self.expected = expected
+        self.problem = problem
+        self.without = without
+        self.hint = hint
         super().__init__(self.worded(spell_keyword))
-        self.path = path  # ImportError has a path of its own, and sets it to None
+        # ImportError has an attribute of the same name, and sets it to None.
+        self.path = path
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default only the message would be passed on to another process.
-        return partial(type(self), **{name: getattr(self, name) for name in _FIELDS}), ()
+        arguments = {name: getattr(self, name) for name in _MESSAGE_FIELDS}
+        return partial(type(self), **arguments), ()
 
 
 class InputError(RilievoError, ValueError):
@@ -94,7 +113,7 @@ class OptionError(RilievoError, ValueError):
 
 
 class UntrustedCodeError(OptionError):
-    """A file names code that the user has not named."""
+    """A file names code that would run, and the user has not named that code."""
 
 
 class ModelError(RilievoError, ValueError):
@@ -119,9 +138,9 @@ class MissingExtraError(RilievoError, ImportError):
         MissingExtraError(...)
 
     Args:
-        what: Subject that needs it, such as "a chart"; "" for an option.
+        what: Subject that needs the package, such as "a chart"; "" if ``option`` is the subject.
         extra: Name of the extra.
-        option: Name of the option's field.
+        option: Name of the option's field; "" for none.
     """
 
     def __init__(self, what: str, extra: str, option: str = "") -> None:
@@ -140,14 +159,18 @@ class MissingPackageError(RilievoError, ImportError):
     Examples:
         >>> issubclass(rilievo.MissingPackageError, ImportError)
         True
+
+    Args:
+        what: Subject that needs the package, such as "to_trimesh()".
+        package: Name of the package, as pip installs it.
     """
 
     def __init__(self, what: str, package: str) -> None:
         super().__init__(f"{what} needs the package {package}: pip install {package}")
-        self._asked = (what, package)
+        self._arguments = (what, package)
 
     def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str, str]]:
-        return MissingPackageError, self._asked
+        return MissingPackageError, self._arguments
 
 
 class NoDepthError(RilievoError, AttributeError):
@@ -173,46 +196,68 @@ class CalibrationError(RilievoError, ValueError):
 
 
 class UndeterminedError(CalibrationError):
-    """Known distances determine one of two numbers of affine depth."""
+    """Known distances determine one of the two numbers of affine depth, scale and shift."""
 
 
 @contextmanager
 def needing(what: str, extra: str, option: str = "") -> Iterator[None]:
-    """Turn failed imports in the block into a ``MissingExtraError``."""
+    """Turn failed imports of other packages in the block into a ``MissingExtraError``.
+
+    Args:
+        what: Subject that needs the extra, such as "a chart"; "" if ``option`` is the subject.
+        extra: Name of the extra.
+        option: Name of the option's field; "" for none.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
-        if isinstance(error, RilievoError) or (error.name or "rilievo").startswith("rilievo"):
+        is_ours = not error.name or error.name.startswith("rilievo")
+        if isinstance(error, RilievoError) or is_ours:
             raise
         raise MissingExtraError(what, extra, option) from error
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
-    """End of a message: the nearest names, or all."""
+    """End of a message about an unknown name: the names that resemble it, or all known ones.
+
+    Examples:
+        >>> suggest("coluor", ["colour", "normals"])
+        "did you mean 'colour'?"
+    """
     from difflib import get_close_matches
 
-    names = list(map(str, names))  # members of a StrEnum would show their class
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
-    near = near or [candidate for candidate in names if candidate.startswith(name or "?")][:3]
-    if near:
-        return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"known: {', '.join(names[:_LISTED])}{more}"
+    known_names = [str(known) for known in names]  # The repr of a StrEnum shows its class.
+    similar = get_close_matches(name, known_names, n=3, cutoff=0.5)
+    if not similar and name:
+        similar = [known for known in known_names if known.startswith(name)][:3]
+    if similar:
+        return f"did you mean {' or '.join(repr(known) for known in similar)}?"
+
+    unlisted = len(known_names) - _MAX_LISTED_NAMES
+    more = f" and {unlisted} more" if unlisted > 0 else ""
+    return f"known: {', '.join(known_names[:_MAX_LISTED_NAMES])}{more}"
 
 
 def unknown_choice(option: str, name: str, names: Iterable[str]) -> OptionError:
-    """Error for a name that is none of an option's."""
+    """Make the error for a name that an option does not take."""
     return OptionError(option=option, problem=f"has no '{name}'", hint=suggest(name, names))
 
 
 def first_line(error: Exception) -> str:
-    """First informative line of a library's message, at most 200 characters."""
+    """First informative line of a library's message, at most 200 characters.
+
+    If the message is empty, it is the name of the error's class.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # OpenVINO begins with a position in its own source.
-    lines = [line for line in lines if not line.startswith("Exception from")] or lines
-    lines = lines or [type(error).__name__]
+    informative = [line for line in lines if not line.startswith("Exception from")]
+    lines = informative or lines or [type(error).__name__]
+
+    first = lines[0]
     # ONNX Runtime repeats the path, which may be longer than the limit.
-    lines[0] = lines[0].rpartition(" failed:")[2] if "Load model from " in lines[0] else lines[0]
+    if "Load model from " in first:
+        first = first.rpartition(" failed:")[2]
     # transformers states the place in the first line and the cause in the second.
-    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return text[:200]
+    if first.endswith(":"):
+        first = " ".join([first, *lines[1:2]])
+    return first[:_MAX_FIRST_LINE]

@@ -8,12 +8,12 @@ def check_type(name: str, value: object, kind: type, expected: str) -> None:
 
     Args:
         name: Name of the argument.
-        value: The argument.
-        kind: Class that it must have.
+        value: Argument that the user gave.
+        kind: Class of which it must be an instance.
         expected: The class in words, such as "a PredictOptions".
 
     Raises:
-        OptionError: If the value is of another class.
+        OptionError: If the argument is of another class.
     """
     if not isinstance(value, kind):
         raise OptionError(option=name, value=type(value), expected=expected)

@@ -14,9 +14,10 @@ class ForeignName(NamedTuple):
     """What other programs call something, and what rilievo calls it.
 
     Attributes:
-        names: Names of other programs, with blanks between.
-        command: What to write at the command line: an option, or the reason why there is none.
-        python: What to write in Python; "" if the option of the command line says it all.
+        names: Names in other programs, with spaces between them.
+        command: What to write at the command line: an option that begins with "--", a whole
+            command, or advice if rilievo has no such option. "" if it is only a matter of Python.
+        python: What to write in Python; "" if ``command`` holds for Python, too.
     """
 
     names: str
@@ -24,16 +25,16 @@ class ForeignName(NamedTuple):
     python: str
 
 
-_FIRST_ARGUMENT = "pass the photograph first, without a name"
-_ARGUMENT = "photographs and videos are arguments without a name"
-_SIZE = "leave it out, results have the photograph's size"
+_INPUT_OF_COMMAND = "photographs and videos are arguments without a name"
+_INPUT_OF_CALL = "pass the photograph first, without a name"
+_NO_INPUT_SIZE = "leave it out, results have the photograph's size"
 
 _OPTION_ROWS = (
     # Inputs and outputs
     (
         "input source image images video file img_path image_path video_path",
-        _ARGUMENT,
-        _FIRST_ARGUMENT,
+        _INPUT_OF_COMMAND,
+        _INPUT_OF_CALL,
     ),
     ("outdir out_dir output_dir output_path", "--output FOLDER", 'prediction.save("out/photo")'),
     ("save_dir save_path project", "--output FOLDER", 'prediction.save("out/photo")'),
@@ -66,7 +67,7 @@ _OPTION_ROWS = (
     ("batch batch_size", "--batch-size 8", 'rilievo.predict(["a.jpg", "b.jpg"])'),
     ("num_workers jobs", "--workers 2", ""),
     # Size of the network's input
-    ("imgsz img_size input_size size resolution resolution_level num_tokens", _SIZE, ""),
+    ("imgsz img_size input_size size resolution resolution_level num_tokens", _NO_INPUT_SIZE, ""),
     ("tile_size", "--tile 768", "tile=768"),
     ("with_flip_aug tta", "--flip", "flip=True"),
     # Camera and range
@@ -97,50 +98,80 @@ _NAME_ROWS = (
 )
 
 FOREIGN_OPTIONS = tuple(ForeignName(*row) for row in _OPTION_ROWS)
+"""Options and keywords of other programs."""
 FOREIGN_NAMES = tuple(ForeignName(*row) for row in _NAME_ROWS)
+"""Commands, functions and classes of other programs."""
 
 
 def hint_for_flag(flag: str, flags: Collection[str], command: str) -> str:
-    """Say what to write in place of an unknown flag of a command; "" if nobody knows."""
-    row = _find_row(FOREIGN_OPTIONS, flag.removeprefix("--").replace("-", "_").lower())
-    if row is None:
+    """Say what to write in place of an unknown flag.
+
+    Args:
+        flag: Flag that the user wrote, such as ``--outdir``.
+        flags: Flags that the command has.
+        command: Command, such as "rilievo predict".
+
+    Returns:
+        Hint; "" if the table has none that fits the command.
+    """
+    entry = _find_entry(FOREIGN_OPTIONS, flag.removeprefix("--").replace("-", "_").lower())
+    if entry is None:
         return ""
-    if not row.command.startswith("--"):
-        # Other commands than predict may have something of that kind.
-        return row.command if command == "rilievo predict" else ""
-    return f"write {row.command}" if _flag_of(row) in flags else ""
+    if not _names_option(entry):
+        # The advice is about predict; other commands may have an option of that kind.
+        return entry.command if command == "rilievo predict" else ""
+    return f"write {entry.command}" if _flag_of(entry) in flags else ""
 
 
 def hint_for_keyword(keyword: str, keywords: Collection[str]) -> str:
-    """Say what to write in place of an unknown keyword of a call; "" if nobody knows."""
-    row = _find_row(FOREIGN_OPTIONS, keyword.lower())
-    if row is None:
+    """Say what to write in place of an unknown keyword argument.
+
+    Args:
+        keyword: Keyword that the user wrote, such as ``outdir``.
+        keywords: Keywords that the function has.
+
+    Returns:
+        Hint; "" if the table has none that fits the function.
+    """
+    entry = _find_entry(FOREIGN_OPTIONS, keyword.lower())
+    if entry is None:
         return ""
-    if row.command and not row.command.startswith("--"):
-        return row.python or row.command
-    option = _flag_of(row).removeprefix("--").replace("-", "_")
-    is_keyword = row.python.startswith(f"{option}=")
+    if entry.command and not _names_option(entry):
+        return entry.python or entry.command
+
+    option = _flag_of(entry).removeprefix("--").replace("-", "_")
+    python_is_same_option = entry.python.startswith(f"{option}=")
+    if option in keywords and python_is_same_option:
+        return f"write {entry.python}"
     if option in keywords:
-        value = row.command.partition(" ")[2].partition(",")[0]
-        return f"write {row.python if is_keyword else spell_keyword(option, value or '...')}"
-    return f"write {row.python}" if row.python and not is_keyword else ""
+        words_after_flag = entry.command.partition(" ")[2]
+        value = words_after_flag.partition(",")[0]
+        return f"write {spell_keyword(option, value or '...')}"
+    # The function lacks the option, but another call may do the same.
+    if entry.python and not python_is_same_option:
+        return f"write {entry.python}"
+    return ""
 
 
 def hint_for_command(command: str) -> str:
-    """Say what to write in place of an unknown command; "" if nobody knows."""
-    row = _find_row(FOREIGN_NAMES, command)
-    return f"write {row.command}" if row and row.command else ""
+    """Say what to write in place of an unknown command; "" if the table has no hint."""
+    entry = _find_entry(FOREIGN_NAMES, command)
+    return f"write {entry.command}" if entry and entry.command else ""
 
 
 def hint_for_name(name: str) -> str:
-    """Say what to write in place of an unknown name of ``rilievo``; "" if nobody knows."""
-    row = _find_row(FOREIGN_NAMES, name)
-    return f"write {row.python}" if row and row.python else ""
+    """Say what to write in place of an unknown name of ``rilievo``; "" if the table has no hint."""
+    entry = _find_entry(FOREIGN_NAMES, name)
+    return f"write {entry.python}" if entry and entry.python else ""
 
 
-def _find_row(table: tuple[ForeignName, ...], name: str) -> ForeignName | None:
-    return next((row for row in table if name in row.names.split()), None)
+def _find_entry(table: tuple[ForeignName, ...], name: str) -> ForeignName | None:
+    return next((entry for entry in table if name in entry.names.split()), None)
 
 
-def _flag_of(row: ForeignName) -> str:
-    return row.command.partition(" ")[0].rstrip(",")
+def _names_option(entry: ForeignName) -> bool:
+    return entry.command.startswith("--")
+
+
+def _flag_of(entry: ForeignName) -> str:
+    return entry.command.partition(" ")[0].rstrip(",")

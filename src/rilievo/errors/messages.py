@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-# Patterns are compiled by the first message: most processes word none.
-_LISTS = ("known", "known_length", "known_rectangle")
+_KNOWN_SIZES = ("known", "known_length", "known_rectangle")
+"""Options whose value, numbers with commas, is an item of ``known=[...]`` in Python."""
+# The patterns are compiled when the first message is worded, because most processes word none.
 _LONG_WORD = r"\S{401,}"
-_LONGEST = 1000
-_END = 200
+_KEPT_OF_WORD = (120, 40)
+"""Characters that are kept of the beginning and of the end of a long word."""
+_NUMBER = r"[\d.]+"
+_MAX_MESSAGE = 1000
+"""Most characters of a message, so that it stays readable if a library's text is very long."""
+_KEPT_END = 200
+"""Characters that are kept of the end of a message that is too long."""
+_GAP = " ... "
 
 Spell = Callable[[str, str], str]
 """How an entry point spells an option, by its name and value ("..." for any); "" if it lacks it."""
@@ -60,10 +67,12 @@ class AnyOf:
 
     def spelled(self, spell: Spell) -> str:
         """Spell the options that an entry point offers, or name all if it lacks all of them."""
-        offered = [spell(option.name, option.value) for option in self.options]
-        # Two options may be one to an entry point: the assistant states both by one tool.
-        different = dict.fromkeys(filter(None, offered))
-        return " or ".join(different) or " or ".join(option.name for option in self.options)
+        spellings = [spell(option.name, option.value) for option in self.options]
+        # Two options may have one spelling: the assistant states both by one tool.
+        different = dict.fromkeys(spelling for spelling in spellings if spelling)
+        if different:
+            return " or ".join(different)
+        return " or ".join(option.name for option in self.options)
 
 
 @dataclass(frozen=True, init=False)
@@ -96,7 +105,7 @@ class Text:
     def replace(self, old: str, new: str) -> "Text":
         """Replace a string in the strings of the text and in the values of its options."""
 
-        def replaced(option: OptionName) -> OptionName:
+        def replace_in_value(option: OptionName) -> OptionName:
             return OptionName(option.name, option.value.replace(old, new))
 
         parts: list[TextPart] = []
@@ -104,13 +113,17 @@ class Text:
             if isinstance(part, str):
                 parts.append(part.replace(old, new))
             elif isinstance(part, OptionName):
-                parts.append(replaced(part))
+                parts.append(replace_in_value(part))
             else:
-                parts.append(AnyOf(*map(replaced, part.options)))
+                parts.append(AnyOf(*map(replace_in_value, part.options)))
         return Text(*parts)
 
     def to_json(self) -> list[Any]:
-        """Write the text as JSON for another process."""
+        """Write the text as JSON for another process.
+
+        A string stays a string. Options become a list of pairs of name and value, of which one
+        pair is an ``OptionName`` and several are an ``AnyOf``.
+        """
         return [part if isinstance(part, str) else _options_to_json(part) for part in self.parts]
 
 
@@ -119,10 +132,10 @@ TextPart: TypeAlias = "str | OptionName | AnyOf | Text | Message | Exception"
 
 
 def _merge_strings(parts: "Iterable[TextPart]") -> "list[str | OptionName | AnyOf]":
-    """Strings and options of the parts, with neighbouring strings as one and without empty ones."""
+    """Join neighbouring strings of the parts, and leave out empty ones."""
     merged: list[str | OptionName | AnyOf] = []
     for part in parts:
-        for piece in _pieces(part):
+        for piece in _strings_and_options(part):
             if isinstance(piece, str) and merged and isinstance(merged[-1], str):
                 merged[-1] += piece
             elif piece != "":
@@ -130,12 +143,14 @@ def _merge_strings(parts: "Iterable[TextPart]") -> "list[str | OptionName | AnyO
     return merged
 
 
-def _pieces(part: "TextPart") -> "tuple[str | OptionName | AnyOf, ...]":
-    if isinstance(part, Message):  # before strings: a note is both
+def _strings_and_options(part: "TextPart") -> "tuple[str | OptionName | AnyOf, ...]":
+    if isinstance(part, Message):  # This case comes before strings, since a note is both.
         return part.text().parts
     if isinstance(part, Text):
         return part.parts
-    return (part,) if isinstance(part, (OptionName, AnyOf)) else (str(part),)
+    if isinstance(part, (OptionName, AnyOf)):
+        return (part,)
+    return (str(part),)
 
 
 def _options_to_json(part: OptionName | AnyOf) -> list[list[str]]:
@@ -147,7 +162,8 @@ def text_from_json(parts: object) -> Text:
     """Read what ``Text.to_json`` wrote.
 
     Raises:
-        TypeError: If it is no such list. ValueError: If an option is not a name and a value.
+        TypeError: If it is no such list.
+        ValueError: If an option is not a name and a value.
     """
     if not isinstance(parts, list):
         raise TypeError("a text is a list")
@@ -172,6 +188,9 @@ def join_texts(separator: str, texts: "Iterable[TextPart]") -> Text:
 class Message:
     """Note or error, which is worded from its fields.
 
+    It reads "path: message option and without do not go together is expected, got value problem;
+    hint", without the fields that are empty.
+
     Attributes:
         message: Beginning without options, or a whole sentence.
         path: File or photograph that it is about.
@@ -179,7 +198,7 @@ class Message:
         value: Value that was given; None if the message does not show it.
         expected: Values that the option takes.
         problem: Words after the option's name, or a sentence.
-        without: Option that does not go together with it.
+        without: Name of an option that does not go together with ``option``.
         hint: What the user can do.
     """
 
@@ -193,7 +212,16 @@ class Message:
     hint: str | Text
 
     def text(self, path: str | None = None) -> Text:
-        """Write the message as part of another, with ``path`` in place of its own."""
+        """Write the message as part of another one.
+
+        Args:
+            path: Path in place of the message's own; "" for none, None for its own.
+        """
+        path = str(self.path) if path is None else path
+        beginning = f"{path}: " if path else ""
+        return Text(beginning, *self._parts_without_path())
+
+    def _parts_without_path(self) -> list[TextPart]:
         parts: list[TextPart] = [self.message]
         if self.option:
             parts.append(OptionName(self.option))
@@ -204,21 +232,26 @@ class Message:
         if self.value is not None:
             parts.append(f", got {self.value!r}")
         if self.problem:
-            begins_with_sign = Text(self.problem).worded(spell_keyword).startswith((":", ";", ","))
-            parts += ["" if begins_with_sign or not any(parts) else " ", self.problem]
-        hint = self.hint or ("give one" if self.without else "")
-        if hint:
-            parts += ["; ", hint]
-        path = str(self.path) if path is None else path
-        return Text(f"{path}: " if path else "", *parts)
+            problem = Text(self.problem).worded(spell_keyword)
+            if any(parts) and not problem.startswith((":", ";", ",")):
+                parts.append(" ")
+            parts.append(self.problem)
+
+        if self.hint:
+            parts += ["; ", self.hint]
+        elif self.without:
+            parts += ["; ", "give one"]
+        return parts
 
     def worded(self, spell: Spell, path: str | None = None) -> str:
-        """Word the message as an entry point spells options, with ``path`` in place of its own."""
+        """Word the message as an entry point spells options; ``path`` is as for ``text``."""
         return one_line(self.text(path).worded(spell))
 
 
 class Note(str, Message):
-    """Doubt about a result.
+    """Sentence about something that was assumed, left out or without effect.
+
+    As a string it spells options in the way of Python. The arguments are those of ``Message``.
 
     Examples:
         >>> hint = Text(OptionName("fov", "..."), " gives it")
@@ -235,11 +268,16 @@ class Note(str, Message):
         hint: str | Text = "",
         path: object = "",
     ) -> "Note":
-        """Make the note."""
+        """Word the note, and keep its fields."""
         message = Message()
-        message.path, message.option, message.value = path, option, value
-        message.problem, message.hint = problem, hint
-        message.message = message.expected = message.without = ""
+        message.message = ""
+        message.path = path
+        message.option = option
+        message.value = value
+        message.expected = ""
+        message.problem = problem
+        message.without = ""
+        message.hint = hint
         note = super().__new__(cls, message.worded(spell_keyword))
         vars(note).update(vars(message))
         return note
@@ -258,8 +296,10 @@ def _note_from_fields(fields: dict[str, Any]) -> Note:
 
 
 def worded(message: object, spell: Spell) -> str:
-    """Word a message as an entry point spells options."""
-    return message.worded(spell) if isinstance(message, (Message, Text)) else str(message)
+    """Word a message as an entry point spells options; any other object as a string."""
+    if isinstance(message, (Message, Text)):
+        return message.worded(spell)
+    return str(message)
 
 
 def note_of(error: Exception) -> Note:
@@ -267,18 +307,8 @@ def note_of(error: Exception) -> Note:
     return Note(Text(error))
 
 
-def set_terminal_spelling(spell: Spell) -> None:
-    """Choose the spelling of ``for_terminal``."""
-    _terminal[:] = [spell]
-
-
-def for_terminal(message: object) -> str:
-    """Message as the terminal spells options."""
-    return worded(message, _terminal[0])
-
-
-def at(path: str, message: str | Exception) -> Note:
-    """Make a note about a file."""
+def note_about(path: str, message: str | Exception) -> Note:
+    """Make a note about a file, or name the file of a note that names none."""
     if isinstance(message, Note) and not message.path:
         return _note_from_fields({**_fields_of_note(message), "path": path})
     return Note(Text(message), path=path)
@@ -290,28 +320,48 @@ def join_notes(messages: "list[str]") -> Note | None:
 
 
 def spell_flag(name: str, value: str = "") -> str:
-    """Spell an option as ``--name value``."""
-    spelled = name.replace("_", "-")
+    """Spell an option as ``--name value`` of the command line.
+
+    Examples:
+        >>> spell_flag("batch_size", "8"), spell_flag("fov", "..."), spell_flag("trim", "False")
+        ('--batch-size 8', '--fov', '--no-trim')
+    """
+    flag = name.replace("_", "-")
     if value == "False":
-        record, dot, last = spelled.rpartition(".")
-        return f"--{record}{dot}no-{last}"
-    return f"--{spelled}" if value in ("", "...", "True") else f"--{spelled} {value}"
+        # A switch of a nested record keeps the record's name first.
+        record, dot, switch = flag.rpartition(".")
+        return f"--{record}{dot}no-{switch}"
+    if value in ("", "...", "True"):
+        return f"--{flag}"
+    return f"--{flag} {value}"
 
 
 def spell_keyword(name: str, value: str = "") -> str:
-    """Spell an option as ``name=value`` of Python."""
+    """Spell an option as ``name=value`` of Python.
+
+    Examples:
+        >>> spell_keyword("fov", "60"), spell_keyword("trim", "off"), spell_keyword("save", "ply")
+        ('fov=60', 'trim=False', "save='ply'")
+        >>> spell_keyword("set", "steps=4"), spell_keyword("known", "U,V,METRES")
+        ("settings={'steps': 4}", 'known=[(u, v, metres)]')
+    """
     if not value:
         return name
     if value in ("on", "off"):
         return f"{name}={value == 'on'}"
     if name == "set":
-        key, sign, setting = value.partition("=")
-        return f"settings={{'{key}': {setting}}}" if sign else f"settings['{key}']"
-    if name in _LISTS and "," in value:
+        return _spell_setting(value)
+    if name in _KNOWN_SIZES and "," in value:
         return f"known=[({value.lower().replace(',', ', ')})]"
-    is_literal = value == "..." or value in ("True", "False") or re.fullmatch(r"[\d.]+", value)
-    # Placeholders such as FILE are no texts.
-    return f"{name}={value if is_literal or value.isupper() else repr(value)}"
+
+    is_literal = value in ("...", "True", "False") or re.fullmatch(_NUMBER, value)
+    is_placeholder = value.isupper()  # FILE, for example
+    return f"{name}={value if is_literal or is_placeholder else repr(value)}"
+
+
+def _spell_setting(value: str) -> str:
+    key, sign, setting = value.partition("=")
+    return f"settings={{'{key}': {setting}}}" if sign else f"settings['{key}']"
 
 
 def spell_parameter(name: str, value: str = "") -> str:
@@ -319,23 +369,43 @@ def spell_parameter(name: str, value: str = "") -> str:
     return name if value in ("", "...") else f"{name}={value}"
 
 
-_terminal: list[Spell] = [spell_keyword]
+_spell_of_terminal: list[Spell] = [spell_keyword]
+"""Spelling of ``for_terminal``, a list of one item so that it can be replaced."""
+
+
+def set_terminal_spelling(spell: Spell) -> None:
+    """Choose how ``for_terminal`` spells options in this process, by default as Python does."""
+    _spell_of_terminal[0] = spell
+
+
+def for_terminal(message: object) -> str:
+    """Word a message as the terminal spells options."""
+    return worded(message, _spell_of_terminal[0])
 
 
 def escape_unprintable(text: str) -> str:
-    """Escape unprintable characters."""
+    r"""Escape characters that are not printable, such as a line break as ``\n``."""
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return "".join(_escape_character(character) for character in text)
+
+
+def _escape_character(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def one_line(text: str) -> str:
-    """Escape unprintable characters, and shorten long text."""
-    text = re.sub(
-        _LONG_WORD, lambda word: f"{word[0][:120]}...{word[0][-40:]}", escape_unprintable(text)
-    )
-    if len(text) <= _LONGEST:
+    """Escape unprintable characters, and shorten long words and long text in the middle."""
+    text = re.sub(_LONG_WORD, _shorten_word, escape_unprintable(text))
+    if len(text) <= _MAX_MESSAGE:
         return text
-    return f"{text[: _LONGEST - _END - 5]} ... {text[-_END:]}"
+    kept_beginning = _MAX_MESSAGE - len(_GAP) - _KEPT_END
+    return text[:kept_beginning] + _GAP + text[-_KEPT_END:]
+
+
+def _shorten_word(match: "re.Match[str]") -> str:
+    word = match[0]
+    beginning, end = _KEPT_OF_WORD
+    return f"{word[:beginning]}...{word[-end:]}"

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from rilievo.data.datasets.dataset import Dataset
-from rilievo.errors.messages import at
+from rilievo.errors.messages import note_about
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
 from rilievo.evaluation.evaluation_run import PredictedPart, evaluate, predict_part
 from rilievo.evaluation.options import EvaluateOptions, ignore_pillow_warnings
@@ -115,7 +115,7 @@ def _make_parallel_fill(
                 tally.done()
             for failure in report.failures:
                 failed.append(Unscored(id=failure.name, reason=failure.reason))
-                tally.failed(at(printable(failure.name), failure.reason))
+                tally.failed(note_about(printable(failure.name), failure.reason))
         order = {id: place for place, id in enumerate(ids)}
         return sorted(failed, key=lambda failure: order[failure.id])
 

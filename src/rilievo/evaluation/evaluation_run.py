@@ -9,7 +9,7 @@ from rilievo.cli.streams import complain
 from rilievo.data.datasets.check_download import join_number_readings
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import Text, at, for_terminal
+from rilievo.errors.messages import Text, for_terminal, note_about
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Task,
@@ -181,7 +181,7 @@ def _score_images(
         for outcome in score_all(job, ids, processes=plan.processes):
             if isinstance(outcome, Unscored):
                 unscored.append(outcome)
-                tally.failed(at(printable(outcome.id), outcome.reason))
+                tally.failed(note_about(printable(outcome.id), outcome.reason))
             else:
                 tallied.add(outcome)
                 tally.done()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
-from rilievo.errors.messages import at, note_of
+from rilievo.errors.messages import note_about, note_of
 from rilievo.io.files.names import printable, shortened
 from rilievo.io.photographs.signatures import is_video
 from rilievo.measure.detections import Key, read_detections
@@ -72,13 +72,13 @@ def measure_regions(
                         measured = extents.measure(region)
                     except RilievoError as error:
                         place = shown if frame is None else f"{shown}: frame {frame}"
-                        fail(at(place, error))
+                        fail(note_about(place, error))
                         continue
                     yield MeasuredRegion(
                         file=str(job.source), frame=frame, measured=measured, origin=origin
                     )
         except RilievoError as error:
-            fail(note_of(error) if error.path else at(shown, error))
+            fail(note_of(error) if error.path else note_about(shown, error))
     for failure in left_out.unreadable:
         fail(failure)
     is_alone = os.path.isfile(source) and not is_video(Path(source))

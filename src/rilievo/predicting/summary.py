@@ -14,7 +14,15 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.errors.messages import Note, Spell, Text, at, for_terminal, spell_keyword, worded
+from rilievo.errors.messages import (
+    Note,
+    Spell,
+    Text,
+    for_terminal,
+    note_about,
+    spell_keyword,
+    worded,
+)
 from rilievo.extensions.foreign_code import extension_fault
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
@@ -361,4 +369,4 @@ def failure_line(job: Job, error: BaseException) -> str:
         what = f"{type(error).__name__}: {reason(error)}"
         return f"{name}: a defect of rilievo, please report it ({what})"
     named = isinstance(error, InputError) and str(error).startswith(name)
-    return Note(Text(error)) if named else at(name, error)
+    return Note(Text(error)) if named else note_about(name, error)

@@ -13,7 +13,7 @@ from rilievo.arrays.shapes import Pixels
 from rilievo.data.datasets.dataset import Dataset, evenly_spread
 from rilievo.data.datasets.text_files import names_in
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
-from rilievo.errors.messages import at
+from rilievo.errors.messages import note_about
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task, judges_confidence
 from rilievo.evaluation.records import Unscored, unscored_image
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
@@ -415,7 +415,7 @@ def predict_into_cache(
                 tally.done()
         if isinstance(lost, Unscored):
             failed.append(lost)
-            tally.failed(at(printable(lost.id), lost.reason))
+            tally.failed(note_about(printable(lost.id), lost.reason))
     return failed
 
 

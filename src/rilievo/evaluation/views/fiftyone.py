@@ -17,7 +17,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Values
 from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
-from rilievo.errors.messages import OptionName, Text, at
+from rilievo.errors.messages import OptionName, Text, note_about
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.wording import head
 from rilievo.evaluation.views.rows import (
@@ -446,11 +446,11 @@ def fill_view(
     else:
         dataset = fiftyone.Dataset(name, persistent=True)
         dataset.media_type = "image"
-    failed: list[str] = [at(printable(id), why) for id, why in items.absent.items()]
+    failed: list[str] = [note_about(printable(id), why) for id, why in items.absent.items()]
     with Tally(output=folder, total=len(items.ids), show=show) as tally:
         tally.part("images")
         rows = put_rows(fiftyone, dataset, items, _write_rows(items, folder, tally, failed))
-        faults = [at(printable(row.id), fault) for row in rows for fault in row.faults]
+        faults = [note_about(printable(row.id), fault) for row in rows for fault in row.faults]
     items.check_shown(failed)
     configure_display(fiftyone, dataset, items)
     views = save_views(dataset, items)
@@ -481,7 +481,7 @@ def _write_rows(
         except OutputError:
             raise
         except RilievoError as error:
-            failed.append(at(printable(id), error))
+            failed.append(note_about(printable(id), error))
             tally.failed(failed[-1])
             continue
         tally.done()

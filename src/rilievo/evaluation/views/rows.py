@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.arrays.shapes import Pixels
-from rilievo.errors.messages import at
+from rilievo.errors.messages import note_about
 from rilievo.evaluation.views.heat_maps import Limits, heat_map_limits, heat_maps, write_heat_map
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
 from rilievo.io.files.atomic import make_folder, replacing
@@ -67,7 +67,7 @@ def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
         numbers=dict(_numbers_by_field(item)),
         notes=tuple(item_notes(item)),
         faults=tuple(
-            at(answer.column.label, answer.fault) for answer in item.shown if answer.fault
+            note_about(answer.column.label, answer.fault) for answer in item.shown if answer.fault
         ),
     )
 

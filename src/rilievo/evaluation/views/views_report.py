@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
-from rilievo.errors.messages import OptionName, Text, at
+from rilievo.errors.messages import OptionName, Text, note_about
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.wording import column_head, head, number, quantity, shortlist
@@ -272,7 +272,7 @@ def write_gallery(
             )
         )
     beside = _clear_report_folder(path, alone=alone)
-    failed: list[str] = [at(printable(id), why) for id, why in items.absent.items()]
+    failed: list[str] = [note_about(printable(id), why) for id, why in items.absent.items()]
     faults: list[str] = []
     written: list[str] = []
     with (
@@ -371,11 +371,11 @@ def _read_cards(
         try:
             item = items.read(id)
         except RilievoError as error:
-            failed.append(at(printable(id), error))
+            failed.append(note_about(printable(id), error))
             tally.failed(failed[-1])
             continue
         faults += [
-            at(f"{printable(id)}: {entry.column.label}", entry.fault)
+            note_about(f"{printable(id)}: {entry.column.label}", entry.fault)
             for entry in item.shown
             if entry.fault is not None and not entry.pictures
         ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import InputError
-from rilievo.errors.messages import at
+from rilievo.errors.messages import note_about
 from rilievo.io.files.limits import check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.videos.container import FFmpegError, VideoFrame, VideoStream, av
@@ -66,14 +66,14 @@ def _frames_of_file(path: Path, fps: Fraction | None, tell: Tell) -> Iterator[Pi
     video = VideoReader(path, fps=fps)
     at_start = video.notes
     for note in at_start:
-        tell(at(printable(path), note))
+        tell(note_about(printable(path), note))
     for frame in video:
         yield frame.photo.pixels
     # What is known at the end: broken frames, gaps, and a rate that keeps all frames.
     if video.fault is not None:
         tell(video.fault)
     for note in video.notes[len(at_start) :]:
-        tell(at(printable(path), note))
+        tell(note_about(printable(path), note))
 
 
 def _decode_live(
@@ -103,7 +103,7 @@ def _decode_live(
                     signal = frame_signal(frame)
                     peak = signal.peak
                     if signal.note is not None:
-                        tell(at(name, signal.note))
+                        tell(note_about(name, signal.note))
                 yield frame_orientation(frame).apply(srgb_pixels(frame, shape, peak=peak))
                 count += 1
     except (FFmpegError, OSError, ValueError) as error:

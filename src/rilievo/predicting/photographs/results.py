@@ -10,7 +10,7 @@ from typing import Any
 from rilievo.calibration.size_files import find_sparse_file
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
-from rilievo.errors.messages import Note, OptionName, Text, at
+from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
@@ -260,7 +260,7 @@ class Results:
         def tell(note: str) -> None:
             if note not in notes:
                 notes.add(note)
-                self.note(at(printable(job.source), note))
+                self.note(note_about(printable(job.source), note))
 
         prediction = finish(self.model, inference, photo, options, metres=metres, tell=tell)
         for note in prediction.notes:

@@ -18,7 +18,7 @@ import numpy as np
 from rilievo.calibration.camera_checks import scale_notes
 from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.errors import CalibrationError, InputError
-from rilievo.errors.messages import Note, OptionName, Text, at
+from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
@@ -472,7 +472,7 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     for note in notes:
         if note is not None and note not in common_notes:
             is_named = note.startswith(str(job.source))
-            tally.note(note if is_named else at(str(job.source), note))
+            tally.note(note if is_named else note_about(str(job.source), note))
     tally.begins_anew = None
     seconds = time.perf_counter() - start
     tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
@@ -532,7 +532,7 @@ def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stag
         metres = results.metres(job, first.shape)
         notes = scale_notes(None, first.shape, metres.sparse or metres.known)
         for note in (*notes, *metres.notes):
-            results.note(at(printable(job.source), note))
+            results.note(note_about(printable(job.source), note))
         if own is not None and not metres:
             results.note(
                 Note(

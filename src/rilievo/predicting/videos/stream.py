@@ -9,7 +9,7 @@ from typing import Unpack
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.errors.messages import Note, OptionName, Text, at
+from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.models import FAST_MODEL
 from rilievo.models.base import Model
 from rilievo.models.model_options import load_as, model_for_quality
@@ -163,7 +163,7 @@ def _predict_pixels(
             if number == 0:
                 raise
             if not is_leaving_out:
-                tell(at(photo.name, Note(Text("left out: ", error))))
+                tell(note_about(photo.name, Note(Text("left out: ", error))))
             is_leaving_out = True
             continue
         is_leaving_out = False

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rilievo.errors.messages import at, worded
+from rilievo.errors.messages import note_about, worded
 from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.measurement_records import COVERAGE, region_record
 from rilievo.measure.regions import as_region
@@ -66,7 +66,7 @@ def measure_boxes(photographs: Photographs, request: RegionsParams) -> ToolAnswe
     for name, box in request.regions.items():
         first, last = pixel_points((box[:2], box[2:]), request.unit, prediction.shape)
         things.append(extents.measure(as_region((*first, *last), name)))
-    notes = [at(thing.name, remark) for thing in things for remark in thing.remarks]
+    notes = [note_about(thing.name, remark) for thing in things for remark in thing.remarks]
     record = RegionsResult(
         things=[region_record(thing, partial(worded, spell=spell_argument)) for thing in things],
         coverage=COVERAGE,
