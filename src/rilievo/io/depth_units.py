@@ -128,9 +128,10 @@ class UnitInWords:
 def unit_of_sentence(sentence: str) -> UnitInWords | None:
     """Unit of the numbers that a sentence about depth names; None if it names none or is not clear.
 
-    >>> unit_of_sentence("16-bit depth, 256 counts per metre").metres
-    0.00390625
-    >>> unit_of_sentence("lens 50 mm")
+    Examples:
+        >>> unit_of_sentence("16-bit depth, 256 counts per metre").metres
+        0.00390625
+        >>> unit_of_sentence("lens 50 mm")
     """
     words = _folded(sentence)
     if len(words) > _MOST_WORDS or _SCENE.search(words):
