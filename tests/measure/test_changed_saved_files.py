@@ -220,6 +220,40 @@ def test_a_changed_json_beside_a_file_with_its_own_record_is_said(
     assert given(tmp_path / DEPTH_NAMES["npy"]).known_camera.fx == float(new.replace("0.05", "280"))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "array", [{"valid": ~np.eye(*SIZE, dtype=bool)}, {"unit": np.array(["mm"])}, {"kind": "affine"}]
+)
+def test_other_arrays_that_say_what_depth_is_are_not_changed_without_a_word(
+    array: dict[str, Any], tmp_path: Path
+) -> None:
+    save_instrument(tmp_path, "npz")
+    change_arrays(tmp_path / "map.npz", **array)
+    assert notes_on_change(given(tmp_path / "map.npz"))
+
+
+@pytest.mark.filterwarnings("ignore:.*since rilievo saved it")
+def test_another_file_of_the_name_of_an_archive_is_a_changed_one(tmp_path: Path) -> None:
+    save_instrument(tmp_path, "npz")
+    with (tmp_path / "map.npz").open("wb") as file:
+        np.save(file, SLANTED)
+    assert notes_on_change(given(tmp_path / "map.npz"))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_gaps_of_a_sensor_do_not_become_measured_in_a_changed_archive(tmp_path: Path) -> None:
+    sensor = SLANTED.copy()
+    sensor[60:180, 110:210] = 0
+    network = FixedDepth(np.full(SIZE, 1.0))
+    options: dict[str, Any] = {"model": network, "camera": K, "trim": False}
+    made = rilievo.predict(PHOTO, sparse=sensor, depth_error="0.5%", **options)
+    made.save(tmp_path / "map", ["npz", "png16"])
+    change_arrays(tmp_path / "map.npz", measured=np.ones(SIZE, bool))
+    for name in ("npz", "png16"):
+        again = given(tmp_path / DEPTH_NAMES[name])
+        assert again.distance(160, 120).origin is not MeasurementOrigin.SENSOR
+
+
 def test_a_copy_of_an_archive_with_further_arrays_is_believed(tmp_path: Path) -> None:
     saved = save_instrument(tmp_path, "npz")
     change_arrays(tmp_path / "map.npz", weight=np.ones(SIZE))

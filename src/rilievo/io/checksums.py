@@ -3,6 +3,7 @@
 import hashlib
 import re
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ _DIGITS = 64
 
 _METADATA_FIELD = 14  # metadata_props of onnx.ModelProto
 _ENTRY_BYTES = 84
+
+_DEPTH_ARRAYS = ("depth", "valid", "kind", "unit", "network_depth", "measured", "confidence", "sky")
 
 FEATURES = ".features"
 
@@ -127,6 +130,17 @@ def content_fault(path: Path, expected: FileSum) -> str | None:
 def crc32_of_numbers(numbers: np.ndarray) -> int:
     """CRC-32 of an array's numbers in rows, the least significant byte first."""
     return zlib.crc32(np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).data)
+
+
+def crc32_of_npz(archive: zipfile.ZipFile) -> int:
+    """CRC-32 of those arrays of an npz file that say what its depth is, by the archive's own sums.
+
+    Further arrays may be added, and K, the photograph and the normals are compared as they are.
+    """
+    sums = {member.filename: member.CRC for member in archive.infolist()}
+    files = [f"{name}.npy" for name in _DEPTH_ARRAYS]
+    text = "".join(f"{file} {sums[file]:08x}\n" for file in files if file in sums)
+    return zlib.crc32(text.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +356,4 @@ _FAULTS = {
 
 
 def _is_zip(path: Path) -> bool:
-    from zipfile import is_zipfile
-
-    return is_zipfile(path)
+    return zipfile.is_zipfile(path)

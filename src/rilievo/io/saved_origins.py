@@ -5,6 +5,7 @@ folder of an evaluation or of labels. A file that was renamed within its folder 
 checksum.
 """
 
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.checksums import content_fault, crc32_of_numbers
+from rilievo.io.checksums import content_fault, crc32_of_npz, crc32_of_numbers
 from rilievo.io.files.archives import BROKEN_FILE, read_npz_arrays
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, read_text
@@ -172,12 +173,24 @@ def _is_changed(
 
     False if nothing holds a checksum.
     """
+    if facts.output == "npz" and facts.crc32 is not None:
+        return is_archive_changed(path, facts)
     if facts.crc32 is not None:
         return crc32_of_numbers(numbers) != facts.crc32
     written = facts.written_sum(path.name)
     if written is None and facts_beside is not None:
         written = facts_beside.written_sum(path.name)
     return written is not None and content_fault(path, written) is not None
+
+
+def is_archive_changed(path: Path, facts: FileFacts) -> bool:
+    """Whether the arrays about depth in an npz file differ from their checksum in its record."""
+    if facts.crc32 is None:
+        return False
+    if not zipfile.is_zipfile(path):
+        return True  # Another file has taken its name.
+    with zipfile.ZipFile(path) as archive:
+        return crc32_of_npz(archive) != facts.crc32
 
 
 def origin_of_sidecar(
@@ -367,7 +380,10 @@ def _is_of_same_prediction(archive: Path, sidecar: Sidecar) -> bool:
         if about is None:
             return False
         stored = parse_sidecar(str(about.item()), printable(archive))
+        is_changed = any(is_archive_changed(archive, facts) for facts in stored.files)
     except (InputError, *BROKEN_FILE):
+        return False
+    if is_changed:
         return False
     facts = ("source", "made_by", "depth", "instrument", "calibration")
     return all(getattr(stored, name) == getattr(sidecar, name) for name in facts)

@@ -12,7 +12,7 @@ import numpy as np
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.checksums import content_fault, crc32_of_numbers
+from rilievo.io.checksums import content_fault
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
@@ -28,7 +28,7 @@ from rilievo.io.outputs.sidecar import (
     sidecar_path,
 )
 from rilievo.io.outputs.writing import Stored
-from rilievo.io.saved_origins import SavedOrigin, camera_with_K
+from rilievo.io.saved_origins import SavedOrigin, camera_with_K, is_archive_changed
 from rilievo.prediction import Prediction
 from rilievo.prediction.map_origin import find_map_origin
 from rilievo.prediction.output import OUTPUTS
@@ -215,7 +215,7 @@ def _read_files(files: _StoredFiles) -> tuple[Stored, list[str]]:
         if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
             _check_arrays(path, stored, files.sidecar.source)
-            if _is_changed(path, facts, stored):
+            if _is_changed(path, facts):
                 changed.append(facts.file)
             if stored.values is not None and OUTPUTS[facts.output].surface is Surface.YES:
                 stored = replace(stored, is_anchored=True)
@@ -223,10 +223,10 @@ def _read_files(files: _StoredFiles) -> tuple[Stored, list[str]]:
     return have, changed
 
 
-def _is_changed(path: Path, facts: FileFacts, stored: Stored) -> bool:
+def _is_changed(path: Path, facts: FileFacts) -> bool:
     """Whether a file differs from what was written; other arrays may be added to an npz file."""
-    if facts.output == "npz" and facts.crc32 is not None and stored.values is not None:
-        return crc32_of_numbers(stored.values) != facts.crc32
+    if facts.output == "npz" and facts.crc32 is not None:
+        return is_archive_changed(path, facts)
     written = facts.written_sum(path.name)
     return written is not None and content_fault(path, written) is not None
 

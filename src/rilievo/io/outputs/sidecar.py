@@ -134,8 +134,8 @@ class FileFacts:
         invalid: Stored value of invalid pixels, or "nan".
         sky: Share of sky, in a file of its mask.
         bytes: Size; None in the copy inside the file.
-        crc32: CRC-32 of the depth's stored numbers, in files that hold this description. Unlike
-            the sums, it stands in the copy inside the file, too.
+        crc32: CRC-32 of the depth's stored numbers, and of all arrays about depth in npz files.
+            Unlike the sums, it stands in the copy of this description inside the file, too.
         frames: Files of a folder by name.
     """
 
