@@ -34,19 +34,13 @@ from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
 from rilievo.io.depth_doubts import negative_doubt
 from rilievo.io.depth_encoding import NumberEncoding, parse_declared
 from rilievo.io.depth_numbers import (
-    DISPARITY,
-    DISTANCE,
-    INVERSE,
     DepthNumbers,
-    DepthStatement,
-    FactOrigin,
-    NumberFact,
-    NumberReading,
     doubts_about_numbers,
     numbers_of_array,
     read_depth_numbers,
-    scale_fact,
 )
+from rilievo.io.depth_readings import FactOrigin, NumberFact, NumberReading, scale_fact
+from rilievo.io.depth_statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.names import printable
 from rilievo.io.inverse_depth import doubts_about_inverse

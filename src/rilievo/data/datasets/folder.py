@@ -38,20 +38,15 @@ from rilievo.io.depth_crops import (
     place_map,
 )
 from rilievo.io.depth_encoding import is_any_of
-from rilievo.io.depth_numbers import (
-    DISPARITY,
-    DISTANCE,
-    INVERSE,
+from rilievo.io.depth_numbers import DepthNumbers, doubts_about_numbers, read_depth_numbers
+from rilievo.io.depth_readings import (
     NOTHING_SAYS,
-    DepthNumbers,
-    DepthStatement,
     FactOrigin,
     NumberFact,
     NumberReading,
-    doubts_about_numbers,
-    read_depth_numbers,
     scale_fact,
 )
+from rilievo.io.depth_statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.files.names import printable
 from rilievo.io.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
 from rilievo.io.lens_files import pinhole_K, read_lens

@@ -20,13 +20,8 @@ from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_crops import PlaceWords, move_nearest, parse_place, place_map
 from rilievo.io.depth_encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth_numbers import (
-    DISTANCE,
-    DepthNumbers,
-    DepthStatement,
-    doubts_about_numbers,
-    read_depth_numbers,
-)
+from rilievo.io.depth_numbers import DepthNumbers, doubts_about_numbers, read_depth_numbers
+from rilievo.io.depth_statements import DISTANCE, DepthStatement
 from rilievo.io.files.names import printable
 from rilievo.io.inverse_depth import doubts_about_surfaces
 from rilievo.models import FAST_MODEL, load_model

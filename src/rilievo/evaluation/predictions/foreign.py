@@ -36,8 +36,8 @@ from rilievo.io.depth_numbers import (
     join_declared,
     numbers_of_array,
     read_depth_numbers,
-    read_depth_statement,
 )
+from rilievo.io.depth_statements import read_depth_statement
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
