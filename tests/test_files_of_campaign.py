@@ -19,7 +19,7 @@ from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_encoding import NumberEncoding
 from rilievo.io.verification import _archive_fault
 from rilievo.models.catalogue.download import read_record, record_path, token
-from rilievo.models.onnx_files.agreement import _relative_differences
+from rilievo.models.onnx_files.agreement import _compare_output
 
 
 def test_a_member_of_an_unknown_compression_is_a_fault(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_factor_that_no_float_holds_is_refused() -> None:
 
 def test_answers_that_are_not_finite_differ_by_nan() -> None:
     infinite = np.full((1, 2), np.inf, np.float32)
-    assert np.isnan(_relative_differences(infinite, infinite).most)
+    assert np.isnan(_compare_output(infinite, infinite).most)
 
 
 def test_lines_and_lenses_without_end_are_refused(tmp_path: Path) -> None:

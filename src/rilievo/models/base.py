@@ -1,6 +1,8 @@
-"""Interface of all models: photographs in, one ``Prediction`` each out.
+"""Interface of all models, which take photographs and give a ``Prediction`` for each.
 
-An adapter implements ``run_network``, or ``run`` (``PreparedModel``). Others call ``infer``.
+An adapter for a network implements ``run_network``, or ``run`` if it inherits ``PreparedModel``.
+Callers use ``infer``, which also takes wide photographs, or call the model as they would call
+``rilievo.predict``.
 """
 
 from abc import ABC, abstractmethod
@@ -41,12 +43,20 @@ ImageLike = Photo | PhotoSource
 
 
 class Model(ABC):
-    """Model of depth or normals. Calling it does what ``rilievo.predict`` does with it."""
+    """Model that predicts depth or normals. Calling it is the same as ``rilievo.predict`` with it.
+
+    Attributes:
+        card: What it predicts, its licence and its source.
+        weights_sha256: Hash of the file with its weights.
+        settings: Options that change its output.
+        concurrent: Whether several threads may use it at a time.
+        callers: Number of calls that it can work on at a time.
+        again: Function that loads it again in another process; None if that is not possible.
+    """
 
     card: ModelCard
     weights_sha256: str
     settings: Mapping[str, Setting]
-    """Options that change its output."""
     concurrent: bool = False
     callers: int = 1
     again: "Callable[[], Model] | None" = None
@@ -63,26 +73,25 @@ class Model(ABC):
 
     def __repr__(self) -> str:
         card, settings = self.card, self.settings
-        depth = [] if card.kind is None else [f"depth {card.kind}"]
-        parts = [
-            *depth,
-            *(name for name in ("normals", "confidence", "sky") if getattr(card, name)),
-        ]
-        runs = " ".join(
-            str(settings[key]) for key in ("engine", "device", "precision") if key in settings
-        )
-        return f"Model({', '.join([card.name, *parts, *filter(None, [runs])])})"
+        parts = [card.name]
+        if card.kind is not None:
+            parts.append(f"depth {card.kind}")
+        parts += [name for name in ("normals", "confidence", "sky") if getattr(card, name)]
+        engine = [settings[key] for key in ("engine", "device", "precision") if key in settings]
+        if engine:
+            parts.append(" ".join(map(str, engine)))
+        return f"Model({', '.join(parts)})"
 
-    # Engines cannot be pickled, so an unpickled model is loaded again, by ``again``.
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        # Engines cannot be pickled, so the other process loads the model again.
         if self.again is None:
             return super().__reduce_ex__(protocol)
         return _reload_same_weights, (self.again, self.weights_sha256)
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network on photographs; one output for each, in order.
+        """Run the network on photographs, and return an answer for each.
 
-        Wide photographs, such as panoramas, are split into views, whose outputs are joined.
+        Wide photographs, such as panoramas, are split into views, whose answers are joined.
 
         Raises:
             TypeError: If ``photos`` is no list of photographs.
@@ -97,26 +106,27 @@ class Model(ABC):
 
     @abstractmethod
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Implement ``infer`` for a list of photographs that are not wide.
+        """Run the network on photographs that are not wide, and return an answer for each.
 
-        Outputs are at the network's resolution and in rilievo's conventions.
+        Adapters implement it. Answers are at the network's resolution and in rilievo's conventions.
         """
 
     def depth_alone(self) -> "Model":
-        """Model without normals and confidence, where it can leave them out.
+        """Model without normals and confidence, if it can leave them out; otherwise itself.
 
         Examples:
             >>> load_model().depth_alone().infer([photo])[0].depth
         """
         return self
 
-    def _copy_with(self, **parts: object) -> "Model":
-        twin = object.__new__(type(self))
-        vars(twin).update(vars(self), **parts)
-        return twin
+    def _copy_with(self, **attributes: object) -> "Model":
+        """Copy with other attributes, which shares everything else."""
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self), **attributes)
+        return copy
 
     def interrupt(self) -> None:  # noqa: B027
-        """Stop waiting for work on another machine, from another thread than ``infer``."""
+        """Stop waiting for another machine; called from another thread than that of ``infer``."""
 
     @overload
     def predict(self, image: ImageLike, **options: Unpack[PhotoKeywords]) -> Prediction: ...
@@ -137,7 +147,7 @@ class Model(ABC):
     __call__ = predict
 
     def predict_raw(self, images: Sequence[ImageLike]) -> list[Prediction]:
-        """Predict with the network alone, as evaluation and training need.
+        """Predict with the network alone, as evaluation and training need it.
 
         Raises:
             InputError: If an image cannot be read.
@@ -147,40 +157,24 @@ class Model(ABC):
         if not isinstance(images, list | tuple):
             raise TypeError("predict_raw takes a list of images: predict_raw([image])")
         photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
-        inferences = self.infer(photos)
-        return [
-            self.finish(answer, photo) for answer, photo in zip(inferences, photos, strict=True)
-        ]
+        answers = self.infer(photos)
+        return [self.finish(answer, photo) for answer, photo in zip(answers, photos, strict=True)]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Resize a network's output to the photograph, and record what made it.
+        """Resize a network's answer to the photograph, and record what made it.
 
         Raises:
             ModelError: If values do not fit the model's kind of depth.
         """
         _check_answer_values(inference, self.card)
-        depth, rule = None, self.card.resizing
-        if inference.depth is not None:
-            assert self.card.kind is not None, "a model with depth says its kind"
-            depth = depth_map(
-                inference.depth,
-                inference.valid,
-                self.card.kind,
-                photo.shape,
-                rule,
-                shift=inference.shift,
-            )
-        hidden = photo.transparent
-        if hidden is not None and depth is not None:
-            values = np.where(hidden, np.float32(0), depth.values)
-            depth = DepthMap(values=values, kind=depth.kind, valid=depth.valid & ~hidden)
+        rule = self.card.resizing
         camera = photo.camera or inference.camera
         if camera is None:
             from rilievo.io.photographs.exif import assumed_camera
 
             camera = assumed_camera(photo.shape)
         prediction = Prediction(
-            depth_or_none=depth,
+            depth_or_none=self._photo_size_depth(inference, photo),
             camera=camera,
             photo=photo,
             made_by=self.made_by,
@@ -194,19 +188,33 @@ class Model(ABC):
             prediction.defer("sky", lambda: _photo_size_chance(sky, photo) > 0.5)
         return prediction
 
+    def _photo_size_depth(self, inference: Inference, photo: Photo) -> DepthMap | None:
+        """Depth at the size of the photograph; transparent pixels have none."""
+        if inference.depth is None:
+            return None
+        kind, rule = self.card.kind, self.card.resizing
+        assert kind is not None, "a model with depth says its kind"
+        depth = depth_map(
+            inference.depth, inference.valid, kind, photo.shape, rule, shift=inference.shift
+        )
+        transparent = photo.transparent
+        if transparent is None:
+            return depth
+        values = np.where(transparent, np.float32(0), depth.values)
+        return DepthMap(values=values, kind=kind, valid=depth.valid & ~transparent)
+
     @property
     def made_by(self) -> MadeBy:
-        """Model, weights and settings of its results."""
-        rule = self.card.resizing
+        """Model, weights and settings that its results record."""
+        settings = dict(self.settings)
+        if self.card.resizing != PLAIN:
+            settings["resizing"] = str(self.card.resizing)
+        settings["processing"] = PROCESSING
         return MadeBy(
             model=self.card.name,
             weights_sha256=self.weights_sha256,
             licence=self.card.licence,
-            settings={
-                **self.settings,
-                **({} if rule == PLAIN else {"resizing": str(rule)}),
-                "processing": PROCESSING,
-            },
+            settings=settings,
             version=VERSION,
         )
 
@@ -223,16 +231,17 @@ def _check_photos(photos: object) -> None:
 def _photo_size_normals(
     normals: Float32[np.ndarray, "3 a b"], photo: Photo, rule: Resizing
 ) -> Vectors:
-    """Unit normals; NaN where transparent."""
-    field = resize_normals(normals, photo.shape, rule.filter)
+    """Unit normals at the size of the photograph; NaN at transparent pixels."""
+    resized = resize_normals(normals, photo.shape, rule.filter)
     if photo.transparent is None:
-        return field
-    return np.where(photo.transparent, np.float32(np.nan), field)
+        return resized
+    return np.where(photo.transparent, np.float32(np.nan), resized)
 
 
 def _photo_size_chance(chance: Float32[np.ndarray, "a b"], photo: Photo) -> Field:
-    field = resize(chance, photo.shape)
-    return field if photo.transparent is None else np.where(photo.transparent, 0, field)
+    """Confidence or sky at the size of the photograph; 0 at transparent pixels."""
+    resized = resize(chance, photo.shape)
+    return resized if photo.transparent is None else np.where(photo.transparent, 0, resized)
 
 
 def _reload_same_weights(load: Callable[[], Model], weights_sha256: str) -> Model:
@@ -246,6 +255,11 @@ def _reload_same_weights(load: Callable[[], Model], weights_sha256: str) -> Mode
 
 
 def _check_answer_values(inference: Inference, card: ModelCard) -> None:
+    """Check that the numbers of an answer are finite and in range.
+
+    Raises:
+        ModelError: If they are not.
+    """
     normals = inference.normals
     if normals is not None and not np.isfinite(normals).all():
         raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
@@ -269,7 +283,7 @@ def _check_answer_values(inference: Inference, card: ModelCard) -> None:
 
 
 class WrappedModel(Model):
-    """Model that refines another one's answers."""
+    """Model that refines the answers of the model that it wraps."""
 
     def __init__(self, model: Model, settings: Mapping[str, Setting] | None = None) -> None:
         self.model = model
@@ -278,12 +292,12 @@ class WrappedModel(Model):
         self.concurrent, self.callers = model.concurrent, model.callers
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the refinement on photographs of any lens; the model inside splits wide ones."""
+        """Run the refinement on photographs of any lens; the wrapped model splits wide ones."""
         _check_photos(photos)
         return self.run_network(photos)
 
     def depth_alone(self) -> Model:
-        """Keep the refinement, of depth alone."""
+        """The same refinement of the wrapped model's depth alone."""
         return self._copy_with(model=self.model.depth_alone())
 
     def interrupt(self) -> None:
@@ -298,7 +312,7 @@ class PaidModel(Model):
 
     @abstractmethod
     def allow(self, calls: int) -> None:
-        """Set how many paid calls the user confirmed."""
+        """Set how many paid calls the user has confirmed."""
 
 
 def infer_by_size(
@@ -306,12 +320,18 @@ def infer_by_size(
     size: Callable[[tuple[int, int]], object],
     infer: Callable[[Sequence[Photo]], Iterable[Inference]],
 ) -> list[Inference]:
-    """Run photographs of equal size together; keep their order."""
-    groups: defaultdict[object, list[int]] = defaultdict(list)
+    """Run photographs of equal size together, and return the answers in the photographs' order.
+
+    Args:
+        photos: Photographs.
+        size: Function from a photograph's (height, width) to what has to be equal.
+        infer: Function that runs photographs of equal size.
+    """
+    indices_by_size: defaultdict[object, list[int]] = defaultdict(list)
     for index, photo in enumerate(photos):
-        groups[size(photo.shape)].append(index)
+        indices_by_size[size(photo.shape)].append(index)
     answers: dict[int, Inference] = {}
-    for indices in groups.values():
+    for indices in indices_by_size.values():
         answers |= zip(indices, infer([photos[index] for index in indices]), strict=True)
     return [answers[index] for index in range(len(photos))]
 
@@ -319,46 +339,52 @@ def infer_by_size(
 class PreparedModel(Model):
     """Network with its ``Preparation``, on any engine.
 
-    Outputs are ``depth`` (batch, height, width), and optionally ``normals`` (batch, 3, height,
-    width)
-    in our axes, ``confidence``, ``sky``, and ``fov`` (batch,), horizontal [degrees].
+    Attributes:
+        preparation: How a photograph becomes the network's input.
+        needs_focal: Whether true depth is fx / width times the network's, as in Depth Pro.
     """
 
     preparation: Preparation
     needs_focal: bool = False
-    """Whether true depth is fx / width times the network's, as in Depth Pro."""
 
     @abstractmethod
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """Run photographs at the network's size, in 0..255."""
+        """Run the network on a batch of inputs, whose levels are 0 to 255.
+
+        Returns:
+            ``depth`` (batch, height, width), and perhaps ``normals`` (batch, 3, height, width) in
+            the camera frame, ``confidence`` and ``sky`` (batch, height, width), and the horizontal
+            field of view ``fov`` (batch,) [degrees].
+        """
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run photographs in batches of equal network size."""
+        """Run photographs in batches whose inputs have equal sizes."""
         return infer_by_size(photos, self.preparation.size, self._infer_batch)
 
     def _infer_batch(self, photos: Sequence[Photo]) -> list[Inference]:
         batch = np.stack([self.preparation.pixels(photo.pixels, photo.shape) for photo in photos])
         outputs = self.run(batch)
         _check_dtypes_and_shapes(outputs, len(photos), self.card.name)
-        is_whole = self.preparation.resampling is Resampling.TRIANGLE
+        is_only_shrunk = self.preparation.resampling is Resampling.TRIANGLE
         return [
-            self._inference_of_row(outputs, row, photo, batch[row] if is_whole else None)
+            self._inference_of_row(outputs, row, photo, batch[row] if is_only_shrunk else None)
             for row, photo in enumerate(photos)
         ]
 
     def _inference_of_row(
         self, outputs: Arrays, row: int, photo: Photo, shown: Pixels | None
     ) -> Inference:
+        """Answer for one photograph of a batch; ``shown`` is what the network saw of it."""
         rule, shape, camera = self.card.resizing, photo.shape, None
         if "fov" in outputs and photo.camera is None:
             camera = _camera_from_fov(float(outputs["fov"][row]), shape, self.card.name)
         maps = {name: outputs[name][row] for name in _MAPS if name in outputs}
         depth = maps.get("depth")
         if depth is not None and self.needs_focal:
-            best_camera = photo.camera or camera
-            if best_camera is None:
+            known_camera = photo.camera or camera
+            if known_camera is None:
                 raise focal_length_error(self.card.name)
-            depth = depth * np.float32(best_camera.focal / shape[1])
+            depth = depth * np.float32(known_camera.focal / shape[1])
         windows = self.preparation.windows(shape)
         if windows is not None:
             if depth is not None:
@@ -380,7 +406,7 @@ class PreparedModel(Model):
 
 
 def focal_length_error(model: str) -> UnknownCameraError:
-    """Error of a model that needs an unknown focal length."""
+    """Error for a model that needs the focal length, which is not known."""
     return UnknownCameraError(
         problem=Text(
             f"model '{model}' needs the focal length and predicts none: give ",
@@ -403,6 +429,11 @@ def _camera_from_fov(degrees: float, shape: tuple[int, int], name: str) -> Camer
 
 
 def _check_dtypes_and_shapes(outputs: Arrays, count: int, name: str) -> None:
+    """Check the outputs of the network ``name`` for ``count`` photographs.
+
+    Raises:
+        ModelError: If an output has another type or shape than ``PreparedModel.run`` states.
+    """
     for key in _MAPS:
         channels = (3,) if key == "normals" else ()
         array = outputs.get(key)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.arrays.shapes import Bool, Field, Int, Mask, Pixels, Shaped
+from rilievo.arrays.shapes import Field, Int, Mask, Pixels, Shaped
 from rilievo.geometry.surfaces.patches import label_patches
 from rilievo.io.map_pictures import Drawn, picture_quantity
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
@@ -209,19 +209,19 @@ def sky_behind_objects(depth: DepthMap, sky: Mask | None) -> Mask | None:
     limit = around + np.float32(_NEARER) * unit
     rows, columns = _cells_of_pixels(depth.shape, coarse.shape, step)
     near_object = _neighbour_maxima(objects)
-    has_row, has_column = near_object.any(axis=1)[rows[:, 0]], near_object.any(axis=0)[columns]
-    place = (_range_of(has_row), _range_of(has_column))
+    is_near = near_object[rows, columns]
+    place = (_extent(is_near), _extent(is_near.T))
     cells = (rows[place[0]], columns[place[1]])
-    is_object = near_object[cells] & depth.valid[place] & (nearness[place] > limit[cells])
+    is_object = is_near[place] & depth.valid[place] & (nearness[place] > limit[cells])
     without_objects = sky.copy()
     without_objects[place] &= ~is_object
     return without_objects
 
 
-def _range_of(chosen: Bool[np.ndarray, "n"]) -> slice:
-    """Slice from the first to the last chosen place, of which there is at least one."""
-    places = np.flatnonzero(chosen)
-    return slice(int(places[0]), int(places[-1]) + 1)
+def _extent(mask: Mask) -> slice:
+    """Slice of the rows from the first to the last one that has a pixel of the mask."""
+    rows = np.flatnonzero(np.asarray(mask.any(axis=1)))
+    return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
 def _level_narrow_peaks(field: Field, valid: Mask, reach: int) -> Field:

@@ -1,4 +1,4 @@
-"""Compare a converted network with the original."""
+"""Compare the outputs of a converted network with those of the original."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,21 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "fp16": (5e-1, 1e-2),
     "int8": (1.0, 5e-2),
 }
+"""Largest and median difference that a precision may have, as shares of the output's range."""
 SHAPES = ((480, 640), (400, 300))
-_FOV = 55.0  # degrees
+"""Sizes of the drawn photographs."""
+_FOV = 55.0
+"""Horizontal field of view of a drawn photograph [degrees]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Largest and median difference, as shares of the range."""
+    """Differences of two outputs, as shares of the range of the first one.
+
+    Attributes:
+        most: Largest difference.
+        median: Median difference.
+    """
 
     most: float
     median: float
@@ -40,38 +48,56 @@ def check_agreement(
     precision: str,
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
 ) -> Agreement:
-    """Compare two models' outputs, also batched; refuse beyond ``LIMITS``."""
-    batches = list(
-        _comparison_batches(converted, photos or [draw_scene(shape) for shape in SHAPES])
-    )
+    """Compare two models' outputs for photographs, one at a time and as a batch.
+
+    Args:
+        reference: Original network.
+        converted: Converted network.
+        precision: Key of ``LIMITS``.
+        photos: Photographs; by default two that are drawn.
+
+    Raises:
+        ModelError: If they differ by more than ``LIMITS`` allow.
+    """
+    photos = photos or [draw_scene(shape) for shape in SHAPES]
     rule = reference.card.resizing
 
     def run(model: PreparedModel, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        answer = model.run(batch)
-        return (
-            {**answer, "depth": limit_depth(answer["depth"], rule)} if "depth" in answer else answer
-        )
+        outputs = model.run(batch)
+        if "depth" not in outputs:
+            return outputs
+        return {**outputs, "depth": limit_depth(outputs["depth"], rule)}
 
-    apart = [
-        _largest_differences(run(reference, batch), run(converted, batch)) for batch in batches
+    agreements = [
+        _compare_outputs(run(reference, batch), run(converted, batch))
+        for batch in _comparison_batches(converted, photos)
     ]
-    return check_limits(_largest_of_each(apart), precision)
+    return check_limits(_largest_of_each(agreements), precision)
 
 
-def compare_answers(reference: Inference, other: Inference) -> Agreement:
-    """Compare two inferences; ``most`` covers pixels valid in one alone."""
-    shared, lone = None, 0.0
-    if reference.valid is not None and other.valid is not None:
-        shared = reference.valid & other.valid
-        lone = float(np.mean(reference.valid != other.valid))
-    agreement = _largest_differences(
-        _arrays_to_compare(reference, shared), _arrays_to_compare(other, shared)
+def compare_answers(reference: Inference, converted: Inference) -> Agreement:
+    """Compare two answers.
+
+    ``most`` is at least the share of the pixels that are valid in only one of them.
+    """
+    shared, share_in_one = None, 0.0
+    if reference.valid is not None and converted.valid is not None:
+        shared = reference.valid & converted.valid
+        share_in_one = float(np.mean(reference.valid != converted.valid))
+    agreement = _compare_outputs(
+        _arrays_to_compare(reference, shared), _arrays_to_compare(converted, shared)
     )
-    return Agreement(most=float(np.maximum(agreement.most, lone)), median=agreement.median)
+    # Unlike ``max``, numpy's keeps NaN.
+    most = float(np.maximum(agreement.most, share_in_one))
+    return Agreement(most=most, median=agreement.median)
 
 
 def check_limits(agreement: Agreement, precision: str) -> Agreement:
-    """Return ``agreement`` if ``LIMITS`` allow it."""
+    """Return an agreement that ``LIMITS`` allow.
+
+    Raises:
+        ModelError: If they do not.
+    """
     most, median = LIMITS[precision]
     if not np.isfinite(agreement.median):
         raise ModelError(f"in {precision} its numbers overflow: what it answers is not finite")
@@ -84,13 +110,13 @@ def check_limits(agreement: Agreement, precision: str) -> Agreement:
 
 
 def example_photo() -> Photo:
-    """Make a drawn photograph with a camera."""
+    """Drawn photograph with a camera."""
     shape = SHAPES[0]
     return Photo(pixels=draw_scene(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
 
 
 def draw_scene(shape: tuple[int, int]) -> Pixels:
-    """Draw sky, floor, boxes and grain, always alike."""
+    """Draw sky, floor, boxes and grain; the same picture for the same shape."""
     height, width = shape
     rng = np.random.default_rng(height * 10007 + width)
     rows = np.linspace(0, 1, height)[:, None, None]
@@ -98,29 +124,34 @@ def draw_scene(shape: tuple[int, int]) -> Pixels:
     pixels = np.broadcast_to(pixels, (height, width, 3)).copy()
     for _ in range(12):
         top, left = rng.integers(0, (height - 8, width - 8))
-        down, across = rng.integers(8, (height // 2, width // 2))
-        pixels[top : top + down, left : left + across] = rng.uniform(20, 235, 3)
+        box_height, box_width = rng.integers(8, (height // 2, width // 2))
+        pixels[top : top + box_height, left : left + box_width] = rng.uniform(20, 235, 3)
     return (pixels + rng.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8)
 
 
 def _comparison_batches(
     model: PreparedModel, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Iterator[Shaped[np.ndarray, "b h w 3"]]:
-    """Each photograph; the last with its mirror image."""
+    """Batches of inputs: each photograph alone, but the last one with its mirror image."""
     for index, photo in enumerate(photos):
         pixels = model.preparation.pixels(photo)
-        last = index == len(photos) - 1
-        yield np.stack([pixels, pixels[:, ::-1]] if last else [pixels])
+        is_last = index == len(photos) - 1
+        yield np.stack([pixels, pixels[:, ::-1]] if is_last else [pixels])
 
 
-def _largest_differences(reference: Arrays, converted: Arrays) -> Agreement:
+def _compare_outputs(reference: Arrays, converted: Arrays) -> Agreement:
+    """Largest differences of all outputs.
+
+    Raises:
+        ModelError: If the two do not have the same outputs.
+    """
     if set(reference) != set(converted):
         raise ModelError(
             f"the converted network has the outputs {', '.join(converted)} in place of "
             f"{', '.join(reference)}"
         )
     return _largest_of_each(
-        [_relative_differences(reference[name], converted[name]) for name in reference]
+        [_compare_output(reference[name], converted[name]) for name in reference]
     )
 
 
@@ -133,23 +164,26 @@ def _largest_of_each(agreements: Sequence[Agreement]) -> Agreement:
 
 
 def _arrays_to_compare(answer: Inference, valid: Mask | None) -> Arrays:
-    depth = answer.depth if valid is None or answer.depth is None else answer.depth[valid]
+    """Fields of an answer as a batch of one, with the depth of valid pixels only."""
+    depth = answer.depth
+    if depth is not None and valid is not None:
+        depth = depth[valid]
     fields = {"depth": depth, "normals": answer.normals, "confidence": answer.confidence}
-    # A batch of one photograph each; without a valid pixel there is no depth to compare.
+    # Without a valid pixel there is no depth to compare.
     return {name: field[None] for name, field in fields.items() if field is not None and field.size}
 
 
-def _relative_differences(
+def _compare_output(
     reference: Float[np.ndarray, "b *rest"], converted: Float[np.ndarray, "..."]
 ) -> Agreement:
     if reference.shape != converted.shape:
         raise ModelError(
             f"the converted network's output is {converted.shape}, not {reference.shape}"
         )
-    # An output with one number a photograph has no range, and a flat output almost none.
     with np.errstate(invalid="ignore"):  # of what is not finite
-        field = reference.ndim > 1 and np.ptp(reference) > 0
-        scale = np.ptp(reference) if field else np.abs(reference).max()
-        apart = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
-    medians = np.median(apart.reshape(len(apart), -1), axis=1)
-    return Agreement(most=float(apart.max()), median=float(medians.max()))
+        # An output with one number for each photograph has no range, and a flat one almost none.
+        has_range = reference.ndim > 1 and np.ptp(reference) > 0
+        scale = np.ptp(reference) if has_range else np.abs(reference).max()
+        differences = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
+    medians = np.median(differences.reshape(len(differences), -1), axis=1)
+    return Agreement(most=float(differences.max()), median=float(medians.max()))
