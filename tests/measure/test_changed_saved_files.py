@@ -295,6 +295,27 @@ def test_a_changed_map_is_no_sensor_of_its_record(tmp_path: Path) -> None:
     assert again.distance(160, 120).origin is MeasurementOrigin.NETWORK
 
 
+@pytest.mark.filterwarnings("ignore:.*since rilievo saved it")
+def test_a_changed_picture_has_no_measured_pixels_of_the_archive_beside_it(tmp_path: Path) -> None:
+    sensor = SLANTED.copy()
+    sensor[60:180, 110:210] = 0
+    options: dict[str, Any] = {"model": FixedDepth(np.full(SIZE, 1.0)), "camera": K, "trim": False}
+    made = rilievo.predict(PHOTO, sparse=sensor, depth_error="0.5%", **options)
+    made.save(tmp_path / "map", ["npz", "png16"])
+    path = tmp_path / DEPTH_NAMES["png16"]
+    assert given(path).measured is not None
+    change_numbers(path, lambda counts: counts[:, ::-1].copy())
+    assert given(path).measured is None
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_camera_of_a_file_that_was_made_smaller_is_doubted(tmp_path: Path) -> None:
+    save_instrument(tmp_path, "npz")
+    change_numbers(tmp_path / "map.npz", lambda depth: depth[::2, ::2])
+    again = given(tmp_path / "map.npz")
+    assert any("far from the middle of the 160x120" in note for note in again.notes)
+
+
 def test_a_changed_map_of_an_instrument_is_a_sensor_of_an_assumed_error(tmp_path: Path) -> None:
     save_instrument(tmp_path, "png16")
     path = tmp_path / DEPTH_NAMES["png16"]
