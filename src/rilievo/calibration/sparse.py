@@ -9,6 +9,7 @@ from rilievo.alignment import FitSpace
 from rilievo.alignment.anchor import rank_correlation
 from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Float64, Mask, Points, Shaped, Values
+from rilievo.calibration.depth_errors import rounding_of
 from rilievo.calibration.point_lists import read_point_list
 from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
 from rilievo.calibration.readings import (
@@ -38,7 +39,7 @@ from rilievo.io.files.names import printable
 from rilievo.io.inverse_depth import doubts_about_inverse
 from rilievo.io.saved_origins import read_saved_arrays
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
-from rilievo.records.instruments import DepthSource, Instrument
+from rilievo.records.instruments import NO_ERROR, DepthError, DepthSource, Instrument
 
 # More are reduced to medians of a grid.
 MOST_POINTS = 200
@@ -68,6 +69,7 @@ class SparseDepth:
         measured: Map [m] of a sensor with over a hundredth of its pixels, 0 for gaps.
         reading: Reading of its numbers.
         sensor_doubts: What would make all metres wrong, such as a unit that was guessed.
+        rounding: Error by which the numbers of a map are rounded.
         along: Direction of the metres, by the user or the file; None if neither says it.
         instrument: The instrument and its error by rilievo's record of the map; None without one.
         is_file: Whether it is a map in a file; floating-point numbers of an array are metres.
@@ -78,6 +80,7 @@ class SparseDepth:
     measured: Field | None = None
     reading: NumberReading = field(default_factory=NumberReading)
     sensor_doubts: tuple[str, ...] = ()
+    rounding: DepthError = NO_ERROR
     along: Along | None = None
     instrument: Instrument | None = None
     is_file: bool = False
@@ -219,6 +222,7 @@ def _sparse_of_numbers(
     stated = numbers.statement
     _refuse_kind_or_second_unit(stated, unit, name, kind)
     metres = _map_in_metres(numbers.values, unit, name, declared)
+    rounding = rounding_of(numbers.stored, metres)
     fact = scale_fact(numbers.stored, stated, unit=unit, place="sparse_unit", guess=1.0)
     doubts = doubts_about_numbers(
         numbers,
@@ -255,6 +259,7 @@ def _sparse_of_numbers(
     return replace(
         sparse,
         sensor_doubts=sensor_doubts,
+        rounding=rounding,
         is_file=is_file,
         along=Along.RAY if is_distance else _direction_of_kind(kind),
     )

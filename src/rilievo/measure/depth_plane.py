@@ -149,7 +149,7 @@ def _height_error(
     depth = abs(float(by_instrument.prediction.known_camera.depth_of(position)))
     # Along the normal, an error of depth is as large as the share of the distance that it is.
     reach, distance = abs(plane.camera_distance - height), plane.camera_distance
-    bend = plane.bend(by_instrument.instrument.error.relative_at(depth))
+    bend = plane.bend(by_instrument.instrument.pixel_error_at(depth))
     slope = SLOPE_SHARE * plane.support.offset(position)
     return math.hypot(
         by_instrument.height_error(position, plane.normal, height, plane.support),

@@ -43,6 +43,8 @@ SLOPE_SHARE = 0.5
 Errors that differ from pixel to pixel average out, and errors that are the same everywhere do not
 tilt a plane. Least favourable are smooth errors whose correlation length is half of the radius of a
 disc, with a slope of .41, or a third of the length of a rectangle of 3 to 1, with one of .50."""
+STEP_TILT = 2.0
+"""Slope of a plane by a step of rounded depth through its middle, over that by smooth errors."""
 GUESSED_FOCAL_ANGLE = 10.0
 """Error of an angle where the focal length is a guess [degrees]."""
 POINT_ERROR = 1.2816 * CORNER_ERROR
@@ -200,23 +202,25 @@ class InstrumentRanges:
             ]
 
         changes = changes_by(self.instrument.error)
-        # The variance is linear in the correlation of the errors, so that one of its ends is the
-        # least favourable: errors that are independent, or that are the same.
-        least_favourable = max(math.hypot(*changes), abs(sum(changes)))
+        rounding_changes = changes_by(self.instrument.rounding)
         scale_changes = [sum(changes_by(part)) for part in self.instrument.scale_errors]
         gaps = [
             weight * self._gap_error_at(position)
             for position, weight in zip(positions, weights, strict=True)
         ]
         return math.hypot(
-            self.own_share * least_favourable,
+            self.own_share * _least_favourable(changes),
             self.common_share * abs(sum(changes)),
+            _least_favourable(rounding_changes),
             *scale_changes,
             *gaps,
         )
 
     def _own_error_at(self, position: Vector) -> float:
-        return self.own_share * self.instrument.error.relative_at(self._depth_at(position))
+        """Error by which the pixels of a surface may differ, as far as it tilts the surface."""
+        depth = self._depth_at(position)
+        error = self.own_share * self.instrument.error.relative_at(depth)
+        return math.hypot(error, STEP_TILT * self.instrument.rounding.relative_at(depth))
 
     def _depth_error_at(self, position: Vector) -> float:
         error = self.instrument.relative_error_at(self._depth_at(position))
@@ -233,6 +237,15 @@ class InstrumentRanges:
         if not is_shown or not self.is_in_gap(Pixel(u, v, "")):
             return 0.0
         return self.fill_error
+
+
+def _least_favourable(changes: Sequence[float]) -> float:
+    """Error of a sum of changes whose correlation is not known.
+
+    The variance is linear in the correlation, so that one of its ends is the least favourable:
+    changes that are independent, or that are the same.
+    """
+    return max(math.hypot(*changes), abs(sum(changes)))
 
 
 def instrument_ranges(prediction: PredictionRecord) -> InstrumentRanges | None:

@@ -43,6 +43,7 @@ from rilievo.measure.instrument_ranges import (
     OWN_SHARE,
     POINT_ERROR,
     SLOPE_SHARE,
+    STEP_TILT,
     WINDOW_QUANTILES,
     InstrumentRanges,
     instrument_ranges,
@@ -50,7 +51,7 @@ from rilievo.measure.instrument_ranges import (
 from rilievo.measure.quantities import FLAT
 from rilievo.measure.region_ranges import outline_errors
 from rilievo.records.depth_map import DepthKind
-from rilievo.records.instruments import DepthSource
+from rilievo.records.instruments import DepthError, DepthSource
 from rilievo.records.prediction_record import PredictionRecord
 
 
@@ -103,10 +104,12 @@ class InstrumentTerms:
         relative: Error as a share of depth.
         absolute: Error in metres.
         growth: Error as a share of depth for each metre of depth.
+        rounding: Error by which its numbers are rounded, as the first three.
         scale_errors: Errors of a scale and a shift by known sizes, each as the first three.
         own_share: Share of the error in which the pixels of one surface may differ.
         common_share: Share of the error that all pixels are known to have in common.
         slope: Slope of a plane by errors of its depth, over these and per deviation of its points.
+        step_tilt: Slope of a plane by rounding, over that by smooth errors.
         focal: Log error of the focal length.
         fill: Relative error in the gaps of a sensor.
         gap_share: Share of that error which tilts a surface.
@@ -120,10 +123,12 @@ class InstrumentTerms:
     relative: float
     absolute: float
     growth: float
+    rounding: tuple[float, float, float]
     scale_errors: tuple[tuple[float, float, float], ...]
     own_share: float
     common_share: float
     slope: float = SLOPE_SHARE
+    step_tilt: float = STEP_TILT
     focal: float
     fill: float
     gap_share: float = OWN_SHARE
@@ -260,9 +265,8 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         relative=error.relative,
         absolute=error.absolute,
         growth=error.growth,
-        scale_errors=tuple(
-            (part.relative, part.absolute, part.growth) for part in ranges.instrument.scale_errors
-        ),
+        rounding=_parts_of(ranges.instrument.rounding),
+        scale_errors=tuple(map(_parts_of, ranges.instrument.scale_errors)),
         own_share=ranges.own_share,
         common_share=ranges.common_share,
         focal=ranges.focal_error,
@@ -270,6 +274,10 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         guessed_angle=ranges.guessed_focal_angle,
         grid=_measured_grid(ranges),
     )
+
+
+def _parts_of(error: DepthError) -> tuple[float, float, float]:
+    return error.relative, error.absolute, error.growth
 
 
 def _measured_grid(ranges: InstrumentRanges) -> MeasuredGrid | None:

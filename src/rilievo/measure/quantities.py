@@ -459,7 +459,7 @@ def _angle_range(
     if degrees <= whole_error:
         low, high = 0.0, min(180.0, degrees + whole_error)
     if degrees >= 180 - whole_error:
-        low, high = min(low, 180 - 2 * whole_error), 180.0
+        low, high = max(0.0, degrees - whole_error), 180.0
     return low, high
 
 

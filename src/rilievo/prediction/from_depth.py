@@ -22,6 +22,7 @@ from rilievo.calibration.camera_checks import (
     refuse_outside_centre,
     scale_notes,
 )
+from rilievo.calibration.depth_errors import rounding_of
 from rilievo.calibration.readings import LEAST_AXIS_SHARE
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
@@ -109,6 +110,7 @@ def prediction_of_depth(
         numbers = numbers_of_array(_depth_array(depth, declared), declared, place)
     origin = find_map_origin(numbers.statement.origin, depth_error)
     values, fact = _values_and_unit(numbers, unit, place)
+    rounding = rounding_of(numbers.stored, values)
     values = _limit_depth(values, declared)
     named = _depth_kind(numbers.statement, kind, place)
     _refuse_length_without_metres(origin.instrument, named, is_scaled=bool(known))
@@ -138,7 +140,6 @@ def prediction_of_depth(
     reading = _number_reading(numbers, fact, depth_map, unit, declared)
     about_inverse = _doubts_about_depth(numbers, depth_map, origin)
     guess = _doubt_about_unit(fact, numbers, depth_map, is_file=isinstance(depth, str | Path))
-    instrument = origin.with_doubts((*guess, *about_inverse))
     is_named = camera is not None or fov is not None
     stated_camera = _camera_of_file(numbers.statement, given_size, where)
     settings = {"kind": named, "scale": fact.value, "unit": unit, "crop": crop}
@@ -149,7 +150,9 @@ def prediction_of_depth(
         depth_or_none=depth_map,
         camera=lens,
         photo=read,
-        instrument=_with_pixel(instrument, given_size, where.crop.shape),
+        instrument=_with_map(
+            origin.with_doubts((*guess, *about_inverse)), rounding, given_size, where.crop.shape
+        ),
         made_by=origin.made_by(
             MadeBy(
                 model=f"{GIVEN_MAP}{name}",
@@ -187,14 +190,17 @@ def prediction_of_depth(
     return with_normals(prediction) if prediction.depth.is_depth else prediction
 
 
-def _with_pixel(
-    instrument: Instrument | None, size: tuple[int, ...], size_in_photo: Size
+def _with_map(
+    instrument: Instrument | None,
+    rounding: DepthError,
+    size: tuple[int, ...],
+    size_in_photo: Size,
 ) -> Instrument | None:
-    """Instrument with the size of its pixels in those of the photograph."""
+    """Instrument with the rounding of its map, and the size of its pixels in the photograph."""
     if instrument is None:
         return None
     pixel = max(new / old for new, old in zip(size_in_photo, size, strict=True))
-    return replace(instrument, pixel=max(instrument.pixel, pixel, 1.0))
+    return replace(instrument.with_rounding(rounding), pixel=max(instrument.pixel, pixel, 1.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.alignment import Fit
+from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.readings import DepthReading, SizeReading, read_size
 from rilievo.calibration.rectangle_depth import fit_log_ratio, sample_rectangle
@@ -32,7 +32,7 @@ from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.instrument_ranges import POINT_ERROR
 from rilievo.prediction.saving import AnyPrediction
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.instruments import DepthSource, Instrument
+from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import Calibration
 
 METHOD = "depth map"
@@ -99,6 +99,8 @@ def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPre
     instrument = prediction.instrument
     assert instrument is not None, "the prediction was made of a depth map"
 
+    instrument = replace(instrument, rounding=_rounding_in_metres(instrument, fitted.fit))
+
     readings = [read_size(given, size, camera) for size in sizes]
     known_error = 0.0 if given.is_depth else _KNOWN_ERROR
     covers = [_error_by_cover(fitted.depth, size, camera) for size in sizes]
@@ -118,6 +120,17 @@ def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPre
         ),
         notes=(*prediction.notes, *notes),
     )
+
+
+def _rounding_in_metres(instrument: Instrument, fit: Fit) -> DepthError:
+    """Rounding of depth to which a fit gave metres.
+
+    A step of inverse depth is one of depth that grows with its square.
+    """
+    step = abs(fit.scale) * instrument.rounding.absolute
+    if fit.space is FitSpace.INVERSE:
+        return DepthError(growth=step)
+    return DepthError(absolute=step, growth=instrument.rounding.growth / abs(fit.scale))
 
 
 def _reading_error(reading: SizeReading, fit: Fit, instrument: Instrument) -> float:

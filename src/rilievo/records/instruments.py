@@ -1,7 +1,7 @@
 """The instrument whose depth stands in a prediction, and the error of its numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -53,6 +53,9 @@ class DepthError:
         return "+".join(parts)
 
 
+NO_ERROR = DepthError()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """Instrument whose depth a prediction has, with the error of its numbers.
@@ -62,6 +65,7 @@ class Instrument:
             error that the user states.
         error: Error that eight in ten of its pixels stay below.
         is_assumed: Whether nobody stated that error, so that it is a guess.
+        rounding: Error by which its numbers are rounded, as whole counts are.
         scale_errors: Errors of the scale and the shift that known sizes gave to depth without
             metres. Each of them moves all depths together, farther or nearer by its signs.
         doubts: Sentences on what would make all its depth wrong, such as a unit that was guessed.
@@ -71,6 +75,7 @@ class Instrument:
     source: DepthSource
     error: DepthError
     is_assumed: bool
+    rounding: DepthError = NO_ERROR
     scale_errors: tuple[DepthError, ...] = ()
     doubts: tuple[str, ...] = ()
     pixel: float = 1.0
@@ -78,4 +83,14 @@ class Instrument:
     def relative_error_at(self, depth: float) -> float:
         """Error at a depth [m] that eight in ten pixels stay below, as a share of that depth."""
         scale_errors = [part.relative_at(depth) for part in self.scale_errors]
-        return math.hypot(self.error.relative_at(depth), *scale_errors)
+        return math.hypot(self.pixel_error_at(depth), *scale_errors)
+
+    def with_rounding(self, rounding: DepthError) -> "Instrument":
+        """Instrument whose numbers a file rounds; without rounding, they stay as they are."""
+        if rounding == NO_ERROR:
+            return self
+        return replace(self, rounding=rounding)
+
+    def pixel_error_at(self, depth: float) -> float:
+        """The same without the errors of a scale, which all pixels have in common."""
+        return math.hypot(self.error.relative_at(depth), self.rounding.relative_at(depth))

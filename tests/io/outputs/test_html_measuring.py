@@ -548,7 +548,7 @@ def test_heights_on_the_floor_have_the_range_of_python(
 def room_of_instrument(source: str) -> Prediction:
     """The room in metres, of a sensor that missed the upper left, or of a given map.
 
-    The scale and the shift of a map that is "fitted" are uncertain.
+    The scale and the shift of a map that is "fitted" are uncertain, and its numbers are rounded.
     """
     metric = with_metres(room(), Metres(camera_height=1.5))[0]
     is_sensor = source == "sensor"
@@ -560,7 +560,8 @@ def room_of_instrument(source: str) -> Prediction:
     )
     if source == "fitted":
         parts = (DepthError(relative=0.02, absolute=-0.08), DepthError(relative=0.01, growth=0.01))
-        instrument = replace(instrument, scale_errors=parts)
+        rounding = DepthError(absolute=0.05, growth=0.002)
+        instrument = replace(instrument, scale_errors=parts, rounding=rounding)
     return metric.but(
         calibration=replace(metric.calibration, expected_error=0.03) if is_sensor else None,
         camera=Camera(K=camera.K, source="assumed" if source == "assumed" else "given"),

@@ -99,7 +99,9 @@ function instrumentErrors(form, terms, spread) {
   const one = terms.instrument, { ray, pixel, depth: away } = lensOf(form), size = (vector) => Math.hypot(...vector);
   if (!one) return null;
   const relativeAt = ([relative, absolute, growth], z) => relative + absolute / z + growth * z;
-  const own = (z) => relativeAt([one.relative, one.absolute, one.growth], z);
+  const stated = (z) => relativeAt([one.relative, one.absolute, one.growth], z), rounded = (z) => relativeAt(one.rounding, z);
+  // What may differ between the pixels of a surface, as far as it tilts the surface.
+  const own = (z) => Math.hypot(one.own_share * stated(z), one.step_tilt * rounded(z));
   function gap(at) {
     const [u, v] = pixel(at), { grid } = one;
     if (!grid || u < -0.5 || v < -0.5 || u >= form.width - 0.5 || v >= form.height - 0.5) return 0;
@@ -111,17 +113,20 @@ function instrumentErrors(form, terms, spread) {
     const z = away(at);
     return { size: z * size(less(ray([u + 0.5, v]), ray([u - 0.5, v]))), around: spread([u, v], z, one) };
   }
-  const sideways = (vector) => vector[0] ** 2 + vector[1] ** 2, depthError = (at) => Math.hypot(own(away(at)), ...one.scale_errors.map((part) => relativeAt(part, away(at))), gap(at));
+  const sideways = (vector) => vector[0] ** 2 + vector[1] ** 2, depthError = (at) => Math.hypot(stated(away(at)), rounded(away(at)), ...one.scale_errors.map((part) => relativeAt(part, away(at))), gap(at));
   // The error of a quantity by those of depth at places, with its change for a relative error at each of them.
   function byDepth(places, weights) {
-    const changes = places.map((at, each) => weights[each] * own(away(at))), same = Math.abs(changes.reduce((sum, each) => sum + each, 0));
-    const unfavourable = Math.max(Math.hypot(...changes), same);
-    const scales = one.scale_errors.map((part) => places.reduce((sum, at, each) => sum + weights[each] * relativeAt(part, away(at)), 0));
-    return Math.hypot(one.own_share * unfavourable, one.common_share * same, ...scales, ...places.map((at, each) => weights[each] * gap(at)));
+    const changesBy = (error) => places.map((at, each) => weights[each] * error(away(at)));
+    const sum = (changes) => Math.abs(changes.reduce((whole, each) => whole + each, 0));
+    // The correlation of the errors is not known: the least favourable are independent or the same.
+    const unfavourable = (changes) => Math.max(Math.hypot(...changes), sum(changes));
+    const scales = one.scale_errors.map((part) => sum(changesBy((z) => relativeAt(part, z))));
+    return Math.hypot(one.own_share * unfavourable(changesBy(stated)), one.common_share * sum(changesBy(stated)),
+      unfavourable(changesBy(rounded)), ...scales, ...places.map((at, each) => weights[each] * gap(at)));
   }
   // The error of a plane's tilt along a unit direction in it [degrees].
   function tilt({ distance, support: { middle, inverseSpread } }, direction) {
-    const error = Math.hypot(one.own_share * own(away(middle)), one.gap_share * gap(middle));
+    const error = Math.hypot(own(away(middle)), one.gap_share * gap(middle));
     return (Math.atan(distance * one.slope * error * inverseSpread(direction)) * 180) / Math.PI;
   }
   // The tilt of a plane along such a direction by each error of a known scale [degrees].
@@ -139,7 +144,7 @@ function instrumentErrors(form, terms, spread) {
     // deviations the place is away from it.
     height(at, normal, above, { middle, offset }) {
       const foot = at.map((axis, each) => axis - above * normal[each]), distance = Math.abs(dot(normal, foot));
-      const tilt = one.slope * one.own_share * own(away(middle)) * offset;
+      const tilt = one.slope * own(away(middle)) * offset;
       return Math.hypot(byDepth([at, foot], [dot(normal, at), -dot(normal, foot)]), distance * tilt, one.focal * sideways(normal) * Math.abs(above));
     },
     // The range of the angle between two planes [degrees].
@@ -150,7 +155,7 @@ function instrumentErrors(form, terms, spread) {
       const error = Math.hypot(...across, ...tilts.map((each, at) => others[at] - each), one.guessed_angle), whole = Math.hypot(error, ...surfaces.map((surface) => tilt(surface, edge)));
       let low = Math.max(0, degrees - error), high = Math.min(180, degrees + error);
       if (degrees <= whole) [low, high] = [0, Math.min(180, degrees + whole)];
-      if (degrees >= 180 - whole) [low, high] = [Math.min(low, 180 - 2 * whole), 180];
+      if (degrees >= 180 - whole) [low, high] = [Math.max(0, degrees - whole), 180];
       return [low, high];
     },
     // By placing points by hand: along a straight line, and of one or two ends on any surfaces.

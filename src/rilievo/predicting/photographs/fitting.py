@@ -225,6 +225,7 @@ def _instrument_of_sensor(metres: Metres, shape: tuple[int, int]) -> Instrument:
     if metres.measured is not None:
         enlarged = (new / old for new, old in zip(shape, metres.measured.shape, strict=True))
         pixel = max(pixel, *enlarged)
+    recorded = recorded.with_rounding(metres.sensor_rounding)
     return replace(recorded, source=DepthSource.SENSOR, doubts=doubts, pixel=pixel)
 
 

@@ -52,6 +52,7 @@ def read_sparse_depth(sizes: KnownSizes, photo: Photo) -> Metres:
         measured=points.measured,
         sparse_along=points.along,
         sensor_doubts=points.sensor_doubts,
+        sensor_rounding=points.rounding,
         depth_error=sizes.stated_depth_error,
         instrument=points.instrument,
         notes=points.notes,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rilievo.arrays.shapes import Field
 from rilievo.calibration.sizes import Along, Known, KnownPoint
-from rilievo.records.instruments import DepthError, Instrument
+from rilievo.records.instruments import NO_ERROR, DepthError, Instrument
 from rilievo.records.prediction_record import Calibration
 
 
@@ -28,6 +28,8 @@ class Metres:
     """The instrument by rilievo's record of the sensor's map."""
     sensor_doubts: tuple[str, ...] = ()
     """What would make all metres of the sensor wrong."""
+    sensor_rounding: DepthError = NO_ERROR
+    """Error by which the sensor's numbers are rounded."""
     method: str | None = None
     """Source, unless the user."""
     notes: tuple[str, ...] = ()

@@ -217,6 +217,7 @@ class Results:
             measured=points.measured,
             sparse_along=points.along,
             sensor_doubts=points.sensor_doubts,
+            sensor_rounding=points.rounding,
             depth_error=sizes.stated_depth_error,
             instrument=points.instrument,
             notes=points.notes,
