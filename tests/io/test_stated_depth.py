@@ -369,6 +369,11 @@ SENTENCES = {
     "depth = value / 256 m": 1 / 256,
     "divide by 5000 to get metres": 1 / 5000,
     "centimetres": 0.01,
+    "z = value * 0.2 mm": 0.0002,
+    "depth[m] = pixel / 5000": 1 / 5000,
+    "depth_units_in_meters: 0.0002": 0.0002,
+    "depthUnitsPerMeter: 5000": 1 / 5000,
+    "depth in 10 mm steps": 0.01,
 }
 
 
@@ -397,6 +402,9 @@ def test_a_sentence_states_the_unit(sentence: str, tmp_path: Path) -> None:
         "depth map of scene 12 recorded 2026-11-29",
         "Kinect v2 depth, 512x424",
         "depth aligned to colour",
+        "ISO 100, 35 mm, exposure 1/60 s, depth pass",
+        "scale 50% of the depth pass",
+        "Range: 2 of 5",
     ],
 )
 def test_a_sentence_about_something_else_states_no_unit(sentence: str, tmp_path: Path) -> None:
@@ -410,6 +418,8 @@ def test_a_sentence_about_something_else_states_no_unit(sentence: str, tmp_path:
         {"Comment": "depth from 0.5 m to 20 m"},
         {"Comment": "depth in metres"},
         {"Comment": "depth in cm, confidence in mm"},
+        {"Comment": "Distances in millimetres, max 10 m"},
+        {"Comment": "5000 = 1 m"},
         {"unit": "fathom"},
     ],
 )
@@ -437,6 +447,20 @@ def test_a_declared_unit_goes_before_that_of_a_sentence(tmp_path: Path) -> None:
 def test_the_unit_of_a_range_may_stand_in_a_sentence(tmp_path: Path) -> None:
     path = png(tmp_path, between(ROOM), min="500", max="10000", Comment="depth in mm")
     np.testing.assert_allclose(read_depth_numbers(path).values, ROOM, rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"range": "[0.5, 10]"},
+        {"range": "0.5-10 m"},
+        {"Comment": "range: 500 mm to 10000 mm"},
+        {"range": "500 10000", "unit": "mm"},
+    ],
+)
+def test_both_ends_of_a_range_have_its_unit(texts: dict[str, str], tmp_path: Path) -> None:
+    numbers = read_depth_numbers(png(tmp_path, between(ROOM), **texts))
+    np.testing.assert_allclose(numbers.values, ROOM, rtol=2e-3)
 
 
 def test_a_range_that_falls_is_refused(tmp_path: Path) -> None:

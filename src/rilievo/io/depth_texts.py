@@ -39,6 +39,10 @@ _AROUND = ("depthmap", "depth", "range", "z", "m", "metres", "meters")
 # Counts between these may be metres of a count or counts of a metre.
 LEAST_COUNTS, _MOST_FRACTION = 10, 0.1
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)\.?\s*")
+_TWO_NUMBERS = re.compile(
+    r"[\[(]?\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)\s*(?:,|;|\bto\b|\.\.+|-|–|\s)\s*"
+    r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)\s*[\])]?"
+)
 _PAIR = re.compile(r"([A-Za-z][A-Za-z _.-]*?)\s*[:=]\s*([^,;\n]+)")
 _MOST_TEXT = 20_000
 _DEEPEST = 3
@@ -367,9 +371,16 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _with_common_unit(match: re.Match[str]) -> tuple[str, str]:
+    """Both numbers of a range; a unit behind the second, such as "0.5-10 m", is that of both."""
+    low, low_unit, high, high_unit = match.groups()
+    return f"{low} {low_unit or high_unit}", f"{high} {high_unit}"
+
+
 def _pair(value: Any) -> tuple[float, float] | None:
     if isinstance(value, str):
-        value = re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", value)
+        match = _TWO_NUMBERS.fullmatch(value.strip())
+        value = None if match is None else _with_common_unit(match)
     if not isinstance(value, Sequence) or len(value) != 2:
         return None
     low, high = (_number(part) for part in value)

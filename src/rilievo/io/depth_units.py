@@ -61,6 +61,8 @@ _LENGTHS = tuple(
     for pattern in (
         rf"\b(?:1|one|each|every|per|a) {_COUNT}{_SAYS}{_LENGTH}",
         rf"\blsb{_SAYS}{_LENGTH}",
+        rf"(?:[*×]|\bx\b)\s*{_AMOUNT}{_UNIT}",
+        rf"\b(?:{_COUNT}|scale|factor) (?:in|to) {_UNIT}{_SAYS}(?P<amount>{_NUMBER})(?![\w.])",
         rf"\b{_AMOUNT}{_UNIT}\s*(?:per|/|an?|each)\s*{_COUNT}\b",
         rf"\b(?:scale|scale factor|units?|einheit|unite|unidad|unita){_SAYS}{_LENGTH}",
         rf"\b(?:in|en|as)\s+(?:units of\s+|unites? de\s+|einheiten von\s+)?{_LENGTH}",
@@ -78,23 +80,24 @@ _COUNTS_OF_UNIT = tuple(
     )
 )
 _MULTIPLIED = re.compile(
-    rf"(?:(?<=[\s\])a-z])[*×x]|\btimes|\bmultiplied (?:by|with)|\bscaled (?:by|with)|/"
+    rf"(?:[*×]|\bx\b|\btimes|\bmultiplied (?:by|with)|\bscaled (?:by|with)|/"
     rf"|\bdivided? (?:it |them )?by)\s*(?P<factor>{_NUMBER})"
 )
 _UNIT_ALONE = re.compile(rf"\b{_UNIT}")
 _DEPTH = re.compile(
-    r"\bz?depths?\b|\btiefen?\w*|\bprofond|\bprofund|\bdistanc\w*|\bvalues?\b|\bwerte?\b|\bpixels?\b"
+    r"\bz?depths?\b|\btiefen?\w*|\bprofond|\bprofund|\bdistanc\w*|\bvalues?\b|\bwerte?\b|\bval(?:eurs?|ores?|ori)\b|\bpixels?\b"
     r"|\bcounts?\b|\bunits?\b|\blsb\b|\bz\b|\branges?\b|\bnumbers?\b|\bdata\b|\bscale\b"
     r"|\bdivided?\b|\bmultipl(?:y|ied)\b"
 )
 # What else than depth has a length.
 _SCENE = re.compile(
-    r"\b(?:baseline|focal|lens|field|aperture|width|height|wide|high|tall|long|thick|above|below|away"
-    r"|position|pose|translation|trajectory|sensor size|pixel size|spacing|voxels?|at)\b"
+    r"\b(?:baseline|focal|lens|field|aperture|exposure|iso|fps|px|width|height|wide|high|tall|long"
+    r"|thick|above|below|away|at|position|pose|translation|trajectory|sensor size|pixel size"
+    r"|spacing|voxels?)\b"
 )
 # Numbers that say nothing of depth.
 _OTHER_NUMBERS = re.compile(
-    r"\b\d+ of \d+\b"
+    r"\b\d+ of \d+\b|\d+ ?%"
     r"|\b\d+ ?-? ?bits?\b|\b(?:bit ?depth|bits)\W+\d+|\b(?:u?int|float) ?\d+\b"
     r"|\b\d+ ?[x×] ?\d+\b"
     # Dates and versions.
@@ -139,12 +142,9 @@ def unit_of_sentence(sentence: str) -> UnitInWords | None:
     words = _OTHER_NUMBERS.sub(" ", words).strip()
     if not _DEPTH.search(words) and _METRES.get(words.split(":")[-1].strip(" .")) is None:
         return None
-    found = [*_units_with_rest(words)]
-    sizes = {unit.metres for unit, _ in found}
-    if len(sizes) != 1:
-        return None
-    explained = (unit for unit, rest in found if re.search(r"\d", rest) is None)
-    return next(explained, None)
+    explained = [unit for unit, rest in _units_with_rest(words) if re.search(r"\d", rest) is None]
+    has_one_size = len({unit.metres for unit in explained}) == 1
+    return explained[0] if has_one_size else None
 
 
 def metres_of_unit_text(text: str) -> float | None:
@@ -168,7 +168,8 @@ def may_tell_coding(sentence: str) -> bool:
 
 def _folded(text: str) -> str:
     """Text in lower case, without accents, underscores and hyphens between words."""
-    decomposed = unicodedata.normalize("NFKD", text.lower())
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    decomposed = unicodedata.normalize("NFKD", spaced.lower())
     plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return re.sub(r"(?<=[^\W\d])[-_]+(?=\w)|(?<=\w)_+", " ", plain)
 
