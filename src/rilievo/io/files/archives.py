@@ -38,7 +38,6 @@ STORED = 2
 """Ratio of archives of torch, which are not compressed."""
 
 
-@retry_miscounted
 def read_npz_arrays(
     file: IO[bytes], names: Collection[str], *, most_bytes: int
 ) -> dict[str, np.ndarray]:
@@ -55,9 +54,14 @@ def read_npz_arrays(
             if member is None:
                 continue
             check_zip_member(member, most_bytes=most_bytes)
-            with archive.open(member) as content:
-                arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
+            arrays[name] = _read_member(archive, member)
     return arrays
+
+
+@retry_miscounted
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as content:
+        return np.lib.format.read_array(content, allow_pickle=False)
 
 
 def check_zip_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
