@@ -136,7 +136,7 @@ def case_of(option: OptionField) -> Case:
     """The case of an option: that of the table, or another choice or another state of a switch."""
     if option.name in CASES:
         return CASES[option.name]
-    if option.kind is bool:
+    if option.value_type is bool:
         return Case(other=True)
     one, other, *_ = option.choices.values()
     return Case(one=one, other=other)
@@ -236,7 +236,7 @@ def _outcome(option: OptionField, door: Any, files: list[Path], case: Case, valu
     for record in (acting_model.LOADED, acting_model.BATCHES, acting_model.CALLS):
         record.clear()
     outcome = door(files, values, needs)
-    if option.facts.affects != "speed":
+    if option.declaration.affects != "speed":
         return outcome
     work = [(load.device, load.engine, load.threads) for load in acting_model.LOADED]
     return {"work": (work, [*acting_model.BATCHES], [*acting_model.CALLS])}

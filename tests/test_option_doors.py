@@ -85,7 +85,7 @@ def test_the_stub_of_keywords_is_that_of_the_records() -> None:
 def test_the_table_of_offers_names_every_option_at_every_door() -> None:
     assert {(offer.record, offer.option.name) for offer in offers()} == {*EVERY}
     for effect in get_args(Effect):
-        assert {offer.option.facts.affects for offer in offers(effect)} == {effect}
+        assert {offer.option.declaration.affects for offer in offers(effect)} == {effect}
     assert {offer.door for offer in offers()} == {*Door}
 
 
@@ -106,7 +106,7 @@ def test_every_option_is_recorded_or_marked(kind: type[Record], name: str) -> No
     record = copy(kind())
     object.__setattr__(record, name, changed(getattr(record, name)))
     [one] = [field for field in options_of(kind) if field.name == name]
-    assert (name in settings_to_record(record)) is (one.facts.recorded != "never")
+    assert (name in settings_to_record(record)) is (one.declaration.recorded != "never")
 
 
 def changed(value: Any) -> Any:

@@ -47,7 +47,7 @@ def test_no_option_takes_two_hyphens_for_a_value(
     command: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for one in flagged(command):
-        for flag in one.every_flag:
+        for flag in one.all_flags:
             line = refusal([*command, *needed_words(command), f"{flag}=--"], capsys)
             if not one.is_switch:
                 assert f"{one.label} is given without {one.metavar}" in line
@@ -56,8 +56,8 @@ def test_no_option_takes_two_hyphens_for_a_value(
 @BY_COMMAND
 def test_a_number_is_never_nan(command: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
     for one in flagged(command):
-        if one.inner in (int, float):
-            count = str(one.kind).count("float") or 1
+        if one.item_type in (int, float):
+            count = str(one.value_type).count("float") or 1
             for value in ("nan", "inf", "-inf", "1e999"):
                 words = [f"{one.flag}={','.join([value] * count)}"]
                 line = refusal([*command, *needed_words(command), *words], capsys)
@@ -69,7 +69,7 @@ def test_a_number_is_never_nan(command: Sequence[str], capsys: pytest.CaptureFix
 def test_any_word_is_read_or_refused_in_a_line(command: Sequence[str], value: str) -> None:
     record = record_of(command)
     for one in flagged(command):
-        for flag in one.every_flag:
+        for flag in one.all_flags:
             words = [*needed_words(command), flag, value]
             with suppress(RilievoError):
                 build_record(record, parse_words(record, words, "rilievo"))

@@ -22,11 +22,11 @@ def check_groups(options: Any) -> None:
 
 def check_flags(options: Any) -> None:
     """Flags are unique, and every one is understood."""
-    flags = [flag for option in options_of(options) for flag in option.every_flag]
+    flags = [flag for option in options_of(options) for flag in option.all_flags]
     assert sorted(flags) == sorted({*flags})
     for option in options_of(options):
-        assert {*option.flags, option.opposite, option.flag} - {""} == {*option.every_flag}
-        for flag in option.every_flag:
+        assert {*option.flags, option.opposite, option.flag} - {""} == {*option.all_flags}
+        for flag in option.all_flags:
             words = [flag] if option.is_switch else [flag, "1"]
             assert not refused(options, words).startswith("no option"), flag
 

@@ -13,8 +13,8 @@ class Offer:
 
     Attributes:
         record: Record that declares it.
-        option: The field, with its range, choices and default; ``option.facts.affects`` says what
-            a test of its effect has to see change.
+        option: The field, with its range, choices and default; ``option.declaration.affects`` says
+            what a test of its effect has to see change.
         door: Door that offers it.
     """
 
@@ -30,7 +30,7 @@ def offers(affects: Effect | None = None, door: Door | None = None) -> Sequence[
         for record in RECORDS.values()
         for one in options_of(record)
         for candidate in Door
-        if candidate in one.facts.doors
-        and affects in (None, one.facts.affects)
+        if candidate in one.declaration.doors
+        and affects in (None, one.declaration.affects)
         and door in (None, candidate)
     ]

@@ -78,7 +78,7 @@ def flag_as_written(into: type, arguments: Sequence[str], path: str) -> str:
     """Flag of an option, as the arguments spell it."""
     (one,) = [one for one in options_of(into) if one.path == path]
     words = [word.partition("=")[0] for word in arguments]
-    return next((flag for flag in one.every_flag if flag in words), one.label)
+    return next((flag for flag in one.all_flags if flag in words), one.label)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class _CommandLine:
 
     @cached_property
     def option_of_flag(self) -> Mapping[str, OptionField]:
-        return {flag: one for one in self.options for flag in one.every_flag}
+        return {flag: one for one in self.options for flag in one.all_flags}
 
     def error_with_help(self, text: str) -> OptionError:
         end = "" if text.endswith("?") else ";"
@@ -131,7 +131,7 @@ class _CommandLine:
             formatter_class=partial(argparse.HelpFormatter, width=80),
         )
         for one in self.options:
-            flags = (*one.facts.aliases, one.flag)
+            flags = (*one.declaration.aliases, one.flag)
             if not one.flag:
                 continue
             if one.is_switch:
@@ -139,7 +139,7 @@ class _CommandLine:
                 parser.add_argument(one.opposite, dest=one.path, **off)
             if one.is_switch and not one.words:
                 parser.add_argument(*flags, dest=one.path, action="append_const", const=True)
-            elif one.takes_many and not one.facts.repeats:
+            elif one.takes_many and not one.declaration.repeats:
                 parser.add_argument(*flags, dest=one.path, action="extend", nargs="*")
             else:
                 parser.add_argument(*flags, dest=one.path, action="append")
@@ -188,7 +188,7 @@ class _CommandLine:
         return self.read_word(one, ",".join(texts))
 
     def read_word(self, one: OptionField, text: str) -> Any:
-        if one.inner is Path and not text:  # an empty variable of the shell
+        if one.item_type is Path and not text:  # an empty variable of the shell
             raise self.error_with_help(f"{one.label} is given without {one.metavar}")
         try:
             value = one.read(text)
@@ -264,7 +264,7 @@ def help_text(
     places = [option for option in options if not option.flags]
     flagged = [option for option in options if option.flags]
     if len(flagged) > MOST_FIRST and not everything:
-        flagged = [option for option in flagged if option.facts.first]
+        flagged = [option for option in flagged if option.declaration.first]
     usage = f"usage: {prog} [OPTIONS] {' '.join(map(_argument_usage, places))}"
     lines = [wrap_line(usage, width, 7), "", wrap_line(description, width, 0), ""]
     if places:
@@ -294,8 +294,8 @@ def _option_entries(
         if option.opposite and default:  # its flag is --no-..., and its text is of the opposite
             text = text.removeprefix("Whether ")
             text, default = f"Turn off: {text[:1].lower()}{text[1:]}", "on"
-            if option.off:
-                text, default = option.off, ""
+            if option.off_help:
+                text, default = option.off_help, ""
         default += others.get(option.path, "")
         notes = [
             "required" if option.is_required and option.flags else "",

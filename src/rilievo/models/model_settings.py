@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from rilievo.errors import OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.records.prediction_record import Setting
-from rilievo.schema.fields import field_docstrings, field_kinds
+from rilievo.schema.fields import declared_fields_of, field_docstrings
 
 Settings = TypeVar("Settings")
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -41,12 +41,12 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
 
 def read_settings(record: type[Settings], settings: Mapping[str, Setting], model: str) -> Settings:
     """Parse the user's values into a model's settings."""
-    kinds, values = field_kinds(record), dict(settings)
+    declared, values = declared_fields_of(record), dict(settings)
     for name, value in settings.items():
-        if name not in kinds:
-            raise OptionError(f"model '{model}' has no setting '{name}'; {suggest(name, kinds)}")
-        kind, is_optional, _ = kinds[name]
-        if value is None and is_optional:
+        if name not in declared:
+            raise OptionError(f"model '{model}' has no setting '{name}'; {suggest(name, declared)}")
+        kind = declared[name].value_type
+        if value is None and declared[name].is_optional:
             continue
         try:
             values[name] = _parse_setting(kind, value)
@@ -63,11 +63,11 @@ def read_settings(record: type[Settings], settings: Mapping[str, Setting], model
 def describe_settings(place: str) -> tuple[SettingFacts, ...]:
     """Describe the settings of a card, in order."""
     record: Any = resolve_name(place)
-    kinds, helps = field_kinds(record), field_docstrings(record)
+    declared, helps = declared_fields_of(record), field_docstrings(record)
     return tuple(
         SettingFacts(
             name=field.name,
-            type=_WORDS[kinds[field.name][0]],
+            type=_WORDS[declared[field.name].value_type],
             default=None if field.default is None else f"{field.default}",
             help=helps[field.name],
         )

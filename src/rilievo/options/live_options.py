@@ -43,9 +43,9 @@ def reason_not_live(option: OptionField, *, draws: bool) -> str | None:
     """
     if option.name in NOT_LIVE:
         return NOT_LIVE[option.name]
-    if option.facts.affects != "files":
+    if option.declaration.affects != "files":
         return None
-    if option.facts.subject != PICTURES:
+    if option.declaration.subject != PICTURES:
         return "a stream writes no files"
     return None if draws else "a stream draws no pictures; prediction.colour() does"
 

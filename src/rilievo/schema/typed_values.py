@@ -1,4 +1,4 @@
-"""Values of options by their types, and lengths by their units."""
+"""Conversion of Python values to the types of options, and of texts to lengths in metres."""
 
 import math
 import re
@@ -9,36 +9,48 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 
-def to_option_type(kind: Any, value: Any) -> Any:
-    """Convert a value of Python.
+def to_option_type(value_type: Any, value: Any) -> Any:
+    """Convert a Python value to the type of an option.
+
+    Args:
+        value_type: Type of the option without None: a class, a tuple of a class, a ``Literal``, or
+            ``bool | Literal[...]``.
+        value: Value that a user gave, for example a NumPy number.
 
     Raises:
         ValueError: If it is of another type, or not finite.
     """
-    kinds = get_args(kind)
-    if get_origin(kind) is tuple:
-        if not isinstance(value, tuple | list):
-            raise ValueError("no list")
-        if ... not in kinds and len(value) != len(kinds):
-            raise ValueError("another number of values")
-        return tuple(to_option_type(kinds[0], item) for item in value)
-    if get_origin(kind) is Literal:
-        if _to_text(value) not in kinds:
+    if get_origin(value_type) is tuple:
+        return _to_tuple(get_args(value_type), value)
+    if get_origin(value_type) is Literal:
+        if _to_text(value) not in get_args(value_type):
             raise ValueError("another word")
         return value
-    if kinds:  # a switch that may be a word
-        return to_option_type(kinds[1] if isinstance(value, str) else bool, value)
-    if issubclass(kind, Enum):
-        return _to_enum_member(kind, value)
-    return _PLAIN[kind](value)
+    members = get_args(value_type)
+    if members:  # ``bool | Literal[...]``, a switch that may be a word
+        return to_option_type(members[1] if isinstance(value, str) else bool, value)
+    if issubclass(value_type, Enum):
+        return _to_enum_member(value_type, value)
+    return _CONVERTERS[value_type](value)
+
+
+def _to_tuple(item_types: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    """Convert a list or tuple; ``item_types`` ends with ``...`` if it may have any length."""
+    if not isinstance(value, tuple | list):
+        raise ValueError("no list")
+    if ... not in item_types and len(value) != len(item_types):
+        raise ValueError("another number of values")
+    return tuple(to_option_type(item_types[0], item) for item in value)
 
 
 def _is_bool(value: Any) -> bool:
-    return type(value).__name__ in ("bool", "bool_")  # of Python, and of arrays
+    # By its name, so that NumPy, whose class has the name bool_ or bool, need not be imported.
+    return type(value).__name__ in ("bool", "bool_")
 
 
 def _to_bool(value: Any) -> bool:
-    if not _is_bool(value) and not (isinstance(value, Integral) and value in (0, 1)):
+    is_zero_or_one = isinstance(value, Integral) and value in (0, 1)
+    if not _is_bool(value) and not is_zero_or_one:
         raise ValueError("neither true nor false")
     return bool(value)
 
@@ -51,6 +63,7 @@ def _to_int(value: Any) -> int:
 
 
 def _to_finite_number(value: Any) -> float | int:
+    """Convert a number; a whole number stays one."""
     if _is_bool(value) or not isinstance(value, Real):
         raise ValueError("no number")
     try:
@@ -74,15 +87,15 @@ def _to_text(value: Any) -> str:
     return value
 
 
-def _to_enum_member(kind: type[Enum], value: Any) -> Enum:
-    if _is_bool(value):
+def _to_enum_member(enum: type[Enum], value: Any) -> Enum:
+    if _is_bool(value):  # of a ``Switch``
         value = "on" if value else "off"
-    if isinstance(value, kind | str):
-        return kind(value)
+    if isinstance(value, enum | str):
+        return enum(value)
     raise ValueError("no member")
 
 
-_PLAIN: dict[type, Callable[[Any], Any]] = {
+_CONVERTERS: dict[type, Callable[[Any], Any]] = {
     bool: _to_bool,
     int: _to_int,
     float: _to_finite_number,
@@ -110,8 +123,11 @@ METRES_PER_UNIT: Mapping[str, float] = {
 }
 """Metres of a unit by its symbol and its names, in lower case."""
 UNITS = "mm, cm, m, km, in, ft, yd"
-_NUMBER = re.compile(r"(.*?[\d.])\s*([^\W\d_]+|[\"″'′])", re.DOTALL)
-_FEET = re.compile(r"(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|[\"″])?")
+"""Symbols that messages list."""
+_DECIMALS = 12
+"""Decimals of metres that are kept, because 29.7 * 0.01 is not 0.297 in binary."""
+_NUMBER_AND_UNIT = re.compile(r"(.*?[\d.])\s*([^\W\d_]+|[\"″'′])", re.DOTALL)
+_FEET_AND_INCHES = re.compile(r"(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|[\"″])?")
 
 
 def metres_of(text: str) -> float:
@@ -122,22 +138,25 @@ def metres_of(text: str) -> float:
         (0.3, 1.8034)
 
     Raises:
-        ValueError: If it is none, or its unit is unknown.
+        ValueError: If it is no length, or its unit is unknown.
     """
     text = text.strip()
-    if feet := _FEET.fullmatch(text):
-        return round(
-            float(feet[1]) * METRES_PER_UNIT["ft"] + float(feet[2]) * METRES_PER_UNIT["in"], 12
-        )
-    number = _NUMBER.fullmatch(text)
-    if number is None or number[2].lower() not in METRES_PER_UNIT:
+    match = _FEET_AND_INCHES.fullmatch(text)
+    if match is not None:
+        feet, inches = float(match[1]), float(match[2])
+        return round(feet * METRES_PER_UNIT["ft"] + inches * METRES_PER_UNIT["in"], _DECIMALS)
+
+    match = _NUMBER_AND_UNIT.fullmatch(text)
+    if match is None:
         return float(text)
-    # 29.7 * 0.01 is no 0.297 in binary.
-    return round(float(number[1]) * METRES_PER_UNIT[number[2].lower()], 12)
+    number, unit = match[1], match[2].lower()
+    if unit not in METRES_PER_UNIT:
+        return float(text)
+    return round(float(number) * METRES_PER_UNIT[unit], _DECIMALS)
 
 
 def metres_of_unit(text: str) -> float:
-    """Read the unit of numbers: its name, a length, or a fraction of a metre.
+    """Read the length of one stored number: the name of a unit, a length, or a fraction of metres.
 
     Examples:
         >>> metres_of_unit("mm"), metres_of_unit("millimetres"), metres_of_unit("1/256")
@@ -152,7 +171,7 @@ def metres_of_unit(text: str) -> float:
     numerator, slash, denominator = name.partition("/")
     if not slash:
         return metres_of(name)
-    parts = float(denominator)
-    if parts == 0:
+    divisor = float(denominator)
+    if divisor == 0:
         raise ValueError("a fraction of zero parts")
-    return metres_of(numerator) / parts
+    return metres_of(numerator) / divisor

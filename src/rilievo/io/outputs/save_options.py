@@ -278,9 +278,9 @@ def _parse_colour_range(text: str) -> tuple[float, float]:
 
 
 SUBJECTS: Mapping[str, str] = {
-    one.name: one.facts.subject
+    one.name: one.declaration.subject
     for one in options_of(SaveOptions)
-    if one.facts.recorded == "changed"
+    if one.declaration.recorded == "changed"
 }
 
 WRITING = tuple(SUBJECTS)

@@ -48,8 +48,8 @@ def extend_parameters(
     parameters: dict[str, Any] = {}
     for record in defaults:
         for row in options_of(type(record)):
-            if Door.HTTP in row.facts.doors and row.name not in without:
-                text = (descriptions or {}).get(row.name) or row.facts.request or row.help
+            if Door.HTTP in row.declaration.doors and row.name not in without:
+                text = (descriptions or {}).get(row.name) or row.declaration.request or row.help
                 default = getattr(record, row.name)
                 default = [] if default == () else default
                 parameters[row.name] = (
@@ -60,9 +60,9 @@ def extend_parameters(
 
 
 def _pydantic_type(row: OptionField) -> Any:
-    if row.kind is Switch:
+    if row.value_type is Switch:
         return Literal["on", "off"]
-    kind = Texts if row.takes_many else Text if row.kind is str else row.kind
+    kind = Texts if row.takes_many else Text if row.value_type is str else row.value_type
     kind = float | Text if row.is_length else kind
     kind = kind | None if row.is_optional else kind
     return Annotated[kind, LIST] if row.is_list else kind

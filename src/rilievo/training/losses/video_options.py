@@ -25,7 +25,7 @@ class VideoLosses:
     """Terms of the loss: those of Godard et al. (2019), then further ones."""
 
     GROUP: ClassVar[str] = "Losses"
-    OFF: ClassVar[Mapping[str, str]] = {
+    OFF_HELP: ClassVar[Mapping[str, str]] = {
         "minimum": "Take the mean over the sources of a pixel, not the best one.",
         "automask": "Keep pixels that an unmoved source explains better.",
     }
