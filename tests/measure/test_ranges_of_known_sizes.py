@@ -79,6 +79,17 @@ def test_a_range_contains_what_each_of_two_contradicting_sizes_says(
     assert any(f"disagree by {share:.0%}" in remark for remark in measured.remarks)
 
 
+def test_a_contradicting_size_that_is_measured_again_keeps_the_whole_range() -> None:
+    ends = (150, 60), (260, 60)
+    known = [known_length(*ends, 1.15), known_length((150, 200), (290, 200))]
+    measured = measured_room("up_to_scale", known).measure(*ends)
+    true = math.dist(*map(place, ends))
+    assert contains(measured, true)
+    assert contains(measured, 1.15 * true)
+    assert is_doubted(measured)
+    assert any("is known" in remark for remark in measured.remarks)
+
+
 @pytest.mark.parametrize("wrong", [0, 1, 2])
 def test_one_of_three_sizes_may_be_wrong(wrong: int) -> None:
     known = [

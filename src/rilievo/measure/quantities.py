@@ -111,7 +111,7 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
     error = log_error_of_distance(prediction, position)
     error = math.hypot(error, _log_error_around(prediction, pixel))
     measured = _measurement_by_depth(Quantity.DISTANCE, metres, error, prediction, (point,))
-    return _compared_with_known(measured, user_metres)
+    return _compared_with_known(prediction, measured, user_metres)
 
 
 def _log_error_around(prediction: PredictionRecord, pixel: Pixel) -> float:
@@ -189,7 +189,7 @@ def length(
     )
     error = math.hypot(error, placing_error)
     measured = _measurement_by_depth(Quantity.LENGTH, metres, error, prediction, (first, second))
-    return _compared_with_known(measured, user_metres)
+    return _compared_with_known(prediction, measured, user_metres)
 
 
 def _log_error_of_ends(
@@ -239,15 +239,23 @@ def _measurement_of_known(quantity: Quantity, metres: float, known_metres: float
     )
 
 
-def _compared_with_known(measured: Measurement, known_metres: float | None) -> Measurement:
+def _compared_with_known(
+    prediction: PredictionRecord, measured: Measurement, known_metres: float | None
+) -> Measurement:
     """Measurement by an instrument of a size that the user gave, if it is known.
 
-    Within the range, it is the known size. Otherwise either of them may be wrong, so the range
-    contains both.
+    Within the range, it is the known size, unless other known sizes gave the depth another scale.
+    Otherwise either of them may be wrong, so the range contains both.
     """
     if known_metres is None:
         return measured
     quantity = measured.what
+    instrument = prediction.instrument
+    is_scaled_by_sizes = instrument is not None and bool(instrument.scale_errors)
+    is_same = abs(measured.value - known_metres) < _SAME_AS_KNOWN * known_metres
+    if is_scaled_by_sizes and not is_same and measured.low <= known_metres <= measured.high:
+        known_remark = f"this {quantity} is known: {known_metres:g} m"
+        return replace(measured, remarks=(known_remark, *measured.remarks))
     if measured.low <= known_metres <= measured.high:
         return _measurement_of_known(quantity, measured.value, known_metres)
     contradiction = (
