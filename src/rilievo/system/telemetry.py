@@ -14,35 +14,42 @@ VARIABLES = {
     "FIFTYONE_DO_NOT_TRACK": "true",
 }
 
-_ORT = "ORT_DISABLE_TELEMETRY"
-_OFF = ("1", "true")
-_FIRST_WITH_TELEMETRY = (1, 29)
-_was_too_late = False
+"""Environment variables that switch telemetry off, with their values."""
+
+_ONNXRUNTIME_VARIABLE = "ORT_DISABLE_TELEMETRY"
+_TRUE_VALUES = ("1", "true")
+_FIRST_VERSION_WITH_TELEMETRY = (1, 29)
+"""Version of ONNX Runtime, for Linux and macOS."""
+_was_imported_before = False
+"""Whether ONNX Runtime was imported before its variable was set, which it reads only once."""
 
 
 def switch_off_telemetry() -> None:
-    """Set environment variables against it, unless the user has."""
-    global _was_too_late
-    _was_too_late = _ORT not in os.environ and "onnxruntime" in sys.modules
+    """Set the environment variables that the user has not set."""
+    global _was_imported_before
+    is_set_by_user = _ONNXRUNTIME_VARIABLE in os.environ
+    _was_imported_before = "onnxruntime" in sys.modules and not is_set_by_user
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
 
 
 def import_onnxruntime() -> ModuleType:
-    """Import ONNX Runtime without its telemetry.
+    """Import ONNX Runtime without its telemetry, unless the user's variable allows it.
 
-    A warning says so if it was imported before rilievo: it reads the variable once.
+    If it was imported before rilievo, a warning says once that its telemetry is on.
     """
-    global _was_too_late
+    global _was_imported_before
     module = import_module("onnxruntime")
-    if os.environ.get(_ORT, "").lower() not in _OFF:
+    is_switched_off = os.environ.get(_ONNXRUNTIME_VARIABLE, "").lower() in _TRUE_VALUES
+    if not is_switched_off:
         return module
     module.disable_telemetry_events()
-    if _was_too_late and _has_telemetry(module):
-        _was_too_late = False
+    if _was_imported_before and _has_telemetry(module):
+        _was_imported_before = False
         warnings.warn(
             "onnxruntime was imported before rilievo, so its telemetry is on and cannot be "
-            f"switched off in this process; import rilievo first, or set {_ORT}=1",
+            "switched off in this process; import rilievo first, or set "
+            f"{_ONNXRUNTIME_VARIABLE}=1",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -51,16 +58,20 @@ def import_onnxruntime() -> ModuleType:
 
 def _has_telemetry(onnxruntime: ModuleType) -> bool:
     version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
-    return sys.platform != "win32" and version >= _FIRST_WITH_TELEMETRY
+    return sys.platform != "win32" and version >= _FIRST_VERSION_WITH_TELEMETRY
 
 
 def import_openvino() -> ModuleType:
-    """Import OpenVINO without its telemetry, in place of which it has a stub."""
-    name = "openvino_telemetry"
-    if name in sys.modules or "openvino" in sys.modules:
+    """Import OpenVINO without its telemetry.
+
+    OpenVINO uses a stub if the package ``openvino_telemetry`` cannot be imported.
+    """
+    telemetry = "openvino_telemetry"
+    if telemetry in sys.modules or "openvino" in sys.modules:
         return import_module("openvino")
-    sys.modules[name] = None  # type: ignore[assignment]
+    # None for a module lets its import fail.
+    sys.modules[telemetry] = None  # type: ignore[assignment]
     try:
         return import_module("openvino")
     finally:
-        del sys.modules[name]
+        del sys.modules[telemetry]

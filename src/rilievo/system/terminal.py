@@ -5,29 +5,33 @@ import re
 import sys
 from typing import TextIO
 
-_NARROWEST = 20
-_HELP = (50, 100)  # least and most characters of a line
-_KEY = r" *\S+(?: \S+)* {2,}(?=\S)"
+_MIN_COLUMNS = 20
+"""Least width of wrapped text, in a terminal that says it is narrower."""
+_MIN_HELP_WIDTH, _MAX_HELP_WIDTH = 50, 100
+"""Least and most characters of a line of help."""
+_DEFAULT_TERMINAL_SIZE = (80, 24)
+_FIRST_COLUMN = r" *\S+(?: \S+)* {2,}(?=\S)"
+"""First column of a line with two: text that ends with two spaces or more."""
 
 
 def terminal_columns(stream: TextIO | None) -> int | None:
-    """Columns of a terminal; None for files and pipes."""
+    """Columns of a terminal; None for files, pipes, and terminals that do not state their size."""
     if stream is None or not stream.isatty():
         return None
     try:
-        columns = int(os.environ.get("COLUMNS", "0"))
-        columns = columns or os.get_terminal_size(stream.fileno()).columns
+        columns_of_user = int(os.environ.get("COLUMNS", "0"))
+        columns = columns_of_user or os.get_terminal_size(stream.fileno()).columns
     except (ValueError, OSError):
         return None
-    return max(_NARROWEST, columns) if columns > 0 else None
+    return max(_MIN_COLUMNS, columns) if columns > 0 else None
 
 
 def help_width() -> int:
     """Most characters of a line of help."""
-    import shutil  # most commands show no help
+    import shutil  # Imported on demand, because most commands show no help.
 
-    least, most = _HELP
-    return max(least, min(most, shutil.get_terminal_size((80, 24)).columns))
+    columns = shutil.get_terminal_size(_DEFAULT_TERMINAL_SIZE).columns
+    return max(_MIN_HELP_WIDTH, min(_MAX_HELP_WIDTH, columns))
 
 
 def wrap_for_terminal(text: str, stream: TextIO | None) -> str:
@@ -39,15 +43,22 @@ def wrap_for_terminal(text: str, stream: TextIO | None) -> str:
 
 
 def wrap_line(line: str, width: int, indent: int | None = None) -> str:
-    """Wrap a line at words; further lines are indented as its first column, or two more."""
-    if len(line) <= width or "\x1b" in line:
+    """Wrap a line at words. A line with styles stays as it is.
+
+    Args:
+        line: Line.
+        width: Most characters of a line.
+        indent: Spaces before the second and further lines. By default they begin below the second
+            column of the line, if it has two and the first is narrow; otherwise two spaces deeper
+            than the line.
+    """
+    has_styles = "\x1b" in line
+    if len(line) <= width or has_styles:
         return line
-    from textwrap import wrap  # most lines are short
+    from textwrap import wrap  # Imported on demand, because most lines are short.
 
     if indent is None:
-        key = re.match(_KEY, line)
-        indent = len(line) - len(line.lstrip()) + 2
-        indent = key.end() if key and 2 * key.end() <= width else indent
+        indent = _indent_of_further_lines(line, width)
     return "\n".join(
         wrap(
             line,
@@ -59,21 +70,36 @@ def wrap_line(line: str, width: int, indent: int | None = None) -> str:
     )
 
 
+def _indent_of_further_lines(line: str, width: int) -> int:
+    first_column = re.match(_FIRST_COLUMN, line)
+    if first_column is not None and 2 * first_column.end() <= width:
+        return first_column.end()
+    own_indent = len(line) - len(line.lstrip())
+    return own_indent + 2
+
+
 def bold(text: str, stream: TextIO | None = None) -> str:
-    """Bold text, plain where a stream shows no styles."""
+    """Make text bold if a stream, by default the standard output, shows styles."""
     return _add_style(text, "1", stream)
 
 
 def dim(text: str, stream: TextIO | None = None) -> str:
-    """Dim text, likewise."""
+    """Make text dim if a stream, by default the standard output, shows styles."""
     return _add_style(text, "2", stream)
 
 
 def _add_style(text: str, code: str, stream: TextIO | None) -> str:
     stream = sys.stdout if stream is None else stream
-    shows = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
-    old = sys.platform == "win32" and "WT_SESSION" not in os.environ
-    if not shows or old or os.environ.get("NO_COLOR"):
+    if not _shows_styles(stream):
         return text
-    lines = text.split("\n")
-    return "\n".join(f"\x1b[{code}m{line}\x1b[0m" if line.strip() else line for line in lines)
+    styled = (f"\x1b[{code}m{line}\x1b[0m" if line.strip() else line for line in text.split("\n"))
+    return "\n".join(styled)
+
+
+def _shows_styles(stream: TextIO | None) -> bool:
+    if stream is None or not stream.isatty():
+        return False
+    if os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
+        return False
+    is_old_console = sys.platform == "win32" and "WT_SESSION" not in os.environ
+    return not is_old_console
