@@ -1,6 +1,7 @@
 """Files of detectors: COCO's JSON, tables, YOLO's texts and PNG masks, whole and broken."""
 
 import cmath
+import gc
 import json
 import math
 import tracemalloc
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import InputError
+from rilievo.measure import detections
 from rilievo.measure.detections import read_detections
 from rilievo.measure.regions import Region, polygon_outline, run_length_outline
 
@@ -224,6 +226,86 @@ def test_polygons_that_cross_millions_of_rows_are_refused() -> None:
     assert polygon_outline([comb])((3_000, 4_000)).shape == (3_000, 4_000)
 
 
+_TRIANGLE = [0, 0, 400, 0, 0, 3_000]
+"""Its sides cross 6,000 rows of pixels."""
+
+
+def test_all_polygons_of_a_mask_share_the_rows_that_they_may_cross() -> None:
+    with pytest.raises(InputError, match=r"cross 1,200,000 rows of pixels, expected at most 1,0"):
+        polygon_outline([_TRIANGLE] * 200)((3_000, 40))
+    assert polygon_outline([_TRIANGLE] * 100)((3_000, 40))[0].all()
+
+
+def test_all_polygons_of_a_photograph_share_the_rows_that_they_may_cross(tmp_path: Path) -> None:
+    rows = [{"file": "a.jpg", "segmentation": [_TRIANGLE] * 100} for _ in range(5)]
+    rows += [{"file": name, "segmentation": [_TRIANGLE]} for name in ("a.jpg", "b.jpg")]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    table = read_detections(tmp_path / "m.json", masks=True)
+    assert len(table.regions_in(Path("a.jpg"))) == 4
+    assert len(table.regions_in(Path("b.jpg"))) == 1
+    assert [fault.partition("m.json: ")[2] for fault in table.faults] == [
+        "row 3: segmentation: the polygons of its photograph cross 2,400,000 rows of pixels, "
+        "expected at most 2,000,000; give run lengths",
+        "row 4: segmentation: the polygons of its photograph cross 2,400,000 rows of pixels, "
+        "expected at most 2,000,000; give run lengths",
+    ]
+
+
+def test_masks_of_a_photograph_are_bounded_as_those_of_labels_are(tmp_path: Path) -> None:
+    rows = [{"segmentation": [[1, 1, 5, 1, 1, 5]]} for _ in range(1_001)]
+    (tmp_path / "m.json").write_text(json.dumps([*rows, {**rows[0], "file": "b.jpg"}]))
+    table = read_detections(tmp_path / "m.json", masks=True)
+    assert len(table.regions_in(Path("a.jpg"))) == 1_000
+    assert len(table.regions_in(Path("b.jpg"))) == 1
+    [fault] = table.faults
+    assert "row 1000: its photograph has 1,000 masks already" in fault
+
+
+def test_a_box_is_few_objects_to_the_garbage_collector(tmp_path: Path) -> None:
+    """A dozen objects a box made reading files of many boxes take twice the time."""
+    (tmp_path / "b.json").write_text(json.dumps([{"xyxy": [1, 2, 3, 4]}] * 1_000))
+    gc.collect()
+    before = len(gc.get_objects())
+    table = read_detections(tmp_path / "b.json")
+    assert len(gc.get_objects()) - before < 4 * len(table.regions_in(Path("a.jpg")))
+
+
+@pytest.mark.parametrize(
+    ("limit", "rows", "masks", "words"),
+    [
+        ("_MOST_BOX_ROWS", [{"xyxy": [1, 2, 3, 4]}] * 4, False, "has more than 3 rows; split it"),
+        ("_MOST_MASK_ROWS", [{"segmentation": [_TRIANGLE]}] * 4, True, "has more than 3 rows; spl"),
+        ("_MOST_VALUES", [{"xyxy": [1, 2, 3, 4]}], False, "has more than 3 values; split it"),
+        (
+            "_MOST_RUNS",
+            [{"segmentation": {"size": [2, 2], "counts": [1, 1, 1, 1]}}],
+            True,
+            "have 4 numbers or characters, expected at most 3; give a PNG",
+        ),
+        (
+            "_MOST_RUNS",
+            [{"segmentation": {"size": [2, 2], "counts": "1110"}}],
+            True,
+            "have 4 numbers or characters, expected at most 3; give a PNG",
+        ),
+    ],
+)
+def test_files_that_would_fill_the_memory_are_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    rows: list[object],
+    masks: bool,
+    words: str,
+) -> None:
+    monkeypatch.setattr(detections, limit, 3)
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    with pytest.raises(InputError, match=words):
+        read_detections(tmp_path / "m.json", masks=masks)
+    monkeypatch.setattr(detections, limit, 100)
+    assert read_detections(tmp_path / "m.json", masks=masks).regions
+
+
 def test_packed_run_lengths_of_noise_are_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     picture = rng.random((1_000, 1_200)) < 0.5
@@ -236,7 +318,7 @@ def test_packed_run_lengths_of_noise_are_read(tmp_path: Path) -> None:
 
 
 def test_a_text_of_more_runs_than_pixels_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    given = {"size": [31, 47], "counts": "1" * 5_000_000}
+    given = {"size": [31, 47], "counts": "1" * 2_000_000}
     (tmp_path / "m.json").write_text(json.dumps([{"segmentation": given}]))
     tracemalloc.start()
     try:

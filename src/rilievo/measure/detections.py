@@ -1,7 +1,8 @@
 """Files of detections: COCO's JSON, CSV, YOLO's texts, PNG masks."""
 
 import csv
-from collections import defaultdict
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -57,10 +58,19 @@ _EXPECTED = (
     "x,y,w,h; xyxy or x1,y1,x2,y2; x_center,y_center,width,height"
 )
 _MOST_THINGS = 1_000
+"""Most masks of a photograph."""
+_MOST_ROWS_CROSSED = 2_000_000
+"""Most rows of pixels that the sides of a photograph's polygons cross together: half a second."""
 _MOST_CORNERS = 10_000
 _MOST_FAULTS = 5
 _MOST_CHARACTERS_OF_RUN = 9
 """Most characters of one packed run length: 45 bits."""
+_MOST_RUNS = 2_000_000
+"""Most run lengths of a mask, or characters of packed ones, which take 160 MB to unpack."""
+_MOST_BOX_ROWS, _MOST_MASK_ROWS = 500_000, 200_000
+"""Most rows of a file, which take 400 MB."""
+_MOST_VALUES = 12_000_000
+"""Most values of a JSON, which take 400 MB; a list or an object counts as four."""
 _MOST_BROKEN_ROWS = 10_000
 """Broken rows after which a file is refused: it is of another kind."""
 Key = tuple[str, int | None]
@@ -120,11 +130,20 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
     else:
         rows = _yolo_rows(path) if path.is_dir() else _csv_rows(path)
     regions: defaultdict[Key, list[Region]] = defaultdict(list)
+    rows_crossed: Counter[Key] = Counter()
     faults = []
-    for where, row in rows:
+    most_rows = _MOST_MASK_ROWS if masks else _MOST_BOX_ROWS
+    for count, (where, row) in enumerate(rows):
+        if count == most_rows:
+            raise InputError(f"{shown}: has more than {most_rows:,} rows; split it")
         try:
             region = _mask_of_row(row) if masks else _box_of_row(row)
-            regions[_photo_and_frame(row)].append(region)
+            key = _photo_and_frame(row)
+            if masks:
+                crossed = rows_crossed[key] + _rows_crossed_by_sides(row)
+                _refuse_more_masks(len(regions.get(key, ())), crossed)
+                rows_crossed[key] = crossed
+            regions[key].append(region)
         except (RilievoError, ValueError, TypeError, OverflowError) as error:
             faults.append(f"{shown}: {where}: {shortened(str(error), 200)}")
             if len(faults) > _MOST_BROKEN_ROWS:
@@ -139,8 +158,11 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
 
 
 def _json_rows(path: Path) -> Rows:
+    text = read_text(path)
+    if text.count(",") + 4 * (text.count("[") + text.count("{")) > _MOST_VALUES:
+        raise InputError(f"{printable(path)}: has more than {_MOST_VALUES:,} values; split it")
     try:
-        data = parse_json(read_text(path))
+        data = parse_json(text)
     except NotThisRecord as error:
         raise InputError(f"{printable(path)}: is {error}") from error
     about: Mapping[str, Any] = data if isinstance(data, dict) else {"annotations": data}
@@ -152,6 +174,7 @@ def _json_rows(path: Path) -> Rows:
         for part, name in listed
     )
     for number, row in enumerate(rows):
+        rows[number] = None  # frees its memory while regions are made
         flat: dict[str, Any] = {}
         if isinstance(row, dict):
             box = row.get("box")
@@ -230,14 +253,20 @@ def _mask_of_row(row: Mapping[str, Any]) -> Region:
     outline = row.get("segmentation")
     if isinstance(outline, dict):
         (height, width), counts = map(int, outline.get("size", ())), outline.get("counts", ())
+        if len(counts) > _MOST_RUNS:
+            raise InputError(
+                f"segmentation: its run lengths have {len(counts):,} numbers or characters, "
+                f"expected at most {_MOST_RUNS:,}; give a PNG of labels"
+            )
         runs = (
             _unpack_run_lengths(counts, height * width)
             if isinstance(counts, str)
-            else np.array([int(count) for count in counts], np.int64)
+            else np.fromiter(map(int, counts), np.int64, len(counts))
         )
         outline = run_length_outline((height, width), runs)
     else:
-        polygons = [[float(number) for number in polygon] for polygon in outline or ()]
+        # A list of floating-point numbers would take four times the memory.
+        polygons = [array("d", map(float, polygon)) for polygon in outline or ()]
         if not polygons or any(
             len(polygon) < 6 or len(polygon) % 2 or not all(abs(number) < 1e6 for number in polygon)
             for polygon in polygons
@@ -251,6 +280,26 @@ def _mask_of_row(row: Mapping[str, Any]) -> Region:
             )
         outline = polygon_outline(polygons)
     return Region(outline=outline, name=_first_filled_cell(row, _NAMES))
+
+
+def _rows_crossed_by_sides(row: Mapping[str, Any]) -> int:
+    """Rows of pixels that the sides of polygons cross, as far as they go beyond the picture."""
+    polygons = row["segmentation"]
+    if isinstance(polygons, dict):
+        return 0
+    heights = ([float(number) for number in polygon[1::2]] for polygon in polygons)
+    return int(sum(abs(v - ends[place - 1]) for ends in heights for place, v in enumerate(ends)))
+
+
+def _refuse_more_masks(count: int, rows_crossed: int) -> None:
+    """Refuse masks of a photograph that has ``count`` already."""
+    if count >= _MOST_THINGS:
+        raise InputError(f"its photograph has {count:,} masks already, the most that are measured")
+    if rows_crossed > _MOST_ROWS_CROSSED:
+        raise InputError(
+            f"segmentation: the polygons of its photograph cross {rows_crossed:,} rows of pixels, "
+            f"expected at most {_MOST_ROWS_CROSSED:,}; give run lengths"
+        )
 
 
 def _unpack_run_lengths(text: str, pixels: int) -> np.ndarray:

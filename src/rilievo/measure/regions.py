@@ -67,9 +67,22 @@ def box_region(corners: Sequence[float], name: str = "", *, is_share: bool = Fal
             f"{text}: is empty; U1,V1 is its upper left corner, U2,V2 the lower right"
         )
 
-    def mask(shape: Size) -> Mask:
+    outline = _BoxOutline((u1, v1, u2, v2), is_share)
+    return Region(outline=outline, text=text, name=name, is_box=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _BoxOutline:
+    """Outline of a box. Files have hundreds of thousands, and a closure would be eight objects."""
+
+    corners: tuple[float, float, float, float]
+    is_share: bool
+
+    def __call__(self, shape: Size) -> Mask:
+        """Mask of the box."""
+        u1, v1, u2, v2 = self.corners
         rows, columns = (v1, v2), (u1, u2)
-        if is_share:
+        if self.is_share:
             rows, columns = (
                 (low * side - CORNER, high * side - CORNER)
                 for (low, high), side in zip((rows, columns), shape, strict=True)
@@ -77,8 +90,6 @@ def box_region(corners: Sequence[float], name: str = "", *, is_share: bool = Fal
         inside = np.zeros(shape, bool)
         inside[_pixel_slice(*rows), _pixel_slice(*columns)] = True
         return inside
-
-    return Region(outline=mask, text=text, name=name, is_box=True)
 
 
 def _pixel_slice(low: float, high: float) -> slice:
@@ -94,37 +105,57 @@ def polygon_outline(polygons: Sequence[Sequence[float]]) -> Callable[[Size], Mas
     """Outline of polygons u, v, ... from the first pixel's corner [px], by the even-odd rule."""
 
     def mask(shape: Size) -> Mask:
+        sides = [_downward_sides(corners) for corners in polygons]
+        rows = [_crossed_rows(ends, shape[0]) for ends in sides]
+        crossings = sum(int((last - first).sum()) for first, last in rows)
+        if crossings > _MOST_CROSSINGS:
+            raise InputError(
+                f"segmentation: its sides cross {crossings:,} rows of pixels, expected at most "
+                f"{_MOST_CROSSINGS:,}; give run lengths"
+            )
         own = np.zeros(shape, bool)
-        for corners in polygons:
-            _fill_even_odd(own, np.array(corners, np.float64).reshape(-1, 2) - CORNER)
+        for ends, (first, last) in zip(sides, rows, strict=True):
+            _fill_even_odd(own, ends, first, last)
         return own
 
     return mask
 
 
-def _fill_even_odd(own: Mask, corners: Float64[np.ndarray, "n 2"]) -> None:
-    rows, columns = (
-        range(side)[_pixel_slice(float(places.min()), float(places.max()))]
-        for side, places in zip(own.shape, corners.T[::-1], strict=True)
-    )
+def _downward_sides(corners: Sequence[float]) -> Float64[np.ndarray, "n 4"]:
+    """Sides u, v, u2, v2 of a polygon from pixels' centres, with v2 at least v."""
     # From the upper end to the lower, so that neighbours share a side to the last digit.
-    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+    points = np.array(corners, np.float64).reshape(-1, 2) - CORNER
+    sides = np.stack([points, np.roll(points, -1, axis=0)], axis=1)
     is_up = sides[:, 0, 1] > sides[:, 1, 1]
     sides[is_up] = sides[is_up, ::-1]
-    (u, v), (u2, v2) = sides.transpose(1, 2, 0)
-    first, last = (np.clip(np.ceil(ends), rows.start, rows.stop) for ends in (v, v2))
-    crossings = int((last - first).sum())
-    if crossings > _MOST_CROSSINGS:
-        raise InputError(
-            f"segmentation: its sides cross {crossings:,} rows of pixels, expected at most "
-            f"{_MOST_CROSSINGS:,}; give run lengths"
-        )
-    for row in rows:
-        crossed = np.flatnonzero((v <= row) & (row < v2))
-        share = (row - v[crossed]) / (v2[crossed] - v[crossed])
-        places = np.ceil(u[crossed] + share * (u2[crossed] - u[crossed])) - columns.start
-        starts = np.bincount(places.clip(0, len(columns)).astype(int), minlength=len(columns))
-        own[row, columns.start : columns.stop] |= np.cumsum(starts)[: len(columns)] % 2 == 1
+    return sides.reshape(-1, 4)
+
+
+def _crossed_rows(
+    sides: Float64[np.ndarray, "n 4"], height: int
+) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    """First row of pixels' centres that each side crosses, and the one after the last."""
+    first, last = (np.ceil(sides[:, end]).clip(0, height).astype(int) for end in (1, 3))
+    return first, last
+
+
+def _fill_even_odd(
+    own: Mask,
+    sides: Float64[np.ndarray, "n 4"],
+    first: Int[np.ndarray, "n"],
+    last: Int[np.ndarray, "n"],
+) -> None:
+    """Set the pixels of a row from each odd crossing with a side to the next even one."""
+    width, counts = own.shape[1], last - first
+    u, v, u2, v2 = np.repeat(sides, counts, axis=0).T
+    row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts - first, counts)
+    share = (row - v) / (v2 - v)
+    column = np.ceil(u + share * (u2 - u)).clip(0, width).astype(int)
+    # The end of a row is the start of the next one, and each row has an even number of crossings.
+    places = np.sort(row * width + column).tolist()
+    pixels = own.reshape(-1)
+    for start, end in zip(places[::2], places[1::2], strict=True):
+        pixels[start:end] = True
 
 
 def run_length_outline(
@@ -141,11 +172,12 @@ def run_length_outline(
     is_within = min(size) > 0 and ((counts >= 0) & (counts <= pixels)).all()
     if not 0 < pixels <= MAX_PIXELS or not is_within or counts.sum() != pixels:
         raise InputError(f"segmentation: its run lengths are of no picture of {pixels} pixels")
-    own = np.arange(len(counts)) % 2 == 1
+    counts = counts.astype(np.int32)  # half the memory, of hundreds of masks
 
     def mask(shape: Size) -> Mask:
         if shape != size:  # which ``mask_in`` refuses: no pixel of it is laid out
             return np.broadcast_to(False, size)
+        own = np.arange(len(counts)) % 2 == 1
         return np.repeat(own, counts).reshape(size[::-1]).T
 
     return mask
