@@ -9,23 +9,43 @@ from rilievo.extensions.subpackages import resolve_name
 
 
 def load_named(own: Mapping[str, str], name: str, *, what: str) -> Any | None:
-    """Load an object of ``own``, else of an entry point; None without."""
-    return resolve_name(own[name]) if name in own else load_entry_point(name, what)
+    """Load an object of rilievo or of an installed package.
+
+    Args:
+        own: ``module:NAME`` of the objects of rilievo, by their names.
+        name: Name of the object.
+        what: Kind of the object, such as "finder".
+
+    Returns:
+        The object; None if nobody offers one of that name.
+
+    Raises:
+        OptionError: If the object of a package cannot be loaded.
+    """
+    if name in own:
+        return resolve_name(own[name])
+    return load_entry_point(name, what)
 
 
 def entry_point_names(what: str) -> tuple[str, ...]:
-    """Names of the entry points of a kind, such as "model"."""
-    from importlib.metadata import entry_points  # takes 10 ms, so only on demand
+    """Names of the entry points of a kind, such as "model", in order."""
+    # Imported on demand, because it takes 10 ms.
+    from importlib.metadata import entry_points
 
-    return tuple(sorted({entry.name for entry in entry_points(group=f"rilievo.{what}s")}))
+    return tuple(sorted({point.name for point in entry_points(group=f"rilievo.{what}s")}))
 
 
 def load_entry_point(name: str, what: str) -> object | None:
-    """Load the object of an entry point; None without one."""
+    """Load the object of an entry point of a kind; None if there is no entry point of that name.
+
+    Raises:
+        OptionError: If it cannot be loaded.
+    """
     from importlib.metadata import entry_points
 
     for point in entry_points(group=f"rilievo.{what}s", name=name):
-        FOREIGN_PACKAGES.add(point.value.partition(":")[0].partition(".")[0])
+        module = point.value.partition(":")[0]
+        FOREIGN_PACKAGES.add(module.partition(".")[0])
         try:
             return point.load()
         # Modules of other packages may raise any exception.

@@ -5,16 +5,22 @@ from pathlib import Path
 from rilievo.errors.messages import one_line
 
 FOREIGN_PACKAGES: set[str] = set()
-"""Names of the packages."""
+"""Names of the top-level packages whose code this process has loaded for the user."""
 
 
 def extension_fault(error: BaseException) -> str | None:
-    """Description of an exception of other packages; None for ours."""
+    """Describe an exception that code of these packages raised or passed through.
+
+    The description names the innermost line of that code. It is None if only code of rilievo and
+    its dependencies ran.
+    """
     from traceback import walk_tb
 
-    for frame, line in reversed([*walk_tb(error.__traceback__)]):
-        top = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if top in FOREIGN_PACKAGES and top != "rilievo":
-            place = f"{Path(frame.f_code.co_filename).name}, line {line}"
-            return f"{type(error).__name__}: {one_line(str(error))} ({place})"
+    frames_from_innermost = reversed([*walk_tb(error.__traceback__)])
+    for frame, line in frames_from_innermost:
+        module = str(frame.f_globals.get("__name__"))
+        package = module.partition(".")[0]
+        if package in FOREIGN_PACKAGES and package != "rilievo":
+            file = Path(frame.f_code.co_filename).name
+            return f"{type(error).__name__}: {one_line(str(error))} ({file}, line {line})"
     return None

@@ -18,49 +18,76 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Table of our entries that installed packages extend; iteration yields names known so far."""
+    """Table of rilievo's entries by name, which installed packages and the user extend.
 
-    def __init__(self, own: Mapping[str, T], what: str, read: Callable[[object, str], T]) -> None:
-        """Create a table of ``own`` entries; ``read`` makes others of objects and their names."""
+    An entry of an installed package is loaded when its name is first looked up. Iteration yields
+    rilievo's own names and those of packages that were loaded so far, without the import paths of
+    the user's objects.
+
+    Attributes:
+        own: Entries of rilievo.
+    """
+
+    def __init__(
+        self, own: Mapping[str, T], what: str, convert: Callable[[object, str], T]
+    ) -> None:
+        """Create a table.
+
+        Args:
+            own: Entries of rilievo.
+            what: Kind of the entries, such as "output", for messages and entry points.
+            convert: Function that makes an entry of somebody's object and its name.
+        """
         self.own: Mapping[str, T] = own
-        self._found: dict[str, T] = {}
-        self._places: dict[str, T] = {}
-        self._what, self._read = what, read
+        self._of_packages: dict[str, T] = {}
+        self._of_user: dict[str, T] = {}
+        self._what = what
+        self._convert = convert
 
     def __getitem__(self, name: object) -> T:
         if not isinstance(name, str):
             raise KeyError(name)
-        for table in (self.own, self._places):
+        for table in (self.own, self._of_user):
             if name in table:
                 return table[name]
-        if name not in self._found:
+        if name not in self._of_packages:
             offered = load_entry_point(name, self._what)
             if offered is None:
                 raise KeyError(name)
-            self._found[name] = self._read(offered, name)
-        return self._found[name]
+            self._of_packages[name] = self._convert(offered, name)
+        return self._of_packages[name]
 
     def find(self, name: str) -> T:
-        """Look up a name or place; a place is code that runs, so no request names one."""
+        """Look up a name or an import path.
+
+        The code of an import path is run. So names that come from requests are looked up by
+        ``registry[name]``, which never runs code that is not installed.
+
+        Raises:
+            OptionError: If nothing has that name, or its object cannot be loaded.
+        """
         if name not in self:
             if not is_import_path(name):
                 raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
-            self._places[name] = self._read(load_user_object(name, self._what), name)
+            user_object = load_user_object(name, self._what)
+            self._of_user[name] = self._convert(user_object, name)
         return self[name]
 
     def sorted_names(self, names: Collection[str]) -> tuple[str, ...]:
-        """Names in the table's order, then places."""
-        return (*(name for name in self if name in names), *sorted(self._places.keys() & {*names}))
+        """Sort names in the order of the table; import paths come last."""
+        in_order_of_table = [name for name in self if name in names]
+        import_paths = sorted(self._of_user.keys() & {*names})
+        return (*in_order_of_table, *import_paths)
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own
-        yield from list(self._found)
+        yield from list(self._of_packages)
 
     def __len__(self) -> int:
-        return len(self.own) + len(self._found)
+        return len(self.own) + len(self._of_packages)
 
     def all(self) -> Mapping[str, T]:
-        """Own entries, and others that can be loaded."""
+        """Entries of rilievo and of all installed packages, except those that cannot be loaded."""
         for name in entry_point_names(self._what):
             with suppress(OptionError):
                 self.get(name)

@@ -1,6 +1,7 @@
-"""Names of the subpackages' objects, by which the core finds them.
+"""Tables of the subpackages' objects as ``module:NAME``, by which the core finds them.
 
-Core modules import no subpackage.
+The core works without ``training``, ``evaluation``, ``data``, ``serving`` and ``cluster``, so its
+modules import none of them.
 """
 
 from collections.abc import Mapping
@@ -24,9 +25,11 @@ COMMANDS: Mapping[str, str] = {
     "view": "rilievo.evaluation.commands.view:main",
     "report": "rilievo.evaluation.commands.report:main",
 }
+"""Functions that run commands, by the names of the commands."""
 FINDERS: Mapping[str, str] = {
     "trained": "rilievo.training.adapters.trained_cards:find_trained",
 }
+"""Functions that find the model that a user names, each by a name of its own."""
 LOADERS: Mapping[str, str] = {
     "transformers": "rilievo.training.adapters.transformers_models:load",
     "diffusers": "rilievo.training.adapters.saved_pipelines:load",
@@ -35,6 +38,7 @@ LOADERS: Mapping[str, str] = {
     "tuned-run": "rilievo.training.adapters.run_loaders:load_tuned",
     "monodepth2": "rilievo.training.adapters.monodepth2:load",
 }
+"""Functions that load a model, by the name that its model card states as its loader."""
 FUNCTIONS: Mapping[str, str] = {
     "BACKBONES": "rilievo.training.networks.backbone_cards:BACKBONES",
     "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
@@ -51,6 +55,7 @@ FUNCTIONS: Mapping[str, str] = {
     "sweep_probes": "rilievo.training.sweep.sweep_run:sweep_probes",
     "train_probe": "rilievo.training.probe.probe_run:train_probe",
 }
+"""Public names of ``rilievo`` that lie in a subpackage."""
 SERVICES: Mapping[str, str] = {
     "backbones": "rilievo.training.networks.backbone_cards:BACKBONES",
     "backbone-card": "rilievo.training.networks.backbone_cards:find_backbone_card",
@@ -63,15 +68,16 @@ SERVICES: Mapping[str, str] = {
     "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
     "probe-comparison": "rilievo.evaluation.probe_comparison:compare_probes",
 }
+"""Objects that the core or another subpackage asks for by name."""
 
 
-def resolve_name(place: str) -> Any:
+def resolve_name(import_path: str) -> Any:
     """Import the object of ``module:NAME``."""
-    from pkgutil import resolve_name
+    import pkgutil
 
-    return resolve_name(place)
+    return pkgutil.resolve_name(import_path)
 
 
 def load_service(name: str) -> Any:
-    """Load a service of a subpackage."""
+    """Load an object of ``SERVICES``."""
     return resolve_name(SERVICES[name])
