@@ -1,4 +1,9 @@
-"""Losses of a model's answer by the kind of its depth; each ignores what the kind leaves open."""
+"""Losses of a model's depth, by its kind. Each loss ignores what its kind of depth leaves open.
+
+Metric depth is compared as it is, depth up to scale up to one factor for each image, and affine
+depth or inverse depth up to a factor and a shift. The latter, and the loss of gradients, follow R.
+Ranftl et al., "Towards Robust Monocular Depth Estimation" (MiDaS), TPAMI 2022.
+"""
 
 import torch
 from torch import Tensor
@@ -9,61 +14,84 @@ from rilievo.training.losses.supervised import scale_invariant_loss
 from rilievo.training.tensors import Maps, Masks, PerImage, Scalar
 
 SCALES = 4
+"""Number of sizes at which gradients are compared: 1, 1/2, 1/4 and 1/8."""
 LEAST_DEVIATION = 1e-2
-_FINE = 2  # sizes at which edges of measured depth are wrong
-_GRADIENTS = 0.5  # weight of the gradients, as of MiDaS
-_LEAST = 1e-6
+"""Lower limit of a prediction's mean absolute deviation, as a share of its mean size.
+
+A constant prediction would be divided by zero otherwise.
+"""
+_INEXACT_SCALES = 2
+"""Number of the finest scales at which the edges of measured depth are wrong."""
+_GRADIENT_WEIGHT = 0.5
+"""Weight of the gradients, as in MiDaS."""
+_MIN_DEPTH = 1e-6
+"""Lower limit of depth before its logarithm or its inverse."""
 
 
 def depth_target(kind: DepthKind, depth: Maps) -> Maps:
-    """Inverse depth [1/m] for affine inverse depth, else depth [m]; 0 where unknown."""
+    """Convert depth [m], 0 where unknown, to what a model of this kind should predict.
+
+    Returns:
+        Inverse depth [1/m] for affine inverse depth, otherwise depth [m]; 0 where unknown.
+    """
     if kind is not DepthKind.AFFINE_INVERSE:
         return depth
-    return torch.where(depth > 0, 1 / depth.clamp(min=_LEAST), torch.zeros_like(depth))
+    inverse_depth = 1 / depth.clamp(min=_MIN_DEPTH)
+    return torch.where(depth > 0, inverse_depth, torch.zeros_like(depth))
 
 
 def answer_loss(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Scalar:
-    """Compute the loss of a batch against a target in the answer's space; 0 without a valid pixel.
+    """Compute the loss of a batch of predictions against a target from ``depth_target``.
+
+    Metric depth has the scale-invariant loss over all valid pixels. Other kinds have the mean
+    |error| and the error of gradients, averaged over the images with a valid pixel. The loss is 0
+    if no pixel is valid.
 
     Examples:
         >>> depth = torch.rand(1, 8, 8) + 1
         >>> answer_loss(DepthKind.UP_TO_SCALE, 3 * depth, depth, depth > 0) < 1e-5
         tensor(True)
     """
-    counted = valid.flatten(1).any(dim=1)
-    if not bool(counted.any()):
+    has_valid_pixel = valid.flatten(1).any(dim=1)
+    if not bool(has_valid_pixel.any()):
         return 0 * predicted.sum()
     if kind is DepthKind.METRIC:
-        return scale_invariant_loss(predicted.clamp(min=_LEAST), target, valid)
+        return scale_invariant_loss(predicted.clamp(min=_MIN_DEPTH), target, valid)
     error = answer_error(kind, predicted, target, valid)
-    sizes = mean_of_valid(error.abs(), valid) + _GRADIENTS * gradient_error(
-        error, valid, scales=SCALES
-    )
-    return sizes.sum() / counted.sum()
+    absolute_error = mean_of_valid(error.abs(), valid)
+    image_losses = absolute_error + _GRADIENT_WEIGHT * gradient_error(error, valid, scales=SCALES)
+    return image_losses.sum() / has_valid_pixel.sum()
 
 
 def answer_error(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Maps:
-    """Subtract the target; metric depth and depth up to scale are compared as logarithms."""
+    """Subtract the target from the prediction, after removing what the kind leaves open.
+
+    Returns:
+        Errors without a unit; 0 where not valid. Metric depth and depth up to scale are compared as
+        logarithms, the latter less the mean error of each image. Affine depth and affine inverse
+        depth are compared after each side was centred and scaled.
+    """
     if kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
-        size = mean_of_valid(predicted.detach().abs(), valid).clamp(min=_LEAST)[:, None, None]
-        ours = centre_and_scale(predicted / size, valid, LEAST_DEVIATION)
-        theirs = centre_and_scale(target, valid, torch.finfo(target.dtype).tiny)
-        return torch.where(valid, ours - theirs, torch.zeros_like(ours))
-    one = torch.ones_like(target)
-    logs = predicted.clamp(min=_LEAST).log(), torch.where(valid, target, one).log()
+        return _affine_error(predicted, target, valid)
+    log_predicted = predicted.clamp(min=_MIN_DEPTH).log()
+    log_target = torch.where(valid, target, torch.ones_like(target)).log()
     if kind is DepthKind.METRIC:
-        return torch.where(valid, logs[0] - logs[1], torch.zeros_like(one))
-    return centred_error(*logs, valid)
+        return torch.where(valid, log_predicted - log_target, torch.zeros_like(target))
+    return centred_error(log_predicted, log_target, valid)
 
 
-def centred_error(
-    predicted: Maps,
-    true: Maps,
-    valid: Masks,
-) -> Maps:
-    """Subtract the truth and the mean error of the image."""
+def _affine_error(predicted: Maps, target: Maps, valid: Masks) -> Maps:
+    mean_size = mean_of_valid(predicted.detach().abs(), valid).clamp(min=_MIN_DEPTH)
+    shape = centre_and_scale(predicted / mean_size[:, None, None], valid, LEAST_DEVIATION)
+    target_shape = centre_and_scale(target, valid, torch.finfo(target.dtype).tiny)
+    return torch.where(valid, shape - target_shape, torch.zeros_like(shape))
+
+
+def centred_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:
+    """Subtract the truth, and then the mean error of the image; 0 where not valid."""
     error = torch.where(valid, predicted - true, 0.0)
-    return torch.where(valid, error - mean_of_valid(error, valid)[:, None, None], 0.0)
+    mean_error = mean_of_valid(error, valid)[:, None, None]
+    return torch.where(valid, error - mean_error, 0.0)
 
 
 def gradient_error(
@@ -73,27 +101,44 @@ def gradient_error(
     scales: int,
     exact: Bool[Tensor, "b"] | None = None,
 ) -> PerImage:
-    """Sum the mean |difference| of valid neighbours; the two finest scales only where ``exact``."""
+    """Sum the mean |difference| of neighbouring errors over scales.
+
+    Every scale takes each second row and column of the scale before.
+
+    Args:
+        error: Errors in any unit.
+        valid: Pixels that count; a pair counts if both of its pixels do.
+        scales: Number of scales.
+        exact: Images whose edges are exact; the two finest scales of the others do not count. None
+            means all.
+    """
     total = torch.zeros_like(error[:, 0, 0])
     for scale in range(scales):
-        across = (error[:, :, 1:] - error[:, :, :-1]).abs()
-        down = (error[:, 1:, :] - error[:, :-1, :]).abs()
-        errors = mean_of_valid(across, valid[:, :, 1:] & valid[:, :, :-1])
-        errors = errors + mean_of_valid(down, valid[:, 1:, :] & valid[:, :-1, :])
-        total = total + (errors if exact is None or scale >= _FINE else errors * exact)
-        error, valid = error[:, ::2, ::2], valid[:, ::2, ::2]
+        horizontal = (error[:, :, 1:] - error[:, :, :-1]).abs()
+        vertical = (error[:, 1:, :] - error[:, :-1, :]).abs()
+        at_scale = mean_of_valid(horizontal, valid[:, :, 1:] & valid[:, :, :-1])
+        at_scale = at_scale + mean_of_valid(vertical, valid[:, 1:, :] & valid[:, :-1, :])
+        if exact is not None and scale < _INEXACT_SCALES:
+            at_scale = at_scale * exact
+        total = total + at_scale
+        error = error[:, ::2, ::2]
+        valid = valid[:, ::2, ::2]
     return total
 
 
 def centre_and_scale(values: Maps, valid: Masks, least: float) -> Maps:
-    """Subtract the median; divide by the mean absolute deviation, at least ``least``."""
-    numbers = values.masked_fill(~valid, torch.nan).flatten(1)
-    median = numbers.nanmedian(dim=1).values.nan_to_num()[:, None, None]
-    off = torch.where(valid, values - median, torch.zeros_like(values))
-    return off / mean_of_valid(off.abs(), valid).clamp(min=least)[:, None, None]
+    """Subtract each image's median, and divide by its mean absolute deviation.
+
+    The deviation is at least ``least``. Pixels that are not valid become 0.
+    """
+    valid_values = values.masked_fill(~valid, torch.nan).flatten(1)
+    median = valid_values.nanmedian(dim=1).values.nan_to_num()[:, None, None]
+    centred = torch.where(valid, values - median, torch.zeros_like(values))
+    deviation = mean_of_valid(centred.abs(), valid).clamp(min=least)
+    return centred / deviation[:, None, None]
 
 
 def mean_of_valid(values: Maps, valid: Masks) -> PerImage:
-    """Average the valid pixels of each image; 0 without any."""
+    """Average the valid pixels of each image; 0 if there are none."""
     count = valid.sum(dim=(1, 2)).clamp(min=1)
     return (values * valid).sum(dim=(1, 2)) / count

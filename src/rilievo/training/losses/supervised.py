@@ -13,31 +13,50 @@ from rilievo.errors import InputError, OptionError
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, Scalar
 
-# Rows and columns ("head"), or the batch ("old", an error behind the paper's numbers).
 GradientForm = Literal["head", "old"]
-_BERHU_SHARE = 0.2  # of the batch's largest error; errors above it count squared
-_OFFSET = 0.001  # [m] added to depth before its logarithm
-_STRIDES = (1, 2, 4, 6)  # of the gradient loss; not powers of two
-_STEP = 2  # differences are taken between pixels two apart
-_FORGIVEN = 0.85  # AdaBins' share of the squared mean; 1 would ignore any common factor of depth
+"""Whether ``log_gradient_loss`` compares pixels of an image, or images of the batch.
+
+"head" compares along rows and columns. "old" compares along the batch, which is an error in the
+program behind the paper's numbers.
+"""
+_BERHU_LIMIT = 0.2
+"""Share of the batch's largest error above which errors count squared."""
+_LOG_OFFSET = 0.001
+"""Added to depth before its logarithm [m]."""
+_GRADIENT_STRIDES = (1, 2, 4, 6)
+"""Strides of the gradient loss [px], as published; they are not powers of two."""
+_PAIR_DISTANCE = 2
+"""Distance of the pixels whose errors the gradient loss compares, in strides."""
+_SQUARED_MEAN_WEIGHT = 0.85
+"""AdaBins' weight of the squared mean error; 1 would ignore any common factor of depth."""
+_MAX_COSINE = 1 - 1e-4
+"""Upper limit of |cosine|, as in Probe3D: the arc cosine has no finite gradient at 1."""
 
 
 @cache
 def load_own_loss(place: str) -> Callable[..., Scalar]:
-    """Load a loss, ``package.module:NAME`` or ``path/to/file.py:NAME``."""
+    """Load a loss function of the user.
+
+    Args:
+        place: ``package.module:NAME`` or ``path/to/file.py:NAME``.
+
+    Raises:
+        OptionError: If there is no such function, or, when it is called, if it returns anything
+            but a tensor of one number.
+    """
     function = load_user_object(place, "loss")
     if not callable(function):
         raise OptionError(f"loss '{place}' is a {type(function).__name__}, expected a function")
 
-    def loss(*values: object) -> Scalar:
-        value = function(*values)
+    def checked_loss(*inputs: object) -> Scalar:
+        value = function(*inputs)
         if not (isinstance(value, Tensor) and value.ndim == 0):
             raise OptionError(
                 f"loss '{place}' returned {value!r:.60}, expected a tensor of one number"
             )
         return value
 
-    return loss
+    return checked_loss
 
 
 def check_valid(valid: Masks) -> None:
@@ -48,24 +67,25 @@ def check_valid(valid: Masks) -> None:
 
 def l1_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean |error| [m]."""
-    return _differences_at_valid(predicted, true, valid).abs().mean()
+    return _valid_errors(predicted, true, valid).abs().mean()
 
 
 def mse_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean squared error [m²]."""
-    return _differences_at_valid(predicted, true, valid).square().mean()
+    return _valid_errors(predicted, true, valid).square().mean()
 
 
 def berhu_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean of |e| up to c and (e² + c²) / 2c beyond, c a fifth of the largest |e| (Laina 2016)."""
-    error = _differences_at_valid(predicted, true, valid).abs()
-    limit = _BERHU_SHARE * error.detach().max()
+    error = _valid_errors(predicted, true, valid).abs()
+    limit = _BERHU_LIMIT * error.detach().max()
     # An exact prediction has limit 0; nothing is beyond it, but 0/0 would spoil the gradient.
     divisor = torch.where(limit > 0, 2 * limit, torch.ones_like(limit))
-    return torch.where(error > limit, (error.square() + limit**2) / divisor, error).mean()
+    quadratic = (error.square() + limit**2) / divisor
+    return torch.where(error > limit, quadratic, error).mean()
 
 
-def _differences_at_valid(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
+def _valid_errors(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
     check_valid(valid)
     return (predicted - true)[valid]
 
@@ -79,8 +99,11 @@ def scale_invariant_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     2014) has no root, a factor of 0.5 in place of 0.85, and means over each image.
     """
     error = _log_error(predicted, true, valid)[valid]
-    square = error.square().mean() - _FORGIVEN * error.mean().square()
-    return square.sqrt() if bool(square > 0) else 0 * square
+    squared_loss = error.square().mean() - _SQUARED_MEAN_WEIGHT * error.mean().square()
+    if bool(squared_loss > 0):
+        return squared_loss.sqrt()
+    # The square root has no finite gradient at 0.
+    return 0 * squared_loss
 
 
 def log_gradient_loss(
@@ -90,49 +113,48 @@ def log_gradient_loss(
     *,
     form: GradientForm = "head",
 ) -> Scalar:
-    """Sum mean |differences| of log depth errors between pixels two apart, over four strides."""
+    """Sum |differences| of log depth errors between pixels two strides apart, over four strides.
+
+    The sum of each stride is divided by its number of valid pixels, as in Probe3D.
+    """
     error = _log_error(predicted, true, valid)
     # The old program mistook (batch, 1, rows, columns) for (rows, columns): its first axis was the
     # batch, and its second, the only channel, has no pairs.
     axes = (1, 2) if form == "head" else (0,)
     total = torch.zeros_like(error.sum())
-    for stride in _STRIDES:
+    for stride in _GRADIENT_STRIDES:
         every = slice(None, None, stride)
         strided = (slice(None), every, every) if form == "head" else (every,)
-        values, mask = error[strided], valid[strided]
-        count = mask.sum().clamp(min=1)
+        strided_error = error[strided]
+        strided_valid = valid[strided]
+        count = strided_valid.sum().clamp(min=1)
         for axis in axes:
-            total = total + _sum_of_differences(values, mask, axis) / count
+            total = total + _sum_of_differences(strided_error, strided_valid, axis) / count
     return total
 
 
-def _sum_of_differences(values: Maps, masks: Masks, axis: int) -> Scalar:
-    """Sum of |differences| between valid pixels two apart."""
-    pairs = values.shape[axis] - _STEP
+def _sum_of_differences(values: Maps, valid: Masks, axis: int) -> Scalar:
+    """Sum of |differences| between valid pixels two apart along an axis."""
+    pairs = values.shape[axis] - _PAIR_DISTANCE
     if pairs < 1:
         return torch.zeros_like(values.sum())
-    first, second = values.narrow(axis, 0, pairs), values.narrow(axis, _STEP, pairs)
-    both = masks.narrow(axis, 0, pairs) & masks.narrow(axis, _STEP, pairs)
-    return ((first - second).abs() * both).sum()
+    first = values.narrow(axis, 0, pairs)
+    second = values.narrow(axis, _PAIR_DISTANCE, pairs)
+    both_valid = valid.narrow(axis, 0, pairs) & valid.narrow(axis, _PAIR_DISTANCE, pairs)
+    return ((first - second).abs() * both_valid).sum()
 
 
 def _log_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:
-    """Log predicted minus log true; 0 where invalid."""
+    """Log predicted minus log true depth; 0 where not valid."""
     check_valid(valid)
-    one = torch.ones_like(predicted)
+    ones = torch.ones_like(predicted)
     # Replaced before the logarithm: the gradient of an unread log(0) would be NaN.
-    depths = torch.where(valid, predicted, one) + _OFFSET
-    return depths.log() - (torch.where(valid, true, one) + _OFFSET).log()
+    log_predicted = (torch.where(valid, predicted, ones) + _LOG_OFFSET).log()
+    log_true = (torch.where(valid, true, ones) + _LOG_OFFSET).log()
+    return log_predicted - log_true
 
 
-_LARGEST_COSINE = 1 - 1e-4  # Probe3D clamps: the arc cosine has no finite gradient at 1
-
-
-def angular_loss(
-    predicted: Normals,
-    true: Normals,
-    valid: Masks,
-) -> Scalar:
+def angular_loss(predicted: Normals, true: Normals, valid: Masks) -> Scalar:
     """Mean angle [rad] over the valid pixels, without gradient below 0.8° and above 179.2°."""
     return _valid_angles_in_radians(predicted, true, valid).mean()
 
@@ -149,21 +171,20 @@ def angular_von_mises_fisher_loss(
     true: Normals,
     valid: Masks,
 ) -> Scalar:
-    """Uncertainty-aware angular loss of G. Bae et al. (ICCV 2021), with κ positive.
+    """Uncertainty-aware angular loss of G. Bae et al. (ICCV 2021).
 
-    Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1).
+    Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1), where θ is the angle [rad], and κ, the predicted
+    concentration, is positive.
     """
-    angles, concentration = _valid_angles_in_radians(predicted, true, valid), kappa[valid]
-    likelihood = concentration * angles + torch.log1p(torch.exp(-concentration * math.pi))
-    return (likelihood - torch.log(concentration.square() + 1)).mean()
+    angles = _valid_angles_in_radians(predicted, true, valid)
+    concentration = kappa[valid]
+    angular_term = concentration * angles + torch.log1p(torch.exp(-concentration * math.pi))
+    return (angular_term - torch.log(concentration.square() + 1)).mean()
 
 
-def _valid_angles_in_radians(
-    predicted: Normals,
-    true: Normals,
-    valid: Masks,
-) -> Numbers:
+def _valid_angles_in_radians(predicted: Normals, true: Normals, valid: Masks) -> Numbers:
     check_valid(valid)
-    chosen = [x.permute(0, 2, 3, 1)[valid] for x in (predicted, true)]
-    cosines = F.cosine_similarity(*chosen, dim=1)
-    return torch.acos(cosines.clamp(-_LARGEST_COSINE, _LARGEST_COSINE))
+    valid_predicted = predicted.permute(0, 2, 3, 1)[valid]
+    valid_true = true.permute(0, 2, 3, 1)[valid]
+    cosines = F.cosine_similarity(valid_predicted, valid_true, dim=1)
+    return torch.acos(cosines.clamp(-_MAX_COSINE, _MAX_COSINE))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
@@ -64,8 +64,7 @@ class VideoLosses:
     replay: float = 0.0
     """Weight of the same difference from the start's own depth on pictures of other places, so that
     a run does not forget them. 1 with preset clip, where the start is an embedded model or a run
-    that
-    refined one.
+    that refined one.
     """
     labels: Annotated[float, HIDDEN] = 0.5
     """Weight of the same difference from --labels, by their own weights."""
@@ -76,10 +75,11 @@ class VideoLosses:
         if not 0 <= self.ssim <= 1:
             raise OptionError(f"the share of SSIM is 0 to 1, got {self.ssim}")
         for field in fields(self):
-            weight = getattr(self, field.name)
-            if isinstance(weight, float) and not (weight >= 0 and isfinite(weight)):
-                raise OptionError(f"the weight of {field.name} is 0 or more, got {weight}")
-        _ = self.own_weights
+            value = getattr(self, field.name)
+            is_weight = isinstance(value, float)
+            if is_weight and not (value >= 0 and isfinite(value)):
+                raise OptionError(f"the weight of {field.name} is 0 or more, got {value}")
+        _ = self.own_weights  # refuses what it cannot read
         if self.predictive_mask and self.automask:
             raise OptionError(
                 problem=Text(
@@ -94,19 +94,24 @@ class VideoLosses:
 
     @property
     def own_weights(self) -> Mapping[str, float]:
-        """Weights of the terms of one's own, by place."""
+        """Weights of the user's own terms, by import path.
+
+        Raises:
+            OptionError: If a term has no import path, or no weight of 0 or more.
+        """
         weights: dict[str, float] = {}
         for term in self.own:
-            place, _, weight = term.rpartition("=")
+            place, _, weight_text = term.rpartition("=")
             try:
-                weights[place] = float(weight)
+                weight = float(weight_text)
             except ValueError:
-                weights[place] = -1.0
-            if not is_import_path(place) or not 0 <= weights[place] < inf:
+                weight = nan
+            if not is_import_path(place) or not 0 <= weight < inf:
                 raise OptionError(
                     "a term of your own is package.module:NAME=WEIGHT with a weight of 0 or more, "
                     f"got '{term}'"
                 )
+            weights[place] = weight
         return weights
 
     @property

@@ -1,7 +1,8 @@
 """Loss of view synthesis: right depth and motion turn neighbouring frames into the target.
 
 C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019. Each term is
-a function and a row of ``TERMS``.
+a function and a row of ``TERMS``. ``video_loss`` adds the weighted terms of each scale, averages
+the scales, and adds the terms of the batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,10 +43,20 @@ from rilievo.training.tensors import (
     Transforms,
 )
 
+_MIN_DEPTH = 1e-6
+"""Lower limit of a prior's depth before its logarithm, in the prior's unit."""
+_MEAN_OFFSET = 1e-7
+"""Added to a mean sigmoid before the division by it, as published; 0 could be a divisor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceAgreement:
-    """Agreement of the target's depth with that of its sources; ``trust`` is in 0..1, detached."""
+    """Agreement of the target's depth with that of its sources (Bian et al. 2019).
+
+    Attributes:
+        trust: 1 less the relative difference of depth, in 0..1, for each source; detached.
+        consistency: Mean relative difference of depth.
+    """
 
     trust: Stack
     consistency: Scalar
@@ -53,9 +64,14 @@ class SourceAgreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoScene:
-    """Data and options that are the same for all scales.
+    """Data and options that are the same for all scales; most are arguments of ``video_loss``.
 
-    With ``multiplied``, predicted translations are multiplied by mean inverse depth at every scale.
+    Attributes:
+        motion: ``source_T_target`` of each source, known or predicted.
+        full: Frames at the finest size.
+        sigmoid: Predictions of the target at the finest scale.
+        masks: None without a predictive mask.
+        agreement: Agreement with the depth of the sources; None if nothing needs it.
     """
 
     views: Views
@@ -72,19 +88,24 @@ class VideoScene:
     multiplied: bool = False
 
     def depth(self, sigmoid: Sigmoids, size: Size | None = None) -> Maps:
-        """Depth of a sigmoid, by default at the finest size."""
-        share = resize_bilinearly(sigmoid.to(self.views.target.dtype), size or self.full.size)[:, 0]
-        return 1 / (1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * share)
+        """Depth of a sigmoid, which inverse depth is linear in; by default at the finest size."""
+        sigmoid = sigmoid.to(self.views.target.dtype)
+        resized = resize_bilinearly(sigmoid, size or self.full.size)[:, 0]
+        min_inverse = 1 / self.max_depth
+        max_inverse = 1 / self.min_depth
+        return 1 / (min_inverse + (max_inverse - min_inverse) * resized)
 
     def motion_at(self, depth: Maps) -> tuple[Transforms, ...]:
-        """Motion in the unit of ``depth``, at one scale."""
+        """Motion of each source in the unit of ``depth``, which is that of one scale."""
         if not self.multiplied:
             return self.motion
-        mean = (1 / depth).mean(dim=(1, 2))
-        pairs = zip(self.motion, self.views.source_T_target, strict=True)
-        return tuple(
-            scale_translation(T, mean) if reference is None else T for T, reference in pairs
-        )
+        mean_inverse_depth = (1 / depth).mean(dim=(1, 2))
+        motions = []
+        for motion, known_motion in zip(self.motion, self.views.source_T_target, strict=True):
+            if known_motion is None:
+                motion = scale_translation(motion, mean_inverse_depth)
+            motions.append(motion)
+        return tuple(motions)
 
     def frames(self, scale: int) -> Frames:
         """Frames that a scale compares."""
@@ -95,7 +116,14 @@ class VideoScene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtScale:
-    """Predictions at one scale, a number of halvings."""
+    """Predictions at one scale.
+
+    Attributes:
+        scale: Number of halvings of the sigmoid's size.
+        frames: Frames that are compared; their size may be the finest.
+        depth: Depth at the size of ``frames``.
+        mask: Predicted masks at the same size; None without a predictive mask.
+    """
 
     scale: int
     frames: Frames
@@ -106,20 +134,21 @@ class AtScale:
 
 
 def resize_bilinearly(x: StackAtScale, size: Size) -> Stack:
-    """Resize, with the image's edges kept."""
+    """Resize so that the edges of the image stay in place."""
     if (x.shape[-2], x.shape[-1]) == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-_LEAST_MEAN = 1e-7  # as published; avoids a division by zero if the sigmoid is zero everywhere
-
-
 def depth_disagreement(view: WarpedSource) -> Maps:
-    """|z - D| / (z + D), z of the target's points and D of the source (Bian et al., 2019)."""
-    D = view.image[:, 0]
-    z = torch.where(view.in_view, view.depth, D)
-    return (z - D).abs() / (z + D)
+    """Compute |z - D| / (z + D) (J.-W. Bian et al., NeurIPS 2019); 0 out of the source's view.
+
+    z is the depth of the target's points in the source's camera. D is the predicted depth of the
+    source at their pixels, which is the image that ``view`` was warped from.
+    """
+    source_depth = view.image[:, 0]
+    point_depth = torch.where(view.in_view, view.depth, source_depth)
+    return (point_depth - source_depth).abs() / (point_depth + source_depth)
 
 
 def consistency_loss(disagreement: Maps, counted: Masks) -> Scalar:
@@ -133,11 +162,12 @@ def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
     Its division by the image's mean (C. Wang et al., CVPR 2018) keeps a network from shrinking its
     output.
     """
-    shape = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)
+    normalised = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _MEAN_OFFSET)
     total = sigmoid.new_zeros(())
     for dim in (2, 3):
-        edge = image.diff(dim=dim).abs().mean(dim=1, keepdim=True)
-        total = total + (shape.diff(dim=dim).abs() * edge.neg().exp()).mean()
+        image_gradient = image.diff(dim=dim).abs().mean(dim=1, keepdim=True)
+        sigmoid_gradient = normalised.diff(dim=dim).abs()
+        total = total + (sigmoid_gradient * image_gradient.neg().exp()).mean()
     return total
 
 
@@ -146,15 +176,22 @@ def anchor_loss(
     prior: Maps,
     weights: Maps | None = None,
 ) -> Scalar:
-    """Weighted mean of |log depth - log prior| less the median of each image."""
-    counted = torch.ones_like(prior) if weights is None else weights
-    counted = torch.where(prior > 0, counted, 0.0)
-    apart = depth.log() - prior.clamp(min=1e-6).log()
-    differences = torch.where(counted > 0, apart.detach(), torch.nan)
+    """Weighted mean of |log depth - log prior|, less the median of each image.
+
+    Args:
+        depth: Predicted depth.
+        prior: Depth to stay near, in any unit; not positive where unknown.
+        weights: Weights in 0..1; None for 1 everywhere.
+    """
+    if weights is None:
+        weights = torch.ones_like(prior)
+    weights = torch.where(prior > 0, weights, 0.0)
+    difference = depth.log() - prior.clamp(min=_MIN_DEPTH).log()
+    counted = torch.where(weights > 0, difference.detach(), torch.nan)
     # An image without a pixel that counts has no median, and counts for nothing.
-    middle = differences.flatten(1).nanmedian(dim=1).values.nan_to_num()
-    left = (apart - middle[:, None, None]).abs()
-    return (left * counted).sum() / counted.sum().clamp(min=1)
+    median = counted.flatten(1).nanmedian(dim=1).values.nan_to_num()
+    error = (difference - median[:, None, None]).abs()
+    return (error * weights).sum() / weights.sum().clamp(min=1)
 
 
 def _no_problem(scene: VideoScene) -> None:
@@ -166,11 +203,13 @@ class Term:
     """One term of the loss.
 
     Attributes:
-        weight: Field of ``VideoLosses`` that is its weight or turns it on.
-        factor: Factor of that weight; the weight itself of a term of one's own.
-        of_batch: Function of its value for a batch, or None.
+        weight: Field of ``VideoLosses`` that is its weight or turns it on; "" for a term of the
+            user's own.
+        factor: Factor of that weight; the weight itself of a term of the user's own.
+        of_batch: Function that returns its value for a batch, or None where it has none.
         of_scale: The same for one scale; its gradient is computed at once.
-        lacks: Function that returns what is missing.
+        lacks: Function that returns what the term needs and the scene lacks, as the message of an
+            error; None if it lacks nothing.
     """
 
     weight: str = ""
@@ -195,14 +234,20 @@ def _smoothness_term(scene: VideoScene, at: AtScale) -> Tensor:
 
 
 def _mask_term(scene: VideoScene, at: AtScale) -> Tensor | None:
-    return None if at.mask is None else F.binary_cross_entropy(at.mask, torch.ones_like(at.mask))
+    """Cross entropy with a mask of ones, without which the network would leave everything out."""
+    if at.mask is None:
+        return None
+    return F.binary_cross_entropy(at.mask, torch.ones_like(at.mask))
 
 
 def _consistency_term(scene: VideoScene) -> Tensor | None:
-    return None if scene.agreement is None else scene.agreement.consistency
+    if scene.agreement is None:
+        return None
+    return scene.agreement.consistency
 
 
 def _make_anchor_term(name: str) -> Callable[[VideoScene], Tensor | None]:
+    """Make the term that keeps depth near a map of ``Views.maps``, by its name."""
 
     def term(scene: VideoScene) -> Tensor | None:
         maps = scene.views.maps
@@ -234,17 +279,18 @@ TERMS: Mapping[str, Term] = {
 
 @cache
 def terms_with_own(options: VideoLosses) -> Mapping[str, Term]:
-    """Terms of ``TERMS``, and the user's own."""
+    """Terms of ``TERMS``, and the user's own, which are a ``Term`` or a function of one scale."""
     terms = dict(TERMS)
     for place, weight in options.own_weights.items():
-        candidate = load_user_object(place, "loss")
-        own = candidate if isinstance(candidate, Term) else Term(of_scale=load_own_loss(place))
-        terms[place] = replace(own, weight="", factor=weight)
+        term = load_user_object(place, "loss")
+        if not isinstance(term, Term):
+            term = Term(of_scale=load_own_loss(place))
+        terms[place] = replace(term, weight="", factor=weight)
     return terms
 
 
 def with_early_gradient(compute: Callable[..., Scalar], *inputs: Tensor) -> Scalar:
-    """Call ``compute(*inputs)`` with its gradient by ``inputs``, which saves memory."""
+    """Call ``compute(*inputs)``, and compute its gradient at once, which frees the graph early."""
     if not torch.is_grad_enabled():
         return compute(*inputs)
     value: Tensor = _EarlyGradient.apply(compute, *inputs)
@@ -252,30 +298,45 @@ def with_early_gradient(compute: Callable[..., Scalar], *inputs: Tensor) -> Scal
 
 
 class _EarlyGradient(Function):
+    """Function of one number that keeps its gradients in place of its graph."""
+
     @staticmethod
     def forward(ctx: Any, compute: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        wanted = ctx.needs_input_grad[1:]
-        leaves = [x.detach().requires_grad_(w) for x, w in zip(inputs, wanted, strict=True)]
+        needs_gradient = ctx.needs_input_grad[1:]
+        leaves = [
+            tensor.detach().requires_grad_(needed)
+            for tensor, needed in zip(inputs, needs_gradient, strict=True)
+        ]
         with torch.enable_grad():
             value = compute(*leaves)
-        by = [leaf for leaf in leaves if leaf.requires_grad]
-        if by and value.requires_grad:
-            ctx.save_for_backward(*torch.autograd.grad(value, by, materialize_grads=True))
-        else:  # a constant
-            ctx.save_for_backward(*(torch.zeros_like(tensor) for tensor in by))
+        variables = [leaf for leaf in leaves if leaf.requires_grad]
+        is_constant = not value.requires_grad
+        if not variables or is_constant:
+            ctx.save_for_backward(*(torch.zeros_like(variable) for variable in variables))
+        else:
+            ctx.save_for_backward(*torch.autograd.grad(value, variables, materialize_grads=True))
         return value.detach()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         gradients = iter(ctx.saved_tensors)
-        wanted = ctx.needs_input_grad
-        return tuple(next(gradients) * upstream[0] if want else None for want in wanted)
+        return tuple(
+            next(gradients) * upstream[0] if needed else None for needed in ctx.needs_input_grad
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoLoss:
-    """Loss, its weighted terms, and images for display; only ``total`` has a gradient."""
+    """Loss, its weighted terms, and images for display; only ``total`` has a gradient.
+
+    Attributes:
+        depth: Depth of the finest scale.
+        warped: Sources warped by that depth.
+        automask: Pixels that warped sources explain better than unmoved ones.
+        still_error: ``Frames.still``.
+        warped_error: ``Explanation.warped_error``.
+    """
 
     total: Scalar
     terms: Mapping[str, Scalar]
@@ -302,8 +363,14 @@ def video_loss(
 ) -> VideoLoss:
     """Compute the loss of one batch, in the precision of its frames even under autocast.
 
-    Sigmoids are in 0..1, the finest first: 1 is ``min_depth``, 0 is ``max_depth``. ``masks`` are
-    factors of errors; ``source_sigmoids`` are for consistency.
+    Sigmoids are in 0..1, the finest first: 1 is ``min_depth``, 0 is ``max_depth``. ``scales`` are
+    the numbers of halvings of their sizes. ``masks`` are factors of errors in 0..1 for a predictive
+    mask; ``source_sigmoids`` are for consistency and the motion mask. With ``multiplied``,
+    predicted translations are multiplied by the mean inverse depth of each scale. The generator is
+    that of the noise that breaks ties of the automask; None adds no noise.
+
+    Raises:
+        InputError: If a term with a weight lacks what it needs.
     """
     if options.scales is Scales.NATIVE and views.source_pyramids is None:
         raise InputError(
@@ -325,30 +392,41 @@ def video_loss(
             multiplied=multiplied,
         )
         terms = terms_with_own(options)
-        for term in terms.values():
-            if term.weight_in(options) and (missing := term.lacks(scene)) is not None:
-                raise InputError(missing)
+        _check_terms(terms, scene)
         scene = replace(scene, agreement=_agreement_if_needed(scene))
-        parts = [
-            _loss_at_scale(scene, terms, *entry)
-            for entry in enumerate(zip(scales, sigmoids, strict=True))
+        scale_losses = [
+            _loss_at_scale(scene, terms, index, scale, sigmoid)
+            for index, (scale, sigmoid) in enumerate(zip(scales, sigmoids, strict=True))
         ]
-        return _average_scales_and_add_batch(scene, terms, parts)
+        return _average_scales_and_add_batch(scene, terms, scale_losses)
+
+
+def _check_terms(terms: Mapping[str, Term], scene: VideoScene) -> None:
+    for term in terms.values():
+        if not term.weight_in(scene.options):
+            continue
+        problem = term.lacks(scene)
+        if problem is not None:
+            raise InputError(problem)
 
 
 def _average_scales_and_add_batch(
-    scene: VideoScene, all_terms: Mapping[str, Term], parts: list["_ScaleLoss"]
+    scene: VideoScene, all_terms: Mapping[str, Term], scale_losses: list["_ScaleLoss"]
 ) -> VideoLoss:
-    total = torch.stack([part.cost for part in parts]).mean()
-    terms = {
-        name: torch.stack([part.terms[name] for part in parts]).mean() for name in parts[0].terms
-    }
+    finest = scale_losses[0]
+    total = torch.stack([scale_loss.total for scale_loss in scale_losses]).mean()
+    terms = {}
+    for name in finest.terms:
+        values = [scale_loss.terms[name] for scale_loss in scale_losses]
+        terms[name] = torch.stack(values).mean()
     for name, term in all_terms.items():
         weight = term.weight_in(scene.options)
-        if weight and term.of_batch and (value := term.of_batch(scene)) is not None:
+        if not weight or term.of_batch is None:
+            continue
+        value = term.of_batch(scene)
+        if value is not None:
             total = total + weight * value
             terms[name] = weight * value.detach()
-    finest = parts[0]
     assert finest.explanation is not None, "the first scale is kept"
     return VideoLoss(
         total=total,
@@ -363,7 +441,9 @@ def _average_scales_and_add_batch(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScaleLoss:
-    cost: Tensor
+    """Loss of one scale; only ``total`` has a gradient, and only the finest an explanation."""
+
+    total: Tensor
     terms: dict[str, Tensor]
     depth: Tensor
     explanation: Explanation | None
@@ -373,34 +453,50 @@ def _loss_at_scale(
     scene: VideoScene,
     all_terms: Mapping[str, Term],
     scale_index: int,
-    scale_and_sigmoid: tuple[int, Tensor],
+    scale: int,
+    sigmoid: Tensor,
 ) -> _ScaleLoss:
-    scale, sigmoid = scale_and_sigmoid
-    frames, sources = scene.frames(scale), len(scene.motion)
-    outcomes: list[_ScaleLoss] = []
+    frames = scene.frames(scale)
+    masks = () if scene.masks is None else (scene.masks[scale_index],)
+    computed: list[_ScaleLoss] = []
 
-    def cost(sigmoid: Tensor, K: Tensor, *others: Tensor) -> Tensor:
-        here = replace(scene, motion=others[:sources])
-        mask = others[sources] if others[sources:] else None
-        at = _predictions_at_scale(here, replace(frames, K=K), scale, sigmoid, mask)
-        weights = {name: term.weight_in(scene.options) for name, term in all_terms.items()}
-        terms = {
-            name: weights[name] * value
-            for name, term in all_terms.items()
-            if weights[name] and term.of_scale and (value := term.of_scale(here, at)) is not None
-        }
-        total = sum(terms.values(), sigmoid.new_zeros(()))
-        detached = {name: value.detach() for name, value in terms.items()}
-        explanation = None if scale_index else at.explanation.detached()
-        depth = at.depth.detach()
-        outcomes.append(
-            _ScaleLoss(cost=total, terms=detached, depth=depth, explanation=explanation)
+    # Tensors that may have gradients are arguments; what is no gradient leaves by ``computed``.
+    def compute_total(sigmoid: Tensor, K: Tensor, *motion_and_mask: Tensor) -> Tensor:
+        motion = motion_and_mask[: len(scene.motion)]
+        mask = motion_and_mask[-1] if masks else None
+        scene_of_scale = replace(scene, motion=motion)
+        predictions = _predictions_at_scale(
+            scene_of_scale, replace(frames, K=K), scale, sigmoid, mask
         )
+        terms = _weighted_terms(all_terms, scene_of_scale, predictions)
+        total = sum(terms.values(), sigmoid.new_zeros(()))
+        is_finest = scale_index == 0
+        scale_loss = _ScaleLoss(
+            total=total,
+            terms={name: value.detach() for name, value in terms.items()},
+            depth=predictions.depth.detach(),
+            explanation=predictions.explanation.detached() if is_finest else None,
+        )
+        computed.append(scale_loss)
         return total
 
-    masks = () if scene.masks is None else (scene.masks[scale_index],)
-    value = with_early_gradient(cost, sigmoid, frames.K, *scene.motion, *masks)
-    return replace(outcomes[0], cost=value)
+    total = with_early_gradient(compute_total, sigmoid, frames.K, *scene.motion, *masks)
+    return replace(computed[0], total=total)
+
+
+def _weighted_terms(
+    all_terms: Mapping[str, Term], scene: VideoScene, predictions: AtScale
+) -> dict[str, Tensor]:
+    """Terms of one scale that have a weight and a value, times their weight."""
+    weighted = {}
+    for name, term in all_terms.items():
+        weight = term.weight_in(scene.options)
+        if not weight or term.of_scale is None:
+            continue
+        value = term.of_scale(scene, predictions)
+        if value is not None:
+            weighted[name] = weight * value
+    return weighted
 
 
 def _predictions_at_scale(
@@ -408,20 +504,19 @@ def _predictions_at_scale(
 ) -> AtScale:
     sigmoid = sigmoid.to(scene.views.target.dtype)
     depth = scene.depth(sigmoid, frames.size)
-    mask = None if mask is None else resize_bilinearly(mask.to(sigmoid.dtype), frames.size)
+    if mask is not None:
+        mask = resize_bilinearly(mask.to(sigmoid.dtype), frames.size)
     trust = None
     if scene.agreement is not None and scene.options.motion_mask:
         trust = scene.agreement.trust
-    explanation = explain(
-        frames, depth, scene.motion_at(depth), scene.options, masks=mask, trust=trust
-    )
+    motion = scene.motion_at(depth)
     return AtScale(
         scale=scale,
         frames=frames,
         sigmoid=sigmoid,
         depth=depth,
         mask=mask,
-        explanation=explanation,
+        explanation=explain(frames, depth, motion, scene.options, masks=mask, trust=trust),
     )
 
 
@@ -430,12 +525,17 @@ def _agreement_if_needed(scene: VideoScene) -> SourceAgreement | None:
         return None
     if scene.source_sigmoids is None:
         raise InputError("consistency and the motion mask need disparities of the sources too")
-    full, trusts, losses = scene.full, [], []
+    frames = scene.full
     depth = scene.depth(scene.sigmoid)
-    for source, T in zip(scene.source_sigmoids, scene.motion_at(depth), strict=True):
-        projection = warp(scene.depth(source)[:, None], depth, full.K, T)
-        apart = depth_disagreement(projection)
-        counted = projection.in_view if full.valid is None else projection.in_view & full.valid
-        losses.append(consistency_loss(apart, counted))
-        trusts.append(1 - apart.detach())
+    trusts = []
+    losses = []
+    for sigmoid, motion in zip(scene.source_sigmoids, scene.motion_at(depth), strict=True):
+        source_depth = scene.depth(sigmoid)
+        warped_depth = warp(source_depth[:, None], depth, frames.K, motion)
+        disagreement = depth_disagreement(warped_depth)
+        counted = warped_depth.in_view
+        if frames.valid is not None:
+            counted = counted & frames.valid
+        losses.append(consistency_loss(disagreement, counted))
+        trusts.append(1 - disagreement.detach())
     return SourceAgreement(trust=torch.stack(trusts, dim=1), consistency=torch.stack(losses).mean())
