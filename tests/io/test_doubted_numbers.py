@@ -226,6 +226,12 @@ def test_depth_along_minus_z_is_named_where_no_pixel_has_depth(tmp_path: Path) -
     np.testing.assert_allclose(truth, ROOM, rtol=1e-6)
 
 
+def test_depth_at_every_second_pixel_is_judged_too() -> None:
+    sparse = np.zeros((HEIGHT, WIDTH), np.float32)
+    sparse[1::2, 1::2] = ROOM[1::2, 1::2] / 4.2
+    assert doubts(sparse, 1.0, is_declared=True) == []
+
+
 def test_disparity_below_a_shift_is_not_taken_for_depth_along_minus_z() -> None:
     shifted = (0.12 * FOCAL / ROOM - 40).astype(np.float32)
     metres = ROOM.ravel()

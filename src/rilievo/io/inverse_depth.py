@@ -38,6 +38,7 @@ of those before it, over it."""
 _MOST_SIDE = 640  # [px], to which larger maps are thinned out
 _RAMP_SIDE, _RAMP_ERROR = 64, 2e-3
 """Side to which maps are thinned out to see a ramp [px], and its largest error over its range."""
+_FEWEST_OF_RAMP = 100
 _WINDOWS_ACROSS, _LEAST_WINDOW = 12, 8
 _SLOPES = (0.08, 0.6)
 """Range of the change from the middle of a window to its border, over the middle, that shows it."""
@@ -125,6 +126,8 @@ def _is_one_ramp(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
     """Whether all values lie on one linear function of the pixel."""
     step = math.ceil(max(values.shape) / _RAMP_SIDE)
     v, u = np.nonzero(valid[::step, ::step])
+    if len(u) < _FEWEST_OF_RAMP:
+        return False  # Such as every second pixel, of which the thinned map has none.
     numbers = values[::step, ::step][v, u]
     terms = np.stack([np.ones(u.size), u, v], axis=1)
     fitted = terms @ np.linalg.lstsq(terms, numbers, rcond=None)[0]
