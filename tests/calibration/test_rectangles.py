@@ -383,7 +383,7 @@ def test_lengths_are_read_with_their_units(text: str, metres: float) -> None:
 def test_units_are_taken_by_every_option_of_metres(tmp_path: Path) -> None:
     from rilievo.options.known_sizes import KnownSizes
 
-    assert KnownSizes(known=("1,2,7ft",)).facts[0] == parse_known("1,2,2.1336")
+    assert KnownSizes(known=("1,2,7ft",)).known_sizes[0] == parse_known("1,2,2.1336")
     assert KnownSizes(camera_height="150cm").camera_height == 1.5  # pyrefly: ignore
     assert KnownSizes(markers="60mm").markers == 0.06  # pyrefly: ignore
     with pytest.raises(OptionError, match="camera_height"):

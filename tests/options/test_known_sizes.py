@@ -30,13 +30,13 @@ RECTANGLE = KnownRectangle(corners=((10, 10), (90, 12), (88, 70), (9, 68)), side
     ],
 )
 def test_a_known_size_is_the_same_in_every_form(given: Any, expected: object) -> None:
-    assert KnownSizes(known=(given,)).facts == (expected,)
+    assert KnownSizes(known=(given,)).known_sizes == (expected,)
 
 
 @pytest.mark.parametrize("given", [(1, 2), (1, 2, 3, 4), (1, 2, "3"), (1, 2, 3, 4, 5, 6), 7])
 def test_what_is_neither_a_point_nor_a_length_is_refused(given: Any) -> None:
     with pytest.raises(OptionError, match="KnownPoint"):
-        _ = KnownSizes(known=(given,)).facts
+        _ = KnownSizes(known=(given,)).known_sizes
 
 
 def test_lengths_and_rectangles_have_options_of_their_own() -> None:
@@ -45,15 +45,15 @@ def test_lengths_and_rectangles_have_options_of_their_own() -> None:
         known_length=("40,50,90,60,0.2",),
         known_rectangle=("10,10,90,12,88,70,9,68,90cmx60cm",),
     )
-    assert sizes.facts == (POINT, LENGTH, RECTANGLE)
+    assert sizes.known_sizes == (POINT, LENGTH, RECTANGLE)
     with pytest.raises(OptionError, match="known_length"):
-        _ = KnownSizes(known_length=("40,50,1.5",)).facts
+        _ = KnownSizes(known_length=("40,50,1.5",)).known_sizes
 
 
 def test_a_table_holds_the_sizes_of_many_photographs_and_stands_alone() -> None:
     sizes = KnownSizes(known=("in/Known.CSV",))
     assert sizes.table == Path("in/Known.CSV")
-    assert sizes.facts == ()
+    assert sizes.known_sizes == ()
     assert KnownSizes(known=("40,50,1.5",)).table is None
     for further in ({"known": ("known.csv", "40,50,1.5")}, {"known_length": ("1,2,3,4,1",)}):
         with pytest.raises(OptionError, match="one table"):

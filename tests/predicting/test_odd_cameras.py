@@ -48,7 +48,7 @@ def notes_of(camera: Any = None, known: Any = (), photo: Photo = LARGE, **view: 
         view["camera"] = camera
     named = CameraOptions(**view)
     photo = with_camera(photo, named.named_camera, named.fov)
-    facts = rilievo.PredictOptions(known=known).sizes.facts
+    facts = rilievo.PredictOptions(known=known).sizes.known_sizes
     return scale_notes(photo.camera, photo.shape, facts)
 
 

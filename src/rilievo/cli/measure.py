@@ -214,7 +214,7 @@ def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
         depth,
         photo.camera if is_known else None,
         **given.keywords,
-        known=arguments.sizes.facts,
+        known=arguments.sizes.known_sizes,
     )
     instrument = prediction.instrument
     # Each measurement has these among its remarks.
@@ -241,7 +241,7 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
             camera=view.named_camera,  # or the lens of --projection
             fov=view.fov,
             vanishing_points=view.vanishing_points,
-            known=sizes.facts,
+            known=sizes.known_sizes,
             sparse=_sparse_file(sizes.sparse, photo),
             sparse_unit=sizes.sparse_unit,
             sparse_kind=sizes.sparse_kind,
@@ -260,7 +260,7 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
 def _refuse_options_of_one_photograph(arguments: _Arguments) -> None:
     """Refuse options that belong to a single photograph, where there are several."""
     sizes = arguments.sizes
-    if sizes.facts:
+    if sizes.known_sizes:
         raise OptionError(
             option="known",
             expected="of one photograph",

@@ -1,4 +1,4 @@
-"""Options of the camera."""
+"""Options of the camera, and the forms in which users name one."""
 
 import math
 import os
@@ -21,7 +21,7 @@ from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import Record, option
 
-FORMS = Text(
+_EXPECTED = Text(
     "a focal length in pixels or in millimetres (24mm: 35 mm "
     "equivalent; 18mm/23.5mm: over the sensor's width), "
     "FX,FY,CX,CY, the nine numbers of K row by row, a lens as ",
@@ -29,6 +29,10 @@ FORMS = Text(
     " has it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix",
 )
 _MILLIMETRES = r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?"
+"""Focal length, perhaps over the width of the sensor; "mm" may stand after either."""
+_TEXT_OF_NUMBERS = r"[\s\d.,eE+-]+$"
+_MIN_NUMBERS_OF_CAMERA = 3
+"""A lens with fewer numbers states angles, and needs the size of the picture."""
 
 CameraLike = (
     Camera
@@ -42,15 +46,20 @@ CameraLike = (
     | str
     | Path
 )
+"""What users may pass as a camera in Python."""
 
-Named = Camera | SpelledLens | Millimetres | float
+NamedCamera = Camera | SpelledLens | Millimetres | float
+"""Camera that a user names: intrinsics, a lens, a focal length in millimetres or in pixels [px].
+
+All but intrinsics need the size of a photograph, which ``camera_of_size`` takes.
+"""
 
 
-def read_camera(camera: CameraLike | None) -> Named | None:
-    """Read a camera in any form.
+def read_camera(camera: CameraLike | None) -> NamedCamera | None:
+    """Read a camera in any form; None stays None.
 
     Raises:
-        OptionError: If it has none of them.
+        OptionError: If it has none of the forms.
         InputError: If a file holds no camera.
     """
     if camera is None or isinstance(camera, Camera | SpelledLens | Millimetres):
@@ -65,46 +74,60 @@ def read_camera(camera: CameraLike | None) -> Named | None:
         raise _camera_refusal(Text(error)) from error
 
 
-def parse_camera(text: str) -> Named:
-    """Parse the text of ``--camera``, also a file's name."""
-    is_text = is_lens(text) or _begins_with_number(text) or _millimetres_or_none(text) is not None
-    return parse_fileless_camera(text) if is_text else _read_camera_file(Path(text))
+def parse_camera(text: str) -> NamedCamera:
+    """Parse the text of ``--camera``, which may be the name of a file.
+
+    Raises:
+        OptionError: If it has none of the forms.
+        InputError: If a file holds no camera.
+    """
+    names_no_file = (
+        _is_lens(text) or _is_meant_as_numbers(text) or _parse_millimetres(text) is not None
+    )
+    return parse_fileless_camera(text) if names_no_file else _read_camera_file(Path(text))
 
 
-def is_lens(text: str) -> bool:
-    """Whether a text is a lens and no file."""
+def parse_fileless_camera(text: str) -> NamedCamera:
+    """Parse the text of a camera, which never names a file, since it may come from a request.
+
+    Raises:
+        OptionError: If it has none of the forms.
+    """
+    if _is_lens(text):
+        return read_spelling(text, "camera")
+    try:
+        millimetres = _parse_millimetres(text)
+        if millimetres is not None:
+            return millimetres
+        return _camera_of_numbers(np.array([float(word) for word in _split_words(text)]))
+    except ValueError as error:
+        reason = Text(" (", error, ")") if isinstance(error, RilievoError) else ""
+        raise _camera_refusal(Text(f"got '{text}'", reason)) from error
+
+
+def _is_lens(text: str) -> bool:
+    """Whether a text is a lens, such as ``fisheye:180``, and not the name of a file."""
     return text.partition(":")[0] in LENSES and not os.path.exists(text)
 
 
-def parse_fileless_camera(text: str) -> Named:
-    """Parse a camera's text, never a file's name."""
-    if is_lens(text):
-        return read_spelling(text, "camera")
-    try:
-        if (named := _millimetres_or_none(text)) is not None:
-            return named
-        return _camera_of_numbers(np.array([float(word) for word in _words(text)]))
-    except ValueError as error:
-        why = Text(" (", error, ")") if isinstance(error, RilievoError) else ""
-        raise _camera_refusal(Text(f"got '{text}'", why)) from error
-
-
-def _millimetres_or_none(text: str) -> Millimetres | None:
+def _parse_millimetres(text: str) -> Millimetres | None:
+    """Parse ``24mm`` or ``18mm/23.5mm``; None if it is neither."""
     match = re.fullmatch(_MILLIMETRES, text, re.IGNORECASE)
     if match is None or not (match[2] or match[4]):
         return None
+    focal, sensor_width = match[1], match[3]
     try:
-        return Millimetres(float(match[1]), None if match[3] is None else float(match[3]))
+        return Millimetres(float(focal), None if sensor_width is None else float(sensor_width))
     except ValueError as error:
         raise _camera_refusal(Text(f"got '{text}' (", error, ")")) from error
 
 
-def _camera_refusal(why: str | Text) -> OptionError:
-    return OptionError(option="camera", expected=FORMS, problem=Text("; ", why))
+def _camera_refusal(reason: str | Text) -> OptionError:
+    return OptionError(option="camera", expected=_EXPECTED, problem=Text("; ", reason))
 
 
-def camera_of_size(camera: Named, size: tuple[int, int]) -> Camera:
-    """Make the camera of a photograph of a size (height, width)."""
+def camera_of_size(camera: NamedCamera, size: tuple[int, int]) -> Camera:
+    """Make the camera of a photograph of a size (height, width) [px]."""
     if isinstance(camera, Camera):
         return camera
     if isinstance(camera, SpelledLens):
@@ -115,8 +138,8 @@ def camera_of_size(camera: Named, size: tuple[int, int]) -> Camera:
     return Camera(K=K_from_focal(camera, camera, size))
 
 
-def camera_text(camera: Named) -> str:
-    """Text of a camera, as ``--camera`` reads it."""
+def camera_text(camera: NamedCamera) -> str:
+    """Write a camera as ``--camera`` reads it, without rounding."""
     if isinstance(camera, SpelledLens | Millimetres):
         return str(camera)
     if not isinstance(camera, Camera):
@@ -124,25 +147,32 @@ def camera_text(camera: Named) -> str:
     if not isinstance(camera.lens, Pinhole):
         return str(spelling_of(camera.lens))
     K = camera.K
-    return ",".join(repr(float(number)) for number in (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
+    fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
+    return ",".join(repr(float(number)) for number in (fx, fy, cx, cy))
 
 
-def _begins_with_number(text: str) -> bool:
+def _is_meant_as_numbers(text: str) -> bool:
+    """Whether a text is numbers, perhaps wrong ones, and not the name of a file."""
+    first_word, *_ = _split_words(text)
     try:
-        float(_words(text)[0])
+        float(first_word)
     except ValueError:
-        return not text.strip() or ("," in text and not os.path.exists(text))
+        is_empty = not text.strip()
+        return is_empty or ("," in text and not os.path.exists(text))
     # A file may be named "2 cameras.json".
-    return not (re.search(r"\s", text) and os.path.exists(text))
+    has_space = re.search(r"\s", text) is not None
+    return not (has_space and os.path.exists(text))
 
 
-def _words(text: str) -> list[str]:
-    """Words between commas or spaces."""
+def _split_words(text: str) -> list[str]:
+    """Split a text at commas and spaces."""
     return re.split(r"\s*,\s*|\s+", text.strip())
 
 
-def _camera_of_numbers(numbers: np.ndarray) -> Named:
-    numbers = numbers.ravel() if numbers.shape in ((1,), (9,), (3, 3)) else numbers
+def _camera_of_numbers(numbers: np.ndarray) -> NamedCamera:
+    """Make a focal length of one number, and intrinsics of four or nine or a matrix [px]."""
+    if numbers.shape == (3, 3):
+        numbers = numbers.ravel()
     if not np.isfinite(numbers).all():
         raise OptionError("its numbers are not finite")
     if numbers.size == 1 and numbers.ndim <= 1:
@@ -158,22 +188,24 @@ def _camera_of_numbers(numbers: np.ndarray) -> Named:
     raise ValueError(f"its shape is {numbers.shape}")
 
 
-def _read_camera_file(path: Path) -> Named:
-    # Imported on demand: readers of YAML and XML.
+def _read_camera_file(path: Path) -> NamedCamera:
+    # Imported on demand, because it imports readers of YAML and XML.
     from rilievo.io.lens_files import read_lens
 
     name = printable(path)
     if not os.path.exists(path):
         raise _camera_refusal(f"there is no file '{name}'")
     spelling = read_lens(path)
-    # One or two numbers are angles, of a picture; more for any size are an ordinary camera.
-    is_of_picture = spelling.size or len(spelling.numbers) < 3
-    return spelling if is_of_picture or spelling.note else Camera(lens=spelling.lens((2, 2)))
+    states_angles = len(spelling.numbers) < _MIN_NUMBERS_OF_CAMERA
+    if spelling.size or states_angles or spelling.note:
+        return spelling
+    # The lens is the same for every size of the photograph.
+    return Camera(lens=spelling.lens((2, 2)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class CameraOptions(Record):
-    """Camera that the user names, or way to find one."""
+    """Camera that the user names, or the way to find one."""
 
     GROUP: ClassVar[str] = "Camera and metres"
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -195,12 +227,10 @@ class CameraOptions(Record):
         ),
     ] = None
     """Intrinsics in pixels of the upright photograph, whose top-left pixel's centre is (0, 0): a
-    focal
-    length, FX,FY,CX,CY, the nine numbers of K, a lens as in --projection, or a file of these (also
-    of
-    COLMAP, Kalibr, KITTI, TUM, ROS). Or millimetres: 24mm (35 mm equivalent) or 18mm/23.5mm (over
-    the
-    sensor's width). By default from EXIF, else assumed; the JSON file says which.
+    focal length, FX,FY,CX,CY, the nine numbers of K, a lens as in --projection, or a file of these
+    (also of COLMAP, Kalibr, KITTI, TUM, ROS). Or millimetres: 24mm (35 mm equivalent) or
+    18mm/23.5mm (over the sensor's width). By default from EXIF, else assumed; the JSON file says
+    which.
     """
     fov: Annotated[
         float | None,
@@ -228,22 +258,23 @@ class CameraOptions(Record):
 
     def __post_init__(self) -> None:
         if self.camera is not None and not _is_text_of_numbers(self.camera):
-            # In numbers, so that results record them and not the name of a file.
-            named = read_camera(self.camera)
-            assert named is not None, "it is given"
-            object.__setattr__(self, "camera", camera_text(named))
-            self.__dict__["named_camera"] = named
+            # Results record numbers, and neither an object nor the name of a file.
+            named_camera = read_camera(self.camera)
+            assert named_camera is not None, "self.camera is not None"
+            object.__setattr__(self, "camera", camera_text(named_camera))
+            # The cached property below, whose value is known and need not be parsed again.
+            self.__dict__["named_camera"] = named_camera
         super().__post_init__()
 
     @cached_property
-    def named_camera(self) -> Named | None:
-        """Camera of ``camera`` or ``projection``."""
-        return (
-            read_camera(self.camera) if self.projection is None else read_spelling(self.projection)
-        )
+    def named_camera(self) -> NamedCamera | None:
+        """Camera of ``camera`` or ``projection``; None if the user names neither."""
+        if self.projection is not None:
+            return read_spelling(self.projection)
+        return read_camera(self.camera)
 
 
 def _is_text_of_numbers(camera: object) -> bool:
-    return isinstance(camera, str) and (
-        is_lens(camera) or bool(re.match(r"[\s\d.,eE+-]+$", camera))
-    )
+    if not isinstance(camera, str):
+        return False
+    return _is_lens(camera) or re.match(_TEXT_OF_NUMBERS, camera) is not None

@@ -1,4 +1,4 @@
-"""Options of known sizes."""
+"""Options of known sizes: points, lengths, rectangles, sparse depth, markers, camera height."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ from rilievo.records.instruments import DepthError
 from rilievo.schema.fields import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
+"""What users may pass as an item of ``known`` in Python."""
 
-_KNOWN = (
+_EXPECTED = (
     "a list of rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, (u, v, metres) or "
     '(u1, v1, u2, v2, metres), or texts "u,v,metres"'
 )
@@ -32,7 +33,7 @@ _KNOWN = (
 
 @dataclass(frozen=True, kw_only=True)
 class KnownSizes(Record):
-    """Sizes that the user knows."""
+    """What the user measured in a photograph, or has from another instrument."""
 
     GROUP: ClassVar[str] = "Camera and metres"
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -53,16 +54,16 @@ class KnownSizes(Record):
             first=True,
             repeats=True,
             metavar="U,V,METRES|FILE.csv",
-            takes=_KNOWN,
+            takes=_EXPECTED,
             recorded="never",
             python=Sequence[KnownLike],
             request="Point whose depth is known: U,V,METRES, or U,V,METRES,ray for a distance "
             "straight from the camera; repeat it for several.",
         ),
     ] = ()
-    """Point of one photograph with known depth: column, row, metres along the axis
-    (U,V,METRES,ray: from the camera). Makes depth metric. Repeat the option for several; those of
-    many photographs are in a table with the header file,u,v,metres.
+    """Point of one photograph with known depth: column, row, metres along the axis (U,V,METRES,ray:
+    from the camera). Makes depth metric. Repeat the option for several; those of many photographs
+    are in a table with the header file,u,v,metres.
     """
     known_length: Annotated[
         tuple[str, ...],
@@ -95,11 +96,9 @@ class KnownSizes(Record):
         ),
     ] = ()
     """Known rectangle in one photograph: column and row of four corners, in order around it, and
-    a4,
-    a5, letter, card, euro-pallet, or sides such as "90cm x 2.1m" (from corner 1 to 2, then 2 to 3).
-    Makes depth metric and, seen at a slant, gives an unknown focal length; lengths in its plane
-    need
-    no network. Repeat the option for several.
+    a4, a5, letter, card, euro-pallet, or sides such as "90cm x 2.1m" (from corner 1 to 2, then 2 to
+    3). Makes depth metric and, seen at a slant, gives an unknown focal length; lengths in its plane
+    need no network. Repeat the option for several.
     """
     sparse: Annotated[
         Path | None,
@@ -113,9 +112,8 @@ class KnownSizes(Record):
         ),
     ] = None
     """Depth from another instrument at some pixels (lidar, a phone), which makes depth metric: a
-    map as
-    PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text with lines u v metres; for many
-    photographs, a folder of files with their names. COLMAP: see 'rilievo example colmap'.
+    map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text with lines u v metres; for
+    many photographs, a folder of files with their names. COLMAP: see 'rilievo example colmap'.
     """
     sparse_unit: Annotated[
         float | None,
@@ -168,13 +166,11 @@ class KnownSizes(Record):
         option(first=True, metavar="METRES", above=0, below=10, unit="metres (0.06 for 60 mm)"),
     ] = None
     """Side of the black squares on a page of 'rilievo markers' that every photograph shows. They
-    make
-    depth metric, and several give an unknown focal length.
+    make depth metric, and several give an unknown focal length.
     """
     same_camera: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
     """Treat all photographs as of one camera that does not move: points, lengths or sparse depth of
-    one
-    apply to all, at the same pixels.
+    one apply to all, at the same pixels.
     """
     own_depth: Annotated[Switch, option(python=SwitchLike)] = Switch.ON
     """Take metres from the depth map in a photograph's file (GDepth, Dynamic Depth, Apple's with
@@ -183,7 +179,13 @@ class KnownSizes(Record):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.same_camera and not (self.known or self.facts or self.sparse is not None):
+        self._check_same_camera()
+        self._check_options_of_sparse_depth()
+
+    def _check_same_camera(self) -> None:
+        """Refuse ``same_camera`` if there is nothing that applies to all photographs."""
+        has_something_to_share = self.known or self.known_sizes or self.sparse is not None
+        if self.same_camera and not has_something_to_share:
             raise OptionError(
                 option="same_camera",
                 problem="shares what is known, and nothing is",
@@ -198,37 +200,37 @@ class KnownSizes(Record):
                     OptionName("sparse"),
                 ),
             )
-        for name, what in (
+
+    def _check_options_of_sparse_depth(self) -> None:
+        """Refuse options about sparse depth if there is none."""
+        if self.sparse is not None:
+            return
+        for name, beginning in (
             ("sparse_unit", "the unit of "),
             ("sparse_kind", "the meaning of "),
             ("sparse_crop", "a part of "),
             ("sparse_encoding", "the numbers of "),
+            ("depth_error", "the error of "),
         ):
-            if getattr(self, name) is not None and self.sparse is None:
+            if getattr(self, name) is not None:
                 raise OptionError(
                     option=name,
-                    expected=Text(what, OptionName("sparse")),
+                    expected=Text(beginning, OptionName("sparse")),
                     hint=Text("give ", OptionName("sparse"), " FILE too"),
                 )
-        if self.stated_depth_error is not None and self.sparse is None:
-            raise OptionError(
-                option="depth_error",
-                expected=Text("the error of ", OptionName("sparse")),
-                hint=Text("give ", OptionName("sparse"), " FILE too"),
-            )
 
     @cached_property
     def stated_depth_error(self) -> DepthError | None:
-        """Error of the sensor that ``depth_error`` states; None if it does not."""
+        """Error of the sensor that ``depth_error`` states; None if the user states none."""
         return None if self.depth_error is None else parse_depth_error(self.depth_error)
 
     @cached_property
     def table(self) -> Path | None:
-        """Table that ``known`` names."""
-        texts = [fact for fact in self.known if isinstance(fact, str)]
+        """Table of the points of many photographs, if ``known`` names one."""
+        texts = [item for item in self.known if isinstance(item, str)]
         tables = [text for text in texts if text.lower().endswith(".csv")]
-        others = (*self.known, *self.known_length, *self.known_rectangle)
-        if tables and len(others) > 1:
+        all_items = (*self.known, *self.known_length, *self.known_rectangle)
+        if tables and len(all_items) > 1:
             raise OptionError(
                 option="known",
                 expected="one table, or points U,V,METRES",
@@ -237,42 +239,43 @@ class KnownSizes(Record):
         return Path(tables[0]) if tables else None
 
     @cached_property
-    def facts(self) -> tuple[Known, ...]:
-        """Known points, lengths and rectangles."""
+    def known_sizes(self) -> tuple[Known, ...]:
+        """Known points, lengths and rectangles; none if they are in a table."""
         if self.table is not None:
             return ()
-        rectangles = map(_parse_known_rectangle, self.known_rectangle)
         return (
-            *map(_as_known, self.known),
+            *map(_read_known, self.known),
             *map(_parse_known_length, self.known_length),
-            *rectangles,
+            *map(_parse_known_rectangle, self.known_rectangle),
         )
 
     @property
     def makes_metric(self) -> bool:
-        """Whether a known size makes depth metric."""
-        return bool(self.known or self.facts or self.markers) or self.sparse is not None
+        """Whether something other than the camera height makes depth metric."""
+        is_anything_measured = self.known or self.known_sizes or self.markers
+        return bool(is_anything_measured) or self.sparse is not None
 
     @property
     def reads_own_depth(self) -> bool:
-        """Whether the file's own depth map may give metres."""
+        """Whether the file's own depth map may give metres, because nothing else does."""
         return bool(self.own_depth) and not self.makes_metric and self.camera_height is None
 
 
-def _as_known(fact: KnownLike) -> Known:
-    if isinstance(fact, str):
-        return parse_known(fact)
-    if isinstance(fact, KnownPoint | KnownLength | KnownRectangle):
-        return fact
-    parts = fact if isinstance(fact, tuple | list) else ()
+def _read_known(item: KnownLike) -> Known:
+    if isinstance(item, str):
+        return parse_known(item)
+    if isinstance(item, KnownPoint | KnownLength | KnownRectangle):
+        return item
+    parts = item if isinstance(item, tuple | list) else ()
     numbers = [float(part) for part in parts if isinstance(part, float | int | np.number)]
-    if len(numbers) == len(parts) == 3:
+    are_all_numbers = len(numbers) == len(parts)
+    if are_all_numbers and len(numbers) == 3:
         u, v, metres = numbers
         return KnownPoint(u=u, v=v, metres=metres)
-    if len(numbers) == len(parts) == 5:
+    if are_all_numbers and len(numbers) == 5:
         u1, v1, u2, v2, metres = numbers
         return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
-    raise OptionError(option="known", expected=_KNOWN, value=fact)
+    raise OptionError(option="known", expected=_EXPECTED, value=item)
 
 
 def _parse_known_length(text: str) -> KnownLength:

@@ -51,7 +51,7 @@ def reason_not_live(option: OptionField, *, draws: bool) -> str | None:
 
 
 def live_option_names(record: type, *, draws: bool) -> Collection[str]:
-    """Names of a record's options that a stream has."""
+    """Names of a record's options that a stream has; ``draws`` is as in ``reason_not_live``."""
     return tuple(
         option.name for option in options_of(record) if reason_not_live(option, draws=draws) is None
     )

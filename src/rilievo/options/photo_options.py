@@ -1,4 +1,4 @@
-"""Options of one photograph."""
+"""Options of one photograph: camera, known sizes, anchoring, and refinements of the answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from rilievo.schema.fields import (
 )
 
 Alpha = Literal["mask", "keep"]
+"""Treatment of transparent pixels, as ``Refine.alpha`` explains."""
 
 
 class ReadingArguments(TypedDict):
@@ -51,7 +52,7 @@ class Mirroring(Record):
 
     @property
     def mirrors(self) -> bool:
-        """Whether confidence comes from the mirror image."""
+        """Whether confidence comes from a comparison with the mirror image."""
         return self.confidence == "mirror"
 
 
@@ -79,13 +80,11 @@ class Refine(Mirroring):
     """
     alpha: Alpha = "mask"
     """Transparent pixels. mask: those with alpha below half have no depth and are on no surface.
-    keep:
-    all have depth, as if on white.
+    keep: all have depth, as if on white.
     """
     stretch: bool = False
     """Read 16-bit grey pictures with their 1st to 99th percentile as black to white; otherwise
-    those
-    that span less than a 16th of the levels (heat, tissue) are refused.
+    those that span less than a 16th of the levels (heat, tissue) are refused.
     """
 
     @property
@@ -95,8 +94,10 @@ class Refine(Mirroring):
 
 
 UNREFINED = Refine(trim=Switch.OFF)
+"""The network sees the whole picture once, as it is."""
 
 Anchor = Literal["auto", "off"]
+"""Whether affine depth is anchored, as ``AnchorOptions.anchor`` explains."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +108,8 @@ class AnchorOptions(Record):
 
     anchor: Annotated[Anchor, option(metavar="auto|off")] = "auto"
     """Surfaces, normals and sizes of models with an unknown shift of depth. auto: scale and shift
-    are
-    fitted to the embedded model's depth, which runs once more; depth files keep the model's own.
-    off:
-    they are refused.
+    are fitted to the embedded model's depth, which runs once more; depth files keep the model's
+    own. off: they are refused.
     """
 
     @property
@@ -120,11 +119,14 @@ class AnchorOptions(Record):
 
 
 FLAT = option(name="")
+"""Declaration of a nested record whose options users write without the record's name."""
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
 class PhotoOptions:
-    """Options of one photograph, which users write flat.
+    """Options of one photograph, which users write without the names of their records.
+
+    ``PhotoOptions(fov=60)`` is ``PhotoOptions(view=CameraOptions(fov=60))``.
 
     Raises:
         OptionError: If an option is out of range or two do not go together.
@@ -143,11 +145,19 @@ class PhotoOptions:
     refine: Annotated[Refine, FLAT]
 
     def __init__(self, **options: Any) -> None:
-        """Take options, or whole records."""
-        flat = [name for kind in self.RECORDS.values() for name in option_names(kind)]
-        refuse_unknown_keywords(type(self).__name__, [*options], (*self.RECORDS, *flat))
-        for name, kind in self.RECORDS.items():
-            own = {option: options[option] for option in option_names(kind) if option in options}
-            whole = options.get(name)
-            record = kind(**own) if whole is None else replace(whole, **own) if own else whole
-            object.__setattr__(self, name, record)
+        """Take options, or whole records, in which further options replace those of the record."""
+        names = [name for record in self.RECORDS.values() for name in option_names(record)]
+        refuse_unknown_keywords(type(self).__name__, [*options], (*self.RECORDS, *names))
+        for name, record in self.RECORDS.items():
+            values = {
+                option: options[option] for option in option_names(record) if option in options
+            }
+            made = _make_record(record, options.get(name), values)
+            object.__setattr__(self, name, made)  # The record is frozen.
+
+
+def _make_record(record: type[Record], whole: Any, values: Mapping[str, Any]) -> Any:
+    """Make a record of values, or replace values of the whole record that a user passed."""
+    if whole is None:
+        return record(**values)
+    return replace(whole, **values) if values else whole

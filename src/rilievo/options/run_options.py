@@ -1,4 +1,4 @@
-"""Options of a run: engine, files, videos."""
+"""Options of a run: the engine, the files that it writes, and videos."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,13 +25,11 @@ class Engine(Record):
         str, option(first=True, doors=Door.LOCAL, affects="speed", recorded="never")
     ] = "auto"
     """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models',
-    which the others run too, converted once); auto takes the model's default.
+    'models', which the others run too, converted once); auto takes the model's default.
     """
     precision: Annotated[str, option(doors=Door.LOCAL, recorded="never")] = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 (openvino, torch), fp16
-    (torch
-    on cuda), int8 (onnxruntime, published models and those of the extra 'models').
+    (torch on cuda), int8 (onnxruntime, published models and those of the extra 'models').
     """
     threads: Annotated[
         int | None,
@@ -59,6 +57,7 @@ class Speed(Engine):
 
 
 ALL = "all"
+"""Name that stands for all outputs of rilievo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +96,7 @@ class Saving(SaveOptions):
         ),
     ] = "colour"
     """Outputs to write, separated by commas; or all; or package.module:NAME of your own. A JSON
-    file
-    that describes them is always added.
+    file that describes them is always added.
     """
     resume: Annotated[
         bool | Literal["hash"],
@@ -113,27 +111,36 @@ class Saving(SaveOptions):
 
     @cached_property
     def formats(self) -> tuple[str, ...]:
-        """Names in ``OUTPUTS``, in its order."""
+        """Names in ``OUTPUTS`` of the outputs to write, in the order of that table.
+
+        Raises:
+            OptionError: If ``save`` names no output, an unknown one, or the JSON.
+        """
         names = split_names(self.save)
         if not names:
-            hint = f"; known: {', '.join(OUTPUTS)}, all"
-            raise OptionError(option="save", problem=f"names nothing{hint}")
+            known = ", ".join(OUTPUTS)
+            raise OptionError(option="save", problem=f"names nothing; known: {known}, all")
         for name in names:
-            if is_import_path(name):
-                OUTPUTS.find(name)
-            elif name == "json":
-                raise OptionError(
-                    option="save", problem="json: leave it out, since a JSON is always written"
-                )
-            elif name != ALL and name not in OUTPUTS:
-                hint = unknown_output_hint(name, [*OUTPUTS, ALL])
-                raise OptionError(option="save", problem=f"has no '{name}'; {hint}")
-        return OUTPUTS.sorted_names([*names, *(OUTPUTS.own if ALL in names else ())])
+            _check_output(name)
+        of_all = OUTPUTS.own if ALL in names else ()
+        return OUTPUTS.sorted_names([*names, *of_all])
 
     @property
     def asks_for_all(self) -> bool:
-        """Whether outputs that cannot be made are left out."""
+        """Whether all outputs are asked for, so that those that cannot be made are left out."""
         return ALL in split_names(self.save)
+
+
+def _check_output(name: str) -> None:
+    """Refuse an unknown output, and load an output of the user."""
+    if is_import_path(name):
+        OUTPUTS.find(name)
+    elif name == "json":
+        problem = "json: leave it out, since a JSON is always written"
+        raise OptionError(option="save", problem=problem)
+    elif name != ALL and name not in OUTPUTS:
+        hint = unknown_output_hint(name, [*OUTPUTS, ALL])
+        raise OptionError(option="save", problem=f"has no '{name}'; {hint}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +158,7 @@ class VideoOptions(Record):
         ),
     ] = None
     """Frames to keep of each second of a video, nearest in time; by default all. Of a sequence:
-    frames
-    per second; by default 30.
+    frames per second; by default 30.
     """
     independent: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""

@@ -1,4 +1,4 @@
-"""Notes on options without effect."""
+"""Notes on options and parts of files that have no effect."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -7,34 +7,48 @@ from rilievo.errors.messages import Note, Text
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import options_of
 
-_LISTED = 3
+_MAX_LISTED_PARTS = 3
+"""Most parts that a note lists by name."""
 
 
 def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
-    """Options among ``names`` that differ from their defaults."""
-    for one in options_of(type(options)):
-        if one.name in names and getattr(options, one.name) != one.default:
-            yield one.name
+    """Names of the options among ``names`` that differ from their defaults in a record."""
+    for field in options_of(type(options)):
+        if field.name in names and getattr(options, field.name) != field.default:
+            yield field.name
 
 
 def unused_options(options: object, names: Collection[str], about: str | Text) -> list[str]:
-    """Notes on changed options among ``names``, with their subject and why there is none."""
+    """Make a note on each changed option among ``names``, as ``notes_on_unused`` words it."""
     return notes_on_unused(changed_options(options, names), about)
 
 
 def notes_on_unused(names: Iterable[str], about: str | Text) -> list[str]:
-    """Notes on named options about something that is not here."""
+    """Make a note on each named option, which has no effect because its subject is missing.
+
+    Args:
+        names: Names of options.
+        about: Subject of the options and why it is missing, such as "videos, and there are none".
+    """
     return [Note(Text("is about ", about), option=name) for name in names]
 
 
 def unused_parts(place: Path, parts: Sequence[str], total: int, what: str) -> list[str]:
-    """Note on unused parts of a file; ``what`` is such as "files are of no photograph"."""
+    """Make a note on the parts of a file or folder that are not used; none if all are used.
+
+    Args:
+        place: File or folder.
+        parts: Names of the unused parts.
+        total: Number of all parts.
+        what: What is wrong with them, such as "files are of no photograph".
+    """
     if not parts:
         return []
-    names = ", ".join(map(printable, parts[:_LISTED]))
-    more = f" and {len(parts) - _LISTED:,} more" if len(parts) > _LISTED else ""
-    count = "" if len(parts) == total else f" of {total:,}"
+    listed = ", ".join(map(printable, parts[:_MAX_LISTED_PARTS]))
+    unlisted = len(parts) - _MAX_LISTED_PARTS
+    more = f" and {unlisted:,} more" if unlisted > 0 else ""
+    of_total = "" if len(parts) == total else f" of {total:,}"
     return [
-        f"{printable(place)}: {len(parts):,}{count} {what} of this run, and are not used: "
-        f"{names}{more}"
+        f"{printable(place)}: {len(parts):,}{of_total} {what} of this run, and are not used: "
+        f"{listed}{more}"
     ]

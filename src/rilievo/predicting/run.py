@@ -159,7 +159,7 @@ def read_inputs(
         message = next(iter(left_out.unreadable), None) or left_out.nothing_found_words(inputs)
         raise OptionError(problem=Text(message))
     sizes = options.sizes
-    if sizes.facts or sizes.known or sizes.sparse is not None:
+    if sizes.known_sizes or sizes.known or sizes.sparse is not None:
         _check_known_sizes(sizes, len(jobs))
     notes = [*left_out.notes(), *no_effect_notes(options, jobs.counts)]
     notes += _unused_facts_notes(sizes, jobs, output)
@@ -187,8 +187,8 @@ def _check_known_sizes(sizes: KnownSizes, inputs: int) -> None:
                 " if it never moved",
             ),
         )
-    elif sizes.facts and inputs > 1:
-        [first, *_] = sizes.facts
+    elif sizes.known_sizes and inputs > 1:
+        [first, *_] = sizes.known_sizes
         raise OptionError(
             problem=Text(
                 f"known {first.noun} {first} belongs to one "

@@ -58,7 +58,7 @@ def finish(
     """
     sizes = options.sizes
     if metres is None:
-        metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)
+        metres = Metres(known=sizes.known_sizes, camera_height=sizes.camera_height)
     doubts = [
         *option_notes(options, metres),
         *scale_notes(photo.camera, photo.shape, metres.sparse or metres.known),
@@ -169,7 +169,7 @@ def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[st
     """Notes on doubtful units and options without effect."""
     sizes, view = options.sizes, options.view
     if metres is None:
-        metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)
+        metres = Metres(known=sizes.known_sizes, camera_height=sizes.camera_height)
     names = (name for name in ("camera", "fov", "projection") if getattr(view, name) is not None)
     return [
         *unit_notes(metres.known, metres.camera_height, view.fov),

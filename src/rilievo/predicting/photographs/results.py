@@ -227,7 +227,7 @@ class Results:
     def _known_sizes(self, job: Job) -> tuple[Known, ...]:
         sizes = self.options.sizes
         if sizes.table is None:
-            return sizes.facts
+            return sizes.known_sizes
         from rilievo.calibration.size_files import read_known_csv, read_known_of_fixed_camera
 
         if sizes.same_camera:

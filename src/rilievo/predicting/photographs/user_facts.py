@@ -14,11 +14,11 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.exif_crops import is_exif_focal_note
-from rilievo.options.camera_forms import Named, camera_of_size
+from rilievo.options.camera_forms import NamedCamera, camera_of_size
 from rilievo.records.sample import Photo
 
 
-def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
+def with_camera(photo: Photo, named: NamedCamera | None, fov: float | None) -> Photo:
     """Photograph with the user's camera or field of view [degrees]."""
     chosen = _with_named_camera(photo, named, fov)
     if (named is None and fov is None) or chosen.camera is None:
@@ -27,7 +27,7 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     return chosen if note is None else replace(chosen, notes=(*chosen.notes, note))
 
 
-def _with_named_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
+def _with_named_camera(photo: Photo, named: NamedCamera | None, fov: float | None) -> Photo:
     if named is not None or fov is not None:
         notes = tuple(note for note in photo.notes if not is_exif_focal_note(note))
         photo = replace(photo, notes=notes)

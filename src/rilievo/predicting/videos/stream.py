@@ -204,7 +204,7 @@ class _SizesOfFrames:
         sizes = self.sizes
         if sizes.sparse is not None:
             return read_sparse_depth(sizes, photo)
-        known = sizes.facts
+        known = sizes.known_sizes
         if sizes.table is not None:
             from rilievo.calibration.size_files import read_known_of_fixed_camera
 

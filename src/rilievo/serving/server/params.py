@@ -108,13 +108,13 @@ class _RecordParameters(BaseModel):
         if settings.get("camera") is not None:
             parse_fileless_camera(settings["camera"])  # and no file of the server
         options = PredictOptions(**settings)
-        count = len(options.sizes.facts)
+        count = len(options.sizes.known_sizes)
         if count > MOST_KNOWN:
             raise OptionError(
                 "known, known_length and known_rectangle name "
                 f"{count} sizes; at most {MOST_KNOWN} together"
             )
-        rectangles = sum(isinstance(fact, KnownRectangle) for fact in options.sizes.facts)
+        rectangles = sum(isinstance(fact, KnownRectangle) for fact in options.sizes.known_sizes)
         if rectangles > MOST_RECTANGLES:
             raise OptionError(
                 f"known and known_rectangle name {rectangles} rectangles; at most "
@@ -142,7 +142,7 @@ class RequestParams(_RecordParameters):
     def metres(self) -> Metres:
         """Known sizes without markers."""
         sizes = self.options.sizes
-        return Metres(known=sizes.facts, camera_height=sizes.camera_height)
+        return Metres(known=sizes.known_sizes, camera_height=sizes.camera_height)
 
     def points(self) -> list[Point]:
         """Points (u, v) [px] of ``at``."""
