@@ -63,6 +63,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
     "system/signals.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
     "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
     "predicting/videos/clip_resumption.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
+    "serving/listener/process.py": {"resource": _POSIX},
     "io/files/machine.py": {"os.sched_getaffinity": _PRESENT, "resource": _LINUX},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
     "io/files/commit.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},

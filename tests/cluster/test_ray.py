@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ from rilievo.evaluation.options import EvaluateOptions
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import predict_across
 from rilievo.predicting.run import predict_files
+from rilievo.predicting.work_processes import Report
 from support.failing_ray import NodeDiedError, failing_ray
 
 MakeNetwork = Callable[..., Path]
@@ -182,6 +184,16 @@ def test_a_process_that_ray_ends_leaves_a_line_of_what_is_kept(tmp_path: Path) -
         "rilievo: the command was killed, as Ray does if a node dies; 6 of 15 inputs are done and "
         "kept, and the same command goes on from there"
     )
+
+
+def test_the_end_of_the_process_that_waits_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM for a group of processes ends it too."""
+    monkeypatch.setattr(ray_tasks, "_LAST_LINE_OF_INPUT", "import sys; sys.stdin.close()")
+    progress = ray_tasks._Progress(2)
+    with ray_tasks._line_if_process_is_ended(progress):
+        time.sleep(1.0)
+        progress.add(Report(done=1))
+    assert str(progress).startswith("1 of 2 inputs are done")
 
 
 def test_without_ray_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,8 @@ class _Progress:
 
 
 _LAST_LINE_OF_INPUT = """\
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command
 line = ""
 for line in sys.stdin:
     pass
@@ -114,14 +115,7 @@ def _line_if_process_is_ended(progress: _Progress) -> Iterator[None]:
     Another process waits for the end of this one, of which it is given the last line.
     """
     command = [sys.executable, "-S", "-c", _LAST_LINE_OF_INPUT]
-    with subprocess.Popen(
-        # Ctrl-C is for this process alone.
-        command,
-        stdin=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        start_new_session=True,
-    ) as watcher:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, encoding="utf-8") as watcher:
         assert watcher.stdin is not None, "it is a pipe"
         lines = watcher.stdin
 
@@ -139,6 +133,8 @@ def _line_if_process_is_ended(progress: _Progress) -> Iterator[None]:
             yield
         finally:
             write_line("")
+            with suppress(OSError):
+                lines.close()
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.measure.extents import RegionMeasurer
+from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
+from rilievo.measure.regions import RegionLike
 from rilievo.serving.server import routes
 from rilievo.serving.server import service as services
 from rilievo.serving.server.decoding.messages import can_fork_and_pass_files
@@ -99,10 +100,10 @@ def test_measuring_ends_with_the_time_limit(
     measured = []
 
     class SlowMeasurer(RegionMeasurer):
-        def measure(self, region: object) -> object:
-            measured.append(region)
+        def measure(self, place: RegionLike) -> RegionMeasurement:
+            measured.append(place)
             time.sleep(0.3)
-            return super().measure(region)
+            return super().measure(place)
 
     monkeypatch.setattr(routes, "RegionMeasurer", SlowMeasurer)
     boxes = "&".join(["box=10,10,60,50"] * 40)

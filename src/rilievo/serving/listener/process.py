@@ -90,10 +90,10 @@ def share_arenas() -> None:
 
 def raise_limit_of_open_files(most: int) -> int:
     """Raise the number of files and connections that may be open; returns it."""
-    try:
-        import resource
-    except ModuleNotFoundError:  # on Windows
+    if sys.platform == "win32":  # which has no such limit
         return most
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return most
