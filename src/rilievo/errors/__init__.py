@@ -29,14 +29,8 @@ class RilievoError(Exception, Message):
         'fov is positive, got 0'
 
     Args:
-        message: Beginning without options, or the whole message.
-        path: File or photograph that the error is about; "" for none.
-        option: Name of the option's field; "" for none.
-        value: Value that was given; None if the message does not show it.
-        expected: Values that the option takes.
-        problem: Words after the option's name, or a sentence.
-        without: Name of an option that does not go together with ``option``.
-        hint: What the user can do.
+        message: Beginning without options, or the whole message. ``messages.Message`` explains
+            the other arguments.
     """
 
     def __init__(
@@ -203,10 +197,7 @@ class UndeterminedError(CalibrationError):
 def needing(what: str, extra: str, option: str = "") -> Iterator[None]:
     """Turn failed imports of other packages in the block into a ``MissingExtraError``.
 
-    Args:
-        what: Subject that needs the extra, such as "a chart"; "" if ``option`` is the subject.
-        extra: Name of the extra.
-        option: Name of the option's field; "" for none.
+    The arguments are those of the error.
     """
     try:
         yield

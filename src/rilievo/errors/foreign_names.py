@@ -104,15 +104,9 @@ FOREIGN_NAMES = tuple(ForeignName(*row) for row in _NAME_ROWS)
 
 
 def hint_for_flag(flag: str, flags: Collection[str], command: str) -> str:
-    """Say what to write in place of an unknown flag.
+    """Say what to write in place of an unknown flag, such as ``--outdir``, of a command.
 
-    Args:
-        flag: Flag that the user wrote, such as ``--outdir``.
-        flags: Flags that the command has.
-        command: Command, such as "rilievo predict".
-
-    Returns:
-        Hint; "" if the table has none that fits the command.
+    ``flags`` are those that the command has. The hint is "" if the table has none that fits.
     """
     entry = _find_entry(FOREIGN_OPTIONS, flag.removeprefix("--").replace("-", "_").lower())
     if entry is None:
@@ -124,14 +118,9 @@ def hint_for_flag(flag: str, flags: Collection[str], command: str) -> str:
 
 
 def hint_for_keyword(keyword: str, keywords: Collection[str]) -> str:
-    """Say what to write in place of an unknown keyword argument.
+    """Say what to write in place of an unknown keyword argument, such as ``outdir``.
 
-    Args:
-        keyword: Keyword that the user wrote, such as ``outdir``.
-        keywords: Keywords that the function has.
-
-    Returns:
-        Hint; "" if the table has none that fits the function.
+    ``keywords`` are those that the function has. The hint is "" if the table has none that fits.
     """
     entry = _find_entry(FOREIGN_OPTIONS, keyword.lower())
     if entry is None:

@@ -9,15 +9,12 @@ from rilievo.extensions.subpackages import resolve_name
 
 
 def load_named(own: Mapping[str, str], name: str, *, what: str) -> Any | None:
-    """Load an object of rilievo or of an installed package.
+    """Load an object by its name; None if nobody offers one of that name.
 
     Args:
         own: ``module:NAME`` of the objects of rilievo, by their names.
-        name: Name of the object.
+        name: Name of an object of rilievo, or of an entry point of an installed package.
         what: Kind of the object, such as "finder".
-
-    Returns:
-        The object; None if nobody offers one of that name.
 
     Raises:
         OptionError: If the object of a package cannot be loaded.

@@ -31,12 +31,9 @@ class Registry(Mapping[str, T], Generic[T]):
     def __init__(
         self, own: Mapping[str, T], what: str, convert: Callable[[object, str], T]
     ) -> None:
-        """Create a table.
+        """Create a table of a kind of entries, ``what``, such as "output".
 
-        Args:
-            own: Entries of rilievo.
-            what: Kind of the entries, such as "output", for messages and entry points.
-            convert: Function that makes an entry of somebody's object and its name.
+        ``convert`` makes an entry of the object and the name of a package or a user.
         """
         self.own: Mapping[str, T] = own
         self._of_packages: dict[str, T] = {}

@@ -65,10 +65,7 @@ def trust(import_paths: Iterable[str]) -> None:
 def check_trusted(name: str, what: str, file: str | Path) -> None:
     """Refuse code that a file names, unless the user has named it, too.
 
-    Args:
-        name: Name in the file. If it is no import path, it names no code.
-        what: What the code would be, such as "metric".
-        file: File that names it.
+    A name that is no import path names no code. ``what`` is such as "metric".
 
     Raises:
         UntrustedCodeError: If the user has not named it.

@@ -12,13 +12,9 @@ from rilievo.extensions.trust import is_import_path, trust
 
 
 def load_user_object(import_path: str, what: str) -> object:
-    """Load an object of the user, from Python's path or the working folder.
+    """Load an object of the user, from Python's path or the working folder, which runs its code.
 
-    Its code runs, so the user has named it, or ``trust.check_trusted`` allowed it.
-
-    Args:
-        import_path: ``package.module:NAME`` or ``path/to/file.py:NAME``.
-        what: Kind of the object in messages, such as "metric".
+    ``what`` is the kind of the object in messages, such as "metric".
 
     Raises:
         OptionError: If it cannot be loaded.
@@ -47,11 +43,7 @@ def load_user_object(import_path: str, what: str) -> object:
 
 
 def _module_of_user_file(file: Path, what: str, import_path: str) -> str:
-    """Make a file importable, and return the name of its module.
-
-    Raises:
-        OptionError: If there is no such file, or another module has its name.
-    """
+    """Make a file importable, and return the name of its module."""
     folder = str(file.expanduser().resolve().parent)
     if not file.expanduser().is_file():
         raise OptionError(f"no {what} '{import_path}': there is no file {file}")
