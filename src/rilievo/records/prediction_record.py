@@ -108,6 +108,9 @@ class MadeBy:
 class PredictionRecord:
     """Prediction of a model for one image, at that image's resolution.
 
+    Normals, confidence, sky and anchoring may be deferred, so that they are computed when they are
+    first read.
+
     Attributes:
         depth_or_none: Depth; None if the model predicts normals only.
         normals: Unit normals towards the camera; NaN where there is no surface. None if unknown.
@@ -124,9 +127,6 @@ class PredictionRecord:
         photo: Photograph, for coloured surfaces.
         notes: Notes, one line each.
         made_by: Model, weights and settings.
-
-    Normals, confidence, sky and anchoring may be deferred, so that they are computed when they are
-    first read.
 
     Raises:
         InputError: If the parts differ in size, or normals have not three components.
