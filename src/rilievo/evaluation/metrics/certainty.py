@@ -1,10 +1,14 @@
-"""Worth of a confidence: does it find the errors, and is it a probability?
+"""Scores of a confidence: whether it finds the errors, and whether it is a probability.
 
-AUSE is the area between the curves of the confidence and of an oracle, AURG that to random removal
-(Ilg et al. 2018; steps and errors of Poggi et al. 2020).
+Sparsification removes the least sure pixels step by step, and computes the error of the others.
+AUSE is the area between its curve and that of removal by the error itself, AURG the area between
+random removal and its curve (Ilg et al. 2018; steps and errors of Poggi et al. 2020).
+
+The metrics of a probability take it as that of an error within a factor of 1.25, and log errors as
+distributed by Laplace: with spread s, an error is below x with probability 1 - exp(-x / s).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,17 +19,17 @@ from rilievo.evaluation.metrics.metric import Better, Curves, Metric, Sums, metr
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
 
 NEAR = 1.25
-
-# As Guo et al. 2017 take them.
+"""Factor within which depth counts as right; the confidence is the probability of that."""
 BINS = 15
-
+"""Number of bins of confidence, as Guo et al. 2017 take them."""
 LEVEL = 0.9
-_CURVES = "area between the sparsification curves of"
+"""Share of errors that should lie in the range that the confidence implies."""
+_MAX_CONFIDENCE = 0.999
+"""Largest confidence; 1 would make the likelihood of an error infinite. 0.001 is the smallest."""
+_AUSE_SUMMARY = "area between the sparsification curves of"
+_AURG_SUMMARY = "what removal by confidence gains over random removal, in"
 _POGGI = " (Poggi et al. 2020)"
-_GAIN = "what removal by confidence gains over random removal, in"
-# At 1 the likelihood of an error would be infinite.
-_SUREST = 0.999
-_calibration = partial(Metric, unit="", needs_confidence=True, needs_probability=True)
+_probability_metric = partial(Metric, unit="", needs_confidence=True, needs_probability=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +37,9 @@ class Reliability:
     """Pixels whose confidence lies above ``low`` and not above ``high``.
 
     Attributes:
+        pixels: Number of pixels.
         said: Mean confidence.
-        right: Share whose depth is right.
+        right: Share of pixels whose depth is right within a factor of 1.25.
     """
 
     low: float
@@ -45,25 +50,31 @@ class Reliability:
 
 
 def reliability_sums(pair: DepthPair) -> Sums:
-    """Pixels, summed confidence and right pixels, by bin of confidence."""
-    place = np.clip(np.ceil(pair.c * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    parts = (None, pair.c, (pair.factor < NEAR).astype(np.float64))
-    return np.concatenate([np.bincount(place, part, BINS) for part in parts]).astype(np.float64)
+    """Number of pixels, summed confidence and number of right pixels, by bin of confidence."""
+    # The first bin includes a confidence of 0.
+    bins = np.clip(np.ceil(pair.c * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    is_right = (pair.factor < NEAR).astype(np.float64)
+    pixels = np.bincount(bins, minlength=BINS)
+    confidence = np.bincount(bins, pair.c, BINS)
+    right = np.bincount(bins, is_right, BINS)
+    return np.concatenate([pixels, confidence, right]).astype(np.float64)
 
 
 def reliability_bins(sums: Sums) -> tuple[Reliability, ...]:
-    """Bins with pixels, from sums over images."""
-    return tuple(
-        Reliability(
+    """Bins that have pixels, from ``reliability_sums`` of one or more images."""
+    bins = []
+    for index, (pixels, confidence, right) in enumerate(sums.reshape(3, BINS).T):
+        if not pixels:
+            continue
+        confidence_bin = Reliability(
             low=index / BINS,
             high=(index + 1) / BINS,
             pixels=int(pixels),
             said=float(confidence / pixels),
             right=float(right / pixels),
         )
-        for index, (pixels, confidence, right) in enumerate(sums.reshape(3, BINS).T)
-        if pixels
-    )
+        bins.append(confidence_bin)
+    return tuple(bins)
 
 
 def expected_calibration_error(sums: Sums, count: int) -> float:
@@ -73,61 +84,68 @@ def expected_calibration_error(sums: Sums, count: int) -> float:
 
 
 def count_in_range(pair: DepthPair) -> Sums:
-    """Count pixels whose error lies in the range that should hold ``LEVEL`` of them."""
-    # Under Laplace's distribution with spread s, a log error lies within ln 1.25 with probability
-    # 1 - exp(-ln 1.25 / s), which is the confidence, and within -ln 0.1 s with one of 0.9.
-    # Multiplied out, as a confidence of 0 has no end of its range, and one of 1 no range at all.
+    """Count pixels whose error lies in the range that should have ``LEVEL`` of them."""
+    # The confidence c is 1 - exp(-ln 1.25 / s), so that s is -ln 1.25 / ln(1 - c). An error is
+    # below -ln(0.1) s with probability 0.9. This is multiplied by -ln(1 - c), because a confidence
+    # of 0 has an infinite range, and one of 1 has none.
     with np.errstate(divide="ignore", invalid="ignore"):
-        reach = pair.log_factor * -np.log1p(-pair.c)
-    outside = reach > -np.log(1 - LEVEL) * np.log(NEAR)
+        scaled_error = pair.log_factor * -np.log1p(-pair.c)
+    scaled_range = -np.log(1 - LEVEL) * np.log(NEAR)
+    outside = scaled_error > scaled_range
     return np.array([float(pair.count - np.count_nonzero(outside))])
 
 
 def coverage_gap(sums: Sums, count: int) -> float:
-    """Share of pixels in that range, less ``LEVEL``."""
+    """Share of pixels that ``count_in_range`` counts, less ``LEVEL``."""
     return float(sums[0] / count) - LEVEL
 
 
 def negative_log_likelihood(pair: DepthPair) -> Sums:
     """Sum over log errors, under Laplace's distribution [nats]."""
-    spread = -np.log(NEAR) / np.log1p(-np.clip(pair.c, 1 - _SUREST, _SUREST))
-    return np.array([float((np.log(2 * spread) + pair.log_factor / spread).sum())])
+    confidence = np.clip(pair.c, 1 - _MAX_CONFIDENCE, _MAX_CONFIDENCE)
+    spread = -np.log(NEAR) / np.log1p(-confidence)
+    negative_log_density = np.log(2 * spread) + pair.log_factor / spread
+    return np.array([float(negative_log_density.sum())])
 
 
 def area_under_risk_coverage(pair: DepthPair) -> Sums:
     """Mean AbsRel over all coverages of the surest pixels (Geifman, El-Yaniv 2017)."""
+    surest_first = np.argsort(-pair.c, kind="stable")
+    errors = np.abs(pair.relative)[surest_first]
     # Pixels that are equally sure count with their mean.
-    order = np.argsort(-pair.c, kind="stable")
-    _, group, sizes = np.unique(-pair.c[order], return_inverse=True, return_counts=True)
-    means = np.bincount(group, np.abs(pair.relative)[order]) / sizes
-    risks = np.cumsum(means[group]) / np.arange(1, pair.count + 1)
+    _, group, sizes = np.unique(-pair.c[surest_first], return_inverse=True, return_counts=True)
+    group_means = np.bincount(group, errors) / sizes
+    risks = np.cumsum(group_means[group]) / np.arange(1, pair.count + 1)
     return np.array([float(risks.mean())])
 
 
-def _area_metric_sums(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
-    """Sums that are "ause" or "aurg" of an error."""
-    return lambda pair: np.array([getattr(pair.sparsified[error], kind)])
-
-
 def _area_metrics(
-    error: str, label: str, unit: str, words: str, itself: str = "error", source: str = _POGGI
-) -> Iterator[Metric[Any]]:
-    """AUSE, then AURG of one error."""
-    ause = f"{_CURVES} {words} by confidence and by the {itself} itself{source}"
-    aurg = f"{_GAIN} {words}{source}"
+    error: str,
+    label: str,
+    unit: str,
+    error_name: str,
+    removed_by: str = "error",
+    source: str = _POGGI,
+) -> tuple[Metric[Any], Metric[Any]]:
+    """AUSE and AURG of an error, by its key in ``sparsified``."""
+    ause = f"{_AUSE_SUMMARY} {error_name} by confidence and by the {removed_by} itself{source}"
+    aurg = f"{_AURG_SUMMARY} {error_name}{source}"
+    area_metric = partial(Metric, unit=unit, finish=whole, pools=False, needs_confidence=True)
     return (
-        Metric(
-            f"{kind}_{error}",
-            f"{kind.upper()} {label}",
-            unit,
-            better,
-            summary,
-            _area_metric_sums(kind, error),
-            whole,
-            pools=False,
-            needs_confidence=True,
-        )
-        for kind, better, summary in (("ause", Better.LOWER, ause), ("aurg", Better.HIGHER, aurg))
+        area_metric(
+            name=f"ause_{error}",
+            label=f"AUSE {label}",
+            better=Better.LOWER,
+            summary=ause,
+            sums=lambda pair: np.array([pair.sparsified[error].ause]),
+        ),
+        area_metric(
+            name=f"aurg_{error}",
+            label=f"AURG {label}",
+            better=Better.HIGHER,
+            summary=aurg,
+            sums=lambda pair: np.array([pair.sparsified[error].aurg]),
+        ),
     )
 
 
@@ -148,7 +166,7 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         pools=False,
         needs_confidence=True,
     ),
-    _calibration(
+    _probability_metric(
         name="nll",
         label="NLL",
         better=Better.LOWER,
@@ -156,7 +174,7 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         "confidence implies (nats; confidence cut to 0.001 to 0.999)",
         sums=negative_log_likelihood,
     ),
-    _calibration(
+    _probability_metric(
         name="ece",
         label="ECE",
         better=Better.LOWER,
@@ -165,7 +183,7 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         sums=reliability_sums,
         finish=expected_calibration_error,
     ),
-    _calibration(
+    _probability_metric(
         name="coverage90_gap",
         label="coverage - 0.9",
         better=Better.ZERO,
@@ -177,11 +195,11 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
 )
 
 NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(
-    *_area_metrics("mean", "mean", "°", "the mean angle", itself="angle", source="")
+    *_area_metrics("mean", "mean", "°", "the mean angle", removed_by="angle", source="")
 )
 
 
 def sparsification_curves(pair: DepthPair | NormalsPair) -> Curves:
-    """Leading error by share removed: by confidence, then by the error."""
-    leading = next(iter(pair.sparsified.values()))
-    return np.stack([leading.by_confidence, leading.by_error])
+    """Curves of the first error, AbsRel or the mean angle: by confidence, then by the error."""
+    first = next(iter(pair.sparsified.values()))
+    return np.stack([first.by_confidence, first.by_error])

@@ -1,4 +1,4 @@
-"""Distances between predicted and true points in space."""
+"""Distances between predicted and true points in space, in any order."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
     """Distance [m] from each point to the nearest one of a cloud.
 
     Raises:
-        InputError: If either is empty or not finite.
+        InputError: If a cloud is not (points, 3), empty or not finite.
     """
     with needing("comparing clouds of points", "evaluate"):
         from scipy.spatial import KDTree
@@ -20,7 +20,8 @@ def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
             raise InputError(f"a cloud is (points, 3) with at least one, this is {array.shape}")
         if not np.isfinite(array).all():
             raise InputError("a cloud has NaN or infinite coordinates: leave such points out")
-    return np.asarray(KDTree(cloud).query(points)[0], dtype=np.float64)
+    distances, _ = KDTree(cloud).query(points)
+    return np.asarray(distances, dtype=np.float64)
 
 
 def cloud_accuracy(predicted: Cloud, true: OtherCloud) -> float:
@@ -43,5 +44,6 @@ def cloud_f_score(predicted: Cloud, true: OtherCloud, threshold: float) -> float
         raise OptionError(f"the threshold of an F-score is a positive distance, not {threshold}")
     precision = np.mean(cloud_distances(predicted, true) < threshold)
     recall = np.mean(cloud_distances(true, predicted) < threshold)
-    both = precision + recall
-    return float(2 * precision * recall / both) if both else 0.0
+    if not precision + recall:
+        return 0.0
+    return float(2 * precision * recall / (precision + recall))

@@ -1,4 +1,4 @@
-"""Depth errors of one image."""
+"""Depth errors of one image; p is predicted and t true depth [m], and e is ln p - ln t."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,7 +25,6 @@ from rilievo.evaluation.metrics.pairs import DepthPair, PicturePair
 from rilievo.evaluation.metrics.picture import psnr, squared_grey_error, ssim
 from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
 
-# A radius is one number here.
 WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     *(
         Metric(
@@ -80,8 +79,8 @@ def absolute_error(pair: DepthPair) -> Sums:
 
 def squared_inverse_error(pair: DepthPair) -> Sums:
     """Sum of (1/p - 1/t)² [1/m²]."""
-    inverse = pair.relative / pair.p
-    return np.array([dot(inverse, inverse)])
+    inverse_difference = pair.relative / pair.p
+    return np.array([dot(inverse_difference, inverse_difference)])
 
 
 def squared_log_error(pair: DepthPair) -> Sums:
@@ -111,21 +110,28 @@ def silog_unbiased(sums: Sums, count: int) -> float:
 
 def silog_half(sums: Sums, count: int) -> float:
     """Root of (mean e² - mean² e / 2), e = ln p - ln t."""
-    mean = sums[1] / count
-    return float(np.sqrt(_squared_deviations(sums, count) / count + mean * mean / 2))
+    mean_error = sums[1] / count
+    variance = _squared_deviations(sums, count) / count
+    return float(np.sqrt(variance + mean_error * mean_error / 2))
 
 
 def _squared_deviations(sums: Sums, count: int) -> float:
-    """Sum of (e - mean)² over all images."""
-    between = sums[2] - sums[1] * sums[1] / count
-    return float(sums[0] + max(between, 0.0))
+    """Sum of (e - mean)² over all images, whose deviations are from their common mean.
+
+    This is the sum of deviations within the images, and of those between their means.
+    """
+    within_images, error_sum, squared_sums_over_n = sums
+    between_images = squared_sums_over_n - error_sum * error_sum / count
+    return float(within_images + max(between_images, 0.0))
 
 
 def _count_below_factor(bound: float) -> Callable[[DepthPair], Sums]:
+    """Function that counts pixels whose factor is below a bound, strictly."""
     return lambda pair: np.array([float(np.count_nonzero(pair.factor < bound))])
 
 
-LOW, HIGH = Better.LOWER, Better.HIGHER
+LOW = Better.LOWER
+HIGH = Better.HIGHER
 
 # A new metric is one function, here or in a file of its own, and one line below.
 DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
@@ -197,7 +203,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     Metric("point_distance", "point distance", "m", LOW, "mean ‖p̂ - p‖ of points", point_distance),
 )
 
-_SUMMARY = "share of pairs whose nearer point is predicted nearer, strictly (DA-2K)"
+_IN_ORDER = "share of pairs whose nearer point is predicted nearer, strictly (DA-2K)"
 ORDER_METRICS: Mapping[str, Metric[OrderPair]] = metrics_by_name(
-    Metric("in_order", "in order", "", HIGH, _SUMMARY, count_in_order)
+    Metric("in_order", "in order", "", HIGH, _IN_ORDER, count_in_order)
 )

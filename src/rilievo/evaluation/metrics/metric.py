@@ -1,4 +1,4 @@
-"""Definition of a metric."""
+"""Definition of a metric: sums over the pixels of an image, and a number computed from them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from rilievo.arrays.shapes import Float, Float64, Shaped, Values
 from rilievo.errors import InputError, OptionError
 
 Scenes = Sequence[str | None]
+"""Scene of each image; None where it is not known."""
 AnyValues = Float[np.ndarray, "n"]
 Plane = Float64[np.ndarray, "h w"]
 PointColumns = Float64[np.ndarray, "3 n"]
@@ -22,17 +23,17 @@ Curves = Float64[np.ndarray, "2 steps"]
 RangeSums = Float64[np.ndarray, "3 bins"]
 """Pixels, |relative error| and signed relative error, by range of depth."""
 Numbers = Shaped[np.ndarray, "..."]
-
 Sums = Float64[np.ndarray, "k"]
+"""Sums over the pixels of one image; those of several images are added."""
 
 
 @runtime_checkable
 class Counted(Protocol):
-    """Prediction and ground truth."""
+    """Prediction and ground truth of one image."""
 
     @property
     def count(self) -> int:
-        """Number of pixels to compare; never 0."""
+        """Number of pixels, or of other items, that are compared; never 0."""
         ...
 
 
@@ -51,7 +52,9 @@ def badness(values: Any, better: Better) -> Any:
     """Numbers that are smaller where the metric is better."""
     if better is Better.ZERO:
         return abs(values)
-    return -values if better is Better.HIGHER else values
+    if better is Better.HIGHER:
+        return -values
+    return values
 
 
 def mean(sums: Sums, count: int) -> float:
@@ -65,7 +68,7 @@ def root_mean(sums: Sums, count: int) -> float:
 
 
 def whole(sums: Sums, count: int) -> float:
-    """First sum itself, of an image as a whole."""
+    """First sum itself, for a metric of an image as a whole."""
     return float(sums[0])
 
 
@@ -74,10 +77,16 @@ class Metric(Generic[Pair]):
     """One number for the agreement of a prediction with the ground truth.
 
     Attributes:
+        name: Name in options and files.
+        label: Name in tables.
         unit: "m", "°", "%", "1/m", "dB" or "".
+        better: Direction in which the metric improves.
         summary: Formula and source in one line.
-        finish: Computes the metric from sums over a number of pixels.
-        needs_probability: Whether the confidence must be more than an order.
+        sums: Function that returns sums over the pixels of an image.
+        finish: Function that computes the metric from the sums and the number of pixels.
+        pools: Whether sums of several images may be added before ``finish``.
+        needs_confidence: Whether the prediction must have a confidence.
+        needs_probability: Whether the confidence must be a probability, not only a ranking.
     """
 
     name: str
@@ -126,24 +135,30 @@ def pooled(metric: AnyMetric, sums: Sums, count: int) -> float:
 
 
 def column_lengths(vectors: PointColumns) -> Values:
-    """Lengths of columns."""
+    """Length of each column."""
     return np.sqrt(np.square(vectors).sum(axis=0))
 
 
 def count_improper(values: Values) -> int:
     """Count numbers that are not positive and finite."""
-    # One comparison each: NaN fails both.
+    # The minimum and the maximum are NaN if any number is, and NaN fails both comparisons.
     if values.min() > 0 and values.max() < np.inf:
         return 0
-    return int((~((values > 0) & (values < np.inf))).sum())
+    is_proper = (values > 0) & (values < np.inf)
+    return int((~is_proper).sum())
 
 
 def squared_normal_lengths(name: str, normals: PointColumns) -> Values:
-    """Squared lengths of normals, checked to have a direction."""
-    squares = np.einsum("cn,cn->n", normals, normals)
-    if bad := count_improper(squares):
+    """Squared length of each normal.
+
+    Raises:
+        InputError: If a normal has no direction; ``name`` says whose normals these are.
+    """
+    squared_lengths = np.einsum("cn,cn->n", normals, normals)
+    improper = count_improper(squared_lengths)
+    if improper:
         raise InputError(
-            f"{name} normals have length zero, NaN or infinity at {bad} of {squares.size} valid "
-            "pixels: take them out of the mask"
+            f"{name} normals have length zero, NaN or infinity at {improper} of "
+            f"{squared_lengths.size} valid pixels: take them out of the mask"
         )
-    return squares
+    return squared_lengths

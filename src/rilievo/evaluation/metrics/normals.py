@@ -17,11 +17,15 @@ from rilievo.evaluation.metrics.metric import (
 )
 from rilievo.evaluation.metrics.pairs import Indices, NormalsPair
 
-# Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
-_STEP = 180 / (1 << 31)
+_ANGLE_BITS = 31
+_FINE_ANGLE = 180 / (1 << _ANGLE_BITS)
+"""Unit in which angles are integers of 31 bits [°]; the high bits are a coarse bin."""
 _LOW_BITS = 17
-_COARSE = (1 << (31 - _LOW_BITS)) + 1
-_FINE = 1 << _LOW_BITS
+"""Bits of an angle within its coarse bin."""
+_COARSE_BINS = (1 << (_ANGLE_BITS - _LOW_BITS)) + 1
+"""Number of coarse bins of 0.011°; the last one has 180° alone."""
+_FINE_BINS = 1 << _LOW_BITS
+"""Number of fine angles in a coarse bin."""
 
 
 def angle_sum(pair: NormalsPair) -> Sums:
@@ -35,48 +39,57 @@ def squared_angle_sum(pair: NormalsPair) -> Sums:
 
 
 def median_sums(pair: NormalsPair) -> Sums:
-    """Median of the image [°], 1, and a histogram of its angles."""
-    histogram = np.bincount(_bin_indices(pair.angles) >> _LOW_BITS, minlength=_COARSE)
+    """Median of the image [°], the number of images, which is 1, and a histogram of its angles."""
+    coarse_bins = _fine_angles(pair.angles) >> _LOW_BITS
+    histogram = np.bincount(coarse_bins, minlength=_COARSE_BINS)
     return np.concatenate([[np.median(pair.angles), 1.0], histogram.astype(np.float64)])
 
 
 def median(sums: Sums, count: int) -> float:
     """Median [°]: exact for one image, within 0.006° for several."""
-    if sums[1] == 1:
-        return float(sums[0])
-    centres = [
-        ((_bin_of_rank(sums[2:], rank)[0] + 0.5) * _FINE) * _STEP for rank in _median_ranks(count)
-    ]
+    median_sum, images, histogram = sums[0], sums[1], sums[2:]
+    if images == 1:
+        return float(median_sum)
+    centres = []
+    for rank in _median_ranks(count):
+        coarse_bin, _ = _bin_of_rank(histogram, rank)
+        centres.append(((coarse_bin + 0.5) * _FINE_BINS) * _FINE_ANGLE)
     return float(np.mean(centres))
 
 
 def pooled_median(angles: Callable[[], Iterable[AnyValues]]) -> float:
     """Median [°] of the angles of many images, within 1e-7°, by reading them twice.
 
+    The first reading finds the coarse bins of the two middle angles, the second one counts the fine
+    angles in these, which takes a megabyte of memory for any number of images.
+
     Raises:
         NoGroundTruthError: If there are no angles.
     """
-    # Bins of 0.011 degrees first, then of 1e-7 near the middle: a megabyte of memory.
-    coarse = np.zeros(_COARSE, np.int64)
-    for part in angles():
-        coarse += np.bincount(_bin_indices(part) >> _LOW_BITS, minlength=_COARSE)
-    count = int(coarse.sum())
+    coarse_histogram = np.zeros(_COARSE_BINS, np.int64)
+    for image_angles in angles():
+        coarse_bins = _fine_angles(image_angles) >> _LOW_BITS
+        coarse_histogram += np.bincount(coarse_bins, minlength=_COARSE_BINS)
+    count = int(coarse_histogram.sum())
     if not count:
         raise NoGroundTruthError("there is no angle to take the median of")
-    places = [_bin_of_rank(coarse, rank) for rank in _median_ranks(count)]
-    fine = {place: np.zeros(_FINE, np.int64) for place, _ in places}
-    for part in angles():
-        whole = _bin_indices(part)
-        for place, histogram in fine.items():
-            near = whole[whole >> _LOW_BITS == place] & (_FINE - 1)
-            histogram += np.bincount(near, minlength=_FINE)
-    middle = [place * _FINE + _bin_of_rank(fine[place], rank)[0] for place, rank in places]
-    return float(np.mean(middle) * _STEP)
+    middles = [_bin_of_rank(coarse_histogram, rank) for rank in _median_ranks(count)]
+    fine_histograms = {coarse_bin: np.zeros(_FINE_BINS, np.int64) for coarse_bin, _ in middles}
+    for image_angles in angles():
+        fine_angles = _fine_angles(image_angles)
+        for coarse_bin, histogram in fine_histograms.items():
+            in_bin = fine_angles[fine_angles >> _LOW_BITS == coarse_bin]
+            histogram += np.bincount(in_bin & (_FINE_BINS - 1), minlength=_FINE_BINS)
+    middle_angles = []
+    for coarse_bin, rank_in_bin in middles:
+        fine_bin, _ = _bin_of_rank(fine_histograms[coarse_bin], rank_in_bin)
+        middle_angles.append(coarse_bin * _FINE_BINS + fine_bin)
+    return float(np.mean(middle_angles) * _FINE_ANGLE)
 
 
-def _bin_indices(angles: AnyValues) -> Indices:
-    """Bins 180/2³¹ degrees wide."""
-    return np.rint(angles / _STEP).astype(np.int64)
+def _fine_angles(angles: AnyValues) -> Indices:
+    """Angles as multiples of ``_FINE_ANGLE``."""
+    return np.rint(angles / _FINE_ANGLE).astype(np.int64)
 
 
 def _median_ranks(count: int) -> tuple[int, int]:
@@ -85,14 +98,15 @@ def _median_ranks(count: int) -> tuple[int, int]:
 
 
 def _bin_of_rank(histogram: Shaped[np.ndarray, "bins"], rank: int) -> tuple[int, int]:
-    """Bin that holds a rank, and the rank within it."""
-    upto = histogram.cumsum()
-    place = int(np.searchsorted(upto, rank, side="right"))
-    return place, int(rank - (upto[place] - histogram[place]))
+    """Bin that has a rank, and the rank within it."""
+    cumulated = histogram.cumsum()
+    index = int(np.searchsorted(cumulated, rank, side="right"))
+    before_bin = cumulated[index] - histogram[index]
+    return index, int(rank - before_bin)
 
 
-def _counter_below(bound: float) -> Callable[[NormalsPair], Sums]:
-    """Number of pixels whose angle is below ``bound`` [degrees]."""
+def _count_below_angle(bound: float) -> Callable[[NormalsPair], Sums]:
+    """Function that counts pixels whose angle is below a bound [°], strictly."""
     return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
 
 
@@ -111,7 +125,7 @@ NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(
             "",
             Better.HIGHER,
             f"share of pixels whose angle is under {bound:g}°, strictly",
-            _counter_below(bound),
+            _count_below_angle(bound),
         )
         for bound in (5.0, 7.5, 11.25, 22.5, 30.0)
     ),

@@ -1,4 +1,4 @@
-"""Order of depth at pairs of points."""
+"""Order of depth at pairs of points, as in DA-2K (Yang et al. 2024, Depth Anything V2)."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from rilievo.evaluation.metrics.metric import Sums
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPair:
-    """Predicted depth, of any scale, of points known to be nearer, and of those farther.
+    """Predicted depth at the nearer and the farther point of each pair, in any unit.
 
     Raises:
-        InputError: If their numbers differ, or one is not finite.
-        NoGroundTruthError: If there is none.
+        InputError: If the numbers of points differ, or a depth is not finite.
+        NoGroundTruthError: If there is no pair.
     """
 
     nearer: Values

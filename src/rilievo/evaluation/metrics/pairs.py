@@ -1,4 +1,4 @@
-"""A prediction and its ground truth, with what metrics share."""
+"""Predictions with their ground truth, and quantities that several metrics need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,53 +28,66 @@ def check_maps(
     true: Float[np.ndarray, "..."],
     valid: Mask,
 ) -> None:
-    """Refuse maps of unequal sizes, and an empty mask."""
+    """Refuse maps of unequal sizes, and a mask that is not boolean or is empty."""
     if predicted.shape != true.shape or true.shape[-2:] != valid.shape:
         raise InputError(
             f"prediction {predicted.shape}, truth {true.shape} and mask {valid.shape} differ"
         )
     if valid.dtype != bool:
-        # Of whole numbers, numpy would make indices.
+        # NumPy would take integers as indices.
         raise InputError(f"the mask is {valid.dtype}, expected bool: convert it with mask > 0")
     if not valid.any():
         raise NoGroundTruthError("no valid pixel: this image has no ground truth that counts")
 
 
 def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
-    """Confidence at the valid pixels, checked to be in [0, 1]."""
+    """Confidence at the valid pixels.
+
+    Raises:
+        InputError: If there is none, or it is not in [0, 1] at a valid pixel.
+    """
     if confidence is None:
         raise InputError("the prediction has no confidence, which this benchmark judges")
     if confidence.shape != valid.shape:
         raise InputError(f"confidence {confidence.shape} and mask {valid.shape} differ")
-    numbers = confidence[valid].astype(np.float64)
-    if not (numbers.min() >= 0 and numbers.max() <= 1):
-        bad = int((~((numbers >= 0) & (numbers <= 1))).sum())
+    values = confidence[valid].astype(np.float64)
+    if not (values.min() >= 0 and values.max() <= 1):
+        in_range = (values >= 0) & (values <= 1)
+        improper = int((~in_range).sum())
         raise InputError(
-            f"confidence is outside 0 to 1, or NaN, at {bad} of {numbers.size} valid pixels"
+            f"confidence is outside 0 to 1, or NaN, at {improper} of {values.size} valid pixels"
         )
-    return numbers
+    return values
 
 
 STEPS = 50
+"""Number of steps in which sparsification removes pixels, as in Poggi et al. 2020."""
 REMOVED: Curve = np.arange(STEPS + 1) / STEPS
+"""Share of pixels that is removed at each point of a curve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sparsified:
-    """Error by share of pixels removed, least sure or worst ones first."""
+    """Error of the remaining pixels by the share that is removed; 0 where none remain.
+
+    Attributes:
+        by_confidence: Curve where the least sure pixels are removed first.
+        by_error: Curve where the pixels with the largest errors are removed first.
+    """
 
     by_confidence: Curve
     by_error: Curve
 
     @property
     def ause(self) -> float:
-        """Area between the two curves; 0 for the best order."""
+        """Area between the two curves; 0 if the confidence ranks pixels as their errors do."""
         return _area_below(self.by_confidence) - _area_below(self.by_error)
 
     @property
     def aurg(self) -> float:
-        """Area between random removal and the confidence."""
-        return float(self.by_confidence[0]) - _area_below(self.by_confidence)
+        """Area between random removal, which keeps the error as it is, and the confidence."""
+        error_of_all = float(self.by_confidence[0])
+        return error_of_all - _area_below(self.by_confidence)
 
 
 def sparsify(
@@ -84,22 +97,32 @@ def sparsify(
     indicator: Values | None = None,
     root: bool = False,
 ) -> Sparsified:
-    """Sparsification curves of one error, or of ``indicator`` in its order."""
+    """Compute the sparsification curves of an error.
+
+    Args:
+        confidence: Confidence of each pixel.
+        error: Error of each pixel, by which the curve ``by_error`` removes pixels.
+        indicator: Value of each pixel that is averaged; None for the error.
+        root: Whether the curves are roots of the averages.
+    """
     averaged = error if indicator is None else indicator
-    first, second = (_means_after_removal(order, averaged) for order in (confidence, -error))
+    by_confidence = _means_after_removal(confidence, averaged)
+    by_error = _means_after_removal(-error, averaged)
     if root:
-        first, second = np.sqrt(first), np.sqrt(second)
-    return Sparsified(by_confidence=first, by_error=second)
+        by_confidence = np.sqrt(by_confidence)
+        by_error = np.sqrt(by_error)
+    return Sparsified(by_confidence=by_confidence, by_error=by_error)
 
 
-def _means_after_removal(order: Values, values: Values) -> Curve:
-    """Means of values that remain while low ``order`` leaves first."""
-    places = np.argsort(order, kind="stable")
-    ranked = order[places]
-    # Equal values leave together, at the first threshold above them.
-    starts = np.searchsorted(ranked, np.percentile(ranked, 100 * REMOVED[:-1]))
-    sums = np.cumsum(values[places][::-1])[::-1]
-    return np.append(sums[starts] / (values.size - starts), 0.0)
+def _means_after_removal(rank: Values, values: Values) -> Curve:
+    """Means of the values that remain, where pixels of low rank are removed first."""
+    order = np.argsort(rank, kind="stable")
+    sorted_rank = rank[order]
+    thresholds = np.percentile(sorted_rank, 100 * REMOVED[:-1])
+    # Pixels of equal rank leave together, at the first threshold above them.
+    removed = np.searchsorted(sorted_rank, thresholds)
+    remaining_sums = np.cumsum(values[order][::-1])[::-1]
+    return np.append(remaining_sums[removed] / (values.size - removed), 0.0)
 
 
 def _area_below(curve: Curve) -> float:
@@ -113,7 +136,14 @@ class DepthPair:
 
     Attributes:
         predicted: Depth after alignment and clipping.
-        predicted_camera: The model's own, if its points are to be judged with it.
+        true: True depth.
+        valid: Pixels that count.
+        camera: Camera of the image; None if no metric needs points.
+        predicted_camera: Camera that the model predicts; None if predicted points are to be judged
+            with ``camera``.
+        confidence: Confidence of the prediction in 0..1; None without.
+        p: Predicted depth at the valid pixels [m].
+        t: True depth at the valid pixels [m].
 
     Raises:
         InputError: If sizes or types are wrong, or depth is not positive and finite.
@@ -133,23 +163,26 @@ class DepthPair:
         check_maps(self.predicted, self.true, self.valid)
         if self.true.ndim != 2:
             raise InputError(f"depth maps are (height, width), these are {self.true.shape}")
-        for letter, name, mend in (
-            ("p", "predicted", "clip it to a least depth first"),
-            ("t", "true", "take them out of the mask"),
-        ):
-            array = getattr(self, name)
-            if not np.issubdtype(array.dtype, np.floating):
-                raise InputError(
-                    f"the {name} depth is {array.dtype}, expected floating-point metres: convert "
-                    "it, as with millimetres / 1000"
-                )
-            depth = array.ravel()[self.valid_indices].astype(np.float64)
-            if bad := count_improper(depth):
-                raise InputError(
-                    f"{name} depth is zero, negative, NaN or infinite at {bad} of {depth.size} "
-                    f"valid pixels: {mend}"
-                )
-            object.__setattr__(self, letter, depth)
+        p = self._valid_depth(self.predicted, "predicted", "clip it to a least depth first")
+        t = self._valid_depth(self.true, "true", "take them out of the mask")
+        object.__setattr__(self, "p", p)
+        object.__setattr__(self, "t", t)
+
+    def _valid_depth(self, depth: AnyPlane, name: str, remedy: str) -> Values:
+        """Depth at the valid pixels, checked to be floating-point, positive and finite."""
+        if not np.issubdtype(depth.dtype, np.floating):
+            raise InputError(
+                f"the {name} depth is {depth.dtype}, expected floating-point metres: convert "
+                "it, as with millimetres / 1000"
+            )
+        values = depth.ravel()[self.valid_indices].astype(np.float64)
+        improper = count_improper(values)
+        if improper:
+            raise InputError(
+                f"{name} depth is zero, negative, NaN or infinite at {improper} of {values.size} "
+                f"valid pixels: {remedy}"
+            )
+        return values
 
     @property
     def count(self) -> int:
@@ -185,10 +218,10 @@ class DepthPair:
     def log_moments(self) -> Sums:
         """Squared deviations, sum, and squared sum over n, of ln p - ln t."""
         # Unlike sums of e squared and e, these lose no digits where e is large and hardly varies.
-        e = np.copysign(self.log_factor, self.difference)
-        total = e.sum()
-        e -= total / self.count
-        return np.array([dot(e, e), total, total * total / self.count])
+        log_error = np.copysign(self.log_factor, self.difference)
+        total = log_error.sum()
+        deviation = log_error - total / self.count
+        return np.array([dot(deviation, deviation), total, total * total / self.count])
 
     @cached_property
     def c(self) -> Values:
@@ -198,11 +231,11 @@ class DepthPair:
     @cached_property
     def sparsified(self) -> Mapping[str, Sparsified]:
         """Sparsification curves of AbsRel, RMSE and 1 - δ1."""
-        wrong = (self.factor >= 1.25).astype(np.float64)
+        is_wrong = (self.factor >= 1.25).astype(np.float64)
         return {
             "abs_rel": sparsify(self.c, np.abs(self.relative)),
             "rmse": sparsify(self.c, np.square(self.difference), root=True),
-            "delta1": sparsify(self.c, self.factor, indicator=wrong),
+            "delta1": sparsify(self.c, self.factor, indicator=is_wrong),
         }
 
     @cached_property
@@ -226,7 +259,7 @@ class DepthPair:
         return column_lengths(self.true_points)
 
     def _valid_rays(self, camera: Camera | None) -> PointColumns:
-        """Rays of valid pixels, row by row; depth times ray is a point."""
+        """Rays of the valid pixels, row by row; depth times ray is a point in the camera frame."""
         if camera is None:
             raise InputError("errors of points need the camera: give its K, or drop these metrics")
         v, u = np.divmod(self.valid_indices, self.true.shape[1])
@@ -235,7 +268,11 @@ class DepthPair:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NormalsPair:
-    """Predicted and true normals of one image, towards the camera; angles are 0 to 180°.
+    """Predicted and true normals of one image, towards the camera, of any length but 0.
+
+    Attributes:
+        confidence: Confidence of the prediction in 0..1; None without.
+        angles: Angle between both normals at the valid pixels, 0 to 180 [°].
 
     Raises:
         InputError: If sizes or types are wrong, or a normal has no direction.
@@ -252,14 +289,14 @@ class NormalsPair:
         check_maps(self.predicted, self.true, self.valid)
         if self.true.ndim != 3 or self.true.shape[0] != 3:
             raise InputError(f"normals are (3, height, width), these are {self.true.shape}")
-        places = np.flatnonzero(self.valid)
-        predicted = self.predicted.reshape(3, -1)[:, places].astype(np.float64)
-        true = self.true.reshape(3, -1)[:, places].astype(np.float64)
-        squares = squared_normal_lengths("predicted", predicted) * squared_normal_lengths(
-            "true", true
-        )
-        cosine = np.einsum("cn,cn->n", predicted, true) / np.sqrt(squares)
-        angles = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        valid_indices = np.flatnonzero(self.valid)
+        predicted = self.predicted.reshape(3, -1)[:, valid_indices].astype(np.float64)
+        true = self.true.reshape(3, -1)[:, valid_indices].astype(np.float64)
+        predicted_squares = squared_normal_lengths("predicted", predicted)
+        true_squares = squared_normal_lengths("true", true)
+        dot_products = np.einsum("cn,cn->n", predicted, true)
+        cosines = dot_products / np.sqrt(predicted_squares * true_squares)
+        angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
         object.__setattr__(self, "angles", angles)
 
     @property

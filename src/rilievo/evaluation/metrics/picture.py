@@ -8,20 +8,23 @@ from rilievo.errors import InputError, needing
 from rilievo.evaluation.metrics.metric import Sums
 from rilievo.evaluation.metrics.pairs import PicturePair
 
-# Side of the window over which SSIM is computed [px].
 _SSIM_WINDOW = 7
+"""Side of the window over which scikit-image computes SSIM [px]."""
+_LEVEL_RANGE = 255
+"""Difference of the largest and the smallest grey level."""
 
 
 def squared_grey_error(pair: PicturePair) -> Sums:
     """Sum of squared differences of the grey levels."""
-    return np.array([_skimage_metrics().mean_squared_error(pair.true, pair.predicted) * pair.count])
+    mean_squared_error = _skimage_metrics().mean_squared_error(pair.true, pair.predicted)
+    return np.array([mean_squared_error * pair.count])
 
 
 def psnr(pair: PicturePair) -> Sums:
     """Peak signal-to-noise ratio [dB]; infinite where the pictures are equal."""
     with np.errstate(divide="ignore"):
         ratio = _skimage_metrics().peak_signal_noise_ratio(
-            pair.true, pair.predicted, data_range=255
+            pair.true, pair.predicted, data_range=_LEVEL_RANGE
         )
     return np.array([ratio], dtype=np.float64)
 
@@ -30,14 +33,16 @@ def ssim(pair: PicturePair) -> Sums:
     """Structural similarity over windows of 7x7 pixels (Wang et al. 2004).
 
     Raises:
-        InputError: If the picture is smaller.
+        InputError: If the picture is smaller than the window.
     """
     if min(pair.true.shape) < _SSIM_WINDOW:
         raise InputError(
             f"a picture of {pair.true.shape} is smaller than the 7x7 window of SSIM: "
             "leave that metric out"
         )
-    similarity = _skimage_metrics().structural_similarity(pair.true, pair.predicted, data_range=255)
+    similarity = _skimage_metrics().structural_similarity(
+        pair.true, pair.predicted, data_range=_LEVEL_RANGE
+    )
     return np.array([similarity], dtype=np.float64)
 
 

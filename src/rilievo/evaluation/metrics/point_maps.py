@@ -24,8 +24,11 @@ from rilievo.evaluation.metrics.metric import (
 from rilievo.evaluation.metrics.pairs import DepthPair, check_maps
 
 LEAST_POINTS = 10
-
-_EPS = 1e-6
+"""Least number of sampled points by which an object is fitted."""
+_DISTANCE_OFFSET = 1e-6
+"""Added to a distance before the division by it [m], as in MoGe's program."""
+_MAX_RELATIVE_GAP = 0.25
+"""Gap over distance, or over an object's size, below which a point is right, as in MoGe."""
 _LOCAL_REL = "mean ‖p̂ - p‖ over the object's size, each object fitted by itself (MoGe)"
 _LOCAL_DELTA = (
     "share of ‖p̂ - p‖ below a quarter of the object's size, each object fitted by itself (MoGe)"
@@ -36,11 +39,14 @@ _FOV_SIGNED = "predicted - true horizontal field of view: positive where it is t
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PointsPair:
-    """Predicted and true points of one image [m], read only where ``valid``.
+    """Predicted and true points of one image in the camera frame [m], read only where ``valid``.
 
     Attributes:
-        raw: Predicted, before the fit.
-        objects: Number of each pixel's object, 0 for none.
+        predicted: Predicted points after the fit to the true ones.
+        true: True points.
+        valid: Pixels that count.
+        raw: Predicted points before the fit, in the model's unit; None if objects are not compared.
+        objects: Number of the object at each pixel, 0 for none; None if they are not known.
 
     Raises:
         InputError: If sizes are wrong, or a point is not finite.
@@ -55,11 +61,11 @@ class PointsPair:
 
     def __post_init__(self) -> None:
         check_maps(self.predicted, self.true, self.valid)
-        for name in ("predicted", "true"):
-            points = getattr(self, name)[:, self.valid]
-            if not np.isfinite(points).all():
-                bad = int((~np.isfinite(points).all(axis=0)).sum())
-                raise InputError(f"{name} points are NaN or infinite at {bad} valid pixels")
+        for name, point_map in (("predicted", self.predicted), ("true", self.true)):
+            is_finite = np.isfinite(point_map[:, self.valid]).all(axis=0)
+            if not is_finite.all():
+                improper = int((~is_finite).sum())
+                raise InputError(f"{name} points are NaN or infinite at {improper} valid pixels")
 
     @property
     def count(self) -> int:
@@ -83,42 +89,50 @@ class PointsPair:
 
     @cached_property
     def by_object(self) -> tuple[tuple[float, float], ...]:
-        """Mean gap of each object's points over its size, and the share below a quarter of it.
+        """Errors of each object whose shape alone is judged, as MoGe's "local points".
+
+        These are the mean gap of its points over its size, and the share of points whose gap is
+        below a quarter of its size. Each object has a fit of its own.
 
         Raises:
             NoGroundTruthError: If no object has enough points.
         """
         if self.objects is None or self.raw is None:
             raise NoGroundTruthError("the image has no objects to compare by themselves")
-        # Each object has a fit of its own, which judges its shape alone (MoGe: "local points").
-        chosen = subsample_by_grid(self.valid)
-        sampled = np.repeat(chosen.indices, chosen.counts)
-        scores = []
+        subsample = subsample_by_grid(self.valid)
+        # A pixel that stands for several cells of the grid counts several times.
+        sampled = np.repeat(subsample.indices, subsample.counts)
+        errors = []
         for number in range(1, int(self.objects.max(initial=0)) + 1):
-            places = sampled[self.objects.flat[sampled] == number]
-            if places.size >= LEAST_POINTS:
-                scores.append(self._object_errors(self.valid & (self.objects == number), places))
-        if not scores:
+            object_samples = sampled[self.objects.flat[sampled] == number]
+            if object_samples.size >= LEAST_POINTS:
+                object_mask = self.valid & (self.objects == number)
+                errors.append(self._object_errors(object_mask, object_samples))
+        if not errors:
             raise NoGroundTruthError(
                 f"no object of the image has {LEAST_POINTS} points of the subsample"
             )
-        return tuple(scores)
+        return tuple(errors)
 
-    def _object_errors(self, inside: Mask, places: Int64[np.ndarray, "k"]) -> tuple[float, float]:
-        """Mean gap over the object's size, share below 0.25."""
-        assert self.raw is not None
-        x, y = (points_map.reshape(3, -1)[:, places] for points_map in (self.raw, self.true))
-        true = self.true[:, inside]
+    def _object_errors(
+        self, object_mask: Mask, samples: Int64[np.ndarray, "k"]
+    ) -> tuple[float, float]:
+        """Errors of one object, which is fitted at the flat indices of its samples."""
+        assert self.raw is not None, "only objects of raw points are compared"
+        true = self.true[:, object_mask]
         size = float((true.max(axis=1) - true.min(axis=1)).max())
+        raw_samples = self.raw.reshape(3, -1)[:, samples]
+        true_samples = self.true.reshape(3, -1)[:, samples]
         try:
-            weights = np.full(places.size, 1 / size)
-            fitted = fit_points(x, y, weights, PointFit.POINT_SCALE_SHIFT)
-            points = fitted.scale * self.raw[:, inside] + fitted.shift[:, None]
+            weights = np.full(samples.size, 1 / size)
+            fitted = fit_points(raw_samples, true_samples, weights, PointFit.POINT_SCALE_SHIFT)
+            points = fitted.scale * self.raw[:, object_mask] + fitted.shift[:, None]
         except CalibrationError:
             # A mirrored or flat object is as wrong as one of no size at its middle.
-            points = np.broadcast_to(np.median(y, axis=1)[:, None], true.shape)
-        gap = column_lengths(points - true) / size
-        return float(gap.mean()), float(np.mean(gap < 0.25))
+            middle = np.median(true_samples, axis=1)[:, None]
+            points = np.broadcast_to(middle, true.shape)
+        relative_gap = column_lengths(points - true) / size
+        return float(relative_gap.mean()), float(np.mean(relative_gap < _MAX_RELATIVE_GAP))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +150,14 @@ class FieldOfViewPair:
 
 def point_rel(pair: DepthPair | PointsPair) -> Sums:
     """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6) of points [m] (Wang et al. 2025, MoGe)."""
-    return np.array([(pair.gap / (pair.distance + _EPS)).sum()])
+    return np.array([(pair.gap / (pair.distance + _DISTANCE_OFFSET)).sum()])
 
 
 def point_delta1(pair: DepthPair | PointsPair) -> Sums:
     """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖) (MoGe)."""
-    near = pair.gap < 0.25 * np.minimum(pair.distance, column_lengths(pair.predicted_points))
-    return np.array([float(np.count_nonzero(near))])
+    predicted_distance = column_lengths(pair.predicted_points)
+    max_gap = _MAX_RELATIVE_GAP * np.minimum(pair.distance, predicted_distance)
+    return np.array([float(np.count_nonzero(pair.gap < max_gap))])
 
 
 def point_distance(pair: DepthPair | PointsPair) -> Sums:
@@ -151,12 +166,14 @@ def point_distance(pair: DepthPair | PointsPair) -> Sums:
 
 
 def _mean_over_objects(column: int) -> Callable[[PointsPair], Sums]:
-    """Mean over objects of one column of ``by_object``."""
-    return lambda pair: np.array([np.mean([numbers[column] for numbers in pair.by_object])])
+    """Function that averages one column of ``by_object`` over the objects."""
+    return lambda pair: np.array([np.mean([errors[column] for errors in pair.by_object])])
 
 
-_REL, _DELTA = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
-LOW, HIGH = Better.LOWER, Better.HIGHER
+_REL = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)"
+_DELTA = "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
+LOW = Better.LOWER
+HIGH = Better.HIGHER
 RELATIVE_METRICS: tuple[Metric[Any], ...] = (
     Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
     Metric("point_delta1", "point δ1", "", HIGH, _DELTA, point_delta1),

@@ -1,4 +1,4 @@
-"""Agreement of the depth of two neighbouring frames.
+"""Agreement of the depth of two neighbouring frames of a video.
 
 TAE: Chen et al. 2025, Video Depth Anything. OPW: Wang et al. 2023, NVDS.
 """
@@ -22,21 +22,24 @@ _OPW = (
     "30 times the mean change of inverse depth, less its median and over its mean absolute "
     "deviation, along the true flow from frame to frame (NVDS)"
 )
-# 10 of the authors' program, times its sum over three colours that agree.
-_AS_PUBLISHED = 30.0
-# Largest relative difference of true depths that are one surface in both frames.
-_SAME_SURFACE = 0.05
-# As in the authors' program.
-_LEAST_SPREAD = 1e-6
+_OPW_FACTOR = 30.0
+"""Factor 10 of the authors' program, times its sum over three colours, which are equal."""
+_MAX_SURFACE_STEP = 0.05
+"""Largest relative difference of true depths that are one surface in both frames."""
+_MIN_DEVIATION = 1e-6
+"""Lower limit of the mean absolute deviation of inverse depth, as in the authors' program."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StabilityPair:
-    """Depth of two neighbouring frames [m]; true depth is 0 where not known.
+    """Depth of two neighbouring frames [m].
 
     Attributes:
-        first_seen: Pixels that a projected point is compared at.
-        first_K: Intrinsics [px] for both, as published.
+        first: Predicted depth of the first frame; not positive where there is none.
+        first_seen: Pixels of the first frame at which depth is compared.
+        first_true: True depth of the first frame; 0 where not known.
+        first_K: Intrinsics [px] of both frames, as published.
+        second_T_first: Motion from the first camera's frame to the second one's.
     """
 
     first: Plane
@@ -50,114 +53,119 @@ class StabilityPair:
 
     @property
     def count(self) -> int:
-        """Pixels of a frame."""
+        """Number of pixels of a frame."""
         return self.first.size
 
 
 def temporal_error(pair: StabilityPair) -> Sums:
     """TAE: mean of both directions' |d - d'| / d, of depth d and projected depth d' [%]."""
-    there = _project_depth(pair.first, pair.first_K, pair.second_T_first)
-    back = _project_depth(pair.second, pair.first_K, np.linalg.inv(pair.second_T_first))
-    errors = (
-        _mean_relative_error(pair.second, there, pair.second_seen),
-        _mean_relative_error(pair.first, back, pair.first_seen),
-    )
-    return np.array([100 * sum(errors) / 2])
+    first_T_second = np.linalg.inv(pair.second_T_first)
+    first_projected = _project_depth(pair.first, pair.first_K, pair.second_T_first)
+    second_projected = _project_depth(pair.second, pair.first_K, first_T_second)
+    forward_error = _mean_relative_error(pair.second, first_projected, pair.second_seen)
+    backward_error = _mean_relative_error(pair.first, second_projected, pair.first_seen)
+    return np.array([100 * (forward_error + backward_error) / 2])
 
 
-def _project_depth(
-    depth: Plane,
-    K: Matrix,
-    motion: Transform,
-) -> Plane:
-    """Depth after ``motion``; 0 where none."""
+def _project_depth(depth: Plane, K: Matrix, target_T_source: Transform) -> Plane:
+    """Depth map of the points of a depth map, as seen after a motion; 0 where there is none."""
     height, width = depth.shape
     points = np.asarray(unproject(depth, K)).reshape(3, -1)
-    x, y, z = transform_points(motion, points)
+    x, y, z = transform_points(target_T_source, points)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        column, row = np.rint(x * K[0, 0] / z + K[0, 2]), np.rint(y * K[1, 1] / z + K[1, 2])
+        column = np.rint(x * K[0, 0] / z + K[0, 2])
+        row = np.rint(y * K[1, 1] / z + K[1, 2])
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     # Of several points at one pixel the last in reading order counts, as published.
-    depths = np.zeros(depth.shape)
-    depths[row[inside].astype(np.int64), column[inside].astype(np.int64)] = z[inside]
-    return depths
+    projected = np.zeros(depth.shape)
+    projected[row[inside].astype(np.int64), column[inside].astype(np.int64)] = z[inside]
+    return projected
 
 
-def _mean_relative_error(
-    depth: Plane,
-    projected: Plane,
-    mask: Mask,
-) -> float:
-    """Mean |d - d'| / d; 0 without a common pixel."""
-    both = (projected > 0) & (depth > 0) & mask
-    if not both.any():
-        # As published.
+def _mean_relative_error(depth: Plane, projected: Plane, mask: Mask) -> float:
+    """Mean |d - d'| / d; 0 without a common pixel, as published."""
+    common = (projected > 0) & (depth > 0) & mask
+    if not common.any():
         return 0.0
-    return float(np.mean(np.abs(depth[both] - projected[both]) / depth[both]))
+    return float(np.mean(np.abs(depth[common] - projected[common]) / depth[common]))
 
 
 def warping_error(pair: StabilityPair) -> Sums:
     """OPW by true motion: change of normalised inverse depth along true flow.
 
+    Each pixel of the second frame is compared with the place in the first frame at which its true
+    point was seen.
+
     Raises:
         NoGroundTruthError: If no surface is seen by both.
     """
-    points = np.asarray(unproject(pair.second_true, pair.first_K)).reshape(3, -1)
-    motion = np.linalg.inv(pair.second_T_first)
-    x, y, z = transform_points(motion, points)
+    K = pair.first_K
+    points = np.asarray(unproject(pair.second_true, K)).reshape(3, -1)
+    first_T_second = np.linalg.inv(pair.second_T_first)
+    x, y, z = transform_points(first_T_second, points)
     valid = ((pair.second_true > 0) & pair.second_seen).ravel() & (z > 0)
-    K, last = pair.first_K, np.array(pair.first.shape)[:, None] - 1
+    last_pixel = np.array(pair.first.shape)[:, None] - 1
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        place = np.stack([y * K[1, 1] / z + K[1, 2], x * K[0, 0] / z + K[0, 2]])
-        inside = valid & (np.rint(place) == np.rint(place).clip(0, last)).all(axis=0)
+        # Positions are (row, column) [px].
+        first_positions = np.stack([y * K[1, 1] / z + K[1, 2], x * K[0, 0] / z + K[0, 2]])
+        nearest = np.rint(first_positions)
+        inside = valid & (nearest == nearest.clip(0, last_pixel)).all(axis=0)
         # In place of the authors' mask of equal colours, which leaves out what is hidden.
-        true = _nearest_samples(pair.first_true, place, inside)
-        both = inside & (np.abs(true - z) < _SAME_SURFACE * z)
-    earlier = _bilinear_samples(_normalise_inverse_depth(pair.first, pair.first_seen), place, both)
-    change = np.abs(_normalise_inverse_depth(pair.second, pair.second_seen).ravel() - earlier)[both]
+        first_true = _nearest_samples(pair.first_true, first_positions, inside)
+        seen_by_both = inside & (np.abs(first_true - z) < _MAX_SURFACE_STEP * z)
+    first = _normalise_inverse_depth(pair.first, pair.first_seen)
+    second = _normalise_inverse_depth(pair.second, pair.second_seen)
+    first_samples = _bilinear_samples(first, first_positions, seen_by_both)
+    change = np.abs(second.ravel() - first_samples)[seen_by_both]
     change = change[np.isfinite(change)]
     if not change.size:
         raise NoGroundTruthError("no surface with true depth is seen in both frames")
-    return np.array([_AS_PUBLISHED * change.mean()])
+    return np.array([_OPW_FACTOR * change.mean()])
 
 
 def _normalise_inverse_depth(depth: Plane, mask: Mask) -> Plane:
-    """Deviation from the median over its mean size; NaN outside."""
-    mask = mask & (depth > 0)
-    inverse = np.full(depth.shape, np.nan)
-    inverse[mask] = 1 / depth[mask]
-    if mask.any():
-        inverse -= np.median(inverse[mask])
-        inverse /= max(float(np.abs(inverse[mask]).mean()), _LEAST_SPREAD)
-    return inverse
+    """Inverse depth less its median, over its mean absolute deviation; NaN outside the mask."""
+    has_depth = mask & (depth > 0)
+    normalised = np.full(depth.shape, np.nan)
+    if not has_depth.any():
+        return normalised
+    inverse = 1 / depth[has_depth]
+    centred = inverse - np.median(inverse)
+    deviation = float(np.abs(centred).mean())
+    normalised[has_depth] = centred / max(deviation, _MIN_DEVIATION)
+    return normalised
 
 
 def _nearest_samples(
     values: Plane,
-    place: Float64[np.ndarray, "2 n"],
+    positions: Float64[np.ndarray, "2 n"],
     inside: Bool[np.ndarray, "n"],
 ) -> Values:
-    """Values at (row, column); 0 where not ``inside``."""
+    """Values of the pixels nearest to (row, column); 0 where not ``inside``."""
     samples = np.zeros(inside.shape)
-    row, column = np.rint(place[:, inside]).astype(np.int64)
+    row, column = np.rint(positions[:, inside]).astype(np.int64)
     samples[inside] = values[row, column]
     return samples
 
 
 def _bilinear_samples(
     values: Plane,
-    place: Float64[np.ndarray, "2 n"],
+    positions: Float64[np.ndarray, "2 n"],
     inside: Bool[np.ndarray, "n"],
 ) -> Values:
-    """Values at (row, column); NaN where not ``inside``."""
+    """Values interpolated at (row, column), clamped to the map; NaN where not ``inside``."""
     samples = np.full(inside.shape, np.nan)
-    last = np.array(values.shape)[:, None] - 1
-    row, column = place[:, inside].clip(0, last)
-    (i, j), (a, b) = np.floor([row, column]).astype(np.int64), np.modf([row, column])[0]
-    below, beside = np.minimum(i + 1, last[0]), np.minimum(j + 1, last[1])
-    upper = (1 - b) * values[i, j] + b * values[i, beside]
-    lower = (1 - b) * values[below, j] + b * values[below, beside]
-    samples[inside] = (1 - a) * upper + a * lower
+    last_pixel = np.array(values.shape)[:, None] - 1
+    row, column = positions[:, inside].clip(0, last_pixel)
+    top = np.floor(row).astype(np.int64)
+    left = np.floor(column).astype(np.int64)
+    bottom = np.minimum(top + 1, last_pixel[0])
+    right = np.minimum(left + 1, last_pixel[1])
+    row_fraction = np.modf(row)[0]
+    column_fraction = np.modf(column)[0]
+    upper = (1 - column_fraction) * values[top, left] + column_fraction * values[top, right]
+    lower = (1 - column_fraction) * values[bottom, left] + column_fraction * values[bottom, right]
+    samples[inside] = (1 - row_fraction) * upper + row_fraction * lower
     return samples
 
 
