@@ -76,11 +76,13 @@ def _edge_counts(
     true_ratio = _depth_ratio(true_first, true_second)
     # Few pairs are edges, so only these are examined further.
     is_edge = ((predicted_ratio > FACTORS[0]) | (true_ratio > FACTORS[0])) & both_valid
+
     # A level is the number of factors that the ratio exceeds.
     predicted_levels = np.searchsorted(FACTORS, predicted_ratio[is_edge])
     true_levels = np.searchsorted(FACTORS, true_ratio[is_edge])
     predicted_grows = (predicted_second > predicted_first)[is_edge]
     true_grows = (true_second > true_first)[is_edge]
+
     directions = (predicted_grows, true_grows), (~predicted_grows, ~true_grows)
     counts = []
     for in_predicted_direction, in_true_direction in directions:
@@ -111,6 +113,7 @@ def window_edge_counts(pair: DepthPair, radius: int) -> Sums:
     """
     predicted = np.where(pair.valid, pair.predicted, np.float32(1)).astype(np.float64)
     true = np.where(pair.valid, pair.true, np.float32(1)).astype(np.float64)
+
     counts = np.zeros((3, STEPS.size))
     height, width = pair.valid.shape
     if min(height, width) <= 2 * radius:

@@ -112,6 +112,7 @@ def area_under_risk_coverage(pair: DepthPair) -> Sums:
     """Mean AbsRel over all coverages of the surest pixels (Geifman, El-Yaniv 2017)."""
     surest_first = np.argsort(-pair.c, kind="stable")
     errors = np.abs(pair.relative)[surest_first]
+
     # Pixels that are equally sure count with their mean.
     _, group, sizes = np.unique(-pair.c[surest_first], return_inverse=True, return_counts=True)
     group_means = np.bincount(group, errors) / sizes
@@ -130,6 +131,7 @@ def _area_metrics(
     """AUSE and AURG of an error, by its key in ``sparsified``."""
     ause = f"{_AUSE_SUMMARY} {error_name} by confidence and by the {removed_by} itself{source}"
     aurg = f"{_AURG_SUMMARY} {error_name}{source}"
+
     area_metric = partial(Metric, unit=unit, finish=whole, pools=False, needs_confidence=True)
     return (
         area_metric(

@@ -73,6 +73,7 @@ def pooled_median(angles: Callable[[], Iterable[AnyValues]]) -> float:
     count = int(coarse_histogram.sum())
     if not count:
         raise NoGroundTruthError("there is no angle to take the median of")
+
     middles = [_bin_of_rank(coarse_histogram, rank) for rank in _median_ranks(count)]
     fine_histograms = {coarse_bin: np.zeros(_FINE_BINS, np.int64) for coarse_bin, _ in middles}
     for image_angles in angles():
@@ -80,6 +81,7 @@ def pooled_median(angles: Callable[[], Iterable[AnyValues]]) -> float:
         for coarse_bin, histogram in fine_histograms.items():
             in_bin = fine_angles[fine_angles >> _LOW_BITS == coarse_bin]
             histogram += np.bincount(in_bin & (_FINE_BINS - 1), minlength=_FINE_BINS)
+
     middle_angles = []
     for coarse_bin, rank_in_bin in middles:
         fine_bin, _ = _bin_of_rank(fine_histograms[coarse_bin], rank_in_bin)

@@ -99,6 +99,7 @@ class PointsPair:
         """
         if self.objects is None or self.raw is None:
             raise NoGroundTruthError("the image has no objects to compare by themselves")
+
         subsample = subsample_by_grid(self.valid)
         # A pixel that stands for several cells of the grid counts several times.
         sampled = np.repeat(subsample.indices, subsample.counts)
@@ -121,6 +122,7 @@ class PointsPair:
         assert self.raw is not None, "only objects of raw points are compared"
         true = self.true[:, object_mask]
         size = float((true.max(axis=1) - true.min(axis=1)).max())
+
         raw_samples = self.raw.reshape(3, -1)[:, samples]
         true_samples = self.true.reshape(3, -1)[:, samples]
         try:
@@ -131,6 +133,7 @@ class PointsPair:
             # A mirrored or flat object is as wrong as one of no size at its middle.
             middle = np.median(true_samples, axis=1)[:, None]
             points = np.broadcast_to(middle, true.shape)
+
         relative_gap = column_lengths(points - true) / size
         return float(relative_gap.mean()), float(np.mean(relative_gap < _MAX_RELATIVE_GAP))
 

@@ -103,6 +103,7 @@ def warping_error(pair: StabilityPair) -> Sums:
     points = np.asarray(unproject(pair.second_true, K)).reshape(3, -1)
     first_T_second = np.linalg.inv(pair.second_T_first)
     x, y, z = transform_points(first_T_second, points)
+
     valid = ((pair.second_true > 0) & pair.second_seen).ravel() & (z > 0)
     last_pixel = np.array(pair.first.shape)[:, None] - 1
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -113,6 +114,7 @@ def warping_error(pair: StabilityPair) -> Sums:
         # In place of the authors' mask of equal colours, which leaves out what is hidden.
         first_true = _nearest_samples(pair.first_true, first_positions, inside)
         seen_by_both = inside & (np.abs(first_true - z) < _MAX_SURFACE_STEP * z)
+
     first = _normalise_inverse_depth(pair.first, pair.first_seen)
     second = _normalise_inverse_depth(pair.second, pair.second_seen)
     first_samples = _bilinear_samples(first, first_positions, seen_by_both)
@@ -163,6 +165,7 @@ def _bilinear_samples(
     right = np.minimum(left + 1, last_pixel[1])
     row_fraction = np.modf(row)[0]
     column_fraction = np.modf(column)[0]
+
     upper = (1 - column_fraction) * values[top, left] + column_fraction * values[top, right]
     lower = (1 - column_fraction) * values[bottom, left] + column_fraction * values[bottom, right]
     samples[inside] = (1 - row_fraction) * upper + row_fraction * lower

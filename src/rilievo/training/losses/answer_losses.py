@@ -57,6 +57,7 @@ def answer_loss(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) ->
         return 0 * predicted.sum()
     if kind is DepthKind.METRIC:
         return scale_invariant_loss(predicted.clamp(min=_MIN_DEPTH), target, valid)
+
     error = answer_error(kind, predicted, target, valid)
     absolute_error = mean_of_valid(error.abs(), valid)
     image_losses = absolute_error + _GRADIENT_WEIGHT * gradient_error(error, valid, scales=SCALES)
@@ -73,6 +74,7 @@ def answer_error(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -
     """
     if kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         return _affine_error(predicted, target, valid)
+
     log_predicted = predicted.clamp(min=_MIN_DEPTH).log()
     log_target = torch.where(valid, target, torch.ones_like(target)).log()
     if kind is DepthKind.METRIC:

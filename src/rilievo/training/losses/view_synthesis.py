@@ -186,10 +186,12 @@ def anchor_loss(
     if weights is None:
         weights = torch.ones_like(prior)
     weights = torch.where(prior > 0, weights, 0.0)
+
     difference = depth.log() - prior.clamp(min=_MIN_DEPTH).log()
     counted = torch.where(weights > 0, difference.detach(), torch.nan)
     # An image without a pixel that counts has no median, and counts for nothing.
     median = counted.flatten(1).nanmedian(dim=1).values.nan_to_num()
+
     error = (difference - median[:, None, None]).abs()
     return (error * weights).sum() / weights.sum().clamp(min=1)
 
@@ -327,6 +329,16 @@ class _EarlyGradient(Function):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _ScaleLoss:
+    """Loss of one scale; only ``total`` has a gradient, and only the finest an explanation."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    depth: Tensor
+    explanation: Explanation | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoLoss:
     """Loss, its weighted terms, and images for display; only ``total`` has a gradient.
 
@@ -377,6 +389,7 @@ def video_loss(
             "native scales compare sources at coarser sizes too, and these frames have none: open "
             "them with source_pyramids"
         )
+
     with torch.autocast(views.target.device.type, enabled=False):
         scene = VideoScene(
             views=views,
@@ -394,6 +407,7 @@ def video_loss(
         terms = terms_with_own(options)
         _check_terms(terms, scene)
         scene = replace(scene, agreement=_agreement_if_needed(scene))
+
         scale_losses = [
             _loss_at_scale(scene, terms, index, scale, sigmoid)
             for index, (scale, sigmoid) in enumerate(zip(scales, sigmoids, strict=True))
@@ -411,7 +425,7 @@ def _check_terms(terms: Mapping[str, Term], scene: VideoScene) -> None:
 
 
 def _average_scales_and_add_batch(
-    scene: VideoScene, all_terms: Mapping[str, Term], scale_losses: list["_ScaleLoss"]
+    scene: VideoScene, all_terms: Mapping[str, Term], scale_losses: list[_ScaleLoss]
 ) -> VideoLoss:
     finest = scale_losses[0]
     total = torch.stack([scale_loss.total for scale_loss in scale_losses]).mean()
@@ -427,6 +441,7 @@ def _average_scales_and_add_batch(
         if value is not None:
             total = total + weight * value
             terms[name] = weight * value.detach()
+
     assert finest.explanation is not None, "the first scale is kept"
     return VideoLoss(
         total=total,
@@ -437,16 +452,6 @@ def _average_scales_and_add_batch(
         still_error=scene.full.still,
         warped_error=finest.explanation.warped_error,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ScaleLoss:
-    """Loss of one scale; only ``total`` has a gradient, and only the finest an explanation."""
-
-    total: Tensor
-    terms: dict[str, Tensor]
-    depth: Tensor
-    explanation: Explanation | None
 
 
 def _loss_at_scale(
@@ -525,6 +530,7 @@ def _agreement_if_needed(scene: VideoScene) -> SourceAgreement | None:
         return None
     if scene.source_sigmoids is None:
         raise InputError("consistency and the motion mask need disparities of the sources too")
+
     frames = scene.full
     depth = scene.depth(scene.sigmoid)
     trusts = []

@@ -178,6 +178,7 @@ def frames_at_scale(
         assert views.source_pyramids is not None, "sources have the sizes that are compared"
         target = views.pyramid[scale]
         sources = tuple(pyramid[scale] for pyramid in views.source_pyramids)
+
     prepared_target = prepare_target(target)
     still_errors = torch.stack(
         [photometric_error(source, prepared_target, ssim=options.ssim) for source in sources], dim=1
@@ -187,6 +188,7 @@ def frames_at_scale(
     if generator is not None:
         noise = torch.randn(still_errors.shape, generator=generator, device=generator.device)
         still_errors = still_errors.add(noise.to(still_errors), alpha=_TIE_NOISE)
+
     valid = None
     if views.valid is not None:
         valid = _shrink_where_all_valid(views.valid, 2**scale)
@@ -269,6 +271,7 @@ def explain(
     unmasked_errors = torch.stack(
         [_error_or_worst_behind(frames, projection, options) for projection in warped], dim=1
     )
+
     errors = unmasked_errors if masks is None else unmasked_errors * masks
     if options.minimum:
         # If two sources have the same error, only the first gets a gradient.
@@ -283,6 +286,7 @@ def explain(
         warped_error = (
             unmasked_errors.amin(dim=1) if options.minimum else unmasked_errors.mean(dim=1)
         )
+
     moved = warped_error.detach() < frames.still
     if options.automask:
         error = torch.where(moved, error, frames.still)
