@@ -86,6 +86,53 @@ def test_an_area_is_that_of_the_triangles_it_is_made_of() -> None:
     assert area(metric(plane_depth()), corners[::-1]).value == pytest.approx(measurement.value)
 
 
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [(20, 20), (140, 90), (140, 20), (20, 90)],
+        [(20, 20), (140, 20), (20, 90), (140, 90)],
+        # Two triangles that meet at a corner, or at a corner of one on a side of the other.
+        [(20, 20), (80, 60), (140, 20), (140, 90), (80, 60), (20, 90)],
+        [(20, 20), (80, 60), (140, 20), (140, 90), (20, 30)],
+        # A star of five points, and a side that runs back along another.
+        [(80, 20), (110, 100), (25, 50), (135, 50), (50, 100)],
+        [(20, 20), (140, 20), (140, 90), (100, 90), (100, 20), (40, 20), (20, 90)],
+    ],
+)
+def test_an_outline_that_crosses_itself_is_refused(corners: list[tuple[float, float]]) -> None:
+    """Its parts have opposite signs, so the area was far too small without a word."""
+    given = metric(plane_depth())
+    for turn in range(len(corners)):
+        turned = [*corners[turn:], *corners[:turn]]
+        for points in (turned, turned[::-1], [*turned, turned[0]]):
+            with pytest.raises(OptionError, match=r"itself.*in order around"):
+                area(given, points)
+
+
+@pytest.mark.parametrize(
+    ("corners", "same"),
+    [
+        ([(20, 20), (140, 20), (140, 90), (20, 90), (20, 20)], [0, 1, 2, 3]),
+        ([(20, 20), (20, 20), (140, 20), (140, 90), (20, 90)], [1, 2, 3, 4]),
+        ([(20, 20), (80, 20), (140, 20), (140, 90), (20, 90)], [0, 2, 3, 4]),
+    ],
+)
+def test_outlines_that_are_closed_or_have_corners_on_a_side_are_measured(
+    corners: list[tuple[float, float]], same: list[int]
+) -> None:
+    given = metric(plane_depth())
+    expected = area(given, [corners[index] for index in same])
+    assert area(given, corners).value == pytest.approx(expected.value, rel=1e-6)
+
+
+def test_the_area_of_an_outline_with_a_notch_is_that_without_the_notch() -> None:
+    given = metric(plane_depth())
+    notched = [(20, 20), (140, 20), (140, 90), (100, 90), (100, 50), (60, 50), (60, 90), (20, 90)]
+    whole = area(given, [(20, 20), (140, 20), (140, 90), (20, 90)])
+    notch = area(given, [(100, 90), (100, 50), (60, 50), (60, 90)])
+    assert area(given, notched).value == pytest.approx(whole.value - notch.value, rel=1e-4)
+
+
 def test_the_range_of_an_area_is_that_of_two_lengths_with_one_error() -> None:
     corners = [(20, 20), (140, 20), (140, 100), (20, 100)]
     measurement = area(metric(plane_depth()), corners)

@@ -338,7 +338,7 @@ def area(
     Corners are in order. With ``in_plane`` they lie in the plane of the nearest known rectangle.
 
     Raises:
-        OptionError: If there are fewer than three corners.
+        OptionError: If there are fewer than three corners, or the outline crosses itself.
         CalibrationError: If depth is not in metres, a corner lies outside, or depth is too little.
     """
     camera = metric_camera(prediction)
@@ -346,6 +346,7 @@ def area(
     if len(corners) < 3:
         raise OptionError(f"an area has three corners or more, got {len(corners)}")
     pixels = check_pixels(prediction, corners)
+    _require_simple_outline([(pixel.u, pixel.v) for pixel in pixels])
     planar_measurement = measure_in_rectangle_plane(
         Quantity.AREA, prediction, corners, in_plane=in_plane
     )
@@ -366,6 +367,60 @@ def area(
         "the outline is not flat: its depth is off the plane by "
         f"{100 * plane.misfit:.0f} % (median)",
     )
+
+
+def _require_simple_outline(corners: Sequence[Point]) -> None:
+    """Raise ``OptionError`` if two sides of an outline meet elsewhere than at their common corner.
+
+    The parts that such an outline encloses have opposite signs, and cancel each other.
+    """
+    points = [
+        corner
+        for corner, before in zip(corners, _shifted(corners, -1), strict=True)
+        if corner != before
+    ]
+    sides = list(zip(points, _shifted(points, 1), strict=True))
+    for second, side in enumerate(sides):
+        for first in range(second - 1):
+            is_next_to_last = first == 0 and second == len(sides) - 1
+            if is_next_to_last or not _do_sides_meet(sides[first], side):
+                continue
+            raise OptionError(
+                f"the outline crosses or touches itself: its side from {_side_text(sides[first])} "
+                f"meets that from {_side_text(side)}, and an area has an outline that encloses one "
+                "part",
+                hint="give the corners in order around the area",
+            )
+
+
+def _shifted(points: Sequence[Point], count: int) -> list[Point]:
+    """Points beginning ``count`` places later, around the outline."""
+    return [*points[count:], *points[:count]]
+
+
+def _side_text(side: tuple[Point, Point]) -> str:
+    (u1, v1), (u2, v2) = side
+    return f"{u1:g},{v1:g} to {u2:g},{v2:g}"
+
+
+def _do_sides_meet(first: tuple[Point, Point], second: tuple[Point, Point]) -> bool:
+    """Whether two straight lines between points of the picture have a point in common."""
+    for axis in (0, 1):
+        lowest_end = min(max(point[axis] for point in side) for side in (first, second))
+        highest_start = max(min(point[axis] for point in side) for side in (first, second))
+        if highest_start > lowest_end:
+            return False
+    for (start, end), other in ((first, second), (second, first)):
+        offsets = [_offset_from_line(start, end, point) for point in other]
+        if min(offsets) > 0 or max(offsets) < 0:
+            return False
+    return True
+
+
+def _offset_from_line(start: Point, end: Point, point: Point) -> float:
+    """Positive on the right of the line from ``start`` to ``end``, negative on its left."""
+    across, down = end[0] - start[0], end[1] - start[1]
+    return across * (point[1] - start[1]) - down * (point[0] - start[0])
 
 
 def _positions_on_plane(plane: SurfacePlane, camera: Camera, pixels: Sequence[Pixel]) -> Points:

@@ -11,6 +11,7 @@ import pytest
 
 from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.sizes import KnownLength, KnownRectangle
+from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.measurement_records import measure_points
 from rilievo.measure.measurements import Measurement
@@ -254,6 +255,13 @@ def test_heights_areas_and_angles_are_those_of_python(
     check(page, measure_points(metric, corners, "area"))
     page.click("text=Fewer")
     check(page, measure_points(metric, corners[:4], "area"))
+    rows_down = (corners[3][1] - corners[0][1]) // 10 + 1
+    for _ in range(rows_down):
+        end(page, ".stage", "A of area", "Corner").press("Shift+ArrowDown")
+    crossed = [place(end(page, ".stage", f"{each} of area", "Corner")) for each in "ABCD"]
+    with pytest.raises(OptionError, match="crosses"):
+        measure_points(metric, crossed, "area")
+    assert "its sides cross" in readings(page)[-1]
     page.click("#add-angle")
     for _ in range(4):
         end(page, ".stage", "B of angle", "Point").press("Shift+ArrowDown")

@@ -223,6 +223,27 @@ function cornersOfRectangle([a, b, c, d], sides) {
   return [p, q, r].map((corner) => corner.map((axis) => factor * axis));
 }
 
+// Whether two sides of an outline meet elsewhere than at their common corner.
+function isCrossed(points) {
+  const corners = points.filter((each, at) => pixelsBetween(each, points.at(at - 1)) > 0);
+  const sides = corners.map((each, at) => [each, corners[(at + 1) % corners.length]]);
+  const isNext = (first, second) => second - first === 1 || (first === 0 && second === sides.length - 1);
+  return sides.some((side, second) => sides.slice(0, second).some((other, first) => !isNext(first, second) && doSidesMeet(other, side)));
+}
+
+function doSidesMeet(...sides) {
+  const isApart = [0, 1].some((axis) => {
+    const [first, second] = sides.map((side) => side.map((point) => point[axis]));
+    return Math.max(...first) < Math.min(...second) || Math.max(...second) < Math.min(...first);
+  });
+  const isOnOneSide = ([[u1, v1], [u2, v2]], other) => {
+    const offsets = other.map(([u, v]) => (u2 - u1) * (v - v1) - (v2 - v1) * (u - u1));
+    return Math.min(...offsets) > 0 || Math.max(...offsets) < 0;
+  };
+  const [first, second] = sides;
+  return !isApart && !isOnOneSide(first, second) && !isOnOneSide(second, first);
+}
+
 // What things measure. A thing is { what, points, metres }: a length, height, area or angle, its
 // places (column, row), and where they are known the metres of a length, or { sides } of four corners.
 function ruler(depth, form, terms) {
@@ -259,6 +280,7 @@ function ruler(depth, form, terms) {
     },
     area({ points }) {
       const depths = points.map((each) => near(each) || usual()), found = planes.inside(points);
+      if (isCrossed(points)) return { depths, fault: "its sides cross" };
       if (!found) return { depths, fault: "too small for a plane" };
       const corners = points.map((each) => lifted(each, 1 / dot(found.plane, ray(each))));
       if (points.some((each) => !(dot(found.plane, ray(each)) > 0))) return { depths, fault: "its plane passes behind the camera" };
