@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy.ndimage import zoom
+from scipy.ndimage import gaussian_filter, zoom
 
 import rilievo
 from rilievo.calibration.floor import find_floor
@@ -151,12 +151,36 @@ def test_edges_that_are_made_sharp_bring_no_remark(change: Change) -> None:
     "change",
     [
         pytest.param(lambda depth: blurred(blurred(blurred(blurred(depth)))), id="blur of 2 px"),
+        pytest.param(lambda depth: gaussian_filter(depth, 3), id="blur of 3 px"),
+        pytest.param(lambda depth: gaussian_filter(depth, 6), id="blur of 6 px"),
+        pytest.param(lambda depth: zoom(depth[::8, ::8], 8, order=1), id="linear, eight times"),
         pytest.param(lambda depth: zoom(depth[::2, ::2], 2, order=3), id="cubic, twice"),
         pytest.param(lambda depth: zoom(depth[::4, ::4], 4, order=3), id="cubic, four times"),
     ],
 )
 def test_an_object_that_melts_into_what_is_behind_is_said_to(change: Change) -> None:
     assert is_said_to_be_blurred(measured_on(SCENE, change(SCENE.depth)))
+
+
+@pytest.mark.parametrize("side", [4, 8])
+def test_sizes_on_maps_enlarged_by_the_nearest_pixel_lie_inside_their_ranges(side: int) -> None:
+    depth = SCENE.depth[side // 2 :: side, side // 2 :: side]
+    found = measured_on(SCENE, np.kron(depth, np.ones((side, side))))
+    for what in ("width", "height"):
+        size = getattr(found, what)
+        assert size.low <= SCENE.sizes[what] <= size.high, what
+        assert size.high < 1.2 * size.value
+
+
+def test_an_object_of_a_few_pixels_is_measured() -> None:
+    depth = np.full((240, 320), 5.0)
+    depth[100:105, 100:104] = 2.0
+    camera = Camera(K=np.array([[300.0, 0, 159.5], [0, 300, 119.5], [0, 0, 1]]))
+    photo = np.zeros((240, 320, 3), np.uint8)
+    prediction = rilievo.Prediction.from_depth(photo, depth, camera, depth_error="1%")
+    found = prediction.measure_box((100, 100, 103, 104))
+    assert found.width.low <= 4 / 300 * 2 <= found.width.high
+    assert found.height.low <= 5 / 300 * 2 <= found.height.high
 
 
 def test_sizes_on_maps_of_half_the_size_lie_inside_their_ranges() -> None:

@@ -44,6 +44,10 @@ LEAST_WIDTH, MOST_WIDTH = 0.65, 1.6
 """Widths of the edges that are made sharp, in that of most edges of the map."""
 WIDEST_SHARPENED, LEAST_SOFT_EDGES = 3.9, 12
 """Width up to which edges are made sharp [px], and how many others tell that they were not."""
+WIDEST_ON_COARSE_GRID = 2.6
+"""The same on every second or fourth pixel, where slanted surfaces widen edges, too [px]."""
+LEAST_VALID_ON_COARSE_GRID = 0.9
+"""Least share of pixels with depth; holes hide the edges of a grid."""
 MOST_PIXELS_BETWEEN, MOST_HOLE = 12, 4
 """Most pixels between two surfaces that are made sharp, and in a small hole of a row."""
 
@@ -197,11 +201,30 @@ def melts(
     """Whether surfaces melt into each other although ``sharper`` was made of depth.
 
     So it is after a blur of two pixels, and after cubic interpolation, which swings at an edge.
+    Edges that are too wide for ``edge_width`` are found on every second or fourth pixel.
     """
-    before, after = (
-        edge_width(values, valid, least_edges=LEAST_SOFT_EDGES) for values in (depth, sharper)
-    )
-    return before > WIDEST_SHARPENED or after > SHARP_WIDTH
+
+    def width_on_grid(values: Float64[np.ndarray, "h w"], step: int) -> float:
+        grid = (slice(None, None, step), slice(None, None, step))
+        return edge_width(values[grid], valid[grid], least_edges=LEAST_SOFT_EDGES)
+
+    if width_on_grid(sharper, 1) > SHARP_WIDTH or width_on_grid(depth, 1) > WIDEST_SHARPENED:
+        return True
+    if valid.mean() < LEAST_VALID_ON_COARSE_GRID:
+        return False
+    return any(width_on_grid(depth, step) > WIDEST_ON_COARSE_GRID for step in (2, 4))
+
+
+def repeated_pixels(values: Float64[np.ndarray, "h w"]) -> int:
+    """Side of the blocks of equal pixels, such as of a map that was enlarged by the nearest pixel.
+
+    It is 1 for all other maps, because some row has a new value at nearly every column.
+    """
+    sides = []
+    for axis in (0, 1):
+        has_new_value = np.any(np.diff(values, axis=axis) != 0, axis=1 - axis)
+        sides.append(len(has_new_value) // max(1, int(has_new_value.sum())))
+    return max(1, min(sides))
 
 
 def _sharpened_along_rows(

@@ -22,6 +22,7 @@ from rilievo.measure.depth_edges import (
     has_soft_edges,
     melts,
     noise_of,
+    repeated_pixels,
     sharpened,
     smoothed,
     smoothing_radius,
@@ -345,6 +346,7 @@ class RegionMeasurer:
         self.floor = floor = find_floor_or_none(prediction)
         self.is_soft = has_soft_outlines(prediction)
         self.edge_width = edge_width_of(prediction)
+        self.block_side = repeated_pixels(prediction.depth.values)
         self.is_street = floor is not None and is_street_with_floor(prediction, floor)
         # Only a network's depth is less sure than the place where an object meets the street.
         self.is_street &= self.is_soft
@@ -471,7 +473,7 @@ class RegionMeasurer:
         u1, v1, u2, v2 = box
         height, width = v2 + 1 - v1, u2 + 1 - u1
         known = self._known_depth(mask)
-        least_step = max(1, math.isqrt(height * width // MOST_POINTS))
+        least_step = max(self.block_side, math.isqrt(height * width // MOST_POINTS))
         grid = densest_grid(known[v1 : v2 + 1, u1 : u2 + 1], least_step)
         step = grid.step
         around = max(LEAST_SURROUNDINGS, math.ceil(SURROUNDINGS * max(height, width) / step))
@@ -809,6 +811,8 @@ def _shifted(mask: Mask, down: int, right: int) -> Mask:
     """Mask moved by rows and columns; False where nothing moves to."""
     moved = np.zeros_like(mask)
     height, width = mask.shape
+    if abs(down) >= height or abs(right) >= width:
+        return moved
     target = np.s_[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
     source = np.s_[max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)]
     moved[target] = mask[source]

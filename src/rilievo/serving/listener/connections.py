@@ -4,7 +4,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from rilievo.serving.listener.request_refusals import busy_refusal
 
@@ -97,6 +97,7 @@ class Connections:
         return self._counts_none or any(host in network for network in self._proxies)
 
 
+@runtime_checkable
 class _Connection(Protocol):
     @property
     def waits_for_client(self) -> bool:
