@@ -70,6 +70,15 @@ AGREEING: dict[str, Any] = {
         "angle_x": ACROSS,
         "resolution_percentage": 50,
     },
+    "Blender's angle": {**BLENDER, "lens_unit": "FOV", "angle": ACROSS},
+    "the angle of a turn": {**BLENDER, "angle": 90},
+    "Blender, the height of whose sensor counts": {
+        **FLAT,
+        "lens": 28.0,
+        "sensor_width": 36,
+        "sensor_height": 24,
+        "sensor_fit": "VERTICAL",
+    },
     "upright": {**FLAT, "orientation": 1, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
     "a size and its aspect": {"hfov": math.degrees(ACROSS), "aspect_ratio": 1.333, **SIZE},
 }
@@ -146,6 +155,67 @@ def test_what_contradicts_or_changes_the_camera_is_refused(
         read_lens(write(tmp_path, content))
     assert str(caught.value).startswith(str(tmp_path / "c.json"))
     assert str(caught.value).isprintable()
+
+
+FILM = {"lens": 42.0, "sensor_width": 36.0}  # 373.33 px across 320, and 280 px across 240
+
+
+@pytest.mark.parametrize(
+    "angle",
+    [
+        {"angle": ACROSS},
+        {"angle": math.degrees(ACROSS)},
+        {"angle": ACROSS, "lens_unit": "FOV"},
+        {"camera_angle": ACROSS},
+        {"angle_x": ACROSS},
+        {"angle_y": DOWN},
+        {"fov_x": math.degrees(ACROSS)},
+        {"vfov": math.degrees(DOWN)},
+        {"camera_angle_x": ACROSS},
+        {"fl_x": FOCAL},
+        {"fx": FOCAL, "fy": FOCAL},
+        {"K": K},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "size",
+    [SIZE, {"w": 320, "h": 240}, {"resolution_x": 320, "resolution_y": 240}],
+    ids=["size", "w and h", "resolution"],
+)
+def test_millimetres_across_a_lying_picture_contradict_an_angle(
+    angle: dict[str, Any], size: dict[str, int], tmp_path: Path
+) -> None:
+    """The sensor's width is that of the longer side, so 280 px across the shorter do not agree."""
+    for millimetres in (FILM, {"focal_length_mm": 42, "sensor_width_mm": 36}):
+        content = {**millimetres, **angle, **size}
+        if "fl_x" in angle and "w" not in size:
+            content |= {"cx": 160, "cy": 120}
+        with pytest.raises(InputError, match="states two focal lengths"):
+            read_lens(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("name", ["angle_x", "fov_x", "hfov", "camera_angle_x"])
+def test_millimetres_beside_an_angle_and_no_size_have_to_agree(name: str, tmp_path: Path) -> None:
+    agreeing = {"lens": 31.5, "sensor_width": 36, name: ACROSS}
+    np.testing.assert_allclose(numbers_of(write(tmp_path, agreeing)), [280, 280, 159.5, 119.5])
+    with pytest.raises(InputError, match=r"31\.5 mm and 42 mm by 'lens: 42'"):
+        read_lens(write(tmp_path, {**agreeing, "lens": 42}))
+
+
+def test_millimetres_of_an_upright_picture_may_be_of_either_side(tmp_path: Path) -> None:
+    upright = {"fx": FOCAL, "fy": FOCAL, "width": 240, "height": 320, "sensor_width": 36}
+    for millimetres in (31.5, 42):
+        read_lens(write(tmp_path, {**upright, "lens": millimetres}))
+    with pytest.raises(InputError, match="states two focal lengths"):
+        read_lens(write(tmp_path, {**upright, "lens": 42, "sensor_fit": "AUTO"}))
+    with pytest.raises(InputError, match="states two focal lengths"):
+        read_lens(write(tmp_path, {**upright, "lens": 36.5}))
+
+
+def test_millimetres_that_exceed_the_pixels_are_compared(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="by 'focal_length_mm: 300'"):
+        read_lens(write(tmp_path, {**FLAT, "focal_length_mm": 300, "sensor_width_mm": 36}))
 
 
 WIDE = {"yfov": DOWN, "aspectRatio": 16 / 9}

@@ -44,6 +44,7 @@ from rilievo.io.program_cameras import cameras_of_programs
 from rilievo.io.rectified_matrices import rectified_note, refuse_rectified_alone
 from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
 from rilievo.io.stated_views import (
+    refuse_millimetres_of_other_view,
     refuse_other_focal_lengths,
     unusual_lens,
     views_in_content,
@@ -650,6 +651,7 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") ->
     has_intrinsics = any(entries.get(name) is not None for name in MATRICES)
     if isinstance(lens, str) and (":" in lens or not has_intrinsics):
         spelled = read_spelling(lens, option="its lens")
+        _refuse_other_views(stated, entries.get("picture_aspect"), place)
         return replace(spelled, aspect=entries.get("picture_aspect"))
     focal = _numbers_of_entry(entries, MATRICES, place) or [
         number
@@ -676,7 +678,10 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") ->
     focal, sides, note = _in_pixels_of_size(focal, sides)
     shape = _parse_sides(sides[0], sides[1], place) if sides else None
     shown = str(entries.get("stated_model") or model)
-    refuse_other_focal_lengths(stated, focal, sides, place, is_bent=any(bend))
+    # NeRF's forms have w and h, and other programs add the size by other names.
+    refuse_other_focal_lengths(
+        stated, focal, sides or _positive_sides(stated), place, is_bent=any(bend)
+    )
     lens = _lens_of_model(model, shown, [*focal, *bend], shape, place)
     is_guess = model == NOT_NAMED and len(bend) == 4
     possible = (
@@ -688,6 +693,27 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") ->
     )
     notes = [each for each in possible if each is not None]
     return replace(lens, note=join_notes(notes)) if notes else lens
+
+
+def _refuse_other_views(entries: Mapping[str, Any], aspect: float | None, place: str) -> None:
+    """Refuse what contradicts the only angle of a ``transforms.json``."""
+    angle = entries.get("camera_angle_x")
+    if not isinstance(angle, int | float):
+        return
+    sides = _positive_sides(entries)
+    if sides:
+        width, height = sides
+        fx = 0.5 * width / math.tan(0.5 * angle)
+        intrinsics = [fx, fx, (width - 1) / 2, (height - 1) / 2]
+        refuse_other_focal_lengths(entries, intrinsics, sides, place, is_bent=False)
+    else:
+        refuse_millimetres_of_other_view(entries, math.degrees(angle), aspect, place)
+
+
+def _positive_sides(entries: Mapping[str, Any]) -> list[float]:
+    """Width and height by any of their names; [] if they are not stated, or not positive."""
+    sides = [_float_or_nan(side) for side in stated_size(entries)]
+    return sides if len(sides) == 2 and all(side > 0 for side in sides) else []
 
 
 def _lens_name_note(entries: Mapping[str, Any], lens: SpelledLens) -> str | None:

@@ -32,6 +32,8 @@ _BARE = ("fov", "fieldofview", "camerafov", "viewangle", "cameraviewangle")
 _DIAGONAL = ("dfov", "fovd", "diagonalfov", "fovdiagonal", "diagonalfieldofview")
 _IN_RADIANS = ("anglex", "angley", "cameraanglex", "cameraangley")
 """Names whose numbers are radians, as in Blender and NeRF."""
+_OF_SENSOR = ("angle", "cameraangle", "lensangle")
+"""Names of Blender's angle along the sensor's width; without a sensor they may be anything."""
 _AXES = ("fov_axis", "fovAxis", "fov_direction", "fov_type", "axis")
 _FOCALS = (
     *("focallength", "focallengthmm", "focalmm", "focal", "lens", "lensmm", "f"),
@@ -41,6 +43,7 @@ _SENSORS = (
     *("sensorwidth", "sensorwidthmm", "camerasensorwidth", "sensorw"),
     *("horizontalaperture", "aperturewidth", "cameraaperture", "sensorsize", "sensorsizemm"),
 )
+_SENSOR_HEIGHTS = ("sensorheight", "sensorheightmm", "camerasensorheight", "sensorh")
 _OF_FILM = ("focallength35mm", "focallengthin35mmfilm", "focallengthin35mmformat", "focal35mm")
 _SHIFT = re.compile(
     r"(lens|film|camera|sensor)?shift[xy]?|(horizontal|vertical)?(film|filmback)offset[xy]?|"
@@ -125,11 +128,13 @@ def _view_of_node(node: Mapping[str, Any], label: str, place: str) -> StatedCame
     angles = _angles(node, numbers, sides, place)
     if angles is None:
         camera = _camera_of_millimetres(node, numbers, sides, label, place)
+        if camera is not None and camera.size is not None:
+            _refuse_angle_of_sensor(node, camera.numbers[0], camera.size, _SAME_MILLIMETRES, place)
     else:
         if node.get("type") == "PerspectiveCamera":
             angles = _angles_of_three(angles, node, place)
         camera = _camera_of_angles(angles, numbers, sides, label, place)
-        _refuse_other_millimetres(numbers, camera, place)
+        _refuse_other_millimetres(node, camera, place)
     if camera is None:
         return None
     _refuse_other_lenses(node, place)
@@ -362,7 +367,7 @@ def _camera_of_millimetres(
             path=place,
         )
     millimetres = f"{length:g}mm/{sensor[1]:g}mm"
-    fit = str(node.get("sensor_fit") or "AUTO").upper()
+    fit = _sensor_fit(node) or "AUTO"
     is_upright = sides is not None and sides[0] < sides[1]
     if sides is None or fit == "VERTICAL" or (is_upright and fit != "HORIZONTAL"):
         raise InputError(
@@ -407,12 +412,28 @@ def _all_numbers(value: Any) -> list[float]:
     return [number for _, number in named.values()]
 
 
-def _refuse_other_millimetres(
-    numbers: Mapping[str, tuple[str, float]], camera: StatedCamera, place: str
-) -> None:
+def _refuse_other_millimetres(node: Mapping[str, Any], camera: StatedCamera, place: str) -> None:
     """Refuse millimetres beside angles that are those of another focal length."""
-    if camera.size is not None and len(camera.numbers) >= 4:
-        _refuse_millimetres(numbers, camera.numbers[0], camera.size, place)
+    if camera.size is None:
+        refuse_millimetres_of_other_view(node, camera.numbers[0], camera.aspect, place)
+    else:
+        _refuse_millimetres(node, camera.numbers[0], camera.size, place)
+
+
+def refuse_millimetres_of_other_view(
+    entries: Mapping[str, Any], degrees: float, aspect: float | None, place: str
+) -> None:
+    """Refuse millimetres beside a field of view of pictures of unknown size.
+
+    Args:
+        entries: Entries of the camera.
+        degrees: Field of view from the left to the right edge.
+        aspect: Width over height; None if it is not stated.
+        place: Name of the file for messages.
+    """
+    size = (1.0 if aspect is None else aspect, 1.0)
+    fx = 0.5 * size[0] / math.tan(math.radians(degrees) / 2)
+    _refuse_millimetres(entries, fx, size, place, has_pixels=False)
 
 
 def refuse_other_focal_lengths(
@@ -448,7 +469,9 @@ def refuse_other_focal_lengths(
         if own > 0 and all(abs(each / own - 1) > tolerance for each in stated):
             raise _two_focal_lengths(own, stated[0], name, number, place)
     if len(sides) == 2:
-        _refuse_millimetres(numbers, fx, size, place)
+        _refuse_millimetres(entries, fx, size, place)
+        if any(word in numbers for word in _SENSORS) and not is_bent:
+            _refuse_angle_of_sensor(entries, fx, size, tolerance, place)
 
 
 def _possible_sides(core: str, size: tuple[float, float]) -> list[float]:
@@ -463,23 +486,87 @@ def _possible_sides(core: str, size: tuple[float, float]) -> list[float]:
 
 
 def _refuse_millimetres(
-    numbers: Mapping[str, tuple[str, float]], fx: float, size: tuple[float, float], place: str
+    node: Mapping[str, Any],
+    fx: float,
+    size: tuple[float, float],
+    place: str,
+    *,
+    has_pixels: bool = True,
 ) -> None:
-    focal = next((numbers[word] for word in _FOCALS if word in numbers), None)
+    """Refuse millimetres of another focal length than ``fx``, which is in the unit of ``size``."""
+    numbers = _named_numbers(node)
+    focal = _stated_millimetres(numbers, fx)
     sensor = next((numbers[word][1] for word in _SENSORS if word in numbers), 0.0)
-    if focal is None or not 0 < sensor <= _WIDEST_SENSOR or not 0 < focal[1] < fx:
+    if focal is None or not 0 < sensor <= _WIDEST_SENSOR:
         return
-    # The width of a sensor may be that of either side of the picture.
-    stated = [focal[1] / sensor * side for side in size]
-    if all(abs(each / fx - 1) > _SAME_MILLIMETRES for each in stated):
-        raise _two_focal_lengths(fx, stated[0], *focal, place)
+    name, length = focal
+    side_of_sensor = sensor
+    height_of_sensor = next((numbers[word][1] for word in _SENSOR_HEIGHTS if word in numbers), 0.0)
+    if _sensor_fit(node) == "VERTICAL" and 0 < height_of_sensor <= _WIDEST_SENSOR:
+        # Blender takes the height of the sensor for that of the picture.
+        side_of_sensor = height_of_sensor
+    stated = [length / side_of_sensor * side for side in _sides_of_sensor(node, size)]
+    if any(abs(each / fx - 1) <= _SAME_MILLIMETRES for each in stated):
+        return
+    if has_pixels:
+        raise _two_focal_lengths(fx, stated[0], name, length, place)
+    own = length * fx / stated[0]
+    raise _two_focal_lengths(own, length, name, length, place, unit="mm")
+
+
+def _stated_millimetres(
+    numbers: Mapping[str, tuple[str, float]], fx: float
+) -> tuple[str, float] | None:
+    """Name and focal length [mm] of a node whose focal length is ``fx`` [px]; None without one."""
+    stated = [numbers[word] for word in _FOCALS if word in numbers and numbers[word][1] > 0]
+    if stated and abs(stated[0][1] / fx - 1) <= _SAME_MILLIMETRES:
+        # Names without a unit may mean pixels.
+        stated = [focal for focal in stated if _word(focal[0]).endswith("mm")]
+    return next(iter(stated), None)
+
+
+def _sensor_fit(node: Mapping[str, Any]) -> str:
+    """Side of the pictures that Blender fits its sensor to; empty if it is not stated."""
+    return str(node.get("sensor_fit") or "").upper()
+
+
+def _sides_of_sensor(node: Mapping[str, Any], size: tuple[float, float]) -> list[float]:
+    """Sides of a picture that the side of its sensor may be that of."""
+    width, height = size
+    by_fit = {"HORIZONTAL": width, "VERTICAL": height, "AUTO": max(width, height)}
+    side = by_fit.get(_sensor_fit(node))
+    if side is not None:
+        return [side]
+    # A camera that is held upright keeps the width of its sensor.
+    return [width] if width >= height else [width, height]
+
+
+def _refuse_angle_of_sensor(
+    node: Mapping[str, Any],
+    fx: float,
+    size: tuple[float, float],
+    tolerance: float,
+    place: str,
+) -> None:
+    """Refuse Blender's angle along its sensor if it is that of another focal length."""
+    for name, value in node.items():
+        word = _word(str(name))
+        core, unit = _core_and_unit(word)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        # Zero and right angles are those of a turn.
+        if core not in _OF_SENSOR or not is_number or not 0 < value < 180 or value == 90:
+            continue
+        focal = 0.5 / math.tan(_radians(core, unit, str(name), value, place) / 2)
+        stated = [focal * side for side in _sides_of_sensor(node, size)]
+        if all(abs(each / fx - 1) > tolerance for each in stated):
+            raise _two_focal_lengths(fx, stated[0], str(name), value, place)
 
 
 def _two_focal_lengths(
-    own: float, stated: float, name: str, number: float, place: str
+    own: float, stated: float, name: str, number: float, place: str, *, unit: str = "px"
 ) -> InputError:
     return InputError(
-        f"states two focal lengths, {own:.5g} px and {stated:.5g} px by "
+        f"states two focal lengths, {own:.5g} {unit} and {stated:.5g} {unit} by "
         f"'{printable(name[:40])}: {number:g}': keep the one that holds",
         path=place,
     )
