@@ -343,6 +343,12 @@ GAZEBO = """<sdf version='1.6'><sensor type='camera' name='c'><camera>
 {}</camera></sensor></sdf>"""
 
 
+def gazebo_intrinsics(fx: float, fy: float, cx: float, cy: float, skew: float) -> str:
+    numbers = {"fx": fx, "fy": fy, "cx": cx, "cy": cy, "s": skew}
+    elements = "".join(f"<{name}>{number}</{name}>" for name, number in numbers.items())
+    return GAZEBO.format(f"<lens><intrinsics>{elements}</intrinsics></lens>")
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -353,6 +359,13 @@ GAZEBO = """<sdf version='1.6'><sensor type='camera' name='c'><camera>
         (GAZEBO.format("<distortion><k1>0</k1><k2>0</k2></distortion>"), None),
         (GAZEBO.format("<distortion><k1>-0.2</k1></distortion>"), "a lens with distortion"),
         (GAZEBO.format("<lens><type>gnomonical</type></lens>"), None),
+        (gazebo_intrinsics(280, 280, 160, 120, 0), None),
+        (gazebo_intrinsics(280, 280, 159.5, 119.5, 0), None),
+        (gazebo_intrinsics(400, 400, 160, 120, 0), "280 px and 400 px by 'fx: 400'"),
+        (gazebo_intrinsics(280, 400, 160, 120, 0), "280 px and 400 px by 'fy: 400'"),
+        (gazebo_intrinsics(280, 280, 150, 120, 0), "has 'cx: 150'"),
+        (gazebo_intrinsics(280, 280, 160, 130, 0), "has 'cy: 130'"),
+        (gazebo_intrinsics(280, 280, 160, 120, 3), "has 's: 3'"),
         (GAZEBO.format("<lens><type>stereographic</type></lens>"), "'lens_type: stereographic'"),
     ],
 )

@@ -257,7 +257,7 @@ def _lens_in_xml(text: str, path: Path) -> SpelledLens:
     if stated:
         return _only_stated_lens(stated, path)
     root = parse_xml(text, place)
-    views = views_in_content(views_in_xml(root), place)
+    views = views_in_content(views_in_xml(root, place), place)
     if views:
         return _only_stated_lens(views, path)
     with_attributes = [dict(each.attrib) for each in root.iter() if "fx" in each.attrib]

@@ -572,8 +572,12 @@ def _two_focal_lengths(
     )
 
 
-def views_in_xml(root: Element) -> Any:
-    """Content of Gazebo's and Mitsuba's cameras, as ``views_in_content`` reads it."""
+def views_in_xml(root: Element, place: str) -> Any:
+    """Content of Gazebo's and Mitsuba's cameras, as ``views_in_content`` reads it.
+
+    Raises:
+        InputError: If intrinsics of Gazebo contradict the angle that stands beside them.
+    """
     cameras = []
     for camera in root.iter("camera"):
         angle = camera.findtext("horizontal_fov")
@@ -582,7 +586,10 @@ def views_in_xml(root: Element) -> Any:
             sides = {} if image is None else {side.tag: side.text for side in image}
             bend = {each.tag: each.text for each in camera.iterfind("distortion/*")}
             kind = camera.findtext("lens/type") or ""
-            cameras.append({"horizontal_fov_rad": angle, "lens_type": kind, **bend, **sides})
+            view = {"horizontal_fov_rad": angle, "lens_type": kind, **bend, **sides}
+            own = {each.tag: each.text for each in camera.iterfind("lens/intrinsics/*")}
+            _refuse_other_intrinsics(view, own, place)
+            cameras.append(view)
     for sensor in root.iter("sensor"):
         values = {
             str(each.get("name")): each.get("value") for each in sensor.iter() if each.get("name")
@@ -598,3 +605,25 @@ def views_in_xml(root: Element) -> Any:
         }
         cameras.append({name: values["fov"], **kept})
     return cameras
+
+
+def _refuse_other_intrinsics(
+    view: Mapping[str, Any], intrinsics: Mapping[str, str | None], place: str
+) -> None:
+    """Refuse Gazebo's intrinsics [px] that are not those of its angle in the middle."""
+    numbers = {name: number for name, number in _named_numbers(intrinsics).values()}
+    camera = _view_of_node(view, "", place) if numbers else None
+    if camera is None or camera.size is None:
+        return
+    own = camera.numbers[0]
+    for name in ("fx", "fy"):
+        number = numbers.get(name, own)
+        if abs(number / own - 1) > _SAME_FOCAL:
+            raise _two_focal_lengths(own, number, name, number, place)
+    for name, side in zip(("cx", "cy"), camera.size, strict=True):
+        # Gazebo writes half of the side, and OpenCV half a pixel less.
+        number = numbers.get(name, side / 2)
+        if abs(number - side / 2) > 1:
+            raise _shift_error(name, f"{number:g}", place)
+    if numbers.get("s"):
+        raise _shift_error("s", f"{numbers['s']:g}", place)
