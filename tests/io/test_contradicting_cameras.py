@@ -335,6 +335,36 @@ def test_a_fisheye_by_its_name_alone_is_noted_beside_the_numbers_of_a_pinhole(
     assert read_lens(write(tmp_path, {"K": K, **SIZE, "model": "fisheye"})).name == "fisheye"
 
 
+RADIAL = {"k1": 0.05, "k2": -0.01, "k3": 0.002}
+
+
+@pytest.mark.parametrize("camera", [NERF, FLAT], ids=["NeRF", "flat"])
+@pytest.mark.parametrize(
+    ("beside", "is_noted"),
+    [
+        ({}, True),
+        ({"k4": 0}, True),
+        ({"k4": 0, "p1": 0, "p2": 0}, True),
+        ({"p1": 0, "p2": 0}, False),
+        ({"k3": 0, "k4": 0}, False),
+        ({"p1": 1e-4, "p2": 0}, False),
+        ({"camera_model": "OPENCV"}, False),
+        ({"is_fisheye": False}, False),
+    ],
+    ids=str,
+)
+def test_three_radial_coefficients_without_a_model_may_be_a_fisheyes(
+    camera: dict[str, Any], beside: dict[str, Any], is_noted: bool, tmp_path: Path
+) -> None:
+    lens = read_lens(write(tmp_path, {**camera, **RADIAL, **beside}))
+    assert lens.name == "opencv"
+    assert ("if they are of a fisheye" in str(lens.note)) == is_noted
+    if is_noted:
+        named = {**camera, **RADIAL, **beside, "camera_model": "OPENCV_FISHEYE"}
+        lens = read_lens(write(tmp_path, named))
+        assert (lens.name, lens.note) == ("fisheye", None)
+
+
 MITSUBA = """<scene version='3.0.0'><sensor type='perspective'><float name='fov' value='59.4898'/>
 <film type='hdrfilm'><integer name='width' value='320'/><integer name='height' value='240'/>
 <float name='{}' value='{}'/></film></sensor></scene>"""

@@ -11,8 +11,10 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.io.distortions import (
+    NOT_NAMED,
     UNREAD_DISTORTIONS,
     is_distortion_name,
+    may_be_fisheye,
     read_statement,
     with_small_letters,
 )
@@ -491,7 +493,11 @@ def _kalibr_from_transforms(entries: Mapping[str, Any], place: str) -> Mapping[s
             path=place,
         )
     centre = [value - 0.5 if isinstance(value, float | int) else value for value in (cx, cy)]
-    return _kalibr_entries([fx, entries.get("fl_y", fx), *centre], entries, model, [width, height])
+    focal = [fx, entries.get("fl_y", fx), *centre]
+    camera = _kalibr_entries(focal, entries, model, [width, height])
+    if not entries.get("camera_model") and may_be_fisheye(entries):
+        return {**camera, "distortion_model": NOT_NAMED}
+    return camera
 
 
 def _aspect_of_angles(across: float, down: Any, place: str) -> float | None:

@@ -13,7 +13,10 @@ from rilievo.errors import InputError
 from rilievo.io.files.names import printable
 
 NOT_NAMED = "radtan, not named"
-"""Model of four coefficients in a list, if none is named: OpenCV's perspective one is meant."""
+"""Model of four coefficients in a list, or of k1 to k3, if none is named.
+
+OpenCV's perspective one is meant, and they may be those of a fisheye.
+"""
 
 _MODELS: Mapping[str, str] = {
     **dict.fromkeys(("pinhole", "simple_pinhole", "perspective", "linear", "standard"), "pinhole"),
@@ -111,6 +114,7 @@ def read_statement(entries: Mapping[str, Any], place: str, label: str = "") -> L
     if name == _BOTH_LISTS and not named.shown:
         named = _NamedModel("opencv", name)
     single: Sequence[Any] = []
+    by_name = listed if isinstance(listed, Mapping) else entries
     if isinstance(listed, Mapping):
         own = _model_of_entries(listed, "")
         named = own if own.shown else named
@@ -125,7 +129,10 @@ def read_statement(entries: Mapping[str, Any], place: str, label: str = "") -> L
         )
     if has_numbers(listed):
         return _checked_statement(named, listed, place, is_list=True)._replace(name=name)
-    return _checked_statement(named, single, place, is_list=False)
+    statement = _checked_statement(named, single, place, is_list=False)
+    if not named.shown and may_be_fisheye(by_name):
+        return statement._replace(model=NOT_NAMED)
+    return statement
 
 
 def _checked_statement(
@@ -175,6 +182,19 @@ def is_distortion_name(name: str) -> bool:
 def has_numbers(bend: Any) -> bool:
     """Whether coefficients, in a list or with ``data``, are not all 0."""
     return any(number not in (0, 0.0, None, "0", "0.0") for number in _flat(bend))
+
+
+def may_be_fisheye(entries: Mapping[str, Any]) -> bool:
+    """Whether coefficients without a model are k1 to k3 alone, which a fisheye has as well."""
+    if any(name in entries for name in _FISHEYE_FLAGS):
+        return False
+    if not has_numbers(entries.get("k3")):
+        return False
+    if any(has_numbers(entries.get(name)) for name in ("k4", "k5", "k6", "p1", "p2")):
+        return False
+    # A perspective lens states p1 and p2, and only fisheyes state a fourth coefficient as well.
+    is_perspective = "p1" in entries or "p2" in entries
+    return "k4" in entries or not is_perspective
 
 
 def with_small_letters(entries: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -96,6 +96,11 @@ _FOUR_NOTE = (
     "they are of a fisheye, name 'distortion_model: equidistant', or write fisheye:FX,FY,CX,CY,K1,"
     "K2,K3,K4"
 )
+_THREE_NOTE = (
+    "its camera file names no lens model, and its k1, k2 and k3 are read as those of OpenCV's "
+    "perspective lens: if they are of a fisheye, name 'camera_model: OPENCV_FISHEYE', or write "
+    "fisheye:FX,FY,CX,CY,K1,K2,K3,K4"
+)
 _MOST_DOCUMENTS = 100
 _SQUARE = 0.05
 """Relative difference of focal lengths up to which pixels are square."""
@@ -683,10 +688,11 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") ->
         stated, focal, sides or _positive_sides(stated), place, is_bent=any(bend)
     )
     lens = _lens_of_model(model, shown, [*focal, *bend], shape, place)
-    is_guess = model == NOT_NAMED and len(bend) == 4
+    is_guess = model == NOT_NAMED and any(bend)
+    guess_note = _FOUR_NOTE if len(bend) == 4 else _THREE_NOTE
     possible = (
         note,
-        _FOUR_NOTE if is_guess else None,
+        guess_note if is_guess else None,
         rectified_note(stated, focal, sides or None),
         turn_note(stated),
         _lens_name_note(stated, lens),
