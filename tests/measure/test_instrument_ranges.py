@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.depth_errors import parse_depth_error
+from rilievo.calibration.depth_errors import make_instrument, parse_depth_error
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -72,6 +73,74 @@ def test_an_area_of_exact_depth_has_twice_the_range_of_a_length() -> None:
         for at in (1, 2)
     )
     assert measured.value == pytest.approx(true, rel=1e-3)
+
+
+def corner_of_room(yaw: float, column: float) -> np.ndarray:
+    """Depth of two walls at right angles, which meet 4 m away at a column."""
+    edge = np.array([4 * (column - 159.5) / 280, 0, 4])
+    normals = (math.sin(yaw), 0, math.cos(yaw)), (-math.cos(yaw), 0, math.sin(yaw))
+    with np.errstate(divide="ignore"):
+        depths = [(normal @ edge) / np.tensordot(normal, RAYS, 1) for normal in np.array(normals)]
+    return np.minimum(*(np.where(depth > 0, depth, np.inf) for depth in depths))
+
+
+def with_noise(depth: np.ndarray, share: float) -> np.ndarray:
+    return depth * (1 + share * np.random.default_rng(7).standard_normal(SIZE))
+
+
+ACROSS = [(60, 60), (260, 60), (260, 180), (60, 180)]
+
+
+@pytest.mark.parametrize("column", [85, 110, 200, 240])
+@pytest.mark.parametrize("yaw", [0.4, 0.6, 1.0, 1.2])
+@pytest.mark.parametrize("noise", [0, 0.01])
+def test_an_area_across_a_corner_is_said_to_be_that_of_a_flat_polygon(
+    column: float, yaw: float, noise: float
+) -> None:
+    measured = area(given(with_noise(corner_of_room(yaw, column), noise)), ACROSS)
+    assert any("not flat" in remark for remark in measured.remarks)
+
+
+@pytest.mark.parametrize("stated", [None, "0.1%", "1%"])
+@pytest.mark.parametrize("noise", [0, 0.01])
+@pytest.mark.parametrize(
+    "corners", [ACROSS, [(10, 10), (310, 10), (300, 230)], [(90, 90), (110, 90), (110, 110)]]
+)
+def test_a_flat_wall_with_noise_is_flat(
+    corners: list[tuple[int, int]], noise: float, stated: str | None
+) -> None:
+    for depth in (SLANTED, np.full(SIZE, 3.0), np.round(SLANTED * 40) / 40):
+        measured = area(given(with_noise(depth, noise), depth_error=stated), corners)
+        assert not any("not flat" in remark for remark in measured.remarks)
+
+
+def test_objects_on_a_twentieth_of_a_wall_leave_it_flat() -> None:
+    depth = SLANTED.copy()
+    depth[100:135, 150:185] *= 0.8
+    assert not any("not flat" in remark for remark in area(given(depth), ACROSS).remarks)
+
+
+def test_the_network_s_walls_and_floors_in_a_photograph_are_flat() -> None:
+    """They are bent by more than an instrument's, also if its error is stated."""
+    photograph = Path(str(resources.files("rilievo.models") / "near_and_far/room.jpg"))
+    predicted = rilievo.predict(photograph, camera_height=1.5, camera=200)
+    stated = predicted.but(instrument=make_instrument(DepthSource.NETWORK, "0.1%"))
+    for corners in (
+        [(50, 12), (78, 12), (78, 38), (50, 38)],
+        [(150, 110), (230, 110), (230, 170), (150, 170)],
+        [(60, 100), (140, 105), (140, 125), (50, 120)],
+    ):
+        for prediction in (predicted, stated):
+            remarks = area(prediction, corners).remarks
+            assert not any("not flat" in remark for remark in remarks)
+
+
+def test_the_bend_of_a_network_s_flat_surfaces_is_no_remark() -> None:
+    bent = SLANTED * (1 + 0.04 * np.cos((U - 160) / 50))
+    for stated in ("network", "1%"):
+        measured = area(given(bent, depth_error=stated), ACROSS)
+        is_said = any("not flat" in remark for remark in measured.remarks)
+        assert is_said is (stated == "1%")
 
 
 @pytest.mark.parametrize(

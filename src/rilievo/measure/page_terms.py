@@ -48,7 +48,7 @@ from rilievo.measure.instrument_ranges import (
     InstrumentRanges,
     instrument_ranges,
 )
-from rilievo.measure.quantities import FLAT
+from rilievo.measure.quantities import BEND_PER_ERROR, FLAT, LEAST_BEND
 from rilievo.measure.region_ranges import outline_errors
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import DepthError, DepthSource
@@ -117,6 +117,9 @@ class InstrumentTerms:
         point: Error of placing a point by hand [px].
         window_low: Lower quantile of the depth around a point.
         window_high: Upper quantile.
+        least_bend: Bend up to which a surface counts as flat; None of a network's depth, in which
+            flat surfaces are bent.
+        bend_per_error: Bend that counts, over the error in which its pixels may differ.
         grid: Cells without gaps; None if the whole map was measured.
     """
 
@@ -136,6 +139,8 @@ class InstrumentTerms:
     point: float = POINT_ERROR
     window_low: float = WINDOW_QUANTILES[0]
     window_high: float = WINDOW_QUANTILES[1]
+    least_bend: float | None
+    bend_per_error: float = BEND_PER_ERROR
     grid: MeasuredGrid | None
 
 
@@ -272,6 +277,7 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         focal=ranges.focal_error,
         fill=ranges.fill_error,
         guessed_angle=ranges.guessed_focal_angle,
+        least_bend=None if ranges.prediction.is_of_network else LEAST_BEND,
         grid=_measured_grid(ranges),
     )
 

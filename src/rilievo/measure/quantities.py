@@ -353,20 +353,82 @@ def area(
     if planar_measurement is not None:
         return planar_measurement
 
-    plane = _fit_plane(prediction, _polygon_mask(prediction.shape, corners))
+    mask = _polygon_mask(prediction.shape, corners)
+    plane = _fit_plane(prediction, mask)
     positions = _positions_on_plane(plane, camera, pixels)
     square_metres = polygon_area(positions)
 
     # An area is a product of two lengths, whose errors come from the same factor.
     error = 2 * _median_side_error(prediction, pixels, positions)
     measurement = _measurement_by_depth(Quantity.AREA, square_metres, error, prediction, corners)
-    if plane.misfit <= FLAT:
+    off_plane = plane.misfit if plane.misfit > FLAT else 0.0
+    bend = surface_bend(prediction, mask, plane)
+    if bend > _largest_bend_of_plane(prediction, pixels, plane):
+        off_plane = max(off_plane, bend)
+    if off_plane == 0:
         return measurement
     return add_remark(
         measurement,
-        "the outline is not flat: its depth is off the plane by "
-        f"{100 * plane.misfit:.0f} % (median)",
+        "the surface inside of the outline is not flat: its depth is off the plane by "
+        f"{100 * off_plane:.2g} %, and the area is that of the flat polygon on the plane",
     )
+
+
+LEAST_BEND = 0.005
+"""Bend of a surface up to which it counts as flat, however small the error of its depth is."""
+BEND_PER_ERROR = 2.0
+"""Bend from which on a surface is not flat, over the error in which its pixels may differ."""
+BEND_CELLS = 8
+"""Most cells along each side of an outline in which depth is compared with the plane."""
+BEND_CELL_PIXELS = 49
+"""Mean number of pixels in a cell, in whose median the errors of single pixels cancel."""
+BEND_QUANTILE = 0.9
+"""Share of the cells that stays below the bend. The rest may be objects, or beyond a border."""
+
+
+def surface_bend(prediction: PredictionRecord, mask: Mask, plane: SurfacePlane) -> float:
+    """Relative difference of depth from a plane that nine in ten parts of a surface stay below.
+
+    The parts are the cells of a grid over the mask. Each has the median of its pixels, so that the
+    noise of single pixels does not count as a bend. A mask with too few pixels has a bend of 0.
+    """
+    is_surface = _surface_pixels(prediction, mask)
+    count = int(is_surface.sum())
+    cells = min(BEND_CELLS, math.isqrt(count // BEND_CELL_PIXELS))
+    if cells < 2:
+        return 0.0
+
+    rows, columns = np.nonzero(is_surface)
+    row_cells = (rows - rows.min()) * cells // (np.ptp(rows) + 1)
+    column_cells = (columns - columns.min()) * cells // (np.ptp(columns) + 1)
+    points = _surface_points(prediction, is_surface)
+    misfits = points @ plane.normal / plane.camera_distance - 1
+
+    cell_of = (row_cells * cells + column_cells).astype(np.uint8)
+    order = np.argsort(cell_of, kind="stable")
+    starts = np.cumsum(np.bincount(cell_of, minlength=cells**2))[:-1]
+    parts = np.split(misfits[order], starts)
+    medians = [np.median(part) for part in parts if len(part) >= count / cells**2 / 4]
+    return float(np.quantile(np.abs(medians), BEND_QUANTILE))
+
+
+def _largest_bend_of_plane(
+    prediction: PredictionRecord, corners: Sequence[Pixel], plane: SurfacePlane
+) -> float:
+    """Bend up to which errors of an instrument explain it; infinite of a network's depth.
+
+    A network's depth of a flat surface is bent, by more than its noise.
+    """
+    by_instrument = instrument_ranges(prediction)
+    if by_instrument is None or prediction.is_of_network:
+        return math.inf
+    instrument = by_instrument.instrument
+    depth = abs(float(prediction.known_camera.depth_of(plane.support.middle)))
+    own_error = by_instrument.own_share * instrument.error.relative_at(depth)
+    is_filled = any(by_instrument.is_in_gap(corner) for corner in corners)
+    fill_error = by_instrument.fill_error if is_filled else 0.0
+    error = math.hypot(own_error, instrument.rounding.relative_at(depth), fill_error)
+    return max(LEAST_BEND, BEND_PER_ERROR * error)
 
 
 def _require_simple_outline(corners: Sequence[Point]) -> None:
@@ -607,9 +669,7 @@ def _fit_plane(
     Raises:
         CalibrationError: If too few pixels have depth.
     """
-    is_surface = mask & prediction.depth.valid
-    if prediction.sky is not None:
-        is_surface &= ~prediction.sky
+    is_surface = _surface_pixels(prediction, mask)
     count = int(is_surface.sum())
     if count < _MIN_PLANE_PIXELS:
         raise CalibrationError(
@@ -637,6 +697,12 @@ def _fit_plane(
         support=support_of(on_plane),
         misfit=float(np.median(np.abs(points @ plane - 1))),
     )
+
+
+def _surface_pixels(prediction: PredictionRecord, mask: Mask) -> Mask:
+    """Pixels of a mask that have depth."""
+    is_surface = mask & prediction.depth.valid
+    return is_surface if prediction.sky is None else is_surface & ~prediction.sky
 
 
 def _surface_points(prediction: PredictionRecord, is_surface: Mask) -> Points:

@@ -519,6 +519,15 @@ def test_ranges_by_an_instrument_are_those_of_python(
         measured = measure_points(given, [place(handle) for handle in handles], quantity)
         text = re.sub(", not flat$", "", readings(page)[-1])
         assert text in (str(measured), measured.text)
+        if quantity == "area":
+            assert ", not flat" not in readings(page)[-1]
+            for handle in handles[2:]:
+                for _ in range(3):
+                    handle.press("Shift+ArrowDown")
+            # Two corners on the wall and two on the floor.
+            measured = measure_points(given, [place(handle) for handle in handles], quantity)
+            assert any("not flat" in remark for remark in measured.remarks)
+            assert readings(page)[-1].endswith(", not flat")
     page.click("#add-box")
     corners = page.locator(".stage [aria-label*='of box']").all()
     (left, top), (right, bottom) = (place(corner) for corner in corners)

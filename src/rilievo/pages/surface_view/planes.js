@@ -4,6 +4,8 @@
 const FEWEST = 12, ROUNDS = 10, PATCH = 0.04; // points, rounds, radius as a share of the width
 // The largest misses of points that count, over the median, in rounds of least squares, and the least miss that counts.
 const TRIM_RATIOS = [...Array(8).fill(1.5), ...Array(3).fill(3)], LEAST_MISS = 1e-4;
+// Most cells along each side of an outline, mean number of points in one, and share of them that stays below the bend.
+const BEND_CELLS = 8, BEND_CELL_POINTS = 49, BEND_QUANTILE = 0.9;
 
 function quantile(numbers, share) {
   const sorted = Float64Array.from(numbers).sort(), at = share * (sorted.length - 1);
@@ -78,22 +80,41 @@ function fitted(points, leavesOutOthers) {
   return { plane, normal, distance, support: supportOf(points, weight, normal), miss: quantile(misses, 0.5) };
 }
 
+// The relative difference from a plane that the medians of nine in ten cells of a grid over the points stay below, which
+// is 0 of too few points: rilievo.measure.quantities.surface_bend. Places are rows and columns of the lattice.
+function bendOf(points, places, plane) {
+  const count = places.length, side = Math.min(BEND_CELLS, Math.floor(Math.sqrt(Math.floor(count / BEND_CELL_POINTS))));
+  if (side < 2) return 0;
+  const [rows, columns] = [0, 1].map((axis) => {
+    const first = places.reduce((least, each) => Math.min(least, each[axis]), Infinity);
+    const last = places.reduce((most, each) => Math.max(most, each[axis]), -Infinity);
+    return places.map((each) => Math.floor(((each[axis] - first) * side) / (last - first + 1)));
+  });
+  const cells = listOf(side ** 2, () => []);
+  places.forEach((_, at) => cells[rows[at] * side + columns[at]].push(dot(plane, points.slice(3 * at, 3 * at + 3)) - 1));
+  const filled = cells.filter(({ length }) => length >= count / side ** 2 / 4);
+  return quantile(filled.map((each) => Math.abs(quantile(each, 0.5))), BEND_QUANTILE);
+}
+
 // Planes of the lattice, inside of an outline and around a place (column, row); null of too few points.
 function fits(depth, form) {
   const { rows, columns, step } = form, across = form.first_column, down = form.first_row, { ray } = lensOf(form);
   function among(ranges, leavesOutOthers = false) {
-    const points = [];
+    const points = [], places = [];
     for (let row = 0; row < rows; row++) {
       const v = down + row * step;
       for (const [left, right] of ranges(v)) {
         const last = Math.min(columns - 1, Math.floor((right - across) / step));
         for (let column = Math.max(0, Math.ceil((left - across) / step)); column <= last; column++) {
           const z = depth[row * columns + column];
-          if (z) points.push(...ray([across + column * step, v]).map((axis) => axis * z));
+          if (!z) continue;
+          points.push(...ray([across + column * step, v]).map((axis) => axis * z));
+          places.push([row, column]);
         }
       }
     }
-    return fitted(points, leavesOutOthers);
+    const found = fitted(points, leavesOutOthers);
+    return found && { ...found, bend: () => bendOf(points, places, found.plane) };
   }
   return {
     // Pixels as Pillow fills a polygon: its corners are cut to whole pixels, those on its sides count.

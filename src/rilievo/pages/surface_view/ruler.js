@@ -158,6 +158,12 @@ function instrumentErrors(form, terms, spread) {
       if (degrees >= 180 - whole) [low, high] = [Math.max(0, degrees - whole), 180];
       return [low, high];
     },
+    // The bend of a surface up to which errors explain it; that of a network's depth always does.
+    mostBend(middle, sides) {
+      if (one.least_bend === null) return Infinity;
+      const z = away(middle), filled = Math.max(...sides.map(({ a }) => gap(a)));
+      return Math.max(one.least_bend, one.bend_per_error * Math.hypot(one.own_share * stated(z), rounded(z), filled));
+    },
     // By placing points by hand: along a straight line, and of one or two ends on any surfaces.
     alongLine(first, second, [near, far]) {
       return (one.point * Math.hypot(far / near, near / far)) / Math.max(pixelsBetween(first, second), 1e-3);
@@ -287,7 +293,8 @@ function ruler(depth, form, terms) {
       const sides = corners.map((each, at) => [each, corners[(at + 1) % corners.length]]);
       const crossed = sides.map(([a, b]) => cross(a, b)).reduce((a, b) => a.map((each, axis) => each + b[axis]));
       return { depths: corners.map(away), value: size(crossed) / 2, power: 2,
-        spans: sides.map(([a, b], at) => span(a, b, instrument?.alongLine(points[at], points[(at + 1) % points.length], [a, b].map(away)))), miss: found.miss };
+        spans: sides.map(([a, b], at) => span(a, b, instrument?.alongLine(points[at], points[(at + 1) % points.length], [a, b].map(away)))), miss: found.miss,
+        bend: found.bend, middle: found.support.middle };
     },
     box({ points }) {
       const found = boxedThing(depth, form, terms, points), z = found ? away(found.at) : usual();
@@ -334,7 +341,8 @@ function ruler(depth, form, terms) {
   function text(found, factor, base, places, knownError) {
     const { value, power, spans, miss } = found;
     if (found.ground) return heightText(found, factor, base, places, knownError);
-    const bent = miss > terms.flat ? ", not flat" : "";
+    const isBent = instrument && found.bend && found.bend() > instrument.mostBend(found.middle.map((axis) => factor * axis), spans);
+    const bent = miss > terms.flat || isBent ? ", not flat" : "";
     if (!power) return ranged("°", value, ...(found.range ?? [Math.max(0, value - terms.angle_error), Math.min(180, value + terms.angle_error)])) + bent;
     const scaled = (vector) => vector.map((axis) => factor * axis);
     const errors = spans.map((each) => instrument ? Math.hypot(...[instrument.length(scaled(each.a), scaled(each.b)), each.placing, knownError].map(Math.log1p)) : error({ ...each, middle: each.middle.map((axis) => factor * axis) }, base, places));
