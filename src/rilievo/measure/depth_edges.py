@@ -48,6 +48,8 @@ WIDEST_ON_COARSE_GRID = 2.6
 """The same on every second or fourth pixel, where slanted surfaces widen edges, too [px]."""
 LEAST_VALID_ON_COARSE_GRID = 0.9
 """Least share of pixels with depth; holes hide the edges of a grid."""
+LEAST_BLOCKS = 12
+"""Least number of rows and columns at which values change, to tell blocks of equal pixels."""
 MOST_PIXELS_BETWEEN, MOST_HOLE = 12, 4
 """Most pixels between two surfaces that are made sharp, and in a small hole of a row."""
 
@@ -218,13 +220,14 @@ def melts(
 def repeated_pixels(values: Float64[np.ndarray, "h w"]) -> int:
     """Side of the blocks of equal pixels, such as of a map that was enlarged by the nearest pixel.
 
-    It is 1 for all other maps, because some row has a new value at nearly every column.
+    It is 1 for all other maps, because values change at neighbouring rows and columns.
     """
     sides = []
     for axis in (0, 1):
-        has_new_value = np.any(np.diff(values, axis=axis) != 0, axis=1 - axis)
-        sides.append(len(has_new_value) // max(1, int(has_new_value.sum())))
-    return max(1, min(sides))
+        changes = np.flatnonzero(np.any(np.diff(values, axis=axis) != 0, axis=1 - axis))
+        has_enough = len(changes) >= LEAST_BLOCKS
+        sides.append(int(np.gcd.reduce(np.diff(changes))) if has_enough else 1)
+    return min(sides)
 
 
 def _sharpened_along_rows(
