@@ -46,7 +46,7 @@ WIDEST_SHARPENED, LEAST_SOFT_EDGES = 3.9, 12
 """Width up to which edges are made sharp [px], and how many others tell that they were not."""
 WIDEST_ON_COARSE_GRID = 2.6
 """The same on every second or fourth pixel, where slanted surfaces widen edges, too [px]."""
-LEAST_VALID_ON_COARSE_GRID = 0.9
+LEAST_VALID_ON_COARSE_GRID = 0.99
 """Least share of pixels with depth; holes hide the edges of a grid."""
 LEAST_BLOCKS = 12
 """Least number of rows and columns at which values change, to tell blocks of equal pixels."""
