@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import rilievo
+from rilievo.calibration.panoramas import panorama_note
 from rilievo.io.files.limits import read_text
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.predicting.run import predict_files
 from rilievo.records.sample import Photo
 from support.fixed_depth import FixedDepth

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-
-from rilievo.arrays.shapes import Pixels
 from rilievo.calibration.camera_checks import fov_note, scale_notes
+from rilievo.calibration.panoramas import panorama_note
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource
-from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
 from rilievo.options.photo_options import PhotoOptions
@@ -18,15 +15,7 @@ from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
 _FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
-_SAME_ASPECT = 0.02
 _BY_EXIF = (CameraSource.EXIF_35MM, CameraSource.EXIF_SENSOR)
-_CONTINUES = 2.0
-"""Largest difference of edge columns, in usual steps."""
-_VARIED = 8.0
-"""Least variation along such a column [of 255]."""
-_CALM = 0.35
-"""Largest variation along polar rows, over the middle's."""
-_LEAST_SIDE = 64
 
 
 def finish(
@@ -117,35 +106,6 @@ def tile_note(tile: int, photo: Photo) -> str | None:
         return None
     problem = f"{tile} is about larger photographs, and this one has {width}x{height}"
     return Note(problem, option="tile")
-
-
-def panorama_note(photo: Photo) -> str | None:
-    """Note on a probable panorama."""
-    height, width = photo.shape
-    if photo.camera is not None and isinstance(photo.camera.lens, Equirectangular):
-        return None
-    if min(height, width) < _LEAST_SIDE or abs(width / (2 * height) - 1) > _SAME_ASPECT:
-        return None
-    if not is_whole_panorama(photo.pixels):
-        return None
-    return Note(
-        Text("looks like a panorama: ", OptionName("projection", "equirect"), " takes it as one")
-    )
-
-
-def is_whole_panorama(pixels: Pixels) -> bool:
-    """Whether it looks like a whole panorama."""
-    step = max(1, pixels.shape[0] // 512)
-    rows = pixels[::step].astype(np.float32).mean(axis=2)
-    columns = np.linspace(1, rows.shape[1] - 2, 33).astype(int)
-    usual = np.abs(rows[:, columns] - rows[:, columns + 1]).mean(axis=0)
-    edges = np.abs(rows[:, 0] - rows[:, -1]).mean()
-    if min(rows[:, 0].std(), rows[:, -1].std()) < _VARIED:
-        return False
-    if edges > _CONTINUES * max(float(np.median(usual)), 0.5):
-        return False
-    middle = float(np.median(rows[len(rows) // 4 : -len(rows) // 4].std(axis=1)))
-    return bool(max(rows[0].std(), rows[-1].std()) < _CALM * middle)
 
 
 def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from starlette.concurrency import iterate_in_threadpool
 
+from rilievo.calibration.panoramas import panorama_note
 from rilievo.errors import RilievoError
 from rilievo.options.camera_forms import CameraOptions
-from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.serving.app.inference_file import inference_bytes, load_inference
 from rilievo.serving.app.result_store import ResultStore, StoredResult
