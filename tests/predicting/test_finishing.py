@@ -4,6 +4,7 @@ import ast
 import json
 import warnings
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.records.sample import Photo
 from support.fixed_depth import FixedDepth
+from support.round_pictures import round_picture
 
 SOURCE = Path(rilievo.__file__).parent
 NAME = "rilievo/small"
@@ -72,6 +74,15 @@ def test_a_picture_goes_round_if_its_ends_differ_by_up_to_two_usual_steps(
     grey[0] = grey[-1] = 128  # the poles
     photo = Photo(pixels=grey[..., None].repeat(3, axis=2).astype(np.uint8), name="x")
     assert (panorama_note(photo) is not None) == goes_round
+
+
+@pytest.mark.parametrize(("poles", "is_noted"), [((), True), ((0,), True), ((0, -1), False)])
+def test_a_panorama_has_one_calm_pole_at_least(poles: tuple[int, ...], is_noted: bool) -> None:
+    """A tripod, or the corner of a tile below the camera, is a varied pole."""
+    pixels = np.array(Image.open(BytesIO(round_picture())).convert("RGB"))
+    for row in poles:
+        pixels[row] = np.repeat([60, 200, 60, 200], 128)[:, None]
+    assert (panorama_note(Photo(pixels=pixels, name="x")) is not None) == is_noted
 
 
 def test_a_panorama_is_noted_at_every_entry_point(panorama: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import rilievo
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
 from support.exif_blocks import exif_block, scene
+from support.round_pictures import round_picture
 
 # What these tests look for among the notes is a warning as well.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -120,3 +121,15 @@ def test_a_focal_length_far_from_that_of_exif_is_noted(tmp_path: Path) -> None:
     ):
         found = rilievo.Prediction.from_depth(path, **{"depth": depth, **options})
         assert any("its EXIF states" in note for note in found.notes) == is_noted
+
+
+def test_a_panorama_that_is_not_named_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "round.png"
+    path.write_bytes(round_picture())
+    depth = np.full((256, 512), 2, np.float32)
+    with pytest.warns(UserWarning, match="looks like a panorama: camera='equirect' takes it"):
+        rilievo.Prediction.from_depth(path, depth)
+    for options in ({"camera": "equirect"}, {"camera": "pinhole:90"}, {"fov": 90}):
+        named = rilievo.Prediction.from_depth(path, depth, **options)
+        assert not any("panorama" in note for note in named.notes)
+    assert not any("panorama" in note for note in made().notes)

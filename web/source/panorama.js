@@ -12,7 +12,7 @@ function spread(list) {
   return Math.sqrt(mean(list.map((each) => (each - middle) ** 2)));
 }
 
-// As wide as two heights, edges that continue each other, and calm first and last rows.
+// As wide as two heights, edges that continue each other, and a calm first or last row.
 export function isPanorama({ height, width, values }, file) {
   if (Math.min(height, width) < LEAST_SIDE || Math.abs(width / (2 * height) - 1) > SAME_ASPECT) return false;
   if (NAMED.test(new TextDecoder("latin1").decode(file.subarray(0, HEAD)))) return true;
@@ -25,5 +25,5 @@ export function isPanorama({ height, width, values }, file) {
   const left = down(0), right = down(width - 1);
   if (Math.min(spread(left), spread(right)) < VARIED || apart(left, right) > CONTINUES * Math.max(quantile(usual, 0.5), 0.5)) return false;
   const quarter = rows.length / 4, middle = rows.slice(Math.floor(quarter), -Math.ceil(quarter)).map(across);
-  return Math.max(across(0), across(rows.at(-1))) < CALM * quantile(middle, 0.5);
+  return Math.min(across(0), across(rows.at(-1))) < CALM * quantile(middle, 0.5);
 }

@@ -23,6 +23,7 @@ from rilievo.calibration.camera_checks import (
     scale_notes,
 )
 from rilievo.calibration.depth_errors import rounding_of
+from rilievo.calibration.panoramas import panorama_note
 from rilievo.calibration.readings import LEAST_AXIS_SHARE
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
@@ -173,6 +174,7 @@ def prediction_of_depth(
         *origin.warnings,
         *notes_on_photo(origin.saved, read),
         *_note_on_unused_camera(stated_camera, lens, is_named=is_named),
+        *([] if is_named or stated_camera is not None else _note_on_panorama(read)),
         *prediction.notes,
     )
     notes = (
@@ -628,6 +630,11 @@ def _depth_notes(
             )
         )
     return notes
+
+
+def _note_on_panorama(photo: Photo) -> list[str]:
+    note = panorama_note(photo, "camera")
+    return [] if note is None else [note]
 
 
 def _note_on_unit(reading: NumberReading, kind: DepthKind) -> str:
