@@ -21,6 +21,7 @@ import numpy as np
 from rilievo.arrays.shapes import AnyPlane, Field, Mask, Shaped, Size
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
+from rilievo.io.depth_padding import border_bands
 
 RESIZED = "resized"
 """Word for a map of the whole picture that was resized, its proportions kept up to rounding."""
@@ -53,6 +54,8 @@ _FIRST_ON_ITS_SIDE = 5  # EXIF's orientations from here on turn by 90 degrees.
 _SQUARE = 1.05
 # Networks pad sides, or round them up, to multiples of these.
 _PADDING_STEPS = (8, 14, 16, 32, 64)
+# Steps of padding that bands at the border of a map are compared with.
+_BAND_STEPS = (14, 16, 32)
 # Least share of a smaller picture that the middle cut out of it has, in each axis.
 _LEAST_MIDDLE = 0.85
 _FRACTIONS = {2: "half of", 3: "a third of", 4: "a quarter of"}
@@ -259,6 +262,7 @@ def place_map(
     *,
     known: Mapping[str, DepthCrop] | None = None,
     orientation: int = 1,
+    values: AnyPlane | None = None,
 ) -> MapPlace:
     """Find where a map of a size lies in a picture of another.
 
@@ -269,12 +273,15 @@ def place_map(
         words: Words of messages.
         known: Known crops by name; by default those of datasets that have pictures of this size.
         orientation: EXIF's orientation by which the picture was made upright; 1 changes nothing.
+        values: Numbers of the map, 0 or not finite where it has none; padding is noticed by them.
 
     Raises:
         InputError: If nothing says where it lies, or what is said does not fit.
     """
     place = _place_in_upright_picture(size, picture, stated, words, known, orientation)
     is_part = place.crop.shape != picture
+    if values is not None and not is_part and stated != STRETCHED:
+        place = replace(place, notes=(*place.notes, *_padding_notes(values, picture, words)))
     note = orientation_note(orientation, size, words, is_part=is_part)
     return place if note is None else replace(place, notes=(*place.notes, note))
 
@@ -443,6 +450,30 @@ def _notes_on_padding_and_parts(size: Size, picture: Size, words: PlaceWords) ->
             f"{start} {size_words(picture)}, which is wrong if it was cut out of the middle at "
             f"{fraction} the size: that part is {crop} (top, left, height, width)"
         )
+
+
+def _padding_notes(values: AnyPlane, picture: Size, words: PlaceWords) -> Iterator[str]:
+    """Yield a note if a map of another size has bands at its border as padding adds them.
+
+    Sensors have such bands, too. Padding adds as many lines as make both sides multiples of a step,
+    and what it was added to has the picture's proportions at least as well as the padded map.
+    """
+    size = (values.shape[0], values.shape[1])
+    bands = None if size == picture else border_bands(values)
+    if bands is None:
+        return
+    inside = bands.shape_inside(size)
+    if min(inside) <= 0 or not any(_is_rounded_up(size, inside, step) for step in _BAND_STEPS):
+        return
+    if _difference_in_proportions(inside, picture) > _difference_in_proportions(size, picture):
+        return
+    rows = f"{bands.top}:{bands.top + inside[0]}"
+    columns = f"{bands.left}:{bands.left + inside[1]}"
+    yield (
+        f"{words.map} is {size_words(size)}, and {bands} hold no depth or repeat the line beside "
+        f"them, so it may be {size_words(inside)} that was padded; if it is, cut the padding off: "
+        f"depth[{rows}, {columns}]"
+    )
 
 
 def _is_rounded_up(size: Size, picture: Size, step: int) -> bool:

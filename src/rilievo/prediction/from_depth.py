@@ -122,7 +122,7 @@ def prediction_of_depth(
         raise InputError("has no pixel with depth", path=place, hint=hint)
     # What rilievo saved is upright.
     orientation = 1 if origin.saved is not None else read.orientation
-    where = _place_in_photo(values, read.shape, crop, place, orientation)
+    where = _place_in_photo(np.where(mask, values, 0), read.shape, crop, place, orientation)
     chosen = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
     lens = chosen.camera
     given_size = values.shape
@@ -573,7 +573,7 @@ def _place_in_photo(
     words = PlaceWords(map="depth", picture="the photograph")
     try:
         size = (values.shape[0], values.shape[1])
-        return place_map(size, shape, stated, words, orientation=orientation)
+        return place_map(size, shape, stated, words, orientation=orientation, values=values)
     except InputError as error:
         raise InputError(problem=Text(error), path=place) from error
 

@@ -1,5 +1,6 @@
 """True depth of another size than its photograph: where it lies, and what the camera becomes."""
 
+import math
 import re
 from pathlib import Path
 
@@ -152,6 +153,84 @@ def test_sides_that_padding_explains_are_resized_with_a_note(
 ) -> None:
     notes = notes_of_place(size, picture, "resized")
     assert any("wrong if it was padded" in note for note in notes) is is_padded
+
+
+def padded(
+    depth: np.ndarray, bands: tuple[int, int, int, int], mode: str, empty: float = 0
+) -> np.ndarray:
+    """Depth with lines above, below, on the left and on the right."""
+    top, bottom, left, right = bands
+    around = ((top, bottom), (left, right))
+    if mode == "edge":
+        return np.pad(depth, around, mode="edge")
+    return np.pad(depth, around, constant_values=empty)
+
+
+def rough(shape: tuple[int, int]) -> np.ndarray:
+    noise = np.random.default_rng(3).random(shape, np.float32)
+    return smaller(shape) * (1 + 0.01 * noise)
+
+
+def notes_of_values(depth: np.ndarray, crop: str | None, picture: tuple[int, int]) -> str:
+    words = PlaceWords(map="depth", picture="it")
+    shape = (depth.shape[0], depth.shape[1])
+    return "\n".join(place_map(shape, picture, crop, words, values=depth).notes)
+
+
+@pytest.mark.parametrize(
+    ("mode", "empty"), [("edge", 0), ("constant", 0), ("constant", math.nan), ("constant", -np.inf)]
+)
+@pytest.mark.parametrize(
+    ("inside", "bands", "slices"),
+    [
+        ((180, 240), (6, 6, 8, 8), "depth[6:186, 8:248]"),
+        ((180, 240), (0, 12, 0, 16), "depth[0:180, 0:240]"),
+        ((180, 240), (1, 1, 6, 6), "depth[1:181, 6:246]"),
+        ((180, 240), (0, 2, 0, 12), "depth[0:180, 0:240]"),
+        ((240, 320), (8, 8, 0, 0), "depth[8:248, 0:320]"),
+    ],
+)
+def test_bands_as_padding_adds_them_are_said(
+    inside: tuple[int, int], bands: tuple[int, int, int, int], slices: str, mode: str, empty: float
+) -> None:
+    depth = padded(rough(inside), bands, mode, empty)
+    notes = notes_of_values(depth, "resized", (480, 640))
+    assert f"cut the padding off: {slices}" in notes
+    assert "padding" not in notes_of_values(depth, "stretched", (480, 640))
+    assert "padding" not in notes_of_values(rough(depth.shape), "resized", (480, 640))
+
+
+@pytest.mark.parametrize(
+    "depth",
+    [
+        # A column without depth at an edge, bands of a stereo camera, and rows at the horizon.
+        padded(rough((240, 319)), (0, 0, 1, 0), "constant"),
+        padded(rough((240, 310)), (0, 0, 10, 0), "constant"),
+        padded(rough((200, 320)), (40, 0, 0, 0), "constant"),
+        # Lines that repeat everywhere: enlarged maps, a wall, a floor.
+        rough((120, 160)).repeat(2, 0).repeat(2, 1),
+        rough((96, 128)).repeat(2, 0).repeat(2, 1),
+        np.full((240, 320), 2.0),
+        np.repeat(np.linspace(1, 2, 240)[:, None], 320, 1),
+        np.zeros((240, 320)),
+    ],
+)
+def test_bands_that_padding_does_not_explain_are_not_taken_for_it(depth: np.ndarray) -> None:
+    assert "padding" not in notes_of_values(depth, "resized", (480, 640))
+
+
+def test_a_padded_truth_is_noticed_in_a_folder_and_beside_a_photograph(root: Path) -> None:
+    depth = padded(rough((180, 240)), (6, 6, 8, 8), "constant")
+    truth_of(root, depth, YAML_CAMERA + "depth: {crop: resized}")
+    [warning] = check_dataset(open_dataset("folder", root)).warnings
+    assert "depth[6:186, 8:248]" in warning
+    given = rilievo.Prediction.from_depth(
+        root / "images/a.png", root / "depth/a.npy", 500, crop="resized", unit="m"
+    )
+    assert any("depth[6:186, 8:248]" in note for note in given.notes)
+    half = padded(rough((234, 312)), (3, 3, 4, 4), "edge")
+    given = rilievo.Prediction.from_depth(root / "images/a.png", half, 500, unit="m")
+    assert any("depth[3:237, 4:316]" in note for note in given.notes)
 
 
 def test_a_map_of_another_published_crop_is_refused_at_the_named_one() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Field, Mask, Shaped, Size
+from rilievo.arrays.shapes import AnyPlane, Bool, Field, Mask, Shaped, Size
 from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.folder_layout import (
     FILE_NAME,
@@ -159,7 +159,10 @@ class Folder(PhotoFiles[_Files]):
         is_upright = numbers.statement.origin is not None
         orientation = 1 if is_upright else self._orientation(files.image).orientation
         shape = numbers.stored.shape
-        return _place_in_photograph(files.depth, layout.crop, shape, size, "depth", orientation)
+        values = np.where(numbers.known, numbers.stored, 0)
+        return _place_in_photograph(
+            files.depth, layout.crop, shape, size, "depth", orientation, values
+        )
 
     def _place_of_normals(self, id: str, shape: tuple[int, ...], size: Size) -> MapPlace:
         """Place of normals of a shape in the photograph."""
@@ -304,12 +307,15 @@ def _place_in_photograph(
     size: Size,
     what: str,
     orientation: int,
+    values: AnyPlane | None = None,
 ) -> MapPlace:
     name = "depth" if what == "depth" else f"the map of {what}"
     words = PlaceWords(map=name, picture="the photograph", file=f"'{what}:' of {FILE_NAME}")
     stated = None if crop is None else parse_place(crop, "'crop'")
     try:
-        return place_map((shape[0], shape[1]), size, stated, words, orientation=orientation)
+        return place_map(
+            (shape[0], shape[1]), size, stated, words, orientation=orientation, values=values
+        )
     except InputError as error:
         raise InputError(problem=Text(error), path=path) from error
 

@@ -145,7 +145,8 @@ class _FileDepth:
         """Depth of all of the frame; depth of a part is unknown elsewhere."""
         words = PlaceWords(map="depth", picture="the frame", option="depth_crop")
         try:
-            place = place_map(depth.shape, frame, self._place, words)
+            values = np.where(depth.valid, depth.values, 0)
+            place = place_map(depth.shape, frame, self._place, words, values=values)
         except InputError as error:
             raise InputError(problem=Text(error), path=printable(self._folder / name)) from error
         for note in place.notes:

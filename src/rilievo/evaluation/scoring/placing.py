@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.arrays.shapes import Size
+from rilievo.arrays.shapes import AnyPlane, Size
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, Interpolation
 from rilievo.evaluation.scoring.regions import (
@@ -71,7 +71,8 @@ def place_prediction(
     if truth.depth is None and truth.normals is None:
         if truth.order is None:
             return PlacedPrediction(prediction=prediction)
-        place = place_map(size, truth.order.size, stated, _WORDS)
+        values = _prediction_values(prediction)
+        place = place_map(size, truth.order.size, stated, _WORDS, values=values)
         return _put_into_picture(benchmark, prediction, place, truth.order.size)
     whole = truth_size(truth)
     shown = truth_size(truth_in_view(benchmark, truth))
@@ -79,7 +80,9 @@ def place_prediction(
         cut = _cut_from_whole(benchmark, prediction, size, whole)
         if cut is not None:
             return cut
-    place = place_map(size, shown, stated, _WORDS, known=_candidate_crops(benchmark, shown))
+    candidates = _candidate_crops(benchmark, shown)
+    values = _prediction_values(prediction)
+    place = place_map(size, shown, stated, _WORDS, known=candidates, values=values)
     return _put_into_picture(benchmark, prediction, place, shown)
 
 
@@ -148,6 +151,12 @@ def _prediction_size(prediction: PredictionRecord) -> Size | None:
         return None
     height, width = prediction.normals.shape[-2:]
     return height, width
+
+
+def _prediction_values(prediction: PredictionRecord) -> AnyPlane | None:
+    """Numbers of a predicted depth map, 0 where it has none; None without depth."""
+    depth = prediction.depth_or_none
+    return None if depth is None else np.where(depth.valid, depth.values, 0)
 
 
 def _change_parts(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
