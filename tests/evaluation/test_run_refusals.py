@@ -74,6 +74,18 @@ def test_holes_and_another_unit_are_said_of_the_whole_run(root: Path, tmp_path: 
     assert len(found.scores) == 6
 
 
+def test_predictions_that_are_upside_down_are_said_to_be(root: Path, tmp_path: Path) -> None:
+    for path in (root / "depth").rglob("*.npy"):
+        height, width = np.load(path).shape
+        np.save(path, np.tile(np.linspace(3, 1, height, dtype=np.float32)[:, None], width))
+    theirs = tmp_path / "theirs"
+    write_predictions(root, theirs)
+    for path in theirs.rglob("*.npy"):
+        np.save(path, np.ascontiguousarray(np.load(path)[::-1]))
+    found = run_tiny(None, root, output=tmp_path / "out", predictions=theirs, kind="metric")
+    assert any("seems to be upside down" in warning for warning in found.warnings)
+
+
 @pytest.mark.slow
 def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -> None:
     (root / "depth" / "room0" / "002.npy").unlink()

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from rilievo.alignment.turned_maps import TURNS
 from rilievo.arrays.shapes import Float64, Values
 from rilievo.errors.messages import Note, OptionName, Text, join_texts
 from rilievo.evaluation.benchmarks.benchmark import (
@@ -41,7 +42,7 @@ from rilievo.evaluation.metrics.normals import pooled_median
 from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
 from rilievo.evaluation.scoring.depth_ranges import COUNT, range_errors
-from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
+from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, TURNED, UNANSWERED
 from rilievo.evaluation.scoring.placing import is_note_on_place
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
@@ -240,7 +241,8 @@ def evaluation_remarks(
         )
     yield from unscored_remark(unscored, facts.asked)
     yield from scene_remark([score.scene for score in tallied.scores])
-    for remark in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
+    turned = [TURNED.format(words) for words in TURNS]
+    for remark in (TOO_FAR, TOO_NEAR, OTHER_UNIT, *turned):
         images = sum(any(note.endswith(remark) for note in score.notes) for score in tallied.scores)
         if images:
             yield f"{images} images: {remark}"

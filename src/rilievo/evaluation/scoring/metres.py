@@ -8,6 +8,7 @@ from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.ground_truth import apply_fit, constant_fit
 from rilievo.alignment.point_fit import PointFit
+from rilievo.alignment.turned_maps import how_turned
 from rilievo.arrays.shapes import Field, Mask, Size
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.errors.messages import OptionName, Text
@@ -37,6 +38,7 @@ CONSTANT = (
 OTHER_UNIT = (
     f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
 )
+TURNED = "the prediction seems to be {}: turned back, it would be in the order of the ground truth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +299,10 @@ def _alignment_notes(
     predicted = float(x.mean(dtype=np.float64))
     if aligned.method is AlignMethod.NONE and not 1 / OFF < predicted / mean < OFF:
         notes.append(OTHER_UNIT)
+    is_inverse = resized.kind is DepthKind.AFFINE_INVERSE
+    turned = how_turned(resized.values, resized.valid, true, both, is_inverse=is_inverse)
+    if turned is not None:
+        notes.append(TURNED.format(turned))
     return notes
 
 

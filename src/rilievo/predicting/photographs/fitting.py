@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rilievo.alignment.sensor_depth import LEAST_SHARE, MEASURED, Filled, fill_measured_depth
+from rilievo.alignment.turned_maps import how_turned
+from rilievo.arrays.shapes import Field
 from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.points import Calibrated, calibrate, calibration_record
@@ -26,7 +28,7 @@ from rilievo.predicting.photographs.anchoring import anchorable
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import with_normals
-from rilievo.records.depth_map import OwnDepth
+from rilievo.records.depth_map import DepthMap, OwnDepth
 from rilievo.records.instruments import DepthSource, Instrument
 
 _MOST_CONTRADICTING = 0.25
@@ -135,7 +137,8 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         filling = fill_measured_depth(fitted.depth, metres.measured)
         if filling is not None:
             measured = _set_measured_calibration(metric, filling, metres)
-            notes = _joined_notes(_outliers_note(filling), direction_note)
+            turned_note = _note_on_turn(metres.measured, prediction.depth)
+            notes = _joined_notes(turned_note, _outliers_note(filling), direction_note)
             return measured, replace(fitted, warning=notes)
     if metres.depth_error is not None:
         remark = Note(
@@ -145,6 +148,17 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         )
         fitted = replace(fitted, warning=_joined_notes(fitted.warning, remark))
     return with_expected_error(metric), fitted
+
+
+def _note_on_turn(measured: Field, network: DepthMap) -> str | None:
+    """Note that a sensor's map seems to be mirrored or turned against the network's depth."""
+    turned = how_turned(measured, measured > 0, network.values, network.valid)
+    if turned is None:
+        return None
+    return (
+        f"sparse depth seems to be {turned}: turned back, it would be in the order of the "
+        "network's depth"
+    )
 
 
 def _sparse_at_depth_of_lens(metres: Metres, camera: Camera) -> Metres:
