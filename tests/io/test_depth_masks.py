@@ -202,7 +202,7 @@ LEFT_ALONE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "alpha that nothing wrote": (lambda at: exr(at, Z=DEPTH, A=0 * DEPTH), "0 everywhere"),
     "another page of TIFF": (
         lambda at: tiff(at, (DEPTH, HAS_DEPTH.astype(np.uint8))),
-        "2 pages, of which only the first",
+        "1 more page, which is not read",
     ),
     "overview of TIFF": (lambda at: tiff(at, (DEPTH, DEPTH[::2, ::2]), 1), ""),
     "mask that leaves out nothing": (

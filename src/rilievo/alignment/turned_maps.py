@@ -48,6 +48,8 @@ def how_turned(
         reference_valid: Pixels where that is known.
         is_inverse: Whether ``depth`` is inverse depth.
     """
+    if min(*depth.shape, *reference.shape) < _GRID_SIDE:
+        return None
     values, is_known = _sample(depth), _sample(valid)
     reference_values, reference_known = _sample(reference), _sample(reference_valid)
     sign = -1 if is_inverse else 1

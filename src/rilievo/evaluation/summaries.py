@@ -256,7 +256,8 @@ def unscored_remark(unscored: Iterable[Unscored], asked: int) -> Iterator[str]:
     count: Counter[str] = Counter()
     for image in unscored:
         # Names and numbers in a reason differ from image to image.
-        reason = re.sub(r"\d[\d.,]*", "#", image.reason.replace(image.id, "#"))
+        without_id = re.sub(rf"(?<!\w){re.escape(image.id)}(?!\w)", "#", image.reason)
+        reason = re.sub(r"\d[\d.,]*", "#", without_id)
         count[reason] += 1
         first.setdefault(reason, image)
     if not count:

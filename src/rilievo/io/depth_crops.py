@@ -470,8 +470,9 @@ def _padding_notes(values: AnyPlane, picture: Size, words: PlaceWords) -> Iterat
     rows = f"{bands.top}:{bands.top + inside[0]}"
     columns = f"{bands.left}:{bands.left + inside[1]}"
     yield (
-        f"{words.map} is {size_words(size)}, and {bands} hold no depth or repeat the line beside "
-        f"them, so it may be {size_words(inside)} that was padded; if it is, cut the padding off: "
+        f"{words.map} is {size_words(size)}, and its border ({bands}) holds no depth or repeats "
+        f"the line beside it, so it may be {size_words(inside)} that was padded; if it is, cut the "
+        "padding off: "
         f"depth[{rows}, {columns}]"
     )
 

@@ -98,7 +98,9 @@ def read_marked_pixels(
             for confidence in planes.confidences
         ]
     if planes.unread_pages:
-        note = f"it has {planes.unread_pages + 1} pages, of which only the first is read"
+        count = planes.unread_pages
+        pages = "1 more page, which is" if count == 1 else f"{count} more pages, which are"
+        note = f"it has {pages} not read"
         parts.append(MarkedPixels(notes=(note,)))
     masks = [part.valid for part in parts if part.valid is not None]
     return MarkedPixels(
@@ -140,7 +142,9 @@ def _words_of_confidence(shown: str) -> str:
 
 
 def _share(mask: Mask) -> str:
-    return f"{mask.mean():.1%}"
+    """Share of a mask in words; a few pixels are not 0 %."""
+    share = float(mask.mean())
+    return "less than 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
 
 
 def _planes_of_file(
@@ -194,9 +198,9 @@ def _planes_of_exr(path: Path, name: str) -> _Planes:
 def _planes_of_tiff(path: Path) -> _Planes:
     """Masks among the pages of a TIFF file, and the number of its other pages of full size."""
     masks: dict[str, np.ndarray] = {}
-    unread = 0
     with one_line_errors(printable(path), "TIFF file"), TiffImageFile(path) as image:
         size = image.size
+        unread = max(0, image.n_frames - _MOST_PAGES)
         for page in range(1, min(image.n_frames, _MOST_PAGES)):
             image.seek(page)
             tag = image.tag_v2.get(_SUBFILE_TYPE, 0)

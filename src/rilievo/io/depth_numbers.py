@@ -138,16 +138,12 @@ def read_depth_numbers(
             raise InputError(statement.unclear, path=printable(path))
         if declared.scale is None and not is_shifted:
             doubts.append(f"{statement.unclear}; only the scale that is given is used")
-        statement = DepthStatement(
-            array=statement.array, camera=statement.camera, origin=statement.origin
-        )
+        statement = _without_coding(statement)
     statement = checked_logarithm(stored, statement, path)
     doubts += doubts_about_shape(stored, statement)
     if statement.doubts and statement.logarithm is not None and (declared.scale or is_scaled):
         doubts = [] if is_shifted or declared.scale is not None else [*statement.doubts]
-        statement = DepthStatement(
-            array=statement.array, camera=statement.camera, origin=statement.origin
-        )
+        statement = _without_coding(statement)
     if not statement.is_coded and (declared.offset or is_shifted):
         doubts += _doubts_about_zero(stored, declared)
     _check_offset(stored, statement, declared, printable(path))
@@ -158,6 +154,16 @@ def read_depth_numbers(
         stored=stored,
         statement=replace(statement, doubts=tuple(doubts)),
         valid=_without_marks(marked.valid, has_mark),
+    )
+
+
+def _without_coding(statement: DepthStatement) -> DepthStatement:
+    """What remains of a statement if the user says how its numbers become depth."""
+    return DepthStatement(
+        array=statement.array,
+        camera=statement.camera,
+        origin=statement.origin,
+        invalid=statement.invalid,
     )
 
 
@@ -369,6 +375,8 @@ def numbers_of_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> 
     if encoding.array is not None:
         raise InputError("is one array, so 'array' has nothing to choose; leave it out", path=name)
     plain = np.ma.getdata(array)
+    if plain.dtype.kind == "b":
+        raise InputError("holds true and false, expected numbers (height, width)", path=name)
     stored = encoding.unpack(plain, name)
     _check_offset(stored, DepthStatement(), encoding, name)
     statement = join_declared(DepthStatement(), encoding, Path(name))

@@ -30,13 +30,17 @@ class BorderBands:
 
     def __str__(self) -> str:
         """Words such as "6 rows above and 8 columns on the left"."""
-        counts = {
-            f"{self.top} rows above": self.top,
-            f"{self.bottom} rows below": self.bottom,
-            f"{self.left} columns on the left": self.left,
-            f"{self.right} columns on the right": self.right,
-        }
-        *most, last = [words for words, count in counts.items() if count]
+        bands = (
+            (self.top, "row", "above"),
+            (self.bottom, "row", "below"),
+            (self.left, "column", "on the left"),
+            (self.right, "column", "on the right"),
+        )
+        *most, last = [
+            f"{count} {line}{'s' if count > 1 else ''} {place}"
+            for count, line, place in bands
+            if count
+        ]
         return f"{', '.join(most)} and {last}" if most else last
 
 
@@ -52,7 +56,8 @@ def border_bands(values: AnyPlane) -> BorderBands | None:
     left, right = _bands_of_rows(columns)
     if not 0 < max(top + bottom, left + right) <= MOST_LINES:
         return None
-    return BorderBands(top=top, bottom=bottom, left=left, right=right)
+    bands = BorderBands(top=top, bottom=bottom, left=left, right=right)
+    return bands if min(bands.shape_inside(values.shape)) > 0 else None
 
 
 def _bands_of_rows(values: AnyPlane) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def doubts_about_range(
         )
         return
     for scale in _USUAL_SCALES:
-        if abs(largest * scale / high - 1) < _SAME_STATISTIC:
+        if abs(largest * scale - high) < _SAME_STATISTIC * abs(high):
             yield (
                 f"its range ends at {high:g}, which its largest number {largest} is in counts of "
                 f"{scale:.6g} m too: if the range is a statistic of such counts, write the depth "

@@ -1,6 +1,7 @@
 """What depth files state about their numbers: in texts, headers, names, and records beside them."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,7 +124,6 @@ class DepthStatement:
 def words_of_near_and_far(
     near: float, far: float, stored: Shaped[np.ndarray, "h w"] | None = None
 ) -> str:
-    """What is stated by near and far, what is missing, and what to do, in a sentence."""
     """What is stated by near and far, what is missing, and what to do, in a sentence."""
     largest = 65535
     if stored is not None and stored.dtype.kind in "ui":
@@ -461,7 +461,7 @@ def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> Depth
     if stated.quantity is not None:
         kind = _KIND_OF_QUANTITY.get(stated.quantity, kind)
     unit = stated.unit
-    if unit is not None and unit <= 0:
+    if unit is not None and not 0 < unit < math.inf:
         raise InputError(
             f"its 'unit' is {unit:g}, expected above zero",
             path=printable(path),

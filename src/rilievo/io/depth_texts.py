@@ -338,6 +338,10 @@ def _first_number(values: Mapping[str, Any], names: Sequence[str]) -> float | No
     return next((number for number in numbers if number is not None), None)
 
 
+_LARGEST_POWER = 300
+"""Largest power of ten of a number that has a rounding."""
+
+
 def _first_rounding(values: Mapping[str, Any], names: Sequence[str]) -> float:
     """Half of the last digit of the first number among names."""
     value = next((values[name] for name in names if _number(values.get(name)) is not None), None)
@@ -349,6 +353,8 @@ def _first_rounding(values: Mapping[str, Any], names: Sequence[str]) -> float:
     # Zeros at the end of a whole number are rounded, too: 1900 mm is 1850 to 1950.
     zeros = 0 if fraction else len(whole) - len(whole.rstrip("0"))
     power = int(exponent or 0) - len(fraction) + zeros
+    if abs(power) > _LARGEST_POWER:
+        return 0.0
     return 0.5 * 10.0**power * METRES_PER_UNIT.get(match[2].lower(), 1.0)
 
 

@@ -6,7 +6,6 @@ it speaks of depth or of the numbers, and if the unit explains all numbers in it
 say nothing of depth, such as bits, sizes and dates.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -188,7 +187,9 @@ def _units_with_rest(words: str) -> Iterator[tuple[UnitInWords, str]]:
         for match in pattern.finditer(words):
             rest = _without(words, match)
             metres, is_plain = _length(match), not _has_amount(match)
-            factor = _MULTIPLIED.search(rest)
+            if metres is None:
+                continue
+            factor = _multiplication(rest)
             if is_plain and factor is not None:
                 yield (
                     UnitInWords(metres=metres / float(factor["factor"]), is_plain=False),
@@ -198,10 +199,16 @@ def _units_with_rest(words: str) -> Iterator[tuple[UnitInWords, str]]:
                 yield UnitInWords(metres=metres, is_plain=is_plain), rest
     if any(pattern.search(words) for pattern in _LENGTHS):
         return
-    factor, unit = _MULTIPLIED.search(words), _UNIT_ALONE.search(words)
+    factor, unit = _multiplication(words), _UNIT_ALONE.search(words)
     if factor is not None and unit is not None:
         metres = _METRES[unit["unit"]] / float(factor["factor"])
         yield UnitInWords(metres=metres, is_plain=False), _without(words, factor)
+
+
+def _multiplication(words: str) -> re.Match[str] | None:
+    """Factor by which numbers were multiplied; None without one above zero."""
+    match = _MULTIPLIED.search(words)
+    return None if match is None or not float(match["factor"]) else match
 
 
 def _without(words: str, match: re.Match[str]) -> str:
@@ -213,8 +220,8 @@ def _has_amount(match: re.Match[str]) -> bool:
     return groups.get("amount") is not None or groups.get("part") is not None
 
 
-def _length(match: re.Match[str]) -> float:
-    """Metres of an amount of a unit."""
+def _length(match: re.Match[str]) -> float | None:
+    """Metres of an amount of a unit; None if it is divided by zero."""
     groups = match.groupdict()
     metres = _METRES[groups["unit"]]
     if groups.get("part") is not None:
@@ -223,4 +230,4 @@ def _length(match: re.Match[str]) -> float:
         return metres
     numerator, _, denominator = groups["amount"].partition("/")
     divisor = float(denominator) if denominator else 1.0
-    return float(numerator) / divisor * metres if divisor else math.nan
+    return float(numerator) / divisor * metres if divisor else None

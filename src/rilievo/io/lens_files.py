@@ -683,11 +683,11 @@ def _lens_of_entries(entries: Mapping[str, Any], place: str, label: str = "") ->
     focal, sides, note = _in_pixels_of_size(focal, sides)
     shape = _parse_sides(sides[0], sides[1], place) if sides else None
     shown = str(entries.get("stated_model") or model)
+    lens = _lens_of_model(model, shown, [*focal, *bend], shape, place)
     # NeRF's forms have w and h, and other programs add the size by other names.
     refuse_other_focal_lengths(
         stated, focal, sides or _positive_sides(stated), place, is_bent=any(bend)
     )
-    lens = _lens_of_model(model, shown, [*focal, *bend], shape, place)
     is_guess = model == NOT_NAMED and any(bend)
     guess_note = _FOUR_NOTE if len(bend) == 4 else _THREE_NOTE
     possible = (

@@ -7,6 +7,7 @@ its name. An orientation is noted, because the numbers may be those of the uprig
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rilievo.errors import InputError
@@ -34,6 +35,7 @@ _TURN = re.compile(
     r"^(image|camera|sensor|device|display|exif|video|picture)?(orientation|rotation|rotate)"
     r"(angle|deg|degrees|cw|ccw)?$"
 )
+_POSITIONS = ("position", "translation", "location")
 _MIRROR = re.compile(r"flip|mirror|^reverse[xy]$")
 
 
@@ -57,6 +59,8 @@ def refuse_picture_changes(
         can_zoom: Whether a zoom is part of the camera, and was applied.
     """
     for name, value in entries.items():
+        if not is_picture_change(name):
+            continue
         word = _word(name)
         numbers = list(_numbers(value))
         shown = printable(f"{name}: {value}"[:60])
@@ -88,9 +92,15 @@ def refuse_picture_changes(
 
 
 def turn_note(entries: Mapping[str, Any]) -> str | None:
-    """Note on an orientation that is not applied; None if pictures are upright."""
+    """Note on an orientation that is not applied; None if pictures are upright.
+
+    A rotation beside a position is that of the camera's pose.
+    """
+    has_position = any(_word(name) in _POSITIONS for name in entries)
     for name, value in entries.items():
         word = _word(name)
+        if has_position and word in ("rotation", "rotate"):
+            continue
         numbers = [] if isinstance(value, list | Mapping) else list(_numbers(value))
         is_quarter = any(number % 90 == 0 and 0 < abs(number) < 360 for number in numbers)
         is_exif = word.endswith("orientation") and any(number in range(2, 9) for number in numbers)
@@ -117,7 +127,8 @@ def _numbers(value: Any) -> Iterator[float]:
         for child in value:
             yield from _numbers(child)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield float(value)
+        with suppress(OverflowError):
+            yield float(value)
     elif isinstance(value, str):
         match = re.fullmatch(r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*(?:x|deg|degrees)?\s*", value)
         if match is not None:

@@ -50,9 +50,7 @@ _SHIFT = re.compile(
     r"(camera|horizontal|vertical)?apertureoffset[xy]?|principalpointoffset[xy]?"
 )
 """Names of what moves the principal point away from the middle."""
-_PIXEL_ASPECT = re.compile(
-    r"pixelaspect(ratio)?|pixelratio|(lens)?squeeze(ratio|factor)?|anamorphic\w*"
-)
+_PIXEL_ASPECT = re.compile(r"pixelaspect(ratio)?|(lens)?squeeze(ratio|factor)?|anamorphic\w*")
 _NO_PINHOLE = re.compile(
     r"ortho|pano(?!pt)|fish.?eye|spherical|equirect|equidist|equisolid|stereograph|cylind|omnidir",
     re.IGNORECASE,
@@ -116,7 +114,7 @@ def _named_numbers(node: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
             continue
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
         found.setdefault(_word(str(name)), (str(name), number))
     return found

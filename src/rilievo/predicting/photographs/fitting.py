@@ -137,7 +137,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         filling = fill_measured_depth(fitted.depth, metres.measured)
         if filling is not None:
             measured = _set_measured_calibration(metric, filling, metres)
-            turned_note = _note_on_turn(metres.measured, prediction.depth)
+            turned_note = _note_on_turn(metres.measured, fitted.depth)
             notes = _joined_notes(turned_note, _outliers_note(filling), direction_note)
             return measured, replace(fitted, warning=notes)
     if metres.depth_error is not None:
