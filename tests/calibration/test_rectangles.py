@@ -333,7 +333,7 @@ def test_rectangles_are_fitted_once_for_all_boxes_and_sides(
 def test_an_area_of_points_on_a_line_is_one_line(seen_plane: rilievo.Prediction) -> None:
     a, b, c = ((150.0 + each, 100.0 + each) for each in (0, 10, 20))
     for corners in ([a, b, c], [a, b, b], [a, a, a]):
-        with pytest.raises(CalibrationError, match="not on one line"):
+        with pytest.raises(OptionError, match="on one line"):
             area(seen_plane, corners, in_plane=True)
 
 

@@ -14,7 +14,7 @@ from rilievo.calibration.floor import find_floor
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import RegionMeasurement, height
-from rilievo.measure.depth_edges import edge_width, sharpened
+from rilievo.measure.depth_edges import edge_width, repeated_pixels, sharpened
 from support.traced_objects import (
     Cuboid,
     TracedScene,
@@ -153,6 +153,7 @@ def test_edges_that_are_made_sharp_bring_no_remark(change: Change) -> None:
         pytest.param(lambda depth: blurred(blurred(blurred(blurred(depth)))), id="blur of 2 px"),
         pytest.param(lambda depth: gaussian_filter(depth, 3), id="blur of 3 px"),
         pytest.param(lambda depth: gaussian_filter(depth, 6), id="blur of 6 px"),
+        pytest.param(lambda depth: gaussian_filter(depth, 10), id="blur of 10 px"),
         pytest.param(lambda depth: zoom(depth[::8, ::8], 8, order=1), id="linear, eight times"),
         pytest.param(lambda depth: zoom(depth[::2, ::2], 2, order=3), id="cubic, twice"),
         pytest.param(lambda depth: zoom(depth[::4, ::4], 4, order=3), id="cubic, four times"),
@@ -170,6 +171,16 @@ def test_sizes_on_maps_enlarged_by_the_nearest_pixel_lie_inside_their_ranges(sid
         size = getattr(found, what)
         assert size.low <= SCENE.sizes[what] <= size.high, what
         assert size.high < 1.2 * size.value
+
+
+def test_boxes_on_a_lattice_are_no_blocks_of_pixels() -> None:
+    depth = np.full((240, 320), 5.0)
+    depth[::20] = 4.0
+    depth[:, ::20] = 4.0
+    depth[40:60, 100:120] = 2.0
+    assert repeated_pixels(depth) == 1
+    small = np.add.outer(np.arange(40.0), np.arange(40.0))
+    assert repeated_pixels(np.kron(small, np.ones((5, 5)))) == 5
 
 
 def test_an_object_of_a_few_pixels_is_measured() -> None:

@@ -4,7 +4,7 @@ import { clamp, cross, dot, facesOf, leastSquares, listOf, pointOf, quantile, tr
 import { CUT, vertexNormals } from "./surface.js";
 
 const GRID_PIXELS = 40_000, TOLERANCE = 0.05, LEAST_TOLERANCE = 1e-5, LEAST_AREA = 0.03, MOST_BELOW = 0.05, BELOW = 1.15;
-const MOST_ROUGHNESS = 10, NEAREST = 1 / 3, MOST_UNEVEN = 0.1, FAR_BELOW = 1.5, DEEP = 0.15, FARTHEST = 0.9, TRIALS = 500, ON_BENT = 0.25, MISFIT = 0.8;
+const MOST_ROUGHNESS = 10, NEAREST = 1 / 3, MOST_UNEVEN = 0.1, FAR_BELOW = 1.5, DEEP = 0.15, FARTHEST = 0.9, TRIALS = 500, ON_BENT = 0.25, MISFIT = 0.8, LEAST_SPREAD = 1e-9;
 const cosine = (degrees) => Math.cos((degrees * Math.PI) / 180), UP = cosine(35), LEVEL = cosine(10), UNBENT = cosine(1), WORD = (1n << 64n) - 1n, LONG = (1n << 128n) - 1n;
 
 // Whole numbers below a limit, as numpy.random.default_rng(0).integers gives them (PCG64).
@@ -128,8 +128,29 @@ function misfitOf(points, m, most) {
   return quantile(misses.filter((miss) => miss < most), MISFIT);
 }
 
-// { normal, height, misfit } of the plane normal·p + height = 0, with the camera at the origin; null where
-// no floor is seen.
+// Mean position of the points on a plane, and two directions in it, each over the deviation of the points along it:
+// rilievo.calibration.plane_support.
+function supportOf(points, m, most, normal) {
+  const on = [], middle = [0, 0, 0];
+  for (let at = 0; at < points.length; at += 3) if (Math.abs(along(points, m, at) - 1) < most) on.push([points[at], points[at + 1], points[at + 2]]);
+  on.forEach((point) => point.forEach((axis, place) => { middle[place] += axis / on.length; }));
+  // Directions in the plane, and the covariance of the points along them.
+  const least = normal.map(Math.abs).indexOf(Math.min(...normal.map(Math.abs))), unit = [0, 0, 0];
+  unit[least] = 1;
+  const across = cross(normal, unit), first = across.map((axis) => axis / Math.hypot(...across)), second = cross(normal, first);
+  let [a, b, c] = [0, 0, 0];
+  for (const point of on) {
+    const offset = point.map((axis, place) => axis - middle[place]), x = dot(first, offset), y = dot(second, offset);
+    [a, b, c] = [a + (x * x) / on.length, b + (x * y) / on.length, c + (y * y) / on.length];
+  }
+  // The inverse of its Cholesky factor.
+  const wide = Math.max(Math.sqrt(a), LEAST_SPREAD), slant = b / wide, high = Math.max(Math.sqrt(Math.max(c - slant * slant, 0)), LEAST_SPREAD);
+  const row = first.map((axis) => axis / wide);
+  return { middle, axes: [row, second.map((axis, place) => (axis - slant * row[place]) / high)] };
+}
+
+// { normal, height, misfit, middle, axes } of the plane normal·p + height = 0, with the camera at the origin; null
+// where no floor is seen.
 export function floorOf(prediction) {
   const facing = facingUp(prediction), { scene } = facing, least = (LEAST_AREA * scene.length) / 3, drawn = generator();
   let { points, normals } = facing;
@@ -143,8 +164,9 @@ export function floorOf(prediction) {
       const found = isFloor ? unbent(facing, m, points.filter((_, at) => miss[Math.floor(at / 3)] < TOLERANCE)) : levelPlane(facing, m);
       if (isFloor && !found) return null;
       if (found) {
-        const misfit = found === m ? misfitOf(points, m, TOLERANCE) : misfitOf(facing.points, found, ON_BENT);
-        return { normal: found.map((each) => -each / Math.hypot(...found)), height: 1 / Math.hypot(...found), misfit };
+        const [near, most] = found === m ? [points, TOLERANCE] : [facing.points, ON_BENT];
+        const normal = found.map((each) => -each / Math.hypot(...found)), misfit = misfitOf(near, found, most);
+        return { normal, height: 1 / Math.hypot(...found), misfit, ...supportOf(near, found, most, normal) };
       }
     }
     const stays = miss.map((each) => each > 2 * TOLERANCE);

@@ -154,7 +154,7 @@ def _floor_record(facing: _UpwardPoints, plane: _Plane) -> Floor:
         area=float(plane.on_it.sum() / len(facing.scene)),
         inliers=float(plane.on_it.mean()),
         misfit=float(np.quantile(np.abs(points @ plane.m - 1), 0.8)),
-        support=support_of(points),
+        support=support_of(points, plane.upward_normal),
     )
 
 

@@ -33,11 +33,13 @@ class PlaneSupport:
         return float(np.linalg.norm(self.axes @ direction))
 
 
-def support_of(points: Points) -> PlaneSupport:
-    """Support of a plane that was fitted to points."""
+def support_of(points: Points, normal: Vector) -> PlaneSupport:
+    """Support of a plane that was fitted to points, by its unit normal."""
     step = max(1, len(points) // _MAX_AXES_POINTS)
     middle = points.mean(axis=0)
     offsets = points[::step] - middle
+    # Noise along the normal is no spread of the points in the plane.
+    offsets = offsets - np.outer(offsets @ normal, normal)
     _, deviations, directions = np.linalg.svd(offsets, full_matrices=False)
     spread = np.maximum(deviations[:2] / np.sqrt(len(offsets)), _MIN_SPREAD)
     return PlaneSupport(middle=middle, axes=directions[:2] / spread[:, None])

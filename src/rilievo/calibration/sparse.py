@@ -25,7 +25,7 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import SpacePoints
 from rilievo.io.depth_crops import PlaceWords, parse_place, place_map
-from rilievo.io.depth_doubts import FARTHEST, negative_doubt, unit_doubt
+from rilievo.io.depth_doubts import FARTHEST, WRITE_POSITIVE, negative_doubt, unit_doubt
 from rilievo.io.depth_encoding import NumberEncoding, parse_declared
 from rilievo.io.depth_numbers import (
     DepthNumbers,
@@ -245,7 +245,7 @@ def _sparse_of_numbers(
     doubts = tuple(f"{name}: {doubt}" for doubt in (*doubts, *notes))
     points = _usable_map_points(metres, shape)
     if not len(points):
-        hint = negative_doubt(numbers.stored) or ""
+        hint = negative_doubt(numbers.stored, WRITE_POSITIVE) or ""
         raise InputError("has no pixel with depth inside the picture", path=name, hint=hint)
     reading = NumberReading(
         facts=(fact,),

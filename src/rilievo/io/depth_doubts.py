@@ -178,17 +178,20 @@ def reading_doubts(
         yield from _middle_doubts(facts, middle, farthest)
 
 
-def negative_doubt(stored: Shaped[np.ndarray, "h w"]) -> str | None:
-    """Doubt about numbers of which none is above zero, as those along -z are."""
+WRITE_POSITIVE = "write them with the other sign, such as -depth"
+
+
+def negative_doubt(
+    stored: Shaped[np.ndarray, "h w"],
+    remedy: str = "say 'scale: -1' in rilievo.yaml, or write them with the other sign",
+) -> str | None:
+    """Doubt about numbers of which none is above zero, as those along -z are, with a remedy."""
     with np.errstate(invalid="ignore"):
         below = np.count_nonzero(np.isfinite(stored) & (stored < 0))
         above = np.count_nonzero(np.isfinite(stored) & (stored > 0))
     if above or not below:
         return None
-    return (
-        "all its numbers are below zero, as those of depth along -z are (OpenGL): say 'scale: -1' "
-        "in rilievo.yaml, or write them with the other sign"
-    )
+    return f"all its numbers are below zero, as those of depth along -z are (OpenGL): {remedy}"
 
 
 def _something_else(

@@ -125,7 +125,7 @@ def read_depth_numbers(
         statement = replace(statement, scale=None)
     statement = _with_unit_in_words(stored, statement, is_by_user=is_by_user)
     doubts = [*statement.doubts, *marked.notes, *_doubts_about_channels(numbers, declared)]
-    doubts += () if is_by_user else statement.unread
+    doubts += () if declared.scale is not None else statement.unread
     if stored.dtype.kind not in "ui":
         doubts += check_range_of_floats(stored, statement, path, is_by_user=is_by_user)
         # A range beside floating-point numbers is a statistic of them, or of the camera.

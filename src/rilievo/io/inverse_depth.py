@@ -158,11 +158,18 @@ def doubts_about_normalised(
             )
         return
     finite = stored[np.isfinite(stored)]
-    if finite.size and finite.min() == 0 and float(finite.max()) in _FULL_SCALES:
+    if finite.size and finite.min() == 0 and _fills_a_full_scale(finite):
         yield (
             f"its numbers go from 0 to {finite.max():g} exactly, as normalised maps do, whose unit "
             "is not known"
         )
+
+
+def _fills_a_full_scale(numbers: Values) -> bool:
+    """Whether numbers end at a full scale and use its upper half; a mark of "none" is alone."""
+    largest = float(numbers.max())
+    others = numbers[numbers < largest]
+    return largest in _FULL_SCALES and bool(others.max(initial=0) > largest / 2)
 
 
 def buffer_doubt(stored: Shaped[np.ndarray, "h w"], unit: float | None = None) -> str | None:

@@ -45,11 +45,12 @@ LEAST_WIDTH, MOST_WIDTH = 0.65, 1.6
 WIDEST_SHARPENED, LEAST_SOFT_EDGES = 3.9, 12
 """Width up to which edges are made sharp [px], and how many others tell that they were not."""
 WIDEST_ON_COARSE_GRID = 2.6
-"""The same on every second or fourth pixel, where slanted surfaces widen edges, too [px]."""
+"""The same on every second, fourth or eighth pixel, where slanted surfaces have edges, too."""
 LEAST_VALID_ON_COARSE_GRID = 0.99
 """Least share of pixels with depth; holes hide the edges of a grid."""
-LEAST_BLOCKS = 12
-"""Least number of rows and columns at which values change, to tell blocks of equal pixels."""
+LEAST_BLOCKS, LEAST_CHANGES = 12, 0.5
+"""Least number of rows and columns at which values change, to tell blocks of equal pixels, and
+least share of the borders of blocks at which they do."""
 MOST_PIXELS_BETWEEN, MOST_HOLE = 12, 4
 """Most pixels between two surfaces that are made sharp, and in a small hole of a row."""
 
@@ -197,24 +198,31 @@ def sharpened(
     return found
 
 
-def melts(
+def blur_width(
     depth: Float64[np.ndarray, "h w"], sharper: Float64[np.ndarray, "h w"], valid: Mask
-) -> bool:
-    """Whether surfaces melt into each other although ``sharper`` was made of depth.
+) -> float:
+    """Width of edges that are blurred although ``sharper`` was made of depth [px]; 0 if none are.
 
     So it is after a blur of two pixels, and after cubic interpolation, which swings at an edge.
-    Edges that are too wide for ``edge_width`` are found on every second or fourth pixel.
+    Edges that are too wide for ``edge_width`` are found on every second, fourth or eighth pixel.
     """
 
     def width_on_grid(values: Float64[np.ndarray, "h w"], step: int) -> float:
         grid = (slice(None, None, step), slice(None, None, step))
         return edge_width(values[grid], valid[grid], least_edges=LEAST_SOFT_EDGES)
 
-    if width_on_grid(sharper, 1) > SHARP_WIDTH or width_on_grid(depth, 1) > WIDEST_SHARPENED:
-        return True
+    width = width_on_grid(depth, 1)
+    if width_on_grid(sharper, 1) > SHARP_WIDTH or width > WIDEST_SHARPENED:
+        return width
     if valid.mean() < LEAST_VALID_ON_COARSE_GRID:
-        return False
-    return any(width_on_grid(depth, step) > WIDEST_ON_COARSE_GRID for step in (2, 4))
+        return 0.0
+    for step in (2, 4, 8):
+        if min(depth.shape) < 2 * EDGE_REACH * step:
+            break
+        width = width_on_grid(depth, step)
+        if width > WIDEST_ON_COARSE_GRID:
+            return step * width
+    return 0.0
 
 
 def repeated_pixels(values: Float64[np.ndarray, "h w"]) -> int:
@@ -225,8 +233,10 @@ def repeated_pixels(values: Float64[np.ndarray, "h w"]) -> int:
     sides = []
     for axis in (0, 1):
         changes = np.flatnonzero(np.any(np.diff(values, axis=axis) != 0, axis=1 - axis))
-        has_enough = len(changes) >= LEAST_BLOCKS
-        sides.append(int(np.gcd.reduce(np.diff(changes))) if has_enough else 1)
+        side = int(np.gcd.reduce(np.diff(changes))) if len(changes) >= LEAST_BLOCKS else 1
+        # In blocks, values change at most of their borders.
+        borders = np.ptp(changes) / side if len(changes) else 0
+        sides.append(side if len(changes) >= LEAST_CHANGES * borders else 1)
     return min(sides)
 
 

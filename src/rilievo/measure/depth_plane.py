@@ -96,7 +96,7 @@ def fit_depth_plane(
     return DepthPlane(
         normal=-plane / np.linalg.norm(plane),
         camera_distance=float(1 / np.linalg.norm(plane)),
-        support=support_of(points),
+        support=support_of(points, plane / np.linalg.norm(plane)),
         pixel_noise=NOISE_PER_MEDIAN * weighted_quantile(all_misfits, samples.importance, 0.5),
         share=samples.share_of(ratio.is_in_plane),
         off_plane=weighted_quantile(all_misfits, samples.importance, 0.8),

@@ -67,6 +67,8 @@ _MOST_CHARACTERS_OF_RUN = 9
 """Most characters of one packed run length: 45 bits."""
 _MOST_RUNS = 2_000_000
 """Most run lengths of a mask, or characters of packed ones, which take 160 MB to unpack."""
+_LONGEST_RUN = 2**40
+"""Longest run of pixels; no picture has so many."""
 _MOST_BOX_ROWS, _MOST_MASK_ROWS = 500_000, 200_000
 """Most rows of a file, which take 400 MB."""
 _MOST_VALUES = 12_000_000
@@ -249,10 +251,21 @@ def _box_of_row(row: Mapping[str, Any]) -> Region:
     raise InputError(_EXPECTED)
 
 
+def _run_length(number: Any) -> int:
+    """Run length of a number; one that no picture has is refused."""
+    length = int(number)
+    if not 0 <= length <= _LONGEST_RUN:
+        raise InputError(f"segmentation: a run length is 0 to {_LONGEST_RUN}, got {number}")
+    return length
+
+
 def _mask_of_row(row: Mapping[str, Any]) -> Region:
     outline = row.get("segmentation")
     if isinstance(outline, dict):
-        (height, width), counts = map(int, outline.get("size", ())), outline.get("counts", ())
+        size, counts = outline.get("size"), outline.get("counts")
+        if not isinstance(size, list) or len(size) != 2 or not isinstance(counts, str | list):
+            raise InputError("segmentation: expected 'size' [height, width] and 'counts'")
+        height, width = map(int, size)
         if len(counts) > _MOST_RUNS:
             raise InputError(
                 f"segmentation: its run lengths have {len(counts):,} numbers or characters, "
@@ -261,7 +274,7 @@ def _mask_of_row(row: Mapping[str, Any]) -> Region:
         runs = (
             _unpack_run_lengths(counts, height * width)
             if isinstance(counts, str)
-            else np.fromiter(map(int, counts), np.int64, len(counts))
+            else np.fromiter(map(_run_length, counts), np.int64, len(counts))
         )
         outline = run_length_outline((height, width), runs)
     else:

@@ -18,9 +18,9 @@ from rilievo.measure.depth_edges import (
     CONTINUOUS,
     LEAST_NOISE,
     SHARP_WIDTH,
+    blur_width,
     edge_width,
     has_soft_edges,
-    melts,
     noise_of,
     repeated_pixels,
     sharpened,
@@ -393,11 +393,11 @@ class RegionMeasurer:
             stands=stands,
             knows_vertical=self.floor is not None or not np.array_equal(up, _PICTURE_UP),
         )
-        if pixels.melts:
+        if pixels.blur_width:
             remarks += (
-                f"the depth map is blurred: it takes about {self.edge_width:.0f} pixels from the "
-                "object to what is behind it, so the sizes can be far too large. Give the map as "
-                "it was before it was enlarged or smoothed",
+                f"the depth map is blurred: edges in and around this region are about "
+                f"{pixels.blur_width:.0f} pixels wide, so the sizes can be far too large. Give the "
+                "map as it was before it was enlarged or smoothed",
             )
         remarks += instrument_remarks(self.prediction)
         measured = RegionMeasurement(
@@ -423,6 +423,12 @@ class RegionMeasurer:
                 f"{region.text}: only {count} of its {int(mask.sum())} pixels have depth, and they "
                 "are scattered, so that surfaces cannot be told apart: give the depth as sparse, "
                 "whose gaps the network fills"
+            )
+        if separation.own.sum() < LEAST_PIXELS and self.block_side > 1:
+            raise CalibrationError(
+                f"{region.text}: {int(separation.own.sum())} blocks of {self.block_side}x"
+                f"{self.block_side} equal pixels of an object lie there, expected {LEAST_PIXELS}: "
+                "choose a larger region, or give the map as it was before it was enlarged"
             )
         if separation.own.sum() < LEAST_PIXELS:
             found = min(count, int(separation.own.sum()))
@@ -496,7 +502,7 @@ class RegionMeasurer:
         noise_left = noise / (2 * smoothing_radius(noise) + 1)
         smooth = smoothed(depth, valid, noise)
         # Of a network's depth, and of a map that rilievo enlarged, soft edges are known.
-        may_melt = not self.is_soft and pixel_of_instrument(self.prediction) <= SHARP_WIDTH
+        may_be_blurred = not self.is_soft and pixel_of_instrument(self.prediction) <= SHARP_WIDTH
         depth = sharpened(smooth, valid, width_on_grid, noise_left)
         inside = mask[place]
         v, u = np.meshgrid(rows, columns, indexing="ij")
@@ -524,7 +530,7 @@ class RegionMeasurer:
             u=u,
             v=v,
             step=step,
-            melts=may_melt and melts(smooth, depth, valid),
+            blur_width=step * blur_width(smooth, depth, valid) if may_be_blurred else 0.0,
         )
 
     def _forward(self, middle: Vector) -> Vector:
@@ -751,7 +757,7 @@ def densest_grid(known: Mask, least_step: int) -> PixelGrid:
 class _WindowPixels:
     """Pixels of a window, with columns and rows in the photograph, and its step [px].
 
-    ``melts`` says whether depth goes from the object to what is behind it without a sharp edge.
+    ``blur_width`` is the width of edges that are not sharp [px]; 0 if they are.
     """
 
     window: RegionWindow
@@ -759,7 +765,7 @@ class _WindowPixels:
     u: Int[np.ndarray, "h w"]
     v: Int[np.ndarray, "h w"]
     step: int
-    melts: bool
+    blur_width: float
 
 
 def axes_of_view(up: Vector, forward: Vector = _AHEAD) -> Matrix:

@@ -378,6 +378,10 @@ LEAST_BEND = 0.005
 """Bend of a surface up to which it counts as flat, however small the error of its depth is."""
 BEND_PER_ERROR = 2.0
 """Bend from which on a surface is not flat, over the error in which its pixels may differ."""
+MOST_CORNERS = 1000
+"""Most corners of an area, each of whose sides is compared with all others."""
+_LEAST_THICKNESS = 1e-9
+"""Least thickness of an outline, over its length, that encloses an area."""
 BEND_CELLS = 8
 """Most cells along each side of an outline in which depth is compared with the plane."""
 BEND_CELL_PIXELS = 49
@@ -438,14 +442,18 @@ def _require_simple_outline(corners: Sequence[Point]) -> None:
     """
     points = [
         corner
-        for corner, before in zip(corners, _shifted(corners, -1), strict=True)
+        for corner, before in zip(corners, _rotated(corners, -1), strict=True)
         if corner != before
     ]
-    sides = list(zip(points, _shifted(points, 1), strict=True))
+    if len({*points}) < 3 or _is_on_one_line(points):
+        raise OptionError("the corners of the area lie on one line, expected an area between them")
+    if len(points) > MOST_CORNERS:
+        raise OptionError(f"an area has at most {MOST_CORNERS} corners, got {len(points):,}")
+    sides = list(zip(points, _rotated(points, 1), strict=True))
     for second, side in enumerate(sides):
         for first in range(second - 1):
-            is_next_to_last = first == 0 and second == len(sides) - 1
-            if is_next_to_last or not _do_sides_meet(sides[first], side):
+            share_a_corner = first == 0 and second == len(sides) - 1
+            if share_a_corner or not _do_sides_meet(sides[first], side):
                 continue
             raise OptionError(
                 f"the outline crosses or touches itself: its side from {_side_text(sides[first])} "
@@ -455,7 +463,15 @@ def _require_simple_outline(corners: Sequence[Point]) -> None:
             )
 
 
-def _shifted(points: Sequence[Point], count: int) -> list[Point]:
+def _is_on_one_line(points: Sequence[Point]) -> bool:
+    """Whether all points lie on the line from the first one to the one farthest from it."""
+    offsets = np.asarray(points, float) - points[0]
+    farthest = offsets[int(np.argmax(np.hypot(*offsets.T)))]
+    distances = np.abs(offsets[:, 0] * farthest[1] - offsets[:, 1] * farthest[0])
+    return bool(distances.max() <= _LEAST_THICKNESS * float(farthest @ farthest))
+
+
+def _rotated(points: Sequence[Point], count: int) -> list[Point]:
     """Points beginning ``count`` places later, around the outline."""
     return [*points[count:], *points[:count]]
 
@@ -694,7 +710,7 @@ def _fit_plane(
     return SurfacePlane(
         normal=plane * camera_distance,
         camera_distance=camera_distance,
-        support=support_of(on_plane),
+        support=support_of(on_plane, plane * camera_distance),
         misfit=float(np.median(np.abs(points @ plane - 1))),
     )
 

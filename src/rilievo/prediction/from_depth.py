@@ -33,7 +33,7 @@ from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
-from rilievo.io.depth_doubts import negative_doubt
+from rilievo.io.depth_doubts import WRITE_POSITIVE, negative_doubt
 from rilievo.io.depth_encoding import NumberEncoding, parse_declared
 from rilievo.io.depth_numbers import (
     DepthNumbers,
@@ -118,7 +118,7 @@ def prediction_of_depth(
     mask = np.isfinite(values)
     mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
     if not mask.any():
-        hint = negative_doubt(numbers.stored) or ""
+        hint = negative_doubt(numbers.stored, WRITE_POSITIVE) or ""
         raise InputError("has no pixel with depth", path=place, hint=hint)
     # What rilievo saved is upright.
     orientation = 1 if origin.saved is not None else read.orientation

@@ -12,11 +12,12 @@ import numpy as np
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.checksums import content_fault
+from rilievo.io.checksums import content_fault, crc32_of_numbers
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.numbers import read_numbers
 from rilievo.io.outputs.sidecar import (
     SUFFIX,
     FileFacts,
@@ -215,7 +216,7 @@ def _read_files(files: _StoredFiles) -> tuple[Stored, list[str]]:
         if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
             _check_arrays(path, stored, files.sidecar.source)
-            if _is_changed(path, facts):
+            if stored.values is not None and _is_changed(path, facts):
                 changed.append(facts.file)
             if stored.values is not None and OUTPUTS[facts.output].surface is Surface.YES:
                 stored = replace(stored, is_anchored=True)
@@ -224,11 +225,16 @@ def _read_files(files: _StoredFiles) -> tuple[Stored, list[str]]:
 
 
 def _is_changed(path: Path, facts: FileFacts) -> bool:
-    """Whether a file differs from what was written; other arrays may be added to an npz file."""
+    """Whether the depth in a file differs from what was written.
+
+    Another program may have compressed the file anew, or added arrays to an npz file.
+    """
     if facts.output == "npz" and facts.crc32 is not None:
         return is_archive_changed(path, facts)
     written = facts.written_sum(path.name)
-    return written is not None and content_fault(path, written) is not None
+    if written is None or content_fault(path, written) is None:
+        return False
+    return facts.crc32 is None or crc32_of_numbers(read_numbers(path)) != facts.crc32
 
 
 def _of_changed_file(prediction: Prediction, sidecar: Sidecar, file: str) -> Prediction:

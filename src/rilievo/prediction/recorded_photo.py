@@ -1,5 +1,6 @@
 """Whether a photograph is the one of which a depth map was saved, as far as the record tells it."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ Thumbnail = Float64[np.ndarray, "h w"]
 _SIZE = (64, 48)
 """Width and height of the pictures that are compared [px]: noise and compression average out."""
 _LEAST_CORRELATION = 0.8
-"""Correlation of grey values of one photograph, however bright, coloured or compressed it is."""
+"""Least correlation of grey values, or of one colour's, of two pictures of one photograph."""
 _MARGIN = 0.002
 """Least excess of a mirrored picture's correlation. Many scenes are almost symmetric."""
 _MOST_STRETCH = 0.02
@@ -39,10 +40,15 @@ def notes_on_photo(origin: SavedOrigin | None, photo: Photo) -> tuple[str, ...]:
 
 def _note_by_pixels(recorded: np.ndarray, pixels: Pixels, place: str) -> tuple[str, ...]:
     is_picture = recorded.ndim == 3 and recorded.shape[2] == 3 and recorded.dtype == np.uint8
-    if not is_picture or not _have_same_proportions(recorded.shape, pixels.shape):
+    if not (is_picture and recorded.size):
+        return ()
+    if not _have_same_proportions(recorded.shape, pixels.shape):
         return ()
     saved, seen = _thumbnail(recorded), _thumbnail(pixels)
     correlation = _correlation(saved, seen)
+    if any(_correlation(colour, seen) >= _LEAST_CORRELATION for colour in _colours(recorded)):
+        # A photograph in grey may show one of its colours, as through a filter.
+        correlation = max(correlation, _LEAST_CORRELATION)
     turned = {
         "mirrored": seen[:, ::-1],
         "upside down and mirrored": seen[::-1],
@@ -52,20 +58,25 @@ def _note_by_pixels(recorded: np.ndarray, pixels: Pixels, place: str) -> tuple[s
         turned_correlation = _correlation(saved, picture)
         if turned_correlation > max(correlation + _MARGIN, _LEAST_CORRELATION):
             return (
-                f"this photograph is {words} against the one of which the depth was saved "
+                f"this photograph is {words}, compared with the one that was saved with the depth "
                 f"({place}), so depth and photograph do not belong together",
             )
     if correlation >= _LEAST_CORRELATION:
         return ()
     return (
-        f"this is another photograph than the one of which the depth was saved ({place}), so depth "
-        "and photograph may not belong together",
+        f"this seems to be another photograph than the one saved with the depth ({place}), so "
+        "depth and photograph may not belong together",
     )
 
 
 def _note_by_name(origin: SavedOrigin, path: Path) -> tuple[str, ...]:
-    recorded = path.with_name(origin.photo) if origin.photo else path
-    if recorded.stem == path.stem or not (path.is_file() and recorded.is_file()):
+    # The name of a record is whatever somebody wrote into it.
+    is_name = bool(origin.photo) and bool(path.name) and Path(origin.photo).name == origin.photo
+    if not is_name:
+        return ()
+    recorded = path.with_name(origin.photo)
+    # Unlike Path.is_file, this takes a name that the system refuses as missing.
+    if recorded.stem == path.stem or not (os.path.isfile(path) and os.path.isfile(recorded)):
         return ()
     return (
         f"the depth was saved of the photograph '{origin.photo}' ({origin.place}), which lies "
@@ -80,6 +91,11 @@ def _have_same_proportions(first: tuple[int, ...], second: tuple[int, ...]) -> b
 def _thumbnail(pixels: np.ndarray) -> Thumbnail:
     small = Image.fromarray(pixels).resize(_SIZE, Image.Resampling.BOX, reducing_gap=2.0)
     return np.asarray(small.convert("L"), np.float64)
+
+
+def _colours(pixels: Pixels) -> list[Thumbnail]:
+    """Each colour of a picture, as grey values."""
+    return [_thumbnail(np.repeat(pixels[..., [colour]], 3, axis=2)) for colour in range(3)]
 
 
 def _correlation(first: Thumbnail, second: Thumbnail) -> float:
