@@ -79,7 +79,9 @@ def errors_of_pixels(correlation: float, generator: np.random.Generator) -> np.n
     return noise / noise.std()
 
 
-@pytest.mark.parametrize("correlation", [0, 4, 12, 40])
+@pytest.mark.parametrize(
+    "correlation", [12, *(pytest.param(each, marks=pytest.mark.slow) for each in (0, 4, 40))]
+)
 def test_stated_errors_hold_at_every_correlation(correlation: float) -> None:
     generator = np.random.default_rng(5)
     inside: dict[str, list[bool]] = {name: [] for name in QUANTITIES}

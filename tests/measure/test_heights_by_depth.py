@@ -49,7 +49,16 @@ def test_exact_depth_gives_low_heights_and_not_zero(
     assert measured.high - measured.low < 0.03 * distance
 
 
-@pytest.mark.parametrize("place", [(0.0, 0.0), (0.25, 0.0), (-0.25, 0.1), (0.0, 0.16)])
+@pytest.mark.parametrize(
+    "place",
+    [
+        (0.25, 0.0),
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ((0.0, 0.0), (-0.25, 0.1), (0.0, 0.16))
+        ),
+    ],
+)
 def test_heights_do_not_follow_the_errors_of_corners_also_outside_of_the_sheet(
     place: tuple[float, float],
 ) -> None:

@@ -49,7 +49,18 @@ def is_cut(scene: TracedScene) -> bool:
     return any(border.any() for border in borders) or mask.sum() < 300
 
 
-@pytest.mark.parametrize("region", ["tight box", "box 5 % larger", "box 10 % larger", "mask"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        "tight box",
+        "box 10 % larger",
+        pytest.param("box 5 % larger", marks=SLOW),
+        pytest.param("mask", marks=SLOW),
+    ],
+)
 @pytest.mark.parametrize("kind", ["cuboids on a floor", "objects in many places"])
 def test_sizes_on_exact_depth_are_right_within_two_per_cent(kind: str, region: str) -> None:
     scenes = whole_scenes(kind, 32)

@@ -257,7 +257,9 @@ def test_a_post_in_a_wide_box_is_measured_and_not_what_is_behind(width: float) -
     assert found.height.value == pytest.approx(1.4, rel=0.02)
 
 
-@pytest.mark.parametrize("pixels", [8, 12, 20, 50])
+@pytest.mark.parametrize(
+    "pixels", [20, *(pytest.param(each, marks=pytest.mark.slow) for each in (8, 12, 50))]
+)
 def test_small_objects_have_no_bias_and_ranges_of_a_pixel(pixels: int) -> None:
     chance = np.random.default_rng(pixels)
     errors, inside = [], []

@@ -46,7 +46,7 @@ def how_turned(
         valid: Pixels where it is known.
         reference: Depth of the same picture and the same size.
         reference_valid: Pixels where that is known.
-        is_inverse: Whether ``depth`` is inverse depth.
+        is_inverse: Whether one of the two is inverse depth.
     """
     if min(*depth.shape, *reference.shape) < _GRID_SIDE:
         return None

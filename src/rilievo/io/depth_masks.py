@@ -198,7 +198,11 @@ def _planes_of_exr(path: Path, name: str) -> _Planes:
 def _planes_of_tiff(path: Path) -> _Planes:
     """Masks among the pages of a TIFF file, and the number of its other pages of full size."""
     masks: dict[str, np.ndarray] = {}
-    with one_line_errors(printable(path), "TIFF file"), TiffImageFile(path) as image:
+    with (
+        path.open("rb") as file,
+        one_line_errors(printable(path), "TIFF file"),
+        TiffImageFile(file) as image,
+    ):
         size = image.size
         unread = max(0, image.n_frames - _MOST_PAGES)
         for page in range(1, min(image.n_frames, _MOST_PAGES)):

@@ -28,7 +28,7 @@ from rilievo.predicting.photographs.anchoring import anchorable
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import with_normals
-from rilievo.records.depth_map import DepthMap, OwnDepth
+from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.records.instruments import DepthSource, Instrument
 
 _MOST_CONTRADICTING = 0.25
@@ -137,7 +137,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         filling = fill_measured_depth(fitted.depth, metres.measured)
         if filling is not None:
             measured = _set_measured_calibration(metric, filling, metres)
-            turned_note = _note_on_turn(metres.measured, fitted.depth)
+            turned_note = _note_on_turn(metres.measured, prediction.depth)
             notes = _joined_notes(turned_note, _outliers_note(filling), direction_note)
             return measured, replace(fitted, warning=notes)
     if metres.depth_error is not None:
@@ -152,7 +152,10 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
 
 def _note_on_turn(measured: Field, network: DepthMap) -> str | None:
     """Note that a sensor's map seems to be mirrored or turned against the network's depth."""
-    turned = how_turned(measured, measured > 0, network.values, network.valid)
+    is_inverse = network.kind is DepthKind.AFFINE_INVERSE
+    turned = how_turned(
+        measured, measured > 0, network.values, network.valid, is_inverse=is_inverse
+    )
     if turned is None:
         return None
     return (
