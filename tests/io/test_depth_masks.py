@@ -69,7 +69,7 @@ def tiff(folder: Path, pages: Sequence[np.ndarray], kind: int = 0) -> Path:
     """A TIFF file of several pages, the second of which is of a kind (tag 254)."""
     first, *others = map(Image.fromarray, pages)
     for page in others:
-        page.encoderinfo = {"tiffinfo": {254: kind}}  # type: ignore[attr-defined]
+        vars(page)["encoderinfo"] = {"tiffinfo": {254: kind}}
     first.save(folder / "a.tif", save_all=True, append_images=others)
     return folder / "a.tif"
 
@@ -235,7 +235,7 @@ def test_a_masked_array_of_numpy_keeps_its_mask() -> None:
         masked = np.ma.MaskedArray(stored, ~HAS_DEPTH)
         made = rilievo.Prediction.from_depth(PHOTO, masked, FOCAL, unit=unit)
         np.testing.assert_array_equal(made.depth.valid, HAS_DEPTH)
-        sparse = read_sparse(masked, (HEIGHT, WIDTH), unit)  # type: ignore[arg-type]
+        sparse = read_sparse(masked, (HEIGHT, WIDTH), unit)
         assert sparse.measured is not None
         np.testing.assert_array_equal(sparse.measured > 0, HAS_DEPTH)
 
