@@ -33,8 +33,8 @@ _GENERATED = (
 """Patterns of the paths of pages and generated files, which change nothing that is measured."""
 CURRENT = "Since commit `{commit}`, only generated files and pages have changed."
 STALE = (
-    "**Older than the code**: the code has changed since commit `{commit}`, at which this was "
-    "measured."
+    "**Measured before the last changes**: the code has changed since commit `{commit}`, "
+    "from which these figures are."
 )
 _REGION = re.compile(
     r"<!-- campaign (?P<part>\w+) (?P<commit>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL

@@ -14,7 +14,7 @@ from rilievo.calibration.floor import find_floor
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import RegionMeasurement, height
-from rilievo.measure.depth_edges import edge_width, repeated_pixels, sharpened
+from rilievo.measure.depth_edges import block_side, edge_width, sharpened
 from support.traced_objects import (
     Cuboid,
     TracedScene,
@@ -178,9 +178,9 @@ def test_boxes_on_a_lattice_are_no_blocks_of_pixels() -> None:
     depth[::20] = 4.0
     depth[:, ::20] = 4.0
     depth[40:60, 100:120] = 2.0
-    assert repeated_pixels(depth) == 1
+    assert block_side(depth) == 1
     small = np.add.outer(np.arange(40.0), np.arange(40.0))
-    assert repeated_pixels(np.kron(small, np.ones((5, 5)))) == 5
+    assert block_side(np.kron(small, np.ones((5, 5)))) == 5
 
 
 def test_an_object_of_a_few_pixels_is_measured() -> None:

@@ -225,19 +225,30 @@ def blur_width(
     return 0.0
 
 
-def repeated_pixels(values: Float64[np.ndarray, "h w"]) -> int:
-    """Side of the blocks of equal pixels, such as of a map that was enlarged by the nearest pixel.
+def block_side(values: Float64[np.ndarray, "h w"]) -> int:
+    """Find the side of the square blocks of equal pixels that a map consists of [px].
 
-    It is 1 for all other maps, because values change at neighbouring rows and columns.
+    A map that was enlarged n times by repeating pixels consists of blocks of n×n pixels. Other
+    maps consist of blocks of one pixel.
     """
-    sides = []
-    for axis in (0, 1):
-        changes = np.flatnonzero(np.any(np.diff(values, axis=axis) != 0, axis=1 - axis))
-        side = int(np.gcd.reduce(np.diff(changes))) if len(changes) >= LEAST_BLOCKS else 1
-        # In blocks, values change at most of their borders.
-        borders = np.ptp(changes) / side if len(changes) else 0
-        sides.append(side if len(changes) >= LEAST_CHANGES * borders else 1)
-    return min(sides)
+    return min(_block_length(values, axis=0), _block_length(values, axis=1))
+
+
+def _block_length(values: Float64[np.ndarray, "h w"], *, axis: int) -> int:
+    """Find the length of the blocks of equal pixels along one axis [px].
+
+    Values change only at borders of blocks, so that the length of a block divides all distances
+    between changes.
+    """
+    is_change = np.any(np.diff(values, axis=axis) != 0, axis=1 - axis)
+    changes = np.flatnonzero(is_change)
+    if len(changes) < LEAST_BLOCKS:
+        return 1
+
+    length = int(np.gcd.reduce(np.diff(changes)))
+    borders = (changes[-1] - changes[0]) / length
+    # A few changes may have a common divisor by chance. In blocks, most borders are changes.
+    return length if len(changes) >= LEAST_CHANGES * borders else 1
 
 
 def _sharpened_along_rows(

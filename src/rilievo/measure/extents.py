@@ -18,11 +18,11 @@ from rilievo.measure.depth_edges import (
     CONTINUOUS,
     LEAST_NOISE,
     SHARP_WIDTH,
+    block_side,
     blur_width,
     edge_width,
     has_soft_edges,
     noise_of,
-    repeated_pixels,
     sharpened,
     smoothed,
     smoothing_radius,
@@ -346,7 +346,7 @@ class RegionMeasurer:
         self.floor = floor = find_floor_or_none(prediction)
         self.is_soft = has_soft_outlines(prediction)
         self.edge_width = edge_width_of(prediction)
-        self.block_side = repeated_pixels(prediction.depth.values)
+        self.block_side = block_side(prediction.depth.values)
         self.is_street = floor is not None and is_street_with_floor(prediction, floor)
         # Only a network's depth is less sure than the place where an object meets the street.
         self.is_street &= self.is_soft

@@ -34,17 +34,19 @@ class DeferrableField:
         self._name = name
 
     def __get__(self, record: object, owner: type) -> Any:
-        if record is None:  # The dataclass reads the field of the class as its default.
+        if record is None:
+            # Python passes None if the field is read on the class. The decorator ``dataclass``
+            # does so, and uses what it gets as the default of the field.
             return None
-        part = vars(record)[self._name]
-        if not isinstance(part, Deferred):
-            return part
 
-        computed = part.compute()
-        if isinstance(computed, np.ndarray):
-            computed = read_only(computed)
-        vars(record)[self._name] = computed
-        return computed
+        values = vars(record)
+        part = values[self._name]
+        if isinstance(part, Deferred):
+            part = part.compute()
+            if isinstance(part, np.ndarray):
+                part = read_only(part)
+            values[self._name] = part  # The next reading finds the computed part.
+        return part
 
     def __set__(self, record: object, value: object) -> None:
         # The frozen dataclass refuses assignments, so only its constructor calls this.

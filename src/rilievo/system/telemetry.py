@@ -5,6 +5,7 @@ import sys
 import warnings
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 VARIABLES = {
     # From 1.29 on, ONNX Runtime writes a session and a device ID and reports to Microsoft.
@@ -69,9 +70,10 @@ def import_openvino() -> ModuleType:
     telemetry = "openvino_telemetry"
     if telemetry in sys.modules or "openvino" in sys.modules:
         return import_module("openvino")
-    # None for a module lets its import fail.
-    sys.modules[telemetry] = None  # type: ignore[assignment]
+    # Importing a module fails if it stands as None among those already imported.
+    imported_modules: dict[str, Any] = sys.modules
+    imported_modules[telemetry] = None
     try:
         return import_module("openvino")
     finally:
-        del sys.modules[telemetry]
+        del imported_modules[telemetry]

@@ -130,6 +130,11 @@ class _PhotometricError(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Compute the gradient of the error by ``image``; all other arguments have none.
+
+        SSIM depends on a pixel x by the sums over the windows around it: Σx, 9 Σx² and 18 Σxy.
+        ``slopes`` holds the derivatives of SSIM by these three sums.
+        """
         image, target, slopes = ctx.saved_tensors
         colours = image.shape[1]
         gradient = torch.empty_like(image)
@@ -137,16 +142,24 @@ class _PhotometricError(Function):
             x = image[part]
             y = target[part]
             error_gradient = upstream[0][part][:, None]
+
+            # From the error to SSIM, and from the sums over windows to the terms of each pixel:
+            # x, 9 x² and 18 xy.
             similarity_gradient = error_gradient * (-ctx.ssim / (2 * colours))
-            by_sum, by_square, by_product = (
+            by_value, by_square, by_product = (
                 window_sum_adjoint(slope.mul(similarity_gradient))
                 for slope in slopes[:, part].unbind()
             )
-            # The factors 18 are those of 9 d(x²)/dx and of 18 d(xy)/dx.
-            by_sum.addcmul_(by_square, x, value=18).addcmul_(by_product, y, value=18)
+
+            # From the terms to x: d(9 x²)/dx is 18 x, and d(18 xy)/dx is 18 y.
+            by_ssim = by_value.addcmul_(by_square, x, value=18)
+            by_ssim = by_ssim.addcmul_(by_product, y, value=18)
+
+            # The derivative of |x - y| is the sign of x - y.
             sign = torch.sub(x, y).sign_()
+            difference_weight = (1 - ctx.ssim) / colours
             torch.addcmul(
-                by_sum, sign, error_gradient, value=(1 - ctx.ssim) / colours, out=gradient[part]
+                by_ssim, sign, error_gradient, value=difference_weight, out=gradient[part]
             )
         return gradient, None, None, None, None, None
 
