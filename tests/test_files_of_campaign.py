@@ -16,7 +16,7 @@ from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth_encoding import NumberEncoding
+from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.verification import _archive_fault
 from rilievo.models.catalogue.download import read_record, record_path, token
 from rilievo.models.onnx_files.agreement import _compare_output

@@ -2,9 +2,10 @@
 
 Usage: ``RILIEVO_DATA=... python lab/studies/judge_inverse_depth.py``.
 
-True maps of eleven datasets are given to ``rilievo.io.inverse_depth`` as they are, and as 1 over
-depth. The script prints, for each dataset and for all, the number of maps, of those that are taken
-for inverse depth as they are (wrong), and of those that are taken for it as 1 over depth (right).
+True maps of eleven datasets are given to ``rilievo.io.depth.inverse_depth`` as they are, and as 1
+over depth. The script prints, for each dataset and for all, the number of maps, of those that are
+taken for inverse depth as they are (wrong), and of those that are taken for it as 1 over depth
+(right).
 Maps with few smooth and slanted surfaces tell nothing.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.io.inverse_depth import looks_inverse
+from rilievo.io.depth.inverse_depth import looks_inverse
 
 _MOST_MAPS = 24
 _PATTERNS = (

@@ -17,9 +17,9 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.depth_doubts import TOO_NEAR
-from rilievo.io.depth_numbers import read_depth_numbers
-from rilievo.io.depth_readings import FactOrigin
+from rilievo.io.depth.interpretation import FactOrigin
+from rilievo.io.depth.plausibility import TOO_NEAR
+from rilievo.io.depth.stored_depth import read_depth_numbers
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
 from support.tiny_dataset import write_tiny

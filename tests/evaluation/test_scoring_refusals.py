@@ -9,7 +9,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.metres import CONSTANT
 from rilievo.evaluation.scoring.regions import depth_mask
 from rilievo.evaluation.scoring.score import score
-from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 from support.scenes_to_score import depth_of, guess, scene, scored

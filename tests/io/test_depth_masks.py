@@ -19,8 +19,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.depth_encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth_numbers import read_depth_numbers
+from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
+from rilievo.io.depth.stored_depth import read_depth_numbers
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
 PHOTO = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)

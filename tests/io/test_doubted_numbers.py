@@ -15,9 +15,9 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding, depth_from_numbers
-from rilievo.io.depth_doubts import odd_unit_doubts, reading_doubts
-from rilievo.io.depth_encoding import parse_encoding
-from rilievo.io.depth_numbers import doubts_about_numbers, numbers_of_array
+from rilievo.io.depth.encoding import parse_encoding
+from rilievo.io.depth.plausibility import odd_unit_doubts, reading_doubts
+from rilievo.io.depth.stored_depth import doubts_about_numbers, numbers_of_array
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.slanted_rooms import room_depth
 

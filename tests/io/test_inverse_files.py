@@ -11,7 +11,7 @@ from rilievo.data.datasets.check_download import check_dataset
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.inverse_depth import LOOKS_DEPTH, LOOKS_INVERSE
+from rilievo.io.depth.inverse_depth import LOOKS_DEPTH, LOOKS_INVERSE
 from support.slanted_rooms import room_depth
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)

@@ -10,11 +10,11 @@ from PIL import Image
 
 import rilievo
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.depth_encoding import NumberEncoding
-from rilievo.io.depth_numbers import numbers_of_array, read_depth_numbers
-from rilievo.io.depth_padding import BorderBands, border_bands
-from rilievo.io.depth_texts import _first_rounding
-from rilievo.io.depth_units import metres_of_unit_text, unit_of_sentence
+from rilievo.io.depth.encoding import NumberEncoding
+from rilievo.io.depth.padding import BorderBands, border_bands
+from rilievo.io.depth.stated_numbers import _first_rounding
+from rilievo.io.depth.stored_depth import numbers_of_array, read_depth_numbers
+from rilievo.io.depth.units import metres_of_unit_text, unit_of_sentence
 from rilievo.io.lens_files import read_lens
 from support.foreign_forms import png
 

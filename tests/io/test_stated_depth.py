@@ -17,9 +17,9 @@ from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.depth_encoding import parse_encoding
-from rilievo.io.depth_numbers import DepthNumbers, read_depth_numbers
-from rilievo.io.depth_texts import NumberMeaning, quantity_of_name, read_stated_numbers
+from rilievo.io.depth.encoding import parse_encoding
+from rilievo.io.depth.stated_numbers import NumberMeaning, quantity_of_name, read_stated_numbers
+from rilievo.io.depth.stored_depth import DepthNumbers, read_depth_numbers
 
 HEIGHT, WIDTH, FOCAL = 240, 320, 280.0
 V, U = np.mgrid[:HEIGHT, :WIDTH].astype(float)

@@ -9,7 +9,7 @@ from lab.torture.reader import Reader, row
 from lab.torture.readers.pictures import colours, counts, metres, save
 from rilievo.data.datasets.mat_file import MatSlices, read_mat
 from rilievo.data.datasets.sets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
-from rilievo.io.depth_numbers import read_depth_numbers
+from rilievo.io.depth.stored_depth import read_depth_numbers
 from rilievo.io.numbers import read_numbers
 
 

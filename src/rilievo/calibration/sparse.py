@@ -24,19 +24,19 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import SpacePoints
-from rilievo.io.depth_crops import PlaceWords, parse_place, place_map
-from rilievo.io.depth_doubts import FARTHEST, WRITE_POSITIVE, negative_doubt, unit_doubt
-from rilievo.io.depth_encoding import NumberEncoding, parse_declared
-from rilievo.io.depth_numbers import (
+from rilievo.io.depth.encoding import NumberEncoding, parse_declared
+from rilievo.io.depth.interpretation import FactOrigin, NumberFact, NumberReading, scale_fact
+from rilievo.io.depth.inverse_depth import doubts_about_inverse
+from rilievo.io.depth.placement import PlaceWords, parse_place, place_map
+from rilievo.io.depth.plausibility import FARTHEST, WRITE_POSITIVE, negative_doubt, unit_doubt
+from rilievo.io.depth.statements import DISTANCE, DepthStatement
+from rilievo.io.depth.stored_depth import (
     DepthNumbers,
     doubts_about_numbers,
     numbers_of_array,
     read_depth_numbers,
 )
-from rilievo.io.depth_readings import FactOrigin, NumberFact, NumberReading, scale_fact
-from rilievo.io.depth_statements import DISTANCE, DepthStatement
 from rilievo.io.files.names import printable
-from rilievo.io.inverse_depth import doubts_about_inverse
 from rilievo.io.saved_origins import read_saved_arrays
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.records.instruments import NO_ERROR, DepthError, DepthSource, Instrument
@@ -130,9 +130,9 @@ def read_sparse(
         path: Map, 0 and NaN as gaps, or lines ``u v metres``; or an array.
         shape: Height and width of the photograph.
         unit: Metres per count, required for integers that do not state it.
-        crop: Where a map lies in the photograph (``rilievo.io.depth_crops``), if its size does not
-            say so.
-        encoding: What its numbers hold besides depth (``rilievo.io.depth_encoding``).
+        crop: Where a map lies in the photograph (``rilievo.io.depth.placement``), if its size does
+            not say so.
+        encoding: What its numbers hold besides depth (``rilievo.io.depth.encoding``).
         kind: "metric" (along the axis) or "distance" (along the ray), if the user says it.
         is_error_stated: Whether the user states the error of the depth, which may then be a
             network's.

@@ -34,7 +34,7 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import add_scenes, needs_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, exact_pooled_median
-from rilievo.io.depth_readings import NumberReading
+from rilievo.io.depth.interpretation import NumberReading
 from rilievo.io.files.names import printable
 from rilievo.predicting.summary import Tally
 from rilievo.records.prediction_record import Setting

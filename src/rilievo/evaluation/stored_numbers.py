@@ -11,7 +11,7 @@ from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.metrics.metric import Numbers
-from rilievo.io.depth_statements import DECLARED, DISPARITY, DISTANCE, INVERSE, DepthStatement
+from rilievo.io.depth.statements import DECLARED, DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap
 

@@ -47,7 +47,7 @@ from rilievo.evaluation.scoring.placing import is_note_on_place
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
-from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.io.files.names import printable
 
 LEVEL = 0.05

@@ -32,20 +32,20 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
-from rilievo.io.depth_crops import MapPlace, PlaceWords, parse_place, place_map
-from rilievo.io.depth_doubts import WRITE_POSITIVE, negative_doubt
-from rilievo.io.depth_encoding import NumberEncoding, parse_declared
-from rilievo.io.depth_numbers import (
+from rilievo.io.depth.encoding import NumberEncoding, parse_declared
+from rilievo.io.depth.interpretation import FactOrigin, NumberFact, NumberReading, scale_fact
+from rilievo.io.depth.inverse_depth import doubts_about_inverse
+from rilievo.io.depth.placement import MapPlace, PlaceWords, parse_place, place_map
+from rilievo.io.depth.plausibility import WRITE_POSITIVE, negative_doubt
+from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
+from rilievo.io.depth.stored_depth import (
     DepthNumbers,
     doubts_about_numbers,
     numbers_of_array,
     read_depth_numbers,
 )
-from rilievo.io.depth_readings import FactOrigin, NumberFact, NumberReading, scale_fact
-from rilievo.io.depth_statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.names import printable
-from rilievo.io.inverse_depth import doubts_about_inverse
 from rilievo.io.lens_files import read_lens
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.exif_crops import is_exif_focal_note

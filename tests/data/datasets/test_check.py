@@ -11,7 +11,7 @@ from rilievo.data.datasets import DATASETS, find_dataset, open_dataset
 from rilievo.data.datasets.check_download import check_dataset, write_contact_sheet
 from rilievo.data.datasets.dataset import checked_ids, evenly_spread
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.io.depth_doubts import TOO_NEAR
+from rilievo.io.depth.plausibility import TOO_NEAR
 from support.toy_dataset import Toy, write_toy
 
 ROOT = Path(__file__).parents[3]

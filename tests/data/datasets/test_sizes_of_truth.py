@@ -14,7 +14,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_crops import PlaceWords, place_map
+from rilievo.io.depth.placement import PlaceWords, place_map
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
 SIZE = (480, 640)

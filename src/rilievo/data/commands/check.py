@@ -24,7 +24,7 @@ from rilievo.errors import OptionError
 from rilievo.errors.messages import for_terminal
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.io.depth_readings import NumberReading
+from rilievo.io.depth.interpretation import NumberReading
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 

@@ -16,8 +16,8 @@ from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, evenly_s
 from rilievo.errors import OutputError, RilievoError
 from rilievo.errors.messages import note_of
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR, odd_unit_doubts, unit_doubt
-from rilievo.io.depth_readings import NumberFact, NumberReading
+from rilievo.io.depth.interpretation import NumberFact, NumberReading
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, odd_unit_doubts, unit_doubt
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
 from rilievo.io.map_pictures import colourise, normals_picture

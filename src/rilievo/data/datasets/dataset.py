@@ -13,7 +13,7 @@ import numpy as np
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_readings import NumberReading
+from rilievo.io.depth.interpretation import NumberReading
 from rilievo.records.sample import Sample, Truth
 
 

@@ -29,7 +29,16 @@ from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth_crops import (
+from rilievo.io.depth.encoding import is_any_of
+from rilievo.io.depth.interpretation import (
+    NOTHING_SAYS,
+    FactOrigin,
+    NumberFact,
+    NumberReading,
+    scale_fact,
+)
+from rilievo.io.depth.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
+from rilievo.io.depth.placement import (
     MapPlace,
     PlaceWords,
     move_nearest,
@@ -37,18 +46,9 @@ from rilievo.io.depth_crops import (
     parse_place,
     place_map,
 )
-from rilievo.io.depth_encoding import is_any_of
-from rilievo.io.depth_numbers import DepthNumbers, doubts_about_numbers, read_depth_numbers
-from rilievo.io.depth_readings import (
-    NOTHING_SAYS,
-    FactOrigin,
-    NumberFact,
-    NumberReading,
-    scale_fact,
-)
-from rilievo.io.depth_statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
+from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
+from rilievo.io.depth.stored_depth import DepthNumbers, doubts_about_numbers, read_depth_numbers
 from rilievo.io.files.names import printable
-from rilievo.io.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.decode import StoredOrientation, read_orientation

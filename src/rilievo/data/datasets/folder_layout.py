@@ -15,9 +15,9 @@ from rilievo.data.datasets.text_files import walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth_crops import parse_place
-from rilievo.io.depth_doubts import FARTHEST
-from rilievo.io.depth_encoding import NumberEncoding, weights_of_letter
+from rilievo.io.depth.encoding import NumberEncoding, weights_of_letter
+from rilievo.io.depth.placement import parse_place
+from rilievo.io.depth.plausibility import FARTHEST
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
@@ -61,7 +61,7 @@ class DepthLayout:
         min_depth: Least valid depth [m].
         baseline: Distance of two views [m].
         crop: Place in the photograph: top, left, height and width [px]; ``resized``, all of it in
-            another size; or a word of ``rilievo.io.depth_crops``. By default equal sizes, whole
+            another size; or a word of ``rilievo.io.depth.placement``. By default equal sizes, whole
             multiples and known crops alone are taken.
     """
 

@@ -18,12 +18,12 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Text
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_crops import PlaceWords, move_nearest, parse_place, place_map
-from rilievo.io.depth_encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth_numbers import DepthNumbers, doubts_about_numbers, read_depth_numbers
-from rilievo.io.depth_statements import DISTANCE, DepthStatement
+from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
+from rilievo.io.depth.inverse_depth import doubts_about_surfaces
+from rilievo.io.depth.placement import PlaceWords, move_nearest, parse_place, place_map
+from rilievo.io.depth.statements import DISTANCE, DepthStatement
+from rilievo.io.depth.stored_depth import DepthNumbers, doubts_about_numbers, read_depth_numbers
 from rilievo.io.files.names import printable
-from rilievo.io.inverse_depth import doubts_about_surfaces
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.prediction.readback import read_prediction

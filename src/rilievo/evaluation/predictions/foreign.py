@@ -27,21 +27,21 @@ from rilievo.evaluation.stored_numbers import (
     points_from_numbers,
 )
 from rilievo.evaluation.stored_predictions import DEPTH_ARRAY, StoredPrediction, unknown_maker
-from rilievo.io.depth_crops import StatedPlace
-from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR
-from rilievo.io.depth_encoding import NumberEncoding
-from rilievo.io.depth_numbers import (
+from rilievo.io.depth.encoding import NumberEncoding
+from rilievo.io.depth.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
+from rilievo.io.depth.placement import StatedPlace
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
+from rilievo.io.depth.statements import read_depth_statement
+from rilievo.io.depth.stored_depth import (
     DepthNumbers,
     doubts_about_numbers,
     join_declared,
     numbers_of_array,
     read_depth_numbers,
 )
-from rilievo.io.depth_statements import read_depth_statement
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
-from rilievo.io.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.prediction.readback import NoArraysError, existing_pictures, read_prediction

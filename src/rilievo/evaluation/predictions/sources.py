@@ -30,7 +30,7 @@ from rilievo.evaluation.predictions.prediction_cache import (
 )
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Source
-from rilievo.io.depth_crops import (
+from rilievo.io.depth.placement import (
     RESIZED,
     STRETCHED,
     PlaceWords,

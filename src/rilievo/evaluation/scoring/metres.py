@@ -16,7 +16,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, ca
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
 from rilievo.evaluation.scoring.resizing import resize_depth
 from rilievo.extensions.trust import is_import_path
-from rilievo.io.depth_doubts import TOO_FAR, TOO_NEAR, unit_doubt
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, unit_doubt
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 

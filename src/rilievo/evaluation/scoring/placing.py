@@ -23,7 +23,7 @@ from rilievo.evaluation.scoring.resizing import (
 )
 from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.io.depth_crops import (
+from rilievo.io.depth.placement import (
     DepthCrop,
     MapPlace,
     PlaceWords,
@@ -62,7 +62,7 @@ def place_prediction(
     it resizes it by the benchmark's rule.
 
     Raises:
-        InputError: If nothing says where it lies (``rilievo.io.depth_crops``).
+        InputError: If nothing says where it lies (``rilievo.io.depth.placement``).
     """
     size = _prediction_size(prediction)
     stated = prediction.crop if isinstance(prediction, StoredPrediction) else None

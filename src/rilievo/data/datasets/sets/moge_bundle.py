@@ -21,8 +21,8 @@ from rilievo.data.datasets.sets.moge_view import (
 from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_numbers import decode_numbers
-from rilievo.io.depth_statements import read_depth_statement
+from rilievo.io.depth.statements import read_depth_statement
+from rilievo.io.depth.stored_depth import decode_numbers
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, parse_json

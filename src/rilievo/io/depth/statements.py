@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from rilievo.arrays.shapes import Matrix, Shaped
 from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_file_texts import (
+from rilievo.io.depth.file_texts import (
     doubts_about_tiff,
     exr_texts,
     folder_texts,
@@ -26,8 +26,8 @@ from rilievo.io.depth_file_texts import (
     png_texts,
     tiff_texts,
 )
-from rilievo.io.depth_masks import may_hold_depth
-from rilievo.io.depth_texts import (
+from rilievo.io.depth.masks import may_hold_depth
+from rilievo.io.depth.stated_numbers import (
     LEAST_COUNTS,
     NumberMeaning,
     StatedNumbers,

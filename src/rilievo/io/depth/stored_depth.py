@@ -9,23 +9,23 @@ import numpy as np
 
 from rilievo.arrays.shapes import AnyPlane, Mask, Shaped, Values
 from rilievo.errors import InputError
-from rilievo.io.depth_doubts import reading_doubts
-from rilievo.io.depth_encoding import (
+from rilievo.io.depth.encoding import (
     NumberEncoding,
     is_any_of,
     is_much_smoother,
     smoothest_weights,
 )
-from rilievo.io.depth_masks import MarkedPixels, read_marked_pixels
-from rilievo.io.depth_ranges import (
+from rilievo.io.depth.interpretation import unit_words
+from rilievo.io.depth.masks import MarkedPixels, read_marked_pixels
+from rilievo.io.depth.plausibility import reading_doubts
+from rilievo.io.depth.stated_ranges import (
     check_range_of_floats,
     checked_logarithm,
     doubts_about_range,
     doubts_about_shape,
     without_statistics,
 )
-from rilievo.io.depth_readings import unit_words
-from rilievo.io.depth_statements import (
+from rilievo.io.depth.statements import (
     ARRAY_NAME,
     DECLARED,
     INFINITE_CODE,
@@ -315,7 +315,7 @@ def doubts_about_numbers(
     farthest: float | None = None,
     is_declared: bool = False,
 ) -> tuple[str, ...]:
-    """Say what the numbers of a file look like besides depth (``depth_doubts``).
+    """Say what the numbers of a file look like besides depth (``plausibility``).
 
     Args:
         numbers: Numbers, and what the file states about them.

@@ -8,7 +8,8 @@ import numpy as np
 
 from rilievo.arrays.shapes import Shaped
 from rilievo.errors import InputError
-from rilievo.io.depth_statements import (
+from rilievo.io.depth.inverse_depth import flatness
+from rilievo.io.depth.statements import (
     DISPARITY,
     INFINITE_CODE,
     INVERSE,
@@ -18,7 +19,6 @@ from rilievo.io.depth_statements import (
     words_of_near_and_far,
 )
 from rilievo.io.files.names import printable
-from rilievo.io.inverse_depth import flatness
 
 # Metres of a count in files of other programs.
 _USUAL_SCALES = (1.0, 0.001, 0.01, 0.0001, 1 / 256, 1 / 5000, 1 / 4000, 1 / 1000)

@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.depth_units import metres_of_unit_text
+from rilievo.io.depth.units import metres_of_unit_text
 from rilievo.io.files.limits import read_text
 from rilievo.io.numbers import ExrChannels
 from rilievo.io.photographs.own_depth import GDEPTH

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Mask, Shaped, Values
-from rilievo.io.depth_encoding import is_any_of, is_much_smoother, roughness
-from rilievo.io.depth_jumps import Restart, find_restart
-from rilievo.io.inverse_depth import buffer_doubt, doubts_about_normalised
+from rilievo.io.depth.encoding import is_any_of, is_much_smoother, roughness
+from rilievo.io.depth.inverse_depth import buffer_doubt, doubts_about_normalised
+from rilievo.io.depth.wrapping import Restart, find_restart
 
 FARTHEST = 500.0
 """Largest plausible mean or median [m]; the least is ``NEAREST``."""

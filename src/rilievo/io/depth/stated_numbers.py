@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from rilievo.io.depth_units import (
+from rilievo.io.depth.units import (
     UnitInWords,
     may_tell_coding,
     metres_of_unit_text,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Values
-from rilievo.io.depth_jumps import find_restart
+from rilievo.io.depth.wrapping import find_restart
 
 LOOKS_INVERSE = (
     "flat surfaces are straight in its numbers, as they are in inverse depth and disparity, and "

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 from rilievo.arrays.shapes import Shaped
-from rilievo.io.depth_statements import DISPARITY, DepthStatement
+from rilievo.io.depth.statements import DISPARITY, DepthStatement
 from rilievo.records.depth_map import DepthKind
 
 # Median from which on numbers may be centimetres of a room [m].

@@ -21,7 +21,7 @@ import numpy as np
 from rilievo.arrays.shapes import AnyPlane, Field, Mask, Shaped, Size
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.depth_padding import border_bands
+from rilievo.io.depth.padding import border_bands
 
 RESIZED = "resized"
 """Word for a map of the whole picture that was resized, its proportions kept up to rounding."""
