@@ -15,7 +15,7 @@ from panel import registered
 import rilievo
 from rilievo.data.datasets.loaders import read_grey_integers
 from rilievo.evaluation.metrics.stability import StabilityPair, temporal_error, warping_error
-from rilievo.io.lens_files import pinhole_K
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Model
 

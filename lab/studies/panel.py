@@ -21,8 +21,8 @@ from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.pairs import DepthPair, sparsify
 from rilievo.evaluation.scoring.resizing import resize_confidence
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure.expectation import picture_doubt
 from rilievo.models.base import Model

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.io.lens_files import read_lens
+from rilievo.io.cameras.lens_files import read_lens
 
 FOCAL, SIZE = (458.6, 457.3, 367.2, 248.4), (480, 752)
 BEND = (-0.28, 0.07, 2e-4, 1.8e-5)

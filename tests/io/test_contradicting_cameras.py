@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.io.lens_files import read_lens
+from rilievo.io.cameras.lens_files import read_lens
 
 FOCAL, SHAPE = 280.0, (240, 320)
 SIZE = {"width": 320, "height": 240}

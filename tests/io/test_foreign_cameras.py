@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.io.lens_files import read_lens
+from rilievo.io.cameras.lens_files import read_lens
 
 FX, FY, CX, CY = 458.6, 457.3, 367.2, 248.4
 """Intrinsics [px]; the centre of the top-left pixel is (0, 0)."""

@@ -14,7 +14,7 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
-from rilievo.io.lens_files import read_lens
+from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.outputs.sidecar import make_sidecar
 from rilievo.io.photographs.photo import read_photo
 from rilievo.options.camera_forms import camera_of_size, camera_text, read_camera

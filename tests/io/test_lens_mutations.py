@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.lens_files import read_lens
+from rilievo.io.cameras.lens_files import read_lens
 from rilievo.options.camera_forms import CameraOptions, camera_of_size
 
 SIZE = (64, 96)

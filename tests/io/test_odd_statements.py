@@ -10,12 +10,12 @@ from PIL import Image
 
 import rilievo
 from rilievo.errors import InputError, RilievoError
+from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.depth.padding import BorderBands, border_bands
 from rilievo.io.depth.stated_numbers import _first_rounding
 from rilievo.io.depth.stored_depth import numbers_of_array, read_depth_numbers
 from rilievo.io.depth.units import metres_of_unit_text, unit_of_sentence
-from rilievo.io.lens_files import read_lens
 from support.foreign_forms import png
 
 COUNTS = np.tile(np.arange(500, 1500, 20, dtype=np.uint16), (40, 1))

@@ -9,7 +9,7 @@ import pytest
 from lab.torture.readers import all_readers
 from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError
-from rilievo.io.lens_files import read_K, read_lens
+from rilievo.io.cameras.lens_files import read_K, read_lens
 from rilievo.io.numbers import read_numbers
 from rilievo.training.video.pair_motions import read_estimate
 from support import opened_files, source_readers
@@ -50,9 +50,9 @@ def test_a_row_that_is_taken_away_is_missed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_function_that_moves_to_another_module_keeps_its_row() -> None:
-    row = row_of("rilievo.io.lens_files.read_lens")
+    row = row_of("rilievo.io.cameras.lens_files.read_lens")
     assert row == row_of("rilievo.io.moved.elsewhere.read_lens") == "read_lens"
-    assert row_of("rilievo.io.lens_files.read_lenses") is None
+    assert row_of("rilievo.io.cameras.lens_files.read_lenses") is None
 
 
 def test_rows_name_readers_of_the_campaign() -> None:
@@ -152,8 +152,8 @@ def _refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("use", "name"),
     [
-        (_matrix, "rilievo.io.lens_files.read_K"),
-        (_lens, "rilievo.io.lens_files.read_lens"),
+        (_matrix, "rilievo.io.cameras.lens_files.read_K"),
+        (_lens, "rilievo.io.cameras.lens_files.read_lens"),
         (_numbers, "rilievo.io.numbers.read_numbers"),
         (_points, "rilievo.calibration.point_lists.read_point_list"),
         (_refused, "rilievo.training.video.pair_motions.read_estimate"),

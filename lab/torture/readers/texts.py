@@ -12,7 +12,7 @@ from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.dataset import Request
 from rilievo.data.datasets.sets.kitti_raw import image_from_laser, listed_frames, read_camera
 from rilievo.data.datasets.sets.tum import read_pairs, read_stamped_pictures, read_trajectory
-from rilievo.io.lens_files import read_K
+from rilievo.io.cameras.lens_files import read_K
 from rilievo.training.sweep.sweep_config import read_sweep
 
 _LAYOUT = """{"image": "images/{id}.png",

@@ -190,7 +190,7 @@ def _camera_of_numbers(numbers: np.ndarray) -> NamedCamera:
 
 def _read_camera_file(path: Path) -> NamedCamera:
     # Imported on demand, because it imports readers of YAML and XML.
-    from rilievo.io.lens_files import read_lens
+    from rilievo.io.cameras.lens_files import read_lens
 
     name = printable(path)
     if not os.path.exists(path):

@@ -32,6 +32,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
+from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.encoding import NumberEncoding, parse_declared
 from rilievo.io.depth.interpretation import FactOrigin, NumberFact, NumberReading, scale_fact
 from rilievo.io.depth.inverse_depth import doubts_about_inverse
@@ -46,7 +47,6 @@ from rilievo.io.depth.stored_depth import (
 )
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.names import printable
-from rilievo.io.lens_files import read_lens
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.exif_crops import is_exif_focal_note
 from rilievo.io.photographs.photo import read_photo

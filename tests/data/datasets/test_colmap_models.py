@@ -11,8 +11,8 @@ from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.errors import InputError
-from rilievo.io.colmap_files import read_images_bin as binary_rows
-from rilievo.io.lens_files import read_lens
+from rilievo.io.cameras.colmap import read_images_bin as binary_rows
+from rilievo.io.cameras.lens_files import read_lens
 
 # Number, name and parameters of each model, as https://colmap.github.io/cameras.html has them.
 MODELS = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.io.lens_files import read_K
+from rilievo.io.cameras.lens_files import read_K
 
 K = np.array([[50.0, 0, 24], [0, 51, 18], [0, 0, 1]])
 

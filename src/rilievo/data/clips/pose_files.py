@@ -20,11 +20,11 @@ from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.data.datasets.text_files import parse_numbers, text_lines
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.lens_files import pinhole_K
 
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8

@@ -12,9 +12,9 @@ from rilievo.errors import InputError, OptionError, needing
 from rilievo.errors.messages import Note, OptionName, Text, join_notes, join_texts
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
-from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
+from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, pinhole_K, resize_K
+from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.files.names import printable
-from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.photographs.exif import assumed_camera
 
 

@@ -11,10 +11,11 @@ from rilievo.arrays.shapes import Matrix, Transform
 from rilievo.data.datasets.text_files import Line, parse_numbers, text_lines
 from rilievo.errors import InputError, suggest
 from rilievo.geometry.cameras.spelling import MOST_SIDE
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
-from rilievo.io.colmap_files import MODELS, CameraRow, ImageRow, read_cameras_bin, read_images_bin
+from rilievo.io.cameras.colmap import MODELS, CameraRow, ImageRow, read_cameras_bin, read_images_bin
+from rilievo.io.cameras.lens_files import camera_from_K
 from rilievo.io.files.names import printable
-from rilievo.io.lens_files import camera_from_K, pinhole_K
 
 _FARTHEST = 1e9
 

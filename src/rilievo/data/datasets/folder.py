@@ -29,6 +29,8 @@ from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling
+from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.encoding import is_any_of
 from rilievo.io.depth.interpretation import (
     NOTHING_SAYS,
@@ -49,7 +51,6 @@ from rilievo.io.depth.placement import (
 from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.depth.stored_depth import DepthNumbers, doubts_about_numbers, read_depth_numbers
 from rilievo.io.files.names import printable
-from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.decode import StoredOrientation, read_orientation
 from rilievo.records.depth_map import DepthKind

@@ -13,8 +13,8 @@ from rilievo.data.datasets.dataset import Absent, Dataset, checked_ids
 from rilievo.data.datasets.text_files import Entry, find_entry, names_in, text_lines
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.cameras.lens_files import read_K
 from rilievo.io.files.names import printable
-from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo
 from rilievo.records.sample import Truth

@@ -15,10 +15,10 @@ from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
 from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, OtherEye, first_photo
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.files.limits import read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import parse_json
-from rilievo.io.lens_files import pinhole_K
 
 _LEFT, _RIGHT = "leftImg8bit", "rightImg8bit"
 _NAME = re.compile(r"(?P<city>[a-z\-]+)_(?P<drive>\d{6})_(?P<frame>\d{6})_(left|right)Img8bit\.png")

@@ -14,8 +14,8 @@ from rilievo.data.datasets.stored_normals import NormalAxes, normals_of_stored
 from rilievo.data.datasets.text_files import contents_text, walk
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.lens_files import pinhole_K
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.records.sample import Truth
 

@@ -16,7 +16,7 @@ from rilievo.data.datasets.pickled_arrays import read_pickle
 from rilievo.data.datasets.text_files import contents_text, walk
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.lens_files import read_K
+from rilievo.io.cameras.lens_files import read_K
 from rilievo.io.numbers import read_numbers
 from rilievo.records.sample import Truth
 

@@ -20,9 +20,10 @@ from rilievo.data.datasets.text_files import (
 )
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid
+from rilievo.io.cameras.lens_files import camera_from_K
 from rilievo.io.files.limits import check_regular, reason
-from rilievo.io.lens_files import camera_from_K, pinhole_K
 
 Names = Callable[[Path], frozenset[str]]
 

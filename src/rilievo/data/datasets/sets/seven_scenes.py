@@ -25,8 +25,8 @@ from rilievo.data.datasets.text_files import (
 )
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.files.names import printable
-from rilievo.io.lens_files import pinhole_K
 
 _SHAPE = (480, 640)
 _CENTRE = (320.0, 240.0)

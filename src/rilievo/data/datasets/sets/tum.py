@@ -21,8 +21,8 @@ from rilievo.data.datasets.text_files import (
 )
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid, rotation_from_quaternion
-from rilievo.io.lens_files import pinhole_K
 
 MAX_SECONDS = 0.02
 """Time between associated records [s], exclusive, as in the benchmark."""

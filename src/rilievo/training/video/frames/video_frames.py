@@ -16,11 +16,11 @@ from rilievo.data.clips.sequences import Clip, sequence_undistortion
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.lens_files import pinhole_K
 from rilievo.training.video.frames.frame_store import (
     FrameStore,
     Progress,

@@ -15,10 +15,9 @@ from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
 from rilievo.data.datasets.sets.nyuv2.layout import Listing, NyuLayout, read_image_list
 from rilievo.data.datasets.text_files import find_entry, names_in
 from rilievo.errors import InputError
-from rilievo.geometry.intrinsics import rays
+from rilievo.geometry.intrinsics import pinhole_K, rays
 from rilievo.io.files.limits import is_whole
 from rilievo.io.files.names import shortened
-from rilievo.io.lens_files import pinhole_K
 
 SIZE = (480, 640)
 K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)

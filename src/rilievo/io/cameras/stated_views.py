@@ -12,11 +12,11 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from rilievo.errors import InputError
-from rilievo.io.camera_models import stated_size
-from rilievo.io.distortions import read_statement
+from rilievo.io.cameras.distortions import read_statement
+from rilievo.io.cameras.models import stated_size
+from rilievo.io.cameras.scene_files import StatedCamera
 from rilievo.io.files.names import printable
 from rilievo.io.picture_changes import is_picture_change, refuse_picture_changes, turn_note
-from rilievo.io.scene_files import StatedCamera
 
 _MOST_DEPTH = 6
 _MOST_NODES = 20_000

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from rilievo.errors import InputError
-from rilievo.io.camera_models import READ, parse_xml
+from rilievo.io.cameras.models import READ, parse_xml
 from rilievo.io.files.names import printable
 
 

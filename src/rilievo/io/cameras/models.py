@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.io.distortions import (
+from rilievo.io.cameras.distortions import (
     NOT_NAMED,
     UNREAD_DISTORTIONS,
     is_distortion_name,
@@ -18,10 +18,10 @@ from rilievo.io.distortions import (
     read_statement,
     with_small_letters,
 )
+from rilievo.io.cameras.rectified_matrices import is_rectified_matrix
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz
 from rilievo.io.picture_changes import refuse_picture_changes
-from rilievo.io.rectified_matrices import is_rectified_matrix
 
 READ = (
     "read are pinholes with radtan (also called plumb_bob, opencv, rational_polynomial; 4, 5 or 8 "

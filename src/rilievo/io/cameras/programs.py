@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rilievo.errors import InputError
+from rilievo.io.cameras.scene_files import StatedCamera
 from rilievo.io.files.names import printable
 from rilievo.io.picture_changes import refuse_picture_changes
-from rilievo.io.scene_files import StatedCamera
 
 
 def cameras_of_programs(content: Any, place: str) -> list[StatedCamera]:

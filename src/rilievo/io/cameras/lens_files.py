@@ -2,8 +2,8 @@
 
 Supported are COLMAP's cameras, KITTI's ``calib.txt`` and ``calib_cam_to_cam.txt``, TUM's numbers,
 DSO's ``camera.txt``, Kalibr, ROS, OpenCV, Open3D, ORB-SLAM, VINS, ``transforms.json``, npz
-calibrations, rilievo's JSON, and K as text or npy; and the forms of ``program_cameras``,
-``scene_files``, ``camera_texts`` and ``stated_views``.
+calibrations, rilievo's JSON, and K as text or npy; and the forms of ``programs``,
+``scene_files``, ``texts`` and ``stated_views``.
 """
 
 import json
@@ -23,7 +23,9 @@ from rilievo.errors.messages import OptionName, Text, join_notes
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.camera_models import (
+from rilievo.io.cameras.colmap import MODELS, read_cameras_bin
+from rilievo.io.cameras.distortions import NOT_NAMED
+from rilievo.io.cameras.models import (
     MATRICES,
     READ,
     parse_opencv_xml,
@@ -32,24 +34,22 @@ from rilievo.io.camera_models import (
     stated_size,
     to_kalibr_entries,
 )
-from rilievo.io.camera_search import find_cameras, is_camera, several_cameras_error
-from rilievo.io.camera_texts import cameras_of_text, entries_of_lines, rows_of_table
-from rilievo.io.colmap_files import MODELS, read_cameras_bin
-from rilievo.io.distortions import NOT_NAMED
-from rilievo.io.files.limits import check_regular, read_text, reason
-from rilievo.io.files.names import printable
-from rilievo.io.numbers import read_numbers
-from rilievo.io.picture_changes import is_picture_change, turn_note
-from rilievo.io.program_cameras import cameras_of_programs
-from rilievo.io.rectified_matrices import rectified_note, refuse_rectified_alone
-from rilievo.io.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
-from rilievo.io.stated_views import (
+from rilievo.io.cameras.programs import cameras_of_programs
+from rilievo.io.cameras.rectified_matrices import rectified_note, refuse_rectified_alone
+from rilievo.io.cameras.scene_files import StatedCamera, cameras_in_text, cameras_in_xml
+from rilievo.io.cameras.search import find_cameras, is_camera, several_cameras_error
+from rilievo.io.cameras.stated_views import (
     refuse_millimetres_of_other_view,
     refuse_other_focal_lengths,
     unusual_lens,
     views_in_content,
     views_in_xml,
 )
+from rilievo.io.cameras.texts import cameras_of_text, entries_of_lines, rows_of_table
+from rilievo.io.files.limits import check_regular, read_text, reason
+from rilievo.io.files.names import printable
+from rilievo.io.numbers import read_numbers
+from rilievo.io.picture_changes import is_picture_change, turn_note
 from rilievo.io.yaml_text import parse_yaml
 
 _KITTI: Mapping[str, str] = {

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rilievo.errors import InputError
-from rilievo.io.camera_models import CENTRE_X, FOCAL_X, MATRICES
-from rilievo.io.rectified_matrices import rectified_note
-from rilievo.io.scene_files import StatedCamera
+from rilievo.io.cameras.models import CENTRE_X, FOCAL_X, MATRICES
+from rilievo.io.cameras.rectified_matrices import rectified_note
+from rilievo.io.cameras.scene_files import StatedCamera
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.spelling import LENSES
-from rilievo.io.camera_models import FOCAL_X, MATRICES, has_focal_list
-from rilievo.io.distortions import is_distortion_name, is_number
+from rilievo.io.cameras.distortions import is_distortion_name, is_number
+from rilievo.io.cameras.models import FOCAL_X, MATRICES, has_focal_list
+from rilievo.io.cameras.rectified_matrices import is_rectified_matrix
 from rilievo.io.files.names import printable
 from rilievo.io.picture_changes import is_picture_change
-from rilievo.io.rectified_matrices import is_rectified_matrix
 
 _MOST_DEPTH = 6
 _MOST_NODES = 20_000

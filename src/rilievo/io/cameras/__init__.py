@@ -1,0 +1,1 @@
+"""Cameras that files of other programs state: intrinsics, lenses and their distortion."""
