@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.io.depth.inverse_depth import looks_inverse
+from rilievo.io.depth.inverse_depth import has_straight_surfaces
 
 _MOST_MAPS = 24
 _PATTERNS = (
@@ -50,7 +50,7 @@ def main() -> None:
         row = np.zeros(3, int)
         for depth in _maps(pattern):
             valid = np.isfinite(depth)
-            row += (1, looks_inverse(depth, valid), looks_inverse(1 / depth, valid))
+            row += (1, has_straight_surfaces(depth, valid), has_straight_surfaces(1 / depth, valid))
         print(f"{pattern:40} {row[0]:4} maps, {row[1]:3} wrong, {row[2]:3} right")
         total += row
     print(f"{'all':40} {total[0]:4} maps, {total[1]:3} wrong, {total[2]:3} right")

@@ -27,25 +27,25 @@ def read(folder: Path, points: np.ndarray, **options: int) -> SparseDepth:
 def test_points_of_the_photograph_are_all_used_and_raise_no_doubt(tmp_path: Path) -> None:
     for points in (spread(SHAPE), spread(SHAPE, 3), spread((200, 250)) + np.array((300, 200, 0))):
         sparse = read(tmp_path, points)
-        assert not sparse.reading.doubts
+        assert not sparse.reading.warnings
         assert not sparse.sensor_doubts
         assert len(sparse.points) == len(points)
     # On an object in the upper left, far from the borders of any smaller picture.
-    assert not read(tmp_path, spread((60, 80)) + np.array((100, 90, 0))).reading.doubts
+    assert not read(tmp_path, spread((60, 80)) + np.array((100, 90, 0))).reading.warnings
     # Half a pixel of the border lies beyond the centres of its pixels; zero is a gap.
     edge = np.array([[-0.25, 10, 2], [639.4, 479.3, 3], [50, 60, 0]])
     sparse = read(tmp_path, edge)
-    assert not sparse.reading.doubts
+    assert not sparse.reading.warnings
     assert [(point.u, point.v) for point in sparse.points] == [(0, 10), (639, 479)]
 
 
 def test_points_outside_of_the_photograph_are_counted(tmp_path: Path) -> None:
     points = spread(SHAPE)
     points[:2, 0] = (-30, 700)
-    [doubt] = read(tmp_path, points).reading.doubts
+    [doubt] = read(tmp_path, points).reading.warnings
     assert "2 of 60 points lie outside of the photograph's 480 x 640 pixels" in doubt
     points[5:8, 2] = (-1, np.nan, np.inf)
-    doubts = read(tmp_path, points).reading.doubts
+    doubts = read(tmp_path, points).reading.warnings
     assert any("3 of 60 points have no positive metres" in doubt for doubt in doubts)
 
 
@@ -64,7 +64,7 @@ def test_columns_and_rows_of_another_size_are_noticed(
     tmp_path: Path, size: tuple[int, int], words: str
 ) -> None:
     sparse = read(tmp_path, spread(size))
-    assert any(words in doubt for doubt in sparse.reading.doubts)
+    assert any(words in doubt for doubt in sparse.reading.warnings)
     # Measurements repeat it, as no metres would be right.
     [doubt] = sparse.sensor_doubts
     assert words in doubt
@@ -82,5 +82,5 @@ def test_points_that_all_lie_outside_are_refused_with_the_reason(tmp_path: Path)
 
 
 def test_points_of_a_photograph_that_exif_turns_are_said_to_be_upright(tmp_path: Path) -> None:
-    [doubt] = read(tmp_path, spread(SHAPE), orientation=6).reading.doubts
+    [doubt] = read(tmp_path, spread(SHAPE), orientation=6).reading.warnings
     assert "taken as those of the upright photograph" in doubt

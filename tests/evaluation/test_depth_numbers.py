@@ -17,9 +17,9 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.depth.interpretation import FactOrigin
+from rilievo.io.depth.interpretation import PropertyOrigin
 from rilievo.io.depth.plausibility import TOO_NEAR
-from rilievo.io.depth.stored_depth import read_depth_numbers
+from rilievo.io.depth.stored_depth import read_stored_depth
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
 from support.tiny_dataset import write_tiny
@@ -124,7 +124,7 @@ def root(tmp_path: Path) -> Path:
 def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root: Path) -> None:
     write, kind, origin = TABLE[form]
     path = write(root / "depth")
-    numbers = read_depth_numbers(path)
+    numbers = read_stored_depth(path)
     assert numbers.statement.kind == kind
     (root / "rilievo.yaml").write_text(f"depth: 'depth/{{id}}{path.suffix}'")
     dataset = open_dataset("folder", root)
@@ -134,9 +134,15 @@ def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root
     # Steps of centimetres are the coarsest in the table.
     np.testing.assert_allclose(truth.depth, METRES, atol=0.0051)
     assert truth.is_metric == (kind != "up_to_scale")
-    [scale] = [fact for fact in reading.facts if fact.name == "scale"]
+    [scale] = [fact for fact in reading.properties if fact.name == "scale"]
     assert scale.origin == origin
-    assert {fact.name for fact in reading.facts} == {"scale", "kind", "invalid", "size", "camera"}
+    assert {fact.name for fact in reading.properties} == {
+        "scale",
+        "kind",
+        "invalid",
+        "size",
+        "camera",
+    }
     stated = None if kind else "metric"
     units = 0.001 if origin == "guessed" and numbers.stored.dtype.kind == "u" else None
     theirs = open_foreign(
@@ -155,7 +161,9 @@ def test_a_guess_is_said_once(root: Path) -> None:
     assert reading.summary_line == (
         "read as millimetres: 1 to 2.92 m (a guess: whole numbers of no stated unit)"
     )
-    assert {fact.origin for fact in reading.facts if fact.name == "scale"} == {FactOrigin.GUESSED}
+    assert {fact.origin for fact in reading.properties if fact.name == "scale"} == {
+        PropertyOrigin.GUESSED
+    }
 
 
 @pytest.mark.usefixtures("no_pages")

@@ -20,7 +20,7 @@ from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth.stored_depth import read_depth_numbers
+from rilievo.io.depth.stored_depth import read_stored_depth
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
 PHOTO = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
@@ -171,7 +171,7 @@ def test_pixels_that_the_file_marks_hold_no_depth(form: str, tmp_path: Path) -> 
     declared = parse_encoding(encoding, "encoding") if encoding else None
     [note] = [
         doubt
-        for doubt in read_depth_numbers(path, encoding=declared).statement.doubts
+        for doubt in read_stored_depth(path, encoding=declared).statement.warnings
         if "no depth" in doubt
     ]
     assert "37.5%" in note or "7000" in note
@@ -221,13 +221,13 @@ LEFT_ALONE: dict[str, tuple[Callable[[Path], Path], str]] = {
 @pytest.mark.parametrize("form", LEFT_ALONE)
 def test_what_is_no_mask_is_not_applied(form: str, tmp_path: Path) -> None:
     write, says = LEFT_ALONE[form]
-    numbers = read_depth_numbers(write(tmp_path))
+    numbers = read_stored_depth(write(tmp_path))
     np.testing.assert_allclose(numbers.values, DEPTH, rtol=1e-6)
     if says:
-        [doubt] = numbers.statement.doubts
+        [doubt] = numbers.statement.warnings
         assert says in doubt
     else:
-        assert numbers.statement.doubts == ()
+        assert numbers.statement.warnings == ()
 
 
 def test_a_masked_array_of_numpy_keeps_its_mask() -> None:
@@ -308,7 +308,7 @@ def test_zeros_that_another_invalid_number_leaves_out_are_said(tmp_path: Path) -
     counts = np.where(HAS_DEPTH, MILLIMETRES, 0).astype(np.uint16)
     Image.fromarray(counts).save(tmp_path / "a.png")
     declared = parse_encoding("scale=0.001 offset=0.5 invalid=65535", "encoding")
-    [doubt] = read_depth_numbers(tmp_path / "a.png", encoding=declared).statement.doubts
+    [doubt] = read_stored_depth(tmp_path / "a.png", encoding=declared).statement.warnings
     assert "37.5% of the pixels hold 0" in doubt
 
 
@@ -342,7 +342,7 @@ def test_damaged_pages_are_named(kept: float, tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(InputError, match="TIFF file is cut short"):
-        read_depth_numbers(path)
+        read_stored_depth(path)
 
 
 def test_alpha_beside_grey_is_no_weight(tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_alpha_beside_grey_is_no_weight(tmp_path: Path) -> None:
     alpha = Image.fromarray((HAS_DEPTH * 255).astype(np.uint8))
     Image.merge("LA", [grey, alpha]).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"alpha or a confidence, say 'channels: \[1, 0\]'"):
-        read_depth_numbers(tmp_path / "a.png")
+        read_stored_depth(tmp_path / "a.png")
 
 
 def test_an_offset_of_whole_numbers_needs_their_scale(tmp_path: Path) -> None:

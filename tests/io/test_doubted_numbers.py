@@ -16,8 +16,8 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding, depth_from_numbers
 from rilievo.io.depth.encoding import parse_encoding
-from rilievo.io.depth.plausibility import odd_unit_doubts, reading_doubts
-from rilievo.io.depth.stored_depth import doubts_about_numbers, numbers_of_array
+from rilievo.io.depth.plausibility import odd_unit_warnings, plausibility_warnings
+from rilievo.io.depth.stored_depth import stored_depth_from_array, stored_depth_warnings
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.slanted_rooms import room_depth
 
@@ -50,7 +50,7 @@ def doubts(stored: np.ndarray, unit: float | None = None, **options: Any) -> lis
     factor = unit or (0.001 if stored.dtype.kind in "ui" else 1.0)
     with np.errstate(invalid="ignore"):
         metres = stored[np.isfinite(stored) & (stored > 0)].astype(np.float64) * factor
-    return [*reading_doubts(stored, metres, meaningless=(0.0,), unit=factor, **options)]
+    return [*plausibility_warnings(stored, metres, invalid=(0.0,), unit=factor, **options)]
 
 
 def straight_room() -> np.ndarray:
@@ -144,7 +144,7 @@ def test_right_files_bring_no_doubt_in_any_command(name: str, tmp_path: Path) ->
     made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL, encoding=encoding or None)
     assert made.notes[1:] == ()
     sparse = read_sparse(path, (HEIGHT, WIDTH), None, encoding=encoding or None)
-    assert sparse.reading.doubts == ()
+    assert sparse.reading.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_right_files_bring_no_doubt_in_any_command(name: str, tmp_path: Path) ->
     ],
 )
 def test_a_wrong_declaration_is_still_doubted(stored: np.ndarray, unit: float, says: str) -> None:
-    assert any(says in doubt for doubt in doubts(stored, unit, is_declared=True))
+    assert any(says in doubt for doubt in doubts(stored, unit, is_unit_declared=True))
 
 
 def test_a_background_behind_level_ground_is_still_doubted() -> None:
@@ -229,13 +229,13 @@ def test_depth_along_minus_z_is_named_where_no_pixel_has_depth(tmp_path: Path) -
 def test_depth_at_every_fifth_pixel_is_judged_too() -> None:
     sparse = np.zeros((HEIGHT, WIDTH), np.float32)
     sparse[1::5, 1::5] = ROOM[1::5, 1::5] / 4.2
-    assert doubts(sparse, 1.0, is_declared=True) == []
+    assert doubts(sparse, 1.0, is_unit_declared=True) == []
 
 
 def test_disparity_below_a_shift_is_not_taken_for_depth_along_minus_z() -> None:
     shifted = (0.12 * FOCAL / ROOM - 40).astype(np.float32)
     metres = ROOM.ravel()
-    assert [*reading_doubts(shifted, metres, meaningless=(0.0,), unit=None)] == []
+    assert [*plausibility_warnings(shifted, metres, invalid=(0.0,), unit=None)] == []
 
 
 def test_disparity_is_not_said_to_be_in_metres(tmp_path: Path) -> None:
@@ -335,7 +335,9 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_numbers_that_only_look_like_depth_are_doubted(name: str) -> None:
     stored, says = WRONG[name]
-    found = doubts(stored if stored.dtype.kind == "u" else stored.astype(np.float32), is_guess=True)
+    found = doubts(
+        stored if stored.dtype.kind == "u" else stored.astype(np.float32), is_unit_guessed=True
+    )
     assert any(says in doubt for doubt in found), found
     assert says == "other order" or not any("noise" in doubt for doubt in found)
     assert says == "start" or not any("started again" in doubt for doubt in found)
@@ -369,8 +371,8 @@ def test_channels_in_the_wrong_order_are_named_once() -> None:
     counts = np.rint(ROOM * 1e5).astype(np.int64)
     pixels = np.stack([counts >> 16, counts >> 8 & 255, counts & 255], -1).astype(np.uint8)
     declared = parse_encoding("channels=1,256,65536 scale=1e-5", "encoding")
-    numbers = numbers_of_array(pixels, declared, "depth")
-    [doubt] = doubts_about_numbers(numbers, ROOM.ravel(), unit=1e-5)
+    numbers = stored_depth_from_array(pixels, declared, "depth")
+    [doubt] = stored_depth_warnings(numbers, ROOM.ravel(), unit=1e-5)
     assert "channels: [65" in doubt
 
 
@@ -404,7 +406,7 @@ ROOMS = [3.1, 2.9, 3.6, 4.5, 3.3, 4.0, 3.8, 2.95]
     ],
 )
 def test_files_of_another_unit_are_named(medians: list[float], odd: str) -> None:
-    found = odd_unit_doubts({f"{at}": median for at, median in enumerate(medians)})
+    found = odd_unit_warnings({f"{at}": median for at, median in enumerate(medians)})
     assert len(found) == bool(odd)
     assert not odd or odd.split(", ")[0] in found[0].partition("(")[2].partition(")")[0]
 
@@ -418,6 +420,6 @@ def test_check_and_evaluate_name_a_file_of_another_unit(tmp_path: Path) -> None:
         stored = counts if seed != 5 else (counts // 10).astype(np.uint16)
         Image.fromarray(stored).save(tmp_path / f"depth/{seed}.png")
     dataset = open_dataset("folder", tmp_path)
-    found = join_number_readings(dataset, dataset.ids).doubts
+    found = join_number_readings(dataset, dataset.ids).warnings
     assert any("(5)" in doubt and "another unit" in doubt for doubt in found)
     assert any("(5)" in warning for warning in check_dataset(dataset).warnings)

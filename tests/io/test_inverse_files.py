@@ -11,7 +11,7 @@ from rilievo.data.datasets.check_download import check_dataset
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.depth.inverse_depth import LOOKS_DEPTH, LOOKS_INVERSE
+from rilievo.io.depth.inverse_depth import SURFACES_ARE_STRAIGHT, SURFACES_BEND
 from support.slanted_rooms import room_depth
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
@@ -35,7 +35,7 @@ def test_inverse_truth_and_predictions_are_noticed(form: str, tmp_path: Path) ->
     else:
         np.save(tmp_path / "depth/a.npy", stored)
     warnings = check_dataset(open_dataset("folder", tmp_path)).warnings
-    assert any(LOOKS_INVERSE in warning for warning in warnings)
+    assert any(SURFACES_ARE_STRAIGHT in warning for warning in warnings)
     for kind in NumberKind:
         opened = open_foreign(
             tmp_path / "depth",
@@ -43,7 +43,7 @@ def test_inverse_truth_and_predictions_are_noticed(form: str, tmp_path: Path) ->
             stored=ValueEncoding(number_kind=kind, scale=0.001),
             task=Task.DEPTH,
         )
-        is_noticed = any(LOOKS_INVERSE in doubt for doubt in opened.number_doubts())
+        is_noticed = any(SURFACES_ARE_STRAIGHT in doubt for doubt in opened.number_doubts())
         assert is_noticed is (kind in (NumberKind.METRIC, NumberKind.UP_TO_SCALE))
 
 
@@ -56,12 +56,12 @@ def test_depth_that_is_given_as_inverse_depth_is_noticed(tmp_path: Path) -> None
         "depth: {kind: disparity, baseline: 0.1}\ncamera: {fx: 262.5, cx: 159.5, cy: 119.5}\n"
     )
     [warning] = check_dataset(open_dataset("folder", tmp_path)).warnings
-    assert LOOKS_DEPTH in warning
+    assert SURFACES_BEND in warning
     for kind in NumberKind:
         opened = open_foreign(
             tmp_path / "depth", ["a"], stored=ValueEncoding(number_kind=kind), task=Task.DEPTH
         )
-        is_noticed = any(LOOKS_DEPTH in doubt for doubt in opened.number_doubts())
+        is_noticed = any(SURFACES_BEND in doubt for doubt in opened.number_doubts())
         assert is_noticed is (kind in (NumberKind.DISPARITY, NumberKind.AFFINE_INVERSE))
 
 

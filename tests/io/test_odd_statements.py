@@ -12,9 +12,9 @@ import rilievo
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.encoding import NumberEncoding
-from rilievo.io.depth.padding import BorderBands, border_bands
+from rilievo.io.depth.padding import BorderBands, find_border_bands
 from rilievo.io.depth.stated_numbers import _first_rounding
-from rilievo.io.depth.stored_depth import numbers_of_array, read_depth_numbers
+from rilievo.io.depth.stored_depth import read_stored_depth, stored_depth_from_array
 from rilievo.io.depth.units import metres_of_unit_text, unit_of_sentence
 from support.foreign_forms import png
 
@@ -42,7 +42,7 @@ def test_zero_and_huge_numbers_beside_depth_bring_no_traceback(
 ) -> None:
     path = with_json(tmp_path, content)
     with suppress(RilievoError):
-        scale = read_depth_numbers(path, encoding=NumberEncoding()).statement.scale
+        scale = read_stored_depth(path, encoding=NumberEncoding()).statement.scale
         assert scale is None or np.isfinite(scale)
 
 
@@ -58,13 +58,13 @@ def test_no_data_of_a_file_stays_beside_the_scale_of_the_user(tmp_path: Path) ->
     counts = COUNTS.copy()
     counts[:5] = 65535
     path = png(tmp_path / "d.png", counts, {"znear": "0.1", "zfar": "10", "invalid": "65535"})
-    numbers = read_depth_numbers(path, encoding=NumberEncoding(scale=0.001))
+    numbers = read_stored_depth(path, encoding=NumberEncoding(scale=0.001))
     assert 65535 in numbers.statement.invalid
 
 
 def test_an_array_of_booleans_is_refused() -> None:
     with pytest.raises(InputError, match="expected numbers"):
-        numbers_of_array(np.ones((20, 20), bool), NumberEncoding(), "depth")
+        stored_depth_from_array(np.ones((20, 20), bool), NumberEncoding(), "depth")
 
 
 def lens_of(folder: Path, **entries: object) -> object:
@@ -97,7 +97,7 @@ def test_a_focal_length_of_zero_is_named(tmp_path: Path) -> None:
 def test_bands_are_counted_in_words_and_leave_something_inside() -> None:
     bands = BorderBands(top=1, bottom=15, left=0, right=1)
     assert str(bands) == "1 row above, 15 rows below and 1 column on the right"
-    assert border_bands(np.zeros((8, 8))) is None
+    assert find_border_bands(np.zeros((8, 8))) is None
 
 
 def test_affine_inverse_depth_is_not_called_turned() -> None:

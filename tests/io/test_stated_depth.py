@@ -18,8 +18,8 @@ from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.encoding import parse_encoding
-from rilievo.io.depth.stated_numbers import NumberMeaning, quantity_of_name, read_stated_numbers
-from rilievo.io.depth.stored_depth import DepthNumbers, read_depth_numbers
+from rilievo.io.depth.stated_numbers import StoredQuantity, quantity_of_name, read_stated_numbers
+from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth
 
 HEIGHT, WIDTH, FOCAL = 240, 320, 280.0
 V, U = np.mgrid[:HEIGHT, :WIDTH].astype(float)
@@ -157,9 +157,9 @@ READ: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("form", READ)
 def test_depth_is_read_as_its_file_states(form: str, tmp_path: Path) -> None:
     path = READ[form](tmp_path)
-    numbers = read_depth_numbers(path)
+    numbers = read_stored_depth(path)
     np.testing.assert_allclose(numbers.values, ROOM, rtol=2e-3)
-    assert numbers.statement.doubts == ()
+    assert numbers.statement.warnings == ()
     made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL)
     np.testing.assert_allclose(made.depth.values, ROOM, rtol=2e-3)
     sparse = read_sparse(path, (HEIGHT, WIDTH), None)
@@ -286,8 +286,8 @@ def test_an_array_is_named_by_an_encoding(tmp_path: Path) -> None:
         parse_encoding("channels=ViewLayer.Depth.Z", "encoding")
 
 
-def shape_doubts(numbers: DepthNumbers) -> list[str]:
-    return [doubt for doubt in numbers.statement.doubts if "surfaces are flat" in doubt]
+def shape_doubts(numbers: StoredDepth) -> list[str]:
+    return [doubt for doubt in numbers.statement.warnings if "surfaces are flat" in doubt]
 
 
 SPACINGS = {
@@ -301,23 +301,23 @@ SPACINGS = {
 def test_surfaces_tell_how_numbers_lie_between_near_and_far(spacing: str, tmp_path: Path) -> None:
     shares = SPACINGS[spacing](NEAREST, FARTHEST)
     ends = {"near": f"{NEAREST:.9f}", "far": f"{FARTHEST:.9f}"}
-    doubts = shape_doubts(read_depth_numbers(png(tmp_path, 1 + shares * 65533, **ends)))
+    doubts = shape_doubts(read_stored_depth(png(tmp_path, 1 + shares * 65533, **ends)))
     if spacing == "the logarithm":
         assert doubts == []
     else:
         [doubt] = doubts
         assert f"if they are in {spacing}" in doubt
     ends = {"min": f"{NEAREST:.9f}", "max": f"{FARTHEST:.9f}"}
-    doubts = shape_doubts(read_depth_numbers(png(tmp_path, shares * 65535, **ends)))
+    doubts = shape_doubts(read_stored_depth(png(tmp_path, shares * 65535, **ends)))
     assert bool(doubts) is (spacing != "depth")
 
 
 def test_a_range_that_may_be_a_range_of_millimetres_is_doubted(tmp_path: Path) -> None:
-    numbers = read_depth_numbers(png(tmp_path, ROOM * 1000, min="0.2", max="8"))
-    assert any("millimetres too" in doubt for doubt in numbers.statement.doubts)
-    numbers = read_depth_numbers(png(tmp_path, ROOM * 1000, min="0", max="10000"))
-    assert any("bounds of its numbers" in doubt for doubt in numbers.statement.doubts)
-    assert not numbers.statement.is_coded
+    numbers = read_stored_depth(png(tmp_path, ROOM * 1000, min="0.2", max="8"))
+    assert any("millimetres too" in doubt for doubt in numbers.statement.warnings)
+    numbers = read_stored_depth(png(tmp_path, ROOM * 1000, min="0", max="10000"))
+    assert any("bounds of its numbers" in doubt for doubt in numbers.statement.warnings)
+    assert not numbers.statement.is_decodable
 
 
 def test_the_whole_range_of_a_type_states_nothing(tmp_path: Path) -> None:
@@ -325,9 +325,9 @@ def test_the_whole_range_of_a_type_states_nothing(tmp_path: Path) -> None:
         png(tmp_path, ROOM * 1000, min="0", max="65535"),
         tiff(tmp_path, ROOM * 1000, tag270="ImageJ=1.11a\nmin=0.0\nmax=65535.0\n"),
     ):
-        statement = read_depth_numbers(path).statement
-        assert not statement.is_coded
-        assert statement.doubts == ()
+        statement = read_stored_depth(path).statement
+        assert not statement.is_decodable
+        assert statement.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -341,8 +341,8 @@ def test_the_whole_range_of_a_type_states_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_texts_about_programs_and_scenes_say_nothing(texts: dict[str, str], tmp_path: Path) -> None:
-    statement = read_depth_numbers(png(tmp_path, ROOM * 1000, **texts)).statement
-    assert (statement.kind, statement.is_coded, statement.doubts) == (None, False, ())
+    statement = read_stored_depth(png(tmp_path, ROOM * 1000, **texts)).statement
+    assert (statement.kind, statement.is_decodable, statement.warnings) == (None, False, ())
 
 
 SENTENCES = {
@@ -381,9 +381,9 @@ SENTENCES = {
 def test_a_sentence_states_the_unit(sentence: str, tmp_path: Path) -> None:
     scale = SENTENCES[sentence]
     path = png(tmp_path, ROOM / scale, Comment=sentence)
-    numbers = read_depth_numbers(path)
+    numbers = read_stored_depth(path)
     assert numbers.statement.scale == pytest.approx(scale)
-    assert numbers.statement.doubts == ()
+    assert numbers.statement.warnings == ()
     made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL)
     np.testing.assert_allclose(made.depth.values, ROOM, rtol=8e-3)
     assert sentence in made.notes[0]
@@ -408,8 +408,8 @@ def test_a_sentence_states_the_unit(sentence: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_sentence_about_something_else_states_no_unit(sentence: str, tmp_path: Path) -> None:
-    statement = read_depth_numbers(png(tmp_path, ROOM * 1000, Comment=sentence)).statement
-    assert (statement.scale, statement.doubts) == (None, ())
+    statement = read_stored_depth(png(tmp_path, ROOM * 1000, Comment=sentence)).statement
+    assert (statement.scale, statement.warnings) == (None, ())
 
 
 @pytest.mark.parametrize(
@@ -427,11 +427,11 @@ def test_a_sentence_that_is_not_clear_is_doubted_unless_the_scale_is_declared(
     texts: dict[str, str], tmp_path: Path
 ) -> None:
     path = png(tmp_path, ROOM * 1000, **texts)
-    numbers = read_depth_numbers(path)
+    numbers = read_stored_depth(path)
     assert numbers.statement.scale is None
-    assert len(numbers.statement.doubts) == 1
+    assert len(numbers.statement.warnings) == 1
     declared = parse_encoding("scale=mm", "encoding")
-    assert read_depth_numbers(path, encoding=declared).statement.doubts == ()
+    assert read_stored_depth(path, encoding=declared).statement.warnings == ()
 
 
 def test_a_declared_unit_goes_before_that_of_a_sentence(tmp_path: Path) -> None:
@@ -446,7 +446,7 @@ def test_a_declared_unit_goes_before_that_of_a_sentence(tmp_path: Path) -> None:
 
 def test_the_unit_of_a_range_may_stand_in_a_sentence(tmp_path: Path) -> None:
     path = png(tmp_path, between(ROOM), min="500", max="10000", Comment="depth in mm")
-    np.testing.assert_allclose(read_depth_numbers(path).values, ROOM, rtol=2e-3)
+    np.testing.assert_allclose(read_stored_depth(path).values, ROOM, rtol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -459,55 +459,55 @@ def test_the_unit_of_a_range_may_stand_in_a_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_both_ends_of_a_range_have_its_unit(texts: dict[str, str], tmp_path: Path) -> None:
-    numbers = read_depth_numbers(png(tmp_path, between(ROOM), **texts))
+    numbers = read_stored_depth(png(tmp_path, between(ROOM), **texts))
     np.testing.assert_allclose(numbers.values, ROOM, rtol=2e-3)
 
 
 def test_a_range_that_falls_is_refused(tmp_path: Path) -> None:
     path = png(tmp_path, between(ROOM, HIGH, LOW), white="0.5", black="10")
     with pytest.raises(InputError, match="does not rise"):
-        read_depth_numbers(path)
+        read_stored_depth(path)
 
 
 def test_units_of_imagej_are_those_of_its_numbers_if_it_says_so(tmp_path: Path) -> None:
     calibrated = "ImageJ=1.54f\nunit=mm\ncf=0\nc0=500\nc1=2\nvunit=mm\n"
-    numbers = read_depth_numbers(tiff(tmp_path, (ROOM * 1000 - 500) / 2, tag270=calibrated))
+    numbers = read_stored_depth(tiff(tmp_path, (ROOM * 1000 - 500) / 2, tag270=calibrated))
     np.testing.assert_allclose(numbers.values, ROOM, rtol=2e-3)
-    assert numbers.statement.doubts == ()
+    assert numbers.statement.warnings == ()
     spaced = "ImageJ=1.54f\nunit=cm\nmin=0.0\nmax=655.35\n"
-    [doubt] = read_depth_numbers(tiff(tmp_path, ROOM * 100, tag270=spaced)).statement.doubts
+    [doubt] = read_stored_depth(tiff(tmp_path, ROOM * 100, tag270=spaced)).statement.warnings
     assert "scale: 0.01" in doubt
 
 
 @pytest.mark.parametrize(
     ("texts", "quantity"),
     [
-        ({"quantity": "inverse depth"}, NumberMeaning.INVERSE),
-        ({"unit": "1/m"}, NumberMeaning.INVERSE),
-        ({"inverse": "true"}, NumberMeaning.INVERSE),
+        ({"quantity": "inverse depth"}, StoredQuantity.INVERSE),
+        ({"unit": "1/m"}, StoredQuantity.INVERSE),
+        ({"inverse": "true"}, StoredQuantity.INVERSE),
         ({"inverse depth": "false"}, None),
-        ({"Comment": "disparity in px"}, NumberMeaning.DISPARITY),
-        ({"kind": "disparity"}, NumberMeaning.DISPARITY),
-        ({"scale": "log"}, NumberMeaning.LOGARITHM),
-        ({"encoding": "log10(depth)"}, NumberMeaning.LOGARITHM),
-        ({"depth_type": "z-buffer"}, NumberMeaning.BUFFER),
-        ({"type": "distance"}, NumberMeaning.DISTANCE),
-        ({"MeasureType": "OpticRay"}, NumberMeaning.DISTANCE),
+        ({"Comment": "disparity in px"}, StoredQuantity.DISPARITY),
+        ({"kind": "disparity"}, StoredQuantity.DISPARITY),
+        ({"scale": "log"}, StoredQuantity.LOGARITHM),
+        ({"encoding": "log10(depth)"}, StoredQuantity.LOGARITHM),
+        ({"depth_type": "z-buffer"}, StoredQuantity.BUFFER),
+        ({"type": "distance"}, StoredQuantity.DISTANCE),
+        ({"MeasureType": "OpticRay"}, StoredQuantity.DISTANCE),
         ({"colour_space": "linear"}, None),
         ({"unit": "1/5000 m"}, None),
     ],
 )
-def test_words_name_a_quantity(texts: dict[str, str], quantity: NumberMeaning | None) -> None:
+def test_words_name_a_quantity(texts: dict[str, str], quantity: StoredQuantity | None) -> None:
     assert read_stated_numbers(texts).quantity is quantity
 
 
 @pytest.mark.parametrize(
     ("name", "quantity", "metres"),
     [
-        ("inverse_depth", NumberMeaning.INVERSE, None),
-        ("invDepth", NumberMeaning.INVERSE, None),
-        ("disparity_map", NumberMeaning.DISPARITY, None),
-        ("distance", NumberMeaning.DISTANCE, None),
+        ("inverse_depth", StoredQuantity.INVERSE, None),
+        ("invDepth", StoredQuantity.INVERSE, None),
+        ("disparity_map", StoredQuantity.DISPARITY, None),
+        ("distance", StoredQuantity.DISTANCE, None),
         ("depth_cm", None, 0.01),
         ("depthMm", None, 0.001),
         ("depth", None, None),
@@ -517,6 +517,6 @@ def test_words_name_a_quantity(texts: dict[str, str], quantity: NumberMeaning | 
     ],
 )
 def test_the_name_of_an_array_states_kind_and_unit(
-    name: str, quantity: NumberMeaning | None, metres: float | None
+    name: str, quantity: StoredQuantity | None, metres: float | None
 ) -> None:
     assert quantity_of_name(name) == (quantity, metres)

@@ -11,7 +11,7 @@ from PIL import Image
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.io.depth.inverse_depth import looks_inverse
+from rilievo.io.depth.inverse_depth import has_straight_surfaces
 from rilievo.schema.typed_values import metres_of_unit
 from support.fixed_depth import FixedDepth
 
@@ -42,16 +42,16 @@ def noisy(depth: np.ndarray, error: float) -> np.ndarray:
 def test_depth_bends_and_inverse_depth_does_not(error: float) -> None:
     depth = noisy(room(), error)
     valid = np.ones(SIZE, bool)
-    assert not looks_inverse(depth, valid)
-    assert looks_inverse(1 / depth, valid)
-    assert looks_inverse(40 / depth + 3, valid)
+    assert not has_straight_surfaces(depth, valid)
+    assert has_straight_surfaces(1 / depth, valid)
+    assert has_straight_surfaces(40 / depth + 3, valid)
 
 
 def test_too_little_surface_tells_nothing() -> None:
     valid = np.zeros(SIZE, bool)
     valid[:20, :20] = True
-    assert not looks_inverse(1 / room(), valid)
-    assert not looks_inverse(np.full(SIZE, 2.0), np.ones(SIZE, bool))
+    assert not has_straight_surfaces(1 / room(), valid)
+    assert not has_straight_surfaces(np.full(SIZE, 2.0), np.ones(SIZE, bool))
 
 
 def test_inverse_depth_as_a_map_is_doubted_in_every_measurement() -> None:

@@ -9,7 +9,7 @@ from lab.torture.reader import Reader, row
 from lab.torture.readers.pictures import colours, counts, metres, save
 from rilievo.data.datasets.mat_file import MatSlices, read_mat
 from rilievo.data.datasets.sets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
-from rilievo.io.depth.stored_depth import read_depth_numbers
+from rilievo.io.depth.stored_depth import read_stored_depth
 from rilievo.io.numbers import read_numbers
 
 
@@ -101,7 +101,7 @@ def _with_unit(folder: Path) -> None:
 
 
 def _values_of(path: Path) -> object:
-    numbers = read_depth_numbers(path)
+    numbers = read_stored_depth(path)
     return numbers.values, numbers.statement
 
 

@@ -24,17 +24,27 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import SpacePoints
-from rilievo.io.depth.encoding import NumberEncoding, parse_declared
-from rilievo.io.depth.interpretation import FactOrigin, NumberFact, NumberReading, scale_fact
-from rilievo.io.depth.inverse_depth import doubts_about_inverse
-from rilievo.io.depth.placement import PlaceWords, parse_place, place_map
-from rilievo.io.depth.plausibility import FARTHEST, WRITE_POSITIVE, negative_doubt, unit_doubt
+from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
+from rilievo.io.depth.interpretation import (
+    DepthInterpretation,
+    DepthProperty,
+    PropertyOrigin,
+    unit_property,
+)
+from rilievo.io.depth.inverse_depth import inverse_depth_warnings
+from rilievo.io.depth.placement import PlacementWords, parse_placement, place_map
+from rilievo.io.depth.plausibility import (
+    MAX_PLAUSIBLE_MEDIAN,
+    NEGATION_HINT,
+    negative_numbers_warning,
+    unit_warning,
+)
 from rilievo.io.depth.statements import DISTANCE, DepthStatement
 from rilievo.io.depth.stored_depth import (
-    DepthNumbers,
-    doubts_about_numbers,
-    numbers_of_array,
-    read_depth_numbers,
+    StoredDepth,
+    read_stored_depth,
+    stored_depth_from_array,
+    stored_depth_warnings,
 )
 from rilievo.io.files.names import printable
 from rilievo.io.saved_origins import read_saved_arrays
@@ -78,7 +88,7 @@ class SparseDepth:
 
     points: tuple[KnownPoint, ...]
     measured: Field | None = None
-    reading: NumberReading = field(default_factory=NumberReading)
+    reading: DepthInterpretation = field(default_factory=DepthInterpretation)
     sensor_doubts: tuple[str, ...] = ()
     rounding: DepthError = NO_ERROR
     along: Along | None = None
@@ -89,13 +99,15 @@ class SparseDepth:
     @property
     def notes(self) -> tuple[str, ...]:
         """How the numbers of a file were read, if that is a guess, and doubts."""
-        facts = [fact for fact in self.reading.scales if fact.origin is FactOrigin.GUESSED]
+        facts = [
+            fact for fact in self.reading.unit_properties if fact.origin is PropertyOrigin.GUESSED
+        ]
         lines = [
             f"sparse depth is {self.reading.unit_and_range} ({fact.place})"
             for fact in facts
             if self.is_file and self.instrument is None
         ]
-        return (*lines, *self.reading.doubts)
+        return (*lines, *self.reading.warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +154,18 @@ def read_sparse(
         InputError: If the file is broken, or its record says that a network predicted the depth.
         OptionError: If the options do not fit the file.
     """
-    declared = parse_declared(
+    declared = parse_optional_encoding(
         encoding, unit, encoding_option="sparse_encoding", unit_option="sparse_unit"
     )
     photograph = _Photograph(shape, crop, orientation)
     if isinstance(path, np.ndarray):
         return _sparse_of_numbers(
-            numbers_of_array(path, declared, "sparse"), photograph, unit, declared, "sparse", kind
+            stored_depth_from_array(path, declared, "sparse"),
+            photograph,
+            unit,
+            declared,
+            "sparse",
+            kind,
         )
     if path.stem.lower() == "points3d":
         raise InputError(
@@ -160,12 +177,12 @@ def read_sparse(
             path=printable(path),
         )
     if path.suffix.lower() not in LISTS:
-        numbers = read_depth_numbers(
+        numbers = read_stored_depth(
             path, encoding=declared, is_scaled=unit is not None, searches_records=True
         )
         numbers, instrument, notes = _measured_numbers(numbers, printable(path), is_error_stated)
         sparse = _sparse_of_numbers(numbers, photograph, unit, declared, printable(path), kind)
-        reading = replace(sparse.reading, doubts=(*sparse.reading.doubts, *notes))
+        reading = replace(sparse.reading, warnings=(*sparse.reading.warnings, *notes))
         camera_file = None if numbers.statement.camera is None else printable(path)
         return replace(sparse, reading=reading, instrument=instrument, camera_file=camera_file)
     _refuse_map_options_of_list(crop, encoding)
@@ -181,7 +198,7 @@ def read_sparse(
     name = printable(path)
     about_unit = () if unit is not None else _doubts_about_listed_unit(points[:, 2], name)
     about_size = tuple(f"{name}: {doubt}" for doubt in (*listed.doubts, *listed.size_doubts))
-    reading = NumberReading(doubts=(*about_size, *about_unit))
+    reading = DepthInterpretation(warnings=(*about_size, *about_unit))
     sparse = _sparse_record(points, metres, shape, reading)
     sensor_doubts = (*listed.size_doubts, *about_unit)
     return replace(sparse, along=_direction_of_kind(kind), sensor_doubts=sensor_doubts)
@@ -190,9 +207,9 @@ def read_sparse(
 def _doubts_about_listed_unit(metres: Values, name: str) -> tuple[str, ...]:
     """Doubt about the unit of a list of points, whose third number is in metres by definition."""
     middle = float(np.median(metres))
-    if middle <= _FAR_MEDIAN and unit_doubt(middle) is None:
+    if middle <= _FAR_MEDIAN and unit_warning(middle) is None:
         return ()
-    unit = "mm" if middle > FARTHEST else "cm"
+    unit = "mm" if middle > MAX_PLAUSIBLE_MEDIAN else "cm"
     return (
         Note(
             f"its points are {metres.min():.3g} to {metres.max():.3g} m away, in the middle "
@@ -211,7 +228,7 @@ def sparse_from_array(
 
 
 def _sparse_of_numbers(
-    numbers: DepthNumbers,
+    numbers: StoredDepth,
     photograph: _Photograph,
     unit: float | None,
     declared: NumberEncoding,
@@ -223,18 +240,20 @@ def _sparse_of_numbers(
     _refuse_kind_or_second_unit(stated, unit, name, kind)
     metres = _map_in_metres(numbers.values, unit, name, declared)
     rounding = rounding_of(numbers.stored, metres)
-    fact = scale_fact(numbers.stored, stated, unit=unit, place="sparse_unit", guess=1.0)
-    doubts = doubts_about_numbers(
+    fact = unit_property(numbers.stored, stated, unit=unit, source="sparse_unit", guess=1.0)
+    doubts = stored_depth_warnings(
         numbers,
         metres[metres > 0].astype(np.float64),
         unit=1.0 if unit is None else unit,
-        meaningless=(0.0,) if stated.span is None else (),
-        farthest=declared.max_depth,
-        is_declared=unit is not None,
+        invalid=(0.0,) if stated.linear_range is None else (),
+        max_depth=declared.max_depth,
+        is_unit_declared=unit is not None,
     )
     about_inverse = tuple[str, ...]()
     if stated.origin is None or stated.origin.is_changed:
-        about_inverse = doubts_about_inverse(numbers.stored, metres.astype(np.float64), metres > 0)
+        about_inverse = inverse_depth_warnings(
+            numbers.stored, metres.astype(np.float64), metres > 0
+        )
     is_file = name != "sparse"
     sensor_doubts = (*(_doubt_about_unit(fact) if is_file else ()), *about_inverse)
     doubts = tuple(dict.fromkeys((*doubts, *about_inverse)))
@@ -245,13 +264,13 @@ def _sparse_of_numbers(
     doubts = tuple(f"{name}: {doubt}" for doubt in (*doubts, *notes))
     points = _usable_map_points(metres, shape)
     if not len(points):
-        hint = negative_doubt(numbers.stored, WRITE_POSITIVE) or ""
+        hint = negative_numbers_warning(numbers.stored, NEGATION_HINT) or ""
         raise InputError("has no pixel with depth inside the picture", path=name, hint=hint)
-    reading = NumberReading(
-        facts=(fact,),
-        doubts=doubts,
-        near=float(points[:, 2].min()),
-        far=float(points[:, 2].max()),
+    reading = DepthInterpretation(
+        properties=(fact,),
+        warnings=doubts,
+        nearest=float(points[:, 2].min()),
+        farthest=float(points[:, 2].max()),
     )
     sparse = _sparse_record(points, metres, shape, reading)
     # A unit that a file names says nothing of the direction.
@@ -265,9 +284,9 @@ def _sparse_of_numbers(
     )
 
 
-def _doubt_about_unit(fact: NumberFact) -> tuple[str, ...]:
+def _doubt_about_unit(fact: DepthProperty) -> tuple[str, ...]:
     """Doubt about a unit that nothing states."""
-    if fact.origin is not FactOrigin.GUESSED:
+    if fact.origin is not PropertyOrigin.GUESSED:
         return ()
     return (
         Note(
@@ -284,8 +303,8 @@ def _direction_of_kind(kind: str | None) -> Along | None:
 
 
 def _measured_numbers(
-    numbers: DepthNumbers, name: str, is_error_stated: bool
-) -> tuple[DepthNumbers, Instrument | None, tuple[str, ...]]:
+    numbers: StoredDepth, name: str, is_error_stated: bool
+) -> tuple[StoredDepth, Instrument | None, tuple[str, ...]]:
     """Numbers that an instrument measured, the instrument, and notes on what is left out.
 
     Raises:
@@ -331,7 +350,7 @@ def _measured_numbers(
     )
 
 
-def _without_pixels(numbers: DepthNumbers, left_out: Mask) -> DepthNumbers:
+def _without_pixels(numbers: StoredDepth, left_out: Mask) -> StoredDepth:
     """Numbers of which some pixels have none."""
     stored, statement = numbers.stored, numbers.statement
     if stored.dtype.kind == "f":
@@ -346,7 +365,7 @@ def _without_pixels(numbers: DepthNumbers, left_out: Mask) -> DepthNumbers:
 
 
 def _sparse_record(
-    points: Points, metres: Field, shape: tuple[int, int], reading: NumberReading
+    points: Points, metres: Field, shape: tuple[int, int], reading: DepthInterpretation
 ) -> SparseDepth:
     facts = _known_points(thin_by_grid(points, shape))
     return SparseDepth(points=facts, measured=metres if is_dense(metres) else None, reading=reading)
@@ -358,17 +377,17 @@ def _refuse_kind_or_second_unit(
     if kind is not None and stated.kind not in (None, kind):
         raise OptionError(
             option="sparse_kind",
-            problem=f"says '{kind}', but {name} says '{stated.kind}' ({stated.place})",
+            problem=f"says '{kind}', but {name} says '{stated.kind}' ({stated.source})",
             hint="leave it out",
         )
     if stated.kind not in (None, DepthKind.METRIC, DISTANCE):
         raise InputError(
-            (f"states depth of kind '{stated.kind}' ({stated.place}), which gives no metres"),
+            (f"states depth of kind '{stated.kind}' ({stated.source}), which gives no metres"),
             path=name,
         )
-    if unit is not None and stated.is_coded:
+    if unit is not None and stated.is_decodable:
         raise OptionError(
-            f"states how its numbers become metres ({stated.place})",
+            f"states how its numbers become metres ({stated.source})",
             path=name,
             hint=Text("leave ", OptionName("sparse_unit"), " out"),
         )
@@ -602,8 +621,8 @@ def _put_into_photograph(
     that holds its centre.
     """
     shape, crop = photograph.shape, photograph.crop
-    stated = None if crop is None else parse_place(crop, "sparse_crop")
-    words = PlaceWords(map="sparse depth", picture="the photograph", option="sparse_crop")
+    stated = None if crop is None else parse_placement(crop, "sparse_crop")
+    words = PlacementWords(map="sparse depth", picture="the photograph", option="sparse_crop")
     size = (metres.shape[0], metres.shape[1])
     try:
         place = place_map(size, shape, stated, words, orientation=photograph.orientation)

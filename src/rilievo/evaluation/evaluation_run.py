@@ -34,7 +34,7 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import add_scenes, needs_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, exact_pooled_median
-from rilievo.io.depth.interpretation import NumberReading
+from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.files.names import printable
 from rilievo.predicting.summary import Tally
 from rilievo.records.prediction_record import Setting
@@ -98,7 +98,7 @@ def score_plan(plan: Plan, *, show: bool = True, filling: Fill = predict_into_ca
     reading = _read_numbers_of_truth(plan)
     if show:
         # Before anything is predicted or scored, so that wrong numbers cost no time.
-        for doubt in (*reading.doubts, *plan.source.doubts):
+        for doubt in (*reading.warnings, *plan.source.doubts):
             complain(f"warning: {for_terminal(doubt)}")
     source = _predict_missing(plan, show=show, filling=filling)
     tallied, unscored, job = _score_images(plan, source, show=show)
@@ -193,11 +193,11 @@ def _score_images(
     return tallied, tuple(unscored), job
 
 
-def _read_numbers_of_truth(plan: Plan) -> NumberReading:
+def _read_numbers_of_truth(plan: Plan) -> DepthInterpretation:
     """How the numbers of true depth are read, and what they look like besides depth."""
     selection = plan.selection
     if selection.benchmark.task not in _DEEP:
-        return NumberReading()
+        return DepthInterpretation()
     return join_number_readings(selection.dataset, selection.ids)
 
 
@@ -208,7 +208,7 @@ def _evaluation_record(
     tallied: ScoreTally,
     unscored: tuple[Unscored, ...],
     *,
-    reading: NumberReading,
+    reading: DepthInterpretation,
     seconds: float,
 ) -> Evaluation:
     selection, kind = plan.selection, source.predictions.kind
@@ -226,7 +226,7 @@ def _evaluation_record(
         made_by=source.predictions.made_by,
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if plan.method is None else str(plan.method),
-        data=replace(selection.facts, numbers=reading.facts, read_as=reading.summary_line),
+        data=replace(selection.facts, numbers=reading.properties, read_as=reading.summary_line),
         summaries=tallied.summaries(exact_pooled_median(job, tallied)),
         parts=tallied.parts,
         ranges=tallied.ranges,
@@ -236,7 +236,7 @@ def _evaluation_record(
         unscored=unscored,
         warnings=(
             *source.warnings,
-            *reading.doubts,
+            *reading.warnings,
             *evaluation_remarks(selection, tallied, unscored),
         ),
         command=plan.command,

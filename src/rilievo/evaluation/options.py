@@ -17,7 +17,7 @@ from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.stored_predictions import PEERS
 from rilievo.extensions.trust import CodePlace, is_import_path
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth.placement import StatedPlace, parse_place
+from rilievo.io.depth.placement import StatedPlacement, parse_placement
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import Groups, option, options_of
@@ -215,9 +215,9 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         return encoding if self.scale is None else replace(encoding, scale=float(self.scale))
 
     @property
-    def place(self) -> StatedPlace | None:
+    def place(self) -> StatedPlacement | None:
         """Where the given predictions lie in what the benchmark shows, or None."""
-        return None if self.crop is None else parse_place(self.crop)
+        return None if self.crop is None else parse_placement(self.crop)
 
     @property
     def declared(self) -> NumberEncoding:

@@ -7,7 +7,7 @@ from rilievo.errors import RilievoError
 from rilievo.errors.messages import note_of
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.io.depth.interpretation import NumberFact
+from rilievo.io.depth.interpretation import DepthProperty
 from rilievo.io.files.limits import unreadable
 from rilievo.records.prediction_record import MadeBy, Setting
 
@@ -118,7 +118,7 @@ class DataFacts:
     asked: int
     ids_sha256: str
     list_file: str | None = None
-    numbers: tuple[NumberFact, ...] = ()
+    numbers: tuple[DepthProperty, ...] = ()
     read_as: str | None = None
 
 

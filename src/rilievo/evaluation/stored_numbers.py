@@ -70,7 +70,7 @@ def combine_encodings(
     kind = statement.kind
     if kind == DISTANCE:
         raise InputError(
-            f"{printable(path)}: states distance along the ray ({statement.place}), but depth is "
+            f"{printable(path)}: states distance along the ray ({statement.source}), but depth is "
             "scored: convert it with its camera"
         )
     if kind in (INVERSE, DISPARITY) and stored.number_kind is NumberKind.AFFINE_INVERSE:
@@ -80,12 +80,12 @@ def combine_encodings(
             return stored
         raise OptionError(
             option="kind",
-            problem=f"has to say which inverse depth {printable(path)} holds ({statement.place})",
+            problem=f"has to say which inverse depth {printable(path)} holds ({statement.source})",
             hint=WHICH_INVERSE,
         )
-    if kind is None and not statement.is_coded:
+    if kind is None and not statement.is_decodable:
         return stored
-    if kind is None and statement.place == DECLARED and stored.number_kind is not None:
+    if kind is None and statement.source == DECLARED and stored.number_kind is not None:
         if stored.scale is not None and stored.number_kind is not NumberKind.DISPARITY:
             raise OptionError(
                 option="scale",
@@ -100,11 +100,11 @@ def combine_encodings(
             problem=f"says '{stored.number_kind}', but {printable(path)} says '{kind}'",
             hint=Text("leave ", OptionName("kind"), " out"),
         )
-    if stored.scale is not None and statement.is_coded:
+    if stored.scale is not None and statement.is_decodable:
         raise OptionError(
             option="scale",
             problem="is for files that do not say their unit",
-            hint=f"{printable(path)} does ({statement.place})",
+            hint=f"{printable(path)} does ({statement.source})",
         )
     return ValueEncoding(number_kind=NumberKind(kind), scale=stored.scale)
 

@@ -9,7 +9,7 @@ from rilievo.arrays.shapes import Size
 from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.stored_numbers import PointMap, ValueEncoding
-from rilievo.io.depth.placement import StatedPlace
+from rilievo.io.depth.placement import StatedPlacement
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
@@ -27,7 +27,7 @@ class StoredPrediction(PredictionRecord):
 
     points: PointMap | None = None
     size: Size | None = None
-    crop: StatedPlace | None = None
+    crop: StatedPlacement | None = None
 
     __eq__ = same_record
     __hash__ = no_hash

@@ -33,17 +33,22 @@ from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.cameras.lens_files import read_lens
-from rilievo.io.depth.encoding import NumberEncoding, parse_declared
-from rilievo.io.depth.interpretation import FactOrigin, NumberFact, NumberReading, scale_fact
-from rilievo.io.depth.inverse_depth import doubts_about_inverse
-from rilievo.io.depth.placement import MapPlace, PlaceWords, parse_place, place_map
-from rilievo.io.depth.plausibility import WRITE_POSITIVE, negative_doubt
+from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
+from rilievo.io.depth.interpretation import (
+    DepthInterpretation,
+    DepthProperty,
+    PropertyOrigin,
+    unit_property,
+)
+from rilievo.io.depth.inverse_depth import inverse_depth_warnings
+from rilievo.io.depth.placement import MapPlacement, PlacementWords, parse_placement, place_map
+from rilievo.io.depth.plausibility import NEGATION_HINT, negative_numbers_warning
 from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.depth.stored_depth import (
-    DepthNumbers,
-    doubts_about_numbers,
-    numbers_of_array,
-    read_depth_numbers,
+    StoredDepth,
+    read_stored_depth,
+    stored_depth_from_array,
+    stored_depth_warnings,
 )
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.names import printable
@@ -99,16 +104,18 @@ def prediction_of_depth(
     """
     find_map_origin(None, depth_error)  # What cannot be read is refused before files are read.
     unit = _metres_of_one_number(unit)
-    declared = parse_declared(encoding, unit, encoding_option="encoding", unit_option="unit")
+    declared = parse_optional_encoding(
+        encoding, unit, encoding_option="encoding", unit_option="unit"
+    )
     read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
     if isinstance(depth, str | Path):
         path, place = Path(depth).expanduser(), printable(Path(depth))
-        numbers = read_depth_numbers(
+        numbers = read_stored_depth(
             path, encoding=declared, is_scaled=unit is not None, searches_records=True
         )
     else:
         place = "depth"
-        numbers = numbers_of_array(_depth_array(depth, declared), declared, place)
+        numbers = stored_depth_from_array(_depth_array(depth, declared), declared, place)
     origin = find_map_origin(numbers.statement.origin, depth_error)
     values, fact = _values_and_unit(numbers, unit, place)
     rounding = rounding_of(numbers.stored, values)
@@ -118,7 +125,7 @@ def prediction_of_depth(
     mask = np.isfinite(values)
     mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
     if not mask.any():
-        hint = negative_doubt(numbers.stored, WRITE_POSITIVE) or ""
+        hint = negative_numbers_warning(numbers.stored, NEGATION_HINT) or ""
         raise InputError("has no pixel with depth", path=place, hint=hint)
     # What rilievo saved is upright.
     orientation = 1 if origin.saved is not None else read.orientation
@@ -264,7 +271,7 @@ def _note_on_direction(camera: Camera, kind: str) -> str:
 
 
 def _doubts_about_depth(
-    numbers: DepthNumbers, depth: DepthMap, origin: MapOrigin
+    numbers: StoredDepth, depth: DepthMap, origin: MapOrigin
 ) -> tuple[str, ...]:
     """Doubts that numbers are depth at all; none if rilievo's record says so."""
     is_recorded = origin.saved is not None and not origin.saved.is_changed
@@ -272,15 +279,15 @@ def _doubts_about_depth(
         return ()
     # Distances along the rays of a wide lens bend where depth does not.
     valid = np.zeros_like(depth.valid) if depth.is_distance else depth.valid
-    return doubts_about_inverse(numbers.stored, depth.values.astype(np.float64), valid)
+    return inverse_depth_warnings(numbers.stored, depth.values.astype(np.float64), valid)
 
 
 def _doubt_about_unit(
-    fact: NumberFact, numbers: DepthNumbers, depth: DepthMap, *, is_file: bool
+    fact: DepthProperty, numbers: StoredDepth, depth: DepthMap, *, is_file: bool
 ) -> tuple[str, ...]:
     """Doubt about a unit that nothing states; arrays of floats are metres by definition."""
     is_whole = numbers.stored.dtype.kind in "ui"
-    is_guess = fact.origin is FactOrigin.GUESSED and depth.kind is DepthKind.METRIC
+    is_guess = fact.origin is PropertyOrigin.GUESSED and depth.kind is DepthKind.METRIC
     if not is_guess or not (is_whole or is_file):
         return ()
     kind = "whole" if is_whole else "floating-point"
@@ -356,17 +363,17 @@ def _depth_array(depth: object, declared: NumberEncoding) -> np.ndarray:
 
 
 def _values_and_unit(
-    numbers: DepthNumbers, unit: float | None, place: str
-) -> tuple[Plane, NumberFact]:
+    numbers: StoredDepth, unit: float | None, place: str
+) -> tuple[Plane, DepthProperty]:
     stored, statement = numbers.stored, numbers.statement
     whole = stored.dtype.kind in "ui"
-    if unit is not None and statement.is_coded:
+    if unit is not None and statement.is_decodable:
         raise OptionError(
             option="unit",
             problem="is for numbers that do not state theirs",
-            hint=f"{place} does ({statement.place})",
+            hint=f"{place} does ({statement.source})",
         )
-    if stored.dtype == np.uint8 and unit is None and not statement.is_coded:
+    if stored.dtype == np.uint8 and unit is None and not statement.is_decodable:
         raise InputError(
             "has 8 bits, which are mostly a picture of depth",
             path=place,
@@ -376,8 +383,8 @@ def _values_and_unit(
             ),
         )
     guess = 0.001 if whole else 1.0
-    fact = scale_fact(stored, statement, unit=unit, place="unit", guess=guess)
-    if statement.is_coded:
+    fact = unit_property(stored, statement, unit=unit, source="unit", guess=guess)
+    if statement.is_decodable:
         return numbers.values.astype(np.float64), fact
     factor = guess if unit is None else unit
     with np.errstate(invalid="ignore", over="ignore"):
@@ -412,8 +419,8 @@ def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
         )
     if named == INVERSE:
         raise InputError(
-            f"holds inverse depth ({statement.place}): write depth, which is 1 over it if its unit "
-            "is 1/m and its zero is at infinity",
+            f"holds inverse depth ({statement.source}): write depth, which is 1 over it if its "
+            "unit is 1/m and its zero is at infinity",
             path=place,
         )
     return str(named)
@@ -432,7 +439,7 @@ def _choose_camera(
     fov: float | None,
     statement: DepthStatement,
     size: tuple[int, ...],
-    where: MapPlace,
+    where: MapPlacement,
 ) -> _ChosenCamera:
     if camera is not None and fov is not None:
         raise OptionError(
@@ -454,7 +461,7 @@ def _choose_camera(
 
 
 def _camera_of_file(
-    statement: DepthStatement, size: tuple[int, ...], where: MapPlace
+    statement: DepthStatement, size: tuple[int, ...], where: MapPlacement
 ) -> Camera | None:
     """Camera of the photograph by the one that a depth file states for its own pixels."""
     if statement.camera is None:
@@ -568,9 +575,9 @@ def _camera_of_numbers(camera: object, shape: Size) -> Camera:
 
 def _place_in_photo(
     values: Plane, shape: Size, crop: str | None, place: str, orientation: int
-) -> MapPlace:
-    stated = None if crop is None else parse_place(crop)
-    words = PlaceWords(map="depth", picture="the photograph")
+) -> MapPlacement:
+    stated = None if crop is None else parse_placement(crop)
+    words = PlacementWords(map="depth", picture="the photograph")
     try:
         size = (values.shape[0], values.shape[1])
         return place_map(size, shape, stated, words, orientation=orientation, values=values)
@@ -578,7 +585,9 @@ def _place_in_photo(
         raise InputError(problem=Text(error), path=place) from error
 
 
-def _fit_to_photo(values: Plane, mask: Mask, shape: Size, where: MapPlace) -> tuple[Plane, Mask]:
+def _fit_to_photo(
+    values: Plane, mask: Mask, shape: Size, where: MapPlacement
+) -> tuple[Plane, Mask]:
     """Values and mask in the photograph's size."""
     crop = where.crop
     if values.shape != crop.shape:
@@ -595,31 +604,34 @@ def _fit_to_photo(values: Plane, mask: Mask, shape: Size, where: MapPlace) -> tu
 
 
 def _number_reading(
-    numbers: DepthNumbers,
-    fact: NumberFact,
+    numbers: StoredDepth,
+    fact: DepthProperty,
     depth: DepthMap,
     unit: float | None,
     declared: NumberEncoding,
-) -> NumberReading:
+) -> DepthInterpretation:
     metres = depth.values[depth.valid].astype(np.float64)
     guess = 0.001 if numbers.stored.dtype.kind in "ui" else 1.0
-    doubts = doubts_about_numbers(
+    doubts = stored_depth_warnings(
         numbers,
         metres if depth.kind is DepthKind.METRIC else None,
         unit=guess if unit is None else unit,
-        meaningless=(0.0,) if numbers.statement.span is None else (),
-        farthest=declared.max_depth,
-        is_declared=unit is not None,
+        invalid=(0.0,) if numbers.statement.linear_range is None else (),
+        max_depth=declared.max_depth,
+        is_unit_declared=unit is not None,
     )
-    return NumberReading(
-        facts=(fact,), doubts=doubts, near=float(metres.min()), far=float(metres.max())
+    return DepthInterpretation(
+        properties=(fact,),
+        warnings=doubts,
+        nearest=float(metres.min()),
+        farthest=float(metres.max()),
     )
 
 
 def _depth_notes(
-    reading: NumberReading, kind: DepthKind, where: MapPlace, camera: Camera
+    reading: DepthInterpretation, kind: DepthKind, where: MapPlacement, camera: Camera
 ) -> list[str]:
-    notes: list[str] = [_note_on_unit(reading, kind), *reading.doubts, *where.notes]
+    notes: list[str] = [_note_on_unit(reading, kind), *reading.warnings, *where.notes]
     if camera.source is CameraSource.ASSUMED:
         notes.append(
             Note(
@@ -637,13 +649,13 @@ def _note_on_panorama(photo: Photo) -> list[str]:
     return [] if note is None else [note]
 
 
-def _note_on_unit(reading: NumberReading, kind: DepthKind) -> str:
+def _note_on_unit(reading: DepthInterpretation, kind: DepthKind) -> str:
     """Note on the unit of depth and its range, or on a kind that has no unit."""
     if kind is not DepthKind.METRIC:
-        span = f"{reading.near:.3g} to {reading.far:.3g}"
+        span = f"{reading.nearest:.3g} to {reading.farthest:.3g}"
         return Note(f"depth is read as {kind}, which has no unit: {span}")
-    [scale] = reading.scales
-    source = OptionName("unit") if scale.origin is FactOrigin.GIVEN else scale.place
+    [scale] = reading.unit_properties
+    source = OptionName("unit") if scale.origin is PropertyOrigin.GIVEN else scale.place
     return Note(Text(f"depth is {reading.unit_and_range} (", source, ")"))
 
 

@@ -126,7 +126,7 @@ def test_the_same_forms_are_told_by_every_other_command(tmp_path: Path, name: st
         with refused_with(form.cure, "sparse_unit"):
             sparse = read_sparse(path, SIZE, unit)
             assert sparse.measured is not None
-            doubts = sparse.reading.doubts
+            doubts = sparse.reading.warnings
             if unit is None or whole:
                 check_right_or_doubted(sparse.measured, sparse.measured > 0, shown, form, doubts)
     # Predictions of another program.
@@ -170,7 +170,7 @@ def test_one_line_declares_a_form_in_every_command(
     sparse = read_sparse(path, SIZE, None, None, encoding)
     assert sparse.measured is not None
     assert is_right(sparse.measured, sparse.measured > 0, shown, 0.03)
-    assert not sparse.reading.doubts
+    assert not sparse.reading.warnings
     options = rilievo.EvaluateOptions(predictions=root / "depth", kind="metric", encoding=encoding)
     if path.suffix == ".png":  # Zero in floating-point predictions is refused.
         files = open_foreign(

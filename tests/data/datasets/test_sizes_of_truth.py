@@ -14,7 +14,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth.placement import PlaceWords, place_map
+from rilievo.io.depth.placement import PlacementWords, place_map
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
 SIZE = (480, 640)
@@ -88,7 +88,7 @@ def test_a_map_of_other_proportions_is_not_only_resized(root: Path, shape: tuple
 
 
 def test_rounded_sides_are_resized_and_a_note_says_how_much_they_stretch() -> None:
-    words = PlaceWords(map="depth", picture="the photograph")
+    words = PlacementWords(map="depth", picture="the photograph")
     # 375 x 1242 rounded down to multiples of 32, and half of 1216 x 1936 to multiples of 64.
     for size, picture, share in (((352, 1216), (375, 1242), 4.3), ((384, 640), (1216, 1936), 4.7)):
         place = place_map(size, picture, "resized", words)
@@ -119,7 +119,7 @@ def test_the_middle_of_a_smaller_picture_is_named_as_a_part(root: Path) -> None:
 
 
 def notes_of_place(size: tuple[int, int], picture: tuple[int, int], crop: str) -> tuple[str, ...]:
-    return place_map(size, picture, crop, PlaceWords(map="depth", picture="it")).notes
+    return place_map(size, picture, crop, PlacementWords(map="depth", picture="it")).notes
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def notes_of_place(size: tuple[int, int], picture: tuple[int, int], crop: str) -
 def test_a_padded_map_is_refused_with_the_way_to_cut_it(
     size: tuple[int, int], picture: tuple[int, int], slices: str
 ) -> None:
-    words = PlaceWords(map="depth", picture="the photograph")
+    words = PlacementWords(map="depth", picture="the photograph")
     with pytest.raises(InputError, match=re.escape(slices).replace(r"\.\*", ".*")):
         place_map(size, picture, None, words)
 
@@ -172,7 +172,7 @@ def rough(shape: tuple[int, int]) -> np.ndarray:
 
 
 def notes_of_values(depth: np.ndarray, crop: str | None, picture: tuple[int, int]) -> str:
-    words = PlaceWords(map="depth", picture="it")
+    words = PlacementWords(map="depth", picture="it")
     shape = (depth.shape[0], depth.shape[1])
     return "\n".join(place_map(shape, picture, crop, words, values=depth).notes)
 
@@ -235,7 +235,7 @@ def test_a_padded_truth_is_noticed_in_a_folder_and_beside_a_photograph(root: Pat
 
 def test_a_map_of_another_published_crop_is_refused_at_the_named_one() -> None:
     """Garg's and Eigen's crops of KITTI differ by a row in some pictures."""
-    words = PlaceWords(map="depth", picture="the photograph")
+    words = PlacementWords(map="depth", picture="the photograph")
     picture, garg, eigen = (374, 1238), (218, 1149), (217, 1149)
     assert place_map(garg, picture, "kitti_garg", words).crop.shape == garg
     assert place_map(eigen, picture, "kitti_eigen", words).crop.shape == eigen
@@ -405,7 +405,7 @@ def test_depth_of_a_photograph_that_exif_turns_is_said_to_be_taken_as_upright(
     notes = rilievo.Prediction.from_depth(root / "images/a.png", depth, K).notes
     of_hand = [note for note in notes if "taken as upright" in note]
     sparse = read_sparse(depth, shape, None, orientation=orientation)
-    of_sparse = [doubt for doubt in sparse.reading.doubts if "taken as upright" in doubt]
+    of_sparse = [doubt for doubt in sparse.reading.warnings if "taken as upright" in doubt]
     assert len(warnings) == len(of_hand) == len(of_sparse) == is_doubtful
     if is_doubtful:
         [way] = re.findall(r"such as by (.+)$", of_hand[0])

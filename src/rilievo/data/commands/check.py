@@ -24,7 +24,7 @@ from rilievo.errors import OptionError
 from rilievo.errors.messages import for_terminal
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.io.depth.interpretation import NumberReading
+from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
@@ -148,10 +148,10 @@ def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
         )
 
 
-def _reading_lines(reading: NumberReading) -> Iterator[str]:
+def _reading_lines(reading: DepthInterpretation) -> Iterator[str]:
     if reading.summary_line is not None:
         yield f"          {reading.summary_line}"
-    others = [f"{fact.name} {fact}" for fact in reading.facts if fact.name != "scale"]
+    others = [f"{fact.name} {fact}" for fact in reading.properties if fact.name != "scale"]
     if others:
         yield "          " + "; ".join(others[:_LISTED])
 

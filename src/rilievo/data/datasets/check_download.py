@@ -16,8 +16,8 @@ from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, evenly_s
 from rilievo.errors import OutputError, RilievoError
 from rilievo.errors.messages import note_of
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth.interpretation import NumberFact, NumberReading
-from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, odd_unit_doubts, unit_doubt
+from rilievo.io.depth.interpretation import DepthInterpretation, DepthProperty
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, odd_unit_warnings, unit_warning
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
 from rilievo.io.map_pictures import colourise, normals_picture
@@ -75,7 +75,7 @@ class Check:
     absent: tuple[Absent, ...]
     broken: tuple[Absent, ...]
     warnings: tuple[str, ...]
-    reading: NumberReading = field(default_factory=NumberReading)
+    reading: DepthInterpretation = field(default_factory=DepthInterpretation)
 
     @property
     def is_whole(self) -> bool:
@@ -109,14 +109,14 @@ def check_dataset(
         images=tuple(images),
         absent=dataset.absent,
         broken=tuple(broken),
-        warnings=(*_warning_texts(dataset, images, reading), *reading.doubts),
+        warnings=(*_warning_texts(dataset, images, reading), *reading.warnings),
         reading=reading,
     )
 
 
-def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
+def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> DepthInterpretation:
     """Facts, doubts and range of at most 24 images."""
-    facts: dict[NumberFact, None] = {}
+    facts: dict[DepthProperty, None] = {}
     count: Counter[str] = Counter()
     first: dict[str, str] = {}
     ends: list[float] = []
@@ -131,11 +131,11 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
         if reading is None:
             break
         declared.append(reading.is_unit_declared)
-        if reading.middle is not None:
-            middles[id] = reading.middle
-        facts |= dict.fromkeys(reading.facts)
-        ends += [end for end in (reading.near, reading.far) if end is not None]
-        for doubt in reading.doubts:
+        if reading.median is not None:
+            middles[id] = reading.median
+        facts |= dict.fromkeys(reading.properties)
+        ends += [end for end in (reading.nearest, reading.farthest) if end is not None]
+        for doubt in reading.warnings:
             # Those about the middle are for all images together.
             kind = _kind_of_doubt(doubt)
             if doubt not in (TOO_FAR, TOO_NEAR):
@@ -145,13 +145,13 @@ def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
         first[kind] if images == 1 else f"{first[kind]}; so {images} of {len(chosen)} images"
         for kind, images in count.items()
     ]
-    doubts += odd_unit_doubts(middles)
+    doubts += odd_unit_warnings(middles)
     near, far = (min(ends), max(ends)) if ends else (None, None)
-    return NumberReading(
-        facts=tuple(facts),
-        doubts=tuple(doubts),
-        near=near,
-        far=far,
+    return DepthInterpretation(
+        properties=tuple(facts),
+        warnings=tuple(doubts),
+        nearest=near,
+        farthest=far,
         is_unit_declared=any(declared),
     )
 
@@ -224,7 +224,7 @@ def _dataset_of_split(dataset: Dataset, split: str) -> Dataset:
 
 
 def _warning_texts(
-    dataset: Dataset, images: Sequence[ImageFacts], reading: NumberReading
+    dataset: Dataset, images: Sequence[ImageFacts], reading: DepthInterpretation
 ) -> Iterator[str]:
     request, official = dataset.request, dataset.card.counts.get(dataset.request.split)
     listed = len(dataset.ids) + len(dataset.absent)
@@ -234,7 +234,7 @@ def _warning_texts(
     if empty:
         yield f"{len(empty)} images have no pixel with true depth, such as {empty[0]}"
     medians = [facts.median for facts in images if facts.median is not None]
-    doubt = unit_doubt(float(np.median(medians))) if medians else None
+    doubt = unit_warning(float(np.median(medians))) if medians else None
     if doubt is not None and not reading.is_unit_declared:
         yield f"half of the images: {doubt}"
     without = sum(facts.camera is None for facts in images)

@@ -13,7 +13,7 @@ import numpy as np
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth.interpretation import NumberReading
+from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.records.sample import Sample, Truth
 
 
@@ -153,7 +153,7 @@ class Dataset(ABC):
         """Scene or sequence, if stated."""
         return self.truth(id).scene
 
-    def reading(self, id: str) -> NumberReading | None:
+    def reading(self, id: str) -> DepthInterpretation | None:
         """Facts about numbers that nobody declared; otherwise None."""
         return None
 

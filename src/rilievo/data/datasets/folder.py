@@ -31,25 +31,25 @@ from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.cameras.lens_files import read_lens
-from rilievo.io.depth.encoding import is_any_of
+from rilievo.io.depth.encoding import equals_any
 from rilievo.io.depth.interpretation import (
-    NOTHING_SAYS,
-    FactOrigin,
-    NumberFact,
-    NumberReading,
-    scale_fact,
+    NOT_STATED,
+    DepthInterpretation,
+    DepthProperty,
+    PropertyOrigin,
+    unit_property,
 )
-from rilievo.io.depth.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
+from rilievo.io.depth.inverse_depth import bent_surface_warnings, straight_surface_warnings
 from rilievo.io.depth.placement import (
-    MapPlace,
-    PlaceWords,
-    move_nearest,
-    move_truth,
-    parse_place,
+    MapPlacement,
+    PlacementWords,
+    parse_placement,
+    paste_nearest,
+    paste_truth,
     place_map,
 )
 from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
-from rilievo.io.depth.stored_depth import DepthNumbers, doubts_about_numbers, read_depth_numbers
+from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth, stored_depth_warnings
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.decode import StoredOrientation, read_orientation
@@ -123,18 +123,18 @@ class Folder(PhotoFiles[_Files]):
                 numbers, layout.depth, _camera_of_map(camera, stored.shape, place), files.depth
             )
             if layout.depth.sky:
-                sky = move_nearest(sky_of_stored(stored, layout.depth), place, size, False)
+                sky = paste_nearest(sky_of_stored(stored, layout.depth), place, size, False)
             is_metric = numbers.statement.kind != DepthKind.UP_TO_SCALE
             if mask is not None and mask.shape == depth_valid.shape != size:
                 depth_valid = depth_valid & mask
-                mask = move_nearest(mask, place, size, False)
-            depth, depth_valid = move_truth(depth, depth_valid, place, size)
+                mask = paste_nearest(mask, place, size, False)
+            depth, depth_valid = paste_truth(depth, depth_valid, place, size)
         if files.normals is not None and layout.normals is not None:
             vectors = read_numbers(files.normals, name=layout.normals.array)
             normals, normals_valid = normals_of_stored(vectors, layout.normals.axes, files.normals)
             place = self._place_of_normals(id, normals_valid.shape, size)
-            normals = move_nearest(normals, place, size, 0)
-            normals_valid = move_nearest(normals_valid, place, size, False)
+            normals = paste_nearest(normals, place, size, 0)
+            normals_valid = paste_nearest(normals_valid, place, size, False)
             camera = self._camera_of_image(id, size) or camera
         if mask is not None and files.valid is not None:
             depth_valid = _valid_inside_mask(depth_valid, mask, files.valid)
@@ -152,7 +152,7 @@ class Folder(PhotoFiles[_Files]):
             is_unit_declared=layout.depth is not None and layout.depth.has_declared_unit,
         )
 
-    def _place_of_depth(self, id: str, numbers: DepthNumbers, size: Size) -> MapPlace:
+    def _place_of_depth(self, id: str, numbers: StoredDepth, size: Size) -> MapPlacement:
         """Place of depth in the photograph."""
         files, layout = self._entry(id), self._layout.depth
         assert layout is not None, "the caller has read depth"
@@ -165,46 +165,46 @@ class Folder(PhotoFiles[_Files]):
             files.depth, layout.crop, shape, size, "depth", orientation, values
         )
 
-    def _place_of_normals(self, id: str, shape: tuple[int, ...], size: Size) -> MapPlace:
+    def _place_of_normals(self, id: str, shape: tuple[int, ...], size: Size) -> MapPlacement:
         """Place of normals of a shape in the photograph."""
         files, layout = self._entry(id), self._layout.normals
         assert layout is not None, "the caller has read normals"
         orientation = self._orientation(files.image).orientation
         return _place_in_photograph(files.normals, layout.crop, shape, size, "normals", orientation)
 
-    def reading(self, id: str) -> NumberReading | None:
+    def reading(self, id: str) -> DepthInterpretation | None:
         """Facts and doubts about an image's depth, and doubts about the place of its normals."""
         files, layout = self._entry(id), self._layout.depth
         about_normals = self._notes_on_normals(id)
         if files.depth is None or layout is None:
-            return NumberReading(doubts=about_normals)
+            return DepthInterpretation(warnings=about_normals)
         numbers = _read_numbers(files.depth, layout)
         truth = self.truth(id)
         assert truth.depth is not None, "there is a file of depth"
         assert truth.depth_valid is not None, "it comes with depth"
         metres = truth.depth[truth.depth_valid].astype(np.float64)
-        marks = () if numbers.statement.is_coded else layout.marks
+        marks = () if numbers.statement.is_decodable else layout.marks
         doubts = [
-            *doubts_about_numbers(
+            *stored_depth_warnings(
                 numbers,
                 metres if truth.is_metric else None,
                 unit=_unit_of_numbers(numbers, layout, files.depth),
-                meaningless=(*marks, *layout.sky),
-                farthest=layout.max_depth,
-                is_declared=layout.scale is not None,
+                invalid=(*marks, *layout.sky),
+                max_depth=layout.max_depth,
+                is_unit_declared=layout.scale is not None,
             )
         ]
         doubts += _doubts_about_surfaces(numbers, layout, truth)
         size = self._photo_height_and_width(files.image)
         doubts += self._place_of_depth(id, numbers, size).notes
         doubts += about_normals
-        return NumberReading(
-            facts=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
-            doubts=tuple(doubts),
+        return DepthInterpretation(
+            properties=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
+            warnings=tuple(doubts),
             is_unit_declared=layout.has_declared_unit,
-            middle=float(np.median(metres)) if metres.size and truth.is_metric else None,
-            near=float(metres.min()) if metres.size else None,
-            far=float(metres.max()) if metres.size else None,
+            median=float(np.median(metres)) if metres.size and truth.is_metric else None,
+            nearest=float(metres.min()) if metres.size else None,
+            farthest=float(metres.max()) if metres.size else None,
         )
 
     def _notes_on_normals(self, id: str) -> tuple[str, ...]:
@@ -309,10 +309,10 @@ def _place_in_photograph(
     what: str,
     orientation: int,
     values: AnyPlane | None = None,
-) -> MapPlace:
+) -> MapPlacement:
     name = "depth" if what == "depth" else f"the map of {what}"
-    words = PlaceWords(map=name, picture="the photograph", file=f"'{what}:' of {FILE_NAME}")
-    stated = None if crop is None else parse_place(crop, "'crop'")
+    words = PlacementWords(map=name, picture="the photograph", file=f"'{what}:' of {FILE_NAME}")
+    stated = None if crop is None else parse_placement(crop, "'crop'")
     try:
         return place_map(
             (shape[0], shape[1]), size, stated, words, orientation=orientation, values=values
@@ -321,14 +321,16 @@ def _place_in_photograph(
         raise InputError(problem=Text(error), path=path) from error
 
 
-def _camera_of_photograph(camera: Camera, shape: tuple[int, ...], place: MapPlace) -> Camera:
+def _camera_of_photograph(camera: Camera, shape: tuple[int, ...], place: MapPlacement) -> Camera:
     """Camera of the photograph, by that of a map in it."""
     crop = place.crop
     resized = camera.resized(size=(shape[0], shape[1]), new_size=crop.shape)
     return resized.cropped(top=-crop.top, left=-crop.left)
 
 
-def _camera_of_map(camera: Camera | None, shape: tuple[int, ...], place: MapPlace) -> Camera | None:
+def _camera_of_map(
+    camera: Camera | None, shape: tuple[int, ...], place: MapPlacement
+) -> Camera | None:
     """Camera of a map that lies in the photograph, by the photograph's."""
     crop, size = place.crop, (shape[0], shape[1])
     if camera is None:
@@ -347,8 +349,8 @@ def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
     return replace(layout, depth=depth, normals=normals)
 
 
-def _read_numbers(path: Path, layout: DepthLayout) -> DepthNumbers:
-    return read_depth_numbers(
+def _read_numbers(path: Path, layout: DepthLayout) -> StoredDepth:
+    return read_stored_depth(
         path,
         array=layout.array,
         encoding=layout.encoding,
@@ -357,7 +359,7 @@ def _read_numbers(path: Path, layout: DepthLayout) -> DepthNumbers:
     )
 
 
-def _unit_of_numbers(numbers: DepthNumbers, layout: DepthLayout, path: Path) -> float | None:
+def _unit_of_numbers(numbers: StoredDepth, layout: DepthLayout, path: Path) -> float | None:
     """Metres of one stored number; None for disparity and for numbers with an offset."""
     kind = _check_stored_kind(layout, numbers.statement, path)
     if kind is StoredKind.DISPARITY or layout.offset:
@@ -375,7 +377,7 @@ def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
 
 
 def _doubts_about_surfaces(
-    numbers: DepthNumbers, layout: DepthLayout, truth: Truth
+    numbers: StoredDepth, layout: DepthLayout, truth: Truth
 ) -> tuple[str, ...]:
     """Doubt that numbers are of the kind as which they are read, by the shape of surfaces."""
     assert truth.depth is not None, "the caller has read depth"
@@ -386,51 +388,62 @@ def _doubts_about_surfaces(
         return ()
     depth = truth.depth.astype(np.float64)
     if StoredKind.DISPARITY in (layout.kind, numbers.statement.kind):
-        return doubts_about_inverse_surfaces(depth, truth.depth_valid)
-    return doubts_about_surfaces(depth, truth.depth_valid)
+        return bent_surface_warnings(depth, truth.depth_valid)
+    return straight_surface_warnings(depth, truth.depth_valid)
 
 
 def _facts_about_depth(
-    numbers: DepthNumbers, layout: DepthLayout, truth: Truth, path: Path
-) -> Iterator[NumberFact]:
+    numbers: StoredDepth, layout: DepthLayout, truth: Truth, path: Path
+) -> Iterator[DepthProperty]:
     statement, stored = numbers.statement, numbers.stored
     kind = _check_stored_kind(layout, statement, path)
-    yield scale_fact(
+    yield unit_property(
         stored,
         statement,
         unit=layout.scale,
-        place=FILE_NAME,
+        source=FILE_NAME,
         guess=_scale_or_guess(stored, layout, statement, kind, path),
         is_disparity=kind is StoredKind.DISPARITY,
     )
     stated = statement.kind is not None
     origin = (
-        FactOrigin.STATED if stated else FactOrigin.GIVEN if layout.kind else FactOrigin.GUESSED
+        PropertyOrigin.STATED
+        if stated
+        else PropertyOrigin.GIVEN
+        if layout.kind
+        else PropertyOrigin.GUESSED
     )
-    place = {FactOrigin.STATED: statement.place, FactOrigin.GIVEN: FILE_NAME}.get(
-        origin, NOTHING_SAYS
+    place = {PropertyOrigin.STATED: statement.source, PropertyOrigin.GIVEN: FILE_NAME}.get(
+        origin, NOT_STATED
     )
-    yield NumberFact(name="kind", value=statement.kind or kind.value, origin=origin, place=place)
-    coded = statement.is_coded
+    yield DepthProperty(name="kind", value=statement.kind or kind.value, origin=origin, place=place)
+    coded = statement.is_decodable
     empty = statement.invalid if coded else layout.marks
-    yield NumberFact(
+    yield DepthProperty(
         name="invalid",
         value=", ".join(["NaN", *(f"{number:g}" for number in empty)]),
-        origin=FactOrigin.STATED if coded else FactOrigin.GIVEN,
-        place=statement.place if coded else FILE_NAME,
+        origin=PropertyOrigin.STATED if coded else PropertyOrigin.GIVEN,
+        place=statement.source if coded else FILE_NAME,
     )
     height, width = stored.shape
     crop = "" if layout.crop is None else f" at {layout.crop}"
-    yield NumberFact(
-        name="size", value=f"{height} x {width}{crop}", origin=FactOrigin.STATED, place="its pixels"
+    yield DepthProperty(
+        name="size",
+        value=f"{height} x {width}{crop}",
+        origin=PropertyOrigin.STATED,
+        place="its pixels",
     )
     has_camera = truth.camera is not None
     its = has_camera and statement.camera is not None
-    yield NumberFact(
+    yield DepthProperty(
         name="camera",
         value="known" if has_camera else "none",
-        origin=FactOrigin.STATED if its else FactOrigin.GIVEN if has_camera else FactOrigin.GUESSED,
-        place=statement.place if its else FILE_NAME if has_camera else NOTHING_SAYS,
+        origin=PropertyOrigin.STATED
+        if its
+        else PropertyOrigin.GIVEN
+        if has_camera
+        else PropertyOrigin.GUESSED,
+        place=statement.source if its else FILE_NAME if has_camera else NOT_STATED,
     )
 
 
@@ -458,7 +471,7 @@ def _valid_inside_mask(
 
 
 def depth_of_stored(
-    numbers: DepthNumbers,
+    numbers: StoredDepth,
     layout: DepthLayout,
     camera: Camera | None,
     path: Path,
@@ -468,11 +481,11 @@ def depth_of_stored(
     kind = _check_stored_kind(layout, statement, path)
     scale = _scale_or_guess(stored, layout, statement, kind, path)
     valid = numbers.known & ~sky_of_stored(stored, layout)
-    if statement.is_coded:
+    if statement.is_decodable:
         values = numbers.values
         valid &= np.isfinite(values)
     else:
-        valid &= np.isfinite(stored) & ~is_any_of(stored, layout.marks)
+        valid &= np.isfinite(stored) & ~equals_any(stored, layout.marks)
         values = np.where(valid, stored, 1).astype(np.float64) * scale + layout.offset
     if kind is StoredKind.DISPARITY:
         if camera is None or layout.baseline is None:
@@ -500,7 +513,7 @@ def depth_of_stored(
 
 def sky_of_stored(stored: Shaped[np.ndarray, "h w"], layout: DepthLayout) -> Mask:
     """Mask of numbers without surface."""
-    return is_any_of(stored, layout.sky)
+    return equals_any(stored, layout.sky)
 
 
 def _check_stored_kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredKind:
@@ -508,19 +521,19 @@ def _check_stored_kind(layout: DepthLayout, statement: DepthStatement, path: Pat
     stated = statement.kind
     if stated in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         raise InputError(
-            f"{path}: states depth of kind '{stated}' ({statement.place}), whose shift is unknown, "
-            "so it is no truth; calibrate it first"
+            f"{path}: states depth of kind '{stated}' ({statement.source}), whose shift is "
+            "unknown, so it is no truth; calibrate it first"
         )
     if stated == INVERSE:
         raise InputError(
-            f"{path}: states inverse depth ({statement.place}), and truth is depth or disparity: "
+            f"{path}: states inverse depth ({statement.source}), and truth is depth or disparity: "
             "write 1 over its numbers"
         )
     words = {DISTANCE: StoredKind.DISTANCE, DISPARITY: StoredKind.DISPARITY}
     own = None if stated is None else words.get(stated, StoredKind.DEPTH)
     if own is not None and layout.kind not in (None, own):
         raise InputError(
-            f"{path}: states its kind as '{stated}' ({statement.place}), but {FILE_NAME} says "
+            f"{path}: states its kind as '{stated}' ({statement.source}), but {FILE_NAME} says "
             f"'{layout.kind}'; leave 'kind' out"
         )
     return own or layout.kind or StoredKind.DEPTH
@@ -530,10 +543,10 @@ def _scale_or_guess(
     stored: np.ndarray, layout: DepthLayout, statement: DepthStatement, kind: StoredKind, path: Path
 ) -> float:
     """Scale by file or YAML, else a guess."""
-    if statement.is_coded:
+    if statement.is_decodable:
         if (layout.scale, layout.offset) not in ((None, 0.0), (statement.scale, statement.offset)):
             raise InputError(
-                f"{path}: states how its numbers become depth ({statement.place}), and "
+                f"{path}: states how its numbers become depth ({statement.source}), and "
                 f"{FILE_NAME} says another 'scale' or 'offset'; leave them out"
             )
         return 1.0

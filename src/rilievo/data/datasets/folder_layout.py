@@ -15,9 +15,9 @@ from rilievo.data.datasets.text_files import walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth.encoding import NumberEncoding, weights_of_letter
-from rilievo.io.depth.placement import parse_place
-from rilievo.io.depth.plausibility import FARTHEST
+from rilievo.io.depth.encoding import NumberEncoding, single_channel_weights
+from rilievo.io.depth.placement import parse_placement
+from rilievo.io.depth.plausibility import MAX_PLAUSIBLE_MEDIAN
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
@@ -89,7 +89,7 @@ class DepthLayout:
     @property
     def has_declared_unit(self) -> bool:
         """Whether the unit is declared, or a farthest depth far beyond what is usual."""
-        return self.scale is not None or (self.max_depth or 0) > FARTHEST
+        return self.scale is not None or (self.max_depth or 0) > MAX_PLAUSIBLE_MEDIAN
 
     @property
     def encoding(self) -> NumberEncoding:
@@ -221,7 +221,7 @@ def _accept_single_values(part: dict[str, Any]) -> None:
             part[name] = [part[name]]
     letter = part.get("channels")
     if isinstance(letter, str) and len(letter) == 1 and letter.lower() in "rgba":
-        part["channels"] = list(weights_of_letter(letter))
+        part["channels"] = list(single_channel_weights(letter))
 
 
 def folder_of_layout(path: Path, layout: FolderLayout) -> Path:
@@ -281,7 +281,7 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
         if part is None or part.crop is None:
             continue
         try:
-            parse_place(part.crop, "'crop'")
+            parse_placement(part.crop, "'crop'")
         except OptionError as error:
             raise InputError(path=shown, problem=Text(error)) from error
     if depth is not None:

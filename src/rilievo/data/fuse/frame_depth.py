@@ -19,10 +19,10 @@ from rilievo.errors.messages import Text
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth.inverse_depth import doubts_about_surfaces
-from rilievo.io.depth.placement import PlaceWords, move_nearest, parse_place, place_map
+from rilievo.io.depth.inverse_depth import straight_surface_warnings
+from rilievo.io.depth.placement import PlacementWords, parse_placement, paste_nearest, place_map
 from rilievo.io.depth.statements import DISTANCE, DepthStatement
-from rilievo.io.depth.stored_depth import DepthNumbers, doubts_about_numbers, read_depth_numbers
+from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth, stored_depth_warnings
 from rilievo.io.files.names import printable
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
@@ -94,7 +94,7 @@ class _FileDepth:
         )
         depths = [name for name in names if ".depth" in name.lower()]
         self._folder, self._unit = folder, unit
-        self._place = None if crop is None else parse_place(crop, "depth_crop")
+        self._place = None if crop is None else parse_placement(crop, "depth_crop")
         self._declared = None if encoding is None else parse_encoding(encoding, "depth_encoding")
         self._doubts: dict[str, list[str]] = {}
         self._files: dict[str, str] = {}
@@ -143,7 +143,7 @@ class _FileDepth:
 
     def _put_into_frame(self, depth: DepthMap, frame: Size, name: str) -> DepthMap:
         """Depth of all of the frame; depth of a part is unknown elsewhere."""
-        words = PlaceWords(map="depth", picture="the frame", option="depth_crop")
+        words = PlacementWords(map="depth", picture="the frame", option="depth_crop")
         try:
             values = np.where(depth.valid, depth.values, 0)
             place = place_map(depth.shape, frame, self._place, words, values=values)
@@ -153,8 +153,8 @@ class _FileDepth:
             self._doubts.setdefault(note, []).append(name)
         if place.crop.shape == frame:
             return depth
-        values = move_nearest(depth.values, place, frame, 1)
-        valid = move_nearest(depth.valid, place, frame, False)
+        values = paste_nearest(depth.values, place, frame, 1)
+        valid = paste_nearest(depth.valid, place, frame, False)
         return replace(depth, values=values, valid=valid)
 
     def _read_depth(self, path: Path) -> DepthMap:
@@ -165,33 +165,31 @@ class _FileDepth:
             except InputError:
                 if path.suffix == ".npz":
                     raise
-        numbers = read_depth_numbers(
-            path, encoding=self._declared, is_scaled=self._unit is not None
-        )
+        numbers = read_stored_depth(path, encoding=self._declared, is_scaled=self._unit is not None)
         return self._depth_of_numbers(numbers, path)
 
-    def _depth_of_numbers(self, numbers: DepthNumbers, path: Path) -> DepthMap:
+    def _depth_of_numbers(self, numbers: StoredDepth, path: Path) -> DepthMap:
         """Depth of numbers, as the file and the user say what they mean."""
         stored, stated = numbers.stored, numbers.statement
         is_whole = stored.dtype.kind in "ui"
-        if stored.dtype == np.uint8 and not stated.is_coded:
+        if stored.dtype == np.uint8 and not stated.is_decodable:
             raise InputError(
                 "has numbers of 8 bits, which are mostly a picture of depth; depth has 16 bits, or "
                 "is floating-point",
                 path=printable(path),
             )
-        if self._unit is not None and stated.is_coded:
+        if self._unit is not None and stated.is_decodable:
             raise OptionError(
                 option="depth_unit",
                 problem="is for numbers that do not state theirs",
-                hint=f"{printable(path)} does ({stated.place})",
+                hint=f"{printable(path)} does ({stated.source})",
             )
         unit = self._unit
         if unit is None:
             unit = _GUESSED_UNIT if is_whole else 1.0
-        values = numbers.values.astype(np.float32) * np.float32(1 if stated.is_coded else unit)
+        values = numbers.values.astype(np.float32) * np.float32(1 if stated.is_decodable else unit)
         valid = np.isfinite(values) & (values > 0)
-        if stored.dtype == np.uint16 and not stated.is_coded:
+        if stored.dtype == np.uint16 and not stated.is_decodable:
             valid &= stored < np.iinfo(np.uint16).max
         declared = NumberEncoding() if self._declared is None else self._declared
         farthest = np.inf if declared.max_depth is None else declared.max_depth
@@ -199,7 +197,7 @@ class _FileDepth:
         kind = DepthKind.METRIC if stated.kind in (None, DISTANCE) else _known_kind(stated, path)
         self._collect_doubts(numbers, values[valid], unit, path.name)
         if path.name in self._looked_at and stated.kind != DISTANCE:
-            for doubt in doubts_about_surfaces(values.astype(np.float64), valid):
+            for doubt in straight_surface_warnings(values.astype(np.float64), valid):
                 self._doubts.setdefault(doubt, []).append(path.name)
         return DepthMap(
             values=np.where(valid, values, np.float32(1)),
@@ -208,15 +206,15 @@ class _FileDepth:
             is_distance=stated.kind == DISTANCE,
         )
 
-    def _collect_doubts(self, numbers: DepthNumbers, depth: Values, unit: float, name: str) -> None:
+    def _collect_doubts(self, numbers: StoredDepth, depth: Values, unit: float, name: str) -> None:
         is_metric = numbers.statement.kind in (None, DepthKind.METRIC)
-        for doubt in doubts_about_numbers(
+        for doubt in stored_depth_warnings(
             numbers,
             depth.astype(np.float64) if is_metric else None,
             unit=unit,
-            meaningless=(0.0,) if numbers.statement.span is None else (),
-            farthest=None if self._declared is None else self._declared.max_depth,
-            is_declared=self._unit is not None,
+            invalid=(0.0,) if numbers.statement.linear_range is None else (),
+            max_depth=None if self._declared is None else self._declared.max_depth,
+            is_unit_declared=self._unit is not None,
         ):
             self._doubts.setdefault(doubt, []).append(name)
 

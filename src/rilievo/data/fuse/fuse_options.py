@@ -9,7 +9,7 @@ from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.depth.encoding import parse_encoding
-from rilievo.io.depth.placement import parse_place
+from rilievo.io.depth.placement import parse_placement
 from rilievo.schema.fields import option
 
 
@@ -73,7 +73,7 @@ class FuseOptions(ClipCamera):
             if length is not None and not 0 < length < math.inf:
                 raise OptionError(option=name, expected="a positive length", value=length)
         if self.depth_crop is not None:
-            parse_place(self.depth_crop, "depth_crop")
+            parse_placement(self.depth_crop, "depth_crop")
         self._check_encoding()
         if self.depth is not None and self.model:
             raise OptionError("depth files and a model do not go together: give one")

@@ -28,16 +28,16 @@ from rilievo.evaluation.stored_numbers import (
 )
 from rilievo.evaluation.stored_predictions import DEPTH_ARRAY, StoredPrediction, unknown_maker
 from rilievo.io.depth.encoding import NumberEncoding
-from rilievo.io.depth.inverse_depth import doubts_about_inverse_surfaces, doubts_about_surfaces
-from rilievo.io.depth.placement import StatedPlace
+from rilievo.io.depth.inverse_depth import bent_surface_warnings, straight_surface_warnings
+from rilievo.io.depth.placement import StatedPlacement
 from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.io.depth.statements import read_depth_statement
 from rilievo.io.depth.stored_depth import (
-    DepthNumbers,
-    doubts_about_numbers,
-    join_declared,
-    numbers_of_array,
-    read_depth_numbers,
+    StoredDepth,
+    apply_encoding,
+    read_stored_depth,
+    stored_depth_from_array,
+    stored_depth_warnings,
 )
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, reason
@@ -78,7 +78,7 @@ class ForeignPredictions:
     sure: PeerConfidence | None = None
     sure_files: Mapping[str, Path] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
-    crop: StatedPlace | None = None
+    crop: StatedPlacement | None = None
     declared: NumberEncoding = field(default_factory=NumberEncoding)
 
     def read(self, id: str) -> PredictionRecord:
@@ -97,7 +97,7 @@ class ForeignPredictions:
         where, stored, known = path, self.stored, None
         if self.places:
             plane = np.array(_open_npy_maps(path)[self.places[id]])
-            stack = numbers_of_array(plane, self.declared, printable(path))
+            stack = stored_depth_from_array(plane, self.declared, printable(path))
             numbers, stored = stack.values, combine_encodings(self.stored, stack.statement, path)
             known = stack.known
             where = f"{printable(path)}[{self.places[id]}]"
@@ -132,8 +132,8 @@ class ForeignPredictions:
         except InputError as error:
             raise InputError(problem=Text(error), path=where) from error
 
-    def _read_numbers(self, path: Path, array: str | None) -> DepthNumbers:
-        return read_depth_numbers(
+    def _read_numbers(self, path: Path, array: str | None) -> StoredDepth:
+        return read_stored_depth(
             path,
             array=array,
             encoding=self.declared,
@@ -159,28 +159,28 @@ class ForeignPredictions:
         path = self.files[id]
         if self.places:
             plane = np.array(_open_npy_maps(path)[self.places[id]])
-            numbers = numbers_of_array(plane, self.declared, printable(path))
+            numbers = stored_depth_from_array(plane, self.declared, printable(path))
         else:
             inside = self.sure is not None and self.sure.pattern is None
             numbers = self._read_numbers(path, DEPTH_ARRAY if inside else None)
         stored = combine_encodings(self.stored, numbers.statement, path)
         if stored.kind is None:
-            return numbers.statement.doubts
+            return numbers.statement.warnings
         values = _limit_depth(numbers.values, stored, self.declared)
         depth = depth_from_numbers(values, stored, numbers.known)
         about_surfaces = _doubts_about_surfaces(depth, stored)
         if not stored.kind.is_depth or stored.number_kind is NumberKind.DISPARITY:
-            return (*numbers.statement.doubts, *about_surfaces)
+            return (*numbers.statement.warnings, *about_surfaces)
         metres = None
         if stored.kind is DepthKind.METRIC:
             metres = depth.values[depth.valid].astype(np.float64)
-        about_numbers = doubts_about_numbers(
+        about_numbers = stored_depth_warnings(
             numbers,
             metres,
             unit=1.0 if stored.scale is None else stored.scale,
-            meaningless=(0.0,),
-            farthest=self.declared.max_depth,
-            is_declared=stored.scale is not None,
+            invalid=(0.0,),
+            max_depth=self.declared.max_depth,
+            is_unit_declared=stored.scale is not None,
         )
         return tuple(
             doubt
@@ -224,7 +224,7 @@ def open_foreign(
     pattern: str | None = None,
     sure: PeerConfidence | None = None,
     pictures: bool = False,
-    crop: StatedPlace | None = None,
+    crop: StatedPlacement | None = None,
     declared: NumberEncoding | None = None,
 ) -> ForeignPredictions:
     """Find the file of each image in a folder of predictions.
@@ -277,7 +277,7 @@ def open_foreign(
             path = next(iter(files.values()))
             array = None if declared is None else declared.array
             with suppress(InputError):  # A broken file is named when it is read.
-                statement = join_declared(read_depth_statement(path, array), declared, path)
+                statement = apply_encoding(read_depth_statement(path, array), declared, path)
                 stored = combine_encodings(stored, statement, path)
         kind = None if task is Task.NORMALS else _require_kind(stored, folder)
         made_by = unknown_maker(folder.resolve().name, kind, stored)
@@ -303,7 +303,7 @@ def open_stack(
     *,
     stored: ValueEncoding,
     task: Task,
-    crop: StatedPlace | None = None,
+    crop: StatedPlacement | None = None,
     declared: NumberEncoding | None = None,
 ) -> ForeignPredictions:
     """Open one npy file (images, height, width) of a split, such as ``disps_eigen_split.npy``.
@@ -345,13 +345,13 @@ def _doubts_about_surfaces(depth: DepthMap, stored: ValueEncoding) -> tuple[str,
     """Doubt that predictions are depth, or inverse depth, as the user says."""
     values = depth.values.astype(np.float64)
     if stored.number_kind is NumberKind.DISPARITY:
-        return doubts_about_inverse_surfaces(values, depth.valid)
+        return bent_surface_warnings(values, depth.valid)
     if depth.kind is DepthKind.AFFINE_INVERSE:
         valid = depth.valid & (values > 0)
-        return doubts_about_inverse_surfaces(1 / np.where(valid, values, 1), valid)
+        return bent_surface_warnings(1 / np.where(valid, values, 1), valid)
     if depth.kind is DepthKind.AFFINE:
         return ()  # Its shift is not known, and surfaces bend otherwise.
-    return doubts_about_surfaces(values, depth.valid)
+    return straight_surface_warnings(values, depth.valid)
 
 
 def _limit_depth(numbers: Numbers, stored: ValueEncoding, declared: NumberEncoding) -> Numbers:

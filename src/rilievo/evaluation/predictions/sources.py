@@ -33,8 +33,8 @@ from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.depth.placement import (
     RESIZED,
     STRETCHED,
-    PlaceWords,
-    StatedPlace,
+    PlacementWords,
+    StatedPlacement,
     orientation_note,
 )
 from rilievo.io.files.names import printable
@@ -82,9 +82,9 @@ def find_predictions(
     return Source(predictions=predictions, warnings=tuple(warnings), doubts=tuple(doubts))
 
 
-def _orientation_doubts(selection: Selection, stated: StatedPlace | None) -> list[str]:
+def _orientation_doubts(selection: Selection, stated: StatedPlacement | None) -> list[str]:
     """Sentences on photographs that EXIF turns, a kind each; many programs ignore that."""
-    words = PlaceWords(map="the prediction", picture="the photograph")
+    words = PlacementWords(map="the prediction", picture="the photograph")
     is_part = stated not in (None, RESIZED, STRETCHED)
     first: dict[str, str] = {}
     count: Counter[str] = Counter()

@@ -16,7 +16,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, ca
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
 from rilievo.evaluation.scoring.resizing import resize_depth
 from rilievo.extensions.trust import is_import_path
-from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, unit_doubt
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, unit_warning
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 
@@ -293,7 +293,7 @@ def _alignment_notes(
         notes.append(CONSTANT)
     # The mean is as good here as the median, which would cost a tenth of the whole score.
     mean = float(true[both].mean(dtype=np.float64))
-    doubt = unit_doubt(mean)
+    doubt = unit_warning(mean)
     if doubt is not None:
         notes.append(doubt)
     predicted = float(x.mean(dtype=np.float64))

@@ -25,8 +25,8 @@ from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.depth.placement import (
     DepthCrop,
-    MapPlace,
-    PlaceWords,
+    MapPlacement,
+    PlacementWords,
     has_size_or_multiple,
     known_crops,
     place_map,
@@ -45,7 +45,7 @@ class PlacedPrediction:
     notes: tuple[str, ...] = ()
 
 
-_WORDS = PlaceWords(map="the prediction", picture="the truth")
+_WORDS = PlacementWords(map="the prediction", picture="the truth")
 
 
 def is_note_on_place(note: str) -> bool:
@@ -87,7 +87,7 @@ def place_prediction(
 
 
 def _put_into_picture(
-    benchmark: Benchmark, prediction: PredictionRecord, place: MapPlace, shown: Size
+    benchmark: Benchmark, prediction: PredictionRecord, place: MapPlacement, shown: Size
 ) -> PlacedPrediction:
     crop = place.crop
     if crop.shape != shown:

@@ -129,10 +129,10 @@ class NumberEncoding:
         marks = (*stated, *large)
         if not marks:
             return None
-        return is_any_of(replace(self, bits=None).unpack(numbers, shown), marks)
+        return equals_any(replace(self, bits=None).unpack(numbers, shown), marks)
 
 
-def parse_declared(
+def parse_optional_encoding(
     encoding: str | None, unit: float | None, *, encoding_option: str, unit_option: str
 ) -> NumberEncoding:
     """Parse an encoding that a user may have declared beside the unit.
@@ -196,7 +196,7 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
 
 def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
     if name == "channels" and text and set(text.lower()) <= set(_LETTERS) and len(text) == 1:
-        return weights_of_letter(text)
+        return single_channel_weights(text)
     if name == "invalid" and text == "[]":
         return ()
     read = metres_of_unit if name == "scale" else float
@@ -214,7 +214,7 @@ def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
     return values
 
 
-def weights_of_letter(letter: str) -> tuple[float, ...]:
+def single_channel_weights(letter: str) -> tuple[float, ...]:
     """Weights of one channel alone: r, g, b or a."""
     place = _LETTERS.index(letter.lower())
     return tuple(float(place == other) for other in range(max(3, place + 1)))
@@ -243,7 +243,7 @@ def _check_positive(name: str, value: float | None, option: str) -> None:
         )
 
 
-def is_any_of(stored: Shaped[np.ndarray, "..."], values: Sequence[float]) -> Mask:
+def equals_any(stored: Shaped[np.ndarray, "..."], values: Sequence[float]) -> Mask:
     """Whether numbers are one of some values; floating-point numbers to six digits."""
     if stored.dtype.kind in "ui":
         return np.isin(stored, values)

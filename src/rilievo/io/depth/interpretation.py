@@ -1,4 +1,8 @@
-"""How the numbers of depth files were read: facts with their origin, doubts and range, in words."""
+"""How the numbers of a depth file were interpreted, in words for the user.
+
+What the file does not state and the user does not give is guessed, so each property says where it
+comes from.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,12 +13,15 @@ from rilievo.arrays.shapes import Shaped
 from rilievo.io.depth.statements import DISPARITY, DepthStatement
 from rilievo.records.depth_map import DepthKind
 
-# Median from which on numbers may be centimetres of a room [m].
-_FAR_MEDIAN = 100.0
+NOT_STATED = "nothing says otherwise"
+"""Source of a property that neither the file nor the user states."""
+
+_MAX_INDOOR_MEDIAN = 100.0  # [m]; larger medians of floats may be a room in centimetres
+_UNIT_NAMES = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}
 
 
-class FactOrigin(StrEnum):
-    """Origin of a fact."""
+class PropertyOrigin(StrEnum):
+    """Who says what the numbers mean: the file, the user, or nobody."""
 
     STATED = "stated"
     GIVEN = "given"
@@ -22,115 +29,139 @@ class FactOrigin(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NumberFact:
-    """Fact about numbers: scale, kind, invalid, size or camera."""
+class DepthProperty:
+    """One property of the numbers in a depth file, and where it comes from.
+
+    Attributes:
+        name: "scale" (the unit), "kind", "invalid", "size" or "camera".
+        value: The property in words, such as "millimetres".
+        origin: Who says so.
+        place: Where it is said, such as "its text" or the name of an option.
+    """
 
     name: str
     value: str
-    origin: FactOrigin
+    origin: PropertyOrigin
     place: str
 
     def __str__(self) -> str:
         return f"{self.value} ({self.place})"
 
 
-NOTHING_SAYS = "nothing says otherwise"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NumberReading:
-    """Meaning of a file's numbers: facts, doubts, and range [m].
+class DepthInterpretation:
+    """What the numbers of one or several depth files were taken for.
 
     Attributes:
-        middle: Median of one image [m].
-        is_unit_declared: Whether the user declares the unit or the farthest depth, which may then
-            be far beyond what is usual.
+        warnings: Sentences on what may be wrong about it.
+        nearest: Least depth [m], or in the numbers' own unit if they have no scale.
+        farthest: Largest depth, in the same unit.
+        median: Median of one image [m].
+        is_unit_declared: Whether the user declares the unit or the farthest depth, so that unusual
+            depth is no reason for a warning.
     """
 
-    facts: tuple[NumberFact, ...] = ()
-    doubts: tuple[str, ...] = ()
-    near: float | None = None
-    far: float | None = None
-    middle: float | None = None
+    properties: tuple[DepthProperty, ...] = ()
+    warnings: tuple[str, ...] = ()
+    nearest: float | None = None
+    farthest: float | None = None
+    median: float | None = None
     is_unit_declared: bool = False
 
     @property
-    def scales(self) -> tuple[NumberFact, ...]:
-        """Facts about the unit of the numbers."""
-        return tuple(fact for fact in self.facts if fact.name == "scale")
+    def unit_properties(self) -> tuple[DepthProperty, ...]:
+        """The units of the files, one for each that occurs."""
+        return tuple(each for each in self.properties if each.name == "scale")
 
     @property
     def unit_and_range(self) -> str:
-        """Unit and range in words."""
-        words = "; ".join(dict.fromkeys(fact.value for fact in self.scales))
-        without_metres = ("up to scale", "of kind")
-        values = [fact.value for fact in self.scales]
-        unit = " m"
-        if any(words in value for value in values for words in without_metres):
-            unit = ""
-        span = "" if self.near is None else f": {self.near:.3g} to {self.far:.3g}{unit}"
-        return f"read as {words}{span}"
+        """Unit and range in words, such as "read as millimetres: 0.5 to 4.2 m"."""
+        units = [unit.value for unit in self.unit_properties]
+        text = f"read as {'; '.join(dict.fromkeys(units))}"
+        if self.nearest is None:
+            return text
+
+        has_metres = not any("up to scale" in unit or "of kind" in unit for unit in units)
+        return f"{text}: {self.nearest:.3g} to {self.farthest:.3g}{' m' if has_metres else ''}"
 
     @property
     def summary_line(self) -> str | None:
-        """Unit, range and source in words; None without a unit."""
-        if not self.scales:
+        """Unit, range and their source in words; None without a unit."""
+        if not self.unit_properties:
             return None
-        return f"{self.unit_and_range} ({self.scales[0].place})"
+        return f"{self.unit_and_range} ({self.unit_properties[0].place})"
 
 
-def scale_fact(
+def unit_property(
     stored: Shaped[np.ndarray, "h w"],
     statement: DepthStatement,
     *,
     unit: float | None,
-    place: str,
+    source: str,
     guess: float,
     is_disparity: bool = False,
-) -> NumberFact:
-    """Unit of the numbers [m]: stated, given at a ``place`` (file or option) or guessed.
+) -> DepthProperty:
+    """Describe the unit of a file's numbers: the stated one, else the given one, else the guess.
 
-    The unit of disparity is the pixel.
+    Args:
+        stored: Numbers of the file.
+        statement: What the file states.
+        unit: Metres of one number that the user gives, pixels for disparity; None if not given.
+        source: Where ``unit`` is given, such as the name of an option.
+        guess: Unit if nobody says one.
+        is_disparity: Whether the user says that the numbers are disparity.
     """
-    words = unit_words
+    describe = unit_words
     if is_disparity or statement.kind == DISPARITY:
-        words = disparity_words
-    if statement.is_coded or statement.kind == DepthKind.UP_TO_SCALE:
-        value = "metres"
-        if statement.kind == DepthKind.UP_TO_SCALE:
-            value = "numbers up to scale"
-        elif statement.kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
-            value = f"numbers of kind '{statement.kind}'"
-        elif statement.logarithm is not None:
-            value = "logarithms of metres"
-        elif statement.reciprocal is not None:
-            value = "inverse depth"
-        elif statement.scale is not None:
-            value = words(statement.scale)
-        return NumberFact(
-            name="scale", value=value, origin=FactOrigin.STATED, place=statement.place
+        describe = disparity_unit_words
+    if statement.is_decodable or statement.kind == DepthKind.UP_TO_SCALE:
+        value = _stated_unit_words(statement)
+        if value is None:
+            value = "metres" if statement.scale is None else describe(statement.scale)
+        return DepthProperty(
+            name="scale", value=value, origin=PropertyOrigin.STATED, place=statement.source
         )
     if unit is not None:
-        return NumberFact(name="scale", value=words(unit), origin=FactOrigin.GIVEN, place=place)
-    whole = "whole" if stored.dtype.kind in "ui" else "floating-point"
-    numbers = stored[np.isfinite(stored) & (stored > 0)]
-    far = ""
-    if whole != "whole" and numbers.size and np.median(numbers) > _FAR_MEDIAN:
-        far = f"; if they are centimetres, they go to {numbers.max() / 100:.3g} m"
-    return NumberFact(
+        return DepthProperty(
+            name="scale", value=describe(unit), origin=PropertyOrigin.GIVEN, place=source
+        )
+    return DepthProperty(
         name="scale",
-        value=words(guess),
-        origin=FactOrigin.GUESSED,
-        place=f"a guess: {whole} numbers of no stated unit{far}",
+        value=describe(guess),
+        origin=PropertyOrigin.GUESSED,
+        place=_guess_words(stored),
     )
 
 
-def disparity_words(scale: float) -> str:
-    """Unit of disparity of ``scale`` pixels in words."""
+def _stated_unit_words(statement: DepthStatement) -> str | None:
+    """What the file says that its numbers are; None if they are counts of a unit."""
+    if statement.kind == DepthKind.UP_TO_SCALE:
+        return "numbers up to scale"
+    if statement.kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
+        return f"numbers of kind '{statement.kind}'"
+    if statement.logarithmic_range is not None:
+        return "logarithms of metres"
+    if statement.inverse_range is not None:
+        return "inverse depth"
+    return None
+
+
+def _guess_words(stored: Shaped[np.ndarray, "h w"]) -> str:
+    if stored.dtype.kind in "ui":
+        return "a guess: whole numbers of no stated unit"
+
+    words = "a guess: floating-point numbers of no stated unit"
+    numbers = stored[np.isfinite(stored) & (stored > 0)]
+    if numbers.size and np.median(numbers) > _MAX_INDOOR_MEDIAN:
+        words += f"; if they are centimetres, they go to {numbers.max() / 100:.3g} m"
+    return words
+
+
+def disparity_unit_words(scale: float) -> str:
+    """Unit of disparity in words, where one number is ``scale`` pixels."""
     return "disparity in pixels" if scale == 1 else f"disparity in counts of {scale:.6g} px"
 
 
 def unit_words(scale: float) -> str:
-    """Unit of ``scale`` metres in words."""
-    names = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}
-    return names.get(scale, f"counts of {scale:.6g} m")
+    """Unit of depth in words, where one number is ``scale`` metres."""
+    return _UNIT_NAMES.get(scale, f"counts of {scale:.6g} m")

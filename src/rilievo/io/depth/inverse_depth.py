@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Values
-from rilievo.io.depth.wrapping import find_restart
+from rilievo.io.depth.wrapping import find_wrap
 
-LOOKS_INVERSE = (
+SURFACES_ARE_STRAIGHT = (
     "flat surfaces are straight in its numbers, as they are in inverse depth and disparity, and "
     "not in depth: if it is inverse depth, depth is 1 over the numbers, and if it is disparity, "
     "focal length times baseline over the numbers"
@@ -23,7 +23,7 @@ STRAIGHT = (
     "flat surfaces are straight in its numbers, as they are in a z-buffer, inverse depth and "
     "disparity, and not in depth: write depth in metres"
 )
-LOOKS_DEPTH = (
+SURFACES_BEND = (
     "flat surfaces bend in its numbers as they do in depth, and are not straight as in inverse "
     "depth and disparity: if it is depth, say so by its kind"
 )
@@ -74,7 +74,7 @@ class _Surfaces:
     errors: Values
 
 
-def doubts_about_inverse(
+def inverse_depth_warnings(
     stored: Shaped[np.ndarray, "h w"], values: Float64[np.ndarray, "h w"], valid: Mask
 ) -> tuple[str, ...]:
     """Doubts, a sentence each, that numbers are depth, as they are inverse or normalised.
@@ -84,42 +84,40 @@ def doubts_about_inverse(
         values: Depth that they are taken for, of which ``valid`` says where it is.
         valid: Pixels with depth.
     """
-    doubts = [*doubts_about_normalised(stored)]
+    doubts = [*normalized_range_warnings(stored)]
     known = _is_positive(stored)
     # The map may have been resized to the photograph.
     known &= valid if valid.shape == stored.shape else True
     # Depth that starts again near zero bends too little there.
-    if find_restart(stored, known) is not None:
+    if find_wrap(stored, known) is not None:
         return tuple(doubts)
-    buffer = buffer_doubt(stored)
+    buffer = z_buffer_warning(stored)
     if buffer is not None:
         return (buffer,)
-    if looks_inverse(values, valid):
-        doubts.append(LOOKS_INVERSE)
+    if has_straight_surfaces(values, valid):
+        doubts.append(SURFACES_ARE_STRAIGHT)
     return tuple(doubts)
 
 
-def doubts_about_surfaces(values: Float64[np.ndarray, "h w"], valid: Mask) -> tuple[str, ...]:
+def straight_surface_warnings(values: Float64[np.ndarray, "h w"], valid: Mask) -> tuple[str, ...]:
     """Doubt that depth in one file of many is inverse depth, by the shape of its surfaces.
 
     A map that is one ramp alone is not doubted, because such maps are made up to try a program.
     """
-    if not looks_inverse(values, valid) or _is_one_ramp(values, valid):
+    if not has_straight_surfaces(values, valid) or _is_one_ramp(values, valid):
         return ()
-    starts_again = find_restart(values, valid) is not None
-    return () if starts_again else (LOOKS_INVERSE,)
+    starts_again = find_wrap(values, valid) is not None
+    return () if starts_again else (SURFACES_ARE_STRAIGHT,)
 
 
-def doubts_about_inverse_surfaces(
-    depth: Float64[np.ndarray, "h w"], valid: Mask
-) -> tuple[str, ...]:
+def bent_surface_warnings(depth: Float64[np.ndarray, "h w"], valid: Mask) -> tuple[str, ...]:
     """Doubt that the inverse of a map that is taken for inverse depth or disparity is depth.
 
     Args:
         depth: 1 over the numbers, in any unit.
         valid: Pixels with depth.
     """
-    return (LOOKS_DEPTH,) if doubts_about_surfaces(depth, valid) else ()
+    return (SURFACES_BEND,) if straight_surface_warnings(depth, valid) else ()
 
 
 def _is_one_ramp(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
@@ -139,7 +137,7 @@ def _is_positive(stored: Shaped[np.ndarray, "h w"]) -> Mask:
         return np.isfinite(stored) & (stored > 0)
 
 
-def doubts_about_normalised(
+def normalized_range_warnings(
     stored: Shaped[np.ndarray, "h w"], *, is_guess: bool = False
 ) -> Iterator[str]:
     """Yield a doubt about numbers that fill a full scale.
@@ -172,7 +170,7 @@ def _fills_a_full_scale(numbers: Values) -> bool:
     return largest in _FULL_SCALES and bool(others.max(initial=0) > largest / 2)
 
 
-def buffer_doubt(stored: Shaped[np.ndarray, "h w"], unit: float | None = None) -> str | None:
+def z_buffer_warning(stored: Shaped[np.ndarray, "h w"], unit: float | None = None) -> str | None:
     """Doubt about numbers that a z-buffer has, which ends at 1 or at a type's largest number.
 
     Args:
@@ -203,7 +201,7 @@ def buffer_doubt(stored: Shaped[np.ndarray, "h w"], unit: float | None = None) -
         is_metres = stored.dtype.kind == "f" and unit == 1
         is_packed = np.quantile(numbers, 0.01) > _LEAST_BUFFER_MEDIAN * end
         is_buffer = np.median(numbers) > _BUFFER_MEDIAN * end and is_packed and not is_metres
-        is_buffer = is_buffer and (has_far_plane or looks_inverse(end - plane, inside))
+        is_buffer = is_buffer and (has_far_plane or has_straight_surfaces(end - plane, inside))
     if not is_buffer:
         return None
     share = "number" if end == 1 else f"number / {end:.0f}"
@@ -239,7 +237,7 @@ def _fills_type(stored: Shaped[np.ndarray, "h w"], largest: float, *, is_guess: 
     return bool(begins_near_zero and has_few_at_end and high > _FULL * largest)
 
 
-def looks_inverse(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
+def has_straight_surfaces(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
     """Whether surfaces in a map are straight, as in inverse depth; False if there are too few."""
     shares = _bending_shares(values, valid)
     if shares is None:

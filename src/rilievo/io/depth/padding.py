@@ -44,7 +44,7 @@ class BorderBands:
         return f"{', '.join(most)} and {last}" if most else last
 
 
-def border_bands(values: AnyPlane) -> BorderBands | None:
+def find_border_bands(values: AnyPlane) -> BorderBands | None:
     """Bands at the border of a map (0 or not finite where it has no depth).
 
     Returns:

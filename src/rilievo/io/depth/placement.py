@@ -21,7 +21,7 @@ import numpy as np
 from rilievo.arrays.shapes import AnyPlane, Field, Mask, Shaped, Size
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.depth.padding import border_bands
+from rilievo.io.depth.padding import find_border_bands
 
 RESIZED = "resized"
 """Word for a map of the whole picture that was resized, its proportions kept up to rounding."""
@@ -126,7 +126,7 @@ class DepthCrop:
         return whole
 
 
-StatedPlace: TypeAlias = DepthCrop | str
+StatedPlacement: TypeAlias = DepthCrop | str
 """What a user says: a rectangle, a word for the whole or the middle, or a known crop's name."""
 
 
@@ -190,7 +190,7 @@ def _refuse_other_size(
         )
 
 
-def parse_place(stated: str | Sequence[object], option: str = "crop") -> StatedPlace:
+def parse_placement(stated: str | Sequence[object], option: str = "crop") -> StatedPlacement:
     """Parse TOP,LEFT,HEIGHT,WIDTH, a word for the whole or the middle, or a known crop's name."""
     if not isinstance(stated, str):
         return DepthCrop.from_numbers(stated, option)
@@ -214,7 +214,7 @@ _FORMS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MapPlace:
+class MapPlacement:
     """Rectangle of the picture that a map fills, and sentences on what was taken for granted.
 
     The map was resized if its size differs from ``crop.shape``.
@@ -225,7 +225,7 @@ class MapPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceWords:
+class PlacementWords:
     """Words of messages about a map's place.
 
     Attributes:
@@ -257,13 +257,13 @@ class PlaceWords:
 def place_map(
     size: Size,
     picture: Size,
-    stated: StatedPlace | None,
-    words: PlaceWords,
+    stated: StatedPlacement | None,
+    words: PlacementWords,
     *,
     known: Mapping[str, DepthCrop] | None = None,
     orientation: int = 1,
     values: AnyPlane | None = None,
-) -> MapPlace:
+) -> MapPlacement:
     """Find where a map of a size lies in a picture of another.
 
     Args:
@@ -287,7 +287,7 @@ def place_map(
 
 
 def orientation_note(
-    orientation: int, size: Size, words: PlaceWords, *, is_part: bool = False
+    orientation: int, size: Size, words: PlacementWords, *, is_part: bool = False
 ) -> str | None:
     """Sentence on a map that is taken as upright, where its size does not prove that it is.
 
@@ -312,16 +312,16 @@ def orientation_note(
 def _place_in_upright_picture(
     size: Size,
     picture: Size,
-    stated: StatedPlace | None,
-    words: PlaceWords,
+    stated: StatedPlacement | None,
+    words: PlacementWords,
     known: Mapping[str, DepthCrop] | None,
     orientation: int,
-) -> MapPlace:
+) -> MapPlacement:
     if stated is not None:
         return _stated_place(size, picture, stated, words, orientation)
     whole = DepthCrop(top=0, left=0, height=picture[0], width=picture[1])
     if size == picture:
-        return MapPlace(crop=whole)
+        return MapPlacement(crop=whole)
     multiple = _multiple_in_words(size, picture)
     if multiple is not None:
         note = (
@@ -329,7 +329,7 @@ def _place_in_upright_picture(
             f"{size_words(picture)}, and was resized as a map of all of it, which is wrong if it "
             "is of a part"
         )
-        return MapPlace(crop=whole, notes=(note,))
+        return MapPlacement(crop=whole, notes=(note,))
     known = known_crops(picture) if known is None else known
     fitting = {name: crop for name, crop in known.items() if crop.shape == size}
     # 352 x 1216 is KITTI's benchmark, and 375 x 1242 rounded down to multiples of 32.
@@ -342,7 +342,7 @@ def _place_in_upright_picture(
             f"{words.map} is of the crop '{name}' alone ({size_words(size)}), and was put there: "
             f"{crop} (top, left, height, width), which is wrong if it is all of {words.picture}"
         )
-        return MapPlace(crop=crop, notes=(note,))
+        return MapPlacement(crop=crop, notes=(note,))
     raise _unknown_place(size, picture, fitting, words, orientation)
 
 
@@ -367,8 +367,8 @@ def size_words(size: Size) -> str:
 
 
 def _stated_place(
-    size: Size, picture: Size, stated: StatedPlace, words: PlaceWords, orientation: int
-) -> MapPlace:
+    size: Size, picture: Size, stated: StatedPlacement, words: PlacementWords, orientation: int
+) -> MapPlacement:
     if stated in (RESIZED, STRETCHED):
         if _is_turned(size, picture):
             raise _turned_map(size, picture, words, orientation)
@@ -385,17 +385,19 @@ def _stated_place(
                 f"{words.map} is {size_words(size)} (height x width), which is no part of "
                 f"{words.picture}'s {size_words(picture)}"
             )
-        return MapPlace(crop=crop)
+        return MapPlacement(crop=crop)
     crop = crop_of_name(stated, picture) if isinstance(stated, str) else stated
     crop.check_inside(picture)
     if crop.shape == size:
-        return MapPlace(crop=crop)
+        return MapPlacement(crop=crop)
     if isinstance(stated, str):
         _refuse_size_of_another_crop(size, picture, stated, words)
     return _place_of_resized_part(size, picture, crop, words, orientation)
 
 
-def _refuse_size_of_another_crop(size: Size, picture: Size, stated: str, words: PlaceWords) -> None:
+def _refuse_size_of_another_crop(
+    size: Size, picture: Size, stated: str, words: PlacementWords
+) -> None:
     """Raise ``InputError`` if a map has the size of another published crop than the named one."""
     for name, crop in known_crops(picture).items():
         if crop.shape == size:
@@ -407,12 +409,12 @@ def _refuse_size_of_another_crop(size: Size, picture: Size, stated: str, words: 
 
 
 def _place_of_whole(
-    size: Size, picture: Size, words: PlaceWords, *, is_stretched: bool
-) -> MapPlace:
+    size: Size, picture: Size, words: PlacementWords, *, is_stretched: bool
+) -> MapPlacement:
     """Place of a map of which the user says that it is of all of the picture."""
     whole = DepthCrop(top=0, left=0, height=picture[0], width=picture[1])
     if is_stretched:
-        return MapPlace(crop=whole)
+        return MapPlacement(crop=whole)
     difference = _difference_in_proportions(size, picture)
     if not _may_be_resized(size, picture):
         raise InputError(
@@ -429,16 +431,16 @@ def _place_of_whole(
         )
     if difference <= _NOTED_PROPORTIONS:
         notes = _notes_on_padding_and_parts(size, picture, words)
-        return MapPlace(crop=whole, notes=tuple(notes))
+        return MapPlacement(crop=whole, notes=tuple(notes))
     note = (
         f"{words.map} is {size_words(size)}, whose proportions differ by {100 * difference:.1f} % "
         f"from {words.picture}'s {size_words(picture)}; it was stretched to all of it, which is "
         "right if its sides were rounded, and wrong if it is a part"
     )
-    return MapPlace(crop=whole, notes=(note,))
+    return MapPlacement(crop=whole, notes=(note,))
 
 
-def _notes_on_padding_and_parts(size: Size, picture: Size, words: PlaceWords) -> Iterator[str]:
+def _notes_on_padding_and_parts(size: Size, picture: Size, words: PlacementWords) -> Iterator[str]:
     """Yield a note if padding, or a part of a smaller picture, explains the size as well."""
     start = f"{words.map} is {size_words(size)}, and was resized to {words.picture}'s"
     if any(_is_rounded_up(size, picture, step) for step in _PADDING_STEPS):
@@ -452,14 +454,14 @@ def _notes_on_padding_and_parts(size: Size, picture: Size, words: PlaceWords) ->
         )
 
 
-def _padding_notes(values: AnyPlane, picture: Size, words: PlaceWords) -> Iterator[str]:
+def _padding_notes(values: AnyPlane, picture: Size, words: PlacementWords) -> Iterator[str]:
     """Yield a note if a map of another size has bands at its border as padding adds them.
 
     Sensors have such bands, too. Padding adds as many lines as make both sides multiples of a step,
     and what it was added to has the picture's proportions at least as well as the padded map.
     """
     size = (values.shape[0], values.shape[1])
-    bands = None if size == picture else border_bands(values)
+    bands = None if size == picture else find_border_bands(values)
     if bands is None:
         return
     inside = bands.shape_inside(size)
@@ -498,8 +500,8 @@ def _middle_of_smaller_picture(size: Size, picture: Size) -> tuple[str, DepthCro
 
 
 def _place_of_resized_part(
-    size: Size, picture: Size, crop: DepthCrop, words: PlaceWords, orientation: int
-) -> MapPlace:
+    size: Size, picture: Size, crop: DepthCrop, words: PlacementWords, orientation: int
+) -> MapPlacement:
     """Place of a map of another size than the rectangle that the user says."""
     if size == picture:
         raise InputError(
@@ -529,7 +531,7 @@ def _place_of_resized_part(
         )
     elif difference > _NOTED_PROPORTIONS:
         note += f", whose proportions differ by {100 * difference:.1f} %"
-    return MapPlace(crop=crop, notes=(note,))
+    return MapPlacement(crop=crop, notes=(note,))
 
 
 def _is_turned(size: Size, picture: Size) -> bool:
@@ -541,7 +543,7 @@ def _is_turned(size: Size, picture: Size) -> bool:
     return (size[0] > size[1]) != (picture[0] > picture[1])
 
 
-def _turned_map(size: Size, picture: Size, words: PlaceWords, orientation: int) -> InputError:
+def _turned_map(size: Size, picture: Size, words: PlacementWords, orientation: int) -> InputError:
     """Error about a map that lies where the picture stands."""
     is_upright = size[0] > size[1]
     directions = "stands, and the other lies" if is_upright else "lies, and the other stands"
@@ -593,7 +595,7 @@ def _unknown_place(
     size: Size,
     picture: Size,
     fitting: Mapping[str, DepthCrop],
-    words: PlaceWords,
+    words: PlacementWords,
     orientation: int,
 ) -> InputError:
     sizes = (
@@ -628,7 +630,7 @@ def _unknown_place(
     return InputError(problem=Text(sizes, reason), hint=Text(*alike, whole, part))
 
 
-def _hints(size: Size, picture: Size, words: PlaceWords) -> Iterator[str | Text]:
+def _hints(size: Size, picture: Size, words: PlacementWords) -> Iterator[str | Text]:
     """Yield what a map may be besides: the middle of a smaller picture, or padded."""
     part = _middle_of_smaller_picture(size, picture)
     if part is not None:
@@ -659,7 +661,9 @@ def _names_of_size(size: Size, picture: Size) -> Iterator[str]:
             yield name
 
 
-def move_truth(depth: Field, valid: Mask, place: MapPlace, picture: Size) -> tuple[Field, Mask]:
+def paste_truth(
+    depth: Field, valid: Mask, place: MapPlacement, picture: Size
+) -> tuple[Field, Mask]:
     """Bring depth [m] and its mask to the picture's size.
 
     A pixel whose four sources lie on one surface gets their mean in inverse depth, which is exact
@@ -676,8 +680,8 @@ def move_truth(depth: Field, valid: Mask, place: MapPlace, picture: Size) -> tup
     )
 
 
-def move_nearest(
-    values: Shaped[np.ndarray, "*c h w"], place: MapPlace, picture: Size, empty: float
+def paste_nearest(
+    values: Shaped[np.ndarray, "*c h w"], place: MapPlacement, picture: Size, empty: float
 ) -> Shaped[np.ndarray, "*c a b"]:
     """Bring numbers that have no mean, such as labels, to the picture's size."""
     rows, columns = _nearest_sources((values.shape[-2], values.shape[-1]), place.crop.shape)

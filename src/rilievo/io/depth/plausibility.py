@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Mask, Shaped, Values
-from rilievo.io.depth.encoding import is_any_of, is_much_smoother, roughness
-from rilievo.io.depth.inverse_depth import buffer_doubt, doubts_about_normalised
-from rilievo.io.depth.wrapping import Restart, find_restart
+from rilievo.io.depth.encoding import equals_any, is_much_smoother, roughness
+from rilievo.io.depth.inverse_depth import normalized_range_warnings, z_buffer_warning
+from rilievo.io.depth.wrapping import DepthWrap, find_wrap
 
-FARTHEST = 500.0
-"""Largest plausible mean or median [m]; the least is ``NEAREST``."""
-NEAREST = 0.2
+MAX_PLAUSIBLE_MEDIAN = 500.0
+"""Largest plausible mean or median [m]; the least is ``MIN_PLAUSIBLE_MEDIAN``."""
+MIN_PLAUSIBLE_MEDIAN = 0.2
 TOO_FAR = (
-    f"true depth is above {FARTHEST:g} m in the middle: it looks like millimetres or raw counts "
-    "read as metres; check the scale"
+    f"true depth is above {MAX_PLAUSIBLE_MEDIAN:g} m in the middle: it looks like millimetres or "
+    "raw counts read as metres; check the scale"
 )
 TOO_NEAR = (
-    f"true depth is below {NEAREST * 100:g} cm in the middle: it looks like centimetres read as "
-    "millimetres, or metres that were divided once too often; check the scale"
+    f"true depth is below {MIN_PLAUSIBLE_MEDIAN * 100:g} cm in the middle: it looks like "
+    "centimetres read as millimetres, or metres that were divided once too often; check the scale"
 )
 # No camera measures and no scene shows a surface beyond [m]; mountains in a declared unit, whose
 # median is beyond the second number, are seen up to the third.
@@ -125,38 +125,38 @@ class _Stored:
         return text if "." in text else text.replace("e", ".0e")
 
 
-def reading_doubts(
+def plausibility_warnings(
     stored: Shaped[np.ndarray, "h w"],
     metres: Values | None,
     *,
-    meaningless: Sequence[float] = (),
+    invalid: Sequence[float] = (),
     unit: float | None = None,
     is_range: bool = False,
-    farthest: float | None = None,
-    is_declared: bool = False,
-    is_guess: bool = False,
+    max_depth: float | None = None,
+    is_unit_declared: bool = False,
+    is_unit_guessed: bool = False,
 ) -> Iterator[str]:
     """Yield doubts, a sentence each, about invalid numbers, packed bits and the unit.
 
     Args:
         stored: Numbers of the file, after channels and bits that are declared.
         metres: Valid depth [m], in any order; None if it is not in metres.
-        meaningless: Numbers that are declared to hold no depth.
+        invalid: Numbers that are declared to hold no depth.
         unit: Metres of a number; None if that is not one factor.
         is_range: Whether numbers lie between a nearest and a farthest depth, which the least and
             the largest number of the type are.
-        farthest: Largest valid depth that is declared [m]: what lies beyond holds no depth.
-        is_declared: Whether the user declares the unit, which may be that of an aerial photograph
-            or of an endoscope.
-        is_guess: Whether the unit is a guess, as neither the user nor the file says it.
+        max_depth: Largest valid depth that is declared [m]: what lies beyond holds no depth.
+        is_unit_declared: Whether the user declares the unit, which may be that of an aerial
+            photograph or of an endoscope.
+        is_unit_guessed: Whether the unit is a guess, as neither the user nor the file says it.
     """
-    facts = _stored_facts(stored, meaningless, unit, farthest)
-    facts = replace(facts, is_declared=is_declared, is_guess=is_guess)
-    negative = negative_doubt(stored)
+    facts = _stored_facts(stored, invalid, unit, max_depth)
+    facts = replace(facts, is_declared=is_unit_declared, is_guess=is_unit_guessed)
+    negative = negative_numbers_warning(stored)
     if negative is not None and unit is not None and unit > 0:
         yield negative
         return
-    restart = None if is_range else find_restart(stored, facts.known & ~_is_mark(facts))
+    restart = None if is_range else find_wrap(stored, facts.known & ~_is_mark(facts))
     is_in_metres = not is_range and metres is not None and unit is not None
     may_be_buffer = is_in_metres and restart is None
     something_else = _something_else(facts, stored, may_be_buffer=may_be_buffer)
@@ -171,17 +171,17 @@ def reading_doubts(
     if not is_range:
         yield from _coding_doubts(facts, stored, restart)
     if metres is not None and metres.size:
-        has_end = bool(background or normalised) or farthest is not None
+        has_end = bool(background or normalised) or max_depth is not None
         yield from _far_doubts(facts, metres, has_end=has_end)
         is_huge = metres > _HUGE
         middle = float(np.median(metres if is_huge.all() else metres[~is_huge]))
-        yield from _middle_doubts(facts, middle, farthest)
+        yield from _middle_doubts(facts, middle, max_depth)
 
 
-WRITE_POSITIVE = "write them with the other sign, such as -depth"
+NEGATION_HINT = "write them with the other sign, such as -depth"
 
 
-def negative_doubt(
+def negative_numbers_warning(
     stored: Shaped[np.ndarray, "h w"],
     remedy: str = "say 'scale: -1' in rilievo.yaml, or write them with the other sign",
 ) -> str | None:
@@ -201,7 +201,7 @@ def _something_else(
     swapped = [*_byte_doubts(facts), *_float_byte_doubts(stored)]
     if swapped or not may_be_buffer:
         return swapped
-    doubt = buffer_doubt(stored, facts.unit if facts.is_declared else None)
+    doubt = z_buffer_warning(stored, facts.unit if facts.is_declared else None)
     return () if doubt is None else (doubt,)
 
 
@@ -214,7 +214,7 @@ def _mark_doubts(facts: _Stored, *, is_range: bool) -> Iterator[str]:
 
 
 def _coding_doubts(
-    facts: _Stored, stored: Shaped[np.ndarray, "h w"], restart: Restart | None
+    facts: _Stored, stored: Shaped[np.ndarray, "h w"], restart: DepthWrap | None
 ) -> Iterator[str]:
     """Yield doubts about packed bits, and about depth that starts again."""
     has_bits = facts.whole is not None and facts.whole.itemsize > 1 and not _are_halves(stored)
@@ -233,7 +233,7 @@ def _normalised_doubts(facts: _Stored, stored: Shaped[np.ndarray, "h w"]) -> Ite
     has_own_scale = facts.unit not in (None, *_USUAL_UNITS)
     is_declared_float = facts.is_declared and stored.dtype.kind == "f"
     if not has_own_scale and not is_declared_float:
-        yield from doubts_about_normalised(stored, is_guess=facts.is_guess)
+        yield from normalized_range_warnings(stored, is_guess=facts.is_guess)
 
 
 def _are_halves(stored: Shaped[np.ndarray, "h w"]) -> bool:
@@ -266,17 +266,17 @@ def _far_doubts(facts: _Stored, metres: Values, *, has_end: bool) -> Iterator[st
 def _middle_doubts(facts: _Stored, middle: float, farthest: float | None) -> Iterator[str]:
     """Yield a doubt about the median [m]."""
     if not facts.is_declared:
-        doubt = unit_doubt(middle)
-        is_within = doubt == TOO_FAR and farthest is not None and farthest > FARTHEST
+        doubt = unit_warning(middle)
+        is_within = doubt == TOO_FAR and farthest is not None and farthest > MAX_PLAUSIBLE_MEDIAN
         yield from () if doubt is None or is_within else (doubt,)
-    elif middle > FARTHEST and facts.whole is not None and (facts.unit or 0) >= 1:
+    elif middle > MAX_PLAUSIBLE_MEDIAN and facts.whole is not None and (facts.unit or 0) >= 1:
         yield (
             f"its whole numbers are declared in units of {facts.unit:g} m, and half of them lie "
-            f"beyond {FARTHEST:g} m: if they are millimetres, say 'scale: 0.001'"
+            f"beyond {MAX_PLAUSIBLE_MEDIAN:g} m: if they are millimetres, say 'scale: 0.001'"
         )
 
 
-def odd_unit_doubts(middles: Mapping[str, float]) -> list[str]:
+def odd_unit_warnings(middles: Mapping[str, float]) -> list[str]:
     """Doubt about files of a folder whose medians are a unit apart from those of all others.
 
     Args:
@@ -305,11 +305,11 @@ def odd_unit_doubts(middles: Mapping[str, float]) -> list[str]:
     ]
 
 
-def unit_doubt(middle: float) -> str | None:
+def unit_warning(middle: float) -> str | None:
     """Doubt about a mean or median [m], if it is implausible."""
-    if middle > FARTHEST:
+    if middle > MAX_PLAUSIBLE_MEDIAN:
         return TOO_FAR
-    return TOO_NEAR if middle < NEAREST else None
+    return TOO_NEAR if middle < MIN_PLAUSIBLE_MEDIAN else None
 
 
 def _stored_facts(
@@ -320,7 +320,7 @@ def _stored_facts(
 ) -> _Stored:
     with np.errstate(invalid="ignore", over="ignore"):
         plane = stored.astype(np.float64)
-        known = np.isfinite(plane) & (plane > 0) & ~is_any_of(stored, tuple(meaningless))
+        known = np.isfinite(plane) & (plane > 0) & ~equals_any(stored, tuple(meaningless))
         if farthest is not None and unit is not None:
             known &= plane * unit <= farthest
     whole = stored.dtype if stored.dtype.kind in "ui" else None

@@ -14,7 +14,7 @@ from typing import Any
 
 from rilievo.io.depth.units import (
     UnitInWords,
-    may_tell_coding,
+    may_describe_encoding,
     metres_of_unit_text,
     unit_of_sentence,
 )
@@ -60,7 +60,7 @@ _MOST_WORDS = 300
 _MOST_ENTRIES, _MOST_SHOWN, _MOST_UNREAD = 1000, 80, 200
 
 
-class NumberMeaning(Enum):
+class StoredQuantity(Enum):
     """What numbers are, or how they lie between the ends of their range."""
 
     LINEAR = auto()
@@ -82,37 +82,37 @@ class NumberMeaning(Enum):
 
 
 _QUANTITY_WORDS = {
-    NumberMeaning.LINEAR: "depth",
-    NumberMeaning.DISTANCE: "distance along the ray",
-    NumberMeaning.INVERSE: "inverse depth",
-    NumberMeaning.DISPARITY: "disparity",
-    NumberMeaning.LOGARITHM: "the logarithm of depth",
-    NumberMeaning.BUFFER: "values of a z-buffer",
-    NumberMeaning.ROOT: "the square root of depth",
+    StoredQuantity.LINEAR: "depth",
+    StoredQuantity.DISTANCE: "distance along the ray",
+    StoredQuantity.INVERSE: "inverse depth",
+    StoredQuantity.DISPARITY: "disparity",
+    StoredQuantity.LOGARITHM: "the logarithm of depth",
+    StoredQuantity.BUFFER: "values of a z-buffer",
+    StoredQuantity.ROOT: "the square root of depth",
 }
-_MEASURED_IN_METRES = (None, NumberMeaning.LINEAR, NumberMeaning.DISTANCE)
+_MEASURED_IN_METRES = (None, StoredQuantity.LINEAR, StoredQuantity.DISTANCE)
 _DEPTH_WORDS = "depth|z|distances?|range|scale|space|spacing|metres|meters|encod\\w*"
 # Words of each quantity, in texts of lower case without underscores and hyphens.
 _PATTERNS = {
-    NumberMeaning.INVERSE: re.compile(
+    StoredQuantity.INVERSE: re.compile(
         r"\binv(erse)?( of( the)?)? (depth|z|distance|range)\b|\breciprocal\b|\bidepth\b"
         r"|\binvdepth\b|\b1 ?/ ?(z|m|depth|met(re|er)s?)\b|\bdioptres?\b|\bdiopters?\b"
         r"|\brange ?inverse\b|^inverse\b|[:=] ?inverse$"
     ),
-    NumberMeaning.DISPARITY: re.compile(r"^disparit(y|ies)\b|[:=] ?disparit(y|ies)\b"),
-    NumberMeaning.LOGARITHM: re.compile(
+    StoredQuantity.DISPARITY: re.compile(r"^disparit(y|ies)\b|[:=] ?disparit(y|ies)\b"),
+    StoredQuantity.LOGARITHM: re.compile(
         rf"\blog(arithm)?(ic|ically)?( of( the)?)? ?({_DEPTH_WORDS})\b|\blogarithm"
         r"|\b(log|log10|log2|ln) ?\(|^log(10|2)?$|[:=] ?log(10|2)?$"
     ),
-    NumberMeaning.BUFFER: re.compile(r"\bz ?buffer\b|\bdepth buffer\b|\bndc\b|\bclip space\b"),
-    NumberMeaning.ROOT: re.compile(r"\bsquare root\b|\bsqrt\b"),
-    NumberMeaning.DISTANCE: re.compile(
+    StoredQuantity.BUFFER: re.compile(r"\bz ?buffer\b|\bdepth buffer\b|\bndc\b|\bclip space\b"),
+    StoredQuantity.ROOT: re.compile(r"\bsquare root\b|\bsqrt\b"),
+    StoredQuantity.DISTANCE: re.compile(
         r"\beuclid|\bradial\b|\balong (the |each |its )?rays?\b|\bray (length|distance|depth)\b"
         r"|\boptic ?ray\b|\brange image\b"
         r"|\bdistances? (to|from) (the )?(camera|optical|projection|focal)"
         r"|^distances?$|[:=] ?distances?$"
     ),
-    NumberMeaning.LINEAR: re.compile(r"\b(range ?)?linear(ly)?\b"),
+    StoredQuantity.LINEAR: re.compile(r"\b(range ?)?linear(ly)?\b"),
 }
 _ALONG_AXIS = re.compile(r"\bplan(e|ar)\b|\bax(is|ial)\b|\bnot (the )?(distance|inverse|log)")
 
@@ -122,43 +122,43 @@ class StatedNumbers:
     """What the texts of a file state about its numbers, as the file writes it.
 
     Attributes:
-        kind: NumberMeaning, as the file names it.
+        kind: StoredQuantity, as the file names it.
         quantity: What texts call the numbers, or how they lie in the range.
         said: Text that says so.
         unit: Metres of the unit that is named, or that a number gives.
         unit_is_named: Whether the unit is a name, such as "mm".
-        unit_in_words: Sentence that names the unit, if no name such as ``unit`` does.
-        span: Values at zero and at the largest number of the type.
-        rounding: Half of the last digit of each of these.
+        unit_sentence: Sentence that names the unit, if no name such as ``unit`` does.
+        linear_range: Values at zero and at the largest number of the type.
+        range_rounding: Half of the last digit of each of these.
         near_and_far: Values that are called near and far.
         is_moge: Whether they are named as MoGe names them.
         counts: Metres of a count (at most 0.1), or counts of a metre.
-        unread: Texts about depth that are not understood.
+        unread_texts: Texts about depth that are not understood.
     """
 
     kind: str | None = None
-    quantity: NumberMeaning | None = None
+    quantity: StoredQuantity | None = None
     said: str = ""
     unit: float | None = None
     unit_is_named: bool = False
-    unit_in_words: str = ""
+    unit_sentence: str = ""
     is_up_to_scale: bool = False
-    span: tuple[float, float] | None = None
-    rounding: tuple[float, float] = (0.0, 0.0)
+    linear_range: tuple[float, float] | None = None
+    range_rounding: tuple[float, float] = (0.0, 0.0)
     near_and_far: tuple[float, float] | None = None
     is_moge: bool = False
     scale: float | None = None
     offset: float = 0.0
     counts: float | None = None
     invalid: tuple[float, ...] = ()
-    unread: tuple[str, ...] = ()
+    unread_texts: tuple[str, ...] = ()
 
-    def doubts(self, place: str) -> tuple[str, ...]:
+    def unread_warnings(self, source: str) -> tuple[str, ...]:
         """Sentences on what was not understood."""
         return tuple(
-            f"{place} says '{text}', which is not read: say 'scale' and 'offset' if it is about "
+            f"{source} says '{text}', which is not read: say 'scale' and 'offset' if it is about "
             "the numbers"
-            for text in self.unread
+            for text in self.unread_texts
         )
 
 
@@ -184,11 +184,11 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
     if metres is None:
         metres = metres_of_unit_text(words)
     low, high = _first_number(values, _LOW), _first_number(values, _HIGH)
-    rounding = (_first_rounding(values, _LOW), _first_rounding(values, _HIGH))
+    range_rounding = (_first_rounding(values, _LOW), _first_rounding(values, _HIGH))
     pair = _pair(_first(values, _RANGE))
     if low is None and high is None and pair is not None:
         low, high = pair
-        rounding = (0.0, 0.0)
+        range_rounding = (0.0, 0.0)
     near, far = _first_number(values, _NEAR), _first_number(values, _FAR)
     flat = {name: value for name, value in texts.items() if isinstance(value, str | int | float)}
     scale, offset = _first_number(values, _SCALE), _first_number(values, _OFFSET)
@@ -196,41 +196,43 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
     if counts is not None and (counts <= 0 or _MOST_FRACTION < counts < LEAST_COUNTS):
         counts = None
     invalid = _first_number(values, _INVALID)
-    span = None if low is None or high is None else (low, high)
+    linear_range = None if low is None or high is None else (low, high)
     near_and_far = None if near is None or far is None else (near, far)
     kind = _first(values, ("kind",))
     quantity, said = _find_quantity(entries)
-    unit_in_words = ""
+    unit_sentence = ""
     if (scale, counts, metres) == (None,) * 3 and quantity in _MEASURED_IN_METRES:
-        is_range = span is not None or near_and_far is not None
-        metres, unit_in_words = _find_unit_in_words(entries, is_plain=is_range)
-    is_read = (span, near_and_far, scale, counts, metres) != (None,) * 5 or quantity is not None
+        is_range = linear_range is not None or near_and_far is not None
+        metres, unit_sentence = _find_unit_in_words(entries, is_plain=is_range)
+    is_read = (linear_range, near_and_far, scale, counts, metres) != (
+        None,
+    ) * 5 or quantity is not None
     return StatedNumbers(
         kind=None if kind is None else str(kind).strip().lower().replace("-", "_"),
         quantity=quantity,
         said=said,
         unit=metres,
         unit_is_named=named,
-        unit_in_words=unit_in_words,
+        unit_sentence=unit_sentence,
         is_up_to_scale=words in _ARBITRARY,
-        span=span,
-        rounding=rounding,
+        linear_range=linear_range,
+        range_rounding=range_rounding,
         near_and_far=near_and_far,
         is_moge=_number(flat.get("near")) is not None and _number(flat.get("far")) is not None,
         scale=scale,
         offset=offset or 0.0,
         counts=counts,
         invalid=() if invalid is None else (invalid,),
-        unread=() if is_read or words in _ARBITRARY else tuple(_unread(entries)),
+        unread_texts=() if is_read or words in _ARBITRARY else tuple(_unread(entries)),
     )
 
 
-def quantity_of_name(name: str) -> tuple[NumberMeaning | None, float | None]:
-    """NumberMeaning and metres of the unit that the name of an array or channel states.
+def quantity_of_name(name: str) -> tuple[StoredQuantity | None, float | None]:
+    """StoredQuantity and metres of the unit that the name of an array or channel states.
 
     Examples:
         >>> quantity_of_name("inverse_depth")[0]
-        <NumberMeaning.INVERSE: 3>
+        <StoredQuantity.INVERSE: 3>
         >>> quantity_of_name("depth_cm")
         (None, 0.01)
     """
@@ -243,16 +245,16 @@ def quantity_of_name(name: str) -> tuple[NumberMeaning | None, float | None]:
 
 _NAMED_QUANTITIES = {
     **dict.fromkeys(
-        ("inverse", "inv", "invdepth", "idepth", "inversedepth"), NumberMeaning.INVERSE
+        ("inverse", "inv", "invdepth", "idepth", "inversedepth"), StoredQuantity.INVERSE
     ),
-    **dict.fromkeys(("disparity", "disparities", "disp"), NumberMeaning.DISPARITY),
-    **dict.fromkeys(("distance", "distances", "dist", "euclidean", "ray"), NumberMeaning.DISTANCE),
-    **dict.fromkeys(("log", "logdepth", "logarithm"), NumberMeaning.LOGARITHM),
-    **dict.fromkeys(("zbuffer", "ndc"), NumberMeaning.BUFFER),
+    **dict.fromkeys(("disparity", "disparities", "disp"), StoredQuantity.DISPARITY),
+    **dict.fromkeys(("distance", "distances", "dist", "euclidean", "ray"), StoredQuantity.DISTANCE),
+    **dict.fromkeys(("log", "logdepth", "logarithm"), StoredQuantity.LOGARITHM),
+    **dict.fromkeys(("zbuffer", "ndc"), StoredQuantity.BUFFER),
 }
 
 
-def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[NumberMeaning | None, str]:
+def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[StoredQuantity | None, str]:
     """What texts call the numbers, and the text that does."""
     for name, value in entries[:_MOST_ENTRIES]:
         if isinstance(value, Mapping) or _is_about_program(name) or _says_no(value):
@@ -424,6 +426,6 @@ def _unread(entries: Sequence[tuple[str, Any]]) -> Iterator[str]:
             yield f"{name}: {value}"[:_MOST_SHOWN]
             return
     for sentence in _sentences(entries):
-        if may_tell_coding(sentence) and len(sentence) < _MOST_UNREAD:
+        if may_describe_encoding(sentence) and len(sentence) < _MOST_UNREAD:
             yield sentence[:_MOST_SHOWN]
             return

@@ -39,9 +39,9 @@ def checked_logarithm(
     stored: Shaped[np.ndarray, "h w"], statement: DepthStatement, path: Path
 ) -> DepthStatement:
     """Statement of MoGe's 16-bit numbers; others with near and far are refused or doubted."""
-    if statement.logarithm is None:
+    if statement.logarithmic_range is None:
         return statement
-    near, far = statement.logarithm
+    near, far = statement.logarithmic_range
     if stored.dtype != np.uint16:
         raise InputError(words_of_near_and_far(near, far, stored), path=printable(path))
     used = stored[(stored != UNKNOWN_CODE) & (stored != INFINITE_CODE)]
@@ -53,16 +53,16 @@ def checked_logarithm(
         f"to {used.max()}: if they lie evenly in depth, say "
         f"'scale: {(far - near) / 65535:.6g}' and 'offset: {near:g}', or write 'min' and 'max'"
     )
-    return replace(statement, doubts=(*statement.doubts, doubt))
+    return replace(statement, warnings=(*statement.warnings, doubt))
 
 
 def doubts_about_range(
     stored: Shaped[np.ndarray, "h w"], statement: DepthStatement
 ) -> Iterator[str]:
     """Yield a doubt about a range that is a statistic of numbers with a usual unit."""
-    if statement.span is None or statement.kind == INVERSE:
+    if statement.linear_range is None or statement.kind == INVERSE:
         return
-    low, high = statement.span
+    low, high = statement.linear_range
     largest = int(stored[stored < np.iinfo(stored.dtype).max].max(initial=0))
     if not largest:
         return
@@ -93,31 +93,33 @@ def without_statistics(
     A range is a statistic if its ends are the least and the largest number in a usual unit, to the
     digits that the file writes, and a bound if it holds all numbers as they are.
     """
-    if statement.span is None:
+    if statement.linear_range is None:
         return statement
-    low, high = statement.span
+    low, high = statement.linear_range
     used = stored[(stored > 0) & (stored < np.iinfo(stored.dtype).max)]
     if not used.size or (low == 0 and high == np.iinfo(stored.dtype).max):
-        return replace(statement, span=None)
+        return replace(statement, linear_range=None)
     ends = (float(used.min()), float(used.max()))
     for scale in _USUAL_SCALES:
         agree = (
             abs(number * scale - end) <= _tolerance_of_statistic(end, rounding)
-            for number, end, rounding in zip(ends, (low, high), statement.rounding, strict=True)
+            for number, end, rounding in zip(
+                ends, (low, high), statement.range_rounding, strict=True
+            )
         )
         if not all(agree):
             continue
         if scale == 1.0:
-            return replace(statement, span=None)
-        place = f"{statement.place}, whose range is that of its numbers in this unit"
-        return replace(statement, span=None, scale=scale, place=place)
+            return replace(statement, linear_range=None)
+        source = f"{statement.source}, whose range is that of its numbers in this unit"
+        return replace(statement, linear_range=None, scale=scale, source=source)
     is_bounded = low <= ends[0] and ends[1] <= high
     if is_bounded and high > _FARTHEST_END and statement.scale is None:
         doubt = (
             f"the range {low:g} to {high:g} that it states is taken for bounds of its numbers as "
             "they are, and not for metres: say 'scale' and 'offset' if it is another"
         )
-        return replace(statement, span=None, doubts=(*statement.doubts, doubt))
+        return replace(statement, linear_range=None, warnings=(*statement.warnings, doubt))
     return statement
 
 
@@ -137,11 +139,16 @@ def check_range_of_floats(
     Raises:
         InputError: If numbers from 0 to 1 can be no depth in the range.
     """
-    span = statement.span or statement.clip or statement.logarithm or statement.reciprocal
+    linear_range = (
+        statement.linear_range
+        or statement.near_and_far
+        or statement.logarithmic_range
+        or statement.inverse_range
+    )
     known = stored[np.isfinite(stored) & (stored > 0)]
-    if span is None or is_by_user or statement.kind == INVERSE or not known.size:
+    if linear_range is None or is_by_user or statement.kind == INVERSE or not known.size:
         return
-    low, high = span
+    low, high = linear_range
     largest, middle = float(known.max()), float(np.median(known))
     is_unit_range = largest <= 1
     words = (
@@ -164,11 +171,16 @@ def doubts_about_shape(
     stored: Shaped[np.ndarray, "h w"], statement: DepthStatement
 ) -> Iterator[str]:
     """Yield a doubt about codes between two depths whose surfaces are flat in another spacing."""
-    near, far = statement.logarithm or statement.span or statement.reciprocal or (0.0, 0.0)
+    near, far = (
+        statement.logarithmic_range
+        or statement.linear_range
+        or statement.inverse_range
+        or (0.0, 0.0)
+    )
     if not 0 < near < far or statement.kind in (INVERSE, DISPARITY):
         return
     largest = int(np.iinfo(stored.dtype).max)
-    first, steps = (1, LOGARITHM_STEPS) if statement.logarithm is not None else (0, largest)
+    first, steps = (1, LOGARITHM_STEPS) if statement.logarithmic_range is not None else (0, largest)
     known = (stored >= first) & (stored <= first + steps)
     share = np.clip((stored.astype(np.float64) - first) / steps, 0, 1)
     spacings = {
@@ -177,8 +189,8 @@ def doubts_about_shape(
         "inverse depth": 1 / ((1 - share) / near + share / far),
     }
     flat = {name: flatness(values, known) for name, values in spacings.items()}
-    stated = "the logarithm" if statement.logarithm is not None else "inverse depth"
-    stated = "depth" if statement.span is not None else stated
+    stated = "the logarithm" if statement.logarithmic_range is not None else "inverse depth"
+    stated = "depth" if statement.linear_range is not None else stated
     best = max(flat, key=lambda name: flat[name])
     if flat[best] < _LEAST_FLAT or flat[best] < _TIMES_FLATTER * flat[stated]:
         return
@@ -187,5 +199,5 @@ def doubts_about_shape(
         cure = f"say 'scale: {(far - near) / steps:.6g}' and 'offset: {near:g}'"
     yield (
         f"its numbers are taken as evenly spaced in {stated} between {near:g} and {far:g} "
-        f"({statement.place}), but surfaces are flat if they are in {best}: if so, {cure}"
+        f"({statement.source}), but surfaces are flat if they are in {best}: if so, {cure}"
     )

@@ -29,8 +29,8 @@ from rilievo.io.depth.file_texts import (
 from rilievo.io.depth.masks import may_hold_depth
 from rilievo.io.depth.stated_numbers import (
     LEAST_COUNTS,
-    NumberMeaning,
     StatedNumbers,
+    StoredQuantity,
     is_stated_name,
     quantity_of_name,
     read_stated_numbers,
@@ -56,9 +56,9 @@ DISTANCE, DISPARITY, INVERSE = "distance", "disparity", "inverse_depth"
 """Further kinds: along the ray, of two views [px], and 1 over depth."""
 _KINDS = (*(kind.value for kind in DepthKind), DISTANCE, DISPARITY, INVERSE)
 _KIND_OF_QUANTITY = {
-    NumberMeaning.DISTANCE: DISTANCE,
-    NumberMeaning.DISPARITY: DISPARITY,
-    NumberMeaning.INVERSE: INVERSE,
+    StoredQuantity.DISTANCE: DISTANCE,
+    StoredQuantity.DISPARITY: DISPARITY,
+    StoredQuantity.INVERSE: INVERSE,
 }
 LOGARITHM_STEPS = 65533
 DECLARED = "as declared"
@@ -81,43 +81,44 @@ class DepthStatement:
     Attributes:
         kind: Name of a ``DepthKind``, ``DISTANCE`` or ``DISPARITY``.
         scale: Unit of the result, or its factor.
-        logarithm: Depth at the numbers 1 and 65534, even in the logarithm.
-        span: Values at 0 and at the type's largest number.
-        rounding: Half of the last digit of these, as the file writes them.
-        reciprocal: Depth at 0 and at the type's largest number, even in inverse depth.
-        clip: Depth that the file calls near and far, for numbers that are no codes between them.
-        unit_in_words: Sentence that names the unit, which goes behind the one that you declare.
-        metres_in_words: Metres of that unit.
-        unclear: Sentence on what it states and what is missing, if it cannot be used.
-        doubts: Sentences on how it was taken.
-        unread: Sentences on texts that are not understood, and matter if the user declares no
-            scale.
+        logarithmic_range: Depth at the numbers 1 and 65534, even in the logarithm.
+        linear_range: Values at 0 and at the type's largest number.
+        range_rounding: Half of the last digit of these, as the file writes them.
+        inverse_range: Depth at 0 and at the type's largest number, even in inverse depth.
+        near_and_far: Depth that the file calls near and far, for numbers that are no codes
+            between them.
+        unit_sentence: Sentence that names the unit, which goes behind the one that you declare.
+        sentence_unit: Metres of that unit.
+        unusable_reason: Sentence on what it states and what is missing, if it cannot be used.
+        warnings: Sentences on how it was taken.
+        unread_warnings: Sentences on texts that are not understood, and matter if the user
+            declares no scale.
         origin: Origin of the depth, by a record of rilievo.
     """
 
     kind: str | None = None
     scale: float | None = None
     offset: float = 0.0
-    logarithm: tuple[float, float] | None = None
-    span: tuple[float, float] | None = None
-    rounding: tuple[float, float] = (0.0, 0.0)
-    reciprocal: tuple[float, float] | None = None
-    clip: tuple[float, float] | None = None
+    logarithmic_range: tuple[float, float] | None = None
+    linear_range: tuple[float, float] | None = None
+    range_rounding: tuple[float, float] = (0.0, 0.0)
+    inverse_range: tuple[float, float] | None = None
+    near_and_far: tuple[float, float] | None = None
     invalid: tuple[float, ...] = ()
     array: str | None = None
     camera: Camera | None = None
-    place: str = ""
-    unit_in_words: str = ""
-    metres_in_words: float | None = None
-    unclear: str | None = None
-    doubts: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
+    source: str = ""
+    unit_sentence: str = ""
+    sentence_unit: float | None = None
+    unusable_reason: str | None = None
+    warnings: tuple[str, ...] = ()
+    unread_warnings: tuple[str, ...] = ()
     origin: SavedOrigin | None = None
 
     @property
-    def is_coded(self) -> bool:
+    def is_decodable(self) -> bool:
         """Whether the file tells how numbers become values."""
-        forms = (self.scale, self.logarithm, self.span, self.reciprocal)
+        forms = (self.scale, self.logarithmic_range, self.linear_range, self.inverse_range)
         return any(form is not None for form in forms)
 
 
@@ -145,10 +146,10 @@ def read_depth_statement(path: Path, array: str | None = None) -> DepthStatement
     """
     check_regular(path)
     own = _statement_in_file(path, array)
-    if own.is_coded or own.kind is not None or own.unclear is not None:
+    if own.is_decodable or own.kind is not None or own.unusable_reason is not None:
         return own
     beside = _statement_beside(path)
-    if not (beside.place or beside.doubts or beside.unread):
+    if not (beside.source or beside.warnings or beside.unread_warnings):
         beside = _statement_of_folder(path)
     return _merge_statements(own, beside)
 
@@ -161,12 +162,12 @@ def _statement_of_folder(path: Path) -> DepthStatement:
         return DepthStatement()
     name, texts = described
     stated = read_stated_numbers(texts)
-    place = f"{printable(Path(name))} {'in its folder' if beside is None else 'beside it'}"
+    source = f"{printable(Path(name))} {'in its folder' if beside is None else 'beside it'}"
     # A range there is a statistic of all files.
-    counted = replace(stated, span=None, near_and_far=None)
+    counted = replace(stated, linear_range=None, near_and_far=None)
     if beside is not None and (counted.unit, counted.counts, counted.scale) == (None, None, None):
         return DepthStatement()  # It is about something else.
-    return _statement_of_stated(counted, place, path)
+    return _statement_of_stated(counted, source, path)
 
 
 def with_distant_record(statement: DepthStatement, path: Path) -> DepthStatement:
@@ -188,9 +189,9 @@ def with_distant_record(statement: DepthStatement, path: Path) -> DepthStatement
 
 def _statement_of_clip(sidecar: Sidecar, json: Path, path: Path) -> DepthStatement:
     """Facts of a clip's record about the file of a frame."""
-    place = f"{printable(Path(json.name))} beside its folder"
+    source = f"{printable(Path(json.name))} beside its folder"
     listing = (facts for facts in sidecar.files if path.name in (facts.frames or {}))
-    ours = _statement_of_sidecar(sidecar, path, place, next(listing, None))
+    ours = _statement_of_sidecar(sidecar, path, source, next(listing, None))
     return ours if ours.origin is None else replace(ours, origin=ours.origin.without_places())
 
 
@@ -207,15 +208,15 @@ def _statement_of_distant_record(path: Path) -> DepthStatement:
             kind=None if kind is None else kind.value,
             scale=None if kind is None else 1.0,
             camera=folder_record.camera,
-            place=folder_record.origin.place,
+            source=folder_record.origin.place,
             origin=folder_record.origin,
         )
     renamed = find_renamed_record(path)
     if renamed is None:
         return DepthStatement()
     sidecar, json, facts = renamed
-    place = f"{printable(Path(json.name))} beside it"
-    ours = _statement_of_sidecar(sidecar, path, place, facts)
+    source = f"{printable(Path(json.name))} beside it"
+    ours = _statement_of_sidecar(sidecar, path, source, facts)
     is_frame = facts.frames is not None
     if ours.origin is None or not is_frame:
         return ours
@@ -224,15 +225,15 @@ def _statement_of_distant_record(path: Path) -> DepthStatement:
 
 def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
     """Statement beside a file, with its array, and its camera if missing."""
-    if own.place and not beside.place:
+    if own.source and not beside.source:
         return own
     return replace(
         beside,
         array=own.array,
         invalid=tuple(dict.fromkeys((*own.invalid, *beside.invalid))),
         camera=own.camera if beside.camera is None else beside.camera,
-        doubts=(*own.doubts, *beside.doubts),
-        unread=(*own.unread, *beside.unread),
+        warnings=(*own.warnings, *beside.warnings),
+        unread_warnings=(*own.unread_warnings, *beside.unread_warnings),
     )
 
 
@@ -248,14 +249,18 @@ def _statement_in_file(path: Path, array: str | None) -> DepthStatement:
             if not has_range:
                 return DepthStatement()
             stated = _statement_of_texts(texts, "its text", path)
-            stated = stated if stated.place or not gdepth else _statement_of_gdepth(gdepth)
+            stated = stated if stated.source or not gdepth else _statement_of_gdepth(gdepth)
             return _without_transparent_number(stated, transparent)
         if start[:4] in (b"II*\0", b"MM\0*"):
             with TiffImageFile(path) as image:
                 texts, gdepth = tiff_texts(image), gdepth_of_image(image)
                 doubts = tuple(doubts_about_tiff(image))
             stated = _statement_of_tiff(texts, gdepth, path)
-            return stated if stated.is_coded else replace(stated, unread=(*stated.unread, *doubts))
+            return (
+                stated
+                if stated.is_decodable
+                else replace(stated, unread_warnings=(*stated.unread_warnings, *doubts))
+            )
         if start[:2] == b"P5":
             return _statement_of_texts(pgm_texts(path), "its comment", path)
     except InputError:
@@ -277,7 +282,7 @@ def _without_transparent_number(statement: DepthStatement, number: object) -> De
     return replace(
         statement,
         invalid=(*statement.invalid, float(number)),
-        doubts=(*statement.doubts, doubt),
+        warnings=(*statement.warnings, doubt),
     )
 
 
@@ -285,10 +290,10 @@ def _statement_of_tiff(
     texts: Mapping[str, Any], gdepth: Mapping[str, str], path: Path
 ) -> DepthStatement:
     ours = _statement_in_json_text(str(texts.get("", "")), path, "its description")
-    if ours.place:
+    if ours.source:
         return ours
     stated = _statement_of_texts(texts, "its description", path)
-    return stated if stated.place or not gdepth else _statement_of_gdepth(gdepth)
+    return stated if stated.source or not gdepth else _statement_of_gdepth(gdepth)
 
 
 def _statement_in_exr(path: Path, named: str | None) -> DepthStatement:
@@ -311,7 +316,7 @@ def _statement_in_exr(path: Path, named: str | None) -> DepthStatement:
         "its header",
         path,
     )
-    if stated.place:
+    if stated.source:
         return replace(stated, array=array)
     return replace(_statement_of_name(named or array or "", stated), array=array)
 
@@ -332,15 +337,17 @@ def _statement_of_name(name: str, stated: DepthStatement) -> DepthStatement:
     quantity, metres = quantity_of_name(name)
     if quantity is None and metres is None:
         return stated
-    if quantity in (NumberMeaning.LOGARITHM, NumberMeaning.BUFFER):
+    if quantity in (StoredQuantity.LOGARITHM, StoredQuantity.BUFFER):
         assert quantity is not None, "it is one of two"
-        return replace(stated, place=ARRAY_NAME, unclear=_words_of_quantity(quantity, name))
+        return replace(
+            stated, source=ARRAY_NAME, unusable_reason=_words_of_quantity(quantity, name)
+        )
     kind = None if quantity is None else _KIND_OF_QUANTITY[quantity]
     if kind in (DISPARITY, INVERSE):
         metres = None
     if metres is not None and kind is None:
         kind = DepthKind.METRIC.value
-    return replace(stated, place=ARRAY_NAME, kind=kind, scale=metres)
+    return replace(stated, source=ARRAY_NAME, kind=kind, scale=metres)
 
 
 def _statement_in_npz(path: Path, named: str | None) -> DepthStatement:
@@ -364,7 +371,7 @@ def _statement_in_npz(path: Path, named: str | None) -> DepthStatement:
         K = _K_in_npz(archive)
         camera = None if K is None else Camera(K=K)
     stated = _statement_of_texts(small, "its arrays", path)
-    if not stated.place and names:
+    if not stated.source and names:
         main = named or array or (names[0] if len(names) == 1 else "")
         stated = _statement_of_name(main, stated)
     return replace(stated, array=array, camera=camera)
@@ -388,41 +395,41 @@ def _statement_beside(path: Path) -> DepthStatement:
             continue
         if not isinstance(entries, dict):
             continue
-        place = f"{printable(Path(beside.name))} beside it"
+        source = f"{printable(Path(beside.name))} beside it"
         if str(entries.get("format", "")).startswith("rilievo/"):
-            ours = _statement_of_listing(text, path, place)
+            ours = _statement_of_listing(text, path, source)
             if ours is None:
                 continue  # It is of other files, whose names begin alike.
             return ours
         # MoGe's near and far stand in the file itself.
-        statement = _statement_of_texts({"json": entries}, place, path)
-        if statement.place or statement.doubts or statement.unread:
+        statement = _statement_of_texts({"json": entries}, source, path)
+        if statement.source or statement.warnings or statement.unread_warnings:
             return statement
     return DepthStatement()
 
 
-def _statement_of_listing(text: str, path: Path, place: str) -> DepthStatement | None:
+def _statement_of_listing(text: str, path: Path, source: str) -> DepthStatement | None:
     """Facts of a record beside a file; None if it does not list the file."""
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
         return DepthStatement()
     listed = [facts for facts in sidecar.files if facts.file == path.name]
-    return _statement_of_sidecar(sidecar, path, place, listed[0]) if listed else None
+    return _statement_of_sidecar(sidecar, path, source, listed[0]) if listed else None
 
 
-def _statement_in_json_text(text: str, path: Path, place: str) -> DepthStatement:
+def _statement_in_json_text(text: str, path: Path, source: str) -> DepthStatement:
     """Facts of a record in a file, which is about this file whatever its name is now."""
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
         return DepthStatement()
     facts = sidecar.files[0] if sidecar.files else None
-    return _statement_of_sidecar(sidecar, path, place, facts)
+    return _statement_of_sidecar(sidecar, path, source, facts)
 
 
 def _statement_of_sidecar(
-    sidecar: Sidecar, path: Path, place: str, facts: FileFacts | None
+    sidecar: Sidecar, path: Path, source: str, facts: FileFacts | None
 ) -> DepthStatement:
     depth = sidecar.depth
     if facts is None or depth is None or facts.scale is None:
@@ -438,21 +445,21 @@ def _statement_of_sidecar(
         offset=facts.offset or 0.0,
         invalid=(facts.invalid,) if isinstance(facts.invalid, int) else (),
         camera=camera,
-        place=place,
-        origin=origin_of_sidecar(sidecar, path, place, facts),
+        source=source,
+        origin=origin_of_sidecar(sidecar, path, source, facts),
     )
 
 
-def _statement_of_texts(texts: Mapping[str, Any], place: str, path: Path) -> DepthStatement:
+def _statement_of_texts(texts: Mapping[str, Any], source: str, path: Path) -> DepthStatement:
     record = texts.get("rilievo")
     if isinstance(record, str):
-        ours = _statement_in_json_text(record, path, place)
-        if ours.place:
+        ours = _statement_in_json_text(record, path, source)
+        if ours.source:
             return ours
-    return _statement_of_stated(read_stated_numbers(texts), place, path)
+    return _statement_of_stated(read_stated_numbers(texts), source, path)
 
 
-def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> DepthStatement:
+def _statement_of_stated(stated: StatedNumbers, source: str, path: Path) -> DepthStatement:
     kind = stated.kind if stated.kind in _KINDS else None
     if stated.is_up_to_scale:
         kind = kind or DepthKind.UP_TO_SCALE.value
@@ -466,23 +473,23 @@ def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> Depth
             f"its 'unit' is {unit:g}, expected above zero",
             path=printable(path),
         )
-    if stated.unit_in_words:
-        place = f"{place} says '{stated.unit_in_words}'"
+    if stated.unit_sentence:
+        source = f"{source} says '{stated.unit_sentence}'"
     rest = DepthStatement(
         kind=kind,
         invalid=stated.invalid,
-        place=place,
-        unit_in_words=stated.unit_in_words,
-        metres_in_words=unit if stated.unit_in_words else None,
-        unread=stated.doubts(place),
+        source=source,
+        unit_sentence=stated.unit_sentence,
+        sentence_unit=unit if stated.unit_sentence else None,
+        unread_warnings=stated.unread_warnings(source),
     )
     if stated.quantity in (
-        NumberMeaning.LOGARITHM,
-        NumberMeaning.BUFFER,
-        NumberMeaning.ROOT,
-    ) and not (stated.quantity is NumberMeaning.LOGARITHM and stated.is_moge):
+        StoredQuantity.LOGARITHM,
+        StoredQuantity.BUFFER,
+        StoredQuantity.ROOT,
+    ) and not (stated.quantity is StoredQuantity.LOGARITHM and stated.is_moge):
         assert stated.quantity is not None, "it is one of three"
-        return replace(rest, unclear=_words_of_quantity(stated.quantity, stated.said))
+        return replace(rest, unusable_reason=_words_of_quantity(stated.quantity, stated.said))
     if stated.scale is not None:
         if stated.scale <= 0:
             raise InputError(
@@ -501,17 +508,19 @@ def _statement_of_stated(stated: StatedNumbers, place: str, path: Path) -> Depth
         counts = stated.counts
         step = counts if counts <= 0.1 else 1 / counts
         return replace(rest, scale=step, kind=kind or DepthKind.METRIC.value)
-    if stated.near_and_far is not None and stated.quantity is NumberMeaning.LINEAR:
-        stated = replace(stated, span=stated.near_and_far, near_and_far=None)
+    if stated.near_and_far is not None and stated.quantity is StoredQuantity.LINEAR:
+        stated = replace(stated, linear_range=stated.near_and_far, near_and_far=None)
     if stated.near_and_far is not None:
         return _statement_of_near_and_far(stated, rest, path)
-    if stated.span is not None:
-        low, high = stated.span
+    if stated.linear_range is not None:
+        low, high = stated.linear_range
         if low >= high:
-            return replace(rest, unclear=_words_of_range(low, high))
-        return replace(rest, span=(low, high), rounding=stated.rounding, scale=unit)
+            return replace(rest, unusable_reason=_words_of_range(low, high))
+        return replace(
+            rest, linear_range=(low, high), range_rounding=stated.range_rounding, scale=unit
+        )
     if unit is None and kind is None:
-        return DepthStatement(unread=rest.unread, invalid=stated.invalid)
+        return DepthStatement(unread_warnings=rest.unread_warnings, invalid=stated.invalid)
     return replace(rest, scale=unit)
 
 
@@ -521,23 +530,25 @@ def _statement_of_near_and_far(
     """MoGe's names are near and far; others mean other spacings."""
     assert stated.near_and_far is not None, "the caller has asked"
     near, far = stated.near_and_far
-    rest = replace(rest, clip=(near, far))
-    if stated.quantity in (NumberMeaning.INVERSE, NumberMeaning.DISPARITY):
+    rest = replace(rest, near_and_far=(near, far))
+    if stated.quantity in (StoredQuantity.INVERSE, StoredQuantity.DISPARITY):
         words = f"{words_of_near_and_far(near, far)} (it says '{stated.said}')"
-        return replace(rest, kind=None, unclear=words)
+        return replace(rest, kind=None, unusable_reason=words)
     if stated.is_moge:
         for name, number in (("near", near), ("far", far)):
             if number <= 0:
                 raise InputError(
                     f"its '{name}' is {number:g}, expected above zero", path=printable(path)
                 )
-        return replace(rest, scale=stated.unit, logarithm=(near, far), invalid=(UNKNOWN_CODE,))
-    return replace(rest, unclear=words_of_near_and_far(near, far))
+        return replace(
+            rest, scale=stated.unit, logarithmic_range=(near, far), invalid=(UNKNOWN_CODE,)
+        )
+    return replace(rest, unusable_reason=words_of_near_and_far(near, far))
 
 
 def _statement_of_gdepth(entries: Mapping[str, str]) -> DepthStatement:
     """Facts of Google's GDepth: near and far, and how numbers lie between them."""
-    place = "its XMP (GDepth)"
+    source = "its XMP (GDepth)"
     try:
         near, far = float(entries["Near"]), float(entries["Far"])
     except (KeyError, ValueError):
@@ -545,23 +556,25 @@ def _statement_of_gdepth(entries: Mapping[str, str]) -> DepthStatement:
     form = entries.get("Format", "")
     is_linear = form == "RangeLinear"
     if form not in ("RangeLinear", "RangeInverse") or not (near >= 0 if is_linear else near > 0):
-        return DepthStatement(place=place, unclear=words_of_near_and_far(near, far))
+        return DepthStatement(source=source, unusable_reason=words_of_near_and_far(near, far))
     if near >= far:
-        return DepthStatement(place=place, unclear=_words_of_range(near, far))
+        return DepthStatement(source=source, unusable_reason=_words_of_range(near, far))
     unit = METRES_PER_UNIT.get(entries.get("Units", "").lower())
-    doubt = f"{place} names no unit of its near {near:g} and far {far:g}; they are taken for metres"
+    doubt = (
+        f"{source} names no unit of its near {near:g} and far {far:g}; they are taken for metres"
+    )
     along_ray = entries.get("MeasureType") == "OpticRay"
     return DepthStatement(
         kind=DISTANCE if along_ray else DepthKind.METRIC.value,
         scale=1.0 if unit is None else unit,
-        span=(near, far) if is_linear else None,
-        reciprocal=None if is_linear else (near, far),
-        place=place,
-        doubts=() if unit is not None else (doubt,),
+        linear_range=(near, far) if is_linear else None,
+        inverse_range=None if is_linear else (near, far),
+        source=source,
+        warnings=() if unit is not None else (doubt,),
     )
 
 
-def _words_of_quantity(quantity: NumberMeaning, said: str) -> str:
+def _words_of_quantity(quantity: StoredQuantity, said: str) -> str:
     return (
         f"says that its numbers are {quantity.words} ('{said}'), and not how they become metres: "
         "write depth in metres"

@@ -11,13 +11,13 @@ from rilievo.arrays.shapes import AnyPlane, Mask, Shaped, Values
 from rilievo.errors import InputError
 from rilievo.io.depth.encoding import (
     NumberEncoding,
-    is_any_of,
+    equals_any,
     is_much_smoother,
     smoothest_weights,
 )
 from rilievo.io.depth.interpretation import unit_words
 from rilievo.io.depth.masks import MarkedPixels, read_marked_pixels
-from rilievo.io.depth.plausibility import reading_doubts
+from rilievo.io.depth.plausibility import plausibility_warnings
 from rilievo.io.depth.stated_ranges import (
     check_range_of_floats,
     checked_logarithm,
@@ -45,7 +45,7 @@ _NOISY_CHANNELS = "its channels are noise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DepthNumbers:
+class StoredDepth:
     """Numbers of a file, and what it states.
 
     Attributes:
@@ -66,11 +66,11 @@ class DepthNumbers:
     @property
     def known(self) -> Mask:
         """Pixels that neither the file nor the user marks as without depth."""
-        known = ~is_any_of(self.stored, self.statement.invalid)
+        known = ~equals_any(self.stored, self.statement.invalid)
         return known if self.valid is None else known & self.valid
 
 
-def read_depth_numbers(
+def read_stored_depth(
     path: Path,
     *,
     array: str | None = None,
@@ -79,7 +79,7 @@ def read_depth_numbers(
     is_shifted: bool = False,
     searches_records: bool = False,
     names_confidence: bool = True,
-) -> DepthNumbers:
+) -> StoredDepth:
     """Read a depth map with the facts that it states.
 
     Args:
@@ -121,38 +121,48 @@ def read_depth_numbers(
             names_confidence=names_confidence,
         )
     is_by_user = is_scaled or declared.scale is not None
-    if is_by_user and statement.place == ARRAY_NAME:
+    if is_by_user and statement.source == ARRAY_NAME:
         statement = replace(statement, scale=None)
     statement = _with_unit_in_words(stored, statement, is_by_user=is_by_user)
-    doubts = [*statement.doubts, *marked.notes, *_doubts_about_channels(numbers, declared)]
-    doubts += () if declared.scale is not None else statement.unread
+    doubts = [*statement.warnings, *marked.notes, *_doubts_about_channels(numbers, declared)]
+    doubts += () if declared.scale is not None else statement.unread_warnings
     if stored.dtype.kind not in "ui":
         doubts += check_range_of_floats(stored, statement, path, is_by_user=is_by_user)
         # A range beside floating-point numbers is a statistic of them, or of the camera.
-        unclear = statement.unclear if statement.clip is None else None
-        statement = replace(statement, unclear=unclear, span=None, logarithm=None, reciprocal=None)
+        unusable_reason = statement.unusable_reason if statement.near_and_far is None else None
+        statement = replace(
+            statement,
+            unusable_reason=unusable_reason,
+            linear_range=None,
+            logarithmic_range=None,
+            inverse_range=None,
+        )
     else:
         statement = without_statistics(stored, statement)
-    if statement.unclear is not None:
+    if statement.unusable_reason is not None:
         if declared.scale is None and not is_scaled:
-            raise InputError(statement.unclear, path=printable(path))
+            raise InputError(statement.unusable_reason, path=printable(path))
         if declared.scale is None and not is_shifted:
-            doubts.append(f"{statement.unclear}; only the scale that is given is used")
+            doubts.append(f"{statement.unusable_reason}; only the scale that is given is used")
         statement = _without_coding(statement)
     statement = checked_logarithm(stored, statement, path)
     doubts += doubts_about_shape(stored, statement)
-    if statement.doubts and statement.logarithm is not None and (declared.scale or is_scaled):
-        doubts = [] if is_shifted or declared.scale is not None else [*statement.doubts]
+    if (
+        statement.warnings
+        and statement.logarithmic_range is not None
+        and (declared.scale or is_scaled)
+    ):
+        doubts = [] if is_shifted or declared.scale is not None else [*statement.warnings]
         statement = _without_coding(statement)
-    if not statement.is_coded and (declared.offset or is_shifted):
+    if not statement.is_decodable and (declared.offset or is_shifted):
         doubts += _doubts_about_zero(stored, declared)
     _check_offset(stored, statement, declared, printable(path))
-    statement = join_declared(statement, declared, path)
+    statement = apply_encoding(statement, declared, path)
     doubts += doubts_about_range(stored, statement)
-    doubts += [doubt for doubt in statement.doubts if doubt not in doubts]
-    return DepthNumbers(
+    doubts += [doubt for doubt in statement.warnings if doubt not in doubts]
+    return StoredDepth(
         stored=stored,
-        statement=replace(statement, doubts=tuple(doubts)),
+        statement=replace(statement, warnings=tuple(doubts)),
         valid=_without_marks(marked.valid, has_mark),
     )
 
@@ -181,7 +191,7 @@ def _check_offset(
     shown: object,
 ) -> None:
     """Raise ``InputError`` for whole numbers with an offset [m] and without a scale."""
-    is_lacking = declared.offset and declared.scale is None and not statement.is_coded
+    is_lacking = declared.offset and declared.scale is None and not statement.is_decodable
     if is_lacking and stored.dtype.kind in "ui":
         raise InputError(
             "holds whole numbers, whose 'scale' has to stand beside 'offset'", path=shown
@@ -211,24 +221,24 @@ def _with_unit_in_words(
     What the user declares goes before words. Whole numbers are hardly metres: a sentence such as
     "depth in metres" then speaks of what the numbers become.
     """
-    if not statement.unit_in_words or statement.span is not None:
+    if not statement.unit_sentence or statement.linear_range is not None:
         return statement
-    without_unit = replace(statement, scale=None, place="")
+    without_unit = replace(statement, scale=None, source="")
     if is_by_user:
         return without_unit
-    metres = statement.metres_in_words
+    metres = statement.sentence_unit
     is_whole = stored.dtype.kind in "ui"
     if metres is None or not is_whole or metres < _LEAST_WHOLE_UNIT:
         return statement
     doubt = (
-        f"{statement.place}, but its numbers are whole, and hardly of this unit: say 'scale', the "
+        f"{statement.source}, but its numbers are whole, and hardly of this unit: say 'scale', the "
         "metres of one number"
     )
-    without_unit = replace(without_unit, unit_in_words="", metres_in_words=None)
-    return replace(without_unit, doubts=(*statement.doubts, doubt))
+    without_unit = replace(without_unit, unit_sentence="", sentence_unit=None)
+    return replace(without_unit, warnings=(*statement.warnings, doubt))
 
 
-def join_declared(
+def apply_encoding(
     statement: DepthStatement, declared: NumberEncoding | None, path: Path
 ) -> DepthStatement:
     """Statement of a file with what the user declares."""
@@ -236,19 +246,19 @@ def join_declared(
         return statement
     if declared.scale is not None or declared.offset:
         is_same = (declared.scale, declared.offset) == (statement.scale, statement.offset)
-        if statement.is_coded and not is_same:
+        if statement.is_decodable and not is_same:
             raise InputError(
-                f"states how its numbers become depth ({statement.place}), and the encoding "
+                f"states how its numbers become depth ({statement.source}), and the encoding "
                 "declares another 'scale' or 'offset'; leave them out",
                 path=printable(path),
             )
-        if not statement.is_coded:
+        if not statement.is_decodable:
             statement = replace(
                 statement,
                 scale=1.0 if declared.scale is None else declared.scale,
                 offset=declared.offset,
                 invalid=(*statement.invalid, *(() if declared.invalid == () else (0.0,))),
-                place=statement.place or DECLARED,
+                source=statement.source or DECLARED,
             )
     invalid = tuple(dict.fromkeys((*statement.invalid, *(declared.invalid or ()))))
     return replace(statement, invalid=invalid)
@@ -256,24 +266,24 @@ def join_declared(
 
 def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
     """Convert to values, NaN where invalid; uncoded numbers stay."""
-    if not statement.is_coded:
+    if not statement.is_decodable:
         if not statement.invalid:
             return stored
-        return _without_numbers(stored, is_any_of(stored, statement.invalid))
-    empty = is_any_of(stored, statement.invalid)
-    if statement.logarithm is not None:
-        near, far = statement.logarithm
+        return _without_numbers(stored, equals_any(stored, statement.invalid))
+    empty = equals_any(stored, statement.invalid)
+    if statement.logarithmic_range is not None:
+        near, far = statement.logarithmic_range
         share = (stored.astype(np.float64) - 1) / LOGARITHM_STEPS
         unit = 1.0 if statement.scale is None else statement.scale
         values = unit * near ** (1 - share) * far**share
         values = np.where(stored == INFINITE_CODE, np.inf, values)
-    elif statement.reciprocal is not None:
-        near, far = statement.reciprocal
+    elif statement.inverse_range is not None:
+        near, far = statement.inverse_range
         share = stored.astype(np.float64) / np.iinfo(stored.dtype).max
         unit = 1.0 if statement.scale is None else statement.scale
         values = unit / ((1 - share) / near + share / far)
-    elif statement.span is not None:
-        low, high = statement.span
+    elif statement.linear_range is not None:
+        low, high = statement.linear_range
         values = low + stored.astype(np.float64) * ((high - low) / np.iinfo(stored.dtype).max)
         values *= 1.0 if statement.scale is None else statement.scale
     else:
@@ -306,14 +316,14 @@ def _doubts_about_channels(numbers: np.ndarray, declared: NumberEncoding) -> Ite
         )
 
 
-def doubts_about_numbers(
-    numbers: DepthNumbers,
+def stored_depth_warnings(
+    numbers: StoredDepth,
     metres: Values | None,
     *,
     unit: float | None = None,
-    meaningless: Sequence[float] = (),
-    farthest: float | None = None,
-    is_declared: bool = False,
+    invalid: Sequence[float] = (),
+    max_depth: float | None = None,
+    is_unit_declared: bool = False,
 ) -> tuple[str, ...]:
     """Say what the numbers of a file look like besides depth (``plausibility``).
 
@@ -321,56 +331,56 @@ def doubts_about_numbers(
         numbers: Numbers, and what the file states about them.
         metres: Valid depth [m]; None if it is not in metres.
         unit: Metres of one number, if the file does not state it.
-        meaningless: Numbers that are declared to hold no depth.
-        farthest: Largest valid depth that is declared [m].
-        is_declared: Whether the user declares the unit.
+        invalid: Numbers that are declared to hold no depth.
+        max_depth: Largest valid depth that is declared [m].
+        is_unit_declared: Whether the user declares the unit.
     """
     statement = numbers.statement
-    forms = (statement.span, statement.logarithm, statement.reciprocal)
+    forms = (statement.linear_range, statement.logarithmic_range, statement.inverse_range)
     is_range = any(form is not None for form in forms)
-    marks = [*meaningless, *statement.invalid]
-    if statement.logarithm is not None:
+    marks = [*invalid, *statement.invalid]
+    if statement.logarithmic_range is not None:
         marks.append(INFINITE_CODE)
-    if any(doubt.startswith(_NOISY_CHANNELS) for doubt in statement.doubts):
-        return statement.doubts  # Noise looks like everything.
-    about_words = _doubts_about_words(statement, unit, is_declared=is_declared)
+    if any(doubt.startswith(_NOISY_CHANNELS) for doubt in statement.warnings):
+        return statement.warnings  # Noise looks like everything.
+    about_words = _doubts_about_words(statement, unit, is_declared=is_unit_declared)
     is_ours = statement.kind is not None and (statement.offset != 0 or statement.scale is None)
     if is_ours and not is_range:
-        return statement.doubts
+        return statement.warnings
     stored = numbers.stored
     if numbers.valid is not None:
         stored = np.where(numbers.valid, stored, 0).astype(stored.dtype)
         marks.append(0.0)
-    doubts = reading_doubts(
+    doubts = plausibility_warnings(
         stored,
         metres,
-        meaningless=marks,
-        unit=statement.scale if statement.is_coded else unit,
+        invalid=marks,
+        unit=statement.scale if statement.is_decodable else unit,
         is_range=is_range,
-        farthest=farthest,
-        is_declared=is_declared or statement.place == DECLARED,
-        is_guess=not is_declared and not statement.is_coded,
+        max_depth=max_depth,
+        is_unit_declared=is_unit_declared or statement.source == DECLARED,
+        is_unit_guessed=not is_unit_declared and not statement.is_decodable,
     )
-    return (*statement.doubts, *about_words, *doubts)
+    return (*statement.warnings, *about_words, *doubts)
 
 
 def _doubts_about_words(
     statement: DepthStatement, unit: float | None, *, is_declared: bool
 ) -> Iterator[str]:
     """Yield a doubt about a unit that words name and the user declares in another size."""
-    metres = statement.metres_in_words
-    declared = statement.scale if statement.place == DECLARED else unit
-    is_by_user = is_declared or statement.place == DECLARED
+    metres = statement.sentence_unit
+    declared = statement.scale if statement.source == DECLARED else unit
+    is_by_user = is_declared or statement.source == DECLARED
     if metres is None or declared is None or not is_by_user:
         return
     if not math.isclose(metres, declared, rel_tol=_SAME_UNIT):
         yield (
-            f"it says '{statement.unit_in_words}', which is {unit_words(metres)}, and "
+            f"it says '{statement.unit_sentence}', which is {unit_words(metres)}, and "
             f"{unit_words(declared)} are declared"
         )
 
 
-def numbers_of_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> DepthNumbers:
+def stored_depth_from_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> StoredDepth:
     """Numbers of an array, as the user declares them."""
     if encoding.array is not None:
         raise InputError("is one array, so 'array' has nothing to choose; leave it out", path=name)
@@ -379,14 +389,14 @@ def numbers_of_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> 
         raise InputError("holds true and false, expected numbers (height, width)", path=name)
     stored = encoding.unpack(plain, name)
     _check_offset(stored, DepthStatement(), encoding, name)
-    statement = join_declared(DepthStatement(), encoding, Path(name))
+    statement = apply_encoding(DepthStatement(), encoding, Path(name))
     doubts = [*_doubts_about_channels(plain, encoding)]
     if encoding.offset:
         doubts += _doubts_about_zero(stored, encoding)
     is_masked = isinstance(array, np.ma.MaskedArray) and array.ndim == 2
     valid = ~np.ma.getmaskarray(array) if is_masked else None
-    return DepthNumbers(
+    return StoredDepth(
         stored=stored,
-        statement=replace(statement, doubts=tuple(doubts)),
+        statement=replace(statement, warnings=tuple(doubts)),
         valid=_without_marks(valid, encoding.has_whole_mark(plain, name)),
     )

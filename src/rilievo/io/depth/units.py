@@ -152,7 +152,7 @@ def metres_of_unit_text(text: str) -> float | None:
     return None if match is None else _length(match)
 
 
-def may_tell_coding(sentence: str) -> bool:
+def may_describe_encoding(sentence: str) -> bool:
     """Whether a sentence may tell how numbers become depth, by a unit, or a number beside one."""
     words = _OTHER_NUMBERS.sub(" ", _folded(sentence))
     if _SCENE.search(words):

@@ -24,7 +24,7 @@ _NEAR_TYPE = 0.85
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restart:
+class DepthWrap:
     """Depth that starts again.
 
     Attributes:
@@ -36,7 +36,7 @@ class Restart:
     count: int
 
 
-def find_restart(stored: Shaped[np.ndarray, "h w"], known: Mask) -> Restart | None:
+def find_wrap(stored: Shaped[np.ndarray, "h w"], known: Mask) -> DepthWrap | None:
     """Number after which surfaces start again at zero; None if they do not.
 
     Where three pixels lie in a row, the first two say by a plane where the third one is. If that is
@@ -56,7 +56,7 @@ def find_restart(stored: Shaped[np.ndarray, "h w"], known: Mask) -> Restart | No
     for size in sorted(sizes, reverse=True):
         count = _count(plane, size)
         if count >= _FEWEST:
-            return Restart(size=size, count=count)
+            return DepthWrap(size=size, count=count)
     return None
 
 

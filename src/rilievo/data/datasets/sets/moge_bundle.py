@@ -160,7 +160,7 @@ class Segmentation:
 def read_log_depth(path: Path) -> Field:
     """Read depth of a logarithmic PNG; NaN if unknown, infinite for sky."""
     stored, statement = _read_sixteen_bits(path), read_depth_statement(path)
-    if statement.logarithm is None:
+    if statement.logarithmic_range is None:
         raise InputError(
             f"{path}: has no number 'near' in its text, or no 'far', by which MoGe's bundle codes "
             "depth"
