@@ -41,15 +41,15 @@ class Cost:
 # The first pattern that fits a reader's name counts. Each number is about four times the dearest of
 # 20,000 inputs (docs/reliability.md), as processors differ by about two. In their order: scans of a
 # bomb cost 1.1 s for 90 kB; packed texts of a PNG .17 s, its 48 million pixels .8 s; frames as PNG
-# .31 s; a member of a MATLAB file that unpacks to far more 1.3 s; YAML .7 s, as it is refused above
-# 260 kB, and .8 s where few bytes nest; configurations of runs .33 s, with 14 MB of weights.
+# .31 s; a member of a MATLAB file that unpacks to far more 1.3 s; YAML .4 s, as it is refused above
+# 130 kB, and .8 s where few bytes nest; configurations of runs .33 s, with 14 MB of weights.
 COSTS: Mapping[str, Cost] = {
     "photo: JPEG*": Cost(file=0.25, megapixel=0.15, megabyte=0.3),
     "photo: *": Cost(file=0.7, megapixel=0.1, megabyte=0.5),
     "video: *": Cost(file=1.3, megapixel=0.1, megabyte=0.5),
     "numbers: MATLAB 5*": Cost(file=5.0, megabyte=0.5),
     "numbers: *": Cost(file=0.7, megapixel=0.1, megabyte=0.5),
-    "*YAML*": Cost(file=3.0, megabyte=0.5),
+    "*YAML*": Cost(file=2.0, megabyte=0.5),
     "*": Cost(file=1.4, megapixel=0.1, megabyte=0.5),
 }
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-_MOST_CHARACTERS = 2**18
-"""Longest text: a second for the slowest, as YAML takes 2.5 CPU seconds a megabyte to read."""
+_MOST_CHARACTERS = 2**17
+"""Longest text. The slowest takes half a CPU second, as YAML costs up to 3 CPU-s a megabyte."""
 # Values count as often as they are referenced.
 _MOST_VALUES = 100_000
 

@@ -1,6 +1,7 @@
 """Files of detections: COCO's JSON, CSV, YOLO's texts, PNG masks."""
 
 import csv
+import functools
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -139,8 +140,9 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
         if count == most_rows:
             raise InputError(f"{shown}: has more than {most_rows:,} rows; split it")
         try:
-            region = _mask_of_row(row) if masks else _box_of_row(row)
-            key = _photo_and_frame(row)
+            keys = _sort_keys(tuple(row))
+            region = _mask_of_row(row, keys) if masks else _box_of_row(row, keys)
+            key = _photo_and_frame(row, keys)
             if masks:
                 crossed = rows_crossed[key] + _rows_crossed_by_sides(row)
                 _refuse_more_masks(len(regions.get(key, ())), crossed)
@@ -192,11 +194,14 @@ def _dictionaries_in(data: Any) -> Iterator[dict[str, Any]]:
 
 
 def _csv_rows(path: Path) -> Rows:
-    first, *lines = read_text(path).removeprefix("\ufeff").splitlines() or [""]
-    mark = ";" if ";" in first else ","
-    reader = csv.DictReader([first.lower().replace(" ", ""), *lines], delimiter=mark)
+    first_line, *lines = read_text(path).removeprefix("\ufeff").splitlines() or [""]
+    delimiter = ";" if ";" in first_line else ","
+    header = next(csv.reader([first_line.lower().replace(" ", "")], delimiter=delimiter), [])
+    reader = csv.reader(lines, delimiter=delimiter)
     try:
-        yield from ((f"line {reader.line_num}", row) for row in reader)
+        for cells in reader:
+            if cells:
+                yield f"line {reader.line_num + 1}", dict(zip(header, cells, strict=False))
     except csv.Error as error:
         raise InputError(f"{printable(path)}: is no table ({error})") from error
 
@@ -213,41 +218,76 @@ def _yolo_rows(folder: Path) -> Rows:
             continue
         for number, line in enumerate(lines, 1):
             name, *numbers = line.split() or [""]
-            share = numbers[:4] if len(numbers) in (4, 5) else ()
-            row = {"file": path.name, "name": names.get(name, name), "cxcywh": share}
-            yield f"{path.name}, line {number}", {**row, "is_share": True}
+            yield (
+                f"{path.name}, line {number}",
+                {
+                    "file": path.name,
+                    "name": names.get(name, name),
+                    "cxcywh": numbers[:4] if len(numbers) in (4, 5) else (),
+                    "is_share": True,
+                },
+            )
 
 
-def _first_filled_cell(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    for name in names:
-        value = row.get(name)
+@dataclass(frozen=True, slots=True)
+class _RowKeys:
+    """Keys of a row by what their values say, those that count first."""
+
+    boxes: tuple[tuple[_Form, tuple[str, ...]], ...]
+    names: tuple[str, ...]
+    files: tuple[str, ...]
+    frames: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=64)
+def _sort_keys(keys: tuple[str, ...]) -> _RowKeys:
+    """Sort the keys of a row. The rows of a file mostly have the same keys."""
+
+    def found_among(known: Sequence[str]) -> tuple[str, ...]:
+        return tuple(key for key in known if key in keys)
+
+    return _RowKeys(
+        boxes=tuple((form, names) for form, names in _FORMS if found_among(names) == names),
+        names=found_among(_NAMES),
+        files=found_among(_FILES),
+        frames=found_among(_FRAMES),
+    )
+
+
+def _first_filled_cell(row: Mapping[str, Any], keys: Sequence[str]) -> str:
+    for key in keys:
+        value = row[key]
         if value is not None and value != "":
             return str(value).strip()
     return ""
 
 
-def _photo_and_frame(row: Mapping[str, Any]) -> Key:
-    photo, frame = (
-        _first_filled_cell(row, _FILES).replace("\\", "/").lstrip("/"),
-        _first_filled_cell(row, _FRAMES),
-    )
-    return str(PurePosixPath(photo).with_suffix("")) if photo else "", int(frame) if frame else None
+def _photo_and_frame(row: Mapping[str, Any], keys: _RowKeys) -> Key:
+    file = _first_filled_cell(row, keys.files)
+    frame = _first_filled_cell(row, keys.frames)
+    return _path_without_suffix(file), int(frame) if frame else None
 
 
-def _box_of_row(row: Mapping[str, Any]) -> Region:
-    for form, names in _FORMS:
-        if names[0] not in row:
-            continue
-        values = row.get(names[0]) if len(names) == 1 else [row.get(name) for name in names]
+@functools.lru_cache(maxsize=1024)  # as the rows of a photograph mostly follow each other
+def _path_without_suffix(file: str) -> str:
+    photo = file.replace("\\", "/").lstrip("/")
+    return str(PurePosixPath(photo).with_suffix("")) if photo else ""
+
+
+def _box_of_row(row: Mapping[str, Any], keys: _RowKeys) -> Region:
+    for form, names in keys.boxes:
+        values = row[names[0]] if len(names) == 1 else [row[name] for name in names]
         if not isinstance(values, list) or None in values or "" in values:
             continue
         a, b, c, d = map(float, values)
         if form is _Form.CENTRE:
             a, b = a - c / 2, b - d / 2
-        corners = (a, b, c, d) if form is _Form.CORNERS else (a, b, a + c, b + d)
+        corners = (a, b, a + c, b + d)
+        if form is _Form.CORNERS:
+            corners = (a, b, c, d)
         is_share = "is_share" in row or (form is _Form.CENTRE and max(corners) <= 1)
         box = corners if is_share else box_in_pixel_centres(corners)
-        return box_region(box, _first_filled_cell(row, _NAMES), is_share=is_share)
+        return box_region(box, _first_filled_cell(row, keys.names), is_share=is_share)
     raise InputError(_EXPECTED)
 
 
@@ -259,7 +299,7 @@ def _run_length(number: Any) -> int:
     return length
 
 
-def _mask_of_row(row: Mapping[str, Any]) -> Region:
+def _mask_of_row(row: Mapping[str, Any], keys: _RowKeys) -> Region:
     outline = row.get("segmentation")
     if isinstance(outline, dict):
         size, counts = outline.get("size"), outline.get("counts")
@@ -292,7 +332,7 @@ def _mask_of_row(row: Mapping[str, Any]) -> Region:
                 "give run lengths"
             )
         outline = polygon_outline(polygons)
-    return Region(outline=outline, name=_first_filled_cell(row, _NAMES))
+    return Region(outline=outline, name=_first_filled_cell(row, keys.names))
 
 
 def _rows_crossed_by_sides(row: Mapping[str, Any]) -> int:

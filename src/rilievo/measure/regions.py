@@ -19,18 +19,25 @@ _MOST_CROSSINGS = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """Part of a photograph that holds one thing.
+    """Part of a photograph that holds one object.
 
     Attributes:
-        outline: Function from (height, width) to a mask.
-        text: Box, or name of a mask, in messages.
-        is_box: Whether it shows more than the thing.
+        outline: Function that draws the region as a mask of a given (height, width).
+        name: Name of the object; "" where none was given.
     """
 
     outline: Callable[[Size], Mask]
-    text: str = "mask"
     name: str = ""
-    is_box: bool = False
+
+    @property
+    def is_box(self) -> bool:
+        """Whether the region is a bounding box, which also shows what is behind the object."""
+        return isinstance(self.outline, _BoxOutline)
+
+    @property
+    def text(self) -> str:
+        """The box with its corners, or "mask", for messages."""
+        return str(self.outline) if isinstance(self.outline, _BoxOutline) else "mask"
 
     def mask_in(self, shape: Size) -> Mask:
         """Mask in a photograph of this size.
@@ -53,42 +60,55 @@ class Region:
 
 
 def box_region(corners: Sequence[float], name: str = "", *, is_share: bool = False) -> Region:
-    """Region of upper left and lower right corner [px], or of shares from the borders.
+    """Make the region of a bounding box.
+
+    Args:
+        corners: u1, v1, u2, v2 of the upper left and the lower right corner [px]. With
+            ``is_share``, they are fractions of the picture's width and height.
+        name: Name of the object.
+        is_share: Whether the corners are fractions of the picture.
 
     Raises:
-        OptionError: If the box is not finite, or empty.
+        OptionError: If a corner is not finite, or the box is empty.
     """
     u1, v1, u2, v2 = corners
-    text = f"box {u1:g},{v1:g},{u2:g},{v2:g}"
+    outline = _BoxOutline((u1, v1, u2, v2), is_share)
     if not all(map(math.isfinite, corners)):
-        raise OptionError(f"{text}: its corners are finite numbers of pixels")
+        raise OptionError(f"{outline}: its corners are finite numbers of pixels")
     if not (u2 > u1 and v2 > v1):
         raise OptionError(
-            f"{text}: is empty; U1,V1 is its upper left corner, U2,V2 the lower right"
+            f"{outline}: is empty; U1,V1 is its upper left corner, U2,V2 the lower right"
         )
-
-    outline = _BoxOutline((u1, v1, u2, v2), is_share)
-    return Region(outline=outline, text=text, name=name, is_box=True)
+    return Region(outline=outline, name=name)
 
 
 @dataclass(frozen=True, slots=True)
 class _BoxOutline:
-    """Outline of a box. Files have hundreds of thousands, and a closure would be eight objects."""
+    """Outline of a bounding box.
+
+    A file may have hundreds of thousands of boxes, and a closure would take eight objects for each.
+
+    Attributes:
+        corners: u1, v1, u2, v2 [px], or fractions of the picture.
+        is_share: Whether the corners are fractions of the picture's width and height.
+    """
 
     corners: tuple[float, float, float, float]
     is_share: bool
 
-    def __call__(self, shape: Size) -> Mask:
-        """Mask of the box."""
+    def __str__(self) -> str:
         u1, v1, u2, v2 = self.corners
-        rows, columns = (v1, v2), (u1, u2)
+        return f"box {u1:g},{v1:g},{u2:g},{v2:g}"
+
+    def __call__(self, shape: Size) -> Mask:
+        """Draw the box as a mask."""
+        u1, v1, u2, v2 = self.corners
         if self.is_share:
-            rows, columns = (
-                (low * side - CORNER, high * side - CORNER)
-                for (low, high), side in zip((rows, columns), shape, strict=True)
-            )
+            height, width = shape
+            u1, u2 = u1 * width - CORNER, u2 * width - CORNER
+            v1, v2 = v1 * height - CORNER, v2 * height - CORNER
         inside = np.zeros(shape, bool)
-        inside[_pixel_slice(*rows), _pixel_slice(*columns)] = True
+        inside[_pixel_slice(v1, v2), _pixel_slice(u1, u2)] = True
         return inside
 
 
