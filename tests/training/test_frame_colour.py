@@ -11,7 +11,7 @@ from rilievo.errors import OptionError
 from rilievo.training.engine.frame_colour import (
     ColourChange,
     _change_planes_in_place,
-    _order_and_factors,
+    _order_and_amounts,
     change_colours,
 )
 from rilievo.training.video.frames.target_frames import draw_colour_change
@@ -38,7 +38,7 @@ def by_torchvision(image: torch.Tensor, change: ColourChange) -> torch.Tensor:
 def changed_floats(floats: np.ndarray, change: ColourChange) -> np.ndarray:
     """Change the colours of floats in 0..1 as ``changed`` does, without its rounding."""
     result = floats.copy()
-    _change_planes_in_place(result, *_order_and_factors(change))
+    _change_planes_in_place(result, *_order_and_amounts(change))
     return result
 
 

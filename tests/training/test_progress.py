@@ -2,7 +2,7 @@
 
 import pytest
 
-from rilievo.training.engine.progress import Decoding, Progress, first_and_last_notes
+from rilievo.training.engine.progress import FrameProgress, Progress, first_and_last_notes
 
 
 class Clock:
@@ -36,7 +36,7 @@ def test_a_line_comes_at_once_then_every_five_seconds_and_at_the_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock, loss = Clock(), Loss()
-    with Progress(steps=40, done=0, images=8, shown=True, clock=clock) as progress:
+    with Progress(steps=40, first_step=0, images_per_step=8, shown=True, clock=clock) as progress:
         assert lines(capsys) == ["training: step 0 of 40, 8 images a step"]
         clock.now += 2
         progress.step(loss)
@@ -58,7 +58,7 @@ def test_a_run_that_goes_on_counts_its_own_steps_for_the_rate(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock = Clock()
-    progress = Progress(steps=1000, done=600, images=2, shown=True, clock=clock)
+    progress = Progress(steps=1000, first_step=600, images_per_step=2, shown=True, clock=clock)
     clock.now += 60
     progress.step()
     _, line = lines(capsys)
@@ -67,30 +67,32 @@ def test_a_run_that_goes_on_counts_its_own_steps_for_the_rate(
 
 def test_a_run_of_minutes_tells_its_share(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    progress = Progress(steps=None, done=7, images=2, shown=True, share=0.5, clock=clock)
+    progress = Progress(
+        steps=None, first_step=7, images_per_step=2, shown=True, done=0.5, clock=clock
+    )
     clock.now += 30
-    progress.step(0.5, share=0.6)
+    progress.step(0.5, done=0.6)
     first, line = lines(capsys)
     assert "50%" in first
     assert line == "step 8 60%, loss 0.5, 0.0667 images a second, 2 min left"
     # A last step that takes longer than the time that was left.
     clock.now += 30
-    progress.step(0.5, share=1.2)
+    progress.step(0.5, done=1.2)
     (line,) = lines(capsys)
     assert line == "step 9 100%, loss 0.5, 0.0667 images a second, 0 s left"
 
 
 def test_a_process_that_is_not_to_speak_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress(steps=1, done=0, images=1, shown=False) as progress:
+    with Progress(steps=1, first_step=0, images_per_step=1, shown=False) as progress:
         progress.say("note")
         progress.step(1.0)
-    Decoding(shown=False)("clip", 1, 1)
+    FrameProgress(shown=False)("clip", 1, 1)
     assert lines(capsys) == []
 
 
 def test_long_decoding_is_told_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    decoding = Decoding(shown=True, clock=clock)
+    decoding = FrameProgress(shown=True, clock=clock)
     for frame in range(1, 21):
         clock.now += 1
         decoding("clip.mp4", frame, 20)

@@ -21,7 +21,7 @@ from rilievo.io.files.names import printable
 from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import is_first_process, say
-from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, read_log_rows
+from rilievo.training.engine.run_folder import CHECKPOINT, STEP_LOG, read_log_rows
 from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.networks.mobilenetv2 import load_gluon_mobilenet
 from rilievo.training.networks.resnet50v2 import ResNet50V2, load_gluon_resnet
@@ -181,7 +181,7 @@ def run_training(
         device=options.device,
         tensorboard=options.tensorboard,
     )
-    if is_first_process() and (rows := read_log_rows(options.output, STEPS)):
+    if is_first_process() and (rows := read_log_rows(options.output, STEP_LOG)):
         say(_page_line(options.output, name, rows[-1]))
 
 

@@ -25,7 +25,7 @@ from rilievo.training.adapters.run_models import CONFIG
 from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress
-from rilievo.training.engine.run_folder import CHECKPOINT, LOGS, VALIDATIONS, Journal
+from rilievo.training.engine.run_folder import CHECKPOINT, LOGS, VALIDATION_LOG, Journal
 from rilievo.training.engine.task import TrainingTask
 from rilievo.training.networks.small import SmallNet
 
@@ -203,7 +203,7 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
         for name, frames in self._frames.held_out().items():
             place = {"images": state.step * self.images, "seconds": state.seconds, "set": name}
             scores = validate(self.average, frames)._asdict()
-            log.add(VALIDATIONS, {"step": state.step, **place, **scores})
+            log.add(VALIDATION_LOG, {"step": state.step, **place, **scores})
         self._export()
 
     def _export(self) -> None:

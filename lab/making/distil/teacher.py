@@ -82,7 +82,9 @@ def write_lessons(
     waiting: list[Lesson] = []
     failures: list[InputError] = []
     taken = shards = 0
-    with Progress(steps=len(photos), done=0, images=1, shown=True, what="teaching") as progress:
+    with Progress(
+        steps=len(photos), first_step=0, images_per_step=1, shown=True, activity="teaching"
+    ) as progress:
         for lesson in taught(model, photos, size):
             progress.step()
             if isinstance(lesson, InputError):

@@ -19,7 +19,7 @@ from rilievo.models.default.embedded import embedded_file
 from rilievo.training.adapters.run_models import read_tuned_run
 from rilievo.training.adapters.trained import make_tuned_network
 from rilievo.training.conversion.onnx_changes import set_metadata
-from rilievo.training.engine.run_folder import VALIDATIONS, read_log_rows
+from rilievo.training.engine.run_folder import VALIDATION_LOG, read_log_rows
 from rilievo.training.networks.blueprint import (
     BackboneChoice,
     Blueprint,
@@ -136,7 +136,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     assert load_model(tmp_path, device="cpu", engine="torch").kind == "up_to_scale"
     fine_tune(config, tmp_path, replace(CPU, resume=True))
     assert same(run, tmp_path)
-    assert read_log_rows(run, VALIDATIONS) == read_log_rows(tmp_path, VALIDATIONS)
+    assert read_log_rows(run, VALIDATION_LOG) == read_log_rows(tmp_path, VALIDATION_LOG)
 
 
 def test_a_run_goes_on_from_a_run_and_remembers_where_it_came_from(

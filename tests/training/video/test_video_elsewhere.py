@@ -11,7 +11,7 @@ from PIL import Image
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.models.resampling.preparation import network_size
-from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, read_log_rows
+from rilievo.training.engine.run_folder import STEP_LOG, VALIDATION_LOG, WARNING_LOG, read_log_rows
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import sigmoid_to_depth
@@ -126,7 +126,7 @@ def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
 ) -> None:
     record = train_video(clip_config(walls), tmp_path / "run", CPU)
     assert record is not None
-    rows = read_log_rows(tmp_path / "run", VALIDATIONS)
+    rows = read_log_rows(tmp_path / "run", VALIDATION_LOG)
     changes = {int(row["step"]): float(row["elsewhere"]) for row in rows}
     assert changes[0] == 0
     # The last one: a run that changes other places by more than the bound ends early.
@@ -164,9 +164,9 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     assert record.steps == 6, "it goes on"
     assert record.elsewhere is not None
     assert record.elsewhere <= bound
-    went = [row for row in read_log_rows(longer, WARNINGS) if row["kind"] == "strayed"]
+    went = [row for row in read_log_rows(longer, WARNING_LOG) if row["kind"] == "strayed"]
     assert went
-    [row] = [row for row in read_log_rows(longer, STEPS) if row["step"] == "6"]
+    [row] = [row for row in read_log_rows(longer, STEP_LOG) if row["step"] == "6"]
     later = 0.5 ** sum(int(row["step"]) < 6 for row in went)
     assert float(row["learning_rate"]) == pytest.approx(config.learning_rate * later)
     assert "the run goes back to" in capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
     train_video(config, whole, CPU)
     assert train_video(config, stopped, replace(CPU, stop_at=3)) is None
     train_video(config, stopped, replace(CPU, resume=True))
-    assert read_log_rows(stopped, WARNINGS)[0]["step"] == "2"
+    assert read_log_rows(stopped, WARNING_LOG)[0]["step"] == "2"
     assert same(weights_of(whole), weights_of(stopped))
 
 
@@ -216,4 +216,4 @@ def test_a_run_without_other_places_says_nothing_of_them(walls: Path, tmp_path: 
     config = clip_config(walls, steps=2, validations=1, losses=VideoLosses(corners=0.5))
     train_video(config, tmp_path / "run", CPU)
     assert video_run_folder(tmp_path / "run").read_record().elsewhere is None
-    assert all("elsewhere" not in row for row in read_log_rows(tmp_path / "run", VALIDATIONS))
+    assert all("elsewhere" not in row for row in read_log_rows(tmp_path / "run", VALIDATION_LOG))

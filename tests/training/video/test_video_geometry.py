@@ -27,7 +27,7 @@ from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
 from rilievo.training.adapters.trained import VideoNetwork
 from rilievo.training.commands.train_video import parse_and_complete
-from rilievo.training.engine.run_folder import STEPS, read_log_rows
+from rilievo.training.engine.run_folder import STEP_LOG, read_log_rows
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import DepthNet, sigmoid_to_depth
@@ -379,7 +379,7 @@ def test_corners_that_are_no_better_than_the_start_do_not_teach(
     assert record is not None
     assert read_estimate(tmp_path / "run" / "motions" / "training.npz").trust == 0
     assert any("by triangulation" in note for note in record.notes)
-    [row] = read_log_rows(tmp_path / "run", STEPS)
+    [row] = read_log_rows(tmp_path / "run", STEP_LOG)
     assert float(row["extra"]) == 0
 
 

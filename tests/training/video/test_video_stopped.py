@@ -194,7 +194,7 @@ def test_a_checkpoint_is_written_when_a_minute_is_over(
         save(path, state, *more, **options)
 
     monkeypatch.setattr(loop, "save_checkpoint", counted)
-    monkeypatch.setattr(loop, "_SPARING", 0)
+    monkeypatch.setattr(loop, "_MIN_TRAINING_PER_SAVING", 0)
     config = clip_config(walls, validations=1)
     train_video(config, tmp_path / "rarely", CPU)
     assert steps == [0, 6]

@@ -17,18 +17,23 @@ from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import from_json, to_json
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-_MOST = 1e9
+_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
+"""Names of what Adam remembers for each weight."""
+_MAX_NUMBER = 1e9
+"""Bound of learning rates and step counts; larger ones come from a broken file."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """Counts of a run, which a kind of training extends.
+    """Counts of a run; each kind of training adds its own.
 
     Attributes:
-        seconds: Time of steps, interruptions not counted.
-        cpu_seconds: CPU time of steps by all threads.
-        row: Losses since the last row of the log.
+        step: Number of steps that are done.
+        seconds: Time that the steps took, without interruptions of the run [s].
+        cpu_seconds: CPU time that they took, over all threads [s].
+        logs: Texts of the log files at the checkpoint, by file name.
+        row: Losses of the steps since the last row of the log, by name.
+        row_began: ``seconds`` at that row.
     """
 
     step: int = 0
@@ -44,44 +49,64 @@ State = TypeVar("State", bound=RunState)
 
 @runtime_checkable
 class Stateful(Protocol):
-    """Part of a checkpoint."""
+    """Object whose state a checkpoint stores."""
 
     def state_dict(self) -> Mapping[str, Any]:
-        """State of the part."""
+        """State that ``load_state_dict`` takes."""
         ...
 
     def load_state_dict(self, state_dict: Any, /) -> Any:
-        """Take over a state."""
+        """Restore a state."""
         ...
 
 
 def save_checkpoint(
     path: Path, state: RunState, parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> None:
-    """Write a run's state; ``fingerprint`` digests what resuming runs have in common."""
+    """Write a checkpoint.
+
+    Args:
+        path: File to write.
+        state: Counts of the run.
+        parts: Networks, optimizers and more, by name.
+        fingerprint: Digest of all that a run has to have in common with its checkpoint.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
     entries = {name: part.state_dict() for name, part in parts.items()}
     # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
     buffer = BytesIO()
     torch.save({"fingerprint": fingerprint, "state": to_json(state), **entries}, buffer)
     with replacing(path) as part:
-        # No view of it: one that outlives a failed write is told as an error by Python 3.13.
+        # Not ``getbuffer``: Python 3.13 reports a view that outlives a failed write as an error.
         part.write_bytes(buffer.getvalue())
 
 
 def load_checkpoint(
     path: Path, kind: type[State], parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> State:
-    """Restore the parts of a run, and return its counts."""
+    """Restore the parts of a run from a checkpoint, and return its counts.
+
+    Args:
+        path: File to read.
+        kind: Class of the counts.
+        parts: Networks, optimizers and more, by name, which are changed in place.
+        fingerprint: Digest that the checkpoint has to have; see ``save_checkpoint``.
+
+    Raises:
+        InputError: If the file is no checkpoint, or that of another run.
+    """
     check_regular(path)
     try:
         check_zip_ratio(path, most_ratio=STORED)
         entries = torch.load(path, map_location="cpu", weights_only=True)
-        written_by = entries.get("fingerprint")
+        stored_fingerprint = entries.get("fingerprint")
     except Exception as error:  # torch.load raises whatever its unpickler does
         raise InputError(
             f"{printable(path)}: is no checkpoint ({reason(error)}): take it away to train anew"
         ) from error
-    if written_by != fingerprint:
+    if stored_fingerprint != fingerprint:
         raise InputError(
             f"{printable(path)}: was written with another configuration, version or number of "
             "processes: go on with the same, or train into another folder"
@@ -101,44 +126,51 @@ def load_checkpoint(
 
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Load and check moments and rates, of which torch accepts any."""
-    before = [_settings_but_rate(group) for group in optimizer.param_groups]
-    own = {"fused": optimizer.defaults.get("fused")}
-    optimizer.load_state_dict(
-        {**stored, "param_groups": [{**group, **own} for group in stored["param_groups"]]}
-    )
-    if [_settings_but_rate(group) for group in optimizer.param_groups] != before:
+    """Load the state of an optimizer, and check it, since torch accepts anything.
+
+    Raises:
+        ValueError: If it is that of another optimizer.
+    """
+    settings = [_settings_except_rate(group) for group in optimizer.param_groups]
+    # Whether updates are fused depends on the device of this run.
+    fused = {"fused": optimizer.defaults.get("fused")}
+    groups = [{**group, **fused} for group in stored["param_groups"]]
+    optimizer.load_state_dict({**stored, "param_groups": groups})
+
+    if [_settings_except_rate(group) for group in optimizer.param_groups] != settings:
         raise ValueError("its optimizer has other settings")
-    if not all(0 <= float(group["lr"]) < _MOST for group in optimizer.param_groups):
+    if not all(0 <= float(group["lr"]) < _MAX_NUMBER for group in optimizer.param_groups):
         raise ValueError("its learning rate is none")
-    for parameter, moments in optimizer.state.items():
-        for name, moment in moments.items():
-            shape = torch.Size() if name == "step" else parameter.shape
-            if (
-                name not in _MOMENTS
-                or not isinstance(moment, torch.Tensor)
-                or moment.shape != shape
-            ):
-                raise ValueError(f"its optimizer has a '{name}' that fits no weight")
-            if name == "step" and not 0 <= moment.item() < _MOST:
-                raise ValueError("its optimizer has done a number of steps that is none")
-        if moments and len(moments) < len(_MOMENTS):
-            raise ValueError("its optimizer lacks some moments")
+    for weight, state in optimizer.state.items():
+        _check_adam_state(state, weight.shape)
 
 
-def _settings_but_rate(group: dict[str, Any]) -> dict[str, Any]:
+def _settings_except_rate(group: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name not in ("params", "lr")}
 
 
+def _check_adam_state(state: Mapping[str, Any], weight_shape: torch.Size) -> None:
+    """Check what an optimizer remembers for one weight; nothing is fine too."""
+    for name, value in state.items():
+        shape = torch.Size() if name == "step" else weight_shape
+        is_known = name in _ADAM_STATE and isinstance(value, Tensor)
+        if not is_known or value.shape != shape:
+            raise ValueError(f"its optimizer has a '{name}' that fits no weight")
+        if name == "step" and not 0 <= value.item() < _MAX_NUMBER:
+            raise ValueError("its optimizer has done a number of steps that is none")
+    if state and len(state) < len(_ADAM_STATE):
+        raise ValueError("its optimizer lacks some moments")
+
+
 def save_weights(network: nn.Module, path: Path, facts: dict[str, str] | None = None) -> None:
-    """Write learned weights and facts as safetensors."""
+    """Write the weights of a network as safetensors, with ``facts`` as metadata."""
     save_tensors(network.state_dict(), path, facts)
 
 
 def save_tensors(
     tensors: Mapping[str, Tensor], path: Path, facts: dict[str, str] | None = None
 ) -> None:
-    """Write tensors by their names, and facts, as safetensors."""
+    """Write tensors by name as safetensors, with ``facts`` as metadata."""
     with needing("training", "train"):
         from safetensors.torch import save
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Configurations as flat lists of fields."""
+"""Fields of nested configurations by their path, such as ``losses.depth``."""
 
 import json
 import os
@@ -11,37 +11,57 @@ from rilievo.errors import OptionError, suggest
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 
 Config = TypeVar("Config")
-_PATHS = ("root", "roots", "list_file", "camera_file")
+
+_PATH_FIELDS = ("root", "roots", "list_file", "camera_file")
+"""Fields of a configuration's ``data`` that are paths or lists of them."""
 _RANGES: Mapping[str, Callable[[float], bool]] = {
     "1 or more": lambda number: number >= 1,
     "0 or more": lambda number: 0 <= number < inf,
     "above 0": lambda number: 0 < number < inf,
     "a share of 0 to 1": lambda number: 0 <= number <= 1,
 }
+"""Ranges by the words that error messages have for them."""
 
 
 def check_ranges(record: object, names_by_range: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse numbers out of their ranges; None passes."""
-    for words, names in names_by_range.items():
+    """Check that fields of a record are in range; None is always in range.
+
+    Args:
+        record: Record with the fields.
+        names_by_range: Names of fields by their range, which is a key of ``_RANGES``.
+
+    Raises:
+        OptionError: If a number is out of range.
+    """
+    for range_text, names in names_by_range.items():
         for name in names:
             number = getattr(record, name)
-            if number is not None and not _RANGES[words](number):
-                raise OptionError(option=name, expected=words, value=number)
+            if number is not None and not _RANGES[range_text](number):
+                raise OptionError(option=name, expected=range_text, value=number)
 
 
 Rules = Sequence[tuple[Callable[[Config], bool], Callable[[Config], OptionError]]]
+"""Pairs of a function that tells whether a configuration breaks a rule, and one that makes the
+error."""
 
 
 def check_rules(config: Config, rules: Rules[Config]) -> None:
-    """Raise the error of the first broken rule."""
-    for is_broken, error in rules:
+    """Raise the error of the first rule that a configuration breaks."""
+    for is_broken, make_error in rules:
         if is_broken(config):
-            raise error(config)
+            raise make_error(config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldDifference:
-    """Field that differs from ``default``; without ``reason`` the user chose it."""
+    """Field of a configuration that differs from the preset ``default``.
+
+    Attributes:
+        field: Path of the field.
+        value: Its value as text.
+        default: Value of the preset ``default`` as text.
+        reason: Why the chosen preset differs; None if the user chose the value.
+    """
 
     field: str
     value: str
@@ -52,34 +72,51 @@ class FieldDifference:
 def find_differences(
     config: object, *, default_preset: object, chosen_preset: object, reasons: Mapping[str, str]
 ) -> tuple[FieldDifference, ...]:
-    """List the fields that differ from the preset ``default``, without the seed."""
-    usual_words, named_words = fields_as_text(default_preset), fields_as_text(chosen_preset)
+    """List the fields that differ from the preset ``default``, except for the seed.
+
+    Args:
+        config: Configuration of a run.
+        default_preset: What it would be with the preset ``default``.
+        chosen_preset: What it would be with its own preset, without further options.
+        reasons: Why presets differ, by the path of the field.
+    """
+    default_values, chosen_values = fields_as_text(default_preset), fields_as_text(chosen_preset)
     return tuple(
         FieldDifference(
             field=path,
             value=value,
-            default=usual_words[path],
-            reason=reasons.get(path) if value == named_words[path] else None,
+            default=default_values[path],
+            reason=reasons.get(path) if value == chosen_values[path] else None,
         )
         for path, value in fields_as_text(config).items()
-        if value != usual_words[path] and path != "seed"
+        if value != default_values[path] and path != "seed"
     )
 
 
 def with_changed_fields(
     config: Config, changes: Mapping[str, object], *, fixed: tuple[str, ...] = ()
 ) -> Config:
-    """Change fields by path, such as ``losses.depth``, except ``fixed`` ones."""
-    data, words = json.loads(to_json(config)), fields_as_text(config)
+    """Copy a configuration with other values in some fields.
+
+    Args:
+        config: Configuration to copy.
+        changes: New values by path.
+        fixed: Beginnings of paths that cannot be changed.
+
+    Raises:
+        OptionError: If there is no such field, or it cannot have the value.
+    """
+    paths = fields_as_text(config)
+    data = json.loads(to_json(config))
     for path, value in changes.items():
-        if path not in words or path.startswith(fixed):
-            open_fields = [name for name in words if not name.startswith(fixed)]
-            raise OptionError(f"training has no '{path}'; {suggest(path, open_fields)}")
-        *records, name = path.split(".")
-        part = data
-        for record in records:
-            part = part[record]
-        part[name] = value
+        if path not in paths or path.startswith(fixed):
+            open_paths = [name for name in paths if not name.startswith(fixed)]
+            raise OptionError(f"training has no '{path}'; {suggest(path, open_paths)}")
+        *record_names, field_name = path.split(".")
+        record = data
+        for name in record_names:
+            record = record[name]
+        record[field_name] = value
     try:
         return from_json(type(config), json.dumps(data))
     except NotThisRecord as error:
@@ -87,52 +124,56 @@ def with_changed_fields(
 
 
 def with_fields_of(
-    usual: Config, config: object, names: Collection[str], prefix: str = ""
+    base: Config, source: object, paths: Collection[str], prefix: str = ""
 ) -> Config:
-    """Configuration ``usual`` with the fields ``names`` of ``config``."""
-    assert is_dataclass(usual), "a configuration is a record"
-    assert not isinstance(usual, type), "and not the class of one"
-    changes = {}
-    for field in fields(usual):
-        own, other, path = (
-            getattr(usual, field.name),
-            getattr(config, field.name),
-            prefix + field.name,
-        )
-        if is_dataclass(own):
-            changes[field.name] = with_fields_of(own, other, names, f"{path}.")
-        elif path in names:
-            changes[field.name] = other
-    return replace(usual, **changes)
+    """Copy the configuration ``base`` with the fields ``paths`` of ``source``.
+
+    ``paths`` begin with ``prefix``, the path of these two records in a larger one.
+    """
+    assert is_dataclass(base), "a configuration is a record"
+    assert not isinstance(base, type), "and not the class of one"
+    changes: dict[str, object] = {}
+    for field in fields(base):
+        path = prefix + field.name
+        base_value, source_value = getattr(base, field.name), getattr(source, field.name)
+        if is_dataclass(base_value):
+            changes[field.name] = with_fields_of(base_value, source_value, paths, f"{path}.")
+        elif path in paths:
+            changes[field.name] = source_value
+    return replace(base, **changes)
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """Replace the data's paths."""
-    data = json.loads(to_json(config))
-    for name in _PATHS:
-        value = data["data"].get(name)
+    """Copy a configuration with absolute paths of its data, as reading it from a file would."""
+    record = json.loads(to_json(config))
+    data = record["data"]
+    for name in _PATH_FIELDS:
+        value = data.get(name)
         if isinstance(value, str):
-            data["data"][name] = os.path.abspath(value)
+            data[name] = os.path.abspath(value)
         elif isinstance(value, list):
-            data["data"][name] = [os.path.abspath(path) for path in value]
-    return from_json(type(config), json.dumps(data))
+            data[name] = [os.path.abspath(path) for path in value]
+    return from_json(type(config), json.dumps(record))
 
 
-def describe_changes(before: object, now: object) -> list[str]:
-    """List "path was old, is new"."""
-    old, new = fields_as_text(before), fields_as_text(now)
+def describe_changes(before: object, after: object) -> list[str]:
+    """Describe each field that differs between two configurations, as "path was old, is new"."""
+    old_values = fields_as_text(before)
     return [
-        f"{name} was {old.get(name)}, is {value}"
-        for name, value in new.items()
-        if old.get(name) != value
+        f"{path} was {old_values.get(path)}, is {value}"
+        for path, value in fields_as_text(after).items()
+        if old_values.get(path) != value
     ]
 
 
 def fields_as_text(record: object, prefix: str = "") -> dict[str, str]:
-    """Convert fields to text, by path."""
-    words: dict[str, str] = {}
+    """Values of all fields of a nested record as text, by path; paths begin with ``prefix``."""
     assert is_dataclass(record), "a configuration is made of records"
+    texts: dict[str, str] = {}
     for field in fields(record):
-        value, path = getattr(record, field.name), f"{prefix}{field.name}"
-        words |= fields_as_text(value, f"{path}.") if is_dataclass(value) else {path: str(value)}
-    return words
+        path, value = f"{prefix}{field.name}", getattr(record, field.name)
+        if is_dataclass(value):
+            texts |= fields_as_text(value, f"{path}.")
+        else:
+            texts[path] = str(value)
+    return texts

@@ -17,10 +17,14 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourChange:
-    """Colour change of a sample, the same for all its frames.
+    """Colour change of a frame.
 
-    Three weights, of which 1 changes nothing, are against black, the frame's mean grey, and the
-    pixel's. Hue is in full turns, in [-0.5, 0.5].
+    Attributes:
+        order: Order of the four changes, by the constants ``BRIGHTNESS`` to ``HUE``.
+        brightness: Factor of the colours; 1 changes nothing.
+        contrast: Factor of their difference from the mean grey of the frame.
+        saturation: Factor of their difference from the grey of the pixel.
+        hue: Rotation of the hue, as a share of the full circle, in [-0.5, 0.5].
     """
 
     order: tuple[int, ...] = (BRIGHTNESS, CONTRAST, SATURATION, HUE)
@@ -35,16 +39,16 @@ class ColourChange:
 
 
 def change_colours(frame: Pixels, change: ColourChange) -> Pixels:
-    """Return a changed frame, rounded once."""
+    """Change the colours of a frame; the four changes together are rounded once."""
     result = np.empty_like(frame)
-    order, values = _order_and_factors(change)
-    _write_changed_bytes(np.ascontiguousarray(frame), order, values, result)
+    order, amounts = _order_and_amounts(change)
+    _write_changed_bytes(np.ascontiguousarray(frame), order, amounts, result)
     return result
 
 
-def _order_and_factors(change: ColourChange) -> tuple[np.ndarray, np.ndarray]:
-    values = (change.brightness, change.contrast, change.saturation, change.hue)
-    return np.array(change.order, np.int64), np.array(values, np.float32)
+def _order_and_amounts(change: ColourChange) -> tuple[np.ndarray, np.ndarray]:
+    amounts = (change.brightness, change.contrast, change.saturation, change.hue)
+    return np.array(change.order, np.int64), np.array(amounts, np.float32)
 
 
 def _compile(function: Any) -> Any:
@@ -66,7 +70,11 @@ def _luminance(r, g, b):
 
 @_compile
 @no_type_check
-def _channel_from_hue_sector(sector, largest, spread):
+def _channel_at_hue(sector, largest, spread):
+    """Channel of a colour, whose ``sector`` of the six of the circle is counted from the channel.
+
+    See https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative.
+    """
     sector = sector + np.float32(6) if sector < 0 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
@@ -80,17 +88,18 @@ def _rotate_hue_in_place(line, turn):
     shift = np.float32(6) * turn
     for x in range(line.shape[1]):
         r, g, b = line[0, x], line[1, x], line[2, x]
-        largest, least = max(r, max(g, b)), min(r, min(g, b))
-        spread = largest - least
-        steps = np.float32(1) / max(spread, np.float32(1e-12))
-        of_green = np.float32(2) + (b - r) * steps
-        of_blue = np.float32(4) + (r - g) * steps
-        sector = of_green if largest == g else of_blue
-        sector = (g - b) * steps if largest == r else sector
+        largest, smallest = max(r, max(g, b)), min(r, min(g, b))
+        spread = largest - smallest
+        inverse_spread = np.float32(1) / max(spread, np.float32(1e-12))
+        red_sector = (g - b) * inverse_spread
+        green_sector = np.float32(2) + (b - r) * inverse_spread
+        blue_sector = np.float32(4) + (r - g) * inverse_spread
+        sector = green_sector if largest == g else blue_sector
+        sector = red_sector if largest == r else sector
         sector += shift
-        line[0, x] = _channel_from_hue_sector(sector + np.float32(5), largest, spread)
-        line[1, x] = _channel_from_hue_sector(sector + np.float32(3), largest, spread)
-        line[2, x] = _channel_from_hue_sector(sector + np.float32(1), largest, spread)
+        line[0, x] = _channel_at_hue(sector + np.float32(5), largest, spread)
+        line[1, x] = _channel_at_hue(sector + np.float32(3), largest, spread)
+        line[2, x] = _channel_at_hue(sector + np.float32(1), largest, spread)
 
 
 @_compile
@@ -106,57 +115,60 @@ def _scale_and_shift_in_place(line, factor, offset):
 def _scale_saturation_in_place(line, factor):
     for x in range(line.shape[1]):
         r, g, b = line[0, x], line[1, x], line[2, x]
-        towards = (np.float32(1) - factor) * _luminance(r, g, b)
-        line[0, x] = _clip_to_unit(factor * r + towards)
-        line[1, x] = _clip_to_unit(factor * g + towards)
-        line[2, x] = _clip_to_unit(factor * b + towards)
+        grey = (np.float32(1) - factor) * _luminance(r, g, b)
+        line[0, x] = _clip_to_unit(factor * r + grey)
+        line[1, x] = _clip_to_unit(factor * g + grey)
+        line[2, x] = _clip_to_unit(factor * b + grey)
 
 
 @_compile
 @no_type_check
-def _change_row_in_place(line, order, values, mean_grey):
+def _change_row_in_place(line, order, amounts, mean_grey):
     for kind in order:
-        value = values[kind]
-        if kind == 0:
-            _scale_and_shift_in_place(line, value, np.float32(0))
-        elif kind == 1:
-            _scale_and_shift_in_place(line, value, (np.float32(1) - value) * mean_grey)
-        elif kind == 2:
-            _scale_saturation_in_place(line, value)
+        amount = amounts[kind]
+        if kind == BRIGHTNESS:
+            _scale_and_shift_in_place(line, amount, np.float32(0))
+        elif kind == CONTRAST:
+            _scale_and_shift_in_place(line, amount, (np.float32(1) - amount) * mean_grey)
+        elif kind == SATURATION:
+            _scale_saturation_in_place(line, amount)
         else:
-            _rotate_hue_in_place(line, value)
+            _rotate_hue_in_place(line, amount)
 
 
 @_compile
 @no_type_check
-def _change_planes_in_place(planes, order, values):
+def _change_planes_in_place(planes, order, amounts):
+    """Change all rows in two passes: contrast needs the mean grey that the first one leaves."""
     height, width = planes.shape[1:]
     contrast = 0
-    while order[contrast] != 1:
+    while order[contrast] != CONTRAST:
         contrast += 1
+
     total = 0.0
     for y in range(height):
         line = planes[:, y]
-        _change_row_in_place(line, order[:contrast], values, np.float32(0))
-        row = np.float32(0)
+        _change_row_in_place(line, order[:contrast], amounts, np.float32(0))
+        row_total = np.float32(0)
         for x in range(width):
-            row += _luminance(line[0, x], line[1, x], line[2, x])
-        total += row
-    mean = np.float32(total / (height * width))
+            row_total += _luminance(line[0, x], line[1, x], line[2, x])
+        total += row_total
+    mean_grey = np.float32(total / (height * width))
+
     for y in range(height):
-        _change_row_in_place(planes[:, y], order[contrast:], values, mean)
+        _change_row_in_place(planes[:, y], order[contrast:], amounts, mean_grey)
 
 
 @_compile
 @no_type_check
-def _write_changed_bytes(frame, order, values, result):
+def _write_changed_bytes(frame, order, amounts, result):
     height, width = frame.shape[:2]
     planes = np.empty((3, height, width), np.float32)
     for y in range(height):
         for channel in range(3):
             for x in range(width):
                 planes[channel, y, x] = np.float32(frame[y, x, channel]) / np.float32(255)
-    _change_planes_in_place(planes, order, values)
+    _change_planes_in_place(planes, order, amounts)
     for y in range(height):
         for channel in range(3):
             for x in range(width):

@@ -1,10 +1,10 @@
-"""The training loop."""
+"""The training loop: steps, logs, validations and checkpoints, on one or several devices."""
 
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint,
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import (
     CHECKPOINT,
-    STEPS,
+    STEP_LOG,
     Journal,
     Record,
     RunFolder,
@@ -31,20 +31,26 @@ from rilievo.training.engine.signal_deferral import SignalDeferral
 from rilievo.training.engine.task import TrainingTask, check_finite
 from rilievo.training.networks.features import is_out_of_memory
 
+STEPS_A_ROW = 25
+"""Steps whose means are one row of the log."""
+
+_SECONDS_A_CHECKPOINT = 60.0
+"""Least time between two checkpoints that nothing but the clock asks for [s]."""
+_MIN_TRAINING_PER_SAVING = 20
+"""Least time between two of them, over the time that writing one takes."""
 _MIXED: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
-STEPS_A_ROW = 25
-_SECONDS_A_CHECKPOINT = 60.0
-_SPARING = 20
+"""Names that Fabric has for our mixed precisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Devices:
-    """Devices and arithmetic of a run.
+    """Where and how a run computes.
 
     Attributes:
+        device: auto, cpu, cuda or cuda:N.
         precision: fp32, bf16, or fp16 on a GPU.
         partly: Whether some weights may get no gradient in a step.
     """
@@ -55,53 +61,78 @@ class Devices:
 
 
 def launch_fabric(chosen: Devices) -> Any:
-    """Launch Lightning Fabric, alone or as a process of torchrun."""
+    """Launch Lightning Fabric for this process, which is alone or one of torchrun's.
+
+    Raises:
+        MissingExtraError: Without Lightning Fabric.
+        OptionError: If there is no such device, or it cannot compute in this precision.
+    """
     with needing("training", "train"):
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.precision import MixedPrecision
         from lightning_fabric.strategies.ddp import DDPStrategy
 
-    class Mixed(MixedPrecision):
-        """Autocast that leaves batches, and so the truth's precision."""
+    class MixedNetwork(MixedPrecision):
+        """Mixed precision of the network alone, which leaves batches with the truth in float32."""
 
         def convert_input(self, data: Any) -> Any:
             return data
 
     device = torch_device(chosen.device)
-    if chosen.precision == "fp16" and device.type == "cpu":
+    is_cpu = device.type == "cpu"
+    if chosen.precision == "fp16" and is_cpu:
         raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")
-    count = nodes = 1
-    local, world = os.environ.get("LOCAL_WORLD_SIZE"), os.environ.get("WORLD_SIZE")
-    if local is not None and world is not None:
-        count, nodes = int(local), int(world) // int(local)
-    several = count * nodes > 1
+
+    processes_per_node, nodes = _torchrun_process_counts()
+    is_distributed = processes_per_node * nodes > 1
+    one_gpu = not is_cpu and not is_distributed
     mixed = _MIXED.get(chosen.precision)
-    on_gpu = device.type != "cpu"
     fabric = Fabric(
         accelerator=device.type,
-        devices=[device.index or 0] if on_gpu and not several else count,
+        devices=[device.index or 0] if one_gpu else processes_per_node,
         num_nodes=nodes,
-        strategy=DDPStrategy(find_unused_parameters=chosen.partly) if several else "auto",
-        plugins=[] if mixed is None else [Mixed(mixed, device.type)],
+        strategy=DDPStrategy(find_unused_parameters=chosen.partly) if is_distributed else "auto",
+        plugins=[] if mixed is None else [MixedNetwork(mixed, device.type)],
     )
     fabric.launch()
     return fabric
 
 
+def _torchrun_process_counts() -> tuple[int, int]:
+    """Number of processes on this node, and number of nodes; one each without torchrun."""
+    local_size, world_size = os.environ.get("LOCAL_WORLD_SIZE"), os.environ.get("WORLD_SIZE")
+    if local_size is None or world_size is None:
+        return 1, 1
+    return int(local_size), int(world_size) // int(local_size)
+
+
 class TrainingLoop(Generic[State]):
-    """Run in progress."""
+    """Loop over the steps of a run, in one process of it."""
 
     def __init__(
         self, task: TrainingTask[State, Any], run: Path, *, fabric: Any, fingerprint: str
     ) -> None:
+        """Prepare to train in the folder ``run``.
+
+        Args:
+            task: What is trained.
+            run: Folder of checkpoints and logs.
+            fabric: Devices, from ``launch_fabric``.
+            fingerprint: Digest of all that a run has to have in common with its checkpoint.
+        """
         self._task, self._run, self._fabric = task, run, fabric
         self._fingerprint = fingerprint
-        self._stepped: Any
-        self._stepped, self._optimizer = fabric.setup(task.learner, task.optimizer)
+        self._learner: Any
+        self._learner, self._optimizer = fabric.setup(task.learner, task.optimizer)
+
+        # Losses since the last row of the log, and the training time at that row [s].
         self._losses: list[dict[str, Tensor]] = []
         self._row_began = 0.0
-        self._saved_at: int | None = None
-        self._saved_time, self._saving = time.monotonic(), 0.0
+
+        # The last checkpoint: its step, when it was written, and how long that took [s].
+        self._saved_step: int | None = None
+        self._saved_time = time.monotonic()
+        self._saving_seconds = 0.0
 
     def train_to_end(
         self,
@@ -111,16 +142,23 @@ class TrainingLoop(Generic[State]):
         shown: bool = True,
         resumes: bool = False,
     ) -> bool:
-        """Train from the last checkpoint to the end; False if stopped.
+        """Train from the last checkpoint to the end; return False if the run stopped before it.
 
         A checkpoint is written after every validation, every minute, and at SIGINT or SIGTERM.
+
+        Args:
+            tensorboard: Whether to write events for TensorBoard.
+            stop_at: Step to stop after, with a checkpoint; None for the end.
+            shown: Whether to report progress on standard error.
+            resumes: Whether the user asked to resume, so that a missing checkpoint is reported.
 
         Raises:
             InputError: If a value is not finite, or a checkpoint cannot be used.
             OptionError: If memory is too small.
             OutputError: If another process trains in the folder.
+            KeyboardInterrupt: If a signal stopped the run; its message says where.
         """
-        task, first = self._task, self._fabric.is_global_zero
+        task, is_first_process = self._task, self._fabric.is_global_zero
         with (
             self._lock_and_restore(),
             Journal(
@@ -128,27 +166,29 @@ class TrainingLoop(Generic[State]):
                 task.state.logs,
                 step=task.state.step,
                 tensorboard=tensorboard,
-                writes=first,
+                writes=is_first_process,
             ) as log,
             Progress(
                 steps=task.steps,
-                done=task.state.step,
-                images=task.images,
-                shown=shown and first,
-                share=task.share,
-                before=self._resume_note(resumes=resumes),
+                first_step=task.state.step,
+                images_per_step=task.images,
+                shown=shown and is_first_process,
+                done=task.share,
+                first_line=self._resume_note(resumes=resumes),
             ) as progress,
             # Processes that stop after different steps would wait for each other.
-            SignalDeferral(defers=self._fabric.world_size == 1) as stopping,
+            SignalDeferral(defers=self._fabric.world_size == 1) as signals,
         ):
             try:
                 with self.advise_on_failure():
-                    is_begun = task.begin(log, progress)
-                if is_begun:
+                    needs_checkpoint = task.begin(log, progress)
+                if needs_checkpoint:
                     self._check_weights_and_save(log)
-                self._take_steps(log, progress, stopping, stop_at)
+
+                self._take_steps(log, progress, signals, stop_at)
                 if task.state.step == stop_at:
                     return False
+
                 if task.end(log, progress):
                     self._check_weights_and_save(log)
             except KeyboardInterrupt as error:
@@ -156,207 +196,215 @@ class TrainingLoop(Generic[State]):
                 raise
         return True
 
-    def finish(self, folder: RunFolder[Any, Record], record: Callable[[], Record]) -> Record:
-        """Write the last weights and the record."""
-        with self.advise_on_failure():
-            content = record()
-        if self._fabric.is_global_zero:
-            # A run that is resumed at its end may have lost them.
-            self._task.after_checkpoint()
-            folder.finish(content)
-        self._fabric.barrier()
-        return content
-
-    @contextmanager
-    def _lock_and_restore(self) -> Iterator[None]:
-        refusal: str | None = None
-        with ExitStack() as held:
-            if self._fabric.is_global_zero:
-                try:
-                    held.enter_context(hold_run_folder(self._run))
-                except OutputError as error:
-                    refusal = str(error)
-            refusal = self._fabric.broadcast(refusal)
-            if refusal is not None:
-                raise OutputError(refusal)
-            self._restore_checkpoint()
-            yield
-
     def _take_steps(
-        self, log: Journal, progress: Progress, stopping: SignalDeferral, stop_at: int | None
+        self, log: Journal, progress: Progress, signals: SignalDeferral, stop_at: int | None
     ) -> None:
+        """Train until the task is over, or the step ``stop_at`` is done."""
         task, state = self._task, self._task.state
-        batches = task.batches()
-        try:
+        with closing(task.batches()) as batches:
             while not task.is_over:
                 with self.advise_on_failure():
-                    with stopping.deferred():
+                    with signals.deferred():
                         loss = self._take_step(batches)
                     task.after_step(loss)
-                progress.step(loss, share=task.share or None)
+
+                progress.step(loss, done=task.share or None)
                 if state.step % STEPS_A_ROW == 0 or task.is_over:
                     self._log_means_over_processes(log)
-                validates = task.is_validation_due()
-                if validates:
+
+                is_validation_due = task.is_validation_due()
+                if is_validation_due:
                     with self.advise_on_failure():
                         task.validate(log, progress)
-                stops = stopping.is_asked or state.step == stop_at
-                is_marked = state.step % task.checkpoint_steps == 0
-                if stops or validates or task.is_over or is_marked:
+
+                stops = signals.is_asked or state.step == stop_at
+                is_marked_step = state.step % task.checkpoint_steps == 0
+                if stops or is_validation_due or task.is_over or is_marked_step:
                     self._check_weights_and_save(log)
-                elif self._is_checkpoint_due():
+                elif self._is_checkpoint_due_by_clock():
                     self._write_checkpoint(log)
-                if stopping.is_asked:
+
+                if signals.is_asked:
                     raise KeyboardInterrupt
                 if stops:
                     return
-        finally:
-            batches.close()
-
-    def _resume_note(self, *, resumes: bool) -> str | None:
-        if self._saved_at is not None:
-            return f"resuming from the checkpoint of step {self._saved_at}"
-        if resumes:
-            return f"{printable(self._run)} has no checkpoint to resume from: starting at step 0"
-        return None
-
-    def _stop_note(self) -> Note:
-        at = f"stopped at step {self._task.state.step}"
-        if self._saved_at is None:
-            return Note(
-                Text(
-                    f"{at}, before the first checkpoint: ",
-                    OptionName("resume"),
-                    " starts at step 0",
-                )
-            )
-        return Note(at, hint=Text(OptionName("resume"), f" goes on from step {self._saved_at}"))
 
     def _take_step(self, batches: Iterator[Any]) -> Tensor | None:
-        """Loss; None if all batches are empty."""
-        task, fabric, state = self._task, self._fabric, self._task.state
-        start, cpu = time.perf_counter(), time.process_time()
-        for number, group in enumerate(self._optimizer.param_groups):
-            group["lr"] = group["initial_lr"] * task.rate_share() * task.group_rate_factor(number)
-        self._stepped.train()
-        loss: Tensor | None = None
-        for part in range(task.accumulate):
-            batch = next(batches)
-            if batch is None:
-                continue
-            number = (state.step * task.accumulate + part) * fabric.world_size
-            waits = part + 1 < task.accumulate
-            with (
-                batch_seed(task.seed, number + fabric.global_rank, fabric.device),
-                fabric.no_backward_sync(self._stepped, enabled=waits),
-            ):
-                losses = self._stepped(batch)
-                total = losses["loss"]
-                check_finite("loss", total)
-                fabric.backward(total / task.accumulate)
-                loss = total.detach()
-            self._losses.append({name: value.detach() for name, value in losses.items()})
+        """Update the weights once; return the loss of the last batch, None if all are empty."""
+        task, state = self._task, self._task.state
+        start, cpu_start = time.perf_counter(), time.process_time()
+
+        rate = task.rate_share()
+        for index, group in enumerate(self._optimizer.param_groups):
+            group["lr"] = group["initial_lr"] * rate * task.group_rate_factor(index)
+
+        self._learner.train()
+        loss = self._add_gradients(batches)
         if loss is not None:
             if task.clip_norm is not None:
-                fabric.clip_gradients(
-                    self._stepped,
+                self._fabric.clip_gradients(
+                    self._learner,
                     self._optimizer,
                     max_norm=task.clip_norm,
                     error_if_nonfinite=False,
                 )
             self._optimizer.step()
             self._optimizer.zero_grad()
+
         state.step += 1
         state.seconds += time.perf_counter() - start
-        state.cpu_seconds += time.process_time() - cpu
+        state.cpu_seconds += time.process_time() - cpu_start
+        return loss
+
+    def _add_gradients(self, batches: Iterator[Any]) -> Tensor | None:
+        """Add up the gradients of the batches of a step; return the loss of the last batch."""
+        task, fabric = self._task, self._fabric
+        loss: Tensor | None = None
+        for part in range(task.accumulate):
+            batch = next(batches)
+            if batch is None:
+                continue
+
+            # Every batch of the run, over all processes, draws its own random numbers.
+            batch_number = self._task.state.step * task.accumulate + part
+            batch_number = batch_number * fabric.world_size + fabric.global_rank
+            is_last = part == task.accumulate - 1
+            with (
+                batch_seed(task.seed, batch_number, fabric.device),
+                # Processes exchange their gradients once a step.
+                fabric.no_backward_sync(self._learner, enabled=not is_last),
+            ):
+                losses = self._learner(batch)
+                check_finite("loss", losses["loss"])
+                fabric.backward(losses["loss"] / task.accumulate)
+            loss = losses["loss"].detach()
+            self._losses.append({name: value.detach() for name, value in losses.items()})
         return loss
 
     def _log_means_over_processes(self, log: Journal) -> None:
+        """Write a row of the log with the mean losses since the last row."""
         if not self._losses:
             return
         task, state = self._task, self._task.state
-        names = self._loss_names
-        numbers = torch.stack([torch.stack([*terms.values()]) for terms in self._losses]).mean(
-            dim=0
-        )
-        numbers = self._fabric.all_reduce(numbers, reduce_op="mean")
+
+        step_losses = [torch.stack([*losses.values()]) for losses in self._losses]
+        means = self._fabric.all_reduce(torch.stack(step_losses).mean(dim=0), reduce_op="mean")
         images = len(self._losses) * task.images / task.accumulate
-        spent = max(state.seconds - self._row_began, 1e-9)
-        self._losses, self._row_began = [], state.seconds
+        seconds = max(state.seconds - self._row_began, 1e-9)
         row = {
             "step": state.step,
             **task.log_columns(),
             "learning_rate": self._optimizer.param_groups[-1]["lr"],
-            **dict(zip(names, numbers.tolist(), strict=True)),
-            "images_per_second": images / spent,
+            **dict(zip(self._loss_names, means.tolist(), strict=True)),
+            "images_per_second": images / seconds,
             "seconds": state.seconds,
         }
-        log.add(STEPS, row)
+        self._losses, self._row_began = [], state.seconds
+        log.add(STEP_LOG, row)
 
     @property
     def _loss_names(self) -> tuple[str, ...]:
         return (*self._losses[0],) if self._losses else ()
 
-    @property
-    def _checkpoint_parts(self) -> dict[str, Stateful]:
-        return {**self._task.parts, "scaler": self._fabric.strategy.precision}
+    @contextmanager
+    def _lock_and_restore(self) -> Iterator[None]:
+        """Lock the folder for the whole run, and restore the last checkpoint in all processes."""
+        lock_error: str | None = None
+        with ExitStack() as lock:
+            if self._fabric.is_global_zero:
+                try:
+                    lock.enter_context(hold_run_folder(self._run))
+                except OutputError as error:
+                    lock_error = str(error)
+            lock_error = self._fabric.broadcast(lock_error)
+            if lock_error is not None:
+                raise OutputError(lock_error)
+            self._restore_checkpoint()
+            yield
 
     def _restore_checkpoint(self) -> None:
         task, path = self._task, self._run / CHECKPOINT
         if path.exists():
-            kind, print_ = type(task.state), self._fingerprint
-            task.state = load_checkpoint(path, kind, self._checkpoint_parts, fingerprint=print_)
-            self._saved_at = task.state.step
+            task.state = load_checkpoint(
+                path, type(task.state), self._checkpoint_parts, fingerprint=self._fingerprint
+            )
+            self._saved_step = task.state.step
+
         self._row_began = task.state.seconds
-        # Of several processes, each had a row of its own.
+        # The checkpoint has the losses of the first process alone.
         if task.state.row and self._fabric.world_size == 1:
-            steps = zip(*task.state.row.values(), strict=False)
-            self._losses = [
-                dict(
-                    zip(task.state.row, torch.tensor(step, device=self._fabric.device), strict=True)
-                )
-                for step in steps
-            ]
+            self._restore_losses(task.state.row)
             self._row_began = task.state.row_began
         self._fabric.barrier()
 
+    def _restore_losses(self, row: Mapping[str, tuple[float, ...]]) -> None:
+        for numbers in zip(*row.values(), strict=False):
+            losses = torch.tensor(numbers, device=self._fabric.device)
+            self._losses.append(dict(zip(row, losses, strict=True)))
+
+    @property
+    def _checkpoint_parts(self) -> dict[str, Stateful]:
+        return {**self._task.parts, "scaler": self._fabric.strategy.precision}
+
     def _check_weights_and_save(self, log: Journal) -> None:
+        """Write a checkpoint, as all processes do at the same step."""
         with self.advise_on_failure():
             # No run could resume from weights that are not finite.
             check_finite("network", *self._task.learner.parameters())
         if self._fabric.is_global_zero:
             self._write_checkpoint(log)
-        self._saved_at = self._task.state.step
+        self._saved_step = self._task.state.step
         self._fabric.barrier()
 
-    def _is_checkpoint_due(self) -> bool:
-        wait = max(_SECONDS_A_CHECKPOINT, _SPARING * self._saving)
-        return (
-            self._fabric.is_global_zero
-            and time.monotonic() - self._saved_time >= wait
-            # If they are not, the next step says it in all processes.
-            and all(
-                bool(torch.isfinite(parameter).all())
-                for parameter in self._task.learner.parameters()
-            )
-        )
+    def _is_checkpoint_due_by_clock(self) -> bool:
+        if not self._fabric.is_global_zero:
+            return False
+        interval = max(_SECONDS_A_CHECKPOINT, _MIN_TRAINING_PER_SAVING * self._saving_seconds)
+        if time.monotonic() - self._saved_time < interval:
+            return False
+        # Weights that are not finite are reported by the next step, in all processes.
+        return all(bool(torch.isfinite(weight).all()) for weight in self._task.learner.parameters())
 
     def _write_checkpoint(self, log: Journal) -> None:
-        task, began = self._task, time.monotonic()
-        task.state.logs = log.texts()
-        row = {name: [losses[name].item() for losses in self._losses] for name in self._loss_names}
+        start = time.monotonic()
+        state = self._task.state
+        state.logs = log.texts()
+        state.row = self._losses_since_last_row()
+        state.row_began = self._row_began
+        save_checkpoint(
+            self._run / CHECKPOINT, state, self._checkpoint_parts, fingerprint=self._fingerprint
+        )
+        self._task.after_checkpoint()
+        self._saved_step, self._saved_time = state.step, time.monotonic()
+        self._saving_seconds = self._saved_time - start
+
+    def _losses_since_last_row(self) -> dict[str, tuple[float, ...]]:
+        """Losses by name, for a checkpoint; empty if one is not finite."""
+        row = {
+            name: tuple(losses[name].item() for losses in self._losses) for name in self._loss_names
+        }
         is_finite = all(map(math.isfinite, chain.from_iterable(row.values())))
-        task.state.row = {name: (*values,) for name, values in row.items()} if is_finite else {}
-        task.state.row_began = self._row_began
-        path = self._run / CHECKPOINT
-        save_checkpoint(path, task.state, self._checkpoint_parts, fingerprint=self._fingerprint)
-        task.after_checkpoint()
-        self._saved_at, self._saved_time = task.state.step, time.monotonic()
-        self._saving = self._saved_time - began
+        return row if is_finite else {}
+
+    def finish(self, folder: RunFolder[Any, Record], record: Callable[[], Record]) -> Record:
+        """Write the final weights and the record of a run that was trained to its end."""
+        with self.advise_on_failure():
+            content = record()
+        if self._fabric.is_global_zero:
+            # A run that is resumed after its last step may lack the weights.
+            self._task.after_checkpoint()
+            folder.finish(content)
+        self._fabric.barrier()
+        return content
 
     @contextmanager
     def advise_on_failure(self) -> Iterator[None]:
-        """Turn non-finite values into InputError, lack of memory into OptionError."""
+        """Raise errors with advice for values that are not finite, and for too little memory.
+
+        Raises:
+            InputError: In place of a ``FloatingPointError``.
+            OptionError: In place of torch's errors of too little memory.
+        """
         try:
             yield
         except FloatingPointError as error:
@@ -369,10 +417,30 @@ class TrainingLoop(Generic[State]):
             problem = Text("too little memory for ", self._task.less_memory)
             raise OptionError(problem=problem) from error
 
+    def _resume_note(self, *, resumes: bool) -> str | None:
+        if self._saved_step is not None:
+            return f"resuming from the checkpoint of step {self._saved_step}"
+        if resumes:
+            return f"{printable(self._run)} has no checkpoint to resume from: starting at step 0"
+        return None
+
+    def _stop_note(self) -> Note:
+        stopped = f"stopped at step {self._task.state.step}"
+        if self._saved_step is not None:
+            hint = Text(OptionName("resume"), f" goes on from step {self._saved_step}")
+            return Note(stopped, hint=hint)
+        return Note(
+            Text(
+                f"{stopped}, before the first checkpoint: ",
+                OptionName("resume"),
+                " starts at step 0",
+            )
+        )
+
 
 @contextmanager
 def batch_seed(seed: int, number: int, device: torch.device) -> Iterator[None]:
-    """Seed torch in the block by run and batch; then restore it."""
+    """Seed torch's random numbers by run and batch in the block, and restore them after it."""
     # Generators of the machine's other GPUs are left out: forking them would initialise those GPUs.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed * 1_000_003 + number)

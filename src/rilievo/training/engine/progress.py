@@ -10,39 +10,56 @@ from typing import Any, SupportsFloat
 from rilievo.io.files.names import printable
 from rilievo.system.terminal import wrap_for_terminal
 
-_FRAMES_A_WORD = 20
-_NOTES = 4
 _SECONDS_A_LINE = 5.0
+"""Least time between two lines of progress [s]."""
+_FRAMES_A_REDRAW = 20
+"""Frames after which a line of a terminal is written anew."""
+_NOTES_AT_EACH_END = 4
+"""Notes that are shown from the beginning and from the end of a long list."""
 
 
 class Progress:
-    """Report of a run's steps, loss and time left."""
+    """Progress of a training run: a bar on a terminal, otherwise a line every few seconds."""
 
     def __init__(
         self,
         *,
         steps: int | None,
-        done: int,
-        images: int,
+        first_step: int,
+        images_per_step: int,
         shown: bool,
-        share: float = 0.0,
-        what: str = "training",
-        before: str | None = None,
+        done: float = 0.0,
+        activity: str = "training",
+        first_line: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the bar; without ``steps``, ``share`` is the part of the run done before."""
-        self._shown, self._images, self._clock = shown, images, clock
-        self._steps, self._step, self._before = steps, done, done
-        self._share_before = done / steps if steps else share
-        self._began, self._told = clock(), -float("inf")
-        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        """Begin to report.
+
+        Args:
+            steps: Steps of the whole run; None if it ends by the clock.
+            first_step: Steps that were done before, in a run that is resumed.
+            images_per_step: Images in each step.
+            shown: Whether to print anything.
+            done: Fraction of the run that was done before, if ``steps`` is None.
+            activity: What the steps do, for the first line.
+            first_line: Line to print before it.
+            clock: Function that returns seconds.
+        """
+        self._shown, self._images_per_step, self._clock = shown, images_per_step, clock
+        self._steps, self._step, self._first_step = steps, first_step, first_step
+        self._first_done = first_step / steps if steps else done
+        self._start_time = clock()
+        self._last_line_time = -float("inf")
         self._bar: Any = None
-        if before is not None:
-            self.say(before)
-        self._bar = _make_bar(steps, done, images) if shown and is_terminal and steps else None
-        if self._bar is None:
-            length = f"{self._share_before:.0%}" if steps is None else f"step {done} of {steps}"
-            self.say(f"{what}: {length}, {images} image{'s' if images > 1 else ''} a step")
+
+        if first_line is not None:
+            self.say(first_line)
+        if shown and steps and _is_terminal():
+            self._bar = _make_bar(steps, first_step, images_per_step)
+            return
+        position = f"{done:.0%}" if steps is None else f"step {first_step} of {steps}"
+        plural = "s" if images_per_step > 1 else ""
+        self.say(f"{activity}: {position}, {images_per_step} image{plural} a step")
 
     def __enter__(self) -> "Progress":
         return self
@@ -51,84 +68,88 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def step(self, loss: SupportsFloat | None = None, *, share: float | None = None) -> None:
-        """Count one more step; reading the loss would wait for a GPU, so only a line does."""
+    def step(self, loss: SupportsFloat | None = None, *, done: float | None = None) -> None:
+        """Count one more step.
+
+        Args:
+            loss: Loss of the step. It is read only if it is printed, as reading waits for a GPU.
+            done: Fraction of the run that is done; by default from the number of steps.
+        """
         self._step += 1
         if self._bar is not None:
-            self._bar.update(self._images)
+            self._bar.update(self._images_per_step)
+
         now = self._clock()
-        is_last = self._step == self._steps
-        if not self._shown or (now - self._told < _SECONDS_A_LINE and not is_last):
+        is_last_step = self._step == self._steps
+        is_line_due = now - self._last_line_time >= _SECONDS_A_LINE or is_last_step
+        if not self._shown or not is_line_due:
             return
-        self._told = now
-        words = "" if loss is None else f"loss {float(loss):.4g}"
+        self._last_line_time = now
+
+        loss_text = "" if loss is None else f"loss {float(loss):.4g}"
         if self._bar is not None:
-            self._bar.set_description_str(words or "train")
+            self._bar.set_description_str(loss_text or "train")
             return
-        if share is None:
-            share = self._step / self._steps if self._steps else self._share_before
-        share = min(share, 1.0)
-        of = f"{share:.0%}" if self._steps is None else f"of {self._steps}"
-        parts = [
-            f"step {self._step} {of}",
-            words,
-            *self._speed_and_time_left(now - self._began, share),
-        ]
+        if done is None:
+            done = self._step / self._steps if self._steps else self._first_done
+        done = min(done, 1.0)
+        position = f"{done:.0%}" if self._steps is None else f"of {self._steps}"
+        speed = self._speed_and_time_left(now - self._start_time, done)
+        parts = [f"step {self._step} {position}", loss_text, *speed]
         self.say(", ".join(part for part in parts if part))
 
     def say(self, text: str) -> None:
-        """Print a line, unless hidden."""
+        """Print a line, unless the run is silent."""
         if self._bar is not None:
             self._bar.write(wrap_for_terminal(text, sys.stderr), file=sys.stderr)
         elif self._shown:
             say(text)
 
-    def _speed_and_time_left(self, seconds: float, share: float) -> list[str]:
-        here, gained = self._step - self._before, share - self._share_before
+    def _speed_and_time_left(self, seconds: float, done: float) -> list[str]:
+        """Words for images per second and the time left, as far as ``seconds`` of training tell."""
         if seconds <= 0:
             return []
-        rate = [f"{here * self._images / seconds:.3g} images a second"]
-        return (
-            [*rate, f"{_duration_text(seconds * (1 - share) / gained)} left"]
-            if gained > 0
-            else rate
-        )
+        new_images = (self._step - self._first_step) * self._images_per_step
+        speed = f"{new_images / seconds:.3g} images a second"
+
+        newly_done = done - self._first_done
+        if newly_done <= 0:
+            return [speed]
+        return [speed, f"{_duration_text(seconds * (1 - done) / newly_done)} left"]
 
 
-class Decoding:
-    """Report of the progress of decoding."""
+class FrameProgress:
+    """Progress of work on the frames of a clip, such as decoding them."""
 
     def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown = shown and sys.stderr is not None
-        self._redraws = shown and sys.stderr is not None and sys.stderr.isatty()
-        self._clock, self._told = clock, clock()
+        self._redraws_line = shown and _is_terminal()
+        self._clock, self._last_line_time = clock, clock()
 
     def __call__(self, sequence: str, done: int, total: int) -> None:
-        """Report one more frame."""
+        """Report that ``done`` of ``total`` frames of a sequence are done."""
         if not self._shown:
             return
         text = f"{printable(sequence)}: {done} of {total} frames"
-        if not self._redraws:
-            if self._clock() - self._told >= _SECONDS_A_LINE:
-                self._told = self._clock()
-                say(text)
-        elif done == total or done % _FRAMES_A_WORD == 0:
-            ending = "\n" if done == total else ""
-            with suppress(OSError):
-                sys.stderr.write(f"\r{text}{ending}")
-                sys.stderr.flush()
+        if self._redraws_line:
+            if done == total or done % _FRAMES_A_REDRAW == 0:
+                _redraw_line(text, is_last=done == total)
+        elif self._clock() - self._last_line_time >= _SECONDS_A_LINE:
+            self._last_line_time = self._clock()
+            say(text)
 
 
 def first_and_last_notes(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """Notes, or four first and last with a count between."""
-    if len(notes) <= 2 * _NOTES:
+    """Notes to print: all of them, or the first and the last four and how many are left out."""
+    left_out = len(notes) - 2 * _NOTES_AT_EACH_END
+    if left_out <= 0:
         return notes
-    left = len(notes) - 2 * _NOTES
-    return (*notes[:_NOTES], f"... and {left} more, in record.json at the end", *notes[-_NOTES:])
+    count_line = f"... and {left_out} more, in record.json at the end"
+    return (*notes[:_NOTES_AT_EACH_END], count_line, *notes[-_NOTES_AT_EACH_END:])
 
 
 def is_first_process() -> bool:
-    """Whether this is the first process of a run."""
+    """Whether this process is the first one of a run, or the only one."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 
@@ -140,6 +161,17 @@ def say(text: str) -> None:
             print(wrap_for_terminal(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
 
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _redraw_line(text: str, *, is_last: bool) -> None:
+    """Write a line of a terminal over the previous one."""
+    with suppress(OSError):
+        sys.stderr.write(f"\r{text}\n" if is_last else f"\r{text}")
+        sys.stderr.flush()
+
+
 def _duration_text(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -147,14 +179,14 @@ def _duration_text(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _make_bar(steps: int, done: int, images: int) -> Any:
+def _make_bar(steps: int, first_step: int, images_per_step: int) -> Any:
     from tqdm import tqdm
 
     # tqdm's monitor thread, which redraws slow bars, would outlive the run.
     tqdm.monitor_interval = 0
     return tqdm(
-        total=steps * images,
-        initial=done * images,
+        total=steps * images_per_step,
+        initial=first_step * images_per_step,
         desc="train",
         unit="",
         file=sys.stderr,

@@ -1,4 +1,4 @@
-"""Interface of training to the engine."""
+"""What a kind of training tells the engine: its network, batches, losses and validation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
@@ -17,14 +17,20 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class TrainingTask(ABC, Generic[State, Network]):
-    """One kind of training: a network, its batches, losses and validation.
+    """One kind of training, which ``TrainingLoop`` runs.
 
     Attributes:
-        learner: Module whose ``forward`` returns numbers by name; ``loss`` is minimised.
-        optimizer: Optimizer, whose groups have their full rate as ``initial_lr``.
+        learner: Module that maps a batch to scalars by name, of which ``loss`` is minimised.
+        optimizer: Optimizer, whose groups have their peak learning rate as ``initial_lr``.
+        state: Counts of the run, which are part of its checkpoints.
         images: Images per step, over all processes.
-        advice: Remedy for values that are not finite.
-        less_memory: Step that memory is too small for, and the remedy.
+        seed: Seed of the random numbers that are drawn within a step.
+        accumulate: Batches per step; their gradients are averaged.
+        clip_norm: Largest norm of the gradient of a step; None for no limit.
+        steps: Length of the run; None if something else ends it.
+        checkpoint_steps: Steps between checkpoints.
+        advice: What to do if the loss or a weight is not finite.
+        less_memory: What memory is too small for, and what to do about it.
     """
 
     learner: Network
@@ -41,74 +47,82 @@ class TrainingTask(ABC, Generic[State, Network]):
 
     @abstractmethod
     def batches(self) -> Generator[Any, None, None]:
-        """Yield this process's batches from the current step; None for an empty one."""
+        """Yield the batches of this process, from the current step on.
+
+        None stands for a batch from which nothing can be learned.
+        """
 
     @abstractmethod
     def rate_share(self) -> float:
-        """Share of the peak learning rate at this step."""
+        """Learning rate of the current step, as a factor of the peak learning rate."""
 
     def group_rate_factor(self, group: int) -> float:
-        """Factor of that rate for one group of parameters."""
+        """Further factor of the learning rate of one parameter group, by its index."""
         return 1.0
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
-        """Parts of a checkpoint."""
+        """Objects whose state a checkpoint stores, by name."""
         return {"learner": self.learner, "optimizer": self.optimizer}
 
     @property
     def share(self) -> float:
-        """Share of the run that is done."""
+        """Fraction of the run that is done; 0 if its length is not known."""
         return self.state.step / self.steps if self.steps else 0.0
 
     @property
     def is_over(self) -> bool:
-        """Whether the run ends."""
+        """Whether the run has reached its end."""
         return self.share >= 1
 
     def log_columns(self) -> dict[str, float]:
-        """Columns beside the step in logs."""
+        """Columns that the rows of the logs have besides the step."""
         return {}
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Prepare the first step; True if it has to be saved."""
+        """Prepare the first step of a new or resumed run; return whether to save a checkpoint."""
         return False
 
     def after_step(self, loss: Tensor | None) -> None:
-        """Do what follows a step; ``loss`` is None for empty batches."""
+        """React to a step; ``loss`` is None if all its batches were empty."""
 
     def is_validation_due(self) -> bool:
-        """Whether a validation follows."""
+        """Whether to validate after the current step."""
         return False
 
     def validate(self, log: Journal, progress: Progress) -> None:
-        """Score images held out."""
+        """Score the network on images that are held out from training."""
 
     def end(self, log: Journal, progress: Progress) -> bool:
-        """Do what follows the last step; True if it has to be saved."""
+        """React to the last step; return whether to save a checkpoint again."""
         return False
 
     def after_checkpoint(self) -> None:
-        """Do what follows a checkpoint."""
+        """React to a checkpoint, for example by writing the weights that the run would end with."""
 
 
 def parameter_groups(*parts: tuple[nn.Module, float]) -> list[dict[str, Any]]:
-    """Groups of an optimizer, with their full rates."""
+    """Make the parameter groups of an optimizer from modules with their peak learning rates."""
     return [
-        {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in parts
+        {"params": list(module.parameters()), "lr": rate, "initial_lr": rate}
+        for module, rate in parts
     ]
 
 
 def fused_option(device: torch.device) -> bool | None:
-    """True on a CPU, where fused updates are quick, else None."""
+    """Option ``fused`` of an optimizer: True on a CPU, where it is faster, else None."""
     return True if device.type == "cpu" else None
 
 
 def check_finite(what: str, *values: Tensor) -> None:
-    """Refuse values that are not finite.
+    """Raise an error if a tensor has a value that is NaN or infinite.
+
+    Args:
+        what: Name of the values in the message.
+        values: Tensors to check.
 
     Raises:
-        FloatingPointError: If one is not.
+        FloatingPointError: If a value is not finite.
     """
     if not all(bool(torch.isfinite(tensor).all()) for tensor in values):
         raise FloatingPointError(f"the {what} is not finite")

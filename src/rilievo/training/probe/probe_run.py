@@ -62,7 +62,7 @@ def train_probe(
     if keeping is not None and config.backbone_rate:
         raise OptionError("features can be kept of a frozen backbone alone: backbone_rate is 0")
     folder = probe_run_folder(run)
-    config = folder.check(with_absolute_paths(config), resume=options.resume)
+    config = folder.check_config(with_absolute_paths(config), resume=options.resume)
     if folder.is_finished():
         return folder.read_record()
     # Data that are missing are reported before torch is imported, which takes seconds.

@@ -17,7 +17,7 @@ from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.engine.checkpoint import RunState, Stateful, save_tensors
 from rilievo.training.engine.progress import Progress
-from rilievo.training.engine.run_folder import VALIDATIONS, Journal
+from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal
 from rilievo.training.engine.task import TrainingTask, fused_option, parameter_groups
 from rilievo.training.losses.supervised import (
     angular_loss,
@@ -349,7 +349,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         """Score the images held out."""
         self._scores = scores = score_frames(self.learner, self._frames.held_out, self._fabric)
         named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
-        log.add(VALIDATIONS, {"step": self.state.step, **self.log_columns(), **named})
+        log.add(VALIDATION_LOG, {"step": self.state.step, **self.log_columns(), **named})
 
     def after_checkpoint(self) -> None:
         """Write the weights."""

@@ -23,7 +23,7 @@ def tuned_run_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:
         config=TuningConfig,
         record=TuningRecord,
         is_ours=is_tuned_run,
-        beginnings=(PIPELINE,),
+        initial_folders=(PIPELINE,),
     )
 
 

@@ -23,7 +23,7 @@ from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
 from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress
-from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
+from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal, RunFolder
 from rilievo.training.engine.task import TrainingTask, fused_option
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.latent_network import LatentNetwork
@@ -240,7 +240,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         if self.learner.elsewhere is not None:
             assert isinstance(self._average, TorchNetwork), "answers in one step"
             row["elsewhere"] = self.learner.elsewhere.change(self._average)
-        log.add(VALIDATIONS, row)
+        log.add(VALIDATION_LOG, row)
 
     def after_checkpoint(self) -> None:
         """Write the best weights."""
@@ -310,7 +310,7 @@ def train_further(
     """Train on a dataset; None if stopped."""
     assert config.tuning.start is not None, "the configuration checks it"
     start = open_start(config.tuning.start, config.tuning.kind)
-    config = folder.check(replace(config, network=start.blueprint), resume=options.resume)
+    config = folder.check_config(replace(config, network=start.blueprint), resume=options.resume)
     if folder.is_finished():
         return folder.read_record()
     parts = divide_images(dataset, config.data)

@@ -17,7 +17,7 @@ from rilievo.errors import InputError
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.names import printable
-from rilievo.training.engine.progress import Decoding
+from rilievo.training.engine.progress import FrameProgress
 from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.video.frames.target_frames import (
     CornerMaps,
@@ -265,7 +265,7 @@ class GeometryMotion:
 
     @property
     def _motion_progress(self) -> Callable[[int, int], None]:
-        return partial(Decoding(shown=self._fabric.is_global_zero), "motion by geometry")
+        return partial(FrameProgress(shown=self._fabric.is_global_zero), "motion by geometry")
 
     def _median_network_depth(self, part: VideoTargetFrames) -> float:
         medians = [

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rilievo.training.engine.loop import batch_seed
-from rilievo.training.engine.progress import Decoding
+from rilievo.training.engine.progress import FrameProgress
 from rilievo.training.engine.task import fused_option
 from rilievo.training.tensors import Scalar
 from rilievo.training.video.batch_numbers import rotation_angle
@@ -30,7 +30,7 @@ def warm_up_pose(
     learned = [parameter for parameter in networks.depth.parameters() if parameter.requires_grad]
     networks.depth.requires_grad_(False)
     optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE, fused=fused_option(device))
-    progress = Decoding(shown=fabric.is_global_zero)
+    progress = FrameProgress(shown=fabric.is_global_zero)
     for step, batch in enumerate(islice(batches, steps)):
         optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
         with batch_seed(seed, batch.step, device):

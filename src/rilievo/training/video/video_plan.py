@@ -19,7 +19,7 @@ from rilievo.models.finding import load_by_name
 from rilievo.models.load_options import LoadOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.engine.loop import Devices
-from rilievo.training.engine.progress import Decoding
+from rilievo.training.engine.progress import FrameProgress
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.engine.task import fused_option, parameter_groups
 from rilievo.training.losses.video_options import Scales
@@ -115,7 +115,7 @@ def make_plan(
                 size=config.blueprint.size,
                 offsets=config.offsets,
                 cache=cache,
-                progress=Decoding(shown=fabric.is_global_zero),
+                progress=FrameProgress(shown=fabric.is_global_zero),
                 source_pyramids=config.losses.scales is Scales.NATIVE,
             )
     geometry = None

@@ -21,7 +21,7 @@ from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.loop import TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress, first_and_last_notes
-from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
+from rilievo.training.engine.run_folder import VALIDATION_LOG, WARNING_LOG, Journal
 from rilievo.training.engine.task import TrainingTask
 from rilievo.training.video.frames.target_frames import Batch
 from rilievo.training.video.frames.video_frames import VideoFrames
@@ -180,7 +180,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             self._remember_errors(judged.errors)
         if change is not None:
             row["elsewhere"] = change
-        log.add(VALIDATIONS, row)
+        log.add(VALIDATION_LOG, row)
         if self._plan.keep_best:
             change_text = (
                 "" if change is None else f"; depth of other places has changed by {change:.1%}"
@@ -227,7 +227,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             f"{LARGEST_CHANGE:.0%}: the run goes back to {within:.1%}, and on with a learning "
             f"rate of {state.gentler:g} of what it would be"
         )
-        log.add(WARNINGS, {"step": state.step, "kind": "strayed", "text": text})
+        log.add(WARNING_LOG, {"step": state.step, "kind": "strayed", "text": text})
         progress.say(f"note: step {state.step}: {text}")
         return within
 
@@ -310,9 +310,9 @@ def train_video(
             make_folder(run)
             if (run / BEST).exists():
                 sweep_parts(run / BEST)
-            folder.check(config, resume=options.resume)
+            folder.check_config(config, resume=options.resume)
         fabric.barrier()
-        if folder.is_saved:
+        if folder.has_weights:
             config = folder.read_config()  # its paths may be spelled differently
         if folder.is_finished():
             return folder.read_record()
@@ -331,7 +331,7 @@ def train_video(
         # A run that is resumed at its end may have lost them.
         task.after_checkpoint()
         best = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
-        folder.finish(task.record(), others=best, sums=task.state.sums)
+        folder.finish(task.record(), other_files=best, sums=task.state.sums)
     fabric.barrier()
     return folder.read_record()
 

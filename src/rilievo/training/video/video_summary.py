@@ -16,7 +16,13 @@ from rilievo.io.png import write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
 from rilievo.pages.training import write_training_page
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Journal, read_log_rows
+from rilievo.training.engine.run_folder import (
+    STEP_LOG,
+    VALIDATION_LOG,
+    WARNING_LOG,
+    Journal,
+    read_log_rows,
+)
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, collate
@@ -47,8 +53,8 @@ def make_video_record(
 ) -> VideoRecord:
     """Make the record of a run."""
     steps, scores = (
-        _finite_numbers_of_last_row(run, STEPS),
-        _finite_numbers_of_last_row(run, VALIDATIONS),
+        _finite_numbers_of_last_row(run, STEP_LOG),
+        _finite_numbers_of_last_row(run, VALIDATION_LOG),
     )
     factors, pose = _learned_focal_factors(learner), learner.networks.pose
     validated = state.best_error is not None
@@ -81,7 +87,7 @@ def make_video_record(
         ),
         focal_factors=factors,
         warnings=tuple(
-            f"step {row['step']}: {row['text']}" for row in read_log_rows(run, WARNINGS)
+            f"step {row['step']}: {row['text']}" for row in read_log_rows(run, WARNING_LOG)
         ),
         seconds=state.seconds,
         device=str(device),
@@ -120,7 +126,7 @@ def _finite_numbers_of_last_row(run: Path, name: str) -> dict[str, float]:
 
 
 def _start_error(run: Path) -> float | None:
-    rows = read_log_rows(run, VALIDATIONS)
+    rows = read_log_rows(run, VALIDATION_LOG)
     if not rows:
         return None
     return float(rows[0].get("corner_error", rows[0]["warp_error"]))
@@ -128,7 +134,9 @@ def _start_error(run: Path) -> float | None:
 
 def _depth_change_at_step(run: Path, step: int) -> float | None:
     cells = [
-        row.get("elsewhere") for row in read_log_rows(run, VALIDATIONS) if row["step"] == str(step)
+        row.get("elsewhere")
+        for row in read_log_rows(run, VALIDATION_LOG)
+        if row["step"] == str(step)
     ]
     return float(cells[-1]) if cells and cells[-1] else None
 
@@ -226,7 +234,7 @@ def save_picture(
     path = run / FOLDER / f"step-{step:07d}.png"
     with replacing(path) as part:
         write_png(part, picture, {})
-    log.show("pictures", picture, step)
+    log.add_image("pictures", picture, step)
     return path
 
 
