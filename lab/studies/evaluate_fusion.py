@@ -25,7 +25,7 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.collected_views import size_within_side
 from rilievo.data.fuse.depth_agreement import clip_scale, make_depth_agree
 from rilievo.data.fuse.fused_surface import fuse_views
-from rilievo.data.trajectory_errors import Freedom, Similarity, fit_similarity
+from rilievo.data.trajectories.errors import Freedom, Similarity, fit_similarity
 from rilievo.evaluation.metrics.cloud import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.geometry.intrinsics import resize_K, unproject
 from rilievo.geometry.transforms import transform

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.trajectories import write_kitti, write_tum
+from rilievo.data.trajectories.records import write_kitti, write_tum
 from rilievo.errors import InputError
 
 COUNT = 5

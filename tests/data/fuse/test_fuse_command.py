@@ -19,7 +19,7 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import choose_depth_source
 from rilievo.data.fuse.fuse_clip import fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions
-from rilievo.data.trajectories import write_kitti
+from rilievo.data.trajectories.records import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.cameras.camera import Camera
 from support.box_rooms import SIZE, distance_to_room, pose, room_view, walk

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import main
-from rilievo.data.clip_walks import Walk, walk_by_depth
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.data.clips.sources import ClipReader
-from rilievo.data.trajectories import TrajectoryOptions
-from rilievo.data.trajectory_errors import direction_errors
-from rilievo.data.trajectory_run import estimate_trajectory, write_trajectory
+from rilievo.data.trajectories.errors import direction_errors
+from rilievo.data.trajectories.records import TrajectoryOptions
+from rilievo.data.trajectories.run import estimate_trajectory, write_trajectory
+from rilievo.data.trajectories.walks import Walk, walk_by_depth
 from rilievo.errors import ModelError, OptionError
 from rilievo.training.adapters.run_models import predicts_motion
 from support.fixed_depth import FixedDepth

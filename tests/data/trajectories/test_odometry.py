@@ -15,16 +15,16 @@ from scipy.spatial.transform import Rotation
 
 from rilievo.cli import main
 from rilievo.data.clips.pose_files import read_poses_of_files
-from rilievo.data.motion_chain import Chain, part_of_motion
-from rilievo.data.trajectories import (
+from rilievo.data.trajectories.motion_chain import Chain, part_of_motion
+from rilievo.data.trajectories.records import (
     Trajectory,
     TrajectoryOptions,
     TrajectoryRecord,
     write_kitti,
     write_tum,
 )
-from rilievo.data.trajectory_run import estimate_trajectory
-from rilievo.data.trajectory_scoring import score_trajectory
+from rilievo.data.trajectories.run import estimate_trajectory
+from rilievo.data.trajectories.scoring import score_trajectory
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.records.depth_map import DepthKind

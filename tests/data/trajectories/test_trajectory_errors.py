@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from rilievo.data.trajectory_errors import (
+from rilievo.data.trajectories.errors import (
     Freedom,
     fit_similarity,
     length_errors,

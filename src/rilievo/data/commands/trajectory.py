@@ -7,7 +7,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
-from rilievo.data.trajectories import (
+from rilievo.data.trajectories.records import (
     TrajectoryFile,
     TrajectoryOptions,
     TrajectoryRecord,
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo trajectory clip.mp4 --model run -o trajectory.txt",
         ),
     )
-    from rilievo.data.trajectory_run import write_trajectory
+    from rilievo.data.trajectories.run import write_trajectory
 
     record = write_trajectory(request.model, request.clip, request.output, request.options)
     with printing():

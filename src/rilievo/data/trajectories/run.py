@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Transforms
-from rilievo.data.clip_walks import Walk, load_motion_networks, walk_by_depth, walk_by_networks
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
-from rilievo.data.motion_chain import Chain
-from rilievo.data.trajectories import (
+from rilievo.data.trajectories.errors import known_poses
+from rilievo.data.trajectories.motion_chain import Chain
+from rilievo.data.trajectories.picture import check_can_draw, write_picture
+from rilievo.data.trajectories.records import (
     Trajectory,
     TrajectoryFile,
     TrajectoryOptions,
@@ -18,9 +19,13 @@ from rilievo.data.trajectories import (
     write_kitti,
     write_tum,
 )
-from rilievo.data.trajectory_errors import known_poses
-from rilievo.data.trajectory_picture import check_can_draw, write_picture
-from rilievo.data.trajectory_scoring import score_trajectory
+from rilievo.data.trajectories.scoring import score_trajectory
+from rilievo.data.trajectories.walks import (
+    Walk,
+    load_motion_networks,
+    walk_by_depth,
+    walk_by_networks,
+)
 from rilievo.errors import InputError, needing
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.transforms import invert

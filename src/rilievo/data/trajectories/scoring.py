@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Transforms, Values
-from rilievo.data.trajectories import Trajectory, TrajectoryScores
-from rilievo.data.trajectory_errors import (
+from rilievo.data.trajectories.errors import (
     Freedom,
     LengthErrors,
     MotionErrors,
@@ -21,6 +20,7 @@ from rilievo.data.trajectory_errors import (
     position_rmse,
     snippet_errors,
 )
+from rilievo.data.trajectories.records import Trajectory, TrajectoryScores
 
 _LEAST_FRAMES = 5  # of a scored part
 

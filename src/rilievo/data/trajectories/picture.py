@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.arrays.shapes import Transforms
-from rilievo.data.trajectories import Trajectory
-from rilievo.data.trajectory_errors import Freedom, fit_similarity, known_poses
+from rilievo.data.trajectories.errors import Freedom, fit_similarity, known_poses
+from rilievo.data.trajectories.records import Trajectory
 from rilievo.errors import needing
 from rilievo.io.files.atomic import replacing
 

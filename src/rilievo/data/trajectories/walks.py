@@ -11,7 +11,7 @@ from rilievo.arrays.shapes import Field, Int64, Pixels, Transform
 from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
-from rilievo.data.motion_chain import Chain
+from rilievo.data.trajectories.motion_chain import Chain
 from rilievo.errors import ModelError, needing
 from rilievo.extensions.subpackages import load_service
 from rilievo.geometry.transforms import invert
