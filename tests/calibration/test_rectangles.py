@@ -30,7 +30,7 @@ from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure import area, distance, length
-from rilievo.measure.extents import RegionMeasurer
+from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.rectangle_plane import deviation_in_plane, quantity_in_plane
 from rilievo.schema.typed_values import metres_of

@@ -8,13 +8,11 @@ import pytest
 
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.measure.extents import (
-    RegionMeasurement,
-    turn_of_least_area,
-)
 from rilievo.measure.instrument_ranges import FOCAL_ERRORS
+from rilievo.measure.region_measurements import RegionMeasurement
+from rilievo.measure.region_measurer import turn_of_least_area
 from rilievo.measure.regions import box_region
-from rilievo.measure.separation import VALLEY, mask_around_mode
+from rilievo.measure.separation import VALLEY_IN_BOX, mask_around_mode
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Calibration, MadeBy
@@ -244,11 +242,11 @@ def test_the_mode_ends_where_values_are_sparse() -> None:
     chance = np.random.default_rng(0)
     near, far = chance.normal(0.7, 0.03, 600), chance.normal(1.6, 0.2, 900)
     logs = np.concatenate([near, far])
-    own = mask_around_mode(logs, np.ones(len(logs)), VALLEY)
+    own = mask_around_mode(logs, np.ones(len(logs)), VALLEY_IN_BOX)
     assert own[:600].mean() > 0.97
     assert own[600:].mean() < 0.03
     # Weights choose the other one.
-    own = mask_around_mode(logs, np.concatenate([np.full(600, 0.01), np.ones(900)]), VALLEY)
+    own = mask_around_mode(logs, np.concatenate([np.full(600, 0.01), np.ones(900)]), VALLEY_IN_BOX)
     assert own[:600].mean() < 0.05
 
 

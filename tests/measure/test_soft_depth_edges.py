@@ -14,7 +14,8 @@ from rilievo.calibration.floor import find_floor
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import RegionMeasurement, height
-from rilievo.measure.depth_edges import block_side, edge_width, sharpened
+from rilievo.measure.depth_edges import block_side, edge_width
+from rilievo.measure.sharpening import sharpen_edges
 from support.traced_objects import (
     Cuboid,
     TracedScene,
@@ -241,8 +242,8 @@ def test_a_blurred_step_is_sharp_again_and_planes_stay() -> None:
     soft = inverse.copy()
     soft[:, 29] = 0.75 * inverse[:, 29] + 0.25 * inverse[:, 30]
     soft[:, 30] = 0.25 * inverse[:, 29] + 0.75 * inverse[:, 30]
-    np.testing.assert_allclose(sharpened(1 / soft, is_valid, 2.0, 0.0), depth, rtol=2e-3)
-    np.testing.assert_array_equal(sharpened(near, is_valid, 2.0, 0.0), near)
+    np.testing.assert_allclose(sharpen_edges(1 / soft, is_valid, 2.0, 0.0), depth, rtol=2e-3)
+    np.testing.assert_array_equal(sharpen_edges(near, is_valid, 2.0, 0.0), near)
 
 
 @pytest.mark.parametrize("width", [0.06, 0.1, 0.2, 0.3])

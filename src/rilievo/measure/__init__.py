@@ -1,6 +1,5 @@
 """Distances, lengths, heights, areas and angles, each with an expected range."""
 
-from rilievo.measure.extents import RegionMeasurement as RegionMeasurement
 from rilievo.measure.measurements import Measurement as Measurement
 from rilievo.measure.quantities import angle as angle
 from rilievo.measure.quantities import area as area
@@ -8,6 +7,7 @@ from rilievo.measure.quantities import distance as distance
 from rilievo.measure.quantities import height as height
 from rilievo.measure.quantities import length as length
 from rilievo.measure.rectangle_plane import height_above_plane as height_above_plane
+from rilievo.measure.region_measurements import RegionMeasurement as RegionMeasurement
 from rilievo.measure.regions import Region as Region
 
 __all__ = [

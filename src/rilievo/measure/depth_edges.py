@@ -1,231 +1,221 @@
-"""Noise of a depth map, and how sharp it is where one surface ends before another."""
+"""How sharp a depth map is where one surface ends before another."""
 
-import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Mask
+from rilievo.arrays.shapes import AnyPlane, Float64, Mask
+from rilievo.measure.depth_noise import MAX_NOISE_STEP, log_depth_noise
+from rilievo.records.prediction_record import PredictionRecord
 
-CONTINUOUS = 0.05
-"""Largest step of log depth between neighbours on one surface, without noise."""
-EDGE, SHARP = 0.03, 0.25
-"""Least step of log depth at an edge, and the largest share of it beside a sharp edge."""
-SHARP_EDGES = 0.82
-"""Share of sharp edges, each weighted by its step, below which a depth map is soft."""
-MOST_EDGE_PIXELS = 1_000_000
-"""Pixels along whose rows and columns edges are sought; of larger maps, lines are left out."""
-LEAST_NOISE = 1e-3
-"""Standard deviation of log depth from pixel to pixel up to which nothing is smoothed."""
-NOISE_OF_PIXEL, MOST_RADIUS = 0.005, 3
-"""Noise for which a pixel's neighbours are averaged, and the largest radius."""
-NOISE_STEPS = 6.0
-"""Steps between neighbours that noise explains, in its standard deviations."""
-
-NOISE_OF_BEND = 10.0
-"""Largest second difference that noise explains, in its standard deviations: four of its own."""
-EDGE_REACH = 4
-"""Steps to each side of the largest one that belong to one edge [px]."""
-LEAST_RISE, NOISE_OF_RISE = 0.04, 20.0
-"""Least rise of log depth at an edge whose width counts, also in deviations of the noise."""
-LEAST_STEEPNESS = 4.5
-"""Width from which on a rise is no edge [px]."""
-MOST_SLOPE = 0.1
-"""Largest slope of the surfaces beside an edge, a pixel, as a share of its rise."""
-LEAST_SHARPENED = 0.008
-"""Least rise of an edge that is made sharp, as a share of inverse depth."""
-MOST_BEND = 0.008
-"""The same of the difference between two such slopes: a surface is flat before its edge."""
-WIDE_EDGES = 0.75
-"""Quantile of the widths of edges; maps are often resized at small steps alone."""
-SHARP_WIDTH, LEAST_EDGES = 1.3, 20
-"""Width up to which edges are sharp, which surfaces beside a step add to [px], and how many edges
-tell a width."""
-LEAST_WIDTH, MOST_WIDTH = 0.65, 1.6
-"""Widths of the edges that are made sharp, in that of most edges of the map."""
-WIDEST_SHARPENED, LEAST_SOFT_EDGES = 3.9, 12
-"""Width up to which edges are made sharp [px], and how many others tell that they were not."""
-WIDEST_ON_COARSE_GRID = 2.6
-"""The same on every second, fourth or eighth pixel, where slanted surfaces have edges, too."""
-LEAST_VALID_ON_COARSE_GRID = 0.99
-"""Least share of pixels with depth; holes hide the edges of a grid."""
-LEAST_BLOCKS, LEAST_CHANGES = 12, 0.5
-"""Least number of rows and columns at which values change, to tell blocks of equal pixels, and
-least share of the borders of blocks at which they do."""
-MOST_PIXELS_BETWEEN, MOST_HOLE = 12, 4
-"""Most pixels between two surfaces that are made sharp, and in a small hole of a row."""
+SHARP_EDGE_WIDTH = 1.3
+"""Width up to which edges count as sharp [px]; slanted surfaces beside a step add to its width."""
+MAX_SURFACE_SLOPE = 0.1
+"""Largest rise per pixel of the surfaces beside an edge, as a fraction of the edge's rise."""
 
 
-def noise_of(logs: Float64[np.ndarray, "h w"], valid: Mask) -> float:
-    """Standard deviation of noise in log depth, by second differences along rows."""
-    three = valid[:, :-2] & valid[:, 1:-1] & valid[:, 2:]
-    bends = np.abs(logs[:, :-2] - 2 * logs[:, 1:-1] + logs[:, 2:])[three]
-    return 1.4826 / math.sqrt(6) * float(np.median(bends)) if len(bends) else 0.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthSharpness:
+    """How sharp the depth of a prediction is at edges.
 
-
-def has_soft_edges(depth: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
-    """Whether depth melts from one surface to the next, as that of a network does.
-
-    A step counts if it is larger than a step beside it that goes the same way. It is sharp if it
-    is far larger than both.
+    Attributes:
+        has_soft_edges: Whether objects melt into what is behind them, as in most networks' depth.
+            An instrument's edges may be wide, but its surfaces are where it says.
+        edge_width: Width of edges [px]; 1 if they are soft, as objects are then found otherwise.
+        enlargement: How many times the map was enlarged to the size of the photograph.
     """
-    valid = valid & (depth > 0)
-    stride = max(1, depth.size // MOST_EDGE_PIXELS)
-    logs = np.log(np.where(valid, depth, 1).astype(np.float64))
-    least = max(EDGE, NOISE_STEPS * noise_of(logs[::stride], valid[::stride]))
-    sharp = total = 0.0
-    for lines, are_valid in ((logs, valid), (logs.T, valid.T)):
-        values, has_depth = lines[::stride], are_valid[::stride]
-        steps = np.diff(values, axis=1)
-        steps[~(has_depth[:, 1:] & has_depth[:, :-1])] = 0
-        way = np.sign(steps[:, 1:-1])
+
+    has_soft_edges: bool
+    edge_width: float
+    enlargement: float
+
+
+def depth_sharpness(prediction: PredictionRecord) -> DepthSharpness:
+    """Find how sharp the depth of a prediction is at edges."""
+    depth, instrument = prediction.depth, prediction.instrument
+    enlargement = 1.0 if instrument is None else instrument.pixel
+    if prediction.is_of_network and has_soft_edges(depth.values, depth.valid):
+        return DepthSharpness(has_soft_edges=True, edge_width=1.0, enlargement=enlargement)
+
+    has_own_depth = depth.valid
+    if prediction.measured is not None and not prediction.is_of_network:
+        # Depth that was filled between the pixels of a sensor has edges of its own.
+        has_own_depth = has_own_depth & prediction.measured
+    width = max(enlargement, edge_width(depth.values, has_own_depth))
+    return DepthSharpness(has_soft_edges=False, edge_width=width, enlargement=enlargement)
+
+
+_MIN_EDGE_STEP = 0.03
+"""Least step of log depth at an edge."""
+_MAX_STEP_BESIDE_SHARP = 0.25
+"""Largest step beside a sharp edge, as a fraction of the step at the edge."""
+_MIN_SHARP_FRACTION = 0.82
+"""Fraction of sharp edges, each weighted by its step, below which a depth map is soft."""
+
+
+def has_soft_edges(depth: AnyPlane, valid: Mask) -> bool:
+    """Whether depth melts from one surface into the next, as the depth of most networks does.
+
+    A step between two pixels is an edge if it is clearly larger than a step beside it that goes the
+    same way. The edge is sharp if its step is far larger than those on both sides.
+    """
+    log_steps = _log_steps(depth, valid)
+    min_step = max(_MIN_EDGE_STEP, MAX_NOISE_STEP * log_steps.noise)
+    sharp, total = 0.0, 0.0
+    for steps in log_steps.lines:
+        direction = np.sign(steps[:, 1:-1])
         step = np.abs(steps[:, 1:-1])
-        before, after = np.maximum(way * steps[:, :-2], 0), np.maximum(way * steps[:, 2:], 0)
-        is_edge = step - np.minimum(before, after) > least
-        is_sharp = is_edge & (np.maximum(before, after) < SHARP * step)
+        before = np.maximum(direction * steps[:, :-2], 0)
+        after = np.maximum(direction * steps[:, 2:], 0)
+
+        is_edge = step - np.minimum(before, after) > min_step
+        is_sharp = is_edge & (np.maximum(before, after) < _MAX_STEP_BESIDE_SHARP * step)
         total += float(step[is_edge].sum())
         sharp += float(step[is_sharp].sum())
-    return sharp < SHARP_EDGES * total
+    return sharp < _MIN_SHARP_FRACTION * total
 
 
-def smoothing_radius(noise: float) -> int:
-    """Radius of the pixels that are averaged where depth has a noise [px]."""
-    return min(MOST_RADIUS, math.ceil(noise / NOISE_OF_PIXEL)) if noise > LEAST_NOISE else 0
+_MIN_RISE = 0.04
+"""Least rise of log depth at an edge whose width counts."""
+_MIN_RISE_PER_NOISE = 20.0
+"""Least such rise, in standard deviations of the noise."""
+_MIN_EDGES = 20
+"""Number of edges below which their widths say nothing about the map."""
+_WIDE_QUANTILE = 0.75
+"""Quantile of the widths of edges that is the width of a map's edges. Maps are often resized in a
+way that widens only edges with small steps."""
 
 
-def smoothed(
-    depth: Float64[np.ndarray, "h w"], valid: Mask, noise: float
-) -> Float64[np.ndarray, "h w"]:
-    """Depth with less noise; depth without noise, planes and edges stay as they are.
+def edge_width(depth: AnyPlane, valid: Mask, *, min_edges: int = _MIN_EDGES) -> float:
+    """Number of pixels over which depth goes from one surface to the next; 1 for sharp edges.
 
-    Inverse depth is averaged with those pairs of opposite neighbours that both are on its surface.
-    Their mean is then the pixel's own inverse depth, but for noise: where surfaces meet, it is not.
+    The width of an edge is its whole rise over its largest step. It is 2 or more where a map was
+    resized or blurred, or where pixels at edges show a mixture of both surfaces. A map with fewer
+    than ``min_edges`` edges counts as sharp.
     """
-    radius = smoothing_radius(noise)
-    if not radius:
-        return depth
-    logs = np.log(depth)
-    most = max(CONTINUOUS, NOISE_STEPS * noise)
-    inverse, padded = 1 / depth, np.pad(1 / depth, radius)
-    near = np.pad(logs, radius)
-    is_valid = np.pad(valid, radius)
-    total, count = inverse.copy(), np.ones(depth.shape)
-    height, width = depth.shape
-    for down, right in _half_of_offsets(radius):
-        ahead = np.s_[
-            radius + down : radius + down + height, radius + right : radius + right + width
-        ]
-        behind = np.s_[
-            radius - down : radius - down + height, radius - right : radius - right + width
-        ]
-        is_near = np.maximum(np.abs(near[ahead] - logs), np.abs(near[behind] - logs)) <= most
-        bend = np.abs(padded[ahead] + padded[behind] - 2 * inverse)
-        is_near &= bend <= NOISE_OF_BEND * noise * inverse
-        both = is_valid[ahead] & is_valid[behind] & is_near
-        total += np.where(both, padded[ahead] + padded[behind], 0)
-        count += 2 * both
-    return np.where(valid, count / total, depth)
-
-
-def _half_of_offsets(radius: int) -> list[tuple[int, int]]:
-    around = range(-radius, radius + 1)
-    return [(down, right) for down in around for right in around if (down, right) > (0, 0)]
-
-
-def edge_width(
-    depth: Float64[np.ndarray, "h w"], valid: Mask, *, least_edges: int = LEAST_EDGES
-) -> float:
-    """Number of steps in which depth goes from one surface to the next [px]; 1 of sharp edges.
-
-    It is 2 or more where a map was resized or blurred, or where pixels at edges show a mixture. The
-    width of an edge is its whole rise over its largest step. Fewer than ``least_edges`` tell no
-    width.
-    """
-    valid = valid & (depth > 0)
-    stride = max(1, depth.size // MOST_EDGE_PIXELS)
-    logs = np.log(np.where(valid, depth, 1).astype(np.float64))
-    least = max(LEAST_RISE, NOISE_OF_RISE * noise_of(logs[::stride], valid[::stride]))
-    widths = [
-        _edge_widths(lines[::stride], has_depth[::stride], least)
-        for lines, has_depth in ((logs, valid), (logs.T, valid.T))
-    ]
-    found = np.concatenate(widths)
-    if len(found) < least_edges:
+    log_steps = _log_steps(depth, valid)
+    min_rise = max(_MIN_RISE, _MIN_RISE_PER_NOISE * log_steps.noise)
+    widths = np.concatenate([_edge_widths(steps, min_rise) for steps in log_steps.lines])
+    if len(widths) < min_edges:
         return 1.0
-    width = float(np.quantile(found, WIDE_EDGES))
-    return width if width > SHARP_WIDTH else 1.0
+    width = float(np.quantile(widths, _WIDE_QUANTILE))
+    return width if width > SHARP_EDGE_WIDTH else 1.0
 
 
-def _edge_widths(
-    lines: Float64[np.ndarray, "h w"], has_depth: Mask, least: float
-) -> Float64[np.ndarray, "n"]:
-    """Widths of the edges along lines of log depth that rise by more than ``least``."""
-    steps = np.diff(lines, axis=1)
-    steps[~(has_depth[:, 1:] & has_depth[:, :-1])] = 0
-    padded = np.pad(steps, ((0, 0), (EDGE_REACH, EDGE_REACH)))
-    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * EDGE_REACH + 1, axis=1)
-    may_be_edge = np.abs(steps) > least / LEAST_STEEPNESS
-    same_way = around[may_be_edge] * np.sign(steps[may_be_edge])[:, None]
-    # What the surfaces beside the edge rise.
-    slope = np.maximum(np.median(same_way[:, [0, 1, -2, -1]], axis=1), 0)
-    rises = np.maximum(same_way - slope[:, None], 0)
-    largest = rises[:, EDGE_REACH]
-    is_first_largest = (rises[:, :EDGE_REACH] < largest[:, None]).all(axis=1)
-    is_first_largest &= (rises[:, EDGE_REACH:] <= largest[:, None]).all(axis=1)
+_EDGE_REACH = 4
+"""Steps to each side of the largest step that belong to one edge."""
+_MAX_EDGE_WIDTH = 4.5
+"""Width from which on a rise is a slanted surface and no edge [px]."""
+
+
+def _edge_widths(steps: Float64[np.ndarray, "h w"], min_rise: float) -> Float64[np.ndarray, "n"]:
+    """Widths of the edges along lines that rise by more than ``min_rise`` [px]."""
+    padded = np.pad(steps, ((0, 0), (_EDGE_REACH, _EDGE_REACH)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _EDGE_REACH + 1, axis=1)
+    may_be_edge = np.abs(steps) > min_rise / _MAX_EDGE_WIDTH
+    upward_steps = windows[may_be_edge] * np.sign(steps[may_be_edge])[:, None]
+
+    # The outer steps of a window show how much the surfaces beside the edge rise by themselves.
+    slope = np.maximum(np.median(upward_steps[:, [0, 1, -2, -1]], axis=1), 0)
+    rises = np.maximum(upward_steps - slope[:, None], 0)
+    largest = rises[:, _EDGE_REACH]
     rise = rises.sum(axis=1)
-    is_edge = is_first_largest & (rise > least) & (largest > rise / LEAST_STEEPNESS)
-    is_edge &= slope <= MOST_SLOPE * rise
+
+    # Each edge counts once: at the first of its largest steps.
+    is_above_earlier = (rises[:, :_EDGE_REACH] < largest[:, None]).all(axis=1)
+    is_above_later = (rises[:, _EDGE_REACH:] <= largest[:, None]).all(axis=1)
+    is_steep = (rise > min_rise) & (largest > rise / _MAX_EDGE_WIDTH)
+    is_between_flat_surfaces = slope <= MAX_SURFACE_SLOPE * rise
+    is_edge = is_above_earlier & is_above_later & is_steep & is_between_flat_surfaces
     return rise[is_edge] / largest[is_edge]
 
 
-def sharpened(
-    depth: Float64[np.ndarray, "h w"], valid: Mask, width: float, noise: float
-) -> Float64[np.ndarray, "h w"]:
-    """Depth whose edges, ``width`` pixels wide, are made sharp; surfaces stay as they are.
-
-    Each pixel between two surfaces gets the depth of the one that is nearer to its own, continued
-    as a plane, first along rows and then along columns. So the border lies in the middle of the
-    edge. Small holes do not matter. ``noise`` is the standard deviation of log depth
-    from pixel to pixel.
-    """
-    if width <= SHARP_WIDTH:
-        return depth
-    widths = (LEAST_WIDTH * width, MOST_WIDTH * width)
-    most = min(MOST_PIXELS_BETWEEN, math.ceil(MOST_WIDTH * widths[1]))
-    found = depth
-    for _ in range(2):
-        found = _sharpened_along_rows(found, valid, widths, most, noise).T
-        valid = valid.T
-    return found
+_MAX_EDGE_PIXELS = 1_000_000
+"""Pixels along whose rows and columns edges are sought; in larger maps, lines are left out."""
 
 
-def blur_width(
-    depth: Float64[np.ndarray, "h w"], sharper: Float64[np.ndarray, "h w"], valid: Mask
-) -> float:
-    """Width of edges that are blurred although ``sharper`` was made of depth [px]; 0 if none are.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LogSteps:
+    """Steps of log depth between neighbours, 0 beside a pixel without depth, and their noise.
 
-    So it is after a blur of two pixels, and after cubic interpolation, which swings at an edge.
-    Edges that are too wide for ``edge_width`` are found on every second, fourth or eighth pixel.
+    Attributes:
+        lines: Steps along each row, and along each column.
+        noise: Standard deviation of log depth from pixel to pixel.
     """
 
-    def width_on_grid(values: Float64[np.ndarray, "h w"], step: int) -> float:
-        grid = (slice(None, None, step), slice(None, None, step))
-        return edge_width(values[grid], valid[grid], least_edges=LEAST_SOFT_EDGES)
+    lines: tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "m n"]]
+    noise: float
 
-    width = width_on_grid(depth, 1)
-    if width_on_grid(sharper, 1) > SHARP_WIDTH or width > WIDEST_SHARPENED:
+
+def _log_steps(depth: AnyPlane, valid: Mask) -> _LogSteps:
+    valid = valid & (depth > 0)
+    log_depth = np.log(np.where(valid, depth, 1).astype(np.float64))
+    stride = max(1, depth.size // _MAX_EDGE_PIXELS)
+    rows, has_depth_in_rows = log_depth[::stride], valid[::stride]
+    columns, has_depth_in_columns = log_depth.T[::stride], valid.T[::stride]
+    lines = _steps_along(rows, has_depth_in_rows), _steps_along(columns, has_depth_in_columns)
+    return _LogSteps(lines=lines, noise=log_depth_noise(rows, has_depth_in_rows))
+
+
+def _steps_along(
+    lines: Float64[np.ndarray, "h w"], has_depth: Mask
+) -> Float64[np.ndarray, "h steps"]:
+    steps = np.diff(lines, axis=1)
+    steps[~(has_depth[:, 1:] & has_depth[:, :-1])] = 0
+    return steps
+
+
+_MIN_BLURRED_EDGES = 12
+"""Number of edges, after sharpening, from which on those that are still wide say so."""
+_MAX_SHARPENED_WIDTH = 3.9
+"""Width from which on edges are too wide to be made sharp [px]."""
+_MAX_WIDTH_ON_COARSE_GRID = 2.6
+"""The same on a coarser grid [pixels of the grid], on which slanted surfaces look like edges."""
+_COARSE_GRIDS = (2, 4, 8)
+"""Steps of the grids on which edges are sought that are too wide for ``edge_width`` [px]."""
+_MIN_VALID_ON_COARSE_GRID = 0.99
+"""Least fraction of pixels with depth; on a grid, edges beside holes are not found."""
+
+
+def blur_width(depth: AnyPlane, sharpened: AnyPlane, valid: Mask) -> float:
+    """Width of edges that are blurred even after depth was made sharp [px]; 0 if none are.
+
+    Such edges come from a blur of two pixels or more, or from cubic interpolation, which swings at
+    an edge.
+
+    Args:
+        depth: Depth before its edges were made sharp [m].
+        sharpened: The same depth after that.
+        valid: Pixels with depth.
+    """
+    width = _width_on_grid(depth, valid, 1)
+    is_still_wide = _width_on_grid(sharpened, valid, 1) > SHARP_EDGE_WIDTH
+    if is_still_wide or width > _MAX_SHARPENED_WIDTH:
         return width
-    if valid.mean() < LEAST_VALID_ON_COARSE_GRID:
+    if valid.mean() < _MIN_VALID_ON_COARSE_GRID:
         return 0.0
-    for step in (2, 4, 8):
-        if min(depth.shape) < 2 * EDGE_REACH * step:
+    for step in _COARSE_GRIDS:
+        if min(depth.shape) < 2 * _EDGE_REACH * step:
             break
-        width = width_on_grid(depth, step)
-        if width > WIDEST_ON_COARSE_GRID:
+        width = _width_on_grid(depth, valid, step)
+        if width > _MAX_WIDTH_ON_COARSE_GRID:
             return step * width
     return 0.0
 
 
-def block_side(values: Float64[np.ndarray, "h w"]) -> int:
+def _width_on_grid(depth: AnyPlane, valid: Mask, step: int) -> float:
+    """Width of edges on every ``step``-th pixel [pixels of that grid]."""
+    grid = np.s_[::step, ::step]
+    return edge_width(depth[grid], valid[grid], min_edges=_MIN_BLURRED_EDGES)
+
+
+_MIN_CHANGES = 12
+"""Number of rows or columns with a change of values that can tell the size of blocks."""
+_MIN_CHANGED_BORDERS = 0.5
+"""Least fraction of the borders of blocks at which values change."""
+
+
+def block_side(values: AnyPlane) -> int:
     """Find the side of the square blocks of equal pixels that a map consists of [px].
 
     A map that was enlarged n times by repeating pixels consists of blocks of n×n pixels. Other
@@ -234,7 +224,7 @@ def block_side(values: Float64[np.ndarray, "h w"]) -> int:
     return min(_block_length(values, axis=0), _block_length(values, axis=1))
 
 
-def _block_length(values: Float64[np.ndarray, "h w"], *, axis: int) -> int:
+def _block_length(values: AnyPlane, *, axis: int) -> int:
     """Find the length of the blocks of equal pixels along one axis [px].
 
     Values change only at borders of blocks, so that the length of a block divides all distances
@@ -242,78 +232,10 @@ def _block_length(values: Float64[np.ndarray, "h w"], *, axis: int) -> int:
     """
     is_change = np.any(np.diff(values, axis=axis) != 0, axis=1 - axis)
     changes = np.flatnonzero(is_change)
-    if len(changes) < LEAST_BLOCKS:
+    if len(changes) < _MIN_CHANGES:
         return 1
 
     length = int(np.gcd.reduce(np.diff(changes)))
     borders = (changes[-1] - changes[0]) / length
     # A few changes may have a common divisor by chance. In blocks, most borders are changes.
-    return length if len(changes) >= LEAST_CHANGES * borders else 1
-
-
-def _sharpened_along_rows(
-    depth: Float64[np.ndarray, "h w"],
-    valid: Mask,
-    widths: tuple[float, float],
-    most: int,
-    noise: float,
-) -> Float64[np.ndarray, "h w"]:
-    """Depth with sharp edges along rows, for edges of ``widths`` and at most so many pixels."""
-    inverse, has_depth = _without_small_holes(1 / depth, valid)
-    found, is_open = depth.copy(), valid.copy()
-    least = max(LEAST_SHARPENED, NOISE_STEPS * noise)
-    for count in range(1, most + 1):
-        # Three pixels of the surface to the left, those between, and three of that to the right.
-        places = depth.shape[1] - count - 5
-        if places < 1:
-            break
-        values = [inverse[:, shift : shift + places] for shift in range(count + 6)]
-        all_valid = np.ones(values[0].shape, bool)
-        for shift in range(count + 6):
-            all_valid &= has_depth[:, shift : shift + places]
-        left, between, right = values[:3], values[3:-3], values[-3:]
-        rise = right[0] - left[2]
-        size = np.abs(rise)
-        steps = np.diff(np.stack(values[2:-2]), axis=0) * np.sign(rise)
-        largest = steps.max(axis=0)
-        left_slope, right_slope = (left[2] - left[0]) / 2, (right[2] - right[0]) / 2
-        bend = np.maximum(
-            np.abs(left[2] - 2 * left[1] + left[0]), np.abs(right[2] - 2 * right[1] + right[0])
-        )
-        farther = np.minimum(right[0], left[2])
-        is_edge = all_valid & (size > least * farther)
-        is_edge &= np.maximum(np.abs(left_slope), np.abs(right_slope)) <= MOST_SLOPE * size
-        is_edge &= bend <= MOST_BEND * size + NOISE_STEPS * noise * farther
-        is_edge &= steps.min(axis=0) >= -MOST_SLOPE * size
-        is_edge &= (widths[0] * largest <= size) & (size <= widths[1] * largest)
-        for number, value in enumerate(between, 1):
-            by_left = left[2] + number * left_slope
-            by_right = right[0] - (count + 1 - number) * right_slope
-            is_left = np.abs(value - by_left) <= np.abs(value - by_right)
-            nearer = np.where(is_left, by_left, by_right)
-            target = np.s_[:, number + 2 : number + 2 + places]
-            changes = is_edge & is_open[target] & (nearer > 0)
-            found[target] = np.where(changes, 1 / np.where(changes, nearer, 1), found[target])
-            is_open[target] &= ~is_edge
-    return found
-
-
-def _without_small_holes(
-    inverse: Float64[np.ndarray, "h w"], valid: Mask
-) -> tuple[Float64[np.ndarray, "h w"], Mask]:
-    """Inverse depth with small holes in a row filled by lines, and what has depth."""
-    filled, has_depth = inverse.copy(), valid.copy()
-    for length in range(1, MOST_HOLE + 1):
-        places = inverse.shape[1] - length - 1
-        if places < 1:
-            break
-        before, after = inverse[:, :places], inverse[:, length + 1 :]
-        is_hole = valid[:, :places] & valid[:, length + 1 :]
-        for shift in range(1, length + 1):
-            is_hole &= ~valid[:, shift : shift + places]
-        for shift in range(1, length + 1):
-            target = np.s_[:, shift : shift + places]
-            by_line = before + (after - before) * shift / (length + 1)
-            filled[target] = np.where(is_hole, by_line, filled[target])
-            has_depth[target] |= is_hole
-    return filled, has_depth
+    return length if len(changes) >= _MIN_CHANGED_BORDERS * borders else 1

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from rilievo.arrays.shapes import Mask
 from rilievo.calibration.readings import Pixel, normalized_points_note, pixel_index
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
@@ -37,6 +38,12 @@ def metric_camera(prediction: PredictionRecord) -> Camera:
             )
         )
     return prediction.known_camera
+
+
+def surface_pixels(prediction: PredictionRecord) -> Mask:
+    """Pixels with depth that do not show the sky."""
+    valid, sky = prediction.depth.valid, prediction.sky
+    return valid if sky is None else valid & ~sky
 
 
 def check_pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[Pixel]:

@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.measure.extents import RegionMeasurement
 from rilievo.measure.measurements import Measurement
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.measure.quantities import area, distance, height, length
 from rilievo.measure.rectangle_plane import height_above_plane
+from rilievo.measure.region_measurements import RegionMeasurement
 from rilievo.records.prediction_record import PredictionRecord
 
 COVERAGE = 0.8

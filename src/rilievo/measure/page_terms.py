@@ -21,6 +21,7 @@ from rilievo.calibration.readings import (
     WINDOW_RADIUS,
 )
 from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
+from rilievo.measure.depth_edges import depth_sharpness
 from rilievo.measure.expectation import (
     SAME_END,
     UNKNOWN_FAR,
@@ -32,13 +33,6 @@ from rilievo.measure.expectation import (
     picture_doubt,
     places_of_known_facts,
 )
-from rilievo.measure.extents import (
-    edge_width_of,
-    find_floor_or_none,
-    focal_error_of_sizes,
-    has_soft_outlines,
-    is_street_with_floor,
-)
 from rilievo.measure.instrument_ranges import (
     OWN_SHARE,
     POINT_ERROR,
@@ -49,7 +43,8 @@ from rilievo.measure.instrument_ranges import (
     instrument_ranges,
 )
 from rilievo.measure.quantities import BEND_PER_ERROR, FLAT, LEAST_BEND
-from rilievo.measure.region_ranges import outline_errors
+from rilievo.measure.region_ranges import focal_error_of_sizes, outline_errors
+from rilievo.measure.visible_floor import find_floor_or_none, is_street_with_floor
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import DepthError, DepthSource
 from rilievo.records.prediction_record import PredictionRecord
@@ -223,7 +218,7 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
 
     ground = find_floor_or_none(prediction) if floor else None
     outline = outline_errors(prediction)
-    is_soft = has_soft_outlines(prediction)
+    sharpness = depth_sharpness(prediction)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
         own=base(name_metres_method(prediction)),
@@ -240,11 +235,13 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
             fact_along=weight("fact_along", "depth"),
         ),
         instrument=_instrument_terms(prediction),
-        is_street=is_soft and ground is not None and is_street_with_floor(prediction, ground),
-        outline=(outline["width"], outline["height"]),
+        is_street=sharpness.has_soft_edges
+        and ground is not None
+        and is_street_with_floor(prediction, ground),
+        outline=(outline.width, outline.height),
         size_focal=focal_error_of_sizes(prediction),
-        has_soft_edges=is_soft,
-        edge_width=edge_width_of(prediction),
+        has_soft_edges=sharpness.has_soft_edges,
+        edge_width=sharpness.edge_width,
         angle_error=angle_error(is_anchored=is_anchored),
         floor=None if ground is None else _floor_plane(ground),
         places=tuple(places_of_known_facts(prediction)),

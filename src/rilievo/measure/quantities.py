@@ -58,6 +58,7 @@ from rilievo.measure.measured_points import (
     instrument_remarks,
     metric_camera,
     origin_of_points,
+    surface_pixels,
 )
 from rilievo.measure.measurements import (
     Measurement,
@@ -142,10 +143,7 @@ def _median_distance(prediction: PredictionRecord) -> float:
     height, width = prediction.shape
     step = max(1, math.isqrt(height * width // _MEDIAN_PIXELS))
     grid = np.s_[::step, ::step]
-    is_surface = prediction.depth.valid[grid].copy()
-    if prediction.sky is not None:
-        is_surface &= ~prediction.sky[grid]
-
+    is_surface = surface_pixels(prediction)[grid]
     depth = np.where(is_surface, prediction.depth.values[grid], 1).astype(np.float64)
     rows, columns = range(0, height, step), range(0, width, step)
     points = prediction.known_camera.points(depth, rows=rows, columns=columns)
@@ -396,7 +394,7 @@ def surface_bend(prediction: PredictionRecord, mask: Mask, plane: SurfacePlane) 
     The parts are the cells of a grid over the mask. Each has the median of its pixels, so that the
     noise of single pixels does not count as a bend. A mask with too few pixels has a bend of 0.
     """
-    is_surface = _surface_pixels(prediction, mask)
+    is_surface = mask & surface_pixels(prediction)
     count = int(is_surface.sum())
     cells = min(BEND_CELLS, math.isqrt(count // BEND_CELL_PIXELS))
     if cells < 2:
@@ -685,7 +683,7 @@ def _fit_plane(
     Raises:
         CalibrationError: If too few pixels have depth.
     """
-    is_surface = _surface_pixels(prediction, mask)
+    is_surface = mask & surface_pixels(prediction)
     count = int(is_surface.sum())
     if count < _MIN_PLANE_PIXELS:
         raise CalibrationError(
@@ -713,12 +711,6 @@ def _fit_plane(
         support=support_of(on_plane, plane * camera_distance),
         misfit=float(np.median(np.abs(points @ plane - 1))),
     )
-
-
-def _surface_pixels(prediction: PredictionRecord, mask: Mask) -> Mask:
-    """Pixels of a mask that have depth."""
-    is_surface = mask & prediction.depth.valid
-    return is_surface if prediction.sky is None else is_surface & ~prediction.sky
 
 
 def _surface_points(prediction: PredictionRecord, is_surface: Mask) -> Points:

@@ -1,27 +1,62 @@
-"""Ranges of an object's sizes by the origin of its depth."""
+"""Errors of an object's sizes, and the origin of its depth."""
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+import math
+from dataclasses import dataclass
 
 from rilievo.arrays.shapes import Mask
-from rilievo.measure.measurements import Measurement, MeasurementOrigin
+from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.measure.expectation import is_focal_length_guessed
+from rilievo.measure.instrument_ranges import FOCAL_ERRORS, focal_error
+from rilievo.measure.measurements import MeasurementOrigin
 from rilievo.records.instruments import DepthSource
 from rilievo.records.prediction_record import PredictionRecord
 
-Measured = TypeVar("Measured")
 
-NETWORK_OUTLINE = {"width": 0.19, "height": 0.19, "depth": 0.8}
-"""Log errors of sizes over the distance by a network's depth, of eight in ten."""
-INSTRUMENT_OUTLINE = {"width": 0.03, "height": 0.03, "depth": 0.1}
-"""The same by the depth of an instrument, whose edges are those of the object."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlineErrors:
+    """Log errors of an object's sizes by its outline, of eight in ten, over that of its distance.
+
+    Attributes:
+        width: Error of the horizontal size across the view.
+        height: Error of the vertical size.
+        depth: Error of the size along the view.
+    """
+
+    width: float
+    height: float
+    depth: float
+
+    def turned(self, yaw: float) -> "OutlineErrors":
+        """Errors along horizontal axes that are turned by an angle [rad]."""
+        c, s = math.cos(yaw), math.sin(yaw)
+        return OutlineErrors(
+            width=math.hypot(c * self.width, s * self.depth),
+            height=self.height,
+            depth=math.hypot(s * self.width, c * self.depth),
+        )
+
+
+_NETWORK_OUTLINE = OutlineErrors(width=0.19, height=0.19, depth=0.8)
+_INSTRUMENT_OUTLINE = OutlineErrors(width=0.03, height=0.03, depth=0.1)
+"""An instrument's edges are those of the object."""
+
+
+def outline_errors(prediction: PredictionRecord) -> OutlineErrors:
+    """Errors of sizes by the outline of an object in a prediction's depth."""
+    return _NETWORK_OUTLINE if prediction.is_of_network else _INSTRUMENT_OUTLINE
+
+
+def focal_error_of_sizes(prediction: PredictionRecord) -> float:
+    """Log error of widths and heights by the focal length; 0 if it was given."""
+    if not prediction.is_of_network:
+        return focal_error(prediction.known_camera)
+    # The outline errors of a network contain the error of a focal length that is no guess.
+    is_guess = is_focal_length_guessed(prediction.known_camera)
+    return FOCAL_ERRORS[CameraSource.ASSUMED] if is_guess else 0.0
+
+
 _MAX_GAP_SHARE = 0.1
-"""Largest share of an object's pixels in the gaps of a sensor that its origin leaves out."""
-
-
-def outline_errors(prediction: PredictionRecord) -> Mapping[str, float]:
-    """Log errors of width, height and depth by an object's outline, over that of its distance."""
-    return NETWORK_OUTLINE if prediction.is_of_network else INSTRUMENT_OUTLINE
+"""Share of a region's pixels in the gaps of a sensor up to which its depth counts as measured."""
 
 
 def region_origin(prediction: PredictionRecord, region: Mask) -> MeasurementOrigin:
@@ -31,26 +66,11 @@ def region_origin(prediction: PredictionRecord, region: Mask) -> MeasurementOrig
         return MeasurementOrigin.NETWORK
     if instrument.source is DepthSource.DEPTH_MAP:
         return MeasurementOrigin.DEPTH_MAP
+
     measured = prediction.measured
-    is_known = prediction.depth.valid & region
-    if measured is None or (is_known & ~measured).sum() > _MAX_GAP_SHARE * is_known.sum():
+    has_depth = prediction.depth.valid & region
+    if measured is None:
+        return MeasurementOrigin.SENSOR_GAP
+    if (has_depth & ~measured).sum() > _MAX_GAP_SHARE * has_depth.sum():
         return MeasurementOrigin.SENSOR_GAP
     return MeasurementOrigin.SENSOR
-
-
-def with_origin(measured: Measured, origin: MeasurementOrigin) -> Measured:
-    """Copy of a record, all of whose measurements have an origin."""
-    return _with_origin(measured, origin)
-
-
-def _with_origin(value: Any, origin: MeasurementOrigin) -> Any:
-    if isinstance(value, Measurement):
-        return replace(value, origin=origin)
-    if isinstance(value, tuple):
-        return tuple(_with_origin(part, origin) for part in value)
-    if not is_dataclass(value) or isinstance(value, type):
-        return value
-    changed = {
-        field.name: _with_origin(getattr(value, field.name), origin) for field in fields(value)
-    }
-    return replace(value, **changed)

@@ -1,4 +1,7 @@
-"""Tell the object in a region from the floor, the walls and the other objects around it."""
+"""Separation of the object in a region from the floor, the walls and the other objects around it.
+
+The page in JavaScript repeats these steps (``pages/surface_view/separation.js``).
+"""
 
 import math
 from collections.abc import Sequence
@@ -6,94 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Float64, Int, Mask, Points, Values, Vector
-from rilievo.measure.depth_edges import (
-    CONTINUOUS,
-    LEAST_NOISE,
-    NOISE_STEPS,
-    SHARP_WIDTH,
-    noise_of,
+from rilievo.arrays.shapes import Bool, Float64, Int, Mask, Points, Values
+from rilievo.measure.depth_edges import SHARP_EDGE_WIDTH
+from rilievo.measure.depth_noise import (
+    MAX_NOISE_STEP,
+    NEGLIGIBLE_NOISE,
+    largest_surface_step,
+    log_depth_noise,
 )
-
-BIN = 0.02
-"""Width of bins of log distance."""
-VALLEY, VALLEY_OF_MASK = 0.15, 0.03
-"""Share of the mode's density below which the object ends, in a box and in a mask."""
-LOWEST = 0.05
-"""Height, in the camera's, up to which anything is the floor where edges are soft."""
-SPECK_NEIGHBOURS, SPECK_ROUNDS = 4, 2
-"""Least number of a pixel's eight neighbours that show the object too, where depth is noisy."""
-NOISE_ON_PLANE = 2.0
-"""Least relative difference of depth on a plane, in standard deviations of the noise."""
-MOST_PLANES = 5
-PLANE_TRIALS = 150
-LEAST_PLANE = 0.12
-"""Least share of the surroundings that lies on a plane."""
-LEAST_FOOT_PLANE = 0.05
-"""The same of the surroundings of the foot."""
-LEAST_PLANE_POINTS = 30
-FOOT = 0.2
-"""Share of a region, from below, beside which the surface is sought on which the object stands."""
-MOST_SURROUNDING_POINTS = 2_000
-TOLERANCES = (0.005, 0.03)
-"""Relative differences of depth within which points lie on an exact plane, and on another."""
-LEAST_ON_PLANE = 0.002
-SAME_PLANE = 0.05
-"""Largest relative difference of two fits of one plane."""
-REFINEMENTS = 6
-DEVIATIONS = 3 * 1.4826
-"""Three standard deviations of normally distributed misses, in their medians."""
-MOST_REMOVED = 0.9
-"""Share of a region on planes from which on the object is small, or a plane, such as a rug."""
-OVERLAP = 0.3
-"""Links of a part of a mask to pixels outside it, a pixel, from which on it is background."""
-CONTINUES = 0.1
-"""The same for parts of a box that belong to what is beside it."""
-CONTINUES_WIDELY = 0.5
-"""The same for each root of its pixels: a large part may go on along a whole side of the box."""
-LEAST_PART, LARGE_PART = 0.005, 0.25
-"""Sizes of parts that count, and of those that are told, as shares of the largest."""
-SLIVER_WIDTH = 3
-"""Largest width of a side that is seen edge-on, beside the rest of an object [px of the grid]."""
-STEEP, STEEP_BORDER = 0.015, 1.5
-"""Step of log depth to a neighbour in a border that melts, and its width in that of edges."""
-LARGE_PLANE = 0.1
-"""Share of a region on a plane from which on it may be what the box shows."""
-LEAST_SMALL = 12
-"""Pixels before the planes around it that make a small object in a large box."""
-MOSTLY_THICK = 0.8
-"""Share of an object without lines of single pixels from which on these are no part of it."""
-SLIVER_LEAD = 0.03
-"""Share of depth by which such a side lies before the floor and the walls."""
-MASK_BORDER = 0.03
-"""Width of a mask's border, in roots of its area, that may show what is behind."""
-_MULTIPLIER, _MODULUS = 16_807, 2**31 - 1  # Park and Miller (1988), which a page repeats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plane:
-    """Plane m·p = 1 in the camera frame, and the relative depth within which points lie on it."""
-
-    m: Vector
-    tolerance: float
-
-    def is_on(self, points: Points) -> Bool[np.ndarray, "n"]:
-        """Whether points (n, 3) lie on it."""
-        return np.abs(points @ self.m - 1) < self.tolerance
-
-    @property
-    def normal(self) -> Vector:
-        """Unit normal towards the camera."""
-        return -self.m / float(np.linalg.norm(self.m))
-
-    def is_same(self, other: "Plane") -> bool:
-        """Whether two planes differ by little."""
-        length = float(np.linalg.norm(other.m))
-        return float(np.linalg.norm(self.m - other.m)) < SAME_PLANE * length
-
-    def heights_of(self, points: Points, up: Vector) -> Values:
-        """Heights of points (n, 3) above it, along a direction ``up``."""
-        return (points @ self.m - 1) / float(self.m @ up)
+from rilievo.measure.masks import dilated, eroded, without_specks
+from rilievo.measure.planes import EXACT_TOLERANCE, Plane, fit_planes, join_planes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,28 +26,36 @@ class RegionWindow:
     """Grid of pixels of a region and its surroundings.
 
     Attributes:
-        points: Points [m]; of no meaning where not ``valid``.
-        weight: Weight of a pixel of the region as the object's.
-        is_soft: Whether edges of depth are soft, as those of a network.
+        points: Points in the camera frame [m], which mean nothing where not ``valid``.
+        valid: Pixels with depth.
+        region: Pixels of the region.
+        weights: How likely each pixel of the region shows the object, by its place in a box.
+        is_box: Whether the region is a box and not a mask, so that it also holds other surfaces.
+        has_soft_edges: Whether depth melts from one surface into the next, as a network's does.
         noise: Standard deviation of log depth from pixel to pixel, before it was smoothed.
-        edge_width: Width of edges before they were made sharp [px of the grid].
-        has_mixtures: Whether pixels between two surfaces may have a depth that neither has.
+        edge_width: Width of edges before they were made sharp [pixels of the grid].
+        has_mixed_pixels: Whether pixels between two surfaces may have a depth that neither has.
     """
 
     points: Float64[np.ndarray, "3 h w"]
     valid: Mask
     region: Mask
-    weight: Float64[np.ndarray, "h w"]
+    weights: Float64[np.ndarray, "h w"]
     is_box: bool
-    is_soft: bool
+    has_soft_edges: bool
     noise: float
     edge_width: float = 1.0
-    has_mixtures: bool = False
+    has_mixed_pixels: bool = False
 
     @property
     def flat_points(self) -> Points:
         """Points (n, 3) of all pixels in reading order."""
         return self.points.reshape(3, -1).T
+
+    @property
+    def log_distance(self) -> Float64[np.ndarray, "h w"]:
+        """Logarithm of the distance from the camera, which means nothing where not ``valid``."""
+        return np.log(np.linalg.norm(np.where(self.valid, self.points, 1), axis=0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,358 +63,436 @@ class Separation:
     """Pixels of the object in a window, and the planes around it.
 
     Attributes:
-        parts: Number of parts of it that are not connected, and large.
+        object_mask: Pixels that show the object.
+        planes: Planes on or in front of which it stands.
+        part_count: Number of its large parts that are not connected in the picture.
         is_soft: Whether its last pixels may show what is beside it.
     """
 
-    own: Mask
+    object_mask: Mask
     planes: Sequence[Plane]
-    parts: int
+    part_count: int
     is_soft: bool
 
 
-def separate_object(window: RegionWindow, floor: Plane | None) -> Separation:
-    """Find the object's pixels: off the planes around the region, and on connected surfaces.
+_MIN_PLANE_SHARE = 0.12
+"""Least share of the surroundings that lies on a plane."""
+_MIN_FOOT_PLANE_SHARE = 0.05
+"""Least share of the surroundings of a region's foot that lies on a plane."""
+_MIN_LEAD = 0.03
+"""Relative depth by which a thin part lies in front of the floor and the walls."""
 
-    Where edges are soft and no plane is exact, as in a network's depth, they are those at the most
-    frequent distance.
+
+def separate_object(window: RegionWindow, floor: Plane | None) -> Separation:
+    """Find the pixels of a region that show its object.
+
+    They are connected surfaces off the planes around the region. Where edges are soft and no plane
+    is exact, as in a network's depth, they are the pixels at the most frequent distance.
     """
     inside = window.region & window.valid
-    around, at_foot = surrounding_points(window)
-    planes = fit_planes(around)
-    if window.is_soft and not any(plane.tolerance <= LEAST_ON_PLANE for plane in planes):
-        own = _pixels_at_mode(window, inside, floor)
-        planes = [] if floor is None else [floor]
-        return Separation(own=own, planes=planes, parts=1, is_soft=True)
-    add_planes(planes, fit_planes(at_foot, LEAST_FOOT_PLANE))
-    add_planes(planes, [] if floor is None else [floor])
-    candidates, accepted = _remove_planes(window, inside, planes)
-    if window.noise > LEAST_NOISE:
+    surroundings = _surrounding_points(window)
+    floors = [] if floor is None else [floor]
+    planes = fit_planes(surroundings.all_around, _MIN_PLANE_SHARE)
+    has_exact_plane = any(plane.tolerance <= EXACT_TOLERANCE for plane in planes)
+    if window.has_soft_edges and not has_exact_plane:
+        object_mask = _pixels_at_mode(window, inside, floor)
+        return Separation(object_mask=object_mask, planes=floors, part_count=1, is_soft=True)
+
+    foot_planes = fit_planes(surroundings.around_foot, _MIN_FOOT_PLANE_SHARE)
+    planes = join_planes(join_planes(planes, foot_planes), floors)
+    candidates, removed_planes = _remove_planes(window, inside, planes)
+    if window.noise > NEGLIGIBLE_NOISE:
         candidates = without_specks(candidates)
-    logs = np.log(np.linalg.norm(np.where(window.valid, window.points, 1), axis=0))
-    links = find_links(logs, window.valid)
-    labels = label_parts(candidates, links)
+    if not candidates.any():
+        return Separation(
+            object_mask=candidates, planes=removed_planes, part_count=0, is_soft=False
+        )
+
+    parts = _find_parts(window, candidates)
     if window.is_box:
-        is_before = candidates & _is_before(window, accepted, SLIVER_LEAD)
-        own, parts = _parts_of_box(window, candidates, labels, links, logs, is_before)
+        is_in_front = _is_in_front(window, removed_planes, _MIN_LEAD)
+        object_mask, part_count = _object_in_box(window, parts, is_in_front)
     else:
-        own, parts = _parts_of_mask(window, candidates, labels, links)
-    return Separation(own=own, planes=accepted, parts=parts, is_soft=False)
+        object_mask, part_count = _object_in_mask(parts)
+    return Separation(
+        object_mask=object_mask, planes=removed_planes, part_count=part_count, is_soft=False
+    )
+
+
+_MAX_FLOOR_HEIGHT = 0.05
+"""Height over the camera's up to which everything is floor, where edges are soft."""
+_MAX_REMOVED = 0.9
+"""Share of a region on planes from which on the object is small, or is a plane, such as a rug."""
+VALLEY_IN_BOX, VALLEY_IN_MASK = 0.15, 0.03
+"""Density of distances, over that at the mode, below which an object ends."""
 
 
 def _pixels_at_mode(window: RegionWindow, inside: Mask, floor: Plane | None) -> Mask:
-    """Find the pixels at the most frequent distance, as a soft edge joins all surfaces."""
-    own = inside
+    """Pixels at the most frequent distance, because soft edges connect all surfaces."""
     if window.is_box and floor is not None:
-        above = inside & (np.tensordot(floor.m, window.points, 1) < 1 - LOWEST)
-        own = above if above.sum() > (1 - MOST_REMOVED) * inside.sum() else inside
-    if own.any():
-        logs = np.log(np.linalg.norm(window.points[:, own], axis=0))
-        valley = VALLEY if window.is_box else VALLEY_OF_MASK
-        own = own.copy()
-        own[own] = mask_around_mode(logs, window.weight[own], valley)
-    return own
+        above_floor = inside & _is_in_front(window, [floor], _MAX_FLOOR_HEIGHT)
+        if above_floor.sum() > (1 - _MAX_REMOVED) * inside.sum():
+            inside = above_floor
+    if not inside.any():
+        return inside
+
+    log_distances = np.log(np.linalg.norm(window.points[:, inside], axis=0))
+    valley = VALLEY_IN_BOX if window.is_box else VALLEY_IN_MASK
+    at_mode = inside.copy()
+    at_mode[inside] = mask_around_mode(log_distances, window.weights[inside], valley)
+    return at_mode
 
 
-def mask_around_mode(logs: Values, weight: Values, valley: float) -> Bool[np.ndarray, "n"]:
-    """Mask of values around their mode, until density falls to ``valley``."""
-    places = ((logs - logs.min()) / BIN).astype(int)
-    density = np.convolve(np.bincount(places, weight), [1, 2, 3, 2, 1])[2:-2]
-    peak = density.argmax()
-    sparse = np.flatnonzero(density < valley * density[peak])
-    first = int(np.searchsorted(sparse, peak))
-    low, high = [-1, *sparse, len(density)][first : first + 2]
-    return (places > low) & (places < high)
+_LOG_DISTANCE_BIN = 0.02
+"""Width of the bins of a histogram of log distance."""
 
 
-def add_planes(planes: list[Plane], more: Sequence[Plane]) -> None:
-    """Add planes that are not among them."""
-    planes += [plane for plane in more if not any(each.is_same(plane) for each in planes)]
+def mask_around_mode(values: Values, weights: Values, valley: float) -> Bool[np.ndarray, "n"]:
+    """Mask of the values around the most frequent one, until their density falls to ``valley``.
 
-
-def surrounding_points(window: RegionWindow) -> list[Points]:
-    """Points around the region, and those around its foot."""
-    around = window.valid & ~window.region
-    rows = np.flatnonzero(window.region.any(axis=1))
-    at_foot = around.copy()
-    at_foot[: math.ceil(rows[-1] - FOOT * (rows[-1] - rows[0]))] = False
-    points = [window.flat_points[chosen.reshape(-1)] for chosen in (around, at_foot)]
-    return [each[:: max(1, len(each) // MOST_SURROUNDING_POINTS)] for each in points]
-
-
-def fit_planes(points: Points, share: float = LEAST_PLANE) -> list[Plane]:
-    """Planes that hold many of the points (RANSAC, always the same trials).
-
-    Exact planes are found first, and then those of a network, which are not quite flat.
+    ``valley`` is a share of the density at the mode.
     """
-    planes: list[Plane] = []
-    least = max(LEAST_PLANE_POINTS, share * len(points))
-    for tolerance in TOLERANCES:
-        while len(planes) < MOST_PLANES and len(points) >= least:
-            plane = _largest_plane(points, tolerance)
-            if plane is None or plane.is_on(points).sum() < least:
-                break
-            planes.append(plane)
-            points = points[np.abs(points @ plane.m - 1) > 2 * plane.tolerance]
-    return planes
+    bins = ((values - values.min()) / _LOG_DISTANCE_BIN).astype(int)
+    density = np.convolve(np.bincount(bins, weights), [1, 2, 3, 2, 1])[2:-2]
+    mode = density.argmax()
+
+    sparse_bins = np.flatnonzero(density < valley * density[mode])
+    first_after_mode = int(np.searchsorted(sparse_bins, mode))
+    ends = [-1, *sparse_bins, len(density)]
+    low, high = ends[first_after_mode], ends[first_after_mode + 1]
+    return (bins > low) & (bins < high)
 
 
-def _largest_plane(points: Points, tolerance: float) -> Plane | None:
-    p, q, r = points[_trial_indices(len(points))].transpose(1, 0, 2)
-    volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
-    proposed = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
-    if not proposed.any():
-        return None
-    sums = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
-    planes = sums[proposed] / volumes[proposed, None]
-    votes = (np.abs(planes @ points.T - 1) < tolerance).sum(axis=1)
-    return refine_plane(planes[int(votes.argmax())], points, tolerance)
+_FOOT = 0.2
+"""Lower share of a region beside which the surface is sought on which its object stands."""
+_MAX_SURROUNDING_POINTS = 2_000
+"""Points around a region that are taken, so that RANSAC takes milliseconds."""
 
 
-def _trial_indices(count: int) -> Int[np.ndarray, "n 3"]:
-    state, numbers = 1, []
-    for _ in range(3 * PLANE_TRIALS):
-        state = state * _MULTIPLIER % _MODULUS
-        numbers.append(state % count)
-    return np.array(numbers).reshape(-1, 3)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surroundings:
+    """Points around a region, and those of them beside its lower end [m]."""
+
+    all_around: Points
+    around_foot: Points
 
 
-def refine_plane(m: Vector, points: Points, tolerance: float) -> Plane:
-    """Fit by least squares to what lies on it, as closely as its roughness allows."""
-    for _ in range(REFINEMENTS):
-        inside = points[np.abs(points @ m - 1) < tolerance]
-        if len(inside) < LEAST_PLANE_POINTS:
-            break
-        m = least_squares_plane(inside)
-        tolerance = tolerance_of(np.abs(inside @ m - 1))
-    return Plane(m=m, tolerance=tolerance)
+def _surrounding_points(window: RegionWindow) -> _Surroundings:
+    is_around = window.valid & ~window.region
+    rows = np.flatnonzero(window.region.any(axis=1))
+    first_foot_row = math.ceil(rows[-1] - _FOOT * (rows[-1] - rows[0]))
+    is_around_foot = is_around.copy()
+    is_around_foot[:first_foot_row] = False
+    return _Surroundings(
+        all_around=_sampled_points(window, is_around),
+        around_foot=_sampled_points(window, is_around_foot),
+    )
 
 
-def least_squares_plane(points: Points) -> Vector:
-    """The vector m of the plane m·p = 1 with the least sum of squares."""
-    return np.linalg.lstsq(points, np.ones(len(points)), rcond=None)[0]
+def _sampled_points(window: RegionWindow, mask: Mask) -> Points:
+    points = window.flat_points[mask.reshape(-1)]
+    return points[:: max(1, len(points) // _MAX_SURROUNDING_POINTS)]
 
 
-def tolerance_of(misses: Values) -> float:
-    """Relative depth within which points lie on a plane, by the misses of points on it."""
-    if not len(misses):
-        return LEAST_ON_PLANE
-    return min(TOLERANCES[-1], max(DEVIATIONS * float(np.median(misses)), LEAST_ON_PLANE))
+_MIN_OFFSET_PER_NOISE = 2.0
+"""Relative depth off a plane, in standard deviations of the noise, from which on it counts."""
+_LARGE_PLANE = 0.1
+"""Share of a region on a plane from which on the plane may be what the box shows."""
+_MIN_SMALL_OBJECT = 12
+"""Fewest pixels in front of all planes that make a small object in a large box."""
 
 
 def _remove_planes(
     window: RegionWindow, inside: Mask, planes: Sequence[Plane]
 ) -> tuple[Mask, list[Plane]]:
-    """Pixels of the region off the planes that the object stands on or before.
+    """Pixels of a region without the planes on or in front of which its object stands, and these.
 
-    A plane counts if most of what is left lies on the camera's side of it. Of a mask, only the
-    border may show what is around the object.
+    A plane is removed if most of what remains lies on the camera's side of it. In a mask, only the
+    border may show a plane. If hardly anything remains, the planes are the object, and none of
+    them is removed, unless there is a small object in front of them.
     """
     removable = inside if window.is_box else inside & ~eroded(inside, mask_border(inside))
-    points, weight = window.flat_points, np.where(inside, window.weight, 0).reshape(-1)
-    left, accepted, large = inside.reshape(-1).copy(), list[Plane](), list[Plane]()
+    removable = removable.reshape(-1)
+    points = window.flat_points
+    weights = np.where(inside, window.weights, 0).reshape(-1)
+    remaining = inside.reshape(-1).copy()
+    removed: list[Plane] = []
+    large_planes: list[Plane] = []
     for plane in planes:
-        sides = points @ plane.m - 1
-        on_it = np.abs(sides) < max(plane.tolerance, NOISE_ON_PLANE * window.noise)
-        rest = left & ~on_it
-        before = float(weight[rest & (sides < 0)].sum())
-        if before <= 0.5 * float(weight[rest].sum()):
+        offsets = plane.relative_offsets(points)
+        max_offset = max(plane.tolerance, _MIN_OFFSET_PER_NOISE * window.noise)
+        is_on_plane = np.abs(offsets) < max_offset
+        elsewhere = remaining & ~is_on_plane
+        weight_in_front = float(weights[elsewhere & (offsets < 0)].sum())
+        if weight_in_front <= 0.5 * float(weights[elsewhere].sum()):
             continue
-        if (left & on_it).sum() >= LARGE_PLANE * inside.sum():
-            large.append(plane)
-        left &= ~(on_it & removable.reshape(-1))
-        accepted.append(plane)
-    candidates = left.reshape(inside.shape)
-    if left.sum() > (1 - MOST_REMOVED) * inside.sum():
-        return candidates, accepted
-    # Little is left: a small object before them, or what noise leaves of a plane that is measured.
-    is_small_object = window.is_box and _has_part_before(window, candidates, large)
-    return (candidates, accepted) if is_small_object else (inside, [])
+        if (remaining & is_on_plane).sum() >= _LARGE_PLANE * inside.sum():
+            large_planes.append(plane)
+        remaining &= ~(is_on_plane & removable)
+        removed.append(plane)
+
+    candidates = remaining.reshape(inside.shape)
+    if remaining.sum() > (1 - _MAX_REMOVED) * inside.sum():
+        return candidates, removed
+    # What remains is a small object, or only the noise of a plane that is to be measured itself.
+    if window.is_box and _has_small_object(window, candidates, large_planes):
+        return candidates, removed
+    return inside, []
 
 
-def _has_part_before(window: RegionWindow, candidates: Mask, planes: Sequence[Plane]) -> bool:
-    """Whether many pixels that are no lines and no specks lie clearly before all planes."""
-    pixels = candidates & _is_before(window, planes, max(SLIVER_LEAD, NOISE_STEPS * window.noise))
-    pixels = without_specks(pixels)
-    return bool(pixels.sum() >= LEAST_SMALL)
+def _has_small_object(window: RegionWindow, candidates: Mask, planes: Sequence[Plane]) -> bool:
+    """Whether many pixels, without lines and specks, lie clearly in front of all planes."""
+    lead = max(_MIN_LEAD, MAX_NOISE_STEP * window.noise)
+    pixels = without_specks(candidates & _is_in_front(window, planes, lead))
+    return bool(pixels.sum() >= _MIN_SMALL_OBJECT)
+
+
+def _is_in_front(window: RegionWindow, planes: Sequence[Plane], lead: float) -> Mask:
+    """Pixels that lie in front of all planes, by a relative depth of more than ``lead``."""
+    is_in_front = np.ones(window.valid.shape, bool)
+    for plane in planes:
+        relative_depth = np.tensordot(plane.vector, window.points, 1)
+        is_in_front &= relative_depth < 1 - lead
+    return is_in_front
+
+
+_MASK_BORDER = 0.03
+"""Width of the border of a mask that may show what is behind, over the root of its area."""
 
 
 def mask_border(mask: Mask) -> int:
-    """Width of a mask's border that may show what is behind [px of the grid]."""
-    return 1 + math.ceil(MASK_BORDER * math.sqrt(mask.sum()))
-
-
-def eroded(mask: Mask, width: int) -> Mask:
-    """Mask without its border of a width, in steps to the four neighbours."""
-    for _ in range(width):
-        padded = np.pad(mask, 1)
-        mask = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask
-
-
-def dilated(mask: Mask, width: int) -> Mask:
-    """Mask grown by a width, in steps to the four neighbours."""
-    return ~eroded(np.pad(~mask, width, constant_values=True), width)[width:-width, width:-width]
-
-
-def without_specks(mask: Mask) -> Mask:
-    """Mask without pixels that have few of their eight neighbours in it."""
-    for _ in range(SPECK_ROUNDS):
-        rows = np.pad(mask.astype(np.int8), 1)
-        rows = rows[:-2] + rows[1:-1] + rows[2:]
-        neighbours = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - mask
-        mask = mask & (neighbours >= SPECK_NEIGHBOURS)
-    return mask
+    """Width of a mask's border that may show what is behind the object [pixels of the grid]."""
+    return 1 + math.ceil(_MASK_BORDER * math.sqrt(mask.sum()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
+class _Links:
     """Pairs of neighbours on one surface: indices of their pixels in reading order."""
 
     first: Int[np.ndarray, "n"]
     second: Int[np.ndarray, "n"]
 
 
-def find_links(logs: Float64[np.ndarray, "h w"], valid: Mask) -> Links:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """Connected parts of the pixels that may show an object.
+
+    The label of a part is the index of its first pixel in reading order. So arrays over labels are
+    as long as arrays over pixels.
+
+    Attributes:
+        candidates: Pixels that may show the object.
+        labels: Label of the part of each pixel.
+        counts: Number of candidates for each label.
+        outward_links: Number of links to pixels outside the region, for each label.
+    """
+
+    candidates: Mask
+    labels: Int[np.ndarray, "n"]
+    counts: Int[np.ndarray, "n"]
+    outward_links: Values
+
+    def mask_of(self, is_chosen: Bool[np.ndarray, "n"]) -> Mask:
+        """Pixels of the parts that are chosen by their labels."""
+        pixels = self.candidates.reshape(-1) & is_chosen[self.labels]
+        return pixels.reshape(self.candidates.shape)
+
+    def sums_of(self, values: Float64[np.ndarray, "h w"]) -> Values:
+        """Sum of a quantity over the pixels of each part."""
+        candidates = self.candidates.reshape(-1)
+        return np.bincount(
+            self.labels[candidates], values.reshape(-1)[candidates], minlength=self.labels.size
+        )
+
+    def are_in(self, mask: Mask) -> Bool[np.ndarray, "n"]:
+        """Whether the part of each label has a pixel in a mask."""
+        has_pixel = np.zeros(self.labels.size, bool)
+        has_pixel[self.labels[mask.reshape(-1)]] = True
+        return has_pixel
+
+
+def _find_parts(window: RegionWindow, candidates: Mask) -> _Parts:
+    """Find the connected parts of the pixels that may show an object."""
+    links = _find_links(window.log_distance, window.valid)
+    labels = _label_parts(candidates, links)
+    return _Parts(
+        candidates=candidates,
+        labels=labels,
+        counts=np.bincount(labels[candidates.reshape(-1)], minlength=labels.size),
+        outward_links=_count_outward_links(candidates, window.region, labels, links),
+    )
+
+
+def _find_links(log_distance: Float64[np.ndarray, "h w"], valid: Mask) -> _Links:
     """Find the neighbours between which depth does not jump."""
-    most = max(CONTINUOUS, NOISE_STEPS * noise_of(logs, valid))
-    index = np.arange(logs.size).reshape(logs.shape)
-    first, second = [], []
-    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        linked = valid[one] & valid[other] & (np.abs(logs[one] - logs[other]) <= most)
-        first.append(index[one][linked])
-        second.append(index[other][linked])
-    return Links(first=np.concatenate(first), second=np.concatenate(second))
+    max_step = largest_surface_step(log_depth_noise(log_distance, valid))
+    index = np.arange(log_distance.size).reshape(log_distance.shape)
+    firsts, seconds = [], []
+    for first, second in _neighbour_slices():
+        step = np.abs(log_distance[first] - log_distance[second])
+        is_linked = valid[first] & valid[second] & (step <= max_step)
+        firsts.append(index[first][is_linked])
+        seconds.append(index[second][is_linked])
+    return _Links(first=np.concatenate(firsts), second=np.concatenate(seconds))
 
 
-def label_parts(pixels: Mask, links: Links) -> Int[np.ndarray, "n"]:
+def _neighbour_slices() -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
+    """Slices of the left and the right pixels, and of the upper and the lower pixels of pairs."""
+    left_and_right = np.s_[:, :-1], np.s_[:, 1:]
+    upper_and_lower = np.s_[:-1, :], np.s_[1:, :]
+    return left_and_right, upper_and_lower
+
+
+def _label_parts(pixels: Mask, links: _Links) -> Int[np.ndarray, "n"]:
     """Label of the connected part of each pixel: the least index in it."""
     chosen = pixels.reshape(-1)
-    both = chosen[links.first] & chosen[links.second]
-    first, second = links.first[both], links.second[both]
-    label = np.arange(pixels.size)
+    are_both_chosen = chosen[links.first] & chosen[links.second]
+    first, second = links.first[are_both_chosen], links.second[are_both_chosen]
+    labels = np.arange(pixels.size)
     while True:
-        one, other = label[first], label[second]
-        differ = one != other
+        first_labels, second_labels = labels[first], labels[second]
+        differ = first_labels != second_labels
         if not differ.any():
-            return label
-        np.minimum.at(label, np.maximum(one, other)[differ], np.minimum(one, other)[differ])
-        while not np.array_equal(label[label], label):
-            label = label[label]
+            return labels
+        higher = np.maximum(first_labels, second_labels)[differ]
+        lower = np.minimum(first_labels, second_labels)[differ]
+        np.minimum.at(labels, higher, lower)
+        while not np.array_equal(labels[labels], labels):
+            labels = labels[labels]
 
 
-def _parts_of_box(
-    window: RegionWindow,
-    candidates: Mask,
-    labels: Int[np.ndarray, "n"],
-    links: Links,
-    logs: Float64[np.ndarray, "h w"],
-    is_before: Mask,
-) -> tuple[Mask, int]:
-    """The part with the largest weight, and others at its distance that end in the box."""
-    chosen = candidates.reshape(-1)
-    size = chosen.size
-    weights = np.bincount(labels[chosen], window.weight.reshape(-1)[chosen], minlength=size)
-    counts = np.bincount(labels[chosen], minlength=size)
-    if not counts.any():
-        return candidates, 0
-    main = int(weights.argmax())
-    values = logs.reshape(-1)
-    own = chosen & (labels == main)
-    nearest, farthest = float(values[own].min()), float(values[own].max())
-    means = np.bincount(labels[chosen], values[chosen], minlength=size) / np.maximum(counts, 1)
-    outward = _outward_links(window, chosen, labels, links)
-    beside = (counts > 0) & (means >= nearest) & (means <= farthest)
-    beside &= (outward <= CONTINUES * counts) & (outward <= CONTINUES_WIDELY * np.sqrt(counts))
-    if window.has_mixtures:
-        beside &= _are_thick(labels, chosen.reshape(candidates.shape), window)
-    beside[main] = True
-    beside &= counts >= LEAST_PART * counts[main]
-    large = beside & (counts >= LARGE_PART * counts[main])
-    own = (chosen & beside[labels]).reshape(candidates.shape)
-    if not window.has_mixtures:
-        ends_inside = (outward <= CONTINUES * counts)[labels]
-        slivers = (chosen & ends_inside).reshape(own.shape) & is_before & ~own
-        own = _with_slivers(own, slivers, labels)
-    if window.edge_width > SHARP_WIDTH:
-        own = _without_steep_border(own, logs, window)
-    if window.has_mixtures:
-        own = _without_lines(own, window.valid)
-    return own, int(large.sum())
-
-
-def _are_thick(
-    labels: Int[np.ndarray, "n"], pixels: Mask, window: RegionWindow
-) -> Bool[np.ndarray, "n"]:
-    """Whether the part of each label is wider than an edge of depth."""
-    # What has no depth is no border.
-    inner = pixels & eroded(pixels | ~window.valid, math.ceil(window.edge_width / 2))
-    is_thick = np.zeros(labels.size, bool)
-    is_thick[labels[inner.reshape(-1)]] = True
-    return is_thick
-
-
-def _without_lines(own: Mask, valid: Mask) -> Mask:
-    """Object without lines of single pixels, which are mixtures; a thin object stays as it is."""
-    opened = own & dilated(eroded(own | ~valid, 1), 1)
-    return opened if opened.sum() >= MOSTLY_THICK * own.sum() else own
-
-
-def _without_steep_border(
-    own: Mask, logs: Float64[np.ndarray, "h w"], window: RegionWindow
-) -> Mask:
-    """Object without the pixels at its border that melt into what is beside it."""
-    most = max(STEEP, NOISE_STEPS * window.noise)
-    for _ in range(math.ceil(STEEP_BORDER * window.edge_width)):
-        steepest = np.zeros(own.shape)
-        for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-            step = np.where(own[first] & own[second], np.abs(logs[first] - logs[second]), 0)
-            steepest[first] = np.maximum(steepest[first], step)
-            steepest[second] = np.maximum(steepest[second], step)
-        own = own & (eroded(own | ~window.valid, 1) | (steepest <= most))
-    return own
-
-
-def _is_before(window: RegionWindow, planes: Sequence[Plane], lead: float) -> Mask:
-    """Pixels that lie before all planes, by a share of depth."""
-    is_before = np.ones(window.valid.shape, bool)
-    for plane in planes:
-        is_before &= np.tensordot(plane.m, window.points, 1) < 1 - lead
-    return is_before
-
-
-def _with_slivers(own: Mask, others: Mask, labels: Int[np.ndarray, "n"]) -> Mask:
-    """Add thin parts beside the object: a side that is seen edge-on jumps from pixel to pixel."""
-    is_thick = np.zeros(labels.size, bool)
-    is_thick[labels[eroded(others, 2).reshape(-1)]] = True
-    thin = others & ~is_thick[labels].reshape(own.shape)
-    for _ in range(SLIVER_WIDTH):
-        own = own | (thin & dilated(own, 1))
-    return own
-
-
-def _outward_links(
-    window: RegionWindow, chosen: Bool[np.ndarray, "n"], labels: Int[np.ndarray, "n"], links: Links
+def _count_outward_links(
+    candidates: Mask, region: Mask, labels: Int[np.ndarray, "n"], links: _Links
 ) -> Values:
-    """Number of links of each part to pixels outside the region."""
-    region = window.region.reshape(-1)
+    """Number of links of each part to pixels outside the region, by label."""
+    chosen, inside = candidates.reshape(-1), region.reshape(-1)
     total = np.zeros(len(chosen))
-    for one, other in ((links.first, links.second), (links.second, links.first)):
-        crossing = chosen[one] & ~region[other]
-        total += np.bincount(labels[one[crossing]], minlength=len(chosen))
+    for start, end in ((links.first, links.second), (links.second, links.first)):
+        is_outward = chosen[start] & ~inside[end]
+        total += np.bincount(labels[start[is_outward]], minlength=len(chosen))
     return total
 
 
-def _parts_of_mask(
-    window: RegionWindow, candidates: Mask, labels: Int[np.ndarray, "n"], links: Links
-) -> tuple[Mask, int]:
-    """All parts but those that go on outside the mask, where it is drawn too large."""
-    chosen = candidates.reshape(-1)
-    counts = np.bincount(labels[chosen], minlength=chosen.size)
-    if not counts.any():
-        return candidates, 0
-    outward = _outward_links(window, chosen, labels, links)
-    kept = (outward < OVERLAP * np.maximum(counts, 1)) & (counts >= LEAST_PART * counts.max())
-    kept[int(counts.argmax())] = True
-    large = kept & (counts >= LARGE_PART * counts.max())
-    return (chosen & kept[labels]).reshape(candidates.shape), int(large.sum())
+_MAX_OUTWARD_LINKS = 0.1
+"""Links of a part to pixels outside its box, per pixel of it, from which on it is background."""
+_MAX_OUTWARD_LINKS_PER_ROOT = 0.5
+"""The same per root of its pixels, because a large part may go on along a whole side of the box."""
+_MIN_PART = 0.005
+"""Size over that of the largest part from which on a part is more than a speck."""
+_LARGE_PART = 0.25
+"""Size over that of the largest part from which on a part is mentioned in a remark."""
+
+
+def _object_in_box(window: RegionWindow, parts: _Parts, is_in_front: Mask) -> tuple[Mask, int]:
+    """Pixels of the object in a box, and the number of its large parts.
+
+    They are the part with the largest weight, and others at its distance that end inside the box.
+
+    Args:
+        window: Pixels of the box and around it.
+        parts: Connected parts in the box.
+        is_in_front: Pixels clearly in front of the floor and the walls.
+    """
+    counts, outward_links = parts.counts, parts.outward_links
+    main = int(parts.sums_of(window.weights).argmax())
+    ends_inside = outward_links <= _MAX_OUTWARD_LINKS * counts
+    ends_inside_widely = outward_links <= _MAX_OUTWARD_LINKS_PER_ROOT * np.sqrt(counts)
+
+    is_of_object = _are_at_distance(parts, main, window.log_distance)
+    is_of_object &= ends_inside & ends_inside_widely
+    if window.has_mixed_pixels:
+        is_of_object &= _are_thick(parts, window)
+    is_of_object[main] = True
+    is_of_object &= counts >= _MIN_PART * counts[main]
+    is_large = is_of_object & (counts >= _LARGE_PART * counts[main])
+
+    object_mask = parts.mask_of(is_of_object)
+    if not window.has_mixed_pixels:
+        slivers = parts.mask_of(ends_inside) & is_in_front & ~object_mask
+        object_mask = _with_slivers(object_mask, slivers, parts)
+    if window.edge_width > SHARP_EDGE_WIDTH:
+        object_mask = _without_steep_border(object_mask, window)
+    if window.has_mixed_pixels:
+        object_mask = _without_lines(object_mask, window.valid)
+    return object_mask, int(is_large.sum())
+
+
+def _are_at_distance(
+    parts: _Parts, main: int, log_distance: Float64[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "n"]:
+    """Whether the mean distance of each part lies between the ends of the main part."""
+    is_main = parts.candidates & (parts.labels == main).reshape(log_distance.shape)
+    nearest, farthest = float(log_distance[is_main].min()), float(log_distance[is_main].max())
+    means = parts.sums_of(log_distance) / np.maximum(parts.counts, 1)
+    return (parts.counts > 0) & (means >= nearest) & (means <= farthest)
+
+
+def _are_thick(parts: _Parts, window: RegionWindow) -> Bool[np.ndarray, "n"]:
+    """Whether each part is wider than an edge of depth, which shows mixtures of two surfaces."""
+    # What has no depth is no border.
+    has_no_border = parts.candidates | ~window.valid
+    inner = parts.candidates & eroded(has_no_border, math.ceil(window.edge_width / 2))
+    return parts.are_in(inner)
+
+
+_MAX_SLIVER_WIDTH = 3
+"""Largest width of a side of an object that is seen edge-on [pixels of the grid]."""
+
+
+def _with_slivers(object_mask: Mask, slivers: Mask, parts: _Parts) -> Mask:
+    """Add thin parts beside an object: depth jumps from pixel to pixel on a side seen edge-on."""
+    is_thick = parts.are_in(eroded(slivers, 2))[parts.labels].reshape(slivers.shape)
+    thin = slivers & ~is_thick
+    for _ in range(_MAX_SLIVER_WIDTH):
+        object_mask = object_mask | (thin & dilated(object_mask, 1))
+    return object_mask
+
+
+_STEEP = 0.015
+"""Step of log distance to a neighbour from which on a border melts into what is beside it."""
+_STEEP_BORDER = 1.5
+"""Width of such a border, over that of the edges of depth."""
+
+
+def _without_steep_border(object_mask: Mask, window: RegionWindow) -> Mask:
+    """Object without the pixels at its border that melt into what is beside it."""
+    log_distance = window.log_distance
+    max_step = max(_STEEP, MAX_NOISE_STEP * window.noise)
+    for _ in range(math.ceil(_STEEP_BORDER * window.edge_width)):
+        steepest = np.zeros(object_mask.shape)
+        for first, second in _neighbour_slices():
+            is_inside = object_mask[first] & object_mask[second]
+            step = np.where(is_inside, np.abs(log_distance[first] - log_distance[second]), 0)
+            steepest[first] = np.maximum(steepest[first], step)
+            steepest[second] = np.maximum(steepest[second], step)
+        is_inner = eroded(object_mask | ~window.valid, 1)
+        object_mask = object_mask & (is_inner | (steepest <= max_step))
+    return object_mask
+
+
+_MOSTLY_THICK = 0.8
+"""Share of an object without lines of single pixels from which on these are no part of it."""
+
+
+def _without_lines(object_mask: Mask, valid: Mask) -> Mask:
+    """Object without lines of single pixels, which are mixtures; a thin object stays as it is."""
+    opened = object_mask & dilated(eroded(object_mask | ~valid, 1), 1)
+    return opened if opened.sum() >= _MOSTLY_THICK * object_mask.sum() else object_mask
+
+
+_MAX_OVERLAP_LINKS = 0.3
+"""Links of a part to pixels outside its mask, per pixel, from which on it is background."""
+
+
+def _object_in_mask(parts: _Parts) -> tuple[Mask, int]:
+    """Pixels of the object in a mask, and the number of its large parts.
+
+    They are all parts but those that go on outside, where the mask is drawn too large.
+    """
+    counts = parts.counts
+    largest = counts.max()
+    is_of_object = parts.outward_links < _MAX_OVERLAP_LINKS * np.maximum(counts, 1)
+    is_of_object &= counts >= _MIN_PART * largest
+    is_of_object[int(counts.argmax())] = True
+    is_large = is_of_object & (counts >= _LARGE_PART * largest)
+    return parts.mask_of(is_of_object), int(is_large.sum())

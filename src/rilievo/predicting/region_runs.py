@@ -10,8 +10,9 @@ from rilievo.errors.messages import note_about, note_of
 from rilievo.io.files.names import printable, shortened
 from rilievo.io.photographs.signatures import is_video
 from rilievo.measure.detections import Key, read_detections
-from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
 from rilievo.measure.measurement_records import origin_record
+from rilievo.measure.region_measurements import RegionMeasurement
+from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import Region, as_region
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.measure.extents import RegionMeasurement
     from rilievo.measure.measurements import Measurement
+    from rilievo.measure.region_measurements import RegionMeasurement
     from rilievo.measure.regions import DetectedBoxes, RegionLike
 
 _PAGE_HEIGHT = 520  # px, of a page in a notebook
@@ -168,7 +168,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             OptionError: If it is no box, or lies outside.
             CalibrationError: If there is too little depth.
         """
-        from rilievo.measure.extents import RegionMeasurer
+        from rilievo.measure.region_measurer import RegionMeasurer
         from rilievo.measure.regions import DetectedBoxes, as_region, regions_of_detector
 
         extents = RegionMeasurer(self)

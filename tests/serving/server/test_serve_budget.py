@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
+from rilievo.measure.region_measurements import RegionMeasurement
+from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import RegionLike
 from rilievo.serving.server import routes
 from rilievo.serving.server import service as services

@@ -1,5 +1,5 @@
 "use strict";
-// Distance, width and height of the object in a box, as rilievo.measure.extents measures them.
+// Distance, width and height of the object in a box, as rilievo.measure.region_measurer measures them.
 
 const MOST_POINTS = 30000, SURROUNDINGS = 0.15, LEAST_SURROUNDINGS = 3, BESIDE_LINES = 0.06, SAME_BORDER = 1.5, NOISE_AT_BORDER = 2;
 const SIDES = [0.01, 0.99], NEAREST = 0.1, STANDS = 0.25, HIDDEN_FEET = 0.6, LONGEST = 4;

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rilievo.errors.messages import note_about, worded
-from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.measurement_records import COVERAGE, region_record
+from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import as_region
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,

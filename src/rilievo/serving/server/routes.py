@@ -17,13 +17,13 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from rilievo.errors.messages import spell_parameter, worded
-from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.measurement_records import (
     measure_points,
     measurement_json,
     origin_record,
     region_record,
 )
+from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import RegionLike
 from rilievo.prediction import Prediction
 from rilievo.serving.listener.connections import client_name

@@ -1,0 +1,46 @@
+"""Growing, shrinking and moving masks of pixels."""
+
+import numpy as np
+
+from rilievo.arrays.shapes import Mask
+
+_MIN_SPECK_NEIGHBOURS = 4
+"""Fewest of a pixel's eight neighbours with which it is no speck."""
+_SPECK_ROUNDS = 2
+
+
+def eroded(mask: Mask, width: int) -> Mask:
+    """Mask without a border of a width [px], by steps to the four neighbours."""
+    for _ in range(width):
+        padded = np.pad(mask, 1)
+        mask = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask
+
+
+def dilated(mask: Mask, width: int) -> Mask:
+    """Mask grown by a width [px], by steps to the four neighbours."""
+    padded_background = np.pad(~mask, width, constant_values=True)
+    return ~eroded(padded_background, width)[width:-width, width:-width]
+
+
+def without_specks(mask: Mask) -> Mask:
+    """Mask without pixels that have few of their eight neighbours in it."""
+    for _ in range(_SPECK_ROUNDS):
+        padded = np.pad(mask.astype(np.int8), 1)
+        column_sums = padded[:-2] + padded[1:-1] + padded[2:]
+        window_sums = column_sums[:, :-2] + column_sums[:, 1:-1] + column_sums[:, 2:]
+        neighbours = window_sums - mask
+        mask = mask & (neighbours >= _MIN_SPECK_NEIGHBOURS)
+    return mask
+
+
+def moved(mask: Mask, down: int, right: int) -> Mask:
+    """Mask moved by rows and columns; False where no pixel moves to."""
+    result = np.zeros_like(mask)
+    height, width = mask.shape
+    if abs(down) >= height or abs(right) >= width:
+        return result
+    target = np.s_[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
+    source = np.s_[max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)]
+    result[target] = mask[source]
+    return result

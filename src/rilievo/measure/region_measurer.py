@@ -1,0 +1,400 @@
+"""Distance and size of the object in a region, and an upright box around it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from rilievo.arrays.shapes import Float64, Mask, Matrix, Points, Vector
+from rilievo.calibration.certainty import refuse_uncertain_box
+from rilievo.errors import CalibrationError
+from rilievo.measure.depth_edges import block_side, depth_sharpness
+from rilievo.measure.expectation import (
+    compute_error_grounds,
+    is_focal_length_guessed,
+    log_error_of_distance,
+)
+from rilievo.measure.measured_points import (
+    camera_and_point_remarks,
+    instrument_remarks,
+    metric_camera,
+)
+from rilievo.measure.measurements import Measurement, Quantity, measurement_with_range
+from rilievo.measure.object_sizes import MIN_OBJECT_PIXELS, ObjectExtents, object_extents
+from rilievo.measure.object_surface import (
+    MAX_HIDDEN_FOOT,
+    MIN_LEVEL_COSINE,
+    CutSides,
+    ObjectSurface,
+    ends_on_support,
+    object_surface,
+)
+from rilievo.measure.outlines import SIDE_QUANTILES
+from rilievo.measure.planes import TOLERANCES, Plane, plane_tolerance
+from rilievo.measure.region_measurements import RangedPoint, RegionMeasurement, UprightBox
+from rilievo.measure.region_ranges import focal_error_of_sizes, outline_errors, region_origin
+from rilievo.measure.region_window import (
+    PixelBox,
+    WindowPixels,
+    box_around,
+    is_scattered,
+    window_around,
+)
+from rilievo.measure.regions import Region, RegionLike, as_region
+from rilievo.measure.separation import RegionWindow, Separation, separate_object
+from rilievo.measure.visible_floor import (
+    distance_to_floor,
+    find_floor_or_none,
+    is_street_with_floor,
+)
+from rilievo.records.prediction_record import PredictionRecord
+
+_OPTICAL_AXIS = np.array([0.0, 0.0, 1.0])
+_PICTURE_UP = np.array([0.0, -1.0, 0.0])
+"""Direction up for a camera that is held level."""
+_MIN_TABLE_COSINE = math.cos(math.radians(50))
+"""Least cosine between that direction and the vertical of a surface that counts as level."""
+_NEAREST_QUANTILE = 0.1
+"""Quantile of the distances of an object's points that is its nearest distance."""
+_FOOT_ERROR = 0.15
+"""Log error of a distance by where an object meets the floor, of eight in ten."""
+_TILT_ERROR = 0.01
+"""Further such error for each camera height of distance, because no camera is quite level."""
+_YAW_ERROR = 35.0
+"""Error of a box's turn that eight in ten stay below [degrees]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ObjectDistance:
+    """Distances of an object [m], and their common log error.
+
+    Attributes:
+        median: Median distance of its points.
+        nearest: Distance of its nearest tenth.
+        log_error: Log error that eight in ten stay below.
+    """
+
+    median: float
+    nearest: float
+    log_error: float
+
+
+class RegionMeasurer:
+    """Measures the objects in regions of one prediction.
+
+    What all regions of a prediction share, such as its floor, is found once.
+    """
+
+    def __init__(self, prediction: PredictionRecord) -> None:
+        self.prediction = prediction
+        self.camera = metric_camera(prediction)
+        self.error_grounds = compute_error_grounds(prediction)
+        self.floor = find_floor_or_none(prediction)
+        self.sharpness = depth_sharpness(prediction)
+        self.block_side = block_side(prediction.depth.values)
+        # Only a network's depth is less sure than the place where an object meets the street.
+        self.is_street = (
+            self.floor is not None
+            and self.sharpness.has_soft_edges
+            and is_street_with_floor(prediction, self.floor)
+        )
+
+    def measure(self, place: RegionLike) -> RegionMeasurement:
+        """Measure the object in a region.
+
+        Raises:
+            OptionError: If the region is no box or lies outside.
+            InputError: If a mask is of another size.
+            CalibrationError: If there is too little depth in it, or metres are too uncertain.
+        """
+        region = as_region(place)
+        mask = region.mask_in(self.prediction.shape)
+        box = box_around(mask)
+        pixels = window_around(self.prediction, region, mask, self.sharpness, self.block_side)
+        separation = separate_object(pixels.window, self._floor_plane(pixels.window))
+        self._require_object(region, mask, pixels, separation)
+
+        up = self._up(separation.planes)
+        surface = object_surface(self.camera, self.prediction.shape, pixels, separation, up)
+        axes = axes_of_view(up, self._forward(surface))
+        distance = self._distance_by_depth(surface)
+        foot_distance = self._foot_distance(box)
+        if foot_distance is not None:
+            scale = foot_distance / math.sqrt(distance.nearest * distance.median)
+            surface = surface.scaled(scale)
+            distance = self._distance_by_foot(distance, scale, foot_distance)
+
+        ends, stands = ends_on_support(surface, axes)
+        meets_ground = foot_distance is not None or self._ends_at_floor(ends)
+        refuse_uncertain_box(self.prediction.calibration, meets_ground=meets_ground)
+
+        extents = object_extents(surface, ends, axes, self.floor)
+        size_error = math.hypot(distance.log_error, focal_error_of_sizes(self.prediction))
+        sizes = extents.measured(size_error, outline_errors(self.prediction))
+        knows_vertical = self.floor is not None or not np.array_equal(up, _PICTURE_UP)
+        measured = RegionMeasurement(
+            name=region.name,
+            box=box.corners,
+            share=float(separation.object_mask.sum() / pixels.window.region.sum()),
+            distance=_distance_with_range(distance.median, distance.log_error),
+            nearest=_distance_with_range(distance.nearest, distance.log_error),
+            width=sizes.width,
+            height=sizes.height,
+            depth=sizes.depth,
+            upright=self._upright_box(surface, axes, distance.log_error, size_error),
+            remarks=(
+                *camera_and_point_remarks(self.prediction, (box.corners[:2], box.corners[2:])),
+                *_cut_and_support_remarks(
+                    surface.cut, stands=stands, knows_vertical=knows_vertical
+                ),
+                *_hidden_part_remarks(separation, extents),
+                *_blur_remarks(pixels.blur_width),
+                *instrument_remarks(self.prediction),
+            ),
+        )
+        return measured.with_origin(region_origin(self.prediction, mask))
+
+    def _require_object(
+        self, region: Region, mask: Mask, pixels: WindowPixels, separation: Separation
+    ) -> None:
+        """Raise ``CalibrationError`` if a region has too little depth, or scattered depth."""
+        window = pixels.window
+        object_count = int(separation.object_mask.sum())
+        depth_count = int((self.prediction.depth.valid & mask).sum())
+        if depth_count >= MIN_OBJECT_PIXELS and is_scattered(window.valid, window.region):
+            raise CalibrationError(
+                f"{region.text}: only {depth_count} of its {int(mask.sum())} pixels have depth, "
+                "and they are scattered, so that surfaces cannot be told apart: give the depth as "
+                "sparse, whose gaps the network fills"
+            )
+        if object_count >= MIN_OBJECT_PIXELS:
+            return
+        if self.block_side > 1:
+            raise CalibrationError(
+                f"{region.text}: {object_count} blocks of {self.block_side}x{self.block_side} "
+                f"equal pixels of an object lie there, expected {MIN_OBJECT_PIXELS}: choose a "
+                "larger region, or give the map as it was before it was enlarged"
+            )
+        if object_count < depth_count:
+            raise CalibrationError(
+                f"{region.text}: {object_count} pixels of an object lie there, apart from what is "
+                f"behind it, expected {MIN_OBJECT_PIXELS}: choose a larger region"
+            )
+        raise CalibrationError(
+            f"{region.text}: {depth_count} pixels with depth lie there, expected "
+            f"{MIN_OBJECT_PIXELS}: choose a larger region"
+        )
+
+    def _floor_plane(self, window: RegionWindow) -> Plane | None:
+        """Plane of the floor, as closely as the depth around a region lies on it."""
+        if self.floor is None:
+            return None
+        vector = -self.floor.normal / self.floor.height
+        is_around = (window.valid & ~window.region).reshape(-1)
+        points = window.flat_points[is_around if is_around.any() else window.valid.reshape(-1)]
+        offsets = np.abs(points @ vector - 1)
+        on_floor = offsets[offsets < TOLERANCES[-1]]
+        return Plane(vector=vector, tolerance=plane_tolerance(on_floor))
+
+    def _up(self, planes: Sequence[Plane]) -> Vector:
+        """Unit direction up: by the floor, or by a level surface, or that of a level camera."""
+        level_planes = [plane for plane in planes if plane.normal @ _PICTURE_UP > _MIN_TABLE_COSINE]
+        if self.floor is None:
+            return level_planes[0].normal if level_planes else _PICTURE_UP
+        # Where a floor is not flat, ``find_floor`` takes the vertical of a level camera for it.
+        is_floor_flat = not np.array_equal(self.floor.normal, _PICTURE_UP)
+        if is_floor_flat:
+            return self.floor.normal
+        for plane in level_planes:
+            is_exact = plane.tolerance <= 2 * TOLERANCES[0]
+            if is_exact and plane.normal @ self.floor.normal > MIN_LEVEL_COSINE:
+                return plane.normal
+        return self.floor.normal
+
+    def _forward(self, surface: ObjectSurface) -> Vector:
+        """Direction along which the depth of an object is measured.
+
+        It is the direction to the object in a fisheye picture or panorama. Other pictures have one
+        direction for all objects, the optical axis.
+        """
+        if self.camera.lens.has_unit_rays:
+            return np.median(surface.points, axis=0)
+        return _OPTICAL_AXIS
+
+    def _distance_by_depth(self, surface: ObjectSurface) -> _ObjectDistance:
+        distances = np.linalg.norm(surface.points, axis=1)
+        nearest, median = (
+            float(quantile) for quantile in np.quantile(distances, (_NEAREST_QUANTILE, 0.5))
+        )
+        middle = np.median(surface.points, axis=0)
+        log_error = log_error_of_distance(self.prediction, middle, self.error_grounds)
+        return _ObjectDistance(median=median, nearest=nearest, log_error=log_error)
+
+    def _foot_distance(self, box: PixelBox) -> float | None:
+        """Distance at which the lower side of a box meets the street [m].
+
+        None if it reaches the lower border of the picture, or if the place is no street.
+        """
+        is_cut = box.bottom > self.prediction.shape[0] - 2
+        if is_cut or self.floor is None or not self.is_street:
+            return None
+        return distance_to_floor(self.camera, self.floor, (box.left + box.right) / 2, box.bottom)
+
+    def _distance_by_foot(
+        self, by_depth: _ObjectDistance, scale: float, foot_distance: float
+    ) -> _ObjectDistance:
+        """Distances of an object after its depth was scaled to the place where it stands."""
+        assert self.floor is not None, "the foot stands on it"
+        log_error = math.hypot(_FOOT_ERROR, _TILT_ERROR * foot_distance / self.floor.height)
+        if is_focal_length_guessed(self.camera):
+            # A guessed focal length moves the foot too.
+            log_error = max(by_depth.log_error, log_error)
+        return _ObjectDistance(
+            median=scale * by_depth.median, nearest=scale * by_depth.nearest, log_error=log_error
+        )
+
+    def _ends_at_floor(self, ends: Float64[np.ndarray, "2 3"]) -> bool:
+        """Whether the lower end of an object is about at the height of the floor."""
+        if self.floor is None:
+            return False
+        low, high = ends[:, 1]
+        return bool(abs(low + self.floor.height) <= MAX_HIDDEN_FOOT * (high - low))
+
+    def _upright_box(
+        self,
+        surface: ObjectSurface,
+        view_axes: Matrix,
+        distance_error: float,
+        size_error: float,
+    ) -> UprightBox | None:
+        """Box with vertical edges around an object; None without a floor.
+
+        Its sides are turned so that it covers the least area of the floor.
+        """
+        if self.floor is None:
+            return None
+        yaw = turn_of_least_area(surface.points @ view_axes.T)
+        axes = _yaw_matrix(yaw) @ view_axes
+        ends, stands = ends_on_support(surface, axes)
+        low, high = ends
+        height_above_floor = low[1] + self.floor.height
+        if not stands and abs(height_above_floor) < MAX_HIDDEN_FOOT * (high[1] - low[1]):
+            low[1] -= height_above_floor
+
+        corners = [
+            np.array([ends[right, 0], ends[up, 1], ends[forward, 2]]) @ axes
+            for up, right, forward in product((0, 1), repeat=3)
+        ]
+        extents = object_extents(surface, ends, axes, self.floor)
+        sizes = extents.measured(size_error, outline_errors(self.prediction).turned(yaw))
+        degrees = math.degrees(yaw)
+        return UprightBox(
+            centre=_ranged_point(ends.mean(axis=0) @ axes, distance_error),
+            width=sizes.width,
+            height=sizes.height,
+            depth=sizes.depth,
+            yaw=Measurement(
+                what=Quantity.ANGLE,
+                value=degrees,
+                low=degrees - _YAW_ERROR,
+                high=degrees + _YAW_ERROR,
+            ),
+            corners=tuple(_ranged_point(corner, distance_error) for corner in corners),
+        )
+
+
+def axes_of_view(up: Vector, forward: Vector) -> Matrix:
+    """Unit directions to the right, up and forward; the first and the last are horizontal.
+
+    Args:
+        up: Unit direction up.
+        forward: Direction whose horizontal part is forward; of any length.
+    """
+    horizontal = forward - float(forward @ up) * up
+    horizontal = horizontal / np.linalg.norm(horizontal)
+    return np.stack([np.cross(horizontal, up), up, horizontal])
+
+
+_MAX_TURNED_POINTS = 1_000
+"""Points of an object that are turned to find its box, for speed."""
+
+
+def turn_of_least_area(points: Points) -> float:
+    """Turn about the vertical [rad] of the upright box of least ground area, -45 to 45 degrees.
+
+    ``points`` are (right, up, forward).
+    """
+    sampled = points[:: max(1, len(points) // _MAX_TURNED_POINTS)]
+
+    def ground_area(yaw: float) -> float:
+        ends = np.quantile(sampled @ _yaw_matrix(yaw).T, SIDE_QUANTILES, axis=0)
+        width, _, depth = np.ptp(ends, axis=0).tolist()
+        return width * depth
+
+    turns = np.radians(np.arange(-45, 45)).tolist()
+    return min(turns, key=ground_area)
+
+
+def _yaw_matrix(yaw: float) -> Matrix:
+    c, s = math.cos(yaw), math.sin(yaw)
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+
+def _ranged_point(position: Vector, log_error: float) -> RangedPoint:
+    distance = float(np.linalg.norm(position))
+    return RangedPoint(
+        position=tuple(position.tolist()), distance=_distance_with_range(distance, log_error)
+    )
+
+
+def _distance_with_range(distance: float, log_error: float) -> Measurement:
+    return measurement_with_range(Quantity.DISTANCE, distance, log_error)
+
+
+def _cut_and_support_remarks(
+    cut: CutSides, *, stands: bool, knows_vertical: bool
+) -> tuple[str, ...]:
+    """Remarks on an object that reaches out of the picture, or whose support is not seen."""
+    remarks: list[str] = []
+    if cut.is_cut:
+        remarks.append("it reaches the border of the picture: sizes are of the part in it")
+    if not knows_vertical:
+        remarks.append(
+            "no floor or table is seen that is level: its sizes are along the axes of the picture, "
+            "and the camera may be tilted"
+        )
+    elif not (stands or cut.is_cut):
+        remarks.append("nothing is seen that it stands on: its height is that of the part seen")
+    return tuple(remarks)
+
+
+_LONG_HIDDEN_BACK = 1.25
+"""Longest depth over the depth that is seen from which on a remark says so."""
+
+
+def _hidden_part_remarks(separation: Separation, extents: ObjectExtents) -> tuple[str, ...]:
+    """Remarks on an object that is seen in several parts, or whose back is hidden."""
+    remarks: list[str] = []
+    if separation.part_count > 1:
+        remarks.append(
+            f"{separation.part_count} parts that are not connected lie at its distance: sizes are "
+            "of all together"
+        )
+    depth = extents.depth
+    if depth.longest > _LONG_HIDDEN_BACK * depth.seen:
+        remarks.append("its back is hidden: its depth is that of the part seen, and may be larger")
+    return tuple(remarks)
+
+
+def _blur_remarks(blur_width: float) -> tuple[str, ...]:
+    """Remark on edges that are blurred over ``blur_width`` pixels; none if it is 0."""
+    if blur_width == 0:
+        return ()
+    remark = (
+        f"the depth map is blurred: edges in and around this region are about {blur_width:.0f} "
+        "pixels wide, so the sizes can be far too large. Give the map as it was before it was "
+        "enlarged or smoothed"
+    )
+    return (remark,)
