@@ -25,7 +25,7 @@ from rilievo.io.files.commit import (
 from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving
-from rilievo.prediction.saving import save, write_parts
+from rilievo.prediction.saving import save, write_part_files
 from rilievo.records.depth_map import DepthKind
 from support.predictions import prediction
 
@@ -37,9 +37,9 @@ def listed(folder: Path) -> set[str]:
 
 
 def test_what_another_run_placed_meanwhile_is_listed_too(tmp_path: Path) -> None:
-    first = write_parts(prediction(), tmp_path / "photo", ["npz"])
-    second = write_parts(prediction(), tmp_path / "photo", ["png16", "ply"])
-    third = write_parts(prediction(), tmp_path / "photo", ["npz", "colour"])
+    first = write_part_files(prediction(), tmp_path / "photo", ["npz"])
+    second = write_part_files(prediction(), tmp_path / "photo", ["png16", "ply"])
+    third = write_part_files(prediction(), tmp_path / "photo", ["npz", "colour"])
     for each in (first, second, third):
         place_one(each)
     assert listed(tmp_path) == {"npz", "png16", "ply", "colour"}
@@ -49,8 +49,8 @@ def test_what_another_run_placed_meanwhile_is_listed_too(tmp_path: Path) -> None
 
 
 def test_another_prediction_that_was_placed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
-    first = write_parts(prediction(), tmp_path / "photo", ["npz"])
-    other = write_parts(prediction(kind=DepthKind.UP_TO_SCALE), tmp_path / "photo", ["png16"])
+    first = write_part_files(prediction(), tmp_path / "photo", ["npz"])
+    other = write_part_files(prediction(kind=DepthKind.UP_TO_SCALE), tmp_path / "photo", ["png16"])
     place_one(first)
     whole = (tmp_path / "photo.json").read_bytes()
     with pytest.raises(OutputError, match=r"photo\.json .*another photograph"):
@@ -63,7 +63,7 @@ def test_files_that_are_placed_while_the_record_is_read_refuse_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stem = tmp_path / "photo"
-    other = write_parts(prediction(), stem, ["png16"])
+    other = write_part_files(prediction(), stem, ["png16"])
     earlier_sidecar = saving.earlier_sidecar
 
     def slow(*arguments: Any) -> Sidecar | None:
@@ -96,7 +96,7 @@ def test_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
 
 def test_more_sets_than_locks_are_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit, "_AT_ONCE", 2)
-    sets = [write_parts(prediction(), tmp_path / str(number), ["npz"]) for number in range(5)]
+    sets = [write_part_files(prediction(), tmp_path / str(number), ["npz"]) for number in range(5)]
     assert place(sets) == [None] * 5
     assert verify(tmp_path).whole == 5
 
@@ -132,7 +132,7 @@ def test_a_killed_process_leaves_a_file_and_no_lock(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
 def test_a_folder_where_no_lock_can_be_made_is_refused_in_a_line(tmp_path: Path) -> None:
-    parts = write_parts(prediction(), tmp_path / "photo", ["npz"])
+    parts = write_part_files(prediction(), tmp_path / "photo", ["npz"])
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(OutputError, match="no permission"):

@@ -14,7 +14,7 @@ from rilievo.io.files.atomic import random_part_path, replacing, replacing_folde
 from rilievo.io.files.commit import place
 from rilievo.io.outputs.overwrite_policy import pending_path
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.prediction.saving import OUTPUTS, save, write_parts
+from rilievo.prediction.saving import OUTPUTS, save, write_part_files
 from support.predictions import prediction
 
 Call = tuple[str, str]
@@ -82,7 +82,7 @@ def test_the_json_gets_its_name_when_all_others_are_on_the_disk(
 def test_sets_that_are_placed_together_share_the_syncs_of_their_folder(
     tmp_path: Path, calls: list[Call]
 ) -> None:
-    sets = [write_parts(prediction(), tmp_path / f"{index}", ["npy"]) for index in range(8)]
+    sets = [write_part_files(prediction(), tmp_path / f"{index}", ["npy"]) for index in range(8)]
     calls.clear()
     assert place(sets) == [None] * 8
     assert calls.count(("sync", tmp_path.name)) == 3

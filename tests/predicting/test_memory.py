@@ -17,7 +17,7 @@ from rilievo.io.files import machine
 from rilievo.predicting import run as run_module
 from rilievo.predicting.photographs import photo_memory
 from rilievo.predicting.photographs.results import Results
-from rilievo.prediction.output import MEMORY_A_PIXEL, least_memory
+from rilievo.prediction.output import MEMORY_PER_PIXEL, min_memory
 from support.file_runs import run, run_on_nine_frames
 from support.peak_memory import peak_memory
 
@@ -37,12 +37,12 @@ def photographs(folder: Path, count: int, size: tuple[int, int] = (200, 100)) ->
 
 def test_the_largest_output_of_a_photograph_counts() -> None:
     pixels = 1_000_000
-    colour, npz = (least_memory([name], pixels, 0) for name in ("colour", "npz"))
-    assert colour >= MEMORY_A_PIXEL * pixels
-    assert least_memory(["colour", "npz"], pixels, 0) == npz > colour
-    assert least_memory([], pixels, 0) == MEMORY_A_PIXEL * pixels
-    few, many = (least_memory(["glb"], pixels, points) for points in (1000, 10**9))
-    assert few < many == least_memory(["glb"], pixels, pixels)
+    colour, npz = (min_memory([name], pixels, 0) for name in ("colour", "npz"))
+    assert colour >= MEMORY_PER_PIXEL * pixels
+    assert min_memory(["colour", "npz"], pixels, 0) == npz > colour
+    assert min_memory([], pixels, 0) == MEMORY_PER_PIXEL * pixels
+    few, many = (min_memory(["glb"], pixels, points) for points in (1000, 10**9))
+    assert few < many == min_memory(["glb"], pixels, pixels)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -50,7 +50,7 @@ def test_photographs_of_which_none_fits_are_refused_before_any_work(
     count: int, tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures, network = photographs(tmp_path, count), make_network()
-    needed = least_memory(["npz"], 20_000, 10**6)
+    needed = min_memory(["npz"], 20_000, 10**6)
     free(monkeypatch, needed - 1)
     line = "^the results of 200x100 pixels take about .* of memory, and .* are free: free some "
     with pytest.raises(OptionError, match=line + r"memory, or choose fewer outputs with save"):
@@ -86,7 +86,7 @@ def test_with_little_memory_fewer_photographs_are_done_at_once(
                 under_way -= 1
 
     monkeypatch.setattr(Results, "write", slow)
-    free(monkeypatch, int(share * least_memory(["npz"], 20_000, 10**6)))
+    free(monkeypatch, int(share * min_memory(["npz"], 20_000, 10**6)))
     summary = run(make_network(), tmp_path / "out", *photographs(tmp_path, 6), save="npz")
     assert summary.done == 6
     assert min(2, int(share)) <= most <= min(4, int(share))
@@ -102,7 +102,7 @@ def test_a_photograph_that_does_not_fit_alone_is_passed_over(
     if not is_measured:
         # One in ten thousand is not among those whose headers are read before.
         monkeypatch.setattr(run_module, "_MEASURED", 1)
-    free(monkeypatch, 4 * least_memory(["npz"], 20_000, 10**6))
+    free(monkeypatch, 4 * min_memory(["npz"], 20_000, 10**6))
     summary = run(make_network(), tmp_path / "out", small[0], large, *small[1:], save="npz")
     [failure] = summary.failures
     assert summary.done == 3
@@ -132,7 +132,7 @@ def test_a_photograph_takes_what_was_computed_and_at_most_twice(save: str, tmp_p
         [photo] = photographs(tmp_path / name, 1, size)
         words = ["predict", str(photo), "--save", save, "-o", str(tmp_path / "out" / name)]
         taken.append(peak_memory([*words, "--surface-points", "300000"], tmp_path / "peak"))
-        computed.append(least_memory(save.split(","), size[0] * size[1], 300_000))
+        computed.append(min_memory(save.split(","), size[0] * size[1], 300_000))
     ratio = (taken[1] - taken[0]) / (computed[1] - computed[0])
     assert 1 <= ratio <= 2, {"taken": taken, "computed": computed}
 

@@ -45,7 +45,7 @@ def test_an_output_takes_what_it_needs_and_nothing_unheard_of() -> None:
     for name, output in OUTPUTS.items():
         parts = output_parts([name])
         assert parts >= set(output.needs)
-        assert parts >= set(output.gives)
+        assert parts >= set(output.readable)
     assert Need.NORMALS not in output_parts(["colour", "png16", "npy", "tiff", "exr", "confidence"])
 
 

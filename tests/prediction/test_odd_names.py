@@ -42,9 +42,9 @@ def test_every_format_is_written_and_read_under_a_name_that_is_no_unicode(
     assert sidecar.source.file == f"{ODD}.jpg"
     assert [facts.file for facts in sidecar.files] == [path.name]
     output = OUTPUTS[name]
-    if "depth" in output.gives or "normals" in output.gives:
+    if "depth" in output.readable or "normals" in output.readable:
         read_prediction(path)
-    if output.embedded:
+    if output.json_reader:
         json.unlink()
         read_prediction(path)
 

@@ -71,16 +71,16 @@ def test_every_output_says_its_media_type_its_name_and_its_sizes() -> None:
         assert row.label, name
         assert row.usual_size is not None, name
         # A file that is not compressed takes no more than what is reserved for it.
-        assert row.bytes_a_pixel <= row.most_bytes_a_pixel, name
+        assert row.bytes_per_pixel <= row.max_bytes_per_pixel, name
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_every_line_of_the_table_is_true(name: str) -> None:
     output = OUTPUTS[name]
-    for place in (output.writer, output.reader, output.embedded):
+    for place in (output.writer, output.reader, output.json_reader):
         assert place is None or callable(import_function(place))
     assert [*signature(import_function(output.writer)).parameters] == ["job", *output.needs]
-    assert bool(output.reader) == bool(output.gives)
+    assert bool(output.reader) == bool(output.readable)
     assert (output.extra is None) == (output.package is None)
     assert "\n" not in output.summary
 

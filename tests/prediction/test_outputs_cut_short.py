@@ -149,8 +149,8 @@ def check_whole(folder: Path) -> None:
             depth = read_prediction(folder / facts.file).depth
             assert depth is not None
             assert depth.kind == sidecar.depth.kind
-            if OUTPUTS[facts.output].embedded:
-                text = import_function(OUTPUTS[facts.output].embedded)(folder / facts.file)
+            if OUTPUTS[facts.output].json_reader:
+                text = import_function(OUTPUTS[facts.output].json_reader)(folder / facts.file)
                 assert json.loads(text)["depth"]["kind"] == sidecar.depth.kind
 
 

@@ -18,12 +18,12 @@ from support.predictions import MADE_BY, prediction
 ANCHORED = ("anchored", "colmap")
 PICTURED = ("normals", "colmap-normals")
 READABLE = [name for name, output in OUTPUTS.items() if output.reader]
-EMBEDDING = [name for name, output in OUTPUTS.items() if output.embedded]
+EMBEDDING = [name for name, output in OUTPUTS.items() if output.json_reader]
 
 
 def agree(back: Prediction, given: Prediction, name: str, scale: float = 0.0) -> None:
     """Everything that this output gives is as it was, exactly or to half a step."""
-    exact, gives = OUTPUTS[name].exact, OUTPUTS[name].gives
+    exact, gives = OUTPUTS[name].is_exact, OUTPUTS[name].readable
     assert back.made_by == MADE_BY
     assert back.camera is not None
     assert given.camera is not None

@@ -99,13 +99,13 @@ def output(folder: Path) -> Mapping[str, Any]:
         writer=write,
         options=(),
         media_type="image/x-edges",
-        most_bytes_a_pixel=7,
-        most_bytes_a_point=2,
+        max_bytes_per_pixel=7,
+        max_bytes_per_point=2,
         usual_size=table.UsualSize(0.5, 0.25, 3),
         is_heavy=True,
-        in_browser=True,
-        video=table.VideoForm(drawing=of_video, words="edges in white", bytes_a_pixel=0.5),
-        tool=table.ToolForm(name="outline", holds="a picture of edges", opens="any viewer"),
+        is_made_in_browser=True,
+        video=table.VideoForm(drawing=of_video, label="edges in white", bytes_per_pixel=0.5),
+        tool=table.ToolForm(name="outline", content="a picture of edges", opened_by="any viewer"),
     )
     from write_guide_tables import TABLES
 

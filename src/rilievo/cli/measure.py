@@ -39,7 +39,7 @@ from rilievo.predicting.photographs.metres import calibration_words
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
-from rilievo.prediction.from_depth import prediction_of_depth
+from rilievo.prediction.from_depth import prediction_from_depth
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import option
 
@@ -208,7 +208,7 @@ def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
     photo = with_camera(photo, view.named_camera, view.fov)
     is_known = view.named_camera is not None or view.fov is not None
     depth = given.require_depth()
-    prediction = prediction_of_depth(
+    prediction = prediction_from_depth(
         Prediction,
         photo,
         depth,

@@ -15,7 +15,7 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.depth_files import DepthFile
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
-from rilievo.prediction.from_depth import prediction_of_depth
+from rilievo.prediction.from_depth import prediction_from_depth
 from rilievo.prediction.saving import metre_notes, parse_output_names, save, saving_notes
 from rilievo.schema.fields import option
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     photo = with_camera(photo, request.view.named_camera, request.view.fov)
     is_known = request.view.named_camera is not None or request.view.fov is not None
     given, depth = request.given, request.given.require_depth()
-    prediction = prediction_of_depth(
+    prediction = prediction_from_depth(
         Prediction,
         photo,
         depth,

@@ -41,7 +41,7 @@ from rilievo.predicting.summary import (
     Tally,
     fail,
 )
-from rilievo.prediction.output import OUTPUTS, option_names
+from rilievo.prediction.output import OUTPUTS, options_of_output
 from rilievo.prediction.saving import output_parts
 from rilievo.system.signals import handle_if_ctrl_c
 
@@ -256,7 +256,7 @@ def no_output_notes(options: PredictOptions, outputs: Collection[str]) -> list[s
     is_changed["confidence"] = options.refine.confidence == "mirror"
     # What decides how an output looks, and what it holds.
     concerns = {
-        output: {*option_names(output), *output_parts([output])}
+        output: {*options_of_output(output), *output_parts([output])}
         for output in (*OUTPUTS.own, *outputs)
     }
     for name, about in _ABOUT.items():

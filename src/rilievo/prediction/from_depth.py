@@ -1,27 +1,17 @@
-"""``Prediction.from_depth``: a prediction of depth at hand, such as a depth camera's."""
+"""``Prediction.from_depth``: a prediction from depth at hand, such as that of a depth camera."""
 
 import math
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
-from rilievo.calibration.camera_checks import (
-    check_lens,
-    exif_note,
-    fov_note,
-    lens_notes,
-    refuse_outside_centre,
-    scale_notes,
-)
 from rilievo.calibration.depth_errors import rounding_of
 from rilievo.calibration.panoramas import panorama_note
 from rilievo.calibration.readings import LEAST_AXIS_SHARE
@@ -29,10 +19,6 @@ from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.cameras.lens import Lens, Pinhole
-from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
-from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
-from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
 from rilievo.io.depth.interpretation import (
     DepthInterpretation,
@@ -41,7 +27,13 @@ from rilievo.io.depth.interpretation import (
     unit_property,
 )
 from rilievo.io.depth.inverse_depth import inverse_depth_warnings
-from rilievo.io.depth.placement import MapPlacement, PlacementWords, parse_placement, place_map
+from rilievo.io.depth.placement import (
+    DepthCrop,
+    MapPlacement,
+    PlacementWords,
+    parse_placement,
+    place_map,
+)
 from rilievo.io.depth.plausibility import NEGATION_HINT, negative_numbers_warning
 from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.depth.stored_depth import (
@@ -52,30 +44,31 @@ from rilievo.io.depth.stored_depth import (
 )
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.exif_crops import is_exif_focal_note
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.io.saved_origins import GIVEN_MAP
+from rilievo.prediction.map_camera import ChosenCamera, choose_camera, seen_mask
 from rilievo.prediction.map_origin import MapOrigin, find_map_origin
 from rilievo.prediction.recorded_photo import notes_on_photo
-from rilievo.prediction.saving import AnyPrediction, with_normals
 from rilievo.prediction.sizes_on_depth import with_known_sizes
+from rilievo.prediction.surface_depth import AnyPrediction, with_normals
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, Instrument
-from rilievo.records.prediction_record import MadeBy
+from rilievo.records.prediction_record import MadeBy, Setting
 from rilievo.records.sample import Photo
 from rilievo.schema.typed_values import UNITS, metres_of_unit
 from rilievo.version import VERSION
 
+DepthInput = str | Path | Shaped[np.ndarray, "h w"]
+"""File or array of a depth map."""
 Plane = Float64[np.ndarray, "h w"]
-_ALONG_AXIS = (DepthKind.METRIC.value, DepthKind.UP_TO_SCALE.value)
-"""Kinds of depth along the optical axis."""
-_CAMERAS = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
+_KINDS_ALONG_AXIS = (DepthKind.METRIC.value, DepthKind.UP_TO_SCALE.value)
+_AFFINE_KINDS = (DepthKind.AFFINE.value, DepthKind.AFFINE_INVERSE.value)
 
 
-def _tell_nobody(note: str) -> None:
-    """Leave a note to the prediction, which has it among its notes."""
+def _keep_silent(note: str) -> None:
+    """Warn of nothing: the note is among those of the prediction."""
 
 
 def warn_at_caller(note: str) -> None:
@@ -83,10 +76,10 @@ def warn_at_caller(note: str) -> None:
     warnings.warn(note, UserWarning, stacklevel=4)
 
 
-def prediction_of_depth(
+def prediction_from_depth(
     make: type[AnyPrediction],
     photo: PhotoSource | Photo,
-    depth: str | Path | Shaped[np.ndarray, "h w"],
+    depth: DepthInput,
     camera: object = None,
     *,
     fov: float | None = None,
@@ -96,230 +89,195 @@ def prediction_of_depth(
     encoding: str | None = None,
     depth_error: str | DepthError | None = None,
     known: Sequence[Known | str] = (),
-    tell: Callable[[str], None] = _tell_nobody,
+    warn: Callable[[str], None] = _keep_silent,
 ) -> AnyPrediction:
-    """Body of ``Prediction.from_depth``, with ``make`` as class.
+    """Make a prediction from depth at hand, as ``Prediction.from_depth`` describes it.
 
-    ``tell`` is called with those notes that say what was not used or is contradictory.
+    Args:
+        make: Class of the prediction.
+        photo: Photograph.
+        depth: File, or array.
+        camera: Camera in any form; None for that of the file, of EXIF, or a guess.
+        fov: Horizontal field of view [degrees].
+        kind: Kind of the depth.
+        unit: Metres of one count, or the name of a unit.
+        crop: Part of the photograph that the depth covers.
+        encoding: What the numbers hold besides depth.
+        depth_error: Error that eight in ten depths stay below.
+        known: Known sizes.
+        warn: Function that is called with each note on what was not used or is contradictory.
     """
-    find_map_origin(None, depth_error)  # What cannot be read is refused before files are read.
-    unit = _metres_of_one_number(unit)
+    find_map_origin(None, depth_error)  # An unreadable error is refused before files are read.
+    metres_per_count = _parse_unit(unit)
     declared = parse_optional_encoding(
-        encoding, unit, encoding_option="encoding", unit_option="unit"
+        encoding, metres_per_count, encoding_option="encoding", unit_option="unit"
     )
-    read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
-    if isinstance(depth, str | Path):
-        path, place = Path(depth).expanduser(), printable(Path(depth))
-        numbers = read_stored_depth(
-            path, encoding=declared, is_scaled=unit is not None, searches_records=True
-        )
-    else:
-        place = "depth"
-        numbers = stored_depth_from_array(_depth_array(depth, declared), declared, place)
-    origin = find_map_origin(numbers.statement.origin, depth_error)
-    values, fact = _values_and_unit(numbers, unit, place)
-    rounding = rounding_of(numbers.stored, values)
-    values = _limit_depth(values, declared)
-    named = _depth_kind(numbers.statement, kind, place)
-    _refuse_length_without_metres(origin.instrument, named, is_scaled=bool(known))
-    mask = np.isfinite(values)
-    mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
-    if not mask.any():
-        hint = negative_numbers_warning(numbers.stored, NEGATION_HINT) or ""
-        raise InputError("has no pixel with depth", path=place, hint=hint)
-    # What rilievo saved is upright.
-    orientation = 1 if origin.saved is not None else read.orientation
-    where = _place_in_photo(np.where(mask, values, 0), read.shape, crop, place, orientation)
-    chosen = _choose_camera(read, camera, fov, numbers.statement, values.shape, where)
-    lens = chosen.camera
-    given_size = values.shape
-    is_in_place = values.shape == read.shape == where.crop.shape
-    values, mask = _fit_to_photo(values, mask, read.shape, where)
-    seen = _seen_mask(lens.lens, read.shape)
-    unseen_notes = _note_on_unseen(mask, seen, place)
-    as_seen = _depth_of_lens(_Values(values, mask & seen, named), lens, kind, place)
-    mask, named = as_seen.mask, as_seen.kind
-    depth_map = DepthMap(
-        values=np.where(mask, as_seen.values, 1).astype(np.float32),
-        kind=DepthKind.METRIC if named == DISTANCE else DepthKind(named),
-        valid=mask,
-        is_distance=lens.lens.has_unit_rays,
+    options = _MapOptions(
+        kind=kind,
+        metres_per_count=metres_per_count,
+        crop=crop,
+        encoding=encoding,
+        depth_error=depth_error,
+        declared=declared,
+        has_known_sizes=bool(known),
     )
-    reading = _number_reading(numbers, fact, depth_map, unit, declared)
-    about_inverse = _doubts_about_depth(numbers, depth_map, origin)
-    guess = _doubt_about_unit(fact, numbers, depth_map, is_file=isinstance(depth, str | Path))
-    is_named = camera is not None or fov is not None
-    stated_camera = _camera_of_file(numbers.statement, given_size, where)
-    settings = {"kind": named, "scale": fact.value, "unit": unit, "crop": crop}
-    settings |= {} if encoding is None else {"encoding": encoding}
-    settings |= {"depth_error": None if depth_error is None else str(depth_error)}
-    name = Path(depth).name if isinstance(depth, str | Path) else "array"
+    if not isinstance(photo, Photo):
+        photo = read_photo(photo, own_depth=False)
+    given = _read_map(depth, options)
+    placed = _place_on_photo(given, photo, camera, fov, options)
+
+    doubts = _doubts_about_depth(given, placed.depth)
     prediction = make(
-        depth_or_none=depth_map,
-        camera=lens,
-        photo=read,
-        instrument=_with_map(
-            origin.with_doubts((*guess, *about_inverse)), rounding, given_size, where.crop.shape
+        depth_or_none=placed.depth,
+        camera=placed.chosen.camera,
+        photo=photo,
+        instrument=_instrument_of_map(given, placed, doubts),
+        made_by=given.origin.made_by(_map_made_by(depth, given, placed.kind, options)),
+        **given.origin.saved_parts(
+            photo.shape, placed.chosen.camera, is_in_place=placed.is_in_place
         ),
-        made_by=origin.made_by(
-            MadeBy(
-                model=f"{GIVEN_MAP}{name}",
-                weights_sha256=_sha256_of_depth(depth),
-                licence="not stated",
-                settings=settings,
-                version=VERSION,
-            )
-        ),
-        **origin.saved_parts(read.shape, lens, is_in_place=is_in_place),
     )
     prediction = with_known_sizes(prediction, known)
-    # A known rectangle may have given the focal length.
-    about_depth = _depth_notes(reading, depth_map.kind, where, prediction.known_camera)
-    contradictions = (
-        *chosen.notes,
-        *unseen_notes,
-        *origin.warnings,
-        *notes_on_photo(origin.saved, read),
-        *_note_on_unused_camera(stated_camera, lens, is_named=is_named),
-        *([] if is_named or stated_camera is not None else _note_on_panorama(read)),
-        *prediction.notes,
-    )
+
+    contradictions = dict.fromkeys((*_contradictions(given, placed, photo), *prediction.notes))
     notes = (
-        *(note for note in read.notes if not (is_named and is_exif_focal_note(note))),
-        *chosen.notes,
-        *dict.fromkeys((*about_depth, *about_inverse)),
-        *as_seen.notes,
-        *unseen_notes,
-        *origin.notes(name, is_in_place=is_in_place),
+        *_notes_on_photo_file(photo, placed.chosen),
+        *placed.chosen.notes,
+        *_notes_on_interpretation(given, placed.depth, options),
+        *placed.place.notes,
+        # A known rectangle may have given the focal length.
+        *_notes_on_assumed_camera(prediction.known_camera),
+        *doubts,
+        *placed.direction_notes,
+        *placed.unseen_notes,
+        *given.origin.notes(given.name, is_in_place=placed.is_in_place),
         *contradictions,
     )
     prediction = prediction.but(notes=tuple(dict.fromkeys(notes)))
-    for contradiction in dict.fromkeys(contradictions):
-        tell(contradiction)
+    for contradiction in contradictions:
+        warn(contradiction)
     return with_normals(prediction) if prediction.depth.is_depth else prediction
 
 
-def _with_map(
-    instrument: Instrument | None,
-    rounding: DepthError,
-    size: tuple[int, ...],
-    size_in_photo: Size,
-) -> Instrument | None:
-    """Instrument with the rounding of its map, and the size of its pixels in the photograph."""
-    if instrument is None:
-        return None
-    pixel = max(new / old for new, old in zip(size_in_photo, size, strict=True))
-    return replace(instrument.with_rounding(rounding), pixel=max(instrument.pixel, pixel, 1.0))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MapOptions:
+    """What the user states about the depth map.
+
+    Attributes:
+        metres_per_count: Unit of the numbers [m]; None if it is not stated.
+        declared: What ``encoding`` means.
+        has_known_sizes: Whether known sizes will give metres to depth without them.
+    """
+
+    kind: str | None
+    metres_per_count: float | None
+    crop: str | None
+    encoding: str | None
+    depth_error: str | DepthError | None
+    declared: NumberEncoding
+    has_known_sizes: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """Values in the photograph's size, where they are, their kind, and notes on it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GivenMap:
+    """Depth map as it was given, before it is brought to the photograph.
 
+    Attributes:
+        name: Name of the file, or "array".
+        label: Name in messages.
+        is_file: Whether it is a file.
+        numbers: Numbers as they are stored, and what the file states about them.
+        unit: Unit of the numbers, and who says so.
+        values: Depth [m], or in the map's own numbers if the kind is not metric.
+        mask: Pixels with depth.
+        kind: A ``DepthKind``, or ``DISTANCE`` along the ray.
+        rounding: Error by which the stored numbers are rounded.
+        origin: Instrument or network from which the depth came.
+    """
+
+    name: str
+    label: str
+    is_file: bool
+    numbers: StoredDepth
+    unit: DepthProperty
     values: Plane
     mask: Mask
     kind: str
-    notes: tuple[str, ...] = ()
+    rounding: DepthError
+    origin: MapOrigin
 
 
-def _depth_of_lens(given: _Values, camera: Camera, stated_kind: str | None, place: str) -> _Values:
-    """Values as a map of the camera's lens has them: z of a pinhole, else along the ray.
-
-    Args:
-        given: Values of the file.
-        camera: Camera of the photograph.
-        stated_kind: Kind that the user states.
-        place: Name of the file.
-    """
-    is_wide = camera.lens.has_unit_rays
-    if given.kind == DISTANCE and not is_wide:
-        length = np.linalg.norm(camera.points(np.ones(given.values.shape)), axis=0)
-        return _Values(given.values / length, given.mask, DepthKind.METRIC.value)
-    if not is_wide or given.kind not in _ALONG_AXIS:
-        return given
-    if stated_kind in _ALONG_AXIS:
-        return _distance_of_depth(given, camera, place)
-    return replace(given, notes=(_note_on_direction(camera, given.kind),))
-
-
-def _distance_of_depth(given: _Values, camera: Camera, place: str) -> _Values:
-    """Distance along the rays of a wide lens, of depth along its axis.
+def _read_map(depth: DepthInput, options: _MapOptions) -> _GivenMap:
+    """Read a depth map, and find its unit, its kind and its origin.
 
     Raises:
-        InputError: If depth is given more than 90 degrees from the axis.
+        InputError: If it cannot be read, or no pixel has depth.
+        OptionError: If an option contradicts the file.
     """
-    along_axis = camera.points(np.ones(given.values.shape))[2]
-    beyond = int(np.count_nonzero(given.mask & (along_axis < 0)))
-    if beyond:
-        raise InputError(
-            f"has depth along the axis at {beyond} pixels more than 90 degrees from the axis of "
-            f"this {camera.lens.name}, where no such depth is",
-            path=place,
-            hint=Text("say ", OptionName("kind", DISTANCE), " if it is along the ray"),
+    declared, metres_per_count = options.declared, options.metres_per_count
+    is_file = isinstance(depth, str | Path)
+    if isinstance(depth, str | Path):
+        name, label = Path(depth).name, printable(Path(depth))
+        numbers = read_stored_depth(
+            Path(depth).expanduser(),
+            encoding=declared,
+            is_scaled=metres_per_count is not None,
+            searches_records=True,
         )
-    with np.errstate(invalid="ignore"):
-        is_ahead = along_axis > LEAST_AXIS_SHARE
-    values = given.values / np.where(is_ahead, along_axis, 1)
-    return replace(given, values=values, mask=given.mask & is_ahead)
+    else:
+        name, label = "array", "depth"
+        numbers = stored_depth_from_array(_depth_array(depth, declared), declared, label)
 
+    origin = find_map_origin(numbers.statement.origin, options.depth_error)
+    values, unit = _scale_numbers(numbers, metres_per_count, label)
+    rounding = rounding_of(numbers.stored, values)
+    values = _limit_depth(values, declared)
 
-def _note_on_direction(camera: Camera, kind: str) -> str:
-    return Note(
-        f"depth is taken for the distance along the ray, as the camera is a {camera.lens.name}",
-        hint=Text(OptionName("kind", kind), " says that it is along the optical axis"),
+    kind = _depth_kind(numbers.statement, options.kind, label)
+    is_metric = kind in (DepthKind.METRIC, DISTANCE) or options.has_known_sizes
+    if origin.instrument is not None and not is_metric:
+        _refuse_error_in_metres(origin.instrument.error, kind)
+
+    mask = np.isfinite(values)
+    if kind not in _AFFINE_KINDS:
+        mask &= values > 0
+    if not mask.any():
+        hint = negative_numbers_warning(numbers.stored, NEGATION_HINT) or ""
+        raise InputError("has no pixel with depth", path=label, hint=hint)
+    return _GivenMap(
+        name=name,
+        label=label,
+        is_file=is_file,
+        numbers=numbers,
+        unit=unit,
+        values=values,
+        mask=mask,
+        kind=kind,
+        rounding=rounding,
+        origin=origin,
     )
 
 
-def _doubts_about_depth(
-    numbers: StoredDepth, depth: DepthMap, origin: MapOrigin
-) -> tuple[str, ...]:
-    """Doubts that numbers are depth at all; none if rilievo's record says so."""
-    is_recorded = origin.saved is not None and not origin.saved.is_changed
-    if is_recorded or not depth.is_depth:
-        return ()
-    # Distances along the rays of a wide lens bend where depth does not.
-    valid = np.zeros_like(depth.valid) if depth.is_distance else depth.valid
-    return inverse_depth_warnings(numbers.stored, depth.values.astype(np.float64), valid)
+def _depth_array(depth: object, declared: NumberEncoding) -> np.ndarray:
+    """Array (h, w) of depth; (h, w, channels) if the user declares channels.
+
+    Raises:
+        InputError: If the array has another shape, or does not hold numbers.
+    """
+    array = depth if isinstance(depth, np.ma.MaskedArray) else np.asarray(depth)
+    if array.ndim > 2:
+        array = array.squeeze()
+    if declared.channels is not None and array.ndim == 3:
+        return array
+    if array.ndim != 2 or array.dtype.kind not in "uif" or not array.size:
+        raise InputError(
+            f"depth: has shape {array.shape} {array.dtype}, expected numbers (height, width)"
+        )
+    return array
 
 
-def _doubt_about_unit(
-    fact: DepthProperty, numbers: StoredDepth, depth: DepthMap, *, is_file: bool
-) -> tuple[str, ...]:
-    """Doubt about a unit that nothing states; arrays of floats are metres by definition."""
-    is_whole = numbers.stored.dtype.kind in "ui"
-    is_guess = fact.origin is PropertyOrigin.GUESSED and depth.kind is DepthKind.METRIC
-    if not is_guess or not (is_whole or is_file):
-        return ()
-    kind = "whole" if is_whole else "floating-point"
-    return (
-        Note(
-            f"the depth's {kind} numbers are taken for {fact.value}, as nothing states their unit, "
-            "and all sizes are wrong if they are not",
-            hint=Text(OptionName("unit", "..."), " says it"),
-        ),
-    )
-
-
-def _refuse_length_without_metres(
-    instrument: Instrument | None, kind: str, *, is_scaled: bool
-) -> None:
-    """Raise ``OptionError`` for an error in metres of depth that has none."""
-    is_metric = kind in (DepthKind.METRIC, DISTANCE) or is_scaled
-    if (
-        instrument is None
-        or is_metric
-        or not (instrument.error.absolute or instrument.error.growth)
-    ):
-        return
-    raise OptionError(
-        option="depth_error",
-        problem=f"is {instrument.error}, but depth of kind '{kind}' is not in metres",
-        hint="give a share of depth, such as 1%",
-    )
-
-
-def _metres_of_one_number(unit: object) -> float | None:
-    """Metres of one number by a user's number or text.
+def _parse_unit(unit: object) -> float | None:
+    """Metres of one count by a user's number or name of a unit; None if it is None.
 
     Raises:
         OptionError: If it is neither a positive number nor a unit.
@@ -338,63 +296,74 @@ def _metres_of_one_number(unit: object) -> float | None:
     return metres
 
 
-def _limit_depth(values: Plane, declared: NumberEncoding) -> Plane:
-    """Depth within the limits that are declared, NaN elsewhere.
-
-    Affine depth may be negative, so that no limit is none.
-    """
-    least = declared.min_depth if declared.min_depth > 0 else -np.inf
-    most = np.inf if declared.max_depth is None else declared.max_depth
-    with np.errstate(invalid="ignore"):
-        return np.where((values >= least) & (values <= most), values, np.nan)
-
-
-def _depth_array(depth: object, declared: NumberEncoding) -> np.ndarray:
-    array = depth if isinstance(depth, np.ma.MaskedArray) else np.asarray(depth)
-    if array.ndim > 2:
-        array = array.squeeze()
-    if declared.channels is not None and array.ndim == 3:
-        return array
-    if array.ndim != 2 or array.dtype.kind not in "uif" or not array.size:
-        raise InputError(
-            f"depth: has shape {array.shape} {array.dtype}, expected numbers (height, width)"
-        )
-    return array
-
-
-def _values_and_unit(
-    numbers: StoredDepth, unit: float | None, place: str
+def _scale_numbers(
+    numbers: StoredDepth, metres_per_count: float | None, label: str
 ) -> tuple[Plane, DepthProperty]:
+    """Depth in metres, NaN where there is none, and the unit of the numbers with its source.
+
+    Raises:
+        OptionError: If both the user and the file state a unit.
+        InputError: If the numbers are probably a picture of depth.
+    """
     stored, statement = numbers.stored, numbers.statement
-    whole = stored.dtype.kind in "ui"
-    if unit is not None and statement.is_decodable:
+    if metres_per_count is not None and statement.is_decodable:
         raise OptionError(
             option="unit",
             problem="is for numbers that do not state theirs",
-            hint=f"{place} does ({statement.source})",
+            hint=f"{label} does ({statement.source})",
         )
-    if stored.dtype == np.uint8 and unit is None and not statement.is_decodable:
+    if stored.dtype == np.uint8 and metres_per_count is None and not statement.is_decodable:
         raise InputError(
             "has 8 bits, which are mostly a picture of depth",
-            path=place,
+            path=label,
             hint=Text(
                 "if they are depth, say how many metres one count is with ",
                 OptionName("unit", "..."),
             ),
         )
-    guess = 0.001 if whole else 1.0
-    fact = unit_property(stored, statement, unit=unit, source="unit", guess=guess)
+
+    guess = _guess_unit(stored)
+    unit = unit_property(stored, statement, unit=metres_per_count, source="unit", guess=guess)
     if statement.is_decodable:
-        return numbers.values.astype(np.float64), fact
-    factor = guess if unit is None else unit
+        return numbers.values.astype(np.float64), unit
+
+    factor = guess if metres_per_count is None else metres_per_count
     with np.errstate(invalid="ignore", over="ignore"):
         values = stored.astype(np.float64) * factor
-    is_gap = (stored == 0) if whole else np.zeros(stored.shape, bool)
-    values[is_gap | ~numbers.known] = np.nan
-    return values, fact
+    has_depth = numbers.known
+    if _are_whole(stored):
+        has_depth &= stored != 0
+    values[~has_depth] = np.nan
+    return values, unit
 
 
-def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
+def _are_whole(stored: Shaped[np.ndarray, "h w"]) -> bool:
+    return stored.dtype.kind in "ui"
+
+
+def _guess_unit(stored: Shaped[np.ndarray, "h w"]) -> float:
+    """Unit of numbers whose unit nobody states [m]: whole ones are taken for millimetres."""
+    return 0.001 if _are_whole(stored) else 1.0
+
+
+def _limit_depth(values: Plane, declared: NumberEncoding) -> Plane:
+    """Depth within the declared limits, NaN elsewhere.
+
+    Affine depth may be negative, so a lower limit of 0 is no limit.
+    """
+    lowest = declared.min_depth if declared.min_depth > 0 else -np.inf
+    highest = np.inf if declared.max_depth is None else declared.max_depth
+    with np.errstate(invalid="ignore"):
+        return np.where((values >= lowest) & (values <= highest), values, np.nan)
+
+
+def _depth_kind(statement: DepthStatement, kind: str | None, label: str) -> str:
+    """Kind of a map by its file or by the user: a ``DepthKind``, or ``DISTANCE``.
+
+    Raises:
+        OptionError: If there is no such kind, or the file states another one.
+        InputError: If the file holds disparity or inverse depth.
+    """
     kinds = (*DepthKind, DISTANCE)
     if kind is not None and kind not in kinds:
         raise OptionError(option="kind", problem=f"has no '{kind}'; {suggest(kind, kinds)}")
@@ -404,197 +373,118 @@ def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     if stated is not None and kind not in (None, stated):
         raise OptionError(
             option="kind",
-            problem=f"says '{kind}', but {place} says '{stated}'",
+            problem=f"says '{kind}', but {label} says '{stated}'",
             hint="leave it out",
         )
-    named = stated or kind or DepthKind.METRIC.value
-    if named == DISPARITY:
+    if stated == DISPARITY:
         raise InputError(
-            (
-                "holds disparity, which is depth only with the distance of "
-                "both cameras; convert it: focal length times baseline over "
-                "disparity"
-            ),
-            path=place,
+            "holds disparity, which is depth only with the distance of both cameras; convert it: "
+            "focal length times baseline over disparity",
+            path=label,
         )
-    if named == INVERSE:
+    if stated == INVERSE:
         raise InputError(
             f"holds inverse depth ({statement.source}): write depth, which is 1 over it if its "
             "unit is 1/m and its zero is at infinity",
-            path=place,
+            path=label,
         )
-    return str(named)
+    return str(stated or kind or DepthKind.METRIC.value)
 
 
-class _ChosenCamera(NamedTuple):
-    """Camera of the photograph, and notes on the one that the user names."""
-
-    camera: Camera
-    notes: Sequence[str] = ()
-
-
-def _choose_camera(
-    photo: Photo,
-    camera: object,
-    fov: float | None,
-    statement: DepthStatement,
-    size: tuple[int, ...],
-    where: MapPlacement,
-) -> _ChosenCamera:
-    if camera is not None and fov is not None:
-        raise OptionError(
-            option="camera",
-            problem=Text("and ", OptionName("fov"), " say the same; give one of them"),
-        )
-    if camera is not None:
-        return _check_camera(photo, _camera_of_user(camera, photo))
-    if fov is not None:
-        angle_note = fov_note(fov)
-        return _ChosenCamera(
-            Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV),
-            [] if angle_note is None else [angle_note],
-        )
-    stated = _camera_of_file(statement, size, where)
-    if stated is not None:
-        return _ChosenCamera(stated, _notes_on_camera_of_file(photo, statement, size, stated))
-    return _ChosenCamera(assumed_camera(photo.shape) if photo.camera is None else photo.camera)
-
-
-def _camera_of_file(
-    statement: DepthStatement, size: tuple[int, ...], where: MapPlacement
-) -> Camera | None:
-    """Camera of the photograph by the one that a depth file states for its own pixels."""
-    if statement.camera is None:
-        return None
-    crop = where.crop
-    resized = statement.camera.resized(size=(size[0], size[1]), new_size=crop.shape)
-    return resized.cropped(top=-crop.top, left=-crop.left)
-
-
-def _note_on_unused_camera(
-    stated: Camera | None, used: Camera, *, is_named: bool
-) -> tuple[str, ...]:
-    """Note that the user names another camera than the file states."""
-    if not is_named or stated is None or stated.lens == used.lens:
-        return ()
-    return ("the camera that it states is not used: another one is named",)
-
-
-def _notes_on_camera_of_file(
-    photo: Photo, statement: DepthStatement, size: tuple[int, ...], camera: Camera
-) -> list[str]:
-    """Notes on the camera that a depth file states, and that is ``camera`` in the photograph.
-
-    rilievo checked the camera of its own record when it was named.
-
-    Raises:
-        InputError: If its centre lies outside of the photograph.
-    """
-    origin = statement.origin
-    is_recorded = origin is not None and statement.camera == origin.camera
-    if origin is not None and is_recorded and not origin.is_changed:
-        return []
-    if isinstance(camera.lens, Pinhole):
-        refuse_outside_centre(photo, camera)
-    doubts = [*scale_notes(statement.camera, (size[0], size[1]), ())]
-    doubt_by_exif = exif_note(photo.camera, camera)
-    if doubt_by_exif is not None:
-        doubts.append(doubt_by_exif)
-    if origin is not None and not is_recorded:
-        doubts.append("its array 'K' is not the camera of its record, and 'K' is used")
-    return doubts
-
-
-def _check_camera(photo: Photo, chosen: _ChosenCamera) -> _ChosenCamera:
-    """Camera that may be that of the photograph, with notes on numbers that are hardly in pixels.
-
-    Raises:
-        InputError: If its lens folds inside the picture, or its centre lies outside.
-    """
-    camera = chosen.camera
-    if isinstance(camera.lens, Pinhole):
-        refuse_outside_centre(photo, camera)
-    else:
-        # A fisheye keeps its limit: depth at hand may reach beyond the circle of the photograph.
-        check_lens(photo, camera.lens)
-    doubts = [*scale_notes(camera, photo.shape, ()), exif_note(photo.camera, camera)]
-    return _ChosenCamera(camera, [*chosen.notes, *(note for note in doubts if note is not None)])
-
-
-def _seen_mask(lens: Lens, shape: Size) -> Mask:
-    """Pixels that a lens sees; a fisheye may end before the corners of its picture."""
-    if isinstance(lens, Pinhole):
-        return np.ones(shape, bool)
-    height, width = shape
-    v, u = np.mgrid[0:height, 0:width].astype(np.float64)
-    return np.isfinite(lens.rays(np.stack([u, v]))[0])
-
-
-def _note_on_unseen(valid: Mask, seen: Mask, place: str) -> tuple[str, ...]:
-    share = 1 - float(seen[valid].mean())
-    if not share:
-        return ()
-    if share == 1:
-        raise InputError("has depth only where the camera's lens sees nothing", path=place)
-    return (
-        f"{100 * share:.3g} % of the depth lies where the camera's lens sees nothing, and is left "
-        "out",
+def _refuse_error_in_metres(error: DepthError, kind: str) -> None:
+    """Raise ``OptionError`` if an error has a part in metres, for depth that is not metric."""
+    if not (error.absolute or error.growth):
+        return
+    raise OptionError(
+        option="depth_error",
+        problem=f"is {error}, but depth of kind '{kind}' is not in metres",
+        hint="give a share of depth, such as 1%",
     )
 
 
-def _camera_of_user(camera: object, photo: Photo) -> _ChosenCamera:
-    if isinstance(camera, Camera):
-        return _ChosenCamera(camera)
-    if isinstance(camera, Path) or (isinstance(camera, str) and Path(camera).is_file()):
-        return _camera_of_spelling(read_lens(Path(camera).expanduser()), photo)
-    if isinstance(camera, str) and not re.fullmatch(r"[\d\s.,]+", camera):
-        return _camera_of_spelling(read_spelling(camera, "camera"), photo)
-    return _ChosenCamera(_camera_of_numbers(camera, photo.shape))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlacedMap:
+    """Depth map in the size of the photograph, with its camera.
+
+    Attributes:
+        depth: Depth as the camera's lens has it.
+        kind: Kind of the depth for the record: a ``DepthKind``, or ``DISTANCE`` of a wide lens.
+        chosen: Camera, and how it was chosen.
+        place: Part of the photograph that the map covers, and how it was found.
+        is_in_place: Whether the map has exactly the pixels of the photograph.
+        direction_notes: Note on depth that is taken for the distance along the ray.
+        unseen_notes: Note on depth where the lens sees nothing.
+    """
+
+    depth: DepthMap
+    kind: str
+    chosen: ChosenCamera
+    place: MapPlacement
+    is_in_place: bool
+    direction_notes: tuple[str, ...]
+    unseen_notes: tuple[str, ...]
 
 
-def _camera_of_spelling(spelling: SpelledLens, photo: Photo) -> _ChosenCamera:
-    camera = Camera(lens=spelling.lens(photo.shape, photo.name))
-    return _ChosenCamera(camera, lens_notes(spelling, photo.shape))
+def _place_on_photo(
+    given: _GivenMap, photo: Photo, camera: object, fov: float | None, options: _MapOptions
+) -> _PlacedMap:
+    """Bring a depth map to the size of the photograph, and to depth as its lens has it."""
+    place = _find_place(given, photo, options.crop)
+    map_size = (given.values.shape[0], given.values.shape[1])
+    chosen = choose_camera(photo, camera, fov, given.numbers.statement, map_size, place.crop)
+    lens = chosen.camera.lens
+    values, mask = _fit_to_photo(given.values, given.mask, photo.shape, place.crop)
+
+    seen = seen_mask(lens, photo.shape)
+    unseen_notes = _notes_on_unseen(mask, seen, given.label)
+    converted = _convert_to_lens(
+        _MapValues(values=values, mask=mask & seen, kind=given.kind),
+        chosen.camera,
+        options.kind,
+        given.label,
+    )
+    kind = DepthKind.METRIC if converted.kind == DISTANCE else DepthKind(converted.kind)
+    return _PlacedMap(
+        depth=DepthMap(
+            values=np.where(converted.mask, converted.values, 1).astype(np.float32),
+            kind=kind,
+            valid=converted.mask,
+            is_distance=lens.has_unit_rays,
+        ),
+        kind=converted.kind,
+        chosen=chosen,
+        place=place,
+        is_in_place=map_size == photo.shape == place.crop.shape,
+        direction_notes=converted.notes,
+        unseen_notes=unseen_notes,
+    )
 
 
-def _camera_of_numbers(camera: object, shape: Size) -> Camera:
-    try:
-        parts = camera.replace(",", " ").split() if isinstance(camera, str) else camera
-        numbers = np.asarray(parts, np.float64)
-    except (TypeError, ValueError) as error:
-        raise OptionError(option="camera", expected=_CAMERAS, value=camera) from error
-    if numbers.size == 1:
-        focal = float(numbers.reshape(-1)[0])
-        return Camera(K=K_from_focal(focal, focal, shape))
-    if numbers.size == 4:
-        return Camera(K=pinhole_K(*numbers.reshape(-1).tolist()))
-    if numbers.size == 9:
-        return Camera(K=numbers.reshape(3, 3))
-    raise OptionError(option="camera", expected=_CAMERAS, value=camera)
+def _find_place(given: _GivenMap, photo: Photo, crop: str | None) -> MapPlacement:
+    """Find the part of the photograph that a map covers.
 
-
-def _place_in_photo(
-    values: Plane, shape: Size, crop: str | None, place: str, orientation: int
-) -> MapPlacement:
+    Raises:
+        InputError: If the sizes do not fit, and ``crop`` does not say how.
+    """
     stated = None if crop is None else parse_placement(crop)
     words = PlacementWords(map="depth", picture="the photograph")
+    values = np.where(given.mask, given.values, 0)
+    size = (values.shape[0], values.shape[1])
+    # What rilievo saved is upright.
+    orientation = 1 if given.origin.saved is not None else photo.orientation
     try:
-        size = (values.shape[0], values.shape[1])
-        return place_map(size, shape, stated, words, orientation=orientation, values=values)
+        return place_map(size, photo.shape, stated, words, orientation=orientation, values=values)
     except InputError as error:
-        raise InputError(problem=Text(error), path=place) from error
+        raise InputError(problem=Text(error), path=given.label) from error
 
 
-def _fit_to_photo(
-    values: Plane, mask: Mask, shape: Size, where: MapPlacement
-) -> tuple[Plane, Mask]:
-    """Values and mask in the photograph's size."""
-    crop = where.crop
+def _fit_to_photo(values: Plane, mask: Mask, shape: Size, crop: DepthCrop) -> tuple[Plane, Mask]:
+    """Resize values and mask to a crop of the photograph, and fill what lies around it."""
     if values.shape != crop.shape:
-        least = min(0.0, float(values[mask].min()))
-        # What is known is above zero there, as ``at_size`` has it.
-        resized = resize_measured(np.where(mask, values - least + 1, 0), crop.shape)
-        values, mask = resized.values + least - 1, resized.known
+        # Affine depth may be negative, but ``resize_measured`` takes 0 and less for gaps.
+        lowest = min(0.0, float(values[mask].min()))
+        resized = resize_measured(np.where(mask, values - lowest + 1, 0), crop.shape)
+        values, mask = resized.values + lowest - 1, resized.known
     if crop.shape == shape:
         return values, mask
     return (
@@ -603,63 +493,200 @@ def _fit_to_photo(
     )
 
 
-def _number_reading(
-    numbers: StoredDepth,
-    fact: DepthProperty,
-    depth: DepthMap,
-    unit: float | None,
-    declared: NumberEncoding,
-) -> DepthInterpretation:
-    metres = depth.values[depth.valid].astype(np.float64)
-    guess = 0.001 if numbers.stored.dtype.kind in "ui" else 1.0
-    doubts = stored_depth_warnings(
-        numbers,
-        metres if depth.kind is DepthKind.METRIC else None,
-        unit=guess if unit is None else unit,
-        invalid=(0.0,) if numbers.statement.linear_range is None else (),
-        max_depth=declared.max_depth,
-        is_unit_declared=unit is not None,
-    )
-    return DepthInterpretation(
-        properties=(fact,),
-        warnings=doubts,
-        nearest=float(metres.min()),
-        farthest=float(metres.max()),
+def _notes_on_unseen(valid: Mask, seen: Mask, label: str) -> tuple[str, ...]:
+    """Note on depth where the camera's lens sees nothing.
+
+    Raises:
+        InputError: If all depth lies there.
+    """
+    unseen_share = 1 - float(seen[valid].mean())
+    if not unseen_share:
+        return ()
+    if unseen_share == 1:
+        raise InputError("has depth only where the camera's lens sees nothing", path=label)
+    return (
+        f"{100 * unseen_share:.3g} % of the depth lies where the camera's lens sees nothing, and "
+        "is left out",
     )
 
 
-def _depth_notes(
-    reading: DepthInterpretation, kind: DepthKind, where: MapPlacement, camera: Camera
-) -> list[str]:
-    notes: list[str] = [_note_on_unit(reading, kind), *reading.warnings, *where.notes]
-    if camera.source is CameraSource.ASSUMED:
-        notes.append(
-            Note(
-                "no camera is known, so its field of view is assumed",
-                hint=Text(
-                    AnyOf(OptionName("camera", "..."), OptionName("fov", "...")), " gives it"
-                ),
-            )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MapValues:
+    """Values in the size of the photograph, with their mask and kind, and notes on the kind."""
+
+    values: Plane
+    mask: Mask
+    kind: str
+    notes: tuple[str, ...] = ()
+
+
+def _convert_to_lens(
+    given: _MapValues, camera: Camera, stated_kind: str | None, label: str
+) -> _MapValues:
+    """Convert depth to what a map of this lens holds: z of a pinhole, else distance along the ray.
+
+    ``stated_kind`` is the kind that the user states; None if the user states none.
+    """
+    holds_distance = camera.lens.has_unit_rays
+    if given.kind == DISTANCE and not holds_distance:
+        ray_lengths = np.linalg.norm(camera.points(np.ones(given.values.shape)), axis=0)
+        return replace(given, values=given.values / ray_lengths, kind=DepthKind.METRIC.value)
+    if not holds_distance or given.kind not in _KINDS_ALONG_AXIS:
+        return given
+    if stated_kind in _KINDS_ALONG_AXIS:
+        return _depth_to_distance(given, camera, label)
+    note = Note(
+        f"depth is taken for the distance along the ray, as the camera is a {camera.lens.name}",
+        hint=Text(OptionName("kind", given.kind), " says that it is along the optical axis"),
+    )
+    return replace(given, notes=(note,))
+
+
+def _depth_to_distance(given: _MapValues, camera: Camera, label: str) -> _MapValues:
+    """Convert depth along the axis of a wide lens to distance along its rays.
+
+    Raises:
+        InputError: If there is depth more than 90 degrees from the axis.
+    """
+    ray_z = camera.points(np.ones(given.values.shape))[2]
+    beyond = int(np.count_nonzero(given.mask & (ray_z < 0)))
+    if beyond:
+        raise InputError(
+            f"has depth along the axis at {beyond} pixels more than 90 degrees from the axis of "
+            f"this {camera.lens.name}, where no such depth is",
+            path=label,
+            hint=Text("say ", OptionName("kind", DISTANCE), " if it is along the ray"),
         )
-    return notes
+    with np.errstate(invalid="ignore"):
+        is_ahead = ray_z > LEAST_AXIS_SHARE
+    values = given.values / np.where(is_ahead, ray_z, 1)
+    return replace(given, values=values, mask=given.mask & is_ahead)
 
 
-def _note_on_panorama(photo: Photo) -> list[str]:
-    note = panorama_note(photo, "camera")
-    return [] if note is None else [note]
+def _doubts_about_depth(given: _GivenMap, depth: DepthMap) -> tuple[str, ...]:
+    """Doubts that numbers are depth at all; none if rilievo's record says so."""
+    saved = given.origin.saved
+    is_recorded = saved is not None and not saved.is_changed
+    if is_recorded or not depth.is_depth:
+        return ()
+    # Distances along the rays of a wide lens bend where depth does not.
+    valid = np.zeros_like(depth.valid) if depth.is_distance else depth.valid
+    return inverse_depth_warnings(given.numbers.stored, depth.values.astype(np.float64), valid)
 
 
-def _note_on_unit(reading: DepthInterpretation, kind: DepthKind) -> str:
-    """Note on the unit of depth and its range, or on a kind that has no unit."""
-    if kind is not DepthKind.METRIC:
-        span = f"{reading.nearest:.3g} to {reading.farthest:.3g}"
-        return Note(f"depth is read as {kind}, which has no unit: {span}")
-    [scale] = reading.unit_properties
-    source = OptionName("unit") if scale.origin is PropertyOrigin.GIVEN else scale.place
-    return Note(Text(f"depth is {reading.unit_and_range} (", source, ")"))
+def _doubts_about_unit(given: _GivenMap, depth: DepthMap) -> tuple[str, ...]:
+    """Doubt about a unit that nothing states; arrays of floats are metres by definition."""
+    is_whole = _are_whole(given.numbers.stored)
+    is_guess = given.unit.origin is PropertyOrigin.GUESSED and depth.kind is DepthKind.METRIC
+    if not is_guess or not (is_whole or given.is_file):
+        return ()
+    numbers = "whole" if is_whole else "floating-point"
+    return (
+        Note(
+            f"the depth's {numbers} numbers are taken for {given.unit.value}, as nothing "
+            "states their unit, and all sizes are wrong if they are not",
+            hint=Text(OptionName("unit", "..."), " says it"),
+        ),
+    )
 
 
-def _sha256_of_depth(depth: str | Path | Shaped[np.ndarray, "h w"]) -> str:
+def _instrument_of_map(
+    given: _GivenMap, placed: _PlacedMap, doubts: tuple[str, ...]
+) -> Instrument | None:
+    """Instrument of the map with the errors of this file; None for a network's depth."""
+    instrument = given.origin.instrument_with_doubts(
+        (*_doubts_about_unit(given, placed.depth), *doubts)
+    )
+    if instrument is None:
+        return None
+    enlargements = (
+        new / old for new, old in zip(placed.place.crop.shape, given.values.shape, strict=True)
+    )
+    pixel = max(instrument.pixel, *enlargements, 1.0)
+    return replace(instrument.with_rounding(given.rounding), pixel=pixel)
+
+
+def _map_made_by(depth: DepthInput, given: _GivenMap, kind: str, options: _MapOptions) -> MadeBy:
+    """Origin of a prediction that is made of a map, with all that its values depend on."""
+    depth_error = options.depth_error
+    settings: dict[str, Setting] = {
+        "kind": kind,
+        "scale": given.unit.value,
+        "unit": options.metres_per_count,
+        "crop": options.crop,
+    }
+    if options.encoding is not None:
+        settings["encoding"] = options.encoding
+    settings["depth_error"] = None if depth_error is None else str(depth_error)
+    return MadeBy(
+        model=f"{GIVEN_MAP}{given.name}",
+        weights_sha256=_sha256_of_depth(depth),
+        licence="not stated",
+        settings=settings,
+        version=VERSION,
+    )
+
+
+def _sha256_of_depth(depth: DepthInput) -> str:
     if isinstance(depth, str | Path):
         return sum_of(Path(depth).expanduser()).sha256
     return sha256(np.ascontiguousarray(depth).tobytes()).hexdigest()
+
+
+def _contradictions(given: _GivenMap, placed: _PlacedMap, photo: Photo) -> tuple[str, ...]:
+    """Notes on what was not used, and on what contradicts something else."""
+    chosen, origin = placed.chosen, given.origin
+    may_be_panorama = not chosen.is_named and chosen.stated is None
+    panorama = panorama_note(photo, "camera") if may_be_panorama else None
+    return (
+        *chosen.notes,
+        *placed.unseen_notes,
+        *origin.warnings,
+        *notes_on_photo(origin.saved, photo),
+        *chosen.unused_notes,
+        *(() if panorama is None else (panorama,)),
+    )
+
+
+def _notes_on_photo_file(photo: Photo, chosen: ChosenCamera) -> list[str]:
+    """Notes of the photograph; those on its focal length only if that may be used."""
+    return [note for note in photo.notes if not (chosen.is_named and is_exif_focal_note(note))]
+
+
+def _notes_on_interpretation(given: _GivenMap, depth: DepthMap, options: _MapOptions) -> list[str]:
+    """Note on the unit and the range of depth, and doubts about its numbers."""
+    metres = depth.values[depth.valid].astype(np.float64)
+    is_unit_stated = options.metres_per_count is not None
+    doubts = stored_depth_warnings(
+        given.numbers,
+        metres if depth.kind is DepthKind.METRIC else None,
+        unit=options.metres_per_count if is_unit_stated else _guess_unit(given.numbers.stored),
+        invalid=(0.0,) if given.numbers.statement.linear_range is None else (),
+        max_depth=options.declared.max_depth,
+        is_unit_declared=is_unit_stated,
+    )
+    interpretation = DepthInterpretation(
+        properties=(given.unit,), nearest=float(metres.min()), farthest=float(metres.max())
+    )
+    return [_note_on_unit(interpretation, depth.kind), *doubts]
+
+
+def _note_on_unit(interpretation: DepthInterpretation, kind: DepthKind) -> str:
+    """Note on the unit of depth and its range, or on a kind that has no unit."""
+    if kind is not DepthKind.METRIC:
+        span = f"{interpretation.nearest:.3g} to {interpretation.farthest:.3g}"
+        return Note(f"depth is read as {kind}, which has no unit: {span}")
+    [scale] = interpretation.unit_properties
+    source = OptionName("unit") if scale.origin is PropertyOrigin.GIVEN else scale.place
+    return Note(Text(f"depth is {interpretation.unit_and_range} (", source, ")"))
+
+
+def _notes_on_assumed_camera(camera: Camera) -> list[str]:
+    if camera.source is not CameraSource.ASSUMED:
+        return []
+    return [
+        Note(
+            "no camera is known, so its field of view is assumed",
+            hint=Text(AnyOf(OptionName("camera", "..."), OptionName("fov", "...")), " gives it"),
+        )
+    ]

@@ -1,7 +1,7 @@
-"""Origin of a depth map at hand: an instrument, or a network by rilievo's record of the map.
+"""Where a given depth map came from: an instrument, or a network if rilievo's record says so.
 
-The ranges of measurements follow from it, so a prediction that was saved and is given as a depth
-map keeps its origin: a network's ranges, the stated error of an instrument, and the gaps of a
+The ranges of measurements follow from it. Therefore a prediction that was saved and is given as a
+depth map keeps its origin: a network's ranges, the stated error of an instrument, or the gaps of a
 sensor.
 """
 
@@ -19,18 +19,19 @@ from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.prediction_record import MadeBy
 
 NETWORK_WORD = "network"
-"""Word for the error of depth that a network predicted, by which it has the network's ranges."""
+"""Word of ``depth_error`` for depth that a network predicted, which then has a network's ranges."""
 _SAVED_SUFFIXES = (".depth16.png", ".depth.npy", ".depth.tiff", ".depth.exr", ".depth.pfm")
-"""Ends of the names of rilievo's files of depth."""
+"""Suffixes of the files in which rilievo saves depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOrigin:
-    """Origin of a depth map at hand.
+    """Where a given depth map came from.
 
     Attributes:
-        instrument: Instrument and the error of its depth; None for the ranges of a network.
-        saved: Origin by rilievo's record of the map; None if there is no record.
+        instrument: Instrument and the error of its depth; None if measurements have the ranges of a
+            network.
+        saved: What rilievo's record of the map says; None if there is no record.
         is_error_stated: Whether the user states the error now.
     """
 
@@ -39,159 +40,177 @@ class MapOrigin:
     is_error_stated: bool
 
     def notes(self, name: str, *, is_in_place: bool) -> tuple[str, ...]:
-        """What the record of a file of this name says about the origin, in a sentence.
+        """Sentences on where the depth came from, for the user.
 
         Args:
             name: Name of the file.
             is_in_place: Whether the map has the pixels of the photograph.
         """
-        saved = self.saved
+        saved, instrument = self.saved, self.instrument
         if saved is None:
-            return _notes_without_record(self.instrument, name)
+            return _notes_without_record(instrument, name)
         if saved.is_changed:
             return self.warnings
-        if self.instrument is None and saved.made_by is None:
-            words = "may be that of a network, so measurements have a network's ranges"
-        elif self.instrument is None:
-            words = f"was predicted by {saved.network}, so measurements have a network's ranges"
-        elif self.instrument.source is DepthSource.NETWORK:
-            words = f"was predicted by {saved.network}, and its error is the one that you state"
-        elif self.instrument.source is DepthSource.SENSOR:
-            words = f"is of a sensor, whose gaps {saved.network} filled"
-        else:
-            words = "was a depth map when it was saved"
-        if self.instrument is not None and not self.is_error_stated:
-            source = "assumed" if self.instrument.is_assumed else "stated"
-            words += f"; 8 in 10 depths are within {self.instrument.error}, as it was {source} then"
-        return (
-            Note(f"this depth {words} ({saved.place})"),
-            *self._notes_on_gaps(is_in_place=is_in_place),
-        )
+
+        words = _origin_words(saved, instrument)
+        if instrument is not None and not self.is_error_stated:
+            source = "assumed" if instrument.is_assumed else "stated"
+            words += f"; 8 in 10 depths are within {instrument.error}, as it was {source} then"
+        note = Note(f"this depth {words} ({saved.place})")
+        if instrument is None or instrument.source is not DepthSource.SENSOR:
+            return (note,)
+        return (note, *_notes_on_sensor_pixels(saved, is_in_place=is_in_place))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes the record of the file untrue, a sentence each; empty if nothing does."""
+        """Sentences on why the record may not be true of the file; empty if nothing speaks so."""
         saved = self.saved
         if saved is None:
             return ()
-        if saved.contradiction and not saved.is_changed:
+        if saved.is_changed:
+            return (
+                f"the depth file was changed since rilievo saved it ({saved.place}), so only the "
+                f"kind, the unit and the camera of that record are used, and {self._error_words}",
+            )
+        if saved.contradiction:
             return (
                 f"{saved.contradiction} beside it states another camera or another origin than the "
                 f"record that is used ({saved.place})",
             )
-        if not saved.is_changed:
-            return ()
+        return ()
+
+    @property
+    def _error_words(self) -> str:
+        """Where the error of a changed file comes from, in words."""
         if self.instrument is None:
-            words = "measurements have a network's ranges"
-        elif self.is_error_stated:
-            words = "its error is the one that you state"
-        else:
-            words = f"8 in 10 depths are assumed to be within {self.instrument.error}"
-        return (
-            f"the depth file was changed since rilievo saved it ({saved.place}), so only the "
-            f"kind, the unit and the camera of that record are used, and {words}",
-        )
+            return "measurements have a network's ranges"
+        if self.is_error_stated:
+            return "its error is the one that you state"
+        return f"8 in 10 depths are assumed to be within {self.instrument.error}"
 
-    def _notes_on_gaps(self, *, is_in_place: bool) -> tuple[str, ...]:
-        """Note that the mask of a sensor's pixels is missing, or of another size."""
-        instrument, saved = self.instrument, self.saved
-        assert saved is not None, "the caller has asked"
-        if instrument is None or instrument.source is not DepthSource.SENSOR:
-            return ()
-        if saved.archive is not None and is_in_place:
-            return ()
-        if saved.archive is not None:
-            return (
-                "the photograph has other pixels than the sensor's map, so all count as filled by "
-                "the network",
-            )
-        return (
-            "its npz file, which says which pixels the sensor measured, is not there, so all count "
-            "as filled by the network",
-        )
-
-    def with_doubts(self, doubts: tuple[str, ...]) -> Instrument | None:
-        """The instrument, with what would make all its depth wrong."""
+    def instrument_with_doubts(self, doubts: tuple[str, ...]) -> Instrument | None:
+        """The instrument with doubts that concern all its depth; None for a network's ranges."""
         doubts = (*self.warnings, *doubts)
         if self.instrument is None or not doubts:
             return self.instrument
         return replace(self.instrument, doubts=doubts)
 
-    def made_by(self, given: MadeBy) -> MadeBy:
-        """Origin of a prediction that is made of the map; ``given`` is that of the map alone.
+    def made_by(self, map_made_by: MadeBy) -> MadeBy:
+        """Model and settings of a prediction that is made of the map.
 
-        The network's name and licence stay, because its depth is in the map.
+        If a network predicted the depth, its name and its licence stay.
+
+        Args:
+            map_made_by: Record that names the map alone.
         """
         instrument = self.instrument
         if instrument is not None and instrument.source is DepthSource.DEPTH_MAP:
-            return given
-        saved = None if self.saved is None else self.saved.made_by
-        if saved is None:
-            settings = {**given.settings, "depth": given.model}
-            return replace(given, model=UNKNOWN_NETWORK, settings=settings)
-        settings = {**saved.settings, **given.settings, "depth": given.model}
-        return replace(saved, settings=settings, version=given.version)
+            return map_made_by
+        settings = {**map_made_by.settings, "depth": map_made_by.model}
+        network = None if self.saved is None else self.saved.made_by
+        if network is None:
+            return replace(map_made_by, model=UNKNOWN_NETWORK, settings=settings)
+        settings = {**network.settings, **settings}
+        return replace(network, settings=settings, version=map_made_by.version)
 
     def saved_parts(self, shape: Size, camera: Camera, *, is_in_place: bool) -> dict[str, Any]:
-        """Parts of the saved prediction on which ranges depend, as fields of a prediction.
+        """Parts of the saved prediction from which ranges follow, as fields of a prediction.
 
         Args:
             shape: Height and width of the photograph.
             camera: Camera of the photograph.
-            is_in_place: Whether the map has the pixels of the photograph. Places in a map of
-                another size, such as those of known points, are not those of the photograph.
+            is_in_place: Whether the map has the pixels of the photograph. Known points of a map of
+                another size lie elsewhere in the photograph.
         """
         saved = self.saved
         if saved is None or saved.is_changed:
             return {}
         if self.instrument is not None and self.instrument.source is not DepthSource.SENSOR:
             return {}
-        is_same_view = is_in_place and saved.camera is not None and _is_same(camera, saved.camera)
-        if not is_same_view:
+
+        is_same_camera = saved.camera is not None and camera.lens == saved.camera.lens
+        if not (is_in_place and is_same_camera):
             saved = saved.without_places()
         parts: dict[str, Any] = {"calibration": saved.calibration, "anchoring": saved.anchoring}
         if saved.archive is None or not is_in_place:
             return parts
+
+        dtypes = {"measured": np.bool_, "confidence": np.float32, "sky": np.bool_}
         arrays = read_saved_arrays(saved.archive)
-        kinds = {"measured": np.bool_, "confidence": np.float32, "sky": np.bool_}
-        for name, kind in kinds.items():
+        for name, dtype in dtypes.items():
             array = arrays.get(name)
-            if array is not None and array.shape == shape and array.dtype == kind:
+            if array is not None and array.shape == shape and array.dtype == dtype:
                 parts[name] = array
         return parts
 
 
 def find_map_origin(saved: SavedOrigin | None, stated_error: object) -> MapOrigin:
-    """Find the origin of a depth map.
+    """Find out where a depth map came from.
 
     Args:
-        saved: Origin by rilievo's record of the map, if there is one.
-        stated_error: Error that the user states now, which goes before that of the record; the word
-            "network" says that a network predicted the depth.
+        saved: What rilievo's record of the map says; None if there is no record.
+        stated_error: Error that the user states now, which goes before that of the record. The word
+            "network" says that a network predicted the depth. None if the user states nothing.
 
     Raises:
         OptionError: If the stated error cannot be read.
     """
-    is_network = isinstance(stated_error, str) and stated_error.strip() == NETWORK_WORD
-    if is_network:
+    if isinstance(stated_error, str) and stated_error.strip() == NETWORK_WORD:
         return MapOrigin(instrument=None, saved=saved, is_error_stated=False)
-    is_stated = stated_error is not None
+    return MapOrigin(
+        instrument=_find_instrument(saved, stated_error),
+        saved=saved,
+        is_error_stated=stated_error is not None,
+    )
+
+
+def _find_instrument(saved: SavedOrigin | None, stated_error: object) -> Instrument | None:
+    """Instrument of a map; None if it has the ranges of a network."""
     if saved is None:
-        instrument = make_instrument(DepthSource.DEPTH_MAP, stated_error)
-    elif saved.instrument is None:
-        instrument = make_instrument(DepthSource.NETWORK, stated_error) if is_stated else None
-    elif saved.is_changed:
-        instrument = make_instrument(DepthSource.DEPTH_MAP, stated_error)
-    elif is_stated:
-        error = parse_depth_error(stated_error)
-        instrument = replace(saved.instrument, error=error, is_assumed=False)
-    else:
-        instrument = saved.instrument
-    return MapOrigin(instrument=instrument, saved=saved, is_error_stated=is_stated)
+        return make_instrument(DepthSource.DEPTH_MAP, stated_error)
+    if saved.instrument is None:
+        if stated_error is None:
+            return None
+        return make_instrument(DepthSource.NETWORK, stated_error)
+    if saved.is_changed:
+        return make_instrument(DepthSource.DEPTH_MAP, stated_error)
+    if stated_error is None:
+        return saved.instrument
+    return replace(saved.instrument, error=parse_depth_error(stated_error), is_assumed=False)
+
+
+def _origin_words(saved: SavedOrigin, instrument: Instrument | None) -> str:
+    """What a record says about the origin of depth, after the words "this depth"."""
+    if instrument is None:
+        if saved.made_by is None:
+            return "may be that of a network, so measurements have a network's ranges"
+        return f"was predicted by {saved.network}, so measurements have a network's ranges"
+    match instrument.source:
+        case DepthSource.NETWORK:
+            return f"was predicted by {saved.network}, and its error is the one that you state"
+        case DepthSource.SENSOR:
+            return f"is of a sensor, whose gaps {saved.network} filled"
+        case DepthSource.DEPTH_MAP:
+            return "was a depth map when it was saved"
+
+
+def _notes_on_sensor_pixels(saved: SavedOrigin, *, is_in_place: bool) -> tuple[str, ...]:
+    """Note if it is unknown which pixels the sensor measured."""
+    if saved.archive is None:
+        return (
+            "its npz file, which says which pixels the sensor measured, is not there, so all count "
+            "as filled by the network",
+        )
+    if not is_in_place:
+        return (
+            "the photograph has other pixels than the sensor's map, so all count as filled by the "
+            "network",
+        )
+    return ()
 
 
 def _notes_without_record(instrument: Instrument | None, name: str) -> tuple[str, ...]:
-    """Note that a file has a name as rilievo gives to predictions, but no record."""
+    """Note on a file without a record whose name is like those of rilievo's predictions."""
     if instrument is None or not instrument.is_assumed or not name.endswith(_SAVED_SUFFIXES):
         return ()
     return (
@@ -201,8 +220,3 @@ def _notes_without_record(instrument: Instrument | None, name: str) -> tuple[str
             hint=Text("put the JSON beside it, or give ", OptionName("depth_error", NETWORK_WORD)),
         ),
     )
-
-
-def _is_same(first: Camera, second: Camera) -> bool:
-    """Whether two cameras have the same lens."""
-    return first.lens == second.lens

@@ -1,4 +1,4 @@
-"""Table of output formats, and what they take on disk and in memory."""
+"""The table of output formats, and how much disk space and memory they take."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -8,35 +8,48 @@ from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
 from rilievo.prediction.output_record import (
     Need,
     Output,
-    Surface,
+    SurfaceDepth,
     ToolForm,
     UsualSize,
     VideoForm,
 )
 
-MEMORY_A_PIXEL = 6
-"""Bytes of memory for each pixel of a photograph and its depth."""
-
-_BYTES = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
-
-
-def bytes_a_pixel(names: Iterable[str], gives: Collection[Need]) -> int:
-    """Least bytes on disk for each pixel, where the model ``gives`` these parts."""
-    parts = {*gives, Need.PHOTO}
-    whole = sum(count for part, count in _BYTES.items() if part in parts)
-    return sum(whole if OUTPUTS[name].whole else OUTPUTS[name].bytes_a_pixel for name in names)
+MEMORY_PER_PIXEL = 6
+"""Memory for each pixel of a photograph and its depth, whatever is written [bytes]."""
+_BYTES_OF_PART = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
+"""Size of each part in a file that holds everything, for each pixel."""
 
 
-def least_memory(names: Iterable[str], pixels: int, points: int) -> int:
-    """Least bytes of memory for the largest of a photograph's files."""
+def min_bytes_per_pixel(names: Iterable[str], predicted: Collection[Need]) -> int:
+    """Least size on disk of outputs for each pixel, if the model predicts these parts."""
+    stored = {*predicted, Need.PHOTO}
+    bytes_of_everything = sum(size for part, size in _BYTES_OF_PART.items() if part in stored)
+    outputs = [OUTPUTS[name] for name in names]
+    return sum(
+        bytes_of_everything if output.holds_everything else output.bytes_per_pixel
+        for output in outputs
+    )
+
+
+def min_memory(names: Iterable[str], pixels: int, points: int) -> int:
+    """Least memory for writing a photograph's outputs, one after the other [bytes].
+
+    ``points`` is the largest number of points of a surface.
+    """
     points = min(points, pixels)
     outputs = [OUTPUTS[name] for name in names]
-    own = (one.memory_a_pixel * pixels + one.memory_a_point * points for one in outputs)
-    return MEMORY_A_PIXEL * pixels + max(own, default=0)
+    of_outputs = [
+        output.memory_per_pixel * pixels + output.memory_per_point * points for output in outputs
+    ]
+    return MEMORY_PER_PIXEL * pixels + max(of_outputs, default=0)
 
 
 def check_outside_output(output: object, name: str) -> Output:
-    """Check an output of another package."""
+    """Check an output that another package adds.
+
+    Raises:
+        OptionError: If it is no ``Output``, or its writer is not a function.
+    """
     if not isinstance(output, Output) or isinstance(output.writer, str):
         raise OptionError(
             f"output '{name}' is not a rilievo.prediction.output.Output with a function as "
@@ -53,15 +66,15 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Depth, picture",
         invalid="flat grey (dark red where the map is grey)",
         needs=(Need.DEPTH,),
-        takes=(Need.SKY,),
+        optional=(Need.SKY,),
         writer="colour_files:write",
         options=COLOURING,
-        memory_a_pixel=1,
+        memory_per_pixel=1,
         media_type="image/png",
-        most_bytes_a_pixel=3,
+        max_bytes_per_pixel=3,
         usual_size=UsualSize(0.02, 0.08, 9),
         video=VideoForm(
-            drawing="clip_outputs:colour", words="depth in colours", bytes_a_pixel=0.15
+            drawing="clip_outputs:colour", label="depth in colours", bytes_per_pixel=0.15
         ),
     ),
     "png16": Output(
@@ -72,18 +85,18 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH,),
         writer="png16:write",
         reader="png16:read",
-        gives=(Need.DEPTH,),
-        embedded="png16:read_json",
+        readable=(Need.DEPTH,),
+        json_reader="png16:read_json",
         options=(),
-        memory_a_pixel=2,
+        memory_per_pixel=2,
         media_type="image/png",
-        most_bytes_a_pixel=3,
+        max_bytes_per_pixel=3,
         usual_size=UsualSize(0.12, 0.72, 99),
-        in_browser=True,
+        is_made_in_browser=True,
         video=VideoForm(
             drawing="clip_outputs:numbers",
-            words="depth as 16-bit numbers",
-            bytes_a_pixel=1.5,
+            label="depth as 16-bit numbers",
+            bytes_per_pixel=1.5,
             is_numbers=True,
         ),
     ),
@@ -95,12 +108,12 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH,),
         writer="arrays:write_depth_npy",
         reader="arrays:read_depth_npy",
-        gives=(Need.DEPTH,),
-        exact=True,
+        readable=(Need.DEPTH,),
+        is_exact=True,
         options=(),
-        bytes_a_pixel=4,
+        bytes_per_pixel=4,
         media_type="application/x-npy",
-        most_bytes_a_pixel=4,
+        max_bytes_per_pixel=4,
         usual_size=UsualSize(0, 4, 99),
     ),
     "npz": Output(
@@ -109,17 +122,17 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Everything, NPZ",
         invalid="NaN, and `valid`",
         needs=(),
-        takes=tuple(Need),
+        optional=tuple(Need),
         writer="arrays:write_npz",
         reader="arrays:read_npz",
-        gives=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.SKY, Need.PHOTO),
-        exact=True,
-        whole=True,
-        embedded="arrays:read_npz_json",
+        readable=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.SKY, Need.PHOTO),
+        is_exact=True,
+        holds_everything=True,
+        json_reader="arrays:read_npz_json",
         options=(),
-        memory_a_pixel=21,
+        memory_per_pixel=21,
         media_type="application/x-npz",
-        most_bytes_a_pixel=26,
+        max_bytes_per_pixel=26,
         usual_size=UsualSize(0, 24, 999),
     ),
     "tiff": Output(
@@ -130,13 +143,13 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH,),
         writer="arrays:write_depth_tiff",
         reader="arrays:read_depth_tiff",
-        gives=(Need.DEPTH,),
-        exact=True,
-        embedded="arrays:read_tiff_json",
+        readable=(Need.DEPTH,),
+        is_exact=True,
+        json_reader="arrays:read_tiff_json",
         options=(),
-        bytes_a_pixel=4,
+        bytes_per_pixel=4,
         media_type="image/tiff",
-        most_bytes_a_pixel=4.2,
+        max_bytes_per_pixel=4.2,
         usual_size=UsualSize(0, 4, 99),
     ),
     "exr": Output(
@@ -147,15 +160,15 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH,),
         writer="arrays:write_depth_exr",
         reader="arrays:read_depth_exr",
-        gives=(Need.DEPTH,),
-        exact=True,
-        embedded="arrays:read_exr_json",
+        readable=(Need.DEPTH,),
+        is_exact=True,
+        json_reader="arrays:read_exr_json",
         extra="formats",
         package="OpenEXR",
         options=(),
-        bytes_a_pixel=4,
+        bytes_per_pixel=4,
         media_type="image/x-exr",
-        most_bytes_a_pixel=4.2,
+        max_bytes_per_pixel=4.2,
         usual_size=UsualSize(0, 4, 99),
     ),
     "exr-layers": Output(
@@ -164,16 +177,16 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Layers, OpenEXR",
         invalid="NaN, and 0 in mask.A",
         needs=(Need.DEPTH,),
-        takes=(Need.NORMALS, Need.SKY, Need.CAMERA, Need.PHOTO),
-        surface=Surface.IF_POSSIBLE,
+        optional=(Need.NORMALS, Need.SKY, Need.CAMERA, Need.PHOTO),
+        surface=SurfaceDepth.IF_POSSIBLE,
         writer="arrays:write_exr_layers",
         extra="formats",
         package="OpenEXR",
         options=(),
-        bytes_a_pixel=8,
-        memory_a_pixel=38,
+        bytes_per_pixel=8,
+        memory_per_pixel=38,
         media_type="image/x-exr",
-        most_bytes_a_pixel=31,
+        max_bytes_per_pixel=31,
         usual_size=UsualSize(0, 30, 999),
     ),
     "pfm": Output(
@@ -184,13 +197,13 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH,),
         writer="float_maps:write_depth_pfm",
         reader="float_maps:read_depth_pfm",
-        gives=(Need.DEPTH,),
-        exact=True,
+        readable=(Need.DEPTH,),
+        is_exact=True,
         options=(),
-        bytes_a_pixel=4,
-        memory_a_pixel=8,
+        bytes_per_pixel=4,
+        memory_per_pixel=8,
         media_type="image/x-portable-floatmap",
-        most_bytes_a_pixel=4,
+        max_bytes_per_pixel=4,
         usual_size=UsualSize(0, 4, 99),
     ),
     "colmap": Output(
@@ -199,16 +212,16 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Depth, COLMAP",
         invalid="0",
         needs=(Need.DEPTH,),
-        surface=Surface.YES,
+        surface=SurfaceDepth.REQUIRED,
         writer="float_maps:write_depth_colmap",
         reader="float_maps:read_depth_colmap",
-        gives=(Need.DEPTH,),
-        exact=True,
+        readable=(Need.DEPTH,),
+        is_exact=True,
         options=(),
-        bytes_a_pixel=4,
-        memory_a_pixel=4,
+        bytes_per_pixel=4,
+        memory_per_pixel=4,
         media_type="application/x-colmap-map",
-        most_bytes_a_pixel=4,
+        max_bytes_per_pixel=4,
         usual_size=UsualSize(0, 4, 99),
     ),
     "anchored": Output(
@@ -217,14 +230,14 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Depth of surfaces, NPY",
         invalid="NaN",
         needs=(Need.DEPTH,),
-        surface=Surface.YES,
+        surface=SurfaceDepth.REQUIRED,
         writer="arrays:write_depth_npy",
         reader="arrays:read_depth_npy",
-        gives=(Need.DEPTH,),
-        exact=True,
+        readable=(Need.DEPTH,),
+        is_exact=True,
         options=(),
         media_type="application/x-npy",
-        most_bytes_a_pixel=4,
+        max_bytes_per_pixel=4,
         usual_size=UsualSize(0, 4, 99),
     ),
     "normals": Output(
@@ -233,17 +246,17 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Normals, picture",
         invalid="grey (128, 128, 128)",
         needs=(Need.NORMALS,),
-        takes=(Need.DEPTH,),
-        surface=Surface.IF_POSSIBLE,
+        optional=(Need.DEPTH,),
+        surface=SurfaceDepth.IF_POSSIBLE,
         writer="picture_files:write_normals",
         reader="picture_files:read_normals",
-        gives=(Need.NORMALS,),
+        readable=(Need.NORMALS,),
         options=("normals_axes",),
-        memory_a_pixel=15,
+        memory_per_pixel=15,
         media_type="image/png",
-        most_bytes_a_pixel=3,
+        max_bytes_per_pixel=3,
         usual_size=UsualSize(0.1, 0.43, 9),
-        video=VideoForm(drawing="clip_outputs:normals", words="normals", bytes_a_pixel=0.15),
+        video=VideoForm(drawing="clip_outputs:normals", label="normals", bytes_per_pixel=0.15),
     ),
     "normals-npy": Output(
         suffix=".normals.npy",
@@ -251,15 +264,15 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Normals, NPY",
         invalid="NaN",
         needs=(Need.NORMALS,),
-        surface=Surface.IF_POSSIBLE,
+        surface=SurfaceDepth.IF_POSSIBLE,
         writer="arrays:write_normals_npy",
         reader="arrays:read_normals_npy",
-        gives=(Need.NORMALS,),
-        exact=True,
+        readable=(Need.NORMALS,),
+        is_exact=True,
         options=(),
-        bytes_a_pixel=12,
+        bytes_per_pixel=12,
         media_type="application/x-npy",
-        most_bytes_a_pixel=12,
+        max_bytes_per_pixel=12,
         usual_size=UsualSize(0, 12, 999),
     ),
     "colmap-normals": Output(
@@ -268,15 +281,15 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Normals, COLMAP",
         invalid="0",
         needs=(Need.NORMALS,),
-        surface=Surface.IF_POSSIBLE,
+        surface=SurfaceDepth.IF_POSSIBLE,
         writer="float_maps:write_colmap_normals",
         reader="float_maps:read_colmap_normals",
-        gives=(Need.NORMALS,),
+        readable=(Need.NORMALS,),
         options=(),
-        bytes_a_pixel=12,
-        memory_a_pixel=13,
+        bytes_per_pixel=12,
+        memory_per_pixel=13,
         media_type="application/x-colmap-map",
-        most_bytes_a_pixel=12,
+        max_bytes_per_pixel=12,
         usual_size=UsualSize(0, 12, 999),
     ),
     "confidence": Output(
@@ -286,10 +299,10 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.CONFIDENCE,),
         writer="picture_files:write_confidence",
         reader="picture_files:read_confidence",
-        gives=(Need.CONFIDENCE,),
+        readable=(Need.CONFIDENCE,),
         options=(),
         media_type="image/png",
-        most_bytes_a_pixel=1,
+        max_bytes_per_pixel=1,
         usual_size=UsualSize(0.04, 0.15, 9),
     ),
     "sky": Output(
@@ -299,11 +312,11 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.SKY,),
         writer="picture_files:write_sky",
         reader="picture_files:read_sky",
-        gives=(Need.SKY,),
-        exact=True,
+        readable=(Need.SKY,),
+        is_exact=True,
         options=(),
         media_type="image/png",
-        most_bytes_a_pixel=1,
+        max_bytes_per_pixel=1,
         usual_size=UsualSize(0.01, 0.01, 9),
     ),
     "ply": Output(
@@ -312,18 +325,18 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Points, PLY",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
-        takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
-        surface=Surface.YES,
+        optional=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        surface=SurfaceDepth.REQUIRED,
         writer="ply:write",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=10,
-        memory_a_point=120,
+        memory_per_pixel=10,
+        memory_per_point=120,
         media_type="application/x-ply",
-        most_bytes_a_pixel=0,
-        most_bytes_a_point=32,
+        max_bytes_per_pixel=0,
+        max_bytes_per_point=32,
         usual_size=UsualSize(0, 27, 10),
         is_heavy=True,
-        in_browser=True,
+        is_made_in_browser=True,
     ),
     "splat": Output(
         suffix=".splat.ply",
@@ -331,13 +344,13 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Gaussian splats, PLY",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
-        takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
-        surface=Surface.YES,
+        optional=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        surface=SurfaceDepth.REQUIRED,
         writer="splat:write",
         options=(*SURFACE, "backing"),
         media_type="application/x-ply",
-        most_bytes_a_pixel=0,
-        most_bytes_a_point=70,
+        max_bytes_per_pixel=0,
+        max_bytes_per_point=70,
         usual_size=UsualSize(0, 68, 25),
         is_heavy=True,
     ),
@@ -347,14 +360,14 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Gaussian splats, SPZ",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
-        takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
-        surface=Surface.YES,
+        optional=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        surface=SurfaceDepth.REQUIRED,
         writer="spz:write",
         options=(*SURFACE, "backing"),
-        memory_a_point=140,
+        memory_per_point=140,
         media_type="application/x-spz",
-        most_bytes_a_pixel=0,
-        most_bytes_a_point=20,
+        max_bytes_per_pixel=0,
+        max_bytes_per_point=20,
         usual_size=UsualSize(0, 8, 8),
         is_heavy=True,
     ),
@@ -364,23 +377,23 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Mesh, GLB",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
-        takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
-        surface=Surface.YES,
+        optional=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        surface=SurfaceDepth.REQUIRED,
         writer="glb:write",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=10,
-        memory_a_point=180,
+        memory_per_pixel=10,
+        memory_per_point=180,
         media_type="model/gltf-binary",
-        most_bytes_a_pixel=3,
-        most_bytes_a_point=70,
+        max_bytes_per_pixel=3,
+        max_bytes_per_point=70,
         usual_size=UsualSize(0.6, 0.3, 1.5),
         is_heavy=True,
-        in_browser=True,
+        is_made_in_browser=True,
         is_in_metres=True,
         tool=ToolForm(
             name="glb",
-            holds="a textured surface for 3-D programs",
-            opens="Blender, Windows 3D Viewer or any glTF viewer",
+            content="a textured surface for 3-D programs",
+            opened_by="Blender, Windows 3D Viewer or any glTF viewer",
         ),
     ),
     "usdz": Output(
@@ -389,22 +402,22 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Mesh, USDZ",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
-        takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
-        surface=Surface.YES,
+        optional=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        surface=SurfaceDepth.REQUIRED,
         writer="usdz:write",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=10,
-        memory_a_point=400,
+        memory_per_pixel=10,
+        memory_per_point=400,
         media_type="model/vnd.usdz+zip",
-        most_bytes_a_pixel=3,
-        most_bytes_a_point=200,
+        max_bytes_per_pixel=3,
+        max_bytes_per_point=200,
         usual_size=UsualSize(2.5, 0.3, 4),
         is_heavy=True,
         is_in_metres=True,
         tool=ToolForm(
             name="usdz",
-            holds="a textured surface, in its own size if metric",
-            opens="an iPhone or iPad (in the room), or Blender",
+            content="a textured surface, in its own size if metric",
+            opened_by="an iPhone or iPad (in the room), or Blender",
         ),
     ),
     "html": Output(
@@ -413,21 +426,21 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Page to share",
         invalid="grey, left out",
         needs=(),
-        takes=tuple(Need),
-        surface=Surface.IF_POSSIBLE,
+        optional=tuple(Need),
+        surface=SurfaceDepth.IF_POSSIBLE,
         writer="rilievo.pages.photograph:write",
         options=(*COLOURING, *SURFACE),
-        memory_a_pixel=13,
-        memory_a_point=50,
+        memory_per_pixel=13,
+        memory_per_point=50,
         media_type="text/html; charset=utf-8",
-        most_bytes_a_pixel=6,
-        most_bytes_a_point=16,
+        max_bytes_per_pixel=6,
+        max_bytes_per_point=16,
         usual_size=UsualSize(0.5, 0.3, 1.2),
         is_heavy=True,
         tool=ToolForm(
             name="page",
-            holds="one HTML file that shows it in a browser",
-            opens="any browser, offline: the surface turns, and lines on it are measured",
+            content="one HTML file that shows it in a browser",
+            opened_by="any browser, offline: the surface turns, and lines on it are measured",
         ),
     ),
     "turn": Output(
@@ -436,14 +449,14 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Turning surface, WebP",
         invalid="the ground behind it",
         needs=(Need.DEPTH, Need.CAMERA, Need.PHOTO),
-        takes=(Need.NORMALS, Need.SKY),
-        surface=Surface.YES,
+        optional=(Need.NORMALS, Need.SKY),
+        surface=SurfaceDepth.REQUIRED,
         writer="turn:write",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=9,
-        memory_a_point=130,
+        memory_per_pixel=9,
+        memory_per_point=130,
         media_type="image/webp",
-        most_bytes_a_pixel=26,
+        max_bytes_per_pixel=26,
         usual_size=UsualSize(1.5, 0, 2),
         is_heavy=True,
     ),
@@ -453,16 +466,16 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Turning surface, MP4",
         invalid="the ground behind it",
         needs=(Need.DEPTH, Need.CAMERA, Need.PHOTO),
-        takes=(Need.NORMALS, Need.SKY),
-        surface=Surface.YES,
+        optional=(Need.NORMALS, Need.SKY),
+        surface=SurfaceDepth.REQUIRED,
         writer="turn:write_video",
         extra="video",
         package="av",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=9,
-        memory_a_point=130,
+        memory_per_pixel=9,
+        memory_per_point=130,
         media_type="video/mp4",
-        most_bytes_a_pixel=26,
+        max_bytes_per_pixel=26,
         usual_size=UsualSize(1, 0, 2),
         is_heavy=True,
     ),
@@ -475,8 +488,8 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH,),
         writer="stl:write",
         options=("colour_range", "surface_points", *RELIEF),
-        most_bytes_a_pixel=0,
-        most_bytes_a_point=110,
+        max_bytes_per_pixel=0,
+        max_bytes_per_point=110,
         usual_size=UsualSize(6.1, 0, 6.1),
     ),
     "cutout": Output(
@@ -485,12 +498,12 @@ _OUTPUTS: Mapping[str, Output] = {
         label="What is near, PNG",
         invalid="transparent",
         needs=(Need.DEPTH, Need.PHOTO),
-        takes=(Need.SKY,),
+        optional=(Need.SKY,),
         writer="cutout:write",
         options=("colour_range",),
-        memory_a_pixel=11,
+        memory_per_pixel=11,
         media_type="image/png",
-        most_bytes_a_pixel=5,
+        max_bytes_per_pixel=5,
         usual_size=UsualSize(0.2, 1.3, 99),
     ),
     "near16": Output(
@@ -502,7 +515,7 @@ _OUTPUTS: Mapping[str, Output] = {
         writer="png16:write_near",
         options=(),
         media_type="image/png",
-        most_bytes_a_pixel=3,
+        max_bytes_per_pixel=3,
         usual_size=UsualSize(0.12, 0.75, 99),
     ),
     "panel": Output(
@@ -511,12 +524,12 @@ _OUTPUTS: Mapping[str, Output] = {
         label="Picture for slides",
         invalid="grey",
         needs=(Need.DEPTH,),
-        takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        optional=(Need.NORMALS, Need.SKY, Need.PHOTO),
         writer="panel:write",
         options=COLOURING,
-        memory_a_pixel=15,
+        memory_per_pixel=15,
         media_type="image/png",
-        most_bytes_a_pixel=9,
+        max_bytes_per_pixel=9,
         usual_size=UsualSize(1, 0.2, 2),
     ),
     "stereo": Output(
@@ -527,9 +540,9 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH, Need.PHOTO),
         writer="picture_files:write_stereo",
         options=("stereo", "colour_range"),
-        memory_a_pixel=13,
+        memory_per_pixel=13,
         media_type="image/png",
-        most_bytes_a_pixel=6,
+        max_bytes_per_pixel=6,
         usual_size=UsualSize(0, 3.2, 99),
         is_heavy=True,
         video=VideoForm(drawing="clip_outputs:stereo"),
@@ -538,7 +551,7 @@ _OUTPUTS: Mapping[str, Output] = {
 OUTPUTS: Registry[Output] = Registry(_OUTPUTS, "output", check_outside_output)
 
 
-def option_names(name: str) -> tuple[str, ...]:
-    """Options that concern an output."""
-    stated = OUTPUTS.find(name).options
-    return WRITING if stated is None else stated
+def options_of_output(name: str) -> tuple[str, ...]:
+    """Names of the options that change an output."""
+    options = OUTPUTS.find(name).options
+    return WRITING if options is None else options

@@ -1,4 +1,4 @@
-"""Names of outputs: as users write them, by suffixes of paths, and for other words."""
+"""Names of outputs as users write them: in options, as suffixes of paths, and in other words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,44 +9,39 @@ from rilievo.extensions.trust import is_import_path
 from rilievo.io.files.names import printable
 from rilievo.prediction.output import OUTPUTS
 
-_MEANT: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("mesh", "gltf", "obj", "fbx", "3d", "surface"), ("glb", "ply")),
-    **dict.fromkeys(
-        ("pointcloud", "point-cloud", "points", "cloud", "pcd", "xyz", "las"), ("ply",)
-    ),
-    **dict.fromkeys(
-        ("splats", "gaussian", "gaussians", "gaussian-splat", "3dgs", "gs"), ("splat",)
-    ),
-    **dict.fromkeys(("png", "jpg", "jpeg", "picture", "image", "heatmap"), ("colour",)),
-    **dict.fromkeys(("depth", "numpy", "raw", "array"), ("npy", "png16")),
-    **dict.fromkeys(("mp4", "video", "movie"), ("colour", "turn-mp4")),
-    **dict.fromkeys(("gif", "webp", "wiggle", "animation"), ("turn",)),
-    **dict.fromkeys(("16bit", "png-16", "depth16"), ("png16",)),
-    **dict.fromkeys(("ar", "usd", "usda", "usdc", "iphone", "quicklook"), ("usdz",)),
-    **dict.fromkeys(("page", "viewer", "web"), ("html",)),
-    **dict.fromkeys(("3dsbs", "sbs", "anaglyph", "vr"), ("stereo",)),
+_WORDS_FOR_OUTPUTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("glb", "ply"): ("mesh", "gltf", "obj", "fbx", "3d", "surface"),
+    ("ply",): ("pointcloud", "point-cloud", "points", "cloud", "pcd", "xyz", "las"),
+    ("splat",): ("splats", "gaussian", "gaussians", "gaussian-splat", "3dgs", "gs"),
+    ("colour",): ("png", "jpg", "jpeg", "picture", "image", "heatmap"),
+    ("npy", "png16"): ("depth", "numpy", "raw", "array"),
+    ("colour", "turn-mp4"): ("mp4", "video", "movie"),
+    ("turn",): ("gif", "webp", "wiggle", "animation"),
+    ("png16",): ("16bit", "png-16", "depth16"),
+    ("usdz",): ("ar", "usd", "usda", "usdc", "iphone", "quicklook"),
+    ("html",): ("page", "viewer", "web"),
+    ("stereo",): ("3dsbs", "sbs", "anaglyph", "vr"),
 }
-_OF_SUFFIX = {".npy": "npy", ".tiff": "tiff", ".tif": "tiff", ".exr": "exr", ".png": "colour"}
-
-
-def unknown_output_hint(name: str, names: Iterable[str]) -> str:
-    """End of the message for an unknown output, with the nearest names."""
-    from difflib import get_close_matches
-
-    word, nearest = name.lower().lstrip("."), suggest(name, names)
-    usual = get_close_matches(word, _MEANT, n=1, cutoff=0.75)
-    # An output's own name that is near is taken before a usual word.
-    meant = _MEANT.get(word) or (nearest.startswith("known: ") and _MEANT.get("".join(usual)))
-    if not meant:
-        return nearest
-    return "use " + " or ".join(f"{output} ({OUTPUTS.own[output].summary})" for output in meant)
+"""Words that users try, by the outputs that they probably mean."""
+_OUTPUTS_OF_WORD: Mapping[str, tuple[str, ...]] = {
+    word: outputs for outputs, words in _WORDS_FOR_OUTPUTS.items() for word in words
+}
+_OUTPUT_OF_SHORT_SUFFIX: Mapping[str, str] = {
+    ".npy": "npy",
+    ".tiff": "tiff",
+    ".tif": "tiff",
+    ".exr": "exr",
+    ".png": "colour",
+}
+"""Output of a path such as ``cat.npy``, whose full suffix would be ``.depth.npy``."""
 
 
 def parse_output_names(names: str | Sequence[str]) -> list[str]:
-    """Names of outputs, as ``split_names`` reads them.
+    """Read the names of outputs from a list or a text with commas.
 
     Raises:
-        OptionError: If a name is not in ``OUTPUTS``, nor an output's place.
+        OptionError: If there is no such output. The import path of an output of another package
+            is taken as it is.
     """
     outputs = split_names(names)
     for name in outputs:
@@ -56,40 +51,59 @@ def parse_output_names(names: str | Sequence[str]) -> list[str]:
 
 
 def split_names(names: str | Sequence[str]) -> list[str]:
-    """Names of a list or text with commas, once; ``color`` is ``colour``."""
-    stripped = (name.strip() for name in (names.split(",") if isinstance(names, str) else names))
-    spelt = ("colour" if name == "color" else name for name in stripped if name)
-    return list(dict.fromkeys(spelt))
+    """Split a text with commas into names without repetitions; ``color`` becomes ``colour``."""
+    parts = names.split(",") if isinstance(names, str) else names
+    stripped = [part.strip() for part in parts]
+    british = ["colour" if name == "color" else name for name in stripped if name]
+    return list(dict.fromkeys(british))
+
+
+def unknown_output_hint(name: str, known_names: Iterable[str]) -> str:
+    """Second half of the message on an unknown output: which one the user may mean."""
+    from difflib import get_close_matches
+
+    word = name.lower().lstrip(".")
+    suggestion = suggest(name, known_names)
+    meant = _OUTPUTS_OF_WORD.get(word)
+    # If the name of an output is similar, it is suggested rather than a word that is similar.
+    if meant is None and suggestion.startswith("known: "):
+        similar_words = get_close_matches(word, _OUTPUTS_OF_WORD, n=1, cutoff=0.75)
+        meant = _OUTPUTS_OF_WORD[similar_words[0]] if similar_words else None
+    if meant is None:
+        return suggestion
+    return "use " + " or ".join(f"{output} ({OUTPUTS.own[output].summary})" for output in meant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemAndOutput:
-    """Path that names an output by its suffix."""
+    """A path such as ``out/cat.glb``, split into its stem ``out/cat`` and its output ``glb``."""
 
     stem: Path
     output: str
 
 
-def output_by_suffix(path: Path) -> StemAndOutput | None:
-    """Stem and output of ``cat.glb``; None without an output's suffix."""
-    name = path.name
-    # The longest first: .splat.ply also ends in .ply.
-    for output, record in sorted(OUTPUTS.own.items(), key=lambda item: -len(item[1].suffix)):
-        if name.lower().endswith(record.suffix) and len(name) > len(record.suffix):
-            return StemAndOutput(stem=path.with_name(name[: -len(record.suffix)]), output=output)
-    short = _OF_SUFFIX.get(path.suffix.lower())
-    return None if short is None else StemAndOutput(stem=path.with_suffix(""), output=short)
+def split_output_suffix(path: Path) -> StemAndOutput | None:
+    """Split the suffix of an output from a path; None if it has no such suffix."""
+    # The longest suffix comes first, because .splat.ply also ends in .ply.
+    outputs = sorted(OUTPUTS.own.items(), key=lambda item: -len(item[1].suffix))
+    for name, output in outputs:
+        has_suffix = path.name.lower().endswith(output.suffix)
+        if has_suffix and len(path.name) > len(output.suffix):
+            stem = path.with_name(path.name[: -len(output.suffix)])
+            return StemAndOutput(stem=stem, output=name)
+    name_of_short_suffix = _OUTPUT_OF_SHORT_SUFFIX.get(path.suffix.lower())
+    if name_of_short_suffix is None:
+        return None
+    return StemAndOutput(stem=path.with_suffix(""), output=name_of_short_suffix)
 
 
-def check_suffix(path: Path) -> None:
-    """Refuse a suffix of no output; without one a path is a stem."""
+def refuse_unknown_suffix(path: Path) -> None:
+    """Raise ``OptionError`` for a path with a suffix of no output; a path without one is a stem."""
     suffix = path.suffix
-    if suffix not in ("", ".") and output_by_suffix(path) is None:
-        raise OptionError(
-            (
-                f"no output has the suffix '{printable(suffix)}'; "
-                f"{unknown_output_hint(suffix, OUTPUTS)}; after a stem with a dot, "
-                "name the outputs too"
-            ),
-            path=printable(path),
-        )
+    if suffix in ("", ".") or split_output_suffix(path) is not None:
+        return
+    raise OptionError(
+        f"no output has the suffix '{printable(suffix)}'; {unknown_output_hint(suffix, OUTPUTS)}; "
+        "after a stem with a dot, name the outputs too",
+        path=printable(path),
+    )

@@ -1,14 +1,17 @@
-"""Record of an output format: what it needs, its writer and reader."""
+"""The record of an output format: what it is made of, and who writes and reads it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
+
+FunctionPath: TypeAlias = str | Callable[..., Any]
+"""A function, or ``module:function``, which is imported when it is first needed."""
 
 
 class Need(StrEnum):
-    """Part of a prediction that an output needs."""
+    """Part of a prediction of which outputs are made."""
 
     DEPTH = "depth"
     NORMALS = "normals"
@@ -18,78 +21,87 @@ class Need(StrEnum):
     PHOTO = "photo"
 
 
-class Surface(StrEnum):
-    """Depth of an output where the model's is affine."""
+class SurfaceDepth(StrEnum):
+    """Whether affine depth is first anchored, so that an output shows an undistorted surface."""
 
-    NO = "no"
+    NEVER = "never"
     IF_POSSIBLE = "if possible"
-    YES = "yes"
+    REQUIRED = "required"
 
 
 @dataclass(frozen=True, slots=True)
 class UsualSize:
-    """Size of a file [megabytes], on photographs of 0.2 to 6 megapixels."""
+    """Size that a file usually has [MB], for photographs of 0.2 to 6 megapixels.
 
-    start: float
-    a_megapixel: float
-    most: float
+    It is ``base`` plus ``per_megapixel`` for each megapixel, and ``largest`` at most.
+    """
+
+    base: float
+    per_megapixel: float
+    largest: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoForm:
-    """Form of an output as a video.
+    """How an output is written as a video.
 
     Attributes:
-        drawing: ``module:function`` of ``rilievo.predicting.videos``, or a function.
-        is_numbers: Whether frames are 16-bit numbers.
-        words: Name in the app.
-        bytes_a_pixel: Bytes for each pixel of a noisy frame.
+        drawing: Function that draws the frames, in ``rilievo.predicting.videos`` if it is a path.
+        is_numbers: Whether frames hold 16-bit numbers rather than a picture.
+        label: Name in the app; empty if the app does not offer it.
+        bytes_per_pixel: Size of a noisy frame, for each pixel.
     """
 
-    drawing: str | Callable[..., Any]
+    drawing: FunctionPath
     is_numbers: bool = False
-    words: str = ""
-    bytes_a_pixel: float = 0
+    label: str = ""
+    bytes_per_pixel: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolForm:
-    """Form for assistants: name, content, and programs that open it."""
+    """How assistants speak of an output: its name, its content, and programs that open it."""
 
     name: str
-    holds: str
-    opens: str
+    content: str
+    opened_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Output format: all that any door knows of it.
+    """An output format: what every entry point needs to know about it.
 
     Attributes:
-        suffix: Suffix after the stem.
-        summary: Line for help and guide.
+        suffix: Suffix of the file after the stem.
+        summary: One line for the help and the guide.
         label: Name in the app.
-        invalid: Value of pixels without depth.
-        needs: Parts that are required.
-        takes: Parts stored where present.
-        surface: Depth that it is made of.
-        writer: ``module:function`` in ``rilievo.io.outputs.formats``, or a function, from
-            ``WriteJob`` and the parts in ``needs`` to ``FileFacts``.
-        reader: ``module:function`` to ``Stored``.
-        gives: Parts that can be read back.
-        exact: Whether values return bit for bit.
-        whole: Whether every other output can be made of it.
-        embedded: ``module:function`` that reads embedded JSON.
-        options: Options that matter; None for all.
-        package: Package of the extra.
-        bytes_a_pixel: Bytes on disk; 0 where compressed or ``whole``.
-        memory_a_pixel: Bytes of memory, besides ``MEMORY_A_PIXEL``.
-        most_bytes_a_pixel: Most bytes for each pixel.
-        most_bytes_a_point: Most further bytes for each point.
-        is_heavy: Whether it takes seconds.
-        in_browser: Whether pages without a server make it.
-        video: Form as a video; else a file a frame.
-        is_in_metres: Whether programs take its numbers for metres, by the format's standard.
+        invalid: How pixels without depth look in the file, in words.
+        needs: Parts of the prediction that are required.
+        optional: Parts that are stored if the prediction has them.
+        surface: Whether affine depth is anchored first.
+        writer: Function of a ``WriteJob`` and of the parts in ``needs`` that writes the file and
+            returns ``FileFacts``. A path is relative to ``rilievo.io.outputs.formats``.
+        reader: Function of a path and ``FileFacts`` that returns ``Stored``; None if the file
+            cannot be read back.
+        readable: Parts that the reader returns.
+        is_exact: Whether they are equal to the bit.
+        holds_everything: Whether every other output can be made of the file.
+        json_reader: Function that reads the JSON in the file; None if the file holds none.
+        options: Names of the options that change the file; None for all.
+        extra: Extra of rilievo that is needed to write the file.
+        package: Package of that extra.
+        bytes_per_pixel: Size on disk for each pixel; 0 if it is compressed or holds everything.
+        memory_per_pixel: Memory for each pixel, besides ``MEMORY_PER_PIXEL`` [bytes].
+        memory_per_point: Memory for each point of the surface [bytes].
+        media_type: MIME type.
+        max_bytes_per_pixel: Largest size on disk for each pixel.
+        max_bytes_per_point: What each point of the surface adds to that.
+        usual_size: Usual size on disk, which the page shows.
+        is_heavy: Whether writing takes seconds.
+        is_made_in_browser: Whether the page without a server makes it.
+        video: How it is written as a video; None for one file a frame.
+        tool: How assistants speak of it; None if they do not offer it.
+        is_in_metres: Whether its format prescribes metres, so that viewers take its numbers so.
     """
 
     suffix: str
@@ -97,37 +109,38 @@ class Output:
     label: str = ""
     invalid: str = ""
     needs: tuple[Need, ...]
-    takes: tuple[Need, ...] = ()
-    surface: Surface = Surface.NO
-    writer: str | Callable[..., Any]
-    reader: str | Callable[..., Any] | None = None
-    gives: tuple[Need, ...] = ()
-    exact: bool = False
-    whole: bool = False
-    embedded: str | Callable[..., Any] | None = None
+    optional: tuple[Need, ...] = ()
+    surface: SurfaceDepth = SurfaceDepth.NEVER
+    writer: FunctionPath
+    reader: FunctionPath | None = None
+    readable: tuple[Need, ...] = ()
+    is_exact: bool = False
+    holds_everything: bool = False
+    json_reader: FunctionPath | None = None
     options: tuple[str, ...] | None = None
     extra: str | None = None
     package: str | None = None
-    bytes_a_pixel: int = 0
-    memory_a_pixel: int = 0
-    memory_a_point: int = 0
+    bytes_per_pixel: int = 0
+    memory_per_pixel: int = 0
+    memory_per_point: int = 0
     media_type: str = "application/octet-stream"
-    most_bytes_a_pixel: float = 32
-    most_bytes_a_point: float = 0
+    max_bytes_per_pixel: float = 32
+    max_bytes_per_point: float = 0
     usual_size: UsualSize | None = None
     is_heavy: bool = False
-    in_browser: bool = False
+    is_made_in_browser: bool = False
     video: VideoForm | None = None
     tool: ToolForm | None = None
     is_in_metres: bool = False
 
 
 def import_function(
-    place: str | Callable[..., Any], home: str = "rilievo.io.outputs.formats"
+    path: FunctionPath, package: str = "rilievo.io.outputs.formats"
 ) -> Callable[..., Any]:
-    """Import ``module:function``; without a dot, of the package ``home``."""
-    if not isinstance(place, str):
-        return place
-    module, function = place.split(":")
-    module = module if "." in module else f"{home}.{module}"
+    """Import ``module:function``; a module without a dot lies in ``package``."""
+    if not isinstance(path, str):
+        return path
+    module, function = path.split(":")
+    if "." not in module:
+        module = f"{package}.{module}"
     return getattr(import_module(module), function)

@@ -1,7 +1,7 @@
-"""``rilievo.Prediction``: the record of a model's answer, with methods.
+"""``rilievo.Prediction``: what a model predicted for one image, with methods to use it.
 
-Methods import what they need when they are called: a run of the command line needs few of them, and
-starts in less time.
+Methods import what they need when they are called, because a run of the command line needs few of
+them and starts sooner without the rest.
 """
 
 import sys
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from rilievo.measure.region_measurements import RegionMeasurement
     from rilievo.measure.regions import DetectedBoxes, RegionLike
 
-_PAGE_HEIGHT = 520  # px, of a page in a notebook
-_PANEL_HEIGHT = 480  # px, of a picture in a notebook
+_PAGE_HEIGHT = 520  # [px], of the interactive page in a notebook
+_MAX_PANEL_HEIGHT = 480  # [px], of the picture in a notebook
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
-    """Prediction for one image: a ``PredictionRecord`` with methods.
+    """What a model predicted for one image: depth, normals and camera, with methods to use them.
+
+    The fields are those of ``PredictionRecord``.
 
     Examples:
         >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
@@ -55,40 +57,40 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         depth_error: Any = None,
         known: Sequence[Any] = (),
     ) -> "Prediction":
-        """Make a prediction of depth at hand, such as a depth camera's.
+        """Make a prediction from depth that you already have, such as that of a depth camera.
 
         Args:
             photo: Photograph, as for ``rilievo.predict``.
-            depth: File (docs/numbers.md), or an array (h, w), floats in metres.
-            camera: Intrinsics; by default the file's, EXIF's, or a guess.
+            depth: File (docs/numbers.md), or an array (h, w), whose floats are metres.
+            camera: Intrinsics; by default those of the file, of EXIF, or a guess.
             fov: Horizontal field of view [degrees].
-            kind: metric or up_to_scale, along the optical axis, or distance, along the ray; by
-                default the file's, else metric, and distance of a fisheye or panorama.
-            unit: Metres of one number, or its unit ("mm"); by default the file's, else 0.001 of
-                whole numbers and 1 of others.
-            crop: Part of the photograph that the depth is of: "TOP,LEFT,HEIGHT,WIDTH", "centre",
+            kind: metric or up_to_scale, along the optical axis, or distance, along the ray. By
+                default what the file states, else metric, or distance for a fisheye or panorama.
+            unit: Metres of one count, or its unit ("mm"). By default what the file states, else
+                0.001 for whole numbers and 1 for others.
+            crop: Part of the photograph that the depth covers: "TOP,LEFT,HEIGHT,WIDTH", "centre",
                 the name of a known crop, or "resized" for all of it in another size. Equal sizes
                 and whole multiples need none.
             encoding: What the numbers hold besides depth, as pairs of the keys scale, offset,
                 invalid, bits, channels, min_depth, max_depth and array: "bits=3,13 invalid=0,8191".
-            depth_error: Error that eight in ten of its depths stay below, which the ranges of
+            depth_error: Error that eight in ten depths stay below, from which the ranges of
                 measurements follow: "1%", "10mm", "0.3%/m" (growing with the square of depth), or a
                 sum of these; or "network", if a network predicted the depth. By default that of
-                rilievo's record of the file, else 2 % is assumed.
+                rilievo's record of the file, else 2 %.
             known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, or their texts. They
-                scale depth without metres; depth in metres stays, and contradictions are noted.
+                scale depth that is not metric. Metric depth stays, and contradictions are noted.
 
         Returns:
-            The prediction. Its ``notes`` say how the depth was read, such as the unit. A note on
-            what was not used, or on what contradicts something else, is a ``UserWarning`` too.
+            The prediction. Its ``notes`` say how the depth was read, such as the unit. What was not
+            used, and what contradicts something else, is also a ``UserWarning``.
 
         Raises:
-            InputError: If depth cannot be read, or has another size.
+            InputError: If depth cannot be read, or its size does not fit the photograph.
             OptionError: If an argument contradicts the file.
         """
-        from rilievo.prediction.from_depth import prediction_of_depth, warn_at_caller
+        from rilievo.prediction.from_depth import prediction_from_depth, warn_at_caller
 
-        return prediction_of_depth(
+        return prediction_from_depth(
             cls,
             photo,
             depth,
@@ -100,33 +102,34 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             encoding=encoding,
             depth_error=depth_error,
             known=known,
-            tell=warn_at_caller,
+            warn=warn_at_caller,
         )
 
     @property
     def anchored(self) -> "Prediction":
-        """Prediction with depth for surfaces.
+        """The prediction with depth from which a surface can be made.
 
-        Affine depth becomes up to scale by the embedded model, which runs once (``anchoring``).
+        Affine depth is fitted to the depth of the embedded model, which runs once, and is then
+        known up to scale. Other depth stays as it is.
 
         Raises:
             NoDepthError: If there is no depth.
-            InputError: If it cannot be anchored.
+            InputError: If the fit was refused.
         """
-        from rilievo.prediction.saving import anchor_prediction
+        from rilievo.prediction.surface_depth import anchor_prediction
 
         return anchor_prediction(self)
 
     def measure(self, *points: tuple[float, float], in_plane: bool = False) -> "Measurement":
-        """Measure a length or an area.
+        """Measure the length between two points, or the area of a polygon of more.
 
         Args:
             points: (column, row) [px]: two for a length, more for an area.
-            in_plane: Whether they lie in a known rectangle's plane.
+            in_plane: Whether to measure in the plane of the known rectangle.
 
         Raises:
-            OptionError: If points are too few, or no rectangle is known.
-            CalibrationError: If depth is not in metres, or nothing can be measured.
+            OptionError: If there are fewer than two points, or no rectangle is known.
+            CalibrationError: If depth is not metric, or nothing can be measured there.
         """
         from rilievo.measure import area, length
 
@@ -140,13 +143,13 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         return area(self, points, in_plane=in_plane)
 
     def distance(self, u: float, v: float, *, in_plane: bool = False) -> "Measurement":
-        """Measure the distance from the camera to a pixel (column, row).
+        """Measure the distance from the camera to the surface at a pixel (column, row).
 
-        Without metres it is a multiple of the median.
+        If depth is known up to scale only, the result is a multiple of the median distance.
 
         Raises:
-            InputError: If the depth has an unknown shift.
-            CalibrationError: If the point has no depth.
+            InputError: If the depth is affine.
+            CalibrationError: If the pixel has no depth.
         """
         from rilievo.measure import distance
 
@@ -157,24 +160,25 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
     @overload
     def measure_box(self, region: "DetectedBoxes") -> "list[RegionMeasurement]": ...
     def measure_box(self, region: Any, name: str = "") -> Any:
-        """Measure distance and size of the thing in a region.
+        """Measure distance and size of the object in a region.
 
         Args:
-            region: Box (u1, v1, u2, v2) [px], mask (h, w), or a detector's boxes, for a list.
-            name: Name of the thing.
+            region: Box (u1, v1, u2, v2) [px] or mask (h, w). For the boxes of a detector, the
+                result is a list.
+            name: Name of the object.
 
         Raises:
-            InputError: If depth has an unknown shift, or a mask another size.
-            OptionError: If it is no box, or lies outside.
-            CalibrationError: If there is too little depth.
+            InputError: If the depth is affine, or the size of a mask is not that of the image.
+            OptionError: If the box is malformed, or lies outside of the image.
+            CalibrationError: If too few pixels of the region have depth.
         """
         from rilievo.measure.region_measurer import RegionMeasurer
         from rilievo.measure.regions import DetectedBoxes, as_region, regions_of_detector
 
-        extents = RegionMeasurer(self)
+        measurer = RegionMeasurer(self)
         if isinstance(region, DetectedBoxes):
-            return [extents.measure(detection) for detection in regions_of_detector(region)]
-        return extents.measure(as_region(region, name))
+            return [measurer.measure(detection) for detection in regions_of_detector(region)]
+        return measurer.measure(as_region(region, name))
 
     def save(
         self,
@@ -182,25 +186,26 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         names: str | Sequence[str] | None = None,
         options: "SaveOptions | None" = None,
     ) -> list[Path]:
-        """Write files, as ``rilievo.save`` does: ``"out/cat.glb"``, ``"out/cat", "png16,glb"``."""
+        """Save to files, by ``"out/cat.glb"`` or by ``"out/cat", "png16,glb"``.
+
+        See ``rilievo.save``.
+        """
         from rilievo.prediction.saving import save
 
         return save(self, stem, names, options)
 
     def show(self) -> None:
-        """Show photograph, depth and normals, in a notebook or viewer."""
+        """Show photograph, depth and normals in the notebook, or else in a picture viewer."""
         from rilievo.io.outputs.formats.panel import panel_picture
 
         picture = panel_picture(self)
-        ipython: Any = sys.modules.get("IPython")
-        # Consoles of IPython have no kernel, and cannot show pictures.
-        if getattr(ipython and ipython.get_ipython(), "kernel", None) is None:
-            picture.show(title=repr(self))
-        else:
+        if _is_in_notebook():
             import_module("IPython.display").display(picture)
+        else:
+            picture.show(title=repr(self))
 
     def colour(self, colour_map: str | None = None) -> "Image":
-        """Draw depth as an RGB picture, near red (spectral).
+        """Draw depth as an RGB picture, by default in the spectral colour map (near is red).
 
         Raises:
             NoDepthError: If there is no depth.
@@ -219,57 +224,70 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         return self.colour(color_map)
 
     def points(self, *, step: int | None = None) -> "PointCloud":
-        """Points of the surface in the camera frame, at most a million by default.
+        """Point cloud of the surface, in the camera frame.
+
+        Args:
+            step: Take every ``step``-th row and column. By default it is the smallest that makes at
+                most a million points.
 
         Raises:
             NoDepthError: If there is no depth.
-            InputError: If it cannot be anchored.
+            InputError: If the depth is affine and cannot be anchored.
         """
         from rilievo.geometry.surfaces.meshes import point_cloud
         from rilievo.io.outputs.save_options import SaveOptions
         from rilievo.io.outputs.skyline import surface_pixels
 
-        options, anchored = SaveOptions(), self.anchored
+        options = SaveOptions()
+        anchored = self.anchored
         return point_cloud(
             anchored.depth.depth(),
             anchored.known_camera,
             surface_pixels(anchored, options.drops),
             colours=None if self.photo is None else self.photo.pixels,
             normals=anchored.normals,
-            step=_step_or_usual(self.shape, options, step),
+            step=_surface_step(self.shape, options, step),
             cut=options.cut,
         )
 
     def mesh(self, *, step: int | None = None) -> "Mesh":
-        """Mesh of the surface in the camera frame, cut where depth jumps.
+        """Mesh of the surface in the camera frame, with gaps at occluding edges.
+
+        Args:
+            step: As for ``points``.
 
         Raises:
             NoDepthError: If there is no depth.
-            InputError: If it cannot be anchored.
+            InputError: If the depth is affine and cannot be anchored.
         """
         from rilievo.geometry.surfaces.meshes import mesh
         from rilievo.io.outputs.save_options import SaveOptions
         from rilievo.io.outputs.skyline import surface_pixels
 
-        options, anchored, photo = SaveOptions(), self.anchored, self.photo
+        options = SaveOptions()
+        anchored = self.anchored
+        photo = self.photo
         surface = mesh(
             anchored.depth.depth(),
             anchored.known_camera,
             surface_pixels(anchored, options.drops),
             hollow=None if photo is None else photo.transparent,
             normals=anchored.normals,
-            step=_step_or_usual(self.shape, options, step),
+            step=_surface_step(self.shape, options, step),
             cut=options.cut,
             smooth=True,
         )
         if photo is None:
             return surface
+
         height, width = photo.shape
         columns, rows = np.rint(surface.pixels).astype(int).T
-        return replace(surface, colours=photo.pixels[rows.clip(0, height - 1), columns % width])
+        # The right end of a panorama continues at its left.
+        colours = photo.pixels[rows.clip(0, height - 1), columns % width]
+        return replace(surface, colours=colours)
 
     def to_trimesh(self, *, step: int | None = None) -> Any:
-        """Convert to a textured ``trimesh.Trimesh``, in the camera frame.
+        """Convert the surface to a textured ``trimesh.Trimesh``, in the camera frame.
 
         Raises:
             MissingPackageError: If trimesh is not installed.
@@ -278,14 +296,14 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         from PIL import Image
 
         trimesh = _import_package("trimesh", "to_trimesh")
-        surface, photo = self.mesh(step=step), self.photo
+        surface = self.mesh(step=step)
         visual = None
-        if photo is not None:
-            height, width = photo.shape
+        if self.photo is not None:
+            height, width = self.photo.shape
             # In trimesh, texture coordinates start at the lower left corner of the picture.
             uv = (surface.pixels + 0.5) / (width, height)
             uv[:, 1] = 1 - uv[:, 1]
-            visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.fromarray(photo.pixels))
+            visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.fromarray(self.photo.pixels))
         return trimesh.Trimesh(
             vertices=surface.points,
             faces=surface.triangles,
@@ -295,36 +313,38 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         )
 
     def to_open3d(self, *, step: int | None = None) -> Any:
-        """Convert to an ``open3d.geometry.PointCloud``, in the camera frame.
+        """Convert the surface to an ``open3d.geometry.PointCloud``, in the camera frame.
 
         Raises:
             MissingPackageError: If Open3D is not installed.
             InputError: As for ``points``.
         """
         open3d = _import_package("open3d", "to_open3d")
+        to_vectors = open3d.utility.Vector3dVector
         cloud = self.points(step=step)
-        converted, rows = open3d.geometry.PointCloud(), open3d.utility.Vector3dVector
-        converted.points, converted.normals = rows(cloud.points), rows(cloud.normals)
+        converted = open3d.geometry.PointCloud()
+        converted.points = to_vectors(cloud.points)
+        converted.normals = to_vectors(cloud.normals)
         if cloud.colours is not None:
-            converted.colors = rows(cloud.colours / 255)
+            converted.colors = to_vectors(cloud.colours / 255)
         return converted
 
     def _repr_png_(self) -> bytes:
-        """Panel for a notebook, at most 480 px high."""
+        """Draw photograph, depth and normals as a PNG for a notebook."""
         from PIL import Image
 
         from rilievo.io.outputs.formats.panel import panel_picture
 
         picture = panel_picture(self)
-        if picture.height > _PANEL_HEIGHT:
-            width = max(1, round(picture.width * _PANEL_HEIGHT / picture.height))
-            picture = picture.resize((width, _PANEL_HEIGHT), Image.Resampling.LANCZOS)
+        if picture.height > _MAX_PANEL_HEIGHT:
+            width = max(1, round(picture.width * _MAX_PANEL_HEIGHT / picture.height))
+            picture = picture.resize((width, _MAX_PANEL_HEIGHT), Image.Resampling.LANCZOS)
         stream = BytesIO()
         picture.save(stream, "PNG")
         return stream.getvalue()
 
     def _repr_html_(self) -> str:
-        """Page of ``--save html`` for a notebook."""
+        """Make the page of ``--save html`` as a frame for a notebook."""
         from html import escape
         from tempfile import TemporaryDirectory
 
@@ -339,7 +359,16 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         )
 
 
+def _is_in_notebook() -> bool:
+    """Whether IPython has a kernel; its console has none, and cannot show pictures."""
+    ipython: Any = sys.modules.get("IPython")
+    if ipython is None:
+        return False
+    return getattr(ipython.get_ipython(), "kernel", None) is not None
+
+
 def _import_package(name: str, method: str) -> Any:
+    """Import a package that a method needs, or raise ``MissingPackageError``."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
@@ -348,7 +377,8 @@ def _import_package(name: str, method: str) -> Any:
         raise MissingPackageError(f"{method}()", name) from error
 
 
-def _step_or_usual(shape: tuple[int, int], options: "SaveOptions", step: int | None) -> int:
+def _surface_step(shape: tuple[int, int], options: "SaveOptions", step: int | None) -> int:
+    """Step [px] between the points of a surface; by default it bounds their number."""
     from rilievo.geometry.surfaces.meshes import surface_step
 
     if step is None:

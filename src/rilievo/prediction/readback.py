@@ -1,11 +1,9 @@
-"""Read predictions from the files that ``save`` wrote."""
+"""Read a prediction from the files that ``save`` wrote."""
 
 import os
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +31,7 @@ from rilievo.io.saved_origins import SavedOrigin, camera_with_K, is_archive_chan
 from rilievo.prediction import Prediction
 from rilievo.prediction.map_origin import find_map_origin
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_record import Surface, import_function
+from rilievo.prediction.output_record import FunctionPath, SurfaceDepth, import_function
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 
@@ -41,41 +39,29 @@ _PICTURE_SUFFIXES = (".png", ".webp")
 
 
 class NoArraysError(InputError):
-    """Error of files without arrays."""
+    """Error of a prediction whose files are pictures only, so that no depth can be read."""
 
     def __init__(self, path: Path, folder: Path, sidecar: Sidecar) -> None:
-        there: list[str] = []
-        missing: list[str] = []
-        for facts in sidecar.files:
-            (there if os.path.exists(folder / facts.file) else missing).append(facts.file)
-        pairs = (("it has", there), ("there should be", missing))
-        words = "; ".join(f"{words} {', '.join(names)}" for words, names in pairs if names)
+        names = [facts.file for facts in sidecar.files]
+        present = [name for name in names if os.path.exists(folder / name)]
+        missing = [name for name in names if name not in present]
+        words = []
+        if present:
+            words.append(f"it has {', '.join(present)}")
+        if missing:
+            words.append(f"there should be {', '.join(missing)}")
         super().__init__(
-            f"{path}: no file of this prediction contains depth or normals as arrays ({words}): "
-            "save npz or png16 too"
+            f"{path}: no file of this prediction contains depth or normals as arrays "
+            f"({'; '.join(words)}): save npz or png16 too"
         )
         self.made_by = sidecar.made_by
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StoredFiles:
-    folder: Path
-    sidecar: Sidecar
-    named: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Video:
-    frames: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _VideoHead:
-    video: _Video
-
-
 def read_prediction(path: str | Path) -> Prediction:
-    """Read a prediction, whole from an npz, else from the named or most exact files.
+    """Read a prediction from its files.
+
+    An npz file holds all of it. Otherwise each part comes from the file that you name, if it holds
+    that part, and else from the most exact file.
 
     Examples:
         >>> _ = rilievo.predict("photo.jpg", model="rilievo/small").save("out/photo", "npz")
@@ -83,22 +69,23 @@ def read_prediction(path: str | Path) -> Prediction:
         (48, 64)
 
     Args:
-        path: Stem given to ``save``, the JSON, or any file.
+        path: The stem that was given to ``save``, the JSON, or any of the files.
 
     Warns:
-        UserWarning: If a file was changed since it was saved. The error and the calibration of its
-            record are then not those of the prediction.
+        UserWarning: If a file was changed since it was saved. The prediction then has neither the
+            calibration nor the stated error in its record.
 
     Raises:
-        InputError: If a file is broken, not rilievo's or of a video, or holds no values.
-        MissingExtraError: If a package is not installed.
+        InputError: If a file is broken, is not one of rilievo, belongs to a video, or holds no
+            numbers.
+        MissingExtraError: If the package of a format is not installed.
     """
     path = Path(path)
-    files = _find_files(path)
-    stored, changed = _read_files(files)
-    sidecar = files.sidecar
+    found = _find_files(path)
+    stored, changed_files = _read_files(found)
+    sidecar = found.sidecar
     if stored.values is None and stored.normals is None:
-        raise NoArraysError(path, files.folder, sidecar)
+        raise NoArraysError(path, found.folder, sidecar)
     try:
         prediction = Prediction(
             depth_or_none=_stored_depth(stored, sidecar),
@@ -117,56 +104,94 @@ def read_prediction(path: str | Path) -> Prediction:
         )
     except InputError as error:
         raise InputError(problem=Text(error), path=path) from error
-    if not changed:
+    if not changed_files:
         return prediction
-    prediction = _of_changed_file(prediction, sidecar, changed[0])
+    prediction = _without_recorded_error(prediction, sidecar, changed_files[0])
     warnings.warn(prediction.notes[-1], UserWarning, stacklevel=2)
     return prediction
 
 
 def existing_pictures(path: Path) -> dict[Path, FileFacts]:
-    """Facts about a prediction's PNG and WebP files that exist, by path."""
-    files = _find_files(path)
-    paths = {files.folder / facts.file: facts for facts in files.sidecar.files}
+    """PNG and WebP files of a prediction that exist, with what its JSON says of each."""
+    found = _find_files(path)
+    facts_by_path = {found.folder / facts.file: facts for facts in found.sidecar.files}
     return {
-        path: facts
-        for path, facts in paths.items()
-        if path.suffix in _PICTURE_SUFFIXES and os.path.exists(path)
+        picture: facts
+        for picture, facts in facts_by_path.items()
+        if picture.suffix in _PICTURE_SUFFIXES and os.path.exists(picture)
     }
 
 
-def _find_files(path: Path) -> _StoredFiles:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FoundFiles:
+    """Files of one prediction.
+
+    Attributes:
+        folder: Folder of the files.
+        sidecar: Description that lists them.
+        named: Name of the file that the user named; None for the stem or the JSON.
+    """
+
+    folder: Path
+    sidecar: Sidecar
+    named: str | None = None
+
+
+def _find_files(path: Path) -> _FoundFiles:
+    """Find the files of a prediction by its stem, its JSON or one of them.
+
+    Raises:
+        InputError: If there are none, or they belong to a video.
+    """
     if path.name.endswith(SUFFIX):
-        return _StoredFiles(folder=path.parent, sidecar=_read_photo_sidecar(path, path))
+        return _FoundFiles(folder=path.parent, sidecar=_read_photo_sidecar(path, path))
     if not path.is_file():
-        beside = sidecar_path(path)
-        if not beside.is_file():
+        json = sidecar_path(path)
+        if not json.is_file():
             raise MissingFileError("there is no such file, and no JSON beside it", path=path)
-        return _StoredFiles(folder=path.parent, sidecar=_read_photo_sidecar(beside, path))
+        return _FoundFiles(folder=path.parent, sidecar=_read_photo_sidecar(json, path))
+
     for output in OUTPUTS.values():
-        if path.name.endswith(output.suffix):
-            beside = sidecar_path(path.with_name(path.name.removesuffix(output.suffix)))
-            if beside.is_file():
-                sidecar = read_sidecar(beside)
-                if any(facts.file == path.name for facts in sidecar.files):
-                    return _StoredFiles(folder=path.parent, sidecar=sidecar, named=path.name)
-            if output.embedded:
-                return _read_embedded_sidecar(path, output.embedded)
+        if not path.name.endswith(output.suffix):
+            continue
+        json = sidecar_path(path.with_name(path.name.removesuffix(output.suffix)))
+        if json.is_file():
+            sidecar = read_sidecar(json)
+            if any(facts.file == path.name for facts in sidecar.files):
+                return _FoundFiles(folder=path.parent, sidecar=sidecar, named=path.name)
+        if output.json_reader:
+            return _read_embedded_sidecar(path, output.json_reader)
     raise InputError("no JSON file of rilievo lists it", path=path)
 
 
 def _read_photo_sidecar(json: Path, named: Path) -> Sidecar:
+    """Read the JSON of a photograph's prediction; ``named`` is the path that the user gave.
+
+    Raises:
+        InputError: If it is broken, or that of a video.
+    """
     sidecar = read_sidecar(json)
     if _is_video_sidecar(json):
         raise InputError(
-            (
-                "belongs to the results of a video, which are not a "
-                "single prediction: docs/videos.md ('Numbers of a video') shows "
-                "how to read them"
-            ),
+            "belongs to the results of a video, which are not a single prediction: docs/videos.md "
+            "('Numbers of a video') shows how to read them",
             path=named,
         )
     return sidecar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Video:
+    """What every JSON of a video says about it."""
+
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _VideoHead:
+    """The part by which the JSON of a video is recognised."""
+
+    video: _Video
 
 
 def _is_video_sidecar(json: Path) -> bool:
@@ -177,9 +202,10 @@ def _is_video_sidecar(json: Path) -> bool:
     return True
 
 
-def _read_embedded_sidecar(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
+def _read_embedded_sidecar(path: Path, json_reader: FunctionPath) -> _FoundFiles:
+    """Read the JSON inside of a file, which then stands alone."""
     try:
-        text = import_function(embedded)(path)
+        text = import_function(json_reader)(path)
     except RilievoError:
         raise
     except BROKEN_FILE as error:
@@ -189,45 +215,62 @@ def _read_embedded_sidecar(path: Path, embedded: str | Callable[..., Any]) -> _S
     sidecar = parse_sidecar(text, printable(path))
     # The file may have been renamed.
     files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
-    return _StoredFiles(folder=path.parent, sidecar=replace(sidecar, files=files))
+    return _FoundFiles(folder=path.parent, sidecar=replace(sidecar, files=files))
 
 
-def _read_files(files: _StoredFiles) -> tuple[Stored, list[str]]:
-    """Arrays of the most exact files, and names of those files that were changed."""
-    order = list(OUTPUTS)
-    readable = [
-        facts
-        for facts in files.sidecar.files
-        if facts.output in OUTPUTS and OUTPUTS[facts.output].reader
-    ]
-    readable.sort(
-        key=lambda facts: (
-            facts.file != files.named,
-            OUTPUTS[facts.output].surface is not Surface.NO,
-            not OUTPUTS[facts.output].exact,
-            order.index(facts.output),
-        )
-    )
-    have, changed = Stored(), list[str]()
-    for facts in readable:
-        path = files.folder / facts.file
+def _read_files(found: _FoundFiles) -> tuple[Stored, list[str]]:
+    """Read each part from the best file that holds it.
+
+    Returns the arrays, and the names of those files whose depth was changed.
+    """
+    stored, changed_files = Stored(), list[str]()
+    for facts in _readable_files(found):
+        output, path = OUTPUTS[facts.output], found.folder / facts.file
         # Unlike Path.exists, this takes a name that the system refuses, such as a long one, as
         # missing.
-        if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
-            stored = _read_file(path, facts)
-            _check_arrays(path, stored, files.sidecar.source)
-            if stored.values is not None and _is_changed(path, facts):
-                changed.append(facts.file)
-            if stored.values is not None and OUTPUTS[facts.output].surface is Surface.YES:
-                stored = replace(stored, is_anchored=True)
-            have = have.fill_from(stored)
-    return have, changed
+        if not os.path.exists(path):
+            continue
+        if not any(stored.lacks(part) for part in output.readable):
+            continue
+        arrays = _read_file(path, facts)
+        _check_arrays(path, arrays, found.sidecar.source)
+        if arrays.values is not None:
+            if _is_changed(path, facts):
+                changed_files.append(facts.file)
+            if output.surface is SurfaceDepth.REQUIRED:
+                arrays = replace(arrays, is_anchored=True)
+        stored = stored.fill_from(arrays)
+    return stored, changed_files
+
+
+def _readable_files(found: _FoundFiles) -> list[FileFacts]:
+    """Files that can be read back, the best first.
+
+    That is the file that the user named, then files without anchored depth, then exact ones.
+    """
+    table_order = list(OUTPUTS)
+
+    def rank(facts: FileFacts) -> tuple[bool, bool, bool, int]:
+        output = OUTPUTS[facts.output]
+        return (
+            facts.file != found.named,
+            output.surface is not SurfaceDepth.NEVER,
+            not output.is_exact,
+            table_order.index(facts.output),
+        )
+
+    readable = [
+        facts
+        for facts in found.sidecar.files
+        if facts.output in OUTPUTS and OUTPUTS[facts.output].reader
+    ]
+    return sorted(readable, key=rank)
 
 
 def _is_changed(path: Path, facts: FileFacts) -> bool:
-    """Whether the depth in a file differs from what was written.
+    """Whether the depth in a file differs from what rilievo wrote.
 
-    Another program may have compressed the file anew, or added arrays to an npz file.
+    A file is not changed if another program only compressed it anew, or added arrays to an npz.
     """
     if facts.output == "npz" and facts.crc32 is not None:
         return is_archive_changed(path, facts)
@@ -237,12 +280,12 @@ def _is_changed(path: Path, facts: FileFacts) -> bool:
     return facts.crc32 is None or crc32_of_numbers(read_numbers(path)) != facts.crc32
 
 
-def _of_changed_file(prediction: Prediction, sidecar: Sidecar, file: str) -> Prediction:
-    """Prediction without what its record says of the error; the last note tells it."""
+def _without_recorded_error(prediction: Prediction, sidecar: Sidecar, file: str) -> Prediction:
+    """Drop what the record of a changed file says about its error; the last note says so."""
     recorded = SavedOrigin(made_by=None, instrument=sidecar.instrument, place=file)
     origin = find_map_origin(recorded.of_changed_file(), None)
     return prediction.but(
-        instrument=origin.with_doubts(()),
+        instrument=origin.instrument_with_doubts(()),
         measured=None,
         calibration=None,
         anchoring=None,
@@ -252,7 +295,7 @@ def _of_changed_file(prediction: Prediction, sidecar: Sidecar, file: str) -> Pre
 
 def _read_file(path: Path, facts: FileFacts) -> Stored:
     reader = OUTPUTS[facts.output].reader
-    assert reader is not None, "only readable files come here"
+    assert reader is not None, "only files with a reader are read"
     check_regular(path)
     try:
         return import_function(reader)(path, facts)
@@ -263,8 +306,9 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
 
 
 def _check_arrays(path: Path, stored: Stored, source: SourceFacts) -> None:
+    """Raise ``InputError`` if an array of a file has another shape or type than was written."""
     size = (source.height, source.width)
-    for name, array, shape, kind in (
+    for name, array, shape, dtype in (
         ("depth", stored.values, size, np.float32),
         ("network_depth", stored.network_depth, size, np.float32),
         ("measured", stored.measured, size, np.bool_),
@@ -275,12 +319,10 @@ def _check_arrays(path: Path, stored: Stored, source: SourceFacts) -> None:
         ("photo", stored.photo, (*size, 3), np.uint8),
         ("transparent", stored.transparent, size, np.bool_),
     ):
-        if array is not None and (array.shape != shape or array.dtype != kind):
+        if array is not None and (array.shape != shape or array.dtype != dtype):
             raise InputError(
-                (
-                    f"broken ({name} is {array.shape} {array.dtype}, expected "
-                    f"{shape} {np.dtype(kind)}): make it anew"
-                ),
+                f"broken ({name} is {array.shape} {array.dtype}, expected {shape} "
+                f"{np.dtype(dtype)}): make it anew",
                 path=path,
             )
 
@@ -288,7 +330,9 @@ def _check_arrays(path: Path, stored: Stored, source: SourceFacts) -> None:
 def _stored_depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
     if stored.values is None or stored.valid is None:
         return None
-    facts = (sidecar.anchored if stored.is_anchored else None) or sidecar.depth
+    facts = sidecar.depth
+    if stored.is_anchored and sidecar.anchored is not None:
+        facts = sidecar.anchored
     if facts is None:
         raise InputError("its JSON does not say what its depth is")
     return DepthMap(values=stored.values, kind=facts.kind, valid=stored.valid)
@@ -314,5 +358,6 @@ def _stored_photo(stored: Stored, sidecar: Sidecar) -> Photo | None:
 
 
 def _error_line(error: BaseException) -> str:
+    """Message of an error in one line of at most 200 characters."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 200 else f"{words[:200]}..."

@@ -1,14 +1,13 @@
 """Known sizes in a photograph whose depth is a given map.
 
-Depth of an instrument without metres is scaled by them. Depth in metres stays as it is, and what
-contradicts it is said, because either of them may be wrong. A network's depth is fitted to them,
-because they are more exact than its metres.
+If the depth is that of an instrument and not metric, the known sizes scale it. Metric depth stays
+as it is, and contradictions are noted, because the depth and the sizes may both be wrong. A
+network's depth is fitted to the known sizes, because they are more exact than its metres.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,40 +29,40 @@ from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.instrument_ranges import POINT_ERROR
-from rilievo.prediction.saving import AnyPrediction
+from rilievo.prediction.surface_depth import AnyPrediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import Calibration
 
 METHOD = "depth map"
-"""Method of a calibration whose metres are those of the given map."""
-_CONTRADICTION = 2.0
-"""Difference from a known size, over its error of eight in ten, from which on it is said."""
+"""``Calibration.method`` of a prediction whose metres are those of the given map."""
+_MAX_ERROR_RATIO = 2.0
+"""Largest ratio of a known size's difference to its expected error (eight in ten) that is not
+noted as a contradiction. Both are logarithms."""
 _MIN_SHARE_IN_PLANE = 0.1
-"""Share of a known rectangle whose depth is that of its plane, from which on the two agree. On the
-rest may stand objects."""
-_KNOWN_ERROR = 0.01
-"""Relative error of a size that somebody measured, where it is extrapolated.
-
-A scale follows from it without growing. A shift makes it many times larger at other depths."""
-_USUAL_DEPTHS = (0.1, 0.9)
-"""Quantiles of depth between which an unsure shift is said."""
-_UNSURE_SHIFT = 0.1
-"""Relative error of depth by the fit of a scale and a shift from which on it is said."""
+"""Share of a known rectangle that must lie in its plane for the depth to agree with it. Objects may
+stand on the rest."""
+_MEASURING_ERROR = 0.01
+"""Relative error of a size that somebody measured. It matters only if a shift is fitted, which
+makes it many times larger at other depths."""
+_DEPTH_QUANTILES = (0.1, 0.9)
+"""Quantiles of depth at which the error of a fitted shift is judged."""
+_MAX_SHIFT_ERROR = 0.1
+"""Largest relative error of depth by a fitted scale and shift that is not noted."""
 _MIN_SHARE_FOR_SCALE = 0.8
-"""Share of a known rectangle in one plane below which a scale that follows from it is doubtful."""
+"""Share of a known rectangle in one plane below which the scale by it is doubtful."""
 
 
 def with_known_sizes(prediction: AnyPrediction, known: Sequence[Known | str]) -> AnyPrediction:
-    """Use known sizes in a prediction that was made of a given depth map.
+    """Apply known sizes to a prediction that was made of a given depth map.
 
     Args:
-        prediction: Prediction with the record of its instrument.
-        known: Points, lengths and rectangles, or their texts.
+        prediction: Prediction whose ``instrument`` says where its depth came from.
+        known: Known points, lengths and rectangles, or their texts.
 
     Raises:
-        CalibrationError: If depth has no metres and a size lies where no depth is, or if sizes
-            contradict each other.
+        CalibrationError: If depth is not metric and a size lies where there is no depth, or if the
+            sizes do not determine metres.
         OptionError: If a text is no known size.
     """
     sizes = [parse_known(size) if isinstance(size, str) else size for size in known]
@@ -81,7 +80,7 @@ def with_known_sizes(prediction: AnyPrediction, known: Sequence[Known | str]) ->
 
 
 def _fit_network_depth(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
-    """Fit a network's depth to known sizes, as ``rilievo.predict`` does."""
+    """Calibrate a network's depth by known sizes, as ``rilievo.predict`` does."""
     fitted = calibrate(prediction.depth, sizes, camera=prediction.camera, smooth=True)
     notes = () if fitted.warning is None else (fitted.warning,)
     metric = prediction.but(
@@ -93,25 +92,26 @@ def _fit_network_depth(prediction: AnyPrediction, sizes: Sequence[Known]) -> Any
 
 
 def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
-    """Scale depth without metres by known sizes."""
-    given, camera = prediction.depth, prediction.known_camera
-    fitted = calibrate(given, sizes, camera=camera, smooth=False)
+    """Scale an instrument's depth that is not metric by known sizes."""
+    original, camera = prediction.depth, prediction.known_camera
+    fitted = calibrate(original, sizes, camera=camera, smooth=False)
     instrument = prediction.instrument
     assert instrument is not None, "the prediction was made of a depth map"
-
     instrument = replace(instrument, rounding=_rounding_in_metres(instrument, fitted.fit))
 
-    readings = [read_size(given, size, camera) for size in sizes]
-    known_error = 0.0 if given.is_depth else _KNOWN_ERROR
-    covers = [_error_by_cover(fitted.depth, size, camera) for size in sizes]
+    has_shift = not original.is_depth
+    measuring_error = _MEASURING_ERROR if has_shift else 0.0
+    readings = [read_size(original, size, camera) for size in sizes]
+    covers = [_cover_of_rectangle(fitted.depth, size, camera) for size in sizes]
     errors = [
-        math.hypot(_reading_error(reading, fitted.fit, instrument), cover.error, known_error)
+        math.hypot(_reading_error(reading, fitted.fit, instrument), cover.error, measuring_error)
         for reading, cover in zip(readings, covers, strict=True)
     ]
-    scale_errors = scale_errors_of(readings, fitted.fit, errors, has_shift=not given.is_depth)
+    scale_errors = scale_errors_of(readings, fitted.fit, errors, has_shift=has_shift)
     doubts = _doubts_about_scale(scale_errors, sizes, fitted.depth)
-    best = covers[int(np.argmin(errors))]
-    notes = [text for text in (fitted.warning, best.note, *doubts) if text is not None]
+    cover_of_most_exact = covers[int(np.argmin(errors))]
+    candidates = (fitted.warning, cover_of_most_exact.note, *doubts)
+    notes = [note for note in candidates if note is not None]
     return prediction.but(
         depth_or_none=fitted.depth,
         calibration=calibration_record(fitted, tuple(map(str, sizes))),
@@ -123,9 +123,9 @@ def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPre
 
 
 def _rounding_in_metres(instrument: Instrument, fit: Fit) -> DepthError:
-    """Rounding of depth to which a fit gave metres.
+    """Convert the rounding of a map's numbers to that of the fitted depth.
 
-    A step of inverse depth is one of depth that grows with its square.
+    A step of inverse depth becomes a step of depth that grows with the square of depth.
     """
     step = abs(fit.scale) * instrument.rounding.absolute
     if fit.space is FitSpace.INVERSE:
@@ -134,18 +134,19 @@ def _rounding_in_metres(instrument: Instrument, fit: Fit) -> DepthError:
 
 
 def _reading_error(reading: SizeReading, fit: Fit, instrument: Instrument) -> float:
-    """Relative error of a known size by that of the depth and by placing its points."""
-    by_depth = [
+    """Relative error of a known size as read from depth: by the depth and by its points' places."""
+    weights = depth_weights(reading, fit)
+    depth_errors = [
         weight * instrument.relative_error_at(abs(fit.metres(value)))
-        for value, weight in zip(reading.values, depth_weights(reading, fit), strict=True)
+        for value, weight in zip(reading.values, weights, strict=True)
     ]
-    return math.hypot(*by_depth, _placing_error(reading.known))
+    return math.hypot(*depth_errors, _placing_error(reading.known))
 
 
 def _doubts_about_scale(
     errors: ScaleErrors, sizes: Sequence[Known], depth: DepthMap
 ) -> tuple[str, ...]:
-    """Doubts about known sizes that contradict each other, or that hardly determine a shift."""
+    """Doubts if known sizes contradict each other, or if they hardly determine a shift."""
     doubts = list[str]()
     if errors.contradiction is not None:
         first, second = sizes[errors.contradiction.first], sizes[errors.contradiction.second]
@@ -158,9 +159,10 @@ def _doubts_about_scale(
                 hint="check their columns, rows and metres",
             )
         )
-    nearest, farthest = np.quantile(depth.values[depth.valid], _USUAL_DEPTHS)
-    worst = max(errors.relative_at(float(nearest)), errors.relative_at(float(farthest)))
-    if len(errors.parts) > 1 and worst > _UNSURE_SHIFT:
+    near, far = np.quantile(depth.values[depth.valid], _DEPTH_QUANTILES)
+    worst = max(errors.relative_at(float(near)), errors.relative_at(float(far)))
+    has_shift = len(errors.parts) > 1
+    if has_shift and worst > _MAX_SHIFT_ERROR:
         doubts.append(
             Note(
                 "the known sizes hardly determine the shift of the depth, which is therefore "
@@ -171,17 +173,23 @@ def _doubts_about_scale(
     return tuple(doubts)
 
 
-class _Cover(NamedTuple):
-    """Error of a rectangle's size by what covers it, and a note if this is much."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cover:
+    """Objects that may hide a known rectangle.
+
+    Attributes:
+        error: Relative error of the scale if depth is that of the objects; 0 if there are few.
+        note: Note on them; None if there are few.
+    """
 
     error: float = 0.0
     note: str | None = None
 
 
-def _error_by_cover(depth: DepthMap, size: Known, camera: Camera) -> _Cover:
-    """Relative error of a known rectangle whose depth is no plane in much of it.
+def _cover_of_rectangle(depth: DepthMap, size: Known, camera: Camera) -> _Cover:
+    """Find out whether objects may hide much of a known rectangle, whose depth is then no plane.
 
-    Where an object may cover most of the rectangle, the range reaches to what else is seen of it.
+    The error reaches from the plane to what else is seen of the rectangle.
     """
     if not isinstance(size, KnownRectangle):
         return _Cover()
@@ -189,32 +197,34 @@ def _error_by_cover(depth: DepthMap, size: Known, camera: Camera) -> _Cover:
     samples = sample_rectangle(depth, camera, pose)
     if samples is None:
         return _Cover()
-    fitted = fit_log_ratio(samples)
-    share = samples.share_of(fitted.is_in_plane)
+    plane = fit_log_ratio(samples)
+    share = samples.share_of(plane.is_in_plane)
     if share >= _MIN_SHARE_FOR_SCALE:
         return _Cover()
-    off_plane = np.abs(samples.log_ratios - fitted.at(samples.places))[~fitted.is_in_plane]
+
+    log_distances = np.abs(samples.log_ratios - plane.at(samples.places))
+    log_error = float(np.quantile(log_distances[~plane.is_in_plane], 0.9))
     note = Note(
         f"only {share:.0%} of the depth inside of known rectangle {size} lies in one plane, and "
         "the scale is right if this is the plane of the rectangle; the ranges contain that it is "
         "the rest",
         hint="give a rectangle on which little stands, or another known size",
     )
-    return _Cover(math.expm1(float(np.quantile(off_plane, 0.9))), note)
+    return _Cover(error=math.expm1(log_error), note=note)
 
 
 def _placing_error(size: Known) -> float:
-    """Relative error of a known size by placing its points by hand; 0 of a single point."""
+    """Relative error of a known size because its points are placed by hand; 0 for one point."""
     if isinstance(size, KnownPoint):
         return 0.0
     if isinstance(size, KnownLength):
-        pixels = math.dist(*size.places)
-        return POINT_ERROR * math.sqrt(2) / pixels
+        length = math.dist(*size.places)  # [px]
+        return POINT_ERROR * math.sqrt(2) / length
     return size.error * POINT_ERROR * math.sqrt(2) / size.shortest
 
 
 def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:
-    """Keep depth in metres, and say which known sizes contradict it."""
+    """Keep metric depth as it is, and note which known sizes contradict it."""
     camera, instrument = prediction.known_camera, prediction.instrument
     assert instrument is not None, "a network's depth is fitted"
     residuals, notes = list[float](), list[str]()
@@ -224,19 +234,20 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
         except CalibrationError as error:
             notes.append(Note(Text("it is not compared with the depth map: ", error)))
             continue
-        metres = reading.measure(lambda depth: depth)
-        residuals.append(metres - reading.metres)
-        note = _contradiction_note(size, reading, metres, instrument)
-        # What hides a rectangle stands nearer than its plane.
-        may_be_hidden = metres < reading.metres
+        measured = reading.measure(lambda depth: depth)
+        residuals.append(measured - reading.metres)
+        note = _contradiction_note(size, reading, measured, instrument)
+        # Objects that hide a rectangle stand nearer than its plane.
+        may_be_hidden = measured < reading.metres
         if may_be_hidden and _agrees_in_part(prediction, size, instrument):
             continue
         if note is not None:
             notes.append(note)
-    notes_with_earlier = (*prediction.notes, *notes)
+
+    all_notes = (*prediction.notes, *notes)
     if instrument.source is DepthSource.SENSOR:
-        # Its calibration says how well the gaps were filled.
-        return prediction.but(notes=notes_with_earlier)
+        # Its calibration says how well the gaps were filled, and stays.
+        return prediction.but(notes=all_notes)
     calibration = Calibration(
         method=METHOD,
         asked=tuple(map(str, sizes)),
@@ -246,11 +257,11 @@ def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> An
         residuals=tuple(residuals) if len(residuals) == len(sizes) else (),
         warning="; ".join(notes) or None,
     )
-    return prediction.but(calibration=calibration, notes=notes_with_earlier)
+    return prediction.but(calibration=calibration, notes=all_notes)
 
 
 def _agrees_in_part(prediction: AnyPrediction, size: Known, instrument: Instrument) -> bool:
-    """Whether depth shows the plane of a known rectangle in a part of it, beside an object."""
+    """Whether at least a part of a known rectangle has the depth of its plane."""
     if not isinstance(size, KnownRectangle):
         return False
     camera = prediction.known_camera
@@ -260,28 +271,33 @@ def _agrees_in_part(prediction: AnyPrediction, size: Known, instrument: Instrume
         return False
     depth = float(np.median(samples.plane_depths))
     error = math.hypot(instrument.relative_error_at(depth), _placing_error(size))
-    return samples.share_within(_CONTRADICTION * math.log1p(error)) >= _MIN_SHARE_IN_PLANE
+    max_log_error = _MAX_ERROR_RATIO * math.log1p(error)
+    return samples.share_within(max_log_error) >= _MIN_SHARE_IN_PLANE
 
 
 def _contradiction_note(
-    size: Known, reading: SizeReading, metres: float, instrument: Instrument
+    size: Known, reading: SizeReading, measured: float, instrument: Instrument
 ) -> str | None:
-    """Note that a known size and the depth map contradict each other; None if they agree."""
-    depth = metres if isinstance(reading, DepthReading) else float(np.mean(reading.values))
+    """Note that a known size and the depth map contradict each other; None if they agree.
+
+    ``measured`` is the same size by the depth map [m].
+    """
+    depth = measured if isinstance(reading, DepthReading) else float(np.mean(reading.values))
     error = math.hypot(instrument.relative_error_at(depth), _placing_error(size))
-    if abs(math.log(metres / reading.metres)) <= _CONTRADICTION * math.log1p(error):
+    if abs(math.log(measured / reading.metres)) <= _MAX_ERROR_RATIO * math.log1p(error):
         return None
     what = "the middle of the known rectangle is" if isinstance(size, KnownRectangle) else "it is"
     return Note(
         Text(
             f"known {size.noun} {size} and the depth map contradict each other: by the depth map "
-            f"{what} {metres:.4g} m, and {reading.metres:.4g} m is known"
+            f"{what} {measured:.4g} m, and {reading.metres:.4g} m is known"
         ),
         hint=_what_to_check(size),
     )
 
 
 def _what_to_check(size: Known) -> str:
+    """Advice after a contradiction, and which of the two numbers is used."""
     checked = "the unit of the depth, the camera and the known size"
     if not isinstance(size, KnownRectangle):
         return f"check {checked}; the depth map is used"

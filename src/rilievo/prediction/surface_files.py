@@ -1,4 +1,4 @@
-"""Files of a mesh or of points alone, without a prediction."""
+"""``rilievo.save_surface``: the file of a mesh or of a point cloud, without a prediction."""
 
 from pathlib import Path
 
@@ -13,23 +13,31 @@ from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points
 from rilievo.io.outputs.sidecar import OUR_AXES
 
 _TO_GLTF = np.array([1, -1, -1], np.float32)
+"""Factors from the camera frame, y down and z forward, to the axes of glTF, y up and z back."""
 
 
 def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
-    """Write a surface in the suffix's format, over an existing file.
+    """Write a mesh or a point cloud to a file; an existing file is replaced.
+
+    Args:
+        surface: Mesh or point cloud in the camera frame.
+        path: File with the suffix .ply, or .glb for a mesh.
 
     Raises:
-        OptionError: If the suffix is not .ply, or .glb for a mesh.
-        InputError: If there is no point.
-        OutputError: If the system refuses.
+        OptionError: If the path has another suffix.
+        InputError: If the surface has no point.
+        OutputError: If the file cannot be written.
     """
     path = Path(path)
-    suffix, is_mesh = path.suffix.lower(), isinstance(surface, Mesh)
-    if suffix != ".ply" and not (is_mesh and suffix == ".glb"):
-        suffixes = ".ply or .glb" if is_mesh else ".ply"
-        raise OptionError(f"a {type(surface).__name__} is saved as {suffixes}, got '{path.name}'")
+    suffix = path.suffix.lower()
+    suffixes = (".ply", ".glb") if isinstance(surface, Mesh) else (".ply",)
+    if suffix not in suffixes:
+        raise OptionError(
+            f"a {type(surface).__name__} is saved as {' or '.join(suffixes)}, got '{path.name}'"
+        )
     if not len(surface.points):
         raise InputError("no surface is left to write", path=path.name)
+
     make_folder(path.parent)
     with replacing(path) as part:
         if isinstance(surface, PointCloud):

@@ -13,8 +13,8 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction import Prediction, saving
-from rilievo.prediction.output_names import output_by_suffix
-from rilievo.prediction.saving import SaveOptions, save, write_file, write_parts
+from rilievo.prediction.output_names import split_output_suffix
+from rilievo.prediction.saving import SaveOptions, save, write_file, write_part_files
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 from support.analytic import camera_matrix, pixel_rays, plane, sphere
@@ -214,7 +214,7 @@ def test_nothing_stays_for_files_with_other_options(
         return write_file(job)
 
     monkeypatch.setattr(saving, "write_file", write)
-    write_parts(wall((1, 0, -2)), tmp_path / "photo", names, options_by_output=own)
+    write_part_files(wall((1, 0, -2)), tmp_path / "photo", names, options_by_output=own)
     assert [job.output for job in jobs] == names
     assert not jobs[-1].shared
 
@@ -232,6 +232,6 @@ def test_the_header_says_unit_frame_and_everything_else(tmp_path: Path) -> None:
 
 
 def test_a_path_that_ends_in_splat_ply_names_splats() -> None:
-    output = output_by_suffix(Path("cat.splat.ply"))
+    output = split_output_suffix(Path("cat.splat.ply"))
     assert output is not None
     assert (output.stem, output.output) == (Path("cat"), "splat")

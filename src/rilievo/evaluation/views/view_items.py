@@ -291,7 +291,7 @@ def _pictures_without_depth(
     parts = {
         part for part in Need if part is not Need.DEPTH and prediction and prediction.has(part)
     }
-    read = {name for name, output in OUTPUTS.items() if parts & {*output.gives}}
+    read = {name for name, output in OUTPUTS.items() if parts & {*output.readable}}
     return tuple(
         WrittenPicture(facts=facts, pixels=read_photo(path, own_depth=False).pixels)
         for path, facts in column.predictions.pictures(id).items()

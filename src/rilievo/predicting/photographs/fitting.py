@@ -27,7 +27,7 @@ from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.anchoring import anchorable
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
-from rilievo.prediction.saving import with_normals
+from rilievo.prediction.surface_depth import with_normals
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.records.instruments import DepthSource, Instrument
 

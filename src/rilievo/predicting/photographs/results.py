@@ -34,17 +34,17 @@ from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, 
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
 from rilievo.predicting.photographs.user_facts import with_camera
-from rilievo.prediction.output import OUTPUTS, bytes_a_pixel, least_memory, option_names
-from rilievo.prediction.output_record import Need, Surface
+from rilievo.prediction.output import OUTPUTS, min_bytes_per_pixel, min_memory, options_of_output
+from rilievo.prediction.output_record import Need, SurfaceDepth
 from rilievo.prediction.saving import (
-    can_make_surface,
     check_outputs,
     is_output_installed,
     metre_notes,
     output_parts,
     saving_notes,
-    write_parts,
+    write_part_files,
 )
+from rilievo.prediction.surface_depth import can_make_surface
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import settings_to_record
@@ -146,11 +146,11 @@ class Results:
             Need.SKY: card.sky,
         }
         parts = [need for need, is_there in gives.items() if is_there]
-        return shape[0] * shape[1] * bytes_a_pixel(self.formats, parts)
+        return shape[0] * shape[1] * min_bytes_per_pixel(self.formats, parts)
 
     def memory_of(self, shape: tuple[int, int]) -> int:
         """Least memory for a photograph's results [bytes]."""
-        return least_memory(self.formats, shape[0] * shape[1], self.options.saving.surface_points)
+        return min_memory(self.formats, shape[0] * shape[1], self.options.saving.surface_points)
 
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth if useful."""
@@ -272,7 +272,7 @@ class Results:
             own = {
                 name: its
                 for name, its in own.items()
-                if OUTPUTS[name].surface is not Surface.YES
+                if OUTPUTS[name].surface is not SurfaceDepth.REQUIRED
                 and (Need.NORMALS not in OUTPUTS[name].needs or has_normals)
             }
         if Need.NORMALS not in output_parts([*own]):
@@ -282,7 +282,7 @@ class Results:
         for note in saving_notes(prediction, job.target.name, [*own]):
             tell(note)
         run = self.run_facts(job)
-        return write_parts(
+        return write_part_files(
             prediction,
             job.target,
             [*own],
@@ -319,7 +319,9 @@ class Results:
                 with suppress(OptionError, TypeError):
                     before = facts.options
                     if before is not None:
-                        was: Any = {option: before.get(option) for option in option_names(name)}
+                        was: Any = {
+                            option: before.get(option) for option in options_of_output(name)
+                        }
                         saving[name] = replace(self.options.saving, **was)
         return {name: saving[name] for name in OUTPUTS.sorted_names([*saving])}
 
@@ -337,7 +339,7 @@ class Results:
         if job.medium is not Medium.PHOTO:
             # All outputs of a clip are written together: those not asked for must agree.
             others = there.keys() - {*self.formats}
-            bound = {option for name in others for option in option_names(name)}
+            bound = {option for name in others for option in options_of_output(name)}
             free = {*WRITING} - bound
             run = {key: sidecar.run.get(key) if key in free else run[key] for key in run}
         difference = first_difference(sidecar, self.model.made_by, run)
@@ -350,7 +352,9 @@ class Results:
             before = there[name].options
             if before is None:  # those of a clip's files stand in its run
                 before = sidecar.run
-            if any(getattr(saving, option) != before.get(option) for option in option_names(name)):
+            if any(
+                getattr(saving, option) != before.get(option) for option in options_of_output(name)
+            ):
                 return False
         faults = (
             file_fault(job.target.parent, facts, self.thoroughness) for facts in sidecar.files

@@ -220,8 +220,8 @@ def most_file_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
     height, width = source.size
     frames = (source.frame_estimate or 0) + _SPARE_FRAMES
     forms = (OUTPUTS[name].video for name in outputs)
-    bytes_a_pixel = sum(form.bytes_a_pixel for form in forms if form is not None)
-    return int(frames * height * width * bytes_a_pixel)
+    bytes_per_pixel = sum(form.bytes_per_pixel for form in forms if form is not None)
+    return int(frames * height * width * bytes_per_pixel)
 
 
 def estimated_answer_bytes(source: FrameSource, model: Model) -> int:

@@ -23,7 +23,7 @@ from rilievo.models.refinement.trimming import Trimmed
 from rilievo.pages.relief import lens_on_pages
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.saving import can_make_surface
+from rilievo.prediction.surface_depth import can_make_surface
 from rilievo.records.sample import Photo
 from rilievo.serving.server.answer_files import can_write_output
 from rilievo.serving.server.service import prediction_record

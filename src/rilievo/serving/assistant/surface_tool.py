@@ -64,7 +64,7 @@ def write_surface(photographs: Photographs, request: SurfaceParams) -> ToolAnswe
     text = join_nonempty_lines(
         (
             f"Written: {quoted(path.name)} in {printable(path.parent)} ({megabytes:g} MB), "
-            f"for {_FORMS[request.format].opens}.",
+            f"for {_FORMS[request.format].opened_by}.",
             "Its coordinates are in metres." if photograph.is_metric else "Its size has no unit.",
             size_source_sentence(photograph, unit),
             notes_text(photograph.notes_besides_metres),
@@ -94,7 +94,7 @@ _ASKED = create_model(
         Literal[tuple(_FORMS)],  # pyright: ignore
         Field(
             default="glb",
-            description="; ".join(f"{name}: {form.holds}" for name, form in _FORMS.items()) + ".",
+            description="; ".join(f"{name}: {form.content}" for name, form in _FORMS.items()) + ".",
         ),
     ),
 )
@@ -104,7 +104,7 @@ SURFACE = AssistantTool(
     title="Surface of a photograph as a file",
     description=(
         "Write the surface seen in one photograph into a file on this machine, and tell its path: "
-        f"{' or '.join(form.holds for form in _FORMS.values())}. In metres if a size is known "
+        f"{' or '.join(form.content for form in _FORMS.values())}. In metres if a size is known "
         "(tool 'known'). Nothing that is there is overwritten."
     ),
     params_type=_ASKED,

@@ -31,7 +31,7 @@ SIZES: Mapping[str, UsualSize] = {
 }
 """Usual sizes of outputs and stereo layouts."""
 DOWNLOADS: Mapping[str, str] = {
-    **{name: FILES[name] for name, row in OUTPUTS.own.items() if row.in_browser},
+    **{name: FILES[name] for name, row in OUTPUTS.own.items() if row.is_made_in_browser},
     "side": "Stereo, side by side",
     "anaglyph": "Stereo, red and cyan",
 }
@@ -44,7 +44,7 @@ CHOICES: Mapping[str, str] = {
 }
 """Lenses, as the option ``projection`` spells them."""
 VIDEOS: Mapping[str, str] = {
-    name: row.video.words for name, row in OUTPUTS.own.items() if row.video and row.video.words
+    name: row.video.label for name, row in OUTPUTS.own.items() if row.video and row.video.label
 }
 """Outputs of a video, the usual one first."""
 

@@ -51,7 +51,7 @@ def most_output_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -
     """Upper estimate from pixels, or points of a surface."""
     points = min(pixels, options.surface_points)
     rows = [OUTPUTS[name] for name in names]
-    sizes = (row.most_bytes_a_pixel * pixels + row.most_bytes_a_point * points for row in rows)
+    sizes = (row.max_bytes_per_pixel * pixels + row.max_bytes_per_point * points for row in rows)
     return int(sum(sizes)) + _LEAST * len(rows)
 
 
