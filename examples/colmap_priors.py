@@ -28,7 +28,7 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
-from rilievo.io.cameras.lens_files import colmap_lens
+from rilievo.io.cameras.colmap import colmap_lens
 
 THOUSANDTHS = 1000
 MODELS = {  # COLMAP's number of a camera model: its name and the number of its parameters

@@ -16,7 +16,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
-from rilievo.io.cameras.lens_files import colmap_lens
+from rilievo.io.cameras.colmap import colmap_lens
 
 PROGRAM = Path(__file__).parents[1] / "examples" / "colmap_priors.py"
 MODEL = "rilievo/small"

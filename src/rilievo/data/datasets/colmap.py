@@ -14,7 +14,7 @@ from rilievo.geometry.cameras.spelling import MOST_SIDE
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
 from rilievo.io.cameras.colmap import MODELS, CameraRow, ImageRow, read_cameras_bin, read_images_bin
-from rilievo.io.cameras.lens_files import camera_from_K
+from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.files.names import printable
 
 _FARTHEST = 1e9
@@ -53,8 +53,8 @@ def read_images(path: Path) -> Iterator[ColmapImage]:
         if not (abs(t).max() < _FARTHEST and 0.5 < math.hypot(*q) < 2):
             pose = " ".join(f"{number:.4g}" for number in row.pose)
             raise InputError(
-                f"{row.place}: the pose {pose} is no rotation and place; expected QW QX QY QZ TX "
-                "TY TZ with a quaternion of length 1"
+                f"{row.location}: the pose {pose} is no rotation and place; expected QW QX QY QZ "
+                "TX TY TZ with a quaternion of length 1"
             )
         yield ColmapImage(
             name=row.name,
@@ -66,7 +66,7 @@ def read_images(path: Path) -> Iterator[ColmapImage]:
 def _camera_of_row(row: CameraRow, path: Path) -> ColmapCamera:
     if not (1 <= row.width <= MOST_SIDE and 1 <= row.height <= MOST_SIDE):
         raise InputError(
-            f"{row.place}: its pictures are {row.width}x{row.height}, expected sides of 1 to "
+            f"{row.location}: its pictures are {row.width}x{row.height}, expected sides of 1 to "
             f"{MOST_SIDE} pixels"
         )
     focals = MODELS[row.model].focals

@@ -22,7 +22,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid
-from rilievo.io.cameras.lens_files import camera_from_K
+from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.files.limits import check_regular, reason
 
 Names = Callable[[Path], frozenset[str]]

@@ -13,7 +13,7 @@ from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
 from rilievo.data.datasets.text_files import contents_text, text_lines, walk
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.cameras.lens_files import camera_from_K
+from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.numbers import read_map
 
 _LONGEST = 1e6

@@ -31,7 +31,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert, rigid
-from rilievo.io.cameras.lens_files import camera_from_K
+from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.files.limits import check_regular, check_size, is_whole, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, parse_json
