@@ -13,7 +13,7 @@ from rilievo.data.clips.sources import ClipReader
 from rilievo.data.trajectories.errors import direction_errors
 from rilievo.data.trajectories.records import TrajectoryOptions
 from rilievo.data.trajectories.run import estimate_trajectory, write_trajectory
-from rilievo.data.trajectories.walks import Walk, walk_by_depth
+from rilievo.data.trajectories.walks import EstimatedPath, walk_by_depth
 from rilievo.errors import ModelError, OptionError
 from rilievo.training.adapters.run_models import predicts_motion
 from support.fixed_depth import FixedDepth
@@ -64,7 +64,7 @@ def test_a_broken_frame_lies_between_its_neighbours(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.poses[4, :3, 3], middle, atol=1e-3)
 
 
-def walked(clip: Path, shape: tuple[int, int] = (64, 96)) -> Walk:
+def walked(clip: Path, shape: tuple[int, int] = (64, 96)) -> EstimatedPath:
     model = FixedDepth(np.full(shape, 4.0))
     return walk_by_depth(ClipReader(clip, camera=ClipCamera(fov=62)), model, 1)
 

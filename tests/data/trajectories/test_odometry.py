@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from rilievo.cli import main
 from rilievo.data.clips.pose_files import read_poses_of_files
-from rilievo.data.trajectories.motion_chain import Chain, part_of_motion
+from rilievo.data.trajectories.motion_chain import MotionChain, part_of_motion
 from rilievo.data.trajectories.records import (
     Trajectory,
     TrajectoryOptions,
@@ -136,7 +136,7 @@ def test_two_parts_of_a_turn_make_the_whole(seed: int, share: float) -> None:
 
 
 def test_frames_missing_at_both_ends_stand_where_the_path_does() -> None:
-    chain, motion = Chain(), np.eye(4)
+    chain, motion = MotionChain(), np.eye(4)
     motion[2, 3] = -1.0
     chain.add_unusable_frame()
     chain.add_usable_frame(None)

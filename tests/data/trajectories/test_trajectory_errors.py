@@ -310,7 +310,7 @@ def test_paths_that_do_not_go_together_are_refused() -> None:
     broken[2, 0, 0] = np.nan
     with pytest.raises(InputError, match="an estimated pose has NaN"):
         motion_errors(broken, path(0, 4))
-    with pytest.raises(InputError, match="this has 3 such of 4"):
+    with pytest.raises(InputError, match="of these 4 poses, 3 are"):
         position_rmse(path(0, 4), broken)
     with pytest.raises(InputError, match="leave out the others"):
         length_errors(path(0, 4), broken)

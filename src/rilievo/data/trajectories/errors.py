@@ -1,4 +1,8 @@
-"""Errors of an estimated trajectory: of its positions, and of the motion between its frames."""
+"""Errors of an estimated trajectory: of its positions, and of the motion between its frames.
+
+A trajectory is an array of poses ``world_T_cam``, one 4×4 matrix for each frame. A true pose with
+NaN is unknown, and functions leave it out or refuse it, as their docstrings say.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -11,6 +15,7 @@ from rilievo.arrays.shapes import (
     Bool,
     Float,
     Float64,
+    Int64,
     Matrix,
     Points,
     Transform,
@@ -20,16 +25,23 @@ from rilievo.arrays.shapes import (
 )
 from rilievo.errors import InputError, OptionError
 
+Poses = Float[np.ndarray, "n 4 4"]
 TruePoses = Float[np.ndarray, "m 4 4"]
-AnyPoses = Float[np.ndarray, "n 4 4"]
-_LEAST = 1e-12
+
+_MIN_MOTION = 1e-12
+"""Root of the summed squared positions below which a path counts as standing still."""
+
+KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
+"""Lengths of the segments of KITTI's odometry benchmark [m]."""
+_FRAMES_BETWEEN_SEGMENTS = 10
+"""KITTI's program starts a segment at every tenth frame."""
 
 
 class Freedom(StrEnum):
-    """Parameters of a fit."""
+    """What is fitted before an estimate is compared with the truth."""
 
     ORIGIN = "origin"
-    """The first pose; for estimates in metres."""
+    """The first pose alone, for estimates in metres."""
     SCALE = "scale"
     """The first pose, and a scale by least squares."""
     RIGID = "rigid"
@@ -40,41 +52,81 @@ class Freedom(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Similarity:
-    """Map p ↦ s R p + t to the true world; s is 1 without motion, negative for a reversed path."""
+    """Map p ↦ s R p + t from the world of an estimate to the true world.
+
+    Attributes:
+        scale: The scale s: 1 if the estimate does not move, negative if it runs backwards.
+        R: Rotation.
+        t: Translation in the unit of the truth.
+    """
 
     scale: float
     R: Matrix
     t: Vector
 
-    def apply(self, poses: AnyPoses) -> Transforms:
-        """Transform poses; rotations stay rotations."""
-        moved = np.array(poses, dtype=np.float64)
-        moved[:, :3, :3] = self.R @ moved[:, :3, :3]
-        moved[:, :3, 3] = self.scale * moved[:, :3, 3] @ self.R.T + self.t
-        return moved
+    def apply(self, poses: Poses) -> Transforms:
+        """Map poses into the true world. Their rotations stay rotations."""
+        mapped = np.array(poses, dtype=np.float64)
+        mapped[:, :3, :3] = self.R @ mapped[:, :3, :3]
+        mapped[:, :3, 3] = self.scale * mapped[:, :3, 3] @ self.R.T + self.t
+        return mapped
 
 
-def fit_similarity(estimate: AnyPoses, true: TruePoses, freedom: Freedom) -> Similarity:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MotionErrors:
+    """Errors of the motion between neighbouring frames.
+
+    Attributes:
+        translation: In the unit of the truth.
+        rotation: In degrees.
+    """
+
+    translation: Float64[np.ndarray, "m"]
+    rotation: Float64[np.ndarray, "m"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthErrors:
+    """Mean errors over segments of fixed lengths, as KITTI's benchmark reports them.
+
+    Attributes:
+        parts: Number of segments.
+        translation: Error of the position at the end of a segment, divided by its length.
+        rotation: Degrees per metre of a segment.
+    """
+
+    parts: int
+    translation: float
+    rotation: float
+
+
+# Errors of positions
+
+
+def fit_similarity(estimate: Poses, true: TruePoses, freedom: Freedom) -> Similarity:
     """Fit an estimate to the truth (Umeyama, TPAMI 1991).
 
     Raises:
         InputError: If poses are fewer than two, differ in number, or are not finite.
     """
     check_paths(estimate, true)
-    first, true_first = estimate[0].astype(np.float64), true[0].astype(np.float64)
-    p, q = estimate[:, :3, 3].astype(np.float64), true[:, :3, 3].astype(np.float64)
-    if freedom in (Freedom.ORIGIN, Freedom.SCALE):
-        R = true_first[:3, :3] @ first[:3, :3].T
-        turned = (p - p[0]) @ R.T
-        scale = 1.0
-        if freedom is Freedom.SCALE:
-            scale = _least_squares_scale(turned, q - q[0])
-        return Similarity(scale=scale, R=R, t=q[0] - scale * R @ p[0])
-    return _umeyama(p, q, scaled=freedom is Freedom.SIMILARITY)
+    positions = estimate[:, :3, 3].astype(np.float64)
+    true_positions = true[:, :3, 3].astype(np.float64)
+    if freedom in (Freedom.RIGID, Freedom.SIMILARITY):
+        return _umeyama(positions, true_positions, scaled=freedom is Freedom.SIMILARITY)
+
+    first_rotation = estimate[0].astype(np.float64)[:3, :3]
+    true_first_rotation = true[0].astype(np.float64)[:3, :3]
+    R = true_first_rotation @ first_rotation.T
+    scale = 1.0
+    if freedom is Freedom.SCALE:
+        rotated = (positions - positions[0]) @ R.T
+        scale = _least_squares_scale(rotated, true_positions - true_positions[0])
+    return Similarity(scale=scale, R=R, t=true_positions[0] - scale * R @ positions[0])
 
 
 def position_rmse(
-    estimate: AnyPoses,
+    estimate: Poses,
     true: TruePoses,
     freedom: Freedom = Freedom.SIMILARITY,
 ) -> float:
@@ -89,7 +141,7 @@ def position_rmse(
 
 
 def snippet_errors(
-    estimate: AnyPoses, true: TruePoses, *, length: int = 5
+    estimate: Poses, true: TruePoses, *, length: int = 5
 ) -> Float64[np.ndarray, "k"]:
     """Error of each snippet, called "ATE": sqrt(Σ ‖s p̂ - p‖²) / N (Zhou et al., CVPR 2017).
 
@@ -100,155 +152,138 @@ def snippet_errors(
         InputError: If lengths differ, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
+    last_start = len(true) - length
     return _errors_of_snippets(
-        estimate, true, length, len(true) - length + 1, _positions_from_first_pose
+        estimate, true, length, range(last_start + 1), _positions_from_first_pose
     )
 
 
 def monodepth2_snippet_errors(
-    estimate: AnyPoses, true: TruePoses, *, length: int = 5
+    estimate: Poses, true: TruePoses, *, length: int = 5
 ) -> Float64[np.ndarray, "k"]:
     """Error of each snippet as Monodepth2's program reports it, also called "ATE".
 
     Motions of points, inverse to the camera's steps, are multiplied in forward order, and
-    translations of the products compared. Every frame but the last begins a snippet. Means differ
-    by up to 2 % from ``snippet_errors``, single snippets by 90 %.
+    translations of the products compared. Every frame but the last begins a snippet, so the last
+    snippets are shorter. Means differ by up to 2 % from ``snippet_errors``, single snippets by
+    90 %.
 
     Raises:
         InputError: If lengths differ, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
-    return _errors_of_snippets(estimate, true, length, len(true) - 1, _forward_products)
+    return _errors_of_snippets(
+        estimate, true, length, range(len(true) - 1), _translations_of_forward_products
+    )
 
 
 def _errors_of_snippets(
-    estimate: AnyPoses,
+    estimate: Poses,
     true: TruePoses,
     length: int,
-    count: int,
-    points_of: Callable[[AnyPoses], Points],
+    starts: range,
+    to_points: Callable[[Poses], Points],
 ) -> Float64[np.ndarray, "k"]:
+    """Errors of the snippets whose true poses are all known.
+
+    Args:
+        estimate: Estimated poses.
+        true: True poses.
+        length: Frames of a snippet.
+        starts: First frames of the snippets.
+        to_points: Function from the poses of a snippet to the points that are compared.
+    """
     if length < 2:
         raise OptionError(f"a snippet has two frames or more, got {length}")
     check_finite_same_length(estimate, true)
-    has_pose = known_poses(true)
-    errors = [
-        _scaled_gap(points_of(estimate[part]), points_of(true[part]))
-        for start in range(count)
-        if has_pose[part := slice(start, start + length)].all()
-    ]
+    is_known = known_poses(true)
+    errors = []
+    for start in starts:
+        snippet = slice(start, start + length)
+        if is_known[snippet].all():
+            errors.append(_scaled_gap(to_points(estimate[snippet]), to_points(true[snippet])))
     return np.array(errors, dtype=np.float64)
 
 
-def _forward_products(poses: AnyPoses) -> Points:
-    """Origin and translations of M₁, M₁ M₂, ..."""
-    product, points = np.eye(4), [np.zeros(3)]
-    for before, after in itertools.pairwise(poses.astype(np.float64)):
-        product = product @ np.linalg.solve(after, before)
-        points.append(product[:3, 3])
-    return np.stack(points)
-
-
-def known_poses(poses: AnyPoses) -> Bool[np.ndarray, "n"]:
-    """Mask of poses without NaN."""
-    return np.asarray(np.isfinite(poses).all(axis=(1, 2)))
-
-
-def check_finite_same_length(estimate: AnyPoses, true: TruePoses) -> None:
-    """Refuse different lengths, and estimates with a pose that is not finite."""
-    if len(estimate) != len(true):
-        raise InputError(f"{len(estimate)} poses are estimated, but {len(true)} are true")
-    if not known_poses(estimate).all():
-        raise InputError("an estimated pose has NaN or infinite numbers")
-
-
-def check_paths(estimate: AnyPoses, true: TruePoses) -> None:
-    """Refuse different lengths, fewer than two poses, and any pose that is not finite."""
-    check_finite_same_length(estimate, true)
-    if len(true) < 2 or not known_poses(true).all():
-        raise InputError(
-            f"a path has two poses or more, all finite; this has {int(known_poses(true).sum())} "
-            f"such of {len(true)}"
-        )
-
-
-def _scaled_gap(p: Points, q: Points) -> float:
-    """Error sqrt(Σ ‖s p - q‖²) / n with the best s."""
-    gaps = _least_squares_scale(p, q) * p - q
-    return float(np.sqrt(np.sum(gaps * gaps)) / len(q))
-
-
-def _positions_from_first_pose(poses: AnyPoses) -> Points:
+def _positions_from_first_pose(poses: Poses) -> Points:
+    """Positions in the frame of the first camera."""
     positions = poses[:, :3, 3].astype(np.float64)
     return (positions - positions[0]) @ poses[0, :3, :3].astype(np.float64)
 
 
-def _least_squares_scale(p: Points, q: Points) -> float:
-    """Scale s that minimises Σ ‖s p - q‖²; 1 if p does not move."""
-    square = float(np.sum(p * p))
-    return float(np.sum(p * q)) / square if square > _LEAST**2 else 1.0
+def _translations_of_forward_products(poses: Poses) -> Points:
+    """Translations of 1, M₁, M₁ M₂, ..., where Mₖ takes points of camera k - 1 to camera k."""
+    product = np.eye(4)
+    translations = [np.zeros(3)]
+    for before, after in itertools.pairwise(poses.astype(np.float64)):
+        product = product @ np.linalg.solve(after, before)
+        translations.append(product[:3, 3])
+    return np.stack(translations)
 
 
-def _umeyama(p: Points, q: Points, *, scaled: bool) -> Similarity:
-    p_mean, q_mean = p.mean(axis=0), q.mean(axis=0)
-    covariance = (q - q_mean).T @ (p - p_mean) / len(p)
-    U, spread, Vt = np.linalg.svd(covariance)
+def _scaled_gap(points: Points, true_points: Points) -> float:
+    """Error sqrt(Σ ‖s p̂ - p‖²) / n with the best scale s."""
+    gaps = _least_squares_scale(points, true_points) * points - true_points
+    return float(np.sqrt(np.sum(gaps * gaps)) / len(true_points))
+
+
+def _least_squares_scale(points: Points, true_points: Points) -> float:
+    """Scale s that minimises Σ ‖s p̂ - p‖², or 1 if all points p̂ are at the origin."""
+    squared_size = float(np.sum(points * points))
+    if squared_size <= _MIN_MOTION**2:
+        return 1.0
+    return float(np.sum(points * true_points)) / squared_size
+
+
+def _umeyama(points: Points, true_points: Points, *, scaled: bool) -> Similarity:
+    mean, true_mean = points.mean(axis=0), true_points.mean(axis=0)
+    covariance = (true_points - true_mean).T @ (points - mean) / len(points)
+    U, singular_values, Vt = np.linalg.svd(covariance)
     # The nearest orthogonal matrix may be a mirror; turning the weakest axis makes it a rotation.
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])
     R = (U * signs) @ Vt
-    variance = float(np.mean(np.sum((p - p_mean) ** 2, axis=1)))
-    free = scaled and variance > _LEAST**2
-    scale = float(np.sum(spread * signs)) / variance if free else 1.0
-    return Similarity(scale=scale, R=R, t=q_mean - scale * R @ p_mean)
+
+    variance = float(np.mean(np.sum((points - mean) ** 2, axis=1)))
+    scale = 1.0
+    if scaled and variance > _MIN_MOTION**2:
+        scale = float(np.sum(singular_values * signs)) / variance
+    return Similarity(scale=scale, R=R, t=true_mean - scale * R @ mean)
 
 
-KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
-"""Lengths of KITTI's segments [m]."""
-_EVERY = 10
+# Errors of motions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MotionErrors:
-    """Errors of motions: position in the unit of truth, rotation [degrees]."""
-
-    translation: Float64[np.ndarray, "m"]
-    rotation: Float64[np.ndarray, "m"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LengthErrors:
-    """Errors of ``parts`` segments: mean share of length, and degrees per metre."""
-
-    parts: int
-    translation: float
-    rotation: float
-
-
-def direction_errors(estimate: AnyPoses, true: TruePoses) -> Float64[np.ndarray, "k"]:
+def direction_errors(estimate: Poses, true: TruePoses) -> Float64[np.ndarray, "k"]:
     """Angles between estimated and true directions of motion [degrees], free of scale.
 
-    Pairs with NaN, below a tenth of the median true motion, or without estimated motion are left
-    out.
+    Left out are pairs of frames with NaN, whose true motion is below a tenth of the median, or
+    whose estimate does not move.
 
     Raises:
         InputError: If lengths differ.
     """
     check_finite_same_length(estimate, true)
-    has_pose = known_poses(true)
-    starts = np.flatnonzero(has_pose[:-1] & has_pose[1:])
-    shifts, wanted = (
-        np.array([(np.linalg.inv(path[k]) @ path[k + 1])[:3, 3] for k in starts]).reshape(-1, 3)
-        for path in (estimate, true)
-    )
-    lengths = np.linalg.norm(wanted, axis=1)
-    moved = (lengths > 0.1 * np.median(lengths)) if len(lengths) else np.zeros(0, bool)
-    products = lengths * np.linalg.norm(shifts, axis=1)
-    moved &= products > 0
-    cosine = (shifts * wanted).sum(axis=1)[moved] / products[moved]
-    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    starts = _starts_of_known_pairs(true)
+    motions = _translations_to_next(estimate, starts)
+    true_motions = _translations_to_next(true, starts)
+
+    true_lengths = np.linalg.norm(true_motions, axis=1)
+    length_products = true_lengths * np.linalg.norm(motions, axis=1)
+    is_used = length_products > 0
+    if len(starts):
+        is_used &= true_lengths > 0.1 * np.median(true_lengths)
+    dot_products = (motions * true_motions).sum(axis=1)
+    cosines = dot_products[is_used] / length_products[is_used]
+    return np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
 
-def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
+def _translations_to_next(poses: Poses, starts: Int64[np.ndarray, "k"]) -> Points:
+    """Position of the next camera in the frame of each camera in ``starts``."""
+    translations = [(np.linalg.inv(poses[k]) @ poses[k + 1])[:3, 3] for k in starts]
+    return np.array(translations).reshape(-1, 3)
+
+
+def motion_errors(estimate: Poses, true: TruePoses) -> MotionErrors:
     """Relative pose errors of neighbouring frames without NaN (Sturm et al. 2012).
 
     Scale the estimate first (``fit_similarity``).
@@ -257,16 +292,23 @@ def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
         InputError: If lengths differ, or a pose of the estimate is not finite.
     """
     check_finite_same_length(estimate, true)
-    has_pose = known_poses(true)
-    starts = np.flatnonzero(has_pose[:-1] & has_pose[1:]).tolist()
-    left = [_error_of_motion(estimate, true, k, k + 1) for k in starts]
+    errors = [
+        _error_of_motion(estimate, true, start, start + 1)
+        for start in _starts_of_known_pairs(true).tolist()
+    ]
     return MotionErrors(
-        translation=np.array([np.linalg.norm(motion[:3, 3]) for motion in left], np.float64),
-        rotation=np.array([_rotation_degrees(motion[:3, :3]) for motion in left], np.float64),
+        translation=np.array([np.linalg.norm(error[:3, 3]) for error in errors], np.float64),
+        rotation=np.array([_rotation_degrees(error[:3, :3]) for error in errors], np.float64),
     )
 
 
-def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
+def _starts_of_known_pairs(true: TruePoses) -> Int64[np.ndarray, "k"]:
+    """First frames of the pairs of neighbours whose true poses are both known."""
+    is_known = known_poses(true)
+    return np.flatnonzero(is_known[:-1] & is_known[1:])
+
+
+def length_errors(estimate: Poses, true: TruePoses) -> LengthErrors | None:
     """Errors over segments of 100 to 800 m (Geiger et al., CVPR 2012); None for shorter paths.
 
     Segments begin at every tenth frame. Scale the estimate first.
@@ -277,15 +319,17 @@ def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
     check_finite_same_length(estimate, true)
     if not known_poses(true).all():
         raise InputError("parts of a path are measured along known poses; leave out the others")
-    way = _distances_along(true)
+
+    travelled = _travelled_distances(true)
     translation, rotation = [], []
-    for start in range(0, len(true), _EVERY):
+    for start in range(0, len(true), _FRAMES_BETWEEN_SEGMENTS):
         for length in KITTI_LENGTHS:
-            end = int(np.searchsorted(way, way[start] + length, side="right"))
-            if end < len(true):
-                left = _error_of_motion(estimate, true, start, end)
-                translation.append(np.linalg.norm(left[:3, 3]) / length)
-                rotation.append(_rotation_degrees(left[:3, :3]) / length)
+            end = int(np.searchsorted(travelled, travelled[start] + length, side="right"))
+            if end == len(true):
+                continue
+            error = _error_of_motion(estimate, true, start, end)
+            translation.append(np.linalg.norm(error[:3, 3]) / length)
+            rotation.append(_rotation_degrees(error[:3, :3]) / length)
     if not translation:
         return None
     return LengthErrors(
@@ -295,25 +339,56 @@ def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
     )
 
 
-def path_length(poses: AnyPoses) -> float:
-    """Length in the unit of poses."""
-    return float(_distances_along(poses)[-1])
+def _error_of_motion(estimate: Poses, true: Poses, start: int, end: int) -> Transform:
+    """What is left of the true motion from one frame to another after the estimated one."""
+    estimated_motion = _motion_between(estimate, start, end)
+    true_motion = _motion_between(true, start, end)
+    return np.linalg.solve(estimated_motion, true_motion)
 
 
-def _distances_along(poses: AnyPoses) -> Values:
+def _motion_between(poses: Poses, start: int, end: int) -> Transform:
+    """Pose of camera ``end`` in the frame of camera ``start``."""
+    return np.linalg.solve(poses[start].astype(np.float64), poses[end].astype(np.float64))
+
+
+def _rotation_degrees(R: Matrix) -> float:
+    """Angle of a rotation [degrees]. It is exact near zero, where an arc cosine is not."""
+    sine = np.linalg.norm(R - R.T) / np.sqrt(2.0)
+    return float(np.degrees(np.arctan2(sine, np.trace(R) - 1)))
+
+
+# Paths
+
+
+def path_length(poses: Poses) -> float:
+    """Length of a path in the unit of its poses."""
+    return float(_travelled_distances(poses)[-1])
+
+
+def _travelled_distances(poses: Poses) -> Values:
+    """Distance along the path from the first frame to each."""
     steps = np.linalg.norm(np.diff(poses[:, :3, 3].astype(np.float64), axis=0), axis=1)
     return np.concatenate(([0.0], np.cumsum(steps)))
 
 
-def _error_of_motion(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Transform:
-    left, right = (
-        np.linalg.solve(path[start].astype(np.float64), path[end].astype(np.float64))
-        for path in (estimate, true)
-    )
-    return np.linalg.solve(left, right)
+def known_poses(poses: Poses) -> Bool[np.ndarray, "n"]:
+    """Mask of the poses whose numbers are all finite."""
+    return np.asarray(np.isfinite(poses).all(axis=(1, 2)))
 
 
-def _rotation_degrees(R: Matrix) -> float:
-    """Angle, exact near zero."""
-    sine = np.linalg.norm(R - R.T) / np.sqrt(2.0)
-    return float(np.degrees(np.arctan2(sine, np.trace(R) - 1)))
+def check_finite_same_length(estimate: Poses, true: TruePoses) -> None:
+    """Refuse different lengths, and estimates with a pose that is not finite."""
+    if len(estimate) != len(true):
+        raise InputError(f"{len(estimate)} poses are estimated, but {len(true)} are true")
+    if not known_poses(estimate).all():
+        raise InputError("an estimated pose has NaN or infinite numbers")
+
+
+def check_paths(estimate: Poses, true: TruePoses) -> None:
+    """Refuse different lengths, fewer than two poses, and any pose that is not finite."""
+    check_finite_same_length(estimate, true)
+    known = int(known_poses(true).sum())
+    if len(true) < 2 or known < len(true):
+        raise InputError(
+            f"a path has two poses or more, all finite; of these {len(true)} poses, {known} are"
+        )

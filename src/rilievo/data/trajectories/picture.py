@@ -4,16 +4,21 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.arrays.shapes import Transforms
-from rilievo.data.trajectories.errors import Freedom, fit_similarity, known_poses
+from rilievo.data.trajectories.errors import Freedom, Similarity, fit_similarity, known_poses
 from rilievo.data.trajectories.records import Trajectory
 from rilievo.errors import needing
 from rilievo.io.files.atomic import replacing
 
-_TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
+_TRUE_COLOUR = "#7a7a7a"
+_ESTIMATE_COLOUR = "#c2410c"
 
 
 def check_can_draw() -> None:
-    """Check that pictures can be drawn."""
+    """Check that pictures can be drawn.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
     with needing("a picture of a trajectory", "evaluate"):
         import matplotlib  # noqa: F401
 
@@ -33,24 +38,37 @@ def write_picture(path: Path, trajectory: Trajectory) -> None:
 
 
 def _draw_paths(axes: Any, trajectory: Trajectory) -> None:
-    mirrored = False
-    poses, unit = trajectory.poses, "m" if trajectory.metric else "unit of the estimate"
-    true = trajectory.true
-    has_truth = None if true is None else known_poses(true) & trajectory.estimated
-    if true is not None and has_truth is not None and has_truth.sum() > 1:
-        freedom = Freedom.ORIGIN if trajectory.metric else Freedom.SCALE
-        fit = fit_similarity(poses[has_truth], true[has_truth], freedom)
-        poses, unit, mirrored = fit.apply(poses), "m", fit.scale < 0
-        _draw_path(axes, true, _TRUE, "truth")
-    label = "estimate" if unit != "m" or trajectory.metric else "estimate, scaled"
-    label = "estimate, MIRRORED and scaled" if mirrored else label
-    _draw_path(axes, poses, _ESTIMATE, label)
+    """Draw the estimate, fitted to the truth if there is one."""
+    poses = trajectory.poses
+    unit = "m" if trajectory.metric else "unit of the estimate"
+    label = "estimate"
+    fit = _fit_to_truth(trajectory)
+    if trajectory.true is not None and fit is not None:
+        _draw_path(axes, trajectory.true, _TRUE_COLOUR, "truth")
+        poses = fit.apply(poses)
+        unit = "m"
+        if fit.scale < 0:
+            label = "estimate, MIRRORED and scaled"
+        elif not trajectory.metric:
+            label = "estimate, scaled"
+    _draw_path(axes, poses, _ESTIMATE_COLOUR, label)
     axes.plot(poses[0, 0, 3], poses[0, 2, 3], "o", color="black", markersize=4, label="start")
     axes.set_xlabel(f"x [{unit}]")
     axes.set_ylabel(f"z [{unit}]")
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(visible=True, linewidth=0.3)
     axes.legend(frameon=False)
+
+
+def _fit_to_truth(trajectory: Trajectory) -> Similarity | None:
+    """Fit of the usable frames to their true poses; None if fewer than two are known."""
+    if trajectory.true is None:
+        return None
+    is_compared = known_poses(trajectory.true) & trajectory.estimated
+    if is_compared.sum() < 2:
+        return None
+    freedom = Freedom.ORIGIN if trajectory.metric else Freedom.SCALE
+    return fit_similarity(trajectory.poses[is_compared], trajectory.true[is_compared], freedom)
 
 
 def _draw_path(axes: Any, poses: Transforms, colour: str, label: str) -> None:

@@ -1,13 +1,13 @@
 """Records of estimated trajectories ``world_T_cam``, and files of KITTI's and TUM's formats."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Int64, Transforms, Values
+from rilievo.arrays.shapes import Bool, Int64, Transform, Transforms, Values
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
 from rilievo.geometry.transforms import axis_angle_from_rotation
@@ -17,21 +17,21 @@ FORMAT = "rilievo-trajectory/1"
 
 
 class TrajectoryFile(StrEnum):
-    """Names of files."""
+    """Names of the files in a folder of results."""
 
     KITTI = "poses.txt"
     """Upper rows of ``world_T_cam``, a line a frame."""
     TUM = "trajectory.txt"
     """Seconds, tx ty tz and qx qy qz qw, a line a frame."""
     PICTURE = "trajectory.png"
-    """Picture from above."""
+    """Picture of the path from above."""
     SCORES = "trajectory.json"
-    """``TrajectoryRecord`` as JSON."""
+    """Errors and notes: ``TrajectoryRecord`` as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryOptions(ClipCamera):
-    """Options of a trajectory."""
+    """Options of estimating a trajectory."""
 
     poses: Path | None = None
     """True poses to score by, in KITTI's or TUM's format; by default those beside the frames."""
@@ -47,18 +47,33 @@ class TrajectoryOptions(ClipCamera):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryScores:
-    """Errors of a trajectory; lengths are in the unit of truth, angles in degrees.
+    """Errors of a trajectory.
 
-    ``rmse_origin`` to ``rmse_similarity`` are ``position_rmse`` by its freedoms.
+    Lengths are in the unit of the true poses and angles in degrees. None means that the trajectory
+    has nothing to measure it by, for example no segment of 100 m.
 
     Attributes:
         frames: Number of frames with a true pose.
         pieces: Number of unbroken parts, each fitted by itself.
-        scale: True length of a unit of the estimate; of the longest part.
-        frame_translation: Mean error between neighbours, after ``scale``.
-        part_translation: Mean error [share of length], after ``scale`` unless metric.
-        part_rotation: Mean error [degrees per metre].
-        direction: Median angle between directions of motion.
+        path_length: True length of all parts.
+        scale: True length of a unit of the estimate, in the longest part.
+        snippets: Number of snippets of five frames.
+        snippet_mean: Mean of ``snippet_errors``.
+        snippet_deviation: Standard deviation of ``snippet_errors``.
+        monodepth2_snippets: Number of snippets that Monodepth2's program scores.
+        monodepth2_mean: Mean of ``monodepth2_snippet_errors``.
+        monodepth2_deviation: Standard deviation of ``monodepth2_snippet_errors``.
+        rmse_origin: RMSE of positions if the first pose is fitted; None unless metric.
+        rmse_scale: RMSE of positions if the first pose and the scale are fitted.
+        rmse_rigid: RMSE of positions after a rigid fit; None unless metric.
+        rmse_similarity: RMSE of positions after a fit of a similarity.
+        frame_translation: Mean error of the motion between neighbouring frames, after ``scale``.
+        frame_rotation: Mean error of the rotation between neighbouring frames.
+        parts: Number of segments of 100 to 800 m.
+        part_translation: Mean error over those segments, divided by their length, after ``scale``
+            unless metric.
+        part_rotation: Mean error over those segments [degrees per metre].
+        direction: Median angle between estimated and true directions of motion.
     """
 
     frames: int
@@ -84,13 +99,13 @@ class TrajectoryScores:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether the estimate is reversed."""
+        """Whether the estimate goes backwards where the camera went forwards."""
         return self.scale < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryRecord:
-    """Contents of ``trajectory.json``."""
+    """Contents of ``trajectory.json``; ``scores`` is None without true poses."""
 
     format: str = FORMAT
     model: str
@@ -106,10 +121,15 @@ class Trajectory:
     """Estimated trajectory; the world is the camera of the first usable frame.
 
     Attributes:
-        seconds: Times [s]; numbers where unknown.
-        poses: ``world_T_cam``, in the unit of the network's depth.
-        estimated: Mask of usable frames; others are interpolated.
-        true: True poses relative to the first known one.
+        names: Names of the frames.
+        seconds: Times of the frames [s], or their numbers if the clip has no times.
+        poses: ``world_T_cam``, in metres if ``metric``, else in the unit of the model's depth.
+        estimated: Mask of the usable frames. The poses of other frames are interpolated.
+        metric: Whether the poses are in metres.
+        true: True poses relative to the first known one, with NaN where unknown; None if the clip
+            has none.
+        parts: Number of the unbroken part to which a frame belongs; None if there is one part.
+        notes: What was skipped, and what makes the path less certain.
     """
 
     names: tuple[str, ...]
@@ -123,26 +143,30 @@ class Trajectory:
 
 
 def write_kitti(path: Path, poses: Transforms) -> None:
-    """Write the upper rows of ``world_T_cam``, a line a frame."""
-    _write_lines(path, (" ".join(f"{number:.9e}" for number in pose[:3].ravel()) for pose in poses))
+    """Write poses as KITTI does: the upper three rows of ``world_T_cam``, a line a frame."""
+    _write_lines(path, map(_kitti_line, poses))
+
+
+def _kitti_line(pose: Transform) -> str:
+    return " ".join(f"{number:.9e}" for number in pose[:3].ravel())
 
 
 def write_tum(path: Path, seconds: Values, poses: Transforms) -> None:
-    """Write seconds tx ty tz qx qy qz qw, a line a frame."""
+    """Write poses as TUM does: seconds tx ty tz qx qy qz qw, a line a frame."""
     _write_lines(path, _tum_lines(seconds, poses))
 
 
 def _tum_lines(seconds: Values, poses: Transforms) -> Iterator[str]:
     yield "# seconds tx ty tz qx qy qz qw"
-    for moment, pose in zip(seconds, poses, strict=True):
-        turn = axis_angle_from_rotation(pose[:3, :3])
-        angle = float(np.linalg.norm(turn))
+    for time, pose in zip(seconds, poses, strict=True):
+        axis_angle = axis_angle_from_rotation(pose[:3, :3])
+        angle = float(np.linalg.norm(axis_angle))
         # sin(a / 2) / a, which is one half at a = 0.
-        vector = turn * np.sinc(angle / (2 * np.pi)) / 2
-        numbers = (*pose[:3, 3], *vector, np.cos(angle / 2))
-        yield f"{moment:.6f} " + " ".join(f"{number:.9f}" for number in numbers)
+        imaginary = axis_angle * np.sinc(angle / (2 * np.pi)) / 2
+        numbers = (*pose[:3, 3], *imaginary, np.cos(angle / 2))
+        yield f"{time:.6f} " + " ".join(f"{number:.9f}" for number in numbers)
 
 
-def _write_lines(path: Path, lines: Iterator[str]) -> None:
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
     with replacing(path) as part:
         part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

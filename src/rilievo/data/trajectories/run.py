@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Transforms
+from rilievo.arrays.shapes import Transforms
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
 from rilievo.data.trajectories.errors import known_poses
-from rilievo.data.trajectories.motion_chain import Chain
 from rilievo.data.trajectories.picture import check_can_draw, write_picture
 from rilievo.data.trajectories.records import (
     Trajectory,
@@ -21,7 +20,7 @@ from rilievo.data.trajectories.records import (
 )
 from rilievo.data.trajectories.scoring import score_trajectory
 from rilievo.data.trajectories.walks import (
-    Walk,
+    EstimatedPath,
     load_motion_networks,
     walk_by_depth,
     walk_by_networks,
@@ -34,16 +33,20 @@ from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 
-_NAMED = 5
+_MAX_NAMED_FRAMES = 5
 
 
 def estimate_trajectory(
     model: str | Path, clip: Path, options: TrajectoryOptions | None = None
 ) -> Trajectory:
-    """Estimate the motion between frames of a clip, and chain it; broken frames are skipped.
+    """Estimate the trajectory of the camera through a clip. Broken frames are skipped.
 
-    The model is a run of ``rilievo train video``, an official checkpoint with pose files, or of
-    metric or up-to-scale depth, whose motion follows from tracked corners.
+    Args:
+        model: A run of ``rilievo train video`` or an official checkpoint with pose files, whose
+            networks predict motion; or any model of metric or up-to-scale depth, from which motion
+            follows by tracked corners.
+        clip: A video, a folder of frames, or a sequence of KITTI odometry.
+        options: Camera, true poses, stride and device.
 
     Raises:
         InputError: If the clip has fewer than two usable frames, or true poses do not match.
@@ -52,40 +55,51 @@ def estimate_trajectory(
         MissingExtraError: If a package is not installed.
     """
     options = options or TrajectoryOptions()
-    frames = ClipReader(clip, options.poses, options)
-    walk = _walk_by_model(model, frames, options)
-    if int(walk.chain.estimated.sum()) < 2:
+    reader = ClipReader(clip, options.poses, options)
+    path = _walk_by_model(model, reader, options)
+    usable = int(path.chain.estimated.sum())
+    if usable < 2:
+        plural = "" if usable == 1 else "s"
         raise InputError(
-            f"{printable(clip)}: {_frame_count_text(walk.chain)} can be used at a stride of "
-            f"{options.stride}; motion needs two"
+            f"{printable(clip)}: {usable} frame{plural} of {len(path.frames)} can be used at a "
+            f"stride of {options.stride}; motion needs two"
         )
+    true_poses = reader.true_poses()
+    if true_poses is not None:
+        true_poses = _relative_to_first_known(true_poses[[frame.index for frame in path.frames]])
     return Trajectory(
-        names=tuple(frame.name for frame in walk.frames),
-        seconds=np.array([frame.seconds for frame in walk.frames], np.float64),
-        poses=walk.chain.poses,
-        estimated=walk.chain.estimated,
-        metric=walk.metric,
-        true=_poses_from_first(frames.true_poses(), [frame.index for frame in walk.frames]),
-        parts=walk.parts,
-        notes=(*_notes_on_skipped(walk.frames, frames.fault), *walk.notes),
+        names=tuple(frame.name for frame in path.frames),
+        seconds=np.array([frame.seconds for frame in path.frames], np.float64),
+        poses=path.chain.poses,
+        estimated=path.chain.estimated,
+        metric=path.metric,
+        true=true_poses,
+        parts=path.parts,
+        notes=(*_notes_on_skipped(path.frames, reader.fault), *path.notes),
     )
 
 
 def write_trajectory(
     model: str | Path, clip: Path, output: Path, options: TrajectoryOptions | None = None
 ) -> TrajectoryRecord:
-    """Estimate a trajectory and write poses, a picture and errors, as ``estimate_trajectory``.
+    """Estimate a trajectory as ``estimate_trajectory`` does, and write it.
 
-    ``output`` is a folder, whose files are replaced, or a ``.txt`` file: of KITTI's format if
-    called ``poses.txt``, else TUM's.
+    Args:
+        model: See ``estimate_trajectory``.
+        clip: See ``estimate_trajectory``.
+        output: A folder for poses, a picture and errors, whose files are replaced; or a ``.txt``
+            file for the poses alone, in KITTI's format if it is called ``poses.txt``, else in
+            TUM's.
+        options: See ``estimate_trajectory``.
 
     Raises:
         OutputError: If a file cannot be written.
+        RilievoError: As ``estimate_trajectory``.
     """
     with needing("estimating a trajectory", "train"):
         import cv2  # noqa: F401
-    is_file = output.suffix == ".txt"
-    if not is_file:
+    is_text_file = output.suffix == ".txt"
+    if not is_text_file:
         check_can_draw()
     options = options or TrajectoryOptions()
     trajectory = estimate_trajectory(model, clip, options)
@@ -97,51 +111,58 @@ def write_trajectory(
         notes=trajectory.notes,
         scores=score_trajectory(trajectory),
     )
-    if is_file:
-        make_folder(output.parent)
-        if output.name == TrajectoryFile.KITTI:
-            write_kitti(output, trajectory.poses)
-        else:
-            write_tum(output, trajectory.seconds, trajectory.poses)
-        return record
-    make_folder(output)
-    write_kitti(output / TrajectoryFile.KITTI, trajectory.poses)
-    write_tum(output / TrajectoryFile.TUM, trajectory.seconds, trajectory.poses)
-    write_picture(output / TrajectoryFile.PICTURE, trajectory)
-    with replacing(output / TrajectoryFile.SCORES) as part:
-        part.write_text(to_json(record, indent=2), encoding="utf-8")
+    if is_text_file:
+        _write_text_file(output, trajectory)
+    else:
+        _write_folder(output, trajectory, record)
     return record
 
 
-def _walk_by_model(model: str | Path, frames: ClipReader, options: TrajectoryOptions) -> Walk:
-    """Walk by networks of motion, else by depth."""
-    motion = load_motion_networks(Path(model), options.device)
-    if motion is not None:
-        return walk_by_networks(frames, motion, options.stride)
-    loaded = load_model(model, device=options.device, trust_code=options.trust_code)
-    return walk_by_depth(frames, loaded, options.stride)
+def _write_text_file(path: Path, trajectory: Trajectory) -> None:
+    make_folder(path.parent)
+    if path.name == TrajectoryFile.KITTI:
+        write_kitti(path, trajectory.poses)
+    else:
+        write_tum(path, trajectory.seconds, trajectory.poses)
 
 
-def _frame_count_text(chain: Chain) -> str:
-    count = int(chain.estimated.sum())
-    return f"{count} frame{'' if count == 1 else 's'} of {len(chain.estimated)}"
+def _write_folder(folder: Path, trajectory: Trajectory, record: TrajectoryRecord) -> None:
+    make_folder(folder)
+    write_kitti(folder / TrajectoryFile.KITTI, trajectory.poses)
+    write_tum(folder / TrajectoryFile.TUM, trajectory.seconds, trajectory.poses)
+    write_picture(folder / TrajectoryFile.PICTURE, trajectory)
+    with replacing(folder / TrajectoryFile.SCORES) as part:
+        part.write_text(to_json(record, indent=2), encoding="utf-8")
 
 
-def _poses_from_first(
-    poses: Transforms | None, indices: list[int]
-) -> Float64[np.ndarray, "m 4 4"] | None:
-    """Poses relative to the first without NaN."""
-    if poses is None:
+def _walk_by_model(
+    model: str | Path, reader: ClipReader, options: TrajectoryOptions
+) -> EstimatedPath:
+    """Walk along the clip by the model's networks of motion if it has them, else by its depth."""
+    networks = load_motion_networks(Path(model), options.device)
+    if networks is not None:
+        return walk_by_networks(reader, networks, options.stride)
+    depth_model = load_model(model, device=options.device, trust_code=options.trust_code)
+    return walk_by_depth(reader, depth_model, options.stride)
+
+
+def _relative_to_first_known(poses: Transforms) -> Transforms | None:
+    """Poses in the frame of the first that is known; None if none is."""
+    is_known = known_poses(poses)
+    if not is_known.any():
         return None
-    used = poses[indices]
-    has_pose = known_poses(used)
-    return invert(used[has_pose][0]) @ used if has_pose.any() else None
+    first = poses[is_known][0]
+    return invert(first) @ poses
 
 
-def _notes_on_skipped(frames: Sequence[ClipFrame], fault: str | None) -> tuple[str, ...]:
-    problems = [
+def _notes_on_skipped(frames: Sequence[ClipFrame], fault: str | None) -> list[str]:
+    """Notes on broken frames, the first five by name, and on a clip that ends too early."""
+    notes: list[str] = [
         Note(Text("skipped: ", frame.problem)) for frame in frames if frame.problem is not None
     ]
-    more = [f"skipped: {len(problems) - _NAMED:,} more broken frames"]
-    notes = problems[:_NAMED] + (more if len(problems) > _NAMED else [])
-    return (*notes, *([] if fault is None else [fault]))
+    unnamed = len(notes) - _MAX_NAMED_FRAMES
+    if unnamed > 0:
+        notes[_MAX_NAMED_FRAMES:] = [f"skipped: {unnamed:,} more broken frames"]
+    if fault is not None:
+        notes.append(fault)
+    return notes

@@ -22,11 +22,55 @@ from rilievo.data.trajectories.errors import (
 )
 from rilievo.data.trajectories.records import Trajectory, TrajectoryScores
 
-_LEAST_FRAMES = 5  # of a scored part
+_MIN_FRAMES_OF_PART = 5
+"""Known frames from which a part is scored, if the trajectory has several parts."""
+
+
+def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
+    """Measure the errors over the usable frames with a true pose.
+
+    Each unbroken part is fitted to the truth by itself.
+
+    Returns:
+        The errors, or None if no true pose is known or the camera does not move.
+    """
+    if trajectory.true is None:
+        return None
+    true = np.where(trajectory.estimated[:, None, None], trajectory.true, np.nan)
+    parts = trajectory.parts
+    if parts is None:
+        parts = np.zeros(len(true), np.int64)
+    numbers = np.unique(parts)
+    min_frames = 2 if len(numbers) == 1 else _MIN_FRAMES_OF_PART
+
+    part_errors = []
+    for number in numbers:
+        poses, true_poses = trajectory.poses[parts == number], true[parts == number]
+        is_known = known_poses(true_poses)
+        if is_known.sum() < min_frames or path_length(true_poses[is_known]) == 0:
+            continue
+        part_errors.append(_errors_of_part(poses, true_poses, trajectory.metric))
+    if not part_errors:
+        return None
+    return _join_part_errors(part_errors, metric=trajectory.metric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PartErrors:
+    """Errors of one unbroken part of a trajectory.
+
+    Attributes:
+        frames: Number of frames with a true pose.
+        path_length: Its true length.
+        scale: True length of a unit of the estimate.
+        squared: Mean squared error of positions by what is fitted.
+        snippets: ``snippet_errors``.
+        monodepth2_snippets: ``monodepth2_snippet_errors``.
+        motions: ``motion_errors`` after ``scale``.
+        directions: ``direction_errors``.
+        lengths: ``length_errors``, after ``scale`` unless metric; None for short paths.
+    """
+
     frames: int
     path_length: float
     scale: float
@@ -38,69 +82,41 @@ class _PartErrors:
     lengths: LengthErrors | None
 
 
-def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
-    """Errors over usable frames with a true pose, if any; parts are fitted by themselves."""
-    if trajectory.true is None:
-        return None
-    true = np.where(trajectory.estimated[:, None, None], trajectory.true, np.nan)
-    parts = trajectory.parts
-    parts = np.zeros(len(true), np.int64) if parts is None else parts
-    numbers = np.unique(parts)
-    least = 2 if len(numbers) == 1 else _LEAST_FRAMES
-    part_errors = [
-        _errors_of_part(trajectory.poses[parts == number], true[parts == number], trajectory.metric)
-        for number in numbers
-        if known_poses(true[parts == number]).sum() >= least
-    ]
-    scored = [errors for errors in part_errors if errors is not None]
-    return _join_part_errors(scored, metric=trajectory.metric) if scored else None
-
-
-def _errors_of_part(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors | None:
-    has_truth = known_poses(true)
-    if not path_length(true[has_truth]):
-        return None
-    estimate, known_true = poses[has_truth], true[has_truth]
-    fit = fit_similarity(estimate, known_true, Freedom.SCALE)
+def _errors_of_part(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors:
+    is_known = known_poses(true)
+    known_estimate, known_true = poses[is_known], true[is_known]
+    fit = fit_similarity(known_estimate, known_true, Freedom.SCALE)
     scaled = poses.copy()
     scaled[:, :3, 3] *= fit.scale
     return _PartErrors(
-        frames=int(has_truth.sum()),
+        frames=int(is_known.sum()),
         path_length=path_length(known_true),
         scale=fit.scale,
-        squared={kind: position_rmse(estimate, known_true, kind) ** 2 for kind in Freedom},
+        squared={
+            freedom: position_rmse(known_estimate, known_true, freedom) ** 2 for freedom in Freedom
+        },
         snippets=snippet_errors(poses, true),
         monodepth2_snippets=monodepth2_snippet_errors(poses, true),
         motions=motion_errors(scaled, true),
         directions=direction_errors(poses, true),
-        lengths=length_errors(estimate if metric else scaled[has_truth], known_true),
+        lengths=length_errors(known_estimate if metric else scaled[is_known], known_true),
     )
 
 
 def _join_part_errors(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
-    """Errors over parts, with the scale of the longest."""
+    """Join the errors of all parts. The scale is that of the longest part."""
     frames = np.array([part.frames for part in parts])
-    snippets, monodepth2_snippets, directions, translations, rotations = (
-        np.concatenate(arrays)
-        for arrays in zip(
-            *(
-                (
-                    a.snippets,
-                    a.monodepth2_snippets,
-                    a.directions,
-                    a.motions.translation,
-                    a.motions.rotation,
-                )
-                for a in parts
-            ),
-            strict=True,
-        )
-    )
+    snippets = np.concatenate([part.snippets for part in parts])
+    monodepth2_snippets = np.concatenate([part.monodepth2_snippets for part in parts])
+    directions = np.concatenate([part.directions for part in parts])
+    translations = np.concatenate([part.motions.translation for part in parts])
+    rotations = np.concatenate([part.motions.rotation for part in parts])
     lengths = [part.lengths for part in parts if part.lengths is not None]
-    segments = [part.parts for part in lengths]
+    segments = [part_lengths.parts for part_lengths in lengths]
 
     def rmse(freedom: Freedom) -> float:
-        return float(np.average([each.squared[freedom] for each in parts], weights=frames) ** 0.5)
+        mean_square = np.average([part.squared[freedom] for part in parts], weights=frames)
+        return float(mean_square**0.5)
 
     return TrajectoryScores(
         frames=int(frames.sum()),
@@ -120,8 +136,8 @@ def _join_part_errors(parts: Sequence[_PartErrors], *, metric: bool) -> Trajecto
         frame_translation=_statistic_or_none(np.mean, translations),
         frame_rotation=_statistic_or_none(np.mean, rotations),
         parts=sum(segments),
-        part_translation=_weighted_mean([part.translation for part in lengths], segments),
-        part_rotation=_weighted_mean([part.rotation for part in lengths], segments),
+        part_translation=_weighted_mean([each.translation for each in lengths], segments),
+        part_rotation=_weighted_mean([each.rotation for each in lengths], segments),
         direction=_statistic_or_none(np.median, directions),
     )
 

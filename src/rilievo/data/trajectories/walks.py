@@ -1,17 +1,17 @@
 """Camera motion along a clip, by a model's depth or by trained networks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field, Int64, Pixels, Transform
+from rilievo.arrays.shapes import Field, Int64, Pixels, Size, Transform
 from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
-from rilievo.data.trajectories.motion_chain import Chain
+from rilievo.data.trajectories.motion_chain import MotionChain
 from rilievo.errors import ModelError, needing
 from rilievo.extensions.subpackages import load_service
 from rilievo.geometry.transforms import invert
@@ -19,95 +19,122 @@ from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.records.depth_map import DepthKind
 
+_MAX_TRACKED_AREA = 640 * 480
+"""Pixels of a frame in which corners are tracked; larger frames are shrunk."""
+_MIN_LOST_FRACTION = 0.1
+"""Fraction of motions that are unknown from which a note says so."""
+_MAX_NAMED_CUTS = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
-    """Results of a whole clip; ``parts`` are unbroken."""
+class EstimatedPath:
+    """Motion of a camera along a whole clip.
 
-    chain: Chain
+    Attributes:
+        chain: The poses.
+        frames: Frames that were read, without their pixels.
+        metric: Whether the poses are in metres.
+        parts: Number of the unbroken part to which a frame belongs; None if there is one part.
+            Parts have no common scale and direction.
+        notes: What makes the path less certain.
+    """
+
+    chain: MotionChain
     frames: tuple[ClipFrame, ...]
     metric: bool
     parts: Int64[np.ndarray, "n"] | None = None
     notes: tuple[str, ...] = ()
 
 
-_AREA = 640 * 480
-_LOST = 0.1  # share of unknown motion from which there is a note
+def walk_by_depth(clip: ClipReader, model: Model, stride: int) -> EstimatedPath:
+    """Estimate motion by tracked corners and the depth that a model gives them.
 
-
-def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
-    """Estimate motion along a clip by a model's depth."""
+    Raises:
+        ModelError: If the depth of the model has an unknown shift.
+    """
     kind = model.card.kind
     if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         raise ModelError(
             f"{printable(model.card.name)}: its depth is {kind}, and motion needs depth that is "
             "metric or up to scale; see 'rilievo models'"
         )
-    size = _size_within_vga_area(frames.clip.shape)
-    tracker, clip_frames = ClipTracker(frames.clip.K_at(size)), []
-    for frame in frames.walk(size, stride):
-        clip_frames.append(replace(frame, pixels=None))
+
+    size = _size_for_tracking(clip.clip.shape)
+    tracker = ClipTracker(clip.clip.K_at(size))
+    frames = []
+    for frame in clip.walk(size, stride):
+        frames.append(replace(frame, pixels=None))
         pixels = frame.pixels
         if pixels is not None:
-            tracker.add(pixels, lambda pixels=pixels: _depth_of_model(model, pixels))
+            tracker.add(pixels, lambda pixels=pixels: _predict_depth(model, pixels))
     motion = tracker.motion()
-    return Walk(
-        chain=_chain_of_motion(clip_frames, motion),
-        frames=tuple(clip_frames),
+
+    return EstimatedPath(
+        chain=_chain_of_motion(frames, motion),
+        frames=tuple(frames),
         metric=kind is DepthKind.METRIC,
-        parts=_parts_of_frames(clip_frames, motion),
-        notes=tuple(_motion_notes(clip_frames, motion, frames.clip.camera.note)),
+        parts=_parts_of_frames(frames, motion),
+        notes=tuple(_motion_notes(frames, motion, clip.clip.camera.note)),
     )
 
 
-def _size_within_vga_area(shape: tuple[int, int]) -> tuple[int, int]:
-    shrink = min(1.0, (_AREA / (shape[0] * shape[1])) ** 0.5)
-    return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink))
+def _size_for_tracking(size: Size) -> Size:
+    height, width = size
+    shrink = min(1.0, (_MAX_TRACKED_AREA / (height * width)) ** 0.5)
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
-def _depth_of_model(model: Model, pixels: Pixels) -> Field:
+def _predict_depth(model: Model, pixels: Pixels) -> Field:
     [prediction] = model.predict_raw([pixels])
     return prediction.depth.values
 
 
-def _chain_of_motion(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
-    chain, poses = Chain(), iter(motion.cam_T_world)
-    before = None
+def _chain_of_motion(frames: Sequence[ClipFrame], motion: ClipMotion) -> MotionChain:
+    """Join the motion, which has a pose for each usable frame, with the unusable frames."""
+    chain = MotionChain()
+    poses = iter(motion.cam_T_world)
+    last_pose = None
     for frame in frames:
         if frame.problem is not None:
             chain.add_unusable_frame()
             continue
         pose = next(poses)
-        chain.add_usable_frame(None if before is None else pose @ invert(before))
-        before = pose
+        chain.add_usable_frame(None if last_pose is None else pose @ invert(last_pose))
+        last_pose = pose
     return chain
 
 
-def _parts_of_frames(frames: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
-    usable = np.cumsum([frame.problem is None for frame in frames])
-    return motion.parts[np.maximum(usable - 1, 0)] if len(motion.parts) else 0 * usable
+def _parts_of_frames(frames: Sequence[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
+    """Part of each frame. An unusable frame belongs to the part of the usable one before it."""
+    usable_so_far = np.cumsum([frame.problem is None for frame in frames])
+    if not len(motion.parts):
+        return np.zeros_like(usable_so_far)
+    return motion.parts[np.maximum(usable_so_far - 1, 0)]
 
 
-def _motion_notes(frames: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Iterator[str]:
-    if camera is not None:
-        yield camera
-    usable = [frame.name for frame in frames if frame.problem is None]
-    moved = [frame_motion.pair for frame_motion in motion.frames[1:]]
-    lost = sum(not pair.known for pair in moved)
-    if lost and lost >= _LOST * len(moved):
+def _motion_notes(
+    frames: Sequence[ClipFrame], motion: ClipMotion, camera_note: str | None
+) -> Iterator[str]:
+    if camera_note is not None:
+        yield camera_note
+
+    pairs = [frame_motion.pair for frame_motion in motion.frames[1:]]
+    known_pairs = [pair for pair in pairs if pair.known]
+    lost = len(pairs) - len(known_pairs)
+    if lost and lost >= _MIN_LOST_FRACTION * len(pairs):
         yield (
-            f"{lost:,} of {len(moved):,} frames share too few corners with those before, as before "
+            f"{lost:,} of {len(pairs):,} frames share too few corners with those before, as before "
             "blank walls, in blur or where much moves by itself: the path stands still there"
         )
     elif motion.cuts:
-        named = ", ".join(printable(usable[index]) for index in motion.cuts[:5])
+        usable_names = [frame.name for frame in frames if frame.problem is None]
+        named = ", ".join(printable(usable_names[cut]) for cut in motion.cuts[:_MAX_NAMED_CUTS])
         cuts = "a cut" if len(motion.cuts) == 1 else f"{len(motion.cuts):,} cuts"
         yield (
             f"the path begins anew after {cuts}, at {named}: no corners before and after are the "
             "same, so parts have no common scale and direction, and are scored apart"
         )
-    ways = [pair for pair in moved if pair.known]
-    if ways and not any(pair.travels for pair in ways):
+    if known_pairs and not any(pair.travels for pair in known_pairs):
         yield "the camera turns or stands and does not travel: the path says nothing of its way"
 
 
@@ -116,11 +143,11 @@ class MotionNetworks(Protocol):
     """Networks that estimate motion between two frames.
 
     Attributes:
-        size: (height, width) [px].
+        size: (height, width) of the frames that they take [px].
         metric: Whether translation is in metres.
     """
 
-    size: tuple[int, int]
+    size: Size
     metric: bool
 
     def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
@@ -129,24 +156,28 @@ class MotionNetworks(Protocol):
 
 
 def load_motion_networks(model: Path, device: str) -> MotionNetworks | None:
-    """Load a folder's networks of motion, if any."""
-    if not load_service("predicts-motion")(model):
+    """Load the networks of a training run that predict motion; None if it has none."""
+    predicts_motion = load_service("predicts-motion")
+    if not predicts_motion(model):
         return None
     with needing("estimating a trajectory", "train"):
         load_motion = load_service("load-motion")
     return load_motion(model, device=device)
 
 
-def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) -> Walk:
-    """Estimate motion along a clip by trained networks."""
-    chain, before = Chain(), None
-    clip_frames: list[ClipFrame] = []
-    for frame in frames.walk(networks.size, stride):
-        clip_frames.append(replace(frame, pixels=None))
+def walk_by_networks(clip: ClipReader, networks: MotionNetworks, stride: int) -> EstimatedPath:
+    """Estimate motion along a clip by trained networks, from each usable frame to the next."""
+    chain = MotionChain()
+    frames = []
+    last_pixels = None
+    for frame in clip.walk(networks.size, stride):
+        frames.append(replace(frame, pixels=None))
         if frame.pixels is None:
             chain.add_unusable_frame()
             continue
-        moved = None if before is None else networks.later_T_earlier(before, frame.pixels)
-        chain.add_usable_frame(moved)
-        before = frame.pixels
-    return Walk(chain=chain, frames=tuple(clip_frames), metric=networks.metric)
+        motion = None
+        if last_pixels is not None:
+            motion = networks.later_T_earlier(last_pixels, frame.pixels)
+        chain.add_usable_frame(motion)
+        last_pixels = frame.pixels
+    return EstimatedPath(chain=chain, frames=tuple(frames), metric=networks.metric)
