@@ -110,7 +110,7 @@ def _drawn(
         sides=(float(sides[0]), float(sides[1])),
         error=error if gaussian else 1.0,
     )
-    if rectangle.shortest < LEAST_SIDE:
+    if rectangle.shortest_side < LEAST_SIDE:
         return None
     lines = []
     while len(lines) < LINES:

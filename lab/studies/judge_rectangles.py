@@ -20,7 +20,7 @@ from lab.scenes.seen_rectangles import (
     SeenRectangle,
     seen_rectangles,
 )
-from rilievo.calibration.rectangle_fit import MOST_DOUBT, RectangleFit, fit_rectangles
+from rilievo.calibration.rectangle_fit import MAX_FOCAL_DEVIATION, RectangleFit, fit_rectangles
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.rectangle_plane import deviation_in_plane, quantity_in_plane
@@ -66,7 +66,7 @@ def main(count: int) -> None:
         if each.vanishing <= FARTHEST_VANISHING:
             logs.append(math.log(fit.camera.focal / each.camera.focal))
             doubts.append(fit.focal_log_deviation)
-    taken = np.array(doubts) <= MOST_DOUBT
+    taken = np.array(doubts) <= MAX_FOCAL_DEVIATION
     _row("lengths, focal length unknown", lengths, 1)
     _row("focal lengths, vanishing points near", logs, 5)
     _row(f"  those taken ({taken.mean():.0%})", np.array(logs)[taken].tolist(), 5)

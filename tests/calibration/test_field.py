@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from rilievo.calibration import points
-from rilievo.calibration.points import MOST_PLACES, CorrectionField, calibrate, fit_correction_field
+from rilievo.calibration import correction_field
+from rilievo.calibration.correction_field import (
+    MAX_POSITIONS,
+    CorrectionField,
+    fit_correction_field,
+)
+from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownLength, KnownPoint
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_focal
@@ -98,10 +103,12 @@ def test_a_miss_left_out_is_what_leaving_it_out_gives() -> None:
     misses = []
     for out in range(9):
         rest = np.arange(9) != out
-        inverse, offset = points._inverse_and_mean(at[rest], y[rest], 2.0, 0.4)
-        kernel = 2.0 * points._gaussian_kernel(at[out : out + 1], at[rest], 0.4)
+        inverse, offset = correction_field._inverse_and_mean(at[rest], y[rest], 2.0, 0.4)
+        kernel = 2.0 * correction_field._gaussian_kernels(at[out : out + 1], at[rest], 0.4)
         misses.append(abs(y[out] - offset - float((kernel @ inverse @ (y[rest] - offset))[0])))
-    assert points._leave_one_out_error(at, y, 2.0, 0.4) == pytest.approx(np.mean(misses), rel=1e-9)
+    assert correction_field._leave_one_out_error(at, y, 2.0, 0.4) == pytest.approx(
+        np.mean(misses), rel=1e-9
+    )
 
 
 @pytest.mark.slow
@@ -109,7 +116,7 @@ def test_thousands_of_points_are_brought_together() -> None:
     true = tilted()
     result = calibrate(flat(), facts(true, 3000))
     assert result.field is not None
-    assert len(result.field.places) <= MOST_PLACES
+    assert len(result.field.centres) <= MAX_POSITIONS
     assert np.median(np.abs(result.depth.values / true - 1)) < 0.01
 
 
@@ -125,7 +132,7 @@ def test_the_factor_is_the_same_on_the_grid_and_at_the_places() -> None:
 
 def test_a_place_pulls_less_the_farther_it_is_and_nothing_far_away() -> None:
     field = CorrectionField(
-        places=np.array([[0.5, 0.4]]), pull=np.array([0.3]), offset=0.1, reach=0.2
+        centres=np.array([[0.5, 0.4]]), weights=np.array([0.3]), offset=0.1, reach=0.2
     )
     away = np.array([0.0, 0.2, 0.4, 3.0])
     at = np.stack([0.5 + 0.6 * away, 0.4 - 0.8 * away], axis=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo.calibration.certainty import MOST_HEIGHT_ERROR
+from rilievo.calibration.certainty import MAX_HEIGHT_ERROR
 from rilievo.errors import CalibrationError
 from rilievo.measure import length
 from rilievo.prediction import Prediction
@@ -34,14 +34,14 @@ def metric(method: str, error: float | None) -> Prediction:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_range_beyond_the_bound_is_refused_with_what_would_help(action, tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="known distance or length"):
-        ACTIONS[action](metric("camera height", MOST_HEIGHT_ERROR + 0.01), tmp_path)
+        ACTIONS[action](metric("camera height", MAX_HEIGHT_ERROR + 0.01), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize(
     ("method", "error"),
-    [("camera height", MOST_HEIGHT_ERROR), ("camera height", None), ("known points", 3.0)],
+    [("camera height", MAX_HEIGHT_ERROR), ("camera height", None), ("known points", 3.0)],
 )
 def test_a_smaller_range_and_other_known_sizes_are_used(
     action, method: str, error: float | None, tmp_path: Path
@@ -56,7 +56,7 @@ def test_a_street_of_low_confidence_is_refused_but_its_boxes_are_measured(
     photo = sorted((data_folder / "kitti_depth_metric3d" / "rgb").iterdir())[0]
     prediction = rilievo.predict(photo, camera=721.5, camera_height=1.65)
     assert prediction.calibration is not None
-    assert prediction.calibration.expected_error > MOST_HEIGHT_ERROR
+    assert prediction.calibration.expected_error > MAX_HEIGHT_ERROR
     with pytest.raises(CalibrationError, match="camera's height"):
         prediction.distance(600, 250)
     height, width = prediction.shape

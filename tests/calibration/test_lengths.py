@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.calibration.points import calibrate
-from rilievo.calibration.sizes import USUAL_LENGTHS, KnownLength, KnownPoint, parse_known
+from rilievo.calibration.sizes import NAMED_LENGTHS, KnownLength, KnownPoint, parse_known
 from rilievo.errors import CalibrationError
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
@@ -116,9 +116,9 @@ def test_an_end_without_depth_is_refused() -> None:
 def test_usual_things_stand_for_their_length() -> None:
     length = parse_known("1,2,30,40,A4")
     assert isinstance(length, KnownLength)
-    assert length.metres == USUAL_LENGTHS["a4"] == 0.297
+    assert length.metres == NAMED_LENGTHS["a4"] == 0.297
     assert parse_known(str(length)) == length
     # ISO 216: the sides of a sheet are as 1 to the root of 2, within its rounding to millimetres.
     for sheet in ("a4", "a3"):
-        sides = USUAL_LENGTHS[sheet] / USUAL_LENGTHS[f"{sheet}-short"]
+        sides = NAMED_LENGTHS[sheet] / NAMED_LENGTHS[f"{sheet}-short"]
         assert sides == pytest.approx(np.sqrt(2), abs=4e-3)

@@ -17,7 +17,7 @@ from rilievo.calibration.printed_markers import (
     write_marker_page,
 )
 from rilievo.calibration.readings import rectangle_depth
-from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles
+from rilievo.calibration.rectangle_fit import MAX_FOCAL_DEVIATION, fit_rectangles
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -90,14 +90,14 @@ def focal_of(markers: Sequence[Marker], shape: tuple[int, int]) -> float | None:
     if not markers:
         return None
     fit = fit_rectangles(known_squares_of_markers(markers, 1.0), assumed_camera(shape), shape)
-    return fit.camera.focal if fit.focal_log_deviation <= MOST_DOUBT else None
+    return fit.camera.focal if fit.focal_log_deviation <= MAX_FOCAL_DEVIATION else None
 
 
 def test_squares_on_the_page_have_the_side_that_was_asked_for(page: Image.Image) -> None:
     found = find_markers(np.repeat(np.asarray(page)[..., None], 3, axis=2))
     assert sorted(marker.id for marker in found) == [0, 1, 2, 3, 4, 5]
     for marker in found:
-        assert marker.side / DOTS == pytest.approx(0.06, abs=0.0003)
+        assert marker.shortest_side / DOTS == pytest.approx(0.06, abs=0.0003)
 
 
 def test_the_ruler_is_100_mm_long(page: Image.Image) -> None:

@@ -172,7 +172,7 @@ def test_many_points_go_by_pairs_drawn_at_random_and_agree(monkeypatch: pytest.M
     true = 1 / (0.5 * ramp().astype(float) + 0.3)
     pixels = [(u, v) for u in range(0, 60, 3) for v in range(0, 40, 8)]
     depth = depth_map(ramp(), DepthKind.AFFINE_INVERSE)
-    monkeypatch.setattr(points_module, "MOST_PAIRS", 50)
+    monkeypatch.setattr(points_module, "MAX_PAIRS", 50)
     fit = calibrate(depth, points(true, *pixels)).fit
     assert (fit.scale, fit.shift) == pytest.approx((0.5, 0.3), rel=1e-4)
     assert fit.pixels == 100

@@ -14,10 +14,10 @@ import rilievo
 from lab.scenes.seen_rectangles import FARTHEST_VANISHING, SHAPE, SeenRectangle, seen_rectangles
 from lab.studies.judge_rectangles import angle_off, length_errors
 from rilievo.calibration.readings import rectangle_depth
-from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles
+from rilievo.calibration.rectangle_fit import MAX_FOCAL_DEVIATION, fit_rectangles
 from rilievo.calibration.sizes import (
-    RECTANGLES,
-    USUAL_LENGTHS,
+    NAMED_LENGTHS,
+    NAMED_RECTANGLES,
     KnownRectangle,
     parse_known,
     parse_rectangle,
@@ -30,9 +30,9 @@ from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure import area, distance, length
-from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.rectangle_plane import deviation_in_plane, quantity_in_plane
+from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.schema.typed_values import metres_of
 from support.fixed_depth import FixedDepth
 from support.lens_boxes import turned
@@ -83,7 +83,7 @@ def test_an_unknown_focal_length_is_within_five_per_cent_where_vanishing_points_
         fit = fit_rectangles([seen.rectangle], assumed_camera(SHAPE), SHAPE)
         lengths += length_errors(seen, fit)
         if seen.vanishing <= FARTHEST_VANISHING:
-            taken.append(fit.focal_log_deviation <= MOST_DOUBT)
+            taken.append(fit.focal_log_deviation <= MAX_FOCAL_DEVIATION)
             errors.append(abs(math.log(fit.camera.focal / seen.camera.focal)))
     assert len(taken) > 0.5 * COUNT
     assert np.mean(taken) >= 0.98
@@ -410,8 +410,8 @@ def test_sides_are_read_with_their_units(text: str, sides: tuple[float, float] |
 
 
 def test_common_lengths_are_sides_of_common_rectangles() -> None:
-    for name, (long, short) in RECTANGLES.items():
-        assert (USUAL_LENGTHS[name], USUAL_LENGTHS[f"{name}-short"]) == (long, short)
+    for name, (long, short) in NAMED_RECTANGLES.items():
+        assert (NAMED_LENGTHS[name], NAMED_LENGTHS[f"{name}-short"]) == (long, short)
         assert long > short
     assert parse_sides("euro-pallet") == "euro-pallet"
 

@@ -8,7 +8,7 @@ import pytest
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
-    MOST_DOUBT,
+    MAX_DOUBT,
     base_exponent,
     log_mean_log_error,
 )
@@ -351,4 +351,4 @@ def test_the_spread_of_errors_is_that_whose_share_within_a_quarter_is_the_confid
     for doubt in (0.05, 0.2, 0.45):
         errors = chance.laplace(scale=math.exp(log_mean_log_error(doubt)), size=200_000)
         assert (abs(errors) > math.log(1.25)).mean() == pytest.approx(doubt, abs=5e-3)
-    assert log_mean_log_error(0.9) == log_mean_log_error(MOST_DOUBT)
+    assert log_mean_log_error(0.9) == log_mean_log_error(MAX_DOUBT)

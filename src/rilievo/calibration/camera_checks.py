@@ -166,7 +166,7 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[K
     """Notes on numbers hardly in pixels."""
     named = (CameraSource.GIVEN, CameraSource.MILLIMETRES)
     is_given = camera is not None and camera.source in named
-    points = [at for fact in facts for at in fact.places]
+    points = [at for fact in facts for at in fact.image_points]
     notes = [_camera_unit_note(camera, shape)] if camera and is_given else []
     if points:
         from rilievo.calibration.readings import normalized_points_note

@@ -1,4 +1,4 @@
-"""The stated error of an instrument, as users write it, the one that is assumed, and rounding."""
+"""Errors of instruments: as users state them, as they are assumed, and by rounding in files."""
 
 import math
 import re
@@ -18,15 +18,16 @@ Makers of depth cameras promise 2 % within 2 m (RealSense D435), and Khoshelham 
 ("Accuracy and Resolution of Kinect Depth Data", Sensors 2012) found 1 % at 3 m for the first
 Kinect, without an error of the whole scale."""
 
-_ROUNDING_SHARE = 0.5
+_MAX_ROUNDING = 0.5
 """Largest error of a rounded number, as a share of the step."""
-_MOST_ROUNDED_PIXELS = 200_000
-"""Most pixels in which steps of numbers are sought, for speed."""
+_MAX_PIXELS = 200_000
+"""Most pixels in which the step of the numbers is sought, for speed."""
 _MIN_LEVELS = 8
 """Fewest different numbers whose common divisor counts as their step."""
-_SAME_CODE = 1e-3
-"""Largest difference from a line by which counts encode depth, as a share of its span."""
-_MOST_RELATIVE = 1.0
+_MAX_DEVIATION = 1e-3
+"""Largest deviation from a line of numbers that encode depth, as a share of the depth's range."""
+_MAX_RELATIVE_ERROR = 1.0
+"""Share of depth that a stated error stays below."""
 _EXPECTED = Text(
     "the error that 8 in 10 depths stay below, as a share of depth (1%), a length (10mm), a share "
     "for each metre of depth (0.3%/m, as of stereo cameras), or a sum of these (5mm+0.5%)"
@@ -50,41 +51,49 @@ def parse_depth_error(text: object) -> DepthError:
         return text
     if not isinstance(text, str):
         raise OptionError(option="depth_error", expected=_EXPECTED, value=text)
-    parts = {"relative": 0.0, "absolute": 0.0, "growth": 0.0}
-    for term in text.split("+"):
-        name, number = _parse_term(term.strip(), text)
-        parts[name] += number
-    error = DepthError(**parts)
+    terms = [_parse_term(term.strip(), text) for term in text.split("+")]
+    error = DepthError(
+        relative=sum(term.relative for term in terms),
+        absolute=sum(term.absolute for term in terms),
+        growth=sum(term.growth for term in terms),
+    )
     if not 0 < error.relative + error.absolute + error.growth < math.inf:
         raise OptionError(option="depth_error", expected=_EXPECTED, value=text)
-    if max(error.relative, error.growth) >= _MOST_RELATIVE:
+    if max(error.relative, error.growth) >= _MAX_RELATIVE_ERROR:
         raise OptionError(option="depth_error", expected="less than 100 % of depth", value=text)
     return error
 
 
-def _parse_term(term: str, text: str) -> tuple[str, float]:
-    share = re.fullmatch(r"(.+?)\s*%\s*(/\s*m)?", term)
+def _parse_term(term: str, text: str) -> DepthError:
+    """Read one summand of an error; the whole ``text`` stands in messages."""
+    percentage = re.fullmatch(r"(.+?)\s*%\s*(/\s*m)?", term)
     try:
-        if share is not None:
-            number = float(share[1]) / 100
-            name = "relative" if share[2] is None else "growth"
-        else:
-            if not term[-1:].isalpha():
-                raise ValueError("a number without a unit may be a share or a length")
-            name, number = "absolute", metres_of(term)
-        if not 0 <= number < math.inf:
-            raise ValueError("an error is not negative")
+        if percentage is None:
+            return DepthError(absolute=_not_negative(_length_with_unit(term)))
+        share = _not_negative(float(percentage[1]) / 100)
     except ValueError:
         raise OptionError(
             option="depth_error",
             expected=Text(_EXPECTED, f"; units of lengths are {UNITS}"),
             value=text,
         ) from None
-    return name, number
+    return DepthError(relative=share) if percentage[2] is None else DepthError(growth=share)
+
+
+def _length_with_unit(text: str) -> float:
+    if not text[-1:].isalpha():
+        raise ValueError("a number without a unit may be a share or a length")
+    return metres_of(text)
+
+
+def _not_negative(number: float) -> float:
+    if not 0 <= number < math.inf:
+        raise ValueError("an error is not negative")
+    return number
 
 
 def make_instrument(source: DepthSource, stated: object = None) -> Instrument:
-    """Make the record of an instrument, with the error that is ``stated`` or assumed.
+    """Make the record of an instrument, with its ``stated`` error; None to assume one.
 
     Raises:
         OptionError: If the stated error cannot be read.
@@ -97,42 +106,43 @@ def make_instrument(source: DepthSource, stated: object = None) -> Instrument:
 def rounding_of(stored: Shaped[np.ndarray, "h w"], depth: AnyPlane) -> DepthError:
     """Error by which the numbers of a depth map are rounded.
 
-    It is that of whole numbers which encode depth or its inverse, and none for all others. Numbers
-    that are all multiples of a count, such as those of 8 bits which were stretched to 16, have that
-    step.
+    Only whole numbers that encode depth or inverse depth have such an error. If all of them are
+    multiples of one number, as 8 bits that were stretched to 16 are, that number is their step.
 
     Args:
         stored: Numbers of the file.
-        depth: Depth that they mean, NaN where there is none.
+        depth: Depth that they mean; NaN or 0 for pixels without depth.
     """
     if stored.dtype.kind not in "ui" or stored.shape != depth.shape:
         return NO_ERROR
-    stride = max(1, math.isqrt(stored.size // _MOST_ROUNDED_PIXELS))
-    counts, values = stored[::stride, ::stride], depth[::stride, ::stride]
-    is_known = np.isfinite(values) & (values != 0) & (counts != 0)
-    levels, places = np.unique(counts[is_known], return_index=True)
+    stride = max(1, math.isqrt(stored.size // _MAX_PIXELS))
+    numbers, depths = stored[::stride, ::stride], depth[::stride, ::stride]
+    has_depth = np.isfinite(depths) & (depths != 0) & (numbers != 0)
+    levels, first_indices = np.unique(numbers[has_depth], return_index=True)
     if not len(levels):
         return NO_ERROR
+
     step = 1
     if len(levels) >= _MIN_LEVELS:
         step = int(np.gcd.reduce(np.diff(levels.astype(np.int64))))
-
-    share, known = _ROUNDING_SHARE * step, values[is_known][places].astype(np.float64)
+    rounding = _MAX_ROUNDING * step
     levels = levels.astype(np.float64)
+    level_depths = depths[has_depth][first_indices].astype(np.float64)
     if len(levels) == 1:
-        # Depth that is not coded is 0 where its number is.
-        return DepthError(absolute=share * abs(float(known[0] / levels[0])))
-    slope = _slope_of_line(levels, known)
+        # A single level shows no line, so its depth is taken as proportional to it.
+        return DepthError(absolute=rounding * abs(float(level_depths[0] / levels[0])))
+    slope = _slope_of_line(levels, level_depths)
     if slope is not None:
-        return DepthError(absolute=share * abs(slope))
-    slope = _slope_of_line(levels, 1 / known)
+        return DepthError(absolute=rounding * abs(slope))
+    slope = _slope_of_line(levels, 1 / level_depths)
     if slope is not None:
-        return DepthError(growth=share * abs(slope))
+        return DepthError(growth=rounding * abs(slope))
     return NO_ERROR
 
 
 def _slope_of_line(x: Values, y: Values) -> float | None:
-    """Slope of y over x; None if they are not on a line."""
+    """Slope of y over x; None if the values do not lie on a line."""
     slope = float((y[-1] - y[0]) / (x[-1] - x[0]))
-    misses = np.abs(y - y[0] - slope * (x - x[0]))
-    return slope if misses.max() <= _SAME_CODE * abs(float(y[-1] - y[0])) else None
+    deviations = np.abs(y - y[0] - slope * (x - x[0]))
+    max_deviation = _MAX_DEVIATION * abs(float(y[-1] - y[0]))
+    return slope if deviations.max() <= max_deviation else None

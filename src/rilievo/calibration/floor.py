@@ -1,4 +1,8 @@
-"""Metres from the camera's height above a visible floor."""
+"""Metres from the camera's height above a visible floor.
+
+A plane is a vector m with m · X = 1 for its points X in the camera frame. Its length is one over
+the distance of the camera from the plane, and it points down to a floor.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
-from rilievo.arrays.shapes import Bool, Float, Float64, Points, Vector
+from rilievo.arrays.shapes import Bool, Float, Float64, Points, Values, Vector
 from rilievo.calibration.plane_support import support_of
 from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit
 from rilievo.errors import CalibrationError, InputError, OptionError
@@ -14,47 +18,63 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.records.depth_map import DepthMap
 
-# The floor is searched on a grid of about this many pixels, which is enough for a plane.
-GRID_PIXELS = 40_000
-# A pixel lies on a plane if its depth is the plane's within this share.
-TOLERANCE = 0.05
-LEAST_TOLERANCE = 1e-5
-# A floor covers at least this share of the picture, and the median angle of its normals to their
-# mean is at most this: heaps and sofas that a plane happens to touch exceed it.
-LEAST_AREA = 0.03
-MOST_ROUGHNESS = math.radians(10)
-# A table has the room below it, a floor has nothing: at most this share of the picture may lie
-# farther below the camera than the plane by this factor.
-MOST_BELOW = 0.05
-BELOW = 1.15
-# Predicted relief of deep places is too flat (depth to the power 1/1.7 on streets), so the plane
-# through a long floor is pitched whatever the camera is, and the camera too high above it. Then the
-# nearest points that face up (this quantile of depth) are taken for the floor of a level camera, if
-# their heights agree within this share (median), the whole plane is pitched by at most this angle,
-# and little lies below them by the factor; points within the share of that height are on the floor.
-NEAREST = 1 / 3
-MOST_UNEVEN = 0.1
-MOST_TILT = math.radians(10)
-ON_BENT = 0.25
-FAR_BELOW = 1.5
-# A place is deep if the camera's height is at most this share of the depth of its farthest tenth
-# (0.03 to 0.11 on streets, 0.22 and more in rooms). Its floor is bent if the plane of the nearest
-# third is pitched by this angle against that of the whole.
-DEEP = 0.15
-FARTHEST = 0.9
-BENT = math.radians(1)
-# Share of the pixels with depth whose normals are known, from which on these are used.
-LEAST_NORMALS = 0.1
-TRIALS = 500
+_GRID_PIXELS = 40_000
+"""Number of pixels of the grid on which the floor is searched; enough for a plane."""
+_TOLERANCE = 0.05
+"""Largest relative difference between the depth of a plane and that of a pixel on it."""
+_MIN_TOLERANCE = 1e-5
+"""Least such difference, for exact depth."""
+_MIN_AREA = 0.03
+"""Least share of the pixels with depth that a floor covers."""
+_MAX_ROUGHNESS = math.radians(10)
+"""Largest median angle between the normals of a floor and their mean. Heaps and sofas that a plane
+touches by chance exceed it."""
+_MIN_KNOWN_NORMALS = 0.1
+"""Share of the pixels with depth that have normals, from which on these normals are used."""
+_RANSAC_TRIALS = 500
+_MAX_PLANES = 3
+"""Number of planes that are tried, which is enough for a table, a bench and the floor."""
+_HINT = "give known points instead"
+
+# A table has the room below it, a floor has nothing.
+_BELOW_PLANE = 1.15
+"""Height of the camera above a point, over that above the plane, from which on the point lies below
+the plane."""
+_MAX_SHARE_BELOW = 0.05
+"""Largest share of the pixels with depth that may lie below a floor."""
+
+# Networks predict too little relief in deep places (depth to the power 1/1.7 on streets). So the
+# plane through a long floor is pitched, however the camera is held, and lies too far below the
+# camera. The nearest points that face up are then taken for the floor of a level camera.
+_DEEP_PLACE = 0.15
+"""Largest height of the camera in a deep place, over the depth of its farthest tenth. It is 0.03 to
+0.11 on streets, and 0.22 and more in rooms."""
+_FARTHEST_QUANTILE = 0.9
+_NEAREST_QUANTILE = 1 / 3
+"""Share of the points, the nearest ones, to which a level floor is fitted."""
+_MIN_BEND = math.radians(1)
+"""Angle between the plane of a floor's nearest third and that of all of it, from which on the floor
+is bent."""
+_MAX_UNEVENNESS = 0.1
+"""Largest median relative difference of a level floor's nearest heights from their median."""
+_MAX_PITCH = math.radians(10)
+"""Largest angle between the bent floor's plane and a level one."""
+_LEVEL_TOLERANCE = 0.25
+"""Largest relative difference of the height of points on a bent floor from the level one."""
+_FAR_BELOW_PLANE = 1.5
+"""As ``_BELOW_PLANE``, for points below a level floor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plane:
+    """Plane m · X = 1, and which of the points that face up lie on it."""
+
     m: Vector
     on_it: Bool[np.ndarray, "n"]
 
     @property
     def camera_height(self) -> float:
+        """Distance of the camera from the plane, in the map's unit."""
         return float(1 / np.linalg.norm(self.m))
 
     @property
@@ -63,10 +83,22 @@ class _Plane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _UpwardPoints:
+class _Surfaces:
+    """Points of the picture in the camera frame, on a grid.
+
+    Attributes:
+        points: Points in the lower half of the picture whose surface faces up.
+        normals: Unit normals of these points.
+        scene: All points with depth.
+    """
+
     points: Points
     normals: Points
     scene: Float64[np.ndarray, "s 3"]
+
+    def share_below(self, m: Vector, factor: float) -> float:
+        """Share of the scene that lies below a plane, by more than a factor of its height."""
+        return float(np.mean(self.scene @ m > factor))
 
 
 def calibrate_height(
@@ -94,8 +126,8 @@ def calibrate_height(
         depth: Map of kind ``UP_TO_SCALE`` or ``METRIC``.
         camera: Intrinsics.
         metres: Height of the camera's centre [m].
-        normals: Normals of the model; else of the depth.
-        max_tilt: Largest angle of floor and image [degrees].
+        normals: Normals of the model; None to compute them from the depth.
+        max_tilt: Largest angle between the floor's normal and the picture's vertical [degrees].
 
     Raises:
         OptionError: If the height is not positive or the tilt not between 0 and 90 degrees.
@@ -104,16 +136,22 @@ def calibrate_height(
     """
     if not (math.isfinite(metres) and metres > 0):
         raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")
-    facing, plane = _upward_points_and_floor(depth, camera, normals, max_tilt)
-    remarks = []
+    surfaces, plane = _find_surfaces_and_floor(depth, camera, normals, max_tilt)
+    warnings = []
     if camera.source is CameraSource.ASSUMED:
-        remarks.append("the focal length is assumed, and the scale is only as good as it")
-    # The residual is that of depth on the floor [m].
-    scale, inside = metres / plane.camera_height, facing.points[plane.on_it]
-    misses = (inside @ plane.m - 1) * inside[:, 2] * scale
-    residual = float(np.sqrt(np.mean(np.square(misses))))
-    fit = Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(inside))
-    return calibrate_by_fit(depth, fit, floor=_floor_record(facing, plane), remarks=remarks)
+        warnings.append("the focal length is assumed, and the scale is only as good as it")
+
+    scale = metres / plane.camera_height
+    floor_points = surfaces.points[plane.on_it]
+    depth_errors = (floor_points @ plane.m - 1) * floor_points[:, 2] * scale
+    fit = Fit(
+        space=FitSpace.DEPTH,
+        scale=scale,
+        shift=0.0,
+        residual=float(np.sqrt(np.mean(np.square(depth_errors)))),
+        pixels=len(floor_points),
+    )
+    return calibrate_by_fit(depth, fit, floor=_floor_record(surfaces, plane), warnings=warnings)
 
 
 def find_floor(
@@ -123,17 +161,23 @@ def find_floor(
     normals: Float[np.ndarray, "3 h w"] | None = None,
     max_tilt: float = 35.0,
 ) -> Floor:
-    """Find the floor, as ``calibrate_height`` does.
+    """Find the floor; the arguments are those of ``calibrate_height``.
 
     Raises:
         CalibrationError: If the kind has an unknown shift, or no floor is visible.
     """
-    return _floor_record(*_upward_points_and_floor(depth, camera, normals, max_tilt))
+    surfaces, plane = _find_surfaces_and_floor(depth, camera, normals, max_tilt)
+    return _floor_record(surfaces, plane)
 
 
-def _upward_points_and_floor(
+def is_deep_place(camera_height: float, depths: Values) -> bool:
+    """Whether depths reach so far, over the camera's height, that a network bends the floor."""
+    return camera_height <= _DEEP_PLACE * float(np.quantile(depths, _FARTHEST_QUANTILE))
+
+
+def _find_surfaces_and_floor(
     depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, max_tilt: float
-) -> tuple[_UpwardPoints, _Plane]:
+) -> tuple[_Surfaces, _Plane]:
     check_depth_map(depth)
     if not 0 < max_tilt < 90:
         raise OptionError(f"the floor's tilt is between 0 and 90 degrees, not {max_tilt:g}")
@@ -142,145 +186,131 @@ def _upward_points_and_floor(
             f"a height is one number, and a map of kind '{depth.kind}' lacks two, scale and shift: "
             "give two known points instead"
         )
-    facing = _find_upward_points(depth, camera, normals, math.radians(max_tilt))
-    return facing, _find_floor_plane(facing, math.radians(max_tilt))
+    surfaces = _find_surfaces(depth, camera, normals, math.radians(max_tilt))
+    return surfaces, _find_floor_plane(surfaces, math.radians(max_tilt))
 
 
-def _floor_record(facing: _UpwardPoints, plane: _Plane) -> Floor:
-    points = facing.points[plane.on_it]
+def _floor_record(surfaces: _Surfaces, plane: _Plane) -> Floor:
+    floor_points = surfaces.points[plane.on_it]
     return Floor(
         normal=plane.upward_normal,
         height=plane.camera_height,
-        area=float(plane.on_it.sum() / len(facing.scene)),
+        area=float(plane.on_it.sum() / len(surfaces.scene)),
         inliers=float(plane.on_it.mean()),
-        misfit=float(np.quantile(np.abs(points @ plane.m - 1), 0.8)),
-        support=support_of(points, plane.upward_normal),
+        misfit=float(np.quantile(np.abs(floor_points @ plane.m - 1), 0.8)),
+        support=support_of(floor_points, plane.upward_normal),
     )
 
 
-def _find_upward_points(
+def _find_surfaces(
     depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, max_angle: float
-) -> _UpwardPoints:
+) -> _Surfaces:
+    """Points of a grid, and which of them face up within an angle [rad] in the lower half.
+
+    Raises:
+        InputError: If normals have another size than the depth.
+        CalibrationError: If too few points face up.
+    """
     if normals is not None and normals.shape[1:] != depth.shape:
         raise InputError(f"normals are {normals.shape[1:]}, the depth {depth.shape}")
     height, width = depth.shape
-    stride = math.ceil(math.sqrt(height * width / GRID_PIXELS))
+    stride = math.ceil(math.sqrt(height * width / _GRID_PIXELS))
     first_row, first_column = _densest_offsets(depth.valid, stride)
     grid = np.s_[first_row::stride, first_column::stride]
     values, valid = depth.values[grid].astype(np.float64), depth.valid[grid]
-    if normals is not None and _is_known_nowhere(normals[(slice(None), *grid)], valid):
-        normals = None
-    if normals is None:
+
+    if normals is not None:
+        normals = normals[(slice(None), *grid)]
+    if normals is None or _are_mostly_unknown(normals, valid):
         # A large window and a high edge threshold: a floor is large, and noise must not split it.
-        field, mask = normals_from_depth(values, camera, valid, window=9, edge=0.2, step=stride)
+        directions, has_normal = normals_from_depth(
+            values, camera, valid, window=9, edge=0.2, step=stride
+        )
     else:
-        field = normals[(slice(None), *grid)].astype(np.float64)
-        length = np.linalg.norm(field, axis=0)
-        mask = valid & (length > 0)
-        field = field / np.where(mask, length, 1)
-    up = mask & (-field[1] > math.cos(max_angle))
-    up[: len(up) // 2] = False
+        directions = normals.astype(np.float64)
+        length = np.linalg.norm(directions, axis=0)
+        has_normal = valid & (length > 0)
+        directions = directions / np.where(has_normal, length, 1)
+    faces_up = has_normal & (-directions[1] > math.cos(max_angle))
+    faces_up[: len(faces_up) // 2] = False
+
+    if not valid.any():
+        raise CalibrationError("no floor seen: hardly a pixel of the picture has depth", hint=_HINT)
+    if faces_up.sum() < _MIN_AREA * valid.sum():
+        raise CalibrationError(
+            f"no floor seen: {100 * faces_up.sum() / valid.sum():.1f} % of the picture is in its "
+            f"lower half and faces up (within {math.degrees(max_angle):.0f} degrees), and a floor "
+            f"needs {100 * _MIN_AREA:.0f} %",
+            hint=_HINT,
+        )
     rows, columns = range(first_row, height, stride), range(first_column, width, stride)
     points = camera.points(np.where(valid, values, 1.0), rows=rows, columns=columns)
-    if not valid.any():
-        raise CalibrationError(
-            "no floor seen: hardly a pixel of the picture has depth",
-            hint="give known points instead",
-        )
-    if up.sum() < LEAST_AREA * valid.sum():
-        raise CalibrationError(
-            f"no floor seen: {100 * up.sum() / valid.sum():.1f} % of the picture is in its lower "
-            f"half and faces up (within {math.degrees(max_angle):.0f} degrees), and a floor needs "
-            f"{100 * LEAST_AREA:.0f} %",
-            hint="give known points instead",
-        )
-    return _UpwardPoints(points=points[:, up].T, normals=field[:, up].T, scene=points[:, valid].T)
-
-
-def _is_known_nowhere(normals: Float[np.ndarray, "3 h w"], valid: Bool[np.ndarray, "h w"]) -> bool:
-    """Whether few pixels with depth have normals, as where depth is known at every second pixel."""
-    return bool((np.linalg.norm(normals[:, valid], axis=0) > 0).sum() < LEAST_NORMALS * valid.sum())
+    return _Surfaces(
+        points=points[:, faces_up].T,
+        normals=directions[:, faces_up].T,
+        scene=points[:, valid].T,
+    )
 
 
 def _densest_offsets(valid: Bool[np.ndarray, "h w"], stride: int) -> tuple[int, int]:
-    """First row and column of the grid with the most depth, as a map may have it here and there."""
+    """First row and column of the grid with the most depth.
+
+    A sparse map may have depth at every second pixel only, which a grid can miss altogether.
+    """
     counts = {
         (row, column): int(valid[row::stride, column::stride].sum())
         for row in range(stride)
         for column in range(stride)
     }
-    whole = counts[0, 0] >= valid[::stride, ::stride].size
-    return (0, 0) if whole else max(counts, key=lambda offsets: counts[offsets])
+    is_first_full = counts[0, 0] >= valid[::stride, ::stride].size
+    return (0, 0) if is_first_full else max(counts, key=lambda offsets: counts[offsets])
 
 
-def _find_floor_plane(facing: _UpwardPoints, max_angle: float) -> _Plane:
+def _are_mostly_unknown(
+    normals: Float[np.ndarray, "3 h w"], valid: Bool[np.ndarray, "h w"]
+) -> bool:
+    """Whether few pixels with depth have normals, as where depth is known at every second pixel."""
+    known = np.linalg.norm(normals[:, valid], axis=0) > 0
+    return bool(known.sum() < _MIN_KNOWN_NORMALS * valid.sum())
+
+
+def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
+    """Largest plane that faces up within an angle [rad], is flat, and has nothing below it.
+
+    Raises:
+        CalibrationError: If there is none.
+    """
     generator = np.random.default_rng(0)
-    least = LEAST_AREA * len(facing.scene)
-    reasons, left = [], np.ones(len(facing.points), bool)
-    # Enough for a table, a bench and the floor; no large plane is left after that.
-    for _ in range(3):
-        plane = _largest_plane(facing.points, left, max_angle, generator)
-        if plane is None or plane.on_it.sum() < least:
+    min_points = _MIN_AREA * len(surfaces.scene)
+    first_fault = None
+    is_candidate = np.ones(len(surfaces.points), bool)
+    for _ in range(_MAX_PLANES):
+        plane = _largest_plane(surfaces.points, is_candidate, max_angle, generator)
+        if plane is None or plane.on_it.sum() < min_points:
             break
-        below = np.mean(facing.scene @ plane.m > BELOW)
-        roughness = _median_angle_to_mean(facing.normals[plane.on_it])
-        if roughness > MOST_ROUGHNESS:
-            spread = f"{math.degrees(roughness):.0f} degrees"
-            reasons.append(f"is not flat (its normals differ by {spread})")
-        elif below > MOST_BELOW:
-            if (level := _plane_of_level_camera(facing, plane)) is not None:
-                return level
-            share = f"{100 * below:.0f} % of the picture"
-            reasons.append(f"is a table or the like, with {share} below it")
+        roughness = _median_angle_to_mean(surfaces.normals[plane.on_it])
+        share_below = surfaces.share_below(plane.m, _BELOW_PLANE)
+        if roughness > _MAX_ROUGHNESS:
+            fault = f"is not flat (its normals differ by {math.degrees(roughness):.0f} degrees)"
+        elif share_below <= _MAX_SHARE_BELOW:
+            return _level_plane_if_bent(surfaces, plane)
         else:
-            return _level_plane_if_bent(facing, plane)
-        left &= np.abs(facing.points @ plane.m - 1) > 2 * TOLERANCE
-        if left.sum() < least:
+            level = _plane_of_level_camera(surfaces, plane)
+            if level is not None:
+                return level
+            fault = (
+                f"is a table or the like, with {100 * share_below:.0f} % of the picture below it"
+            )
+        first_fault = first_fault or fault
+
+        is_candidate &= np.abs(surfaces.points @ plane.m - 1) > 2 * _TOLERANCE
+        if is_candidate.sum() < min_points:
             break
     raise CalibrationError(
         f"no floor seen: what faces up in the lower half of the picture "
-        f"{reasons[0] if reasons else 'is no plane'}",
-        hint="give known points instead",
+        f"{first_fault or 'is no plane'}",
+        hint=_HINT,
     )
-
-
-def _level_plane_if_bent(facing: _UpwardPoints, plane: _Plane) -> _Plane:
-    if plane.camera_height > DEEP * np.quantile(facing.scene[:, 2], FARTHEST):
-        return plane
-    floor = facing.points[plane.on_it]
-    third = floor[floor[:, 2] <= np.quantile(floor[:, 2], NEAREST)]
-    nearest = np.linalg.lstsq(third, np.ones(len(third)), rcond=None)[0]
-    apart = math.acos(min(1.0, float(-plane.upward_normal @ nearest / np.linalg.norm(nearest))))
-    if apart < BENT:
-        return plane
-    level = _plane_of_level_camera(facing, plane)
-    if level is None:
-        raise CalibrationError(
-            "no floor seen: its nearest third and the whole are two planes, "
-            f"{math.degrees(apart):.0f} degrees apart, so its height is not known; give known "
-            "points instead"
-        )
-    return level
-
-
-def _plane_of_level_camera(facing: _UpwardPoints, plane: _Plane) -> _Plane | None:
-    """Horizontal floor through the nearest points; None if uneven."""
-    if -plane.upward_normal[1] < math.cos(MOST_TILT):
-        return None
-    depth = facing.points[:, 2]
-    heights = facing.points[depth <= np.quantile(depth, NEAREST), 1]
-    height = float(np.median(heights))
-    if height <= 0 or np.median(np.abs(heights / height - 1)) > MOST_UNEVEN:
-        return None
-    m = np.array([0.0, 1 / height, 0.0])
-    if np.mean(facing.scene @ m > FAR_BELOW) > MOST_BELOW:
-        return None
-    return _Plane(m=m, on_it=np.abs(facing.points @ m - 1) < ON_BENT)
-
-
-def _median_angle_to_mean(normals: Points) -> float:
-    mean = normals.sum(axis=0)
-    return float(np.median(np.arccos(np.clip(normals @ mean / np.linalg.norm(mean), -1, 1))))
 
 
 def _largest_plane(
@@ -289,30 +319,86 @@ def _largest_plane(
     max_angle: float,
     generator: "np.random.Generator",
 ) -> _Plane | None:
+    """Plane with the most candidates on it that faces up within an angle [rad], by RANSAC."""
     candidates = points[is_candidate]
-    p, q, r = (candidates[generator.integers(0, len(candidates), TRIALS)] for _ in range(3))
+    p, q, r = (candidates[generator.integers(0, len(candidates), _RANSAC_TRIALS)] for _ in range(3))
+    # The plane through three points is m = (q × r + r × p + p × q) / (p · (q × r)).
     sums = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
     volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
     # Three points that are collinear, or coplanar with the camera, define no usable plane.
-    proposed = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
-    planes = sums[proposed] / volumes[proposed, None]
-    planes = planes[planes[:, 1] > math.cos(max_angle) * np.linalg.norm(planes, axis=1)]
+    is_usable = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
+    planes = sums[is_usable] / volumes[is_usable, None]
+    min_cosine = math.cos(max_angle)
+    planes = planes[planes[:, 1] > min_cosine * np.linalg.norm(planes, axis=1)]
     if not len(planes):
         return None
-    votes = (np.abs(planes @ candidates.T - 1) < TOLERANCE).sum(axis=1)
+
+    votes = (np.abs(planes @ candidates.T - 1) < _TOLERANCE).sum(axis=1)
     m = _refine_plane(planes[int(votes.argmax())], candidates)
-    if m[1] <= math.cos(max_angle) * np.linalg.norm(m):
+    if m[1] <= min_cosine * np.linalg.norm(m):
         return None
-    return _Plane(m=m, on_it=is_candidate & (np.abs(points @ m - 1) < TOLERANCE))
+    return _Plane(m=m, on_it=is_candidate & (np.abs(points @ m - 1) < _TOLERANCE))
 
 
 def _refine_plane(m: Vector, points: Points) -> Vector:
-    """Fit least squares within three deviations of its roughness."""
-    tolerance = TOLERANCE
+    """Fit least squares to the points within three deviations of the surface's roughness."""
+    tolerance = _TOLERANCE
     for _ in range(10):
-        misses = np.abs(points @ m - 1)
-        inside = misses < tolerance
-        m = np.linalg.lstsq(points[inside], np.ones(inside.sum()), rcond=None)[0]
-        spread = np.median(np.abs(points[inside] @ m - 1))
-        tolerance = min(TOLERANCE, max(3 * 1.4826 * float(spread), LEAST_TOLERANCE))
+        is_inlier = np.abs(points @ m - 1) < tolerance
+        inliers = points[is_inlier]
+        m = np.linalg.lstsq(inliers, np.ones(is_inlier.sum()), rcond=None)[0]
+        median_error = float(np.median(np.abs(inliers @ m - 1)))
+        # 1.4826 times the median is the standard deviation of normal errors.
+        tolerance = min(_TOLERANCE, max(3 * 1.4826 * median_error, _MIN_TOLERANCE))
     return m
+
+
+def _median_angle_to_mean(normals: Points) -> float:
+    mean = normals.sum(axis=0)
+    cosines = np.clip(normals @ mean / np.linalg.norm(mean), -1, 1)
+    return float(np.median(np.arccos(cosines)))
+
+
+def _level_plane_if_bent(surfaces: _Surfaces, plane: _Plane) -> _Plane:
+    """Level plane instead of the plane of a bent floor in a deep place; otherwise the plane itself.
+
+    Raises:
+        CalibrationError: If the floor is bent, and not level at its nearest points.
+    """
+    if not is_deep_place(plane.camera_height, surfaces.scene[:, 2]):
+        return plane
+    floor_points = surfaces.points[plane.on_it]
+    depths = floor_points[:, 2]
+    nearest = floor_points[depths <= np.quantile(depths, _NEAREST_QUANTILE)]
+    nearest_m = np.linalg.lstsq(nearest, np.ones(len(nearest)), rcond=None)[0]
+    cosine = float(-plane.upward_normal @ nearest_m / np.linalg.norm(nearest_m))
+    bend = math.acos(min(1.0, cosine))
+    if bend < _MIN_BEND:
+        return plane
+
+    level = _plane_of_level_camera(surfaces, plane)
+    if level is None:
+        raise CalibrationError(
+            "no floor seen: its nearest third and the whole are two planes, "
+            f"{math.degrees(bend):.0f} degrees apart, so its height is not known; give known "
+            "points instead"
+        )
+    return level
+
+
+def _plane_of_level_camera(surfaces: _Surfaces, plane: _Plane) -> _Plane | None:
+    """Horizontal floor through the nearest points that face up.
+
+    None if the plane is pitched too much, the points are uneven, or much lies below them.
+    """
+    if -plane.upward_normal[1] < math.cos(_MAX_PITCH):
+        return None
+    depths = surfaces.points[:, 2]
+    heights = surfaces.points[depths <= np.quantile(depths, _NEAREST_QUANTILE), 1]
+    height = float(np.median(heights))
+    if height <= 0 or np.median(np.abs(heights / height - 1)) > _MAX_UNEVENNESS:
+        return None
+    m = np.array([0.0, 1 / height, 0.0])
+    if surfaces.share_below(m, _FAR_BELOW_PLANE) > _MAX_SHARE_BELOW:
+        return None
+    return _Plane(m=m, on_it=np.abs(surfaces.points @ m - 1) < _LEVEL_TOLERANCE)

@@ -7,22 +7,27 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.records.sample import Photo
 
-_SAME_ASPECT = 0.02
-_CONTINUES = 2.0
-"""Largest difference of edge columns, in usual steps."""
-_VARIED = 8.0
-"""Least variation along such a column [of 255]."""
-_CALM = 0.35
-"""Largest variation along the calmer polar row, over the middle's."""
-_LEAST_SIDE = 64
+_MIN_SIDE = 64
+"""Side of the smallest picture that is examined [px]."""
+_MAX_ASPECT_ERROR = 0.02
+"""Largest relative difference of the width from twice the height."""
+_MAX_EDGE_STEP = 2.0
+"""Largest difference of the first and the last column, over that of neighbouring columns."""
+_MIN_EDGE_VARIATION = 8.0
+"""Least standard deviation of brightness along these columns [of 255]; less shows no continuity."""
+_MAX_POLE_VARIATION = 0.35
+"""Largest variation along the calmer one of the first and the last row, over that of the middle."""
 
 
 def panorama_note(photo: Photo, option: str = "projection") -> str | None:
-    """Note on a probable panorama; ``option`` is the one that takes it as such."""
+    """Note on a photograph that is probably a panorama; None if it does not look like one.
+
+    ``option`` is the option with which the user says that it is a panorama.
+    """
     height, width = photo.shape
     if photo.camera is not None and isinstance(photo.camera.lens, Equirectangular):
         return None
-    if min(height, width) < _LEAST_SIDE or abs(width / (2 * height) - 1) > _SAME_ASPECT:
+    if min(height, width) < _MIN_SIDE or abs(width / (2 * height) - 1) > _MAX_ASPECT_ERROR:
         return None
     if not is_whole_panorama(photo.pixels):
         return None
@@ -30,19 +35,24 @@ def panorama_note(photo: Photo, option: str = "projection") -> str | None:
 
 
 def is_whole_panorama(pixels: Pixels) -> bool:
-    """Whether its left edge continues at the right, and one pole at least is calm.
+    """Whether a picture's left edge continues at the right, and at least one pole is calm.
 
-    The other one may show a tripod, or the corner of a tile right below the camera. Of 978 pictures
-    of twice their height that were cut from photographs, none was taken for a panorama.
+    The other pole may show a tripod, or the corner of a tile right below the camera. Of 978 cuts
+    from photographs that are twice as wide as high, none was taken for a panorama.
     """
     step = max(1, pixels.shape[0] // 512)
-    rows = pixels[::step].astype(np.float32).mean(axis=2)
-    columns = np.linspace(1, rows.shape[1] - 2, 33).astype(int)
-    usual = np.abs(rows[:, columns] - rows[:, columns + 1]).mean(axis=0)
-    edges = np.abs(rows[:, 0] - rows[:, -1]).mean()
-    if min(rows[:, 0].std(), rows[:, -1].std()) < _VARIED:
+    brightness = pixels[::step].astype(np.float32).mean(axis=2)
+    left, right = brightness[:, 0], brightness[:, -1]
+    if min(left.std(), right.std()) < _MIN_EDGE_VARIATION:
         return False
-    if edges > _CONTINUES * max(float(np.median(usual)), 0.5):
+
+    columns = np.linspace(1, brightness.shape[1] - 2, 33).astype(int)
+    neighbour_steps = np.abs(brightness[:, columns] - brightness[:, columns + 1]).mean(axis=0)
+    typical_step = max(float(np.median(neighbour_steps)), 0.5)
+    if np.abs(left - right).mean() > _MAX_EDGE_STEP * typical_step:
         return False
-    middle = float(np.median(rows[len(rows) // 4 : -len(rows) // 4].std(axis=1)))
-    return bool(min(rows[0].std(), rows[-1].std()) < _CALM * middle)
+
+    quarter = len(brightness) // 4
+    middle_variation = float(np.median(brightness[quarter:-quarter].std(axis=1)))
+    pole_variation = min(brightness[0].std(), brightness[-1].std())
+    return bool(pole_variation < _MAX_POLE_VARIATION * middle_variation)

@@ -1,4 +1,4 @@
-"""Points to which a plane was fitted, and how far errors of their depth can tilt it."""
+"""How firmly the points to which a plane was fitted support it against tilting."""
 
 from dataclasses import dataclass
 
@@ -6,36 +6,37 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float64, Points, Vector
 
-_MAX_AXES_POINTS = 10_000
+_MAX_POINTS = 10_000
 """Most points whose spread is computed, for speed."""
 _MIN_SPREAD = 1e-9
-"""Least deviation of points along a direction of a plane [m]."""
+"""Least standard deviation of points along a direction of a plane [m], to divide by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneSupport:
-    """Points to which a plane was fitted.
+    """Extent of the points to which a plane was fitted.
 
     Attributes:
-        middle: Mean position of the points.
-        axes: Two directions in the plane, each over the deviation of the points along it [1/m].
+        middle: Mean position of the points in the camera frame [m].
+        axes: Two unit vectors in the plane, each divided by the standard deviation of the points
+            along it [1/m].
     """
 
     middle: Vector
     axes: Float64[np.ndarray, "2 3"]
 
     def offset(self, position: Vector) -> float:
-        """Distance of a position from the middle of the points, in their deviations."""
+        """Distance of a position from the middle, in standard deviations of the points."""
         return float(np.linalg.norm(self.axes @ (position - self.middle)))
 
     def inverse_spread(self, direction: Vector) -> float:
-        """One over the deviation of the points along a unit direction of the plane [1/m]."""
+        """One over the standard deviation of the points along a unit vector in the plane [1/m]."""
         return float(np.linalg.norm(self.axes @ direction))
 
 
 def support_of(points: Points, normal: Vector) -> PlaneSupport:
-    """Support of a plane that was fitted to points, by its unit normal."""
-    step = max(1, len(points) // _MAX_AXES_POINTS)
+    """Support of a plane with a unit normal that was fitted to points [m]."""
+    step = max(1, len(points) // _MAX_POINTS)
     middle = points.mean(axis=0)
     offsets = points[::step] - middle
     # Noise along the normal is no spread of the points in the plane.

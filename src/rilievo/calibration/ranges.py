@@ -1,13 +1,13 @@
-"""Expected errors of metres, fitted on real frames with true depth.
+"""Expected errors of metres by a network's depth, fitted on real frames with true depth.
 
-The bound for eight measurements in ten is
+The error that eight in ten measurements stay below is
 
     spread * exp(base + far * share + along * share + deeper * log ratio + fact_along * share
                  + assumed)
 
 with a base for each method, and the spread from the confidence, fitted by
-``lab/studies/calibrate_ranges.py`` and ``calibrate_anchored_ranges.py``. Errors are logarithmic: L
-lies between L / exp(error) and L * exp(error).
+``lab/studies/calibrate_ranges.py`` and ``calibrate_anchored_ranges.py``. Errors are logarithmic: a
+length L lies between L / exp(error) and L * exp(error).
 """
 
 import json
@@ -17,28 +17,32 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-# Factor within which depth is right, for confidence.
-NEAR = 1.25
 COVERAGE = 0.8
-"""Share of measurements within the range."""
+"""Share of measurements within their range."""
 FEATURES = ("far", "along", "deeper", "fact_along", "assumed")
-ANCHORED_FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "misfit", "disorder")
-USUAL_DOUBT = 0.3
-# Least residual of an anchoring that counts.
-LEAST_RESIDUAL = 0.02
-# Beyond a half, depth is wrong in other ways too.
-LEAST_DOUBT, MOST_DOUBT = 0.03, 0.5
+"""Properties of a measurement by which its error grows; see ``Circumstances``."""
+ANCHORED_FEATURES = (*FEATURES, "misfit", "disorder")
+"""The same for anchored depth; see ``Misfit``."""
+TYPICAL_DOUBT = 0.3
+"""Doubt of a picture without a confidence that could tell it."""
+MIN_RESIDUAL = 0.02
+"""Least residual of an anchor that counts; depth is not more certain below it."""
+MIN_DOUBT, MAX_DOUBT = 0.03, 0.5
+"""Range of the doubt that counts. Beyond a half, depth is wrong in other ways too."""
 KNOWN_LENGTHS = "known lengths"
 KNOWN_RECTANGLES = "known rectangles"
+
+_CONFIDENCE_FACTOR = 1.25
+"""Factor within which depth is right, for the probability that a confidence gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misfit:
-    """Disagreement of anchored depth with its reference.
+    """Disagreement of anchored depth with the depth to which it was fitted.
 
     Attributes:
-        misfit: Logarithm of the residual.
-        disorder: 1 minus the rank correlation.
+        misfit: Logarithm of the fit's residual.
+        disorder: 1 minus the rank correlation of both.
     """
 
     misfit: float
@@ -47,15 +51,17 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """Properties of a number in metres that its error depends on.
+    """Properties of a measurement in metres that its error depends on.
 
     Attributes:
         method: ``Calibration.method``, "smooth field" or "model".
-        far: Distance to the nearest fact, in picture widths.
-        along: Share of a line that points away, 0 to 1.
-        deeper: Absolute log ratio of its depth and the fact's.
-        fact_along: Share of the known length that points away.
+        far: Distance to the nearest known size, in widths of the picture.
+        along: Share of the measured line that points away from the camera, 0 to 1.
+        deeper: Absolute log ratio of the depth and that of the nearest known size.
+        fact_along: Share of the known length that points away from the camera, 0 to 1.
+        assumed: Whether the focal length is assumed.
         doubt: 1 minus the 10 % quantile of the picture's confidence (``picture_doubt``).
+        anchored: Disagreement of anchored depth; None for other depth.
     """
 
     method: str
@@ -64,40 +70,45 @@ class Circumstances:
     deeper: float = 0.0
     fact_along: float = 0.0
     assumed: bool = False
-    doubt: float = USUAL_DOUBT
+    doubt: float = TYPICAL_DOUBT
     anchored: Misfit | None = None
 
     def feature(self, name: str) -> float:
-        """Value of a feature by its name."""
-        holder = self.anchored if name in ("misfit", "disorder") else self
-        return float(getattr(holder, name))
+        """Value of a feature by its name in ``ANCHORED_FEATURES``."""
+        record = self.anchored if name in ("misfit", "disorder") else self
+        return float(getattr(record, name))
 
 
 def expected_error(quantity: str, circumstances: Circumstances) -> float:
-    """Log error that ``COVERAGE`` of such numbers ("length" or "depth") stay below."""
+    """Log error that ``COVERAGE`` of such measurements ("length" or "depth") stay below."""
     is_anchored = circumstances.anchored is not None
-    size = base_exponent(quantity, circumstances.method, is_anchored=is_anchored)
+    exponent = base_exponent(quantity, circumstances.method, is_anchored=is_anchored)
+    log_spread = 0.0 if is_anchored else log_mean_log_error(circumstances.doubt)
     features = ANCHORED_FEATURES if is_anchored else FEATURES
-    weights = ((name, feature_weight(quantity, name, is_anchored=is_anchored)) for name in features)
-    more = 0.0 if is_anchored else log_mean_log_error(circumstances.doubt)
-    return math.exp(
-        size + more + sum(weight * circumstances.feature(name) for name, weight in weights)
+    growth = sum(
+        feature_weight(quantity, name, is_anchored=is_anchored) * circumstances.feature(name)
+        for name in features
     )
+    return math.exp(exponent + log_spread + growth)
 
 
 def log_mean_log_error(doubt: float) -> float:
-    """Logarithm of the mean log depth error, by the doubt; errors are Laplace's."""
-    return math.log(math.log(NEAR) / -math.log(min(max(doubt, LEAST_DOUBT), MOST_DOUBT)))
+    """Logarithm of the mean log depth error of a picture, if the errors are Laplace's.
+
+    The doubt is the probability that depth is wrong by more than a factor of 1.25.
+    """
+    probability = min(max(doubt, MIN_DOUBT), MAX_DOUBT)
+    return math.log(math.log(_CONFIDENCE_FACTOR) / -math.log(probability))
 
 
 def base_exponent(quantity: str, method: str, *, is_anchored: bool = False) -> float:
-    """Base of a method's exponent; the largest if unknown."""
+    """Base of the exponent for a method; the largest base if the method is unknown."""
     bases: Mapping[str, float] = _learned_ranges(is_anchored)[quantity]["base"]
     return bases.get(method, max(bases.values()))
 
 
 def feature_weight(quantity: str, feature: str, *, is_anchored: bool = False) -> float:
-    """Weight of a feature of ``Circumstances``."""
+    """Factor of a feature of ``Circumstances`` in the exponent."""
     return float(_learned_ranges(is_anchored)[quantity][feature])
 
 

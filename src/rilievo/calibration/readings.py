@@ -1,4 +1,4 @@
-"""Robust values of a depth map at points and along lines, and at known sizes.
+"""Robust values of a depth map at points, along lines, and at known sizes.
 
 Points are column and row [px]; the centre of the top-left pixel is (0, 0). Values are those of the
 map, of any kind.
@@ -22,18 +22,19 @@ WINDOW_RADIUS = 2
 """Pixels to each side of a point over which the median is taken: robust against outliers, and on a
 plane still the value of the pixel itself."""
 LINE_SAMPLES = 33
-"""Places at which a line is sampled."""
-LINE_ENDS = 0.06
+"""Number of points at which a line is sampled."""
+LINE_END_SHARE = 0.06
 """Share of a line that is left out at each end: people click on the border of an object, where
 depth already changes to the background."""
-LINE_MISS = 0.03
+MAX_LINE_ERROR = 0.03
 """Relative error that nine tenths of the samples of a line on a straight surface stay below. With
 a larger one, bent surfaces count as straight, and lengths on real frames err more."""
-LINE_LEAST_PIXELS = 8.0
+MIN_LINE_LENGTH = 8.0
 """Length of the shortest line that is sampled [px]."""
 
-LEAST_AXIS_SHARE = 0.02
-"""Least depth along the axis, over the distance, that tells a distance: 89 degrees off the axis."""
+MIN_AXIS_COSINE = 0.02
+"""Cosine of the angle between a ray and the optical axis (89 degrees) below which depth along the
+axis does not tell the distance."""
 _MIN_VALID_SAMPLES = 0.9
 """Least share of the samples of a line that have depth."""
 _LINE_FIT_ROUNDS = 12
@@ -41,7 +42,7 @@ _LINE_FIT_ROUNDS = 12
 
 @dataclass(frozen=True, slots=True)
 class Pixel:
-    """Point [px] with its name in messages."""
+    """Point (u, v) of the picture [px], with its name in messages; it may lie between pixels."""
 
     u: float
     v: float
@@ -70,7 +71,7 @@ def normalized_points_note(
 
 
 def pixel_index(depth: DepthMap, at: Pixel) -> tuple[int, int]:
-    """Row and column of the pixel that holds a point.
+    """Row and column of the pixel in which a point lies.
 
     Raises:
         CalibrationError: If the point lies outside the map.
@@ -87,7 +88,7 @@ def pixel_index(depth: DepthMap, at: Pixel) -> tuple[int, int]:
 
 
 def pixel_centre(at: Pixel) -> Pixel:
-    """Centre of the pixel that holds a point, whose depth a map has."""
+    """Centre of the pixel in which a point lies; a map has the depth of this centre."""
     return Pixel(u=float(np.floor(at.u + 0.5)), v=float(np.floor(at.v + 0.5)), name=at.name)
 
 
@@ -158,19 +159,20 @@ def values_at_ends(
 def ends_on_straight_surface(
     depth: DepthMap, first: Pixel, second: Pixel, camera: Camera, *, must_meet_ends: bool = False
 ) -> tuple[float, float] | None:
-    """Values at the ends of a line by its inner samples; None if they are on no straight surface.
+    """Extrapolate a map from the inner part of a line to its ends; None if its surface is bent.
 
-    Inverse depth is linear along the image of a straight line. With ``must_meet_ends``, a surface
-    that ends before the line does, as at the corner of a room, is none.
+    Inverse depth is linear along the image of a straight line. The arguments are those of
+    ``values_at_ends``. With ``must_meet_ends``, the result is also None if the surface ends before
+    the line does, as at the corner of a room.
     """
     if depth.kind is DepthKind.AFFINE or min(depth.shape) < 2:
         return None
-    if np.hypot(second.u - first.u, second.v - first.v) < LINE_LEAST_PIXELS:
+    if np.hypot(second.u - first.u, second.v - first.v) < MIN_LINE_LENGTH:
         return None
 
-    # A point of the line is a combination of the rays of its ends, times a factor. The inverse of
-    # that factor is linear in t.
-    t = np.linspace(LINE_ENDS, 1 - LINE_ENDS, LINE_SAMPLES)
+    # In space, a point of the line is a combination of the rays of both ends, times a factor. On a
+    # straight surface, the inverse of that factor is linear in t.
+    t = np.linspace(LINE_END_SHARE, 1 - LINE_END_SHARE, LINE_SAMPLES)
     directions = ray(camera, first)[:, None] * (1 - t) + ray(camera, second)[:, None] * t
     u, v = camera.project(directions)
     if not inside_picture(u, v, depth.shape).all():
@@ -183,8 +185,11 @@ def ends_on_straight_surface(
     values = _fit_ends(depth, t[is_valid], inverse_factor[is_valid])
     if values is None or not must_meet_ends:
         return values
-    ends = zip((first, second), values, strict=True)
-    return values if all(_occurs_around(depth, end, value) for end, value in ends) else None
+
+    first_value, second_value = values
+    if _occurs_around(depth, first, first_value) and _occurs_around(depth, second, second_value):
+        return values
+    return None
 
 
 def _occurs_around(depth: DepthMap, at: Pixel, value: float) -> bool:
@@ -195,7 +200,7 @@ def _occurs_around(depth: DepthMap, at: Pixel, value: float) -> bool:
     values = depth.values[window][depth.valid[window]].astype(np.float64)
     if not values.size:
         return False
-    tolerance = LINE_MISS * abs(value)
+    tolerance = MAX_LINE_ERROR * abs(value)
     return bool(values.min() - tolerance <= value <= values.max() + tolerance)
 
 
@@ -210,7 +215,7 @@ def _fit_ends(depth: DepthMap, t: Values, inverse_factor: Values) -> tuple[float
     # Values of an affine kind have no zero, so their errors are judged by the map's range.
     scale = _value_range(depth) if is_inverse else np.abs(fitted)
     relative_errors = np.abs(inverse_factor - fitted) / np.maximum(scale, 1e-12)
-    if np.quantile(relative_errors, 0.9) > LINE_MISS:
+    if np.quantile(relative_errors, 0.9) > MAX_LINE_ERROR:
         return None
     return (start, end) if is_inverse else (1 / start, 1 / end)
 
@@ -263,19 +268,19 @@ def _fit_least_absolute_line(t: Values, y: Values) -> tuple[float, float]:
 
 
 def ray(camera: Camera, at: Pixel) -> Vector:
-    """Direction of a point in the camera frame, whose multiple by depth is the point seen there."""
+    """Direction of a point in the camera frame; times depth, it is the point in space."""
     return camera.rays(np.array([at.u, at.v], np.float64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthReading:
-    """Known depth of a point, or of the middle of a rectangle, with the value of the map there.
+    """Known depth of a point, or of the middle of a rectangle, with the map's value at it.
 
     Attributes:
         known: The known point or rectangle.
-        middle: Column and row at which the map is read [px].
-        metres: Known depth there [m].
-        value: Value of the map there.
+        middle: Column and row of that point [px].
+        metres: Known depth of it [m].
+        value: Value of the map at it.
     """
 
     known: KnownPoint | KnownRectangle
@@ -289,7 +294,7 @@ class DepthReading:
         return (self.value,)
 
     def measure(self, to_depth: Callable[[float], float]) -> float:
-        """Depth by the map, if ``to_depth`` converts its values to depth; in the unit of that."""
+        """Depth by the map, in the unit of ``to_depth``, which converts its values to depth."""
         return to_depth(self.value)
 
 
@@ -312,20 +317,23 @@ class LengthReading:
     rays: tuple[Vector, Vector]
 
     def measure(self, to_depth: Callable[[float], float]) -> float:
-        """Length by the map, if ``to_depth`` converts its values to depth; in the unit of that."""
-        first, second = (
-            to_depth(value) * direction
-            for value, direction in zip(self.values, self.rays, strict=True)
-        )
+        """Length by the map, in the unit of ``to_depth``, which converts its values to depth."""
+        first, second = self.ends(to_depth)
         return float(np.linalg.norm(second - first))
+
+    def ends(self, to_depth: Callable[[float], float]) -> tuple[Vector, Vector]:
+        """Both ends in the camera frame, by the map; ``to_depth`` converts its values to depth."""
+        first_value, second_value = self.values
+        first_ray, second_ray = self.rays
+        return to_depth(first_value) * first_ray, to_depth(second_value) * second_ray
 
 
 SizeReading = DepthReading | LengthReading
-"""Known size with the values that a depth map has there."""
+"""Known size with the values that a depth map has at its points."""
 
 
 def known_point_pixel(point: KnownPoint) -> Pixel:
-    """Pixel of a known point."""
+    """Position of a known point, with its name."""
     return Pixel(u=point.u, v=point.v, name=f"known point {point}")
 
 
@@ -348,8 +356,7 @@ def read_size(depth: DepthMap, known: Known, camera: Camera | None) -> SizeReadi
 
 
 def _read_point(depth: DepthMap, point: KnownPoint, camera: Camera | None) -> DepthReading:
-    pixel = known_point_pixel(point)
-    value = median_around(depth, pixel)
+    value = median_around(depth, known_point_pixel(point))
     return DepthReading(
         known=point,
         middle=(float(point.u), float(point.v)),
@@ -359,24 +366,25 @@ def _read_point(depth: DepthMap, point: KnownPoint, camera: Camera | None) -> De
 
 
 def known_point_depth(point: KnownPoint, camera: Camera | None) -> float:
-    """Depth of a known point [m], whether it was measured along the axis or its ray.
+    """Depth of a known point [m], which may have been measured along the axis or along its ray.
 
     Depth is that of the camera's lens: z of a pinhole, the distance of a fisheye or panorama.
 
     Raises:
-        CalibrationError: If it is along its ray and ``camera`` is None, or along the axis and the
-            lens sees it beside or behind the camera.
+        CalibrationError: If the point was measured along its ray and ``camera`` is None, or along
+            the axis and it lies beside or behind the camera.
     """
-    return point.metres / _metres_at_depth_1(point, known_point_pixel(point), camera)
+    return point.metres / _metres_at_depth_1(point, camera)
 
 
-def _metres_at_depth_1(point: KnownPoint, pixel: Pixel, camera: Camera | None) -> float:
-    """Length that a known point measures, along its ray or the axis, if it is at depth 1."""
+def _metres_at_depth_1(point: KnownPoint, camera: Camera | None) -> float:
+    """Distance of a known point, along its ray or the axis, if its depth were 1."""
+    pixel = known_point_pixel(point)
     if camera is not None:
         direction = ray(camera, pixel)
         if point.along is Along.RAY:
             return float(np.linalg.norm(direction))
-        if not direction[2] > LEAST_AXIS_SHARE:
+        if not direction[2] > MIN_AXIS_COSINE:
             raise CalibrationError(
                 f"{pixel.name} is measured along the optical axis, but lies beside or behind this "
                 f"{camera.lens.name} camera: give the distance along the ray, {point},ray"
@@ -393,9 +401,9 @@ def _metres_at_depth_1(point: KnownPoint, pixel: Pixel, camera: Camera | None) -
 def _read_rectangle(
     depth: DepthMap, rectangle: KnownRectangle, camera: Camera, name: str
 ) -> DepthReading:
-    """Read a map at the middle of a rectangle, as if nothing stood on it.
+    """Read a map at the middle of a rectangle, as if no object stood on it.
 
-    Where too few of its pixels have a value for that, the value is the median around its middle.
+    If too few of its pixels have depth for that, the value is the median around its middle.
     """
     for number, (u, v) in enumerate(rectangle.corners, 1):
         require_inside(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
@@ -423,7 +431,7 @@ def _read_length(depth: DepthMap, length: KnownLength, camera: Camera, name: str
 
 
 def rectangle_depth(rectangle: KnownRectangle, camera: Camera) -> float:
-    """Depth where the diagonals of a known rectangle cross [m], by its corners alone."""
+    """Depth of the middle of a known rectangle [m], by its corners alone."""
     [pose] = fit_rectangles((rectangle,), camera).poses
     return _depth_of_middle(pose, camera)
 

@@ -1,4 +1,4 @@
-"""Files beside photographs: tables of known sizes, and sparse depth."""
+"""Files beside photographs: tables of known sizes, and files of sparse depth."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -11,112 +11,137 @@ from rilievo.errors.messages import Text
 from rilievo.io.files.limits import exists, read_text
 from rilievo.io.files.names import printable, shortened
 
-_NEEDED = ("file", "u", "v", "metres")
-_OPTIONAL = ("along", "u2", "v2")
+_REQUIRED_COLUMNS = ("file", "u", "v", "metres")
+_OPTIONAL_COLUMNS = ("along", "u2", "v2")
+
+LIST_SUFFIXES = (".txt", ".csv", ".xyz")
+"""Suffixes of lists of points, which are sparse depth."""
+MAP_SUFFIXES = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
+"""Suffixes of depth maps that may be sparse depth."""
 
 
 def read_known_csv(path: Path) -> Mapping[Path, tuple[Known, ...]]:
-    """Read the known sizes of each photograph, by its resolved path."""
-    timestamp = path.stat().st_mtime_ns if path.exists() else 0
-    return _read_known_csv_once(path.absolute(), timestamp)
+    """Read a table of known sizes: those of each photograph, by the photograph's resolved path.
+
+    Raises:
+        InputError: If the table is broken or empty, or names a photograph that does not exist.
+    """
+    modified = path.stat().st_mtime_ns if path.exists() else 0
+    return _read_known_csv_once(path.absolute(), modified)
 
 
 def read_known_of_fixed_camera(path: Path) -> tuple[Known, ...]:
-    """All facts of a table, for a camera that does not move."""
-    entries: dict[Known, None] = {}
-    points: dict[tuple[float, float], Known] = {}
-    for entry in (fact for facts in read_known_csv(path).values() for fact in facts):
-        entries.setdefault(entry)
-        if isinstance(entry, KnownPoint):
-            first = points.setdefault((entry.u, entry.v), entry)
-            if first != entry:
+    """Read all known sizes of a table as those of every photograph of a camera that does not move.
+
+    Raises:
+        InputError: If the table is broken, or two points at one pixel differ.
+    """
+    sizes: dict[Known, None] = {}  # An ordered set.
+    point_at: dict[tuple[float, float], KnownPoint] = {}
+    for sizes_of_photo in read_known_csv(path).values():
+        for size in sizes_of_photo:
+            sizes.setdefault(size)
+            if not isinstance(size, KnownPoint):
+                continue
+            first = point_at.setdefault((size.u, size.v), size)
+            if first != size:
                 raise InputError(
-                    (
-                        f"points {first} and {entry} differ at one pixel, but "
-                        "all photographs are said to be of one camera that "
-                        "does not move"
-                    ),
+                    f"points {first} and {size} differ at one pixel, but all photographs are said "
+                    "to be of one camera that does not move",
                     path=path,
                 )
-    return tuple(entries)
+    return tuple(sizes)
 
 
 @lru_cache(maxsize=4)
 def _read_known_csv_once(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
-    del modified
+    """Read a table, unless it was read before and has not been modified since."""
+    del modified  # Only a part of the cache's key.
     name = printable(path)
+    rows = _read_csv_rows(path, name)
+    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
+    is_complete = set(_REQUIRED_COLUMNS) <= set(header)
+    if not is_complete or set(header) - {*_REQUIRED_COLUMNS, *_OPTIONAL_COLUMNS}:
+        raise InputError(
+            f"its header is '{','.join(header)}', expected '{','.join(_REQUIRED_COLUMNS)}', "
+            f"with '{','.join(_OPTIONAL_COLUMNS)}' if need be",
+            path=name,
+        )
+
+    sizes: dict[Path, tuple[Known, ...]] = {}
+    for line_number, row in rows[1:]:
+        if not any(cell.strip() for cell in row):
+            continue
+        line = f"{name}: line {line_number}"
+        if len(row) != len(header):
+            raise InputError(f"{line} has {len(row)} values, its header {len(header)}")
+        values = {column: cell.strip() for column, cell in zip(header, row, strict=True)}
+        photo = path.parent / values["file"]
+        if not exists(photo):
+            raise InputError(
+                f"there is no '{shortened(values['file'], 200)}'; paths start at the folder of the "
+                "table",
+                path=line,
+            )
+        photo = photo.resolve()
+        sizes[photo] = (*sizes.get(photo, ()), _known_size_of_row(values, line))
+    if not sizes:
+        raise InputError("has no known point below its header", path=name)
+    return sizes
+
+
+def _read_csv_rows(path: Path, name: str) -> list[tuple[int, list[str]]]:
+    """Read the rows of a table, each with the number of its last line in the file."""
     # Spreadsheet programs write a byte order mark at the start.
     lines = read_text(path).removeprefix("\ufeff").splitlines()
     reader = csv.reader(lines)
     try:
-        rows = [(row, reader.line_num) for row in reader]
+        return [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise InputError(f"is no table ({error})", path=name) from error
-    header = [cell.strip().lower() for cell in rows[0][0]] if rows else []
-    if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, *_OPTIONAL}:
-        raise InputError(
-            (
-                f"its header is '{','.join(header)}', expected '{','.join(_NEEDED)}', "
-                f"with '{','.join(_OPTIONAL)}' if need be"
-            ),
-            path=name,
-        )
-    points: dict[Path, tuple[Known, ...]] = {}
-    for row, number in rows[1:]:
-        if not any(cell.strip() for cell in row):
-            continue
-        where = f"{name}: line {number}"
-        if len(row) != len(header):
-            raise InputError(f"{where} has {len(row)} values, its header {len(header)}")
-        values = {key: cell.strip() for key, cell in zip(header, row, strict=True)}
-        photo = path.parent / values["file"]
-        if not exists(photo):
-            raise InputError(
-                (
-                    f"there is no '{shortened(values['file'], 200)}'; paths start "
-                    "at the folder of the table"
-                ),
-                path=where,
-            )
-        photo = photo.resolve()
-        points[photo] = (*points.get(photo, ()), _known_size_of_row(values, where))
-    if not points:
-        raise InputError("has no known point below its header", path=name)
-    return points
 
 
-def _known_size_of_row(values: Mapping[str, str], where: str) -> Known:
+def _known_size_of_row(values: Mapping[str, str], line: str) -> Known:
+    """Known size of a row, whose values are given by their columns."""
     u, v, metres = values["u"], values["v"], values["metres"]
-    ends = [values[name] for name in ("u2", "v2") if values.get(name)]
-    if len(ends) == 1:
-        raise InputError("a length has both u2 and v2, a point neither", path=where)
-    parts = [u, v, *ends, metres] if ends else [u, v, metres, values.get("along") or "axis"]
+    second_end = [values[column] for column in ("u2", "v2") if values.get(column)]
+    if len(second_end) == 1:
+        raise InputError("a length has both u2 and v2, a point neither", path=line)
+    if second_end:
+        parts = [u, v, *second_end, metres]
+    else:
+        parts = [u, v, metres, values.get("along") or "axis"]
     try:
         return parse_known(",".join(parts))
     except OptionError as error:
-        raise InputError(problem=Text(error), path=where) from error
-
-
-LISTS = (".txt", ".csv", ".xyz")
-MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
+        raise InputError(problem=Text(error), path=line) from error
 
 
 def find_sparse_file(folder: Path, photo: Path) -> Path:
-    """Find the sparse depth of a photograph: ``folder`` if a file, else one in it."""
+    """Find the sparse depth of a photograph.
+
+    Args:
+        folder: Folder of such files; or the file itself, which is returned.
+        photo: Path of the photograph below its folder, without a suffix.
+
+    Raises:
+        InputError: If the folder has no such file, or several.
+    """
     if not folder.is_dir():
         return folder
-    files = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]
+    suffixes = (*MAP_SUFFIXES, *LIST_SUFFIXES)
+    candidates = [folder / f"{photo}{suffix}" for suffix in suffixes]
+    files = [path for path in candidates if path.is_file()]
     if len(files) == 1:
         return files[0]
     count = "no" if not files else "more than one"
     raise InputError(
-        f"has {count} file {photo} with one of the endings {' '.join((*MAPS, *LISTS))}",
-        path=folder,
+        f"has {count} file {photo} with one of the endings {' '.join(suffixes)}", path=folder
     )
 
 
 def sparse_files(folder: Path) -> Iterator[Path]:
-    """Files in a tree that may be sparse depth."""
+    """Files in a folder, at any depth, that may be sparse depth by their suffix."""
     for path in folder.rglob("*"):
-        if path.suffix in (*MAPS, *LISTS) and path.is_file():
+        if path.suffix in (*MAP_SUFFIXES, *LIST_SUFFIXES) and path.is_file():
             yield path

@@ -1,4 +1,7 @@
-"""Known sizes in a photograph, and their text form."""
+"""Sizes that a user knows in a photograph, and the texts that state them, such as ``320,240,2.35``.
+
+Columns and rows are in pixels of the upright photograph.
+"""
 
 import math
 import re
@@ -10,7 +13,7 @@ from typing import ClassVar
 from rilievo.errors import OptionError, suggest
 from rilievo.schema.typed_values import LEAST_METRES, MOST_METRES, UNITS, metres_of
 
-RECTANGLES: Mapping[str, tuple[float, float]] = {
+NAMED_RECTANGLES: Mapping[str, tuple[float, float]] = {
     "a3": (0.420, 0.297),
     "a4": (0.297, 0.210),
     "a5": (0.210, 0.148),
@@ -19,199 +22,82 @@ RECTANGLES: Mapping[str, tuple[float, float]] = {
     "euro-pallet": (1.2, 0.8),
 }
 """Long and short side [m]: sheets by ISO 216 and ANSI, cards by ISO 7810, pallets by EN 13698."""
-CORNER_ERROR = 1.0
 
-# Servers take no more, as they are fitted together.
-MOST_RECTANGLES = 8
-_LEAST_SIDE = 2.0
-
-# Below it three corners are in line.
-_LEAST_SINE = 0.02
-Corners = tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownRectangle:
-    """Rectangle in the photograph whose sides are known.
-
-    Examples:
-        >>> sheet = KnownRectangle(corners=((10, 9), (60, 9), (60, 80), (10, 80)), sides="a4")
-        >>> str(sheet), sheet.lengths
-        ('10,9,60,9,60,80,10,80,a4', (0.297, 0.21))
-
-    Attributes:
-        corners: Column and row of four corners in order [px].
-        sides: First to second corner, second to third [m]; or a name, either way round.
-        error: Deviation of a corner [px].
-
-    Raises:
-        OptionError: If a number is not finite, a side not positive, or the outline not convex.
-    """
-
-    corners: Corners
-    sides: tuple[float, float] | str
-    error: float = CORNER_ERROR
-
-    noun: ClassVar[str] = "rectangle"
-
-    def __post_init__(self) -> None:
-        try:
-            corners = tuple((float(u), float(v)) for u, v in self.corners)
-        except (TypeError, ValueError):
-            raise OptionError(
-                f"known rectangle: '{str(self.corners)[:40]}' are no four corners (u, v) in pixels"
-            ) from None
-        object.__setattr__(self, "corners", corners)
-        object.__setattr__(self, "sides", _two_sides_or_name(self.sides))
-        if len(corners) != 4 or not all(math.isfinite(number) for at in corners for number in at):
-            raise OptionError(
-                f"known rectangle {self}: expected four corners, columns and rows in pixels"
-            )
-        if not all(LEAST_METRES <= metres <= MOST_METRES for metres in self.lengths):
-            raise OptionError(
-                f"known rectangle {self}: its sides are positive numbers of metres, between "
-                f"{LEAST_METRES:g} and {MOST_METRES:g}"
-            )
-        if not 0 < self.error < math.inf:
-            raise OptionError(
-                f"known rectangle {self}: the error of a corner is a positive number of pixels"
-            )
-        if fault := _outline_fault(corners):
-            raise OptionError(f"known rectangle {self}: {fault}")
-
-    @property
-    def places(self) -> Corners:
-        """Column and row of corners [px]."""
-        return self.corners
-
-    @property
-    def lengths(self) -> tuple[float, float]:
-        """Both sides [m]; of a name, the long first."""
-        return RECTANGLES[self.sides] if isinstance(self.sides, str) else self.sides
-
-    @property
-    def middle(self) -> tuple[float, float]:
-        """Crossing of the diagonals [px]."""
-        (ax, ay), (bx, by), (cx, cy), (dx, dy) = self.corners
-        across = (cx - ax) * (dy - by) - (cy - ay) * (dx - bx)
-        share = ((bx - ax) * (dy - by) - (by - ay) * (dx - bx)) / across
-        return ax + share * (cx - ax), ay + share * (cy - ay)
-
-    @property
-    def shortest(self) -> float:
-        """Shortest side in the photograph [px]."""
-        return min(math.dist(self.corners[at], self.corners[at - 1]) for at in range(4))
-
-    def __str__(self) -> str:
-        sides = self.sides
-        what = sides if isinstance(sides, str) else f"{sides[0]:.10g}x{sides[1]:.10g}"
-        numbers = [f"{number:.10g}" for at in self.corners for number in at]
-        error = [] if self.error == CORNER_ERROR else [f"{self.error:.10g}px"]
-        return ",".join([*numbers, what, *error])
-
-
-def _outline_fault(corners: Corners) -> str | None:
-    if min(math.dist(corners[at], corners[at - 1]) for at in range(4)) < _LEAST_SIDE:
-        return (
-            "it has no size in the photograph, as two corners lie on one place; columns and rows "
-            "are in pixels, not in shares of the width and the height"
-        )
-    sines = []
-    for at in range(4):
-        (ax, ay), (bx, by), (cx, cy) = (corners[(at + step) % 4] for step in range(3))
-        cross = (bx - ax) * (cy - by) - (by - ay) * (cx - bx)
-        sines.append(cross / math.dist((ax, ay), (bx, by)) / math.dist((bx, by), (cx, cy)))
-    for at, sine in enumerate(sines):
-        if abs(sine) < _LEAST_SINE:
-            numbers = sorted((at + step) % 4 + 1 for step in range(3))
-            return f"corners {numbers[0]}, {numbers[1]} and {numbers[2]} lie on a line"
-    turns = sum(sine > 0 for sine in sines)
-    if turns == 2:
-        return "its sides cross: name the corners in order around it"
-    if turns in (1, 3):
-        odd = next(at for at, sine in enumerate(sines) if (sine > 0) == (turns == 1))
-        return f"corner {(odd + 1) % 4 + 1} lies within the other three"
-    return None
-
-
-def parse_rectangle(text: str) -> KnownRectangle:
-    """Read ``u1,v1,u2,v2,u3,v3,u4,v4,what``: a name, or ``90cm x 2.1m``; ``0.5px`` may follow.
-
-    Raises:
-        OptionError: If the text is anything else.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    expected = (
-        f"known rectangle '{text[:120]}': expected u1,v1,u2,v2,u3,v3,u4,v4 (column and row of the "
-        "corners, in order around it) and a4, letter, card, ... or its sides, such as 90cm x 2.1m"
-    )
-    if len(parts) not in (9, 10):
-        raise OptionError(f"{expected}; found {len(parts)} parts")
-    try:
-        *numbers, error = (
-            float(part.removesuffix("px"))
-            for part in (*parts[:8], *parts[9:], f"{CORNER_ERROR}")[:9]
-        )
-    except ValueError:
-        raise OptionError(
-            f"{expected}; the first eight are numbers, a tenth the error of a corner, as 0.5px"
-        ) from None
-    corners = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-    return KnownRectangle(corners=corners, sides=parse_sides(parts[8]), error=error)
-
-
-def _two_sides_or_name(sides: object) -> tuple[float, float] | str:
-    read = parse_sides(sides) if isinstance(sides, str) else sides
-    if isinstance(read, str):
-        if read.lower() not in RECTANGLES:
-            raise OptionError(
-                f"known rectangle: '{read[:40]}' is neither its two sides, such as 90cm x 2.1m, "
-                f"nor a common thing; {suggest(read, RECTANGLES)}"
-            )
-        return read.lower()
-    try:
-        first, second = read  # pyright: ignore[reportGeneralTypeIssues]
-        return metres_of(str(first)), metres_of(str(second))
-    except (TypeError, ValueError):
-        raise OptionError(
-            f"known rectangle: sides '{str(read)[:40]}' are no two lengths, such as 90cm x 2.1m; "
-            f"units are {UNITS}"
-        ) from None
-
-
-def parse_sides(text: str) -> tuple[float, float] | str:
-    """Read two sides [m], or a name.
-
-    Examples:
-        >>> parse_sides("90 x 210cm")
-        (0.9, 2.1)
-    """
-    sides = [side.strip() for side in re.split("[x×*]", text.lower())]
-    if len(sides) != 2 or not all(side[:1].isdigit() or side[:1] in "-+." for side in sides):
-        return text.strip()
-    first, second = sides
-    if unit := re.search(r"\d\s*([a-z]+)$", second):
-        first += unit[1] if first[-1:].isdigit() else ""
-    try:
-        return metres_of(first), metres_of(second)
-    except ValueError:
-        raise OptionError(
-            f"known rectangle: sides '{text[:40]}' are no two lengths, such as 90cm x 2.1m; units "
-            f"are {UNITS}"
-        ) from None
-
-
-USUAL_LENGTHS: Mapping[str, float] = {
-    **{name: long for name, (long, _) in RECTANGLES.items()},
-    **{f"{name}-short": short for name, (_, short) in RECTANGLES.items()},
+NAMED_LENGTHS: Mapping[str, float] = {
+    **{name: long for name, (long, _) in NAMED_RECTANGLES.items()},
+    **{f"{name}-short": short for name, (_, short) in NAMED_RECTANGLES.items()},
     "brick": 0.215,
     "door": 2.0,
     "floor-tile": 0.3,
     "skateboard": 0.8,
 }
-"""Lengths of common things [m]. Doors (1.98 to 2.11 m), bricks (0.19 to 0.24 m), tiles and boards
+"""Lengths of common objects [m]. Doors (1.98 to 2.11 m), bricks (0.19 to 0.24 m), tiles and boards
 vary.
 """
+
+CORNER_ERROR = 1.0
+"""Standard deviation of a rectangle's corner that is assumed where none is stated [px]."""
+MAX_RECTANGLES = 8
+"""Most rectangles that a server accepts for one photograph, because they are fitted together."""
+
+_MIN_SIDE = 2.0
+"""Length of the shortest side of a rectangle in the photograph [px]."""
+_MIN_CORNER_SINE = 0.02
+"""Sine of the angle at a corner below which three corners lie on a line."""
+
+ImagePoint = tuple[float, float]
+"""Column and row [px]."""
+
+
+class Along(StrEnum):
+    """Direction of a known distance: along the optical axis, or along the ray, like a laser."""
+
+    AXIS = "axis"
+    RAY = "ray"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPoint:
+    """Point (u, v) [px] at a known distance [m].
+
+    Examples:
+        >>> str(rilievo.KnownPoint(u=320, v=240, metres=2.35))
+        '320,240,2.35'
+
+    Attributes:
+        along: Direction of the distance; at 30 degrees off the axis the two differ by 15 %.
+
+    Raises:
+        OptionError: If a number is not finite or the distance not positive.
+    """
+
+    u: float
+    v: float
+    metres: float
+    along: Along = Along.AXIS
+
+    noun: ClassVar[str] = "point"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.u) and math.isfinite(self.v)):
+            raise OptionError(f"known point {self}: column and row are finite numbers of pixels")
+        if self.along not in list(Along):
+            raise OptionError(f"known point {self}: along is 'axis' or 'ray'")
+        object.__setattr__(self, "along", Along(self.along))
+        if not LEAST_METRES <= self.metres <= MOST_METRES:
+            raise OptionError(
+                f"known point {self}: the distance is a positive number of metres, between "
+                f"{LEAST_METRES:g} and {MOST_METRES:g}"
+            )
+
+    @property
+    def image_points(self) -> tuple[ImagePoint, ...]:
+        """The point alone, as (column, row) [px]."""
+        return ((self.u, self.v),)
+
+    def __str__(self) -> str:
+        text = f"{self.u:.10g},{self.v:.10g},{self.metres:.10g}"
+        return text if self.along is Along.AXIS else f"{text},{self.along}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,18 +136,216 @@ class KnownLength:
             )
 
     @property
-    def places(self) -> tuple[tuple[float, float], ...]:
-        """Column and row of both ends [px]."""
+    def image_points(self) -> tuple[ImagePoint, ...]:
+        """Both ends, as (column, row) [px]."""
         return (self.u1, self.v1), (self.u2, self.v2)
 
     def __str__(self) -> str:
-        return ",".join(
-            f"{number:.10g}" for number in (self.u1, self.v1, self.u2, self.v2, self.metres)
-        )
+        numbers = (self.u1, self.v1, self.u2, self.v2, self.metres)
+        return ",".join(f"{number:.10g}" for number in numbers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRectangle:
+    """Rectangle in the photograph whose sides are known.
+
+    Examples:
+        >>> sheet = KnownRectangle(corners=((10, 9), (60, 9), (60, 80), (10, 80)), sides="a4")
+        >>> str(sheet), sheet.lengths
+        ('10,9,60,9,60,80,10,80,a4', (0.297, 0.21))
+
+    Attributes:
+        corners: Column and row of the four corners, in order around the rectangle [px].
+        sides: Length from the first to the second corner, and from the second to the third [m]. Or
+            a name in ``NAMED_RECTANGLES``, of which either side may be the first.
+        error: Standard deviation of a corner [px].
+
+    Raises:
+        OptionError: If a number is not finite, a side not positive, or the outline not convex.
+    """
+
+    corners: tuple[ImagePoint, ...]
+    sides: tuple[float, float] | str
+    error: float = CORNER_ERROR
+
+    noun: ClassVar[str] = "rectangle"
+
+    def __post_init__(self) -> None:
+        try:
+            corners = tuple((float(u), float(v)) for u, v in self.corners)
+        except (TypeError, ValueError):
+            raise OptionError(
+                f"known rectangle: '{str(self.corners)[:40]}' are no four corners (u, v) in pixels"
+            ) from None
+        object.__setattr__(self, "corners", corners)
+        object.__setattr__(self, "sides", _checked_sides(self.sides))
+        coordinates = [coordinate for corner in corners for coordinate in corner]
+        if len(corners) != 4 or not all(map(math.isfinite, coordinates)):
+            raise OptionError(
+                f"known rectangle {self}: expected four corners, columns and rows in pixels"
+            )
+        if not all(LEAST_METRES <= metres <= MOST_METRES for metres in self.lengths):
+            raise OptionError(
+                f"known rectangle {self}: its sides are positive numbers of metres, between "
+                f"{LEAST_METRES:g} and {MOST_METRES:g}"
+            )
+        if not 0 < self.error < math.inf:
+            raise OptionError(
+                f"known rectangle {self}: the error of a corner is a positive number of pixels"
+            )
+        fault = self._outline_fault()
+        if fault is not None:
+            raise OptionError(f"known rectangle {self}: {fault}")
+
+    def _outline_fault(self) -> str | None:
+        """Reason why the corners are not those of a convex outline; None if they are."""
+        if self.shortest_side < _MIN_SIDE:
+            return (
+                "it has no size in the photograph, as two corners lie on one place; columns and "
+                "rows are in pixels, not in shares of the width and the height"
+            )
+
+        # At index i is the turn from the side of corners i and i + 1 to the side that follows.
+        sines = [self._turn_sine(first) for first in range(4)]
+        for first, sine in enumerate(sines):
+            if abs(sine) < _MIN_CORNER_SINE:
+                a, b, c = sorted((first + step) % 4 + 1 for step in range(3))
+                return f"corners {a}, {b} and {c} lie on a line"
+
+        turns_one_way = [sine > 0 for sine in sines]
+        count = sum(turns_one_way)
+        if count == 2:
+            return "its sides cross: name the corners in order around it"
+        if count in (1, 3):
+            # One corner turns against the other three.
+            first = turns_one_way.index(count == 1)
+            return f"corner {(first + 1) % 4 + 1} lies within the other three"
+        return None
+
+    def _turn_sine(self, first: int) -> float:
+        """Sine of the angle between the side that begins at a corner and the side after it."""
+        (ax, ay), (bx, by), (cx, cy) = (self.corners[(first + step) % 4] for step in range(3))
+        cross_product = (bx - ax) * (cy - by) - (by - ay) * (cx - bx)
+        return cross_product / math.dist((ax, ay), (bx, by)) / math.dist((bx, by), (cx, cy))
+
+    @property
+    def image_points(self) -> tuple[ImagePoint, ...]:
+        """The four corners, as (column, row) [px]."""
+        return self.corners
+
+    @property
+    def lengths(self) -> tuple[float, float]:
+        """Both sides [m]; of a name, the long one first."""
+        return NAMED_RECTANGLES[self.sides] if isinstance(self.sides, str) else self.sides
+
+    @property
+    def middle(self) -> ImagePoint:
+        """Crossing of the diagonals, as (column, row) [px]: the rectangle's middle in space."""
+        (ax, ay), (bx, by), (cx, cy), (dx, dy) = self.corners
+        across = (cx - ax) * (dy - by) - (cy - ay) * (dx - bx)
+        share = ((bx - ax) * (dy - by) - (by - ay) * (dx - bx)) / across
+        return ax + share * (cx - ax), ay + share * (cy - ay)
+
+    @property
+    def shortest_side(self) -> float:
+        """Length of the shortest side in the photograph [px]."""
+        corners = self.corners
+        return min(math.dist(corners[index], corners[index - 1]) for index in range(4))
+
+    def __str__(self) -> str:
+        if isinstance(self.sides, str):
+            sides = self.sides
+        else:
+            sides = f"{self.sides[0]:.10g}x{self.sides[1]:.10g}"
+        coordinates = [f"{coordinate:.10g}" for corner in self.corners for coordinate in corner]
+        error = [] if self.error == CORNER_ERROR else [f"{self.error:.10g}px"]
+        return ",".join([*coordinates, sides, *error])
+
+
+def _checked_sides(sides: object) -> tuple[float, float] | str:
+    """Two sides [m], or the name of a rectangle in lower case; also read from a text.
+
+    Raises:
+        OptionError: If they are neither.
+    """
+    read = parse_sides(sides) if isinstance(sides, str) else sides
+    if isinstance(read, str):
+        if read.lower() not in NAMED_RECTANGLES:
+            raise OptionError(
+                f"known rectangle: '{read[:40]}' is neither its two sides, such as 90cm x 2.1m, "
+                f"nor a common thing; {suggest(read, NAMED_RECTANGLES)}"
+            )
+        return read.lower()
+    try:
+        first, second = read  # pyright: ignore[reportGeneralTypeIssues]
+        return metres_of(str(first)), metres_of(str(second))
+    except (TypeError, ValueError):
+        raise _sides_error(str(read)) from None
+
+
+def parse_sides(text: str) -> tuple[float, float] | str:
+    """Read two sides [m]; a text that does not look like two lengths is returned as a name.
+
+    Examples:
+        >>> parse_sides("90 x 210cm")
+        (0.9, 2.1)
+    """
+    sides = [side.strip() for side in re.split("[x×*]", text.lower())]
+    if len(sides) != 2 or not all(side[:1].isdigit() or side[:1] in "-+." for side in sides):
+        return text.strip()
+
+    first, second = sides
+    unit = re.search(r"\d\s*([a-z]+)$", second)
+    if unit is not None and first[-1:].isdigit():
+        # In "90 x 210cm", the unit holds for both.
+        first += unit[1]
+    try:
+        return metres_of(first), metres_of(second)
+    except ValueError:
+        raise _sides_error(text) from None
+
+
+def _sides_error(sides: str) -> OptionError:
+    return OptionError(
+        f"known rectangle: sides '{sides[:40]}' are no two lengths, such as 90cm x 2.1m; units "
+        f"are {UNITS}"
+    )
+
+
+Known = KnownPoint | KnownLength | KnownRectangle
+"""Something that the user measured, with its position in the photograph."""
+
+
+def parse_known(text: str) -> Known:
+    """Read ``u,v,metres``, ``u,v,metres,ray``, a length or a rectangle.
+
+    Raises:
+        OptionError: If the text is anything else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 5:
+        return parse_length(text)
+    if len(parts) in (9, 10):
+        return parse_rectangle(text)
+
+    expected = (
+        f"known point '{text}': expected u,v,metres (column, row, depth), u,v,metres,ray, or "
+        "u1,v1,u2,v2,metres for a length"
+    )
+    if len(parts) not in (3, 4):
+        raise OptionError(f"{expected}; found {len(parts)} parts")
+    try:
+        u, v, metres = float(parts[0]), float(parts[1]), metres_of(parts[2])
+    except ValueError:
+        raise OptionError(f"{expected}; the first three are numbers") from None
+    along = parts[3] if len(parts) == 4 else Along.AXIS
+    if along not in list(Along):
+        raise OptionError(f"{expected}; '{along}' is neither axis nor ray")
+    return KnownPoint(u=u, v=v, metres=metres, along=Along(along))
 
 
 def parse_length(text: str) -> KnownLength:
-    """Read ``u1,v1,u2,v2,length``: metres, with a unit, or a name in ``USUAL_LENGTHS``.
+    """Read ``u1,v1,u2,v2,length``: metres, with a unit, or a name in ``NAMED_LENGTHS``.
 
     Raises:
         OptionError: If the text is anything else.
@@ -277,97 +361,41 @@ def parse_length(text: str) -> KnownLength:
         u1, v1, u2, v2 = (float(part) for part in parts[:4])
     except ValueError:
         raise OptionError(f"{expected}; the first four are numbers") from None
-    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_metres_of_number_or_name(parts[4]))
+    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_parse_length_or_name(parts[4]))
 
 
-def _metres_of_number_or_name(text: str) -> float:
-    if text.lower() in USUAL_LENGTHS:
-        return USUAL_LENGTHS[text.lower()]
+def _parse_length_or_name(text: str) -> float:
+    """Read a length [m] with or without a unit, or a name in ``NAMED_LENGTHS``."""
+    if text.lower() in NAMED_LENGTHS:
+        return NAMED_LENGTHS[text.lower()]
     try:
         return metres_of(text)
     except ValueError:
-        hint = suggest(text, USUAL_LENGTHS)
+        hint = suggest(text, NAMED_LENGTHS)
         raise OptionError(
             f"known length: '{text}' is no number of metres, and none with a unit ({UNITS}); {hint}"
         ) from None
 
 
-class Along(StrEnum):
-    """Direction of a distance: the optical axis, or the ray, as of a laser or tape."""
-
-    AXIS = "axis"
-    RAY = "ray"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownPoint:
-    """Point (u, v) [px] at a known distance [m].
-
-    Examples:
-        >>> str(rilievo.KnownPoint(u=320, v=240, metres=2.35))
-        '320,240,2.35'
-
-    Attributes:
-        along: Direction of the measurement; at 30 degrees off the axis they differ by 15 %.
-
-    Raises:
-        OptionError: If a number is not finite or the distance not positive.
-    """
-
-    u: float
-    v: float
-    metres: float
-    along: Along = Along.AXIS
-
-    noun: ClassVar[str] = "point"
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.u) and math.isfinite(self.v)):
-            raise OptionError(f"known point {self}: column and row are finite numbers of pixels")
-        if self.along not in list(Along):
-            raise OptionError(f"known point {self}: along is 'axis' or 'ray'")
-        object.__setattr__(self, "along", Along(self.along))
-        if not LEAST_METRES <= self.metres <= MOST_METRES:
-            raise OptionError(
-                f"known point {self}: the distance is a positive number of metres, between "
-                f"{LEAST_METRES:g} and {MOST_METRES:g}"
-            )
-
-    @property
-    def places(self) -> tuple[tuple[float, float], ...]:
-        """Column and row [px]."""
-        return ((self.u, self.v),)
-
-    def __str__(self) -> str:
-        text = f"{self.u:.10g},{self.v:.10g},{self.metres:.10g}"
-        return text if self.along is Along.AXIS else f"{text},{self.along}"
-
-
-Known = KnownPoint | KnownLength | KnownRectangle
-
-
-def parse_known(text: str) -> Known:
-    """Read ``u,v,metres``, ``u,v,metres,ray``, a length or a rectangle.
+def parse_rectangle(text: str) -> KnownRectangle:
+    """Read ``u1,v1,u2,v2,u3,v3,u4,v4,what``: a name, or ``90cm x 2.1m``; ``0.5px`` may follow.
 
     Raises:
         OptionError: If the text is anything else.
     """
     parts = [part.strip() for part in text.split(",")]
     expected = (
-        f"known point '{text}': expected u,v,metres (column, row, depth), u,v,metres,ray, or "
-        "u1,v1,u2,v2,metres for a length"
+        f"known rectangle '{text[:120]}': expected u1,v1,u2,v2,u3,v3,u4,v4 (column and row of the "
+        "corners, in order around it) and a4, letter, card, ... or its sides, such as 90cm x 2.1m"
     )
-    if len(parts) == 5:
-        return parse_length(text)
-    if len(parts) in (9, 10):
-        return parse_rectangle(text)
-    if len(parts) not in (3, 4):
+    if len(parts) not in (9, 10):
         raise OptionError(f"{expected}; found {len(parts)} parts")
     try:
-        u, v, metres = float(parts[0]), float(parts[1]), metres_of(parts[2])
+        coordinates = [float(part.removesuffix("px")) for part in parts[:8]]
+        error = float(parts[9].removesuffix("px")) if len(parts) == 10 else CORNER_ERROR
     except ValueError:
-        raise OptionError(f"{expected}; the first three are numbers") from None
-    along = parts[3] if len(parts) == 4 else Along.AXIS
-    if along not in list(Along):
-        raise OptionError(f"{expected}; '{along}' is neither axis nor ray")
-    return KnownPoint(u=u, v=v, metres=metres, along=Along(along))
+        raise OptionError(
+            f"{expected}; the first eight are numbers, a tenth the error of a corner, as 0.5px"
+        ) from None
+    corners = tuple(zip(coordinates[::2], coordinates[1::2], strict=True))
+    return KnownRectangle(corners=corners, sides=parse_sides(parts[8]), error=error)

@@ -11,14 +11,14 @@ from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Float64, Mask, Points, Shaped, Values
 from rilievo.calibration.depth_errors import rounding_of
 from rilievo.calibration.point_lists import read_point_list
-from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
+from rilievo.calibration.points import MAX_SCALE_RATIO, fit_line_through_two_points
 from rilievo.calibration.readings import (
-    LEAST_AXIS_SHARE,
+    MIN_AXIS_COSINE,
     known_point_pixel,
     median_around,
     pixel_index,
 )
-from rilievo.calibration.size_files import LISTS
+from rilievo.calibration.size_files import LIST_SUFFIXES
 from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
@@ -176,7 +176,7 @@ def read_sparse(
             ),
             path=printable(path),
         )
-    if path.suffix.lower() not in LISTS:
+    if path.suffix.lower() not in LIST_SUFFIXES:
         numbers = read_stored_depth(
             path, encoding=declared, is_scaled=unit is not None, searches_records=True
         )
@@ -416,7 +416,7 @@ def known_points_of_own_depth(
     rays = camera.rays(points[:, :2].T)
     metres_at_depth_1 = np.linalg.norm(rays, axis=0) if own.along_ray else rays[2]
     # Beside a wide lens, depth along the axis tells nothing; outside of it, nothing is seen.
-    usable = metres_at_depth_1 > LEAST_AXIS_SHARE
+    usable = metres_at_depth_1 > MIN_AXIS_COSINE
     if not usable.any():
         raise CalibrationError("it has no pixel with depth that the lens sees")
     points = points[usable]
@@ -484,7 +484,7 @@ def _depth_per_metre(rays: SpacePoints, camera: Camera, along: Along) -> Values:
             f"axis of this {camera.lens.name}, where no such depth is",
             hint=Text("say ", OptionName("sparse_kind", "distance"), " if it is along the ray"),
         )
-    is_ahead = rays[2] > LEAST_AXIS_SHARE
+    is_ahead = rays[2] > MIN_AXIS_COSINE
     return np.where(is_ahead, 1 / np.where(is_ahead, rays[2], 1), 0.0)
 
 
@@ -517,7 +517,7 @@ def drop_implausible_points(
         logs -= np.median(logs)
     else:
         logs = _log_errors_of_line(says, metres, depth)
-    near = np.abs(logs) <= np.log(CONTRADICTORY) / 2
+    near = np.abs(logs) <= np.log(MAX_SCALE_RATIO) / 2
     agreeing = tuple(point for point, keep in zip(inside, near, strict=True) if keep)
     left = len(points) - len(agreeing)
     if not left:

@@ -81,7 +81,7 @@ def fit_depth_plane(
     prediction: PredictionRecord, samples: RectangleSamples, ratio: LogRatio
 ) -> DepthPlane:
     """Fit a plane to the pixels of a rectangle that agree with its corners' plane."""
-    rays = prediction.known_camera.rays(samples.places.T).T
+    rays = prediction.known_camera.rays(samples.pixels.T).T
     positions = rays * samples.values[:, None]
     points = positions[ratio.is_in_plane]
     weight = np.ones(len(points))

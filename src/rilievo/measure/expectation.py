@@ -10,12 +10,12 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import MEASURED
 from rilievo.arrays.shapes import Vector
-from rilievo.calibration.points import MANY
+from rilievo.calibration.points import MIN_MAJORITY_SIZES
 from rilievo.calibration.ranges import (
     COVERAGE,
     KNOWN_RECTANGLES,
-    LEAST_RESIDUAL,
-    USUAL_DOUBT,
+    MIN_RESIDUAL,
+    TYPICAL_DOUBT,
     Circumstances,
     Misfit,
     expected_error,
@@ -153,11 +153,11 @@ def median_log_error_of_depth(prediction: PredictionRecord, places: int = 7) -> 
 
 
 def log_error_of_known_facts(prediction: PredictionRecord) -> float:
-    """Log error that ``COVERAGE`` of known facts stay below; 0 of fewer than ``MANY``."""
+    """Log error that ``COVERAGE`` of known facts stay below; 0 if they are few."""
     calibration = prediction.calibration
     if (
         calibration is None
-        or len(calibration.residuals) < MANY
+        or len(calibration.residuals) < MIN_MAJORITY_SIZES
         or len(calibration.residuals) != len(calibration.asked)
     ):
         return 0.0
@@ -220,7 +220,7 @@ def anchoring_misfit(prediction: PredictionRecord) -> Misfit | None:
     if anchoring is None or anchoring.residual is None or anchoring.rank_correlation is None:
         return None
     return Misfit(
-        misfit=math.log(max(anchoring.residual, LEAST_RESIDUAL)),
+        misfit=math.log(max(anchoring.residual, MIN_RESIDUAL)),
         disorder=1 - anchoring.rank_correlation,
     )
 
@@ -234,7 +234,7 @@ def picture_doubt(prediction: PredictionRecord) -> float:
     """
     confidence = prediction.confidence
     if confidence is None or prediction.made_by.settings.get("confidence") == "mirror":
-        return USUAL_DOUBT  # Ranges were fitted with the model's own confidence.
+        return TYPICAL_DOUBT  # Ranges were fitted with the model's own confidence.
     height, width = confidence.shape
     rows = slice(height // _BORDER, height - height // _BORDER)
     columns = slice(width // _BORDER, width - width // _BORDER)
@@ -242,7 +242,7 @@ def picture_doubt(prediction: PredictionRecord) -> float:
     step = max(1, math.isqrt(central.size // _DOUBT_PIXELS))
     sampled = central[::step, ::step][valid[::step, ::step]]
     if not sampled.size:
-        return USUAL_DOUBT
+        return TYPICAL_DOUBT
     return 1 - float(np.quantile(sampled, _DOUBT_QUANTILE))
 
 

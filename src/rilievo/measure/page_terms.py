@@ -14,13 +14,13 @@ from rilievo.calibration.ranges import (
     log_mean_log_error,
 )
 from rilievo.calibration.readings import (
-    LINE_ENDS,
-    LINE_LEAST_PIXELS,
-    LINE_MISS,
+    LINE_END_SHARE,
     LINE_SAMPLES,
+    MAX_LINE_ERROR,
+    MIN_LINE_LENGTH,
     WINDOW_RADIUS,
 )
-from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
+from rilievo.calibration.sizes import MOST_METRES, NAMED_LENGTHS, NAMED_RECTANGLES
 from rilievo.measure.depth_edges import depth_sharpness
 from rilievo.measure.expectation import (
     SAME_END,
@@ -194,9 +194,9 @@ class Terms:
     most_metres: float = MOST_METRES
     window_radius: int = WINDOW_RADIUS
     line_samples: int = LINE_SAMPLES
-    line_ends: float = LINE_ENDS
-    line_miss: float = LINE_MISS
-    line_least_pixels: float = LINE_LEAST_PIXELS
+    line_ends: float = LINE_END_SHARE
+    line_miss: float = MAX_LINE_ERROR
+    line_least_pixels: float = MIN_LINE_LENGTH
 
 
 def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
@@ -249,8 +249,8 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
             tuple(map(float, (line.u1, line.v1, line.u2, line.v2, line.metres)))
             for line in parse_known_lengths(prediction)
         ),
-        things=USUAL_LENGTHS,
-        rectangles=RECTANGLES,
+        things=NAMED_LENGTHS,
+        rectangles=NAMED_RECTANGLES,
     )
 
 

@@ -16,7 +16,12 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float64, Points, Values
 from rilievo.calibration.readings import Pixel, require_depth
-from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
+from rilievo.calibration.rectangle_fit import (
+    GUESSED_SOURCES,
+    RectangleFit,
+    RectanglePose,
+    fit_rectangles,
+)
 from rilievo.calibration.sizes import CORNER_ERROR, KnownRectangle
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
@@ -410,7 +415,7 @@ def _fit_with_camera(
 ) -> RectangleFit:
     """Fit rectangles, and the focal length too unless it was given."""
     camera = prediction.known_camera
-    is_free = camera.source in (*FREE, CameraSource.RECTANGLE, CameraSource.MARKERS)
+    is_free = camera.source in (*GUESSED_SOURCES, CameraSource.RECTANGLE, CameraSource.MARKERS)
     return fit_rectangles(rectangles, camera, prediction.shape if is_free else None)
 
 

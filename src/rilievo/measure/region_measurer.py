@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Matrix, Points, Vector
-from rilievo.calibration.certainty import refuse_uncertain_box
+from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.errors import CalibrationError
 from rilievo.measure.depth_edges import block_side, depth_sharpness
 from rilievo.measure.expectation import (
@@ -128,7 +128,8 @@ class RegionMeasurer:
 
         ends, stands = ends_on_support(surface, axes)
         meets_ground = foot_distance is not None or self._ends_at_floor(ends)
-        refuse_uncertain_box(self.prediction.calibration, meets_ground=meets_ground)
+        if not meets_ground:
+            refuse_uncertain_height(self.prediction.calibration)
 
         extents = object_extents(surface, ends, axes, self.floor)
         size_error = math.hypot(distance.log_error, focal_error_of_sizes(self.prediction))

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
+from rilievo.calibration.floor import find_floor, is_deep_place
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
@@ -34,7 +34,7 @@ def is_street_with_floor(prediction: PredictionRecord, floor: Floor) -> bool:
         return False
     grid = np.s_[::_PIXEL_STEP, ::_PIXEL_STEP]
     depth = prediction.depth.values[grid][surface_pixels(prediction)[grid]]
-    return floor.height <= DEEP * float(np.quantile(depth, FARTHEST))
+    return is_deep_place(floor.height, depth)
 
 
 def distance_to_floor(camera: Camera, floor: Floor, u: float, v: float) -> float | None:

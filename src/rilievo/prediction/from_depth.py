@@ -14,7 +14,7 @@ from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
 from rilievo.calibration.depth_errors import rounding_of
 from rilievo.calibration.panoramas import panorama_note
-from rilievo.calibration.readings import LEAST_AXIS_SHARE
+from rilievo.calibration.readings import MIN_AXIS_COSINE
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
@@ -558,7 +558,7 @@ def _depth_to_distance(given: _MapValues, camera: Camera, label: str) -> _MapVal
             hint=Text("say ", OptionName("kind", DISTANCE), " if it is along the ray"),
         )
     with np.errstate(invalid="ignore"):
-        is_ahead = ray_z > LEAST_AXIS_SHARE
+        is_ahead = ray_z > MIN_AXIS_COSINE
     values = given.values / np.where(is_ahead, ray_z, 1)
     return replace(given, values=values, mask=given.mask & is_ahead)
 

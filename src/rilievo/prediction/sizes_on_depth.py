@@ -202,7 +202,7 @@ def _cover_of_rectangle(depth: DepthMap, size: Known, camera: Camera) -> _Cover:
     if share >= _MIN_SHARE_FOR_SCALE:
         return _Cover()
 
-    log_distances = np.abs(samples.log_ratios - plane.at(samples.places))
+    log_distances = np.abs(samples.log_ratios - plane.at(samples.pixels))
     log_error = float(np.quantile(log_distances[~plane.is_in_plane], 0.9))
     note = Note(
         f"only {share:.0%} of the depth inside of known rectangle {size} lies in one plane, and "
@@ -218,9 +218,9 @@ def _placing_error(size: Known) -> float:
     if isinstance(size, KnownPoint):
         return 0.0
     if isinstance(size, KnownLength):
-        length = math.dist(*size.places)  # [px]
+        length = math.dist(*size.image_points)  # [px]
         return POINT_ERROR * math.sqrt(2) / length
-    return size.error * POINT_ERROR * math.sqrt(2) / size.shortest
+    return size.error * POINT_ERROR * math.sqrt(2) / size.shortest_side
 
 
 def _compare_with_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPrediction:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rilievo.calibration.sizes import (
-    MOST_RECTANGLES,
-    USUAL_LENGTHS,
+    MAX_RECTANGLES,
+    NAMED_LENGTHS,
     Along,
     Known,
     KnownLength,
@@ -111,8 +111,8 @@ def state_fact(photographs: Photographs, request: KnownParams) -> ToolAnswer[Kno
         if len(facts.known) > _MOST:
             raise OptionError(f"known: at most {_MOST} facts about one photograph")
         rectangles = sum(isinstance(fact, KnownRectangle) for fact in facts.known)
-        if rectangles > MOST_RECTANGLES:
-            raise OptionError(f"known: at most {MOST_RECTANGLES} rectangles in one photograph")
+        if rectangles > MAX_RECTANGLES:
+            raise OptionError(f"known: at most {MAX_RECTANGLES} rectangles in one photograph")
         if facts.known and facts.camera_height is not None:
             raise OptionError(
                 "known: lengths and distances do not go together with the camera's height; forget "
@@ -225,7 +225,7 @@ KNOWN = AssistantTool(
     title="State a known size",
     description=(
         "State a size that the user knows in a photograph: a length (two points, and metres or a "
-        f"thing: {', '.join(USUAL_LENGTHS)}), a rectangle (four corners, and a thing or its "
+        f"thing: {', '.join(NAMED_LENGTHS)}), a rectangle (four corners, and a thing or its "
         "sides), in whose plane sizes are most certain, a distance from the camera (one point and "
         "metres), "
         "the camera's height above the floor, its field of view, or its lens. Later answers about "

@@ -66,9 +66,9 @@ class StatedFacts:
 
 def _are_about_same_points(one: Known, other: Known) -> bool:
     def distance_to_nearest(at: tuple[float, float]) -> float:
-        return min(max(abs(at[0] - u), abs(at[1] - v)) for u, v in other.places)
+        return min(max(abs(at[0] - u), abs(at[1] - v)) for u, v in other.image_points)
 
-    return type(one) is type(other) and max(map(distance_to_nearest, one.places)) <= _SAME
+    return type(one) is type(other) and max(map(distance_to_nearest, one.image_points)) <= _SAME
 
 
 def pixel_points(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rilievo.calibration.ranges import LEAST_RESIDUAL
+from rilievo.calibration.ranges import MIN_RESIDUAL
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
 from rilievo.measure.page_terms import Terms
@@ -113,7 +113,7 @@ class MisfitTerms:
 
     misfit: float
     disorder: float
-    least_residual: float = LEAST_RESIDUAL
+    least_residual: float = MIN_RESIDUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

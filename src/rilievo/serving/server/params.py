@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from rilievo.calibration.sizes import MOST_RECTANGLES, KnownRectangle
+from rilievo.calibration.sizes import MAX_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import parse_points, quantity_of_options
@@ -115,10 +115,10 @@ class _RecordParameters(BaseModel):
                 f"{count} sizes; at most {MOST_KNOWN} together"
             )
         rectangles = sum(isinstance(fact, KnownRectangle) for fact in options.sizes.known_sizes)
-        if rectangles > MOST_RECTANGLES:
+        if rectangles > MAX_RECTANGLES:
             raise OptionError(
                 f"known and known_rectangle name {rectangles} rectangles; at most "
-                f"{MOST_RECTANGLES} of one photograph"
+                f"{MAX_RECTANGLES} of one photograph"
             )
         if options.sizes.table is not None:
             raise OptionError("known is U,V,METRES: a table is of 'rilievo predict'")
