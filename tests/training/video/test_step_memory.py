@@ -12,7 +12,7 @@ from rilievo.errors import OptionError
 from rilievo.io.files import machine
 from rilievo.training.commands import train_video as command
 from rilievo.training.commands.train_video import parse_and_complete
-from rilievo.training.video.video_plan import bytes_and_words_of_step
+from rilievo.training.video.video_plan import required_memory
 from rilievo.training.video.video_run import train_video
 from support.peak_memory import peak_memory
 from support.sliding_walls import write_walls
@@ -30,18 +30,16 @@ def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_step_grows_with_its_pixels_and_leaves_chance_alone(walls: Path) -> None:
     config = small_config(walls)
     state = torch.random.get_rng_state()
-    one, two, six = (
-        bytes_and_words_of_step(replace(config, batch_size=count))[0] for count in (1, 2, 6)
-    )
+    one, two, six = (required_memory(replace(config, batch_size=count)) for count in (1, 2, 6))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert six - one == pytest.approx(5 * (two - one), abs=8)
     height, width = config.blueprint.size
     wide = replace(config, blueprint=replace(config.blueprint, size=(height, 2 * width)))
-    assert bytes_and_words_of_step(wide)[0] == pytest.approx(
-        bytes_and_words_of_step(replace(config, batch_size=4))[0], abs=8
+    assert required_memory(wide) == pytest.approx(
+        required_memory(replace(config, batch_size=4)), abs=8
     )
-    half = bytes_and_words_of_step(replace(config, precision="bf16"))[0]
-    assert half < bytes_and_words_of_step(config)[0]
+    half = required_memory(replace(config, precision="bf16"))
+    assert half < required_memory(config)
 
 
 def test_a_step_without_memory_is_refused_before_frames_are_decoded(
@@ -91,6 +89,6 @@ def test_a_step_takes_about_what_was_computed(walls: Path, tmp_path: Path) -> No
         # One step may teach nothing.
         taken.append(peak_memory(line, tmp_path / "peak", codes=(0, 1)))
         _, config = parse_and_complete([str(walls), "-o", "x", *OPTIONS, *words])
-        computed.append(bytes_and_words_of_step(config)[0])
+        computed.append(required_memory(config))
     ratio = (taken[1] - taken[0]) / (computed[1] - computed[0])
     assert 0.8 <= ratio <= 3, {"taken": taken, "computed": computed}

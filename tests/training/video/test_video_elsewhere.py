@@ -21,7 +21,7 @@ from rilievo.training.networks.video.video_networks import (
     make_networks,
 )
 from rilievo.training.video import other_places, video_run
-from rilievo.training.video.other_places import ARCHIVE, OtherPlaces, read_pictures
+from rilievo.training.video.other_places import ARCHIVE, ReplayPictures, read_pictures
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_records import video_run_folder
@@ -46,8 +46,8 @@ def embedded() -> VideoNetworks:
     return networks
 
 
-def places_of(networks: VideoNetworks) -> OtherPlaces:
-    return OtherPlaces(networks.depth, SIZE[0] * SIZE[1], torch.device("cpu"), seed=0)
+def places_of(networks: VideoNetworks) -> ReplayPictures:
+    return ReplayPictures(networks.depth, SIZE[0] * SIZE[1], torch.device("cpu"), seed=0)
 
 
 def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> None:

@@ -322,9 +322,7 @@ def test_too_little_memory_is_said_with_what_to_lower(
         torch.empty(10**15)
 
     # The memory of a step is measured on networks that can be run.
-    monkeypatch.setattr(
-        "rilievo.training.video.video_plan.bytes_and_words_of_step", lambda _: (0, "")
-    )
+    monkeypatch.setattr("rilievo.training.video.video_plan.required_memory", lambda _: 0)
     monkeypatch.setattr(VideoNetworks, "forward", greedy)
     with pytest.raises(OptionError, match=r"step of 2 x 64x96 .*batch_size.*bf16"):
         train_video(small_config(walls), tmp_path, CPU)

@@ -110,15 +110,21 @@ def _say_disk_and_memory(config: VideoConfig, footage: Sequence[Clip]) -> None:
         room = format_bytes(frames * height * width * 3)
         lines.append(f"disk: {frames:,} decoded frames of {width}x{height} take about {room}")
     try:
-        from rilievo.training.video.video_plan import LESS, bytes_and_words_of_step
+        from rilievo.training.video.video_plan import (
+            LESS_MEMORY_HINT,
+            describe_step,
+            required_memory,
+        )
     except ModuleNotFoundError:
         lines.append("memory: is computed where the extra 'train' is installed")
     else:
-        (needed, step), free = bytes_and_words_of_step(config), free_memory()
-        line = f"memory: {step} take about {format_bytes(needed)}"
+        needed, free = required_memory(config), free_memory()
+        line = f"memory: {describe_step(config)} take about {format_bytes(needed)}"
         if free is not None:
             line += f", {format_bytes(free)} are free here"
-            line += f": too little on a CPU: {for_terminal(LESS)}" if needed > free else ""
+            line += (
+                f": too little on a CPU: {for_terminal(LESS_MEMORY_HINT)}" if needed > free else ""
+            )
         lines.append(line)
     with printing():
         say("\n".join(lines))

@@ -1,4 +1,4 @@
-"""Gain of a run over its start on held-out frames, with an interval."""
+"""How much smaller the errors of learned weights are than those of the start."""
 
 import math
 from collections.abc import Sequence
@@ -10,19 +10,29 @@ from rilievo.arrays.shapes import Float64
 from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.targets import FramePlace
 
-_BLOCK = 5
-_DRAWS = 4000
+_BLOCK_FRAMES = 5
+"""Neighbouring frames that count as one, since they err alike."""
+_RESAMPLES = 4000
+"""Samples of the bootstrap."""
 _STUDENT = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
 )
-"""Student's factors of an interval of 95 %, for 1 to 20 degrees of freedom."""
+"""Quantiles of Student's distribution for a 95 % interval, for 1 to 20 degrees of freedom."""
 _NORMAL, _SLOPE = 1.960, 2.5
+"""For more degrees of freedom n, the quantile is about ``_NORMAL + _SLOPE / n``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
-    """Share by which learned weights err less than the start; None as an end for too few blocks."""
+    """Gain of learned weights over the start, on held-out frames.
+
+    Attributes:
+        share: Share by which the error is smaller; negative if it is larger.
+        low: Lower end of the 95 % interval of ``share``; None if there are too few frames.
+        high: Upper end.
+        frames: Number of frames that were compared.
+    """
 
     share: float
     low: float | None = None
@@ -31,7 +41,7 @@ class Gain:
 
     @property
     def words(self) -> str:
-        """Words such as "better by 4 % (1 to 7)"."""
+        """Description such as "better by 4 % (1 to 7)"."""
         frames = f"{self.frames:,} held-out frame{'s' * (self.frames != 1)}"
         if self.low is None or self.high is None:
             return f"no difference that {frames} can show: they are too few"
@@ -64,53 +74,62 @@ def _signed_percent(share: float) -> str:
 def error_gain(
     places: Sequence[FramePlace], start: Sequence[float], learned: Sequence[float]
 ) -> Gain:
-    """Gain in errors of the same frames, in time order, with Student's interval.
+    """Compare the errors of learned weights with those of the start, by a bootstrap of blocks.
 
-    Neighbouring frames err alike, so that blocks are drawn (bootstrap).
+    Args:
+        places: Places of the frames, in the order of time.
+        start: Error of each frame with the start. Frames with an error that is not finite are left
+            out.
+        learned: Error of each frame with the learned weights.
     """
     errors = np.array([start, learned], np.float64)
-    finite = np.isfinite(errors).all(axis=0)
-    errors = errors[:, finite]
+    is_finite = np.isfinite(errors).all(axis=0)
+    errors = errors[:, is_finite]
+    frames = int(is_finite.sum())
     if not errors.size or not errors[0].sum() > 0:
-        return Gain(share=0.0, low=None, high=None, frames=int(finite.sum()))
-    blocks = _block_numbers([places[index] for index in np.flatnonzero(finite).tolist()])
+        return Gain(share=0.0, frames=frames)
+
     share = 1 - float(errors[1].sum() / errors[0].sum())
-    half = _half_confidence_interval(errors, blocks)
-    return Gain(
-        share=share,
-        low=None if half is None else share - half,
-        high=None if half is None else share + half,
-        frames=int(finite.sum()),
-    )
+    blocks = _block_numbers([places[index] for index in np.flatnonzero(is_finite).tolist()])
+    half_width = _half_confidence_interval(errors, blocks)
+    if half_width is None:
+        return Gain(share=share, frames=frames)
+    return Gain(share=share, low=share - half_width, high=share + half_width, frames=frames)
 
 
 def _block_numbers(places: Sequence[FramePlace]) -> Indices:
-    """Block of each frame, counted from 0."""
+    """Number of the block of each frame: neighbouring frames of a sequence, from 0."""
     numbers: list[int] = []
     first = None
     for place in places:
-        begins = (
-            first is None
-            or place.sequence != first.sequence
-            or not 0 <= place.frame - first.frame < _BLOCK
+        is_in_block = (
+            first is not None
+            and place.sequence == first.sequence
+            and 0 <= place.frame - first.frame < _BLOCK_FRAMES
         )
-        if begins:
+        if is_in_block:
+            numbers.append(numbers[-1])
+        else:
             first = place
-        numbers.append((numbers[-1] if numbers else -1) + begins)
+            numbers.append(numbers[-1] + 1 if numbers else 0)
     return np.array(numbers, np.int64)
 
 
 def _half_confidence_interval(errors: Float64[np.ndarray, "2 n"], blocks: Indices) -> float | None:
-    count = int(blocks[-1]) + 1
-    if count < 2:
+    """Half the width of the 95 % interval of the gain; None for a single block.
+
+    The rows of ``errors`` are those of the start and of the learned weights.
+    """
+    block_count = int(blocks[-1]) + 1
+    if block_count < 2:
         return None
-    sums = np.array([np.bincount(blocks, row) for row in errors])
-    drawn = np.random.default_rng(0).integers(count, size=(_DRAWS, count))
-    before, after = (row[drawn].sum(axis=1) for row in sums)
-    gains = 1 - after[before > 0] / before[before > 0]
+    block_sums = np.array([np.bincount(blocks, row) for row in errors])
+    resamples = np.random.default_rng(0).integers(block_count, size=(_RESAMPLES, block_count))
+    start, learned = (sums[resamples].sum(axis=1) for sums in block_sums)
+    gains = 1 - learned[start > 0] / start[start > 0]
     # A sample of n blocks varies by (n - 1) / n less than what it was drawn from.
-    spread = float(gains.std()) * math.sqrt(count / (count - 1))
-    return _student_factor(count - 1) * spread
+    standard_error = float(gains.std()) * math.sqrt(block_count / (block_count - 1))
+    return _student_factor(block_count - 1) * standard_error
 
 
 def _student_factor(degrees: int) -> float:

@@ -1,4 +1,4 @@
-"""Depth of the targets by the network that a run starts from, or by a stronger model."""
+"""Depth of the targets before training, by the network that learns or by a stronger model."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,17 +13,19 @@ from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.tensors import as_input
 from rilievo.training.video.frames.target_frames import StoredMaps, VideoTargetFrames, store_maps
 
-_AT_ONCE = 8
-_LARGEST = 6e4
+_BATCH_SIZE = 8
+"""Targets that the network predicts at once."""
+_MAX_DEPTH = 6e4
+"""Largest depth that is stored; half precision ends at 65504."""
 
 
 def network_depths(
     network: DepthNet, frames: VideoTargetFrames, device: torch.device
 ) -> Iterator[Field]:
-    """Yield the depth of each target by a depth network."""
+    """Yield the depth of each target, as a depth network predicts it."""
     network.eval()
-    for first in range(0, len(frames), _AT_ONCE):
-        targets = frames.targets[first : first + _AT_ONCE]
+    for first in range(0, len(frames), _BATCH_SIZE):
+        targets = frames.targets[first : first + _BATCH_SIZE]
         batch = np.stack([frames.frame_of(target.place) for target in targets])
         pixels = as_input(torch.from_numpy(batch).to(device))
         with torch.no_grad():
@@ -33,10 +35,10 @@ def network_depths(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """Source of the depth that motion by geometry begins with.
+    """Source of the depth from which motion by geometry is estimated.
 
     Attributes:
-        key: Text that tells one source from another.
+        key: Text that differs between sources.
         model: Model; None for the network that the run starts from.
     """
 
@@ -44,8 +46,8 @@ class Prior:
     model: Model | None = None
 
     def depths(self, frames: VideoTargetFrames) -> Iterator[Field]:
-        """Yield the depth of each target by the model, in its own unit."""
-        assert self.model is not None, "the network's depth is that of ``network_depths``"
+        """Yield the depth of each target by the model, in its own unit; 0 where unknown."""
+        assert self.model is not None, "without a model, depth comes from ``network_depths``"
         for target in frames.targets:
             depth = self.model(frames.frame_of(target.place)).depth
             yield np.where(np.isfinite(depth.values), depth.values, 0).astype(np.float32)
@@ -57,23 +59,29 @@ def store_prior_depths(
     key: str,
     depths: Iterable[Field],
     *,
-    middle: float | None = None,
+    median: float | None = None,
 ) -> StoredMaps:
-    """Store the depth of all targets, unless a file of the key has it.
+    """Store the depth of all targets in a file, unless one of the same key has it.
 
-    All targets are scaled to the median ``middle``; None keeps the unit.
+    Args:
+        frames: Targets.
+        folder: Folder of the file.
+        key: Text that differs between sources of depth.
+        depths: Depth of each target.
+        median: Median over the targets to scale the depths to, with one factor; None to keep them.
     """
-    key = "\n".join([key, str(middle), *frames.ids])
+    key = "\n".join([key, str(median), *frames.ids])
     places = (target.place for target in frames.targets)
-    return store_maps(folder, ("prior",), key, places, _scale_to_median(depths, middle))
+    return store_maps(folder, ("prior",), key, places, _scale_to_median(depths, median))
 
 
 def _scale_to_median(
-    depths: Iterable[Field], middle: float | None
+    depths: Iterable[Field], median: float | None
 ) -> Iterator[Float16[np.ndarray, "h w"]]:
-    stored = [np.clip(depth, 0, _LARGEST).astype(np.float16) for depth in depths]
-    if middle is not None:
-        medians = [float(np.median(depth[depth > 0])) for depth in stored if (depth > 0).any()]
-        factor = middle / max(float(np.median(medians or [middle])), 1e-6)
-        stored = [(depth * np.float32(factor)).astype(np.float16) for depth in stored]
-    yield from stored
+    """Yield depths in half precision, after scaling the median of their medians to ``median``."""
+    halves = [np.clip(depth, 0, _MAX_DEPTH).astype(np.float16) for depth in depths]
+    if median is not None:
+        medians = [float(np.median(depth[depth > 0])) for depth in halves if (depth > 0).any()]
+        factor = median / max(float(np.median(medians or [median])), 1e-6)
+        halves = [(depth * np.float32(factor)).astype(np.float16) for depth in halves]
+    yield from halves

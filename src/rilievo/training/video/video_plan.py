@@ -1,6 +1,6 @@
-"""Plan of a training on video, made before its first step."""
+"""Plan of a training on video: all that is made before its first step."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,10 +26,15 @@ from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.blueprint import POSE_NETWORKS, PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from rilievo.training.video.frames.fused_labels import with_label_maps
-from rilievo.training.video.frames.target_frames import Batch, VideoFrames, batches
+from rilievo.training.video.frames.target_frames import (
+    Batch,
+    VideoFrames,
+    VideoTargetFrames,
+    batches,
+)
 from rilievo.training.video.frames.video_frames import offsets_of_all_sources, open_frames
-from rilievo.training.video.geometry_motion import FEWEST, TARGETS_A_MINUTE, GeometryMotion
-from rilievo.training.video.other_places import OtherPlaces
+from rilievo.training.video.geometry_motion import MIN_TARGETS, TARGETS_A_MINUTE, GeometryMotion
+from rilievo.training.video.other_places import ReplayPictures
 from rilievo.training.video.pose_warm_up import warm_up_pose
 from rilievo.training.video.prior_depth import Prior
 from rilievo.training.video.schedule import Course
@@ -37,7 +42,7 @@ from rilievo.training.video.step_memory import step_bytes
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_learner import LearnedCamera, VideoLearner, copy_weights
 
-LESS = Text(
+LESS_MEMORY_HINT = Text(
     "take a smaller ",
     OptionName("batch_size"),
     " or ",
@@ -45,24 +50,29 @@ LESS = Text(
     ", or ",
     OptionName("precision", "bf16"),
 )
-"""Remedy for too little memory."""
+"""What to do about too little memory."""
 
-BEST, CACHE = "best", "frames"
+BEST = "best"
+"""Folder of the best weights so far, in that of the run."""
+CACHE = "frames"
+"""Folder of decoded frames, in that of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoPlan:
-    """All that a training on video takes.
+    """Networks, frames and numbers of a training on video.
 
     Attributes:
         learner: Networks with their first weights, and their losses.
-        geometry: Motion by geometry; None where a network or poses give it.
+        optimizer: Optimizer of these weights.
+        frames: Targets to train on, and held-out ones.
+        geometry: Estimator of motion by geometry; None where a network or poses give motion.
         course: Steps, validations and learning rates.
-        batches: Function that yields batches from ``start_step`` on.
-        start: First weights, where the run goes back towards them.
-        start_share: Share of them in the weights that are kept.
-        keep_best: Whether the weights with the least error are kept.
-        less_memory: A step, and what makes it smaller.
+        batches: Function that yields batches from number ``start_step`` on.
+        start: First weights by name, if the run may go back towards them, else empty.
+        start_share: Weight of ``start`` in the mean that is kept.
+        keep_best: Whether the weights with the least error are kept, not the last ones.
+        less_memory: What memory may be too small for, and what to do about it.
     """
 
     learner: VideoLearner
@@ -88,36 +98,40 @@ def make_plan(
     fabric: Any,
     frames: VideoFrames | None = None,
 ) -> VideoPlan:
-    """Plan a training; arguments are those of ``train_video``.
+    """Load the networks, open the frames, and estimate motion by geometry.
+
+    Args:
+        config: Configuration of the run.
+        run: Its folder.
+        options: Options that do not change its result.
+        fabric: Devices.
+        frames: Frames to use in place of those of ``config.data``.
 
     Raises:
         RilievoError: If an option, the data, weights or labels cannot be used.
     """
+    # What needs no work is checked first: weights take minutes to fetch, and frames to decode.
     if frames is None:
-        # Missing footage is reported before weights are fetched, and weights are refused before
-        # frames are decoded, which takes minutes.
         list_sequences(config.data)
         if config.labels is not None:
             read_labels_record(Path(config.labels))
     if fabric.device.type == "cpu":
-        check_memory(*bytes_and_words_of_step(config), LESS)
-    is_begun = (run / CHECKPOINT).exists()
-    learner = _make_learner(config, frames, is_begun=is_begun).to(fabric.device)
-    cache = run / CACHE if options.cache is None else Path(options.cache)
+        check_memory(required_memory(config), describe_step(config), LESS_MEMORY_HINT)
+
+    is_resumed = (run / CHECKPOINT).exists()
+    learner = _make_learner(config, frames, is_resumed=is_resumed).to(fabric.device)
+
     by_geometry = config.blueprint.pose is PoseKind.GEOMETRY
-    warms_up = config.pose_warm_up > 0 and not is_begun
-    prior = _load_prior(config) if by_geometry or warms_up else None
+    warms_up_pose = config.pose_warm_up > 0 and not is_resumed
+    prior = _load_prior(config) if by_geometry or warms_up_pose else None
+
+    cache = run / CACHE if options.cache is None else Path(options.cache)
     if frames is None:
-        # The first process decodes them, and the others find the cache.
+        frames = _open_frames(config, cache, fabric)
+    if config.labels is not None:
         with fabric.rank_zero_first():
-            frames = open_frames(
-                config.data,
-                size=config.blueprint.size,
-                offsets=config.offsets,
-                cache=cache,
-                progress=FrameProgress(shown=fabric.is_global_zero),
-                source_pyramids=config.losses.scales is Scales.NATIVE,
-            )
+            frames = with_label_maps(frames, Path(config.labels), cache)
+
     geometry = None
     if prior is not None:
         geometry = GeometryMotion(
@@ -125,11 +139,15 @@ def make_plan(
             cache,
             network=learner.networks.depth,
             fabric=fabric,
-            least=max(FEWEST, config.batch_size),
-            most=round(TARGETS_A_MINUTE * (config.minutes or 0)) or None,
+            min_targets=max(MIN_TARGETS, config.batch_size),
+            max_targets=round(TARGETS_A_MINUTE * (config.minutes or 0)) or None,
         )
-    for add in _frame_change_functions(config, cache, learner, geometry, prior, fabric):
-        frames = add(frames)
+        if by_geometry:
+            frames = geometry.with_motion_and_prior(frames, prior)
+            frames = _weigh_corner_loss(frames, learner, geometry.corner_trust)
+        else:
+            _warm_up_pose(config, learner, geometry.teaching_targets(frames, prior), fabric)
+
     layout = fastest_layout(fabric.device)
     learner = learner.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
     optimizer = _make_optimizer(learner, config, fabric)
@@ -137,10 +155,11 @@ def make_plan(
     start = copy_weights(learner.networks) if needs_start else {}
     height, width = config.blueprint.size
     if config.losses.replay:
-        # Before a checkpoint is read: the answers are those of the start.
+        # Before a checkpoint is read, since the labels are predictions of the start.
         area = config.blueprint.area or height * width
-        depth = learner.networks.depth
-        learner.elsewhere = OtherPlaces(depth, area, fabric.device, seed=config.seed)
+        depth_network = learner.networks.depth
+        learner.replay = ReplayPictures(depth_network, area, fabric.device, seed=config.seed)
+
     return VideoPlan(
         learner=learner,
         optimizer=optimizer,
@@ -182,7 +201,7 @@ def make_plan(
 
 
 def fastest_layout(device: torch.device) -> torch.memory_format:
-    """Layout in memory of weights and maps with which a step of a network takes least time.
+    """Memory layout of weights and maps with which a step of a network takes least time.
 
     With the channels last, steps of Monodepth2 take 4 to 12 % less time on a processor with
     AVX-512, and 6 to 11 % more without it. Sums are taken in another order, so the bits of a run
@@ -193,23 +212,28 @@ def fastest_layout(device: torch.device) -> torch.memory_format:
     return torch.channels_last
 
 
-def bytes_and_words_of_step(config: VideoConfig) -> tuple[int, str]:
-    """Measure the bytes that a step takes, and name the step."""
+def required_memory(config: VideoConfig) -> int:
+    """Memory that a step of a run takes [bytes], measured with its networks on a small frame."""
     offsets = offsets_of_all_sources(config.data, config.offsets)
     with torch.random.fork_rng(devices=[]):
         networks = VideoNetworks(config.blueprint, offsets)
     height, width = config.blueprint.size
-    needed = step_bytes(
+    return step_bytes(
         networks,
         sources=len(offsets),
         pixels=config.batch_size * height * width,
         is_half=config.precision != "fp32",
     )
-    return needed, f"steps of {config.batch_size} frames of {width}x{height} and their neighbours"
+
+
+def describe_step(config: VideoConfig) -> str:
+    """Describe the steps of a run, for a sentence about their memory."""
+    height, width = config.blueprint.size
+    return f"steps of {config.batch_size} frames of {width}x{height} and their neighbours"
 
 
 def device_options(config: VideoConfig, options: VideoRunOptions) -> Devices:
-    """Device, precision, and whether weights may lack gradients."""
+    """Choose the device and precision, and tell whether weights may lack gradients."""
     # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
     # only leaves those of the finer scales without one.
     has_motion = config.data.follow_poses and config.blueprint.pose in POSE_NETWORKS
@@ -221,18 +245,19 @@ def device_options(config: VideoConfig, options: VideoRunOptions) -> Devices:
 
 
 def _make_learner(
-    config: VideoConfig, frames: VideoFrames | None, *, is_begun: bool
+    config: VideoConfig, frames: VideoFrames | None, *, is_resumed: bool
 ) -> VideoLearner:
     offsets = (
         offsets_of_all_sources(config.data, config.offsets) if frames is None else frames.offsets
     )
-    # Motion by geometry begins with the depth of the start, also where a run is resumed.
-    is_filled = config.blueprint.pose is PoseKind.GEOMETRY or not is_begun
+    # A resumed run has its weights from the checkpoint. Motion by geometry begins with the depth of
+    # the start, also where a run is resumed.
+    needs_start = config.blueprint.pose is PoseKind.GEOMETRY or not is_resumed
     networks = make_networks(
         config.blueprint,
         offsets=offsets,
         seed=config.seed,
-        start=config.start if is_filled else None,
+        start=config.start if needs_start else None,
     )
     camera = LearnedCamera() if config.data.learn_camera else None
     return VideoLearner(networks, config.losses, seed=config.seed, camera=camera)
@@ -241,14 +266,19 @@ def _make_learner(
 def _make_optimizer(
     learner: VideoLearner, config: VideoConfig, fabric: Any
 ) -> torch.optim.Optimizer:
-    groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
+    modules: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
     if learner.camera is not None:
-        groups.insert(0, (learner.camera, config.camera_rate))
-    return torch.optim.Adam(parameter_groups(*groups), fused=fused_option(fabric.device))
+        # First, because the log has the learning rate of the last group.
+        modules.insert(0, (learner.camera, config.camera_rate))
+    return torch.optim.Adam(parameter_groups(*modules), fused=fused_option(fabric.device))
 
 
 def _load_prior(config: VideoConfig) -> Prior:
-    """Load the model of a prior, so that one of no use is refused before frames are decoded."""
+    """Load the model of the prior, or without one take the network that the run starts from.
+
+    Raises:
+        ModelError: If the model predicts depth of a kind from which motion cannot be estimated.
+    """
     name = config.prior
     key = f"{name or f'{config.start} {config.seed}'} {config.blueprint}"
     if name is None:
@@ -262,58 +292,52 @@ def _load_prior(config: VideoConfig) -> Prior:
     return Prior(key=key, model=model)
 
 
-def _frame_change_functions(
-    config: VideoConfig,
-    cache: Path,
-    learner: VideoLearner,
-    geometry: GeometryMotion | None,
-    prior: Prior | None,
-    fabric: Any,
-) -> Iterator[Callable[[VideoFrames], VideoFrames]]:
-    if config.labels is not None:
-        labels = Path(config.labels)
+def _open_frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
+    # The first process decodes them, and the others find the cache.
+    with fabric.rank_zero_first():
+        return open_frames(
+            config.data,
+            size=config.blueprint.size,
+            offsets=config.offsets,
+            cache=cache,
+            progress=FrameProgress(shown=fabric.is_global_zero),
+            source_pyramids=config.losses.scales is Scales.NATIVE,
+        )
 
-        def label(frames: VideoFrames) -> VideoFrames:
-            with fabric.rank_zero_first():
-                return with_label_maps(frames, labels, cache)
 
-        yield label
-    if geometry is None or prior is None:
-        return
-    if config.blueprint.pose is PoseKind.GEOMETRY:
-        yield partial(geometry.with_motion_and_prior, prior=prior)
-        yield partial(_weigh_corner_loss, learner=learner, geometry=geometry)
-    else:
-
-        def warm_up(frames: VideoFrames) -> VideoFrames:
-            taught = batches(
-                geometry.teaching_targets(frames, prior),
-                seed=config.seed,
-                batch_size=config.batch_size,
-                augmentation=config.augmentation,
-                device=fabric.device,
-            )
-            warm_up_pose(
-                learner, taught, steps=config.pose_warm_up, seed=config.seed, fabric=fabric
-            )
-            return frames
-
-        yield warm_up
+def _warm_up_pose(
+    config: VideoConfig, learner: VideoLearner, targets: VideoTargetFrames, fabric: Any
+) -> None:
+    """Teach the pose network the motion of ``targets``."""
+    target_batches = batches(
+        targets,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        augmentation=config.augmentation,
+        device=fabric.device,
+    )
+    warm_up_pose(
+        learner, target_batches, steps=config.pose_warm_up, seed=config.seed, fabric=fabric
+    )
 
 
 def _weigh_corner_loss(
-    frames: VideoFrames, *, learner: VideoLearner, geometry: GeometryMotion
+    frames: VideoFrames, learner: VideoLearner, corner_trust: float
 ) -> VideoFrames:
-    """Weigh corners by the share by which they err less than the start."""
-    whole = learner.losses.corners
-    learner.losses = replace(learner.losses, corners=whole * geometry.trust)
-    if learner.losses.corners >= whole / 2:
+    """Multiply the weight of triangulated corners in the loss by ``corner_trust``, in 0..1.
+
+    A weight that becomes less than half of what it was adds a note to the frames.
+    """
+    configured_weight = learner.losses.corners
+    weight = configured_weight * corner_trust
+    learner.losses = replace(learner.losses, corners=weight)
+    if weight >= configured_weight / 2:
         return frames
     note = Note(
         Text(
             "depth of corners by triangulation is hardly better than that "
             "of the start, and teaches with a weight of "
-            f"{learner.losses.corners:.2g}: more parallax (a larger ",
+            f"{weight:.2g}: more parallax (a larger ",
             OptionName("stride"),
             ", a way to the side) makes it better",
         )

@@ -12,7 +12,15 @@ from rilievo.training.video.video_config import VideoConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceFacts:
-    """Facts of one sequence; ``camera`` is fx, fy, cx, cy [px] of the stored frames."""
+    """Sequence that a run was trained on.
+
+    Attributes:
+        id: Name of the sequence.
+        size: Height and width of its frames [px].
+        camera: fx, fy, cx, cy at this size [px], after training.
+        source: Where the intrinsics came from.
+        stride: Number of frames from a target to its neighbours.
+    """
 
     id: str
     size: tuple[int, int]
@@ -23,17 +31,26 @@ class SequenceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRecord:
-    """Facts of a finished run that are not in ``config.json``.
+    """Result of a finished run.
+
+    Errors are those of the held-out targets, and None where nothing is held out.
 
     Attributes:
-        warp_error: Photometric error of warped sources on the held-out targets.
-        identity_error: Photometric error of the sources without warping.
+        targets: Number of targets that were trained on.
+        held_out: Number of targets that were held out.
+        warp_error: Photometric error of the sources warped to the target.
+        identity_error: Photometric error of the sources as they are.
+        abs_rel: AbsRel of depth scaled by the median of each image; None without ground truth.
+        delta1: Share of pixels whose scaled depth is right within a factor of 1.25.
         constant_abs_rel: AbsRel of a constant depth.
-        corner_error: AbsRel of depth at triangulated corners.
-        best_error: Least error, at triangulated corners or else photometric.
-        start_error: The same of the start.
-        elsewhere: Mean |log| change of depth of other places since the start.
-        kept_start: Whether the run's weights are those of the start.
+        corner_error: AbsRel of depth at triangulated corners; None if motion is not by geometry.
+        best_step: Step of the weights with the least error.
+        best_error: Their error: ``corner_error``, or else ``warp_error``.
+        start_error: That error of the weights from which the run started.
+        gain: Gain of the best learned weights over the start, with an interval.
+        elsewhere: Mean relative change of depth of other places since the start.
+        kept_start: Whether the run ends with the weights from which it started.
+        focal_factors: Learned factors of fx and fy; None if the camera is not learned.
     """
 
     targets: int
@@ -68,33 +85,45 @@ class VideoRecord:
 
     @property
     def judged_by(self) -> str:
-        """Name of the deciding error."""
+        """Name of the error that decides which weights are kept."""
         return "photometric error" if self.corner_error is None else "depth error at corners"
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to think that nothing was learned."""
-        reasons = []
-        warped, still = self.warp_error, self.identity_error
-        if warped is not None and still is not None and warped >= still:
-            reasons.append(
-                f"nothing was learned: neighbours warped by depth and motion ({warped:.4f}) fit no "
-                f"better than neighbours as they are ({still:.4f})"
-            )
-        if self.kept_start:
-            best = "" if self.gain is None else f"; the best of them: {self.gain.words}"
-            reasons.append(
-                "the start is kept: no weights of the run fit the held-out frames clearly better "
-                f"than those it started from ({self.judged_by} {self.start_error:.4f}){best}"
-            )
-        error, constant = self.abs_rel, self.constant_abs_rel
-        if error is not None and constant is not None and error >= constant:
-            reasons.append(
-                f"the depth is no better than a constant: AbsRel {error:.3f} against {constant:.3f}"
-            )
-        return tuple(reasons)
+        """Reasons to think that nothing was learned, as sentences."""
+        reasons = (self._warp_doubt(), self._start_doubt(), self._constant_doubt())
+        return tuple(reason for reason in reasons if reason is not None)
+
+    def _warp_doubt(self) -> str | None:
+        if self.warp_error is None or self.identity_error is None:
+            return None
+        if self.warp_error < self.identity_error:
+            return None
+        return (
+            f"nothing was learned: neighbours warped by depth and motion ({self.warp_error:.4f}) "
+            f"fit no better than neighbours as they are ({self.identity_error:.4f})"
+        )
+
+    def _start_doubt(self) -> str | None:
+        if not self.kept_start:
+            return None
+        gain = "" if self.gain is None else f"; the best of them: {self.gain.words}"
+        return (
+            "the start is kept: no weights of the run fit the held-out frames clearly better "
+            f"than those it started from ({self.judged_by} {self.start_error:.4f}){gain}"
+        )
+
+    def _constant_doubt(self) -> str | None:
+        if self.abs_rel is None or self.constant_abs_rel is None:
+            return None
+        if self.abs_rel < self.constant_abs_rel:
+            return None
+        return (
+            f"the depth is no better than a constant: AbsRel {self.abs_rel:.3f} against "
+            f"{self.constant_abs_rel:.3f}"
+        )
 
 
 def video_run_folder(run: Path) -> RunFolder[VideoConfig, VideoRecord]:
-    """Folder of a run."""
+    """Folder of a run on video."""
     return RunFolder(path=run, config=VideoConfig, record=VideoRecord, is_ours=is_video_run)
