@@ -121,7 +121,7 @@ def entry(
         "repository": "someone/net",
         "revision": "b" * 40,
         "files": (RemoteFile(path="onnx/model.onnx", size=size, sha256=sha256),),
-        "graph": "moge-2",
+        "family": "moge-2",
         "kind": DepthKind.METRIC,
         "licence": "MIT",
         "commercial": True,

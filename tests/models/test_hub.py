@@ -15,7 +15,13 @@ from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub import hub_files as ours
 from rilievo.models.hub.checkpoints import unlisted_card
-from rilievo.models.hub.hub_files import Locked, Snapshot, lock_path, open_snapshot, write_locked
+from rilievo.models.hub.hub_files import (
+    DownloadRecord,
+    Snapshot,
+    download_record_path,
+    open_snapshot,
+    write_download_record,
+)
 from rilievo.records.depth_map import DepthKind
 from support.hub_server import REPOSITORY, Hub, commit_of, hub
 from support.tiny_checkpoints import Checkpoints, checkpoint
@@ -58,7 +64,7 @@ def test_what_is_needed_is_fetched_and_written_down(stocked: Hub) -> None:
     assert sorted(each.name for each in snapshot.folder.iterdir()) == sorted(snapshot.files)
     assert snapshot.weights_sha256 == snapshot.files["model.safetensors"] == digest
     assert snapshot.commit == commit_of(1)
-    entry = json.loads(lock_path(f"{REPOSITORY}@main").read_text())
+    entry = json.loads(download_record_path(f"{REPOSITORY}@main").read_text())
     assert entry == {"commit": commit_of(1), "files": dict(snapshot.files)}
 
 
@@ -74,8 +80,8 @@ def test_a_revision_is_fetched_and_recorded_by_itself(stocked: Hub) -> None:
     fetch()
     stocked.commit = commit_of(7)
     assert fetch(revision=commit_of(7)).commit == commit_of(7)
-    assert lock_path(f"{REPOSITORY}@main").is_file()
-    assert lock_path(f"{REPOSITORY}@{commit_of(7)}").is_file()
+    assert download_record_path(f"{REPOSITORY}@main").is_file()
+    assert download_record_path(f"{REPOSITORY}@{commit_of(7)}").is_file()
 
 
 def test_a_file_that_changed_since_is_refused(stocked: Hub) -> None:
@@ -190,7 +196,7 @@ def test_a_hub_that_misbehaves_is_one_line_and_nothing_is_recorded(
         monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.5)
     message = failure()
     assert words in message
-    assert not lock_path(f"{REPOSITORY}@main").exists()
+    assert not download_record_path(f"{REPOSITORY}@main").exists()
     stocked.fault = None
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 60)
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 60)
@@ -206,7 +212,7 @@ def test_a_full_disk_is_said(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_record_that_is_none_is_said(stocked: Hub) -> None:
-    record = lock_path(f"{REPOSITORY}@main")
+    record = download_record_path(f"{REPOSITORY}@main")
     record.parent.mkdir(parents=True)
     record.write_text("[1, 2]")
     assert "not rilievo's record" in failure()
@@ -263,4 +269,4 @@ def test_a_record_that_cannot_be_written_is_said(
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path))
     (tmp_path / "hub").write_text("")
     with pytest.raises(OutputError, match="hub"):
-        write_locked("org/name@main", Locked(commit="1" * 40, files={}))
+        write_download_record("org/name@main", DownloadRecord(commit="1" * 40, files={}))

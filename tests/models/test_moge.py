@@ -10,7 +10,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
 from rilievo.models.base import Model
-from rilievo.models.catalogue.feeding import size_within_area
+from rilievo.models.catalogue.graph_inputs import size_within_area
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
 from rilievo.records.depth_map import DepthKind

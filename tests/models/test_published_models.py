@@ -13,11 +13,12 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
-from rilievo.models.catalogue.feeding import Feeding, graph_facts, letterbox
-from rilievo.models.catalogue.published_graph import POST_FUNCTIONS
+from rilievo.models.catalogue.families import InputForm, network_family
+from rilievo.models.catalogue.graph_inputs import letterbox
+from rilievo.models.catalogue.graph_outputs import OUTPUT_READERS
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.finding import find
-from rilievo.models.hub.checkpoints import KINDS
+from rilievo.models.hub.checkpoints import CHECKPOINTS
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.requests import ModelRequest
@@ -255,15 +256,15 @@ def test_depth_pro_gives_metres_and_the_focal_length(catalogue: CatalogueMirror)
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_entry_states_licence_graph_and_files(name: str) -> None:
     entry, card = ENTRIES[name], MODELS[name]
-    facts = graph_facts(entry.graph)
-    assert facts.reading in POST_FUNCTIONS
-    assert (facts.preparation is None) is (facts.feeding is Feeding.PATCHES)
+    family = network_family(entry.family)
+    assert family.output_form in OUTPUT_READERS
+    assert (family.preparation is None) is (family.input_form is InputForm.PATCHES)
     assert card.extra is None
     assert card.megabytes is not None
     assert all(file.sha256 is None or len(file.sha256) in (16, 64) for file in entry.files)
     assert (entry.commercial is False) == ("NC" in entry.licence or "amlr" in entry.licence)
     if entry.twin is not None:
-        twin = KINDS[entry.twin]
+        twin = CHECKPOINTS[entry.twin]
         assert (twin.kind, twin.name) == (entry.kind, entry.twin)
 
 
@@ -306,17 +307,19 @@ def test_openvino_names_outputs_as_the_file_does(tmp_path: Path, inner: str) -> 
 
 
 def test_a_licence_stands_only_with_the_place_where_its_authors_state_it() -> None:
-    rows = [row for table in ("checkpoints", "files", "pipelines") for row in known_models(table)]
+    rows = [
+        row for table in ("checkpoints", "onnx_models", "pipelines") for row in known_models(table)
+    ]
     assert len(rows) > 40
     for row in rows:
         name = row.get("name", row.get("source"))
         assert bool(row.get("stated")) is (row["licence"] != NOT_STATED), name
         if row["licence"] == NOT_STATED:
             assert "commercial" not in row, name
-    for card in (*MODELS.all().values(), *KINDS.values()):
+    for card in (*MODELS.all().values(), *CHECKPOINTS.values()):
         if card.licence == NOT_STATED:
             assert card.commercial is None, card.name
-    metric = [card for source, card in KINDS.items() if "V2-Metric" in source]
+    metric = [card for source, card in CHECKPOINTS.items() if "V2-Metric" in source]
     assert {(card.licence, card.commercial) for card in metric} == {(NOT_STATED, None)}
     assert len(metric) == 6
 
@@ -330,7 +333,7 @@ def test_models_trained_on_the_same_data_have_the_same_note(
     # The same network has the same facts, whoever runs it.
     for name, entry in ENTRIES.items():
         if entry.twin is not None:
-            twin = KINDS[entry.twin]
+            twin = CHECKPOINTS[entry.twin]
             assert (twin.research_data, twin.commercial) == (entry.research_data, entry.commercial)
             assert entry.licence.startswith(twin.licence), name
 

@@ -174,7 +174,7 @@ def test_no_service_is_told(closed_port: int, monkeypatch: pytest.MonkeyPatch) -
 def test_a_photograph_too_large_to_send_is_told(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rilievo.models.replicate_model.LARGEST", 1000)
+    monkeypatch.setattr("rilievo.models.replicate_model.MAX_BYTES", 1000)
     with pytest.raises(InputError, match=r"kitchen\.jpg: is .* make it smaller"):
         model().predict_raw([photo()])
     assert service.count("POST") == 0

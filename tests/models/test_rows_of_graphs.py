@@ -59,7 +59,7 @@ def seen(pixels: np.ndarray, degrees: float = 60.0) -> Photo:
 def test_every_row_is_fetched_checked_and_run(
     catalogue: CatalogueMirror, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    catalogue.offer(name, WRITERS[ENTRIES[name].graph])
+    catalogue.offer(name, WRITERS[ENTRIES[name].family])
     assert main(["models", "fetch", name]) == 0
     said = capsys.readouterr()
     assert Path(said.out.strip()).is_file()

@@ -1,5 +1,5 @@
 // Published networks, which say nothing of themselves: those that the page describes, and others by
-// the names of their inputs and outputs. rilievo.models.catalogue.post_functions, rilievo.geometry.focal.
+// the names of their inputs and outputs. rilievo.models.catalogue.graph_outputs, rilievo.geometry.focal.
 
 import { answer, prepared } from "./preparation.js";
 import { shrunk } from "./resample.js";

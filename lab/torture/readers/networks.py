@@ -15,7 +15,7 @@ from lab.torture.reader import row, sample, write_text
 from lab.torture.readers.pictures import colours, counts, save
 from rilievo.models import load_model
 from rilievo.models.hub.diffusion_cards import needed_files, read_index
-from rilievo.models.hub.hub_files import lock_path, read_locked
+from rilievo.models.hub.hub_files import download_record_path, read_download_record
 from rilievo.models.replicate_model import grey_picture, picture_urls
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
@@ -133,10 +133,10 @@ def _load_weights(path: Path) -> object:
 
 def _read_lock(folder: Path) -> object:
     os.environ["RILIEVO_CACHE"] = str(folder)
-    assert lock_path("org/name@main").is_relative_to(folder), (
+    assert download_record_path("org/name@main").is_relative_to(folder), (
         "the record is looked for in the case's folder"
     )
-    return read_locked("org/name@main")
+    return read_download_record("org/name@main")
 
 
 def _read_pipeline(folder: Path) -> object:

@@ -18,7 +18,7 @@ from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.catalogue.table import CatalogueEntry, find_entry
 from rilievo.models.default.embedded import BASE, SMALL, read_long_card
 from rilievo.models.model_options import QUALITIES
-from rilievo.models.model_settings import SettingFacts, describe_settings
+from rilievo.models.model_settings import SettingDescription, describe_settings
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import option
 
@@ -366,7 +366,7 @@ def _megabytes(card: ModelCard) -> str:
     return "not known" if card.megabytes is None else f"{card.megabytes:.1f} MB"
 
 
-def _setting_line(facts: SettingFacts) -> str:
+def _setting_line(facts: SettingDescription) -> str:
     default = "" if facts.default is None else f", {facts.default}"
     return f"  {facts.name} ({facts.type}{default}): {facts.help}"
 

@@ -1,4 +1,4 @@
-"""Model cards."""
+"""Model cards, and the table of known models, ``known.toml``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,33 +10,40 @@ from rilievo.models.resampling.inference import PLAIN, Resizing
 from rilievo.records.depth_map import DepthKind
 
 NOT_STATED = "not stated"
+"""Licence of weights whose authors name none."""
 
 RESEARCH_DATA = (
     "partly for non-commercial use; whether that binds the weights, their licence does not say"
 )
+"""What is said about the training data of weights that were trained on research data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """Facts for choosing a model; one row of ``MODELS``.
+    """What a model predicts, its licence, its cost, and where it comes from.
 
     Attributes:
-        name: ``family/variant``.
-        kind: Kind of its depth; None for normals only.
+        name: Name ``family/variant``.
+        summary: One line for lists of models.
+        kind: Kind of its depth; None if it predicts normals only.
+        normals: Whether it predicts normals; ``confidence``, ``sky`` and ``camera`` likewise.
+        resizing: How its depth is resized to the photograph.
         licence: SPDX identifier of the weights' licence, or words.
-        stated: Place where authors state it.
-        research_data: Whether some training data is for non-commercial use.
+        stated: Where the authors state it.
+        research_data: Whether some of the training data is for non-commercial use only.
         teacher: Model that labelled the training images, with its licence.
-        commercial: Whether commercial use is allowed; None if unknown.
-        area: Pixels that it sees; None if not fixed.
-        hash_known: Whether SHA-256 is known before the first download.
-        downloads: Address, bytes and SHA-256.
+        commercial: Whether the licence allows commercial use; None if unknown.
+        area: Number of pixels that it sees; None if it is not fixed.
+        megabytes: Size of its files; None if unknown.
+        hash_known: Whether its SHA-256 is known before the first download.
+        downloads: For each file its address, and size and SHA-256 where known.
+        extra: Extra of the package that it needs.
         speed: Time for 640x480 on two CPU cores.
-        published: Accuracy, with protocol and source.
-        loader: Key of ``MODEL_KINDS`` or of ``rilievo.extensions.subpackages``, or
-            ``module:function``.
-        source: Repository, folder, or page; None inside the package.
-        settings: Dataclass, ``module:class``.
+        published: Accuracy by its authors or others, with protocol and source.
+        loader: What loads it: a key of ``MODEL_KINDS`` or of ``LOADERS`` in
+            ``rilievo.extensions.subpackages``, or ``module:function``.
+        source: Repository, folder, or page; None for the embedded models.
+        settings: Dataclass of its settings, ``module:class``.
     """
 
     name: str
@@ -65,7 +72,7 @@ class ModelCard:
 
     @property
     def note(self) -> str:
-        """Warning on weights that never ran in our tests."""
+        """Remark on weights that rilievo's tests never ran; "" for the embedded models."""
         return "" if self.source is None else "not tried by us"
 
 
@@ -77,5 +84,5 @@ def _known_toml_tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:
 
 
 def known_models(table: str) -> Sequence[Mapping[str, Any]]:
-    """Rows of a table of ``known.toml``."""
+    """Rows of a table of ``known.toml``, such as "checkpoints"."""
     return _known_toml_tables()[table]

@@ -1,6 +1,7 @@
-"""Models by name or path: cards, finding, loading.
+"""Find the model that a user names, and load it.
 
-Other tables than the embedded models' are imported when needed.
+A user may name a model in many ways. ``MODEL_KINDS`` lists them in the order in which they are
+tried. The modules of all but the embedded models are imported on use.
 """
 
 import os
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelKind:
-    """Kind of models; places are imported on use.
+    """One way to name a model. The functions are stated as ``module:function``, or "" for none.
 
     Attributes:
-        words: Names, as the guide writes them.
-        find: Place of ``ModelRequest`` to ``FoundModel | None``.
-        cards: Place of a function that lists cards.
-        loader: Place of card and ``LoadOptions`` to the model.
+        words: Description of the names, for the guide.
+        find: Function from a ``ModelRequest`` to a ``FoundModel``, or to None if the name is none
+            of this kind.
+        cards: Function that lists the model cards.
+        loader: Function from a model card and ``LoadOptions`` to the model.
+        extra: Extra of the package that such models need.
     """
 
     words: str
@@ -61,7 +64,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "published-file": ModelKind(
         words="the path of a published ONNX file, whatever it is called",
-        find="rilievo.models.catalogue.published_graph:find",
+        find="rilievo.models.catalogue.loading:find",
     ),
     "onnx-file": ModelKind(
         words="the path of another ONNX file",
@@ -71,7 +74,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
         words="a name that `rilievo models --all` lists",
         find="rilievo.models.finding:find_listed",
         cards="rilievo.models.catalogue.table:listed_cards",
-        loader="rilievo.models.catalogue.published_graph:load",
+        loader="rilievo.models.catalogue.loading:load",
     ),
     "checkpoint": ModelKind(words="", cards="rilievo.models.hub.checkpoints:listed_cards"),
     "pipeline": ModelKind(
@@ -124,23 +127,25 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
         find="rilievo.models.default.embedded:find_short",
     ),
 }
-"""Kinds in the order of search; keys are also loaders in cards."""
-
+"""Kinds in the order in which they are tried. Model cards name their loader by these keys."""
 
 DEFAULT_MODEL = BASE
-
 FAST_MODEL = SMALL
-
-_Key = tuple[object, ...]
+"""Default for videos."""
 
 
 @cache
 def _cards_by_name() -> Mapping[str, ModelCard]:
-    places = (kind.cards for kind in MODEL_KINDS.values() if kind.cards)
-    return {**EMBEDDED, **{card.name: card for place in places for card in resolve_name(place)()}}
+    cards = dict(EMBEDDED)
+    for kind in MODEL_KINDS.values():
+        if kind.cards:
+            cards |= {card.name: card for card in resolve_name(kind.cards)()}
+    return cards
 
 
 class _Cards(Mapping[str, ModelCard]):
+    """Model cards by name. To look up an embedded model, no other table is imported."""
+
     def __getitem__(self, name: str) -> ModelCard:
         return EMBEDDED[name] if name in EMBEDDED else _cards_by_name()[name]
 
@@ -169,68 +174,21 @@ Examples:
 """
 
 
-_WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
-
-
-def _unknown_model_error(name: str) -> ModelError:
-    if name.endswith("/"):
-        return ModelError(
-            f"no folder '{name}', and no model of that name",
-            hint="'rilievo models --all' lists all",
-        )
-    if name.endswith(_WEIGHTS):
-        return ModelError(
-            f"model '{name}': weights alone, which do not hold their network",
-            hint="give the folder that was saved, an ONNX file, or package.module:load "
-            "(docs/extending.md)",
-        )
-    from difflib import get_close_matches
-
-    query = name.partition("@")[0].lower()
-    names = [*MODELS, *_cards_by_repository()]
-    # Common abbreviations: da3, dav2, dav2/small.
-    family, _, variant = query.partition("/")
-    short = re.sub(r"[^a-z0-9]", "", family + variant[:1])
-    near = [candidate for candidate in names if _initials(candidate).startswith(short or "?")][:2]
-    near = near or get_close_matches(query, names, n=2, cutoff=0.45)
-    own = {embedded.partition("/")[2]: embedded for embedded in EMBEDDED}
-    nearest_own = [own[match] for match in get_close_matches(query, own, n=1)]
-    near = sorted(
-        dict.fromkeys((*nearest_own, *near)), key=lambda candidate: candidate not in EMBEDDED
-    )
-    near = near[: 1 if len(name) > 24 else 2]  # in three lines of a terminal, whatever the name
-    nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return ModelError(
-        f"no model '{name}'; {nearest}'rilievo models --all' lists all",
-        hint=Text(
-            "to add one: ORG/NAME ",
-            OptionName("kind", "KIND"),
-            " (hub), package.module:load (docs/extending.md)",
-        ),
-    )
-
-
-def _initials(name: str) -> str:
-    """Name's first letters: dav2s, da3b, m2l."""
-    words = re.split(r"[-/]", name)
-    return "".join(word if word[-1:].isdigit() else word[:1] for word in words)
-
-
 def find(request: ModelRequest) -> FoundModel:
-    """Find the model for a request.
+    """Find the model that a user names.
 
     Raises:
         ModelError: If there is no such model.
     """
     for kind in MODEL_KINDS.values():
-        match = resolve_name(kind.find)(request) if kind.find else None
-        if match is not None:
-            return match
+        found = resolve_name(kind.find)(request) if kind.find else None
+        if found is not None:
+            return found
     raise _unknown_model_error(request.text)
 
 
 def find_card(name: str) -> ModelCard:
-    """Find a card by name, hub repository, or ``module:load``.
+    """Find the card of a model by its name, its hub repository, or ``module:load``.
 
     Raises:
         ModelError: If there is no such model.
@@ -245,45 +203,98 @@ def find_card(name: str) -> ModelCard:
     if name in MODELS or is_import_path(name):
         return MODELS.find(name)
     request = ModelRequest(name=name, options=LoadOptions())
-    match = None if os.path.isdir(name) else find_by_finders(request)
-    match = match or find_short(request)
-    if match is None or match.card is None:
+    found = None if os.path.isdir(name) else find_by_finders(request)
+    found = found or find_short(request)
+    if found is None or found.card is None:
         raise _unknown_model_error(name)
-    return match.card
+    return found.card
 
 
 def _cards_by_repository() -> Mapping[str, ModelCard]:
-    from rilievo.models.hub.checkpoints import KINDS
+    from rilievo.models.hub.checkpoints import CHECKPOINTS
 
-    return KINDS
+    return CHECKPOINTS
+
+
+_WEIGHTS_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+_LONG_NAME = 24
+"""Number of characters above which a message suggests only one model, to fit on a terminal."""
+
+
+def _unknown_model_error(name: str) -> ModelError:
+    """Error for a name that no kind of model recognises, with suggestions."""
+    if name.endswith("/"):
+        return ModelError(
+            f"no folder '{name}', and no model of that name",
+            hint="'rilievo models --all' lists all",
+        )
+    if name.endswith(_WEIGHTS_SUFFIXES):
+        return ModelError(
+            f"model '{name}': weights alone, which do not hold their network",
+            hint="give the folder that was saved, an ONNX file, or package.module:load "
+            "(docs/extending.md)",
+        )
+    similar = _similar_names(name)[: 1 if len(name) > _LONG_NAME else 2]
+    question = f"did you mean {' or '.join(map(repr, similar))}? " if similar else ""
+    return ModelError(
+        f"no model '{name}'; {question}'rilievo models --all' lists all",
+        hint=Text(
+            "to add one: ORG/NAME ",
+            OptionName("kind", "KIND"),
+            " (hub), package.module:load (docs/extending.md)",
+        ),
+    )
+
+
+def _similar_names(name: str) -> list[str]:
+    """Names of models that the user may have meant, the embedded ones first."""
+    from difflib import get_close_matches
+
+    query = name.partition("@")[0].lower()
+    names = [*MODELS, *_cards_by_repository()]
+    family, _, variant = query.partition("/")
+    # "?" begins no name.
+    abbreviation = re.sub(r"[^a-z0-9]", "", family + variant[:1]) or "?"
+    similar = [each for each in names if _abbreviate(each).startswith(abbreviation)][:2]
+    if not similar:
+        similar = get_close_matches(query, names, n=2, cutoff=0.45)
+
+    embedded = {embedded.partition("/")[2]: embedded for embedded in EMBEDDED}
+    similar_embedded = [embedded[match] for match in get_close_matches(query, embedded, n=1)]
+    unique = dict.fromkeys((*similar_embedded, *similar))
+    return sorted(unique, key=lambda candidate: candidate not in EMBEDDED)
+
+
+def _abbreviate(name: str) -> str:
+    """Abbreviate a name as people do: dav2s, da3b, m2l."""
+    words = re.split(r"[-/]", name)
+    return "".join(word if word[-1:].isdigit() else word[:1] for word in words)
 
 
 def find_by_finders(request: ModelRequest) -> FoundModel | None:
-    """Find a model by finders of subpackages and installed packages."""
+    """Find a model by the finders of rilievo's subpackages and of installed packages."""
     for name in dict.fromkeys((*subpackages.FINDERS, *entry_point_names("finder"))):
         finder = load_named(subpackages.FINDERS, name, what="finder")
-        match = None if finder is None else finder(request)
-        if match is not None:
-            return match
+        found = None if finder is None else finder(request)
+        if found is not None:
+            return found
     return None
 
 
 def find_listed(request: ModelRequest) -> FoundModel | None:
-    """Find a model of the table."""
-    return _card_with_revision(request) if request.text in MODELS.own else None
+    """Find a model that rilievo lists."""
+    return _find_with_revision(request) if request.text in MODELS.own else None
 
 
 def find_revised(request: ModelRequest) -> FoundModel | None:
-    """Find a model with a revision, or by its repository."""
+    """Find a model that rilievo lists, or its repository, perhaps with ``@REVISION``."""
     name = request.text.partition("@")[0]
-    return (
-        _card_with_revision(request)
-        if name in MODELS.own or name in _cards_by_repository()
-        else None
-    )
+    is_known = name in MODELS.own or name in _cards_by_repository()
+    return _find_with_revision(request) if is_known else None
 
 
-def _card_with_revision(request: ModelRequest) -> FoundModel:
+def _find_with_revision(request: ModelRequest) -> FoundModel:
+    """Find a known model; where its ONNX file cannot do what is asked, the one in torch."""
     from rilievo.models.catalogue.table import ENTRIES
 
     name, _, revision = request.text.partition("@")
@@ -297,7 +308,7 @@ def _card_with_revision(request: ModelRequest) -> FoundModel:
 
 
 def _needs_torch(options: LoadOptions, revision: str) -> bool:
-    """Whether the published ONNX file cannot fulfil options or revision."""
+    """Whether an ONNX file cannot do what is asked, so that torch has to."""
     if revision or options.engine == "torch" or options.precision == "fp16":
         return True
     if not options.device.startswith("cuda"):
@@ -308,7 +319,7 @@ def _needs_torch(options: LoadOptions, revision: str) -> bool:
 
 
 def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
-    """Import the loader of a card.
+    """Import the function that loads a model with this card.
 
     Raises:
         MissingExtraError: If a package is missing.
@@ -316,9 +327,9 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
     subject = f"model '{card.name}'"
     with needing(subject, card.extra or "train"):
         kind = MODEL_KINDS.get(card.loader)
-        place = card.loader if kind is None else kind.loader
-        if is_import_path(place):
-            return resolve_name(place)
+        import_path = card.loader if kind is None else kind.loader
+        if is_import_path(import_path):
+            return resolve_name(import_path)
         loader = load_named(subpackages.LOADERS, card.loader, what="loader")
     if loader is None:
         raise ModelError(f"{subject} names a loader that is not known: '{card.loader}'")
@@ -363,7 +374,7 @@ def load_model(
 
 
 def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
-    """Load a model with a record of options."""
+    """Load a model, or a function of the user, with a record of options."""
     if isinstance(name, str | Path):
         return load_by_name(name, options)
     trust(options.trust_code)
@@ -373,54 +384,76 @@ def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
 
 
 def load_by_name(name: str | Path, options: LoadOptions) -> "Model":
-    """Load a model that is no function."""
+    """Load a model by its name or path.
+
+    Raises:
+        ModelError: If there is no such model.
+        OptionError: If its kind is another one than was stated, or it has no settings.
+    """
     trust(options.trust_code)
-    match = find(ModelRequest(name=name, options=options))
-    card, kind, settings = match.card, options.depth_kind, options.settings
+    found = find(ModelRequest(name=name, options=options))
+    card, kind, settings = found.card, options.depth_kind, options.settings
     if kind is not None and (card is None or card.kind is not kind):
         stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
         raise OptionError(f"model '{name}': {stated}, and {kind} was given")
     if settings and (card is None or card.settings is None):
         raise OptionError(f"model '{name}' has no settings, got {', '.join(settings)}")
-    revised = replace(options, revision=match.revision)
-    if match.load is not None:
-        model = match.load(revised)
+
+    with_revision = replace(options, revision=found.revision)
+    if found.load is not None:
+        model = found.load(with_revision)
     else:
         assert card is not None, "what has no card says how it is loaded"
-        model = find_loader(card)(card, revised)
-    # Stored as an absolute path, so that a process in another folder finds the same file. A string
-    # that is a name of the table is not a path, whatever files exist here.
+        model = find_loader(card)(card, with_revision)
+
+    # An absolute path, so that a process in another folder finds the same file. A string that names
+    # a listed model is no path, whatever files exist.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
-    place = Path(name).absolute() if is_path else name
-    model.again = partial(load_by_name, place, replace(options, trust_code=trusted_places()))
+    lasting_name = Path(name).absolute() if is_path else name
+    model.again = partial(load_by_name, lasting_name, replace(options, trust_code=trusted_places()))
     return model
 
 
-class _Last:
+@dataclass(frozen=True, slots=True)
+class _LoadedModel:
+    """Model that is kept, by name, files and options.
+
+    Attributes:
+        lock: Lock for models that only one thread may use at a time.
+    """
+
+    key: tuple[object, ...]
+    model: "Model"
+    lock: LockType
+
+
+class _LastModel:
+    """The model that was loaded last, if any."""
+
     def __init__(self) -> None:
         # Held during look-up and loading, so that threads that ask at once load it once.
         self.lock = allocate_lock()
-        self.key: _Key | None = None
-        # With a lock for models that only one thread may use at a time.
-        self.model: tuple[Model, LockType] | None = None
+        self.loaded: _LoadedModel | None = None
 
 
-_last = _Last()
+_last = _LastModel()
 
 
 @contextmanager
 def last_model(name: str | Path, options: LoadOptions | None = None) -> Iterator["Model"]:
-    """Yield the model of this name, loaded once while nothing changes."""
+    """Yield a model; it is loaded only if the last call had another name, file or options."""
     options = options or LoadOptions()
     key = (*_name_and_files_key(name), replace(options, trust_code=()))
     with _last.lock:
-        if _last.model is None or _last.key != key:
-            _last.key, _last.model = None, None  # the memory of two is not held at once
-            _last.model = (load(name, options), allocate_lock())
-            _last.key = key
-        model, in_turn = _last.model
-    with nullcontext() if model.concurrent else in_turn:
-        yield model
+        loaded = _last.loaded
+        if loaded is None or loaded.key != key:
+            # The last model is released first, so that there is never memory for two.
+            loaded = None
+            _last.loaded = None
+            loaded = _LoadedModel(key, load(name, options), allocate_lock())
+            _last.loaded = loaded
+    with nullcontext() if loaded.model.concurrent else loaded.lock:
+        yield loaded.model
 
 
 def unload_model() -> None:
@@ -430,13 +463,17 @@ def unload_model() -> None:
         >>> rilievo.unload_model()
     """
     with _last.lock:
-        _last.key, _last.model = None, None
+        _last.loaded = None
 
 
-def _name_and_files_key(name: str | Path) -> _Key:
+def _name_and_files_key(name: str | Path) -> tuple[object, ...]:
+    """Key that changes with a name, and with size and time of the file or files at a path."""
     if not os.path.exists(name):
         return (type(name), name)
     path = os.path.abspath(name)
     files = [path] if not os.path.isdir(path) else [entry.path for entry in os.scandir(path)]
-    stamps = ((file, os.stat(file)) for file in sorted(files))
-    return (path, *((file, status.st_mtime_ns, status.st_size) for file, status in stamps))
+    stamps = []
+    for file in sorted(files):
+        status = os.stat(file)
+        stamps.append((file, status.st_mtime_ns, status.st_size))
+    return (path, *stamps)

@@ -1,4 +1,4 @@
-"""Functions as models: ``rilievo.model``."""
+"""Functions of the user as models (``rilievo.model``)."""
 
 import hashlib
 import inspect
@@ -19,7 +19,7 @@ from rilievo.models.requests import (
     DepthFunction,
     FoundModel,
     ModelRequest,
-    is_module_level,
+    is_importable,
     registered_function,
 )
 from rilievo.records.depth_map import DepthKind
@@ -63,10 +63,8 @@ def model(
         if not callable(function):
             raise OptionError(f"@rilievo.model is of a function, got {function!r}")
         target: Any = function
-        target.card, target.gives_depth = (
-            _function_card(function, DepthKind(kind), licence, summary),
-            True,
-        )
+        target.card = _make_card(function, DepthKind(kind), licence, summary)
+        target.gives_depth = True
         target.weights = weights
         return function
 
@@ -74,30 +72,35 @@ def model(
 
 
 class FunctionModel(Model):
-    """Model of a function; up to scale without a card."""
+    """Model that calls a function of the user; without a card its depth is up to scale."""
 
     def __init__(self, function: DepthFunction, name: str) -> None:
         self.function, self.settings = function, {}
-        self.card = replace(card_of(function) or _function_card(function), name=name)
+        self.card = replace(card_of(function) or _make_card(function), name=name)
         self.weights_sha256 = _hash_of_function(function)
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Call the function for each photograph."""
         return [
-            Inference(depth=self._checked(self.function(photo.pixels.copy()), photo))
+            Inference(depth=self._check_depth(self.function(photo.pixels.copy()), photo))
             for photo in photos
         ]
 
     # Pickle asks this method alone, and its own error would not say what to do.
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        if not is_module_level(self.function):
+        if not is_importable(self.function):
             raise OptionError(
                 f"model '{self.card.name}' cannot be imported by other processes: define the "
                 "function at the top of a module, or work in this process alone"
             )
         return super().__reduce_ex__(protocol)
 
-    def _checked(self, answer: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
+    def _check_depth(self, answer: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
+        """Return what the function returned as an array.
+
+        Raises:
+            ModelError: If it cannot be depth of the photograph.
+        """
         subject, (height, width) = f"model '{self.card.name}' returned", photo.shape
         expected = f"expected depth as floats (height, width), at most ({height}, {width})"
         try:
@@ -118,25 +121,25 @@ class FunctionModel(Model):
 
 
 def card_of(function: object) -> ModelCard | None:
-    """Card of a decorated function."""
+    """Card of a function under ``rilievo.model``; None for any other object."""
     card = getattr(function, "card", None)
     is_decorated = getattr(function, "gives_depth", False) is True
     return card if is_decorated and isinstance(card, ModelCard) else None
 
 
 def function_as_model(function: DepthFunction, name: str) -> FoundModel:
-    """Make a model of a function."""
-    card = replace(card_of(function) or _function_card(function), name=name)
+    """Offer a function of the user as a model."""
+    card = replace(card_of(function) or _make_card(function), name=name)
     return FoundModel(card=card, load=lambda options: FunctionModel(function, name))
 
 
 def find_registered_function(request: ModelRequest) -> FoundModel | None:
-    """Find a function that was given in this process."""
+    """Find a function that was registered in this process."""
     function = registered_function(request.text)
     return None if function is None else function_as_model(function, request.text)
 
 
-def _function_card(
+def _make_card(
     function: DepthFunction,
     kind: DepthKind = DepthKind.UP_TO_SCALE,
     licence: str = NOT_STATED,
@@ -148,12 +151,22 @@ def _function_card(
 
 
 def _hash_of_function(function: DepthFunction) -> str:
-    """Hash of source, name and weights; random for a closure."""
+    """Hash of name, source and weights, which stands for those of a network.
+
+    It is random where the source does not say all, as for closures.
+    """
     digest = hashlib.sha256(str(getattr(function, "__qualname__", "")).encode())
     weights = getattr(function, "weights", None)
     if weights is not None:
         digest.update(sha256(Path(weights)).encode())
-    file = Path(inspect.getsourcefile(function) or "") if inspect.isfunction(function) else Path()
-    sees_all = inspect.isfunction(function) and function.__closure__ is None and file.is_file()
-    digest.update(file.read_bytes() if sees_all else secrets.token_bytes())
+    source = _complete_source(function)
+    digest.update(secrets.token_bytes() if source is None else source)
     return digest.hexdigest()
+
+
+def _complete_source(function: DepthFunction) -> bytes | None:
+    """Content of the file of a function; None for closures, other objects, or without a file."""
+    if not inspect.isfunction(function) or function.__closure__ is not None:
+        return None
+    file = Path(inspect.getsourcefile(function) or "")
+    return file.read_bytes() if file.is_file() else None

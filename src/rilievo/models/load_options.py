@@ -1,4 +1,4 @@
-"""Options of loading a model."""
+"""Options for loading a model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +18,7 @@ PRECISIONS = {
     "openvino": ("fp32", "bf16"),
     "torch": ("fp32", "bf16", "fp16"),
 }
+"""Precisions that each engine can compute in, the default first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +37,13 @@ class TrustOptions(Record):
     ] = ()
     """Code that a file may name and that is then run, such as the backbone of somebody's run:
     package.module:NAME or FILE.py:NAME exactly as the file states it; else the file is refused.
-    Repeat
-    the option for several.
+    Repeat the option for several.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions(TrustOptions, Engine):
-    """Options of loading a model; those that change its output are recorded in every prediction."""
+    """Options for loading a model; each prediction records those that change it."""
 
     kind: Annotated[
         str | None, option(doors=Door.COMMAND, takes=f"one of {', '.join(DepthKind)}")
@@ -67,21 +67,26 @@ class LoadOptions(TrustOptions, Engine):
 
     @classmethod
     def from_records(cls, *records: Record, **values: Any) -> "LoadOptions":
-        """Collect the fields from records of a command and further values."""
-        pairs = ((record, name) for record in records for name in option_names(cls))
-        own: dict[str, Any] = {
-            name: getattr(record, name) for record, name in pairs if hasattr(record, name)
-        }
-        return cls(**{**own, **values})
+        """Collect the options from records of a command; ``values`` take precedence."""
+        collected: dict[str, Any] = {}
+        for record in records:
+            for name in option_names(cls):
+                if hasattr(record, name):
+                    collected[name] = getattr(record, name)
+        return cls(**{**collected, **values})
 
     @cached_property
     def depth_kind(self) -> DepthKind | None:
-        """Kind of depth that ``kind`` names."""
+        """Kind of depth that ``kind`` names; None if it is None."""
         return None if self.kind is None else read_kind(self.kind)
 
 
 def read_kind(kind: str) -> DepthKind:
-    """Parse the name of a kind of depth."""
+    """Parse the name of a kind of depth.
+
+    Raises:
+        OptionError: If there is no such kind.
+    """
     if not isinstance(kind, str):
         expected = f"one of {', '.join(DepthKind)}"
         raise OptionError(option="kind", value=kind, expected=expected)
@@ -97,14 +102,24 @@ def resolve_engine(
     what: str,
     precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
 ) -> LoadOptions:
-    """Replace engine ``auto`` by the first with the precision."""
+    """Check engine and precision, and replace "auto" by the first engine with the precision.
+
+    Args:
+        options: Options of the user.
+        engines: Engines that can run the model, the preferred one first.
+        what: The model, for messages.
+        precisions: Precisions of each engine.
+
+    Raises:
+        OptionError: If there is no such engine or precision, or they do not go together.
+    """
     if options.engine not in (AUTO, *PRECISIONS):
         hint = suggest(options.engine, [AUTO, *PRECISIONS])
         raise OptionError(f"no engine '{options.engine}'; {hint}")
     engine = options.engine
     if engine == AUTO:
-        able = (candidate for candidate in engines if options.precision in precisions[candidate])
-        engine = next(able, engines[0])
+        with_precision = [each for each in engines if options.precision in precisions[each]]
+        engine = with_precision[0] if with_precision else engines[0]
     if engine not in engines:
         raise OptionError(f"{what} is run by {' or '.join(engines)}, not by {engine}")
     if options.precision not in precisions[engine]:

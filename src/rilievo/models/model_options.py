@@ -1,4 +1,4 @@
-"""Options of a model, which several commands share."""
+"""Options of a model that several commands share."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 
 QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
+"""Model for each word of ``--quality``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions(TrustOptions):
-    """Kind and settings of a model, whatever it is."""
+    """Kind and settings of any model."""
 
     kind: Annotated[str | None, option(metavar="KIND", doors=Door.COMMAND, recorded="never")] = None
     """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
@@ -46,15 +47,14 @@ class NetworkOptions(TrustOptions):
         ),
     ] = ()
     """Setting of the model, such as steps=4; 'rilievo models NAME' lists them. Repeat the option
-    for
-    several.
+    for several.
     """
     yes: Annotated[bool, option(doors=Door.COMMAND, affects="speed", recorded="never")] = False
     """Agree in advance to the cost of a paid model."""
 
     @cached_property
     def model_settings(self) -> Mapping[str, str]:
-        """Settings of ``--set``, by name."""
+        """Settings that the user chose, by name."""
         if not self.settings:
             return {}
         from rilievo.models.model_settings import parse_pairs
@@ -105,7 +105,7 @@ class Network(NetworkOptions):
 
 
 def load_as(name: str | Path | DepthFunction, network: NetworkOptions, engine: Engine) -> "Model":
-    """Load a model by records of options."""
+    """Load a model with the kind and settings of one record, and the engine of another."""
     return load(name, LoadOptions.from_records(network, engine, settings=network.model_settings))
 
 
@@ -114,7 +114,7 @@ class EngineOptions(TrustOptions, Engine):
     """Device and engine of a model."""
 
     def load(self, name: str | Path) -> "Model":
-        """Load a model for its device and engine."""
+        """Load a model on this device and engine."""
         return load(name, LoadOptions.from_records(self))
 
 
@@ -123,26 +123,30 @@ class ModelOptions(NetworkOptions, Mirroring, EngineOptions):
     """Device, engine, settings and mirror image of a model."""
 
     def load(self, name: str | Path) -> "Model":
-        """Load a model with its settings."""
+        """Load a model with these settings, on this device and engine."""
         return load_as(name, self, self)
 
 
 def model_for_quality(
     quality: str | None, model: str | None = None, *, default: str = DEFAULT_MODEL
 ) -> str:
-    """Name of the model for a quality word, a name, or neither."""
+    """Name of the model for a word of ``--quality``, a name, or neither of them.
+
+    Raises:
+        OptionError: If there is no such quality, or it means another model than the name.
+    """
     if quality is None:
         return model or default
     if quality not in QUALITIES:
         raise OptionError(f"no quality '{quality}'; {suggest(quality, QUALITIES)}")
-    named = QUALITIES[quality]
-    if model and model != named:
+    quality_model = QUALITIES[quality]
+    if model and model != quality_model:
         raise OptionError("quality and model do not go together; give one")
-    return named
+    return quality_model
 
 
 def better_model_hint() -> str | None:
-    """Hint at better models, once a machine and on terminals."""
+    """Recommendation of better models, once on each machine; None elsewhere than on terminals."""
     if sys.stderr is None or not sys.stderr.isatty() or not _mark_first_hint():
         return None
     good, best = MODELS[QUALITIES["good"]], MODELS[QUALITIES["best"]]
@@ -158,6 +162,7 @@ def better_model_hint() -> str | None:
 
 
 def _mark_first_hint() -> bool:
+    """Whether the hint was never given on this machine; from now on it was."""
     with suppress(OSError, ModelError, OutputError):
         folder = cache_directory()
         make_folder(folder)

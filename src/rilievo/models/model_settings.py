@@ -1,4 +1,4 @@
-"""Settings of models: a dataclass each, whose fields' docstrings are the help."""
+"""Settings of models. A model declares them as a dataclass, whose docstrings are the help."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,13 +11,13 @@ from rilievo.records.prediction_record import Setting
 from rilievo.schema.fields import declared_fields_of, field_docstrings
 
 Settings = TypeVar("Settings")
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_TYPES_IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingFacts:
-    """Description of one setting."""
+class SettingDescription:
+    """One setting of a model, in words."""
 
     name: str
     type: str
@@ -26,7 +26,11 @@ class SettingFacts:
 
 
 def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
-    """Parse strings ``name=value``."""
+    """Parse strings ``NAME=VALUE`` into values by name.
+
+    Raises:
+        OptionError: If a string has another form, or a name is given twice.
+    """
     pairs: dict[str, str] = {}
     for text in texts:
         name, sign, value = text.partition("=")
@@ -40,19 +44,28 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
 
 
 def read_settings(record: type[Settings], settings: Mapping[str, Setting], model: str) -> Settings:
-    """Parse the user's values into a model's settings."""
+    """Make a model's settings from the user's values.
+
+    Args:
+        record: Dataclass of the settings.
+        settings: Values by name, as text or of the right type.
+        model: Name of the model, for messages.
+
+    Raises:
+        OptionError: If there is no such setting, or a value does not fit.
+    """
     declared, values = declared_fields_of(record), dict(settings)
     for name, value in settings.items():
         if name not in declared:
             raise OptionError(f"model '{model}' has no setting '{name}'; {suggest(name, declared)}")
-        kind = declared[name].value_type
+        value_type = declared[name].value_type
         if value is None and declared[name].is_optional:
             continue
         try:
-            values[name] = _parse_setting(kind, value)
+            values[name] = _parse_setting(value_type, value)
         except (KeyError, ValueError) as error:
             raise OptionError(
-                f"model '{model}': {name} is {_WORDS[kind]}, got {value!r}"
+                f"model '{model}': {name} is {_TYPES_IN_WORDS[value_type]}, got {value!r}"
             ) from error
     try:
         return record(**values)
@@ -60,14 +73,14 @@ def read_settings(record: type[Settings], settings: Mapping[str, Setting], model
         raise OptionError(path=f"model '{model}'", problem=Text(error)) from error
 
 
-def describe_settings(place: str) -> tuple[SettingFacts, ...]:
-    """Describe the settings of a card, in order."""
-    record: Any = resolve_name(place)
+def describe_settings(import_path: str) -> tuple[SettingDescription, ...]:
+    """Describe the settings that a dataclass at ``module:class`` declares."""
+    record: Any = resolve_name(import_path)
     declared, helps = declared_fields_of(record), field_docstrings(record)
     return tuple(
-        SettingFacts(
+        SettingDescription(
             name=field.name,
-            type=_WORDS[declared[field.name].value_type],
+            type=_TYPES_IN_WORDS[declared[field.name].value_type],
             default=None if field.default is None else f"{field.default}",
             help=helps[field.name],
         )
@@ -75,12 +88,18 @@ def describe_settings(place: str) -> tuple[SettingFacts, ...]:
     )
 
 
-def _parse_setting(kind: Any, value: Setting) -> Setting:
-    if isinstance(value, str) and kind is not str:
-        return _TRUTHS[value.strip().lower()] if kind is bool else kind(value)
-    if kind is float and type(value) is int:
+def _parse_setting(value_type: Any, value: Setting) -> Setting:
+    """Convert a value to its type.
+
+    Raises:
+        KeyError: If a text is neither true nor false.
+        ValueError: If a value does not have the type.
+    """
+    if isinstance(value, str) and value_type is not str:
+        return _BOOLEANS[value.strip().lower()] if value_type is bool else value_type(value)
+    if value_type is float and type(value) is int:
         return float(value)
-    # bool is a subclass of int in Python, but true is not a number here.
-    if type(value) is not kind:
+    # bool is a subclass of int in Python, but true is no number for a user.
+    if type(value) is not value_type:
         raise ValueError
     return value

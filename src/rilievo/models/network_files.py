@@ -1,4 +1,4 @@
-"""Caches of networks, and hashes."""
+"""Folders where networks are kept, and hashes of their files."""
 
 import hashlib
 import os
@@ -9,8 +9,17 @@ from rilievo.errors import ModelError
 
 
 def cache_directory(variable: str = "RILIEVO_CACHE", program: str = "rilievo") -> Path:
-    """Folder of compiled networks, or the cache of another program."""
-    if folder := os.environ.get(variable):
+    """Folder where rilievo keeps compiled networks, or the cache of another program.
+
+    Args:
+        variable: Environment variable with the folder.
+        program: Name of the folder in the user's cache, if the variable is not set.
+
+    Raises:
+        ModelError: If the user has no home folder.
+    """
+    folder = os.environ.get(variable)
+    if folder:
         return Path(folder)
     base = os.environ.get("XDG_CACHE_HOME")
     try:
@@ -21,7 +30,11 @@ def cache_directory(variable: str = "RILIEVO_CACHE", program: str = "rilievo") -
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
+    """SHA-256 of a file's content.
+
+    Raises:
+        ModelError: If it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -30,7 +43,7 @@ def sha256(path: Path) -> str:
 
 
 def combined_sha256(digests: Sequence[str]) -> str:
-    """Hash of several hashes; one stays itself."""
+    """One hash for a network in several files; for a single file, that file's hash."""
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -1,10 +1,11 @@
-"""Models of other packages (``docs/extending.md``)."""
+"""Models that other packages or the user's own modules offer (``docs/extending.md``)."""
 
 import hashlib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ Load = Callable[[LoadOptions], Any]
 
 
 def outside_model(card: ModelCard, *, weights: str | Path | None = None) -> Callable[[Load], Load]:
-    """Decorator that turns a loading function into a model.
+    """Decorator of a function that loads a model with this card.
 
-    It returns a function from ``Photo`` to ``Inference``, or a ``Model``; results record the
-    SHA-256 of ``weights``, or its source.
+    The function takes ``LoadOptions``, and returns a function from a ``Photo`` to an ``Inference``,
+    or a ``Model``. Results record the SHA-256 of the file ``weights``; without one, that of the
+    function's source.
     """
 
     def attach(load: Load) -> Load:
@@ -43,7 +45,7 @@ def outside_model(card: ModelCard, *, weights: str | Path | None = None) -> Call
 
 
 class OutsideModel(Model):
-    """Model made from a function of one photograph."""
+    """Model that calls a function from a photograph to an inference."""
 
     def __init__(
         self,
@@ -58,9 +60,14 @@ class OutsideModel(Model):
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Call the function for each photograph."""
-        return [self._checked(self._answer(photo)) for photo in photos]
+        return [self._check_inference(self._answer(photo)) for photo in photos]
 
-    def _checked(self, answer: object) -> Inference:
+    def _check_inference(self, answer: object) -> Inference:
+        """Return what the function returned, as 32-bit floats.
+
+        Raises:
+            ModelError: If it is no inference, or has fields of other shapes.
+        """
         if not isinstance(answer, Inference):
             raise ModelError(
                 f"model '{self.card.name}' returned a {type(answer).__name__}; expected an "
@@ -90,50 +97,54 @@ class OutsideModel(Model):
 
 
 def find_import_path(request: ModelRequest) -> FoundModel | None:
-    """Find ``package.module:load``."""
+    """Find a model by ``package.module:NAME`` or ``path/to/file.py:NAME``."""
     if not is_import_path(request.text):
         return None
     return object_as_model(load_user_object(request.text, "model"), request.text)
 
 
 def find_installed(request: ModelRequest) -> FoundModel | None:
-    """Find a model that an installed package offers."""
+    """Find a model that an installed package offers (``rilievo.models``)."""
     if os.path.exists(request.name):
         return None
     offered = load_entry_point(request.text, "model")
     return None if offered is None else object_as_model(offered, request.text)
 
 
-def object_as_model(thing: object, name: str) -> FoundModel:
-    """Make a model from an object of another package."""
-    if callable(thing) and card_of(thing) is not None:
-        return function_as_model(thing, name)
-    card = getattr(thing, "card", None)
-    if not callable(thing) or not isinstance(card, ModelCard):
+def object_as_model(candidate: object, name: str) -> FoundModel:
+    """Offer an object of another package as a model.
+
+    Raises:
+        OptionError: If it is not a function with a card.
+    """
+    if callable(candidate) and card_of(candidate) is not None:
+        return function_as_model(candidate, name)
+    card = getattr(candidate, "card", None)
+    if not callable(candidate) or not isinstance(card, ModelCard):
         raise OptionError(
-            f"model '{name}' is a {type(thing).__name__} without a card; expected a function "
+            f"model '{name}' is a {type(candidate).__name__} without a card; expected a function "
             "under @rilievo.model(kind=...): docs/extending.md"
         )
-    named = replace(card, name=name)
-    return FoundModel(card=named, load=lambda options: _call_loader(thing, named, options))
+    card = replace(card, name=name)
+    return FoundModel(card=card, load=partial(_call_loader, candidate, card))
 
 
 def _call_loader(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> Model:
     try:
-        made = load(options)
+        model = load(options)
     except (RilievoError, MemoryError):
         raise
     except Exception as error:
         fault = extension_fault(error) or repr(error)
         raise ModelError(f"model '{card.name}' cannot be loaded: {fault}") from error
-    if isinstance(made, Model):
-        return made
-    if not callable(made):
+    if isinstance(model, Model):
+        return model
+    if not callable(model):
         raise ModelError(
-            f"model '{card.name}': its function returned a {type(made).__name__}; expected a "
+            f"model '{card.name}': its function returned a {type(model).__name__}; expected a "
             "function from a Photo to an Inference, or a Model"
         )
-    return OutsideModel(card, made, weights_sha256=_weights_or_source_sha256(load))
+    return OutsideModel(card, model, weights_sha256=_weights_or_source_sha256(load))
 
 
 def _weights_or_source_sha256(load: Callable[..., Any]) -> str:

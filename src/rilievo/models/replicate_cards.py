@@ -1,4 +1,4 @@
-"""Known models at replicate.com, and their settings; plain data."""
+"""Models at replicate.com: how they are named, their cards and their settings."""
 
 import re
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from rilievo.records.depth_map import DepthKind
 PREFIX = "replicate:"
 LOADER = "replicate"
 SETTINGS = "rilievo.models.replicate_cards:ReplicateSettings"
-_PART = r"[A-Za-z0-9][\w.-]*"
-_ID = r"[0-9a-f]{64}"
-_NAME = re.compile(rf"({_PART})/({_PART})(?::({_ID}))?", re.ASCII)
+_NAME_PART = r"[A-Za-z0-9][\w.-]*"
+_VERSION_ID = r"[0-9a-f]{64}"
+_NAME = re.compile(rf"({_NAME_PART})/({_NAME_PART})(?::({_VERSION_ID}))?", re.ASCII)
 
-_VERSIONS = {row["name"]: row for row in known_models("replicate")}
+_KNOWN_MODELS = {row["name"]: row for row in known_models("replicate")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicateSettings:
-    """Settings at replicate.com."""
+    """Settings of a model at replicate.com."""
 
     calls: int | None = None
     """Most photographs to send, each a paid call; by default one, or as many as were confirmed for
@@ -50,7 +50,11 @@ class ReplicateSettings:
             raise OptionError(f"inputs has '{self.image}', which is the photograph")
 
     def read_inputs(self) -> Mapping[str, Any]:
-        """Parse ``inputs``."""
+        """Parse ``inputs``.
+
+        Raises:
+            OptionError: If they are no JSON object.
+        """
         try:
             inputs = parse_json(self.inputs)
         except NotThisRecord:
@@ -62,7 +66,7 @@ class ReplicateSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """Model at replicate.com; ``id`` is the version's hash, None for the latest."""
+    """Version of a model at replicate.com; ``id`` is None for the latest one."""
 
     owner: str
     name: str
@@ -70,23 +74,33 @@ class Version:
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """Cards of known models."""
+    """Cards of the models that rilievo knows."""
     return tuple(
-        _replicate_card(name, DepthKind(entry["kind"]), entry["summary"])
-        for name, entry in _VERSIONS.items()
+        _replicate_card(name, DepthKind(row["kind"]), row["summary"])
+        for name, row in _KNOWN_MODELS.items()
     )
 
 
 def version_card(name: str, kind: DepthKind | None) -> ModelCard | None:
-    """Card for ``replicate:owner/name`` with or without ``:version``."""
+    """Card for ``replicate:OWNER/NAME`` or ``replicate:OWNER/NAME:VERSION``.
+
+    Args:
+        name: Name; the card is None for names of another form.
+        kind: Kind of depth that the user states, which unknown models need.
+
+    Raises:
+        ModelError: If an unknown model has no kind, or the name is not valid.
+        OptionError: If a picture cannot show the kind.
+    """
     if not name.startswith(PREFIX):
         return None
     version = parse_version(name)
-    entry = _VERSIONS.get(f"{version.owner}/{version.name}")
-    summary = "a model at replicate.com" if entry is None else entry["summary"]
-    if entry is not None:
-        # A different kind given by the user is refused where the card is used.
-        kind = DepthKind(entry["kind"])
+    known_model = _KNOWN_MODELS.get(f"{version.owner}/{version.name}")
+    summary = "a model at replicate.com"
+    if known_model is not None:
+        summary = known_model["summary"]
+        # If the user states another kind, that is refused where the card is used.
+        kind = DepthKind(known_model["kind"])
     if kind is None:
         raise ModelError(
             problem=Text(
@@ -104,27 +118,33 @@ def version_card(name: str, kind: DepthKind | None) -> ModelCard | None:
 
 
 def find(request: ModelRequest) -> FoundModel | None:
-    """Find a model by its name at replicate.com."""
+    """Find a model by ``replicate:OWNER/NAME``."""
     card = version_card(request.text, request.kind)
     return None if card is None else FoundModel(card=card)
 
 
-def is_version(text: str) -> bool:
-    """Whether a text is 64 hex digits."""
-    return re.fullmatch(_ID, text) is not None
+def is_version_id(text: str) -> bool:
+    """Whether a text has the form of a version's id, 64 hexadecimal digits."""
+    return re.fullmatch(_VERSION_ID, text) is not None
 
 
 def parse_version(name: str) -> Version:
-    """Parse ``replicate:owner/name`` or ``replicate:owner/name:version``."""
+    """Parse ``replicate:OWNER/NAME`` or ``replicate:OWNER/NAME:VERSION``.
+
+    A known model without a version has the one that rilievo knows.
+
+    Raises:
+        ModelError: If the name has another form.
+    """
     match = _NAME.fullmatch(name.removeprefix(PREFIX))
     if match is None:
         raise ModelError(
             f"'{name}' names no model: expected {PREFIX}owner/name or {PREFIX}owner/name:version, "
             "the version being 64 hex digits"
         )
-    owner, model, version = match.groups()
-    entry = _VERSIONS.get(f"{owner}/{model}", {})
-    return Version(owner=owner, name=model, id=version or entry.get("version"))
+    owner, model, version_id = match.groups()
+    known_model = _KNOWN_MODELS.get(f"{owner}/{model}", {})
+    return Version(owner=owner, name=model, id=version_id or known_model.get("version"))
 
 
 def _replicate_card(name: str, kind: DepthKind, summary: str) -> ModelCard:

@@ -1,7 +1,7 @@
-"""Models at replicate.com, which answer with a grey picture of depth.
+"""Models at replicate.com, which return depth as a grey picture.
 
-It is stretched to its range, so depth is affine in steps of 1/255. Our client repeats no paid
-request.
+The picture is stretched to its own range, so depth is affine, in steps of 1/255. A paid request is
+never repeated if it may have been accepted.
 """
 
 import io
@@ -30,7 +30,7 @@ from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import AUTO, LoadOptions
 from rilievo.models.model_settings import read_settings
-from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version, parse_version
+from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version_id, parse_version
 from rilievo.records.sample import Photo
 from rilievo.version import VERSION
 
@@ -38,34 +38,46 @@ if TYPE_CHECKING:
     import httpx
 
 TOKEN, BASE = "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"
-LARGEST = 100 * 10**6
-_LOCAL = ("localhost", "127.0.0.1", "::1")
-# Statuses by which the service states that a request was not carried out. 504 is not among them:
-# behind a gateway's time-out a prediction may be running, and be charged.
-_NOT_TAKEN = (429, 500, 502, 503)
-_WORDS = {
+"""Environment variables with the user's token and the address of the service."""
+MAX_BYTES = 100 * 10**6
+"""Size of a photograph or result: the largest file that replicate.com takes."""
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+_NOT_ACCEPTED = (429, 500, 502, 503)
+"""Statuses by which the service states that it did not carry out a request.
+
+504 is not among them: behind a gateway's time-out a prediction may be running, and be charged.
+"""
+_PROBLEMS_BY_STATUS = {
     401: f"{TOKEN} is not accepted: is it whole, and not revoked?",
     402: "the account has no credit left: see https://replicate.com/account/billing",
     403: "the account may not use this model",
     404: "there is no such model or version",
 }
 
-_ASPECT = 0.03  # largest difference in aspect ratio to the photograph; models round their sizes
-
+_MAX_ASPECT_ERROR = 0.03
+"""Relative difference to the photograph's aspect ratio, since models round their sizes."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 
 
 class FinalError(ModelError):
-    """Error that all photographs would meet."""
+    """Error that the next photograph would meet as well."""
 
 
 class RefusedError(ModelError):
-    """Error of a request that is not charged."""
+    """Error of a request that the service did not accept, and does not charge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Number of attempts, and waits [s]."""
+    """How often a request is repeated, and how long to wait.
+
+    Attributes:
+        attempts: Number of attempts for one request.
+        first: Mean wait before the second attempt, which doubles for each further one [s].
+        longest: Longest wait before an attempt [s].
+        request: Time-out of one attempt [s].
+        poll: Longest wait between two questions whether a prediction is ready [s].
+    """
 
     attempts: int = 6
     first: float = 0.5
@@ -75,7 +87,11 @@ class Patience:
 
 
 class ReplicateService:
-    """Client of the HTTP API."""
+    """Client of replicate.com's HTTP interface.
+
+    Attributes:
+        patience: How often it repeats requests, and how long it waits.
+    """
 
     def __init__(self, token: str, base: str, patience: Patience) -> None:
         try:
@@ -98,18 +114,34 @@ class ReplicateService:
         )
 
     def stop(self) -> None:
-        """Interrupt all waits, from another thread."""
+        """End all waits with an error; called from another thread."""
         self._stopped.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait [s]; raise ``FinalError`` once stopped."""
+        """Wait for a number of seconds.
+
+        Raises:
+            FinalError: If ``stop`` is or was called.
+        """
         if self._stopped.wait(seconds):
             raise FinalError("stopped while waiting for replicate.com")
 
     def ask(
         self, method: str, path: str, *, costs: bool = False, **content: Any
     ) -> Mapping[str, Any]:
-        """Send a request; a paid one of unknown fate once."""
+        """Send a request, repeatedly if it fails, and return the JSON object of the reply.
+
+        Args:
+            method: HTTP method.
+            path: Path of the address.
+            costs: Whether the request is charged, so that it must not be sent again if it may have
+                been accepted.
+            content: Content of the request, as for ``httpx.Client.build_request``.
+
+        Raises:
+            RefusedError: If the service did not accept the request.
+            ModelError: If it fails otherwise.
+        """
         body = self._send_with_retries(self._build_request(method, path, **content), costs=costs)
         with suppress(NotThisRecord):
             reply = parse_json(body or b"{}")
@@ -120,15 +152,15 @@ class ReplicateService:
             "something between here and the service?"
         )
 
-    def insist(self, method: str, path: str) -> None:
-        """Send a request once, also after a stop, ignoring errors."""
+    def try_once(self, method: str, path: str) -> None:
+        """Send a request once, even after ``stop``, and ignore errors."""
         import httpx
 
         with suppress(httpx.HTTPError):
             self._http.send(self._build_request(method, path), stream=True).close()
 
     def download(self, address: str) -> bytes:
-        """Download without the token."""
+        """Download a result from an https:// address, which does not get the token."""
         import httpx
 
         with suppress(httpx.InvalidURL, ValueError):
@@ -137,13 +169,14 @@ class ReplicateService:
                 return self._send_with_retries(request, costs=False)
         raise ModelError("the result is not at an https:// address")
 
-    def shown(self, text: object) -> str:
+    def printable(self, text: object) -> str:
         """First line of a text, without the token."""
-        clean = re.sub(re.escape(self._token), "***", str(text), flags=re.IGNORECASE)
-        return (clean.strip().splitlines() or ["nothing"])[0][:300]
+        without_token = re.sub(re.escape(self._token), "***", str(text), flags=re.IGNORECASE)
+        lines = without_token.strip().splitlines()
+        return lines[0][:300] if lines else "nothing"
 
     def _is_https_or_local(self, url: "httpx.URL") -> bool:
-        is_local = self._base.host in _LOCAL and url.host in _LOCAL
+        is_local = self._base.host in _LOCAL_HOSTS and url.host in _LOCAL_HOSTS
         return url.scheme == "https" or (is_local and url.scheme == "http")
 
     def _build_request(self, method: str, path: str, **content: Any) -> "httpx.Request":
@@ -155,29 +188,28 @@ class ReplicateService:
 
         for attempt in range(1, self.patience.attempts + 1):
             self.wait(0)
-            last, retry_after = attempt == self.patience.attempts, ""
+            is_last = attempt == self.patience.attempts
+            retry_after = ""
             try:
                 with closing(self._http.send(request, stream=True)) as response:
                     body = _read_body(response)
             except httpx.HTTPError as error:
-                doubtful = costs and not isinstance(error, httpx.ConnectError)
-                if doubtful or last:
-                    charged = "; the call may have been accepted and charged" if doubtful else ""
-                    why = f"cannot be reached ({type(error).__name__}){charged}"
-                    # Only the host is shown, because addresses of results are secret.
-                    kind = ModelError if doubtful else RefusedError
-                    raise kind(f"{request.url.host} {why}") from None
+                may_be_charged = costs and not isinstance(error, httpx.ConnectError)
+                if may_be_charged or is_last:
+                    raise _connection_error(request, error, may_be_charged) from None
             else:
-                status = response.status_code
                 if response.is_success:
                     return body
-                if last or not (status in _NOT_TAKEN or (status >= 500 and not costs)):
+                status = response.status_code
+                may_succeed_later = status in _NOT_ACCEPTED or (status >= 500 and not costs)
+                if is_last or not may_succeed_later:
                     raise self._status_error(response, body)
                 retry_after = response.headers.get("Retry-After", "")
             self.wait(self._seconds_before_retry(attempt, retry_after))
         raise AssertionError("the last attempt returns or raises")
 
     def _seconds_before_retry(self, attempt: int, retry_after: str) -> float:
+        """How long to wait after the failed ``attempt``, as the service asks or at random."""
         if not is_whole(retry_after):
             pause = self.patience.first * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
             return min(self.patience.longest, pause)
@@ -188,20 +220,33 @@ class ReplicateService:
         return int(retry_after)
 
     def _status_error(self, response: "httpx.Response", body: bytes) -> ModelError:
+        """Error for the status of a reply."""
         status, host = response.status_code, response.request.url.host
         if 300 <= status < 400:
             return ModelError(f"{host} redirects elsewhere (HTTP {status}): refused")
-        if status in _WORDS and "Authorization" in response.request.headers:
-            return FinalError(f"replicate.com: {_WORDS[status]} (HTTP {status})")
+        if status in _PROBLEMS_BY_STATUS and "Authorization" in response.request.headers:
+            return FinalError(f"replicate.com: {_PROBLEMS_BY_STATUS[status]} (HTTP {status})")
         detail = ""
         with suppress(ValueError, KeyError, TypeError):  # an HTML error page
-            detail = f": {self.shown(parse_json(body)['detail'])}"
-        kind = RefusedError if status < 500 or status in _NOT_TAKEN else ModelError
-        return kind(f"{host} answered with HTTP {status}{detail}")
+            detail = f": {self.printable(parse_json(body)['detail'])}"
+        is_refused = status < 500 or status in _NOT_ACCEPTED
+        error_type = RefusedError if is_refused else ModelError
+        return error_type(f"{host} answered with HTTP {status}{detail}")
+
+
+def _connection_error(
+    request: "httpx.Request", error: Exception, may_be_charged: bool
+) -> ModelError:
+    """Error for a request without a reply."""
+    # Only the host is shown, because addresses of results are secret.
+    problem = f"{request.url.host} cannot be reached ({type(error).__name__})"
+    if may_be_charged:
+        return ModelError(f"{problem}; the call may have been accepted and charged")
+    return RefusedError(problem)
 
 
 def open_service(patience: Patience | None = None) -> ReplicateService:
-    """Client with the user's token."""
+    """Make a client with the token and address in the user's environment."""
     base = os.environ.get(BASE) or "https://api.replicate.com"
     return ReplicateService(os.environ.get(TOKEN, "").strip(), base, patience or Patience())
 
@@ -210,13 +255,13 @@ def _read_body(response: "httpx.Response") -> bytes:
     body = bytearray()
     for part in response.iter_bytes():
         body += part
-        if len(body) > LARGEST:
-            raise ModelError(f"{response.url.host} replied with more than {LARGEST / 1e6:.0f} MB")
+        if len(body) > MAX_BYTES:
+            raise ModelError(f"{response.url.host} replied with more than {MAX_BYTES / 1e6:.0f} MB")
     return bytes(body)
 
 
 class ReplicateModel(PaidModel):
-    """Version of a model at replicate.com."""
+    """Model at replicate.com, in one version."""
 
     service = "replicate.com"
 
@@ -231,7 +276,7 @@ class ReplicateModel(PaidModel):
         self._service, self._options = service, settings
         self._version = _version_id(service, version)
         self._calls = settings.calls or 1
-        self._ended: FinalError | None = None
+        self._final_error: FinalError | None = None
         self.settings = {
             "service": self.service,
             "version": self._version,
@@ -240,15 +285,19 @@ class ReplicateModel(PaidModel):
         }
 
     def allow(self, calls: int) -> None:
-        """Set the calls, unless the setting ``calls`` does."""
+        """Set how many paid calls may follow; the setting ``calls`` takes precedence."""
         self._calls = self._options.calls or calls
 
     def interrupt(self) -> None:
-        """Stop waiting and cancel."""
+        """Stop waiting for a prediction, which is then cancelled."""
         self._service.stop()
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Send one photograph after the other."""
+        """Send photographs one after the other.
+
+        Raises:
+            ModelError: If they are more than the user agreed to pay for, or one fails.
+        """
         if len(photos) > self._calls:
             raise ModelError(
                 problem=Text(
@@ -260,31 +309,31 @@ class ReplicateModel(PaidModel):
         return [self._infer_one(photo) for photo in photos]
 
     def _infer_one(self, photo: Photo) -> Inference:
-        if self._ended is not None:
-            raise self._ended
-        content, ask = encode_png(photo.pixels, photo.name), self._service.ask
+        if self._final_error is not None:
+            raise self._final_error
+        content = encode_png(photo.pixels, photo.name)
         try:
             files = {"content": ("photograph.png", content, "image/png")}
-            sent = ask("POST", "/v1/files", files=files)
+            uploaded = self._service.ask("POST", "/v1/files", files=files)
             try:
-                output = self._run_prediction(
-                    _reply_part(_reply_part(sent, "urls", dict), "get", str)
-                ).get("output")
-                wanted = picture_urls(output, self._options.output)
-                answers = [self._service.download(address) for address in wanted]
-                return Inference(depth=grey_picture(answers, photo.shape))
+                address = _reply_part(_reply_part(uploaded, "urls", dict), "get", str)
+                prediction = self._run_prediction(address)
+                urls = picture_urls(prediction.get("output"), self._options.output)
+                pictures = [self._service.download(url) for url in urls]
+                return Inference(depth=grey_picture(pictures, photo.shape))
             finally:
                 # A failure to delete the photograph there must not lose the result.
-                self._service.insist("DELETE", f"/v1/files/{_reply_id(sent)}")
+                self._service.try_once("DELETE", f"/v1/files/{_reply_id(uploaded)}")
         except FinalError as error:
-            self._ended = error
+            self._final_error = error
             raise
         except ModelError as error:
-            words = self._service.shown(error)
-            raise ModelError(f"model '{self.card.name}': {words}") from None
+            problem = self._service.printable(error)
+            raise ModelError(f"model '{self.card.name}': {problem}") from None
 
     def _run_prediction(self, address: str) -> Mapping[str, Any]:
-        service, end = self._service, time.monotonic() + self._options.timeout
+        """Run the model on the photograph at an address, and return the finished prediction."""
+        service, deadline = self._service, time.monotonic() + self._options.timeout
         inputs = {**self._options.read_inputs(), self._options.image: address}
         body = {"version": self._version, "input": inputs}
         self._calls -= 1  # also where it is not known whether the call was accepted
@@ -293,28 +342,34 @@ class ReplicateModel(PaidModel):
         except RefusedError:
             self._calls += 1
             raise
-        place, pause = f"/v1/predictions/{_reply_id(prediction)}", service.patience.poll / 8
+        path, pause = f"/v1/predictions/{_reply_id(prediction)}", service.patience.poll / 8
         try:
-            while (status := prediction.get("status")) in ("starting", "processing", "queued"):
-                if time.monotonic() > end:
+            while prediction.get("status") in ("starting", "processing", "queued"):
+                if time.monotonic() > deadline:
                     raise ModelError(
                         f"no result after {self._options.timeout} seconds: cancelled",
                         hint=Text("give ", OptionName("set", "timeout=SECONDS")),
                     )
                 service.wait(pause)
                 pause = min(2 * pause, service.patience.poll)
-                prediction = service.ask("GET", place)
+                prediction = service.ask("GET", path)
         except (ModelError, KeyboardInterrupt):
-            service.insist("POST", f"{place}/cancel")
+            service.try_once("POST", f"{path}/cancel")
             raise
+        status = prediction.get("status")
         if status != "succeeded":
-            reason = service.shown(prediction.get("error") or "no reason given")
+            reason = service.printable(prediction.get("error") or "no reason given")
             raise ModelError(f"the prediction ended as '{status}': {reason}")
         return prediction
 
 
 def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None) -> ReplicateModel:
-    """Load a model at replicate.com."""
+    """Load a model at replicate.com, in the version of its name or the latest one.
+
+    Raises:
+        ModelError: If there is no such version, or the token is not accepted.
+        OptionError: If a device, engine or precision was chosen.
+    """
     if (options.engine, options.precision, options.device) != (AUTO, "fp32", AUTO):
         raise OptionError(
             f"model '{card.name}' runs at replicate.com: no device, engine or precision to choose"
@@ -324,51 +379,66 @@ def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None
 
 
 def _version_id(service: ReplicateService, version: Version) -> str:
-    place = f"/v1/models/{version.owner}/{version.name}"
+    """Ask for the id of a version, and check that the service knows it."""
+    path = f"/v1/models/{version.owner}/{version.name}"
     if version.id is not None:
-        record = service.ask("GET", f"{place}/versions/{version.id}")
+        reply = service.ask("GET", f"{path}/versions/{version.id}")
     else:
-        record = _reply_part(service.ask("GET", place), "latest_version", dict)
-    id = _reply_part(record, "id", str)
-    if not is_version(id) or version.id not in (None, id):
+        reply = _reply_part(service.ask("GET", path), "latest_version", dict)
+    version_id = _reply_part(reply, "id", str)
+    if not is_version_id(version_id) or version.id not in (None, version_id):
         raise ModelError("replicate.com replied with an invalid version, or another one")
-    return id
+    return version_id
 
 
-def _reply_part(answer: Mapping[str, Any], name: str, of: type) -> Any:
-    value = answer.get(name)
-    if not isinstance(value, of) or not value:
+def _reply_part(reply: Mapping[str, Any], name: str, expected_type: type) -> Any:
+    value = reply.get(name)
+    if not isinstance(value, expected_type) or not value:
         raise ModelError(f"the reply of replicate.com lacks '{name}'")
     return value
 
 
-def _reply_id(answer: Mapping[str, Any]) -> str:
-    """Id of an object, as a plain word for a URL."""
-    identifier = _reply_part(answer, "id", str)
+def _reply_id(reply: Mapping[str, Any]) -> str:
+    """Id of an object, checked to be safe in an address."""
+    identifier = _reply_part(reply, "id", str)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", identifier):
         raise ModelError("replicate.com replied with an invalid id")
     return identifier
 
 
-def picture_urls(output: Any, which: str | None) -> Sequence[str]:
-    """URLs of the pictures in an output."""
+def picture_urls(output: Any, name: str | None) -> Sequence[str]:
+    """Addresses of the pictures in the output of a prediction.
+
+    Args:
+        output: An address, a list of them, or addresses by name.
+        name: Name of the wanted picture, or its index in a list; None for all pictures.
+
+    Raises:
+        ModelError: If there is no such picture.
+    """
     if not isinstance(output, dict):
-        listed = output if isinstance(output, list) else [output]
-        output = {str(index): address for index, address in enumerate(listed)}
-    pictures = {
-        name: address
-        for name, address in output.items()
-        if isinstance(address, str) and "://" in address[:8]
+        values = output if isinstance(output, list) else [output]
+        output = {str(index): value for index, value in enumerate(values)}
+    urls = {
+        key: value for key, value in output.items() if isinstance(value, str) and "://" in value[:8]
     }
-    if not pictures or which not in (None, *pictures):
-        names = ", ".join(pictures) or "no picture"
-        raise ModelError(f"the result lacks the picture {which or 'of depth'}; it has {names}")
-    return [*pictures.values()] if which is None else [pictures[which]]
+    if not urls or name not in (None, *urls):
+        names = ", ".join(urls) or "no picture"
+        raise ModelError(f"the result lacks the picture {name or 'of depth'}; it has {names}")
+    return list(urls.values()) if name is None else [urls[name]]
 
 
-def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
-    """Decode the only grey picture, in [0, 1]."""
-    pictures = [_grey_values(body) for body in answers]
+def grey_picture(files: Sequence[bytes], shape: tuple[int, int]) -> Field:
+    """Decode the only grey picture among files; its values are 0 to 1.
+
+    Args:
+        files: Contents of picture files.
+        shape: Height and width of the photograph, whose aspect ratio the picture must have.
+
+    Raises:
+        ModelError: If a file is no picture, or not exactly one is grey.
+    """
+    pictures = [_grey_values(content) for content in files]
     grey = [picture for picture in pictures if picture is not None]
     if len(grey) != 1:
         raise ModelError(
@@ -381,8 +451,9 @@ def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
         )
     height, width = grey[0].shape
     # Rounding changes the sides of a small picture by at least one pixel.
-    allowed = _ASPECT + 1 / min(height, width)
-    if abs(math.log(height / width) - math.log(shape[0] / shape[1])) > allowed:
+    max_error = _MAX_ASPECT_ERROR + 1 / min(height, width)
+    error = abs(math.log(height / width) - math.log(shape[0] / shape[1]))
+    if error > max_error:
         raise ModelError(
             f"the result is {width} x {height} pixels, another shape than the photograph's "
             f"{shape[1]} x {shape[0]}"
@@ -390,9 +461,10 @@ def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
     return grey[0]
 
 
-def _grey_values(body: bytes) -> Field | None:
+def _grey_values(content: bytes) -> Field | None:
+    """Values of a grey picture, 0 to 1; None for a coloured one."""
     try:
-        with Image.open(io.BytesIO(body), formats=_FORMATS) as picture:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise ValueError("too large to be one")
             if picture.mode.startswith("I"):
@@ -406,17 +478,18 @@ def _grey_values(body: bytes) -> Field | None:
 
 
 def encode_png(pixels: np.ndarray, name: str) -> bytes:
-    """Encode a photograph as a PNG, without metadata."""
+    """Encode a photograph as a PNG without metadata.
+
+    Raises:
+        InputError: If it is larger than replicate.com takes.
+    """
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     content = file.getvalue()
-    if len(content) > LARGEST:
+    if len(content) > MAX_BYTES:
         raise InputError(
-            (
-                f"is {len(content) / 1e6:.0f} MB as it would be sent, above "
-                f"the {LARGEST / 1e6:.0f} MB that replicate.com takes; make it "
-                "smaller first"
-            ),
+            f"is {len(content) / 1e6:.0f} MB as it would be sent, above the "
+            f"{MAX_BYTES / 1e6:.0f} MB that replicate.com takes; make it smaller first",
             path=name,
         )
     return content

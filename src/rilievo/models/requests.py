@@ -1,4 +1,4 @@
-"""Requests for a model, by name or function, and the model found."""
+"""What a user asks for as a model, and what is found for it."""
 
 import os
 import sys
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """Request for a model."""
+    """Model that a user names, and the options for loading it."""
 
     name: str | Path
     options: "LoadOptions"
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of depth that the user states."""
+        """Kind of depth that the user states; None if not stated."""
         return self.options.depth_kind
 
     @property
@@ -36,14 +36,20 @@ class ModelRequest:
 
     @property
     def is_onnx_file(self) -> bool:
-        """Whether it names an ONNX file."""
+        """Whether the name can be the path of an ONNX file."""
         is_path = isinstance(self.name, Path) and not os.path.isdir(self.name)
         return is_path or self.text.endswith(".onnx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundModel:
-    """Model that was found, with its card unless the file has the facts."""
+    """Model that was found, but not yet loaded.
+
+    Attributes:
+        card: Its card; None if the file itself states what it is.
+        revision: Revision on the hub that the user named.
+        load: Function that loads it; None for the loader that the card names.
+    """
 
     card: ModelCard | None
     revision: str | None = None
@@ -51,12 +57,15 @@ class FoundModel:
 
 
 DepthFunction = Callable[[Any], Any]
+"""Function of the user from an image to its depth."""
 
-_GIVEN: dict[str, DepthFunction] = {}
+_FUNCTIONS: dict[str, DepthFunction] = {}
 
 
 def register_function(function: DepthFunction) -> str:
-    """Register a function; return its place as its name.
+    """Register a function of the user, and return the name by which it is found.
+
+    The name is its import path ``module:NAME``, where it has one.
 
     Raises:
         OptionError: If it cannot be called.
@@ -65,33 +74,35 @@ def register_function(function: DepthFunction) -> str:
         raise OptionError(
             f"model is a name, a file, a loaded model or a function of an image, got {function!r}"
         )
-    name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
-    place = f"{_module_or_script(function)}:{name}"
-    if not is_import_path(place):  # those that are defined in a function share a name
-        count = 2
-        while _GIVEN.get(place, function) is not function:
-            place = f"{_module_or_script(function)}:{name} {count}"
-            count += 1
-    else:
+    qualified_name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+    name = f"{_module_or_script(function)}:{qualified_name}"
+    if is_import_path(name):
         # It will run, so the files that rilievo writes for it may name it in this process.
-        trust((place,))
-    _GIVEN[place] = function
-    return place
+        trust((name,))
+    else:
+        # Functions that are defined in a function share a name, so they are numbered.
+        count = 2
+        while _FUNCTIONS.get(name, function) is not function:
+            name = f"{_module_or_script(function)}:{qualified_name} {count}"
+            count += 1
+    _FUNCTIONS[name] = function
+    return name
 
 
 def registered_function(name: str) -> DepthFunction | None:
-    """Function that was given under a name."""
-    return _GIVEN.get(name)
+    """Function that was registered under a name; None if there is none."""
+    return _FUNCTIONS.get(name)
 
 
-def is_module_level(function: DepthFunction) -> bool:
-    """Whether other processes can import a function by name."""
+def is_importable(function: DepthFunction) -> bool:
+    """Whether other processes can import a function by its name."""
     name = getattr(function, "__qualname__", "")
     module: Any = sys.modules.get(getattr(function, "__module__", None) or "")
     return module is not None and getattr(module, name, None) is function
 
 
 def _module_or_script(function: DepthFunction) -> str:
+    """Module of a function; for one of the script that runs, the script's path."""
     module = getattr(function, "__module__", None) or "__main__"
     file = getattr(sys.modules.get(module), "__file__", None)
     if module == "__main__" and file and file.endswith(".py"):

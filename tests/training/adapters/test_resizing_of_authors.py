@@ -20,9 +20,9 @@ from rilievo.errors import ModelError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.models import MODELS, load_model
 from rilievo.models.base import Model
-from rilievo.models.catalogue.feeding import letterbox
+from rilievo.models.catalogue.graph_inputs import letterbox
 from rilievo.models.catalogue.published_graph import open_graph
-from rilievo.models.hub.checkpoints import KINDS, resizing_of
+from rilievo.models.hub.checkpoints import CHECKPOINTS, resizing_of
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.inference import (
@@ -161,7 +161,7 @@ def test_depth_pro_limits_depth_after_the_focal_length_and_the_size(
 def graph(name: str, path: Path, answer: Callable[[tuple[int, int]], dict[str, np.ndarray]]) -> Any:
     """A published graph whose answer to a picture of each size is set."""
     model: Any = open_graph(path, LoadOptions(device="cpu"), MODELS[name], weights_sha256="0")
-    model._outputs_by_photo = lambda fed, count: iter([answer(fed.size)])
+    model._run_session = lambda inputs: answer(inputs.size)
     return model
 
 
@@ -172,7 +172,7 @@ def test_graphs_of_dpt_are_cubic(tmp_path: Path, name: str, shape: tuple[int, in
     path = write_inverse_depth(tmp_path / "m.onnx", side=side)
     model = graph(name, path, lambda size: {"predicted_depth": inverse(size)[None]})
     ours = one(model.predict_raw([photo(shape)])).depth.values
-    size = model._feeder.size(shape)
+    size = model._input_maker.size(shape)
     answer = torch.from_numpy(inverse(size))[None, None]
     expected = interpolate(answer, shape, mode="bicubic")[0, 0].numpy()
     np.testing.assert_allclose(ours, expected, atol=1e-5)
@@ -257,7 +257,7 @@ def test_moge_resizes_the_logarithm_of_depth_before_its_shift(
 
     model = graph("moge-2/small", write_moge(tmp_path / "m.onnx"), answer)
     ours = one(model.predict_raw([photo(shape, np.hypot(*shape) / 2 * focal)])).depth
-    heads, mask = raw(model._feeder.size(shape))
+    heads, mask = raw(model._input_maker.size(shape))
     large = interpolate(torch.from_numpy(heads)[:, None], shape, mode="bilinear")[:, 0]
     inside = interpolate(torch.from_numpy(mask)[None, None], shape, mode="bilinear")[0, 0] > 0.5
     expected = ((torch.exp(large[2]) + shift) * scale).numpy()
@@ -282,7 +282,7 @@ def test_metric3d_resizes_depth_of_its_canonical_camera(
     focal = 0.8 * shape[1]
     ours = one(model.predict_raw([photo(shape, focal)])).depth
     place = letterbox(shape, frame)
-    seen = torch.from_numpy(np.ascontiguousarray(place.inside(answer)))[None, None]
+    seen = torch.from_numpy(np.ascontiguousarray(place.crop(answer)))[None, None]
     large = interpolate(seen, shape, mode="bilinear")[0, 0].numpy()
     far = interpolate((seen > 199).float(), shape, mode="bilinear")[0, 0].numpy()
     np.testing.assert_array_equal(ours.valid, 1 - far > 0.5)
@@ -341,8 +341,8 @@ def test_every_card_of_a_known_family_has_its_rule() -> None:
     for name, card in MODELS.own.items():
         if card.kind is DepthKind.AFFINE_INVERSE and card.loader == "transformers":
             assert card.resizing.filter is Filter.CUBIC, name
-    assert KINDS["apple/DepthPro-hf"].resizing == resizing_of("depth_pro")
-    assert KINDS["google/tipsv2-b14-dpt"].resizing == resizing_of("tipsv2_dpt")
+    assert CHECKPOINTS["apple/DepthPro-hf"].resizing == resizing_of("depth_pro")
+    assert CHECKPOINTS["google/tipsv2-b14-dpt"].resizing == resizing_of("tipsv2_dpt")
     assert MODELS["depth-pro"].resizing == resizing_of("depth_pro")
     assert MODELS["rilievo/base"].resizing == PLAIN
     assert MODELS["marigold/depth-v1-1"].resizing == Resizing(filter=Filter.LINEAR)

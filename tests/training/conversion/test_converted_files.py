@@ -124,7 +124,7 @@ def test_a_file_is_of_its_checkpoint_and_its_makers(
     shutil.copytree(checkpoint("depth_anything"), folder)
     keys: list[str] = []
 
-    def convert(origin: conversion.Origin, precision: str, key: str) -> Path:
+    def convert(origin: conversion.ConversionSource, precision: str, key: str) -> Path:
         keys.append(key)
         raise ModelError("not converted")
 

@@ -1,7 +1,4 @@
-"""Catalogue: models with published ONNX files.
-
-A row ``[[files]]`` of ``known.toml`` names a row ``[[graphs]]``.
-"""
+"""Models that other authors published as ONNX files: rows ``[[onnx_models]]`` of ``known.toml``."""
 
 import json
 from collections.abc import Mapping
@@ -10,82 +7,98 @@ from dataclasses import dataclass, fields
 from rilievo.errors import ModelError, suggest
 from rilievo.io.json_record import from_json
 from rilievo.models.card import ModelCard, known_models
-from rilievo.models.resampling.inference import Resizing
+from rilievo.models.catalogue.families import network_family
 
 LOADER = "catalogue"
-
-_GRAPHS = {row["name"]: row for row in known_models("graphs")}
+"""Name of the catalogue's loader in model cards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
-    """Published file; ``sha256`` may be its first digits."""
+    """Published file; ``size`` [bytes] and ``sha256`` are None if they are not known.
+
+    ``sha256`` may be the first digits alone.
+    """
 
     path: str
     size: int | None = None
     sha256: str | None = None
 
-    def is_same(self, sha256: str) -> bool:
-        """Whether a hash begins with the known digits."""
+    def has_hash(self, sha256: str) -> bool:
+        """Whether a file with this hash can be the published one; True if its hash is unknown."""
         return sha256.startswith(self.sha256 or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueEntry(ModelCard):
-    """Model of the catalogue.
+    """Model of the catalogue: its card, and where its files are.
 
     Attributes:
         repository: Repository of the hub, or URL of a folder.
-        files: Graph first, then its weights.
-        graph: Row of the table of graphs.
-        twin: Repository for transformers, for what the core lacks.
+        revision: Commit or branch of the repository.
+        files: The ONNX file first, then the files with its weights.
+        family: Name of its family, ``families.network_family``.
+        twin: Repository of the same network for transformers, which is loaded for what the ONNX
+            file cannot do, such as half precision.
     """
 
     repository: str
     revision: str = "main"
     files: tuple[RemoteFile, ...]
-    graph: str
+    family: str
     twin: str | None = None
 
     @property
     def is_on_hub(self) -> bool:
-        """Whether its files come from the hub."""
+        """Whether its files come from the Hugging Face hub."""
         return "://" not in self.repository
 
     @property
     def card(self) -> ModelCard:
-        """Row in ``MODELS``, with exact sizes where known."""
-        stated = {column.name: getattr(self, column.name) for column in fields(ModelCard)}
+        """Card in ``MODELS``, with the exact size if the sizes of all files are known."""
+        family = network_family(self.family)
+        values = {column.name: getattr(self, column.name) for column in fields(ModelCard)}
+        values |= {
+            "loader": LOADER,
+            "source": self.repository,
+            "resizing": family.resizing,
+            "settings": family.settings,
+            "downloads": tuple(self._download_line(file) for file in self.files),
+            "hash_known": all(file.sha256 is not None for file in self.files),
+        }
         sizes = [file.size for file in self.files if file.size is not None]
         if len(sizes) == len(self.files):
-            stated["megabytes"] = sum(sizes) / 1e6
-        stated["downloads"] = tuple(map(self._download_line, self.files))
-        stated["hash_known"] = all(file.sha256 is not None for file in self.files)
-        graph = _GRAPHS[self.graph]
-        stated["resizing"] = from_json(Resizing, json.dumps(graph.get("resizing", {})))
-        stated |= {"loader": LOADER, "source": self.repository, "settings": graph.get("settings")}
-        return ModelCard(**stated)
+            values["megabytes"] = sum(sizes) / 1e6
+        return ModelCard(**values)
 
     def _download_line(self, file: RemoteFile) -> str:
-        hub = f"https://huggingface.co/{self.repository}/resolve/{self.revision}"
-        address = f"{hub if self.is_on_hub else self.repository}/{file.path}"
-        size = [] if file.size is None else [f"{file.size:,} bytes"]
-        digest = [] if file.sha256 is None else [f"sha256 {file.sha256}"]
-        return ", ".join([address, *size, *digest])
+        folder = self.repository
+        if self.is_on_hub:
+            folder = f"https://huggingface.co/{self.repository}/resolve/{self.revision}"
+        parts = [f"{folder}/{file.path}"]
+        if file.size is not None:
+            parts.append(f"{file.size:,} bytes")
+        if file.sha256 is not None:
+            parts.append(f"sha256 {file.sha256}")
+        return ", ".join(parts)
 
 
 ENTRIES: Mapping[str, CatalogueEntry] = {
-    row["name"]: from_json(CatalogueEntry, json.dumps(row)) for row in known_models("files")
+    row["name"]: from_json(CatalogueEntry, json.dumps(row)) for row in known_models("onnx_models")
 }
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """Cards of the catalogue."""
+    """Cards of all models of the catalogue."""
     return tuple(entry.card for entry in ENTRIES.values())
 
 
 def find_entry(name: str) -> CatalogueEntry:
-    """Find a model of the catalogue by name."""
+    """Find a model of the catalogue by name.
+
+    Raises:
+        ModelError: If there is no such model.
+    """
     if name not in ENTRIES:
         raise ModelError(f"the catalogue has no model '{name}'; {suggest(name, ENTRIES)}")
     return ENTRIES[name]

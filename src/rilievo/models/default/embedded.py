@@ -1,4 +1,4 @@
-"""Models inside the package, and their cards."""
+"""The models that are part of the package: their cards, and how they are found and loaded."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,49 +16,11 @@ from rilievo.records.depth_map import DepthKind
 if TYPE_CHECKING:
     from rilievo.models.onnx_files.onnx_model import OnnxModel
 
-# Two on a core each save a tenth of processor time.
-_CALLERS = 2
-
-_shared_threads: ContextVar[int | None] = ContextVar("shared_threads", default=None)
-
-
-@contextmanager
-def shared_cores(cores: int) -> Iterator[None]:
-    """Load networks in the block for two callers, half the cores each."""
-    token = _shared_threads.set(cores // _CALLERS or None)
-    try:
-        yield
-    finally:
-        _shared_threads.reset(token)
-
-
-def load(card: ModelCard, options: LoadOptions) -> "OnnxModel":
-    """Load a network of the package."""
-    from rilievo.models.onnx_files.onnx_model import OnnxModel
-
-    threads, path = _shared_threads.get(), embedded_file(card.name)
-    if threads is None or options.threads is not None or not _may_share_cores(options):
-        return OnnxModel(path, options, card)
-    model = OnnxModel(path, replace(options, threads=threads), card)
-    if model.settings["device"] == "cpu":
-        model.callers = _CALLERS
-    return model
-
-
-def _may_share_cores(options: LoadOptions) -> bool:
-    return options.engine in ("auto", "onnxruntime") and options.device in ("auto", "cpu")
-
-
-def embedded_file(name: str) -> Path:
-    """Path of a network of the package, such as ``rilievo/small``."""
-    return Path(__file__).parent / f"{name.partition('/')[2]}.onnx"
-
-
 BASE, SMALL = "rilievo/base", "rilievo/small"
 
 
 def embedded_cards() -> tuple[ModelCard, ...]:
-    """Cards, the default first."""
+    """Cards of the embedded models, the default first."""
     return (
         _embedded_card(
             name=BASE,
@@ -78,7 +40,8 @@ def embedded_cards() -> tuple[ModelCard, ...]:
     )
 
 
-def _embedded_card(**facts: Any) -> ModelCard:
+def _embedded_card(**fields: Any) -> ModelCard:
+    """Card with these fields, and those that are equal for all embedded models."""
     return ModelCard(
         kind=DepthKind.UP_TO_SCALE,
         normals=True,
@@ -86,29 +49,69 @@ def _embedded_card(**facts: Any) -> ModelCard:
         licence="Apache-2.0",
         commercial=True,
         loader="embedded",
-        **facts,
+        **fields,
     )
 
 
 EMBEDDED: Mapping[str, ModelCard] = {card.name: card for card in embedded_cards()}
 
 
+def embedded_file(name: str) -> Path:
+    """Path of the network of an embedded model, such as ``rilievo/small``."""
+    return Path(__file__).parent / f"{name.partition('/')[2]}.onnx"
+
+
 def find_embedded(request: ModelRequest) -> FoundModel | None:
-    """Find an embedded model by its name."""
+    """Find an embedded model by its full name."""
     is_name = isinstance(request.name, str) and request.name in EMBEDDED
     return FoundModel(card=EMBEDDED[request.text]) if is_name else None
 
 
 def find_short(request: ModelRequest) -> FoundModel | None:
-    """Find an embedded model by its last word, "small", unless a file is called so."""
-    card = None if os.path.exists(request.name) else EMBEDDED.get(f"rilievo/{request.name}")
+    """Find an embedded model by its short name, such as "small", unless a file is called so."""
+    if os.path.exists(request.name):
+        return None
+    card = EMBEDDED.get(f"rilievo/{request.name}")
     return None if card is None else FoundModel(card=card)
 
 
 def read_long_card(card: ModelCard) -> str | None:
-    """Long card of an embedded model, else None."""
+    """Read the long card of an embedded model, in Markdown; None for other models."""
     family, _, variant = card.name.partition("/")
     if family != "rilievo":
         return None
     path = Path(__file__).parent / f"{variant}.md"
     return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+_PARALLEL_CALLS = 2
+"""Two calls on a core each take a tenth less processor time than one call on two cores."""
+
+_threads_per_call: ContextVar[int | None] = ContextVar("threads_per_call", default=None)
+
+
+@contextmanager
+def shared_cores(cores: int) -> Iterator[None]:
+    """Load networks in the block for two parallel calls, which get half of the cores each."""
+    token = _threads_per_call.set(cores // _PARALLEL_CALLS or None)
+    try:
+        yield
+    finally:
+        _threads_per_call.reset(token)
+
+
+def load(card: ModelCard, options: LoadOptions) -> "OnnxModel":
+    """Load an embedded model."""
+    from rilievo.models.onnx_files.onnx_model import OnnxModel
+
+    path, threads = embedded_file(card.name), _threads_per_call.get()
+    if threads is None or options.threads is not None or not _may_run_on_cpu(options):
+        return OnnxModel(path, options, card)
+    model = OnnxModel(path, replace(options, threads=threads), card)
+    if model.settings["device"] == "cpu":
+        model.callers = _PARALLEL_CALLS
+    return model
+
+
+def _may_run_on_cpu(options: LoadOptions) -> bool:
+    return options.engine in ("auto", "onnxruntime") and options.device in ("auto", "cpu")

@@ -1,4 +1,4 @@
-"""Cards of known depth checkpoints."""
+"""Cards of checkpoints that transformers loads, known ones and others."""
 
 import os
 from collections.abc import Mapping
@@ -13,24 +13,27 @@ from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.records.depth_map import DepthKind
 
-_CUBIC = Resizing(filter=Filter.CUBIC)
-_OTHERS = {
+_RESIZING_BY_ARCHITECTURE = {
     "depth_pro": Resizing(space=Space.INVERSE, filter=Filter.LINEAR, nearest=1e-4, farthest=1e4),
     "tipsv2_dpt": Resizing(filter=Filter.LINEAR),
 }
+_DEFAULT_RESIZING = Resizing(filter=Filter.CUBIC)
+_COMMERCIAL_LICENCES = ("Apache-2.0", "MIT")
+
 LOADER = "transformers"
 EXTRA = "models"
 CONFIG = "config.json"
 
 
-def resizing_of(model_type: str) -> Resizing:
-    """Resizing of an architecture's processor."""
-    return _OTHERS.get(model_type, _CUBIC)
+def resizing_of(architecture: str) -> Resizing:
+    """How the processor of an architecture in transformers resizes depth to the photograph."""
+    return _RESIZING_BY_ARCHITECTURE.get(architecture, _DEFAULT_RESIZING)
 
 
 def _checkpoint_card(
-    source: str, kind: str, name: str = "", architecture: str = "dpt", **facts: Any
+    source: str, kind: str, name: str = "", architecture: str = "dpt", **fields: Any
 ) -> ModelCard:
+    """Card of a checkpoint, whose name is by default its repository or folder."""
     return ModelCard(
         name=name or source,
         kind=DepthKind(kind),
@@ -38,28 +41,29 @@ def _checkpoint_card(
         loader=LOADER,
         source=source,
         resizing=resizing_of(architecture),
-        **facts,
+        **fields,
     )
 
 
-KINDS: Mapping[str, ModelCard] = {
-    row["source"]: _checkpoint_card(
-        commercial=None
-        if row["licence"] == NOT_STATED
-        else row["licence"] in ("Apache-2.0", "MIT"),
-        **row,
-    )
+def _allows_commercial_use(licence: str) -> bool | None:
+    """Whether a licence allows commercial use; None if it is not stated."""
+    return None if licence == NOT_STATED else licence in _COMMERCIAL_LICENCES
+
+
+CHECKPOINTS: Mapping[str, ModelCard] = {
+    row["source"]: _checkpoint_card(commercial=_allows_commercial_use(row["licence"]), **row)
     for row in known_models("checkpoints")
 }
+"""Cards of known checkpoints by their repository on the hub."""
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """Cards of checkpoints with a short name."""
-    return tuple(card for repository, card in KINDS.items() if card.name != repository)
+    """Cards of the known checkpoints that have a short name."""
+    return tuple(card for repository, card in CHECKPOINTS.items() if card.name != repository)
 
 
 def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
-    """Card of an unknown checkpoint."""
+    """Card of an unknown checkpoint, in a local folder or in a repository of the hub."""
     return _checkpoint_card(
         source,
         kind,
@@ -69,7 +73,11 @@ def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
 
 
 def find_folder(request: ModelRequest) -> FoundModel | None:
-    """Find a checkpoint in a folder that transformers saved."""
+    """Find a checkpoint in a folder that transformers saved.
+
+    Raises:
+        ModelError: If a folder is no checkpoint, or the kind of its depth is not stated.
+    """
     # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
     if not os.path.isdir(request.name):
         return None

@@ -1,4 +1,4 @@
-"""Known diffusion models and their settings, without torch."""
+"""Pipelines of diffusers that predict depth or normals: cards, settings, and saved files."""
 
 import fnmatch
 import os
@@ -19,8 +19,9 @@ from rilievo.records.prediction_record import Setting
 INDEX_FILE = "model_index.json"
 DEPTH, NORMALS = "MarigoldDepthPipeline", "MarigoldNormalsPipeline"
 LIBRARIES = ("diffusers", "transformers")
+"""Libraries whose classes a pipeline may name; others would run code that came with it."""
 
-_WEIGHTS = (
+_WEIGHTS_PATTERNS = (
     "diffusion_pytorch_model{}.safetensors",
     "diffusion_pytorch_model{}-*-of-*.safetensors",
     "diffusion_pytorch_model.safetensors.index{}.json",
@@ -28,26 +29,25 @@ _WEIGHTS = (
     "model{}-*-of-*.safetensors",
     "model.safetensors.index{}.json",
 )
-_OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
-_PLAIN, _HALF = "", ".fp16"
+"""Names of the files with weights, with the variant in place of {}."""
+_UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
+"""Suffixes of files with weights that may also hold code."""
+_FP32, _FP16 = "", ".fp16"
+"""Variants of the weights, as file names state them."""
 
 PREFIX = "diffusers:"
-
 LOADER = "diffusers"
-
-# As in Marigold (``resample_method_output``).
-RESIZING = Resizing(filter=Filter.LINEAR)
-SETTINGS = "rilievo.models.hub.diffusion_cards:DiffusionSettings"
-
 EXTRA = "models"
-
-# Weights of Stable Diffusion 2 in fp32.
-MEGABYTES = 5160.0
+SETTINGS = "rilievo.models.hub.diffusion_cards:DiffusionSettings"
+RESIZING = Resizing(filter=Filter.LINEAR)
+"""As in Marigold (``resample_method_output``)."""
+_MEGABYTES = 5160.0
+"""Size of the weights of Stable Diffusion 2 in fp32, on which the known pipelines are based."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Part of a pipeline, as a network."""
+    """Part of a pipeline, such as its network, by library and class."""
 
     library: str
     class_name: str
@@ -55,7 +55,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineIndex:
-    """Checked content of ``model_index.json``."""
+    """Content of ``model_index.json``, which names no custom code.
+
+    Attributes:
+        class_name: Class of the pipeline in diffusers.
+        parts: Parts by name; None for one that the pipeline goes without.
+        settings: Further settings of the pipeline.
+    """
 
     class_name: str
     parts: Mapping[str, Part | None]
@@ -63,17 +69,16 @@ class PipelineIndex:
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of its depth, if stated."""
+        """Kind of its depth; None if it predicts none, or none of a kind that rilievo knows."""
         prediction_type = self.settings.get("prediction_type")
         if self.class_name != DEPTH or prediction_type not in ("depth", "disparity"):
             return None
-        free = self.settings.get("scale_invariant", True)
-        shifted = self.settings.get("shift_invariant", True)
-        if not free:
+        if not self.settings.get("scale_invariant", True):
             return None
         if prediction_type == "disparity":
             return DepthKind.AFFINE_INVERSE
-        return DepthKind.AFFINE if shifted else DepthKind.UP_TO_SCALE
+        is_shift_invariant = self.settings.get("shift_invariant", True)
+        return DepthKind.AFFINE if is_shift_invariant else DepthKind.UP_TO_SCALE
 
     @property
     def normals(self) -> bool:
@@ -82,7 +87,11 @@ class PipelineIndex:
 
 
 def read_index(folder: Path) -> PipelineIndex:
-    """Read and check the index of a saved pipeline."""
+    """Read the index of a saved pipeline.
+
+    Raises:
+        ModelError: If it is no index, or names code that is not of diffusers or transformers.
+    """
     path = folder / INDEX_FILE
     try:
         entries = parse_json(read_text(path))
@@ -95,10 +104,8 @@ def read_index(folder: Path) -> PipelineIndex:
         raise ModelError("not the index of a pipeline of diffusers", path=path) from error
     if not isinstance(class_name, str):
         raise ModelError(
-            (
-                f"its pipeline is {str(class_name)[:80]}, custom code, which is "
-                "never run; expected a class of diffusers"
-            ),
+            f"its pipeline is {str(class_name)[:80]}, custom code, which is never run; expected a "
+            "class of diffusers",
             path=path,
         )
     for name, part in parts.items():
@@ -106,10 +113,8 @@ def read_index(folder: Path) -> PipelineIndex:
             raise ModelError(f"'{name}' is not the name of a part", path=path)
         if part is not None and part.library not in LIBRARIES:
             raise ModelError(
-                (
-                    f"its {name} is of '{part.library}', custom code, which is "
-                    f"never run; expected {' or '.join(LIBRARIES)}"
-                ),
+                f"its {name} is of '{part.library}', custom code, which is never run; expected "
+                f"{' or '.join(LIBRARIES)}",
                 path=path,
             )
     settings = {name: value for name, value in public.items() if name not in parts}
@@ -117,51 +122,63 @@ def read_index(folder: Path) -> PipelineIndex:
 
 
 def needed_files(files: Sequence[str]) -> Sequence[str]:
-    """Configurations and weights that a pipeline needs, preferably fp32."""
+    """Choose the files that a pipeline needs: configurations and weights, preferably in fp32.
+
+    Args:
+        files: Paths of all files of the repository or folder.
+
+    Raises:
+        ModelError: If they are no pipeline, or its weights may hold code.
+    """
     if INDEX_FILE not in files:
         raise ModelError(f"no {INDEX_FILE} among its files: not a pipeline of diffusers")
+    names_by_folder: dict[str, list[str]] = {}
+    for path in files:
+        folder, _, name = path.partition("/")
+        if name and "/" not in name:
+            names_by_folder.setdefault(folder, []).append(name)
+
     chosen = [INDEX_FILE]
-    folders: dict[str, list[str]] = {}
-    for name in files:
-        folder, _, rest = name.partition("/")
-        if rest and "/" not in rest:
-            folders.setdefault(folder, []).append(rest)
-    for folder, names in sorted(folders.items()):
+    for folder, names in sorted(names_by_folder.items()):
         chosen += [f"{folder}/{name}" for name in _needed_part_files(folder, names)]
     return chosen
 
 
 def weights_variant(files: Sequence[str], part: str) -> str | None:
-    """Variant of a part's weights: None, or ``fp16``."""
-    inside = [name.partition("/")[2] for name in files if name.startswith(f"{part}/")]
-    if _weights_files(inside, _PLAIN) or not _weights_files(inside, _HALF):
+    """Name for the variant of a part's weights in diffusers: "fp16", or None for fp32."""
+    names = [path.partition("/")[2] for path in files if path.startswith(f"{part}/")]
+    if _weights_files(names, _FP32) or not _weights_files(names, _FP16):
         return None
-    return _HALF[1:]
+    return _FP16[1:]
 
 
 def _needed_part_files(folder: str, names: Sequence[str]) -> Sequence[str]:
-    weights = _weights_files(names, _PLAIN) or _weights_files(names, _HALF)
-    others = [name for name in names if name.endswith(_OTHER_WEIGHTS)]
-    if others and not weights:
+    weights = _weights_files(names, _FP32) or _weights_files(names, _FP16)
+    unsafe = [name for name in names if name.endswith(_UNSAFE_SUFFIXES)]
+    if unsafe and not weights:
         raise ModelError(
-            f"{folder}/{others[0]} may hold code and is not read, and there are no weights as "
+            f"{folder}/{unsafe[0]} may hold code and is not read, and there are no weights as "
             "safetensors beside it"
         )
-    texts = [
+    configurations = [
         name for name in names if name.endswith((".json", ".txt")) and ".safetensors." not in name
     ]
-    return [*texts, *weights]
+    return [*configurations, *weights]
 
 
-def _weights_files(names: Sequence[str], which: str) -> list[str]:
-    patterns = [pattern.format(which) for pattern in _WEIGHTS]
-    files = [
-        name for name in names if any(fnmatch.fnmatchcase(name, wildcard) for wildcard in patterns)
-    ]
+def _weights_files(names: Sequence[str], variant: str) -> list[str]:
+    """Files with the weights of a variant, and their index; none if there are only indices."""
+    patterns = [pattern.format(variant) for pattern in _WEIGHTS_PATTERNS]
+
+    def matches(name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+    files = [name for name in names if matches(name)]
     return files if any(name.endswith(".safetensors") for name in files) else []
 
 
 def _parse_part(value: Any) -> Part | None:
+    """Parse ``[library, class]``; None for a part that the pipeline goes without."""
     library, class_name = value
     if library is None and class_name is None:
         return None
@@ -172,7 +189,7 @@ def _parse_part(value: Any) -> Part | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffusionSettings:
-    """Settings of Marigold and pipelines with its interface."""
+    """Settings of Marigold, and of pipelines with its interface."""
 
     steps: int | None = None
     """Number of denoising steps; by default what the checkpoint's authors recommend."""
@@ -184,8 +201,7 @@ class DiffusionSettings:
     """Seed of the noise, which alone decides the result."""
     resolution: int | None = None
     """Longer side [px] to which photographs are resized; 0 keeps their own; by default the authors'
-    768.
-    Memory grows with its square.
+    768. Memory grows with its square.
     """
 
     def __post_init__(self) -> None:
@@ -203,7 +219,7 @@ class DiffusionSettings:
             raise OptionError(f"resolution is 0, or 32 to 8192 pixels, got {self.resolution}")
 
 
-def _pipeline_card(kind: str | None = None, **facts: Any) -> ModelCard:
+def _pipeline_card(kind: str | None = None, **fields: Any) -> ModelCard:
     return ModelCard(
         kind=None if kind is None else DepthKind(kind),
         confidence=True,
@@ -211,21 +227,22 @@ def _pipeline_card(kind: str | None = None, **facts: Any) -> ModelCard:
         loader=LOADER,
         settings=SETTINGS,
         resizing=RESIZING,
-        **facts,
+        **fields,
     )
 
 
-# A Marigold answers depth in [0, 1] with the nearest surface at 0, or normals.
+# A Marigold predicts depth in [0, 1] with the nearest surface at 0, or normals.
 REPOSITORIES: Mapping[str, ModelCard] = {
     row["source"]: _pipeline_card(
         normals="kind" not in row,
         commercial=True,
-        megabytes=MEGABYTES,
+        megabytes=_MEGABYTES,
         speed="minutes; a GPU is expected",
         **row,
     )
     for row in known_models("pipelines")
 }
+"""Cards of known pipelines by their repository on the hub."""
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
@@ -234,7 +251,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 
 def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
-    """Card of an unknown pipeline, before its files are read."""
+    """Card of an unknown pipeline, in a local folder or in a repository of the hub."""
     return _pipeline_card(
         kind,
         name=source if local else PREFIX + source,
@@ -245,18 +262,18 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
 
 
 def find(request: ModelRequest) -> FoundModel | None:
-    """Find a pipeline that has no short name."""
-    pipeline = find_pipeline(request.text, request.kind)
-    return None if pipeline is None else FoundModel(card=pipeline[0], revision=pipeline[1])
+    """Find the pipeline that a request names."""
+    return find_pipeline(request.text, request.kind)
 
 
-def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | None] | None:
-    """Card and revision of a pipeline's name or folder."""
+def find_pipeline(name: str, kind: DepthKind | None) -> FoundModel | None:
+    """Find a pipeline by its folder, by its known repository, or by ``diffusers:ORG/NAME``."""
     if os.path.isfile(Path(name) / INDEX_FILE):
-        return unlisted_card(str(Path(name).resolve()), kind, local=True), None
+        return FoundModel(card=unlisted_card(str(Path(name).resolve()), kind, local=True))
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     if repository in REPOSITORIES:
-        return REPOSITORIES[repository], revision or None
+        return FoundModel(card=REPOSITORIES[repository], revision=revision or None)
     if name.startswith(PREFIX):
-        return unlisted_card(repository, kind, local=False), revision or None
+        card = unlisted_card(repository, kind, local=False)
+        return FoundModel(card=card, revision=revision or None)
     return None

@@ -1,6 +1,7 @@
-"""Checkpoints of the Hugging Face hub, downloaded once.
+"""Files of checkpoints in repositories of the Hugging Face hub, or in local folders.
 
-Commit and hashes of the first download stay; changed files are refused. Files are never run.
+A repository is downloaded once. Its commit and the hashes of its files are recorded then, and
+later uses refuse files that differ. No file is ever run.
 """
 
 import errno
@@ -29,10 +30,11 @@ WEIGHTS = (".safetensors", ".bin")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _REVISION = re.compile(r"[\w./-]+", re.ASCII)
 
-Choose = Callable[[Sequence[str]], Sequence[str]]
+FileChoice = Callable[[Sequence[str]], Sequence[str]]
+"""Function from the paths of all files to those that a model needs."""
 
 _REMEDY = Text("run this once where there is a network, or ", OptionName("quality", "fast"))
-_HINTS = {
+_HINTS_BY_STATUS = {
     401: "set HF_TOKEN",
     403: "set HF_TOKEN",
     404: "it has no such repository; check the name, and HF_ENDPOINT if it is set",
@@ -41,7 +43,12 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Files of a checkpoint, SHA-256 by path."""
+    """Files of a checkpoint on this machine.
+
+    Attributes:
+        commit: Commit of the repository; None for a local folder.
+        files: SHA-256 of the files by their paths in the folder.
+    """
 
     folder: Path
     commit: str | None
@@ -49,42 +56,49 @@ class Snapshot:
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weights, or of lines ``hash name``."""
-        weights = {name: file for name, file in self.files.items() if _is_weights_file(name)}
+        """SHA-256 of the weights; of several files, that of the output of ``sha256sum``."""
+        weights = {name: digest for name, digest in self.files.items() if _is_weights_file(name)}
         if len(weights) == 1:
-            [only] = weights.values()
-            return only
+            [digest] = weights.values()
+            return digest
         lines = "".join(f"{weights[name]}  {name}\n" for name in sorted(weights))
         return hashlib.sha256(lines.encode()).hexdigest()
 
     @property
     def weights_bytes(self) -> int:
         """Size of the weights."""
-        return sum(
-            (self.folder / name).stat().st_size for name in self.files if _is_weights_file(name)
-        )
+        weights = [self.folder / name for name in self.files if _is_weights_file(name)]
+        return sum(path.stat().st_size for path in weights)
+
+
+def _is_weights_file(name: str) -> bool:
+    return name.endswith(WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Locked:
-    """Commit and hashes of a first download."""
+class DownloadRecord:
+    """Commit and hashes of the first download of a repository."""
 
     commit: str
     files: Mapping[str, str]
 
 
-def lock_path(name: str) -> Path:
-    """Path of the record of a first download."""
+def download_record_path(name: str) -> Path:
+    """Path of the record of the first download of ``ORG/NAME@REVISION``."""
     return cache_directory() / "hub" / f"{name.replace('/', '--')}.json"
 
 
-def read_locked(name: str) -> Locked | None:
-    """Read the record of a first download; None if there was none."""
-    path = lock_path(name)
+def read_download_record(name: str) -> DownloadRecord | None:
+    """Read the record of a first download; None if there was none.
+
+    Raises:
+        ModelError: If it is damaged.
+    """
+    path = download_record_path(name)
     if not os.path.lexists(path):
         return None
     try:
-        return from_json(Locked, read_text(path))
+        return from_json(DownloadRecord, read_text(path))
     except InputError as error:
         raise ModelError(problem=Text(error)) from error
     except NotThisRecord as error:
@@ -94,16 +108,12 @@ def read_locked(name: str) -> Locked | None:
         ) from error
 
 
-def write_locked(name: str, locked: Locked) -> None:
+def write_download_record(name: str, record: DownloadRecord) -> None:
     """Write the record of a first download."""
-    path = lock_path(name)
+    path = download_record_path(name)
     make_folder(path.parent)
     with replacing(path) as part:
-        part.write_text(to_json(locked, indent=1) + "\n", encoding="utf-8")
-
-
-def _is_weights_file(name: str) -> bool:
-    return name.endswith(WEIGHTS)
+        part.write_text(to_json(record, indent=1) + "\n", encoding="utf-8")
 
 
 def is_repository(name: str) -> bool:
@@ -112,7 +122,7 @@ def is_repository(name: str) -> bool:
 
 
 def find_repository(request: ModelRequest) -> FoundModel | None:
-    """Find a checkpoint of known kind by its repository."""
+    """Find a checkpoint by its repository, if the user states the kind of its depth."""
     repository, _, revision = request.text.partition("@")
     if request.kind is None or not is_repository(repository):
         return None
@@ -120,8 +130,18 @@ def find_repository(request: ModelRequest) -> FoundModel | None:
     return FoundModel(card=card, revision=revision or None)
 
 
-def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snapshot:
-    """Find the files of a checkpoint, local or downloaded and checked."""
+def open_snapshot(card: ModelCard, revision: str | None, choose: FileChoice) -> Snapshot:
+    """Find the files of a checkpoint in its folder, or in the cache after downloading them.
+
+    Args:
+        card: Card whose ``source`` is a repository or an absolute folder.
+        revision: Branch, tag or commit; None for the main branch.
+        choose: Function that chooses the files that the model needs.
+
+    Raises:
+        ModelError: If a download fails, or a file is not the one that was downloaded first.
+        MissingExtraError: If huggingface_hub is not installed.
+    """
     assert card.source is not None, "a checkpoint's card says where it is"
     folder = Path(card.source)
     if folder.is_absolute():
@@ -137,37 +157,39 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snap
     return _fetch_snapshot(card, revision or MAIN, choose)
 
 
-def _fetch_snapshot(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
+def _fetch_snapshot(card: ModelCard, revision: str, choose: FileChoice) -> Snapshot:
     try:
         import huggingface_hub  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"model '{card.name}'", card.extra or "models") from error
     repository = str(card.source)
     name = f"{repository}@{revision}"
-    locked = read_locked(name)
+    record = read_download_record(name)
     try:
-        if locked is not None:
-            folder = _download_missing(repository, locked.commit, list(locked.files))
-        else:
+        if record is None:
             folder = _download_first(repository, revision, choose)
+        else:
+            folder = _download_missing(repository, record.commit, list(record.files))
     except RilievoError:
         raise
     except (OSError, ValueError, _http_error_type()) as error:
-        problem = _failure_words(error, repository, revision)
+        problem = _describe_failure(error, repository, revision)
         raise ModelError(path=name, problem=problem) from error
-    wanted = list(locked.files) if locked is not None else choose(_relative_paths(folder))
-    files = _sha256_by_name(folder, wanted)
-    if locked is None:
-        commit = folder.name
-        write_locked(name, Locked(commit=commit, files=files))
+
+    if record is None:
+        files = _sha256_by_name(folder, choose(_relative_paths(folder)))
+        # The cache names its folders by commits.
+        record = DownloadRecord(commit=folder.name, files=files)
+        write_download_record(name, record)
         _print_licence(card)
     else:
-        commit = locked.commit
-        _check_first_sha256(name, folder, files, locked)
-    return Snapshot(folder=folder, commit=commit, files=files)
+        files = _sha256_by_name(folder, list(record.files))
+        _check_first_sha256(name, folder, files, record)
+    return Snapshot(folder=folder, commit=record.commit, files=files)
 
 
-def _download_first(repository: str, revision: str, choose: Choose) -> Path:
+def _download_first(repository: str, revision: str, choose: FileChoice) -> Path:
+    """Download the files of a revision for the first time; return their folder in the cache."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
     if constants.HF_HUB_OFFLINE:
@@ -180,6 +202,7 @@ def _download_first(repository: str, revision: str, choose: Choose) -> Path:
 
 
 def _download_missing(repository: str, commit: str, files: Sequence[str]) -> Path:
+    """Download those files of a commit that the cache lacks; return their folder in the cache."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -197,20 +220,25 @@ def _download_missing(repository: str, commit: str, files: Sequence[str]) -> Pat
         snapshot = download(local_files_only=True)
     except LocalEntryNotFoundError:
         return download(local_files_only=False)
-    whole = all((snapshot / name).is_file() for name in files)
-    return snapshot if whole else download(local_files_only=False)
+    is_complete = all((snapshot / name).is_file() for name in files)
+    return snapshot if is_complete else download(local_files_only=False)
 
 
-def _check_first_sha256(name: str, folder: Path, files: Mapping[str, str], locked: Locked) -> None:
+def _check_first_sha256(
+    name: str, folder: Path, files: Mapping[str, str], record: DownloadRecord
+) -> None:
+    """Check that the hashes ``files`` are still those of the first download.
+
+    Raises:
+        ModelError: If one is not.
+    """
     for file, digest in files.items():
-        if digest != locked.files[file]:
+        first_digest = record.files[file]
+        if digest != first_digest:
             raise ModelError(
-                (
-                    f"{folder / file} has sha256 {digest[:12]}..., but when it "
-                    f"was first fetched {locked.files[file][:12]}...: remove the "
-                    f"file to fetch it again, or the record {lock_path(name)} "
-                    "if you changed it"
-                ),
+                f"{folder / file} has sha256 {digest[:12]}..., but when it was first fetched "
+                f"{first_digest[:12]}...: remove the file to fetch it again, or the record "
+                f"{download_record_path(name)} if you changed it",
                 path=name,
             )
 
@@ -243,34 +271,38 @@ def _http_error_type() -> type[Exception]:
     return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _failure_words(error: Exception, repository: str, revision: str) -> str | Text:
+def _describe_failure(error: Exception, repository: str, revision: str) -> str | Text:
+    """Describe why a download failed, and what to do."""
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
         return Text("not in the cache, and HF_HUB_OFFLINE forbids downloads: ", _REMEDY)
-    place, message = without_password(constants.ENDPOINT), without_password(first_line(error))
-    causes: list[BaseException] = []
+    hub, message = without_password(constants.ENDPOINT), without_password(first_line(error))
+    causes = _chain_of_causes(error)
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
+        if isinstance(cause, errors.GatedRepoError):
+            return f"accept its terms at {hub}/{repository} and set HF_TOKEN"
+        if isinstance(cause, errors.RevisionNotFoundError):
+            return Text(f"the repository has no revision '{revision}'")
+        if isinstance(cause, errors.RepositoryNotFoundError):
+            return f"{hub} has no such repository, or it needs HF_TOKEN"
+        if isinstance(cause, errors.HfHubHTTPError):
+            status = cause.response.status_code
+            hint = _HINTS_BY_STATUS.get(status, "try again later")
+            return f"{hub} answered with HTTP {status}: {hint}"
+    connection_errors = ConnectionError | TimeoutError | _http_error_type()
+    if any(isinstance(cause, connection_errors) for cause in causes):
+        return Text(f"{hub} cannot be reached, did not answer or broke off ({message}): ", _REMEDY)
+    return Text(f"cannot be fetched: {message}")
+
+
+def _chain_of_causes(error: BaseException) -> list[BaseException]:
+    """The error, what caused it, what caused that, and so on."""
+    causes = []
     cause: BaseException | None = error
     while cause is not None:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
-    for fault in causes:
-        if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
-        if isinstance(fault, errors.GatedRepoError):
-            return f"accept its terms at {place}/{repository} and set HF_TOKEN"
-        if isinstance(fault, errors.RevisionNotFoundError):
-            return Text(f"the repository has no revision '{revision}'")
-        if isinstance(fault, errors.RepositoryNotFoundError):
-            return f"{place} has no such repository, or it needs HF_TOKEN"
-        if isinstance(fault, errors.HfHubHTTPError):
-            status = fault.response.status_code
-            return f"{place} answered with HTTP {status}: {_HINTS.get(status, 'try again later')}"
-    if any(
-        isinstance(fault, ConnectionError | TimeoutError | _http_error_type()) for fault in causes
-    ):
-        return Text(
-            f"{place} cannot be reached, did not answer or broke off ({message}): ",
-            _REMEDY,
-        )
-    return Text(f"cannot be fetched: {message}")
+    return causes

@@ -1,4 +1,4 @@
-"""Convert networks to ONNX files once, and keep the files."""
+"""Convert networks to ONNX files once, and keep the files for later."""
 
 import hashlib
 import json
@@ -31,28 +31,33 @@ from rilievo.system.terminal import wrap_for_terminal
 from rilievo.version import VERSION
 
 INT8 = "int8"
+FP32 = "fp32"
 
 FOLDER = "converted"
-FP32 = "fp32"
-_HASH = 24  # hexadecimal digits of each of a name's two parts
-_REVISION = 2  # of what is traced; another number makes every file anew
+_HASH_DIGITS = 24
+"""Hexadecimal digits of each of the two parts of a file's name: key and hash of the content."""
+_CONVERSION_VERSION = 2
+"""Version of the conversion. With another number, every file is made anew."""
 
 Convert = Callable[[Path, str], object]
+"""Function that writes a network to a file, in a precision."""
 
 
 class NotConvertedError(ModelError):
-    """Model that loads, but cannot be converted."""
+    """Model that can be loaded, but not converted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Model that is converted once.
+class ConversionSource:
+    """Model that is to be converted.
 
     Attributes:
         files: SHA-256 of its files by name.
-        name: Name in the key; by default the card's.
-        converter: Loads it; returns a function that writes a precision.
-        made_by: Packages whose versions count.
+        name: Name by which the converted file is found; by default that of the card.
+        settings: Settings to record in addition to those of the session.
+        converter: Function that loads the model, and returns a function that writes it.
+        made_by: Packages on whose versions the converted file depends.
+        open: Function that opens the converted file; None for ``OnnxModel``.
     """
 
     card: ModelCard
@@ -65,25 +70,31 @@ class Origin:
     open: Callable[[Path, LoadOptions], Model] | None = None
 
 
-def open_converted(origin: Origin, options: LoadOptions) -> Model:
-    """Open the converted file, made first where needed."""
+def open_converted(source: ConversionSource, options: LoadOptions) -> Model:
+    """Open the converted file of a model, and convert the model first if there is none.
+
+    Raises:
+        NotConvertedError: If the model cannot be converted.
+        OutputError: If the folder of converted files cannot be written to.
+    """
     precision = _converted_precision(options)
-    key = _conversion_key(origin, precision)
+    key = _conversion_key(source, precision)
     for path in sorted(converted_folder().glob(f"{key}-*.onnx")):
-        model = _open_if_whole(path, origin, options)
+        model = _open_if_undamaged(path, source, options)
         if model is not None:
             return model
         _print_to_stderr(f"{printable(path)} is damaged; it is made again")
         remove(path)
-    return _open_file(_write_converted(origin, precision, key), origin, options)
+    return _open_file(_write_converted(source, precision, key), source, options)
 
 
-def _open_if_whole(path: Path, origin: Origin, options: LoadOptions) -> Model | None:
-    with ThreadPoolExecutor(1) as aside:
+def _open_if_undamaged(path: Path, source: ConversionSource, options: LoadOptions) -> Model | None:
+    """Open a converted file; None if its content is not what its name says."""
+    with ThreadPoolExecutor(1) as executor:
         # Hashing takes as long as opening and both are independent, so they run in parallel.
-        digest = aside.submit(sha256, path)
+        digest = executor.submit(sha256, path)
         try:
-            model = _open_file(path, origin, options)
+            model = _open_file(path, source, options)
         except ModelError:
             if _name_has_hash(path, digest.result()):
                 raise
@@ -92,22 +103,24 @@ def _open_if_whole(path: Path, origin: Origin, options: LoadOptions) -> Model | 
 
 
 def _name_has_hash(path: Path, digest: str) -> bool:
-    return path.stem.partition("-")[2] == digest[:_HASH]
+    return path.stem.partition("-")[2] == digest[:_HASH_DIGITS]
 
 
-def _open_file(path: Path, origin: Origin, options: LoadOptions) -> Model:
-    settings = {"precision": options.precision, **origin.settings}
+def _open_file(path: Path, source: ConversionSource, options: LoadOptions) -> Model:
+    settings = {"precision": options.precision, **source.settings}
     if _converted_precision(options) == INT8:
         options = replace(options, precision=FP32)
-    if origin.open is not None:
-        model = origin.open(path, options)
+    if source.open is not None:
+        model = source.open(path, options)
         model.settings = {**model.settings, **settings}
         return model
-    sha256 = origin.weights_sha256
-    return OnnxModel(path, options, origin.card, weights_sha256=sha256, settings=settings)
+    return OnnxModel(
+        path, options, source.card, weights_sha256=source.weights_sha256, settings=settings
+    )
 
 
 def _converted_precision(options: LoadOptions) -> str:
+    """Precision of the file for an engine, which computes other precisions from fp32 itself."""
     return INT8 if options.precision == INT8 else FP32
 
 
@@ -116,50 +129,53 @@ def converted_folder() -> Path:
     return cache_directory() / FOLDER
 
 
-def _conversion_key(origin: Origin, precision: str) -> str:
-    facts = {
-        "files": dict(origin.files),
-        "kind": origin.card.kind,
-        "name": origin.name or origin.card.name,
-        "licence": origin.card.licence,
+def _conversion_key(source: ConversionSource, precision: str) -> str:
+    """Key that changes with everything on which the converted file depends."""
+    influences = {
+        "files": dict(source.files),
+        "kind": source.card.kind,
+        "name": source.name or source.card.name,
+        "licence": source.card.licence,
         "precision": precision,
-        "rilievo": [VERSION, FORMAT, _REVISION],
-        "made by": {name: package_version(name) for name in origin.made_by},
+        "rilievo": [VERSION, FORMAT, _CONVERSION_VERSION],
+        "made by": {name: package_version(name) for name in source.made_by},
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_HASH]
+    return hashlib.sha256(json.dumps(influences, sort_keys=True).encode()).hexdigest()[
+        :_HASH_DIGITS
+    ]
 
 
-def _write_converted(origin: Origin, precision: str, key: str) -> Path:
-    where = converted_folder()
-    make_folder(where)
-    if not os.access(where, os.W_OK):
-        raise OutputError("cannot be written to: set RILIEVO_CACHE to another folder", path=where)
-    sweep_parts(where)
-    convert = origin.converter()
+def _write_converted(source: ConversionSource, precision: str, key: str) -> Path:
+    folder = converted_folder()
+    make_folder(folder)
+    if not os.access(folder, os.W_OK):
+        raise OutputError("cannot be written to: set RILIEVO_CACHE to another folder", path=folder)
+    sweep_parts(folder)
+    convert = source.converter()
     _print_to_stderr(
-        f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}"
+        f"converting {source.card.name} to ONNX in {precision}, once; kept in {printable(folder)}"
     )
-    part = random_part_path(where / f"{key}.onnx")
+    part = random_part_path(folder / f"{key}.onnx")
     try:
         convert(part, precision)
-        path = where / f"{key}-{sha256(part)[:_HASH]}.onnx"
+        path = folder / f"{key}-{sha256(part)[:_HASH_DIGITS]}.onnx"
         sync_file(part)
         os.replace(part, path)
-        sync_folder(where)
+        sync_folder(folder)
     except ModelError as error:
         raise NotConvertedError(problem=Text(error)) from error
     except OutputError:
         raise
     except OSError as error:
-        raise unwritable(where, error) from error
+        raise unwritable(folder, error) from error
     finally:
         remove(part)
     return path
 
 
-def refusal_path(origin: Origin, options: LoadOptions) -> Path:
-    """Path of the record of a failed conversion."""
-    return converted_folder() / f"{_conversion_key(origin, _converted_precision(options))}.txt"
+def failure_record_path(source: ConversionSource, options: LoadOptions) -> Path:
+    """Path of the record that says why a model could not be converted."""
+    return converted_folder() / f"{_conversion_key(source, _converted_precision(options))}.txt"
 
 
 def _print_to_stderr(text: str) -> None:
@@ -167,7 +183,7 @@ def _print_to_stderr(text: str) -> None:
 
 
 def package_version(package: str) -> str | None:
-    """Version of an installed package."""
+    """Version of an installed package; None if it is not installed."""
     from importlib import metadata  # slow to import
 
     try:

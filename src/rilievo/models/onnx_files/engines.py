@@ -1,4 +1,4 @@
-"""Sessions of ONNX files by ONNX Runtime or OpenVINO (extra ``fast``)."""
+"""Open ONNX files with ONNX Runtime or OpenVINO (extra ``fast``)."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -21,39 +21,45 @@ from rilievo.records.prediction_record import Setting
 from rilievo.system.telemetry import import_onnxruntime, import_openvino
 
 INPUT = "image"
-_CPU = "CPUExecutionProvider"
+"""Name of the picture among the inputs of the files that rilievo exports."""
+_SURFACES = "surfaces"
+"""Name of an optional input: whether normals and confidence are computed."""
 
-# The provider of each device, and the package that contains it. Without such hardware, only cpu and
-# the choice among the others are tested.
+_CPU = "CPUExecutionProvider"
 _PROVIDERS = {
     "cpu": (_CPU, "onnxruntime"),
     "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
     "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
     "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
 }
+"""Provider of ONNX Runtime for each device, and the package that contains it.
 
-# Optional input: whether normals and confidence are answered.
-_SURFACES = "surfaces"
-_FOLDING = "optimization.constant_folding_max_output_size_in_bytes"
+Without such hardware, only cpu and the choice among the others are tested.
+"""
 
-# Of a constant computed at opening.
-_MOST_CONSTANT_BYTES = 2**28
 _PRECISION, INT8_WEIGHTS = "rilievo.precision", "int8 weights"
-
-# Entry that multiplies 8-bit weights out once.
-_DEQUANTISED = "session.disable_quant_qdq"
-_shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
-_plain: ContextVar[bool] = ContextVar("plain", default=False)
+"""Key and value in the metadata of files whose weights alone have 8 bits."""
+_CONSTANT_SIZE_ENTRY = "optimization.constant_folding_max_output_size_in_bytes"
+_MAX_CONSTANT_BYTES = 2**28
+"""Size of the constants that are computed when a file is opened."""
+_DEQUANTISE_ENTRY = "session.disable_quant_qdq"
+"""Entry of a session that converts 8-bit weights to 32 bits once, when a file is opened."""
+_releases_memory: ContextVar[bool] = ContextVar("releases_memory", default=False)
+_keeps_order: ContextVar[bool] = ContextVar("keeps_order", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Network ready to run.
+    """Network that an engine has opened.
 
     Attributes:
-        feed: Function from inputs to outputs by name.
+        feed: Function from inputs to outputs, both by name.
+        input_names: Names of the inputs that it needs.
+        optional_names: Names of the inputs that have a default.
+        output_names: Names of the outputs.
+        metadata: Metadata of the file.
         settings: Engine, precision and device.
-        one_by_one: Whether batches hold one photograph.
+        one_by_one: Whether its batches have exactly one element.
     """
 
     feed: Callable[[Arrays], Arrays]
@@ -65,91 +71,114 @@ class Session:
     one_by_one: bool
 
     def run(self, batch: Shaped[np.ndarray, "b ..."], name: str = INPUT) -> Arrays:
-        """Run one input, batched where possible."""
+        """Run the network on a batch, one after the other if its batches have one element."""
         if not self.one_by_one or len(batch) == 1:
             return self.feed({name: batch})
         results = [self.feed({name: part}) for part in np.split(batch, len(batch))]
-        return {key: np.concatenate([answers[key] for answers in results]) for key in results[0]}
+        return {key: np.concatenate([outputs[key] for outputs in results]) for key in results[0]}
 
     def depth_alone(self) -> "Session":
-        """Session without normals and confidence."""
+        """Session without normals and confidence, if the network can leave them out."""
         if _SURFACES not in self.optional_names:
             return self
 
         def feed(inputs: Arrays) -> Arrays:
-            answers = self.feed({**inputs, _SURFACES: np.array(False)})
-            return {name: answer for name, answer in answers.items() if answer.size}
+            outputs = self.feed({**inputs, _SURFACES: np.array(False)})
+            return {name: output for name, output in outputs.items() if output.size}
 
         return replace(self, feed=feed, optional_names=())
 
 
 def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
-    """Open a file with an engine."""
+    """Open an ONNX file with the engine of the options.
+
+    Args:
+        path: ONNX file.
+        options: Engine, precision, device and threads.
+        what: The model, for messages; by default the file.
+
+    Raises:
+        ModelError: If the engine cannot run the file.
+        OptionError: If engine, precision or device are not available.
+        MissingExtraError: If the engine is not installed.
+    """
     options = resolve_engine(options, engines=ONNX_ENGINES, what=what or f"{path}: an ONNX file")
+    open_with_engine = _open_openvino
+    if options.engine == "onnxruntime":
+        open_with_engine = _open_onnxruntime
     try:
-        return (_open_onnxruntime if options.engine == "onnxruntime" else _open_openvino)(
-            path, options
-        )
+        return open_with_engine(path, options)
     except UnicodeDecodeError as error:
         raise ModelError("a name in the network is no text in UTF-8", path=path) from error
 
 
 @contextmanager
 def shrink_arena() -> Iterator[None]:
-    """Release memory after runs in the block."""
-    token = _shrinking.set(True)
+    """Release the memory of ONNX Runtime after each run in the block."""
+    token = _releases_memory.set(True)
     try:
         yield
     finally:
-        _shrinking.reset(token)
+        _releases_memory.reset(token)
 
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Let sessions opened in the block add in the graph's order."""
-    # Other orders change 1 pixel in 10,000.
-    token = _plain.set(True)
+    """Open files in the block so that ONNX Runtime adds numbers in the order of the file.
+
+    Kernels for the layout of this processor add them in another order, which changes 1 pixel in
+    10,000.
+    """
+    token = _keeps_order.set(True)
     try:
         yield
     finally:
-        _plain.reset(token)
+        _keeps_order.reset(token)
 
 
 def _open_onnxruntime(path: Path, options: LoadOptions) -> Session:
     session = inference_session(path, options.device, options.threads)
-    inputs, outputs = session.get_inputs(), tuple(node.name for node in session.get_outputs())
-    halves = {node.name for node in inputs if node.type == "tensor(float16)"}
-    less = import_onnxruntime().RunOptions()
-    less.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    input_nodes = session.get_inputs()
+    output_names = tuple(node.name for node in session.get_outputs())
+    float16_names = {node.name for node in input_nodes if node.type == "tensor(float16)"}
+    releasing_memory = import_onnxruntime().RunOptions()
+    releasing_memory.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def feed(inputs: Arrays) -> Arrays:
         arrays = {
-            name: array.astype(np.float16) if name in halves else array
+            name: array.astype(np.float16) if name in float16_names else array
             for name, array in inputs.items()
         }
+        run_options = releasing_memory if _releases_memory.get() else None
         try:
-            answers = session.run(outputs, arrays, less if _shrinking.get() else None)
+            outputs = session.run(output_names, arrays, run_options)
         except Exception as error:
             raise ModelError(f"the network failed: {first_line(error)}", path=path) from error
-        return {name: np.asarray(answer) for name, answer in zip(outputs, answers, strict=True)}
+        return {
+            name: np.asarray(output) for name, output in zip(output_names, outputs, strict=True)
+        }
 
     return Session(
         feed=feed,
-        input_names=tuple(node.name for node in inputs),
+        input_names=tuple(node.name for node in input_nodes),
         optional_names=tuple(node.name for node in session.get_overridable_initializers()),
-        output_names=outputs,
+        output_names=output_names,
         metadata=session.get_modelmeta().custom_metadata_map,
         settings={
             "engine": options.engine,
             "precision": options.precision,
             "device": provider_device(session.get_providers()[0], options.device),
         },
-        one_by_one=any(node.shape and node.shape[0] == 1 for node in inputs),
+        one_by_one=any(node.shape and node.shape[0] == 1 for node in input_nodes),
     )
 
 
 def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """Providers of ONNX Runtime for a device, best first."""
+    """Providers of ONNX Runtime for a device, the preferred one first.
+
+    Raises:
+        OptionError: If there is no such device, or this ONNX Runtime has no provider for it.
+    """
     kind, _, index = device.partition(":")
     if kind not in ("auto", *_PROVIDERS) or (index and not (kind == "cuda" and index.isdigit())):
         raise OptionError(f"no device '{device}'; known: auto, cpu, cuda, cuda:N, coreml, directml")
@@ -181,42 +210,56 @@ def has_cuda() -> bool:
 
 
 def provider_device(provider: str, device: str) -> str:
-    """Device of a provider; refuse another than was chosen."""
+    """Name of the device on which a provider runs, for the record of a prediction.
+
+    Raises:
+        OptionError: If it is another device than the user chose.
+    """
     kind, _, index = device.partition(":")
     if kind != "auto" and provider != _PROVIDERS[kind][0]:
         raise OptionError(
-            (
-                f"device '{device}' is not available: ONNX Runtime could not "
-                f"load {_PROVIDERS[kind][0]}"
-            ),
+            f"device '{device}' is not available: ONNX Runtime could not load "
+            f"{_PROVIDERS[kind][0]}",
             hint=Text("install the libraries it needs, or use ", OptionName("device", "cpu")),
         )
-    [kind] = [kind for kind, (name, _) in _PROVIDERS.items() if name == provider] or ["cpu"]
-    return f"cuda:{index or 0}" if kind == "cuda" else kind
+    names = {provider_name: name for name, (provider_name, _) in _PROVIDERS.items()}
+    name = names.get(provider, "cpu")
+    return f"cuda:{index or 0}" if name == "cuda" else name
 
 
 def inference_session(path: Path, device: str, threads: int | None) -> Any:
-    """Open a file with ONNX Runtime."""
-    onnxruntime = import_onnxruntime()
+    """Open a file with ONNX Runtime; "auto" takes the CPU if the GPU cannot run it.
 
-    chosen = providers(device, onnxruntime.get_available_providers())
+    Args:
+        path: ONNX file.
+        device: Device, such as "auto" or "cuda:1".
+        threads: Threads of one run; None takes one per core.
+
+    Raises:
+        ModelError: If ONNX Runtime cannot run the file.
+        OptionError: If the device is not available.
+    """
+    onnxruntime = import_onnxruntime()
+    device_providers = providers(device, onnxruntime.get_available_providers())
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4
-    if _plain.get():
+    if _keeps_order.get():
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     # Threads that spin between two small networks take cores from decoding and encoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A small file may hold the recipe of a constant of any size.
-    options.add_session_config_entry(_FOLDING, str(_MOST_CONSTANT_BYTES))
+    options.add_session_config_entry(_CONSTANT_SIZE_ENTRY, str(_MAX_CONSTANT_BYTES))
     if _metadata_precision(path) == INT8_WEIGHTS:
-        options.add_session_config_entry(_DEQUANTISED, "1")
+        options.add_session_config_entry(_DEQUANTISE_ENTRY, "1")
     # The runtime's exceptions derive directly from Exception and are not exported.
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=chosen, enable_fallback=0)
+        session = onnxruntime.InferenceSession(
+            path, options, providers=device_providers, enable_fallback=0
+        )
         _ = session.get_modelmeta().custom_metadata_map  # fails if not UTF-8
     except Exception as error:
-        if device == "auto" and chosen != [_CPU]:
+        if device == "auto" and device_providers != [_CPU]:
             return inference_session(path, "cpu", threads)
         raise ModelError(
             f"not a network ONNX Runtime can run: {first_line(error)}", path=path
@@ -252,29 +295,29 @@ def _open_openvino(path: Path, options: LoadOptions) -> Session:
         # From a path, a network that is in the cache is not read again.
         compiled = openvino.Core().compile_model(str(path), "CPU", settings)
     except RuntimeError as error:
-        where, cure = "", ""
+        circumstances, hint = "", ""
         if options.precision == "bf16":  # processors with little or no bf16 lack kernels
-            where, cure = (
-                " in bf16 on this processor",
-                Text("take ", OptionName("precision", "fp32")),
-            )
+            circumstances = " in bf16 on this processor"
+            hint = Text("take ", OptionName("precision", "fp32"))
         raise ModelError(
-            f"not a network OpenVINO can run{where}: {first_line(error)}", path=path, hint=cure
+            f"not a network OpenVINO can run{circumstances}: {first_line(error)}",
+            path=path,
+            hint=hint,
         ) from error
-    outputs = tuple(_name_in_file(port, "/sink_port_0") for port in compiled.outputs)
+    output_names = tuple(_name_in_file(port, "/sink_port_0") for port in compiled.outputs)
 
     def feed(inputs: Arrays) -> Arrays:
         try:
-            answer = compiled.infer_new_request(dict(inputs))
+            outputs = compiled.infer_new_request(dict(inputs))
         except RuntimeError as error:
             raise ModelError(f"the network failed: {first_line(error)}", path=path) from error
-        return {name: answer[index] for index, name in enumerate(outputs)}
+        return {name: outputs[index] for index, name in enumerate(output_names)}
 
     shapes = [port.partial_shape for port in compiled.inputs]
     return Session(
         feed=feed,
         input_names=tuple(map(_name_in_file, compiled.inputs)),
-        output_names=outputs,
+        output_names=output_names,
         metadata=file_metadata(path),
         settings={"engine": options.engine, "precision": options.precision, "device": "cpu"},
         one_by_one=any(len(shape) and shape[0] == 1 for shape in shapes),
@@ -282,24 +325,29 @@ def _open_openvino(path: Path, options: LoadOptions) -> Session:
 
 
 def _name_in_file(port: Any, suffix: str = "") -> str:
-    """Port's name in the file, of those that OpenVINO gives."""
+    """Name of an input or output in the file; OpenVINO gives a port several names."""
     name = port.get_node().get_friendly_name().removesuffix(suffix)
     return name if name in port.get_names() else port.get_any_name()
 
 
 def _writable_cache(path: Path, setting: str) -> Path | None:
-    """Folder of compiled networks; None if unwritable."""
-    # By setting and state of the file, as OpenVINO 2026.4.1 names networks by path alone.
+    """Folder where OpenVINO keeps a compiled network; None if it cannot be written to."""
+    # OpenVINO 2026.4.1 names networks by their paths alone, so there is a folder for each setting
+    # and state of the file.
     try:
-        folder = cache_directory() / "openvino" / setting / _inode_size_and_times(path)
+        folder = cache_directory() / "openvino" / setting / _file_state(path)
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ModelError):
         return None
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _inode_size_and_times(path: Path) -> str:
-    weights = (path.with_name(path.name + suffix) for suffix in ("_data", ".data"))
-    states = (file.stat() for file in (path, *weights) if file is path or file.exists())
-    facts = ((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)
-    return "-".join(".".join(f"{number:x}" for number in fact) for fact in facts)
+def _file_state(path: Path) -> str:
+    """Inode, size and times of a network's file, and of the file with its weights if any."""
+    weights = [path.with_name(path.name + suffix) for suffix in ("_data", ".data")]
+    states = []
+    for file in (path, *(file for file in weights if file.exists())):
+        status = file.stat()
+        numbers = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        states.append(".".join(f"{number:x}" for number in numbers))
+    return "-".join(states)

@@ -8,20 +8,24 @@ from typing import TypeVar
 
 from rilievo.errors import ModelError
 
-_GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
+_GRAPH, _METADATA = 7, 14
+"""Numbers of fields of ``ModelProto`` in onnx.proto."""
 _INPUT, _OUTPUT, _NAME = 11, 12, 1
+"""Numbers of fields of ``GraphProto``, and of the name of an input or output."""
+_KEY, _VALUE = 1, 2
+"""Numbers of fields of an entry of the metadata."""
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
-_MOST_BYTES = 1 << 24
+"""Wire types of protobuf."""
+_MAX_ENTRY_BYTES = 1 << 24
+_MAX_FIELDS = 100_000
+"""Fields in one message. Both limits bound the work that a hostile file can cause."""
 
-# Of ``ModelProto`` (onnx.proto) field 7 is the graph, with inputs 11 and outputs 12, named by 1; 14
-# is metadata, key 1 and value 2.
-_MOST_FIELDS = 100_000
 Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphNames:
-    """Inputs and outputs of a graph."""
+    """Names of the inputs and outputs of a network."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -31,24 +35,22 @@ def file_metadata(path: Path) -> Mapping[str, str]:
     """Read the metadata of an ONNX file.
 
     Raises:
-        ModelError: If it is no ONNX.
+        ModelError: If it is no ONNX file.
     """
-    return _read_protobuf(
-        path,
-        lambda file, end: dict(map(_parse_metadata_entry, _field_contents(file, {_METADATA}, end))),
-    )
+    return _read_protobuf(path, _parse_metadata)
 
 
 def graph_names(path: Path) -> GraphNames:
-    """Read a graph's names of inputs and outputs.
+    """Read the names of the inputs and outputs of an ONNX file.
 
     Raises:
-        ModelError: If it is no ONNX.
+        ModelError: If it is no ONNX file.
     """
     return _read_protobuf(path, _parse_graph_names)
 
 
 def _read_protobuf(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> Read:
+    """Read a file with a function that takes the open file and its size [bytes]."""
     try:
         with path.open("rb") as file:
             return read(file, path.stat().st_size)
@@ -60,54 +62,73 @@ def _read_protobuf(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> R
         raise ModelError(f"not an ONNX file: {error}", path=path) from error
 
 
+def _parse_metadata(file: BufferedIOBase, end: int) -> Mapping[str, str]:
+    metadata = {}
+    for _, entry in _field_contents(file, {_METADATA}, end):
+        texts = _message_texts(entry, {_KEY, _VALUE})
+        metadata[texts[_KEY]] = texts[_VALUE]
+    return metadata
+
+
 def _parse_graph_names(file: BufferedIOBase, end: int) -> GraphNames:
     names: dict[int, list[str]] = {_INPUT: [], _OUTPUT: []}
-    for _, graph in _seek_fields(file, {_GRAPH}, end):
-        for number, content in _field_contents(file, {_INPUT, _OUTPUT}, file.tell() + graph):
-            parts = dict(_field_contents(BytesIO(content), {_NAME}, len(content)))
-            names[number].append(parts.get(_NAME, b"").decode())
-    return GraphNames(inputs=(*names[_INPUT],), outputs=(*names[_OUTPUT],))
+    for _, length in _seek_fields(file, {_GRAPH}, end):
+        graph_end = file.tell() + length
+        for number, content in _field_contents(file, {_INPUT, _OUTPUT}, graph_end):
+            names[number].append(_message_texts(content, {_NAME})[_NAME])
+    return GraphNames(inputs=tuple(names[_INPUT]), outputs=tuple(names[_OUTPUT]))
 
 
-def _parse_metadata_entry(content: tuple[int, bytes]) -> tuple[str, str]:
-    parts = dict(_field_contents(BytesIO(content[1]), {_KEY, _VALUE}, len(content[1])))
-    return parts.get(_KEY, b"").decode(), parts.get(_VALUE, b"").decode()
+def _message_texts(content: bytes, wanted: set[int]) -> Mapping[int, str]:
+    """Texts of a message's fields by their numbers; "" for a missing one."""
+    fields = dict(_field_contents(BytesIO(content), wanted, len(content)))
+    return {number: fields.get(number, b"").decode() for number in sorted(wanted)}
 
 
 def _field_contents(
     file: BufferedIOBase, wanted: set[int], end: int
 ) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of the fields with these numbers, up to a position in the file."""
     for number, length in _seek_fields(file, wanted, end):
-        if length > _MOST_BYTES:
+        if length > _MAX_ENTRY_BYTES:
             raise EOFError(f"an entry of its metadata has {length} bytes")
         yield number, file.read(length)
 
 
 def _seek_fields(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, int]]:
-    """Yield number and length, the file at the content."""
-    at = file.tell()
-    for _ in range(_MOST_FIELDS):
-        file.seek(at)
-        if at >= end:
+    """Yield number and length [bytes] of these fields; the file stands at their content then."""
+    position = file.tell()
+    for _ in range(_MAX_FIELDS):
+        file.seek(position)
+        if position >= end:
             return
         tag = _read_varint(file)
-        number, wire = tag >> 3, tag & 7
-        length = {_VARINT: 0, _FIXED_64: 8, _FIXED_32: 4}.get(wire)
-        if wire in (_VARINT, _BYTES):
-            value = _read_varint(file)
-            length = value if wire == _BYTES else 0
-        if length is None:
-            raise EOFError(f"it has a field of type {wire}")
-        place = file.tell()
-        at = place + length
-        if at > end:
+        number, wire_type = tag >> 3, tag & 7
+        length = _content_length(file, wire_type)
+        position = file.tell() + length
+        if position > end:
             raise EOFError("it ends in the middle")
-        if number in wanted and wire == _BYTES:
+        if number in wanted and wire_type == _BYTES:
             yield number, length
-    raise EOFError(f"it has more than {_MOST_FIELDS} fields")
+    raise EOFError(f"it has more than {_MAX_FIELDS} fields")
+
+
+def _content_length(file: BufferedIOBase, wire_type: int) -> int:
+    """Length of the content that follows [bytes]; a number of variable length is read past."""
+    if wire_type == _BYTES:
+        return _read_varint(file)
+    if wire_type == _VARINT:
+        _read_varint(file)
+        return 0
+    if wire_type == _FIXED_64:
+        return 8
+    if wire_type == _FIXED_32:
+        return 4
+    raise EOFError(f"it has a field of type {wire_type}")
 
 
 def _read_varint(file: BufferedIOBase) -> int:
+    """Read a number of which each byte holds 7 bits, the lowest first."""
     value = 0
     for shift in range(0, 70, 7):
         byte = file.read(1)

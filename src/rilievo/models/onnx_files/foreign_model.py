@@ -1,4 +1,4 @@
-"""ONNX files of other programs as models, whose facts the user states."""
+"""ONNX files of other programs as models. The user states what the files do not."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.records.depth_map import DepthKind
 
-_TYPES = {
+_DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
@@ -28,15 +28,20 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """Facts about a network, as stated by the user.
+class NetworkStatement:
+    """What a user states of a network. Its input is ``(pixels / scale - mean) / std``.
 
     Attributes:
-        mean: Subtracted from RGB after division by ``scale``.
-        std: Divisor after that.
-        scale: First divisor of pixels of 0 to 255.
-        size: Height and width; None takes the graph's.
-        multiple: Multiple of sides, aspect ratio kept; None always takes ``size``.
+        kind: Kind of its depth.
+        mean: Mean of RGB.
+        std: Standard deviation of RGB.
+        scale: Divisor of pixels of 0 to 255.
+        size: Height and width of the input [px]; None for those that the file fixes.
+        multiple: Multiple of which both sides have to be, for networks that keep the aspect ratio;
+            None for networks that always take ``size``.
+        resampling: Filter that resizes photographs.
+        licence: Licence of the weights.
+        name: Name of the model; None for that of the file.
     """
 
     kind: DepthKind
@@ -51,12 +56,19 @@ class Statement:
 
 
 class ForeignModel(PreparedModel):
-    """Network in its original form."""
+    """Network in the ONNX file of another program, which takes one picture and gives one map.
+
+    Attributes:
+        input: Name of the input; ``output`` is that of the output.
+        dims: Sizes of the input's four axes; None for those that are not fixed.
+        dtype: Type of the input's numbers.
+        is_channels_first: Whether the input is (batch, 3, height, width).
+    """
 
     def __init__(
         self,
         path: Path,
-        statement: Statement,
+        statement: NetworkStatement,
         *,
         device: str = "cpu",
         threads: int | None = None,
@@ -67,25 +79,22 @@ class ForeignModel(PreparedModel):
         if len(inputs) != 1:
             names = ", ".join(inputs) or "none"
             raise ModelError(f"expected a network with one input, it has {names}", path=path)
-        [self.input] = inputs
+        [(self.input, node)] = inputs.items()
         outputs = [item.name for item in session.get_outputs()]
-        # Networks with further outputs call this one so, or put it first.
+        # Networks with further outputs call that of depth so, or put it first.
         self.output = "depth" if "depth" in outputs else outputs[0]
-        shape = inputs[self.input].shape
-        self.dims = tuple(item if isinstance(item, int) else None for item in shape)
-        self.type = _TYPES.get(inputs[self.input].type)
-        colours = {3, None} & set(self.dims[1::2])
-        if len(self.dims) != 4 or not colours or self.type is None:
+        self.dims = tuple(item if isinstance(item, int) else None for item in node.shape)
+        self.dtype = _DTYPES.get(node.type)
+        may_have_channels = bool({3, None} & set(self.dims[1::2]))
+        if len(self.dims) != 4 or not may_have_channels or self.dtype is None:
             raise ModelError(
-                (
-                    "a picture goes to numbers of (batch, 3, height, width) "
-                    f"or (batch, height, width, 3), input '{self.input}' is "
-                    f"{inputs[self.input].type} {shape}"
-                ),
+                "a picture goes to numbers of (batch, 3, height, width) or (batch, height, width, "
+                f"3), input '{self.input}' is {node.type} {node.shape}",
                 path=path,
             )
-        self.layout = "nhwc" if self.dims[3] == 3 and self.dims[1] != 3 else "nchw"
-        self.preparation = _preparation_of_statement(path, self.dims, self.layout, statement)
+        self.is_channels_first = self.dims[3] != 3 or self.dims[1] == 3
+        fixed_size = self.dims[2:4] if self.is_channels_first else self.dims[1:3]
+        self.preparation = _stated_preparation(path, fixed_size, statement)
         self.card = _foreign_card(path, statement)
         self.weights_sha256 = sha256(path)
         self.settings = {
@@ -95,56 +104,64 @@ class ForeignModel(PreparedModel):
         }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """Run the network, one by one if its batch is 1."""
+        """Run the network, one photograph at a time if its batch is fixed to 1."""
         parts = np.split(batch, len(batch)) if self.dims[0] == 1 else [batch]
-        return {
-            "depth": _drop_channel_axis(np.concatenate([self._raw_output(part) for part in parts]))
-        }
+        output = np.concatenate([self._raw_output(part) for part in parts])
+        return {"depth": _drop_channel_axis(output)}
 
-    def answer_shape(self) -> tuple[int, ...]:
-        """Shape of the output for a photograph."""
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the output for one photograph."""
         black = self.preparation.pixels(np.zeros((480, 640, 3), np.uint8))
         return self._raw_output(black[None]).shape
 
     def _raw_output(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Shaped[np.ndarray, "..."]:
         statement = self.statement
         pixels = (batch / np.float64(statement.scale) - statement.mean) / statement.std
-        if self.layout == "nchw":
+        if self.is_channels_first:
             pixels = pixels.transpose(0, 3, 1, 2)
         try:
-            [answer] = self._session.run([self.output], {self.input: pixels.astype(self.type)})
+            [output] = self._session.run([self.output], {self.input: pixels.astype(self.dtype)})
         except Exception as error:
             raise ModelError(
                 f"model '{self.card.name}': the network failed on "
                 f"{'x'.join(map(str, pixels.shape))}: {first_line(error)}"
             ) from error
-        return np.asarray(answer)
+        return np.asarray(output)
 
 
-def _drop_channel_axis(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
-    if answer.ndim == 4:
-        answer = answer[:, 0] if answer.shape[1] == 1 else answer[..., 0]
-    return answer.astype(np.float32)
+def _drop_channel_axis(depth: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
+    if depth.ndim == 4:
+        depth = depth[:, 0] if depth.shape[1] == 1 else depth[..., 0]
+    return depth.astype(np.float32)
 
 
-def _preparation_of_statement(
-    path: Path, dims: tuple[int | None, ...], layout: str, statement: Statement
+def _stated_preparation(
+    path: Path, fixed_size: tuple[int | None, ...], statement: NetworkStatement
 ) -> Preparation:
-    own = dims[2:4] if layout == "nchw" else dims[1:3]
-    height, width = statement.size or own
+    """How photographs are prepared, by what the user states.
+
+    Args:
+        path: File of the network, for messages.
+        fixed_size: Height and width that the file fixes; None for those that it does not.
+        statement: What the user states.
+
+    Raises:
+        OptionError: If the two contradict, or neither states a size.
+    """
+    height, width = statement.size or fixed_size
     if height is None or width is None:
         raise OptionError(
             "its input has no fixed size",
             path=path,
             hint=Text("give the size it was trained at with ", OptionName("size")),
         )
-    if any(
-        side not in (None, user_side) for side, user_side in zip(own, (height, width), strict=True)
-    ):
-        raise OptionError(f"its input is {own}, not {height} x {width}", path=path)
-    if statement.multiple is not None and None not in own:
+    if fixed_size[0] not in (None, height) or fixed_size[1] not in (None, width):
+        raise OptionError(f"its input is {fixed_size}, not {height} x {width}", path=path)
+    if statement.multiple is not None and None not in fixed_size:
         raise OptionError(
-            f"its input is always {own}", path=path, hint=Text("leave out ", OptionName("multiple"))
+            f"its input is always {fixed_size}",
+            path=path,
+            hint=Text("leave out ", OptionName("multiple")),
         )
     sizing = Sizing(
         rule=Rule.FIXED if statement.multiple is None else Rule.LEAST_CHANGE,
@@ -166,7 +183,7 @@ def _preparation_of_statement(
     )
 
 
-def _foreign_card(path: Path, statement: Statement) -> ModelCard:
+def _foreign_card(path: Path, statement: NetworkStatement) -> ModelCard:
     return ModelCard(
         name=statement.name or path.stem,
         summary=f"the network in {path.name}",
@@ -175,8 +192,8 @@ def _foreign_card(path: Path, statement: Statement) -> ModelCard:
     )
 
 
-def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement | None:
-    """Facts of a depth export of Ultralytics, in metres."""
+def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> NetworkStatement | None:
+    """What the metadata of a depth export of Ultralytics states; None for other files."""
     if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
         return None
     try:
@@ -184,7 +201,7 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
         size = int(height), int(width)
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"its metadata imgsz is not a size: {error}", path=path) from error
-    return Statement(
+    return NetworkStatement(
         kind=DepthKind.METRIC,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
@@ -197,7 +214,7 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
 def open_ultralytics(
     path: Path, metadata: Mapping[str, str], options: LoadOptions
 ) -> ForeignModel | None:
-    """Open a depth export of Ultralytics, or None."""
+    """Open a depth export of Ultralytics; None if the metadata is that of another file."""
     statement = ultralytics_statement(path, metadata)
     if statement is None:
         return None

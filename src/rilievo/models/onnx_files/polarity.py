@@ -1,4 +1,4 @@
-"""Test of a stated kind of depth, by near and far regions."""
+"""Check on three photographs whether a network's depth grows with distance, as its kind says."""
 
 import math
 import sys
@@ -21,18 +21,20 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.system.terminal import wrap_for_terminal
 
 _FOLDER = Path(__file__).parents[1] / "near_and_far"
-_FOV = 55.0  # degrees; only used by networks that need a focal length
+_FOV = 55.0  # [degrees], only used by networks that need a focal length
 
 _Region = tuple[float, float, float, float]
+"""Top, bottom, left and right of a region, in parts of the height and the width."""
 SCENES: Mapping[str, tuple[_Region, _Region]] = {
     "street.jpg": ((0.8, 1.0, 0.3, 0.9), (0.1, 0.28, 0.58, 0.72)),
     "rock.jpg": ((0.55, 0.9, 0.6, 0.9), (0.12, 0.32, 0.44, 0.54)),
     "room.jpg": ((0.85, 1.0, 0.55, 0.95), (0.03, 0.25, 0.12, 0.34)),
 }
+"""A near and a far region of each photograph in the folder ``near_and_far``."""
 
 
 def swapped_pictures(model: Model) -> list[str]:
-    """Files of ``SCENES`` where near and far are swapped."""
+    """Photographs of ``SCENES`` on which a model swaps near and far."""
     return [file for file in SCENES if _swaps_near_and_far(model, file)]
 
 
@@ -48,14 +50,20 @@ def _swaps_near_and_far(model: Model, file: str) -> bool:
 
 
 def _region_median(depth: DepthMap, region: _Region) -> float:
-    (top, bottom, left, right), (height, width) = region, depth.shape
-    part = np.s_[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
-    inside = depth.values[part][depth.valid[part] & np.isfinite(depth.values[part])]
-    return float(np.median(inside)) if inside.size else math.nan
+    top, bottom, left, right = region
+    height, width = depth.shape
+    rows = slice(int(top * height), int(bottom * height))
+    columns = slice(int(left * width), int(right * width))
+    values, valid = depth.values[rows, columns], depth.valid[rows, columns]
+    valid_values = values[valid & np.isfinite(values)]
+    return float(np.median(valid_values)) if valid_values.size else math.nan
 
 
 def polarity_note(model: Model) -> Note | None:
-    """Note if near and far are swapped on most ``SCENES``."""
+    """Note that a model's kind is probably wrong; None if it seems to be right.
+
+    It is given if near and far are swapped on most of ``SCENES``.
+    """
     kind = model.card.kind
     if kind is None:
         return None
@@ -65,13 +73,14 @@ def polarity_note(model: Model) -> Note | None:
         return None  # failures are reported when the model is used
     if 2 * len(wrong) < len(SCENES):
         return None
-    inverse = DepthKind.AFFINE_INVERSE
-    other = "depth (metric, up_to_scale or affine)" if kind is inverse else f"{inverse}"
+    likely_kind = f"{DepthKind.AFFINE_INVERSE}"
+    if kind is DepthKind.AFFINE_INVERSE:
+        likely_kind = "depth (metric, up_to_scale or affine)"
     return Note(
         Text(
             f"near and far are swapped on {len(wrong)} of {len(SCENES)} "
             f"test pictures: its kind is stated as {kind} and looks like "
-            f"{other}; if so, export it again with that ",
+            f"{likely_kind}; if so, export it again with that ",
             OptionName("kind"),
         ),
         path=f"model '{model.card.name}'",
@@ -79,18 +88,18 @@ def polarity_note(model: Model) -> Note | None:
 
 
 def warn_of_polarity_once(model: Model) -> None:
-    """Print ``polarity_note`` once per file and machine."""
-    place = None
+    """Print ``polarity_note`` the first time that a file is used on this machine."""
+    marker = None
     with suppress(ModelError):
-        place = cache_directory() / "polarity" / model.weights_sha256
-    if place is not None and place.exists():
+        marker = cache_directory() / "polarity" / model.weights_sha256
+    if marker is not None and marker.exists():
         return
     message = polarity_note(model)
     if message is not None:
         sys.stderr.write(
             wrap_for_terminal(f"rilievo: warning: {for_terminal(message)}", sys.stderr) + "\n"
         )
-    if place is not None:
+    if marker is not None:
         with suppress(OSError, OutputError):
-            make_folder(place.parent)
-            place.touch()
+            make_folder(marker.parent)
+            marker.touch()

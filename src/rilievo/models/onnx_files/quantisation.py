@@ -1,4 +1,4 @@
-"""Quantise ONNX files to 8 bits, by the package ``onnx``."""
+"""Quantise ONNX files to 8 bits, with the tools of ONNX Runtime."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,9 +38,20 @@ def quantise(
     preparation: Preparation | None = None,
     photos: Sequence[Path] = (),
 ) -> None:
-    """Quantise a file to 8 bits: matrix products, with photographs also convolutions.
+    """Quantise a network to 8 bits.
 
-    Ranges are dynamic, or measured on the photographs.
+    With photographs, the ranges of its numbers are measured on them, and convolutions are quantised
+    too. Without, only matrix products are, and ranges are measured at each run.
+
+    Args:
+        source: ONNX file.
+        target: File to write.
+        preparation: How a photograph becomes the network's input.
+        photos: Photographs on which ranges are measured.
+
+    Raises:
+        ModelError: If the network cannot be quantised.
+        MissingExtraError: If onnx is not installed.
     """
     if preparation is None or not photos:
         with _quantization_module(source) as quantization:

@@ -10,7 +10,7 @@ from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
-from rilievo.models.hub.checkpoints import KINDS
+from rilievo.models.hub.checkpoints import CHECKPOINTS
 from rilievo.models.refinement.refine import refined
 from rilievo.options.photo_options import UNREFINED, Refine
 from rilievo.prediction import Prediction
@@ -42,7 +42,7 @@ def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], Non
 
 def is_listed_model(made_by: MadeBy | None) -> bool:
     """Whether rilievo lists the model, so that a weaker agreement of its depth is accepted."""
-    return made_by is not None and (made_by.model in MODELS.own or made_by.model in KINDS)
+    return made_by is not None and (made_by.model in MODELS.own or made_by.model in CHECKPOINTS)
 
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:

@@ -180,7 +180,7 @@ def _network_for_page(name: str | Path) -> _Network:
 
 
 def _is_runnable_published_graph(model: Model) -> bool:
-    return isinstance(model, PublishedGraph) and model.facts.name in _PUBLISHED
+    return isinstance(model, PublishedGraph) and model.family.name in _PUBLISHED
 
 
 def _downloaded_files(name: str | Path) -> Sequence[Path]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.feeding import Feeding, GraphFacts, graph_facts
+from rilievo.models.catalogue.families import InputForm, NetworkFamily, network_family
 from rilievo.models.catalogue.table import CatalogueEntry
 from rilievo.models.resampling.preparation import Rule
 from rilievo.records.depth_map import DepthKind
 
-_READING = "depth"
+_OUTPUT_FORM = "depth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +50,9 @@ def page_graph(card: ModelCard) -> PageGraph | None:
     entry = table.ENTRIES.get(card.name)
     if entry is None or card.kind is None:
         return None
-    facts = graph_facts(entry.graph)
-    preparation = facts.preparation
-    if preparation is None or not _needs_picture_alone(facts, entry):
+    family = network_family(entry.family)
+    preparation = family.preparation
+    if preparation is None or not _needs_picture_alone(family, entry):
         return None
     sizing = preparation.sizing
     return PageGraph(
@@ -68,18 +68,20 @@ def page_graph(card: ModelCard) -> PageGraph | None:
         rescale=preparation.rescale,
         mean=preparation.mean,
         std=preparation.std,
-        input=facts.inputs.get("picture", ""),
+        input=family.inputs.get("picture", ""),
         back=str(card.resizing),
-        depth=facts.outputs["depth"],
+        depth=family.outputs["depth"],
     )
 
 
-def _needs_picture_alone(facts: GraphFacts, entry: CatalogueEntry) -> bool:
+def _needs_picture_alone(family: NetworkFamily, entry: CatalogueEntry) -> bool:
     """Whether one file makes depth of a picture and nothing else."""
-    is_special = facts.turned or facts.views or facts.sky or facts.settings
+    is_special = (
+        family.rotates_portraits or family.has_view_axis or family.min_sky or family.settings
+    )
     return (
-        facts.feeding is Feeding.PICTURE
-        and facts.reading == _READING
+        family.input_form is InputForm.RESIZED
+        and family.output_form == _OUTPUT_FORM
         and not is_special
         and len(entry.files) == 1
     )

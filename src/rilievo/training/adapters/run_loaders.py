@@ -14,7 +14,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.model_settings import read_settings
 from rilievo.models.network_files import sha256
-from rilievo.models.onnx_files.conversion import Origin
+from rilievo.models.onnx_files.conversion import ConversionSource
 from rilievo.records.prediction_record import Setting
 from rilievo.training.adapters.run_models import (
     CONFIG,
@@ -87,7 +87,7 @@ def _open_run_by_engine(
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     digest = sha256(folder / WEIGHTS)
-    origin = Origin(
+    origin = ConversionSource(
         card=card,
         files={
             WEIGHTS: digest,

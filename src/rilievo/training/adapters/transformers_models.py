@@ -15,7 +15,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.hub.checkpoints import resizing_of
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.conversion import Origin
+from rilievo.models.onnx_files.conversion import ConversionSource
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
@@ -74,7 +74,7 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
     where = {} if snapshot.commit is None else {"commit": snapshot.commit}
     settings: Mapping[str, Setting] = {"source": card.source, **where}
     in_torch = partial(_load_in_torch, card, snapshot, model_type, settings)
-    origin = Origin(
+    origin = ConversionSource(
         card=card,
         files=snapshot.files,
         weights_sha256=snapshot.weights_sha256,

@@ -13,11 +13,11 @@ from rilievo.models.base import Model
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, resolve_engine
 from rilievo.models.onnx_files.conversion import (
     INT8,
+    ConversionSource,
     Convert,
     NotConvertedError,
-    Origin,
+    failure_record_path,
     open_converted,
-    refusal_path,
 )
 from rilievo.system.terminal import wrap_for_terminal
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
@@ -77,12 +77,14 @@ def may_have_cuda() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
 
 
-def open_converted_or_in_torch(origin: Origin, choice: EngineChoice, in_torch: InTorch) -> Model:
+def open_converted_or_in_torch(
+    origin: ConversionSource, choice: EngineChoice, in_torch: InTorch
+) -> Model:
     """Open a converted file; where a model refuses conversion, torch."""
     options = choice.options
     if options.engine == TORCH:
         return in_torch(options)
-    if choice.usual and refusal_path(origin, options).is_file():
+    if choice.usual and failure_record_path(origin, options).is_file():
         return in_torch(replace(options, engine=TORCH))
     try:
         return open_converted(origin, options)
@@ -91,7 +93,7 @@ def open_converted_or_in_torch(origin: Origin, choice: EngineChoice, in_torch: I
             raise ModelError(
                 problem=Text(error), hint=Text(OptionName("engine", "torch"), " runs it")
             ) from error
-        with replacing(refusal_path(origin, options)) as note:
+        with replacing(failure_record_path(origin, options)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")
         line = f"rilievo: {for_terminal(Text(error, ': torch runs it'))}"
         sys.stderr.write(wrap_for_terminal(line, sys.stderr) + "\n")

@@ -18,7 +18,7 @@ from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, plain_kernels
-from rilievo.models.onnx_files.foreign_model import Statement, ultralytics_statement
+from rilievo.models.onnx_files.foreign_model import NetworkStatement, ultralytics_statement
 from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
 from rilievo.models.onnx_files.polarity import polarity_note
 from rilievo.models.resampling.preparation import Resampling
@@ -103,7 +103,7 @@ class ExportOptions(TrustOptions):
         if self.std is not None and min(self.std) <= 0:
             raise OptionError(option="std", expected="three positive numbers", value=self.std)
 
-    def statement(self, path: Path) -> Statement:
+    def statement(self, path: Path) -> NetworkStatement:
         """Description of a third-party file.
 
         Raises:
@@ -123,7 +123,7 @@ class ExportOptions(TrustOptions):
                     " (0,0,0 and 1,1,1 for pixels of 0 to 1)",
                 ),
             )
-        return Statement(
+        return NetworkStatement(
             kind=read_kind(self.kind),
             mean=self.mean,
             std=self.std,

@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.errors import ModelError, first_line, needing
 from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.engines import INPUT
-from rilievo.models.onnx_files.foreign_model import ForeignModel, Statement
+from rilievo.models.onnx_files.foreign_model import ForeignModel, NetworkStatement
 from rilievo.models.onnx_files.onnx_model import OnnxFacts
 from rilievo.models.resampling.preparation import Rule
 from rilievo.training.conversion.onnx_file import append_model_metadata, measure_agreement
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PREFIX = "network/"  # avoids clashes between the network's names and ours
 
 
-def write_wrapped_copy(source: Path, part: Path, statement: Statement) -> Agreement:
+def write_wrapped_copy(source: Path, part: Path, statement: NetworkStatement) -> Agreement:
     """Write a copy that takes photographs, and compare it."""
     with needing("wrapping an ONNX file", "export"):
         import onnx
@@ -91,9 +91,9 @@ def _input_nodes_and_constants(
         helper.make_node("Sub", ["scaled", "mean"], ["centred"]),
         helper.make_node("Div", ["centred", "std"], ["normalised"]),
     ]
-    order = [0, 3, 1, 2] if foreign.layout == "nchw" else [0, 1, 2, 3]
+    order = [0, 3, 1, 2] if foreign.is_channels_first else [0, 1, 2, 3]
     nodes.append(helper.make_node("Transpose", ["normalised"], ["ordered"], perm=order))
-    to = helper.np_dtype_to_tensor_dtype(np.dtype(foreign.type))
+    to = helper.np_dtype_to_tensor_dtype(np.dtype(foreign.dtype))
     nodes.append(helper.make_node("Cast", ["ordered"], [theirs], to=to))
     return nodes, constants
 
@@ -112,7 +112,7 @@ def _output_nodes_and_constants(
 
 
 def _axis_of_one_channel(path: Path, foreign: ForeignModel) -> int | None:
-    shape = foreign.answer_shape()
+    shape = foreign.output_shape()
     if len(shape) == 3 and shape[0] == 1:
         return None
     if len(shape) == 4 and 1 in (shape[1], shape[3]):

@@ -1,0 +1,323 @@
+"""Readers of what published networks return, one for each form of their outputs."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Vectors
+from rilievo.errors import ModelError
+from rilievo.errors.messages import OptionName, Text
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.focal import fit_focal_shift
+from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
+from rilievo.models.base import Inference, focal_length_error
+from rilievo.models.catalogue.families import NetworkFamily
+from rilievo.models.catalogue.graph_inputs import GraphInputs
+from rilievo.models.resampling.inference import Arrays
+from rilievo.models.resampling.preparation import BEYOND
+from rilievo.records.sample import Photo
+
+_REQUIRED_FOR_POINTS = ("points", "mask", "scale")
+"""Roles of the outputs that every network with a point map has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphOutputs:
+    """Outputs of a network for one photograph.
+
+    Attributes:
+        model: Name of the model, for messages.
+        arrays: Outputs by their names in the file; the batch has one element.
+        inputs: What the network got.
+    """
+
+    model: str
+    family: NetworkFamily
+    arrays: Arrays
+    photo: Photo
+    inputs: GraphInputs
+
+    def find(self, role: str) -> Shaped[np.ndarray, "..."] | None:
+        """Output of a role as the network returned it; None if there is none."""
+        name = self._name_of(role)
+        return None if name is None else self.arrays[name]
+
+    def depth(self) -> Field:
+        """Output "depth" of the photograph, or the only output where the family allows it."""
+        is_unnamed = len(self.arrays) == 1 and self._name_of("depth") is None
+        if self.family.any_depth_name and is_unnamed:
+            [name] = self.arrays
+            return self._pixel_map(name)
+        return self.pixel_map("depth")
+
+    def pixel_map(self, role: str) -> Field:
+        """Output with one value for each pixel, turned as the photograph is.
+
+        Raises:
+            ModelError: If it is missing, or has another shape.
+        """
+        return self._pixel_map(self._name_of(role) or self.family.outputs[role][0])
+
+    def _name_of(self, role: str) -> str | None:
+        names = self.family.outputs[role]
+        return next((name for name in names if name in self.arrays), None)
+
+    def _pixel_map(self, name: str) -> Field:
+        if name not in self.arrays:
+            raise ModelError(f"model '{self.model}': the network has no output '{name}'")
+        array = self.arrays[name]
+        if array.ndim < 2 or array.size != array.shape[-2] * array.shape[-1]:
+            raise ModelError(
+                f"model '{self.model}': output '{name}' is {array.shape}, expected "
+                "(1, height, width)"
+            )
+        field = array.reshape(array.shape[-2:])
+        return np.ascontiguousarray(np.rot90(field, -1)) if self.inputs.is_rotated else field
+
+
+def read_depth(outputs: GraphOutputs) -> Inference:
+    """Read depth of any kind; the sky has none if the network finds it."""
+    depth = outputs.depth()
+    if not outputs.family.min_sky:
+        return Inference(depth=depth)
+    valid = np.isfinite(depth) & _is_surface(outputs)
+    return Inference(depth=np.where(valid, depth, np.float32(1)), valid=valid)
+
+
+def _is_surface(outputs: GraphOutputs) -> Mask:
+    return outputs.pixel_map("sky") < outputs.family.min_sky
+
+
+def read_depth_and_camera(outputs: GraphOutputs) -> Inference:
+    """Read depth, confidence and intrinsics, as of Depth Anything 3 (Lin et al. 2025)."""
+    depth = outputs.depth()
+    valid = np.isfinite(depth) & (depth > 0)
+    confidence = None
+    if outputs.find("confidence") is not None:
+        # The network's confidence begins at 1 and has no end.
+        confidence = 1 - 1 / np.maximum(outputs.pixel_map("confidence"), 1)
+    return Inference(
+        depth=np.where(valid, depth, np.float32(1)),
+        valid=None if valid.all() else valid,
+        confidence=confidence,
+        camera=_camera_from_intrinsics(outputs),
+    )
+
+
+def _camera_from_intrinsics(outputs: GraphOutputs) -> Camera | None:
+    """Camera that the network estimated; None if it gives none or the photograph has one."""
+    K = outputs.find("intrinsics")
+    if K is None or outputs.photo.camera is not None:
+        return None
+    K = K.reshape(-1)
+    if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
+        raise ModelError(
+            f"model '{outputs.model}' returned invalid intrinsics",
+            hint=Text("give ", OptionName("fov", "..."), " or ", OptionName("camera", "...")),
+        )
+    input_K = K.reshape(3, 3).astype(np.float64)
+    photo_K = resize_K(input_K, size=outputs.inputs.size, new_size=outputs.photo.shape)
+    return Camera(K=photo_K, source=CameraSource.PREDICTED)
+
+
+def read_depth_and_focal(outputs: GraphOutputs) -> Inference:
+    """Read metres and focal length, as of Depth Pro (Bochkovskii et al. 2024).
+
+    The network's metres hold for its own focal length, and change with that of the photograph.
+    """
+    depth, photo = outputs.depth(), outputs.photo
+    input_width = np.float32(outputs.inputs.size[1])
+    focal = _predicted_focal(outputs)
+    fov = float(np.degrees(2 * np.arctan(input_width / 2 / focal)).astype(np.float32)[0])
+    if not (0 < focal[0] < np.inf and 0 < fov < 180):
+        raise ModelError(f"model '{outputs.model}' returned a focal length of {focal[0]:g} pixels")
+
+    predicted_camera = None
+    if photo.camera is None:
+        K = K_from_fov(fov, photo.shape)
+        predicted_camera = Camera(K=K, source=CameraSource.PREDICTED)
+    camera = photo.camera or predicted_camera
+    assert camera is not None, "it is that of the photograph or of the network"
+
+    # The graph limits its depth; what reaches the end of its range may lie anywhere beyond.
+    depth = np.where(depth < outputs.family.resizing.farthest, depth, np.float32(BEYOND))
+    # Depth for a focal length of one width of the picture.
+    depth_at_unit_focal = depth / (focal / input_width)
+    return Inference(
+        depth=depth_at_unit_focal * np.float32(camera.focal / photo.shape[1]),
+        camera=predicted_camera,
+    )
+
+
+def _predicted_focal(outputs: GraphOutputs) -> Float32[np.ndarray, "1"]:
+    """Focal length of the network's input [px]."""
+    focal = outputs.find("focal")
+    if focal is None or focal.size != 1:
+        name = outputs.family.outputs["focal"][0]
+        raise ModelError(
+            f"model '{outputs.model}': the network has no output '{name}' of one number"
+        )
+    return focal.reshape(1)
+
+
+def read_canonical_depth(outputs: GraphOutputs) -> Inference:
+    """Read metres of one canonical focal length, as of Metric3D v2 (Hu et al. 2024).
+
+    Sky, and what lies beyond the network's range, has no depth.
+
+    Raises:
+        UnknownCameraError: If the photograph has no camera.
+    """
+    photo, family, box = outputs.photo, outputs.family, outputs.inputs.letterbox
+    if photo.camera is None:
+        raise focal_length_error(outputs.model)
+    canonical = _crop_letterbox(outputs, outputs.depth())
+    valid = np.isfinite(canonical) & (canonical > 0)
+    if family.max_canonical_depth:
+        valid &= canonical < family.max_canonical_depth
+    if family.min_sky:
+        valid &= _is_surface(outputs)
+
+    resize_factor = outputs.inputs.size[1] / photo.shape[1] if box is None else box.scale
+    input_focal = photo.camera.focal * resize_factor
+    metres = canonical * np.float32(input_focal / family.canonical_focal)
+    return Inference(
+        depth=np.where(np.isfinite(metres), metres, np.float32(1)),
+        valid=valid,
+        normals=_normals_of_photo(outputs),
+    )
+
+
+def _normals_of_photo(outputs: GraphOutputs) -> Float32[np.ndarray, "3 a b"] | None:
+    normals = outputs.find("normals") if "normals" in outputs.family.outputs else None
+    if normals is None:
+        return None
+    if normals.ndim != 4 or normals.shape[1] < 3:
+        height, width = outputs.inputs.size
+        raise ModelError(
+            f"model '{outputs.model}': output '{outputs.family.outputs['normals'][0]}' is "
+            f"{normals.shape}, expected (1, 3, {height}, {width})"
+        )
+    # A fourth channel is their uncertainty.
+    return _crop_letterbox(outputs, normals[0, :3])
+
+
+def _crop_letterbox(
+    outputs: GraphOutputs, field: Float32[np.ndarray, "*c h w"]
+) -> Float32[np.ndarray, "*c a b"]:
+    inputs = outputs.inputs
+    if field.shape[-2:] != inputs.size:
+        height, width = inputs.size
+        raise ModelError(
+            f"model '{outputs.model}': an output is {field.shape}, expected {height} x {width}"
+        )
+    return field if inputs.letterbox is None else inputs.letterbox.crop(field)
+
+
+def read_points(outputs: GraphOutputs) -> Inference:
+    """Read a point map, as of MoGe-2 (Wang et al. 2025), into depth, normals, sky and camera.
+
+    The points have an unknown shift along the optical axis. It is fitted together with the focal
+    length, or alone if the photograph has a camera.
+    """
+    point_map, photo = _point_map(outputs), outputs.photo
+    is_surface = point_map.mask > 0.5
+    focal = None
+    if photo.camera is not None:
+        # Relative to half the diagonal, which does not depend on the size.
+        focal = photo.camera.focal * 2 / math.hypot(*photo.shape)
+    is_finite = np.isfinite(point_map.points).all(-1)
+    fit = fit_focal_shift(point_map.points, is_surface & is_finite, focal=focal)
+
+    z, shift, scale = point_map.points[..., 2], np.float32(fit.shift), np.float32(point_map.scale)
+    depth = (z + shift) * scale
+    has_log = np.isfinite(depth) & (z > 0)
+    valid = is_surface & np.isfinite(depth) & (depth > 0) & has_log
+    # The authors resize log depth everywhere, so invalid pixels need a depth with a logarithm too.
+    depth_elsewhere = np.float32(1 + abs(fit.shift)) * scale
+    normals = point_map.normals
+    return Inference(
+        depth=np.where(has_log, depth, depth_elsewhere),
+        valid=valid,
+        shift=float(shift * scale),
+        normals=None if normals is None else _channels_first_normals(normals),
+        sky=1 - np.nan_to_num(point_map.mask).clip(0, 1),
+        camera=photo.camera or _camera_from_focal(fit.focal_px(photo.shape), photo, outputs.model),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PointMap:
+    points: Float32[np.ndarray, "h w 3"]
+    normals: Float32[np.ndarray, "h w 3"] | None
+    mask: Field
+    scale: float
+
+
+def _point_map(outputs: GraphOutputs) -> _PointMap:
+    arrays, size = _arrays_by_role(outputs), outputs.inputs.size
+    shapes = {"points": (1, *size, 3), "normal": (1, *size, 3), "mask": (1, *size), "scale": (1,)}
+    for role, shape in shapes.items():
+        if role in arrays and arrays[role].size != math.prod(shape):
+            raise ModelError(
+                f"model '{outputs.model}': output {role!r} is {arrays[role].shape}, expected "
+                f"{shape}"
+            )
+    missing = [role for role in _REQUIRED_FOR_POINTS if role not in arrays]
+    if missing:
+        raise ModelError(f"model '{outputs.model}': the network has no output {missing[0]!r}")
+    normals = arrays.get("normal")
+    return _PointMap(
+        points=arrays["points"].reshape(*size, 3),
+        normals=None if normals is None else normals.reshape(*size, 3),
+        mask=arrays["mask"].reshape(size),
+        scale=float(arrays["scale"].reshape(-1)[0]),
+    )
+
+
+def _arrays_by_role(outputs: GraphOutputs) -> Mapping[str, np.ndarray]:
+    """Outputs by role: by name, or in the published order where the file has other names."""
+    roles = list(outputs.family.outputs)
+    found = {role: outputs.find(role) for role in roles}
+    named = {role: array for role, array in found.items() if array is not None}
+    if set(named) >= set(_REQUIRED_FOR_POINTS):
+        return named
+
+    arrays = list(outputs.arrays.values())
+    if len(arrays) != len(roles):
+        roles.remove("normal")
+    return dict(zip(roles, arrays, strict=False)) if len(arrays) >= len(roles) else named
+
+
+def _channels_first_normals(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
+    """Normals with the channels first; those that are not finite face the camera."""
+    channels = np.ascontiguousarray(normals.transpose(2, 0, 1))
+    is_invalid = ~np.isfinite(channels).all(0)
+    channels[:, is_invalid] = np.array([[0.0], [0.0], [-1.0]], np.float32)
+    return channels
+
+
+def _camera_from_focal(focal_px: float, photo: Photo, model: str) -> Camera:
+    if not (math.isfinite(focal_px) and focal_px > 0):
+        raise ModelError(
+            problem=Text(
+                f"model '{model}' found no camera for {photo.name}: give ",
+                OptionName("fov", "..."),
+                " or ",
+                OptionName("camera", "..."),
+            )
+        )
+    K = K_from_focal(focal_px, focal_px, photo.shape)
+    return Camera(K=K, source=CameraSource.PREDICTED)
+
+
+OUTPUT_READERS: Mapping[str, Callable[[GraphOutputs], Inference]] = {
+    "depth": read_depth,
+    "depth-and-camera": read_depth_and_camera,
+    "depth-and-focal": read_depth_and_focal,
+    "canonical-depth": read_canonical_depth,
+    "points": read_points,
+}
+"""Readers by ``NetworkFamily.output_form``."""
