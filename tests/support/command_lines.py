@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rilievo.cli import main, parsing
-from rilievo.cli.parsing import MOST_FIRST, parse_words
+from rilievo.cli.parsing import MAX_SHORT_OPTIONS, parse_words
 from rilievo.errors import OptionError
 from rilievo.schema.fields import options_of
 
@@ -46,7 +46,7 @@ def check_help(name: str, columns: int, capsys: pytest.CaptureFixture[str]) -> N
     first = _check_help([*name.split(), "--help"], columns, capsys)
     rows = [re.findall(r"^ {2,6}(?:-\w, +)?--[a-z]", text, re.M) for text in (first, whole)]
     shown, every = map(len, rows)
-    assert shown <= MOST_FIRST + 1, "--help is one more"
+    assert shown <= MAX_SHORT_OPTIONS + 1, "--help is one more"
     assert (f"\n{every - shown} more options: rilievo {name} " in first) is (shown < every)
 
 

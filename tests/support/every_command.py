@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from functools import cache
 
 from rilievo.cli import COMMANDS, main
-from rilievo.cli.parsing import Helped
+from rilievo.cli.parsing import HelpShown
 from rilievo.schema.fields import OptionField, options_of
 
 _KINDS = {"train": ("probe", "supervised", "video"), "models": ("", "fetch")}
@@ -22,7 +22,7 @@ def record_of(command: Sequence[str]) -> type:
     try:
         with redirect_stdout(io.StringIO()):
             main([*command, "--help"])
-    except Helped as helped:
+    except HelpShown as helped:
         return helped.record
     raise AssertionError(f"{command} has no help")
 

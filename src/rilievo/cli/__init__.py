@@ -18,13 +18,12 @@ from rilievo.version import VERSION
 Main = Callable[..., int]
 
 USAGE_ERROR = 2
-"""Exit code of any ``RilievoError``."""
-
+"""Exit code after any ``RilievoError``."""
 STOPPED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 
-# A new command is one file with ``main(arguments) -> exit code`` and a line here. The file stands
-# beside this one, or in a subpackage, which is then named in ``rilievo.extensions.subpackages``.
+# A new command is a module with ``main(arguments) -> exit code`` and a line here. The module stands
+# in this folder, or in a subpackage, and then ``rilievo.extensions.subpackages`` names it.
 COMMANDS: Mapping[str, str] = {
     "predict": "predict depth, normals and surfaces of photographs and videos",
     "measure": "measure distances, lengths, areas, things in boxes, with a range",
@@ -51,20 +50,17 @@ COMMANDS: Mapping[str, str] = {
     "example": "write a program for Blender, COLMAP or ROS 2",
     "completion": "print a script that completes commands in bash, zsh or fish",
 }
-"""Summaries of the commands, in order."""
-
+"""Summaries of the commands, in the order of the help."""
 
 CORE_COMMANDS = (
     *("predict", "measure", "surface", "markers", "models", "verify", "example", "completion"),
 )
-"""Commands of this folder."""
-
-_FILES: Mapping[str, str] = {"surface": "surface"}
+"""Commands that have a module of their name in this folder."""
 
 
 def run() -> int:
-    """Run one command and end the process."""
-    # Before the other modules are loaded.
+    """Run the command line of this process; return its exit code."""
+    # Before other modules are loaded, which takes a while.
     signals.install_handlers()
     exit_code = STOPPED
     try:
@@ -84,7 +80,14 @@ def run() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit code."""
+    """Run a command line, and print an error that the user can mend as one line.
+
+    Args:
+        arguments: Words after ``rilievo``; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     set_terminal_spelling(spell_flag)
     try:
         return _run_command(list(sys.argv[1:] if arguments is None else arguments))
@@ -92,19 +95,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signals.is_interruption(error):
             complain(f"rilievo: {for_terminal(signals.interruption_place(error))}")
             return STOPPED
-        starved = _scarce_resource_message(error)
-        if starved:
-            complain(f"rilievo: {starved}")
-            return USAGE_ERROR
-        if not isinstance(error, RilievoError):
+        message = _system_limit_message(error)
+        if not message and not isinstance(error, RilievoError):
             raise
-        complain(f"rilievo: {for_terminal(error)}")
+        complain(f"rilievo: {message or for_terminal(error)}")
         return USAGE_ERROR
     finally:
         set_terminal_spelling(spell_keyword)
 
 
-def _scarce_resource_message(error: BaseException) -> str:
+def _system_limit_message(error: BaseException) -> str:
+    """Message for an error that comes from a limit of the system; "" for other errors."""
     text = str(error)
     if os.strerror(errno.EMFILE) in text:
         return "the system opens no more files for this process: raise its limit (ulimit -n 1024)"
@@ -118,6 +119,7 @@ def _scarce_resource_message(error: BaseException) -> str:
 
 
 def _run_command(arguments: Sequence[str]) -> int:
+    """Run the command that the first word names; return its exit code."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         _print_wrapped(_help_text())
@@ -128,26 +130,30 @@ def _run_command(arguments: Sequence[str]) -> int:
     if name == "help":
         return _run_command([*arguments[1:], "--help"])
     main = find_command(name)
-    if main is None and name.startswith("-"):
-        raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
     if main is None:
-        # Imported on demand: most commands are known.
-        from rilievo.errors.foreign_names import hint_for_command
-
-        hint = hint_for_command(name) or suggest(name, COMMANDS)
-        if "." in name:
-            hint += f"; to predict, write: rilievo predict {name}"
-        raise RilievoError(f"no command '{name}'; {hint}")
-    if name == "completion":  # which completes every command
+        raise _unknown_command_error(name)
+    if name == "completion":  # it needs to know the other commands
         return main(arguments[1:], COMMANDS, _run_command)
     return main(arguments[1:])
 
 
+def _unknown_command_error(name: str) -> RilievoError:
+    if name.startswith("-"):
+        return RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
+    # Imported on demand: most commands are known.
+    from rilievo.errors.foreign_names import hint_for_command
+
+    hint = hint_for_command(name) or suggest(name, COMMANDS)
+    if "." in name:
+        hint += f"; to predict, write: rilievo predict {name}"
+    return RilievoError(f"no command '{name}'; {hint}")
+
+
 def find_command(name: str) -> Main | None:
-    """Load the function of a command; None if unknown."""
+    """Import the function of a command; None if there is no such command."""
     with _without_garbage_collection():
         if name in CORE_COMMANDS:
-            return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
+            return import_module(f"rilievo.cli.{name}").main
         from rilievo.extensions.entry_points import load_named
 
         return load_named(subpackages.COMMANDS, name, what="command")
@@ -155,49 +161,46 @@ def find_command(name: str) -> Main | None:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection; each scan of imported modules takes 10 ms."""
-    at_work = gc.isenabled()
+    """Import modules in the block without garbage collection, whose scans take 10 ms each."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        if at_work:
+        if was_enabled:
             gc.enable()
 
 
-_FIRST_LINES: Mapping[str, str] = {
+_FIRST_COMMANDS: Mapping[str, str] = {
     "rilievo predict photo.jpg": "a depth picture in rilievo-output/",
     "rilievo predict photo.jpg --quality good": "finer, in metres: 141 MB once",
     "rilievo predict photos/ --save all -o out": "everything of a whole folder",
     "rilievo help COMMAND": "options of a command (or --all)",
     "rilievo --version": "",
 }
+"""Command lines for beginners, and what they do."""
 
 
 def _help_text() -> str:
     from rilievo.system.terminal import bold, dim, help_width, wrap_line
 
     width = help_width()
-    lines = [
-        *wrap_line(
-            "rilievo: one photograph in; depth, surface normals and a 3-D surface out.", width, 0
-        ).split("\n"),
-        "",
-        "usage: rilievo COMMAND [OPTIONS]",
-        "",
-    ]
+    summary = "rilievo: one photograph in; depth, surface normals and a 3-D surface out."
+    lines = [wrap_line(summary, width, 0), "", "usage: rilievo COMMAND [OPTIONS]", ""]
     for name, text in COMMANDS.items():
         line = wrap_line(f"  {name:<12}{text}", width)
         lines.append(line.replace(name, bold(name), 1))
-    widest = max(map(len, _FIRST_LINES))
-    is_wide = all(widest + 4 + len(text) <= width for text in _FIRST_LINES.values())
+    longest = max(map(len, _FIRST_COMMANDS))
+    fits = all(longest + 4 + len(text) <= width for text in _FIRST_COMMANDS.values())
     lines.append("")
-    for line, text in _FIRST_LINES.items():
-        if is_wide:
-            lines.append(f"  {line:<{widest}}  {dim(text)}".rstrip())
-        else:  # each explanation stands below its line
-            lines += [f"  {line}", *([dim(f"      {text}")] if text else [])]
+    for line, text in _FIRST_COMMANDS.items():
+        if fits:
+            lines.append(f"  {line:<{longest}}  {dim(text)}".rstrip())
+            continue
+        lines.append(f"  {line}")
+        if text:
+            lines.append(dim(f"      {text}"))
     return "\n".join(lines)
 
 

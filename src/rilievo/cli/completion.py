@@ -1,4 +1,4 @@
-"""``rilievo completion``."""
+"""``rilievo completion``: scripts by which a shell completes commands."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from rilievo.cli.parsing import Helped, parse
+from rilievo.cli.parsing import HelpShown, parse
 from rilievo.cli.streams import printing
 from rilievo.schema.fields import option, options_of
 
@@ -20,7 +20,13 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int:
-    """Print a script for a shell's completion."""
+    """Print a script for a shell's completion.
+
+    Args:
+        arguments: Words after the command.
+        commands: Summaries of all commands by name.
+        run: Function that runs a command line.
+    """
     request = parse(
         _Arguments,
         arguments,
@@ -31,32 +37,32 @@ def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int
         examples=("rilievo completion bash", "rilievo completion fish"),
     )
     flags = {name: _long_flags(name, run) for name in commands}
-    is_fish = request.shell == "fish"
+    if request.shell == "fish":
+        script = _fish_script(flags, commands)
+    else:
+        script = _bash_script(flags, is_zsh=request.shell == "zsh")
     with printing():
-        print(
-            _fish_script(flags, commands)
-            if is_fish
-            else _bash_script(flags, zsh=request.shell == "zsh")
-        )
+        print(script)
     return 0
 
 
 def _long_flags(name: str, run: Run) -> list[str]:
-    # Of the kinds of training, the one with the most options.
+    """Long flags of a command; none if it shows no help of its own."""
+    # Of the kinds of training, this one has the most options.
     words = [name, "video", "--help"] if name == "train" else [name, "--help"]
     try:
         with redirect_stdout(io.StringIO()):
             run(words)
-    except Helped as helped:
-        flags = [flag for one in options_of(helped.record) for flag in one.flags]
+    except HelpShown as shown:
+        flags = [flag for field in options_of(shown.record) for flag in field.flags]
         return [*(flag for flag in flags if flag.startswith("--")), "--help"]
     return []
 
 
-def _bash_script(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
-    cases = "\n".join(f'    {name}) flags="{" ".join(flag)}" ;;' for name, flag in flags.items())
-    begin = "autoload -U +X bashcompinit && bashcompinit\n" if zsh else ""
-    return f"""{begin}_rilievo() {{
+def _bash_script(flags: Mapping[str, list[str]], *, is_zsh: bool) -> str:
+    cases = "\n".join(f'    {name}) flags="{" ".join(names)}" ;;' for name, names in flags.items())
+    preamble = "autoload -U +X bashcompinit && bashcompinit\n" if is_zsh else ""
+    return f"""{preamble}_rilievo() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" flags=""
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "{" ".join(flags)}" -- "$word"))

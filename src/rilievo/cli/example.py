@@ -1,4 +1,4 @@
-"""``rilievo example``."""
+"""``rilievo example``: write an example program for another tool."""
 
 import json
 import re
@@ -22,7 +22,7 @@ EXAMPLES: Mapping[str, str] = {
     "notebook": "first_look.ipynb",
     "ros2": "ros2_depth_node.py",
 }
-"""Files of the examples, which pyproject.toml puts into the wheel."""
+"""File of each example; pyproject.toml puts them into the wheel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write an example program, or list them."""
+    """Write an example program, or list all; return the exit code."""
     request = parse(
         _Arguments,
         arguments,
@@ -45,14 +45,16 @@ def main(arguments: Sequence[str]) -> int:
         examples=("rilievo example", "rilievo example blender"),
     )
     if request.name is None:
-        rows = [(name, file, _first_line(_example_file(name))) for name, file in EXAMPLES.items()]
+        rows = [(name, file, _summary(_example_file(name))) for name, file in EXAMPLES.items()]
         with printing():
             say(table(("name", "file", "what it does"), rows))
         return 0
     if request.name not in EXAMPLES:
         raise OptionError(f"no example '{request.name}'; {suggest(request.name, EXAMPLES)}")
-    source, path = _example_file(request.name), request.output or Path(EXAMPLES[request.name])
-    path = path / EXAMPLES[request.name] if path.is_dir() else path
+    source, file_name = _example_file(request.name), EXAMPLES[request.name]
+    path = request.output or Path(file_name)
+    if path.is_dir():
+        path = path / file_name
     content = source.read_bytes()
     if path.exists() and not request.overwrite and path.read_bytes() != content:
         raise OptionError(
@@ -62,24 +64,28 @@ def main(arguments: Sequence[str]) -> int:
         )
     with replacing(path) as part:
         part.write_bytes(content)
+    # Of several lines, all but the last end with a backslash.
     usage = re.search(r"^Usage: ((?:.*\\\n)*.*)", content.decode(), re.MULTILINE)
     with printing():
-        say(f"{printable(path)}: {_first_line(source)}")
+        say(f"{printable(path)}: {_summary(source)}")
         if usage is not None:
-            say(f"usage: {' '.join(usage[1].replace(chr(92), '').split())}")
+            command_line = usage[1].replace("\\", "")
+            say(f"usage: {' '.join(command_line.split())}")
     return 0
 
 
 def _example_file(name: str) -> Path:
     package = Path(rilievo.__file__).parent
-    places = [folder / "examples" / EXAMPLES[name] for folder in (package, package.parents[1])]
-    file = next((place for place in places if place.is_file()), None)
-    if file is None:
-        raise OptionError(f"example '{name}' is not in this copy of rilievo")
-    return file
+    checkout = package.parents[1]
+    for folder in (package, checkout):
+        path = folder / "examples" / EXAMPLES[name]
+        if path.is_file():
+            return path
+    raise OptionError(f"example '{name}' is not in this copy of rilievo")
 
 
-def _first_line(source: Path) -> str:
+def _summary(source: Path) -> str:
+    """First line of a program's docstring, or of a notebook's first cell."""
     text = source.read_text(encoding="utf-8")
     if source.suffix == ".ipynb":
         text = "".join(json.loads(text)["cells"][0]["source"]).lstrip("# ")

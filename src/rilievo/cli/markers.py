@@ -1,4 +1,4 @@
-"""``rilievo markers``."""
+"""``rilievo markers``: write a page of markers to print."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a page of markers."""
+    """Write a page of markers; return the exit code."""
     request = parse(
         _Arguments,
         arguments,

@@ -1,4 +1,4 @@
-"""``rilievo measure``."""
+"""``rilievo measure``: distances, sizes, areas and angles in photographs."""
 
 import csv
 import json
@@ -89,7 +89,7 @@ class _Arguments(TrustOptions):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure in one photograph."""
+    """Measure at points of one photograph, or things in boxes; return the exit code."""
     request = parse(
         _Arguments,
         arguments,
@@ -107,15 +107,23 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo measure photos/ --box detections.json --camera-height 1.5",
         ),
     )
-    others = (
-        request.points,
-        request.angle,
-        request.distance,
-        request.height,
-        request.height_above_plane,
+    if request.box or request.mask:
+        _refuse_points_beside_regions(request)
+        _refuse_table_of_sizes(request)
+        return _measure_regions(request)
+    return _measure_points(request)
+
+
+def _refuse_points_beside_regions(arguments: _Arguments) -> None:
+    """Refuse options of points, where things in boxes or masks are measured."""
+    of_points = (
+        arguments.points,
+        arguments.angle,
+        arguments.distance,
+        arguments.height,
+        arguments.height_above_plane,
     )
-    is_region = bool(request.box or request.mask)
-    if is_region and any(others):
+    if any(of_points):
         raise OptionError(
             problem=Text(
                 OptionName("box"),
@@ -124,37 +132,35 @@ def main(arguments: Sequence[str]) -> int:
                 " stand alone: measure points by themselves",
             )
         )
-    if is_region and request.in_plane:
-        raise OptionError(option="in_plane", without="box" if request.box else "mask")
-    what, points = (
-        ("", [])
-        if is_region
-        else quantity_of_options(
-            request.points,
-            angle=request.angle,
-            distance=request.distance,
-            height=request.height,
-            height_above_plane=request.height_above_plane,
-        )
-    )
-    sizes = request.sizes
-    if sizes.table is not None:
+    if arguments.in_plane:
+        raise OptionError(option="in_plane", without="box" if arguments.box else "mask")
+
+
+def _refuse_table_of_sizes(arguments: _Arguments) -> None:
+    if arguments.sizes.table is not None:
         raise OptionError(
             option="known", expected="U,V,METRES here", hint="a table is of 'rilievo predict'"
         )
-    if is_region:
-        return _measure_regions(request)
+
+
+def _measure_points(request: _Arguments) -> int:
+    """Measure at points of one photograph, and print the result."""
+    quantity, points = quantity_of_options(
+        request.points,
+        angle=request.angle,
+        distance=request.distance,
+        height=request.height,
+        height_above_plane=request.height_above_plane,
+    )
+    _refuse_table_of_sizes(request)
     if Path(request.photo).is_dir():
         raise InputError("is a folder; name the photograph itself", path=printable(request.photo))
     prediction = _predict_or_read_depth(request, request.photo)
-    measured = measure_points(prediction, points, what, in_plane=request.in_plane)
+    measured = measure_points(prediction, points, quantity, in_plane=request.in_plane)
     calibration = prediction.calibration
-    sources = (
-        ()
-        if calibration is None or calibration.own_depth is None
-        else (calibration_words(calibration),)
-    )
-    remarks = [*sources, *measured.remarks]
+    remarks = list(measured.remarks)
+    if calibration is not None and calibration.own_depth is not None:
+        remarks.insert(0, calibration_words(calibration))
     if request.given.depth is not None and ASSUMED_FOCAL_REMARK in remarks:
         # A note on the depth map has said so already.
         remarks.remove(ASSUMED_FOCAL_REMARK)
@@ -170,7 +176,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _predict_or_read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
-    """Prediction of the network, or of the depth map that the user gave."""
+    """Predict a photograph, or read the depth map that the user gave."""
     given, sizes = arguments.given, arguments.sizes
     given.refuse_without_depth(error_is_used=sizes.sparse is not None)
     if given.depth is None:
@@ -180,7 +186,7 @@ def _predict_or_read_depth(arguments: _Arguments, photo: str | Path | Photo) -> 
 
 
 def _refuse_options_of_network(arguments: _Arguments) -> None:
-    """Refuse options that would have no effect on a given depth map."""
+    """Refuse options that have no effect where the user gives a depth map."""
     sizes, view, refine = arguments.sizes, arguments.view, arguments.refine
     names = {
         "sparse": sizes.sparse is not None,
@@ -201,38 +207,39 @@ def _refuse_options_of_network(arguments: _Arguments) -> None:
 
 
 def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
-    """Prediction of the depth map that the user gave, with the known sizes."""
+    """Read the depth map that the user gave, in metres if there are known sizes."""
     given, view = arguments.given, arguments.view
     if not isinstance(photo, Photo):
         photo = read_photo(photo, own_depth=False, stretch=arguments.refine.stretch)
     photo = with_camera(photo, view.named_camera, view.fov)
-    is_known = view.named_camera is not None or view.fov is not None
+    has_user_camera = view.named_camera is not None or view.fov is not None
     depth = given.require_depth()
     prediction = prediction_from_depth(
         Prediction,
         photo,
         depth,
-        photo.camera if is_known else None,
+        photo.camera if has_user_camera else None,
         **given.keywords,
         known=arguments.sizes.known_sizes,
     )
     instrument = prediction.instrument
-    # Each measurement has these among its remarks.
-    doubts = () if instrument is None else instrument.doubts
+    # Each measurement repeats these among its remarks.
+    remarks = () if instrument is None else instrument.doubts
     for note in prediction.notes:
-        if note not in doubts:
+        if note not in remarks:
             complain(for_terminal(note_about(printable(depth), note)))
     return prediction
 
 
 def _sparse_file(sparse: Path | None, photo: str | Path | Photo) -> Path | None:
-    """File of a sensor's depth: the one that is named, or that of the photograph in a folder."""
+    """File of sensor depth that the user names, or that of the photograph in a folder of them."""
     if sparse is None or isinstance(photo, Photo):
         return sparse
     return find_sparse_file(sparse, Path(Path(photo).stem))
 
 
 def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
+    """Predict a photograph with the options of the command, and print warnings as notes."""
     sizes, view, refine = arguments.sizes, arguments.view, arguments.refine
     with _print_warnings(printable(photo.name if isinstance(photo, Photo) else photo)):
         return predict(
@@ -257,7 +264,7 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
         )
 
 
-def _refuse_options_of_one_photograph(arguments: _Arguments) -> None:
+def _refuse_options_for_single_photographs(arguments: _Arguments) -> None:
     """Refuse options that belong to a single photograph, where there are several."""
     sizes = arguments.sizes
     if sizes.known_sizes:
@@ -276,42 +283,53 @@ def _refuse_options_of_one_photograph(arguments: _Arguments) -> None:
 
 
 def _measure_regions(arguments: _Arguments) -> int:
+    """Measure things in boxes or masks, and print a line for each.
+
+    Returns:
+        The exit code: 1 if some boxes or masks failed, and 2 if all did.
+    """
     source = Path(arguments.photo)
-    is_one = not (source.is_dir() or is_video(source))
-    if not is_one:
-        _refuse_options_of_one_photograph(arguments)
+    is_single_photo = not (source.is_dir() or is_video(source))
+    if not is_single_photo:
+        _refuse_options_for_single_photographs(arguments)
     faults, records = list[str](), list[Any]()
-    lines = csv.writer(sys.stdout, lineterminator="\n")
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    things = measure_regions(
+        arguments.photo,
+        arguments.box,
+        arguments.mask,
+        partial(_predict_or_read_depth, arguments),
+        faults.append,
+    )
     with printing():
-        for one in measure_regions(
-            arguments.photo,
-            arguments.box,
-            arguments.mask,
-            partial(_predict_or_read_depth, arguments),
-            faults.append,
-        ):
-            measured = region_record(one.measured, for_terminal)
+        for thing in things:
+            measured = region_record(thing.measured, for_terminal)
             records.append(
-                {"file": one.file, "frame": one.frame, "measured": measured, **one.origin}
+                {"file": thing.file, "frame": thing.frame, "measured": measured, **thing.origin}
             )
-            if is_one and not arguments.json:
-                say(str(one.measured))
-                for remark in one.measured.remarks:
-                    complain(for_terminal(note_about(printable(one.file), remark)))
-            elif not arguments.json:
-                cells = region_cells(one.measured, for_terminal)
+            if arguments.json:
+                continue
+            if is_single_photo:
+                say(str(thing.measured))
+                for remark in thing.measured.remarks:
+                    complain(for_terminal(note_about(printable(thing.file), remark)))
+            else:
+                cells = region_cells(thing.measured, for_terminal)
                 if len(records) == 1:
-                    lines.writerow(["file", "frame", *cells])
-                lines.writerow([one.file, one.frame, *cells.values()])
+                    table.writerow(["file", "frame", *cells])
+                table.writerow([thing.file, thing.frame, *cells.values()])
         if arguments.json:
             print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
     for fault in faults:
         complain(f"rilievo: {for_terminal(fault)}")
-    return (1 if records else 2) if faults else 0
+    if not faults:
+        return 0
+    return 1 if records else 2
 
 
 @contextmanager
 def _print_warnings(name: str) -> Iterator[None]:
+    """Print warnings of the block as notes about the photograph ``name``."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -320,6 +338,5 @@ def _print_warnings(name: str) -> Iterator[None]:
         finally:
             for note in notes:
                 if issubclass(note.category, UserWarning):
-                    complain(
-                        for_terminal(note_about(name, cast(UserWarning, note.message).args[0]))
-                    )
+                    text = cast(UserWarning, note.message).args[0]
+                    complain(for_terminal(note_about(name, text)))

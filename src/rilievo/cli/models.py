@@ -1,8 +1,8 @@
-"""``rilievo models``."""
+"""``rilievo models``: list models, show their cards, download them."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,75 +26,75 @@ _EMBEDDED: Mapping[str, str] = {
     BASE: "the default for photographs",
     SMALL: "the default for videos, five times as fast",
 }
-_DOWNLOADS: Mapping[str, str] = {
+"""Embedded models, and what recommends them."""
+_RECOMMENDED: Mapping[str, str] = {
     "zipdepth": "the best for its size",
     "depth-anything-v2/small": "finer, eight times as large",
     "depth-anything-3/small": "sees the focal length too",
     "moge-2/small": "metres, nothing to know",
     "moge-2/large": "the best here",
 }
+"""Models that the overview offers for download, and what recommends them."""
 
-_DEPTH: Mapping[DepthKind | None, str] = {
+_DEPTH_WORDS: Mapping[DepthKind | None, str] = {
     DepthKind.METRIC: "metres",
     DepthKind.UP_TO_SCALE: "depth up to scale",
     DepthKind.AFFINE: "depth up to scale, shift",
     DepthKind.AFFINE_INVERSE: "inverse depth",
 }
 _UNKNOWN = "-"
-_MARK = " *"
+_ASTERISK = " *"
 
 
-def overview_text() -> str:
-    """Text of ``rilievo models``."""
-    here = [
-        *_EMBEDDED,
-        *(name for name, entry in catalogue.ENTRIES.items() if is_downloaded(entry)),
-    ]
-    away = [name for name in _DOWNLOADS if name not in here]
-    words = {**_DOWNLOADS, **_EMBEDDED}
-    present = [
-        (name, _whole_megabytes(MODELS[name]), _outputs_text(MODELS[name]), words.get(name, ""))
-        for name in here
-    ]
-    offered = [
-        (
-            name,
-            _whole_megabytes(MODELS[name]),
-            _outputs_text(MODELS[name]),
-            _nyu_abs_rel(MODELS[name]) or _UNKNOWN,
-            MODELS[name].licence,
-            _DOWNLOADS[name] + _MARK * bool(MODELS[name].note),
-        )
-        for name in away
-    ]
-    header = ("name", "size", "gives", "error", "licence", "")
-    parts = [f"On this machine, without a network:\n{_headless_table(present)}"]
+def _overview_text() -> str:
+    """Text of ``rilievo models``: models on this machine, and those to download."""
+    downloaded = [name for name, entry in catalogue.ENTRIES.items() if is_downloaded(entry)]
+    available = [*_EMBEDDED, *downloaded]
+    offered = [name for name in _RECOMMENDED if name not in available]
+    parts = [f"On this machine, without a network:\n{_table_of_available(available)}"]
     if offered:
         parts.append(
             f"One download each, by its first use or by 'rilievo models fetch NAME...':\n"
-            f"{table(header, offered)}\n{_error_footnote(away)}{_asterisk_notes(away)}"
+            f"{_table_of_offered(offered)}\n{_error_footnote(offered)}{_asterisk_notes(offered)}"
         )
     return "\n\n".join([*parts, _usage_lines()])
 
 
+def _table_of_available(names: Sequence[str]) -> str:
+    merits = {**_RECOMMENDED, **_EMBEDDED}
+    rows = []
+    for name in names:
+        card = MODELS[name]
+        rows.append((name, _whole_megabytes(card), _outputs_text(card), merits.get(name, "")))
+    return table(("",) * 4, rows)
+
+
+def _table_of_offered(names: Sequence[str]) -> str:
+    rows = []
+    for name in names:
+        card = MODELS[name]
+        merit = _RECOMMENDED[name] + (_ASTERISK if card.note else "")
+        abs_rel = _nyu_abs_rel(card) or _UNKNOWN
+        rows.append(
+            (name, _whole_megabytes(card), _outputs_text(card), abs_rel, card.licence, merit)
+        )
+    return table(("name", "size", "gives", "error", "licence", ""), rows)
+
+
 def _asterisk_notes(names: Sequence[str]) -> str:
     notes = dict.fromkeys(MODELS[name].note for name in names if MODELS[name].note)
-    return f"\n{_MARK.strip()} {'; '.join(notes)}" if notes else ""
+    return f"\n{_ASTERISK.strip()} {'; '.join(notes)}" if notes else ""
 
 
 def _usage_lines() -> str:
-    words = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
+    qualities = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
     return (
         f"rilievo predict photo.jpg                takes {DEFAULT_MODEL}\n"
-        f"rilievo predict photo.jpg --quality WORD {words}\n"
+        f"rilievo predict photo.jpg --quality WORD {qualities}\n"
         "rilievo predict photo.jpg --model NAME   takes any of these\n"
         "rilievo models NAME, --all, --json       one in full, all of them, for programs\n"
         "rilievo models --backbones               networks whose features a probe reads"
     )
-
-
-def _headless_table(rows: Sequence[Sequence[str]]) -> str:
-    return table(("",) * len(rows[0]), rows)
 
 
 def _whole_megabytes(card: ModelCard) -> str:
@@ -104,27 +104,30 @@ def _whole_megabytes(card: ModelCard) -> str:
 
 
 def _outputs_text(card: ModelCard) -> str:
-    others = {"normals": card.normals, "camera": card.camera}
-    return ", ".join([_DEPTH[card.kind], *(name for name, other in others.items() if other)])
+    outputs = [_DEPTH_WORDS[card.kind]]
+    if card.normals:
+        outputs.append("normals")
+    if card.camera:
+        outputs.append("camera")
+    return ", ".join(outputs)
 
 
 def _nyu_abs_rel(card: ModelCard) -> str | None:
-    """Published AbsRel on NYUv2."""
-    hit = re.search(r"NYUv2 (\d+\.\d+)/", card.published or "")
-    return None if hit is None else hit[1]
+    """Published AbsRel on NYUv2; None if there is none."""
+    match = re.search(r"NYUv2 (\d+\.\d+)/", card.published or "")
+    return None if match is None else match[1]
 
 
 def _error_footnote(names: Sequence[str]) -> str:
-    sources = dict.fromkeys(_error_sources(names))
-    whose = f"; by {', '.join(sources)}" if sources else ""
-    return f"error: AbsRel on NYUv2, scale and shift fitted{whose}; {_UNKNOWN} where none is known"
-
-
-def _error_sources(names: Sequence[str]) -> Iterator[str]:
-    for name in names:
-        card = MODELS[name]
-        if _nyu_abs_rel(card) is not None:
-            yield (card.published or "").rpartition("(")[2].removesuffix(")")
+    """What the column of errors is, and who published them."""
+    cards = [MODELS[name] for name in names]
+    published = [card.published or "" for card in cards if _nyu_abs_rel(card) is not None]
+    # The source stands at the end, in parentheses.
+    sources = dict.fromkeys(text.rpartition("(")[2].removesuffix(")") for text in published)
+    authors = f"; by {', '.join(sources)}" if sources else ""
+    return (
+        f"error: AbsRel on NYUv2, scale and shift fitted{authors}; {_UNKNOWN} where none is known"
+    )
 
 
 _ACTIONS = {
@@ -148,16 +151,15 @@ patch. {_UNKNOWN} is a number that was not counted, and 'not confirmed' a licenc
 found no statement of the authors.
 'rilievo train probe --backbone NAME' also takes any other timm/MODEL, hf/ORG/NAME and \
 diffusers/ORG/NAME, and package.module:Class of your own."""
-_PATCH_MEANS = ", of which both sides of an image are made multiples"
-_NO_PATCH = "not confirmed"
-_BACKBONE_BEGINNINGS = ("timm/", "hf/", "diffusers/")
+_BACKBONE_PREFIXES = ("timm/", "hf/", "diffusers/")
+"""Beginnings of the names of backbones that others published."""
 
 _FIRST_DOWNLOAD = (
     "not published: the size and SHA-256 that the hub states at the first download are checked "
     "then, remembered, and checked at every later use"
 )
 
-_USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
+_COMMERCIAL_USE = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +177,8 @@ class _Arguments:
 
     def __post_init__(self) -> None:
         if self.backbones and (self.all or self.name is not None):
-            given = "all" if self.all else "name"
-            raise OptionError(option="backbones", without=given)
+            excluded = "all" if self.all else "name"
+            raise OptionError(option="backbones", without=excluded)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +188,7 @@ class _FetchArguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List models, show a card, or download one."""
+    """List models, show a card, or download models; return the exit code."""
     if arguments and arguments[0] in _ACTIONS:
         return _fetch_or_print_paths(arguments[0], arguments[1:])
     request = parse(
@@ -205,13 +207,9 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if request.json:
-        text = json.dumps(_records(request), indent=1)
-    elif request.name is not None:
-        text = _named_card_text(request.name)
-    elif request.backbones:
-        text = _table_of_backbones()
+        text = json.dumps(_json_records(request), indent=1)
     else:
-        text = _table_of_all_models() if request.all else overview_text()
+        text = _text(request)
     with printing():
         if request.json:
             print(text)
@@ -220,8 +218,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _records(request: _Arguments) -> list[dict[str, object]]:
-    """Facts of what was asked for, for JSON."""
+def _text(request: _Arguments) -> str:
+    if request.name is not None:
+        return _named_card_text(request.name)
+    if request.backbones:
+        return _table_of_backbones()
+    return _table_of_all_models() if request.all else _overview_text()
+
+
+def _json_records(request: _Arguments) -> list[dict[str, object]]:
+    """Cards of what was asked for, for JSON."""
     if request.backbones:
         return [asdict(card) for card in load_service("backbones").values()]
     if request.name is None:
@@ -232,10 +238,10 @@ def _records(request: _Arguments) -> list[dict[str, object]]:
 
 
 def _is_backbone(name: str) -> bool:
-    """Whether a name begins as those of backbones of timm and others, or is one of ours."""
+    """Whether a name is that of a backbone, and not of a model or file."""
     if name in MODELS or Path(name).exists():
         return False
-    return name.startswith(_BACKBONE_BEGINNINGS) or name in load_service("backbones")
+    return name.startswith(_BACKBONE_PREFIXES) or name in load_service("backbones")
 
 
 def _named_card_text(name: str) -> str:
@@ -265,12 +271,11 @@ def _fetch_or_print_paths(action: str, arguments: Sequence[str]) -> int:
     with printing():
         for card in cards:
             entry = entries.get(card.name)
-            print(
-                embedded_file(card.name)
-                if entry is None
-                else _find_or_fetch_file(entry, fetch=action == "fetch")
-            )
-            if entry is None and action == "fetch":
+            if entry is not None:
+                print(_find_or_fetch_file(entry, fetch=action == "fetch"))
+                continue
+            print(embedded_file(card.name))
+            if action == "fetch":
                 complain(f"rilievo: {card.name} is here already: it comes with rilievo")
     return 0
 
@@ -280,16 +285,17 @@ def _is_embedded(card: ModelCard) -> bool:
 
 
 def _find_or_fetch_file(entry: CatalogueEntry, *, fetch: bool) -> Path:
+    """ONNX file of a model, downloaded if ``fetch`` is true and it is missing."""
     from rilievo.models.catalogue.download import fetch_files, find_files
 
-    there = find_files(entry)
-    if there is None and not fetch:
+    paths = find_files(entry)
+    if paths is None and not fetch:
         raise ModelError(
             f"model '{entry.name}' is not downloaded: 'rilievo models fetch {entry.name}'"
         )
-    if there is not None and fetch:
+    if paths is not None and fetch:
         complain(f"rilievo: {entry.name} is here already")
-    return (there or fetch_files(entry))[0]
+    return (paths or fetch_files(entry))[0]
 
 
 def _table_of_all_models() -> str:
@@ -300,13 +306,18 @@ def _table_of_all_models() -> str:
             _all_outputs_text(card),
             card.kind or "none",
             _megabytes(card),
-            card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
+            _licence_text(card),
             card.extra or "none",
             card.speed,
         )
         for card in MODELS.all().values()
     ]
     return f"{table(header, rows)}\n\n{_NOTES_OF_ALL}"
+
+
+def _licence_text(card: Any) -> str:
+    """Licence of a model or backbone, with a warning if it forbids commercial use."""
+    return card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else "")
 
 
 def _table_of_backbones() -> str:
@@ -317,7 +328,7 @@ def _table_of_backbones() -> str:
             card.summary,
             _millions(card.parameters),
             _UNKNOWN if card.patch is None else f"{card.patch} px",
-            card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
+            _licence_text(card),
             card.paper,
         )
         for card in load_service("backbones").values()
@@ -330,48 +341,57 @@ def _millions(parameters: int | None) -> str:
 
 
 def _backbone_text(card: Any) -> str:
-    count = card.parameters
-    facts = {
+    parameters, patch = "not counted", "not confirmed"
+    if card.parameters is not None:
+        parameters = f"{card.parameters:,}"
+    if card.patch is not None:
+        patch = f"{card.patch} px, of which both sides of an image are made multiples"
+    entries = {
         "summary": card.summary,
-        "parameters": "not counted" if count is None else f"{count:,}",
-        "patch": _NO_PATCH if card.patch is None else f"{card.patch} px{_PATCH_MEANS}",
-        "licence": card.licence + _USES[card.commercial],
-        **({"stated on": card.stated} if card.stated else {}),
+        "parameters": parameters,
+        "patch": patch,
+        "licence": card.licence + _COMMERCIAL_USE[card.commercial],
+        "stated on": card.stated,
         "paper": card.paper,
         "source": card.source,
     }
-    lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
-    return "\n".join(
-        [*lines, "", f"rilievo train probe --backbone {card.name} --root data/ -o run"]
-    )
+    command = f"rilievo train probe --backbone {card.name} --root data/ -o run"
+    return "\n".join([card.name, "", *_entry_lines(entries), "", command])
+
+
+def _entry_lines(entries: Mapping[str, str]) -> list[str]:
+    """Lines of a card; an empty entry has none."""
+    return [f"{name:<12}{value}" for name, value in entries.items() if value]
 
 
 def _all_outputs_text(card: ModelCard) -> str:
-    parts = {
+    outputs = {
         "depth": card.kind is not None,
         "normals": card.normals,
         "confidence": card.confidence,
         "sky": card.sky,
         "camera": card.camera,
     }
-    return ", ".join(name for name, part in parts.items() if part)
+    return ", ".join(name for name, is_predicted in outputs.items() if is_predicted)
 
 
 def _card_record(card: ModelCard) -> dict[str, object]:
-    facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
-    return {**facts, "note": card.note}
+    record = asdict(card)
+    del record["loader"], record["settings"]
+    return {**record, "note": card.note}
 
 
 def _megabytes(card: ModelCard) -> str:
     return "not known" if card.megabytes is None else f"{card.megabytes:.1f} MB"
 
 
-def _setting_line(facts: SettingDescription) -> str:
-    default = "" if facts.default is None else f", {facts.default}"
-    return f"  {facts.name} ({facts.type}{default}): {facts.help}"
+def _setting_line(setting: SettingDescription) -> str:
+    default = "" if setting.default is None else f", {setting.default}"
+    return f"  {setting.name} ({setting.type}{default}): {setting.help}"
 
 
 def _text_if_unpublished(card: ModelCard) -> str:
+    """What is said about the accuracy of a model for which no one published any."""
     if read_long_card(card) is not None:
         return "nothing by others; measured by us, below"
     if card.kind is None:
@@ -380,31 +400,33 @@ def _text_if_unpublished(card: ModelCard) -> str:
 
 
 def _card_text(card: ModelCard) -> str:
-    facts = {
+    entries = {
         "summary": card.summary,
         "depth": f"{card.kind or 'none'}",
         "normals": "yes: unit, camera frame, towards the camera" if card.normals else "no",
         "confidence": "yes: 0 to 1, pixel by pixel" if card.confidence else "no",
         "sky": "yes: a mask; surfaces leave it out" if card.sky else "no",
         "camera": "yes: the focal length that it sees" if card.camera else "no",
-        **({} if card.area is None else {"sees": f"{card.area:,} pixels of a photograph"}),
+        "sees": "" if card.area is None else f"{card.area:,} pixels of a photograph",
         "resized": card.resizing.described,
-        "licence": card.licence + _USES[card.commercial],
-        **({"stated on": card.stated} if card.stated else {}),
-        **({"trained on": f"data {RESEARCH_DATA}"} if card.research_data else {}),
-        **({"labelled by": card.teacher} if card.teacher else {}),
+        "licence": card.licence + _COMMERCIAL_USE[card.commercial],
+        "stated on": card.stated,
+        "trained on": f"data {RESEARCH_DATA}" if card.research_data else "",
+        "labelled by": card.teacher,
         "size": _megabytes(card),
-        **({} if card.hash_known else {"hash": _FIRST_DOWNLOAD}),
+        "hash": "" if card.hash_known else _FIRST_DOWNLOAD,
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
-        **({"note": card.note} if card.note else {}),
+        "note": card.note,
         "published": card.published or _text_if_unpublished(card),
         "source": card.source or "inside the package",
     }
-    lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
+    lines = [card.name, "", *_entry_lines(entries)]
     lines += [f"{'download':<12}{download}" for download in card.downloads]
     if card.settings is not None:
         described = describe_settings(card.settings)
         lines += ["", "settings (--set NAME=VALUE):", *map(_setting_line, described)]
-    details = read_long_card(card)
-    return "\n".join(lines if details is None else [*lines, "", details])
+    long_card = read_long_card(card)
+    if long_card is not None:
+        lines += ["", long_card]
+    return "\n".join(lines)

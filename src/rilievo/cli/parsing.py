@@ -1,4 +1,4 @@
-"""Parser of command lines, and their help."""
+"""Parse command lines into records of options, and format their help."""
 
 import argparse
 import re
@@ -15,12 +15,13 @@ from rilievo.schema.fields import OptionField, build_record, options_of
 from rilievo.system.terminal import bold, dim, help_width, wrap_line
 
 T = TypeVar("T")
-_NUMBER = re.compile(r"-\.?\d")
+_NEGATIVE_NUMBER = re.compile(r"-\.?\d")
 _parsed: list[type] = []
+"""Record that was parsed last, by which messages spell options as its command does."""
 
 
-class Helped(SystemExit):
-    """End of a command that has shown its help."""
+class HelpShown(SystemExit):
+    """End of a command that has only shown its help; ``record`` declares its options."""
 
     def __init__(self, record: type) -> None:
         super().__init__(0)
@@ -35,12 +36,19 @@ def parse(
     description: str,
     examples: Sequence[str] = (),
 ) -> T:
-    """Parse the arguments of a command into a record.
+    """Parse the arguments of a command into a record, or show the help.
+
+    Args:
+        into: Class of the record, which declares the options.
+        arguments: Words after the command.
+        prog: Command, such as ``rilievo predict``.
+        description: Description for the help, in one sentence.
+        examples: Example command lines for the help.
 
     Raises:
         OptionError: If they are not understood, or a record refuses them.
+        HelpShown: If they ask for the help.
     """
-    # Imported on demand: most calls do not need it.
     if any(word in ("-h", "--help") for word in arguments):
         text = help_text(
             into,
@@ -51,14 +59,16 @@ def parse(
         )
         with printing():
             print(text)
-        raise Helped(into)
+        raise HelpShown(into)
     _parsed[:] = [into]
     set_terminal_spelling(label)
     return build_record(into, parse_words(into, arguments, prog))
 
 
 def parse_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any]:
-    """Values of a command line, by options' paths.
+    """Read the values of a command line by the paths of the options.
+
+    The path of a field in a nested record is such as ``options.saving.output``.
 
     Raises:
         OptionError: If a word is not understood, or one is missing.
@@ -67,61 +77,72 @@ def parse_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any
 
 
 def fields_in_arguments(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:
-    """Names of a record's fields that the arguments set."""
+    """Names of the fields of a nested record that the arguments set."""
     written = parse_words(into, arguments, "")
-    paths = [one.path for one in options_of(into) if one.flag and one.path in written]
-    within = f"{record}."
-    return frozenset(path.removeprefix(within) for path in paths if path.startswith(within))
+    paths = [option.path for option in options_of(into) if option.flag and option.path in written]
+    prefix = f"{record}."
+    return frozenset(path.removeprefix(prefix) for path in paths if path.startswith(prefix))
 
 
 def flag_as_written(into: type, arguments: Sequence[str], path: str) -> str:
-    """Flag of an option, as the arguments spell it."""
-    (one,) = [one for one in options_of(into) if one.path == path]
+    """Flag of an option at a path, as the arguments spell it."""
+    (option,) = [option for option in options_of(into) if option.path == path]
     words = [word.partition("=")[0] for word in arguments]
-    return next((flag for flag in one.all_flags if flag in words), one.label)
+    return next((flag for flag in option.all_flags if flag in words), option.label)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _CommandLine:
+    """Parser of the words of one command."""
+
     prog: str
     options: Sequence[OptionField]
 
     @cached_property
     def option_of_flag(self) -> Mapping[str, OptionField]:
-        return {flag: one for one in self.options for flag in one.all_flags}
+        return {flag: option for option in self.options for flag in option.all_flags}
 
     def error_with_help(self, text: str) -> OptionError:
+        """Error that also says how to show the help."""
         end = "" if text.endswith("?") else ";"
         return OptionError(f"{text}{end} '{self.prog} --help' lists the options")
 
     def parse_values(self, words: list[str]) -> Mapping[str, Any]:
-        """Values by paths."""
-        end = words.index("--") if "--" in words else len(words)
+        """Read the values of all words by the paths of the options."""
+        end_of_flags = words.index("--") if "--" in words else len(words)
         try:
-            flagged, others = self.flag_parser().parse_known_args(
-                [*self.normalise_flags(words[:end])]
-            )
+            normalised = list(self.normalise_flags(words[:end_of_flags]))
+            flagged, unflagged = self.flag_parser().parse_known_args(normalised)
         except argparse.ArgumentError as error:
-            one = self.option_of_flag[str(error.argument_name).rpartition("/")[2]]
-            wrong = "takes no value" if one.is_switch else f"is given without {one.metavar}"
-            raise self.error_with_help(f"{one.label} {wrong}") from None
-        for word in others:
-            if word.startswith("-") and word != "-" and not _NUMBER.match(word):
+            option = self.option_of_flag[str(error.argument_name).rpartition("/")[2]]
+            problem = "takes no value" if option.is_switch else f"is given without {option.metavar}"
+            raise self.error_with_help(f"{option.label} {problem}") from None
+        for word in unflagged:
+            if word.startswith("-") and word != "-" and not _NEGATIVE_NUMBER.match(word):
                 raise self.unknown_flag_error(word.partition("=")[0])
-        texts = {**vars(flagged), **self.arguments([*others, *words[end + 1 :]])}
-        needed = [one for one in self.options if one.is_required]
-        missing = [one for one in needed if not texts.get(one.path)]
-        if missing:
-            names = (
-                f"{one.flags[-1]} {one.metavar}" if one.flag else one.metavar for one in missing
-            )
-            raise self.error_with_help(f"missing: {', '.join(names)}")
+        texts = {
+            **vars(flagged),
+            **self.positional_texts([*unflagged, *words[end_of_flags + 1 :]]),
+        }
+        self.refuse_missing(texts)
         return {
-            one.path: self.value(one, texts[one.path]) for one in self.options if one.path in texts
+            option.path: self.value(option, texts[option.path])
+            for option in self.options
+            if option.path in texts
         }
 
+    def refuse_missing(self, texts: Mapping[str, Any]) -> None:
+        """Raise an error if a required option or argument is missing."""
+        missing = [
+            f"{option.flags[-1]} {option.metavar}" if option.flag else option.metavar
+            for option in self.options
+            if option.is_required and not texts.get(option.path)
+        ]
+        if missing:
+            raise self.error_with_help(f"missing: {', '.join(missing)}")
+
     def flag_parser(self) -> argparse.ArgumentParser:
-        """Parser of flags."""
+        """Parser of flags, by which each value is a list of what followed its flags."""
         parser = argparse.ArgumentParser(
             add_help=False,
             allow_abbrev=False,
@@ -130,78 +151,85 @@ class _CommandLine:
             # Each argument makes a formatter, which asks the terminal for its width otherwise.
             formatter_class=partial(argparse.HelpFormatter, width=80),
         )
-        for one in self.options:
-            flags = (*one.declaration.aliases, one.flag)
-            if not one.flag:
+        for option in self.options:
+            if not option.flag:
                 continue
-            if one.is_switch:
-                off = {"action": "append_const", "const": False}
-                parser.add_argument(one.opposite, dest=one.path, **off)
-            if one.is_switch and not one.words:
-                parser.add_argument(*flags, dest=one.path, action="append_const", const=True)
-            elif one.takes_many and not one.declaration.repeats:
-                parser.add_argument(*flags, dest=one.path, action="extend", nargs="*")
+            flags = (*option.declaration.aliases, option.flag)
+            if option.is_switch:
+                parser.add_argument(
+                    option.opposite, dest=option.path, action="append_const", const=False
+                )
+            if option.is_switch and not option.words:
+                parser.add_argument(*flags, dest=option.path, action="append_const", const=True)
+            elif option.takes_many and not option.declaration.repeats:
+                parser.add_argument(*flags, dest=option.path, action="extend", nargs="*")
             else:
-                parser.add_argument(*flags, dest=one.path, action="append")
+                parser.add_argument(*flags, dest=option.path, action="append")
         return parser
 
     def normalise_flags(self, words: list[str]) -> Iterator[str]:
-        """Words with one spelling of flags."""
+        """Yield the words in the spelling that the parser of flags knows.
+
+        ``--no_trim`` becomes ``--no-trim``, and a negative number is joined to its flag.
+        """
         while words:
             flag, sign, value = words.pop(0).partition("=")
             if flag.startswith("--"):
                 spelled = flag.replace("_", "-").replace("--color", "--colour", 1)
                 # An unknown flag stays as it was typed, for the message about it.
                 flag = spelled if spelled in self.option_of_flag else flag
-            one = self.option_of_flag.get(flag)
-            if one is not None and not sign:
-                if one.words and flag == one.flag:
+            option = self.option_of_flag.get(flag)
+            if option is not None and not sign:
+                if option.words and flag == option.flag:
                     sign, value = "=", "yes"
-                elif not one.is_switch and words and _NUMBER.match(words[0]):
+                elif not option.is_switch and words and _NEGATIVE_NUMBER.match(words[0]):
                     sign, value = "=", words.pop(0)
             yield f"{flag}{sign}{value}"
 
-    def arguments(self, words: list[str]) -> Mapping[str, Any]:
-        """Values of words without a flag."""
+    def positional_texts(self, words: list[str]) -> Mapping[str, Any]:
+        """Assign words without a flag to the options that have none."""
         texts: dict[str, Any] = {}
-        for one in self.options:
-            if not one.flag and one.takes_many:
-                texts[one.path], words = words, []
-            elif not one.flag and words:
-                texts[one.path] = [words.pop(0)]
+        for option in self.options:
+            if not option.flag and option.takes_many:
+                texts[option.path], words = words, []
+            elif not option.flag and words:
+                texts[option.path] = [words.pop(0)]
         if words:
             raise self.error_with_help(f"one argument too many: '{words[0]}'")
         return texts
 
-    def value(self, one: OptionField, texts: list[Any]) -> Any:
-        """Value of an option."""
-        if one.flag and (not texts or any(text in ([], "--") for text in texts)):
+    def value(self, option: OptionField, texts: list[Any]) -> Any:
+        """Convert what was written for an option to its value."""
+        if option.flag and (not texts or any(text in ([], "--") for text in texts)):
             # argparse drops the word "--", with which no value begins.
-            raise self.error_with_help(f"{one.label} is given without {one.metavar}")
-        if one.takes_many:
-            return tuple(self.read_word(one, text) for text in texts)
-        if len(texts) > 1 and not one.is_list:
+            raise self.error_with_help(f"{option.label} is given without {option.metavar}")
+        if option.takes_many:
+            return tuple(self.read_word(option, text) for text in texts)
+        if len(texts) > 1 and not option.is_list:
             count = "twice" if len(texts) == 2 else f"{len(texts)} times"
-            raise self.error_with_help(f"{one.label} is given {count}: give it once")
+            raise self.error_with_help(f"{option.label} is given {count}: give it once")
         if isinstance(texts[0], bool):
             return texts[0]
-        return self.read_word(one, ",".join(texts))
+        return self.read_word(option, ",".join(texts))
 
-    def read_word(self, one: OptionField, text: str) -> Any:
-        if one.item_type is Path and not text:  # an empty variable of the shell
-            raise self.error_with_help(f"{one.label} is given without {one.metavar}")
+    def read_word(self, option: OptionField, text: str) -> Any:
+        """Convert a word to the type of an option."""
+        if option.item_type is Path and not text:  # an empty variable of the shell
+            raise self.error_with_help(f"{option.label} is given without {option.metavar}")
         try:
-            value = one.read(text)
+            value = option.read(text)
         except ValueError:
             from difflib import get_close_matches
 
-            near = get_close_matches(text, [*one.choices], n=1)
-            meant = f": did you mean '{near[0]}'?" if near else ""
-            raise self.error_with_help(f"{one.label} is {one.takes}, got '{text}'{meant}") from None
-        return value if one.takes_many else one.check(value)
+            similar = get_close_matches(text, [*option.choices], n=1)
+            question = f": did you mean '{similar[0]}'?" if similar else ""
+            raise self.error_with_help(
+                f"{option.label} is {option.takes}, got '{text}'{question}"
+            ) from None
+        return value if option.takes_many else option.check(value)
 
     def unknown_flag_error(self, flag: str) -> OptionError:
-        """Error that suggests other flags."""
+        """Error for a flag that the command does not have, with suggestions."""
         # Imported on demand: most command lines are understood.
         from difflib import get_close_matches
 
@@ -210,35 +238,41 @@ class _CommandLine:
         hint = hint_for_flag(flag, self.option_of_flag, self.prog)
         if hint:
             return self.error_with_help(f"no option {flag}: {hint}")
-        bare = flag.replace("_", "-").strip("-").removeprefix("no-").replace("-", "")
-        flags = [one for one in self.options if one.flag]
-        names = {one.flag.strip("-").replace("-", ""): one.flags[-1] for one in flags}
+        letters = flag.replace("_", "-").strip("-").removeprefix("no-").replace("-", "")
+        flag_by_letters = {
+            option.flag.strip("-").replace("-", ""): option.flags[-1]
+            for option in self.options
+            if option.flag
+        }
         # An abbreviation is often too short to be close to the whole name.
-        near = [name for name in names if len(bare) > 1 and name.startswith(bare)]
-        near = near or get_close_matches(bare, names, n=2, cutoff=0.75)
-        if near:
-            meant = " or ".join(repr(names[name]) for name in near[:2])
-            return self.error_with_help(f"no option {flag}: did you mean {meant}?")
+        similar = [
+            each for each in flag_by_letters if len(letters) > 1 and each.startswith(letters)
+        ]
+        similar = similar or get_close_matches(letters, flag_by_letters, n=2, cutoff=0.75)
+        if similar:
+            names = " or ".join(repr(flag_by_letters[each]) for each in similar[:2])
+            return self.error_with_help(f"no option {flag}: did you mean {names}?")
         return self.error_with_help(f"no option {flag}")
 
 
 def label(name: str, value: str = "") -> str:
-    """Flag of an option, or name of an argument."""
-    options = [one for into in _parsed for one in options_of(into)]
-    labels = {one.name: one.label for one in options}
-    labels |= {one.flag[2:].replace("-", "_"): one.label for one in options}
+    """Spell an option for a message: its flag, or the name of an argument without a flag."""
+    options = [option for into in _parsed for option in options_of(into)]
+    labels = {option.name: option.label for option in options}
+    labels |= {option.flag[2:].replace("-", "_"): option.label for option in options}
     return spell_flag(name, value) if value or name not in labels else labels[name]
 
 
 def message_with_flags(message: object) -> str:
-    """Text of a message, its options as flags."""
+    """Text of a message that spells options as flags."""
     return worded(message, label)
 
 
-MOST_FIRST = 25
-"""Most options without ``--all``."""
+MAX_SHORT_OPTIONS = 25
+"""Number of options above which the help shows only the first ones, unless ``--all`` is given."""
 
 _INDENT = 26
+"""Column at which the descriptions of options begin."""
 
 
 def help_text(
@@ -252,30 +286,32 @@ def help_text(
     """Format the help of a command to the width of the terminal.
 
     Args:
-        command: Record of the options, perhaps with ``OTHER_DEFAULTS``, ends of descriptions.
+        command: Record of the options. Its ``OTHER_DEFAULTS``, if any, has texts to add to the
+            defaults of options by their paths.
         prog: Command, such as ``rilievo predict``.
         description: Description in one sentence.
         examples: Example command lines.
-        everything: Whether all of many options are shown.
+        everything: Whether to show all options, even if they are many.
     """
-    others: Mapping[str, str] = getattr(command, "OTHER_DEFAULTS", {})
+    other_defaults: Mapping[str, str] = getattr(command, "OTHER_DEFAULTS", {})
     width = help_width()
     options = options_of(command)
-    places = [option for option in options if not option.flags]
+    positional = [option for option in options if not option.flags]
     flagged = [option for option in options if option.flags]
-    if len(flagged) > MOST_FIRST and not everything:
+    if len(flagged) > MAX_SHORT_OPTIONS and not everything:
         flagged = [option for option in flagged if option.declaration.first]
-    usage = f"usage: {prog} [OPTIONS] {' '.join(map(_argument_usage, places))}"
+    usage = f"usage: {prog} [OPTIONS] {' '.join(map(_argument_usage, positional))}"
     lines = [wrap_line(usage, width, 7), "", wrap_line(description, width, 0), ""]
-    if places:
-        lines += [bold("Arguments:"), *_option_entries(places, width, others), ""]
-    for title in [*dict.fromkeys(option.group for option in flagged)] or ["Options"]:
+    if positional:
+        lines += [bold("Arguments:"), *_option_entries(positional, width, other_defaults), ""]
+    groups = list(dict.fromkeys(option.group for option in flagged))
+    for title in groups or ["Options"]:
         members = [option for option in flagged if option.group == title]
-        lines += [bold(f"{title}:"), *_option_entries(members, width, others), ""]
+        lines += [bold(f"{title}:"), *_option_entries(members, width, other_defaults), ""]
     lines[-1:] = ["  -h, --help              Show this text."]
-    more = len(options) - len(places) - len(flagged)
-    if more:
-        lines += ["", dim(wrap_line(f"{more} more options: {prog} --help --all", width, 2))]
+    hidden = len(options) - len(positional) - len(flagged)
+    if hidden:
+        lines += ["", dim(wrap_line(f"{hidden} more options: {prog} --help --all", width, 2))]
     if examples:
         lines += ["", bold("Examples:"), *_wrap_examples(examples, width)]
     return "\n".join(line.rstrip() for line in lines)
@@ -287,24 +323,31 @@ def _argument_usage(option: OptionField) -> str:
 
 
 def _option_entries(
-    options: Sequence[OptionField], width: int, others: Mapping[str, str]
+    options: Sequence[OptionField], width: int, other_defaults: Mapping[str, str]
 ) -> Iterator[str]:
+    """Yield the lines of the entries of options."""
     for option in options:
-        text, default = option.help.replace("``", "'"), option.shown_default
-        if option.opposite and default:  # its flag is --no-..., and its text is of the opposite
-            text = text.removeprefix("Whether ")
-            text, default = f"Turn off: {text[:1].lower()}{text[1:]}", "on"
-            if option.off_help:
-                text, default = option.off_help, ""
-        default += others.get(option.path, "")
-        notes = [
-            "required" if option.is_required and option.flags else "",
-            f"default: {default}" if default else "",
-        ]
-        details = "; ".join(note for note in notes if note)
-        yield from _wrap_entry(
-            _flags_and_metavar(option), f"{text} [{details}]" if details else text, width
-        )
+        text, default = _help_and_default(option)
+        default += other_defaults.get(option.path, "")
+        details = []
+        if option.is_required and option.flags:
+            details.append("required")
+        if default:
+            details.append(f"default: {default}")
+        if details:
+            text = f"{text} [{'; '.join(details)}]"
+        yield from _wrap_entry(_flags_and_metavar(option), text, width)
+
+
+def _help_and_default(option: OptionField) -> tuple[str, str]:
+    """Help of an option and its default, or those of the flag that turns it off."""
+    text, default = option.help.replace("``", "'"), option.shown_default
+    if not (option.opposite and default):
+        return text, default
+    if option.off_help:
+        return option.off_help, ""
+    text = text.removeprefix("Whether ")
+    return f"Turn off: {text[:1].lower()}{text[1:]}", "on"
 
 
 def _flags_and_metavar(option: OptionField) -> str:
@@ -318,6 +361,7 @@ def _flags_and_metavar(option: OptionField) -> str:
 
 
 def _wrap_entry(head: str, text: str, width: int) -> Iterator[str]:
+    """Yield the lines of an entry: flags at the left, description at the right or below."""
     lines = wrap_line(text, width - _INDENT, 0).split("\n")
     head = f"  {head}"
     if len(head) + 2 > _INDENT:

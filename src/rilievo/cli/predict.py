@@ -1,4 +1,4 @@
-"""``rilievo predict``."""
+"""``rilievo predict``: depth, normals and surfaces of photographs and videos."""
 
 import json
 import os
@@ -52,7 +52,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Predict photographs and videos; returns 1 when some inputs failed."""
+    """Predict photographs and videos; return 1 if some inputs failed, else 0."""
     # Pillow warns of corrupt metadata that does not affect the pixels.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     request = parse(
@@ -70,16 +70,16 @@ def main(arguments: Sequence[str]) -> int:
     if request.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # processes that this one starts inherit it
     if request.live is not None:
-        written = frozenset(parse_words(_Arguments, arguments, "rilievo predict"))
-        return _show_live(request, request.live, written)
+        option_paths = frozenset(parse_words(_Arguments, arguments, "rilievo predict"))
+        return _show_live(request, request.live, option_paths)
     if not request.inputs:
         raise OptionError(
             "nothing to predict",
             hint=Text("name photographs, folders or videos, or ", OptionName("live")),
         )
     with _save_stdin(request.inputs) as inputs:
-        is_elsewhere = any(map(_is_address, (*inputs, request.options.saving.output)))
-        if request.batch == BatchOptions() and not is_elsewhere:
+        is_remote = any(map(_is_address, (*inputs, request.options.saving.output)))
+        if request.batch == BatchOptions() and not is_remote:
             summary = predict_files(inputs, request.options, show=not request.quiet)
         else:
             from rilievo.predicting.predict_across import predict_across
@@ -101,8 +101,17 @@ def main(arguments: Sequence[str]) -> int:
     return summary.exit_code
 
 
-def _show_live(arguments: _Arguments, source: str, written: Collection[str]) -> int:
-    """Show a stream on a page; ``written`` has the paths of the options that the user wrote."""
+def _show_live(arguments: _Arguments, source: str, option_paths: Collection[str]) -> int:
+    """Show the depth of a stream on a local page until the user stops it.
+
+    Args:
+        arguments: Arguments of the command.
+        source: Camera, address or video.
+        option_paths: Paths of the options that the user gave.
+
+    Returns:
+        The exit code.
+    """
     from rilievo.models.base import PaidModel
     from rilievo.predicting.videos.stream import predicted_frames
 
@@ -110,28 +119,28 @@ def _show_live(arguments: _Arguments, source: str, written: Collection[str]) -> 
         raise OptionError(
             option="live", problem="takes the place of inputs", hint="give one of the two"
         )
-    _refuse_options_not_live(written)
+    _refuse_options_not_live(option_paths)
 
-    def tell(note: str) -> None:
+    def print_note(note: str) -> None:
         if not arguments.quiet:
             complain(for_terminal(note))
 
-    options = _live_options(arguments.options, written)
+    options = _live_options(arguments.options, option_paths)
     name = options.network.model or FAST_MODEL
-    loaded = load_as(name, options.network, options.speed)
-    if isinstance(loaded, PaidModel):
+    model = load_as(name, options.network, options.speed)
+    if isinstance(model, PaidModel):
         raise OptionError(
             option="live", problem=f"takes no model that is paid for each frame: '{name}'"
         )
     predictions = predicted_frames(
         int(source) if source.isdecimal() else source,
-        loaded,
+        model,
         options,
         newest=not Path(source).is_file(),
-        tell=tell,
+        tell=print_note,
     )
-    for note in _notes_on_page(options, arguments.options.saving):
-        tell(note)
+    for note in _notes_on_hidden_options(options, arguments.options.saving):
+        print_note(note)
     with needing("", "serve", option="live"):
         live_page = load_service("live-page")
     with live_page() as page:
@@ -143,23 +152,25 @@ def _show_live(arguments: _Arguments, source: str, written: Collection[str]) -> 
     return 0
 
 
-def _refuse_options_not_live(written: Collection[str]) -> None:
-    for one in options_of(_Arguments):
-        reason = reason_not_live(one, draws=True)
-        if one.flag and one.path in written and reason is not None:
+def _refuse_options_not_live(option_paths: Collection[str]) -> None:
+    for field in options_of(_Arguments):
+        reason = reason_not_live(field, draws=True)
+        if field.flag and field.path in option_paths and reason is not None:
             raise OptionError(
-                option="live", problem=Text("takes no ", OptionName(one.name), f": {reason}")
+                option="live", problem=Text("takes no ", OptionName(field.name), f": {reason}")
             )
 
 
-def _live_options(options: PredictOptions, written: Collection[str]) -> StreamOptions:
+def _live_options(options: PredictOptions, option_paths: Collection[str]) -> StreamOptions:
+    """Options of the stream, with the defaults of live streams for those that were not given."""
     records = {name: getattr(options, name) for name in StreamOptions.RECORDS}
-    trim = options.refine.trim if "options.refine.trim" in written else LIVE_DEFAULTS["trim"]
+    is_trim_given = "options.refine.trim" in option_paths
+    trim = options.refine.trim if is_trim_given else LIVE_DEFAULTS["trim"]
     return StreamOptions(**records, trim=trim)
 
 
-def _notes_on_page(options: StreamOptions, saving: Saving) -> Iterator[str]:
-    """Notes on options that the page does not show."""
+def _notes_on_hidden_options(options: StreamOptions, saving: Saving) -> Iterator[str]:
+    """Yield notes on options whose effect the page does not show."""
     sizes = options.sizes
     if options.refine.mirrors:
         yield Note("is about confidence, and the page shows depth alone", option="confidence")
@@ -176,6 +187,7 @@ def _notes_on_page(options: StreamOptions, saving: Saving) -> Iterator[str]:
 
 @contextmanager
 def _save_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the inputs with a temporary file in place of ``-``, standard input."""
     if "-" not in inputs:
         yield inputs
         return
@@ -188,10 +200,13 @@ def _save_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
         # No suffix is needed: formats are recognised by content.
         path = Path(folder, "stdin.jpg")
         path.write_bytes(content)
-        # Earlier results are recognised by size and time of the file; here by its content.
-        os.utime(path, (crc32(content), crc32(content)))
+        # Finished results are recognised by size and time of their input. The time is made from the
+        # content, so that the same photograph is recognised again.
+        time = crc32(content)
+        os.utime(path, (time, time))
         yield [str(path) if argument == "-" else argument for argument in inputs]
 
 
 def _is_address(name: str | Path) -> bool:
+    """Whether a name is an address such as s3://..., and no path with a drive letter."""
     return ":/" in str(name)[2:]

@@ -1,4 +1,4 @@
-"""``rilievo surface``."""
+"""``rilievo surface``: make the surface of a photograph from a depth map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the surface of a depth map."""
+    """Make the surface of a photograph from a depth map; return the exit code."""
     request = parse(
         _Arguments,
         arguments,
@@ -46,16 +46,17 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo surface photo.jpg --depth z.npy --fov 60 --save glb,ply -o out",
         ),
     )
+    view = request.view
     photo = read_photo(request.photo, own_depth=False)
-    photo = with_camera(photo, request.view.named_camera, request.view.fov)
-    is_known = request.view.named_camera is not None or request.view.fov is not None
-    given, depth = request.given, request.given.require_depth()
+    photo = with_camera(photo, view.named_camera, view.fov)
+    has_user_camera = view.named_camera is not None or view.fov is not None
+    depth = request.given.require_depth()
     prediction = prediction_from_depth(
         Prediction,
         photo,
         depth,
-        photo.camera if is_known else None,
-        **given.keywords,
+        photo.camera if has_user_camera else None,
+        **request.given.keywords,
     )
     stem = request.output / Path(request.photo).stem
     names = parse_output_names(request.save)

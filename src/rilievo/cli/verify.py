@@ -1,4 +1,4 @@
-"""``rilievo verify``."""
+"""``rilievo verify``: compare files with what rilievo recorded when it wrote them."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare files with their records; returns 1 when one is changed."""
+    """Compare files with their records; return 1 if one is changed."""
     request = parse(
         _Arguments,
         arguments,
