@@ -15,10 +15,10 @@ from lab.making.padding import fold_paddings
 from lab.making.provenances import provenance_of
 from lab.making.recipe_options import DETAIL, LAYOUT
 from rilievo.errors import InputError
-from rilievo.io.checksums import append_onnx_checksum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
+from rilievo.io.onnx_checksums import append_onnx_checksum
 from rilievo.training.conversion.onnx_file import append_metadata, write_traced
 from rilievo.training.networks.small import SMALL, SmallNet
 

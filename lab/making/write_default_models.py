@@ -52,10 +52,10 @@ from lab.making.run_export import export_layout, export_run
 from lab.making.stored_weights import dequantise
 from lab.making.wider_start import read_average
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.checksums import ONNX_KEY
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
+from rilievo.io.onnx_checksums import ONNX_KEY
 from rilievo.models.default.embedded import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS

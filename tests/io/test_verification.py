@@ -10,15 +10,9 @@ import pytest
 
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.checksums import (
-    CHECKSUMS,
-    FEATURES,
-    CheckLevel,
-    append_onnx_checksum,
-    first_fault,
-    sum_of,
-    write_checksums,
-)
+from rilievo.io.checksums import CHECKSUMS, CheckLevel, first_fault, sum_of, write_checksums
+from rilievo.io.onnx_checksums import append_onnx_checksum
+from rilievo.io.training_caches import FEATURES_SUFFIX
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import OUTPUTS, save
 from support.predictions import prediction
@@ -151,6 +145,6 @@ def test_a_file_that_rightly_ends_in_zeros_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_link_to_nothing_among_features_is_a_fault(tmp_path: Path) -> None:
-    (tmp_path / f"a{FEATURES}").symlink_to(tmp_path / "nothing")
+    (tmp_path / f"a{FEATURES_SUFFIX}").symlink_to(tmp_path / "nothing")
     [fault] = verify(tmp_path).faults
     assert fault.what == "is no file: remove it, and it is made again"

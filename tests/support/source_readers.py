@@ -21,7 +21,7 @@ SOURCE = Path(rilievo.__file__).parent
 HELPERS = frozenset(
     {
         "rilievo.io.files.limits.read_text",
-        "rilievo.io.numbers.ExrChannels",
+        "rilievo.io.exr_channels.ExrChannels",
         "rilievo.io.files.archives.check_zip_ratio",
         "rilievo.io.files.archives.read_npz_arrays",
         "rilievo.data.datasets.text_files.text_lines",

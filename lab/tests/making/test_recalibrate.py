@@ -28,7 +28,7 @@ from lab.making.recalibrate import (
 )
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.checksums import onnx_fault
+from rilievo.io.onnx_checksums import onnx_fault
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.training.networks.small import SmallNet
 from support.light_networks import LIGHT

@@ -18,11 +18,12 @@ from rilievo.arrays.shapes import Float32, Float64, Matrix, Pixels, UInt16
 
 REFERENCE_WHITE = 203.0
 """Light of diffuse white in HDR pictures [cd/m²] (ITU-R BT.2408)."""
-USUAL_PEAK = 1000.0
+DEFAULT_PEAK = 1000.0
 """Peak of pictures that state none [cd/m²], and that of the display for HLG."""
-_MOST_LIGHT = 10_000.0
+_MAX_PQ_LIGHT = 10_000.0
 """Light of the largest PQ signal [cd/m²]."""
-_FULL = 65535
+_WHITE_CODE = 65535
+"""Largest code of a signal of 16 bits."""
 
 
 class Transfer(IntEnum):
@@ -36,14 +37,14 @@ class Transfer(IntEnum):
     HLG = 18
 
 
-UNREAD_TRANSFERS = {
+_UNREAD_TRANSFERS = {
     Transfer.LOG_100: "a logarithmic signal",
     Transfer.LOG_316: "a logarithmic signal",
     Transfer.CINEMA: "a signal of digital cinema (SMPTE ST 428-1)",
 }
 """Transfers that are refused, with their names."""
-XYZ = 10
-"""Primaries of CIE XYZ, as of digital cinema."""
+_XYZ = 10
+"""Code point of the primaries of CIE XYZ, as of digital cinema."""
 
 _D65 = (0.3127, 0.3290)
 _PRIMARIES = {
@@ -54,10 +55,8 @@ _PRIMARIES = {
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
 }
 """Chromaticities x, y of red, green, blue and white; others are nearly those of BT.709."""
-_BT_709 = 1
-_BT_2020 = 9
-_UNSTATED = 2
-_BT_2020_LIGHT = (0.2627, 0.6780, 0.0593)
+_BT_709, _UNSTATED, _BT_2020 = 1, 2, 9
+_BT_2020_LUMINANCE = (0.2627, 0.6780, 0.0593)
 """Shares of the primaries of BT.2020 in luminance."""
 
 
@@ -73,7 +72,7 @@ class ColourSignal:
 
     primaries: int = _UNSTATED
     transfer: int = _UNSTATED
-    peak: float = USUAL_PEAK
+    peak: float = DEFAULT_PEAK
 
     @property
     def is_hdr(self) -> bool:
@@ -83,20 +82,22 @@ class ColourSignal:
     @property
     def unread(self) -> str | None:
         """Name of a signal that cannot be converted; None for others."""
-        if self.primaries == XYZ:
+        if self.primaries == _XYZ:
             return "a signal of CIE XYZ"
-        return UNREAD_TRANSFERS.get(Transfer(self.transfer)) if self._is_named else None
+        if not self._has_special_transfer:
+            return None
+        return _UNREAD_TRANSFERS.get(Transfer(self.transfer))
 
     @property
     def is_srgb(self) -> bool:
         """Whether its numbers are read as those of sRGB, as players show them."""
-        return not self._is_named and self._known_primaries in (_BT_709, _UNSTATED)
+        return not self._has_special_transfer and self._known_primaries in (_BT_709, _UNSTATED)
 
     @property
     def name(self) -> str:
         """Name of the signal, for notes."""
-        names = {Transfer.PQ: "PQ", Transfer.HLG: "HLG", Transfer.LINEAR: "linear light"}
-        if self._is_named:
+        if self._has_special_transfer:
+            names = {Transfer.PQ: "PQ", Transfer.HLG: "HLG", Transfer.LINEAR: "linear light"}
             return names.get(Transfer(self.transfer), self.unread or "")
         return "BT.2020" if self._known_primaries == _BT_2020 else "P3"
 
@@ -105,88 +106,95 @@ class ColourSignal:
         """Remark on a conversion of light; None where primaries alone are converted."""
         if not self.is_hdr:
             return None
-        peak = f", from {self._used_peak:,.0f} cd/m²"
         return (
-            f"its high dynamic range ({self.name}) was mapped to sRGB by ITU-R BT.2390{peak} to a "
-            f"white of {REFERENCE_WHITE:g} cd/m²"
+            f"its high dynamic range ({self.name}) was mapped to sRGB by ITU-R BT.2390, from "
+            f"{self._bounded_peak:,.0f} cd/m² to a white of {REFERENCE_WHITE:g} cd/m²"
         )
 
     @property
-    def _is_named(self) -> bool:
+    def _has_special_transfer(self) -> bool:
+        """Whether its transfer is one of those that are not read as sRGB."""
         return self.transfer in list(Transfer)
 
     @property
     def _known_primaries(self) -> int:
-        """Primaries, of an HDR signal BT.2020 if it states none."""
+        """Primaries by which it is converted; BT.2020 of an HDR signal that states none."""
         if self.primaries == _UNSTATED and self.is_hdr:
             return _BT_2020
         return self.primaries if self.primaries in _PRIMARIES else _BT_709
 
     @property
-    def _used_peak(self) -> float:
+    def _bounded_peak(self) -> float:
+        """Light of the brightest pixel [cd/m²], between white of sRGB and the largest PQ signal."""
         if self.transfer == Transfer.HLG:
-            return USUAL_PEAK
-        return min(max(self.peak, REFERENCE_WHITE), _MOST_LIGHT)
+            return DEFAULT_PEAK
+        return min(max(self.peak, REFERENCE_WHITE), _MAX_PQ_LIGHT)
 
     def to_srgb(self, codes: UInt16[np.ndarray, "h w 3"]) -> Pixels:
         """Convert R'G'B' of 16 bits, where 65535 is white, to sRGB."""
         linear = self._relative_light(codes)
         if self._known_primaries != _BT_709:
             linear = linear @ self._to_bt709
-        levels = np.rint(linear.clip(0, 1) * np.float32(_FULL)).astype(np.uint16)
-        return _srgb_encoding()[levels]
+        linear_codes = np.rint(linear.clip(0, 1) * np.float32(_WHITE_CODE)).astype(np.uint16)
+        return _srgb_encoding_table()[linear_codes]
 
     def _relative_light(self, codes: UInt16[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
         """Linear light, where 1 is white of sRGB."""
         if self.transfer == Transfer.PQ:
-            factor = self._pq_tone_factors[codes.max(axis=2)]
-            return _pq_light_table()[codes] * factor[..., None]
+            factors = self._pq_tone_factors[codes.max(axis=2)]
+            return _pq_light_table()[codes] * factors[..., None]
         if self.transfer == Transfer.HLG:
-            light = hlg_display_light(_hlg_scene_table()[codes])
+            light = hlg_display_light(_hlg_scene_light_table()[codes])
             return light * self._tone_factors(light.max(axis=2))[..., None]
         if self.transfer == Transfer.LINEAR:
-            return codes.astype(np.float32) / np.float32(_FULL)
-        return _srgb_decoding()[codes]
+            return codes.astype(np.float32) / np.float32(_WHITE_CODE)
+        return _srgb_decoding_table()[codes]
 
     @cached_property
     def _to_bt709(self) -> Float32[np.ndarray, "3 3"]:
         """Matrix by which rows of linear light are multiplied from the right."""
-        from_own = _primaries_to_xyz(self._known_primaries)
-        to_bt709 = np.linalg.inv(_primaries_to_xyz(_BT_709))
-        return (to_bt709 @ from_own).T.astype(np.float32)
+        to_xyz = _primaries_to_xyz(self._known_primaries)
+        xyz_to_bt709 = np.linalg.inv(_primaries_to_xyz(_BT_709))
+        return (xyz_to_bt709 @ to_xyz).T.astype(np.float32)
 
     @cached_property
     def _pq_tone_factors(self) -> Float32[np.ndarray, "65536"]:
-        light = pq_light(np.arange(_FULL + 1) / _FULL)
+        """Factors of ``_tone_factors`` by the PQ code of the largest colour."""
+        light = pq_light(np.arange(_WHITE_CODE + 1) / _WHITE_CODE)
         return self._tone_factors(light).astype(np.float32)
 
     def _tone_factors(self, light: np.ndarray) -> np.ndarray:
-        """Factor from the largest colour's light [cd/m²] to its share of white."""
+        """Factor by which a pixel's light [cd/m²] is multiplied, so that 1 is white of sRGB.
+
+        ``light`` is that of the largest of its three colours.
+        """
         nodes, factors = self._tone_nodes
-        # Evenly spaced in the fourth root, so that dark tones have many nodes.
         return np.interp(np.sqrt(np.sqrt(light)), nodes, factors).astype(np.float32)
 
     @cached_property
     def _tone_nodes(self) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
-        nodes = np.linspace(0, _MOST_LIGHT**0.25, 4097)[1:]
+        """Fourth roots of light [cd/m²], and the factors there, between which is interpolated."""
+        # Evenly spaced in the fourth root, so that dark tones have many nodes.
+        nodes = np.linspace(0, _MAX_PQ_LIGHT**0.25, 4097)[1:]
         light = nodes**4
-        return nodes, tone_mapped(light, self._used_peak) / light / REFERENCE_WHITE
+        return nodes, tone_mapped(light, self._bounded_peak) / light / REFERENCE_WHITE
+
+
+_M1, _M2 = 2610 / 16384, 2523 / 32
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
+"""Constants m1 to c3 of PQ, under their names of BT.2100, table 4."""
 
 
 def pq_light(signal: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
     """Light of a display [cd/m²] for a PQ signal in 0..1 (BT.2100, table 4)."""
     power = np.asarray(signal) ** (1 / _M2)
-    return _MOST_LIGHT * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
+    return _MAX_PQ_LIGHT * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
 
 
 def pq_signal(light: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
     """PQ signal in 0..1 for light [cd/m²], the inverse of ``pq_light``."""
-    power = (np.asarray(light) / _MOST_LIGHT) ** _M1
+    power = (np.asarray(light) / _MAX_PQ_LIGHT) ** _M1
     return ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
-
-
-_M1, _M2 = 2610 / 16384, 2523 / 32
-_C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
 
 
 def hlg_scene_light(signal: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
@@ -198,13 +206,14 @@ def hlg_scene_light(signal: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*
 
 def hlg_display_light(scene: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
     """Light of a display of 1,000 cd/m² for that of the scene: system gamma 1.2."""
-    luminance = scene @ np.array(_BT_2020_LIGHT, np.float32)
-    gain = np.float32(USUAL_PEAK) * luminance ** np.float32(0.2)
+    luminance = scene @ np.array(_BT_2020_LUMINANCE, np.float32)
+    gain = np.float32(DEFAULT_PEAK) * luminance ** np.float32(0.2)
     return scene * gain[..., None]
 
 
 def tone_mapped(light: Float64[np.ndarray, "*n"], peak: float) -> Float64[np.ndarray, "*n"]:
     """Light [cd/m²] from a display of ``peak`` to one of ``REFERENCE_WHITE`` (BT.2390-11, 5.4)."""
+    # Signals are relative to that of the peak; below the knee nothing changes.
     peak_signal = pq_signal(np.array(peak))
     white = float(pq_signal(np.array(REFERENCE_WHITE)) / peak_signal)
     signal = np.minimum(pq_signal(light) / peak_signal, 1)
@@ -223,31 +232,35 @@ def tone_mapped(light: Float64[np.ndarray, "*n"], peak: float) -> Float64[np.nda
 
 def _primaries_to_xyz(primaries: int) -> Matrix:
     """Matrix from linear R, G, B to CIE XYZ, by chromaticities (SMPTE RP 177)."""
-    columns = [(x / y, 1.0, (1 - x - y) / y) for x, y in _PRIMARIES[primaries]]
-    *colours, white = np.array(columns)
+    xyz_of_luminance_1 = [(x / y, 1.0, (1 - x - y) / y) for x, y in _PRIMARIES[primaries]]
+    *colours, white = np.array(xyz_of_luminance_1)
     unscaled = np.stack(colours, axis=1)
     return unscaled * np.linalg.solve(unscaled, white)
 
 
 @cache
 def _pq_light_table() -> Float32[np.ndarray, "65536"]:
-    return pq_light(np.arange(_FULL + 1) / _FULL).astype(np.float32)
+    """Light of a display [cd/m²] by PQ code."""
+    return pq_light(np.arange(_WHITE_CODE + 1) / _WHITE_CODE).astype(np.float32)
 
 
 @cache
-def _hlg_scene_table() -> Float32[np.ndarray, "65536"]:
-    return hlg_scene_light(np.arange(_FULL + 1) / _FULL).astype(np.float32)
+def _hlg_scene_light_table() -> Float32[np.ndarray, "65536"]:
+    """Light of the scene in 0..1 by HLG code."""
+    return hlg_scene_light(np.arange(_WHITE_CODE + 1) / _WHITE_CODE).astype(np.float32)
 
 
 @cache
-def _srgb_decoding() -> Float32[np.ndarray, "65536"]:
-    signal = np.arange(_FULL + 1) / _FULL
+def _srgb_decoding_table() -> Float32[np.ndarray, "65536"]:
+    """Linear light in 0..1 by sRGB code."""
+    signal = np.arange(_WHITE_CODE + 1) / _WHITE_CODE
     linear = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
     return linear.astype(np.float32)
 
 
 @cache
-def _srgb_encoding() -> np.ndarray:
-    linear = np.arange(_FULL + 1) / _FULL
+def _srgb_encoding_table() -> np.ndarray:
+    """Signal of sRGB in 0..255 by linear light, where 65535 is white."""
+    linear = np.arange(_WHITE_CODE + 1) / _WHITE_CODE
     signal = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.rint(255 * signal).astype(np.uint8)

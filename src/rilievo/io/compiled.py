@@ -5,14 +5,20 @@ from typing import Any
 
 
 def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Any:
-    """Compile a function by numba, cached beside its file or in the user's cache."""
+    """Compile a function by numba, which caches it beside its file or in the user's cache.
+
+    Args:
+        function: Function of arrays and numbers.
+        nogil: Whether it runs in several threads at the same time.
+    """
+    try:
+        return _compile(function, cache=True, nogil=nogil)
+    except RuntimeError:  # numba's "cannot cache function: no locator available"
+        return _compile(function, cache=False, nogil=nogil)
+
+
+def _compile(function: Callable[..., Any], *, cache: bool, nogil: bool) -> Any:
     import numba
 
-    def compile_it(*, cache: bool) -> Any:
-        made = numba.njit(cache=cache, nogil=nogil, fastmath=True, error_model="numpy")
-        return made(function)
-
-    try:
-        return compile_it(cache=True)
-    except RuntimeError:  # numba's "cannot cache function: no locator available"
-        return compile_it(cache=False)
+    compile_function = numba.njit(cache=cache, nogil=nogil, fastmath=True, error_model="numpy")
+    return compile_function(function)

@@ -3,21 +3,24 @@
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from rilievo.arrays.shapes import UInt8, UInt16
 
-_PIXELS = 1 << 16
+_BAND_PIXELS = 1 << 16
+"""Pixels of a band of rows, so that its arrays stay in the processor's cache."""
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
-_INDEXED = 3
-_UP = 2
+"""PNG's numbers of grey, RGB and RGBA, by the number of channels."""
+_PALETTE_COLOUR_TYPE = 3
+_UP_FILTER = 2
+"""PNG's number of the filter that subtracts the row above."""
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Slices of rows that cover an image."""
-    rows = max(1, _PIXELS // shape[1])
+    """Slices of rows that cover an image, each of about 65,000 pixels."""
+    rows = max(1, _BAND_PIXELS // shape[1])
     for first in range(0, shape[0], rows):
         yield slice(first, min(first + rows, shape[0]))
 
@@ -31,7 +34,11 @@ def write_png(
 ) -> None:
     """Write an 8-bit grey, RGB, RGBA or palette picture, or a 16-bit grey one.
 
-    Keywords of ``text`` are Latin-1 of 1 to 79 characters, texts UTF-8.
+    Args:
+        path: File to write.
+        pixels: Picture.
+        text: Texts in UTF-8, by keywords in Latin-1 of 1 to 79 characters.
+        palette: Colours that 8-bit numbers stand for; None if they are grey.
 
     Raises:
         OSError: If the system refuses.
@@ -39,7 +46,7 @@ def write_png(
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     bits = pixels.dtype.itemsize * 8
-    colour_type = _COLOUR_TYPES[channels] if palette is None else _INDEXED
+    colour_type = _COLOUR_TYPES[channels] if palette is None else _PALETTE_COLOUR_TYPE
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     with path.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
@@ -53,6 +60,23 @@ def write_png(
 
 
 def _write_pixel_chunks(file: BinaryIO, pixels: np.ndarray) -> None:
+    deflate = _compressor(pixels.dtype)
+    row_above = np.zeros(pixels[0].nbytes, np.uint8)
+    for rows in bands(pixels.shape):
+        band = _bytes_of_rows(pixels[rows])
+        filtered = np.empty((len(band), band.shape[1] + 1), np.uint8)
+        filtered[:, 0] = _UP_FILTER
+        np.subtract(band[0], row_above, out=filtered[0, 1:])
+        np.subtract(band[1:], band[:-1], out=filtered[1:, 1:])
+        row_above = band[-1]
+        compressed = deflate.compress(filtered.data)
+        if compressed:
+            _write_chunk(file, b"IDAT", compressed)
+    _write_chunk(file, b"IDAT", deflate.flush())
+
+
+def _compressor(number_type: np.dtype) -> Any:
+    """Compressor of zlib's interface that is fast for pictures of a type."""
     # Imported on demand, because sizes of bands alone need neither.
     import zlib
 
@@ -60,26 +84,16 @@ def _write_pixel_chunks(file: BinaryIO, pixels: np.ndarray) -> None:
 
     # Run lengths alone (no search for matches) suit 8-bit pictures better; in 16-bit pictures every
     # second byte is noise to them.
-    is_deep = pixels.dtype != np.uint8
-    deflate = (
-        isal_zlib.compressobj(1)
-        if is_deep
-        else zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    )
-    above = np.zeros(pixels[0].nbytes, np.uint8)
-    for rows in bands(pixels.shape):
-        band = np.ascontiguousarray(pixels[rows])
-        band = band.astype(band.dtype.newbyteorder(">"), copy=False).view(np.uint8)
-        band = band.reshape(len(band), -1)
-        filtered = np.empty((len(band), band.shape[1] + 1), np.uint8)
-        filtered[:, 0] = _UP
-        np.subtract(band[0], above, out=filtered[0, 1:])
-        np.subtract(band[1:], band[:-1], out=filtered[1:, 1:])
-        above = band[-1]
-        packed = deflate.compress(filtered.data)
-        if packed:
-            _write_chunk(file, b"IDAT", packed)
-    _write_chunk(file, b"IDAT", deflate.flush())
+    if number_type == np.uint8:
+        return zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    return isal_zlib.compressobj(1)
+
+
+def _bytes_of_rows(rows: np.ndarray) -> UInt8[np.ndarray, "h n"]:
+    """Bytes of pixels as PNG stores them: the most significant byte first."""
+    contiguous = np.ascontiguousarray(rows)
+    big_endian = contiguous.astype(contiguous.dtype.newbyteorder(">"), copy=False)
+    return big_endian.view(np.uint8).reshape(len(rows), -1)
 
 
 def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:

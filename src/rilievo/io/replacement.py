@@ -56,15 +56,15 @@ def replacing_with_checksums(checksums: Path, names: Sequence[str]) -> Iterator[
     try:
         yield parts
         with hold_locks([lock_path(checksums)]):
-            _finish(checksums, names)
+            _rename_pending(checksums, names)  # those of a run that was killed
             _make_pending(checksums, parts)
-            _finish(checksums, names)
+            _rename_pending(checksums, names)
     except OutputError as error:
-        named = [name for name, part in parts.items() if error.path == part]
-        if not named:
+        name = next((name for name, part in parts.items() if error.path == part), None)
+        if name is None:
             raise
         # The user knows the file by its own name.
-        raise OutputError(error.message, path=checksums.with_name(named[0])) from error
+        raise OutputError(error.message, path=checksums.with_name(name)) from error
     except OSError as error:
         if isinstance(error, RilievoError):
             raise
@@ -84,7 +84,7 @@ def finish_replacement(checksums: Path, names: Sequence[str]) -> None:
         return
     try:
         with hold_locks([lock_path(checksums)]):
-            _finish(checksums, names)
+            _rename_pending(checksums, names)
     except OSError as error:
         if isinstance(error, RilievoError):
             raise
@@ -102,7 +102,7 @@ def _make_pending(checksums: Path, parts: Mapping[str, Path]) -> None:
     write_checksums(pending_path(checksums), (), sums=sums)
 
 
-def _finish(checksums: Path, names: Sequence[str]) -> None:
+def _rename_pending(checksums: Path, names: Sequence[str]) -> None:
     """Give pending files their names; without their checksums they are not whole and go."""
     sums = read_pending_sums(checksums)
     pending = {name: pending_path(checksums.with_name(name)) for name in names}

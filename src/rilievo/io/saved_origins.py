@@ -6,7 +6,7 @@ checksum.
 """
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
@@ -40,14 +40,14 @@ GIVEN_MAP = "depth of "
 """Beginning of the model's name in a prediction that was made of a depth map."""
 UNKNOWN_NETWORK = "unknown network"
 """Name of the model of a depth map that a network predicted, of which nothing says which one."""
-_MOST_RECORDS = 1000
+_MAX_SEARCHED_RECORDS = 1000
 """Most JSON files of a folder in which the checksum of a renamed file is looked for."""
-_MOST_BYTES = 4 * MAX_PIXELS + 2**10
+_MAX_ARRAY_BYTES = 4 * MAX_PIXELS + 2**10  # float32 of the largest photograph, and the header
 _FINGERPRINT, _PREDICTIONS_FORMAT = "fingerprint.json", "rilievo-predictions/1"
 _LABELS, _LABELS_FORMAT = "labels.json", "rilievo-labels/1"
-_METRES = "metre"
+_METRE = "metre"
 """Unit of labels in metres; another one is that of their clip."""
-_DEEPEST_ID = 4
+_MAX_FOLDERS_OF_ID = 4
 """Most folders between the record of an evaluation and the files of its images."""
 
 
@@ -68,7 +68,7 @@ class SavedOrigin:
         is_changed: Whether the file was changed since it was saved.
         contradiction: Name of the JSON beside the file if it states another camera or instrument
             than the record in the file; empty otherwise.
-        place: Where the record stands, in words.
+        place: Where the record stands, as notes name it.
     """
 
     made_by: MadeBy | None
@@ -97,12 +97,12 @@ class SavedOrigin:
         """
         if self.facts is None:
             return self
-        beside = _record_beside(path)
+        listing = _find_listing(path)
         origin = self
-        if beside is not None and not self._agrees_with(beside.sidecar):
-            origin = replace(self, contradiction=beside.name)
-        facts_beside = None if beside is None else beside.facts
-        if _is_changed(path, numbers, self.facts, facts_beside):
+        if listing is not None and not self._agrees_with(listing.sidecar):
+            origin = replace(self, contradiction=listing.name)
+        listed_facts = None if listing is None else listing.facts
+        if _is_changed(path, numbers, self.facts, listed_facts):
             return origin.of_changed_file()
         return origin
 
@@ -149,7 +149,7 @@ class FolderRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RecordBeside:
+class _Listing:
     """JSON beside a file that lists it: its name, its content and what it says of the file."""
 
     name: str
@@ -157,29 +157,36 @@ class _RecordBeside:
     facts: FileFacts
 
 
-def _record_beside(path: Path) -> _RecordBeside | None:
+def _find_listing(path: Path) -> _Listing | None:
+    """JSON beside a file that lists it under its name; None without one."""
     for name in record_names(path):
         sidecar = find_sidecar(path.with_name(name))
-        for facts in () if sidecar is None else sidecar.files:
-            if sidecar is not None and facts.file == path.name:
-                return _RecordBeside(name=printable(Path(name)), sidecar=sidecar, facts=facts)
+        if sidecar is None:
+            continue
+        for facts in sidecar.files:
+            if facts.file == path.name:
+                return _Listing(name=printable(Path(name)), sidecar=sidecar, facts=facts)
     return None
 
 
 def _is_changed(
-    path: Path, numbers: np.ndarray, facts: FileFacts, facts_beside: FileFacts | None
+    path: Path, numbers: np.ndarray, facts: FileFacts, listed_facts: FileFacts | None
 ) -> bool:
-    """Whether a file differs from what its record says, or from the JSON beside an older file.
+    """Whether a file differs from its checksum; False if none is recorded.
 
-    False if nothing holds a checksum.
+    Args:
+        path: File.
+        numbers: Its depth.
+        facts: What the record in the file says of it.
+        listed_facts: What the JSON beside it says of it, which has the checksum of older files.
     """
     if facts.output == "npz" and facts.crc32 is not None:
         return is_archive_changed(path, facts)
     if facts.crc32 is not None:
         return crc32_of_numbers(numbers) != facts.crc32
     written = facts.written_sum(path.name)
-    if written is None and facts_beside is not None:
-        written = facts_beside.written_sum(path.name)
+    if written is None and listed_facts is not None:
+        written = listed_facts.written_sum(path.name)
     return written is not None and content_fault(path, written) is not None
 
 
@@ -226,58 +233,70 @@ def record_names(path: Path) -> tuple[str, ...]:
     return tuple(".".join(parts[:count]) + SUFFIX for count in range(len(parts), 0, -1))
 
 
-def find_renamed_record(path: Path) -> tuple[Sidecar, Path, FileFacts] | None:
-    """Record in the same folder that lists the content of a file under another name, and where."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenamedRecord:
+    """A record of rilievo, its path, and what it says of a file that has another name now."""
+
+    sidecar: Sidecar
+    path: Path
+    facts: FileFacts
+
+
+def find_renamed_record(path: Path) -> RenamedRecord | None:
+    """Record in the same folder that lists the content of a file under another name."""
     sha256 = ""
-    for json in _records_in(path.parent):
+    for record_path in _records_in(path.parent):
         try:
-            text = read_text(json)
+            text = read_text(record_path)
             if FORMAT not in text[:200]:
                 continue
             sha256 = sha256 or sum_of(path).sha256
             if sha256 not in text:
                 continue
-            sidecar = parse_sidecar(text, printable(json))
-            for facts in sidecar.files:
-                if sha256 in (facts.sha256, *_sums_of_frames(facts)):
-                    return sidecar, json, facts
+            sidecar = parse_sidecar(text, printable(record_path))
         except (RilievoError, OSError):
             continue
+        for facts in sidecar.files:
+            if sha256 == facts.sha256 or sha256 in _sums_of_frames(facts):
+                return RenamedRecord(sidecar=sidecar, path=record_path, facts=facts)
     return None
 
 
-def _sums_of_frames(facts: FileFacts) -> Iterator[str]:
-    for file_sum in (facts.frames or {}).values():
-        yield file_sum.sha256
+def _records_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"))[:_MAX_SEARCHED_RECORDS]
+
+
+def _sums_of_frames(facts: FileFacts) -> set[str]:
+    return {file_sum.sha256 for file_sum in (facts.frames or {}).values()}
 
 
 def find_clip_record(path: Path) -> tuple[Sidecar, Path] | None:
-    """Record of a clip whose folder of frames holds a file."""
+    """Record, and its path, of a clip whose folder of frames holds a file; None without one."""
     folder = path.absolute().parent
     if not folder.name:
         return None  # The root of a disk has no record beside it.
     for name in record_names(folder):
-        json = folder.with_name(name)
-        if not json.is_file():
+        record_path = folder.with_name(name)
+        if not record_path.is_file():
             continue
         try:
-            sidecar = parse_sidecar(read_text(json), printable(json))
+            sidecar = parse_sidecar(read_text(record_path), printable(record_path))
         except InputError:
             continue
         if any(path.name in (facts.frames or {}) for facts in sidecar.files):
-            return sidecar, json
+            return sidecar, record_path
     return None
 
 
 def find_folder_record(path: Path) -> FolderRecord | None:
-    """Record of an evaluation or of labels, in whose folder a depth file lies."""
+    """Record of an evaluation or of labels, in whose folder a depth file lies; None without one."""
     labels = _read_head(_LabelsHead, path.with_name(_LABELS))
     if labels is not None and labels.format == _LABELS_FORMAT and path.stem in labels.names:
         return _folder_record_of_labels(labels)
-    for folder in [*path.absolute().parents][:_DEEPEST_ID]:
-        mark = _read_head(_FingerprintHead, folder / _FINGERPRINT)
-        if mark is not None and mark.format == _PREDICTIONS_FORMAT:
-            return _folder_record_of_fingerprint(mark)
+    for folder in [*path.absolute().parents][:_MAX_FOLDERS_OF_ID]:
+        fingerprint = _read_head(_FingerprintHead, folder / _FINGERPRINT)
+        if fingerprint is not None and fingerprint.format == _PREDICTIONS_FORMAT:
+            return _folder_record_of_predictions(fingerprint)
     return None
 
 
@@ -297,7 +316,7 @@ def read_saved_arrays(
     """Those of the named arrays that an npz file holds; empty if it is broken."""
     try:
         with archive.open("rb") as file:
-            return read_npz_arrays(file, names, most_bytes=_MOST_BYTES)
+            return read_npz_arrays(file, names, most_bytes=_MAX_ARRAY_BYTES)
     except BROKEN_FILE:
         return {}
 
@@ -341,7 +360,7 @@ def _read_head(kind: type[_Head], path: Path) -> _Head | None:
 def _folder_record_of_labels(labels: _LabelsHead) -> FolderRecord:
     fx, fy, cx, cy = labels.camera
     camera = Camera(K=pinhole_K(fx, fy, cx, cy))
-    is_metric = labels.unit == _METRES
+    is_metric = labels.unit == _METRE
     return FolderRecord(
         kind=DepthKind.METRIC if is_metric else DepthKind.UP_TO_SCALE,
         camera=camera,
@@ -349,41 +368,38 @@ def _folder_record_of_labels(labels: _LabelsHead) -> FolderRecord:
     )
 
 
-def _folder_record_of_fingerprint(mark: _FingerprintHead) -> FolderRecord:
-    origin = SavedOrigin(made_by=mark.made_by, place=f"{_FINGERPRINT} of its folder")
-    return FolderRecord(kind=mark.kind, camera=None, origin=origin)
-
-
-def _records_in(folder: Path) -> Iterator[Path]:
-    for count, json in enumerate(sorted(folder.glob(f"*{SUFFIX}"))):
-        if count == _MOST_RECORDS:
-            return
-        yield json
+def _folder_record_of_predictions(fingerprint: _FingerprintHead) -> FolderRecord:
+    origin = SavedOrigin(made_by=fingerprint.made_by, place=f"{_FINGERPRINT} of its folder")
+    return FolderRecord(kind=fingerprint.kind, camera=None, origin=origin)
 
 
 def _archive_of(sidecar: Sidecar, path: Path) -> Path | None:
     """Find the npz file of the same prediction: the file, one in its record, or of its stem."""
     listed = [path.with_name(facts.file) for facts in sidecar.files if facts.output == "npz"]
-    of_stem = [path.with_name(name.removesuffix(SUFFIX) + ".npz") for name in record_names(path)]
-    for archive in dict.fromkeys((path, *listed, *of_stem)):
+    stems = [name.removesuffix(SUFFIX) for name in record_names(path)]
+    with_its_stem = [path.with_name(f"{stem}.npz") for stem in stems]
+    for archive in dict.fromkeys((path, *listed, *with_its_stem)):
         if archive.is_file() and _is_of_same_prediction(archive, sidecar):
             return archive
     return None
 
 
 def _is_of_same_prediction(archive: Path, sidecar: Sidecar) -> bool:
+    """Whether an npz file was saved with a sidecar, and not changed since then."""
     try:
-        with archive.open("rb") as file:
-            if file.read(2) != b"PK":
-                return False
-            about = read_npz_arrays(file, ("about",), most_bytes=MAX_TEXT_BYTES).get("about")
-        if about is None:
+        stored = _sidecar_in_archive(archive)
+        if stored is None or any(is_archive_changed(archive, facts) for facts in stored.files):
             return False
-        stored = parse_sidecar(str(about.item()), printable(archive))
-        is_changed = any(is_archive_changed(archive, facts) for facts in stored.files)
     except (InputError, *BROKEN_FILE):
         return False
-    if is_changed:
-        return False
-    facts = ("source", "made_by", "depth", "instrument", "calibration")
-    return all(getattr(stored, name) == getattr(sidecar, name) for name in facts)
+    names = ("source", "made_by", "depth", "instrument", "calibration")
+    return all(getattr(stored, name) == getattr(sidecar, name) for name in names)
+
+
+def _sidecar_in_archive(archive: Path) -> Sidecar | None:
+    """Content of the sidecar that an npz file holds; None if it holds none."""
+    with archive.open("rb") as file:
+        if file.read(2) != b"PK":
+            return None
+        about = read_npz_arrays(file, ("about",), most_bytes=MAX_TEXT_BYTES).get("about")
+    return None if about is None else parse_sidecar(str(about.item()), printable(archive))

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-_MOST_CHARACTERS = 2**17
+_MAX_CHARACTERS = 2**17
 """Longest text. The slowest takes half a CPU second, as YAML costs up to 3 CPU-s a megabyte."""
-# Values count as often as they are referenced.
-_MOST_VALUES = 100_000
+_MAX_VALUES = 100_000
+"""Most values; each counts as often as it is referenced."""
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML by libyaml where it is.
+    """Parse YAML, by libyaml where PyYAML was built with it.
 
     Raises:
         ModuleNotFoundError: If PyYAML is not installed.
@@ -17,27 +17,28 @@ def parse_yaml(text: str) -> Any:
     """
     import yaml
 
-    if len(text) > _MOST_CHARACTERS:
+    if len(text) > _MAX_CHARACTERS:
         raise ValueError(
-            f"it has {len(text):,} characters, expected at most {_MOST_CHARACTERS:,}: YAML is for "
+            f"it has {len(text):,} characters, expected at most {_MAX_CHARACTERS:,}: YAML is for "
             "descriptions, and long lists are read from JSON or CSV"
         )
     try:
-        held = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError, AttributeError, TypeError) as error:
         raise ValueError(" ".join(str(error).split())) from error
-    _refuse_endless_yaml(held)
-    return held
+    _refuse_endless_content(content)
+    return content
 
 
-def _refuse_endless_yaml(held: Any) -> None:
-    waiting, count = [held], 0
-    while waiting:
-        node = waiting.pop()
+def _refuse_endless_content(content: Any) -> None:
+    """Refuse values that contain themselves, or stand for very many by references."""
+    nodes, count = [content], 0
+    while nodes:
+        node = nodes.pop()
         count += 1
-        if count > _MOST_VALUES:
-            raise ValueError(f"more than {_MOST_VALUES} values, or one that contains itself")
+        if count > _MAX_VALUES:
+            raise ValueError(f"more than {_MAX_VALUES} values, or one that contains itself")
         if isinstance(node, dict):
-            waiting.extend(node.values())
+            nodes.extend(node.values())
         elif isinstance(node, (list, tuple, set)):
-            waiting.extend(node)
+            nodes.extend(node)

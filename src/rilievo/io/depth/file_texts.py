@@ -11,8 +11,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.depth.units import metres_of_unit_text
+from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.limits import read_text
-from rilievo.io.numbers import ExrChannels
 from rilievo.io.photographs.own_depth import GDEPTH
 from rilievo.io.photographs.xmp import parse_xmp, xmp_properties
 

@@ -15,8 +15,9 @@ import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.arrays.shapes import Mask, Shaped
+from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import ExrChannels, npz_member, one_line_errors, open_npz
+from rilievo.io.numbers import npz_member, one_line_errors, open_npz
 from rilievo.io.photographs.decode import load_pixels
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")

@@ -35,9 +35,10 @@ from rilievo.io.depth.stated_numbers import (
     quantity_of_name,
     read_stated_numbers,
 )
+from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import ExrChannels, npz_member, one_line_errors, open_npz
+from rilievo.io.numbers import npz_member, one_line_errors, open_npz
 from rilievo.io.outputs.sidecar import FileFacts, Sidecar, camera_from_facts, parse_sidecar
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.io.saved_origins import (
@@ -214,10 +215,9 @@ def _statement_of_distant_record(path: Path) -> DepthStatement:
     renamed = find_renamed_record(path)
     if renamed is None:
         return DepthStatement()
-    sidecar, json, facts = renamed
-    source = f"{printable(Path(json.name))} beside it"
-    ours = _statement_of_sidecar(sidecar, path, source, facts)
-    is_frame = facts.frames is not None
+    source = f"{printable(Path(renamed.path.name))} beside it"
+    ours = _statement_of_sidecar(renamed.sidecar, path, source, renamed.facts)
+    is_frame = renamed.facts.frames is not None
     if ours.origin is None or not is_frame:
         return ours
     return replace(ours, origin=ours.origin.without_places())

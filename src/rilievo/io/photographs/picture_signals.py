@@ -7,7 +7,7 @@ from io import BufferedReader, BytesIO
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.colour_signals import USUAL_PEAK, ColourSignal
+from rilievo.io.colour_signals import DEFAULT_PEAK, ColourSignal
 from rilievo.io.photographs.signatures import AVIF, PNG, PhotoFormat
 
 _PNG_HEAD = 8
@@ -56,10 +56,10 @@ def _png_signal(file: BufferedReader | BytesIO) -> ColourSignal | None:
             "states colours of limited range (cICP), which are not read",
             hint="export it with full range first",
         )
-    peak = USUAL_PEAK
+    peak = DEFAULT_PEAK
     level = chunks.get(b"cLLI", b"")
     if len(level) == 8:
-        peak = struct.unpack(">I", level[:4])[0] / 10_000 or USUAL_PEAK
+        peak = struct.unpack(">I", level[:4])[0] / 10_000 or DEFAULT_PEAK
     return ColourSignal(primaries=stated[0], transfer=stated[1], peak=peak)
 
 
@@ -115,13 +115,13 @@ def _signal_of_meta(meta: bytes) -> ColourSignal | None:
     properties = dict(_boxes(parts.get(b"iprp", b"")))
     own = _property_numbers(properties.get(b"ipma", b""), _primary_item(parts.get(b"pitm", b"")))
     all_properties = [*_boxes(properties.get(b"ipco", b""))]
-    stated, peak = None, USUAL_PEAK
+    stated, peak = None, DEFAULT_PEAK
     for number in own:
         name, body = all_properties[number - 1] if 0 < number <= len(all_properties) else (b"", b"")
         if name == b"colr" and body[:4] == b"nclx":
             stated = struct.unpack_from(">HH", body, 4)
         if name == b"clli":
-            peak = float(struct.unpack_from(">H", body)[0]) or USUAL_PEAK
+            peak = float(struct.unpack_from(">H", body)[0]) or DEFAULT_PEAK
     if stated is None:
         return None
     return ColourSignal(primaries=stated[0], transfer=stated[1], peak=peak)

@@ -6,7 +6,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Pixels, UInt16
 from rilievo.errors import InputError
-from rilievo.io.colour_signals import USUAL_PEAK, ColourSignal
+from rilievo.io.colour_signals import DEFAULT_PEAK, ColourSignal
 from rilievo.io.videos.container import ColorRange, Colorspace, VideoFrame
 
 _UNSTATED = 2
@@ -41,7 +41,7 @@ def frame_signal(picture: VideoFrame, *, peak: float | None = None) -> ColourSig
     ``peak`` is that of the video [cd/m²], since not every frame states it; None reads the frame's.
     """
     primaries, transfer = int(picture.color_primaries), int(picture.color_trc)
-    return _signal(primaries, transfer, peak or _stated_peak(picture) or USUAL_PEAK)
+    return _signal(primaries, transfer, peak or _stated_peak(picture) or DEFAULT_PEAK)
 
 
 @lru_cache(maxsize=16)

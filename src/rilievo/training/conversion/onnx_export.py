@@ -8,9 +8,9 @@ from typing import Annotated
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import OptionName, Text, join_texts
-from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import random_part_path, replacing
 from rilievo.io.files.names import printable
+from rilievo.io.onnx_checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.models import MODELS, load_model, read_kind, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES

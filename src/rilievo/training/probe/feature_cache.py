@@ -18,18 +18,18 @@ from torch import Tensor
 from rilievo.arrays.shapes import Float, Size, UInt8
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.errors.messages import Text
-from rilievo.io.checksums import (
-    FEATURES,
-    HEADER,
-    HEADER_BYTES,
-    MAGIC,
-    features_file_bytes,
-    is_blank,
-)
+from rilievo.io.checksums import is_blank
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, parse_json, to_json
+from rilievo.io.training_caches import (
+    FEATURES_HEADER,
+    FEATURES_HEADER_BYTES,
+    FEATURES_MAGIC,
+    FEATURES_SUFFIX,
+    features_file_bytes,
+)
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, box_in_padded, padded_size
 from rilievo.training.tensors import Pictures, as_input
@@ -70,7 +70,7 @@ class Layout:
     @property
     def file_bytes(self) -> int:
         """Size of a file [bytes]."""
-        return HEADER_BYTES + self.fields.itemsize
+        return FEATURES_HEADER_BYTES + self.fields.itemsize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,9 @@ def encode_features(
         if tokens is not None:
             numbers[f"token{index}"][...] = tokens[index].detach().float().cpu().numpy()
     payload = numbers.tobytes()
-    header = HEADER.pack(MAGIC, VERSION, b"fp16", stamp.identity, stamp.image, len(payload))
+    header = FEATURES_HEADER.pack(
+        FEATURES_MAGIC, VERSION, b"fp16", stamp.identity, stamp.image, len(payload)
+    )
     return features_file_bytes(header, payload)
 
 
@@ -118,19 +120,19 @@ def open_features(path: Path, layout: Layout, stamp: Stamp) -> StoredFeatures:
     """Map a file into memory; refuse another image's or backbone's."""
     name = printable(path)
     with path.open("rb") as file:
-        head = file.read(HEADER_BYTES)
+        head = file.read(FEATURES_HEADER_BYTES)
     size = path.stat().st_size
-    if size != layout.file_bytes or not head.startswith(MAGIC):
+    if size != layout.file_bytes or not head.startswith(FEATURES_MAGIC):
         raise InputError(
             f"{name}: no kept features, or not the {layout.file_bytes} bytes that were expected; "
             "remove it to have it made again"
         )
     # The identity covers the version too.
-    _, _, _, identity, image, _ = HEADER.unpack_from(head)
+    _, _, _, identity, image, _ = FEATURES_HEADER.unpack_from(head)
     if identity != stamp.identity or image != stamp.image:
         what = "another backbone or setting" if identity != stamp.identity else "another image"
         raise InputError(f"{name}: features of {what}; remove it to have it made again")
-    numbers = np.memmap(path, layout.fields, mode="c", offset=HEADER_BYTES, shape=())
+    numbers = np.memmap(path, layout.fields, mode="c", offset=FEATURES_HEADER_BYTES, shape=())
     return StoredFeatures(numbers=numbers, layout=layout)
 
 
@@ -264,7 +266,7 @@ class FeatureCache:
 
     def _feature_path(self, stamp: Stamp) -> Path:
         name = stamp.image.hex()
-        return self.folder / name[:2] / (name + FEATURES)
+        return self.folder / name[:2] / (name + FEATURES_SUFFIX)
 
     def _is_stored(self, stamp: Stamp, layout: Layout) -> bool:
         """Whether a file is there, not truncated or blank."""
@@ -314,4 +316,4 @@ def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
 def used_bytes(root: Path) -> int:
     """Size of all feature files in a folder."""
     # A link counts as itself: its target is not part of the cache.
-    return sum(file.lstat().st_size for file in root.glob(f"*/*/*{FEATURES}"))
+    return sum(file.lstat().st_size for file in root.glob(f"*/*/*{FEATURES_SUFFIX}"))

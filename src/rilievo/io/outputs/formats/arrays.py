@@ -17,10 +17,10 @@ from rilievo.errors import needing
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelling_of
 from rilievo.io.checksums import crc32_of_npz, crc32_of_numbers
+from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import read_npz_arrays
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
 from rilievo.io.map_pictures import linear_light
-from rilievo.io.numbers import ExrChannels
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, open_stored_image, with_nan
 from rilievo.records.depth_map import DepthMap

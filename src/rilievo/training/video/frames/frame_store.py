@@ -24,23 +24,22 @@ from rilievo.data.clips.sequences import (
     undistort_and_resize,
 )
 from rilievo.errors import InputError, OutputError, RilievoError
-from rilievo.io.checksums import (
-    BROKEN,
-    FRAMES,
+from rilievo.io.files.atomic import make_folder, replacing, sync_if_supported, unwritable
+from rilievo.io.files.limits import is_whole, read_text, unreadable
+from rilievo.io.files.machine import check_disk_space
+from rilievo.io.files.names import printable
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.training_caches import (
+    FRAME_RECORD,
     FRAMES_FORMAT,
-    RECORD,
-    THERE,
+    FRAMES_SUFFIX,
+    FrameState,
     damaged_frame_indices,
     frame_checksums_path,
     frame_record_bytes,
     frames_description_path,
     read_frame_records,
 )
-from rilievo.io.files.atomic import make_folder, replacing, sync_if_supported, unwritable
-from rilievo.io.files.limits import is_whole, read_text, unreadable
-from rilievo.io.files.machine import check_disk_space
-from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.videos import open_video
 from rilievo.predicting.prefetching import map_ahead
 from rilievo.training.video.frames.image_motion import METHOD
@@ -106,7 +105,7 @@ class CacheFiles:
 
     def read_records(self, count: int, size: Size) -> np.ndarray:
         """Read the record of each frame; 0 where frames are missing."""
-        records = np.zeros(count, RECORD)
+        records = np.zeros(count, FRAME_RECORD)
         if self.has_length(count, size):
             stored = read_frame_records(self.frames)[:count]
             records[: len(stored)] = stored
@@ -135,7 +134,7 @@ class CacheFiles:
 def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
     """Paths of the store of a sequence."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
-    return CacheFiles(folder / f"{name or 'frames'}-{_frames_hash(sequence, size)}{FRAMES}")
+    return CacheFiles(folder / f"{name or 'frames'}-{_frames_hash(sequence, size)}{FRAMES_SUFFIX}")
 
 
 def allocated_bytes(frames: Path) -> int:
@@ -236,7 +235,7 @@ def _store_missing_frames(
     needed = range(count) if wanted is None else sorted(set(wanted))
     records, bytes_each = files.read_records(count, size), size[0] * size[1] * 3
     about = before or StoreDescription(sequence=sequence.id, size=size, count=count)
-    there = {index for index in needed if records[index]["state"] == THERE}
+    there = {index for index in needed if records[index]["state"] == FrameState.STORED}
     done = there | {index for index in needed if str(index) in about.broken}
     if len(done) == len(needed) and before is not None:
         return
@@ -309,23 +308,23 @@ class _FrameWriter:
 
     def set_frame_count(self, count: int) -> None:
         self._frames.truncate(count * self._bytes)
-        self._sums.truncate(count * RECORD.itemsize)
+        self._sums.truncate(count * FRAME_RECORD.itemsize)
 
     def write_frame_or_reason(self, index: int, frame: Pixels | str) -> None:
         if isinstance(frame, str):
             self.broken[str(index)] = frame
-            self._records[index] = frame_record_bytes(BROKEN, b"")
+            self._records[index] = frame_record_bytes(FrameState.UNREADABLE, b"")
         else:
             pixels = np.ascontiguousarray(frame).tobytes()
             _write_at(self._frames, pixels, index * self._bytes)
-            self._records[index] = frame_record_bytes(THERE, pixels)
+            self._records[index] = frame_record_bytes(FrameState.STORED, pixels)
         if len(self._records) >= _GROUP:
             self._sync_and_write_records()
 
     def _sync_and_write_records(self) -> None:
         sync_if_supported(self._frames.fileno())
         for index, row in self._records.items():
-            _write_at(self._sums, row, index * RECORD.itemsize)
+            _write_at(self._sums, row, index * FRAME_RECORD.itemsize)
         self._records = {}
 
 
