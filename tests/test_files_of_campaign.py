@@ -10,13 +10,12 @@ import pytest
 
 from lab.torture.readers import all_readers
 from rilievo.calibration.size_files import read_known_csv
-from rilievo.calibration.sparse import _map_in_metres
+from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets.sets.vda_videos import _files_of_frame
 from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.verification import _archive_fault
 from rilievo.models.catalogue.download import read_record, record_path, token
 from rilievo.models.onnx_files.agreement import _compare_output
@@ -83,7 +82,9 @@ def test_a_cell_without_end_is_no_table_of_points(tmp_path: Path) -> None:
 
 def test_a_signalling_nan_is_no_depth() -> None:
     depth = np.frombuffer(b"\x01\0\x80\x7f" + b"\0\0\x80\x3f", "<f4").reshape(1, 2)
-    assert _map_in_metres(depth, 1.0, "x", NumberEncoding()).tolist() == [[0.0, 1.0]]
+    measured = read_sparse(depth, (1, 2), 1.0).measured
+    assert measured is not None
+    assert measured.tolist() == [[0.0, 1.0]]
 
 
 def test_a_factor_that_no_float_holds_is_refused() -> None:

@@ -14,7 +14,7 @@ from rilievo.alignment.sensor_depth import (
     nearest_known_pixels,
     resize_measured,
 )
-from rilievo.calibration.sparse import sparse_from_array
+from rilievo.calibration.sparse import read_sparse
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZE = (120, 160)
@@ -127,7 +127,7 @@ def test_a_membrane_continues_what_it_knows() -> None:
 def test_few_points_are_fitted_as_before_and_many_stay(tmp_path: Path) -> None:
     true, chance = room(), np.random.default_rng(2)
     few = np.where(chance.random(SIZE) < 0.5 * LEAST_SHARE, true, 0)
-    assert sparse_from_array(few, SIZE, None).measured is None
+    assert read_sparse(few, SIZE, None).measured is None
     photo = chance.integers(0, 255, (*SIZE, 3), np.uint8)
     model = rilievo.model(kind="up_to_scale")(lambda pixels: network().values)
     many = rilievo.predict(photo, sparse=np.where(blobs(), 0, true), model=model)

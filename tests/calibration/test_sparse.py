@@ -9,13 +9,8 @@ from PIL import Image
 from skimage.data import stereo_motorcycle
 
 import rilievo
-from rilievo.calibration.sparse import (
-    MOST_POINTS,
-    drop_implausible_points,
-    read_sparse,
-    sparse_from_array,
-    thin_by_grid,
-)
+from rilievo.calibration.sparse import read_sparse
+from rilievo.calibration.sparse_points import MAX_POINTS, drop_implausible_points, thin_by_grid
 from rilievo.cli import main
 from rilievo.records.depth_map import DepthMap
 
@@ -78,7 +73,7 @@ def test_the_same_points_come_from_every_file(tmp_path: Path, name: str) -> None
 def test_a_smaller_map_lies_over_the_whole_photograph() -> None:
     depth = np.zeros((12, 16), np.float32)
     depth[0, 0] = depth[11, 15] = 2
-    first, last = sparse_from_array(depth, SHAPE, None).points
+    first, last = read_sparse(depth, SHAPE, None).points
     assert (first.u, first.v) == (1.5, 1.5)
     assert (last.u, last.v) == (61.5, 45.5)
 
@@ -86,8 +81,8 @@ def test_a_smaller_map_lies_over_the_whole_photograph() -> None:
 def test_many_points_are_thinned_evenly_to_medians() -> None:
     depth = ramp()
     depth[::7, ::5] *= 50  # slips
-    points = np.array([(p.u, p.v, p.metres) for p in sparse_from_array(depth, SHAPE, None).points])
-    assert MOST_POINTS / 2 < len(points) <= MOST_POINTS
+    points = np.array([(p.u, p.v, p.metres) for p in read_sparse(depth, SHAPE, None).points])
+    assert MAX_POINTS / 2 < len(points) <= MAX_POINTS
     quarters = np.histogram2d(points[:, 0], points[:, 1], bins=2)[0]
     assert quarters.min() > 0.7 * quarters.max()
     assert points[:, 2].max() < 6
@@ -115,7 +110,7 @@ def test_depth_becomes_the_instruments(motorcycle: tuple[np.ndarray, np.ndarray]
     assert many.depth.kind == "metric"
     assert error(many) < 0.6 * error(one)
     assert many.calibration is not None
-    assert len(many.calibration.asked) <= MOST_POINTS
+    assert len(many.calibration.asked) <= MAX_POINTS
 
 
 def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
@@ -123,7 +118,7 @@ def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
     true = gaps(ramp(), 0.05)
     v, u = np.argwhere(true > 0)[5]
     true[v, u] *= 10
-    points = sparse_from_array(true, SHAPE, None).points
+    points = read_sparse(true, SHAPE, None).points
     assert any(point.metres > 15 for point in points)
     remainder, remark = drop_implausible_points(depth, points)
     assert len(remainder) == len(points) - 1
@@ -210,7 +205,7 @@ def test_points_that_share_a_pixel_and_points_between_pixels_do_no_harm() -> Non
     larger = np.repeat(np.repeat(ramp() * 3, 2, axis=0), 2, axis=1)
     smaller = (ramp() * 3)[::2, ::2]
     for map_ in (larger, smaller):
-        points, remark = drop_implausible_points(depth, sparse_from_array(map_, SHAPE, None).points)
+        points, remark = drop_implausible_points(depth, read_sparse(map_, SHAPE, None).points)
         fitted = rilievo.calibrate(depth, points)
         assert remark is None
         assert np.median(fitted.depth.values / ramp()) == pytest.approx(3, rel=0.02)
@@ -224,7 +219,7 @@ def test_a_wrong_point_does_not_refuse_depth_of_an_affine_kind(kind: rilievo.Dep
     true = gaps(ramp(), 0.05)
     v, u = np.argwhere(true > 0)[7]
     true[v, u] *= 15
-    points = sparse_from_array(true, SHAPE, None).points
+    points = read_sparse(true, SHAPE, None).points
     remainder, remark = drop_implausible_points(depth, points)
     assert len(remainder) == len(points) - 1
     assert remark is not None

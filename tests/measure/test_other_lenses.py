@@ -10,7 +10,8 @@ import pytest
 
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.sizes import Along, KnownLength, KnownPoint
-from rilievo.calibration.sparse import known_points_of_own_depth, sparse_from_array
+from rilievo.calibration.sparse import read_sparse
+from rilievo.calibration.sparse_points import known_points_of_own_depth
 from rilievo.errors import CalibrationError, InputError
 from rilievo.geometry.cameras import equirectangular
 from rilievo.geometry.cameras.camera import Camera
@@ -225,7 +226,7 @@ def test_a_sensors_map_of_a_wide_lens_is_its_distance(step: int):
     )
     measured = np.zeros(shape, np.float32)
     measured[::step, ::step] = distances[::step, ::step]
-    sparse = sparse_from_array(measured, shape, None)
+    sparse = read_sparse(measured, shape, None)
     metres = Metres(sparse=sparse.points, measured=sparse.measured)
     metric, _ = with_metres(prediction, metres)
     np.testing.assert_allclose(metric.depth.values, distances, rtol=2e-3)

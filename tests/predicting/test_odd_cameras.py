@@ -13,7 +13,7 @@ import skimage.data
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.camera_checks import scale_notes
+from rilievo.calibration.camera_checks import pixel_notes
 from rilievo.calibration.sizes import KnownLength
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import Camera
@@ -49,7 +49,7 @@ def notes_of(camera: Any = None, known: Any = (), photo: Photo = LARGE, **view: 
     named = CameraOptions(**view)
     photo = with_camera(photo, named.named_camera, named.fov)
     facts = rilievo.PredictOptions(known=known).sizes.known_sizes
-    return scale_notes(photo.camera, photo.shape, facts)
+    return pixel_notes(photo.camera, photo.shape, facts)
 
 
 @pytest.mark.parametrize(

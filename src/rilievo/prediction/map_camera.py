@@ -12,8 +12,8 @@ from rilievo.calibration.camera_checks import (
     exif_note,
     fov_note,
     lens_notes,
-    refuse_outside_centre,
-    scale_notes,
+    pixel_notes,
+    require_centre_inside,
 )
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
@@ -124,9 +124,9 @@ def _notes_on_camera_of_file(
     if origin is not None and is_recorded and not origin.is_changed:
         return []
     if isinstance(camera.lens, Pinhole):
-        refuse_outside_centre(photo, camera)
+        require_centre_inside(photo, camera)
 
-    doubts = scale_notes(statement.camera, map_size, ())
+    doubts = pixel_notes(statement.camera, map_size, ())
     doubt_by_exif = exif_note(photo.camera, camera)
     if doubt_by_exif is not None:
         doubts.append(doubt_by_exif)
@@ -143,12 +143,12 @@ def _check_camera(photo: Photo, chosen: ChosenCamera) -> ChosenCamera:
     """
     camera = chosen.camera
     if isinstance(camera.lens, Pinhole):
-        refuse_outside_centre(photo, camera)
+        require_centre_inside(photo, camera)
     else:
         # A fisheye keeps its limit: depth at hand may reach beyond the circle of the photograph.
         check_lens(photo, camera.lens)
 
-    doubts = scale_notes(camera, photo.shape, ())
+    doubts = pixel_notes(camera, photo.shape, ())
     doubt_by_exif = exif_note(photo.camera, camera)
     if doubt_by_exif is not None:
         doubts.append(doubt_by_exif)

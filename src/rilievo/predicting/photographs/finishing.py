@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from rilievo.calibration.camera_checks import fov_note, scale_notes
+from rilievo.calibration.camera_checks import fov_note, pixel_notes
 from rilievo.calibration.panoramas import panorama_note
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors.messages import Note, OptionName, Text
@@ -50,7 +50,7 @@ def finish(
         metres = Metres(known=sizes.known_sizes, camera_height=sizes.camera_height)
     doubts = [
         *option_notes(options, metres),
-        *scale_notes(photo.camera, photo.shape, metres.sparse or metres.known),
+        *pixel_notes(photo.camera, photo.shape, metres.sparse or metres.known),
         *metres.notes,
         *unused_camera_notes(metres, photo),
     ]

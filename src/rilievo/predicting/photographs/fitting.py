@@ -12,7 +12,7 @@ from rilievo.calibration.points import Calibrated, calibrate, calibration_record
 from rilievo.calibration.readings import known_point_pixel, pixel_index
 from rilievo.calibration.rectangle_fit import camera_of_rectangles
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
-from rilievo.calibration.sparse import (
+from rilievo.calibration.sparse_points import (
     drop_implausible_points,
     known_points_of_own_depth,
     map_at_depth_of_lens,

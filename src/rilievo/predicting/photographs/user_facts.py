@@ -7,7 +7,7 @@ from rilievo.calibration.camera_checks import (
     exif_note,
     film_note,
     lens_notes,
-    refuse_outside_centre,
+    require_centre_inside,
 )
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
@@ -46,7 +46,7 @@ def _with_named_camera(photo: Photo, named: NamedCamera | None, fov: float | Non
     camera = camera_of_size(named, photo.shape)
     if not isinstance(camera.lens, Pinhole):
         return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
-    refuse_outside_centre(photo, camera)
+    require_centre_inside(photo, camera)
     return replace(photo, camera=camera)
 
 
@@ -58,5 +58,5 @@ def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
     notes = (*photo.notes, *lens_notes(named, photo.shape))
     camera = Camera(lens=lens)
     if isinstance(lens, Pinhole):
-        refuse_outside_centre(photo, camera)
+        require_centre_inside(photo, camera)
     return replace(photo, camera=camera, notes=notes)

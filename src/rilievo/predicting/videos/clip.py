@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.calibration.camera_checks import scale_notes
+from rilievo.calibration.camera_checks import pixel_notes
 from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.errors import CalibrationError, InputError
 from rilievo.errors.messages import Note, OptionName, Text, note_about
@@ -530,7 +530,7 @@ def _frame_preparation(results: Results) -> Callable[[Photo], Photo]:
 def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -> ClipOptions:
     def calibrate(first: Prediction) -> MetricConversion | None:
         metres = results.metres(job, first.shape)
-        notes = scale_notes(None, first.shape, metres.sparse or metres.known)
+        notes = pixel_notes(None, first.shape, metres.sparse or metres.known)
         for note in (*notes, *metres.notes):
             results.note(note_about(printable(job.source), note))
         if own is not None and not metres:
