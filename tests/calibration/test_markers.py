@@ -23,7 +23,7 @@ from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.exif import assumed_camera
-from rilievo.predicting.photographs.fitting import read_markers
+from rilievo.predicting.photographs.fitting import find_marker_squares
 from rilievo.records.sample import Photo
 from support.fixed_depth import FixedDepth
 from support.lens_boxes import turned
@@ -169,7 +169,7 @@ def test_markers_go_before_vanishing_points_and_behind_what_the_file_says(
         photo=Photo(pixels=pixels),
         camera=Camera(K=K_from_focal(500, 500, SIZE), source=source),
     )
-    camera = read_markers(sample, 0.06)[0].camera
+    camera = find_marker_squares(sample, 0.06)[0].camera
     assert camera is not None
     if source is CameraSource.EXIF_35MM:
         assert (camera.source, camera.K[0, 0]) == (source, 500)

@@ -11,7 +11,7 @@ from PIL import Image
 import rilievo
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import SpelledLens
-from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.records.sample import Photo
 from support.exif_blocks import FILM, exif_block, scene
 

@@ -19,8 +19,8 @@ from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.surfaces.meshes import mesh
 from rilievo.measure import angle, area, height, length
 from rilievo.measure.expectation import circumstances_at, places_of_known_facts
-from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.fitting import convert_by_references
+from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.records.prediction_record import MadeBy
@@ -227,8 +227,8 @@ def test_a_sensors_map_of_a_wide_lens_is_its_distance(step: int):
     measured = np.zeros(shape, np.float32)
     measured[::step, ::step] = distances[::step, ::step]
     sparse = read_sparse(measured, shape, None)
-    metres = Metres(sparse=sparse.points, measured=sparse.measured)
-    metric, _ = with_metres(prediction, metres)
+    metres = MetricReferences(sparse_points=sparse.points, measured_depth=sparse.measured)
+    metric, _ = convert_by_references(prediction, metres)
     np.testing.assert_allclose(metric.depth.values, distances, rtol=2e-3)
 
 

@@ -16,7 +16,7 @@ from rilievo.errors import OptionError
 from rilievo.io.files import machine
 from rilievo.predicting import run as run_module
 from rilievo.predicting.photographs import photo_memory
-from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.prediction.output import MEMORY_PER_PIXEL, min_memory
 from support.file_runs import run, run_on_nine_frames
 from support.peak_memory import peak_memory
@@ -71,9 +71,9 @@ def test_with_little_memory_fewer_photographs_are_done_at_once(
 ) -> None:
     monkeypatch.setattr(photo_memory, "thread_count", lambda: 4)
     under_way, most, lock = 0, 0, threading.Lock()
-    write = Results.write
+    write = ResultWriter.write
 
-    def slow(self: Results, *arguments: Any) -> Any:
+    def slow(self: ResultWriter, *arguments: Any) -> Any:
         nonlocal under_way, most
         with lock:
             under_way += 1
@@ -85,7 +85,7 @@ def test_with_little_memory_fewer_photographs_are_done_at_once(
             with lock:
                 under_way -= 1
 
-    monkeypatch.setattr(Results, "write", slow)
+    monkeypatch.setattr(ResultWriter, "write", slow)
     free(monkeypatch, int(share * min_memory(["npz"], 20_000, 10**6)))
     summary = run(make_network(), tmp_path / "out", *photographs(tmp_path, 6), save="npz")
     assert summary.done == 6

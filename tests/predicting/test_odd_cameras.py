@@ -29,7 +29,7 @@ from rilievo.options.camera_forms import (
     read_camera,
 )
 from rilievo.predicting.photographs.finishing import unit_notes
-from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.records.sample import Photo
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))

@@ -13,7 +13,7 @@ from rilievo.cli import main
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.run import predict_files
 from rilievo.records.depth_map import DepthKind
 from support.fixed_depth import FixedDepth
@@ -76,9 +76,9 @@ def test_a_map_that_is_not_wanted_is_not_decoded(
     path.write_bytes(gdepth())
     job = Job(source=path, medium=Medium.PHOTO, target=tmp_path / "out" / "phone")
     for options in (PredictOptions(own_depth="off"), PredictOptions(camera_height=1.5)):
-        Results(model=thirds(), options=options, note=decoded.append).read(job)
+        ResultWriter(model=thirds(), options=options, note=decoded.append).read(job)
     assert decoded == []
-    Results(model=thirds(), options=PredictOptions(), note=decoded.append).read(job)
+    ResultWriter(model=thirds(), options=PredictOptions(), note=decoded.append).read(job)
     assert len(decoded) == 1
 
 

@@ -223,7 +223,7 @@ class Counting(Relief):
 def test_a_batch_ends_where_it_has_the_pixels_that_memory_is_meant_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "PIXELS_AHEAD", 3 * 40 * 32)
+    monkeypatch.setattr(stream, "MAX_WAITING_PIXELS", 3 * 40 * 32)
     model = Counting()
     summary, _ = _run(_jobs(tmp_path, range(8)), model, tmp_path, batch_size=100)
     assert summary.done == 8

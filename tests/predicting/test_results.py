@@ -9,7 +9,7 @@ from rilievo.io.files.commit import place_one
 from rilievo.io.outputs.sidecar import read_sidecar, sidecar_path
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.prediction.saving import OUTPUTS, Need, output_parts
 from rilievo.records.sample import Photo
 from support.relief import Relief
@@ -33,7 +33,7 @@ def test_normals_are_described_only_for_what_takes_them(
     source, target = tmp_path / "photo.jpg", tmp_path / "photo"
     source.write_bytes(b"of its size and time alone is taken note")
     photo = Photo(pixels=np.full((48, 64, 3), 90, np.uint8), name=str(source))
-    results = Results(model=model, options=PredictOptions(output=tmp_path, save=save))
+    results = ResultWriter(model=model, options=PredictOptions(output=tmp_path, save=save))
     [answer] = model.infer([photo])
     placement = results.write(Job(source=source, medium=Medium.PHOTO, target=target), photo, answer)
     assert placement is not None
@@ -54,7 +54,7 @@ def test_all_says_what_a_missing_package_leaves_out(
     save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rilievo.prediction.saving.find_spec", lambda name: None)
-    results = Results(model=Relief(), options=PredictOptions(output=tmp_path, save=save))
+    results = ResultWriter(model=Relief(), options=PredictOptions(output=tmp_path, save=save))
     said = list(results.left_out_of_all())
     assert any("exr" in line and "rilievo[formats]" in line for line in said) is (save == "all")
     assert "exr" not in results.formats

@@ -27,8 +27,8 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure import RegionMeasurement
 from rilievo.models.base import Model
-from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.fitting import convert_by_references
+from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 
 FILE = Path(__file__).with_suffix(".toml")
@@ -108,7 +108,7 @@ def metric(scene: Scene, number: int, model: Model) -> Iterator[Prediction]:
     plain = rilievo.predict(scene.pixels, model=model, camera=scene.camera)
     if not scene.is_dense:
         try:
-            yield with_metres(plain, Metres(camera_height=scene.height))[0]
+            yield convert_by_references(plain, MetricReferences(camera_height=scene.height))[0]
             return
         except CalibrationError:
             pass  # a bent street
@@ -117,7 +117,7 @@ def metric(scene: Scene, number: int, model: Model) -> Iterator[Prediction]:
     for at in chance.integers(len(v), size=POINTS if scene.is_dense else 1):
         z = float(scene.depth[v[at], u[at]])
         known = rilievo.KnownPoint(u=float(u[at]), v=float(v[at]), metres=z)
-        yield with_metres(plain, Metres(known=(known,)))[0]
+        yield convert_by_references(plain, MetricReferences(known=(known,)))[0]
 
 
 def smooth(depth: np.ndarray, reach: int = 4, most: float = 1.15) -> np.ndarray:

@@ -1,4 +1,4 @@
-// Whether a picture is a whole panorama, by its file (GPano) or its look: rilievo.predicting.photographs.user_facts.
+// Whether a picture is a whole panorama, by its file (GPano) or its look: rilievo.calibration.panoramas.
 
 import { listOf, quantile } from "relief";
 

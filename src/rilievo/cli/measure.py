@@ -35,8 +35,8 @@ from rilievo.options.depth_files import DepthFile
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.metres import calibration_words
-from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.predicting.photographs.metric_references import calibration_words
+from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
 from rilievo.prediction.from_depth import prediction_from_depth

@@ -13,7 +13,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.depth_files import DepthFile
-from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.from_depth import prediction_from_depth
 from rilievo.prediction.saving import metre_notes, parse_output_names, save, saving_notes

@@ -24,7 +24,7 @@ from rilievo.io.outputs.sidecar import parse_sidecar, read_sidecar, sidecar_path
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, LeftOut, Medium
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.predict_across import Storage, TaskFiles
 from rilievo.prediction.output import OUTPUTS
 from rilievo.records.sample import Photo
@@ -96,7 +96,7 @@ class Stage(TaskFiles):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StagedResults(Results):
+class StagedResults(ResultWriter):
     """Results of jobs that went through ``enter``."""
 
     stage: Stage = field(default_factory=Stage)
@@ -138,7 +138,7 @@ class StagedResults(Results):
             os.truncate(job.source, size)
             os.utime(job.source, ns=(modified, modified))
         # super() fails here: a dataclass with slots replaces the class after defining its methods.
-        if Results.is_finished(self, job):
+        if ResultWriter.is_finished(self, job):
             return True
         if source is not None:
             source.download(job.source)
@@ -148,7 +148,7 @@ class StagedResults(Results):
     def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
         """Write and upload; on disk, return the placement."""
         formats = [*self.options_by_output(job)]
-        placement = Results.write(self, job, photo, inference)
+        placement = ResultWriter.write(self, job, photo, inference)
         target = self.stage.target(job)
         if target is None or placement is None:
             return placement

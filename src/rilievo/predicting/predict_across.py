@@ -14,7 +14,7 @@ from rilievo.io.files.names import address_or_none, local_path, printable
 from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
-from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.run import load_models, make_ready, predict_jobs, read_inputs
 from rilievo.predicting.summary import RunSummary, Stages, Tally
 from rilievo.predicting.work_processes import (
@@ -36,9 +36,9 @@ class TaskFiles:
 
     def results(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
-    ) -> Results:
-        """Results of such jobs."""
-        return Results(model=model, options=options, note=note)
+    ) -> ResultWriter:
+        """ResultWriter of such jobs."""
+        return ResultWriter(model=model, options=options, note=note)
 
     def translated(self, message: str) -> str:
         """Message with the user's names of files; here it has them already."""
@@ -89,7 +89,7 @@ class PredictWork:
         options, loading = self.options, Stages()
         models = load_models(options, self.video, refuse_paid, loading)
         for model in models.values():
-            Results(model=model, options=options).check()
+            ResultWriter(model=model, options=options).check()
         # The first report tells what loading took.
         unreported = [loading.spent]
         ready = cache(make_ready)  # once a process: it looks at every file in the folder

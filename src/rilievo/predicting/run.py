@@ -29,7 +29,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memory, photo_size
 from rilievo.predicting.photographs.photos import predict_photos
-from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.summary import (
     FAILURES,
     FINISH,
@@ -112,14 +112,14 @@ def predict_files(
     total = len(jobs) + len(run.failures)
     with Tally(output=output, total=total, show=show, stages=stages) as tally:
         results = {
-            video: Results(model=model, options=options, note=tally.note)
+            video: ResultWriter(model=model, options=options, note=tally.note)
             for video, model in models.items()
         }
         for outcome in results.values():
             outcome.check()
-        first = results[jobs.media[0]]
+        first_medium = jobs.media[0]
         if options.sizes.same_camera:
-            first.take_size(jobs)
+            results[first_medium] = results[first_medium].with_size_of_first_photo(jobs)
         make_ready(output)
         if False in results:
             memory = check_room_of_photographs(jobs, results[False])
@@ -127,7 +127,7 @@ def predict_files(
             if memory.note:
                 tally.note(memory.note)
         run.tell(tally)
-        for message in first.left_out_of_all():
+        for message in results[first_medium].left_out_of_all():
             tally.note(message)
         try:
             predict_jobs(jobs, results, tally)
@@ -298,7 +298,7 @@ def load_models(
     return {video: loaded[name] for video, name in names.items()}
 
 
-def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
+def check_room_of_photographs(jobs: JobList, results: ResultWriter) -> PhotoMemory:
     """Compare disk and memory with what is free.
 
     Raises:
@@ -309,7 +309,7 @@ def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
     stills = (job for job in jobs if job.medium is Medium.PHOTO)
     some = [*islice(stills, 0, None, -(-count // _MEASURED))]
     sizes = [photo_size(job.source) for job in some if not sidecar_path(job.target).exists()]
-    needed = sum(map(results.bytes_of, sizes)) / len(some) * count
+    needed = sum(map(results.min_file_bytes, sizes)) / len(some) * count
     what = f"the results of {count:,} photographs" if count > 1 else "its results"
     hint = Text(
         "choose another folder with ",
@@ -318,7 +318,7 @@ def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
         OptionName("save"),
     )
     check_disk_space(results.options.saving.output, needed, what, hint)
-    return photo_memory(sizes, results.memory_of)
+    return photo_memory(sizes, results.min_memory)
 
 
 def make_ready(folder: Path) -> None:
@@ -329,7 +329,7 @@ def make_ready(folder: Path) -> None:
 
 def predict_jobs(
     jobs: Iterable[Job],
-    results: Mapping[bool, Results],
+    results: Mapping[bool, ResultWriter],
     tally: Tally,
     ready: Callable[[Path], None] = make_ready,
 ) -> None:
@@ -343,9 +343,9 @@ def predict_jobs(
             batch_size=photos.options.speed.batch_size,
             read=timed(READ, photos.read),
             save=timed(FINISH, photos.write),
-            of_depth_alone=photos.is_of_depth_alone,
+            of_depth_alone=photos.is_depth_sufficient,
             at_once=photos.memory.at_once,
-            pixels_ahead=photos.memory.pixels_ahead,
+            waiting_pixels=photos.memory.waiting_pixels,
         )
     for job in jobs:
         if job.medium is Medium.PHOTO:
@@ -360,7 +360,7 @@ def predict_jobs(
 
 
 def _unfinished_photos(
-    jobs: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
+    jobs: Iterable[Job], results: ResultWriter, tally: Tally, ready: Callable[[Path], None]
 ) -> Iterator[Job]:
     """Photographs to do; others are counted, failures noted, each new folder made ``ready``."""
     folder: Path | None = None

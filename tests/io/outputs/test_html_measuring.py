@@ -15,8 +15,8 @@ from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.measurement_records import measure_points
 from rilievo.measure.measurements import Measurement
-from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.fitting import convert_by_references
+from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -56,7 +56,7 @@ def room() -> Prediction:
 
 
 def by_python(known: KnownLength, *ends: tuple[int, int]) -> str:
-    metric, _ = with_metres(two_walls(), Metres(known=(known,)))
+    metric, _ = convert_by_references(two_walls(), MetricReferences(known=(known,)))
     return metric.measure(*ends).text
 
 
@@ -105,7 +105,7 @@ def written_on(page: Any, where: str) -> list[str]:
 def test_a_known_length_measured_again_is_the_known_one(browser: Any, tmp_path: Path) -> None:
     """The line begins where a new one does; another one, beside it, has a wide range."""
     known = KnownLength(u1=42, v1=45, u2=78, v2=45, metres=0.5)
-    metric, _ = with_metres(two_walls(), Metres(known=(known,)))
+    metric, _ = convert_by_references(two_walls(), MetricReferences(known=(known,)))
     save(metric, tmp_path / "walls", ["html"])
     page = opened(browser, tmp_path / "walls.html")
     page.click("#add-line")
@@ -137,7 +137,7 @@ def test_a_known_rectangle_gives_the_metres_of_python(page: Any) -> None:
         field.fill(text)
         field.press("Enter")
         known = KnownRectangle(corners=((74, 14), (104, 14), (104, 31), (74, 31)), sides=sides)
-        metric, _ = with_metres(two_walls(), Metres(known=(known,)))
+        metric, _ = convert_by_references(two_walls(), MetricReferences(known=(known,)))
         assert readings(page)[0].endswith(", known")
         assert metres_at(page, 100, 70) == pytest.approx(metric.depth[70, 100], rel=2e-3)
     field.fill("75 apples")
@@ -164,7 +164,7 @@ def test_what_stands_on_a_known_rectangle_does_not_change_the_metres(
     page.evaluate(f"location.hash = 'm=a{named}~4,3.6'")
     page.locator("#lines output").first.wait_for()
     known = KnownRectangle(corners=corners, sides=(4, 3.6))
-    metric, _ = with_metres(given, Metres(known=(known,)))
+    metric, _ = convert_by_references(given, MetricReferences(known=(known,)))
     assert metric.depth[80, 110] == pytest.approx(10, rel=1e-3)
     assert metres_at(page, 110, 80) == pytest.approx(10, rel=2e-3)
 
@@ -235,14 +235,16 @@ def test_known_lengths_and_dragged_ends_give_the_metres_of_python_until_they_are
 def test_heights_areas_and_angles_are_those_of_python(
     browser: Any, tmp_path: Path, known: KnownLength | None
 ) -> None:
-    given = room() if known else with_metres(room(), Metres(camera_height=1.5))[0]
+    given = (
+        room() if known else convert_by_references(room(), MetricReferences(camera_height=1.5))[0]
+    )
     save(given, tmp_path / "room", ["html"])
     page = opened(browser, tmp_path / "room.html")
     if known:
         page.click("#add-line")
         page.locator("#lines input").fill("3")
         page.locator("#lines input").press("Enter")
-    metric = with_metres(room(), Metres(known=(known,)))[0] if known else given
+    metric = convert_by_references(room(), MetricReferences(known=(known,)))[0] if known else given
     page.click("#add-height")
     end(page, ".stage", "A of height", "Point").press("Shift+ArrowLeft")
     at = place(end(page, ".stage", "A of height", "Point"))
@@ -480,14 +482,16 @@ def drag_and_undo(page: Any, where: str) -> None:
 def test_the_thing_in_a_box_is_that_of_python(
     browser: Any, tmp_path: Path, known: KnownLength | None
 ) -> None:
-    given = room() if known else with_metres(room(), Metres(camera_height=1.5))[0]
+    given = (
+        room() if known else convert_by_references(room(), MetricReferences(camera_height=1.5))[0]
+    )
     save(given, tmp_path / "room", ["html"])
     page = opened(browser, tmp_path / "room.html")
     if known:
         page.click("#add-line")
         page.locator("#lines input").fill("3")
         page.locator("#lines input").press("Enter")
-    metric = with_metres(room(), Metres(known=(known,)))[0] if known else given
+    metric = convert_by_references(room(), MetricReferences(known=(known,)))[0] if known else given
     page.click("#add-box")
     for _ in range(3):
         end(page, ".stage", "B of box", "Corner").press("Shift+ArrowDown")
@@ -547,7 +551,7 @@ def test_heights_on_the_floor_have_the_range_of_python(
 ) -> None:
     given = room_of_instrument(source)
     if source == "network":
-        given = with_metres(room(), Metres(camera_height=1.5))[0]
+        given = convert_by_references(room(), MetricReferences(camera_height=1.5))[0]
     uneven = given.depth.values * (1 + 0.01 * np.sin(np.arange(WIDTH)))
     given = given.but(
         depth_or_none=DepthMap(values=uneven.astype(np.float32), kind=DepthKind.METRIC)
@@ -567,7 +571,7 @@ def room_of_instrument(source: str) -> Prediction:
 
     The scale and the shift of a map that is "fitted" are uncertain, and its numbers are rounded.
     """
-    metric = with_metres(room(), Metres(camera_height=1.5))[0]
+    metric = convert_by_references(room(), MetricReferences(camera_height=1.5))[0]
     is_sensor = source == "sensor"
     measured = np.ones((HEIGHT, WIDTH), bool)
     measured[:50, :50] = False

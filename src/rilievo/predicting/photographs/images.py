@@ -1,4 +1,4 @@
-"""``rilievo.predict``: images in memory."""
+"""``rilievo.predict``: predictions of images in memory."""
 
 import os
 import warnings
@@ -21,43 +21,15 @@ from rilievo.models.requests import DepthFunction
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.metric_references import read_sensor_references
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import Door, option_names, refuse_unknown_keywords, with_options
 
-_WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
-"""Iterable types that hold one image."""
+_SINGLE_IMAGE_TYPES = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
+"""Types that can be iterated over, but hold one image."""
 _RECORDS = (LoadOptions, *PhotoOptions.RECORDS.values())
-_LOADING = option_names(LoadOptions, Door.PYTHON)
-
-
-def read_sparse_depth(sizes: KnownSizes, photo: Photo) -> Metres:
-    """Known facts: points, and a map, of another instrument [m]."""
-    from rilievo.calibration.sparse import read_sparse
-
-    assert sizes.sparse is not None, "callers have checked"
-    points = read_sparse(
-        sizes.sparse,
-        photo.shape,
-        sizes.sparse_unit,
-        sizes.sparse_crop,
-        sizes.sparse_encoding,
-        kind=sizes.sparse_kind,
-        is_error_stated=sizes.stated_depth_error is not None,
-        orientation=photo.orientation,
-    )
-    return Metres(
-        sparse=points.points,
-        measured=points.measured,
-        sparse_along=points.along,
-        sensor_doubts=points.sensor_doubts,
-        sensor_rounding=points.rounding,
-        depth_error=sizes.stated_depth_error,
-        instrument=points.instrument,
-        notes=points.notes,
-        camera_file=points.camera_file,
-    )
+_LOAD_OPTION_NAMES = option_names(LoadOptions, Door.PYTHON)
 
 
 @overload
@@ -96,10 +68,11 @@ def predict(
 
     Args:
         image: Path, http(s) address, bytes, open file, array, tensor, Pillow image or ``Photo``, or
-            a list.
+            a list of them.
         model: A name in ``MODELS``, an ONNX file, a model, or your function (``rilievo.model``); by
             default the embedded one. It stays loaded until ``rilievo.unload_model``.
-        quality: Word for a model: fast (embedded), good (MoGe-2 small) or best (MoGe-2 large).
+        quality: A word in place of a model: fast (embedded), good (MoGe-2 small) or best (MoGe-2
+            large).
         options: Any of the following.
 
     Keyword Args:
@@ -140,8 +113,8 @@ def predict(
         stretch: Read a 16-bit grey picture from its 1st to 99th percentile.
 
     Returns:
-        Depth of the model's kind, or ``METRIC`` if a size is known, and the model's normals. A
-        warning of ``calibration`` is a ``UserWarning``.
+        Depth of the model's kind, or ``METRIC`` if a size is known, and the model's normals. What
+        may be wrong, such as contradicting sizes, is a ``UserWarning`` too.
 
     Raises:
         InputError: If the image cannot be read.
@@ -150,56 +123,101 @@ def predict(
         CalibrationError: If the known sizes do not determine metres.
     """
     # Imported on demand, so that naming ``rilievo.predict`` loads no readers.
-    from rilievo.io.photographs.photo import read_photo
     from rilievo.predicting.photographs.finishing import finish
-    from rilievo.predicting.photographs.user_facts import with_camera
 
-    several = isinstance(image, list | tuple)
     names = [name for record in _RECORDS for name in option_names(record, Door.PYTHON)]
     refuse_unknown_keywords("predict", options, ["model", "quality", *names])
     values: dict[str, Any] = {**options}
-    load_options = LoadOptions(**{name: values.pop(name) for name in _LOADING if name in values})
+    load_values = {name: values.pop(name) for name in _LOAD_OPTION_NAMES if name in values}
+    load_options = LoadOptions(**load_values)
     trust(load_options.trust_code)
     photo_options = PhotoOptions(**values)
-    sizes, refine = photo_options.sizes, photo_options.refine
-    named, fov = photo_options.view.named_camera, photo_options.view.fov
-    if several and (sizes.known or sizes.sparse is not None):
+    is_list = isinstance(image, list | tuple)
+    _check_known_sizes(photo_options.sizes, is_list=is_list)
+    chosen_model = _choose_model(model, quality, load_options)
+
+    predictions = []
+    for source in as_list(image):
+        photo = _read_image(source, photo_options)
+        sizes, references = photo_options.sizes, None
+        if sizes.sparse is not None:
+            references = read_sensor_references(sizes.sparse, sizes, photo.shape, photo.orientation)
+        with _open_model(chosen_model, load_options) as loaded:
+            network = refined(
+                loaded,
+                photo_options.refine,
+                vanishing_points=photo_options.view.vanishing_points,
+            )
+            [inference] = network.infer([photo])
+        prediction = finish(
+            network,
+            inference,
+            photo,
+            photo_options,
+            references=references,
+            warn=_warn_at_caller,
+        )
+        predictions.append(prediction)
+    return predictions if is_list else predictions[0]
+
+
+def _check_known_sizes(sizes: KnownSizes, *, is_list: bool) -> None:
+    """Raise ``OptionError`` for known sizes that cannot be those of all images."""
+    if is_list and (sizes.known or sizes.sparse is not None):
         raise OptionError(
             "known and sparse belong to one photograph: call predict for each with its own"
         )
     if sizes.table is not None:
         raise OptionError("known is of points and lengths: a table is of rilievo.predict_files")
+
+
+def _choose_model(
+    model: str | Path | Model | DepthFunction | None, quality: str | None, options: LoadOptions
+) -> str | Path | Model:
+    """Choose the model by the arguments of ``predict``; a function becomes a model.
+
+    Raises:
+        OptionError: If two arguments contradict each other.
+    """
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
     if quality is not None:
         from rilievo.models.model_options import model_for_quality
 
         model = model_for_quality(quality)
-    model = DEFAULT_MODEL if model is None else model
-    if not isinstance(model, str | Path | Model):
+    if model is None:
+        model = DEFAULT_MODEL
+    if isinstance(model, str | Path):
+        return model
+    if not isinstance(model, Model):
         model = load_model(model)
-    if isinstance(model, Model) and replace(load_options, trust_code=()) != LoadOptions():
+    if replace(options, trust_code=()) != LoadOptions():
         raise OptionError(
             "device, engine and precision are those of loading: this model is loaded already, so "
             "give them to rilievo.load_model"
         )
-    metres, predictions = None, []
-    for source in as_list(image):
-        _refuse_several_images(source)
-        if not isinstance(source, Photo):
-            photo = read_photo(source, own_depth=sizes.reads_own_depth, **refine.reading)
-        else:
-            photo = replace(source, transparent=None) if refine.alpha == "keep" else source
-        photo = with_camera(photo, named, fov)
-        if sizes.sparse is not None:
-            metres = read_sparse_depth(sizes, photo)
-        with _open_model(model, load_options) as loaded:
-            network = refined(loaded, refine, vanishing_points=photo_options.view.vanishing_points)
-            [inference] = network.infer([photo])
-        predictions.append(
-            finish(network, inference, photo, photo_options, metres=metres, tell=_warn_at_caller)
-        )
-    return predictions if several else predictions[0]
+    return model
+
+
+def _read_image(source: ImageLike, options: PhotoOptions) -> Photo:
+    """Read one image, and give it the camera that the user names.
+
+    Raises:
+        InputError: If it cannot be read.
+        InputTypeError: If it is several images.
+    """
+    from rilievo.io.photographs.photo import read_photo
+    from rilievo.predicting.photographs.named_camera import with_camera
+
+    _refuse_several_images(source)
+    if not isinstance(source, Photo):
+        own_depth = options.sizes.reads_own_depth
+        photo = read_photo(source, own_depth=own_depth, **options.refine.reading)
+    elif options.refine.alpha == "keep":
+        photo = replace(source, transparent=None)
+    else:
+        photo = source
+    return with_camera(photo, options.view.named_camera, options.view.fov)
 
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
@@ -209,29 +227,42 @@ def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
 
 
 def _refuse_several_images(image: object) -> None:
+    """Raise ``InputTypeError`` for a folder, a pattern of names, or an object with many images."""
     if isinstance(image, str | Path):
-        is_folder, text = os.path.isdir(image), str(image)
-        is_pattern = "://" not in text and {*"*?["} & {*text} and not os.path.exists(image)
-        if is_folder or is_pattern:
-            raise InputTypeError(
-                f"{image}: is a {'folder' if is_folder else 'pattern'}; write "
-                f'rilievo.predict_files(["{image}"]), which writes files'
-            )
-    if isinstance(image, np.ndarray):
-        is_several = image.ndim == 4 or image.dtype.kind in "OSU"
-    elif isinstance(image, Tensor):
-        is_several = getattr(image, "ndim", 0) == 4 and getattr(image, "shape", (1,))[0] > 1
-    else:
-        is_several = isinstance(image, Iterable) and not isinstance(image, _WHOLE)
-    if is_several:
+        _refuse_folder_or_pattern(image)
+    if _holds_several_images(image):
         raise InputTypeError(
             "is several images; write rilievo.predict(list(images))", path=type(image).__name__
         )
 
 
-def _warn_at_caller(remark: str) -> None:
-    warnings.warn(remark, UserWarning, stacklevel=4)  # the line that calls predict
+def _refuse_folder_or_pattern(path: str | Path) -> None:
+    text = str(path)
+    has_wildcard = any(wildcard in text for wildcard in "*?[")
+    is_address = "://" in text
+    if os.path.isdir(path):
+        kind = "folder"
+    elif has_wildcard and not is_address and not os.path.exists(path):
+        kind = "pattern"
+    else:
+        return
+    raise InputTypeError(
+        f'{path}: is a {kind}; write rilievo.predict_files(["{path}"]), which writes files'
+    )
+
+
+def _holds_several_images(image: object) -> bool:
+    if isinstance(image, np.ndarray):
+        return image.ndim == 4 or image.dtype.kind in "OSU"
+    if isinstance(image, Tensor):
+        return getattr(image, "ndim", 0) == 4 and getattr(image, "shape", (1,))[0] > 1
+    return isinstance(image, Iterable) and not isinstance(image, _SINGLE_IMAGE_TYPES)
+
+
+def _warn_at_caller(warning: str) -> None:
+    warnings.warn(warning, UserWarning, stacklevel=4)  # the line that calls predict
 
 
 def _open_model(model: str | Path | Model, options: LoadOptions) -> AbstractContextManager[Model]:
+    """Model that is loaded already, or the last one, which stays loaded for the next call."""
     return nullcontext(model) if isinstance(model, Model) else last_model(model, options)

@@ -1,4 +1,4 @@
-"""Memory of a run's photographs: fewer at once where it is scarce."""
+"""How many photographs of a run fit into memory at once."""
 
 import math
 import os
@@ -14,88 +14,103 @@ from rilievo.io.files.limits import MAX_PIXELS, check_regular
 from rilievo.io.files.machine import format_bytes
 from rilievo.io.photographs.decode import header_size
 
-PIXELS_AHEAD = 48_000_000
-"""Decoded pixels waiting at each of three stages, bounding memory."""
-MOST_WORKERS = 16
-"""Most threads that read, and that write."""
-
-
-def most_at_once(pixels: int) -> int:
-    """Number of photographs of so many pixels finished at once."""
-    return min(thread_count(), max(1, math.ceil(PIXELS_AHEAD / max(1, pixels))))
+MAX_WAITING_PIXELS = 48_000_000
+"""Most decoded pixels that wait for each of three stages (network, finishing, renaming), which
+bounds memory."""
+MAX_THREADS = 16
+"""Most threads that read photographs, and most that write them."""
 
 
 def thread_count() -> int:
-    """Number of threads that finish photographs."""
-    return min(max(2, os.cpu_count() or 1), MOST_WORKERS)
+    """Number of threads that read photographs, and of those that finish and write them."""
+    cores = os.cpu_count() or 1
+    return min(max(2, cores), MAX_THREADS)
+
+
+def _usual_at_once(pixels: int) -> int:
+    """Photographs of so many pixels that are finished at once where memory is plenty."""
+    return min(thread_count(), max(1, math.ceil(MAX_WAITING_PIXELS / max(1, pixels))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoMemory:
-    """Memory for the photographs of a run.
+    """Bounds on the photographs that a run has in memory at once.
 
     Attributes:
-        free: Bytes free at first.
-        at_once: Results made at once.
-        pixels_ahead: Decoded pixels waiting at each stage.
+        free: Memory that was free at the beginning [bytes]; None if unknown.
+        at_once: Most results that are made at once; None where memory is plenty.
+        waiting_pixels: Most decoded pixels that wait at each stage; None for the usual number.
     """
 
     free: int | None = None
     at_once: int | None = None
-    pixels_ahead: int | None = None
+    waiting_pixels: int | None = None
 
     @property
     def note(self) -> str:
-        """Note for the user, if scarce."""
+        """Note that fewer photographs than usual are done at once; empty if there are not."""
         if self.free is None or self.at_once is None:
             return ""
         count = f"{self.at_once} photographs" if self.at_once > 1 else "one photograph"
         return f"{format_bytes(self.free)} of memory are free, so {count} at once is done, not more"
 
     def check(self, size: Size, memory_of: Callable[[Size], int]) -> None:
-        """Refuse a photograph that does not fit.
+        """Check that the results of one photograph fit into memory.
+
+        Args:
+            size: Height and width of the photograph.
+            memory_of: Function from a size to the memory that its results take [bytes].
 
         Raises:
-            OptionError: If it takes more than was free.
+            OptionError: If they take more than was free.
         """
         if self.free is not None:
             _check_result_memory(size, memory_of, self.free)
 
 
 def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> PhotoMemory:
-    """Bound photographs at once by free memory.
+    """Decide how many photographs may be in memory at once, by their sizes and the free memory.
+
+    Args:
+        sizes: Heights and widths of some photographs of the run; (0, 0) if unknown.
+        memory_of: Function from a size to the memory that its results take [bytes].
 
     Raises:
-        OptionError: If none fits alone.
+        OptionError: If not even the smallest photograph fits alone.
     """
     free = machine.free_memory()
-    sizes = sorted((size for size in sizes if math.prod(size)), key=math.prod)
-    if free is None or not sizes:
+    by_pixels = sorted((size for size in sizes if math.prod(size)), key=math.prod)
+    if free is None or not by_pixels:
         return PhotoMemory(free=free)
-    usual = min(len(sizes), most_at_once(math.prod(sizes[-1])))
-    if usual * memory_of(sizes[-1]) <= free:
+    smallest, largest = by_pixels[0], by_pixels[-1]
+    usual = min(len(by_pixels), _usual_at_once(math.prod(largest)))
+    if usual * memory_of(largest) <= free:
         return PhotoMemory(free=free)
-    _check_result_memory(sizes[0], memory_of, free)
-    largest = max((size for size in sizes if memory_of(size) <= free), key=math.prod)
-    pixels = math.prod(largest)
-    at_once = min(most_at_once(pixels), free // memory_of(largest))
-    return PhotoMemory(free=free, at_once=at_once, pixels_ahead=min(PIXELS_AHEAD, at_once * pixels))
+
+    _check_result_memory(smallest, memory_of, free)
+    largest_that_fits = max((size for size in by_pixels if memory_of(size) <= free), key=math.prod)
+    pixels = math.prod(largest_that_fits)
+    at_once = min(_usual_at_once(pixels), free // memory_of(largest_that_fits))
+    waiting_pixels = min(MAX_WAITING_PIXELS, at_once * pixels)
+    return PhotoMemory(free=free, at_once=at_once, waiting_pixels=waiting_pixels)
+
+
+def _check_result_memory(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
+    """Raise ``OptionError`` if the results of a photograph take more than the free memory."""
+    height, width = size
+    machine.check_memory(
+        memory_of(size),
+        f"the results of {width}x{height} pixels",
+        Text("choose fewer outputs with ", OptionName("save"), ", or make the photograph smaller"),
+        free=free,
+    )
 
 
 def photo_size(source: Path) -> Size:
-    """Height and width by its header; (0, 0) if unreadable."""
+    """Height and width of a photograph by its header; (0, 0) if it cannot be read."""
     try:
         check_regular(source)  # opening a pipe would wait for whoever writes into it
         with source.open("rb") as file:
             return header_size(file, str(source), max_pixels=MAX_PIXELS)
     except (RilievoError, OSError):
         return 0, 0
-
-
-def _check_result_memory(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
-    machine.check_memory(
-        memory_of(size),
-        f"the results of {size[1]}x{size[0]} pixels",
-        Text("choose fewer outputs with ", OptionName("save"), ", or make the photograph smaller"),
-        free=free,
-    )

@@ -1,4 +1,4 @@
-"""``rilievo.pipeline``: transformers' interface, with the model's own values."""
+"""``rilievo.pipeline``: the interface of transformers' depth estimation, with depth in full."""
 
 import sys
 from collections.abc import Sequence
@@ -14,16 +14,18 @@ from rilievo.models.base import ImageLike, Model
 from rilievo.models.requests import DepthFunction
 from rilievo.predicting.photographs.images import as_list, predict
 from rilievo.prediction import Prediction
+from rilievo.records.depth_map import DepthMap
 
 TASK = "depth-estimation"
 
 
 class DepthEstimate(TypedDict):
-    """Result for one image.
+    """Depth of one image.
 
     Attributes:
-        predicted_depth: (h, w) float32, NaN where invalid; a tensor if torch is imported.
-        depth: Grey picture, white the largest.
+        predicted_depth: (h, w) float32, NaN where there is no depth. It is a tensor if torch is
+            imported, and an array otherwise.
+        depth: Grey picture, in which the largest value is white.
     """
 
     predicted_depth: Any
@@ -31,7 +33,12 @@ class DepthEstimate(TypedDict):
 
 
 class DepthPipeline:
-    """Model with transformers' interface."""
+    """A model that is called as the pipelines of transformers are.
+
+    Attributes:
+        task: Name of the task, always "depth-estimation".
+        model: As for ``rilievo.predict``; None for the default model.
+    """
 
     task = TASK
 
@@ -52,22 +59,31 @@ class DepthPipeline:
         images: ImageLike | Sequence[ImageLike] | None = None,
         **ignored: object,
     ) -> DepthEstimate | list[DepthEstimate]:
-        """Estimate an image's depth, or each in a list; options such as ``batch_size`` are ignored.
+        """Estimate the depth of an image, or of each in a list.
+
+        Args:
+            inputs: Image or images, as for ``rilievo.predict``.
+            images: Another name for ``inputs``, as in transformers.
+            ignored: Options of transformers' pipelines, such as ``batch_size``.
 
         Raises:
             RilievoError: As for ``rilievo.predict``.
         """
-        inputs = images if inputs is None else inputs
+        if inputs is None:
+            inputs = images
         if inputs is None:
             raise OptionError('there is no image; write estimate("photo.jpg")')
-        answers = [_depth_estimate(image) for image in predict(as_list(inputs), model=self.model)]
-        return answers if isinstance(inputs, list | tuple) else answers[0]
+        predictions = predict(as_list(inputs), model=self.model)
+        estimates = [_depth_estimate(prediction) for prediction in predictions]
+        return estimates if isinstance(inputs, list | tuple) else estimates[0]
 
 
 def pipeline(
     task: str = TASK, model: str | Path | Model | DepthFunction | None = None, **ignored: object
 ) -> DepthPipeline:
-    """Make a pipeline, as ``transformers.pipeline`` does, which ignores its other options.
+    """Make a pipeline, as ``transformers.pipeline`` does.
+
+    Options of ``transformers.pipeline`` besides the task and the model are ignored.
 
     Examples:
         >>> rilievo.pipeline("depth-estimation", "rilievo/small")("photo.jpg")["depth"].size
@@ -84,12 +100,19 @@ def pipeline(
 def _depth_estimate(prediction: Prediction) -> DepthEstimate:
     depth = prediction.depth
     values = np.array(depth.values)
-    inside = values[depth.valid]
-    low, high = (float(inside.min()), float(inside.max())) if inside.size else (0.0, 0.0)
-    grey = (values - low) * (255 / (high - low) if high > low else 0.0)
-    grey = np.where(depth.valid, grey, 0)
     torch = sys.modules.get("torch")
     return DepthEstimate(
         predicted_depth=values if torch is None else torch.from_numpy(values),
-        depth=Image.fromarray(grey.astype(np.uint8)),
+        depth=_grey_picture(depth),
     )
+
+
+def _grey_picture(depth: DepthMap) -> Image.Image:
+    """Draw depth from black, the smallest value, to white, the largest; black without depth."""
+    valid_values = depth.values[depth.valid]
+    if not valid_values.size:
+        return Image.fromarray(np.zeros(depth.shape, np.uint8))
+    low, high = float(valid_values.min()), float(valid_values.max())
+    scale = 255 / (high - low) if high > low else 0.0
+    grey = np.where(depth.valid, (depth.values - low) * scale, 0)
+    return Image.fromarray(grey.astype(np.uint8))

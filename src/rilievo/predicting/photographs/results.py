@@ -1,20 +1,16 @@
-"""Results of photographs, and which are finished."""
+"""Results of photographs: what is read, what is written, and what an earlier run has finished."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.size_files import find_sparse_file
-from rilievo.calibration.sizes import Known
+from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
-from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
@@ -25,16 +21,29 @@ from rilievo.io.outputs.overwrite_policy import (
     pending_path,
 )
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
-from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
+from rilievo.io.outputs.sidecar import (
+    FileFacts,
+    Sidecar,
+    find_sidecar,
+    read_sidecar,
+    sidecar_path,
+)
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient, option_notes
+from rilievo.predicting.photographs.job_references import references_of_job
+from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
-from rilievo.predicting.photographs.user_facts import with_camera
-from rilievo.prediction.output import OUTPUTS, min_bytes_per_pixel, min_memory, options_of_output
+from rilievo.predicting.photographs.run_record import run_record
+from rilievo.prediction import Prediction
+from rilievo.prediction.output import (
+    OUTPUTS,
+    min_bytes_per_pixel,
+    min_memory,
+    options_of_output,
+)
 from rilievo.prediction.output_record import Need, SurfaceDepth
 from rilievo.prediction.saving import (
     check_outputs,
@@ -47,30 +56,42 @@ from rilievo.prediction.saving import (
 from rilievo.prediction.surface_depth import can_make_surface
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
-from rilievo.schema.fields import settings_to_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """Writer of a run's results."""
+class _FirstPhoto:
+    name: str
+    shape: Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultWriter:
+    """Reads the photographs of a run, and finishes and writes their predictions.
+
+    Attributes:
+        model: Refined model of the run.
+        options: Options of the run.
+        note: Function that tells the user a note.
+        first_photo: Photograph whose size all must have; None if they may differ.
+        memory: Bounds on the photographs that are in memory at once.
+        said_notes: Notes on all photographs that the user was told already.
+    """
 
     model: Model
     options: PredictOptions
     note: Callable[[str], None] = lambda message: None
-    first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
-    """First photograph of ``--same-camera``."""
+    first_photo: _FirstPhoto | None = None
     memory: PhotoMemory = field(default_factory=PhotoMemory)
-    told: list[str] = field(default_factory=list)
-    """Notes that were told once for all photographs."""
+    said_notes: set[str] = field(default_factory=set)
 
     @property
     def thoroughness(self) -> CheckLevel:
-        """CheckLevel of comparisons with earlier files."""
+        """How files of an earlier run are compared with their checksums."""
         return CheckLevel.HASHES if self.options.saving.resume == "hash" else CheckLevel.ENDS
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Outputs to write."""
+        """Names of the outputs to write; "all" means those that are possible."""
         saving = self.options.saving
         if not saving.asks_for_all:
             return saving.formats
@@ -81,252 +102,265 @@ class Results:
         )
 
     def left_out_of_all(self) -> Iterator[str]:
-        """Notes on outputs of ``all`` without a package."""
-        for name in self.options.saving.formats if self.options.saving.asks_for_all else ():
+        """Notes on outputs that "all" leaves out because a package is not installed."""
+        if not self.options.saving.asks_for_all:
+            return
+        for name in self.options.saving.formats:
+            if self._missing_parts(name) or is_output_installed(name):
+                continue
             extra = OUTPUTS[name].extra
-            if not self._missing_parts(name) and not is_output_installed(name):
-                yield Note(
-                    Text(
-                        OptionName("save", "all"),
-                        f" leaves out {name}, which needs rilievo[{extra}]",
-                    )
-                )
+            yield Note(
+                Text(OptionName("save", "all"), f" leaves out {name}, which needs rilievo[{extra}]")
+            )
 
     def check(self) -> None:
-        """Refuse outputs that cannot be made."""
+        """Check that the model and the installed packages can make the outputs.
+
+        Raises:
+            OptionError: If the model lacks a part that an output needs.
+            MissingExtraError: If a package is not installed.
+        """
         check_outputs(self.formats)
         if self.options.sizes.markers is not None:
             with needing("", "markers", option="markers"):
                 import cv2  # noqa: F401
+        card = self.model.card
         for name in self.formats:
             missing = self._missing_parts(name)
-            if missing == [Need.CAMERA] and self.model.card.kind is not None:
+            if missing == [Need.CAMERA] and card.kind is not None:
                 raise OptionError(
                     option="save",
                     problem=Text(
-                        f"{name}: surfaces of depth of kind "
-                        f"'{self.model.card.kind}' are bent until it is calibrated: "
-                        "give two known depths or more with ",
+                        f"{name}: surfaces of depth of kind '{card.kind}' are bent until it is "
+                        "calibrated: give two known depths or more with ",
                         OptionName("known"),
                         ", or leave out ",
                         OptionName("anchor", "off"),
                     ),
                 )
             if missing:
+                parts = " and ".join(missing)
                 raise OptionError(
                     option="save",
-                    problem=(
-                        f"{name} needs {' and '.join(missing)}, which model "
-                        f"'{self.model.card.name}' does not give"
-                    ),
+                    problem=f"{name} needs {parts}, which model '{card.name}' does not give",
                 )
 
     def _missing_parts(self, name: str) -> list[Need]:
+        """Parts that an output needs and that predictions of this run will lack.
+
+        The camera counts as missing if depth stays affine, because no surface can be made of it.
+        """
         card = self.model.card
-        has_depth, is_depth = card.kind is not None, card.kind is not None and card.kind.is_depth
-        anchors = has_depth and not is_depth and self.options.surface.anchors
-        is_depth = is_depth or anchors or self.options.sizes.makes_metric
-        conditions = {
+        has_depth = card.kind is not None
+        is_affine = card.kind is not None and not card.kind.is_depth
+        is_anchored = is_affine and self.options.surface.anchors
+        has_surface = has_depth and (
+            not is_affine or is_anchored or self.options.sizes.makes_metric
+        )
+        available = {
             Need.PHOTO: True,
             Need.DEPTH: has_depth,
-            Need.NORMALS: card.normals or anchors,
+            Need.NORMALS: card.normals or is_anchored,
             Need.CONFIDENCE: card.confidence,
             Need.SKY: card.sky,
-            Need.CAMERA: has_depth and is_depth,
+            Need.CAMERA: has_surface,
         }
-        return [need for need in OUTPUTS[name].needs if not conditions[need]]
+        return [need for need in OUTPUTS[name].needs if not available[need]]
 
-    def bytes_of(self, shape: tuple[int, int]) -> int:
-        """Least bytes of a photograph's results."""
+    def min_file_bytes(self, shape: Size) -> int:
+        """Least size on disk of the results of a photograph [bytes]."""
         card = self.model.card
-        gives = {
+        predicts = {
             Need.DEPTH: card.kind is not None,
             Need.NORMALS: card.normals,
             Need.CONFIDENCE: card.confidence,
             Need.SKY: card.sky,
         }
-        parts = [need for need, is_there in gives.items() if is_there]
-        return shape[0] * shape[1] * min_bytes_per_pixel(self.formats, parts)
+        predicted = [need for need, is_predicted in predicts.items() if is_predicted]
+        height, width = shape
+        return height * width * min_bytes_per_pixel(self.formats, predicted)
 
-    def memory_of(self, shape: tuple[int, int]) -> int:
-        """Least memory for a photograph's results [bytes]."""
-        return min_memory(self.formats, shape[0] * shape[1], self.options.saving.surface_points)
+    def min_memory(self, shape: Size) -> int:
+        """Least memory for the results of a photograph [bytes]."""
+        height, width = shape
+        return min_memory(self.formats, height * width, self.options.saving.surface_points)
 
     def read(self, job: Job) -> Photo:
-        """Read a photograph, with its own depth if useful."""
-        own_depth, reading = self.options.sizes.reads_own_depth, self.options.refine.reading
+        """Read a photograph, with the depth in its file if that may give metres.
+
+        Raises:
+            InputError: If it cannot be read.
+            OptionError: If its results do not fit into memory.
+        """
         if self.memory.at_once is not None:
-            self.memory.check(photo_size(job.source), self.memory_of)
-        photo = read_photo(job.source, own_depth=own_depth, **reading)
-        self.memory.check(photo.shape, self.memory_of)
+            self.memory.check(photo_size(job.source), self.min_memory)
+        photo = read_photo(
+            job.source,
+            own_depth=self.options.sizes.reads_own_depth,
+            **self.options.refine.reading,
+        )
+        self.memory.check(photo.shape, self.min_memory)
         return self.prepare(photo)
 
     def prepare(self, photo: Photo) -> Photo:
-        """Give a photograph the user's camera."""
-        if self.options.sizes.same_camera and self.first:
-            name, (height, width) = self.first[0]
-            if photo.shape != (height, width):
-                raise InputError(
-                    path=photo.name,
-                    problem=Text(
-                        f"is {photo.shape[1]}x{photo.shape[0]}, but {name} {width}x{height}: ",
-                        OptionName("same_camera"),
-                        " takes photographs of one size",
-                    ),
-                )
+        """Give a photograph the camera that the user names.
+
+        Raises:
+            InputError: If it has another size than the first photograph of the same camera.
+        """
+        first = self.first_photo
+        if first is not None and photo.shape != first.shape:
+            height, width = photo.shape
+            first_height, first_width = first.shape
+            raise InputError(
+                path=photo.name,
+                problem=Text(
+                    f"is {width}x{height}, but {first.name} {first_width}x{first_height}: ",
+                    OptionName("same_camera"),
+                    " takes photographs of one size",
+                ),
+            )
         view = self.options.view
         return with_camera(photo, view.named_camera, view.fov)
 
-    def is_of_depth_alone(self, job: Job, photo: Photo) -> bool:
-        """Whether neither normals nor confidence are needed."""
-        return is_of_depth_alone(self.options, [*self.options_by_output(job)], photo)
-
-    def take_size(self, jobs: Iterable[Job]) -> None:
-        """Take the first photograph's size as all."""
+    def with_size_of_first_photo(self, jobs: Iterable[Job]) -> "ResultWriter":
+        """Writer that refuses photographs of another size than the first that can be read."""
         for job in jobs:
             if job.medium is not Medium.PHOTO:
                 continue
             with suppress(RilievoError):
                 photo = read_photo(job.source, own_depth=False, **self.options.refine.reading)
-                self.first.append((str(job.source), photo.shape))
-                return
+                first_photo = _FirstPhoto(name=str(job.source), shape=photo.shape)
+                return replace(self, first_photo=first_photo)
+        return self
 
-    def metres(self, job: Job, shape: tuple[int, int], orientation: int = 1) -> Metres:
-        """Known sizes of a photograph or first frame, with EXIF's orientation of a photograph."""
-        sizes = self.options.sizes
-        metres = Metres(known=self._known_sizes(job), camera_height=sizes.camera_height)
-        if sizes.sparse is None:
-            return metres
-        # Few runs read depth of another instrument, and its readers are many.
-        from rilievo.calibration.sparse import read_sparse
-
-        file = self._sparse_file(job, sizes.sparse)
-        points = read_sparse(
-            file,
-            shape,
-            sizes.sparse_unit,
-            sizes.sparse_crop,
-            sizes.sparse_encoding,
-            kind=sizes.sparse_kind,
-            is_error_stated=sizes.stated_depth_error is not None,
-            orientation=orientation,
-        )
-        return replace(
-            metres,
-            sparse=points.points,
-            measured=points.measured,
-            sparse_along=points.along,
-            sensor_doubts=points.sensor_doubts,
-            sensor_rounding=points.rounding,
-            depth_error=sizes.stated_depth_error,
-            instrument=points.instrument,
-            notes=points.notes,
-            camera_file=points.camera_file,
-        )
-
-    def _known_sizes(self, job: Job) -> tuple[Known, ...]:
-        sizes = self.options.sizes
-        if sizes.table is None:
-            return sizes.known_sizes
-        from rilievo.calibration.size_files import read_known_csv, read_known_of_fixed_camera
-
-        if sizes.same_camera:
-            return read_known_of_fixed_camera(sizes.table)
-        facts = read_known_csv(sizes.table).get(job.source.resolve(), ())
-        if not facts:
-            raise InputError(f"{sizes.table} has no point of it", path=job.source)
-        return facts
-
-    def _sparse_file(self, job: Job, sparse: Path) -> Path:
-        output = self.options.saving.output
-        inside = job.target.is_relative_to(output)
-        return find_sparse_file(
-            sparse, job.target.relative_to(output) if inside else Path(job.source.stem)
-        )
+    def is_depth_sufficient(self, job: Job, photo: Photo) -> bool:
+        """Whether neither normals nor confidence are needed, so that the network may omit them."""
+        return is_depth_sufficient(self.options, [*self.options_by_output(job)], photo)
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
-        """Write a prediction's parts; return what remains to be placed."""
-        options = self.options
-        needed, what = self.bytes_of(photo.shape), f"the results of {printable(job.source.name)}"
+        """Finish a prediction and write its files under temporary names.
+
+        Returns the files that remain to be renamed; None if nothing remains.
+
+        Raises:
+            RilievoError: If the prediction cannot be finished or written.
+        """
         check_disk_space(
             job.target.parent,
-            needed,
-            what,
+            self.min_file_bytes(photo.shape),
+            f"the results of {printable(job.source.name)}",
             Text("choose another folder with ", OptionName("output")),
         )
-        metres = self.metres(job, photo.shape, photo.orientation)
-        # The run has told these of all photographs.
-        notes = {*option_notes(options)}
+        # The run has told the user these notes, for all photographs together.
+        told = {*option_notes(self.options)}
 
         def tell(note: str) -> None:
-            if note not in notes:
-                notes.add(note)
+            if note not in told:
+                told.add(note)
                 self.note(note_about(printable(job.source), note))
 
-        prediction = finish(self.model, inference, photo, options, metres=metres, tell=tell)
+        prediction = finish(
+            self.model,
+            inference,
+            photo,
+            self.options,
+            references=references_of_job(job, self.options, photo.shape, photo.orientation),
+            warn=tell,
+        )
         for note in prediction.notes:
             tell(note)
-        own, saving = self.options_by_output(job), options.saving
-        has_depth, has_normals = prediction.has("depth_or_none"), prediction.has("normals")
-        if saving.asks_for_all and has_depth and not can_make_surface(prediction):
-            own = {
-                name: its
-                for name, its in own.items()
-                if OUTPUTS[name].surface is not SurfaceDepth.REQUIRED
-                and (Need.NORMALS not in OUTPUTS[name].needs or has_normals)
-            }
-        if Need.NORMALS not in output_parts([*own]):
+        options_by_output = self._possible_outputs(prediction, self.options_by_output(job))
+        outputs = [*options_by_output]
+        if Need.NORMALS not in output_parts(outputs):
             prediction = prediction.but(normals=None)
-        if has_depth:
-            self.note_once(metre_notes(prediction.depth.kind, [*own]))
-        for note in saving_notes(prediction, job.target.name, [*own]):
+        if prediction.has("depth_or_none"):
+            self.note_once(metre_notes(prediction.depth.kind, outputs))
+        for note in saving_notes(prediction, job.target.name, outputs):
             tell(note)
-        run = self.run_facts(job)
         return write_part_files(
             prediction,
             job.target,
-            [*own],
-            saving,
-            run=run,
+            outputs,
+            self.options.saving,
+            run=run_record(job, self.options),
             thoroughness=self.thoroughness,
-            options_by_output=own,
+            options_by_output=options_by_output,
         )
 
+    def _possible_outputs(
+        self, prediction: Prediction, options_by_output: Mapping[str, SaveOptions]
+    ) -> Mapping[str, SaveOptions]:
+        """Leave out the surfaces of "all" if this photograph has none."""
+        if not self.options.saving.asks_for_all or not prediction.has("depth_or_none"):
+            return options_by_output
+        if can_make_surface(prediction):
+            return options_by_output
+        return {
+            name: options
+            for name, options in options_by_output.items()
+            if OUTPUTS[name].surface is not SurfaceDepth.REQUIRED
+            and (Need.NORMALS not in OUTPUTS[name].needs or prediction.has("normals"))
+        }
+
     def note_once(self, notes: Sequence[str]) -> None:
-        """Tell of what is the same for many photographs, with what would mend it, once a run."""
+        """Tell notes that are the same for many photographs once in a run, with advice."""
+        hint = Text(
+            OptionName("known", "U,V,METRES"),
+            ", ",
+            OptionName("camera_height", "METRES"),
+            " or a model of metric depth (",
+            OptionName("quality", "good"),
+            ") gives metres",
+        )
         for note in notes:
-            if note in self.told:
-                continue
-            self.told.append(note)
-            hint = Text(
-                OptionName("known", "U,V,METRES"),
-                ", ",
-                OptionName("camera_height", "METRES"),
-                " or a model of metric depth (",
-                OptionName("quality", "good"),
-                ") gives metres",
-            )
-            self.note(Note(note, hint=hint))
+            if note not in self.said_notes:
+                self.said_notes.add(note)
+                self.note(Note(note, hint=hint))
 
     def options_by_output(self, job: Job) -> Mapping[str, SaveOptions]:
-        """Options of the formats, done or not, and of others' files that are damaged, as before."""
-        saving: dict[str, SaveOptions] = dict.fromkeys(self.formats, self.options.saving)
-        for facts in self._earlier_file_facts(job):
+        """Options of every output of a job, in the order of the table.
+
+        These are the outputs of this run, and those of earlier runs whose files are damaged, with
+        the options that they had.
+        """
+        saving = self.options.saving
+        options: dict[str, SaveOptions] = dict.fromkeys(self.formats, saving)
+        for facts in self._earlier_files(job):
             name = facts.output
-            if name not in saving and file_fault(job.target.parent, facts, self.thoroughness):
-                saving[name] = self.options.saving
-                # Without options of before if they are none, as in a broken file.
+            if name in options or not self._is_damaged(job, facts):
+                continue
+            options[name] = saving
+            if facts.options is not None:
+                before: Any = {
+                    option: facts.options.get(option) for option in options_of_output(name)
+                }
+                # A broken JSON may hold values that are no options.
                 with suppress(OptionError, TypeError):
-                    before = facts.options
-                    if before is not None:
-                        was: Any = {
-                            option: before.get(option) for option in options_of_output(name)
-                        }
-                        saving[name] = replace(self.options.saving, **was)
-        return {name: saving[name] for name in OUTPUTS.sorted_names([*saving])}
+                    options[name] = replace(saving, **before)
+        return {name: options[name] for name in OUTPUTS.sorted_names([*options])}
+
+    def _is_damaged(self, job: Job, facts: FileFacts) -> bool:
+        return bool(file_fault(job.target.parent, facts, self.thoroughness))
+
+    def _earlier_files(self, job: Job) -> tuple[FileFacts, ...]:
+        """Files of an earlier run to which this one adds."""
+        if self.options.saving.overwrite:
+            return ()
+        sidecar = find_sidecar(sidecar_path(job.target))
+        return () if sidecar is None else sidecar.files
+
+    def formats_with_earlier(self, job: Job) -> tuple[tuple[str, ...], bool]:
+        """Outputs of this and of an earlier run, and whether there was an earlier run."""
+        earlier = {facts.output for facts in self._earlier_files(job)}
+        return OUTPUTS.sorted_names(earlier | {*self.formats}), bool(earlier)
 
     def is_finished(self, job: Job) -> bool:
-        """Whether an earlier run finished it alike."""
+        """Whether an earlier run finished a job with the same model and options.
+
+        Raises:
+            OutputError: If an earlier run made it in another way.
+        """
         path = sidecar_path(job.target)
         if self.options.saving.overwrite or not path.exists():
             return False
@@ -334,100 +368,49 @@ class Results:
             self.note(Note("has no content, so its results are made anew", path=printable(path)))
             return False
         sidecar = read_sidecar(path)
-        there = {facts.output: facts for facts in sidecar.files}
-        run = self.run_facts(job)
-        if job.medium is not Medium.PHOTO:
-            # All outputs of a clip are written together: those not asked for must agree.
-            others = there.keys() - {*self.formats}
-            bound = {option for name in others for option in options_of_output(name)}
-            free = {*WRITING} - bound
-            run = {key: sidecar.run.get(key) if key in free else run[key] for key in run}
-        difference = first_difference(sidecar, self.model.made_by, run)
+        difference = first_difference(
+            sidecar, self.model.made_by, self._comparable_record(job, sidecar)
+        )
         if difference is not None:
             raise OutputError(problem=Text(f"{path} {WAS_MADE} {difference}: ", MEND))
-        saving = self.options.saving
-        for name in self.formats:
-            if name not in there:
-                return False
-            before = there[name].options
-            if before is None:  # those of a clip's files stand in its run
-                before = sidecar.run
-            if any(
-                getattr(saving, option) != before.get(option) for option in options_of_output(name)
-            ):
-                return False
-        faults = (
-            file_fault(job.target.parent, facts, self.thoroughness) for facts in sidecar.files
-        )
-        fault = next(filter(None, faults), None)
-        if fault is not None:
-            self.note(Note("made anew", path=printable(job.target.parent / fault)))
+        if not self._has_all_formats(sidecar):
             return False
+
+        for facts in sidecar.files:
+            fault = file_fault(job.target.parent, facts, self.thoroughness)
+            if fault is not None:
+                self.note(Note("made anew", path=printable(job.target.parent / fault)))
+                return False
         # A leftover, if the system refused to remove it at the end of the earlier run.
         remove_part(pending_path(job.target))
         sweep_lock(lock_path(path))
         return True
 
-    def _earlier_file_facts(self, job: Job) -> tuple[FileFacts, ...]:
-        is_new = self.options.saving.overwrite
-        before = None if is_new else find_sidecar(sidecar_path(job.target))
-        return () if before is None else before.files
-
-    def formats_with_earlier(self, job: Job) -> tuple[tuple[str, ...], bool]:
-        """Outputs of this and an earlier run; whether one was."""
-        there = {facts.output for facts in self._earlier_file_facts(job)}
-        return OUTPUTS.sorted_names(there | {*self.formats}), bool(there)
-
-    def run_facts(self, job: Job) -> Mapping[str, Setting]:
-        """Options and source that files depend on."""
-        options, sizes, saving = self.options, self.options.sizes, self.options.saving
-        try:
-            size, modified = _bytes_and_time(job)
-        except OSError as error:
-            raise InputError(f"cannot be read: {reason(error)}", path=job.source) from error
-        facts = self._known_sizes(job)
-        options_of_sizes = (*sizes.known, *sizes.known_length, *sizes.known_rectangle)
-        written = facts if sizes.table is not None else options_of_sizes
-        texts = (
-            text if isinstance(text, str) else str(fact)
-            for text, fact in zip(written, facts, strict=True)
-        )
-        run: dict[str, Setting] = {**settings_to_record(options.view), "known": " ".join(texts)}
-        if sizes.sparse is not None:
-            path = self._sparse_file(job, sizes.sparse)
-            check_regular(path)
-            state = path.stat()
-            run["sparse"] = f"{path.name} {state.st_size} {state.st_mtime_ns}"
-            run["sparse_unit"] = sizes.sparse_unit
-            for name in ("sparse_kind", "sparse_crop", "sparse_encoding"):
-                if getattr(sizes, name) is not None:
-                    run[name] = getattr(sizes, name)
-        for record in (sizes, options.surface, options.refine):
-            run |= settings_to_record(record)
-        # Of a photograph, options that outputs name are recorded with files.
-        run |= {
-            name: value for name, value in settings_to_record(saving).items() if name not in WRITING
+    def _comparable_record(self, job: Job, sidecar: Sidecar) -> Mapping[str, Setting]:
+        """Record of this run, as far as an earlier run must agree with it."""
+        record = run_record(job, self.options)
+        if job.medium is Medium.PHOTO:
+            return record
+        # All outputs of a clip are written together, so options of those that were not asked for
+        # must agree. Options of the others may change.
+        other_outputs = {facts.output for facts in sidecar.files} - {*self.formats}
+        fixed = {option for name in other_outputs for option in options_of_output(name)}
+        free = {*WRITING} - fixed
+        return {
+            name: sidecar.run.get(name) if name in free else value for name, value in record.items()
         }
-        if job.medium is not Medium.PHOTO:
-            video = options.video
-            run |= {name: getattr(saving, name) for name in WRITING}
-            run["independent"] = video.independent
-            fps = video.fps
-            if fps is None and job.medium is Medium.SEQUENCE:
-                from rilievo.io.videos.frame_source import DEFAULT_RATE
 
-                fps = float(DEFAULT_RATE)
-            if fps is not None:
-                run["fps"] = fps
-            run |= settings_to_record(video)
-        return {**run, "source_bytes": size, "source_modified_ns": modified}
-
-
-def _bytes_and_time(job: Job) -> tuple[int, int]:
-    """Bytes and time [ns]; sum and latest of frames."""
-    facts = job.source.stat()
-    if job.medium is not Medium.SEQUENCE:
-        return facts.st_size, facts.st_mtime_ns
-    frames = [entry.stat() for entry in os.scandir(job.source) if not entry.name.startswith(".")]
-    latest = max((status.st_mtime_ns for status in frames), default=facts.st_mtime_ns)
-    return sum(status.st_size for status in frames), latest
+    def _has_all_formats(self, sidecar: Sidecar) -> bool:
+        """Whether an earlier run wrote all outputs of this one, with the same options."""
+        saving = self.options.saving
+        facts_by_output = {facts.output: facts for facts in sidecar.files}
+        for name in self.formats:
+            if name not in facts_by_output:
+                return False
+            before = facts_by_output[name].options
+            if before is None:  # a clip has the options of its files in the record of its run
+                before = sidecar.run
+            for option in options_of_output(name):
+                if getattr(saving, option) != before.get(option):
+                    return False
+        return True

@@ -52,9 +52,11 @@ from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.anchoring import reference_depth
-from rilievo.predicting.photographs.finishing import is_metric, option_notes
-from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.photographs.finishing import becomes_metric, option_notes
+from rilievo.predicting.photographs.fitting import convert_by_references
+from rilievo.predicting.photographs.job_references import references_of_job
+from rilievo.predicting.photographs.results import ResultWriter
+from rilievo.predicting.photographs.run_record import run_record
 from rilievo.predicting.prefetching import map_ahead
 from rilievo.predicting.summary import FINISH, Stages, Tally
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion, finish_by
@@ -445,7 +447,7 @@ def _depth_facts(extent: Extent, valid_pixels: int) -> DepthFacts:
     )
 
 
-def predict_video(job: Job, results: Results, tally: Tally) -> None:
+def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
     """Predict one video or folder of frames."""
     if results.is_finished(job):
         tally.finished_before()
@@ -478,7 +480,7 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
 
 
-def _open_source(job: Job, results: Results) -> FrameSource:
+def _open_source(job: Job, results: ResultWriter) -> FrameSource:
     fps = results.options.video.fps
     rate = None if fps is None else Fraction(fps).limit_denominator(1001)
     if job.medium is Medium.SEQUENCE:
@@ -509,14 +511,14 @@ def _refuse_photo_options(options: PredictOptions) -> None:
         )
 
 
-def _frame_preparation(results: Results) -> Callable[[Photo], Photo]:
+def _frame_preparation(results: ResultWriter) -> Callable[[Photo], Photo]:
     first = iter((True,))
 
     def prepare(frame: Photo) -> Photo:
         if next(first, False):
             height, width = frame.shape
             check_memory(
-                results.memory_of(frame.shape),
+                results.min_memory(frame.shape),
                 f"the results of frames of {width}x{height} pixels",
                 Text(
                     "choose fewer outputs with ", OptionName("save"), ", or make the video smaller"
@@ -527,13 +529,15 @@ def _frame_preparation(results: Results) -> Callable[[Photo], Photo]:
     return prepare
 
 
-def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -> ClipOptions:
+def _clip_options(
+    job: Job, results: ResultWriter, own: OwnDepth | None, stages: Stages
+) -> ClipOptions:
     def calibrate(first: Prediction) -> MetricConversion | None:
-        metres = results.metres(job, first.shape)
-        notes = pixel_notes(None, first.shape, metres.sparse or metres.known)
-        for note in (*notes, *metres.notes):
+        references = references_of_job(job, results.options, first.shape)
+        notes = pixel_notes(None, first.shape, references.sparse_points or references.known)
+        for note in (*notes, *references.notes):
             results.note(note_about(printable(job.source), note))
-        if own is not None and not metres:
+        if own is not None and not references.give_metres:
             results.note(
                 Note(
                     Text(
@@ -544,7 +548,7 @@ def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stag
                     path=printable(job.source),
                 )
             )
-        prediction, fitted = with_metres(first, replace(metres, smooth=False))
+        prediction, fitted = convert_by_references(first, replace(references, smooth=False))
         if fitted is None or prediction.calibration is None:
             return None
         refuse_uncertain_height(prediction.calibration)
@@ -565,9 +569,9 @@ def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stag
         checks_pixels=results.options.view.named_camera is not None,
         calibrate=calibrate,
         finish=finish_by(results.options),
-        is_metric=partial(is_metric, results.options),
+        is_metric=partial(becomes_metric, results.options),
         reference=lambda photo: reference_depth(photo, UNREFINED),
-        run=results.run_facts(job),
+        run=run_record(job, results.options),
         stages=stages,
     )
 

@@ -12,7 +12,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.predicting.summary import Stages
 from rilievo.predicting.videos.frame_scales import Reference
 from rilievo.prediction import Prediction
@@ -61,7 +61,7 @@ class Finish(Protocol):
 
 def finish_by(options: PhotoOptions) -> Finish:
     """Function that finishes frames, but for known sizes."""
-    return partial(finish, options=options, metres=Metres())
+    return partial(finish, options=options, references=MetricReferences())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

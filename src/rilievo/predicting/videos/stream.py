@@ -26,9 +26,11 @@ from rilievo.predicting.options import (
 )
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.images import read_sparse_depth
-from rilievo.predicting.photographs.metres import Metres
-from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.predicting.photographs.metric_references import (
+    MetricReferences,
+    read_sensor_references,
+)
+from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.videos.frame_scales import StreamFitter
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
@@ -152,12 +154,18 @@ def _predict_pixels(
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, view.named_camera, view.fov)
-        metres = sizes.metres(photo)
+        references = sizes.references(photo)
         [answer] = model.infer([photo])
         hear = _ignore_note if number else tell
         try:
             prediction = finish(
-                model, answer, photo, options, metres=metres, anchor=fitter.add_frame, tell=hear
+                model,
+                answer,
+                photo,
+                options,
+                references=references,
+                anchor=fitter.add_frame,
+                warn=hear,
             )
         except CalibrationError as error:
             if number == 0:
@@ -176,9 +184,9 @@ class _SizesOfFrames:
 
     sizes: KnownSizes
     _shape: tuple[int, int] | None = field(default=None, init=False)
-    _metres: Metres = field(default_factory=Metres, init=False)
+    _references: MetricReferences = field(default_factory=MetricReferences, init=False)
 
-    def metres(self, photo: Photo) -> Metres:
+    def references(self, photo: Photo) -> MetricReferences:
         """Known sizes of a frame, which are read with the first.
 
         Raises:
@@ -186,7 +194,7 @@ class _SizesOfFrames:
         """
         if self._shape is None:
             self._shape = photo.shape
-            self._metres = self._read(photo)
+            self._references = self._read(photo)
         is_of_pixels = self.sizes.same_camera
         if is_of_pixels and photo.shape != self._shape:
             height, width = self._shape
@@ -198,18 +206,18 @@ class _SizesOfFrames:
                     " takes frames of one size",
                 ),
             )
-        return self._metres
+        return self._references
 
-    def _read(self, photo: Photo) -> Metres:
+    def _read(self, photo: Photo) -> MetricReferences:
         sizes = self.sizes
         if sizes.sparse is not None:
-            return read_sparse_depth(sizes, photo)
+            return read_sensor_references(sizes.sparse, sizes, photo.shape, photo.orientation)
         known = sizes.known_sizes
         if sizes.table is not None:
             from rilievo.calibration.size_files import read_known_of_fixed_camera
 
             known = read_known_of_fixed_camera(sizes.table)
-        return Metres(known=known, camera_height=sizes.camera_height)
+        return MetricReferences(known=known, camera_height=sizes.camera_height)
 
 
 def _warn_at_caller(note: str) -> None:

@@ -13,9 +13,9 @@ from rilievo.errors import CalibrationError, RilievoError
 from rilievo.errors.messages import Text
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.predicting.photographs.fitting import in_metres
+from rilievo.predicting.photographs.fitting import convert_to_metres
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
@@ -237,7 +237,9 @@ def in_camera_heights(prediction: Prediction) -> Prediction:
     Raises:
         CalibrationError: If the depth is affine, or no floor is visible.
     """
-    answer, _ = in_metres(prediction, Metres(camera_height=1.0), markers=None, own=None)
+    answer, _ = convert_to_metres(
+        prediction, MetricReferences(camera_height=1.0), markers=None, own_depth=None
+    )
     assert answer.calibration is not None, "it has just been calibrated"
     # The user stated no height.
     return answer.but(calibration=replace(answer.calibration, asked=()))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.errors.messages import worded
 from rilievo.measure.measurements import Measurement
-from rilievo.predicting.photographs.metres import calibration_words
+from rilievo.predicting.photographs.metric_references import calibration_words
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,

@@ -15,8 +15,8 @@ from rilievo.errors import NoDepthError
 from rilievo.io.outputs.writing import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
-from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient
+from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from rilievo.serving.listener.connections import client_name
@@ -193,7 +193,7 @@ class _Stream:
                 job, own_depth=options.sizes.reads_own_depth, reading=variant.refine.reading
             )
             photo = with_camera(photo, options.view.named_camera, options.view.fov)
-            alone = is_of_depth_alone(options, (), photo)
+            alone = is_depth_sufficient(options, (), photo)
             of_frame = replace(variant, depth_alone=alone)
             inference = await service.networks.infer(of_frame, photo, lambda: not job.is_given_up)
             model = await service.networks.model(variant)

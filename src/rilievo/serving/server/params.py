@@ -19,7 +19,6 @@ from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorOptions, Refine
 from rilievo.options.run_options import Saving
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
 from rilievo.schema.fields import Door, OptionField, Record, Switch, option_names, options_of
@@ -137,12 +136,6 @@ class RequestParams(_RecordParameters):
 
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
     """Column and row U,V of a point; repeat it for several."""
-
-    @property
-    def metres(self) -> Metres:
-        """Known sizes without markers."""
-        sizes = self.options.sizes
-        return Metres(known=sizes.known_sizes, camera_height=sizes.camera_height)
 
     def points(self) -> list[Point]:
         """Points (u, v) [px] of ``at``."""

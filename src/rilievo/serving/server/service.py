@@ -17,8 +17,8 @@ from rilievo.io.videos.frame_source import FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import ReadingArguments
 from rilievo.predicting.photographs.finishing import finish as finished
-from rilievo.predicting.photographs.finishing import is_of_depth_alone
-from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.predicting.photographs.finishing import is_depth_sufficient
+from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.run import no_output_notes
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
@@ -237,7 +237,7 @@ class Service:
         job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
         on_size(pixels)
         job.raise_if_given_up()
-        if outputs is not None and is_of_depth_alone(
+        if outputs is not None and is_depth_sufficient(
             params.options, file_output_names(outputs), photo
         ):
             variant = replace(variant, depth_alone=True)
