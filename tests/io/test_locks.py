@@ -15,11 +15,11 @@ import pytest
 from rilievo.errors import OutputError
 from rilievo.io.files import commit
 from rilievo.io.files.commit import (
+    commit_all,
+    commit_files,
     hold_locks,
     hold_or_refuse,
     lock_path,
-    place,
-    place_one,
     sweep_lock,
 )
 from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
@@ -41,7 +41,7 @@ def test_what_another_run_placed_meanwhile_is_listed_too(tmp_path: Path) -> None
     second = write_part_files(prediction(), tmp_path / "photo", ["png16", "ply"])
     third = write_part_files(prediction(), tmp_path / "photo", ["npz", "colour"])
     for each in (first, second, third):
-        place_one(each)
+        commit_files(each)
     assert listed(tmp_path) == {"npz", "png16", "ply", "colour"}
     found = verify(tmp_path)
     assert (found.whole, found.faults) == (4, ())
@@ -51,10 +51,10 @@ def test_what_another_run_placed_meanwhile_is_listed_too(tmp_path: Path) -> None
 def test_another_prediction_that_was_placed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     first = write_part_files(prediction(), tmp_path / "photo", ["npz"])
     other = write_part_files(prediction(kind=DepthKind.UP_TO_SCALE), tmp_path / "photo", ["png16"])
-    place_one(first)
+    commit_files(first)
     whole = (tmp_path / "photo.json").read_bytes()
     with pytest.raises(OutputError, match=r"photo\.json .*another photograph"):
-        place_one(other)
+        commit_files(other)
     assert (tmp_path / "photo.json").read_bytes() == whole
     assert {path.name for path in tmp_path.iterdir()} == {"photo.json", "photo.npz"}
 
@@ -69,7 +69,7 @@ def test_files_that_are_placed_while_the_record_is_read_refuse_nothing(
     def slow(*arguments: Any) -> Sidecar | None:
         sidecar = earlier_sidecar(*arguments)
         monkeypatch.setattr(saving, "earlier_sidecar", earlier_sidecar)
-        place_one(other)
+        commit_files(other)
         return sidecar
 
     monkeypatch.setattr(saving, "earlier_sidecar", slow)
@@ -95,9 +95,9 @@ def test_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
 
 
 def test_more_sets_than_locks_are_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commit, "_AT_ONCE", 2)
+    monkeypatch.setattr(commit, "_MAX_LOCKS", 2)
     sets = [write_part_files(prediction(), tmp_path / str(number), ["npz"]) for number in range(5)]
-    assert place(sets) == [None] * 5
+    assert commit_all(sets) == [None] * 5
     assert verify(tmp_path).whole == 5
 
 
@@ -136,7 +136,7 @@ def test_a_folder_where_no_lock_can_be_made_is_refused_in_a_line(tmp_path: Path)
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(OutputError, match="no permission"):
-            place_one(parts)
+            commit_files(parts)
     finally:
         tmp_path.chmod(0o755)
 

@@ -11,7 +11,7 @@ import pytest
 
 from rilievo.errors import OutputError
 from rilievo.io.files.atomic import random_part_path, replacing, replacing_folder, sync_files
-from rilievo.io.files.commit import place
+from rilievo.io.files.commit import commit_all
 from rilievo.io.outputs.overwrite_policy import pending_path
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.saving import OUTPUTS, save, write_part_files
@@ -84,7 +84,7 @@ def test_sets_that_are_placed_together_share_the_syncs_of_their_folder(
 ) -> None:
     sets = [write_part_files(prediction(), tmp_path / f"{index}", ["npy"]) for index in range(8)]
     calls.clear()
-    assert place(sets) == [None] * 8
+    assert commit_all(sets) == [None] * 8
     assert calls.count(("sync", tmp_path.name)) == 3
     named = {to: index for index, (what, to) in enumerate(calls) if what != "sync"}
     records = [named[f"{index}.json"] for index in range(8)]

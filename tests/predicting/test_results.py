@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.io.files.commit import place_one
+from rilievo.io.files.commit import commit_files
 from rilievo.io.outputs.sidecar import read_sidecar, sidecar_path
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
@@ -37,7 +37,7 @@ def test_normals_are_described_only_for_what_takes_them(
     [answer] = model.infer([photo])
     placement = results.write(Job(source=source, medium=Medium.PHOTO, target=target), photo, answer)
     assert placement is not None
-    place_one(placement)
+    commit_files(placement)
     assert (read_sidecar(sidecar_path(target)).normals is not None) == with_normals
 
 

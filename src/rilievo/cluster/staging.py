@@ -17,7 +17,7 @@ from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
-from rilievo.io.files.commit import FileSet, place_one
+from rilievo.io.files.commit import FileSet, commit_files
 from rilievo.io.files.names import address_or_none, printable
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import parse_sidecar, read_sidecar, sidecar_path
@@ -152,7 +152,7 @@ class StagedResults(ResultWriter):
         target = self.stage.target(job)
         if target is None or placement is None:
             return placement
-        place_one(placement)
+        commit_files(placement)
         _upload_results(job.target, target, formats)
         return None
 

@@ -11,7 +11,7 @@ from rilievo.errors import MissingExtraError, OptionError, OutputError
 from rilievo.errors.argument_types import check_type
 from rilievo.io.checksums import CheckLevel, sum_of
 from rilievo.io.files.atomic import make_folder
-from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
+from rilievo.io.files.commit import FileSet, commit_files, fill_or_discard
 from rilievo.io.outputs.overwrite_policy import (
     Claim,
     check_claim,
@@ -94,7 +94,7 @@ def save(
     if split is not None and split.output in names:
         stem = split.stem
     files = write_part_files(prediction, stem, names, options, run=run)
-    place_one(files, durable=durable)
+    commit_files(files, durable=durable)
     return [*_output_paths(stem, names), sidecar_path(stem)]
 
 

@@ -31,11 +31,11 @@ BROKEN_FILE = (
 )
 """Errors and warnings of zip, numpy, Pillow and OpenEXR."""
 
-# Greatest ratio unpacked; that of Deflate is 1032.
-_MOST_RATIO = 1100
+_MAX_RATIO = 1100
+"""Largest ratio of unpacked to packed bytes; that of Deflate is 1032."""
 
-STORED = 2
-"""Ratio of archives of torch, which are not compressed."""
+STORED_RATIO = 2
+"""The same of archives of torch, which are not compressed."""
 
 
 def read_npz_arrays(
@@ -70,7 +70,7 @@ def check_zip_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
     Raises:
         ValueError: If it does.
     """
-    most = min(most_bytes, _MOST_RATIO * member.compress_size)
+    most = min(most_bytes, _MAX_RATIO * member.compress_size)
     check_unpacked(f"'{member.filename[:60]}'", member.file_size, most_bytes=most)
 
 
@@ -93,8 +93,8 @@ def check_npy_header(file: IO[bytes], size: int) -> None:
     Raises:
         ValueError: If it does.
     """
-    version = np.lib.format.read_magic(file)
-    one = version == (1, 0)
-    header = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
+    if np.lib.format.read_magic(file) == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
     check_unpacked("its array", *shape, dtype.itemsize, most_bytes=size)

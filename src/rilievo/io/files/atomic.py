@@ -23,22 +23,26 @@ from rilievo.io.files.names import printable
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-_AT_ONCE = 32
+"""Errors of files that cannot be synced, such as those of some network file systems."""
+_MAX_SYNC_THREADS = 32
 
 _PART = re.compile(
-    r"\..+\.(?P<pid>\d+)-[0-9a-f]+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL
+    r"\..+\.(?P<pid>\d+)-[0-9a-f]+(-(?P<machine>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL
 )
+"""Name of a part, with the number of its process and the checksum of its machine's name."""
 
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+"""NumPy's words for a write that the system cut short."""
 
-_ABANDONED = 86_400.0  # seconds in which nothing was written to a part
+_ABANDONED_SECONDS = 86_400.0
+"""Time without writes after which a part of another machine is abandoned."""
 
-_LONGEST_NAME = 255
+_MAX_NAME_BYTES = 255  # of file systems
 
-_swept: set[str] = set()  # folders that this process has swept before it wrote there
+_swept_folders: set[str] = set()
+"""Folders that this process has swept before it wrote there."""
 
-# What each error of the system means to the user, and how to mend it.
-_MENDS = {
+_REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder",
     errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
     errno.EFBIG: "the file is larger than the file system allows: choose another folder",
@@ -50,11 +54,12 @@ _MENDS = {
     errno.EISDIR: "a folder has this name: rename it or choose another folder",
     errno.ENAMETOOLONG: "the name is too long: rename the input",
 }
+"""What each error of the system means to the user, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSum:
-    """Size and checksum."""
+    """Size and checksum of a file."""
 
     bytes: int
     sha256: str
@@ -110,7 +115,7 @@ def sync_tree(path: Path) -> None:
 def sync_files(
     paths: Sequence[Path], sync: Callable[[Path], None] = sync_tree
 ) -> list[OSError | None]:
-    """Sync files or folders in parallel; return their errors."""
+    """Sync files or folders in parallel; return the error of each, or None."""
 
     def attempt(path: Path) -> OSError | None:
         try:
@@ -122,7 +127,9 @@ def sync_files(
     if len(paths) < 2:
         return [attempt(path) for path in paths]
     try:
-        with ThreadPoolExecutor(min(_AT_ONCE, len(paths)), thread_name_prefix="sync") as pool:
+        with ThreadPoolExecutor(
+            min(_MAX_SYNC_THREADS, len(paths)), thread_name_prefix="sync"
+        ) as pool:
             return list(pool.map(attempt, paths))
     except RuntimeError:  # no memory for another thread
         return [attempt(path) for path in paths]
@@ -140,7 +147,9 @@ def sync_if_supported(file: int) -> None:
 def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Path]:
     """Yield a part file, renamed to ``path`` when the block ends without error, else removed.
 
-    ``durable`` files survive a power cut.
+    Args:
+        path: File to write.
+        durable: Whether it has to survive a power cut.
     """
     return _yield_part(path, new_part, durable=durable)
 
@@ -154,11 +163,13 @@ def replacing_folder(path: Path) -> AbstractContextManager[Path]:
 
 
 @contextmanager
-def _yield_part(path: Path, make: Callable[[Path], Path], *, durable: bool) -> Iterator[Path]:
-    """Yield a new part; rename it, or remove after errors."""
+def _yield_part(
+    path: Path, create_part: Callable[[Path], Path], *, durable: bool
+) -> Iterator[Path]:
+    """Yield a new part; rename it, or remove it after errors."""
     part = None
     try:
-        part = make(path)
+        part = create_part(path)
         yield part
         if durable:
             sync_tree(part)
@@ -202,10 +213,12 @@ def random_part_path(path: Path) -> Path:
     """Hidden path beside a file, which nobody can guess."""
     ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_machine_checksum()}.rilievo-part"
     name = path.name
-    if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
-        # ``path`` may have the longest name allowed, so the part needs a short one; the checksum
-        # tells parts apart.
-        name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
+    name_bytes = os.fsencode(name)
+    is_part_too_long = len(name_bytes) + 1 + len(ending) > _MAX_NAME_BYTES
+    if is_part_too_long and len(name_bytes) <= _MAX_NAME_BYTES:
+        # The file's name is allowed, so its part gets a shorter one, with a checksum to tell it
+        # apart.
+        name = f"{name[:40]}-{zlib.crc32(name_bytes):08x}"
     return path.with_name(f".{name}{ending}")
 
 
@@ -271,12 +284,16 @@ def make_folder(directory: Path) -> None:
 
 
 def check_folder(directory: Path) -> None:
-    """Refuse a folder that cannot be written into."""
-    whole = directory.absolute()
-    there = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
-    if not os.path.isdir(there):
+    """Refuse a folder that cannot be written into, or made in its first parent that exists.
+
+    Raises:
+        OutputError: If it cannot.
+    """
+    absolute = directory.absolute()
+    existing = next(folder for folder in (absolute, *absolute.parents) if os.path.lexists(folder))
+    if not os.path.isdir(existing):
         raise unwritable(directory, OSError(errno.ENOTDIR, ""))
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise unwritable(directory, OSError(errno.EACCES, ""))
 
 
@@ -286,10 +303,10 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def _write_error_words(error: OSError) -> str:
-    if error.errno in _MENDS:
-        return _MENDS[error.errno]
+    if error.errno in _REMEDIES:
+        return _REMEDIES[error.errno]
     words = printable(" ".join(str(error).split()))
-    # numpy's message for a short write; it keeps no error number.
+    # NumPy keeps no error number.
     if _SHORT_WRITE.search(words):
         return f"cannot be written whole ({words}): free some space or choose another folder"
     return f"cannot be written whole ({words})"
@@ -297,33 +314,36 @@ def _write_error_words(error: OSError) -> str:
 
 def _sweep_parts_once(folder: Path) -> None:
     name = os.path.abspath(folder)
-    if name in _swept:
+    if name in _swept_folders:
         return
-    _swept.add(name)
+    _swept_folders.add(name)
     # A folder that may not be read, or has parts of another user, keeps its parts.
     with suppress(OutputError):
         sweep_parts(folder)
 
 
 def _is_abandoned_part(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
+    """Whether a part's process has ended, or on another machine has not written for a day."""
     pid = int(part["pid"])
+    is_of_this_machine = part["machine"] in (None, _machine_checksum())
     # A container that starts again gives the number of its killed process to the next one: to us.
-    if part["place"] in (None, _machine_checksum()) and pid != os.getpid():
+    if is_of_this_machine and pid != os.getpid():
         return not _is_running(pid)
-    return time.time() - entry.stat().st_mtime > _ABANDONED
+    return time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS
 
 
 @cache
 def _machine_checksum() -> str:
     """CRC-32 of the names of machine and container, in hexadecimal."""
     try:
-        space = os.stat("/proc/self/ns/pid").st_ino
+        container = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
-        space = 0  # a system without containers of this kind
-    # socket.gethostname would do, but importing that module adds 2 ms to every start.
-    windows = sys.platform == "win32"
-    machine = os.environ.get("COMPUTERNAME", "") if windows else os.uname().nodename
-    return f"{zlib.crc32(f'{machine}/{space}'.encode()):08x}"
+        container = 0  # a system without containers of this kind
+    if sys.platform == "win32":
+        machine = os.environ.get("COMPUTERNAME", "")
+    else:
+        machine = os.uname().nodename
+    return f"{zlib.crc32(f'{machine}/{container}'.encode()):08x}"
 
 
 def _is_running(pid: int) -> bool:
@@ -343,11 +363,12 @@ def _is_running(pid: int) -> bool:
 def _is_zombie(pid: int) -> bool:
     """Whether a process has ended without being reaped."""
     try:
-        facts = Path(f"/proc/{pid}/stat").read_bytes()
+        status = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return False  # a system without /proc
     # The name before the state is in brackets, and may have brackets itself.
-    return facts.rpartition(b")")[2].split()[:1] == [b"Z"]
+    fields_after_name = status.rpartition(b")")[2].split()
+    return fields_after_name[:1] == [b"Z"]
 
 
 def _remove_tree(path: str | Path, *, ignore_errors: bool = False) -> None:

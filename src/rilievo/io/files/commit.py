@@ -26,9 +26,11 @@ from rilievo.io.files.atomic import (
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
-_HELD = (errno.EAGAIN, errno.EACCES)
+"""Errors of file systems that have no locks."""
+_HELD_BY_OTHERS = (errno.EAGAIN, errno.EACCES)
 
-_AT_ONCE = 64
+_MAX_LOCKS = 64
+"""Sets that are committed together: a process may hold only so many files open."""
 
 
 def lock_path(record: Path) -> Path:
@@ -38,14 +40,14 @@ def lock_path(record: Path) -> Path:
 
 @contextmanager
 def hold_locks(paths: list[Path]) -> Iterator[None]:
-    """Hold several locks, in one order.
+    """Hold several locks, always in the same order, so that two processes never wait in a circle.
 
     Raises:
         OSError: If the system refuses.
     """
-    with ExitStack() as held:
+    with ExitStack() as locks:
         for path in sorted(set(paths)):
-            held.enter_context(_hold_lock(path))
+            locks.enter_context(_hold_lock(path))
         yield
 
 
@@ -54,14 +56,14 @@ def hold_or_refuse(path: Path, refusal: str) -> Iterator[None]:
     """Hold a lock, or refuse instead of waiting; no lock where the file system has none.
 
     Raises:
-        OutputError: If another process holds it.
+        OutputError: If another process holds it; ``refusal`` is its message.
         OSError: If the system refuses.
     """
-    with ExitStack() as held:
+    with ExitStack() as lock:
         try:
-            held.enter_context(_hold_lock(path, waits=False))
+            lock.enter_context(_hold_lock(path, waits=False))
         except OSError as error:
-            if error.errno in _HELD:
+            if error.errno in _HELD_BY_OTHERS:
                 raise OutputError(refusal) from error
             raise
         yield
@@ -127,11 +129,14 @@ class FileSet:
     Attributes:
         record: Path whose existence states that the set is complete.
         notice: List of the files, there until the record is.
+        notice_text: Content of the notice.
+        latest: Path of the part that was created last.
         renew: Called under the lock after another process's set of this record; it writes the
-            record anew and returns the notice.
+            record anew and returns the text of the notice.
         replaces_listed: Called under the lock; whether the record of before lists a file of the
             set, so that it goes before the file is replaced. Else it stays until the new record
             is there, with the checksums of all files that it lists.
+        error: First error; after it, nothing more is done with the set.
     """
 
     record: Path
@@ -161,111 +166,140 @@ class FileSet:
             remove_part(part)
 
     def _write_notice_part(self) -> None:
-        assert self.record in self._parts, "a set without a record is not placed"
+        assert self.record in self._parts, "a set without a record is not committed"
         text = self.renew() or self.notice_text
         self._parts[self.notice] = new_part(self.notice)
         self._parts[self.notice].write_text(text, encoding="utf-8")
 
-    def _rename_step(self, step: int) -> None:
-        """Rename the notice (0), data (1) or record (2)."""
-        data = [path for path in self._parts if path not in (self.notice, self.record)]
-        if step == 1 and self.replaces_listed():
+    def _rename_notice(self) -> None:
+        self._rename(self.notice)
+
+    def _rename_data(self) -> None:
+        if self.replaces_listed():
             remove(self.record)  # one of older files must not remain beside newer ones
-        for path in ([self.notice], data[::-1], [self.record])[step]:
-            rename(self._parts[path], path)
-            del self._parts[path]
+        data = [path for path in self._parts if path not in (self.notice, self.record)]
+        for path in reversed(data):
+            self._rename(path)
+
+    def _rename_record(self) -> None:
+        self._rename(self.record)
+
+    def _rename(self, path: Path) -> None:
+        rename(self._parts[path], path)
+        del self._parts[path]
 
     def _set_error(self, path: Path, error: OSError | OutputError) -> None:
         self.error = error if isinstance(error, OutputError) else unwritable(path, error)
 
     def _discard_notice_or_parts(self) -> None:
+        """Remove the notice, which is redundant beside a record, or all parts after an error.
+
+        If the notice cannot be removed, the next run removes it.
+        """
         if self.error is None and not self._parts:
-            # The notice is redundant beside a record, and the next run removes it.
             remove_part(self.notice)
         else:
             self.discard()
 
 
 @contextmanager
-def fill_or_discard(placement: FileSet) -> Iterator[FileSet]:
-    """Fill a set; discard it if the block raises."""
+def fill_or_discard(file_set: FileSet) -> Iterator[FileSet]:
+    """Fill a set; discard it if the block raises.
+
+    Raises:
+        OutputError: If the system refuses a write.
+    """
     try:
-        yield placement
+        yield file_set
     except BaseException as error:
-        placement.discard()
+        file_set.discard()
         if isinstance(error, OSError) and not isinstance(error, RilievoError):
-            raise unwritable(placement.latest, error) from error
+            raise unwritable(file_set.latest, error) from error
         raise
 
 
-def place_one(placement: FileSet, *, durable: bool = True) -> None:
-    """Rename the parts of a set into place."""
-    [error] = place([placement], durable=durable)
+def commit_files(file_set: FileSet, *, durable: bool = True) -> None:
+    """Rename the parts of a set to their paths.
+
+    Raises:
+        OutputError: If the system refuses.
+    """
+    [error] = commit_all([file_set], durable=durable)
     if error is not None:
         raise error
 
 
-def place(placements: Sequence[FileSet], *, durable: bool = True) -> list[OutputError | None]:
-    """Rename several sets into place, data first and records last; return their errors.
+def commit_all(file_sets: Sequence[FileSet], *, durable: bool = True) -> list[OutputError | None]:
+    """Rename the parts of several sets, data first and records last.
 
-    A set survives a power cut if ``durable``.
+    Args:
+        file_sets: Sets whose parts are complete.
+        durable: Whether each set has to survive a power cut.
+
+    Returns:
+        The error of each set; None of one that is in place.
     """
     if not durable:
-        return _place_in_steps(placements, durable=False)
+        return _commit_in_steps(file_sets, durable=False)
     errors: list[OutputError | None] = []
-    for first in range(0, len(placements), _AT_ONCE):
-        some = placements[first : first + _AT_ONCE]
+    for first in range(0, len(file_sets), _MAX_LOCKS):
+        batch = file_sets[first : first + _MAX_LOCKS]
         try:
-            with hold_locks([lock_path(placement.record) for placement in some]):
-                errors += _place_in_steps(some, durable=True)
+            with hold_locks([lock_path(file_set.record) for file_set in batch]):
+                errors += _commit_in_steps(batch, durable=True)
         except OSError as error:  # no lock can be made, so no file either
-            for placement in some:
-                placement.discard()
-            errors += [unwritable(placement.record, error) for placement in some]
+            for file_set in batch:
+                file_set.discard()
+            errors += [unwritable(file_set.record, error) for file_set in batch]
     return errors
 
 
-def _place_in_steps(sets: Sequence[FileSet], *, durable: bool) -> list[OutputError | None]:
+def _commit_in_steps(file_sets: Sequence[FileSet], *, durable: bool) -> list[OutputError | None]:
+    """Commit sets whose locks are held; each step is on the disk before the next begins."""
     try:
-        _run_step(sets, FileSet._write_notice_part)
+        _run_step(file_sets, FileSet._write_notice_part)
         if durable:
-            parts = [
-                (placement, *item)
-                for placement in sets
-                if not placement.error
-                for item in placement._parts.items()
-            ]
-            errors = sync_files([part for _, _, part in parts])
-            for (placement, path, _), error in zip(parts, errors, strict=True):
-                if error is not None:
-                    placement._set_error(path, error)
-        # The result of each step is on the disk before the next begins.
-        for step in range(3):
-            _run_step(sets, lambda file_set, step=step: file_set._rename_step(step))
+            _sync_parts(file_sets)
+        for step in (FileSet._rename_notice, FileSet._rename_data, FileSet._rename_record):
+            _run_step(file_sets, step)
             if durable:
-                _sync_record_folders(sets)
+                _sync_record_folders(file_sets)
     finally:
-        for placement in sets:
-            placement._discard_notice_or_parts()
-    return [placement.error for placement in sets]
+        for file_set in file_sets:
+            file_set._discard_notice_or_parts()
+    return [file_set.error for file_set in file_sets]
 
 
-def _run_step(sets: Iterable[FileSet], step: Callable[[FileSet], None]) -> None:
+def _run_step(file_sets: Iterable[FileSet], step: Callable[[FileSet], None]) -> None:
     """Run a step on sets without error; keep its errors."""
-    for placement in sets:
-        if placement.error is None:
+    for file_set in file_sets:
+        if file_set.error is None:
             try:
-                step(placement)
+                step(file_set)
             except (OSError, OutputError) as error:
-                placement._set_error(placement.record, error)
+                file_set._set_error(file_set.record, error)
 
 
-def _sync_record_folders(sets: Sequence[FileSet]) -> None:
-    folders = list(
-        dict.fromkeys(placement.record.parent for placement in sets if placement.error is None)
-    )
+def _sync_parts(file_sets: Sequence[FileSet]) -> None:
+    """Sync the parts of sets without error, many at the same time; keep the errors."""
+    owners, paths, parts = [], [], []
+    for file_set in file_sets:
+        if file_set.error is None:
+            for path, part in file_set._parts.items():
+                owners.append(file_set)
+                paths.append(path)
+                parts.append(part)
+    for file_set, path, error in zip(owners, paths, sync_files(parts), strict=True):
+        if error is not None:
+            file_set._set_error(path, error)
+
+
+def _sync_record_folders(file_sets: Sequence[FileSet]) -> None:
+    """Sync the folders of sets without error, each once; keep the errors."""
+    parents = [file_set.record.parent for file_set in file_sets if file_set.error is None]
+    folders = list(dict.fromkeys(parents))
     errors = dict(zip(folders, sync_files(folders, sync_folder), strict=True))
-    for placement in sets:
-        error = errors.get(placement.record.parent)
-        if placement.error is None and error is not None:
-            placement._set_error(placement.record.parent, error)
+    for file_set in file_sets:
+        error = errors.get(file_set.record.parent)
+        if file_set.error is None and error is not None:
+            file_set._set_error(file_set.record.parent, error)

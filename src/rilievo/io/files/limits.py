@@ -27,23 +27,24 @@ MAX_BYTES = 2**30
 """Largest file: above ``MAX_PIXELS`` with alpha at 16 bits."""
 MAX_TEXT_BYTES = 64 * 2**20
 
-# Most digits of a number of 64 bits.
-MOST_DIGITS = 18
-_KINDS = {
+_MAX_DIGITS = 18
+"""Most digits of a whole number that fits into 64 bits, whatever its digits."""
+_FILE_TYPES = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-Given = ParamSpec("Given")
-Read = TypeVar("Read")
-_TRIES = 20
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+_MAX_TRIES = 20
+"""Tries of a read: each fails independently, so that 20 failures do not happen."""
 
 
 def is_whole(word: str) -> bool:
-    """Whether a word is a whole number of at most ``MOST_DIGITS``."""
-    return len(word) <= MOST_DIGITS and word.isdecimal()
+    """Whether a word is a whole number of at most 18 digits."""
+    return len(word) <= _MAX_DIGITS and word.isdecimal()
 
 
 def exists(path: Path) -> bool:
@@ -55,23 +56,31 @@ def exists(path: Path) -> bool:
 
 
 def check_regular(path: Path | str) -> int:
-    """Size [bytes] of a regular file; a pipe, which would block, is refused."""
+    """Size [bytes] of a regular file.
+
+    Raises:
+        InputError: If it is missing, empty, or anything else, such as a pipe, which would block.
+    """
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
-        raise MissingFileError(f"{_missing_file_words(path)}", path=path) from error
+        raise MissingFileError(_missing_file_words(path), path=path) from error
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be reached ({reason(error)})", path=path) from error
     if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "not a file")
-        raise InputError(f"is {kind}; a regular file is expected", path=path)
+        file_type = _FILE_TYPES.get(stat.S_IFMT(status.st_mode), "not a file")
+        raise InputError(f"is {file_type}; a regular file is expected", path=path)
     if not status.st_size:
         raise InputError("is empty (0 bytes); fetch it again", path=path)
     return status.st_size
 
 
 def read_text(path: Path) -> str:
-    """Read a small text file."""
+    """Read a small text file in UTF-8.
+
+    Raises:
+        InputError: If it is missing, larger than ``MAX_TEXT_BYTES``, or in another encoding.
+    """
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
@@ -88,23 +97,28 @@ def read_text(path: Path) -> str:
 
 
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse an image too small for a scene or too large for memory."""
+    """Refuse an image too small for a scene or too large for memory.
+
+    Args:
+        name: What errors call it.
+        size: Height and width [px].
+        max_pixels: Most pixels.
+
+    Raises:
+        InputError: If it is either.
+    """
     height, width = size
     if min(height, width) < MIN_SIDE:
         raise InputError(
-            (
-                f"is {width} x {height} pixels (width x height), but each "
-                f"side needs at least {MIN_SIDE}"
-            ),
+            f"is {width} x {height} pixels (width x height), but each "
+            f"side needs at least {MIN_SIDE}",
             path=name,
         )
     if height * width > max_pixels:
         raise InputError(
-            (
-                f"is {width} x {height} pixels ({height * width / 1e6:.1f} "
-                f"million), above the limit of {max_pixels / 1e6:.1f} million; "
-                "make it smaller first"
-            ),
+            f"is {width} x {height} pixels ({height * width / 1e6:.1f} "
+            f"million), above the limit of {max_pixels / 1e6:.1f} million; "
+            "make it smaller first",
             path=name,
         )
 
@@ -133,12 +147,14 @@ def _missing_file_words(path: Path | str) -> str:
     return "no such file"
 
 
-def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
+def retry_miscounted(
+    read: Callable[Arguments, Result],
+) -> Callable[Arguments, Result]:
     """Retry a read that fails by Python 3.11's miscount of a depth (CPython issue 106905)."""
 
     @wraps(read)
-    def patient(*args: Given.args, **options: Given.kwargs) -> Read:
-        for _ in range(_TRIES - 1):
+    def retrying_read(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        for _ in range(_MAX_TRIES - 1):
             try:
                 return read(*args, **options)
             except SystemError as error:
@@ -146,14 +162,19 @@ def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
                     raise
         return read(*args, **options)
 
-    return patient
+    return retrying_read
 
 
 def check_unpacked(what: str, *counts: int, most_bytes: int) -> None:
-    """Refuse what unpacks to more than ``most_bytes``, by the product of ``counts``.
+    """Refuse data that unpack to too many bytes.
+
+    Args:
+        what: What the message calls them.
+        counts: Numbers whose product is their size, such as height, width and bytes of a pixel.
+        most_bytes: Largest size.
 
     Raises:
-        ValueError: If it does, or a number is negative.
+        ValueError: If they are larger, or a number is negative.
     """
     size = math.prod(counts)
     if min(counts) < 0 or size > most_bytes:
@@ -167,7 +188,7 @@ class BoundedReader(io.RawIOBase):
 
     def __init__(self, stream: io.BufferedIOBase, what: str, *, most_bytes: int) -> None:
         self._stream, self._what = stream, what
-        self._most = self._left = most_bytes
+        self._most_bytes, self._bytes_left = most_bytes, most_bytes
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -179,8 +200,8 @@ class BoundedReader(io.RawIOBase):
         Raises:
             ValueError: If there are more bytes.
         """
-        count = self._stream.readinto(memoryview(buffer)[: self._left + 1])
-        self._left -= count
-        if self._left < 0:
-            raise ValueError(f"{self._what} unpacks to more than {self._most / 1e6:.1f} MB")
+        count = self._stream.readinto(memoryview(buffer)[: self._bytes_left + 1])
+        self._bytes_left -= count
+        if self._bytes_left < 0:
+            raise ValueError(f"{self._what} unpacks to more than {self._most_bytes / 1e6:.1f} MB")
         return count

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError
@@ -14,6 +15,9 @@ if sys.platform == "linux":
     import resource
 
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+_MAX_GROUP_LIMIT = 2**60
+"""Limits of memory [bytes] below it are meant; control groups 1 write larger ones for none."""
 
 
 def check_disk_space(
@@ -44,10 +48,6 @@ def format_bytes(count: float) -> str:
     return f"{count / size:,.3g} {unit}"
 
 
-# Version 1 of control groups writes larger limits where there is none.
-_UNLIMITED = 2**60
-
-
 def check_memory(needed: float, what: str, hint: str | Text, *, free: int | None = None) -> None:
     """Refuse work that this process has no memory for.
 
@@ -66,32 +66,58 @@ def check_memory(needed: float, what: str, hint: str | Text, *, free: int | None
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may take, swap included, by machine, groups and address space."""
+    """Bytes that this process may take, swap included; None if the system does not say.
+
+    They are the fewest that the machine, the process's control groups and its address space leave.
+    """
     if sys.platform != "linux":
         return None
-    facts = _meminfo_bytes(root / "proc/meminfo")
-    swap = facts.get("SwapFree", 0)
-    rooms = [facts["MemAvailable"] + swap] if "MemAvailable" in facts else []
-    rooms += _bytes_left_in_groups(root, swap)
+    machine = _meminfo_bytes(root / "proc/meminfo")
+    free_swap = machine.get("SwapFree", 0)
+    free = [*_bytes_left_in_groups(root, free_swap)]
+    if "MemAvailable" in machine:
+        free.append(machine["MemAvailable"] + free_swap)
     limit = _address_space_limit()
     if limit is not None:
-        rooms.append(limit - _meminfo_bytes(root / "proc/self/status").get("VmSize", 0))
-    return max(0, min(rooms)) if rooms else None
+        used = _meminfo_bytes(root / "proc/self/status").get("VmSize", 0)
+        free.append(limit - used)
+    return max(0, min(free)) if free else None
 
 
 def _meminfo_bytes(path: Path) -> dict[str, int]:
-    facts: dict[str, int] = {}
+    """Sizes [bytes] of a file of /proc, by their names."""
+    sizes: dict[str, int] = {}
     with suppress(OSError):
         for line in path.read_text("utf-8", "replace").splitlines():
             name, _, value = line.partition(":")
             if value.endswith(" kB"):
-                facts[name] = int(value.removesuffix(" kB")) * 1024
-    return facts
+                sizes[name] = int(value.removesuffix(" kB")) * 1024
+    return sizes
 
 
-def _bytes_left_in_groups(root: Path, swap: int) -> Iterator[int]:
-    # Idle file pages count as free: https://docs.kernel.org/admin-guide/cgroup-v2.html,
-    # https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+@dataclass(frozen=True, slots=True)
+class _GroupFiles:
+    """Names of the files of a control group, which differ between its versions.
+
+    Attributes:
+        inactive: Key of ``memory.stat`` of idle file pages, which count as free.
+    """
+
+    limit: str
+    usage: str
+    inactive: str
+
+
+# https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+_GROUP_FILES_1 = _GroupFiles(
+    "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+)
+# https://docs.kernel.org/admin-guide/cgroup-v2.html
+_GROUP_FILES_2 = _GroupFiles("memory.max", "memory.current", "inactive_file")
+
+
+def _bytes_left_in_groups(root: Path, free_swap: int) -> Iterator[int]:
+    """Yield the free bytes of each control group of this process that limits memory."""
     mount = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text("utf-8", "replace").splitlines()
@@ -99,26 +125,29 @@ def _bytes_left_in_groups(root: Path, swap: int) -> Iterator[int]:
         return
     for line in lines:
         number, _, rest = line.partition(":")
-        controllers, _, place = rest.partition(":")
+        controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
-            top, names = mount, ("memory.max", "memory.current", "inactive_file")
+            top, files = mount, _GROUP_FILES_2
         elif "memory" in controllers.split(","):
-            top = mount / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            top, files = mount / "memory", _GROUP_FILES_1
         else:
             continue
         # In a container the path may be that of the host, of which only the top is there.
-        group = top / place.strip("/")
+        group = top / path.strip("/")
         for folder in dict.fromkeys((group, *group.parents, top)):
             if folder.is_relative_to(top):
-                limit, used = (_number_in_file(folder / name) for name in names[:2])
-                if limit is not None and used is not None and limit < _UNLIMITED:
-                    yield (
-                        limit
-                        - used
-                        + _memory_stat(folder / "memory.stat", names[2])
-                        + _group_swap_bytes_left(folder, swap)
-                    )
+                free = _bytes_left_in_group(folder, files, free_swap)
+                if free is not None:
+                    yield free
+
+
+def _bytes_left_in_group(folder: Path, files: _GroupFiles, free_swap: int) -> int | None:
+    """Free bytes of a control group; None if it has no limit."""
+    limit, used = _number_in_file(folder / files.limit), _number_in_file(folder / files.usage)
+    if limit is None or used is None or limit >= _MAX_GROUP_LIMIT:
+        return None
+    inactive = _memory_stat(folder / "memory.stat", files.inactive)
+    return limit - used + inactive + _group_swap_bytes_left(folder, free_swap)
 
 
 def _number_in_file(path: Path) -> int | None:
@@ -129,6 +158,7 @@ def _number_in_file(path: Path) -> int | None:
 
 
 def _memory_stat(path: Path, name: str) -> int:
+    """Number of a file of ``name number`` lines; 0 without it."""
     with suppress(OSError, ValueError):
         for line in path.read_text("ascii").splitlines():
             key, _, value = line.partition(" ")
@@ -137,12 +167,13 @@ def _memory_stat(path: Path, name: str) -> int:
     return 0
 
 
-def _group_swap_bytes_left(folder: Path, free: int) -> int:
+def _group_swap_bytes_left(folder: Path, free_swap: int) -> int:
+    """Free swap that a control group may take; 0 without swap."""
     used = _number_in_file(folder / "memory.swap.current")
     if used is None:
         return 0
     limit = _number_in_file(folder / "memory.swap.max")
-    return free if limit is None else max(0, min(free, limit - used))
+    return free_swap if limit is None else max(0, min(free_swap, limit - used))
 
 
 def _address_space_limit() -> int | None:
@@ -154,4 +185,6 @@ def _address_space_limit() -> int | None:
 
 def cores() -> int:
     """Cores that the process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -18,30 +18,32 @@ def printable(path: Path | str) -> str:
     return escape_unprintable(str(path)) or "''"
 
 
-def shortened(text: str, most: int = 80) -> str:
+def shortened(text: str, max_characters: int = 80) -> str:
     """Printable text that fits on a line."""
-    shown = printable(text[: most + 1])
-    return shown if len(text) <= most else f"{shown[:most]}..."
+    shown = printable(text[: max_characters + 1])
+    return shown if len(text) <= max_characters else f"{shown[:max_characters]}..."
 
 
 def relative_printable(path: Path) -> str:
     """Printable path, from the working folder where it lies inside."""
-    here = Path.cwd()
-    return printable(path.relative_to(here) if path.is_relative_to(here) else path)
+    working_folder = Path.cwd()
+    if path.is_relative_to(working_folder):
+        return printable(path.relative_to(working_folder))
+    return printable(path)
 
 
 def number_duplicates(names: Iterable[str]) -> list[str]:
     """Names, numbered where they occur twice; case is ignored."""
     taken: set[str] = set()
-    result = []
+    unique = []
     for name in names:
         candidate, number = name, 1
         while candidate.lower() in taken:
             number += 1
             candidate = f"{name}-{number}"
         taken.add(candidate.lower())
-        result.append(candidate)
-    return result
+        unique.append(candidate)
+    return unique
 
 
 def unique_names(files: Sequence[str]) -> list[str]:

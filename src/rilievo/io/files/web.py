@@ -9,21 +9,27 @@ from rilievo.errors import InputError
 from rilievo.io.files.limits import reason
 from rilievo.version import VERSION
 
-MOST_BYTES = 256 * 2**20
-TIMEOUT = 30  # s, without any byte
-_KEPT = "%/:=&?~#+!$,;'@()*[]"  # of an address as people paste it, spaces and accents are quoted
+_MAX_BYTES = 256 * 2**20
+"""Largest photograph that is downloaded."""
+TIMEOUT = 30  # [s], without any byte
+_NOT_QUOTED = "%/:=&?~#+!$,;'@()*[]"
+"""Characters that an address keeps as people paste it; spaces and accents are quoted."""
 
 
 def make_request(url: str) -> Request:
     """Request for an address as users paste it."""
-    return Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})
+    return Request(quote(url, safe=_NOT_QUOTED), headers={"User-Agent": f"rilievo/{VERSION}"})
 
 
 def fetch(url: str) -> bytes:
-    """Download an address through the system's proxies."""
+    """Download an address through the system's proxies.
+
+    Raises:
+        InputError: If the server does not answer with it, or it is too large.
+    """
     try:
-        with urlopen(make_request(url), timeout=TIMEOUT) as answer:
-            content = answer.read(MOST_BYTES + 1)
+        with urlopen(make_request(url), timeout=TIMEOUT) as response:
+            content = response.read(_MAX_BYTES + 1)
     except HTTPError as error:
         error.close()
         raise InputError(f"{url}: the server answers {error.code} ({error.reason})") from error
@@ -31,6 +37,6 @@ def fetch(url: str) -> bytes:
         raise InputError(f"{url}: cannot be reached ({error.reason})") from error
     except (OSError, ValueError, HTTPException) as error:
         raise InputError(f"{url}: cannot be fetched ({reason(error)})") from error
-    if len(content) > MOST_BYTES:
-        raise InputError(f"{url}: is larger than {MOST_BYTES // 2**20} MiB")
+    if len(content) > _MAX_BYTES:
+        raise InputError(f"{url}: is larger than {_MAX_BYTES // 2**20} MiB")
     return content

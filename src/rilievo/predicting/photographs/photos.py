@@ -14,7 +14,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from rilievo.errors import OutputError
-from rilievo.io.files.commit import FileSet, place
+from rilievo.io.files.commit import FileSet, commit_all
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.photographs.photo_memory import (
@@ -266,7 +266,7 @@ class _Writers:
         self.is_settled = False
         self._save = save
         self._tally = tally
-        self._place = tally.stages.timed(PLACE, place)
+        self._place = tally.stages.timed(PLACE, commit_all)
         self._placing_executor = ThreadPoolExecutor(1, thread_name_prefix="place")
         self._unplaced: list[_PoolCall[Job, FileSet | None]] = []
         self._being_placed: list[_PoolCall[Job, FileSet | None]] = []

@@ -21,7 +21,7 @@ from rilievo.errors import CalibrationError, InputError
 from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
+from rilievo.io.files.commit import FileSet, commit_files, fill_or_discard
 from rilievo.io.files.machine import check_memory
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
@@ -155,7 +155,7 @@ def predict_clip(
         return claim.pending_text()
 
     placement.renew = renew
-    place_one(placement)
+    commit_files(placement)
     return sidecar
 
 

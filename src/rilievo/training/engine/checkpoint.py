@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rilievo.errors import InputError, needing
-from rilievo.io.files.archives import STORED, check_zip_ratio
+from rilievo.io.files.archives import STORED_RATIO, check_zip_ratio
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
@@ -99,7 +99,7 @@ def load_checkpoint(
     """
     check_regular(path)
     try:
-        check_zip_ratio(path, most_ratio=STORED)
+        check_zip_ratio(path, most_ratio=STORED_RATIO)
         entries = torch.load(path, map_location="cpu", weights_only=True)
         stored_fingerprint = entries.get("fingerprint")
     except Exception as error:  # torch.load raises whatever its unpickler does

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import MissingExtraError, ModelError
-from rilievo.io.files.archives import STORED, check_zip_ratio
+from rilievo.io.files.archives import STORED_RATIO, check_zip_ratio
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
 
@@ -38,7 +38,7 @@ def read_state(path: Path) -> State:
 
             held = load_file(path)
         else:
-            check_zip_ratio(path, most_ratio=STORED)
+            check_zip_ratio(path, most_ratio=STORED_RATIO)
             held = torch.load(path, map_location="cpu", weights_only=True)
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"{printable(path)}: safetensors", EXTRA) from error

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.messages import Text
-from rilievo.io.files.archives import STORED, check_zip_ratio
+from rilievo.io.files.archives import STORED_RATIO, check_zip_ratio
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.networks.backbones.weights import Entries, State, select_network_tensors
@@ -89,7 +89,7 @@ def read_torch_file(path: Path) -> Entries:
     """Read tensors and plain values; code is refused."""
     _check_is_torch_file(path)
     try:
-        check_zip_ratio(path, most_ratio=STORED)
+        check_zip_ratio(path, most_ratio=STORED_RATIO)
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler does
         raise ModelError(f"{path}: {_refusal_reason(error)}") from error
