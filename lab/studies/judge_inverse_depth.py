@@ -2,7 +2,7 @@
 
 Usage: ``RILIEVO_DATA=... python lab/studies/judge_inverse_depth.py``.
 
-True maps of eleven datasets are given to ``rilievo.io.depth.inverse_depth`` as they are, and as 1
+True maps of eleven datasets are given to ``rilievo.io.depth.surface_shape`` as they are, and as 1
 over depth. The script prints, for each dataset and for all, the number of maps, of those that are
 taken for inverse depth as they are (wrong), and of those that are taken for it as 1 over depth
 (right).
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.io.depth.inverse_depth import has_straight_surfaces
+from rilievo.io.depth.surface_shape import has_straight_surfaces
 
 _MOST_MAPS = 24
 _PATTERNS = (

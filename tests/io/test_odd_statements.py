@@ -13,7 +13,7 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.depth.padding import BorderBands, find_border_bands
-from rilievo.io.depth.stated_numbers import _first_rounding
+from rilievo.io.depth.stated_numbers import _rounding_of_number
 from rilievo.io.depth.stored_depth import read_stored_depth, stored_depth_from_array
 from rilievo.io.depth.units import metres_of_unit_text, unit_of_sentence
 from support.foreign_forms import png
@@ -51,7 +51,7 @@ def test_a_factor_of_zero_is_no_unit(words: str) -> None:
     found = unit_of_sentence(words)
     assert found is None or found.metres == pytest.approx(0.001)
     assert metres_of_unit_text("1/0 m") is None
-    assert _first_rounding({"min": "0e999"}, ("min",)) == 0
+    assert _rounding_of_number({"min": "0e999"}, ("min",)) == 0
 
 
 def test_no_data_of_a_file_stays_beside_the_scale_of_the_user(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.io.depth.inverse_depth import has_straight_surfaces
+from rilievo.io.depth.surface_shape import has_straight_surfaces
 from rilievo.schema.typed_values import metres_of_unit
 from support.fixed_depth import FixedDepth
 

@@ -1,4 +1,4 @@
-"""Texts in depth files of each form, and in files of a whole folder, by name."""
+"""Texts in depth files of each format, and in files beside them, by name."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,22 +16,23 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.photographs.own_depth import GDEPTH
 from rilievo.io.photographs.xmp import parse_xmp, xmp_properties
 
-_DESCRIPTION, _XMP, _GDAL_ITEMS, _GDAL_NO_DATA, _LEAST_SAMPLE, _LARGEST_SAMPLE = (
-    270,
-    700,
-    42112,
-    42113,
-    340,
-    341,
-)
-_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
-_IMAGEJ, _IMAGEJ_STRAIGHT_LINE = "ImageJ=", "0"
-_USUAL_UNITS = (1.0, 0.01, 0.001)
-"""Units [m] of depth that floating-point numbers often have."""
+# Tags of TIFF.
+_PHOTOMETRIC, _DESCRIPTION, _MIN_SAMPLE, _MAX_SAMPLE, _XMP = 262, 270, 340, 341, 700
+_GDAL_ITEMS, _GDAL_NO_DATA = 42112, 42113
+_MIN_IS_WHITE = 0
+"""Photometric interpretation of pictures whose number 0 is white."""
+
 _GDAL_ITEM = re.compile(r"<Item\b([^>]*)>([^<]*)</Item>")
 _GDAL_ROLES = ("scale", "offset", "unittype", "units", "unit")
-_MOST_COMMENTS = 4096  # [bytes], of a header
+_IMAGEJ = "ImageJ="
+_IMAGEJ_STRAIGHT_LINE = "0"
+"""ImageJ's code for a calibration that is an offset and a factor."""
+_DEPTH_UNITS = (1.0, 0.01, 0.001)  # [m], which floats of depth often have
+
+_PNG_XMP = "XML:com.adobe.xmp"
 _WORDS_AND_NUMBER = re.compile(r"([A-Za-z][A-Za-z _.-]*?)\s+([-+.\d][^\s]*(?:\s*[a-zA-Z]+)?)")
+_MAX_TEXT_BYTES = 4096  # of the comments of a header, or of a text file beside a depth file
+_MAX_FOLDER_LINES = 100
 _FOLDER_FILES = (
     "meta.json",
     "metadata.json",
@@ -42,7 +43,6 @@ _FOLDER_FILES = (
     "depth_scale.txt",
     "scale.txt",
 )
-_XMP_NAME = "XML:com.adobe.xmp"
 
 
 def png_texts(image: PngImageFile) -> Mapping[str, str]:
@@ -50,13 +50,13 @@ def png_texts(image: PngImageFile) -> Mapping[str, str]:
     return {
         str(name): text
         for name, text in image.info.items()
-        if isinstance(text, str) and name != _XMP_NAME
+        if isinstance(text, str) and name != _PNG_XMP
     }
 
 
-def gdepth_of_image(image: Image.Image) -> Mapping[str, str]:
-    """Properties of GDepth in the XMP of a PNG or TIFF file; none if it has no such XMP."""
-    packet = image.info.get(_XMP_NAME) or image.info.get("xmp")
+def gdepth_properties(image: Image.Image) -> Mapping[str, str]:
+    """Properties of Google's GDepth in the XMP of a PNG or TIFF file; empty without such XMP."""
+    packet = image.info.get(_PNG_XMP) or image.info.get("xmp")
     if packet is None and isinstance(image, TiffImageFile):
         packet = image.tag_v2.get(_XMP)
     if isinstance(packet, str):
@@ -76,18 +76,14 @@ def tiff_texts(image: TiffImageFile) -> Mapping[str, Any]:
     if the user calibrates them, that of the numbers (``vunit``) with an offset and a factor.
     """
     tags = image.tag_v2
-    texts: dict[str, Any] = {}
-    for attributes, text in _GDAL_ITEM.findall(str(tags.get(_GDAL_ITEMS, ""))):
-        names = re.findall(r'(?:role|name)="([^"]*)"', attributes)
-        name = next((name.lower() for name in names if name.lower() in _GDAL_ROLES), None)
-        if name is not None:
-            texts["unit" if name.startswith("unit") else name] = text.strip()
+    texts: dict[str, Any] = _gdal_texts(str(tags.get(_GDAL_ITEMS, "")))
     if _GDAL_NO_DATA in tags:
         texts["nodata"] = str(tags[_GDAL_NO_DATA]).strip("\0 ")
-    for tag, name in ((_LEAST_SAMPLE, "min"), (_LARGEST_SAMPLE, "max")):
+    for tag, name in ((_MIN_SAMPLE, "min"), (_MAX_SAMPLE, "max")):
         if tag in tags:
             value = tags[tag]
             texts[name] = value[0] if isinstance(value, tuple) else value
+
     description = str(tags.get(_DESCRIPTION, ""))
     if description.startswith(_IMAGEJ):
         entries = _imagej_entries(description)
@@ -100,15 +96,26 @@ def tiff_texts(image: TiffImageFile) -> Mapping[str, Any]:
     return texts
 
 
-def doubts_about_tiff(image: TiffImageFile) -> Iterator[str]:
-    """Yield sentences on what a TIFF file says beside its numbers, and may mean of them."""
+def _gdal_texts(metadata: str) -> dict[str, Any]:
+    """Scale, offset and unit in GDAL's XML of a TIFF file."""
+    texts: dict[str, Any] = {}
+    for attributes, text in _GDAL_ITEM.findall(metadata):
+        names = [name.lower() for name in re.findall(r'(?:role|name)="([^"]*)"', attributes)]
+        role = next((name for name in names if name in _GDAL_ROLES), None)
+        if role is not None:
+            texts["unit" if role.startswith("unit") else role] = text.strip()
+    return texts
+
+
+def tiff_warnings(image: TiffImageFile) -> Iterator[str]:
+    """Warn about what a TIFF file says besides its numbers, and may mean of them."""
     tags = image.tag_v2
-    unit = _imagej_entries(str(tags.get(_DESCRIPTION, ""))).get("unit", "")
-    metres = metres_of_unit_text(unit)
-    if metres in _USUAL_UNITS:
+    pixel_unit = _imagej_entries(str(tags.get(_DESCRIPTION, ""))).get("unit", "")
+    metres = metres_of_unit_text(pixel_unit)
+    if metres in _DEPTH_UNITS:
         yield (
-            f"its description names the unit '{unit}', which is that of the pixels in ImageJ: if "
-            f"it is that of the numbers, say 'scale: {metres:g}'"
+            f"its description names the unit '{pixel_unit}', which is that of the pixels in "
+            f"ImageJ: if it is that of the numbers, say 'scale: {metres:g}'"
         )
     if tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE:
         yield (
@@ -118,7 +125,7 @@ def doubts_about_tiff(image: TiffImageFile) -> Iterator[str]:
 
 
 def _imagej_entries(description: str) -> Mapping[str, str]:
-    """Names and values of ImageJ's description, a line each; none of another program's."""
+    """Names and values of ImageJ's description, one a line; empty if it is another program's."""
     if not description.startswith(_IMAGEJ):
         return {}
     pairs = (line.partition("=") for line in description.splitlines())
@@ -127,34 +134,38 @@ def _imagej_entries(description: str) -> Mapping[str, str]:
 
 def exr_texts(channels: ExrChannels) -> Mapping[str, Any]:
     """Attributes of an OpenEXR file that are texts or numbers."""
-    return {
-        name: value.decode(errors="replace") if isinstance(value, bytes) else value
-        for name, value in channels.attributes.items()
-        if isinstance(value, bytes | str | int | float) and not isinstance(value, bool)
-    }
+    texts: dict[str, Any] = {}
+    for name, value in channels.attributes.items():
+        if isinstance(value, bytes):
+            texts[name] = value.decode(errors="replace")
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            texts[name] = value
+    return texts
 
 
 def pgm_texts(path: Path) -> Mapping[str, str]:
     """Comments in the header of a PGM file: "name value", "name: value" or "name=value"."""
     with path.open("rb") as file:
-        start = file.read(_MOST_COMMENTS)
+        header = file.read(_MAX_TEXT_BYTES)
     comments = []
-    for line in start.split(b"\n")[1:]:
+    for line in header.split(b"\n")[1:]:
         if not line.startswith(b"#"):
             break
         comments.append(line.lstrip(b"# ").decode(errors="replace").strip())
     return _texts_of_lines(comments)
 
 
-def lines_beside(path: Path) -> tuple[str, Mapping[str, str]] | None:
-    """Name and lines of a short text file of a depth file's name, with words and numbers."""
-    described = path.with_suffix(".txt")
+def text_file_beside(path: Path) -> tuple[str, Mapping[str, str]] | None:
+    """Name and texts of a short text file with the depth file's name; None if there is none."""
+    text_path = path.with_suffix(".txt")
     try:
-        is_short = described.is_file() and described.stat().st_size <= _MOST_COMMENTS
-        lines = read_text(described).splitlines() if is_short else []
+        is_short = text_path.is_file() and text_path.stat().st_size <= _MAX_TEXT_BYTES
+        lines = read_text(text_path).splitlines() if is_short else []
     except (OSError, RilievoError):
         return None
-    return (described.name, _texts_of_lines([line.strip() for line in lines])) if lines else None
+    if not lines:
+        return None
+    return text_path.name, _texts_of_lines([line.strip() for line in lines])
 
 
 def folder_texts(path: Path) -> tuple[str, Mapping[str, Any]] | None:
@@ -173,21 +184,21 @@ def folder_texts(path: Path) -> tuple[str, Mapping[str, Any]] | None:
             continue
         if name.endswith(".json"):
             return name, {"json": text}
-        lines = [line.strip() for line in text.splitlines()[:100]]
+        lines = [line.strip() for line in text.splitlines()[:_MAX_FOLDER_LINES]]
         # depth_scale.txt may hold the scale alone.
-        is_single_number = len(lines) == 1 and re.fullmatch(r"[-+.\deE]+", lines[0])
-        if is_single_number:
+        if len(lines) == 1 and re.fullmatch(r"[-+.\deE]+", lines[0]):
             lines = [f"depth_scale: {lines[0]}"]
         return name, _texts_of_lines(lines)
     return None
 
 
 def _texts_of_lines(lines: Sequence[str]) -> Mapping[str, str]:
+    """Texts by name where a line is words and a number, else by the number of the line."""
     texts = {}
-    for at, line in enumerate(lines):
+    for index, line in enumerate(lines):
         match = _WORDS_AND_NUMBER.fullmatch(line)
         if match is None:
-            texts[f"line{at}"] = line
+            texts[f"line{index}"] = line
         else:
             texts[match[1]] = match[2]
     return texts

@@ -7,7 +7,7 @@ mask stands beside it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,17 +21,22 @@ from rilievo.io.numbers import npz_member, one_line_errors, open_npz
 from rilievo.io.photographs.decode import load_pixels
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
-# Tag of a TIFF page that says what it is, and two of its bits.
-_SUBFILE_TYPE, _IS_REDUCED, _IS_MASK = 254, 1, 4
-_MOST_PAGES = 16
 _EXR_SIGNATURE = b"\x76\x2f\x31\x01"
+_SUBFILE_TYPE = 254
+"""Tag of a TIFF page that says what the page is."""
+_IS_REDUCED, _IS_MASK = 1, 4
+"""Bits of that tag."""
+_MAX_PAGES = 16  # of a TIFF file, that are looked at
+
 _MASK_WORDS = {"mask", "valid", "validity", "invalid"}
-# Words of a mask's name that add nothing to it.
-_AROUND = {"depth", "map", "is", "pixel", "pixels"}
-# Names of arrays that say how sure depth is, without a number from which on it is.
-_CONFIDENCE_WORDS = {"conf", "confidence", "confidences", "certainty", "uncertainty"}
-_CONFIDENCE_WORDS |= {"alpha", "opacity", "accumulation"}
-_ALPHAS = ("A", "a", "alpha")
+_FILLERS = {"depth", "map", "is", "pixel", "pixels"}
+"""Words of a mask's name that add nothing to it."""
+_CONFIDENCE_WORDS = {
+    *("conf", "confidence", "confidences", "certainty", "uncertainty"),
+    *("alpha", "opacity", "accumulation"),
+}
+"""Words of arrays that say how sure depth is, without a number from which on it is."""
+_ALPHA_NAMES = ("A", "a", "alpha")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +53,14 @@ class MarkedPixels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Planes:
-    """Maps of the depth's file that may say where its depth is valid, by name.
+class _ValidityPlanes:
+    """Planes of a depth file that may say where its depth is valid.
 
     Attributes:
-        word: What the file calls a map.
-        confidences: Names of maps that say how sure depth is.
+        word: What the file's format calls a plane.
+        masks: Planes with the name of a mask, by name.
+        confidences: Names of planes that say how sure depth is.
+        alpha: Alpha of the depth.
         unread_pages: Number of pages of full size that are not read.
     """
 
@@ -86,81 +93,24 @@ def read_marked_pixels(
     Raises:
         InputError: If a mask is damaged.
     """
-    planes = _planes_of_file(path, name, numbers, weights)
+    planes = _read_planes(path, name, numbers, weights)
     parts = [
-        _marked_by_mask(f"its {planes.word} '{mask_name}'", mask_name, plane, size)
-        for mask_name, plane in planes.masks.items()
+        _apply_mask(f"its {planes.word} '{mask_name}'", mask_name, mask, size)
+        for mask_name, mask in planes.masks.items()
     ]
     if planes.alpha is not None:
-        parts.append(_marked_by_alpha(planes.alpha))
+        parts.append(_apply_alpha(planes.alpha))
+    valid_masks = [part.valid for part in parts if part.valid is not None]
+    notes = [note for part in parts for note in part.notes]
     if names_confidence and not planes.masks:
-        parts += [
-            MarkedPixels(notes=(_words_of_confidence(f"its {planes.word} '{confidence}'"),))
-            for confidence in planes.confidences
-        ]
+        notes += _confidence_notes(planes)
     if planes.unread_pages:
         count = planes.unread_pages
         pages = "1 more page, which is" if count == 1 else f"{count} more pages, which are"
-        note = f"it has {pages} not read"
-        parts.append(MarkedPixels(notes=(note,)))
-    masks = [part.valid for part in parts if part.valid is not None]
+        notes.append(f"it has {pages} not read")
     return MarkedPixels(
-        valid=np.logical_and.reduce(masks) if masks else None,
-        notes=tuple(note for part in parts for note in part.notes),
+        valid=np.logical_and.reduce(valid_masks) if valid_masks else None, notes=tuple(notes)
     )
-
-
-def _marked_by_mask(
-    shown: str, name: str, plane: np.ndarray, size: tuple[int, ...]
-) -> MarkedPixels:
-    if not _is_mask(plane, size):
-        note = f"{shown} is no mask of 0 and one other number a pixel, and is not used"
-        return MarkedPixels(notes=(note,))
-    is_invalid = "invalid" in _words(name)
-    valid = plane == 0 if is_invalid else plane != 0
-    if valid.all():
-        return MarkedPixels()
-    state = "not 0" if is_invalid else "0"
-    note = f"{shown} is {state} at {_share(~valid)} of the pixels, which hold no depth"
-    return MarkedPixels(valid=valid, notes=(note,))
-
-
-def _marked_by_alpha(alpha: Shaped[np.ndarray, "h w"]) -> MarkedPixels:
-    valid = alpha > 0
-    if valid.all():
-        return MarkedPixels()
-    if not valid.any():
-        return MarkedPixels(notes=("its alpha is 0 everywhere, and is not applied",))
-    note = f"its alpha is 0 at {_share(~valid)} of the pixels, which hold no depth"
-    return MarkedPixels(valid=valid, notes=(note,))
-
-
-def _words_of_confidence(shown: str) -> str:
-    return (
-        f"{shown} is not applied: to leave out pixels by it, store NaN in their depth, or a "
-        "boolean array 'valid' beside the depth"
-    )
-
-
-def _share(mask: Mask) -> str:
-    """Share of a mask in words; a few pixels are not 0 %."""
-    share = float(mask.mean())
-    return "less than 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
-
-
-def _planes_of_file(
-    path: Path, name: str | None, numbers: np.ndarray, weights: Sequence[float] | None
-) -> _Planes:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] == b"PK":
-        return _planes_of_npz(path, name)
-    if start == _EXR_SIGNATURE and name is not None:
-        return _planes_of_exr(path, name)
-    if start.startswith(b"\x93NUM"):
-        return _Planes()
-    planes = _planes_of_tiff(path) if start in _TIFF_SIGNATURES else _Planes()
-    return replace(planes, alpha=_alpha_of_picture(numbers, weights))
 
 
 def may_hold_depth(name: str) -> bool:
@@ -168,35 +118,97 @@ def may_hold_depth(name: str) -> bool:
     return not (_is_mask_name(name) or _is_confidence_name(name) or _is_alpha_name(name))
 
 
-def _planes_of_npz(path: Path, name: str | None) -> _Planes:
+def _apply_mask(shown: str, name: str, mask: np.ndarray, size: tuple[int, ...]) -> MarkedPixels:
+    if not _is_binary(mask, size):
+        note = f"{shown} is no mask of 0 and one other number a pixel, and is not used"
+        return MarkedPixels(notes=(note,))
+    marks_invalid = "invalid" in _words_of_name(name)
+    valid = mask == 0 if marks_invalid else mask != 0
+    if valid.all():
+        return MarkedPixels()
+    state = "not 0" if marks_invalid else "0"
+    note = f"{shown} is {state} at {_percentage(~valid)} of the pixels, which hold no depth"
+    return MarkedPixels(valid=valid, notes=(note,))
+
+
+def _apply_alpha(alpha: Shaped[np.ndarray, "h w"]) -> MarkedPixels:
+    valid = alpha > 0
+    if valid.all():
+        return MarkedPixels()
+    if not valid.any():
+        return MarkedPixels(notes=("its alpha is 0 everywhere, and is not applied",))
+    note = f"its alpha is 0 at {_percentage(~valid)} of the pixels, which hold no depth"
+    return MarkedPixels(valid=valid, notes=(note,))
+
+
+def _confidence_notes(planes: _ValidityPlanes) -> Iterator[str]:
+    for name in planes.confidences:
+        yield (
+            f"its {planes.word} '{name}' is not applied: to leave out pixels by it, store NaN in "
+            "their depth, or a boolean array 'valid' beside the depth"
+        )
+
+
+def _percentage(mask: Mask) -> str:
+    """Share of a mask in words; a few pixels are not 0 %."""
+    share = float(mask.mean())
+    return "less than 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
+
+
+def _is_binary(mask: np.ndarray, size: tuple[int, ...]) -> bool:
+    """Whether there is 0 and one other number alone, one a pixel."""
+    if mask.shape != size or mask.dtype.kind not in "buif":
+        return False
+    return bool(((mask == 0) | (mask == mask.max())).all())
+
+
+# Planes of each format.
+
+
+def _read_planes(
+    path: Path, name: str | None, numbers: np.ndarray, weights: Sequence[float] | None
+) -> _ValidityPlanes:
+    with path.open("rb") as file:
+        signature = file.read(4)
+    if signature[:2] == b"PK":
+        return _planes_of_npz(path, name)
+    if signature == _EXR_SIGNATURE and name is not None:
+        return _planes_of_exr(path, name)
+    if signature.startswith(b"\x93NUM"):
+        return _ValidityPlanes()
+    is_tiff = signature in _TIFF_SIGNATURES
+    planes = _planes_of_tiff(path) if is_tiff else _ValidityPlanes()
+    return replace(planes, alpha=_alpha_of_picture(numbers, weights))
+
+
+def _planes_of_npz(path: Path, depth_name: str | None) -> _ValidityPlanes:
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
-        names = [other for other in archive.files if other != name]
-        masks = {other: npz_member(archive, other) for other in names if _is_mask_name(other)}
-    return _Planes(
-        masks={other: plane.squeeze() for other, plane in masks.items() if plane.size > 1},
+        names = [name for name in archive.files if name != depth_name]
+        masks = {name: npz_member(archive, name) for name in filter(_is_mask_name, names)}
+    return _ValidityPlanes(
+        masks={name: mask.squeeze() for name, mask in masks.items() if mask.size > 1},
         confidences=tuple(filter(_is_confidence_name, names)),
     )
 
 
-def _planes_of_exr(path: Path, name: str) -> _Planes:
+def _planes_of_exr(path: Path, depth_name: str) -> _ValidityPlanes:
     with one_line_errors(printable(path), "EXR file"):
         channels = ExrChannels(path)
-        names = [other for other in channels.names if other != name]
-        masks = {other: channels.read_channel(other) for other in names if _is_mask_name(other)}
-        layer, dot, _ = name.rpartition(".")
-        alphas = [f"{layer}{dot}{letter}" for letter in _ALPHAS]
-        alpha = next((alpha for alpha in alphas if alpha in names), None)
-        return _Planes(
+        names = [name for name in channels.names if name != depth_name]
+        masks = {name: channels.read_channel(name) for name in filter(_is_mask_name, names)}
+        layer, dot, _ = depth_name.rpartition(".")
+        possible_alphas = [f"{layer}{dot}{alpha}" for alpha in _ALPHA_NAMES]
+        alpha = next((alpha for alpha in possible_alphas if alpha in names), None)
+        confidences = [name for name in names if _is_confidence_name(name)]
+        return _ValidityPlanes(
             word="channel",
             masks=masks,
-            confidences=tuple(
-                other for other in names if _is_confidence_name(other) and not _is_alpha_name(other)
-            ),
+            confidences=tuple(name for name in confidences if not _is_alpha_name(name)),
             alpha=None if alpha is None else channels.read_channel(alpha),
         )
 
 
-def _planes_of_tiff(path: Path) -> _Planes:
+def _planes_of_tiff(path: Path) -> _ValidityPlanes:
     """Masks among the pages of a TIFF file, and the number of its other pages of full size."""
     masks: dict[str, np.ndarray] = {}
     with (
@@ -205,19 +217,19 @@ def _planes_of_tiff(path: Path) -> _Planes:
         TiffImageFile(file) as image,
     ):
         size = image.size
-        unread = max(0, image.n_frames - _MOST_PAGES)
-        for page in range(1, min(image.n_frames, _MOST_PAGES)):
+        unread_pages = max(0, image.n_frames - _MAX_PAGES)
+        for page in range(1, min(image.n_frames, _MAX_PAGES)):
             image.seek(page)
             tag = image.tag_v2.get(_SUBFILE_TYPE, 0)
-            kind = tag if isinstance(tag, int) else 0
-            if kind & _IS_REDUCED:
+            subfile_type = tag if isinstance(tag, int) else 0
+            if subfile_type & _IS_REDUCED:
                 continue
-            if kind & _IS_MASK and image.size == size:
+            if subfile_type & _IS_MASK and image.size == size:
                 load_pixels(image)
                 masks[f"{page + 1}"] = np.array(image)
             else:
-                unread += 1
-    return _Planes(word="page", masks=masks, unread_pages=unread)
+                unread_pages += 1
+    return _ValidityPlanes(word="page", masks=masks, unread_pages=unread_pages)
 
 
 def _alpha_of_picture(numbers: np.ndarray, weights: Sequence[float] | None) -> np.ndarray | None:
@@ -229,27 +241,23 @@ def _alpha_of_picture(numbers: np.ndarray, weights: Sequence[float] | None) -> n
     return None if is_depth else numbers[..., last]
 
 
-def _is_mask(plane: np.ndarray, size: tuple[int, ...]) -> bool:
-    """Whether there is 0 and one other number alone, one a pixel."""
-    if plane.shape != size or plane.dtype.kind not in "buif":
-        return False
-    return bool(((plane == 0) | (plane == plane.max())).all())
+# Names of planes.
 
 
-def _words(name: str) -> set[str]:
+def _words_of_name(name: str) -> set[str]:
     """Words of a name in lower case, without single letters such as those of channels."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return {word for word in re.findall(r"[a-z]+", spaced.lower()) if len(word) > 1}
 
 
 def _is_mask_name(name: str) -> bool:
-    words = _words(name) - _AROUND
+    words = _words_of_name(name) - _FILLERS
     return bool(words) and words <= _MASK_WORDS
 
 
 def _is_confidence_name(name: str) -> bool:
-    return bool(_words(name) & _CONFIDENCE_WORDS)
+    return bool(_words_of_name(name) & _CONFIDENCE_WORDS)
 
 
 def _is_alpha_name(name: str) -> bool:
-    return name.rpartition(".")[2] in _ALPHAS
+    return name.rpartition(".")[2] in _ALPHA_NAMES

@@ -1,8 +1,12 @@
-"""What depth files state about their numbers: in texts, headers, names, and records beside them."""
+"""What a depth file states about its numbers, in itself, in its name, or in a file beside it.
+
+``read_depth_statement`` asks the file itself first, then a JSON of the file's name, then a text of
+the file's name, and last the files that describe a whole folder.
+"""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +21,18 @@ from rilievo.arrays.shapes import Matrix, Shaped
 from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.file_texts import (
-    doubts_about_tiff,
     exr_texts,
     folder_texts,
-    gdepth_of_image,
-    lines_beside,
+    gdepth_properties,
     pgm_texts,
     png_texts,
+    text_file_beside,
     tiff_texts,
+    tiff_warnings,
 )
 from rilievo.io.depth.masks import may_hold_depth
 from rilievo.io.depth.stated_numbers import (
-    LEAST_COUNTS,
+    MIN_COUNTS_PER_METRE,
     StatedNumbers,
     StoredQuantity,
     is_stated_name,
@@ -54,47 +58,63 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.schema.typed_values import METRES_PER_UNIT
 
 DISTANCE, DISPARITY, INVERSE = "distance", "disparity", "inverse_depth"
-"""Further kinds: along the ray, of two views [px], and 1 over depth."""
+"""Kinds besides ``DepthKind``: distance along the ray [m], disparity of a stereo pair [px], and
+inverse depth [1/m]."""
+DECLARED = "as declared"
+"""Source of a statement that the user makes by an encoding."""
+ARRAY_NAME = "the name of its array"
+"""Source of a statement that the name of an array or channel makes."""
+
+LOGARITHM_STEPS = 65533  # between the first and the last code of MoGe's 16-bit depth
+UNKNOWN_CODE, INFINITE_CODE = 0, 65535
+"""MoGe's codes for pixels that are not known, and for those without a surface."""
+
 _KINDS = (*(kind.value for kind in DepthKind), DISTANCE, DISPARITY, INVERSE)
 _KIND_OF_QUANTITY = {
     StoredQuantity.DISTANCE: DISTANCE,
     StoredQuantity.DISPARITY: DISPARITY,
     StoredQuantity.INVERSE: INVERSE,
 }
-LOGARITHM_STEPS = 65533
-DECLARED = "as declared"
-"""Place of a statement that the user makes by an encoding."""
+_NOT_DECODABLE = (StoredQuantity.LOGARITHM, StoredQuantity.BUFFER, StoredQuantity.ROOT)
+"""Quantities of which nothing but their name is known, so that they do not become metres."""
 
-# MoGe's numbers without meaning, and without surface.
-UNKNOWN_CODE, INFINITE_CODE = 0, 65535
 _EXR_SIGNATURE = b"\x76\x2f\x31\x01"
-_MAIN = ("depth", "depth_map", "depths", "arr_0")
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+_DEPTH_ARRAYS = ("depth", "depth_map", "depths", "arr_0")
 _CAMERA_ARRAYS = ("K", "intrinsics", "camera_matrix")
-ARRAY_NAME = "the name of its array"
-# Attributes of OpenEXR that hold words.
-_TEXTS = ("comments", "comment", "description", "quantity", "encoding", "type of depth")
+_EXR_TEXTS = ("comments", "comment", "description", "quantity", "encoding", "type of depth")
+"""Attributes of OpenEXR that hold sentences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthStatement:
-    """Facts that a file states: value = stored · scale + offset.
+    """What a file states about its numbers, and where.
+
+    Without a range, depth is number × scale + offset. With one, the numbers are codes between both
+    ends of the range, which the scale multiplies if there is one.
 
     Attributes:
-        kind: Name of a ``DepthKind``, ``DISTANCE`` or ``DISPARITY``.
-        scale: Unit of the result, or its factor.
-        logarithmic_range: Depth at the numbers 1 and 65534, even in the logarithm.
-        linear_range: Values at 0 and at the type's largest number.
-        range_rounding: Half of the last digit of these, as the file writes them.
-        inverse_range: Depth at 0 and at the type's largest number, even in inverse depth.
-        near_and_far: Depth that the file calls near and far, for numbers that are no codes
+        kind: Name of a ``DepthKind``, ``DISTANCE``, ``DISPARITY`` or ``INVERSE``.
+        scale: Metres of one number, or of one unit of the range.
+        offset: Depth at the number 0 [m].
+        logarithmic_range: Depth at MoGe's first and last code, evenly spaced in the logarithm.
+        linear_range: Depth at 0 and at the type's largest number, evenly spaced.
+        range_rounding: Half of the last digit of these two, as the file writes them.
+        inverse_range: Depth at 0 and at the type's largest number, evenly spaced in inverse depth.
+        near_and_far: Depth that the file calls near and far, without saying how the numbers lie
             between them.
-        unit_sentence: Sentence that names the unit, which goes behind the one that you declare.
-        sentence_unit: Metres of that unit.
-        unusable_reason: Sentence on what it states and what is missing, if it cannot be used.
-        warnings: Sentences on how it was taken.
-        unread_warnings: Sentences on texts that are not understood, and matter if the user
+        invalid: Numbers that mean "no depth".
+        array: Array of npz or channel of EXR that holds depth; None if there is only one.
+        camera: Camera in the file or beside it.
+        source: Where all of this is stated, in words; empty if nothing is.
+        unit_sentence: Sentence that names the unit; what the user declares goes before it.
+        sentence_unit: That unit [m].
+        unusable_reason: What is stated and what is missing, in a sentence, if the numbers cannot
+            become depth by it.
+        warnings: Sentences on how the statement was taken.
+        unread_warnings: Sentences on texts that are not understood. They matter if the user
             declares no scale.
-        origin: Origin of the depth, by a record of rilievo.
+        origin: Origin of the depth, if rilievo has saved it.
     """
 
     kind: str | None = None
@@ -117,16 +137,66 @@ class DepthStatement:
     origin: SavedOrigin | None = None
 
     @property
+    def has_range(self) -> bool:
+        """Whether numbers are codes between the two ends of a range."""
+        ranges = (self.logarithmic_range, self.linear_range, self.inverse_range)
+        return any(ends is not None for ends in ranges)
+
+    @property
     def is_decodable(self) -> bool:
-        """Whether the file tells how numbers become values."""
-        forms = (self.scale, self.logarithmic_range, self.linear_range, self.inverse_range)
-        return any(form is not None for form in forms)
+        """Whether the file states how its numbers become depth."""
+        return self.scale is not None or self.has_range
 
 
-def words_of_near_and_far(
+def read_depth_statement(path: Path, array: str | None = None) -> DepthStatement:
+    """Read what a file states about its numbers, or a file beside it.
+
+    Args:
+        path: File of numbers.
+        array: Array of npz or channel of EXR, if the user names it.
+    """
+    check_regular(path)
+    own = _statement_in_file(path, array)
+    if own.is_decodable or own.kind is not None or own.unusable_reason is not None:
+        return own
+
+    beside = _statement_in_json_beside(path)
+    if not _says_anything(beside):
+        beside = _statement_in_text_beside(path)
+    return _complete_statement(own, beside)
+
+
+def add_distant_record(statement: DepthStatement, path: Path) -> DepthStatement:
+    """Complete a statement with records of rilievo that do not have the name of the file.
+
+    These are records of clips, of evaluations, of labels, and of files under other names.
+    """
+    clip = find_clip_record(path)
+    origin = statement.origin
+    if origin is not None:
+        # The known sizes of a clip are those of its first frame.
+        return statement if clip is None else replace(statement, origin=origin.without_places())
+    if statement.kind is not None:
+        return statement
+
+    distant = DepthStatement()
+    if clip is not None:
+        distant = _statement_of_clip(*clip, path)
+    if distant.origin is None:
+        distant = _statement_of_distant_record(path)
+    return _complete_statement(statement, distant)
+
+
+def near_and_far_words(
     near: float, far: float, stored: Shaped[np.ndarray, "h w"] | None = None
 ) -> str:
-    """What is stated by near and far, what is missing, and what to do, in a sentence."""
+    """Say that near and far are stated, what is missing, and what the user can do.
+
+    Args:
+        near: Depth that the file calls near.
+        far: Depth that the file calls far.
+        stored: Numbers of the file, whose type says the largest code; 65535 by default.
+    """
     largest = 65535
     if stored is not None and stored.dtype.kind in "ui":
         largest = int(np.iinfo(stored.dtype).max)
@@ -138,93 +208,12 @@ def words_of_near_and_far(
     )
 
 
-def read_depth_statement(path: Path, array: str | None = None) -> DepthStatement:
-    """Facts that a file states, or a JSON beside it.
-
-    Args:
-        path: File of numbers.
-        array: Array of npz or channel of EXR, if the user names it.
-    """
-    check_regular(path)
-    own = _statement_in_file(path, array)
-    if own.is_decodable or own.kind is not None or own.unusable_reason is not None:
-        return own
-    beside = _statement_beside(path)
-    if not (beside.source or beside.warnings or beside.unread_warnings):
-        beside = _statement_of_folder(path)
-    return _merge_statements(own, beside)
+def _says_anything(statement: DepthStatement) -> bool:
+    return bool(statement.source or statement.warnings or statement.unread_warnings)
 
 
-def _statement_of_folder(path: Path) -> DepthStatement:
-    """Unit of the numbers by a text of the file's name, or about the folder, such as meta.json."""
-    beside = lines_beside(path)
-    described = folder_texts(path) if beside is None else beside
-    if described is None:
-        return DepthStatement()
-    name, texts = described
-    stated = read_stated_numbers(texts)
-    source = f"{printable(Path(name))} {'in its folder' if beside is None else 'beside it'}"
-    # A range there is a statistic of all files.
-    counted = replace(stated, linear_range=None, near_and_far=None)
-    if beside is not None and (counted.unit, counted.counts, counted.scale) == (None, None, None):
-        return DepthStatement()  # It is about something else.
-    return _statement_of_stated(counted, source, path)
-
-
-def with_distant_record(statement: DepthStatement, path: Path) -> DepthStatement:
-    """Statement with the facts of rilievo's records that do not have the name of the file."""
-    clip = find_clip_record(path)
-    origin = statement.origin
-    if origin is not None:
-        # The known sizes of a clip are those of its first frame.
-        return statement if clip is None else replace(statement, origin=origin.without_places())
-    if statement.kind is not None:
-        return statement
-    distant = DepthStatement()
-    if clip is not None:
-        distant = _statement_of_clip(*clip, path)
-    if distant.origin is None:
-        distant = _statement_of_distant_record(path)
-    return _merge_statements(statement, distant)
-
-
-def _statement_of_clip(sidecar: Sidecar, json: Path, path: Path) -> DepthStatement:
-    """Facts of a clip's record about the file of a frame."""
-    source = f"{printable(Path(json.name))} beside its folder"
-    listing = (facts for facts in sidecar.files if path.name in (facts.frames or {}))
-    ours = _statement_of_sidecar(sidecar, path, source, next(listing, None))
-    return ours if ours.origin is None else replace(ours, origin=ours.origin.without_places())
-
-
-def _statement_of_distant_record(path: Path) -> DepthStatement:
-    """Facts of the record of a folder, or of one that lists the file under another name."""
-    if path.is_symlink():
-        linked = read_depth_statement(path.resolve())
-        if linked.origin is not None:
-            return linked
-    folder_record = find_folder_record(path)
-    if folder_record is not None:
-        kind = folder_record.kind
-        return DepthStatement(
-            kind=None if kind is None else kind.value,
-            scale=None if kind is None else 1.0,
-            camera=folder_record.camera,
-            source=folder_record.origin.place,
-            origin=folder_record.origin,
-        )
-    renamed = find_renamed_record(path)
-    if renamed is None:
-        return DepthStatement()
-    source = f"{printable(Path(renamed.path.name))} beside it"
-    ours = _statement_of_sidecar(renamed.sidecar, path, source, renamed.facts)
-    is_frame = renamed.facts.frames is not None
-    if ours.origin is None or not is_frame:
-        return ours
-    return replace(ours, origin=ours.origin.without_places())
-
-
-def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
-    """Statement beside a file, with its array, and its camera if missing."""
+def _complete_statement(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
+    """Statement of a file beside the depth, with the array and the camera of the depth's file."""
     if own.source and not beside.source:
         return own
     return replace(
@@ -237,144 +226,135 @@ def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthState
     )
 
 
+# Statements in the file itself, by format.
+
+
 def _statement_in_file(path: Path, array: str | None) -> DepthStatement:
     with path.open("rb") as file:
-        start = file.read(8)
+        signature = file.read(8)
+    if signature[:2] == b"PK":
+        return _statement_in_npz(path, array)
+    if signature[:4] == _EXR_SIGNATURE:
+        return _statement_in_exr(path, array)
     try:
-        if start.startswith(b"\x89PNG"):
-            with PngImageFile(path) as image:
-                texts, gdepth = png_texts(image), gdepth_of_image(image)
-                has_range = image.mode.startswith("I") or image.mode == "L"
-                transparent = image.info.get("transparency")
-            if not has_range:
-                return DepthStatement()
-            stated = _statement_of_texts(texts, "its text", path)
-            stated = stated if stated.source or not gdepth else _statement_of_gdepth(gdepth)
-            return _without_transparent_number(stated, transparent)
-        if start[:4] in (b"II*\0", b"MM\0*"):
-            with TiffImageFile(path) as image:
-                texts, gdepth = tiff_texts(image), gdepth_of_image(image)
-                doubts = tuple(doubts_about_tiff(image))
-            stated = _statement_of_tiff(texts, gdepth, path)
-            return (
-                stated
-                if stated.is_decodable
-                else replace(stated, unread_warnings=(*stated.unread_warnings, *doubts))
-            )
-        if start[:2] == b"P5":
+        if signature.startswith(b"\x89PNG"):
+            return _statement_in_png(path)
+        if signature[:4] in _TIFF_SIGNATURES:
+            return _statement_in_tiff(path)
+        if signature[:2] == b"P5":
             return _statement_of_texts(pgm_texts(path), "its comment", path)
     except InputError:
         raise
     except (*PILLOW_ERRORS, Image.DecompressionBombError, KeyError, Warning):
-        return DepthStatement()  # The reader of numbers names what is broken.
-    if start[:2] == b"PK":
-        return _statement_in_npz(path, array)
-    if start[:4] == _EXR_SIGNATURE:
-        return _statement_in_exr(path, array)
+        pass  # The reader of numbers says what is broken.
     return DepthStatement()
 
 
-def _without_transparent_number(statement: DepthStatement, number: object) -> DepthStatement:
-    """Statement in which the number that a grey PNG declares to be transparent is no depth."""
-    if not isinstance(number, int) or number == 0:
+def _statement_in_png(path: Path) -> DepthStatement:
+    with path.open("rb") as file, PngImageFile(file) as image:
+        texts, gdepth = png_texts(image), gdepth_properties(image)
+        has_one_channel = image.mode.startswith("I") or image.mode == "L"
+        transparent = image.info.get("transparency")
+    if not has_one_channel:
+        return DepthStatement()
+
+    statement = _statement_of_texts(texts, "its text", path)
+    if gdepth and not statement.source:
+        statement = _statement_of_gdepth(gdepth)
+    if not isinstance(transparent, int) or transparent == 0:
         return statement
-    doubt = f"its number {number} is transparent, and holds no depth"
+    warning = f"its number {transparent} is transparent, and holds no depth"
     return replace(
         statement,
-        invalid=(*statement.invalid, float(number)),
-        warnings=(*statement.warnings, doubt),
+        invalid=(*statement.invalid, float(transparent)),
+        warnings=(*statement.warnings, warning),
     )
 
 
-def _statement_of_tiff(
-    texts: Mapping[str, Any], gdepth: Mapping[str, str], path: Path
-) -> DepthStatement:
-    ours = _statement_in_json_text(str(texts.get("", "")), path, "its description")
-    if ours.source:
-        return ours
-    stated = _statement_of_texts(texts, "its description", path)
-    return stated if stated.source or not gdepth else _statement_of_gdepth(gdepth)
+def _statement_in_tiff(path: Path) -> DepthStatement:
+    with path.open("rb") as file, TiffImageFile(file) as image:
+        texts, gdepth = tiff_texts(image), gdepth_properties(image)
+        warnings = tuple(tiff_warnings(image))
+    statement = _statement_in_json_text(str(texts.get("", "")), path, "its description")
+    if not statement.source:
+        statement = _statement_of_texts(texts, "its description", path)
+    if gdepth and not statement.source:
+        statement = _statement_of_gdepth(gdepth)
+    if statement.is_decodable:
+        return statement
+    return replace(statement, unread_warnings=(*statement.unread_warnings, *warnings))
 
 
-def _statement_in_exr(path: Path, named: str | None) -> DepthStatement:
-    """Facts in the header of an OpenEXR file, whose depth is Z or Y among several channels."""
+def _statement_in_exr(path: Path, named_array: str | None) -> DepthStatement:
+    """Read the header of an OpenEXR file, whose depth is Z or Y among several channels."""
     try:
         channels = ExrChannels(path)
     except (ImportError, *PILLOW_ERRORS, KeyError, RuntimeError, Warning):
-        return DepthStatement()  # The reader of numbers names what is broken.
-    texts = exr_texts(channels)
+        return DepthStatement()  # The reader of numbers says what is broken.
     array = next((name for name in ("Z", "Y") if name in channels.names), None)
-    left = [*filter(may_hold_depth, channels.names)]
-    if array is None and len(left) == 1:
-        array = left[0]
+    candidates = [name for name in channels.names if may_hold_depth(name)]
+    if array is None and len(candidates) == 1:
+        array = candidates[0]
+
+    texts = exr_texts(channels)
     if "rilievo" in texts:
-        return replace(
-            _statement_in_json_text(str(texts["rilievo"]), path, "its header"), array=array
-        )
-    stated = _statement_of_texts(
-        {name: text for name, text in texts.items() if is_stated_name(name) or name in _TEXTS},
-        "its header",
-        path,
-    )
-    if stated.source:
-        return replace(stated, array=array)
-    return replace(_statement_of_name(named or array or "", stated), array=array)
+        statement = _statement_in_json_text(str(texts["rilievo"]), path, "its header")
+        return replace(statement, array=array)
+    about_numbers = {
+        name: text for name, text in texts.items() if is_stated_name(name) or name in _EXR_TEXTS
+    }
+    statement = _statement_of_texts(about_numbers, "its header", path)
+    if not statement.source:
+        statement = _add_statement_of_name(statement, named_array or array or "")
+    return replace(statement, array=array)
 
 
-def _main_array(names: Sequence[str]) -> str | None:
-    """Array of an npz file that holds depth by its name; None if several may."""
-    named = next((name for name in _MAIN if name in names), None)
-    if named is not None:
-        return None if named == "arr_0" and "arr_1" in names else named
-    about = (*_CAMERA_ARRAYS, "about")
-    left = [name for name in names if may_hold_depth(name) and name not in about]
-    left = [name for name in left if not is_stated_name(name)]
-    return left[0] if len(left) == 1 else None
-
-
-def _statement_of_name(name: str, stated: DepthStatement) -> DepthStatement:
-    """Statement with the kind and the unit that the name of an array states."""
-    quantity, metres = quantity_of_name(name)
-    if quantity is None and metres is None:
-        return stated
-    if quantity in (StoredQuantity.LOGARITHM, StoredQuantity.BUFFER):
-        assert quantity is not None, "it is one of two"
-        return replace(
-            stated, source=ARRAY_NAME, unusable_reason=_words_of_quantity(quantity, name)
-        )
-    kind = None if quantity is None else _KIND_OF_QUANTITY[quantity]
-    if kind in (DISPARITY, INVERSE):
-        metres = None
-    if metres is not None and kind is None:
-        kind = DepthKind.METRIC.value
-    return replace(stated, source=ARRAY_NAME, kind=kind, scale=metres)
-
-
-def _statement_in_npz(path: Path, named: str | None) -> DepthStatement:
+def _statement_in_npz(path: Path, named_array: str | None) -> DepthStatement:
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         names = archive.files
-        array = _main_array(names) if len(names) > 1 else None
+        array = _depth_array(names) if len(names) > 1 else None
         if "about" in names and array is not None:
-            ours = _statement_in_json_text(
-                str(npz_member(archive, "about").item()), path, "its description"
-            )
-            camera = ours.camera
-            if camera is not None:
-                camera = camera_with_K(camera, _K_in_npz(archive))
-            return replace(ours, array=array, camera=camera)
-        small: dict[str, Any] = {}
-        for name in names:
-            if name not in (array, named) and is_stated_name(name):
-                value = npz_member(archive, name)
-                if value.size <= 2:
-                    small[name] = value.item() if value.size == 1 else value.ravel().tolist()
+            return replace(_statement_of_saved_npz(archive, path), array=array)
+        others = [name for name in names if name not in (array, named_array)]
+        small_arrays = _small_arrays(archive, filter(is_stated_name, others))
         K = _K_in_npz(archive)
-        camera = None if K is None else Camera(K=K)
-    stated = _statement_of_texts(small, "its arrays", path)
-    if not stated.source and names:
-        main = named or array or (names[0] if len(names) == 1 else "")
-        stated = _statement_of_name(main, stated)
-    return replace(stated, array=array, camera=camera)
+
+    statement = _statement_of_texts(small_arrays, "its arrays", path)
+    if not statement.source and names:
+        only_array = names[0] if len(names) == 1 else ""
+        statement = _add_statement_of_name(statement, named_array or array or only_array)
+    return replace(statement, array=array, camera=None if K is None else Camera(K=K))
+
+
+def _statement_of_saved_npz(archive: NpzFile, path: Path) -> DepthStatement:
+    """Statement of an npz file that rilievo saved, with its record as an array of text."""
+    record = str(npz_member(archive, "about").item())
+    statement = _statement_in_json_text(record, path, "its description")
+    if statement.camera is None:
+        return statement
+    return replace(statement, camera=camera_with_K(statement.camera, _K_in_npz(archive)))
+
+
+def _small_arrays(archive: NpzFile, names: Iterable[str]) -> Mapping[str, Any]:
+    """Single numbers and pairs of numbers, by name."""
+    values: dict[str, Any] = {}
+    for name in names:
+        array = npz_member(archive, name)
+        if array.size == 1:
+            values[name] = array.item()
+        elif array.size <= 2:
+            values[name] = array.ravel().tolist()
+    return values
+
+
+def _depth_array(names: Sequence[str]) -> str | None:
+    """Array of an npz file that holds depth, by its name; None if several may."""
+    named = next((name for name in _DEPTH_ARRAYS if name in names), None)
+    if named is not None:
+        return None if named == "arr_0" and "arr_1" in names else named
+    others = {*_CAMERA_ARRAYS, "about", *filter(is_stated_name, names)}
+    candidates = [name for name in names if may_hold_depth(name) and name not in others]
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _K_in_npz(archive: NpzFile) -> Matrix | None:
@@ -384,7 +364,27 @@ def _K_in_npz(archive: NpzFile) -> Matrix | None:
     return None
 
 
-def _statement_beside(path: Path) -> DepthStatement:
+def _add_statement_of_name(statement: DepthStatement, name: str) -> DepthStatement:
+    """Add the kind and the unit that the name of an array states, such as "depth_cm"."""
+    quantity, unit = quantity_of_name(name)
+    if quantity is None and unit is None:
+        return statement
+    if quantity in _NOT_DECODABLE:
+        reason = _undecodable_words(quantity, name)
+        return replace(statement, source=ARRAY_NAME, unusable_reason=reason)
+
+    kind = None if quantity is None else _KIND_OF_QUANTITY[quantity]
+    if kind in (DISPARITY, INVERSE):
+        unit = None
+    elif kind is None:
+        kind = DepthKind.METRIC.value
+    return replace(statement, source=ARRAY_NAME, kind=kind, scale=unit)
+
+
+# Statements in files beside it.
+
+
+def _statement_in_json_beside(path: Path) -> DepthStatement:
     for beside in (path.with_name(name) for name in record_names(path)):
         if not beside.is_file() or beside == path:
             continue
@@ -395,31 +395,54 @@ def _statement_beside(path: Path) -> DepthStatement:
             continue
         if not isinstance(entries, dict):
             continue
+
         source = f"{printable(Path(beside.name))} beside it"
         if str(entries.get("format", "")).startswith("rilievo/"):
-            ours = _statement_of_listing(text, path, source)
-            if ours is None:
-                continue  # It is of other files, whose names begin alike.
-            return ours
-        # MoGe's near and far stand in the file itself.
+            statement = _statement_of_listing(text, path, source)
+            if statement is None:
+                continue  # It is about other files, whose names begin alike.
+            return statement
+        # Nested, because MoGe's near and far stand in the file itself.
         statement = _statement_of_texts({"json": entries}, source, path)
-        if statement.source or statement.warnings or statement.unread_warnings:
+        if _says_anything(statement):
             return statement
     return DepthStatement()
 
 
+def _statement_in_text_beside(path: Path) -> DepthStatement:
+    """Unit by a text file of the depth file's name, or by one about the folder, as meta.json."""
+    named_text, folder_text = text_file_beside(path), None
+    if named_text is None:
+        folder_text = folder_texts(path)
+    described = folder_text if named_text is None else named_text
+    if described is None:
+        return DepthStatement()
+
+    name, texts = described
+    # A range in it is a statistic of all files.
+    stated = replace(read_stated_numbers(texts), linear_range=None, near_and_far=None)
+    has_unit = (stated.unit, stated.count_unit, stated.scale) != (None, None, None)
+    if named_text is not None and not has_unit:
+        return DepthStatement()  # It is about something else.
+    source = f"{printable(Path(name))} {'in its folder' if named_text is None else 'beside it'}"
+    return _statement_of_stated_numbers(stated, source, path)
+
+
 def _statement_of_listing(text: str, path: Path, source: str) -> DepthStatement | None:
-    """Facts of a record beside a file; None if it does not list the file."""
+    """Statement of rilievo's record beside a file; None if it does not list the file."""
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
         return DepthStatement()
-    listed = [facts for facts in sidecar.files if facts.file == path.name]
-    return _statement_of_sidecar(sidecar, path, source, listed[0]) if listed else None
+    facts = next((facts for facts in sidecar.files if facts.file == path.name), None)
+    return None if facts is None else _statement_of_sidecar(sidecar, path, source, facts)
+
+
+# Records of rilievo.
 
 
 def _statement_in_json_text(text: str, path: Path, source: str) -> DepthStatement:
-    """Facts of a record in a file, which is about this file whatever its name is now."""
+    """Statement of rilievo's record in a file, which is about this file whatever its name is."""
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
@@ -438,9 +461,9 @@ def _statement_of_sidecar(
     if facts.holds.startswith("inverse depth"):
         kind = DepthKind.AFFINE_INVERSE
     camera = None if sidecar.camera is None else camera_from_facts(sidecar.camera)
-    along = camera is not None and camera.lens.has_unit_rays and kind is DepthKind.METRIC
+    has_unit_rays = camera is not None and camera.lens.has_unit_rays
     return DepthStatement(
-        kind=DISTANCE if along else kind.value,
+        kind=DISTANCE if has_unit_rays and kind is DepthKind.METRIC else kind.value,
         scale=facts.scale,
         offset=facts.offset or 0.0,
         invalid=(facts.invalid,) if isinstance(facts.invalid, int) else (),
@@ -450,138 +473,208 @@ def _statement_of_sidecar(
     )
 
 
+def _statement_of_clip(sidecar: Sidecar, json_path: Path, path: Path) -> DepthStatement:
+    """Statement of a clip's record about the file of a frame."""
+    source = f"{printable(Path(json_path.name))} beside its folder"
+    facts = next((facts for facts in sidecar.files if path.name in (facts.frames or {})), None)
+    return _without_known_sizes(_statement_of_sidecar(sidecar, path, source, facts))
+
+
+def _statement_of_distant_record(path: Path) -> DepthStatement:
+    """Statement of the record of a folder, or of one that lists the file under another name."""
+    if path.is_symlink():
+        linked = read_depth_statement(path.resolve())
+        if linked.origin is not None:
+            return linked
+
+    folder_record = find_folder_record(path)
+    if folder_record is not None:
+        kind = folder_record.kind
+        return DepthStatement(
+            kind=None if kind is None else kind.value,
+            scale=None if kind is None else 1.0,
+            camera=folder_record.camera,
+            source=folder_record.origin.place,
+            origin=folder_record.origin,
+        )
+
+    renamed = find_renamed_record(path)
+    if renamed is None:
+        return DepthStatement()
+    source = f"{printable(Path(renamed.path.name))} beside it"
+    statement = _statement_of_sidecar(renamed.sidecar, path, source, renamed.facts)
+    return statement if renamed.facts.frames is None else _without_known_sizes(statement)
+
+
+def _without_known_sizes(statement: DepthStatement) -> DepthStatement:
+    """Drop the known sizes of a clip, which are those of its first frame."""
+    if statement.origin is None:
+        return statement
+    return replace(statement, origin=statement.origin.without_places())
+
+
+# Texts of other programs.
+
+
 def _statement_of_texts(texts: Mapping[str, Any], source: str, path: Path) -> DepthStatement:
     record = texts.get("rilievo")
     if isinstance(record, str):
-        ours = _statement_in_json_text(record, path, source)
-        if ours.source:
-            return ours
-    return _statement_of_stated(read_stated_numbers(texts), source, path)
+        statement = _statement_in_json_text(record, path, source)
+        if statement.source:
+            return statement
+    return _statement_of_stated_numbers(read_stated_numbers(texts), source, path)
 
 
-def _statement_of_stated(stated: StatedNumbers, source: str, path: Path) -> DepthStatement:
-    kind = stated.kind if stated.kind in _KINDS else None
-    if stated.is_up_to_scale:
-        kind = kind or DepthKind.UP_TO_SCALE.value
-    elif stated.unit is not None and stated.unit_is_named:
-        kind = kind or DepthKind.METRIC.value
-    if stated.quantity is not None:
-        kind = _KIND_OF_QUANTITY.get(stated.quantity, kind)
+def _statement_of_stated_numbers(stated: StatedNumbers, source: str, path: Path) -> DepthStatement:
+    """Decide how numbers become depth, by the names and numbers that texts state.
+
+    Raises:
+        InputError: If a scale, a unit or a depth is not above zero.
+    """
     unit = stated.unit
     if unit is not None and not 0 < unit < math.inf:
-        raise InputError(
-            f"its 'unit' is {unit:g}, expected above zero",
-            path=printable(path),
-        )
+        raise InputError(f"its 'unit' is {unit:g}, expected above zero", path=printable(path))
     if stated.unit_sentence:
         source = f"{source} says '{stated.unit_sentence}'"
-    rest = DepthStatement(
-        kind=kind,
+    statement = DepthStatement(
+        kind=_stated_kind(stated),
         invalid=stated.invalid,
         source=source,
         unit_sentence=stated.unit_sentence,
         sentence_unit=unit if stated.unit_sentence else None,
         unread_warnings=stated.unread_warnings(source),
     )
-    if stated.quantity in (
-        StoredQuantity.LOGARITHM,
-        StoredQuantity.BUFFER,
-        StoredQuantity.ROOT,
-    ) and not (stated.quantity is StoredQuantity.LOGARITHM and stated.is_moge):
-        assert stated.quantity is not None, "it is one of three"
-        return replace(rest, unusable_reason=_words_of_quantity(stated.quantity, stated.said))
+
+    is_moge = stated.quantity is StoredQuantity.LOGARITHM and stated.has_moge_names
+    if stated.quantity in _NOT_DECODABLE and not is_moge:
+        reason = _undecodable_words(stated.quantity, stated.quantity_text)
+        return replace(statement, unusable_reason=reason)
     if stated.scale is not None:
-        if stated.scale <= 0:
-            raise InputError(
-                f"its 'scale' is {stated.scale:g}, expected above zero", path=printable(path)
-            )
-        if stated.scale >= LEAST_COUNTS and unit is None:
-            # So large a factor is counts of a metre, as 5000 and 1000 are.
-            return replace(rest, scale=1 / stated.scale, kind=kind or DepthKind.METRIC.value)
-        factor = unit if unit is not None and kind == DepthKind.METRIC.value else 1.0
-        # Zero is no depth beside an offset either.
-        invalid = stated.invalid or ((0.0,) if stated.offset else ())
-        return replace(
-            rest, scale=stated.scale * factor, offset=stated.offset * factor, invalid=invalid
-        )
-    if stated.counts is not None:
-        counts = stated.counts
-        step = counts if counts <= 0.1 else 1 / counts
-        return replace(rest, scale=step, kind=kind or DepthKind.METRIC.value)
-    if stated.near_and_far is not None and stated.quantity is StoredQuantity.LINEAR:
-        stated = replace(stated, linear_range=stated.near_and_far, near_and_far=None)
-    if stated.near_and_far is not None:
-        return _statement_of_near_and_far(stated, rest, path)
-    if stated.linear_range is not None:
-        low, high = stated.linear_range
-        if low >= high:
-            return replace(rest, unusable_reason=_words_of_range(low, high))
-        return replace(
-            rest, linear_range=(low, high), range_rounding=stated.range_rounding, scale=unit
-        )
-    if unit is None and kind is None:
-        return DepthStatement(unread_warnings=rest.unread_warnings, invalid=stated.invalid)
-    return replace(rest, scale=unit)
+        return _add_scale(statement, stated, stated.scale, path)
+    if stated.count_unit is not None:
+        kind = statement.kind or DepthKind.METRIC.value
+        return replace(statement, scale=stated.count_unit, kind=kind)
+    if stated.near_and_far is not None or stated.linear_range is not None:
+        return _add_range(statement, stated, path)
+    if unit is None and statement.kind is None:
+        return DepthStatement(unread_warnings=statement.unread_warnings, invalid=stated.invalid)
+    return replace(statement, scale=unit)
 
 
-def _statement_of_near_and_far(
-    stated: StatedNumbers, rest: DepthStatement, path: Path
+def _stated_kind(stated: StatedNumbers) -> str | None:
+    if stated.quantity in _KIND_OF_QUANTITY:
+        return _KIND_OF_QUANTITY[stated.quantity]
+    if stated.kind in _KINDS:
+        return stated.kind
+    if stated.is_up_to_scale:
+        return DepthKind.UP_TO_SCALE.value
+    if stated.unit is not None and stated.unit_is_named:
+        return DepthKind.METRIC.value
+    return None
+
+
+def _add_scale(
+    statement: DepthStatement, stated: StatedNumbers, scale: float, path: Path
 ) -> DepthStatement:
-    """MoGe's names are near and far; others mean other spacings."""
-    assert stated.near_and_far is not None, "the caller has asked"
-    near, far = stated.near_and_far
-    rest = replace(rest, near_and_far=(near, far))
+    if scale <= 0:
+        raise InputError(f"its 'scale' is {scale:g}, expected above zero", path=printable(path))
+    if scale >= MIN_COUNTS_PER_METRE and stated.unit is None:
+        # So large a factor is counts of a metre, as 5000 and 1000 are.
+        return replace(statement, scale=1 / scale, kind=statement.kind or DepthKind.METRIC.value)
+
+    is_metric = statement.kind == DepthKind.METRIC.value
+    unit = stated.unit if stated.unit is not None and is_metric else 1.0
+    # Zero is no depth beside an offset either.
+    zero_is_invalid = bool(stated.offset) and not stated.invalid
+    return replace(
+        statement,
+        scale=scale * unit,
+        offset=stated.offset * unit,
+        invalid=(0.0,) if zero_is_invalid else stated.invalid,
+    )
+
+
+def _add_range(statement: DepthStatement, stated: StatedNumbers, path: Path) -> DepthStatement:
+    """Add the range in which numbers are evenly spaced, if it rises."""
+    if stated.near_and_far is not None and stated.quantity is not StoredQuantity.LINEAR:
+        return _add_near_and_far(statement, stated, stated.near_and_far, path)
+    linear_range = stated.near_and_far or stated.linear_range
+    assert linear_range is not None, "the caller has asked"
+    low, high = linear_range
+    if low >= high:
+        return replace(statement, unusable_reason=_falling_range_words(low, high))
+    return replace(
+        statement,
+        linear_range=linear_range,
+        range_rounding=stated.range_rounding,
+        scale=stated.unit,
+    )
+
+
+def _add_near_and_far(
+    statement: DepthStatement,
+    stated: StatedNumbers,
+    near_and_far: tuple[float, float],
+    path: Path,
+) -> DepthStatement:
+    """Add near and far, between which only MoGe's spacing is known."""
+    near, far = near_and_far
+    statement = replace(statement, near_and_far=near_and_far)
     if stated.quantity in (StoredQuantity.INVERSE, StoredQuantity.DISPARITY):
-        words = f"{words_of_near_and_far(near, far)} (it says '{stated.said}')"
-        return replace(rest, kind=None, unusable_reason=words)
-    if stated.is_moge:
-        for name, number in (("near", near), ("far", far)):
-            if number <= 0:
-                raise InputError(
-                    f"its '{name}' is {number:g}, expected above zero", path=printable(path)
-                )
-        return replace(
-            rest, scale=stated.unit, logarithmic_range=(near, far), invalid=(UNKNOWN_CODE,)
-        )
-    return replace(rest, unusable_reason=words_of_near_and_far(near, far))
+        reason = f"{near_and_far_words(near, far)} (it says '{stated.quantity_text}')"
+        return replace(statement, kind=None, unusable_reason=reason)
+    if not stated.has_moge_names:
+        return replace(statement, unusable_reason=near_and_far_words(near, far))
+
+    for name, depth in (("near", near), ("far", far)):
+        if depth <= 0:
+            raise InputError(
+                f"its '{name}' is {depth:g}, expected above zero", path=printable(path)
+            )
+    return replace(
+        statement, scale=stated.unit, logarithmic_range=near_and_far, invalid=(UNKNOWN_CODE,)
+    )
 
 
-def _statement_of_gdepth(entries: Mapping[str, str]) -> DepthStatement:
-    """Facts of Google's GDepth: near and far, and how numbers lie between them."""
+def _statement_of_gdepth(properties: Mapping[str, str]) -> DepthStatement:
+    """Statement of Google's GDepth: near and far, and how numbers lie between them."""
     source = "its XMP (GDepth)"
     try:
-        near, far = float(entries["Near"]), float(entries["Far"])
+        near, far = float(properties["Near"]), float(properties["Far"])
     except (KeyError, ValueError):
         return DepthStatement()
-    form = entries.get("Format", "")
-    is_linear = form == "RangeLinear"
-    if form not in ("RangeLinear", "RangeInverse") or not (near >= 0 if is_linear else near > 0):
-        return DepthStatement(source=source, unusable_reason=words_of_near_and_far(near, far))
+    spacing = properties.get("Format", "")
+    is_linear, is_inverse = spacing == "RangeLinear", spacing == "RangeInverse"
+    is_possible = (is_linear and near >= 0) or (is_inverse and near > 0)
+    if not is_possible:
+        return DepthStatement(source=source, unusable_reason=near_and_far_words(near, far))
     if near >= far:
-        return DepthStatement(source=source, unusable_reason=_words_of_range(near, far))
-    unit = METRES_PER_UNIT.get(entries.get("Units", "").lower())
-    doubt = (
+        return DepthStatement(source=source, unusable_reason=_falling_range_words(near, far))
+
+    unit = METRES_PER_UNIT.get(properties.get("Units", "").lower())
+    warning = (
         f"{source} names no unit of its near {near:g} and far {far:g}; they are taken for metres"
     )
-    along_ray = entries.get("MeasureType") == "OpticRay"
+    is_distance = properties.get("MeasureType") == "OpticRay"
     return DepthStatement(
-        kind=DISTANCE if along_ray else DepthKind.METRIC.value,
+        kind=DISTANCE if is_distance else DepthKind.METRIC.value,
         scale=1.0 if unit is None else unit,
         linear_range=(near, far) if is_linear else None,
-        inverse_range=None if is_linear else (near, far),
+        inverse_range=(near, far) if is_inverse else None,
         source=source,
-        warnings=() if unit is not None else (doubt,),
+        warnings=(warning,) if unit is None else (),
     )
 
 
-def _words_of_quantity(quantity: StoredQuantity, said: str) -> str:
+def _undecodable_words(quantity: StoredQuantity | None, text: str) -> str:
+    assert quantity is not None, "the caller has asked"
     return (
-        f"says that its numbers are {quantity.words} ('{said}'), and not how they become metres: "
+        f"says that its numbers are {quantity.words} ('{text}'), and not how they become metres: "
         "write depth in metres"
     )
 
 
-def _words_of_range(low: float, high: float) -> str:
+def _falling_range_words(low: float, high: float) -> str:
     return (
         f"states a range from {low:g} to {high:g}, which does not rise; if its numbers are inverse "
         f"depth or fall with depth, write depth in metres"

@@ -1,4 +1,4 @@
-"""Units of depth that a sentence names, such as "depth [cm]" or "values in 0.1 mm".
+"""Units of depth, and the sentences that name them, such as "depth [cm]" or "values in 0.1 mm".
 
 Writers describe their numbers in words: "16-bit depth, millimetres", "1 count = 0.2 mm",
 "256 counts per metre", "depth in metres, multiplied by 5000", "Tiefe in cm". A sentence is read if
@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rilievo.schema.typed_values import METRES_PER_UNIT
+
+COMMON_UNITS = (1.0, 0.001, 0.01, 0.0001, 1 / 256, 1 / 5000, 1 / 4000)
+"""Metres of one number in files of known programs and datasets."""
 
 _FOREIGN_UNITS = {
     "mikrometer": 1e-6,
@@ -34,16 +37,17 @@ _FOREIGN_UNITS = {
     "zoll": 0.0254,
 }
 """Names of units in German, French, Spanish and Italian, without accents."""
-_METRES = {
+_METRES_OF_NAME = {
     **{unicodedata.normalize("NFKC", name): size for name, size in METRES_PER_UNIT.items()},
     **_FOREIGN_UNITS,
 }
-_LEAST_COUNTS = 10  # of a unit; 1/m is inverse depth
-_MOST_WORDS = 300  # [characters], of a sentence about numbers
-_PARTS = {"half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
-# "in" is a word before it is a unit, and one quotation mark is neither.
-_NAMES = sorted((name for name in _METRES if name.isalpha() and name != "in"), key=len)[::-1]
-_UNIT = rf"(?P<unit>{'|'.join(_NAMES)})(?![\w/^²³])"
+_MIN_COUNTS_PER_UNIT = 10  # Fewer are no counts: 1/m is inverse depth.
+_MAX_SENTENCE = 300  # [characters]
+_FRACTIONS = {"half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
+
+# Parts of the patterns. "in" is a word before it is a unit, and one quotation mark is neither.
+_NAMES = [name for name in _METRES_OF_NAME if name.isalpha() and name != "in"]
+_UNIT = rf"(?P<unit>{'|'.join(sorted(_NAMES, key=len, reverse=True))})(?![\w/^²³])"
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?"
 _AMOUNT = (
     rf"(?:(?P<amount>{_NUMBER}(?:\s*/\s*{_NUMBER})?)\s*"
@@ -54,8 +58,7 @@ _COUNT = (
     r"(?:counts?|units?|lsb|digits?|steps?|levels?|(?:grey|gray) (?:levels?|values?)|dn|values?)"
 )
 _SAYS = r"(?:\s*[:=]\s*|\s+is\s+|\s+are\s+|\s+of\s+|\s+equals\s+|\s+corresponds to\s+|\s+)"
-# Sentences whose length is that of a count, the most exact first.
-_LENGTHS = tuple(
+_LENGTH_OF_COUNT = tuple(
     re.compile(pattern)
     for pattern in (
         rf"\b(?:1|one|each|every|per|a) {_COUNT}{_SAYS}{_LENGTH}",
@@ -70,32 +73,34 @@ _LENGTHS = tuple(
         rf"\b(?:depth|distance|tiefe|z)(?: map| image| values?)?\s*/?\s*{_UNIT}\s*(?=$|[,;.)])",
     )
 )
-# Counts of a unit: 5000 per metre.
-_COUNTS_OF_UNIT = tuple(
+"""Sentences that give the length of a count, the most exact first."""
+_COUNTS_PER_UNIT = tuple(
     re.compile(pattern)
     for pattern in (
         rf"(?P<counts>{_NUMBER})\s*{_COUNT}?\s*(?:per|/|an?)\s*(?:one |1 ?)?{_UNIT}",
         rf"\b{_COUNT} (?:per|an?) (?:one |1 ?)?{_UNIT}{_SAYS}(?P<counts>{_NUMBER})",
     )
 )
-_MULTIPLIED = re.compile(
+"""Sentences that give the counts of a unit, such as 5000 per metre."""
+_MULTIPLICATION = re.compile(
     rf"(?:[*×]|\bx\b|\btimes|\bmultiplied (?:by|with)|\bscaled (?:by|with)|/"
     rf"|\bdivided? (?:it |them )?by)\s*(?P<factor>{_NUMBER})"
 )
-_UNIT_ALONE = re.compile(rf"\b{_UNIT}")
-_DEPTH = re.compile(
-    r"\bz?depths?\b|\btiefen?\w*|\bprofond|\bprofund|\bdistanc\w*|\bvalues?\b|\bwerte?\b|\bval(?:eurs?|ores?|ori)\b|\bpixels?\b"
-    r"|\bcounts?\b|\bunits?\b|\blsb\b|\bz\b|\branges?\b|\bnumbers?\b|\bdata\b|\bscale\b"
+_BARE_UNIT = re.compile(rf"\b{_UNIT}")
+_ABOUT_NUMBERS = re.compile(
+    r"\bz?depths?\b|\btiefen?\w*|\bprofond|\bprofund|\bdistanc\w*|\bvalues?\b|\bwerte?\b"
+    r"|\bval(?:eurs?|ores?|ori)\b|\bpixels?\b|\bcounts?\b|\bunits?\b|\blsb\b|\bz\b|\branges?\b"
+    r"|\bnumbers?\b|\bdata\b|\bscale\b"
     r"|\bdivided?\b|\bmultipl(?:y|ied)\b"
 )
-# What else than depth has a length.
-_SCENE = re.compile(
+"""Words of a sentence about depth or about the numbers."""
+_ABOUT_OTHER_LENGTHS = re.compile(
     r"\b(?:baseline|focal|lens|field|aperture|exposure|iso|fps|px|width|height|wide|high|tall|long"
     r"|thick|above|below|away|at|position|pose|translation|trajectory|sensor size|pixel size"
     r"|spacing|voxels?)\b"
 )
-# Numbers that say nothing of depth.
-_OTHER_NUMBERS = re.compile(
+"""Words of a sentence about something else that has a length."""
+_UNRELATED_NUMBERS = re.compile(
     r"\b\d+ of \d+\b|\d+ ?%"
     r"|\b\d+ ?-? ?bits?\b|\b(?:bit ?depth|bits)\W+\d+|\b(?:u?int|float) ?\d+\b"
     r"|\b\d+ ?[x×] ?\d+\b"
@@ -107,125 +112,134 @@ _OTHER_NUMBERS = re.compile(
     r"|\b\d+ ?(?:=|is|means?|for|:) ?(?:no|inv|unk|miss|none|too|out|sat|sky|hole)\w*"
     r"|\b(?:no ?data|invalid|unknown|missing|none|holes?) ?(?:=|is|are|:) ?0\b"
 )
+"""Numbers that say nothing of depth."""
 _METRIC_NAME = re.compile(r"\b(?:[cdmu]m|(?:milli|centi|zenti|dezi|deci)?met(?:re|er)[ns]?)\b")
-_ABOUT_CODING = re.compile(
+_ABOUT_ENCODING = re.compile(
     r"scale|factor|unit|rang|\bmin|\bmax|\bnear|\bfar\b|divid|multipl|\btimes\b|\bper\b|white|black"
     r"|[=*/]|\boffset|millimet|centimet|met(?:re|er)"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnitInWords:
+class SentenceUnit:
     """Unit that a sentence names.
 
     Attributes:
         metres: Metres of one number.
-        is_plain: Whether it is a unit alone, such as mm, which may be that of a range too.
+        is_bare: Whether it is a unit without a number, such as "mm", so that it may also be the
+            unit of a range.
     """
 
     metres: float
-    is_plain: bool
+    is_bare: bool
 
 
-def unit_of_sentence(sentence: str) -> UnitInWords | None:
-    """Unit of the numbers that a sentence about depth names; None if it names none or is not clear.
+def unit_of_sentence(sentence: str) -> SentenceUnit | None:
+    """Find the unit of the numbers in a sentence about depth; None if it names none, or several.
 
     Examples:
         >>> unit_of_sentence("16-bit depth, 256 counts per metre").metres
         0.00390625
         >>> unit_of_sentence("lens 50 mm")
     """
-    words = _folded(sentence)
-    if len(words) > _MOST_WORDS or _SCENE.search(words):
+    words = _normalize(sentence)
+    if len(words) > _MAX_SENTENCE or _ABOUT_OTHER_LENGTHS.search(words):
         return None
-    words = _OTHER_NUMBERS.sub(" ", words).strip()
-    if not _DEPTH.search(words) and _METRES.get(words.split(":")[-1].strip(" .")) is None:
+    words = _UNRELATED_NUMBERS.sub(" ", words).strip()
+    is_only_a_unit = words.split(":")[-1].strip(" .") in _METRES_OF_NAME
+    if not _ABOUT_NUMBERS.search(words) and not is_only_a_unit:
         return None
-    explained = [unit for unit, rest in _units_with_rest(words) if re.search(r"\d", rest) is None]
-    has_one_size = len({unit.metres for unit in explained}) == 1
-    return explained[0] if has_one_size else None
+
+    # A unit counts if no other number in the sentence is left unexplained.
+    units = [unit for unit, rest in _units_with_rest(words) if not re.search(r"\d", rest)]
+    sizes = {unit.metres for unit in units}
+    return units[0] if len(sizes) == 1 else None
 
 
 def metres_of_unit_text(text: str) -> float | None:
     """Metres of a unit by its name, such as "mm", "1/256 m" or "tenths of mm"; None if unknown."""
-    match = re.fullmatch(_LENGTH, _folded(text).strip(" .[]()"))
-    return None if match is None else _length(match)
+    match = re.fullmatch(_LENGTH, _normalize(text).strip(" .[]()"))
+    return None if match is None else _metres_of_length(match)
 
 
 def may_describe_encoding(sentence: str) -> bool:
-    """Whether a sentence may tell how numbers become depth, by a unit, or a number beside one."""
-    words = _OTHER_NUMBERS.sub(" ", _folded(sentence))
-    if _SCENE.search(words):
+    """Whether a sentence may tell how numbers become depth, by a unit or a number."""
+    words = _UNRELATED_NUMBERS.sub(" ", _normalize(sentence))
+    if _ABOUT_OTHER_LENGTHS.search(words):
         return False
-    if _DEPTH.search(words) and _METRIC_NAME.search(words):
+    is_about_numbers = _ABOUT_NUMBERS.search(words) is not None
+    if is_about_numbers and _METRIC_NAME.search(words):
         return True
     if re.search(r"\d", words) is None:
         return False
-    has_length = _DEPTH.search(words) is not None and _UNIT_ALONE.search(words) is not None
-    return has_length or _ABOUT_CODING.search(words) is not None
+    has_length = is_about_numbers and _BARE_UNIT.search(words) is not None
+    return has_length or _ABOUT_ENCODING.search(words) is not None
 
 
-def _folded(text: str) -> str:
-    """Text in lower case, without accents, underscores and hyphens between words."""
+def _normalize(text: str) -> str:
+    """Text in lower case, without accents, underscores, and hyphens between words."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     decomposed = unicodedata.normalize("NFKD", spaced.lower())
-    plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-    return re.sub(r"(?<=[^\W\d])[-_]+(?=\w)|(?<=\w)_+", " ", plain)
+    letters = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return re.sub(r"(?<=[^\W\d])[-_]+(?=\w)|(?<=\w)_+", " ", letters)
 
 
-def _units_with_rest(words: str) -> Iterator[tuple[UnitInWords, str]]:
-    """Yield units that sentences name, each with the words beside it."""
-    for pattern in _COUNTS_OF_UNIT:
+def _units_with_rest(words: str) -> Iterator[tuple[SentenceUnit, str]]:
+    """Yield units that a sentence names, each with the other words of the sentence."""
+    for pattern in _COUNTS_PER_UNIT:
         match = pattern.search(words)
-        if match is not None:
-            counts = float(match["counts"])
-            if counts >= _LEAST_COUNTS:
-                metres = _METRES[match["unit"]] / counts
-                yield UnitInWords(metres=metres, is_plain=False), _without(words, match)
-            return
-    for pattern in _LENGTHS:
-        for match in pattern.finditer(words):
-            rest = _without(words, match)
-            metres, is_plain = _length(match), not _has_amount(match)
-            if metres is None:
-                continue
-            factor = _multiplication(rest)
-            if is_plain and factor is not None:
-                yield (
-                    UnitInWords(metres=metres / float(factor["factor"]), is_plain=False),
-                    (_without(rest, factor)),
-                )
-            else:
-                yield UnitInWords(metres=metres, is_plain=is_plain), rest
-    if any(pattern.search(words) for pattern in _LENGTHS):
+        if match is None:
+            continue
+        counts = float(match["counts"])
+        if counts >= _MIN_COUNTS_PER_UNIT:
+            metres = _METRES_OF_NAME[match["unit"]] / counts
+            yield SentenceUnit(metres=metres, is_bare=False), _cut_out(words, match)
         return
-    factor, unit = _multiplication(words), _UNIT_ALONE.search(words)
+
+    lengths = [match for pattern in _LENGTH_OF_COUNT for match in pattern.finditer(words)]
+    for match in lengths:
+        metres = _metres_of_length(match)
+        if metres is not None:
+            yield _apply_multiplication(metres, _cut_out(words, match), is_bare=_is_bare(match))
+    if lengths:
+        return
+
+    factor, unit = _find_multiplication(words), _BARE_UNIT.search(words)
     if factor is not None and unit is not None:
-        metres = _METRES[unit["unit"]] / float(factor["factor"])
-        yield UnitInWords(metres=metres, is_plain=False), _without(words, factor)
+        metres = _METRES_OF_NAME[unit["unit"]] / float(factor["factor"])
+        yield SentenceUnit(metres=metres, is_bare=False), _cut_out(words, factor)
 
 
-def _multiplication(words: str) -> re.Match[str] | None:
+def _apply_multiplication(metres: float, rest: str, *, is_bare: bool) -> tuple[SentenceUnit, str]:
+    """Divide a bare unit by the factor that numbers were multiplied by, if the rest names one."""
+    factor = _find_multiplication(rest) if is_bare else None
+    if factor is None:
+        return SentenceUnit(metres=metres, is_bare=is_bare), rest
+    unit = SentenceUnit(metres=metres / float(factor["factor"]), is_bare=False)
+    return unit, _cut_out(rest, factor)
+
+
+def _find_multiplication(words: str) -> re.Match[str] | None:
     """Factor by which numbers were multiplied; None without one above zero."""
-    match = _MULTIPLIED.search(words)
+    match = _MULTIPLICATION.search(words)
     return None if match is None or not float(match["factor"]) else match
 
 
-def _without(words: str, match: re.Match[str]) -> str:
+def _cut_out(words: str, match: re.Match[str]) -> str:
     return f"{words[: match.start()]} {words[match.end() :]}"
 
 
-def _has_amount(match: re.Match[str]) -> bool:
+def _is_bare(match: re.Match[str]) -> bool:
     groups = match.groupdict()
-    return groups.get("amount") is not None or groups.get("part") is not None
+    return groups.get("amount") is None and groups.get("part") is None
 
 
-def _length(match: re.Match[str]) -> float | None:
-    """Metres of an amount of a unit; None if it is divided by zero."""
+def _metres_of_length(match: re.Match[str]) -> float | None:
+    """Metres of an amount of a unit; None if the amount is divided by zero."""
     groups = match.groupdict()
-    metres = _METRES[groups["unit"]]
+    metres = _METRES_OF_NAME[groups["unit"]]
     if groups.get("part") is not None:
-        return _PARTS[groups["part"]] * metres
+        return _FRACTIONS[groups["part"]] * metres
     if groups.get("amount") is None:
         return metres
     numerator, _, denominator = groups["amount"].partition("/")
