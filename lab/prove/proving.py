@@ -33,7 +33,7 @@ from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.io.depth.placement import RESIZED
+from rilievo.io.depth.crops import RESIZED
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Truth

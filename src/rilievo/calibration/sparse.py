@@ -14,6 +14,7 @@ from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.calibration.sparse_points import known_points_of_array, points_of_map, thin_by_grid
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
 from rilievo.io.depth.interpretation import (
     DepthInterpretation,
@@ -22,7 +23,7 @@ from rilievo.io.depth.interpretation import (
     unit_property,
 )
 from rilievo.io.depth.inverse_depth import inverse_depth_warnings
-from rilievo.io.depth.placement import PlacementWords, parse_placement, place_map
+from rilievo.io.depth.placement import PlacementWords, place_map
 from rilievo.io.depth.plausibility import (
     MAX_PLAUSIBLE_MEDIAN,
     NEGATION_HINT,

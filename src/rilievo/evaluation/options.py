@@ -16,8 +16,8 @@ from rilievo.evaluation.peer_confidence import PeerConfidence
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.stored_predictions import PEERS
 from rilievo.extensions.trust import CodePlace, is_import_path
+from rilievo.io.depth.crops import StatedPlacement, parse_placement
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth.placement import StatedPlacement, parse_placement
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import Groups, option, options_of

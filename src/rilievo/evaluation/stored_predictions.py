@@ -9,7 +9,7 @@ from rilievo.arrays.shapes import Size
 from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.stored_numbers import PointMap, ValueEncoding
-from rilievo.io.depth.placement import StatedPlacement
+from rilievo.io.depth.crops import StatedPlacement
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import MadeBy, PredictionRecord

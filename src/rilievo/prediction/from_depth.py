@@ -19,6 +19,7 @@ from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.io.depth.crops import DepthCrop, parse_placement
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
 from rilievo.io.depth.interpretation import (
     DepthInterpretation,
@@ -27,13 +28,7 @@ from rilievo.io.depth.interpretation import (
     unit_property,
 )
 from rilievo.io.depth.inverse_depth import inverse_depth_warnings
-from rilievo.io.depth.placement import (
-    DepthCrop,
-    MapPlacement,
-    PlacementWords,
-    parse_placement,
-    place_map,
-)
+from rilievo.io.depth.placement import MapPlacement, PlacementWords, place_map
 from rilievo.io.depth.plausibility import NEGATION_HINT, negative_numbers_warning
 from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.depth.stored_depth import (

@@ -22,7 +22,7 @@ from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.cameras.lens_files import read_lens
-from rilievo.io.depth.placement import DepthCrop
+from rilievo.io.depth.crops import DepthCrop
 from rilievo.io.depth.statements import DepthStatement
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.records.sample import Photo

@@ -31,6 +31,7 @@ from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.cameras.lens_files import read_lens
+from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.encoding import equals_any
 from rilievo.io.depth.interpretation import (
     NOT_STATED,
@@ -40,14 +41,8 @@ from rilievo.io.depth.interpretation import (
     unit_property,
 )
 from rilievo.io.depth.inverse_depth import bent_surface_warnings, straight_surface_warnings
-from rilievo.io.depth.placement import (
-    MapPlacement,
-    PlacementWords,
-    parse_placement,
-    paste_nearest,
-    paste_truth,
-    place_map,
-)
+from rilievo.io.depth.pasting import paste_nearest, paste_truth
+from rilievo.io.depth.placement import MapPlacement, PlacementWords, place_map
 from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth, stored_depth_warnings
 from rilievo.io.files.names import printable

@@ -15,8 +15,9 @@ from rilievo.data.datasets.text_files import walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth.encoding import NumberEncoding, single_channel_weights
-from rilievo.io.depth.placement import parse_placement
+from rilievo.io.depth.channels import single_channel_weights
+from rilievo.io.depth.crops import parse_placement
+from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.depth.plausibility import MAX_PLAUSIBLE_MEDIAN
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
@@ -61,7 +62,7 @@ class DepthLayout:
         min_depth: Least valid depth [m].
         baseline: Distance of two views [m].
         crop: Place in the photograph: top, left, height and width [px]; ``resized``, all of it in
-            another size; or a word of ``rilievo.io.depth.placement``. By default equal sizes, whole
+            another size; or a word of ``rilievo.io.depth.crops``. By default equal sizes, whole
             multiples and known crops alone are taken.
     """
 

@@ -18,9 +18,11 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Text
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.io.depth.inverse_depth import straight_surface_warnings
-from rilievo.io.depth.placement import PlacementWords, parse_placement, paste_nearest, place_map
+from rilievo.io.depth.pasting import paste_nearest
+from rilievo.io.depth.placement import PlacementWords, place_map
 from rilievo.io.depth.statements import DISTANCE, DepthStatement
 from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth, stored_depth_warnings
 from rilievo.io.files.names import printable

@@ -8,8 +8,8 @@ from typing import Annotated
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
+from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.encoding import parse_encoding
-from rilievo.io.depth.placement import parse_placement
 from rilievo.schema.fields import option
 
 

@@ -27,9 +27,9 @@ from rilievo.evaluation.stored_numbers import (
     points_from_numbers,
 )
 from rilievo.evaluation.stored_predictions import DEPTH_ARRAY, StoredPrediction, unknown_maker
+from rilievo.io.depth.crops import StatedPlacement
 from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.depth.inverse_depth import bent_surface_warnings, straight_surface_warnings
-from rilievo.io.depth.placement import StatedPlacement
 from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.io.depth.statements import read_depth_statement
 from rilievo.io.depth.stored_depth import (

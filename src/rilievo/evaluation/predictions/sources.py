@@ -30,13 +30,8 @@ from rilievo.evaluation.predictions.prediction_cache import (
 )
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Source
-from rilievo.io.depth.placement import (
-    RESIZED,
-    STRETCHED,
-    PlacementWords,
-    StatedPlacement,
-    orientation_note,
-)
+from rilievo.io.depth.crops import RESIZED, STRETCHED, StatedPlacement
+from rilievo.io.depth.placement import PlacementWords, orientation_note
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import read_orientation
 from rilievo.options.unused_options import notes_on_unused

@@ -23,15 +23,9 @@ from rilievo.evaluation.scoring.resizing import (
 )
 from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.io.depth.placement import (
-    DepthCrop,
-    MapPlacement,
-    PlacementWords,
-    has_size_or_multiple,
-    known_crops,
-    place_map,
-    size_words,
-)
+from rilievo.io.depth.crops import DepthCrop, known_crops
+from rilievo.io.depth.map_sizes import has_size_or_multiple, size_words
+from rilievo.io.depth.placement import MapPlacement, PlacementWords, place_map
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Truth
