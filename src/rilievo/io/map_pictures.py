@@ -15,18 +15,19 @@ from rilievo.errors import OptionError, suggest
 from rilievo.io.png import bands
 from rilievo.records.depth_map import DepthKind, DepthMap
 
+COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "rdbu", "grey")
+"""Colour maps, in the order of the rows of colour_maps.png.
+
+viridis, magma, inferno and plasma: Smith and van der Walt, CC0. turbo: Mikhailov, Google,
+Apache-2.0. spectral and rdbu: Brewer's ColorBrewer, Apache-2.0, blue first. grey is a ramp from
+black to white.
+"""
 DEPTH_COLOURS = "spectral"
 """Default map of depth; red is near."""
 SIGNED_COLOURS = "rdbu"
 """Map of signed errors; white is zero."""
 ANGLE_COLOURS = "magma"
 """Map of angles; black is zero."""
-
-# Rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0. turbo:
-# Mikhailov, Google, Apache-2.0. spectral and rdbu: Brewer's ColorBrewer, Apache-2.0, blue first.
-# The last is a ramp from black to white.
-COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "rdbu", "grey")
-# Names of the first and the last colour. In a picture of 1/depth these are far and near.
 _END_COLOURS = {
     "viridis": ("dark violet", "yellow"),
     "magma": ("black", "pale yellow"),
@@ -37,19 +38,41 @@ _END_COLOURS = {
     "rdbu": ("dark blue", "dark red"),
     "grey": ("black", "white"),
 }
-LEAST_SPAN = 1.5
-"""Least ratio of far to near."""
-LEAST_SHARE = 0.6
-"""Least share of pixels above the lowest tenth of rows."""
-_SAMPLES = 1 << 16
+"""Names of the first and the last colour, which are far and near in a picture of 1/depth."""
+_SKY_COLOUR = (206, 214, 224)
+_SKY_COLOURS = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
+"""Colours of the sky for maps that contain ``_SKY_COLOUR``."""
+_CONSTANT_LEVEL = 128  # row of the colour table for a map of one value
 
-# Smaller depths are drawn as this one, so that their inverse stays finite.
-_NEAREST = 1e-30
-_CONSTANT = 1e-6
-SKY = (206, 214, 224)
-_SKY_IN = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
+_MIN_FAR_TO_NEAR = 1.5  # ratio of the depths of a colour range
+_MIN_UPPER_RANGE = 0.6  # of the range of all rows, that is kept without the lowest tenth of rows
+_UPPER_ROWS = 0.9  # of all rows; those below show the ground at the photographer's feet
+_MAX_SAMPLES = 1 << 16  # pixels by which a colour range is found
+_MIN_DEPTH = 1e-30  # smaller depths are drawn as this one, so that their inverse stays finite
+_MAX_CONSTANT_SPAN = 1e-6  # relative; smaller spans are rounding errors of a constant
+
 NO_NORMAL = 128
 """Grey of a vector without length."""
+PICTURE_AXES = "opengl"
+"""Default axes of pictures of normals."""
+NORMALS_AXES = {
+    "opengl": (
+        (1, -1, -1),
+        "x right, y up, z towards the viewer (OpenGL), from -1..1 to 0..255: a wall head-on is "
+        "(128, 128, 255)",
+    ),
+    "directx": (
+        (1, 1, -1),
+        "x right, y down, z towards the viewer (DirectX), from -1..1 to 0..255: a wall head-on is "
+        "(128, 128, 255)",
+    ),
+    "opencv": (
+        (1, 1, 1),
+        "x right, y down, z forward (OpenCV), from -1..1 to 0..255: a wall head-on is "
+        "(128, 128, 0)",
+    ),
+}
+"""Signs of x, y and z of our frame in pictures of normals, and words for them, by name."""
 
 
 def check_colour_map(name: str) -> str:
@@ -80,7 +103,7 @@ def invalid_colour(colour_map: str) -> tuple[int, int, int]:
 
 def sky_colour(colour_map: str) -> tuple[int, int, int]:
     """RGB of the sky, which the map does not contain."""
-    return _SKY_IN.get(colour_map, SKY)
+    return _SKY_COLOURS.get(colour_map, _SKY_COLOUR)
 
 
 @cache
@@ -92,7 +115,7 @@ def colour_table(name: str) -> UInt8[np.ndarray, "256 3"]:
 
 @cache
 def sky_table(name: str) -> UInt8[np.ndarray, "256 3"]:
-    """Colour table that begins with the sky."""
+    """Colour table whose first row is the colour of the sky."""
     table = colour_table(name).copy()
     table[0] = sky_colour(name)
     return table
@@ -108,7 +131,7 @@ class Drawn(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourRange:
-    """Drawn values of the first and last colour.
+    """Drawn values of the first and the last colour.
 
     Raises:
         OptionError: If they are not finite or out of order.
@@ -125,11 +148,11 @@ class ColourRange:
 
 
 def picture_quantity(depth: DepthMap, quantity: Drawn = Drawn.INVERSE_DEPTH) -> Field:
-    """Inverse depth, or depth; affine values as they are, or negated.
+    """Values that a picture draws: inverse depth, or depth; affine values as they are, or negated.
 
-    Undefined outside ``depth.valid``.
+    They are undefined outside ``depth.valid``.
     """
-    return _invert_or_negate(depth.values, depth.kind, quantity)
+    return _drawn_values(depth.values, depth.kind, quantity)
 
 
 def colour_range_from_depths(
@@ -155,15 +178,15 @@ def colour_range_from_depths(
 def colour_range(
     depth: DepthMap, quantity: Drawn = Drawn.INVERSE_DEPTH, sky: Mask | None = None
 ) -> ColourRange:
-    """Percentiles 2 and 98 of drawn values, without the sky.
+    """Choose the range of colours: percentiles 2 and 98 of drawn values, without the sky.
 
-    The near end is above the lowest tenth of rows, unless less than ``LEAST_SHARE`` is left. A
-    depth range spans at least ``LEAST_SPAN``.
+    The near end is that of all rows but the lowest tenth, unless less than 0.6 of the range is
+    left. The far end of a depth range is at least 1.5 times as far as the near one.
     """
-    step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
+    step = max(1, int(np.ceil(np.sqrt(depth.values.size / _MAX_SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
-    some = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
-    sample = DrawnSample.from_map(some, quantity, None if sky is None else sky[grid])
+    thinned = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
+    sample = DrawnSample.from_map(thinned, quantity, None if sky is None else sky[grid])
     if not sample.values.size:
         return ColourRange(low=0.0, high=1.0)
     return range_of_samples([sample], depth.kind, quantity)
@@ -171,7 +194,12 @@ def colour_range(
 
 @dataclass(frozen=True, slots=True)
 class DrawnSample:
-    """Values of valid pixels without sky; ``upper`` are without the lowest tenth of rows."""
+    """Drawn values of valid pixels without sky.
+
+    Attributes:
+        values: Values of all rows.
+        upper: Values of all rows but the lowest tenth.
+    """
 
     values: Float32[np.ndarray, "n"]
     upper: Float32[np.ndarray, "m"]
@@ -179,9 +207,10 @@ class DrawnSample:
     @classmethod
     def from_map(cls, depth: DepthMap, quantity: Drawn, sky: Mask | None = None) -> "DrawnSample":
         """Sample of a map's valid pixels without its sky."""
-        values, rows = picture_quantity(depth, quantity), math.ceil(0.9 * depth.shape[0])
+        values = picture_quantity(depth, quantity)
         shown = depth.valid if sky is None else depth.valid & ~sky
-        return cls(values[shown], values[:rows][shown[:rows]])
+        upper_rows = math.ceil(_UPPER_ROWS * depth.shape[0])
+        return cls(values[shown], values[:upper_rows][shown[:upper_rows]])
 
 
 def range_of_samples(
@@ -191,28 +220,30 @@ def range_of_samples(
     low, high = _percentiles_2_and_98(np.concatenate([sample.values for sample in samples]))
     upper = np.concatenate([sample.upper for sample in samples])
     if upper.size:
-        least = LEAST_SHARE * (high - low)
-        first, last = _percentiles_2_and_98(upper)
+        min_range = _MIN_UPPER_RANGE * (high - low)
+        upper_low, upper_high = _percentiles_2_and_98(upper)
         if quantity is Drawn.INVERSE_DEPTH:
-            high = min(high, max(last, low + least))
+            high = min(high, max(upper_high, low + min_range))
         else:
-            low = max(low, min(first, high - least))
-    middle, half = (low + high) / 2, (high - low) / 2
-    least = middle * (LEAST_SPAN - 1) / (LEAST_SPAN + 1)
-    if not kind.is_depth or half >= least or 2 * half <= _CONSTANT * high:
+            low = max(low, min(upper_low, high - min_range))
+
+    middle, half_range = (low + high) / 2, (high - low) / 2
+    min_half_range = middle * (_MIN_FAR_TO_NEAR - 1) / (_MIN_FAR_TO_NEAR + 1)
+    is_constant = 2 * half_range <= _MAX_CONSTANT_SPAN * high
+    if not kind.is_depth or half_range >= min_half_range or is_constant:
         return ColourRange(low=low, high=high)
-    return ColourRange(low=middle - least, high=middle + least)
+    return ColourRange(low=middle - min_half_range, high=middle + min_half_range)
 
 
 def _percentiles_2_and_98(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
     # np.percentile would import numpy.ma, which takes longer than drawing the picture.
     numbers = np.sort(values)
     positions = np.array((0.02, 0.98)) * (numbers.size - 1)
-    below = np.floor(positions).astype(int)
-    first = numbers[below].astype(np.float64)
-    last = numbers[np.minimum(below + 1, numbers.size - 1)]
-    low, high = first + (positions - below) * (last - first)
-    return float(low), float(high)
+    indices = np.floor(positions).astype(int)
+    lower = numbers[indices].astype(np.float64)
+    upper = numbers[np.minimum(indices + 1, numbers.size - 1)]
+    first, second = lower + (positions - indices) * (upper - lower)
+    return float(first), float(second)
 
 
 def colourise(
@@ -225,7 +256,13 @@ def colourise(
 ) -> Pixels:
     """Draw depth as RGB; invalid pixels have ``invalid_colour``, those of the sky ``sky_colour``.
 
-    Equal limits get the middle colour; by default they are ``colour_range``.
+    Args:
+        depth: Depth of any kind.
+        colour_map: One of ``COLOUR_MAPS``.
+        limits: Values of the first and the last colour; ``colour_range`` by default. If both are
+            equal, depth gets the middle colour.
+        quantity: Quantity that is drawn.
+        sky: Pixels of the sky.
 
     Raises:
         OptionError: If there is no such colour map.
@@ -237,18 +274,18 @@ def colourise(
         limits = colour_range(depth, quantity, sky)
     picture = np.empty((*depth.shape, 3), np.uint8)
     for rows in bands(depth.shape):
-        numbers, valid = (
-            _invert_or_negate(depth.values[rows], depth.kind, quantity),
-            depth.valid[rows],
-        )
-        is_whole = valid.all()
-        levels = _levels_in_range(numbers if is_whole else np.where(valid, numbers, 0), limits)
+        values = _drawn_values(depth.values[rows], depth.kind, quantity)
+        valid = depth.valid[rows]
+        has_invalid = not valid.all()
+        if has_invalid:
+            values = np.where(valid, values, 0)
+        levels = _colour_levels(values, limits)
         if sky is not None:
             _set_sky_level(levels, sky[rows])
         table.take(levels, axis=0, out=picture[rows], mode="clip")
-        if not is_whole:
-            empty = ~valid if sky is None else ~valid & ~sky[rows]
-            picture[rows][empty] = np.array(invalid_colour(colour_map), np.uint8)
+        if has_invalid:
+            is_invalid = ~valid if sky is None else ~valid & ~sky[rows]
+            picture[rows][is_invalid] = np.array(invalid_colour(colour_map), np.uint8)
     return picture
 
 
@@ -261,76 +298,61 @@ def colour_levels(
     """Rows of the colour table for each pixel of a fully valid map."""
     levels = np.empty(depth.shape, np.uint8)
     for rows in bands(depth.shape):
-        levels[rows] = _levels_in_range(
-            _invert_or_negate(depth.values[rows], depth.kind, quantity), limits
-        )
+        values = _drawn_values(depth.values[rows], depth.kind, quantity)
+        levels[rows] = _colour_levels(values, limits)
         if sky is not None:
             _set_sky_level(levels[rows], sky[rows])
     return levels
 
 
 def _set_sky_level(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
-    """Set 0 at the sky, at least 1 elsewhere."""
+    """Set level 0 at the sky, and at least 1 elsewhere."""
     np.maximum(levels, 1, out=levels)
     levels[sky] = 0
 
 
 @cache
 def linear_light() -> Float32[np.ndarray, "256"]:
-    """Linear light of sRGB levels, 0 to 1 (IEC 61966-2-1)."""
-    level = np.arange(256) / 255
-    light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    """Linear light, 0 to 1, of each sRGB level of 8 bits (IEC 61966-2-1)."""
+    levels = np.arange(256) / 255
+    light = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
     return light.astype(np.float32)
-
-
-NORMALS_AXES = {
-    "opengl": (
-        (1, -1, -1),
-        "x right, y up, z towards the viewer (OpenGL), from -1..1 to 0..255: a wall head-on is "
-        "(128, 128, 255)",
-    ),
-    "directx": (
-        (1, 1, -1),
-        "x right, y down, z towards the viewer (DirectX), from -1..1 to 0..255: a wall head-on is "
-        "(128, 128, 255)",
-    ),
-    "opencv": (
-        (1, 1, 1),
-        "x right, y down, z forward (OpenCV), from -1..1 to 0..255: a wall head-on is "
-        "(128, 128, 0)",
-    ),
-}
-PICTURE_AXES = "opengl"
 
 
 def normals_picture(
     normals: Vectors, mask: Mask | None = None, *, axes: str = PICTURE_AXES
 ) -> Pixels:
-    """Draw normals of our frame, mapped from -1..1 to 0..255; others are ``NO_NORMAL``."""
+    """Draw normals of our frame, mapped from -1..1 to 0..255.
+
+    Pixels outside of the mask, and those without a normal, are ``NO_NORMAL``. ``axes`` is a name of
+    ``NORMALS_AXES``.
+    """
     height, width = normals.shape[1:]
+    signs, _ = NORMALS_AXES[axes]
     picture = np.empty((height, width, 3), np.uint8)
     for rows in bands((height, width)):
-        for channel, sign in enumerate(NORMALS_AXES[axes][0]):
-            numbers = normals[channel, rows] * np.float32(127.5 * sign)
-            numbers += np.float32(128)
-            np.nan_to_num(numbers, copy=False, nan=0)
-            picture[rows, :, channel] = np.clip(numbers, 0, 255, out=numbers)
+        for channel, sign in enumerate(signs):
+            levels = normals[channel, rows] * np.float32(127.5 * sign)
+            levels += np.float32(128)
+            np.nan_to_num(levels, copy=False, nan=0)
+            picture[rows, :, channel] = np.clip(levels, 0, 255, out=levels)
     if mask is not None and not mask.all():
         picture[~mask] = NO_NORMAL
-    nothing = np.isnan(normals[2])
-    if nothing.any():
-        picture[nothing] = NO_NORMAL
+    has_no_normal = np.isnan(normals[2])
+    if has_no_normal.any():
+        picture[has_no_normal] = NO_NORMAL
     return picture
 
 
-def _invert_or_negate(values: Field, kind: DepthKind, quantity: Drawn) -> Field:
+def _drawn_values(values: Field, kind: DepthKind, quantity: Drawn) -> Field:
+    """Depth or inverse depth; affine values as they are, or negated."""
     if not kind.is_depth:
         return -values if _drawing_sign(kind, quantity) < 0 else values
     if quantity is Drawn.DEPTH:
         return values
     # Invalid values may be anything, and must not raise warnings.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.float32(1) / np.maximum(values, np.float32(_NEAREST))
+        return np.float32(1) / np.maximum(values, np.float32(_MIN_DEPTH))
 
 
 def _drawing_sign(kind: DepthKind, quantity: Drawn) -> int:
@@ -339,17 +361,15 @@ def _drawing_sign(kind: DepthKind, quantity: Drawn) -> int:
     return 1 if grow_when_near == (quantity is Drawn.INVERSE_DEPTH) else -1
 
 
-def _levels_in_range(numbers: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
-    """Colour rows 0 to 255; 128 for a constant range."""
+def _colour_levels(values: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
+    """Rows of the colour table, 0 to 255; ``_CONSTANT_LEVEL`` for a constant range."""
     span = limits.high - limits.low
-    if span <= _CONSTANT * max(abs(limits.low), abs(limits.high), _NEAREST):
-        # Differences this small are rounding errors; they get the middle colour, neither near nor
-        # far.
-        steps = np.full(numbers.shape, 128, np.uint8)
-        steps[numbers < np.float32(limits.low - span)] = 0
-        steps[numbers > np.float32(limits.high + span)] = 255
-        return steps
+    if span <= _MAX_CONSTANT_SPAN * max(abs(limits.low), abs(limits.high), _MIN_DEPTH):
+        levels = np.full(values.shape, _CONSTANT_LEVEL, np.uint8)
+        levels[values < np.float32(limits.low - span)] = 0
+        levels[values > np.float32(limits.high + span)] = 255
+        return levels
     with np.errstate(over="ignore"):
-        steps = numbers - np.float32(limits.low)
-        steps *= np.float32(256 / span)
-    return np.clip(steps, 0, 255, out=steps).astype(np.uint8)
+        levels = values - np.float32(limits.low)
+        levels *= np.float32(256 / span)
+    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
