@@ -21,9 +21,10 @@ from PIL import Image
 from lab.scenes.clip import render_clip
 from lab.scenes.venue import Kind
 from rilievo.data.clips.clip_motion import ClipTracker
+from rilievo.data.fuse.clip_scale import clip_scale
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.collected_views import size_within_side
-from rilievo.data.fuse.depth_agreement import clip_scale, make_depth_agree
+from rilievo.data.fuse.depth_agreement import make_depth_agree
 from rilievo.data.fuse.fused_surface import fuse_views
 from rilievo.data.trajectories.errors import Freedom, Similarity, fit_similarity
 from rilievo.evaluation.metrics.cloud import cloud_accuracy, cloud_completeness, cloud_f_score
@@ -223,7 +224,7 @@ def points_of(mesh: TriangleMesh) -> Float64[np.ndarray, "n 3"]:
 
 
 def _fused(views: Sequence[ClipView]) -> Float64[np.ndarray, "n 3"]:
-    return points_of(fuse_views(views, voxel=VOXEL, farthest=FARTHEST).mesh)
+    return points_of(fuse_views(views, voxel=VOXEL, max_depth=FARTHEST).mesh)
 
 
 def score(name: str, model: Model, shots: Sequence[Shot]) -> float:

@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 import rilievo
 from rilievo.data.clips.pose_files import read_poses_of_files
-from rilievo.data.fuse.frame_labels import surface_depth
+from rilievo.data.fuse.surface_rendering import surface_depth
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform
 from rilievo.io.outputs.formats.gltf import TriangleMesh

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rilievo.data.fuse.clip_scale import clip_scale
 from rilievo.data.fuse.clip_views import ClipView, neighbour_indices
 from rilievo.data.fuse.depth_agreement import (
     DepthCorrection,
     _is_worse,
-    _least_known,
     _median_ratio,
-    clip_scale,
+    _smallest_known,
     compare_depth,
     level_views,
     make_depth_agree,
@@ -50,11 +50,11 @@ def test_true_depth_correlates_most(true: list[ClipView]) -> None:
 def test_a_peak_is_that_of_the_parabola() -> None:
     logs = np.linspace(-0.4, 0.4, 9)
     scores = (1 - 4 * (logs - 0.13) ** 2)[:, None, None].astype(np.float32)
-    agreement, clear = correlation_peaks(scores, logs)
-    assert agreement[0, 0] == pytest.approx(0.13, abs=1e-4)
-    assert clear[0, 0] > 0.05
-    _, at_the_end = correlation_peaks(np.linspace(0, 1, 9, dtype=np.float32)[:, None, None], logs)
-    assert at_the_end[0, 0] == 0
+    peaks = correlation_peaks(scores, logs)
+    assert peaks.log_factors[0, 0] == pytest.approx(0.13, abs=1e-4)
+    assert peaks.clarity[0, 0] > 0.05
+    at_the_end = correlation_peaks(np.linspace(0, 1, 9, dtype=np.float32)[:, None, None], logs)
+    assert at_the_end.clarity[0, 0] == 0
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_agreement_counts_who_sees_the_same(true: list[ClipView]) -> None:
     middle = np.s_[20:50, 30:60]
     assert (agreement.seeing[middle] == 3).all()
     assert (agreement.agreeing[middle] == 2).all()
-    assert agreement.apart < 0.01
+    assert agreement.difference < 0.01
 
 
 def test_wrong_poses_make_nothing_worse() -> None:
@@ -172,8 +172,8 @@ def test_a_view_keeps_what_its_neighbours_do_not_see(true: list[ClipView]) -> No
 @pytest.mark.parametrize("other", [0.1, 0.02])
 def test_a_disagreement_that_is_unknown_hides_no_other(other: float) -> None:
     for numbers in ((math.nan, other), (other, math.nan)):
-        assert _least_known(*numbers) == other
-    assert math.isnan(_least_known(math.nan, math.nan))
+        assert _smallest_known(*numbers) == other
+    assert math.isnan(_smallest_known(math.nan, math.nan))
     assert _is_worse(math.nan, other)
     assert not _is_worse(other, math.nan)
     assert not _is_worse(math.nan, math.nan)

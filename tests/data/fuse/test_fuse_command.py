@@ -108,7 +108,7 @@ def test_the_unit_of_depth_is_brought_to_that_of_the_poses(tmp_path: Path) -> No
 def test_given_poses_are_not_blamed_where_depth_disagrees(
     room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fuse_run, "_DOUBTFUL", 0.0)
+    monkeypatch.setattr(fuse_run, "_MAX_TRUSTED_DISAGREEMENT", 0.0)
     record = fuse_clip(room, tmp_path / "place.ply", options(room, voxel=0.2))
     [said] = [note for note in record.notes if "disagree" in note]
     assert said.startswith("the depth disagrees between neighbouring frames")

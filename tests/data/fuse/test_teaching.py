@@ -16,11 +16,11 @@ from rilievo.data.fuse.frame_labels import (
     read_label,
     read_labels_record,
     render_label,
-    surface_depth,
     write_labels,
 )
 from rilievo.data.fuse.fuse_clip import fuse_clip
 from rilievo.data.fuse.fused_surface import fuse_views
+from rilievo.data.fuse.surface_rendering import surface_depth
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import rays
 from rilievo.io.outputs.formats.gltf import TriangleMesh

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.data.fuse.fused_surface import fuse_views, gltf_R_world
-from rilievo.data.fuse.volume import VOXEL_BYTES, VOXELS, Volume
+from rilievo.data.fuse.volume import BLOCK_VOXELS, VOXEL_BYTES, Volume
 from rilievo.data.fuse.volume_mesh import extract_mesh
 from rilievo.errors import InputError
 from support.box_rooms import (
@@ -37,7 +37,7 @@ def edges_of(triangles: np.ndarray) -> Counter:
 
 def test_a_sphere_seen_from_all_sides_is_closed_and_within_a_voxel() -> None:
     views = [sphere_view(each, 1.0) for each in around(3.0)]
-    mesh = extract_mesh(filled(views), specks=0.01)
+    mesh = extract_mesh(filled(views), max_speck=0.01)
     radii = np.linalg.norm(mesh.points, axis=1)
     assert np.abs(radii - 1).max() < VOXEL
     assert np.abs(radii - 1).mean() < VOXEL / 4
@@ -48,7 +48,7 @@ def test_a_sphere_seen_from_all_sides_is_closed_and_within_a_voxel() -> None:
 
 def test_normals_and_triangles_face_the_cameras() -> None:
     views = [sphere_view(each, 1.0) for each in around(3.0)]
-    mesh = extract_mesh(filled(views), specks=0.01)
+    mesh = extract_mesh(filled(views), max_speck=0.01)
     outward = mesh.points / np.linalg.norm(mesh.points, axis=1, keepdims=True)
     assert (mesh.normals * outward).sum(axis=1).min() > 0.8
     a, b, c = (mesh.points[mesh.triangles[:, k]] for k in range(3))
@@ -56,7 +56,7 @@ def test_normals_and_triangles_face_the_cameras() -> None:
 
 
 def test_a_room_has_its_walls_and_its_colours() -> None:
-    mesh = extract_mesh(filled(walk(7)), specks=0.01)
+    mesh = extract_mesh(filled(walk(7)), max_speck=0.01)
     assert distance_to_room(mesh.points).max() < VOXEL
     true = colours_at(mesh.points.T).astype(float)
     assert np.abs(mesh.colours.astype(float) - true).mean() < 8
@@ -68,8 +68,8 @@ def test_what_other_views_look_through_is_removed() -> None:
     ghost = views[3].depth.copy()
     ghost[20:52, 30:70] = 1.0
     with_ghost = [*views[:3], replace(views[3], depth=ghost), *views[4:]]
-    alone = extract_mesh(filled([with_ghost[3]]), specks=0.0)
-    fused = extract_mesh(filled(with_ghost), specks=0.0)
+    alone = extract_mesh(filled([with_ghost[3]]), max_speck=0.0)
+    fused = extract_mesh(filled(with_ghost), max_speck=0.0)
     assert (distance_to_room(alone.points) > 0.5).sum() > 50
     assert (distance_to_room(fused.points) > 0.5).sum() == 0
 
@@ -96,18 +96,18 @@ def test_views_of_one_colour_give_this_colour() -> None:
 
 
 def test_memory_stays_below_its_limit() -> None:
-    limit = 300 * VOXELS * VOXEL_BYTES
+    limit = 300 * BLOCK_VOXELS * VOXEL_BYTES
     views = walk(5)
     with pytest.raises(InputError, match="voxel"):
-        fuse_views(views, voxel=0.02, most_bytes=limit)
-    found = fuse_views(views, most_bytes=limit)
+        fuse_views(views, voxel=0.02, max_bytes=limit)
+    found = fuse_views(views, max_bytes=limit)
     assert found.nbytes <= limit
     assert any("farthest" in note for note in found.notes)
     assert distance_to_room(found.mesh.points).max() < found.voxel
 
 
 def test_depth_beyond_the_farthest_is_left_out() -> None:
-    found = fuse_views(walk(5), voxel=VOXEL, farthest=3.4)
+    found = fuse_views(walk(5), voxel=VOXEL, max_depth=3.4)
     points = found.mesh.points
     assert len(points) > 100
     assert not ((np.abs(points[:, 0]) < 1.8) & (np.abs(points[:, 1]) < 1.3)).any()
@@ -118,9 +118,9 @@ def test_a_view_without_valid_depth_changes_nothing() -> None:
     view = walk(1)[0]
     blind = replace(view, valid=np.zeros_like(view.valid))
     volume = filled([view])
-    before = volume.distance_of(0)
+    before = volume.distances(0)
     volume.add(blind)
-    np.testing.assert_array_equal(volume.distance_of(0), before)
+    np.testing.assert_array_equal(volume.distances(0), before)
     with pytest.raises(InputError, match="no surface"):
         fuse_views([blind])
 

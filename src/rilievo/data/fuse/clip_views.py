@@ -1,4 +1,4 @@
-"""Views of a clip and their neighbours."""
+"""Views of a clip, and which of them overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,20 +6,33 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Float64, Mask, Matrix, Pixels, Transform
-from rilievo.geometry.intrinsics import project, rays
+from rilievo.geometry.intrinsics import project, project_to_source, rays
 from rilievo.geometry.transforms import invert, transform
 
-# Parallax of neighbours [share of the width]: ideal, and below which they have no say.
-PARALLAX = 0.05
-LEAST_PARALLAX = 0.004
-_WINDOW = 40
-_OVERLAP = 0.4
-_GRID = 12
+_IDEAL_PARALLAX = 0.05
+"""Parallax of the best neighbour [fraction of the picture's width]."""
+_MIN_PARALLAX = 0.004
+"""Parallax below which two views say nothing about depth [fraction of the picture's width]."""
+_MAX_FRAMES_APART = 40
+"""Frames among which the neighbours of a view are sought, before it and after it."""
+_MIN_OVERLAP = 0.4
+"""Fraction of a view that its neighbour sees."""
+_SAMPLES_PER_SIDE = 12
+"""Pixels along each side of a view at which parallax is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipView:
-    """One frame at a small size; depth z is in the unit of the pose once views agree."""
+    """One frame of a clip at the small size at which it is fused.
+
+    Attributes:
+        name: Name of the frame.
+        pixels: Its colours.
+        depth: Depth z along the optical axis. Once views agree, it is in the unit of the pose.
+        valid: Mask of the pixels that have depth.
+        K: Intrinsics [px].
+        world_T_cam: Pose.
+    """
 
     name: str
     pixels: Pixels
@@ -30,46 +43,87 @@ class ClipView:
 
 
 def neighbour_indices(views: Sequence[ClipView], index: int) -> list[int]:
-    """Indices of overlapping views, of the best parallax first."""
+    """Indices of the views that overlap with a view, those of the best parallax first."""
+    first = max(0, index - _MAX_FRAMES_APART)
+    last = min(len(views) - 1, index + _MAX_FRAMES_APART)
     candidates: list[tuple[float, int]] = []
-    for other in range(max(0, index - _WINDOW), min(len(views), index + _WINDOW + 1)):
-        if other == index:
+    for candidate in range(first, last + 1):
+        if candidate == index:
             continue
-        parallax = _median_parallax(views[index], views[other])
-        if parallax >= LEAST_PARALLAX:
-            candidates.append((abs(float(np.log(parallax / PARALLAX))), other))
-    return [other for _, other in sorted(candidates)]
+        parallax = _median_parallax(views[index], views[candidate])
+        if parallax >= _MIN_PARALLAX:
+            distance_from_ideal = abs(float(np.log(parallax / _IDEAL_PARALLAX)))
+            candidates.append((distance_from_ideal, candidate))
+    return [candidate for _, candidate in sorted(candidates)]
 
 
-def _median_parallax(view: ClipView, other: ClipView) -> float:
-    """Share of width; 0 with little overlap."""
-    at = np.ix_(
-        *(
-            np.linspace(0, side - 1, _GRID + 2).round().astype(int)[1:-1]
-            for side in view.depth.shape
-        )
+def _median_parallax(view: ClipView, neighbour: ClipView) -> float:
+    """Parallax between two views [fraction of the width]; 0 if they hardly overlap.
+
+    Parallax is how far apart a point appears, compared with a camera that only turns.
+    """
+    rows, columns = (
+        np.linspace(0, side - 1, _SAMPLES_PER_SIDE + 2).round().astype(int)[1:-1]
+        for side in view.depth.shape
     )
-    other_T_view = invert(other.world_T_cam) @ view.world_T_cam
-    points = view.depth[at] * rays(view.K, *view.depth.shape)[:, *at]
-    moved = transform(other_T_view, points)
-    height, width = other.depth.shape
-    u, v = project(moved, other.K)
-    visible = view.valid[at] & inside_view(u, v, moved[2], (height, width))
-    if np.count_nonzero(visible) < _OVERLAP * visible.size:
+    samples = np.ix_(rows, columns)
+    points = view.depth[samples] * rays(view.K, *view.depth.shape)[:, *samples]
+
+    neighbour_T_view = invert(neighbour.world_T_cam) @ view.world_T_cam
+    points_in_neighbour = transform(neighbour_T_view, points)
+    u, v = project(points_in_neighbour, neighbour.K)
+    is_inside = is_inside_picture(u, v, points_in_neighbour[2], neighbour.depth.shape)
+    is_seen = view.valid[samples] & is_inside
+    if np.count_nonzero(is_seen) < _MIN_OVERLAP * is_seen.size:
         return 0.0
-    turn = other_T_view.copy()
-    turn[:3, 3] = 0
-    still = project(transform(turn, points), other.K)
-    apart = np.hypot(u - still[0], v - still[1])[visible]
-    return float(np.median(apart)) / width
+
+    rotation = neighbour_T_view.copy()
+    rotation[:3, 3] = 0
+    u_rotated, v_rotated = project(transform(rotation, points), neighbour.K)
+    parallax = np.hypot(u - u_rotated, v - v_rotated)[is_seen]
+    return float(np.median(parallax)) / neighbour.depth.shape[1]
 
 
-def inside_view(
+def is_inside_picture(
     u: Float64[np.ndarray, "h w"],
     v: Float64[np.ndarray, "h w"],
     z: Float64[np.ndarray, "h w"],
     shape: tuple[int, ...],
 ) -> Mask:
-    """Mask of points in front of a view and inside it."""
+    """Mask of the projected points that lie before a camera and inside its picture."""
     height, width = shape
     return (z > 0) & (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenDepth:
+    """Depth of a view beside the depth that a neighbour has at the same points.
+
+    Attributes:
+        mask: Pixels of the view at whose points the neighbour has valid depth.
+        log_ratio: Log of the neighbour's depth over the view's, for each pixel of the mask in
+            row-major order.
+        rows: Nearest rows in the neighbour's picture, in the same order.
+        columns: Nearest columns in the neighbour's picture, in the same order.
+    """
+
+    mask: Mask
+    log_ratio: Float64[np.ndarray, "n"]
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def depth_seen_by(neighbour: ClipView, view: ClipView) -> SeenDepth:
+    """Project the depth of a view into a neighbour, and look up the neighbour's depth there."""
+    depth = np.where(view.valid, view.depth, 1).astype(np.float64)
+    # All views of a clip have the same camera.
+    neighbour_T_view = invert(neighbour.world_T_cam) @ view.world_T_cam
+    u, v, z = project_to_source(depth, view.K, neighbour_T_view)
+    mask = view.valid & is_inside_picture(u, v, z, neighbour.depth.shape)
+    rows = np.rint(v[mask]).astype(int)
+    columns = np.rint(u[mask]).astype(int)
+    is_valid = neighbour.valid[rows, columns]
+    mask[mask] = is_valid
+    rows, columns = rows[is_valid], columns[is_valid]
+    log_ratio = np.log(neighbour.depth[rows, columns] / z[mask])
+    return SeenDepth(mask=mask, log_ratio=log_ratio, rows=rows, columns=columns)

@@ -7,117 +7,53 @@ from enum import StrEnum
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field, Float32, Int64, Values
-from rilievo.data.fuse.clip_views import ClipView, inside_view, neighbour_indices
+from rilievo.arrays.shapes import Field, Float32, Int64, Mask, Values
+from rilievo.data.fuse.clip_scale import resize_map
+from rilievo.data.fuse.clip_views import ClipView, depth_seen_by, neighbour_indices
 from rilievo.data.fuse.plane_sweep import (
-    Grey,
+    GreyView,
     correlation_peaks,
     correlations,
     grey_view,
     import_opencv,
 )
-from rilievo.geometry.intrinsics import project_to_source
-from rilievo.geometry.transforms import invert
 
-SWEPT = 4  # neighbours whose pictures are compared
-COMPARED = 8  # neighbours whose depth is compared
-AGREEING = 3  # those that must agree on a point
-
-_ROUNDS = 4
-_BLUR = 4.0
-_SELF = 2.0  # weight of own depth, relative to a neighbour
-_UNCLEAR = 0.03  # weight of unclear pixels; clear ones have 1
-_ELSEWHERE = 0.125  # log difference at which a neighbour counts half
-
-
-def level_views(
-    views: Sequence[ClipView],
-    clear: Sequence[Field],
-    around: Sequence[Sequence[int]],
-) -> list[ClipView]:
-    """Average log depth with neighbours, weighed by ``clear``, 0 to 1."""
-    weights = [clearness + np.float32(_UNCLEAR) for clearness in clear]
-    for _ in range(_ROUNDS):
-        views = [
-            _level_with_neighbours(
-                view, weights[index], [(views[k], weights[k]) for k in around[index]]
-            )
-            for index, view in enumerate(views)
-        ]
-    return list(views)
-
-
-def _level_with_neighbours(
-    view: ClipView,
-    own: Field,
-    others: Sequence[tuple[ClipView, Field]],
-) -> ClipView:
-    total, weight = np.zeros_like(own), own * np.float32(_SELF)
-    depth = np.where(view.valid, view.depth, 1).astype(np.float64)
-    for other, its in others:
-        u, v, z = project_to_source(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
-        inside = view.valid & inside_view(u, v, z, other.depth.shape)
-        row, column = np.rint(v[inside]).astype(int), np.rint(u[inside]).astype(int)
-        valid = other.valid[row, column]
-        inside[inside] = valid
-        row, column = row[valid], column[valid]
-        apart = np.log(other.depth[row, column] / z[inside])
-        counts = its[row, column] / (1 + (apart / _ELSEWHERE) ** 4)
-        total[inside] += counts * apart
-        weight[inside] += counts
-    smooth = import_opencv().GaussianBlur
-    logs = smooth(total, (0, 0), _BLUR) / smooth(weight, (0, 0), _BLUR)
-    return replace(view, depth=(view.depth * np.exp(logs)).astype(np.float32))
-
-
-_COARSE = np.linspace(-0.45, 0.45, 41)
-_FINE = np.linspace(-0.1, 0.1, 17)
-_CLIP = np.arange(-80, 81) * 0.1
-_CLEAR = 0.15
-_TRIED = 12
-_ROWS = 56
-_BIN, _AROUND = 0.05, 0.4  # width of bins of votes, and of the range around the fullest
-_LEAST_VOTES = 0.01
-_PULL = 1e-2
-_FEWEST = 0.02  # share of clear pixels for a scale of its own
-_MOST_APART = 2.0  # ratio of disagreement; cameras turned by 1 degree have 6
-Report = Callable[[int, int], None]
+MAX_COMPARED_NEIGHBOURS = 8
+"""Neighbours with whose depth a view is compared."""
+MIN_AGREEING_NEIGHBOURS = 3
+"""Neighbours that must agree on a pixel, if so many see it."""
 TOLERANCE = 0.025
 """Relative difference up to which views agree."""
+_MAX_SWEPT_NEIGHBOURS = 4
+"""Neighbours with whose pictures a view is compared."""
+_MAX_DISAGREEMENT_RATIO = 2.0
+"""Disagreement after corrections over that before them, from which they are refused. Cameras that
+are turned by one degree have 6."""
 
+_COARSE_LOG_FACTORS = np.linspace(-0.45, 0.45, 41)
+_FINE_LOG_FACTORS = np.linspace(-0.1, 0.1, 17)
+_COARSE_BLUR = 4.0
+_FINE_BLUR = 2.5
+"""Standard deviations by which correlations are blurred before peaks are sought [px]."""
+_MIN_CLARITY = 0.15
+"""Clarity of a peak from which a pixel takes part in the median factor."""
+_MIN_CLEAR_FRACTION = 0.02
+"""Fraction of clear pixels from which a view has a scale of its own."""
+_PRIOR_WEIGHT = 1e-2
+"""Weight of the median factor at each pixel, so that pixels without clear peaks have an answer."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewAgreement:
-    """Numbers of neighbours that agree on a pixel and see it, and the median difference."""
+_LEVELLING_ROUNDS = 4
+_LEVELLING_BLUR = 4.0
+"""Standard deviation by which the mean differences are blurred [px]."""
+_OWN_WEIGHT = 2.0
+"""Weight of a view's own depth, relative to that of a neighbour."""
+_UNCLEAR_WEIGHT = 0.03
+"""Weight of pixels without a clear peak; those with a clear one have 1 more."""
+_HALF_WEIGHT_DIFFERENCE = 0.125
+"""Log difference at which the depth of a neighbour counts half."""
 
-    agreeing: Int64[np.ndarray, "h w"]
-    seeing: Int64[np.ndarray, "h w"]
-    apart: float
-
-
-def compare_depth(
-    view: ClipView, others: Sequence[ClipView], tolerance: float = TOLERANCE
-) -> ViewAgreement:
-    """Count agreeing and seeing neighbours by pixel."""
-    agreeing, seeing = (np.zeros(view.depth.shape, np.int64) for _ in range(2))
-    differences: list[np.ndarray] = [np.zeros(0)]
-    depth = np.where(view.valid, view.depth, 1).astype(np.float64)
-    for other in others:
-        # All views of a clip have one camera.
-        u, v, z = project_to_source(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
-        inside = view.valid & inside_view(u, v, z, other.depth.shape)
-        row, column = np.rint(v[inside]).astype(int), np.rint(u[inside]).astype(int)
-        here = other.valid[row, column]
-        apart = np.abs(np.log(np.where(here, other.depth[row, column], 1) / z[inside]))
-        inside[inside] = here
-        seeing += inside
-        differences.append(apart[here])
-        near = np.zeros_like(inside)
-        near[inside] = apart[here] < tolerance
-        agreeing += near
-    joined = np.concatenate(differences)
-    apart = float(np.median(joined)) if len(joined) else float("nan")
-    return ViewAgreement(agreeing=agreeing, seeing=seeing, apart=apart)
+Report = Callable[[int, int], None]
+"""Function called with the number of views that are done, and of all."""
 
 
 class DepthCorrection(StrEnum):
@@ -129,13 +65,20 @@ class DepthCorrection(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedViews:
-    """Views whose depth agrees, without pixels on which too few agree.
+    """Views whose depth agrees, without the pixels on which too few agree.
+
+    Differences are medians of the relative difference between neighbours; NaN means that no two
+    views are far enough apart to compare them.
 
     Attributes:
-        scale: Factor from depth to the unit of the poses.
-        scales: Median correction of each view.
-        before: Median relative difference between neighbours with one scale.
-        doubt: Difference before levelling; large for wrong poses, field of view or depth.
+        views: The views, whose depth is in the unit of the poses.
+        scale: Factor from the model's depth to the unit of the poses.
+        scales: Median correction of each view, beside ``scale``.
+        before: Difference with one scale for all views.
+        after: Difference in the end.
+        doubt: Difference before views are averaged; large if poses, field of view or depth are
+            wrong.
+        correction: How views were corrected.
     """
 
     views: tuple[ClipView, ...]
@@ -147,196 +90,290 @@ class AgreedViews:
     correction: DepthCorrection
 
 
-def clip_scale(views: Sequence[ClipView]) -> float | None:
-    """Find the factor from depth to the unit of the poses, unless few pixels vote."""
-    places = np.stack([view.world_T_cam[:3, 3] for view in views])
-    medians = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
-    depth = float(np.median(medians)) if medians else 0.0
-    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
-    way = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
-    if way == 0 or depth == 0:
-        return None
-    middle = np.log(20 * way / depth)
-    chosen = np.linspace(0, len(views) - 1, min(_TRIED, len(views))).round().astype(int)
-    votes = [
-        _log_factor_votes(views, index, step, middle)
-        for index in dict.fromkeys(chosen.tolist())
-        for step in (1, 3, 9)
-    ]
-    logs, weights = (np.concatenate([vote[k] for vote in votes]) for k in (0, 1))
-    if weights.sum() < _LEAST_VOTES * max(1, len(logs)):
-        return None
-    bins = np.arange(_CLIP[0] - _BIN / 2, _CLIP[-1] + _BIN, _BIN)
-    counts, _ = np.histogram(logs, bins, weights=weights)
-    smooth = np.convolve(counts, np.ones(5), mode="same")
-    mode = bins[int(smooth.argmax())] + _BIN / 2
-    near = np.abs(logs - mode) < _AROUND
-    return float(np.exp(middle + _weighted_median(logs[near], weights[near])))
-
-
-def _log_factor_votes(
-    views: Sequence[ClipView], index: int, step: int, middle: float
-) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-    """Log factors between two frames, and their clearness."""
-    if index + step >= len(views):
-        return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    factor = max(1, min(views[index].depth.shape) // _ROWS)
-    view, other = (grey_view(views[k]).reduced(factor) for k in (index, index + step))
-    depth = _resize_map(views[index].depth, view.values.shape)
-    valid = _resize_map(views[index].valid.astype(np.float32), view.values.shape) > 0.5
-    factors, clear = correlation_peaks(
-        correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP
-    )
-    return factors[valid], clear[valid]
-
-
-def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarray, "n"]) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
-
-
 def make_depth_agree(
     views: Sequence[ClipView], scale: float, report: Report = lambda done, total: None
 ) -> AgreedViews:
-    """Correct depth of views in time order; ``scale`` is ``clip_scale``'s."""
+    """Correct the depth of views so that neighbours agree.
+
+    First each view gets the smooth factor of depth under which its picture matches those of its
+    neighbours. Then views are averaged with their neighbours, and pixels on which too few agree
+    become invalid.
+
+    Args:
+        views: Views in the order of time.
+        scale: Factor from their depth to the unit of the poses, such as ``clip_scale`` finds it.
+        report: Called after each view.
+    """
     scaled = [replace(view, depth=view.depth * np.float32(scale)) for view in views]
-    around = [neighbour_indices(scaled, index)[:COMPARED] for index in range(len(scaled))]
+    neighbours = [
+        neighbour_indices(scaled, index)[:MAX_COMPARED_NEIGHBOURS] for index in range(len(scaled))
+    ]
     corrections = []
     for index, view in enumerate(scaled):
         # Pictures decide, since flat depth agrees better with itself.
-        corrections.append(
-            _best_log_correction(view, [scaled[other] for other in around[index][:SWEPT]])
-        )
+        swept = [scaled[k] for k in neighbours[index][:_MAX_SWEPT_NEIGHBOURS]]
+        corrections.append(_best_log_correction(view, swept))
         report(index + 1, len(scaled))
+
     corrected = [
-        replace(view, depth=(view.depth * np.exp(item.logs)).astype(np.float32))
-        for view, item in zip(scaled, corrections, strict=True)
+        replace(view, depth=(view.depth * np.exp(correction.log_factors)).astype(np.float32))
+        for view, correction in zip(scaled, corrections, strict=True)
     ]
-    before, alone = (
-        _median_of_differences(_agreements_with_neighbours(item, around))
-        for item in (scaled, corrected)
-    )
-    clear = [item.clear for item in corrections]
-    is_refused = _is_worse(alone, before)
-    if is_refused:
-        corrected, clear = scaled, [np.zeros_like(item) for item in clear]
-    is_smooth = not is_refused and any(item.logs.any() for item in corrections)
-    level = level_views(corrected, clear, around)
-    after = _median_of_differences(_agreements_with_neighbours(level, around))
-    compared = _agreements_with_neighbours(level, around, tolerance=max(TOLERANCE, after))
+    clarity = [correction.clarity for correction in corrections]
+    before = _median_difference(_compare_with_neighbours(scaled, neighbours))
+    after_correction = _median_difference(_compare_with_neighbours(corrected, neighbours))
+    is_corrected = any(correction.log_factors.any() for correction in corrections)
+    if _is_worse(after_correction, before):
+        is_corrected = False
+        corrected = scaled
+        clarity = [np.zeros_like(values) for values in clarity]
+
+    levelled = level_views(corrected, clarity, neighbours)
+    after = _median_difference(_compare_with_neighbours(levelled, neighbours))
+    comparisons = _compare_with_neighbours(levelled, neighbours, tolerance=max(TOLERANCE, after))
     return AgreedViews(
         views=tuple(
-            replace(view, valid=view.valid & _mask_of_enough_agreement(item)) if others else view
-            for view, item, others in zip(level, compared, around, strict=True)
+            replace(view, valid=view.valid & comparison.is_confirmed()) if has_neighbours else view
+            for view, comparison, has_neighbours in zip(
+                levelled, comparisons, neighbours, strict=True
+            )
         ),
         scale=scale,
-        scales=np.array([_median_ratio(*pair) for pair in zip(level, scaled, strict=True)]),
+        scales=np.array([_median_ratio(*pair) for pair in zip(levelled, scaled, strict=True)]),
         before=before,
         after=after,
-        doubt=_least_known(before, alone),
-        correction=DepthCorrection.SMOOTH if is_smooth else DepthCorrection.NONE,
+        doubt=_smallest_known(before, after_correction),
+        correction=DepthCorrection.SMOOTH if is_corrected else DepthCorrection.NONE,
     )
 
 
-def _is_worse(corrected: float, before: float) -> bool:
+def _is_worse(after: float, before: float) -> bool:
     """Whether corrections make views disagree, or leave nothing that can be compared."""
-    return math.isfinite(before) and not corrected <= _MOST_APART * before
+    return math.isfinite(before) and not after <= _MAX_DISAGREEMENT_RATIO * before
 
 
-def _least_known(*numbers: float) -> float:
-    """Least of the numbers that are known, in any order; NaN if none is."""
+def _smallest_known(*numbers: float) -> float:
+    """Smallest of the finite numbers; NaN if there is none."""
     return min((number for number in numbers if math.isfinite(number)), default=math.nan)
 
 
-def _median_ratio(view: ClipView, first: ClipView) -> float:
-    """Median factor from the depth of ``first`` to that of ``view``, where there is depth."""
+def _median_ratio(view: ClipView, original: ClipView) -> float:
+    """Median factor from the original depth to that of ``view``, where there is depth."""
     valid = view.valid if view.valid.any() else np.ones_like(view.valid)
-    return float(np.median(view.depth[valid] / first.depth[valid]))
+    return float(np.median(view.depth[valid] / original.depth[valid]))
 
 
-def _agreements_with_neighbours(
-    views: Sequence[ClipView], around: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
-) -> list[ViewAgreement]:
+# How far views agree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewComparison:
+    """Depth of a view beside that of its neighbours.
+
+    Attributes:
+        agreeing: Number of neighbours that agree on each pixel.
+        seeing: Number of neighbours that have depth at the point of each pixel.
+        difference: Median absolute log difference; NaN if no neighbour sees a pixel.
+    """
+
+    agreeing: Int64[np.ndarray, "h w"]
+    seeing: Int64[np.ndarray, "h w"]
+    difference: float
+
+    def is_confirmed(self) -> Mask:
+        """Mask of the pixels on which three neighbours agree, or all if fewer see them."""
+        needed = np.minimum(np.maximum(self.seeing, 1), MIN_AGREEING_NEIGHBOURS)
+        return self.agreeing >= needed
+
+
+def compare_depth(
+    view: ClipView, neighbours: Sequence[ClipView], tolerance: float = TOLERANCE
+) -> ViewComparison:
+    """Compare the depth of a view with that of its neighbours at the same points."""
+    agreeing = np.zeros(view.depth.shape, np.int64)
+    seeing = np.zeros(view.depth.shape, np.int64)
+    differences: list[np.ndarray] = [np.zeros(0)]
+    for neighbour in neighbours:
+        seen = depth_seen_by(neighbour, view)
+        difference = np.abs(seen.log_ratio)
+        differences.append(difference)
+        seeing += seen.mask
+        agreeing[seen.mask] += difference < tolerance
+    joined = np.concatenate(differences)
+    median = float(np.median(joined)) if len(joined) else math.nan
+    return ViewComparison(agreeing=agreeing, seeing=seeing, difference=median)
+
+
+def _compare_with_neighbours(
+    views: Sequence[ClipView], neighbours: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
+) -> list[ViewComparison]:
     return [
-        compare_depth(view, [views[other] for other in others], tolerance)
-        for view, others in zip(views, around, strict=True)
+        compare_depth(view, [views[k] for k in indices], tolerance)
+        for view, indices in zip(views, neighbours, strict=True)
     ]
 
 
-def _mask_of_enough_agreement(view: ViewAgreement) -> np.ndarray:
-    return view.agreeing >= np.minimum(np.maximum(view.seeing, 1), AGREEING)
+def _median_difference(comparisons: Sequence[ViewComparison]) -> float:
+    """Median of the differences that are known; NaN if none is."""
+    differences = [item.difference for item in comparisons if math.isfinite(item.difference)]
+    return float(np.median(differences)) if differences else math.nan
 
 
-def _median_of_differences(agreements: Sequence[ViewAgreement]) -> float:
-    differences = [
-        view_agreement.apart for view_agreement in agreements if np.isfinite(view_agreement.apart)
-    ]
-    return float(np.median(differences)) if differences else float("nan")
+# Corrections by the pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LogCorrection:
-    logs: Field
-    clear: Field
+    """Smooth correction of a view's depth.
+
+    Attributes:
+        log_factors: Natural logarithm of the factor of depth at each pixel.
+        clarity: How clearly the pictures say so, in [0, 1].
+    """
+
+    log_factors: Field
+    clarity: Field
 
 
-def _best_log_correction(view: ClipView, others: Sequence[ClipView]) -> _LogCorrection:
+def _best_log_correction(view: ClipView, neighbours: Sequence[ClipView]) -> _LogCorrection:
+    """Of no correction, one factor and a smooth factor, that under which pictures match best."""
     nothing = np.zeros(view.depth.shape, np.float32)
-    if not others:
-        return _LogCorrection(logs=nothing, clear=nothing)
-    grey, around = grey_view(view), [grey_view(item) for item in others]
-    middle = _smooth_log_factors(
-        grey.reduced(2), [item.reduced(2) for item in around], view.depth, _COARSE, 4.0
+    if not neighbours:
+        return _LogCorrection(log_factors=nothing, clarity=nothing)
+
+    grey = grey_view(view)
+    grey_neighbours = [grey_view(neighbour) for neighbour in neighbours]
+    half_size = _smooth_log_factors(
+        grey.reduced(2),
+        [neighbour.reduced(2) for neighbour in grey_neighbours],
+        view.depth,
+        _COARSE_LOG_FACTORS,
+        _COARSE_BLUR,
     )
-    coarse = _resize_map(middle.logs, view.depth.shape)
-    fine = _smooth_log_factors(grey, around, view.depth * np.exp(coarse), _FINE, 2.5, towards=0.0)
-    tried = (nothing, np.full_like(nothing, middle.median), coarse + fine.logs)
+    coarse = resize_map(half_size.log_factors, view.depth.shape)
+    fine = _smooth_log_factors(
+        grey,
+        grey_neighbours,
+        view.depth * np.exp(coarse),
+        _FINE_LOG_FACTORS,
+        _FINE_BLUR,
+        prior=0.0,
+    )
+
+    one_factor = np.full_like(nothing, half_size.median)
+    smooth = coarse + fine.log_factors
+    candidates = (nothing, one_factor, smooth)
     scores = [
-        float(correlations(grey, around, view.depth * np.exp(item), np.zeros(1)).mean())
-        for item in tried
+        _mean_correlation(grey, grey_neighbours, view.depth * np.exp(candidate))
+        for candidate in candidates
     ]
-    best = int(np.argmax(scores))
+    best = candidates[int(np.argmax(scores))]
     # Peaks that make the view look less like its neighbours are no peaks.
-    return _LogCorrection(logs=tried[best], clear=fine.clear if best == len(tried) - 1 else nothing)
+    clarity = fine.clarity if best is smooth else nothing
+    return _LogCorrection(log_factors=best, clarity=clarity)
+
+
+def _mean_correlation(view: GreyView, neighbours: Sequence[GreyView], depth: Field) -> float:
+    return float(correlations(view, neighbours, depth, np.zeros(1)).mean())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _LogFactors:
-    logs: Field
-    clear: Field
+class _SmoothLogFactors:
+    """Smooth factors of depth.
+
+    Attributes:
+        log_factors: Natural logarithm of the factor at each pixel.
+        clarity: How clearly the pictures say so, in [0, 1].
+        median: Median over the clear pixels; 0 if they are too few.
+    """
+
+    log_factors: Field
+    clarity: Field
     median: float
 
 
 def _smooth_log_factors(
-    view: Grey,
-    others: Sequence[Grey],
+    view: GreyView,
+    neighbours: Sequence[GreyView],
     depth: Float32[np.ndarray, "a b"],
-    logs: Values,
+    log_factors: Values,
     blur: float,
     *,
-    towards: float | None = None,
-) -> _LogFactors:
-    """Smooth log factors; unclear places get ``towards``, or the median."""
-    cv2 = import_opencv()
+    prior: float | None = None,
+) -> _SmoothLogFactors:
+    """Find the factors of depth under which a view matches its neighbours, smoothed.
 
-    def blurred(values: np.ndarray, sigma: float) -> Field:
-        return cv2.GaussianBlur(values, (0, 0), sigma)
+    Args:
+        view: The view.
+        neighbours: Its neighbours.
+        depth: Depth of the view, at any size.
+        log_factors: Logarithms of the factors that are tried.
+        blur: Standard deviation by which correlations are blurred; peaks are blurred by twice
+            that [px].
+        prior: Log factor of pixels without a clear peak; by default the median of the clear ones.
+    """
+    scores = correlations(view, neighbours, resize_map(depth, view.values.shape), log_factors)
+    blurred_scores = np.stack([_blurred(score, blur) for score in scores])
+    peaks = correlation_peaks(blurred_scores, log_factors)
 
-    scores = correlations(view, others, _resize_map(depth, view.values.shape), logs)
-    factors, clear = correlation_peaks(np.stack([blurred(score, blur) for score in scores]), logs)
-    chosen = clear > _CLEAR
-    is_enough = np.count_nonzero(chosen) >= _FEWEST * chosen.size
-    median = float(np.median(factors[chosen])) if is_enough else 0.0
-    base = np.float32(median if towards is None else towards)
-    weight = blurred(clear, 2 * blur)
-    smooth = (blurred(factors * clear, 2 * blur) + _PULL * base) / (weight + np.float32(_PULL))
-    return _LogFactors(logs=smooth.astype(np.float32), clear=weight, median=median)
+    is_clear = peaks.clarity > _MIN_CLARITY
+    median = 0.0
+    if np.count_nonzero(is_clear) >= _MIN_CLEAR_FRACTION * is_clear.size:
+        median = float(np.median(peaks.log_factors[is_clear]))
+    prior_factor = np.float32(median if prior is None else prior)
+
+    weight = _blurred(peaks.clarity, 2 * blur)
+    weighted = _blurred(peaks.log_factors * peaks.clarity, 2 * blur)
+    smooth = (weighted + _PRIOR_WEIGHT * prior_factor) / (weight + np.float32(_PRIOR_WEIGHT))
+    return _SmoothLogFactors(log_factors=smooth.astype(np.float32), clarity=weight, median=median)
 
 
-def _resize_map(values: Float32[np.ndarray, "a b"], size: tuple[int, ...]) -> Field:
-    if values.shape == size:
-        return values
-    cv2 = import_opencv()
-    how = cv2.INTER_AREA if size[0] < values.shape[0] else cv2.INTER_LINEAR
-    return cv2.resize(values, (size[1], size[0]), interpolation=how)
+def _blurred(values: np.ndarray, sigma: float) -> Field:
+    return import_opencv().GaussianBlur(values, (0, 0), sigma)
+
+
+# Averages over neighbours
+
+
+def level_views(
+    views: Sequence[ClipView],
+    clarity: Sequence[Field],
+    neighbours: Sequence[Sequence[int]],
+) -> list[ClipView]:
+    """Average the log depth of views with that of their neighbours.
+
+    Args:
+        views: The views.
+        clarity: Weight of each pixel of each view, in [0, 1].
+        neighbours: Indices of each view's neighbours.
+    """
+    weights = [values + np.float32(_UNCLEAR_WEIGHT) for values in clarity]
+    levelled = list(views)
+    for _ in range(_LEVELLING_ROUNDS):
+        levelled = [
+            _level_with_neighbours(
+                view, weights[index], [(levelled[k], weights[k]) for k in neighbours[index]]
+            )
+            for index, view in enumerate(levelled)
+        ]
+    return levelled
+
+
+def _level_with_neighbours(
+    view: ClipView,
+    weight: Field,
+    neighbours: Sequence[tuple[ClipView, Field]],
+) -> ClipView:
+    """Add the mean log difference to the neighbours, blurred, to a view's log depth."""
+    total_difference = np.zeros_like(weight)
+    total_weight = weight * np.float32(_OWN_WEIGHT)
+    for neighbour, neighbour_weight in neighbours:
+        seen = depth_seen_by(neighbour, view)
+        outlier_factor = 1 + (seen.log_ratio / _HALF_WEIGHT_DIFFERENCE) ** 4
+        weights = neighbour_weight[seen.rows, seen.columns] / outlier_factor
+        total_difference[seen.mask] += weights * seen.log_ratio
+        total_weight[seen.mask] += weights
+    correction = _blurred(total_difference, _LEVELLING_BLUR) / _blurred(
+        total_weight, _LEVELLING_BLUR
+    )
+    return replace(view, depth=(view.depth * np.exp(correction)).astype(np.float32))

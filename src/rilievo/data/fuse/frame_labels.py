@@ -1,7 +1,4 @@
-"""Labels of frames: depth of the fused surface, weighed by agreement.
-
-Triangles are drawn into inverse depth, which is linear over a plane.
-"""
+"""Labels of frames: depth of the fused surface, weighed by agreement, and the folder of them."""
 
 import hashlib
 import math
@@ -12,93 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field, Float64, Int64, Matrix, Transform
+from rilievo.arrays.shapes import Field, Matrix
 from rilievo.data.clips.pose_files import frame_stem
 from rilievo.data.fuse.clip_views import ClipView, neighbour_indices
 from rilievo.data.fuse.depth_agreement import (
-    AGREEING,
-    COMPARED,
+    MAX_COMPARED_NEIGHBOURS,
+    MIN_AGREEING_NEIGHBOURS,
     TOLERANCE,
     AgreedViews,
     compare_depth,
 )
+from rilievo.data.fuse.surface_rendering import surface_depth
 from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.geometry.transforms import invert, transform_points
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import read_map
 from rilievo.io.outputs.formats.gltf import TriangleMesh
-
-_AT_ONCE = 1 << 20
-_EDGE = 1e-6
-
-
-def surface_depth(
-    mesh: TriangleMesh,
-    K: Matrix,
-    world_T_cam: Transform,
-    shape: tuple[int, int],
-) -> Field:
-    """Depth z of the nearest triangle; 0 where there is none.
-
-    Triangles that reach behind the camera are left out.
-    """
-    x, y, z = transform_points(invert(world_T_cam), mesh.points.astype(np.float64).T)
-    triangles = mesh.triangles[(z[mesh.triangles] > 0).all(axis=1)]
-    depth = np.where(z > 0, z, 1.0)
-    u, v = K[0, 0] * x / depth + K[0, 2], K[1, 1] * y / depth + K[1, 2]
-    height, width = shape
-    nearest = np.zeros(height * width)
-    corners = np.stack([u, v, 1 / depth], axis=1)[triangles]
-    low = np.ceil(corners[..., :2].min(axis=1)).clip(0)
-    high = np.floor(corners[..., :2].max(axis=1)).clip(max=(width - 1, height - 1))
-    sides = np.maximum(high - low + 1, 0).astype(np.int64)
-    drawn = np.flatnonzero(sides.prod(axis=1))
-    for chosen in _split_by_pixels(drawn, sides[drawn].prod(axis=1)):
-        _draw_inverse_depth(
-            nearest, corners[chosen], low[chosen].astype(np.int64), sides[chosen], width
-        )
-    depths = np.where(nearest > 0, 1 / np.where(nearest > 0, nearest, 1), 0)
-    return depths.reshape(shape).astype(np.float32)
-
-
-def _split_by_pixels(
-    chosen: Int64[np.ndarray, "n"], pixels: Int64[np.ndarray, "n"]
-) -> Iterator[Int64[np.ndarray, "m"]]:
-    """Split triangles into parts that cover few pixels."""
-    part = np.cumsum(pixels) // _AT_ONCE
-    cuts = np.flatnonzero(np.diff(part)) + 1
-    yield from (triangles for triangles in np.split(chosen, cuts) if len(triangles))
-
-
-def _draw_inverse_depth(
-    nearest: Float64[np.ndarray, "p"],
-    corners: Float64[np.ndarray, "n 3 3"],
-    low: Int64[np.ndarray, "n 2"],
-    sides: Int64[np.ndarray, "n 2"],
-    width: int,
-) -> None:
-    """Draw triangles where they are nearer."""
-    counts = sides.prod(axis=1)
-    which = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-    across = sides[which, 0]
-    u, v = low[which, 0] + place % across, low[which, 1] + place // across
-    (ax, ay, aw), (bx, by, bw), (cx, cy, cw) = (corners[:, k].T for k in range(3))
-    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        b = ((u - ax[which]) * (cy - ay)[which] - (v - ay[which]) * (cx - ax)[which]) / area[which]
-        c = ((v - ay[which]) * (bx - ax)[which] - (u - ax[which]) * (by - ay)[which]) / area[which]
-    a = 1 - b - c
-    inside = np.minimum(np.minimum(a, b), c) >= -_EDGE  # False for NaN, of triangles seen edge on
-    which, pixel = which[inside], (v * width + u)[inside]
-    inverse = a[inside] * aw[which] + b[inside] * bw[which] + c[inside] * cw[which]
-    np.maximum.at(nearest, pixel, inverse)
-
 
 FORMAT = "rilievo-labels/1"
 RECORD = "labels.json"
@@ -107,7 +37,18 @@ _MADE_BY = "rilievo fuse CLIP --teach FOLDER"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsRecord:
-    """Contents of ``labels.json``: names without ending, (height, width), camera [px]."""
+    """Contents of ``labels.json``.
+
+    Attributes:
+        format: Name of the format.
+        clip: Name of the clip.
+        unit: "metre", "that of the poses" or "arbitrary".
+        size: (height, width) of the labels [px].
+        camera: fx, fy, cx, cy [px].
+        names: Names of the frames without their endings.
+        weight: Mean weight of all labels.
+        digest: SHA-256 of all depths and weights.
+    """
 
     format: str = FORMAT
     clip: str
@@ -121,7 +62,12 @@ class LabelsRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameLabel:
-    """Depth of the surface, or 0, and the share of frames that agree."""
+    """Depth of the fused surface in one frame.
+
+    Attributes:
+        depth: Depth z in the unit of the surface; 0 where there is no surface.
+        weight: Fraction of the frames that see the pixel's point whose depth agrees, in [0, 1].
+    """
 
     depth: Field
     weight: Field
@@ -130,29 +76,46 @@ class FrameLabel:
 def render_label(
     mesh: TriangleMesh, views: Sequence[ClipView], index: int, *, tolerance: float = TOLERANCE
 ) -> FrameLabel:
-    """Render a view's depth; weight is the share of agreeing views."""
+    """Render the surface into a view, and count the views whose own depth agrees with it.
+
+    Args:
+        mesh: The fused surface.
+        views: Views in the order of time.
+        index: The view that is labelled.
+        tolerance: Relative difference up to which depth agrees.
+    """
     view = views[index]
     height, width = view.depth.shape
     depth = surface_depth(mesh, view.K, view.world_T_cam, (height, width))
-    visible = depth > 0
-    filled = np.where(visible, depth, np.float32(1))
-    others = [views[other] for other in neighbour_indices(views, index)[:COMPARED]]
-    comparison = compare_depth(replace(view, depth=filled, valid=visible), others, tolerance)
-    own = np.where(view.valid & (view.depth > 0), view.depth, np.float32(1))
-    is_own = view.valid & visible & (np.abs(np.log(own / filled)) < tolerance)
-    share = (comparison.agreeing + is_own) / np.maximum(comparison.seeing + 1, AGREEING)
-    return FrameLabel(depth=depth, weight=np.where(visible, share, 0).astype(np.float32))
+    has_surface = depth > 0
+    filled = np.where(has_surface, depth, np.float32(1))
+
+    neighbours = [views[k] for k in neighbour_indices(views, index)[:MAX_COMPARED_NEIGHBOURS]]
+    rendered = replace(view, depth=filled, valid=has_surface)
+    comparison = compare_depth(rendered, neighbours, tolerance)
+    own_depth = np.where(view.valid & (view.depth > 0), view.depth, np.float32(1))
+    own_difference = np.abs(np.log(own_depth / filled))
+    agrees_itself = view.valid & has_surface & (own_difference < tolerance)
+
+    agreeing = comparison.agreeing + agrees_itself
+    fraction = agreeing / np.maximum(comparison.seeing + 1, MIN_AGREEING_NEIGHBOURS)
+    return FrameLabel(depth=depth, weight=np.where(has_surface, fraction, 0).astype(np.float32))
 
 
-def render_labels(mesh: TriangleMesh, views: AgreedViews) -> Iterator[FrameLabel]:
-    """Yield a label a view."""
-    apart = views.after if math.isfinite(views.after) else 0.0
-    for index in range(len(views.views)):
-        yield render_label(mesh, views.views, index, tolerance=max(TOLERANCE, apart))
+def render_labels(mesh: TriangleMesh, agreed: AgreedViews) -> Iterator[FrameLabel]:
+    """Yield the label of each view."""
+    difference = agreed.after if math.isfinite(agreed.after) else 0.0
+    tolerance = max(TOLERANCE, difference)
+    for index in range(len(agreed.views)):
+        yield render_label(mesh, agreed.views, index, tolerance=tolerance)
 
 
 def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder with foreign files, or labels without ``overwrite``."""
+    """Refuse a folder that has files of others, or labels that may not be replaced.
+
+    Raises:
+        OutputError: If it does.
+    """
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
@@ -162,11 +125,12 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
             f"{printable(folder)}: holds no labels of rilievo fuse, so it is not replaced: move it "
             "or choose another name"
         ) from error
-    ours = {RECORD, *(f"{name}.npz" for name in record.names)}
-    others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
-    if others:
+    label_files = {RECORD, *(f"{name}.npz" for name in record.names)}
+    foreign_files = sorted(path.name for path in folder.iterdir() if path.name not in label_files)
+    if foreign_files:
         raise OutputError(
-            f"{printable(folder)}: has files beside its labels, such as {printable(others[0])}, so "
+            f"{printable(folder)}: has files beside its labels, such as "
+            f"{printable(foreign_files[0])}, so "
             "it is not replaced: move them or choose another name"
         )
     if not overwrite:
@@ -181,7 +145,9 @@ def write_labels(
     folder: Path, views: Sequence[ClipView], labels: Iterator[FrameLabel], *, clip: str, unit: str
 ) -> LabelsRecord:
     """Write labels into a folder, which appears when complete."""
-    digest, weights = hashlib.sha256(), []
+    digest = hashlib.sha256()
+    weights = []
+    height, width = views[0].depth.shape
     K = views[0].K
     make_folder(folder.parent)
     with replacing_folder(folder) as part:
@@ -197,7 +163,7 @@ def write_labels(
         record = LabelsRecord(
             clip=clip,
             unit=unit,
-            size=(int(views[0].depth.shape[0]), int(views[0].depth.shape[1])),
+            size=(height, width),
             camera=(float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])),
             names=tuple(frame_stem(view.name) for view in views),
             weight=float(np.mean(weights)),
@@ -208,7 +174,11 @@ def write_labels(
 
 
 def read_labels_record(folder: Path) -> LabelsRecord:
-    """Read the record of a folder."""
+    """Read the record of a folder of labels.
+
+    Raises:
+        InputError: If it is missing, damaged or of another format.
+    """
     path = folder / RECORD
     if not path.is_file():
         raise InputError(
@@ -234,7 +204,11 @@ def read_labels_record(folder: Path) -> LabelsRecord:
 
 
 def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
-    """Read the label of a frame."""
+    """Read the label of a frame.
+
+    Raises:
+        InputError: If it is missing or damaged, or its size is not that of the record.
+    """
     path = folder / f"{Path(name).name}.npz"
     depth, weight = (read_map(path, name=key) for key in ("depth", "weight"))
     if depth.shape != record.size or weight.shape != record.size:
@@ -252,5 +226,5 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
 
 
 def labels_K(record: LabelsRecord) -> Matrix:
-    """Intrinsics of labels [px]."""
+    """Intrinsics K of the labels [px]."""
     return pinhole_K(*record.camera)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rilievo.data.clips.pose_files import AUTO, PoseFile, read_poses
 from rilievo.data.clips.sources import ClipReader
+from rilievo.data.fuse.clip_scale import clip_scale
 from rilievo.data.fuse.collected_views import CollectedViews, Report, collect_views
-from rilievo.data.fuse.depth_agreement import AgreedViews, clip_scale, make_depth_agree
+from rilievo.data.fuse.depth_agreement import AgreedViews, make_depth_agree
 from rilievo.data.fuse.frame_depth import choose_depth_source
 from rilievo.data.fuse.frame_labels import (
     FrameLabel,
@@ -42,14 +43,29 @@ class FuseRecord:
     """Contents of the JSON beside a fused surface.
 
     Attributes:
+        format: Name of the format.
+        file: Name of the surface file.
+        clip: Name of the clip.
         depth: Model, or folder of depth.
         poses: File of the poses, or "estimated".
         unit: "metre", "that of the poses" or "arbitrary".
-        left_out: Number of frames read but not fused.
+        axes: Directions of x, y and z.
+        frames: Number of frames that were fused.
+        left_out: Number of frames that were read but not fused.
+        voxel: Side of a voxel in the unit of the surface.
+        blocks: Number of blocks of 8 x 8 x 8 voxels.
+        volume_bytes: Memory of the voxels.
+        points: Number of points of the mesh.
+        triangles: Number of its triangles.
         scale: Factor from depth to the unit of the surface.
         scales: Further factor of each frame.
-        disagreement_before: Median relative difference between neighbours with one scale.
-        labels: Mean weight of labels.
+        names: Names of the frames.
+        correction: How the depth of frames was corrected.
+        disagreement_before: Median relative difference between neighbouring frames with one scale;
+            None if no two frames are far enough apart.
+        disagreement: The same after the corrections.
+        labels: Mean weight of the labels; None if none were written.
+        notes: What was left out or chosen, and what makes the surface less certain.
     """
 
     format: str = FORMAT
@@ -76,24 +92,30 @@ class FuseRecord:
     notes: tuple[str, ...] = ()
 
 
-_METRE, _ARBITRARY, _OF_POSES = "metre", "arbitrary", "that of the poses"
-_UNITS_IN_GLTF = {
+_METRE = "metre"
+_ARBITRARY = "arbitrary"
+_UNIT_OF_POSES = "that of the poses"
+_GLTF_UNIT_NOTES = {
     _METRE: "",
     _ARBITRARY: "arbitrary, not metres: the depth is known only up to scale",
-    _OF_POSES: "that of the poses, which are perhaps not in metres",
+    _UNIT_OF_POSES: "that of the poses, which are perhaps not in metres",
 }
-"""What a file says whose unit is the metre by its standard."""
+"""What a glTF file says about its unit, which is the metre by its standard."""
 _SUFFIXES = (".glb", ".ply")
-_MOST_BYTES, _MOST_ASKED_BYTES = 10**9, 8 * 10**9  # with automatic and given voxels
-_DOUBTFUL = 0.06  # disagreement of a wrong camera or poses
-_SAME_UNIT = 0.08  # log factor up to which both are in metres
+_MAX_BYTES = 10**9
+"""Memory of the volume if voxels have their default size."""
+_MAX_BYTES_OF_GIVEN_VOXELS = 8 * 10**9
+_MAX_TRUSTED_DISAGREEMENT = 0.06
+"""Relative disagreement from which the camera or the poses are probably wrong."""
+_MAX_LOG_SCALE_OF_METRES = 0.08
+"""Log of the found scale up to which metric depth and poses are both taken to be in metres."""
 _WORLD_AXES = "those of the poses"
 _CAMERA_AXES = "x right, y down, z forward (OpenCV) of the first camera"
 _ESTIMATED = "estimated"
 
 
 def _report_nothing(what: str, done: int, total: int | None) -> None:
-    """Ignore progress."""
+    """Report no progress."""
 
 
 def fuse_clip(
@@ -102,9 +124,13 @@ def fuse_clip(
     options: FuseOptions | None = None,
     report: Report = _report_nothing,
 ) -> FuseRecord:
-    """Fuse a clip into one coloured surface (``.glb`` or ``.ply``), with a JSON beside it.
+    """Fuse a clip into one coloured surface, with a JSON beside it.
 
-    ``report`` is called with the step, the frames done, and their total if known.
+    Args:
+        clip: A video, or a folder of frames.
+        output: The surface file, ``.glb`` or ``.ply``.
+        options: Depth, poses, camera and voxels.
+        report: Called with the step, the frames done, and their total if known.
 
     Examples:
         >>> options = rilievo.FuseOptions(
@@ -131,42 +157,52 @@ def fuse_clip(
             )
         check_labels_folder(options.teach, overwrite=options.overwrite)
     _check_packages()
-    asks_beside = str(options.poses) == AUTO
-    poses = None if options.poses is None or asks_beside else read_poses(options.poses)
-    footage = ClipReader(
-        clip,
-        options.poses if asks_beside else None,
-        options,
-        beside=None if poses is None else poses.camera,
-    )
-    if poses is None and footage.clip.poses_file is not None:
-        poses = read_poses(footage.clip.poses_file)
+    footage, poses = _open_clip(clip, options)
     source = choose_depth_source(options)
     collected = collect_views(footage, source, poses, options, report)
     collected = replace(collected, notes=(*source.notes, *collected.notes))
-    agreement = _agree_in_one_unit(collected, report)
+    agreed = _agree_in_one_unit(collected, report)
     surface = fuse_views(
-        agreement.views,
+        agreed.views,
         voxel=options.voxel,
-        farthest=options.farthest,
-        most_bytes=_MOST_BYTES if options.voxel is None else _MOST_ASKED_BYTES,
+        max_depth=options.farthest,
+        max_bytes=_MAX_BYTES if options.voxel is None else _MAX_BYTES_OF_GIVEN_VOXELS,
         report=lambda done, total: report("fusing", done, total),
     )
-    record = _make_record(clip, output, options, _FuseResults(collected, agreement, surface, poses))
+    results = _FuseResults(collected=collected, agreed=agreed, surface=surface, poses=poses)
+    record = _make_record(clip, output, options, results)
     if options.teach is not None:
-        record = replace(
-            record, labels=_write_labels(options.teach, agreement, surface, record, report)
-        )
-    _write_surface_and_record(output, surface, agreement, record)
+        mean_weight = _write_labels(options.teach, results, record, report)
+        record = replace(record, labels=mean_weight)
+    _write_surface_and_record(output, results, record)
     return record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FuseResults:
+    """What the steps of fusing give, from the views to the surface.
+
+    Attributes:
+        collected: Views as they were read.
+        agreed: Views whose depth agrees.
+        surface: Their surface.
+        poses: File of the poses; None if the clip brings poses with it, or they were estimated.
+    """
+
     collected: CollectedViews
     agreed: AgreedViews
     surface: FusedSurface
     poses: PoseFile | None
+
+
+def _open_clip(clip: Path, options: FuseOptions) -> tuple[ClipReader, PoseFile | None]:
+    """Open a clip and the file of its poses: the user's, or one beside the frames if asked for."""
+    if options.poses is not None and str(options.poses) != AUTO:
+        poses = read_poses(options.poses)
+        return ClipReader(clip, None, options, beside=poses.camera), poses
+    footage = ClipReader(clip, options.poses, options)
+    pose_file = footage.clip.poses_file
+    return footage, None if pose_file is None else read_poses(pose_file)
 
 
 def _check_output(output: Path, options: FuseOptions) -> None:
@@ -203,133 +239,144 @@ def _check_packages() -> None:
 
 
 def _agree_in_one_unit(collected: CollectedViews, report: Report) -> AgreedViews:
-    scale = 1.0 if collected.is_scaled else clip_scale(collected.views)
-    if scale is None:
-        if collected.kind is not DepthKind.METRIC:
-            raise InputError(
-                "the scale of depth cannot be found: the camera hardly moves, or its poses are not "
-                "those of these frames; give depth in metres (a model of kind metric)"
-            )
-        scale = 1.0
-    if collected.kind is DepthKind.METRIC and abs(math.log(scale)) < _SAME_UNIT:
-        scale = 1.0
+    """Bring the depth of all views to agree, in the unit of the poses."""
     return make_depth_agree(
-        collected.views, scale, lambda done, total: report("agreeing", done, total)
+        collected.views,
+        _scale_to_poses(collected),
+        lambda done, total: report("agreeing", done, total),
     )
 
 
-def _make_record(clip: Path, output: Path, options: FuseOptions, done: _FuseResults) -> FuseRecord:
-    collected, agreement, surface = done.collected, done.agreed, done.surface
-    is_glb = output.suffix.lower() == ".glb"
+def _scale_to_poses(collected: CollectedViews) -> float:
+    """Factor from the depth to the unit of the poses; 1 if both are in metres."""
     if collected.is_scaled:
-        unit = _METRE if collected.kind is DepthKind.METRIC else _ARBITRARY
+        return 1.0
+    scale = clip_scale(collected.views)
+    is_metric = collected.kind is DepthKind.METRIC
+    if scale is None and not is_metric:
+        raise InputError(
+            "the scale of depth cannot be found: the camera hardly moves, or its poses are not "
+            "those of these frames; give depth in metres (a model of kind metric)"
+        )
+    if scale is None or (is_metric and abs(math.log(scale)) < _MAX_LOG_SCALE_OF_METRES):
+        return 1.0
+    return scale
+
+
+def _make_record(
+    clip: Path, output: Path, options: FuseOptions, results: _FuseResults
+) -> FuseRecord:
+    collected, agreed, surface = results.collected, results.agreed, results.surface
+    if not collected.is_scaled:
+        poses = AUTO if results.poses is None else results.poses.path.name
+        unit, axes = _UNIT_OF_POSES, _WORLD_AXES
     else:
-        unit = _OF_POSES
-    depth = options.model or FAST_MODEL
-    if options.depth is not None or Path(depth).is_absolute():
-        depth = (options.depth or Path(depth)).absolute().name
-    poses = AUTO if done.poses is None else done.poses.path.name
-    own = _CAMERA_AXES if collected.is_scaled else _WORLD_AXES
+        poses = _ESTIMATED
+        unit = _METRE if collected.kind is DepthKind.METRIC else _ARBITRARY
+        axes = _CAMERA_AXES
+    if output.suffix.lower() == ".glb":
+        axes = AXES
     return FuseRecord(
         file=output.name,
         clip=clip.name,
-        depth=depth,
-        poses=_ESTIMATED if collected.is_scaled else poses,
+        depth=_name_of_depth(options),
+        poses=poses,
         unit=unit,
-        axes=AXES if is_glb else own,
-        frames=len(agreement.views),
+        axes=axes,
+        frames=len(agreed.views),
         left_out=collected.left_out,
         voxel=surface.voxel,
         blocks=surface.blocks,
         volume_bytes=surface.nbytes,
         points=len(surface.mesh.points),
         triangles=len(surface.mesh.triangles),
-        scale=agreement.scale,
-        scales=tuple(float(scale) for scale in agreement.scales),
-        names=tuple(view.name for view in agreement.views),
-        correction=str(agreement.correction),
-        disagreement_before=_finite_or_none(agreement.before),
-        disagreement=_finite_or_none(agreement.after),
-        notes=(*(done.poses.notes if done.poses else ()), *_notes_on_results(done)),
+        scale=agreed.scale,
+        scales=tuple(float(scale) for scale in agreed.scales),
+        names=tuple(view.name for view in agreed.views),
+        correction=str(agreed.correction),
+        disagreement_before=_finite_or_none(agreed.before),
+        disagreement=_finite_or_none(agreed.after),
+        notes=(*(results.poses.notes if results.poses else ()), *_notes_on_results(results)),
     )
+
+
+def _name_of_depth(options: FuseOptions) -> str:
+    """Name of the model or of the folder of depth, without folders of this machine."""
+    if options.depth is not None:
+        return options.depth.absolute().name
+    model = options.model or FAST_MODEL
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 def _finite_or_none(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _notes_on_results(done: _FuseResults) -> list[str]:
-    collected, agreement = done.collected, done.agreed
-    notes = [*collected.notes, *done.surface.notes]
-    if not math.isfinite(agreement.after):
+def _notes_on_results(results: _FuseResults) -> list[str]:
+    notes = [*results.collected.notes, *results.surface.notes]
+    if not math.isfinite(results.agreed.after):
         notes.append(
             "no two frames are far enough apart to compare depth, as of a camera that stands still "
             "or only turns: the scales of frames are the model's"
         )
-    elif agreement.doubt > _DOUBTFUL:
-        by = f"{100 * agreement.doubt:.0f} % of depth in the median"
-        if collected.is_scaled:
-            problem = (
-                f"neighbouring frames disagree by {by}: the field of view or the estimated poses "
-                "are wrong, or much of the scene moves"
-            )
-            notes.append(
-                Note(
-                    problem,
-                    hint=Text(
-                        "check ",
-                        AnyOf(OptionName("camera"), OptionName("fov")),
-                        ", or give ",
-                        OptionName("poses", "..."),
-                    ),
-                )
-            )
-        else:
-            problem = (
-                f"the depth disagrees between neighbouring frames, by {by} with the given poses: "
-                "the model is inexact here, the field of view is wrong, or much of the scene moves"
-            )
-            hint = Text(
-                "check ",
-                AnyOf(OptionName("camera"), OptionName("fov")),
-                ", or try another model (",
-                OptionName("model", "moge-2/small"),
-                ")",
-            )
-            notes.append(Note(problem, hint=hint))
+    elif results.agreed.doubt > _MAX_TRUSTED_DISAGREEMENT:
+        notes.append(
+            _note_on_disagreement(results.agreed.doubt, estimated=results.collected.is_scaled)
+        )
     return notes
 
 
-def _write_labels(
-    folder: Path, agreed: AgreedViews, surface: FusedSurface, record: FuseRecord, report: Report
-) -> float:
-    """Write labels; return their mean weight."""
+def _note_on_disagreement(disagreement: float, *, estimated: bool) -> Note:
+    """Note on what may be wrong if depth disagrees by a fraction, with estimated or given poses."""
+    percent = f"{100 * disagreement:.0f} %"
+    camera_options = AnyOf(OptionName("camera"), OptionName("fov"))
+    if estimated:
+        return Note(
+            f"neighbouring frames disagree by {percent} of depth in the median: the field of view "
+            "or the estimated poses are wrong, or much of the scene moves",
+            hint=Text("check ", camera_options, ", or give ", OptionName("poses", "...")),
+        )
+    return Note(
+        f"the depth disagrees between neighbouring frames, by {percent} of depth in the median "
+        "with the given poses: the model is inexact here, the field of view is wrong, or much of "
+        "the scene moves",
+        hint=Text(
+            "check ",
+            camera_options,
+            ", or try another model (",
+            OptionName("model", "moge-2/small"),
+            ")",
+        ),
+    )
+
+
+def _write_labels(folder: Path, results: _FuseResults, record: FuseRecord, report: Report) -> float:
+    """Write the labels of all frames, and return their mean weight."""
+    agreed = results.agreed
 
     def labels_with_progress() -> Iterator[FrameLabel]:
-        for index, label in enumerate(render_labels(surface.mesh, agreed)):
+        for index, label in enumerate(render_labels(results.surface.mesh, agreed)):
             report("labels", index + 1, len(agreed.views))
             yield label
 
-    return write_labels(
-        folder, agreed.views, labels_with_progress(), clip=record.clip, unit=record.unit
-    ).weight
+    labels = labels_with_progress()
+    return write_labels(folder, agreed.views, labels, clip=record.clip, unit=record.unit).weight
 
 
-def _write_surface_and_record(
-    output: Path, surface: FusedSurface, views: AgreedViews, record: FuseRecord
-) -> None:
-    about = json.loads(to_json(record))
+def _write_surface_and_record(output: Path, results: _FuseResults, record: FuseRecord) -> None:
+    """Write the surface, and then its record, so that a record never describes another surface."""
+    mesh = results.surface.mesh
     make_folder(output.parent)
     remove(_record_path(output))
     with replacing(output) as part:
         if output.suffix.lower() == ".glb":
-            R = gltf_R_world([view.world_T_cam for view in views.views])
+            R = gltf_R_world([view.world_T_cam for view in results.agreed.views])
             write_gltf(
                 part,
-                surface.mesh.rotate(R),
+                mesh.rotate(R),
                 name=output.stem,
-                about={**about, "gltf_R_world": R.tolist()},
-                unit=_UNITS_IN_GLTF[record.unit],
+                about={**json.loads(to_json(record)), "gltf_R_world": R.tolist()},
+                unit=_GLTF_UNIT_NOTES[record.unit],
             )
         else:
             comments = [
@@ -337,6 +384,6 @@ def _write_surface_and_record(
                 f"axes: {record.axes}",
                 *json_comments(to_json(record)),
             ]
-            write_ply_mesh(part, surface.mesh, comments)
+            write_ply_mesh(part, mesh, comments)
     with replacing(_record_path(output)) as part:
         part.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")

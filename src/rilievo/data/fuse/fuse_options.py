@@ -57,14 +57,15 @@ class FuseOptions(ClipCamera):
 
     def __post_init__(self) -> None:
         for name in ("depth", "poses", "camera_file", "teach"):
-            if isinstance(path := getattr(self, name), str):
+            path = getattr(self, name)
+            if isinstance(path, str):
                 object.__setattr__(self, name, Path(path))
-        for name, value, least, most in (
+        for name, value, low, high in (
             ("frames", self.frames, 3, 2000),
             ("side", self.side, 64, 1280),
         ):
-            if not least <= value <= most:
-                raise OptionError(option=name, expected=f"{least} to {most}", value=value)
+            if not low <= value <= high:
+                raise OptionError(option=name, expected=f"{low} to {high}", value=value)
         for name, length in (
             ("voxel", self.voxel),
             ("farthest", self.farthest),

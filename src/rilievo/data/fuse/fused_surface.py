@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field, Matrix, Transform
+from rilievo.arrays.shapes import Field, Matrix, Transform, Vector
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.volume import Volume
 from rilievo.data.fuse.volume_mesh import extract_mesh
@@ -13,16 +13,28 @@ from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 
-_VOXELS_DEEP = 128
-_FARTHEST = 3.0
-_SPECKS = 2e-4
-_GROWTH = 1.5
-_SNAP = 0.96  # cosine to a world axis (16 degrees)
+_VOXELS_PER_MEDIAN_DEPTH = 128
+_MAX_DEPTH_OVER_MEDIAN = 3.0
+"""Depth over the median depth, from which surfaces are left out by default."""
+_MAX_SPECK = 2e-4
+"""Patches of up to this fraction of the triangles are left out."""
+_VOXEL_GROWTH = 1.5
+"""Factor by which voxels grow until the volume fits into memory."""
+_MIN_COSINE_TO_AXIS = 0.96
+"""Cosine between up and an axis of the world from which up is that axis (16 degrees)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusedSurface:
-    """Mesh in the world of the poses, and its origin."""
+    """Mesh in the world of the poses.
+
+    Attributes:
+        mesh: The mesh.
+        voxel: Side of a voxel in the unit of the poses.
+        blocks: Number of blocks of voxels.
+        nbytes: Memory of the voxels.
+        notes: What was chosen otherwise than by default.
+    """
 
     mesh: TriangleMesh
     voxel: float
@@ -35,13 +47,19 @@ def fuse_views(
     views: Sequence[ClipView],
     *,
     voxel: float | None = None,
-    farthest: float | None = None,
-    most_bytes: int = 1 << 30,
+    max_depth: float | None = None,
+    max_bytes: int = 1 << 30,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> FusedSurface:
     """Fuse views with depth in the unit of their poses.
 
-    By default a voxel is 1/128 of the median depth and ``farthest`` three times that.
+    Args:
+        views: The views.
+        voxel: Side of a voxel; by default 1/128 of the median depth, or as much more as the memory
+            asks for.
+        max_depth: Depth from which surfaces are left out; by default three times the median.
+        max_bytes: Memory that the voxels may take.
+        report: Called with the number of views that are done, and of all.
 
     Raises:
         InputError: If no surface is left, or memory is not enough.
@@ -49,40 +67,46 @@ def fuse_views(
     valid_depths = [view.depth[view.valid] for view in views if view.valid.any()]
     if not valid_depths:
         raise InputError("no surface is left: no two frames agree on one, or none has valid depth")
-    median = float(np.median([np.median(depths) for depths in valid_depths]))
-    limit = _FARTHEST * median if farthest is None else farthest
-    near = [replace(view, valid=view.valid & (view.depth <= limit)) for view in views]
-    side, notes = median / _VOXELS_DEEP if voxel is None else voxel, []
-    while True:
-        try:
-            volume = _add_views(near, Volume(side, most_bytes=most_bytes), report)
-            break
-        except InputError:
-            if voxel is not None or side > median / 4:
-                raise
-            side *= _GROWTH
-    if voxel is None and side > median / _VOXELS_DEEP:
-        notes.append(
-            Note(
-                Text(
-                    f"voxels are {side:.3g} wide, not {median / _VOXELS_DEEP:.3g}, to fit "
-                    f"into {most_bytes / 1e6:.0f} MB: leave far depth out (",
-                    OptionName("farthest"),
-                    "), or give ",
-                    OptionName("voxel"),
-                )
-            )
-        )
+    median_depth = float(np.median([np.median(depths) for depths in valid_depths]))
+    if max_depth is None:
+        max_depth = _MAX_DEPTH_OVER_MEDIAN * median_depth
+    near_views = [replace(view, valid=view.valid & (view.depth <= max_depth)) for view in views]
+
+    notes = []
+    if voxel is not None:
+        volume = _fill_volume(near_views, Volume(voxel, max_bytes=max_bytes), report)
+    else:
+        default_voxel = median_depth / _VOXELS_PER_MEDIAN_DEPTH
+        volume = _fill_finest_volume(near_views, default_voxel, median_depth, max_bytes, report)
+        if volume.voxel > default_voxel:
+            notes.append(_note_on_coarse_voxels(volume.voxel, default_voxel, max_bytes))
     return FusedSurface(
-        mesh=extract_mesh(volume, specks=_SPECKS),
-        voxel=side,
+        mesh=extract_mesh(volume, max_speck=_MAX_SPECK),
+        voxel=volume.voxel,
         blocks=volume.block_count,
         nbytes=volume.nbytes,
         notes=tuple(notes),
     )
 
 
-def _add_views(
+def _fill_finest_volume(
+    views: Sequence[ClipView],
+    voxel: float,
+    median_depth: float,
+    max_bytes: int,
+    report: Callable[[int, int], None],
+) -> Volume:
+    """Fill a volume of the smallest voxels that fit into memory, from ``voxel`` upwards."""
+    while True:
+        try:
+            return _fill_volume(views, Volume(voxel, max_bytes=max_bytes), report)
+        except InputError:
+            if voxel > median_depth / 4:
+                raise
+            voxel *= _VOXEL_GROWTH
+
+
+def _fill_volume(
     views: Sequence[ClipView], volume: Volume, report: Callable[[int, int], None]
 ) -> Volume:
     for index, view in enumerate(views):
@@ -92,26 +116,43 @@ def _add_views(
 
 
 def _weights_by_depth(view: ClipView) -> Field:
-    """Squared ratio of median to depth, 0.1 to 10."""
+    """Squared ratio of the median depth to the depth, 0.1 to 10, since near depth is exact."""
     median = np.float32(np.median(view.depth[view.valid])) if view.valid.any() else np.float32(1)
     depth = np.maximum(view.depth, np.float32(1e-3) * median)
     return np.clip(np.square(median / depth), np.float32(0.1), np.float32(10))
 
 
-def gltf_R_world(poses: Sequence[Transform]) -> Matrix:
-    """Rotation to glTF's axes: y up, the first camera along -z.
+def _note_on_coarse_voxels(voxel: float, default_voxel: float, max_bytes: int) -> Note:
+    return Note(
+        Text(
+            f"voxels are {voxel:.3g} wide, not {default_voxel:.3g}, to fit into "
+            f"{max_bytes / 1e6:.0f} MB: leave far depth out (",
+            OptionName("farthest"),
+            "), or give ",
+            OptionName("voxel"),
+        )
+    )
 
-    Up is the mean of cameras, or a world axis near it.
+
+def gltf_R_world(poses: Sequence[Transform]) -> Matrix:
+    """Rotation from the world of the poses to glTF's axes: y up, the first camera along -z.
+
+    Up is the mean of the cameras' upward directions, or an axis of the world that is near it.
     """
     up = -np.mean([pose[:3, 1] for pose in poses], axis=0)
     if np.linalg.norm(up) < 1e-3:
         up = -poses[0][:3, 1]
     up = up / np.linalg.norm(up)
-    axis = int(np.abs(up).argmax())
-    if abs(up[axis]) > _SNAP:
-        up = np.eye(3)[axis] * np.sign(up[axis])
-    forward = poses[0][:3, 2] - up * float(up @ poses[0][:3, 2])
-    if np.linalg.norm(forward) < 1e-3:
-        forward = poses[0][:3, 1] - up * float(up @ poses[0][:3, 1])
-    back = -forward / np.linalg.norm(forward)
-    return np.stack([np.cross(up, back), up, back])
+    nearest_axis = int(np.abs(up).argmax())
+    if abs(up[nearest_axis]) > _MIN_COSINE_TO_AXIS:
+        up = np.eye(3)[nearest_axis] * np.sign(up[nearest_axis])
+
+    forward = _without_upward_part(poses[0][:3, 2], up)
+    if np.linalg.norm(forward) < 1e-3:  # the first camera looks straight up or down
+        forward = _without_upward_part(poses[0][:3, 1], up)
+    backward = -forward / np.linalg.norm(forward)
+    return np.stack([np.cross(up, backward), up, backward])
+
+
+def _without_upward_part(direction: Vector, up: Vector) -> Vector:
+    return direction - up * float(up @ direction)

@@ -1,4 +1,4 @@
-"""Plane sweep around known depth: factors under which neighbours correlate (Collins, 1996)."""
+"""Plane sweep around known depth: factors of depth under which pictures match (Collins, 1996)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,59 +12,80 @@ from rilievo.errors import needing
 from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.geometry.transforms import invert
 
-WINDOW = 7  # side [px]
-_FAINTEST = 4.0
-_UNSEEN = -0.2  # correlation of unseen points, less than chance
-_OUTSIDE = -1e4
+_WINDOW = 7
+"""Side of the windows whose grey levels are correlated [px]."""
+_MIN_VARIANCE = 4.0
+"""Variance of grey levels below which a window counts as blank, so that noise correlates little."""
+_CORRELATION_IF_UNSEEN = -0.2
+"""Correlation of points that the neighbour does not see, which is less than chance."""
+_GREY_OUTSIDE = -1e4
+"""Grey level outside of a picture, so low that no window which touches it looks like a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grey:
+class GreyView:
     """Grey levels of a view, 0 to 255."""
 
     values: Field
     K: Matrix
     world_T_cam: Transform
 
-    def reduced(self, factor: int) -> "Grey":
-        """Sides divided by a whole factor."""
+    def reduced(self, factor: int) -> "GreyView":
+        """Divide the sides by a whole factor."""
         size = self.values.shape
         height, width = max(1, size[0] // factor), max(1, size[1] // factor)
         cv2 = import_opencv()
-        small = cv2.resize(self.values, (width, height), interpolation=cv2.INTER_AREA)
-        K = resize_K(self.K, size=size, new_size=(height, width))
-        return Grey(values=small, K=K, world_T_cam=self.world_T_cam)
+        return GreyView(
+            values=cv2.resize(self.values, (width, height), interpolation=cv2.INTER_AREA),
+            K=resize_K(self.K, size=size, new_size=(height, width)),
+            world_T_cam=self.world_T_cam,
+        )
 
 
 def import_opencv() -> ModuleType:
-    """Raise ``MissingExtraError`` without OpenCV."""
+    """Import OpenCV.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
     with needing("fusing a surface", "fuse"):
         import cv2
     return cv2
 
 
-def grey_view(view: ClipView) -> Grey:
-    """Brightness of a view."""
+def grey_view(view: ClipView) -> GreyView:
+    """Brightness of a view by the weights of ITU-R BT.601."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return Grey(
+    return GreyView(
         values=view.pixels.astype(np.float32) @ weights, K=view.K, world_T_cam=view.world_T_cam
     )
 
 
 def correlations(
-    view: Grey,
-    neighbours: Sequence[Grey],
+    view: GreyView,
+    neighbours: Sequence[GreyView],
     depth: Field,
-    logs: Values,
+    log_factors: Values,
     *,
     best: int = 2,
 ) -> Float32[np.ndarray, "n h w"]:
-    """Mean correlation, in [-1, 1], at multiples of a view's depth.
+    """Correlate a view with its neighbours at multiples of its depth.
 
-    The ``best`` neighbours count at each pixel, since others may be hidden.
+    Args:
+        view: The view.
+        neighbours: Views that overlap with it.
+        depth: Depth of the view, in the unit of the poses.
+        log_factors: Natural logarithms of the n factors of depth that are tried.
+        best: Number of neighbours that count at each pixel, since others may not see the point.
+
+    Returns:
+        Mean correlation of windows, in [-1, 1], for each factor and pixel.
     """
     scores = np.stack(
-        [_correlations_with_neighbour(view, neighbour, depth, logs) for neighbour in neighbours]
+        [
+            _correlations_with_neighbour(view, neighbour, depth, log_factors)
+            for neighbour in neighbours
+        ]
     )
     count = min(best, len(neighbours))
     if count < len(scores):
@@ -73,51 +94,81 @@ def correlations(
 
 
 def _correlations_with_neighbour(
-    view: Grey,
-    other: Grey,
+    view: GreyView,
+    neighbour: GreyView,
     depth: Field,
-    logs: Values,
+    log_factors: Values,
 ) -> Float32[np.ndarray, "n h w"]:
     cv2 = import_opencv()
     height, width = depth.shape
-    other_T_view = invert(other.world_T_cam) @ view.world_T_cam
-    turned = np.einsum("ij,jhw->ihw", other.K @ other_T_view[:3, :3], rays(view.K, height, width))
-    at = turned.astype(np.float32) * depth
-    moved = (other.K @ other_T_view[:3, 3]).astype(np.float32)
-    mean, variance = _window_mean_and_variance(cv2, view.values)
-    result = np.empty((len(logs), height, width), np.float32)
-    for index, factor in enumerate(np.exp(logs).astype(np.float32)):
-        z = at[2] * factor + moved[2]
+    # A point at a multiple f of the depth projects to f * direction + offset, up to its third row.
+    neighbour_T_view = invert(neighbour.world_T_cam) @ view.world_T_cam
+    rays_in_neighbour = np.einsum(
+        "ij,jhw->ihw", neighbour.K @ neighbour_T_view[:3, :3], rays(view.K, height, width)
+    )
+    direction = rays_in_neighbour.astype(np.float32) * depth
+    offset = (neighbour.K @ neighbour_T_view[:3, 3]).astype(np.float32)
+
+    mean, variance = _window_mean_and_variance(view.values)
+    scores = np.empty((len(log_factors), height, width), np.float32)
+    for index, factor in enumerate(np.exp(log_factors).astype(np.float32)):
+        z = direction[2] * factor + offset[2]
         divisor = np.maximum(z, np.float32(1e-6))
-        u, v = (at[0] * factor + moved[0]) / divisor, (at[1] * factor + moved[1]) / divisor
+        u = (direction[0] * factor + offset[0]) / divisor
+        v = (direction[1] * factor + offset[1]) / divisor
         warped = cv2.remap(
-            other.values, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, (_OUTSIDE,)
+            neighbour.values, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, (_GREY_OUTSIDE,)
         )
-        other_mean, other_variance = _window_mean_and_variance(cv2, warped)
-        common = cv2.boxFilter(view.values * warped, cv2.CV_32F, (WINDOW, WINDOW))
-        common -= mean * other_mean
-        spread = np.maximum(variance, _FAINTEST) * np.maximum(other_variance, _FAINTEST)
+
+        warped_mean, warped_variance = _window_mean_and_variance(warped)
+        covariance = cv2.boxFilter(view.values * warped, cv2.CV_32F, (_WINDOW, _WINDOW))
+        covariance -= mean * warped_mean
+        variances = np.maximum(variance, _MIN_VARIANCE) * np.maximum(warped_variance, _MIN_VARIANCE)
         # A window that reaches out of the neighbour's picture has a mean below any grey level.
-        visible = (z > 0) & (other_mean >= 0)
-        result[index] = np.where(visible, common / np.sqrt(spread), np.float32(_UNSEEN))
-    return result
+        is_seen = (z > 0) & (warped_mean >= 0)
+        scores[index] = np.where(
+            is_seen, covariance / np.sqrt(variances), np.float32(_CORRELATION_IF_UNSEEN)
+        )
+    return scores
 
 
-def _window_mean_and_variance(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
-    mean = cv2.boxFilter(values, cv2.CV_32F, (WINDOW, WINDOW))
-    return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
+def _window_mean_and_variance(values: Field) -> tuple[Field, Field]:
+    cv2 = import_opencv()
+    window = (_WINDOW, _WINDOW)
+    mean = cv2.boxFilter(values, cv2.CV_32F, window)
+    return mean, cv2.boxFilter(values * values, cv2.CV_32F, window) - mean * mean
 
 
-def correlation_peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Field]:
-    """Log factor of the highest score, and its clearness in [0, 1]."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationPeaks:
+    """Factors of depth under which pictures match best.
+
+    Attributes:
+        log_factors: Natural logarithm of the factor at each pixel.
+        clarity: How clearly it is the best, in [0, 1]; 0 if it is at an end of what was tried.
+    """
+
+    log_factors: Field
+    clarity: Field
+
+
+def correlation_peaks(
+    scores: Float32[np.ndarray, "n h w"], log_factors: Values
+) -> CorrelationPeaks:
+    """Find the highest correlation at each pixel, between steps by a parabola."""
     highest = scores.argmax(axis=0)
-    inner = highest.clip(1, len(logs) - 2)
+    inner = highest.clip(1, len(log_factors) - 2)
     rows, columns = np.indices(highest.shape)
-    before, here, after = (scores[inner + step, rows, columns] for step in (-1, 0, 1))
-    bend = np.minimum(before - 2 * here + after, np.float32(-1e-6))
-    shift = (0.5 * (before - after) / bend).clip(-1, 1)
-    lead = 2 * (here - np.median(scores, axis=0))
-    clear = here.clip(0, 1) * lead.clip(0, 1) * (inner == highest)
-    step = float(logs[1] - logs[0])
-    factors = np.asarray(logs, np.float32)[inner] + np.float32(step) * shift
-    return factors.astype(np.float32), clear.astype(np.float32)
+    before, peak, after = (scores[inner + step, rows, columns] for step in (-1, 0, 1))
+
+    curvature = np.minimum(before - 2 * peak + after, np.float32(-1e-6))
+    shift = (0.5 * (before - after) / curvature).clip(-1, 1)
+    step = float(log_factors[1] - log_factors[0])
+    peaks = np.asarray(log_factors, np.float32)[inner] + np.float32(step) * shift
+
+    lead = 2 * (peak - np.median(scores, axis=0))
+    is_inside = inner == highest
+    clarity = peak.clip(0, 1) * lead.clip(0, 1) * is_inside
+    return CorrelationPeaks(
+        log_factors=peaks.astype(np.float32), clarity=clarity.astype(np.float32)
+    )

@@ -15,62 +15,80 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform, transform_points
 
-SIDE = 8  # voxels along a block
-VOXELS = SIDE**3
-VOXEL_BYTES = 14  # distance and weight in 32 bits, three colours in 16
-TRUNCATION = 4.0  # voxels
-_AT_ONCE = 512
-_FIRST = 256
-_REACH = 1 << 20
+BLOCK_SIDE = 8
+"""Voxels along a side of a block."""
+BLOCK_VOXELS = BLOCK_SIDE**3
+VOXEL_BYTES = 14
+"""Distance and weight take 32 bits each, and three colours 16 bits each."""
+TRUNCATION = 4.0
+"""Distance from a surface up to which voxels know it [voxels]."""
+_BLOCKS_PER_UPDATE = 512
+_INITIAL_BLOCKS = 256
+_MAX_BLOCK_COORDINATE = 1 << 20
+"""Blocks between the origin and the farthest block, so that three coordinates fit into 63 bits."""
 
 
 class Volume:
-    """Signed distances and colours, fused view by view; ``voxel`` is in the unit of the poses."""
+    """Signed distances and colours of the voxels near surfaces, fused view by view.
 
-    def __init__(self, voxel: float, *, most_bytes: int = 1 << 30) -> None:
-        self.voxel, self._most_bytes = voxel, most_bytes
-        self._most_blocks = most_bytes // (VOXELS * VOXEL_BYTES)
-        self._slots: dict[int, int] = {}
-        self._places = np.zeros((0, 3), np.int32)
-        self._distance = np.zeros((0, VOXELS), np.float32)
-        self._weight = np.zeros((0, VOXELS), np.float32)
-        self._colour = np.zeros((0, VOXELS, 3), np.float16)
-        self._enlarge_arrays(min(_FIRST, self._most_blocks))
-        steps = np.arange(SIDE, dtype=np.float32) + np.float32(0.5)
+    Args:
+        voxel: Side of a voxel in the unit of the poses.
+        max_bytes: Memory that the voxels may take.
+    """
+
+    def __init__(self, voxel: float, *, max_bytes: int = 1 << 30) -> None:
+        self.voxel = voxel
+        self._max_bytes = max_bytes
+        self._max_blocks = max_bytes // (BLOCK_VOXELS * VOXEL_BYTES)
+        self._index_by_key: dict[int, int] = {}
+        # Arrays have a row for each block, and more rows than there are blocks.
+        self._positions = np.zeros((0, 3), np.int32)
+        self._distance = np.zeros((0, BLOCK_VOXELS), np.float32)
+        self._weight = np.zeros((0, BLOCK_VOXELS), np.float32)
+        self._colour = np.zeros((0, BLOCK_VOXELS, 3), np.float16)
+        self._enlarge_arrays(min(_INITIAL_BLOCKS, self._max_blocks))
+        # Centres of a block's voxels, from its first corner.
+        steps = np.arange(BLOCK_SIDE, dtype=np.float32) + np.float32(0.5)
         grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
-        self._offsets = grid.reshape(-1, 3) * np.float32(voxel)
+        self._voxel_centres = grid.reshape(-1, 3) * np.float32(voxel)
 
     @property
     def block_count(self) -> int:
         """Number of blocks."""
-        return len(self._slots)
+        return len(self._index_by_key)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of voxels."""
+        """Bytes of the voxels."""
         return sum(array.nbytes for array in (self._distance, self._weight, self._colour))
 
     @property
-    def places(self) -> Int32[np.ndarray, "n 3"]:
-        """Position of each block, in blocks."""
-        return self._places[: self.block_count]
+    def positions(self) -> Int32[np.ndarray, "n 3"]:
+        """Position of each block in the world, in sides of a block."""
+        return self._positions[: self.block_count]
 
-    def block(self, place: tuple[int, int, int]) -> int | None:
-        """Number of a block, if it exists."""
-        return self._slots.get(int(_keys_of_blocks(np.array([place], np.int32))[0]))
+    def find_block(self, position: tuple[int, int, int]) -> int | None:
+        """Index of the block at a position; None if no surface is near it."""
+        [key] = _keys_of_blocks(np.array([position], np.int32))
+        return self._index_by_key.get(int(key))
 
-    def distance_of(self, block: int) -> Float32[np.ndarray, "8 8 8"]:
-        """Distances, NaN where unseen."""
-        valid = self._weight[block] > 0
-        values = np.where(valid, self._distance[block], np.float32(np.nan))
-        return values.reshape(SIDE, SIDE, SIDE)
+    def distances(self, block: int) -> Float32[np.ndarray, "8 8 8"]:
+        """Signed distances of a block's voxels in [-1, 1]; NaN where no view has seen them."""
+        is_seen = self._weight[block] > 0
+        distances = np.where(is_seen, self._distance[block], np.float32(np.nan))
+        return distances.reshape(BLOCK_SIDE, BLOCK_SIDE, BLOCK_SIDE)
 
-    def colour_of(self, block: int) -> Float32[np.ndarray, "8 8 8 3"]:
-        """Colours, 0 to 255."""
-        return self._colour[block].astype(np.float32).reshape(SIDE, SIDE, SIDE, 3)
+    def colours(self, block: int) -> Float32[np.ndarray, "8 8 8 3"]:
+        """Colours of a block's voxels, 0 to 255."""
+        colours = self._colour[block].astype(np.float32)
+        return colours.reshape(BLOCK_SIDE, BLOCK_SIDE, BLOCK_SIDE, 3)
 
     def add(self, view: ClipView, weights: Field | None = None) -> None:
-        """Fuse one view with depth and pose in the unit of voxels.
+        """Fuse one view with depth and pose in the unit of the voxels.
+
+        Args:
+            view: The view.
+            weights: Weight of each pixel; by default 1.
 
         Raises:
             InputError: If memory is not enough.
@@ -78,43 +96,45 @@ class Volume:
         if not view.valid.any():
             return
         self._allocate_blocks(self._blocks_near_surface(view))
-        block_numbers = self._numbers_of_blocks_in_view(view)
-        for first in range(0, len(block_numbers), _AT_ONCE):
-            self._update_voxels(block_numbers[first : first + _AT_ONCE], view, weights)
+        blocks = self._blocks_in_view(view)
+        for start in range(0, len(blocks), _BLOCKS_PER_UPDATE):
+            self._update_voxels(blocks[start : start + _BLOCKS_PER_UPDATE], view, weights)
 
     def _blocks_near_surface(self, view: ClipView) -> Int32[np.ndarray, "m 3"]:
-        """Positions of blocks within the truncation of depth."""
+        """Positions of the blocks within the truncation distance of a view's depth."""
         depth = np.where(view.valid, view.depth, np.float32(1)).astype(np.float64)
-        reach = TRUNCATION * self.voxel
-        side = SIDE * self.voxel
-        rays = transform(view.world_T_cam, unproject(np.ones_like(depth), view.K))
+        truncation = TRUNCATION * self.voxel
+        block_side = BLOCK_SIDE * self.voxel
+        ray_ends = transform(view.world_T_cam, unproject(np.ones_like(depth), view.K))
         origin = view.world_T_cam[:3, 3]
-        directions = rays.reshape(3, -1).T[view.valid.ravel()] - origin
-        near, far = (depth - reach)[view.valid], (depth + reach)[view.valid]
-        # The longest way between samples is half a block, along the slantest ray.
-        longest = float(2 * reach * np.linalg.norm(directions, axis=1).max())
-        steps = max(2, math.ceil(2 * longest / side) + 1)
-        positions = np.zeros((0, 3), np.int32)
-        for share in np.linspace(0, 1, steps):
-            z = near + share * (far - near)
-            places = np.floor((origin + directions * z[:, None]) / side)
-            if np.abs(places).max() >= _REACH:
+        directions = ray_ends.reshape(3, -1).T[view.valid.ravel()] - origin
+        near, far = (depth - truncation)[view.valid], (depth + truncation)[view.valid]
+
+        # Each ray is sampled from near to far, at most half a block apart on the most slanted one.
+        longest_segment = float(2 * truncation * np.linalg.norm(directions, axis=1).max())
+        samples = max(2, math.ceil(2 * longest_segment / block_side) + 1)
+        found = np.zeros((0, 3), np.int32)
+        for fraction in np.linspace(0, 1, samples):
+            z = near + fraction * (far - near)
+            positions = np.floor((origin + directions * z[:, None]) / block_side)
+            farthest = np.abs(positions).max()
+            if farthest >= _MAX_BLOCK_COORDINATE:
                 raise InputError(
-                    f"{view.name}: its surface is {np.abs(places).max() * side:g} from the origin, "
+                    f"{view.name}: its surface is {farthest * block_side:g} from the origin, "
                     f"too far for voxels of {self.voxel:g}"
                 )
-            positions = np.concatenate([positions, _distinct_rows(places.astype(np.int32))])
-        return _distinct_rows(positions)
+            found = np.concatenate([found, _distinct_positions(positions.astype(np.int32))])
+        return _distinct_positions(found)
 
-    def _allocate_blocks(self, places: Int32[np.ndarray, "m 3"]) -> None:
-        """Add blocks that are missing; refuse too many."""
-        keys = _keys_of_blocks(places).tolist()
-        new = [index for index, key in enumerate(keys) if key not in self._slots]
-        needed = self.block_count + len(new)
-        if needed > self._most_blocks:
+    def _allocate_blocks(self, positions: Int32[np.ndarray, "m 3"]) -> None:
+        """Add the blocks that are missing, and refuse more than fit into memory."""
+        keys = _keys_of_blocks(positions).tolist()
+        missing = [index for index, key in enumerate(keys) if key not in self._index_by_key]
+        needed = self.block_count + len(missing)
+        if needed > self._max_blocks:
             raise InputError(
                 problem=Text(
-                    f"the surface needs more than {self._most_bytes / 1e6:.0f} MB "
+                    f"the surface needs more than {self._max_bytes / 1e6:.0f} MB "
                     f"at voxels of {self.voxel:g}: take larger voxels (",
                     OptionName("voxel"),
                     ") or leave far depth out (",
@@ -122,37 +142,42 @@ class Volume:
                     ")",
                 )
             )
-        if needed > len(self._places):
-            self._enlarge_arrays(min(self._most_blocks, max(needed, 3 * len(self._places) // 2)))
-        for index in new:
-            slot = len(self._slots)
-            self._slots[keys[index]] = slot
-            self._places[slot] = places[index]
+        allocated = len(self._positions)
+        if needed > allocated:
+            self._enlarge_arrays(min(self._max_blocks, max(needed, 3 * allocated // 2)))
+        for index in missing:
+            block = self.block_count
+            self._index_by_key[keys[index]] = block
+            self._positions[block] = positions[index]
 
     def _enlarge_arrays(self, blocks: int) -> None:
-        more = blocks - len(self._places)
-        self._places = np.concatenate([self._places, np.zeros((more, 3), np.int32)])
-        self._distance = np.concatenate([self._distance, np.zeros((more, VOXELS), np.float32)])
-        self._weight = np.concatenate([self._weight, np.zeros((more, VOXELS), np.float32)])
-        self._colour = np.concatenate([self._colour, np.zeros((more, VOXELS, 3), np.float16)])
+        more = blocks - len(self._positions)
+        shape = (more, BLOCK_VOXELS)
+        self._positions = np.concatenate([self._positions, np.zeros((more, 3), np.int32)])
+        self._distance = np.concatenate([self._distance, np.zeros(shape, np.float32)])
+        self._weight = np.concatenate([self._weight, np.zeros(shape, np.float32)])
+        self._colour = np.concatenate([self._colour, np.zeros((*shape, 3), np.float16)])
 
-    def _numbers_of_blocks_in_view(self, view: ClipView) -> Int64[np.ndarray, "m"]:
-        side = SIDE * self.voxel
-        radius = math.sqrt(3) / 2 * side
-        centres = (self.places.astype(np.float64) + 0.5) * side
+    def _blocks_in_view(self, view: ClipView) -> Int64[np.ndarray, "m"]:
+        """Indices of the blocks that reach into a view, up to just behind its farthest surface."""
+        block_side = BLOCK_SIDE * self.voxel
+        radius = math.sqrt(3) / 2 * block_side
+        centres = (self.positions.astype(np.float64) + 0.5) * block_side
         x, y, z = transform_points(invert(view.world_T_cam), centres.T)
-        height, width = view.depth.shape
         farthest = float(view.depth[view.valid].max())
-        visible = (z > -radius) & (z < farthest + TRUNCATION * self.voxel + radius)
-        # A block is in the view if its centre is nearer than its radius to the frustum's sides.
-        for axis, focal, centre, size in (
+        is_in_view = (z > -radius) & (z < farthest + TRUNCATION * self.voxel + radius)
+
+        # Its centre is inside of the frustum, or nearer than its radius to a side of it.
+        height, width = view.depth.shape
+        for coordinate, focal, centre, size in (
             (x, view.K[0, 0], view.K[0, 2], width),
             (y, view.K[1, 1], view.K[1, 2], height),
         ):
-            low, high = (-0.5 - centre) / focal, (size - 0.5 - centre) / focal
-            visible &= axis - low * z > -radius * math.hypot(1, low)
-            visible &= high * z - axis > -radius * math.hypot(1, high)
-        return np.flatnonzero(visible)
+            low_slope = (-0.5 - centre) / focal
+            high_slope = (size - 0.5 - centre) / focal
+            is_in_view &= coordinate - low_slope * z > -radius * math.hypot(1, low_slope)
+            is_in_view &= high_slope * z - coordinate > -radius * math.hypot(1, high_slope)
+        return np.flatnonzero(is_in_view)
 
     def _update_voxels(
         self,
@@ -160,53 +185,59 @@ class Volume:
         view: ClipView,
         weights: Field | None,
     ) -> None:
+        """Average the distances and colours of blocks with what a view says."""
         cam_T_world = invert(view.world_T_cam)
         R, t = cam_T_world[:3, :3], cam_T_world[:3, 3]
-        corners = self._places[blocks] * (SIDE * self.voxel)
+        corners = self._positions[blocks] * (BLOCK_SIDE * self.voxel)
         corners = (corners @ R.T + t).astype(np.float32)
-        points = corners[:, None, :] + (self._offsets @ R.T.astype(np.float32))[None]
-        pixel, inside = _flat_pixels_and_inside(points, view)
-        depth = view.depth.ravel()[pixel]
-        reach = np.float32(TRUNCATION * self.voxel)
-        ahead = depth - points[..., 2]
-        inside &= view.valid.ravel()[pixel] & (ahead > -reach)
-        row, voxel = np.nonzero(inside)
-        slot, pixel = blocks[row], pixel[row, voxel]
-        value = np.minimum(ahead[row, voxel] / reach, np.float32(1))
-        gained = np.float32(1) if weights is None else weights.ravel()[pixel]
-        before = self._weight[slot, voxel]
-        after = before + gained
-        share = gained / np.maximum(after, np.float32(1e-12))
-        self._weight[slot, voxel] = after
-        self._distance[slot, voxel] += share * (value - self._distance[slot, voxel])
+        points = corners[:, None, :] + (self._voxel_centres @ R.T.astype(np.float32))[None]
+
+        pixels, is_updated = _flat_pixels_and_inside(points, view)
+        truncation = np.float32(TRUNCATION * self.voxel)
+        distance_to_surface = view.depth.ravel()[pixels] - points[..., 2]
+        is_updated &= view.valid.ravel()[pixels] & (distance_to_surface > -truncation)
+        row, voxel = np.nonzero(is_updated)
+        block, pixel = blocks[row], pixels[row, voxel]
+
+        measured = np.minimum(distance_to_surface[row, voxel] / truncation, np.float32(1))
+        added_weight = np.float32(1) if weights is None else weights.ravel()[pixel]
+        new_weight = self._weight[block, voxel] + added_weight
+        fraction = added_weight / np.maximum(new_weight, np.float32(1e-12))
+        self._weight[block, voxel] = new_weight
+        self._distance[block, voxel] += fraction * (measured - self._distance[block, voxel])
+
         # Empty space has the colour of what is seen through it, which nobody asks for.
-        near = np.abs(value) < 1
-        slot, voxel, share = slot[near], voxel[near], np.broadcast_to(share, near.shape)[near]
-        old = self._colour[slot, voxel].astype(np.float32)
-        new = view.pixels.reshape(-1, 3)[pixel[near]].astype(np.float32)
-        # Views that saw empty space here gave weight but no colour.
-        share = np.where(old.any(axis=1), share, np.float32(1))
-        self._colour[slot, voxel] = old + share[:, None] * (new - old)
+        is_near_surface = np.abs(measured) < 1
+        block, voxel, pixel = block[is_near_surface], voxel[is_near_surface], pixel[is_near_surface]
+        fraction = np.broadcast_to(fraction, is_near_surface.shape)[is_near_surface]
+        colour = self._colour[block, voxel].astype(np.float32)
+        seen_colour = view.pixels.reshape(-1, 3)[pixel].astype(np.float32)
+        # Views that saw this voxel empty gave it weight but no colour.
+        has_colour = colour.any(axis=1)
+        fraction = np.where(has_colour, fraction, np.float32(1))
+        self._colour[block, voxel] = colour + fraction[:, None] * (seen_colour - colour)
 
 
 def _flat_pixels_and_inside(
     points: Float32[np.ndarray, "m k 3"], view: ClipView
 ) -> tuple[Int64[np.ndarray, "m k"], Bool[np.ndarray, "m k"]]:
+    """Index of the pixel that shows each point, in row-major order, and whether one does."""
     height, width = view.depth.shape
     K = view.K.astype(np.float32)
     z = np.maximum(points[..., 2], np.float32(1e-6))
     u = np.rint(points[..., 0] / z * K[0, 0] + K[0, 2])
     v = np.rint(points[..., 1] / z * K[1, 1] + K[1, 2])
-    inside = (points[..., 2] > 1e-6) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    number = np.where(inside, v * width + u, 0).astype(np.int64)
-    return number, inside
+    is_inside = (points[..., 2] > 1e-6) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    pixels = np.where(is_inside, v * width + u, 0).astype(np.int64)
+    return pixels, is_inside
 
 
-def _keys_of_blocks(places: Int32[np.ndarray, "n 3"]) -> Int64[np.ndarray, "n"]:
-    x, y, z = (places.astype(np.int64) + _REACH).T
+def _keys_of_blocks(positions: Int32[np.ndarray, "n 3"]) -> Int64[np.ndarray, "n"]:
+    """One number for each position, with 21 bits for each coordinate."""
+    x, y, z = (positions.astype(np.int64) + _MAX_BLOCK_COORDINATE).T
     return (x << 42) | (y << 21) | z
 
 
-def _distinct_rows(places: Int32[np.ndarray, "n 3"]) -> Int32[np.ndarray, "m 3"]:
-    _, first = np.unique(_keys_of_blocks(places), return_index=True)
-    return places[first]
+def _distinct_positions(positions: Int32[np.ndarray, "n 3"]) -> Int32[np.ndarray, "m 3"]:
+    _, first = np.unique(_keys_of_blocks(positions), return_index=True)
+    return positions[first]

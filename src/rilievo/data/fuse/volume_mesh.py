@@ -7,159 +7,194 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float32, Int32
-from rilievo.data.fuse.volume import SIDE, TRUNCATION, Volume
+from rilievo.data.fuse.volume import BLOCK_SIDE, TRUNCATION, Volume
 from rilievo.errors import InputError, needing
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 
-_PART = 8
-_STEEPEST = 3.5  # change of distance in a cell without a border
-_SAME = 1 << 8
+_PIECE_BLOCKS = 8
+"""Blocks along a side of the cubes whose surfaces are extracted one after the other."""
+_MAX_GRADIENT = 3.5
+"""Change of the distance across a cell, in units of that of a flat surface (√3 voxels over the
+truncation). Cells that change more lie at the border of what was seen, and have no surface."""
+_STEPS_PER_VOXEL = 1 << 8
+"""Points that round to the same step of a voxel are one point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
+    """Part of a mesh.
+
+    Attributes:
+        points: Points, in voxels.
+        colours: Colour of each point, 0 to 255.
+        triangles: Indices of the three points of each triangle.
+    """
+
     points: Float32[np.ndarray, "n 3"]
     colours: Float32[np.ndarray, "n 3"]
     triangles: Int32[np.ndarray, "m 3"]
 
 
-def extract_mesh(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
-    """Extract the surface, without patches of up to a share ``specks``.
+def extract_mesh(volume: Volume, *, max_speck: float = 0.0) -> TriangleMesh:
+    """Extract the surface by marching cubes.
+
+    Args:
+        volume: The volume.
+        max_speck: Patches of up to this fraction of all triangles are left out.
 
     Raises:
         InputError: If no surface is left.
     """
-    joined = _join_pieces(list(_extract_pieces(volume)))
-    triangles = _without_specks(joined.triangles, len(joined.points), specks)
+    mesh = _join_pieces(list(_extract_pieces(volume)))
+    triangles = _without_specks(mesh.triangles, len(mesh.points), max_speck)
     if not len(triangles):
         raise InputError("no surface is left: no two views agree on one, or none has valid depth")
+
     used = np.unique(triangles)
-    number = np.zeros(len(joined.points), np.int32)
-    number[used] = np.arange(len(used), dtype=np.int32)
-    triangles = number[triangles]
-    points = (joined.points[used] * np.float32(volume.voxel)).astype(np.float32)
+    new_index = np.zeros(len(mesh.points), np.int32)
+    new_index[used] = np.arange(len(used), dtype=np.int32)
+    triangles = new_index[triangles]
+    points = (mesh.points[used] * np.float32(volume.voxel)).astype(np.float32)
     return TriangleMesh(
         points=points,
         normals=_vertex_normals(points, triangles),
-        colours=np.rint(joined.colours[used]).clip(0, 255).astype(np.uint8),
+        colours=np.rint(mesh.colours[used]).clip(0, 255).astype(np.uint8),
         triangles=triangles,
     )
 
 
 def _extract_pieces(volume: Volume) -> Iterator[_Piece]:
-    corners = np.array(list(itertools.product((0, -1), repeat=3)), np.int32)
-    places = volume.places[:, None, :] + corners
-    parts = np.unique(np.floor_divide(places.reshape(-1, 3), _PART), axis=0)
-    for part in parts:
-        piece = _extract_piece(volume, part * _PART)
+    """Extract cube by cube, so that only one cube of voxels is laid out at a time."""
+    # A cell between two blocks belongs to the cube of the first.
+    offsets = np.array(list(itertools.product((0, -1), repeat=3)), np.int32)
+    blocks = volume.positions[:, None, :] + offsets
+    cubes = np.unique(np.floor_divide(blocks.reshape(-1, 3), _PIECE_BLOCKS), axis=0)
+    for cube in cubes:
+        piece = _extract_piece(volume, cube * _PIECE_BLOCKS)
         if piece is not None:
             yield piece
 
 
-def _extract_piece(volume: Volume, first: Int32[np.ndarray, "3"]) -> _Piece | None:
+def _extract_piece(volume: Volume, first_block: Int32[np.ndarray, "3"]) -> _Piece | None:
+    """Surface of the cube that begins at a block; None if there is none."""
     with needing("fusing a surface", "fuse"):
         from skimage.measure import marching_cubes
-    side = _PART * SIDE + 1
-    distance = np.full((side,) * 3, np.nan, np.float32)
-    colours = np.zeros((side, side, side, 3), np.float32)
-    for step in itertools.product(range(_PART + 1), repeat=3):
-        place = first + np.array(step)
-        block = volume.block((int(place[0]), int(place[1]), int(place[2])))
-        if block is None:
-            continue
-        here = tuple(slice(SIDE * k, min(SIDE * (k + 1), side)) for k in step)
-        cut = tuple(slice(0, part.stop - part.start) for part in here)
-        distance[here] = volume.distance_of(block)[cut]
-        colours[here] = volume.colour_of(block)[cut]
-    cells = _cells_with_surface(distance)
+    distances, colours = _lay_out_cube(volume, first_block)
+    cells = _cells_with_surface(distances)
     if not cells.any():
         return None
-    values = np.where(np.isfinite(distance), distance, np.float32(1))
-    points, triangles, _, _ = marching_cubes(values, 0.0, mask=cells, gradient_direction="descent")
+    filled = np.where(np.isfinite(distances), distances, np.float32(1))
+    points, triangles, _, _ = marching_cubes(filled, 0.0, mask=cells, gradient_direction="descent")
+    # Values are those of the voxels' centres.
+    first_centre = first_block * BLOCK_SIDE + np.float32(0.5)
     return _Piece(
-        # Values are those of the voxels' centres.
-        points=(points + (first * SIDE + np.float32(0.5))).astype(np.float32),
+        points=(points + first_centre).astype(np.float32),
         colours=_values_on_edges(colours, points),
         triangles=triangles.astype(np.int32),
     )
 
 
-def _cells_with_surface(distance: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
-    low = high = distance
+def _lay_out_cube(
+    volume: Volume, first_block: Int32[np.ndarray, "3"]
+) -> tuple[Float32[np.ndarray, "n n n"], Float32[np.ndarray, "n n n 3"]]:
+    """Distances, NaN where unknown, and colours of a cube, with one voxel of the next cubes."""
+    side = _PIECE_BLOCKS * BLOCK_SIDE + 1
+    distances = np.full((side,) * 3, np.nan, np.float32)
+    colours = np.zeros((side, side, side, 3), np.float32)
+    for step in itertools.product(range(_PIECE_BLOCKS + 1), repeat=3):
+        x, y, z = (first_block + np.array(step)).tolist()
+        block = volume.find_block((x, y, z))
+        if block is None:
+            continue
+        starts = [BLOCK_SIDE * k for k in step]
+        ends = [min(start + BLOCK_SIDE, side) for start in starts]
+        in_cube = tuple(map(slice, starts, ends))
+        in_block = tuple(slice(end - start) for start, end in zip(starts, ends, strict=True))
+        distances[in_cube] = volume.distances(block)[in_block]
+        colours[in_cube] = volume.colours(block)[in_block]
+    return distances, colours
+
+
+def _cells_with_surface(distances: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
+    """Mask of the cells that a surface crosses. A cell has the index of its last corner."""
+    lowest = highest = distances
     for axis in range(3):
-        one, other = (
-            tuple(slice(part, part - 1 or None) if k == axis else slice(None) for k in range(3))
-            for part in (0, 1)
-        )
-        low = np.minimum(low[one], low[other])
-        high = np.maximum(high[one], high[other])
-    steepest = _STEEPEST * np.sqrt(3) / TRUNCATION
-    cells = np.zeros(distance.shape, bool)
+        first = [slice(None)] * 3
+        second = [slice(None)] * 3
+        first[axis] = slice(None, -1)
+        second[axis] = slice(1, None)
+        lowest = np.minimum(lowest[tuple(first)], lowest[tuple(second)])
+        highest = np.maximum(highest[tuple(first)], highest[tuple(second)])
+    max_change = _MAX_GRADIENT * np.sqrt(3) / TRUNCATION
+    cells = np.zeros(distances.shape, bool)
     with np.errstate(invalid="ignore"):
-        cells[1:, 1:, 1:] = (low <= 0) & (high >= 0) & (high - low < steepest)
+        is_crossed = (lowest <= 0) & (highest >= 0)
+        cells[1:, 1:, 1:] = is_crossed & (highest - lowest < max_change)
     return cells
 
 
 def _values_on_edges(
-    field: Float32[np.ndarray, "n n n 3"], points: Float32[np.ndarray, "m 3"]
+    values: Float32[np.ndarray, "n n n 3"], points: Float32[np.ndarray, "m 3"]
 ) -> Float32[np.ndarray, "m 3"]:
+    """Interpolate values at points, each of which lies on an edge between two voxels."""
     below = np.floor(points).astype(np.int64)
     above = np.ceil(points).astype(np.int64)
-    share = (points - below).sum(axis=1, keepdims=True).astype(np.float32)
-    return (1 - share) * field[tuple(below.T)] + share * field[tuple(above.T)]
+    fraction = (points - below).sum(axis=1, keepdims=True).astype(np.float32)
+    return (1 - fraction) * values[tuple(below.T)] + fraction * values[tuple(above.T)]
 
 
 def _join_pieces(pieces: list[_Piece]) -> _Piece:
-    """Join pieces; equal points become one."""
+    """Join pieces, and make equal points one."""
     if not pieces:
         empty = np.zeros((0, 3), np.float32)
         return _Piece(points=empty, colours=empty, triangles=np.zeros((0, 3), np.int32))
-    starts = np.cumsum([0, *(len(piece.points) for piece in pieces[:-1])])
+    first_indices = np.cumsum([0, *(len(piece.points) for piece in pieces[:-1])])
     points = np.concatenate([piece.points for piece in pieces])
     triangles = np.concatenate(
-        [piece.triangles + start for piece, start in zip(pieces, starts, strict=True)]
+        [piece.triangles + first for piece, first in zip(pieces, first_indices, strict=True)]
     )
-    grid = np.rint(points.astype(np.float64) * _SAME).astype(np.int64)
-    _, first, number = np.unique(grid, axis=0, return_index=True, return_inverse=True)
-    triangles = number.reshape(-1)[triangles].astype(np.int32)
+    rounded = np.rint(points.astype(np.float64) * _STEPS_PER_VOXEL).astype(np.int64)
+    _, kept, new_index = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    triangles = new_index.reshape(-1)[triangles].astype(np.int32)
     a, b, c = triangles.T
+    has_three_points = (a != b) & (b != c) & (c != a)
     return _Piece(
-        points=points[first],
-        colours=np.concatenate([piece.colours for piece in pieces])[first],
-        triangles=triangles[(a != b) & (b != c) & (c != a)],
+        points=points[kept],
+        colours=np.concatenate([piece.colours for piece in pieces])[kept],
+        triangles=triangles[has_three_points],
     )
 
 
 def _without_specks(
-    triangles: Int32[np.ndarray, "m 3"], points: int, share: float
+    triangles: Int32[np.ndarray, "m 3"], point_count: int, max_speck: float
 ) -> Int32[np.ndarray, "k 3"]:
-    if not share or not len(triangles):
+    """Leave out connected patches of up to a fraction of all triangles."""
+    if not max_speck or not len(triangles):
         return triangles
     with needing("fusing a surface", "fuse"):
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
     a, b, c = triangles.T
     ends = np.concatenate([a, b]), np.concatenate([b, c])
-    edges = coo_matrix((np.ones(len(ends[0]), bool), ends), shape=(points, points))
-    _, patch = connected_components(edges, directed=False)
-    of_triangle = np.asarray(patch, np.int64)[a]
-    return triangles[np.bincount(of_triangle)[of_triangle] > share * len(triangles)]
+    shape = (point_count, point_count)
+    edges = coo_matrix((np.ones(len(ends[0]), bool), ends), shape=shape)
+    _, patch_of_point = connected_components(edges, directed=False)
+    patch_of_triangle = np.asarray(patch_of_point, np.int64)[a]
+    patch_size = np.bincount(patch_of_triangle)[patch_of_triangle]
+    return triangles[patch_size > max_speck * len(triangles)]
 
 
 def _vertex_normals(
     points: Float32[np.ndarray, "n 3"], triangles: Int32[np.ndarray, "m 3"]
 ) -> Float32[np.ndarray, "n 3"]:
-    a, b, c = (points[triangles[:, k]].astype(np.float64) for k in range(3))
-    across = np.cross(b - a, c - a)
-    total = np.stack(
-        [
-            sum(
-                np.bincount(triangles[:, k], across[:, axis], minlength=len(points))
-                for k in range(3)
+    """Unit normals of points: the mean of their triangles, weighed by area."""
+    a, b, c = (points[triangles[:, corner]].astype(np.float64) for corner in range(3))
+    triangle_normals = np.cross(b - a, c - a)
+    total = np.zeros((len(points), 3))
+    for axis in range(3):
+        for corner in range(3):
+            total[:, axis] += np.bincount(
+                triangles[:, corner], triangle_normals[:, axis], minlength=len(points)
             )
-            for axis in range(3)
-        ],
-        axis=1,
-    )
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return (total / np.maximum(length, 1e-30)).astype(np.float32)
