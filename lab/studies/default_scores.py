@@ -12,7 +12,7 @@ from examination import Column, Judged, Part
 from sureness import Calibration, CameraCalibration, Interval
 
 from rilievo.errors import InputError
-from rilievo.evaluation.summaries import ScoreTally
+from rilievo.evaluation.summaries import ScoreAccumulator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def rows_of(
         InputError: If a model has no score on any of the frames.
     """
     tallied = {
-        (model, part): ScoreTally(benchmark=each.selection.benchmark)
+        (model, part): ScoreAccumulator(benchmark=each.selection.benchmark)
         for model in range(len(names))
         for part, each in enumerate(parts)
     }
@@ -134,7 +134,11 @@ def rows_of(
 
 
 def _row(
-    model: str, title: str, parts: Sequence[Part], first: int, tallied: Mapping[int, ScoreTally]
+    model: str,
+    title: str,
+    parts: Sequence[Part],
+    first: int,
+    tallied: Mapping[int, ScoreAccumulator],
 ) -> Row:
     plain, fitted = _values(tallied[first]), _values(tallied[first + 1])
     rest = parts[first + 2 :]
@@ -155,7 +159,7 @@ def _row(
     )
 
 
-def _values(tallied: ScoreTally) -> Mapping[str, float]:
+def _values(tallied: ScoreAccumulator) -> Mapping[str, float]:
     """Values of each metric; empty if nothing was scored."""
     if not tallied.scores:
         return {}

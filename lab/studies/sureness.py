@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.metrics.pairs import sparsify
-from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.comparable_depth import comparable_depth
 from rilievo.evaluation.scoring.regions import cut_truth
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Truth
@@ -106,7 +106,7 @@ def sureness(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Fram
     """
     if prediction.confidence is None or prediction.depth_or_none is None:
         return None
-    metres = in_metres(benchmark, prediction.depth, cut_truth(truth, benchmark.input_crop))
+    metres = comparable_depth(benchmark, prediction.depth, cut_truth(truth, benchmark.input_crop))
     said = prediction.confidence[metres.mask].astype(np.float64)
     ratio = metres.depth[metres.mask] / metres.true[metres.mask]
     right = np.maximum(ratio, 1 / ratio) < NEAR

@@ -15,7 +15,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
     benchmark_metrics,
     benchmark_sha256,
 )
-from rilievo.evaluation.scoring.metres import FITTED
+from rilievo.evaluation.scoring.comparable_depth import ALIGNED_TASKS
 
 MINE = replace(BENCHMARKS["depth"], name="mine")
 NOT_ONE = "a text"
@@ -71,7 +71,7 @@ def test_a_benchmark_names_what_exists(benchmark: Benchmark) -> None:
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=str)
 def test_a_benchmark_of_depth_says_how_it_aligns(benchmark: Benchmark) -> None:
-    assert bool(benchmark.alignment) == (benchmark.task in FITTED)
+    assert bool(benchmark.alignment) == (benchmark.task in ALIGNED_TASKS)
 
 
 def test_hashes_tell_benchmarks_apart_and_words_change_none() -> None:

@@ -11,7 +11,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.evaluation_folder import read_evaluation
 from rilievo.evaluation.predictions.prediction_cache import read_cache
-from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.comparable_depth import comparable_depth
 from rilievo.evaluation.scoring.score import score
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.fixed_depth import FixedDepth
@@ -99,7 +99,7 @@ def test_a_smaller_confidence_is_resized_between_pixel_centres() -> None:
 
     wide = np.stack([between(row, 60) for row in small.astype(np.float64)])
     large = np.stack([between(column, 40) for column in wide.T], axis=1)
-    metres = in_metres(benchmark, guess(truth, DepthKind.METRIC), truth)
+    metres = comparable_depth(benchmark, guess(truth, DepthKind.METRIC), truth)
     ratio = metres.depth[metres.mask].astype(np.float64) / depth_of(truth)[metres.mask]
     right = np.maximum(ratio, 1 / ratio) < 1.25
     said = large[metres.mask]

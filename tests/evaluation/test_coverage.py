@@ -7,7 +7,7 @@ docs/reference/statistics.md; a percentile bootstrap, measured beside, is what t
 import numpy as np
 import pytest
 
-from rilievo.evaluation.intervals import Interval, Reach, mean_interval
+from rilievo.evaluation.intervals import Interval, ValueRange, mean_interval
 
 SPREAD = 0.8
 TRUE_MEAN = float(np.exp(SPREAD**2 / 2))
@@ -37,7 +37,7 @@ def test_the_interval_of_an_error_holds_the_truth_as_often_as_is_said(count: int
     ours = theirs = 0
     for _ in range(DRAWS):
         values = errors(rng, count)
-        ours += holds(mean_interval(values, reach=Reach.POSITIVE), TRUE_MEAN)
+        ours += holds(mean_interval(values, value_range=ValueRange.POSITIVE), TRUE_MEAN)
         theirs += holds(bootstrap(values, rng), TRUE_MEAN)
     assert ours / DRAWS == pytest.approx(COVERAGE[count], abs=0.035)
     # Of many images both are right.
@@ -58,8 +58,8 @@ def test_frames_of_scenes_count_as_scenes(scenes: int, said: float) -> None:
     by_scene = by_image = 0
     for _ in range(DRAWS):
         values = frames(rng, scenes, 12)
-        by_scene += holds(mean_interval(values, names, Reach.POSITIVE), TRUE_MEAN)
-        by_image += holds(mean_interval(values, reach=Reach.POSITIVE), TRUE_MEAN)
+        by_scene += holds(mean_interval(values, names, ValueRange.POSITIVE), TRUE_MEAN)
+        by_image += holds(mean_interval(values, value_range=ValueRange.POSITIVE), TRUE_MEAN)
     assert by_scene / DRAWS == pytest.approx(said, abs=0.035)
     assert by_image / DRAWS < 0.55
 

@@ -15,7 +15,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.interpretation import PropertyOrigin
 from rilievo.io.depth.plausibility import TOO_NEAR
@@ -145,10 +145,10 @@ def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root
     }
     stated = None if kind else "metric"
     units = 0.001 if origin == "guessed" and numbers.stored.dtype.kind == "u" else None
-    theirs = open_foreign(
+    theirs = open_predictions(
         root / "depth",
         ["a"],
-        stored=ValueEncoding(number_kind=stated and NumberKind(stated), scale=units),
+        value_encoding=ValueEncoding(number_kind=stated and NumberKind(stated), scale=units),
         task=Task.DEPTH,
     ).read("a")
     np.testing.assert_allclose(theirs.depth.values, METRES, atol=0.0051)
@@ -220,12 +220,18 @@ def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
     with pytest.raises(InputError, match="another 'scale' or 'offset'; leave them out"):
         open_dataset("folder", root).truth("a")
     with pytest.raises(OptionError, match="kind says 'affine', but"):
-        open_foreign(
-            path.parent, ["a"], stored=ValueEncoding(number_kind=NumberKind.AFFINE), task=Task.DEPTH
+        open_predictions(
+            path.parent,
+            ["a"],
+            value_encoding=ValueEncoding(number_kind=NumberKind.AFFINE),
+            task=Task.DEPTH,
         )
     with pytest.raises(OptionError, match="scale is for files that do not say their unit"):
-        open_foreign(
-            path.parent, ["a"], stored=ValueEncoding(number_kind=None, scale=0.5), task=Task.DEPTH
+        open_predictions(
+            path.parent,
+            ["a"],
+            value_encoding=ValueEncoding(number_kind=None, scale=0.5),
+            task=Task.DEPTH,
         )
     black = np.zeros((*SIZE, 3), np.uint8)
     with pytest.raises(OptionError, match="leave sparse_unit"):

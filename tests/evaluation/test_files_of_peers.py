@@ -13,7 +13,7 @@ from rilievo.data.datasets.dataset import Absent
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_stack
+from rilievo.evaluation.predictions.foreign_predictions import open_stack
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.records.depth_map import DepthKind
 from support.kitti_lookalike import DATE, DRIVE, write_calibration, write_scan
@@ -27,7 +27,9 @@ IDS = ("a/1", "a/2", "b/1")
 def test_the_maps_of_an_array_are_those_of_the_split_in_its_order(tmp_path: Path) -> None:
     stored = np.random.default_rng(0).uniform(0.1, 9, (3, 1, 12, 40)).astype(np.float32)
     np.save(tmp_path / "disps_eigen_split.npy", stored)
-    found = open_stack(tmp_path / "disps_eigen_split.npy", IDS, stored=DISPARITY, task=Task.DEPTH)
+    found = open_stack(
+        tmp_path / "disps_eigen_split.npy", IDS, value_encoding=DISPARITY, task=Task.DEPTH
+    )
     assert found.kind is DepthKind.UP_TO_SCALE
     for place, id in enumerate(IDS):
         depth = found.read(id).depth
@@ -63,22 +65,22 @@ def test_an_array_of_another_length_or_kind_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "disps.npy"
     np.save(path, np.ones((2, 4, 6)))
     with pytest.raises(InputError, match="holds 2 maps, but the split lists 3 images"):
-        open_stack(path, IDS, stored=DISPARITY, task=Task.DEPTH)
+        open_stack(path, IDS, value_encoding=DISPARITY, task=Task.DEPTH)
     with pytest.raises(InputError, match=r"files of the split are missing.*with list"):
-        open_stack(path, None, stored=DISPARITY, task=Task.DEPTH)
+        open_stack(path, None, value_encoding=DISPARITY, task=Task.DEPTH)
     with pytest.raises(OptionError, match=r"say kind .*disparity"):
-        open_stack(path, IDS, stored=ValueEncoding(number_kind=None), task=Task.DEPTH)
+        open_stack(path, IDS, value_encoding=ValueEncoding(number_kind=None), task=Task.DEPTH)
     with pytest.raises(OptionError, match="not normals"):
-        open_stack(path, IDS, stored=DISPARITY, task=Task.NORMALS)
+        open_stack(path, IDS, value_encoding=DISPARITY, task=Task.NORMALS)
     np.save(path, np.ones((4, 6)))
     with pytest.raises(InputError, match=r"is \(4, 6\) float64, expected an npy file"):
-        open_stack(path, IDS, stored=DISPARITY, task=Task.DEPTH)
+        open_stack(path, IDS, value_encoding=DISPARITY, task=Task.DEPTH)
     # numpy tokenises a header that it cannot parse.
     unclosed = b"\x93NUMPY\x01\x00\x76\x00" + b"{'shape': (2, 4, 6)".ljust(118)
     for content in (b"no array", unclosed):
         path.write_bytes(content)
         with pytest.raises(InputError, match="is no npy file"):
-            open_stack(path, IDS, stored=DISPARITY, task=Task.DEPTH)
+            open_stack(path, IDS, value_encoding=DISPARITY, task=Task.DEPTH)
 
 
 def test_kitti_keeps_the_place_of_what_is_absent(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import ForeignPredictions, open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import ForeignPredictions, open_predictions
+from rilievo.evaluation.predictions.rilievo_results import RilievoResults
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind
@@ -19,11 +20,11 @@ IDS = ("kitchen/0001", "kitchen/0002", "hall/0003")
 DEPTH = np.linspace(0.5, 9, 48 * 64).reshape(48, 64).astype(np.float32)
 
 
-def opened(folder: Path, **changes: object) -> ForeignPredictions:
+def opened(folder: Path, **changes: object) -> RilievoResults | ForeignPredictions:
     options = {"kind": "metric", "task": Task.DEPTH, "scale": None, "pattern": None, **changes}
     kind = options.pop("kind")
     stored = ValueEncoding(number_kind=kind and NumberKind(kind), scale=options.pop("scale"))
-    return open_foreign(folder, IDS, stored=stored, **options)
+    return open_predictions(folder, IDS, value_encoding=stored, **options)
 
 
 def put(folder: Path, name: str, array: np.ndarray = DEPTH) -> None:
@@ -51,17 +52,17 @@ def test_files_are_found_by_tree_flat_or_by_last_part(
         depth = predictions.read(id).depth
         assert depth is not None
         np.testing.assert_array_equal(depth.values, DEPTH + number)
-    assert predictions.extra is None
-    assert predictions.place == str(tmp_path)
+    assert predictions.unmatched_note is None
+    assert predictions.folder == tmp_path
 
 
 def test_a_last_part_that_two_images_share_fits_neither(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy")
     put(tmp_path, "b_0002.npy")
-    found = open_foreign(
+    found = open_predictions(
         tmp_path,
         ("a/0001", "b/0001", "b/0002"),
-        stored=ValueEncoding(number_kind=NumberKind.METRIC),
+        value_encoding=ValueEncoding(number_kind=NumberKind.METRIC),
         task=Task.DEPTH,
     )
     assert list(found.files) == ["b/0002"]
@@ -161,7 +162,7 @@ def test_extra_files_are_named(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy")
     put(tmp_path, "attic/0009.npy")
     (tmp_path / "notes.txt").write_text("not a file of numbers")
-    line = opened(tmp_path).extra
+    line = opened(tmp_path).unmatched_note
     assert line is not None
     assert line.startswith("1 files in")
     assert line.endswith("attic/0009.npy")
@@ -221,7 +222,7 @@ def test_results_of_predict_say_themselves_what_they_are(tmp_path: Path) -> None
 def test_a_stray_json_does_not_make_a_folder_ours(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy")
     (tmp_path / "settings.json").write_text('{"batch": 3}')
-    assert not opened(tmp_path).ours
+    assert isinstance(opened(tmp_path), ForeignPredictions)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -254,7 +255,7 @@ def test_files_of_peers_are_found_as_they_name_them(
         depth = predictions.read(id).depth
         assert depth is not None
         np.testing.assert_array_equal(depth.values, DEPTH + number)
-    assert predictions.extra is None
+    assert predictions.unmatched_note is None
 
 
 def test_moges_folders_are_found(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_a_result_opens_with_the_predictions_that_all_share(root: Path, tmp_path
     for row in result.rows:
         assert row.evaluation is not None
         run = open_run(row.folder, None)
-        assert run.shown.depth(row.evaluation.scores[0].id) is not None
+        assert run.pictures.depth(row.evaluation.scores[0].id) is not None
     own = EvaluateOptions(
         dataset=TINY, output=tmp_path / "again", predictions=tmp_path / "all" / "depth"
     )

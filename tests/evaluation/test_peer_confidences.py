@@ -9,11 +9,11 @@ from PIL import Image
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.foreign_confidence import Meaning
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.peer_confidence import Meaning
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.evaluation.stored_predictions import PEERS
+from rilievo.evaluation.stored_predictions import KNOWN_CONFIDENCES
 from support.tiny_evaluation import run_tiny
 
 METRIC = ValueEncoding(number_kind=NumberKind.METRIC)
@@ -80,8 +80,10 @@ def test_the_mask_of_moge_lies_beside_its_depth(root: Path, tmp_path: Path) -> N
 
 
 def opened(folder: Path, peer: str) -> np.ndarray:
-    sure = PEERS[peer]
-    found = open_foreign(folder, ("a",), stored=METRIC, task=Task.DEPTH, sure=sure)
+    sure = KNOWN_CONFIDENCES[peer]
+    found = open_predictions(
+        folder, ("a",), value_encoding=METRIC, task=Task.DEPTH, confidence_source=sure
+    )
     confidence = found.read("a").confidence
     assert confidence is not None
     return confidence
@@ -140,6 +142,6 @@ def test_an_order_is_never_scored_as_a_probability(root: Path, tmp_path: Path) -
 
 
 def test_every_peer_says_where_its_authors_say_so() -> None:
-    for name, peer in PEERS.items():
+    for name, peer in KNOWN_CONFIDENCES.items():
         assert peer.source or name in list(Meaning), name
     assert {metric for metric in BENCHMARKS["certainty-order"].metrics if metric.startswith("au")}

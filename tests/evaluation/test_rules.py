@@ -10,7 +10,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Crop, benchmark_sha256
 from rilievo.evaluation.benchmarks.suite import find_suite
-from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.comparable_depth import comparable_depth
 from rilievo.evaluation.scoring.score import score
 from rilievo.extensions.trust import is_import_path, trust
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -98,7 +98,7 @@ def test_an_interpolation_of_ones_own_resizes_predictions() -> None:
     small = np.random.default_rng(0).uniform(1, 9, (20, 30)).astype(np.float32)
     own = replace(PLAIN, interpolation=f"{HERE}:repeated")
     predicted = DepthMap(values=small, kind=DepthKind.METRIC)
-    metres = in_metres(own, predicted, truth)
+    metres = comparable_depth(own, predicted, truth)
     np.testing.assert_array_equal(metres.depth, np.kron(small, np.ones((2, 2), np.float32)))
 
 

@@ -13,7 +13,7 @@ from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.metrics.stability import StabilityPair, warping_error
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.scoring.metres import CONSTANT, apply_scene_fit
+from rilievo.evaluation.scoring.comparable_depth import CONSTANT_PREDICTION, apply_scene_fit
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.clip_dataset import SIZE, K, pose, write_clips
 
@@ -182,7 +182,7 @@ def test_a_constant_prediction_is_put_at_the_mean_inverse_depth(clips: Path) -> 
             t = true[frame][true[frame] > 0]
             [score] = [each for each in found.scores if each.id == f"{scene}/{frame:03}"]
             assert score.values["abs_rel"] == pytest.approx(np.mean(np.abs(expected - t) / t))
-            assert CONSTANT in score.notes
+            assert CONSTANT_PREDICTION in score.notes
 
 
 def test_scenes_and_neighbours_are_needed(clips: Path, tmp_path: Path) -> None:

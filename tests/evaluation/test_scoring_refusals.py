@@ -6,7 +6,7 @@ import pytest
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.scoring.metres import CONSTANT
+from rilievo.evaluation.scoring.comparable_depth import CONSTANT_PREDICTION
 from rilievo.evaluation.scoring.regions import depth_mask
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
@@ -60,14 +60,14 @@ def test_a_constant_prediction_is_scored_as_the_best_constant(
         expected = 3.0 * scale + shift if kind is DepthKind.AFFINE else 1 / (3.0 * scale + shift)
     assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(expected - t) / t), rel=1e-5)
     assert "the prediction is constant (3) over all pixels that are scored" in found.notes
-    assert CONSTANT in found.notes
+    assert CONSTANT_PREDICTION in found.notes
 
 
 def test_a_constant_prediction_in_metres_is_scored_as_it_is() -> None:
     metric = DepthMap(values=np.full((480, 640), 3.0, np.float32), kind=DepthKind.METRIC)
     notes = scored("nyuv2-eigen", metric, scene()).score.notes
     assert "the prediction is constant (3) over all pixels that are scored" in notes
-    assert CONSTANT not in notes
+    assert CONSTANT_PREDICTION not in notes
 
 
 def test_what_takes_near_for_far_has_no_score_nor_a_single_pixel() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.evaluation.intervals import (
-    Reach,
+    ValueRange,
     holm_correction,
     mean_interval,
     scene_means,
@@ -86,13 +86,13 @@ def test_errors_stay_above_zero_and_shares_between_zero_and_one() -> None:
     errors = np.array([1.0, 1.0, 4.0])
     assert scipy.stats.sem(errors) == pytest.approx(1)
     factor = np.exp(4.302653 / 2)
-    assert mean_interval(errors, reach=Reach.POSITIVE) == pytest.approx(
+    assert mean_interval(errors, value_range=ValueRange.POSITIVE) == pytest.approx(
         (2 / factor, 2 * factor), rel=1e-4
     )
     shares = 1 - errors / 10
     expected = (max(0, 1 - 0.2 * factor), 1 - 0.2 / factor)
-    assert mean_interval(shares, reach=Reach.SHARE) == pytest.approx(expected, rel=1e-4)
-    perfect = mean_interval(np.ones(5), reach=Reach.SHARE)
+    assert mean_interval(shares, value_range=ValueRange.SHARE) == pytest.approx(expected, rel=1e-4)
+    perfect = mean_interval(np.ones(5), value_range=ValueRange.SHARE)
     assert perfect == (1, 1)
 
 

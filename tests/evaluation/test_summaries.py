@@ -14,7 +14,7 @@ from rilievo.evaluation.records import Summary, Unscored
 from rilievo.evaluation.scoring.score import ScoreWithSums, score
 from rilievo.evaluation.selection import select_images
 from rilievo.evaluation.summaries import (
-    ScoreTally,
+    ScoreAccumulator,
     evaluation_remarks,
     scene_remark,
     unscored_remark,
@@ -45,7 +45,7 @@ def scored(benchmark: Benchmark, number: int) -> ScoreWithSums:
 
 
 def summaries(benchmark: Benchmark, count: int) -> dict[str, Summary]:
-    tallied = ScoreTally(benchmark=benchmark)
+    tallied = ScoreAccumulator(benchmark=benchmark)
     for number in range(count):
         tallied.add(scored(benchmark, number))
     return {each.metric: each for each in tallied.summaries({})}
@@ -95,7 +95,7 @@ def test_intervals_are_those_of_leaving_out_one_image_after_the_other(
 
 
 def test_frames_of_one_scene_have_no_interval() -> None:
-    tallied = ScoreTally(benchmark=PLAIN)
+    tallied = ScoreAccumulator(benchmark=PLAIN)
     for number in range(8):
         each = scored(PLAIN, number)
         tallied.add(replace(each, score=replace(each.score, scene="kitchen/seq-01")))
@@ -113,7 +113,7 @@ def test_one_image_has_no_interval() -> None:
 
 
 def test_equal_images_have_an_interval_of_no_width() -> None:
-    tallied = ScoreTally(benchmark=PLAIN)
+    tallied = ScoreAccumulator(benchmark=PLAIN)
     for _ in range(5):
         tallied.add(scored(PLAIN, 3))
     found = tallied.summaries({})[0]
@@ -122,7 +122,7 @@ def test_equal_images_have_an_interval_of_no_width() -> None:
 
 def test_an_error_of_zero_keeps_the_interval_above_zero() -> None:
     """One perfect image of four: the line through zero would reach below it."""
-    tallied = ScoreTally(benchmark=PLAIN)
+    tallied = ScoreAccumulator(benchmark=PLAIN)
     for number in range(4):
         true, predicted = image(number)
         truth = Truth(id=f"{number}", depth=true, depth_valid=true > 0)
@@ -137,7 +137,7 @@ def test_an_error_of_zero_keeps_the_interval_above_zero() -> None:
 def test_images_without_files_are_passed_over_only_by_a_limit(tmp_path: Path) -> None:
     write_tiny(tmp_path, 4)
     (tmp_path / "depth" / "room0" / "002.npy").unlink()
-    tallied = ScoreTally(benchmark=PLAIN)
+    tallied = ScoreAccumulator(benchmark=PLAIN)
     texts = {
         limit: " ".join(
             map(
@@ -156,7 +156,7 @@ def test_images_without_files_are_passed_over_only_by_a_limit(tmp_path: Path) ->
 
 
 def test_what_is_known_exactly_replaces_what_sums_tell() -> None:
-    tallied = ScoreTally(benchmark=POOLED)
+    tallied = ScoreAccumulator(benchmark=POOLED)
     for number in range(3):
         tallied.add(scored(POOLED, number))
     found = {each.metric: each for each in tallied.summaries({"rmse": 0.25})}

@@ -17,7 +17,7 @@ from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.io.depth.stored_depth import read_stored_depth
@@ -124,12 +124,12 @@ def depth_in_every_command(path: Path, encoding: str) -> dict[str, np.ndarray]:
     made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL, encoding=declared)
     sparse = read_sparse(path, (HEIGHT, WIDTH), None, encoding=declared)
     assert sparse.measured is not None
-    opened = open_foreign(
+    opened = open_predictions(
         path.parent,
         ["a"],
-        stored=ValueEncoding(number_kind=NumberKind.METRIC),
+        value_encoding=ValueEncoding(number_kind=NumberKind.METRIC),
         task=Task.DEPTH,
-        declared=None if declared is None else parse_encoding(declared, "encoding"),
+        number_encoding=None if declared is None else parse_encoding(declared, "encoding"),
     )
     predicted = opened.read("a").depth
     return {
@@ -243,12 +243,12 @@ def test_a_masked_array_of_numpy_keeps_its_mask() -> None:
 def test_inverse_depth_in_whole_numbers_keeps_its_holes(tmp_path: Path) -> None:
     counts = np.where(HAS_DEPTH, COUNTS, 0).astype(np.uint16)
     Image.fromarray(counts).save(tmp_path / "a.png")
-    opened = open_foreign(
+    opened = open_predictions(
         tmp_path,
         ["a"],
-        stored=ValueEncoding(number_kind=NumberKind.AFFINE_INVERSE),
+        value_encoding=ValueEncoding(number_kind=NumberKind.AFFINE_INVERSE),
         task=Task.DEPTH,
-        declared=NumberEncoding(invalid=(0.0,)),
+        number_encoding=NumberEncoding(invalid=(0.0,)),
     )
     np.testing.assert_array_equal(opened.read("a").depth.valid, HAS_DEPTH)
 
@@ -363,12 +363,12 @@ def test_an_offset_of_whole_numbers_needs_their_scale(tmp_path: Path) -> None:
 def test_a_scale_beside_an_offset_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", DEPTH * 1000)
     with pytest.raises(OptionError, match="offset in metres"):
-        open_foreign(
+        open_predictions(
             tmp_path,
             ["a"],
-            stored=ValueEncoding(number_kind=NumberKind.METRIC, scale=0.001),
+            value_encoding=ValueEncoding(number_kind=NumberKind.METRIC, scale=0.001),
             task=Task.DEPTH,
-            declared=parse_encoding("offset=0.5", "encoding"),
+            number_encoding=parse_encoding("offset=0.5", "encoding"),
         ).read("a")
 
 

@@ -13,7 +13,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset, join_number_readings
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.comparable_depth import comparable_depth
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding, depth_from_numbers
 from rilievo.io.depth.encoding import parse_encoding
 from rilievo.io.depth.plausibility import odd_unit_warnings, plausibility_warnings
@@ -139,7 +139,7 @@ def test_right_files_bring_no_doubt_in_any_command(name: str, tmp_path: Path) ->
     assert truth.depth is not None
     assert truth.depth_valid is not None
     predicted = DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
-    scored = in_metres(find_benchmark("depth"), predicted, truth)
+    scored = comparable_depth(find_benchmark("depth"), predicted, truth)
     assert not [note for note in scored.notes if "check the scale" in note]
     made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL, encoding=encoding or None)
     assert made.notes[1:] == ()

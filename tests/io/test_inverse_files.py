@@ -9,7 +9,7 @@ from PIL import Image
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.inverse_depth import SURFACES_ARE_STRAIGHT, SURFACES_BEND
 from support.slanted_rooms import room_depth
@@ -37,10 +37,10 @@ def test_inverse_truth_and_predictions_are_noticed(form: str, tmp_path: Path) ->
     warnings = check_dataset(open_dataset("folder", tmp_path)).warnings
     assert any(SURFACES_ARE_STRAIGHT in warning for warning in warnings)
     for kind in NumberKind:
-        opened = open_foreign(
+        opened = open_predictions(
             tmp_path / "depth",
             ["a"],
-            stored=ValueEncoding(number_kind=kind, scale=0.001),
+            value_encoding=ValueEncoding(number_kind=kind, scale=0.001),
             task=Task.DEPTH,
         )
         is_noticed = any(SURFACES_ARE_STRAIGHT in doubt for doubt in opened.number_doubts())
@@ -58,8 +58,11 @@ def test_depth_that_is_given_as_inverse_depth_is_noticed(tmp_path: Path) -> None
     [warning] = check_dataset(open_dataset("folder", tmp_path)).warnings
     assert SURFACES_BEND in warning
     for kind in NumberKind:
-        opened = open_foreign(
-            tmp_path / "depth", ["a"], stored=ValueEncoding(number_kind=kind), task=Task.DEPTH
+        opened = open_predictions(
+            tmp_path / "depth",
+            ["a"],
+            value_encoding=ValueEncoding(number_kind=kind),
+            task=Task.DEPTH,
         )
         is_noticed = any(SURFACES_BEND in doubt for doubt in opened.number_doubts())
         assert is_noticed is (kind in (NumberKind.DISPARITY, NumberKind.AFFINE_INVERSE))
@@ -69,7 +72,7 @@ def test_depth_that_is_given_as_inverse_depth_is_noticed(tmp_path: Path) -> None
 def test_affine_inverse_depth_is_right_with_any_shift(shift: float, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", (1 / ROOM + shift).astype(np.float32))
     stored = ValueEncoding(number_kind=NumberKind.AFFINE_INVERSE)
-    opened = open_foreign(tmp_path, ["a"], stored=stored, task=Task.DEPTH)
+    opened = open_predictions(tmp_path, ["a"], value_encoding=stored, task=Task.DEPTH)
     assert opened.number_doubts() == []
 
 

@@ -15,7 +15,7 @@ from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.encoding import parse_encoding
 from rilievo.io.depth.stated_numbers import StoredQuantity, quantity_of_name, read_stated_numbers
@@ -232,8 +232,11 @@ def test_depth_that_is_something_else_is_refused_in_every_command(
     with pytest.raises(RilievoError, match=says):
         open_dataset("folder", tmp_path).truth("a")
     with pytest.raises(RilievoError, match=r"kind|near|scale: 9\.5|array|says that"):
-        open_foreign(
-            path.parent, ["a"], stored=ValueEncoding(number_kind=NumberKind.METRIC), task=Task.DEPTH
+        open_predictions(
+            path.parent,
+            ["a"],
+            value_encoding=ValueEncoding(number_kind=NumberKind.METRIC),
+            task=Task.DEPTH,
         ).read("a")
 
 
@@ -255,7 +258,9 @@ def test_predictions_of_inverse_depth_are_scored_as_the_user_says(
     kind: NumberKind, name: str, tmp_path: Path
 ) -> None:
     npz(tmp_path, **{name: 1 / ROOM})
-    opened = open_foreign(tmp_path, ["a"], stored=ValueEncoding(number_kind=kind), task=Task.DEPTH)
+    opened = open_predictions(
+        tmp_path, ["a"], value_encoding=ValueEncoding(number_kind=kind), task=Task.DEPTH
+    )
     assert opened.read("a").depth.kind is opened.kind
 
 
@@ -267,12 +272,12 @@ def test_an_array_is_named_by_an_encoding(tmp_path: Path) -> None:
     assert sparse.measured is not None
     np.testing.assert_allclose(sparse.measured, ROOM, rtol=1e-6)
     stored = ValueEncoding(number_kind=NumberKind.METRIC)
-    opened = open_foreign(
+    opened = open_predictions(
         tmp_path,
         ["a"],
-        stored=stored,
+        value_encoding=stored,
         task=Task.DEPTH,
-        declared=parse_encoding("array=arr_1", "encoding"),
+        number_encoding=parse_encoding("array=arr_1", "encoding"),
     )
     np.testing.assert_allclose(opened.read("a").depth.values, ROOM, rtol=1e-6)
     with pytest.raises(InputError, match="no array 'arr_2'"):

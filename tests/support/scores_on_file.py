@@ -24,8 +24,8 @@ from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_confidence
-from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import model_window, truth_in_view, truth_size
@@ -180,7 +180,7 @@ def _scores(
     if judges_confidence(benchmark):
         if what == "normals":
             return {}
-        what, sure = "confidence", PeerConfidence(meaning=Meaning.PROBABILITY)
+        what, sure = "confidence", ForeignConfidence(meaning=Meaning.PROBABILITY)
     if (what == "points" and kind in ("disparity", "counts")) or (sure and kind == "counts"):
         return {}
     folder = scratch / f"{kind}-{what}-{size[0]}x{size[1]}"
@@ -192,7 +192,9 @@ def _scores(
         scale=0.002 if kind == "counts" else None,
     )
     crop = "resized" if _is_resized(benchmark, data, size) else None
-    files = open_foreign(folder, data.ids, stored=stored, task=task, sure=sure, crop=crop)
+    files = open_predictions(
+        folder, data.ids, value_encoding=stored, task=task, confidence_source=sure, crop=crop
+    )
     job = ScoreJob(benchmark=benchmark, dataset=data, predictions=files)
     # One frame is enough where frames do not depend on each other.
     ids = [*data.ids] if needs_scenes(job.benchmark) else [*data.ids[:1]]

@@ -9,7 +9,7 @@ from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
 from rilievo.data.fuse.frame_labels import LabelsRecord
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.predictions.prediction_cache import (
     Fingerprint,
     PredictionCache,
@@ -168,10 +168,10 @@ def _write_foreign(folder: Path) -> None:
 
 
 def _read_foreign(folder: Path) -> object:
-    found = open_foreign(
+    found = open_predictions(
         folder / "theirs",
         ["a/1", "a/2"],
-        stored=ValueEncoding(number_kind=NumberKind.METRIC),
+        value_encoding=ValueEncoding(number_kind=NumberKind.METRIC),
         task=Task.DEPTH,
     )
     return found.read("a/1"), found.read("a/2")

@@ -12,7 +12,7 @@ from lab.torture.readers.pictures import colours, metres, save
 from rilievo.data.fuse.frame_labels import read_label, read_labels_record
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.suite import find_suite
-from rilievo.evaluation.predictions.foreign import open_stack
+from rilievo.evaluation.predictions.foreign_predictions import open_stack
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.models.catalogue.download import read_record, record_path, token
 from rilievo.serving.server.server_options import ServeOptions
@@ -112,7 +112,7 @@ def _read_logs(folder: Path) -> object:
 
 def _read_stack(folder: Path) -> object:
     stored = ValueEncoding(number_kind=NumberKind.METRIC)
-    stack = open_stack(folder / "x.npy", _IDS, stored=stored, task=Task.DEPTH)
+    stack = open_stack(folder / "x.npy", _IDS, value_encoding=stored, task=Task.DEPTH)
     return stack.number_doubts(), [stack.read(id) for id in _IDS]
 
 

@@ -1,4 +1,4 @@
-"""``rilievo evaluate`` in several processes."""
+"""Evaluate with predictions by several processes or machines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +10,7 @@ from rilievo.errors.messages import note_about
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
 from rilievo.evaluation.evaluation_run import PredictedPart, evaluate, predict_part
 from rilievo.evaluation.options import EvaluateOptions, ignore_pillow_warnings
-from rilievo.evaluation.predictions.prediction_cache import (
-    Fill,
-    PredictionCache,
-    predict_into_cache,
-)
+from rilievo.evaluation.predictions.prediction_cache import PredictionCache, predict_into_cache
 from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.io.files.names import printable
 from rilievo.models.base import Model
@@ -32,7 +28,9 @@ from rilievo.predicting.work_processes import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _FillWork:
+class _PredictionWork:
+    """Work of a process that predicts images of a dataset into a cache."""
+
     model: str
     options: EvaluateOptions
     cache: PredictionCache
@@ -40,29 +38,30 @@ class _FillWork:
     crop: InputCrop | str
 
     def open(self) -> Do:
+        """Load the model, and return the function that predicts a list of image ids."""
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
         ignore_pillow_warnings()
         loaded = self.options.load(self.model)
         refuse_paid(loaded)
-        return partial(
-            self._predict_items,
-            mirrored(loaded, self.options),
-        )
+        return partial(self._predict_images, mirrored(loaded, self.options))
 
     def name(self, item: str) -> str:
+        """Image id as messages show it."""
         return printable(item)
 
-    def _predict_items(self, model: Model, items: Sequence[str], *, again: bool) -> Report:
-        """Predict items; ``again``: only those without a prediction."""
-        wanted = items
+    def _predict_images(self, model: Model, ids: Sequence[str], *, again: bool) -> Report:
+        """Predict images; with ``again`` only those whose file is missing or broken."""
+        wanted = ids
         if again:
-            absent, broken = self.cache.missing(items)
+            absent, broken = self.cache.missing(ids)
             wanted = [*absent, *broken]
-        tally = Tally(output=self.cache.folder, total=1, show=False)
-        failed = predict_into_cache(self.cache, model, self.dataset, self.crop, wanted, tally)
+        silent_tally = Tally(output=self.cache.folder, total=1, show=False)
+        failed = predict_into_cache(
+            self.cache, model, self.dataset, self.crop, wanted, silent_tally
+        )
         return Report(
-            done=len(items) - len(failed),
-            failures=tuple(Failure(name=failure.id, reason=failure.reason) for failure in failed),
+            done=len(ids) - len(failed),
+            failures=tuple(Failure(name=image.id, reason=image.reason) for image in failed),
         )
 
 
@@ -77,46 +76,54 @@ def evaluate_across(
 ) -> Evaluation | PredictedPart:
     """Evaluate as ``evaluate`` does, with predictions by several processes or machines.
 
-    One of several parts only predicts; a call without a part scores all.
+    With ``batch.shard`` only this part of the images is predicted, and nothing is scored. A later
+    call without it scores all images.
     """
-    filling = _make_parallel_fill(model, options, batch)
+    fill_cache = partial(_fill_cache_in_parallel, str(model), options, batch)
     if batch.shard is None:
-        return evaluate(model, benchmark, root, options, show=show, filling=filling)
-    takes = batch.share.takes
-    return predict_part(model, benchmark, root, options, takes=takes, show=show, filling=filling)
+        return evaluate(model, benchmark, root, options, show=show, fill_cache=fill_cache)
+    return predict_part(
+        model,
+        benchmark,
+        root,
+        options,
+        is_in_part=batch.share.takes,
+        show=show,
+        fill_cache=fill_cache,
+    )
 
 
-def _make_parallel_fill(
-    model: str | Path | None, options: EvaluateOptions, batch: BatchOptions
-) -> Fill:
+def _fill_cache_in_parallel(
+    model_name: str,
+    options: EvaluateOptions,
+    batch: BatchOptions,
+    cache: PredictionCache,
+    model: Model,
+    dataset: Dataset,
+    crop: InputCrop | str,
+    ids: Sequence[str],
+    tally: Tally,
+) -> list[Unscored]:
+    """Predict images by several processes, which load the model by its name.
 
-    def spread(
-        cache: PredictionCache,
-        loaded: Model,
-        dataset: Dataset,
-        crop: InputCrop | str,
-        ids: Sequence[str],
-        tally: Tally,
-    ) -> list[Unscored]:
-        threads = threads_per_process(batch, options.threads)
-
-        work = _FillWork(
-            model=str(model),
-            options=replace(options, threads=threads),
-            cache=cache,
-            dataset=dataset,
-            crop=crop,
-        )
-        failed: list[Unscored] = []
-        for report in distribute_work(
-            work, ids, count=len(ids), batch=batch, threads=threads, device=options.device
-        ):
-            for _ in range(report.done):
-                tally.done()
-            for failure in report.failures:
-                failed.append(Unscored(id=failure.name, reason=failure.reason))
-                tally.failed(note_about(printable(failure.name), failure.reason))
-        order = {id: place for place, id in enumerate(ids)}
-        return sorted(failed, key=lambda failure: order[failure.id])
-
-    return spread
+    Images that fail are returned in the order of ``ids``.
+    """
+    threads = threads_per_process(batch, options.threads)
+    work = _PredictionWork(
+        model=model_name,
+        options=replace(options, threads=threads),
+        cache=cache,
+        dataset=dataset,
+        crop=crop,
+    )
+    failed: list[Unscored] = []
+    for report in distribute_work(
+        work, ids, count=len(ids), batch=batch, threads=threads, device=options.device
+    ):
+        for _ in range(report.done):
+            tally.done()
+        for failure in report.failures:
+            failed.append(Unscored(id=failure.name, reason=failure.reason))
+            tally.failed(note_about(printable(failure.name), failure.reason))
+    position = {id: index for index, id in enumerate(ids)}
+    return sorted(failed, key=lambda image: position[image.id])

@@ -1,4 +1,4 @@
-"""Folder of an evaluation: its record, its per-image table and its report."""
+"""Files in the folder of an evaluation: its record, its per-image table and its report."""
 
 import math
 import os
@@ -32,10 +32,17 @@ from rilievo.version import VERSION
 
 FORMAT = "rilievo-evaluation/1"
 FILE_NAME = "evaluation.json"
+CSV = "per_image.csv"
+REPORT = "report.html"
+_RESULT_NAMES = (FILE_NAME, CSV, REPORT)
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read ``evaluation.json``, or that in a folder."""
+    """Read ``evaluation.json``, given by its path or its folder.
+
+    Raises:
+        InputError: If the file is missing, empty, broken or of another format.
+    """
     path = path / FILE_NAME if os.path.isdir(path) else path
     name = printable(path)
     if is_torn(path):
@@ -50,14 +57,17 @@ def read_evaluation(path: Path) -> Evaluation:
             f"{name}: is no evaluation ({reason(error)}); expected the {FILE_NAME} that "
             "'rilievo evaluate' writes"
         ) from error
-    fault = _evaluation_fault(evaluation)
-    if fault:
+    fault = _find_fault(evaluation)
+    if fault is not None:
         raise InputError(f"{name}: {fault}; evaluate again with this version of rilievo")
     return evaluation
 
 
-def _evaluation_fault(evaluation: Evaluation) -> str | None:
-    """Fault that types alone do not show: format, unique ids, finite numbers."""
+def _find_fault(evaluation: Evaluation) -> str | None:
+    """Describe what is wrong in a record of the right types; None if nothing is.
+
+    The format must be ours, ids must be unique and numbers finite.
+    """
     if evaluation.format != FORMAT:
         return f"its format is '{printable(evaluation.format)}', expected '{FORMAT}'"
     if not evaluation.summaries:
@@ -77,44 +87,42 @@ def _evaluation_fault(evaluation: Evaluation) -> str | None:
 
 
 def write_images_csv(evaluation: Evaluation, path: Path) -> None:
-    """Write one row an image, those without a score last; no text is a formula."""
+    """Write the table of all images as CSV; those without a score come last, with the reason."""
     metrics = metric_names(evaluation)
-    facts = ("pixels", "true_share", "scale", "shift", "unanswered")
+    attributes = ("pixels", "true_share", "scale", "shift", "unanswered")
     rows: list[tuple[Content, ...]] = [
         (
             _escape_surrogates(score.id),
             *(score.values.get(name) for name in metrics),
-            *(getattr(score, name) for name in facts),
+            *(getattr(score, name) for name in attributes),
             _escape_surrogates("; ".join(score.notes)),
             None,
         )
         for score in evaluation.scores
     ]
-    blank = [None] * (len(metrics) + len(facts))
+    blank = [None] * (len(metrics) + len(attributes))
     rows += [
         (_escape_surrogates(image.id), *blank, "", _escape_surrogates(image.reason))
         for image in evaluation.unscored
     ]
-    names = make_heads("id", *metrics, *facts, "notes", "unscored")
+    heads = make_heads("id", *metrics, *attributes, "notes", "unscored")
     with replacing(path) as part:
-        part.write_bytes(table_as_csv(Table(heads=names, rows=tuple(rows))).encode())
+        part.write_bytes(table_as_csv(Table(heads=heads, rows=tuple(rows))).encode())
 
 
 def metric_names(evaluation: Evaluation) -> tuple[str, ...]:
-    """Names of all metrics, the leading one first."""
+    """Names of an evaluation's metrics, the leading one first."""
     return tuple(summary.metric for summary in evaluation.summaries)
 
 
 def _escape_surrogates(text: str) -> str:
+    r"""Write bytes of a file name that are not Unicode as ``\udc..``, so that UTF-8 can hold it."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-CSV, REPORT = "per_image.csv", "report.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFiles:
-    """Record, per-image table and report of an evaluation."""
+    """Paths of an evaluation's record, per-image table and report."""
 
     evaluation: Path
     table: Path
@@ -122,10 +130,10 @@ class ResultFiles:
 
 
 def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
-    """Path ``folder``, else ``runs/MODEL-BENCHMARK``; creates nothing.
+    """Folder for results: ``folder`` if given, else ``runs/MODEL-BENCHMARK``. Nothing is created.
 
-    A checkpoint that is named by an absolute path has the last part of it: the rest tells of this
-    machine, not of the model. Results of another checkpoint of that name are never replaced.
+    Of a checkpoint's absolute path only the last part is used, because the rest describes the
+    machine and not the model. Results of another checkpoint of that name are never replaced.
     """
     if folder is not None:
         return folder
@@ -135,7 +143,11 @@ def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
 
 
 def refuse_other_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path) -> None:
-    """Refuse other files, or results of another model, benchmark or dataset."""
+    """Refuse a folder with foreign files, or with results that this evaluation must not replace.
+
+    Raises:
+        OutputError: If the folder holds results of another model, benchmark or dataset.
+    """
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a file has this name: choose another folder")
     if not os.path.exists(folder / FILE_NAME):
@@ -146,74 +158,80 @@ def refuse_other_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, ro
                 )
         return
     if is_torn(folder / FILE_NAME):
-        return  # ours, and a power cut took it: it is written anew
+        return  # A power cut destroyed our own file, which is written anew.
     try:
-        there = read_evaluation(folder / FILE_NAME)
+        existing = read_evaluation(folder / FILE_NAME)
     except InputError as error:
         raise OutputError(problem=Text(error), hint="or choose another output folder") from error
-    if there.benchmark_sha256 != benchmark_sha256(benchmark):
-        raise OutputError(
-            f"{folder}: holds the results of the benchmark '{there.benchmark}' with other settings "
-            f"than those of '{benchmark.name}' now: choose another output folder"
+    difference = _difference_from(existing, benchmark, made_by, root)
+    if difference is not None:
+        raise OutputError(f"{folder}: holds {difference}: choose another output folder")
+
+
+def _difference_from(
+    existing: Evaluation, benchmark: Benchmark, made_by: MadeBy, root: Path
+) -> str | None:
+    """What earlier results are of, in words, if not of this evaluation; else None."""
+    if existing.benchmark_sha256 != benchmark_sha256(benchmark):
+        return (
+            f"the results of the benchmark '{existing.benchmark}' with other settings "
+            f"than those of '{benchmark.name}' now"
         )
-    if (there.made_by.model, there.made_by.weights_sha256) != (
-        made_by.model,
-        made_by.weights_sha256,
-    ):
-        raise OutputError(
-            f"{folder}: holds the results of another model, '{there.made_by.model}': choose "
-            "another output folder"
-        )
-    before = Path(there.data.root)
-    if os.path.exists(before) and not (os.path.exists(root) and before.samefile(root)):
-        raise OutputError(
-            f"{folder}: holds the results for the images in {before}: choose another output folder"
-        )
+    has_same_model = existing.made_by.model == made_by.model
+    has_same_weights = existing.made_by.weights_sha256 == made_by.weights_sha256
+    if not (has_same_model and has_same_weights):
+        return f"the results of another model, '{existing.made_by.model}'"
+    existing_root = Path(existing.data.root)
+    was_moved = not os.path.exists(existing_root)
+    if was_moved or (os.path.exists(root) and existing_root.samefile(root)):
+        return None
+    return f"the results for the images in {existing_root}"
 
 
 def repeatable_results(folder: Path, selection: Selection, made_by: MadeBy) -> Evaluation | None:
-    """Results that this version would only repeat, each image scored; else None."""
+    """Finished results that evaluating again would only repeat; None if there are none.
+
+    They have a score of every image, and the same version, benchmark, metrics, model and data.
+    """
     if is_torn(folder / FILE_NAME) or not os.path.exists(folder / CHECKSUMS):
         return None
     try:
-        there = read_evaluation(folder / FILE_NAME)
+        existing = read_evaluation(folder / FILE_NAME)
     except InputError:
         return None
-    facts = selection.facts
-    same = (
-        there.version == VERSION
-        and there.benchmark_sha256 == benchmark_sha256(selection.benchmark)
-        and metric_names(there) == tuple(benchmark_metrics(selection.benchmark))
-        and there.made_by == made_by
-        and (there.data.root, there.data.ids_sha256) == (facts.root, facts.ids_sha256)
+    data = selection.facts
+    would_repeat = (
+        existing.version == VERSION
+        and existing.benchmark_sha256 == benchmark_sha256(selection.benchmark)
+        and metric_names(existing) == tuple(benchmark_metrics(selection.benchmark))
+        and existing.made_by == made_by
+        and existing.data.root == data.root
+        and existing.data.ids_sha256 == data.ids_sha256
     )
-    return there if same and not there.unscored else None
-
-
-_RESULTS = (FILE_NAME, CSV, REPORT)
+    return existing if would_repeat and not existing.unscored else None
 
 
 @contextmanager
 def replacing_results(folder: Path) -> Iterator[ResultFiles]:
-    """Yield paths to write; the results of before stay, with their checksums, until all are whole.
+    """Yield paths for new results, which replace the old ones together once all are written.
 
-    Predictions are synced before.
+    The predictions are synced to disk before.
     """
     make_folder(folder)
     sweep_parts(folder)
     _sync_predictions(folder / PREDICTIONS)
-    with replacing_with_checksums(folder / CHECKSUMS, _RESULTS) as parts:
+    with replacing_with_checksums(folder / CHECKSUMS, _RESULT_NAMES) as parts:
         yield ResultFiles(evaluation=parts[FILE_NAME], table=parts[CSV], report=parts[REPORT])
 
 
 def finish_results(folder: Path) -> None:
-    """Give results their names that were whole when their evaluation was killed."""
-    finish_replacement(folder / CHECKSUMS, _RESULTS)
+    """Complete the replacement of results that was interrupted after all files were written."""
+    finish_replacement(folder / CHECKSUMS, _RESULT_NAMES)
 
 
 def _sync_predictions(predictions: Path) -> None:
     if not os.path.isdir(predictions):
-        return  # those of a folder that the user gives stay where they are
+        return  # Predictions from the user's folder stay there.
     try:
         sync_tree(predictions)
     except OSError as error:

@@ -1,12 +1,13 @@
-"""Plan of an evaluation, which refuses all that can be refused before the first prediction."""
+"""Plan an evaluation, and refuse what cannot work before the first image is predicted."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
+from typing import NoReturn
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.point_fit import PointFit
@@ -24,51 +25,59 @@ from rilievo.evaluation.evaluation_folder import (
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.prediction_cache import AnyModel, find_cache, model_name
 from rilievo.evaluation.predictions.sources import PREDICTIONS, find_predictions
-from rilievo.evaluation.scoring.metres import FITTED, alignment_for_kind
+from rilievo.evaluation.scoring.comparable_depth import ALIGNED_TASKS, alignment_for_kind
 from rilievo.evaluation.scoring.pool import check_memory_of_scores
 from rilievo.evaluation.scoring.scenes import needs_scenes, require_scene
 from rilievo.evaluation.selection import Selection, select_images
-from rilievo.evaluation.stored_predictions import Source
+from rilievo.evaluation.stored_predictions import PredictionSource
 from rilievo.io.files.atomic import check_folder
 from rilievo.io.files.machine import cores
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.models.requests import register_function
 from rilievo.predicting.consent import agree_to_calls
+from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Truth
 
-# A process that scores takes about a second to start.
-PER_PROCESS = 60
-
-# Most images whose truth is read before anything is predicted.
-_LOOKED_AT = 8
+IMAGES_PER_PROCESS = 60
+"""Fewest images for which another scoring process pays; one takes about a second to start."""
+_MAX_CHECKED_IMAGES = 8
+"""Most images whose ground truth is read before anything is predicted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Images, predictions, model, alignment and folder of an evaluation.
+class EvaluationPlan:
+    """What an evaluation predicts and scores, how, and where the results go.
 
     Attributes:
-        model: None where all predictions are files.
-        agree: Asks for consent to paid calls.
-        missing_truth: Sentences on truth that some of the images lack, for the time before
-            anything is predicted; the results have a remark on every image without a score.
+        model: Model to predict with; None where all predictions come from files.
+        ask_consent: Function that asks the user to agree to so many paid predictions.
+        method: Alignment of the predicted depth; None where the benchmark aligns nothing.
+        processes: Number of processes that score.
+        command: Command line that repeats the evaluation.
+        option_words: The same options as words, by option name.
+        missing_truth: Warnings about truth that some images lack, to be shown before predicting.
+            The results have a remark on every image without a score.
     """
 
     selection: Selection
     folder: Path
-    source: Source
+    source: PredictionSource
     model: Model | None
-    agree: Callable[[int], None]
+    ask_consent: Callable[[int], None]
     method: AlignMethod | PointFit | str | None
     processes: int
     command: str
-    asked: Mapping[str, tuple[str, ...]]
+    option_words: Mapping[str, tuple[str, ...]]
     missing_truth: tuple[str, ...] = ()
 
 
-def load_unless_loaded(model: AnyModel, options: EvaluateOptions) -> Model:
-    """Load a model by its name; a loaded one comes back."""
+def resolve_model(model: AnyModel, options: EvaluateOptions) -> Model:
+    """Load a model by its name or file; a model that is loaded already is returned.
+
+    Raises:
+        OptionError: If there is no model, or an option is only for a model given by name.
+    """
     if model is None:
         raise OptionError(
             problem=Text(
@@ -81,7 +90,9 @@ def load_unless_loaded(model: AnyModel, options: EvaluateOptions) -> Model:
         if options.kind is not None or options.settings:
             raise OptionError("kind and settings are for a model by its name; this one is loaded")
         return model
-    return options.load(model if isinstance(model, str | Path) else register_function(model))
+    if isinstance(model, str | Path):
+        return options.load(model)
+    return options.load(register_function(model))
 
 
 def make_plan(
@@ -91,20 +102,22 @@ def make_plan(
     options: EvaluateOptions,
     *,
     scores: bool = True,
-) -> Plan:
-    """Plan an evaluation, with the arguments and errors of ``evaluate``."""
-    if isinstance(benchmark, Benchmark):
-        chosen = benchmark
-    else:
+) -> EvaluationPlan:
+    """Plan an evaluation; arguments and errors are those of ``evaluate``.
+
+    With ``scores=False`` the images are only predicted, so that missing truth does not matter.
+    """
+    if not isinstance(benchmark, Benchmark):
         check_type("benchmark", benchmark, str, "a Benchmark or the name of one")
-        chosen = find_benchmark(benchmark)
-    selection = select_images(chosen, root, options)
-    loaded = None if options.predictions is not None else load_unless_loaded(model, options)
+        benchmark = find_benchmark(benchmark)
+    selection = select_images(benchmark, root, options)
+    loaded = None if options.predictions is not None else resolve_model(model, options)
     return plan_scores(
         selection,
         model=model,
         loaded=loaded,
-        dataset=(chosen.name, root),
+        benchmark_name=benchmark.name,
+        root=root,
         options=options,
         scores=scores,
     )
@@ -115,109 +128,155 @@ def plan_scores(
     *,
     model: AnyModel,
     loaded: Model | None,
-    dataset: tuple[str, str | Path | None],
+    benchmark_name: str,
+    root: str | Path | None,
     options: EvaluateOptions,
-    is_whole: bool = False,
+    cache_all_outputs: bool = False,
     scores: bool = True,
-) -> Plan:
-    """Plan predictions and scores of selected images.
+) -> EvaluationPlan:
+    """Plan the predictions and scores of selected images.
 
-    With ``is_whole`` all is cached that the model predicts.
+    Args:
+        selection: Images and benchmark.
+        model: What the user gave, for the recorded command.
+        loaded: The loaded model; None with ``options.predictions``.
+        benchmark_name: Name of the benchmark in the recorded command.
+        root: Folder of the dataset in the recorded command.
+        options: All options of the evaluation.
+        cache_all_outputs: Whether to cache everything that the model predicts, for benchmarks that
+            follow, and not only what this benchmark scores.
+        scores: Whether the images are scored, so that missing truth is looked for.
     """
     benchmark = selection.benchmark
-    name, root = model_name(model), selection.dataset.request.root
-    words = options.words_by_option(name, *dataset)
-    count = process_count(len(selection.ids), options.workers or cores())
+    name = model_name(model)
+    option_words = options.words_by_option(name, benchmark_name, root)
+    processes = process_count(len(selection.ids), options.workers or cores())
+
     if options.predictions is None:
         assert loaded is not None, "what predicts is loaded before"
         predictor = mirrored(loaded, options)
-        folder = run_folder(options.output, predictor.card.name, benchmark.name)
-        finish_results(folder)
-        refuse_other_results(folder, benchmark, predictor.made_by, root)
-        cache = find_cache(folder / PREDICTIONS, predictor, selection, is_whole=is_whole)
-        source = Source(predictions=cache)
-        twice = options.flip or options.mirrors
-        agree = partial(agree_to_calls, loaded, flip=twice, yes=options.yes)
+        folder = _results_folder(selection, predictor.card.name, predictor.made_by, options)
+        cache = find_cache(
+            folder / PREDICTIONS, predictor, selection, cache_all_outputs=cache_all_outputs
+        )
+        source = PredictionSource(predictions=cache)
+        predicts_twice = options.flip or options.mirrors
+        ask_consent = partial(agree_to_calls, loaded, flip=predicts_twice, yes=options.yes)
     else:
-        predictor, agree = None, _ask_no_consent
-        source = find_predictions(name, selection, options, words=words)
+        predictor, ask_consent = None, _ask_no_consent
+        source = find_predictions(name, selection, options, option_names=option_words)
         made_by = source.predictions.made_by
-        folder = run_folder(options.output, made_by.model, benchmark.name)
-        finish_results(folder)
-        refuse_other_results(folder, benchmark, made_by, root)
+        folder = _results_folder(selection, made_by.model, made_by, options)
+
     kind = source.predictions.kind
-    method = alignment_for_kind(benchmark, kind) if benchmark.task in FITTED and kind else None
-    missing_truth = _missing_truth_warnings(selection, count) if scores else ()
+    method = None
+    if benchmark.task in ALIGNED_TASKS and kind is not None:
+        method = alignment_for_kind(benchmark, kind)
+    missing_truth = _missing_truth_warnings(selection, processes) if scores else ()
     check_folder(folder)
-    return Plan(
+    return EvaluationPlan(
         selection=selection,
         folder=folder,
         source=source,
         model=predictor,
-        agree=agree,
+        ask_consent=ask_consent,
         method=method,
-        processes=count,
-        command=options.command_line(name, *dataset),
-        asked=words,
+        processes=processes,
+        command=options.command_line(name, benchmark_name, root),
+        option_words=option_words,
         missing_truth=missing_truth,
     )
 
 
-def _ask_no_consent(photographs: int) -> None:
-    """Do nothing: files are free."""
+def _results_folder(
+    selection: Selection, model: str, made_by: MadeBy, options: EvaluateOptions
+) -> Path:
+    """Folder for the results, which may hold earlier results of the same evaluation only."""
+    benchmark = selection.benchmark
+    folder = run_folder(options.output, model, benchmark.name)
+    finish_results(folder)
+    refuse_other_results(folder, benchmark, made_by, selection.dataset.request.root)
+    return folder
+
+
+def _ask_no_consent(images: int) -> None:
+    """Do nothing, because predictions from files cost nothing."""
 
 
 def process_count(images: int, workers: int) -> int:
-    """Number of processes: one per 60 images, at most ``workers``."""
-    return max(1, min(workers, images // PER_PROCESS))
+    """Number of scoring processes: one for every 60 images, at least 1, at most ``workers``."""
+    return max(1, min(workers, images // IMAGES_PER_PROCESS))
 
 
-def _missing_truth_warnings(selection: Selection, count: int) -> tuple[str, ...]:
-    """Warnings where some of a sample lack truth; raises where all do."""
-    # What only some of the images lack is a warning; a broken file has its own reason later.
+_DEPTH = "true depth"
+_NORMALS = "true normals"
+_SCENE = "scene"
+_VALID_PIXEL = "pixel of known depth"
+
+
+def _missing_truth_warnings(selection: Selection, processes: int) -> tuple[str, ...]:
+    """Read the truth of a few images, and warn about what the benchmark misses in some of them.
+
+    Raises:
+        InputError: If all of them lack it, or the memory does not suffice for scores.
+        OptionError: If the dataset has no normals, and the benchmark scores them.
+    """
     benchmark, dataset = selection.benchmark, selection.dataset
+    max_images = min(_MAX_CHECKED_IMAGES, max(2, len(selection.ids) // 10))
     truths: list[Truth] = []
-    most = min(_LOOKED_AT, max(2, len(selection.ids) // 10))
-    for id in evenly_spread(selection.ids, most):
+    for id in evenly_spread(selection.ids, max_images):
+        # A broken file is reported when it is scored.
         with suppress(RilievoError, OSError):
             truths.append(dataset.truth(id))
-    lacking = {
-        truth.id: what for truth in truths if (what := _missing_truth_part(truth, benchmark))
-    }
-    # An image without a known pixel says nothing of the others.
-    if lacking and len(lacking) == len(truths) and _PIXEL not in lacking.values():
-        what = lacking[truths[0].id]
-        if what == _NORMALS:
-            raise OptionError(
-                f"the dataset '{dataset.card.name}' has no true normals, which the benchmark "
-                f"'{benchmark.name}' scores"
-            )
-        if what == _SCENE:
-            require_scene(truths[0], benchmark)
-        raise InputError(
-            f"none of {len(truths)} images that were looked at has {what}, which the benchmark "
-            f"'{benchmark.name}' scores; the first is {truths[0].id}"
-        )
+
+    missing_by_id: dict[str, str] = {}
+    for truth in truths:
+        missing = _missing_truth_part(truth, benchmark)
+        if missing is not None:
+            missing_by_id[truth.id] = missing
+
+    # That an image has no valid pixel tells nothing about the other images.
+    all_lack_it = len(missing_by_id) == len(truths) and _VALID_PIXEL not in missing_by_id.values()
+    if missing_by_id and all_lack_it:
+        _refuse_missing_truth(selection, truths, missing_by_id[truths[0].id])
+
     shapes = [truth.depth.shape for truth in truths if truth.depth is not None]
     if benchmark.task is Task.DEPTH and shapes:
-        check_memory_of_scores(max(shapes, key=math.prod), count)
+        check_memory_of_scores(max(shapes, key=math.prod), processes)
+
+    counts = Counter(sorted(missing_by_id.values()))
     return tuple(
-        f"{len([*same])} of {len(truths)} images that were looked at have no {what}, which the "
+        f"{count} of {len(truths)} images that were looked at have no {part}, which the "
         f"benchmark '{benchmark.name}' needs: they have no score"
-        for what, same in groupby(sorted(lacking.values()))
+        for part, count in counts.items()
     )
 
 
-_DEPTH, _NORMALS, _SCENE, _PIXEL = "true depth", "true normals", "scene", "pixel of known depth"
-
-
-def _missing_truth_part(truth: Truth, benchmark: Benchmark) -> str:
-    """Name of what is missing, or ""."""
+def _missing_truth_part(truth: Truth, benchmark: Benchmark) -> str | None:
+    """What an image lacks that the benchmark needs, in words; None if it has everything."""
     if benchmark.task is Task.NORMALS and truth.normals is None:
         return _NORMALS
     if benchmark.task in (Task.DEPTH, Task.PICTURE, Task.POINTS):
         if truth.depth is None or truth.depth_valid is None:
             return _DEPTH
         if not truth.depth_valid.any():
-            return _PIXEL
-    return _SCENE if needs_scenes(benchmark) and truth.scene is None else ""
+            return _VALID_PIXEL
+    if needs_scenes(benchmark) and truth.scene is None:
+        return _SCENE
+    return None
+
+
+def _refuse_missing_truth(selection: Selection, truths: Sequence[Truth], missing: str) -> NoReturn:
+    """Raise the error for a dataset whose images all lack what the benchmark needs."""
+    benchmark = selection.benchmark
+    if missing == _NORMALS:
+        raise OptionError(
+            f"the dataset '{selection.dataset.card.name}' has no true normals, which the benchmark "
+            f"'{benchmark.name}' scores"
+        )
+    if missing == _SCENE:
+        require_scene(truths[0], benchmark)
+    raise InputError(
+        f"none of {len(truths)} images that were looked at has {missing}, which the benchmark "
+        f"'{benchmark.name}' scores; the first is {truths[0].id}"
+    )

@@ -1,4 +1,4 @@
-"""Report of an evaluation: how a model did, and where it failed."""
+"""Write the report of an evaluation: how well a model did, and on which images it failed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,9 +9,9 @@ import numpy as np
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
 from rilievo.evaluation.evaluation_folder import ResultFiles, metric_names, write_images_csv
-from rilievo.evaluation.intervals import FEWEST, scene_count
+from rilievo.evaluation.intervals import MIN_SCENES, scene_count
 from rilievo.evaluation.metrics.metric import badness
-from rilievo.evaluation.records import Evaluation, RangeError, Score, Summary
+from rilievo.evaluation.records import Evaluation, RangeError, Score, Subset, Summary
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.comparison_page import image_panels
@@ -38,18 +38,81 @@ from rilievo.pages.document import write_page
 from rilievo.pages.pictures import Item
 from rilievo.pages.tables import Content, Entry, Table, make_heads
 
-STRIP = 4
 PREDICTION = "Prediction"
+STRIP = 4
+"""Number of worst images that the report shows with pictures, and of best ones."""
 LONGEST_TABLE = 2000
-"""Most images of the table; of more, the worst."""
+"""Most images in the table of images; of more, it has only the ``WORST``."""
 WORST = 500
 
-
-_METRICS = make_heads(
+_METRIC_HEADS = make_heads(
     *("metric", "value", "95 % interval", "mean of images", "median of images"),
     *("all pixels pooled", "images", "pixels"),
 )
-_PART = make_heads("metric", "value", "95 % interval", "median of images")
+_PART_HEADS = make_heads("metric", "value", "95 % interval", "median of images")
+
+
+def write_results(
+    evaluation: Evaluation, files: ResultFiles, pictures: ReportPictures | None
+) -> Evaluation:
+    """Write ``evaluation.json``, the per-image table and the report.
+
+    If the report cannot be drawn for want of a package, the returned evaluation has a warning.
+    """
+    try:
+        write_report(evaluation, files.report, pictures)
+    except MissingExtraError as error:
+        # An earlier report is removed too, because its numbers differ.
+        evaluation = replace(evaluation, warnings=(*evaluation.warnings, str(error)))
+    write_images_csv(evaluation, files.table)
+    with replacing(files.evaluation) as part:
+        part.write_text(to_json(evaluation, indent=1), encoding="utf-8")
+    return evaluation
+
+
+def write_report(
+    evaluation: Evaluation, path: Path, pictures: ReportPictures | None = None
+) -> None:
+    """Write the report of an evaluation as one page that loads nothing from elsewhere.
+
+    Without ``pictures`` it has tables and charts alone.
+    """
+    scores = evaluation.scores
+    leading = evaluation.summaries[0] if evaluation.summaries else None
+    ranked = rank_scores(scores, leading) if leading else []
+    worst_first = ranked[: -WORST - 1 : -1]
+    table_scores = scores if len(scores) <= LONGEST_TABLE else worst_first
+
+    metrics = metric_names(evaluation)
+    summary_of_metric = {summary.metric: summary for summary in evaluation.summaries}
+    has_pixels = any(row.pixels for row in evaluation.ranges)
+    items = None
+    if ranked and pictures is not None:
+        items = median_worst_best_items(evaluation, pictures)
+    write_page(
+        path,
+        "report.html",
+        run=evaluation,
+        words=wording,
+        leading=leading,
+        headline=[summary_of_metric[name] for name in headline(metrics)],
+        metrics=_summary_table(evaluation),
+        parts={part.name: _part_table(part, shortlist(metrics)) for part in evaluation.parts},
+        range_rows=_depth_ranges_table(evaluation.ranges),
+        images=_image_scores_table(evaluation, table_scores),
+        unscored=Table(
+            heads=make_heads("image", "why", words=["why"]),
+            rows=tuple((image.id, image.reason) for image in evaluation.unscored),
+        ),
+        scenes=scene_count([score.scene for score in scores]),
+        fewest=MIN_SCENES,
+        items=items,
+        ranked=len(ranked),
+        formulas=list(_metric_heads_and_formulas(evaluation)),
+        histograms=list(_histograms(evaluation)),
+        ranges=error_against_depth(evaluation.ranges) if has_pixels else None,
+        certainty=list(_confidence_charts(evaluation)),
+    )
 
 
 def rank_scores(scores: Sequence[Score], leading: Summary) -> list[Score]:
@@ -59,37 +122,33 @@ def rank_scores(scores: Sequence[Score], leading: Summary) -> list[Score]:
 
 
 def median_worst_best_items(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[Item]:
-    """Yield the median, worst and best images by the leading metric."""
-    order = list(enumerate(rank_scores(evaluation.scores, evaluation.summaries[0]), start=1))
-    half = min(STRIP, len(order) // 2)
-    worst = order[len(order) - half :][::-1]
-    best = order[: min(STRIP, len(order) - half)]
-    middle = order[len(order) // 2]
+    """Yield the median, the worst and the best images by the leading metric, with pictures."""
+    ranked = list(enumerate(rank_scores(evaluation.scores, evaluation.summaries[0]), start=1))
+    median = ranked[len(ranked) // 2]
+    worst_count = min(STRIP, len(ranked) // 2)
+    worst = ranked[len(ranked) - worst_count :][::-1]
+    best = ranked[: min(STRIP, len(ranked) - worst_count)]
     # The page opens with the first: the median says more of a model than its worst image.
-    for rank, score in (middle, *(pair for pair in (*worst, *best) if pair is not middle)):
-        yield _image_item(evaluation, pictures, score, rank, len(order))
-
-
-def _rank_word(rank: int, images: int) -> str:
-    """Word "median", or "best" or "worst" for the halves."""
-    if rank == images // 2 + 1:
-        return "median"
-    return "best" if 2 * rank <= images + 1 else "worst"
+    others = [entry for entry in (*worst, *best) if entry is not median]
+    for rank, score in (median, *others):
+        yield _image_item(evaluation, pictures, score, rank, len(ranked))
 
 
 def _image_item(
     evaluation: Evaluation, pictures: ReportPictures, score: Score, rank: int, images: int
 ) -> Item:
-    panels, fault, id = (), None, score.id
+    """An image with its pictures and numbers, or why its pictures cannot be shown."""
     medians = [summary.median for summary in evaluation.summaries if summary.metric == "abs_rel"]
+    panels, fault = (), None
     try:
-        normals = evaluation.task == "normals"
-        panels = image_panels(id, {PREDICTION: pictures}, medians, normals=normals)
+        panels = image_panels(
+            score.id, {PREDICTION: pictures}, medians, normals=evaluation.task == "normals"
+        )
     except RilievoError as error:
         fault = str(error)
     leading = evaluation.summaries[0]
     return Item(
-        name=id,
+        name=score.id,
         label=_rank_word(rank, images),
         value=quantity(score.values[leading.metric], leading.unit),
         numbers=tuple(_image_numbers(evaluation, score, rank, images)),
@@ -99,87 +158,50 @@ def _image_item(
     )
 
 
+def _rank_word(rank: int, images: int) -> str:
+    """Word for a rank, from 1 for the best: "best" and "worst" for the halves, or "median"."""
+    if rank == images // 2 + 1:
+        return "median"
+    return "best" if 2 * rank <= images + 1 else "worst"
+
+
 def _image_numbers(
     evaluation: Evaluation, score: Score, rank: int, images: int
 ) -> Iterator[tuple[str, str]]:
+    """Yield names and texts of an image's rank, usual metrics, pixels, scale and shift."""
     yield "rank", f"{rank:,} of {images:,}"
-    short = shortlist(metric_names(evaluation))
+    shown_metrics = shortlist(metric_names(evaluation))
     for summary in evaluation.summaries:
-        if summary.metric in short and summary.metric in score.values:
+        if summary.metric in shown_metrics and summary.metric in score.values:
             yield summary.label, quantity(score.values[summary.metric], summary.unit)
     yield "pixels", f"{score.pixels:,}"
-    for name, value in (("scale", score.scale), ("shift", score.shift)):
-        if value is not None:
-            yield name, number(value)
-
-
-def write_report(
-    evaluation: Evaluation, path: Path, pictures: ReportPictures | None = None
-) -> None:
-    """Write the report of an evaluation, a page that loads nothing."""
-    scores = evaluation.scores
-    leading = evaluation.summaries[0] if evaluation.summaries else None
-    order = rank_scores(scores, leading) if leading else []
-    summaries = {summary.metric: summary for summary in evaluation.summaries}
-    short = shortlist(metric_names(evaluation))
-    shown = scores if len(scores) <= LONGEST_TABLE else order[: -WORST - 1 : -1]
-    has_pixels = any(row.pixels for row in evaluation.ranges)
-    write_page(
-        path,
-        "report.html",
-        run=evaluation,
-        words=wording,
-        leading=leading,
-        headline=[summaries[name] for name in headline(metric_names(evaluation))],
-        metrics=_summary_table(evaluation),
-        parts={
-            part.name: Table(
-                heads=_PART,
-                rows=tuple(
-                    (*_head_value_interval_cells(summary), number(summary.median))
-                    for summary in part.summaries
-                    if summary.metric in short
-                ),
-            )
-            for part in evaluation.parts
-        },
-        range_rows=_depth_ranges_table(evaluation.ranges),
-        images=_image_scores_table(evaluation, shown),
-        unscored=Table(
-            heads=make_heads("image", "why", words=["why"]),
-            rows=tuple((image.id, image.reason) for image in evaluation.unscored),
-        ),
-        scenes=scene_count([score.scene for score in scores]),
-        fewest=FEWEST,
-        items=median_worst_best_items(evaluation, pictures)
-        if order and pictures is not None
-        else None,
-        ranked=len(order),
-        formulas=list(_metric_heads_and_formulas(evaluation)),
-        histograms=list(_histograms(evaluation)),
-        ranges=error_against_depth(evaluation.ranges) if has_pixels else None,
-        certainty=list(_confidence_charts(evaluation)),
-    )
+    if score.scale is not None:
+        yield "scale", number(score.scale)
+    if score.shift is not None:
+        yield "shift", number(score.shift)
 
 
 def _histograms(evaluation: Evaluation) -> Iterator[Chart]:
-    """Histograms of the usual metrics."""
-    short = shortlist(metric_names(evaluation))
+    """Yield histograms of the usual metrics over the images."""
+    shown_metrics = shortlist(metric_names(evaluation))
     for summary in evaluation.summaries:
-        name, scores = summary.metric, evaluation.scores
-        values = np.array([score.values[name] for score in scores if name in score.values])
-        if name in short and values.size:
-            yield histogram(summary, values)
+        name = summary.metric
+        if name not in shown_metrics:
+            continue
+        values = [score.values[name] for score in evaluation.scores if name in score.values]
+        if values:
+            yield histogram(summary, np.array(values))
 
 
 def _metric_heads_and_formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    # The settings say where metrics of one's own are.
+    """Yield the name of each metric with its formula; metrics that are not trusted have none."""
+    # The settings say where metrics of the user's own are.
     names = setting_value(evaluation.settings.get("metrics", "")).split()
     names += [summary.metric for summary in evaluation.summaries]
-    table = trusted_metrics(evaluation.task, names)
+    metrics = trusted_metrics(evaluation.task, names)
     for summary in evaluation.summaries:
-        if summary.metric in table:
-            yield head(summary), table[summary.metric].summary
+        if summary.metric in metrics:
+            yield head(summary), metrics[summary.metric].summary
 
 
 def _confidence_charts(evaluation: Evaluation) -> Iterator[Chart]:
@@ -191,8 +213,9 @@ def _confidence_charts(evaluation: Evaluation) -> Iterator[Chart]:
 
 
 def _summary_table(evaluation: Evaluation) -> Table:
+    """Table of all metrics over all images."""
     return Table(
-        heads=_METRICS,
+        heads=_METRIC_HEADS,
         rows=tuple(
             (
                 *_head_value_interval_cells(summary),
@@ -203,6 +226,18 @@ def _summary_table(evaluation: Evaluation) -> Table:
                 f"{summary.pixels:,}",
             )
             for summary in evaluation.summaries
+        ),
+    )
+
+
+def _part_table(part: Subset, shown_metrics: Sequence[str]) -> Table:
+    """Table of some metrics over a part of the images."""
+    return Table(
+        heads=_PART_HEADS,
+        rows=tuple(
+            (*_head_value_interval_cells(summary), number(summary.median))
+            for summary in part.summaries
+            if summary.metric in shown_metrics
         ),
     )
 
@@ -223,16 +258,18 @@ def _depth_ranges_table(ranges: Sequence[RangeError]) -> Table:
 
 
 def _image_scores_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
-    fits = [
+    """Table of images with all metrics; fits and notes are columns only where there are any."""
+    fit_columns = [
         name
         for name in ("scale", "shift")
         if any(getattr(score, name) is not None for score in evaluation.scores)
     ]
-    notes = ["notes"] if any(score.notes for score in evaluation.scores) else []
+    note_columns = ["notes"] if any(score.notes for score in evaluation.scores) else []
     metrics = [column_head(summary) for summary in evaluation.summaries]
     return Table(
         heads=make_heads(
-            "image", *metrics, "pixels", "with truth [%]", *fits, *notes, words=["notes"]
+            *("image", *metrics, "pixels", "with truth [%]", *fit_columns, *note_columns),
+            words=["notes"],
         ),
         rows=tuple(
             (
@@ -240,8 +277,8 @@ def _image_scores_table(evaluation: Evaluation, scores: Sequence[Score]) -> Tabl
                 *(number(score.values.get(summary.metric)) for summary in evaluation.summaries),
                 f"{score.pixels:,}",
                 f"{100 * score.true_share:.1f}",
-                *(number(getattr(score, name)) for name in fits),
-                *(Entry(text="; ".join(score.notes)) for _ in notes),
+                *(number(getattr(score, name)) for name in fit_columns),
+                *(Entry(text="; ".join(score.notes)) for _ in note_columns),
             )
             for score in scores
         ),
@@ -255,25 +292,3 @@ def _head_value_interval_cells(summary: Summary) -> tuple[Content, ...]:
         Entry(text=number(summary.value), is_best=True),
         bounds(summary.low, summary.high),
     )
-
-
-def write_results(
-    evaluation: Evaluation, files: ResultFiles, pictures: ReportPictures | None
-) -> Evaluation:
-    """Write ``evaluation.json``, the per-image table and the report.
-
-    The returned evaluation has a warning if the report was left out.
-    """
-    try:
-        write_report(evaluation, files.report, pictures)
-    except MissingExtraError as error:
-        # Without a new one, that of an earlier run goes, which has other numbers.
-        evaluation = replace(evaluation, warnings=(*evaluation.warnings, str(error)))
-    write_images_csv(evaluation, files.table)
-    _write_evaluation_json(evaluation, files.evaluation)
-    return evaluation
-
-
-def _write_evaluation_json(evaluation: Evaluation, path: Path) -> None:
-    with replacing(path) as part:
-        part.write_text(to_json(evaluation, indent=1), encoding="utf-8")

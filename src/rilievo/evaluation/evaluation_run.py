@@ -1,4 +1,4 @@
-"""Evaluation of a model or predictions."""
+"""Evaluate a model or stored predictions: plan, predict, score, summarise and write."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ from rilievo.evaluation.benchmarks.benchmark import (
     benchmark_sha256,
 )
 from rilievo.evaluation.evaluation_folder import replacing_results
-from rilievo.evaluation.evaluation_plan import Plan, make_plan
+from rilievo.evaluation.evaluation_plan import EvaluationPlan, make_plan
 from rilievo.evaluation.evaluation_report import write_results
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.prediction_cache import (
     AnyModel,
-    Fill,
+    CacheFiller,
     PredictionCache,
     begin_cache,
     fill_cache_with_progress,
@@ -32,20 +32,30 @@ from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import add_scenes, needs_scenes
-from rilievo.evaluation.stored_predictions import Source
-from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, exact_pooled_median
+from rilievo.evaluation.stored_predictions import PredictionSource
+from rilievo.evaluation.summaries import (
+    ScoreAccumulator,
+    evaluation_remarks,
+    exact_pooled_median,
+)
 from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.files.names import printable
 from rilievo.predicting.summary import Tally
 from rilievo.records.prediction_record import Setting
 from rilievo.version import VERSION
 
-_DEEP = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)
+_TASKS_WITH_TRUE_DEPTH = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedPart:
-    """Predictions of some of a benchmark's images."""
+    """Result of predicting one part of a benchmark's images, without scores.
+
+    Attributes:
+        folder: Folder of the evaluation, which other parts share.
+        images: Number of images in this part.
+        failed: Images that could not be predicted.
+    """
 
     folder: Path
     images: int
@@ -59,13 +69,12 @@ def evaluate(
     options: EvaluateOptions | None = None,
     *,
     show: bool = True,
-    filling: Fill = predict_into_cache,
+    fill_cache: CacheFiller = predict_into_cache,
 ) -> Evaluation:
     """Score a model on a benchmark, and write results, tables and a report into a folder.
 
-    The result is what ``evaluation.json`` holds. An evaluation that was stopped goes on. A script
-    calls
-    this below ``if __name__ == "__main__"``, since scoring starts processes.
+    The result is what ``evaluation.json`` holds. An evaluation that was stopped is resumed. A
+    script calls this below ``if __name__ == "__main__"``, because scoring starts processes.
 
     Examples:
         >>> options = rilievo.EvaluateOptions(dataset="folder", output="scores")
@@ -79,7 +88,7 @@ def evaluate(
         root: Folder of the dataset; None for one that is generated.
         options: All else.
         show: Whether to show progress.
-        filling: Predicts what is not kept yet.
+        fill_cache: Function that predicts the images that are not in the cache yet.
 
     Raises:
         OptionError: If names are unknown or options do not go together.
@@ -89,31 +98,33 @@ def evaluate(
     options = EvaluateOptions() if options is None else options
     check_type("options", options, EvaluateOptions, "an EvaluateOptions")
     plan = make_plan(model, benchmark, root, options)
-    return score_plan(plan, show=show, filling=filling)
+    return score_plan(plan, show=show, fill_cache=fill_cache)
 
 
-def score_plan(plan: Plan, *, show: bool = True, filling: Fill = predict_into_cache) -> Evaluation:
-    """Predict, score and write results as a plan says."""
+def score_plan(
+    plan: EvaluationPlan, *, show: bool = True, fill_cache: CacheFiller = predict_into_cache
+) -> Evaluation:
+    """Predict what is missing, score every image, and write the results to the plan's folder."""
     start = time.perf_counter()
-    reading = _read_numbers_of_truth(plan)
+    truth_reading = _read_truth_numbers(plan)
     if show:
         # Before anything is predicted or scored, so that wrong numbers cost no time.
-        for doubt in (*reading.warnings, *plan.source.doubts):
+        for doubt in (*truth_reading.warnings, *plan.source.doubts):
             complain(f"warning: {for_terminal(doubt)}")
-    source = _predict_missing(plan, show=show, filling=filling)
-    tallied, unscored, job = _score_images(plan, source, show=show)
+
+    source = _predict_missing(plan, show=show, fill_cache=fill_cache)
+    scored = _score_images(plan, source, show=show)
     seconds = time.perf_counter() - start
-    evaluation = _evaluation_record(
-        plan, source, job, tallied, unscored, reading=reading, seconds=seconds
-    )
-    shown = ReportPictures(
-        benchmark=job.benchmark,
-        dataset=job.dataset,
-        predictions=job.predictions,
-        fit_of=job.fit_of,
+
+    evaluation = _evaluation_record(plan, source, scored, truth_reading, seconds)
+    pictures = ReportPictures(
+        benchmark=scored.job.benchmark,
+        dataset=scored.job.dataset,
+        predictions=scored.job.predictions,
+        fit_of=scored.job.fit_of,
     )
     with replacing_results(plan.folder) as files:
-        return write_results(evaluation, files, shown)
+        return write_results(evaluation, files, pictures)
 
 
 def predict_part(
@@ -122,125 +133,144 @@ def predict_part(
     root: str | Path | None,
     options: EvaluateOptions,
     *,
-    takes: Callable[[str], bool],
+    is_in_part: Callable[[str], bool],
     show: bool = True,
-    filling: Fill = predict_into_cache,
+    fill_cache: CacheFiller = predict_into_cache,
 ) -> PredictedPart:
-    """Predict the images of a benchmark whose id ``takes`` accepts."""
+    """Predict those images of a benchmark whose id ``is_in_part`` accepts, and score none."""
     if options.predictions is not None:
         raise OptionError(
             option="predictions", problem="are made already, so no part of them is left to predict"
         )
     plan = make_plan(model, benchmark, root, options, scores=False)
-    ids = tuple(id for id in plan.selection.ids if takes(id))
+    ids = tuple(id for id in plan.selection.ids if is_in_part(id))
     plan = replace(plan, selection=replace(plan.selection, ids=ids))
-    source = _predict_missing(plan, show=show, filling=filling)
+    source = _predict_missing(plan, show=show, fill_cache=fill_cache)
     return PredictedPart(folder=plan.folder, images=len(ids), failed=source.failed)
 
 
-def _predict_missing(plan: Plan, *, show: bool, filling: Fill) -> Source:
-    """Source with a full cache; a source of files is unchanged."""
+def _read_truth_numbers(plan: EvaluationPlan) -> DepthInterpretation:
+    """How the files of true depth are read; empty for a benchmark without true depth."""
+    selection = plan.selection
+    if selection.benchmark.task not in _TASKS_WITH_TRUE_DEPTH:
+        return DepthInterpretation()
+    return join_number_readings(selection.dataset, selection.ids)
+
+
+def _predict_missing(
+    plan: EvaluationPlan, *, show: bool, fill_cache: CacheFiller
+) -> PredictionSource:
+    """Predict the images that the cache lacks; predictions from files are returned unchanged."""
     source, model = plan.source, plan.model
     if model is None:
         return source
-    assert isinstance(source.predictions, PredictionCache), (
-        "what a model predicts goes into a cache"
-    )
-    wanted, broken = begin_cache(source.predictions, plan.selection.ids)
-    plan.agree(len(wanted))
-    broken_notes = map(source.predictions.note_on_broken, broken)
+    cache = source.predictions
+    assert isinstance(cache, PredictionCache), "what a model predicts goes into a cache"
+
+    missing_ids, broken_ids = begin_cache(cache, plan.selection.ids)
+    plan.ask_consent(len(missing_ids))
+    broken_notes = map(cache.note_on_broken, broken_ids)
     failed = fill_cache_with_progress(
-        source.predictions,
+        cache,
         model,
         plan.selection,
-        wanted,
+        missing_ids,
         notes=(*source.warnings, *plan.missing_truth, *broken_notes),
         show=show,
-        filling=filling,
+        fill_cache=fill_cache,
     )
-    anew = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
-    return replace(source, failed=tuple(failed), warnings=(*source.warnings, *anew))
+    warnings = list(source.warnings)
+    if broken_ids:
+        warnings.append(f"{len(broken_ids)} kept predictions were broken and made anew")
+    return replace(source, failed=tuple(failed), warnings=tuple(warnings))
 
 
-def _score_images(
-    plan: Plan, source: Source, *, show: bool
-) -> tuple[ScoreTally, tuple[Unscored, ...], ScoreJob]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ScoredImages:
+    """Scores of all images, those without a score, and the job that scored them."""
+
+    accumulator: ScoreAccumulator
+    unscored: tuple[Unscored, ...]
+    job: ScoreJob
+
+
+def _score_images(plan: EvaluationPlan, source: PredictionSource, *, show: bool) -> _ScoredImages:
+    """Score every image that has a prediction.
+
+    Raises:
+        InputError: If no image could be scored.
+    """
     selection = plan.selection
-    unscored = [Unscored(id=outcome.id, reason=outcome.reason) for outcome in selection.absent]
+    unscored = [Unscored(id=image.id, reason=image.reason) for image in selection.absent]
     unscored += source.failed
-    lost = {outcome.id for outcome in source.failed}
-    ids = [id for id in selection.ids if id not in lost]
+    failed_ids = {image.id for image in source.failed}
+    ids = [id for id in selection.ids if id not in failed_ids]
+
     job = ScoreJob(
         benchmark=selection.benchmark, dataset=selection.dataset, predictions=source.predictions
     )
     if needs_scenes(job.benchmark):
         job, ids = add_scenes(job, ids)
-    tallied = ScoreTally(benchmark=selection.benchmark)
+
+    accumulator = ScoreAccumulator(benchmark=selection.benchmark)
     with Tally(output=plan.folder, total=len(ids), show=show) as tally:
         tally.part("score")
-        for outcome in score_all(job, ids, processes=plan.processes):
-            if isinstance(outcome, Unscored):
-                unscored.append(outcome)
-                tally.failed(note_about(printable(outcome.id), outcome.reason))
+        for result in score_all(job, ids, processes=plan.processes):
+            if isinstance(result, Unscored):
+                unscored.append(result)
+                tally.failed(note_about(printable(result.id), result.reason))
             else:
-                tallied.add(outcome)
+                accumulator.add(result)
                 tally.done()
-    if not tallied.scores:
+    if not accumulator.scores:
         raise InputError(
             f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}:",
             problem=Text(unscored[0].reason),
         )
-    return tallied, tuple(unscored), job
-
-
-def _read_numbers_of_truth(plan: Plan) -> DepthInterpretation:
-    """How the numbers of true depth are read, and what they look like besides depth."""
-    selection = plan.selection
-    if selection.benchmark.task not in _DEEP:
-        return DepthInterpretation()
-    return join_number_readings(selection.dataset, selection.ids)
+    return _ScoredImages(accumulator=accumulator, unscored=tuple(unscored), job=job)
 
 
 def _evaluation_record(
-    plan: Plan,
-    source: Source,
-    job: ScoreJob,
-    tallied: ScoreTally,
-    unscored: tuple[Unscored, ...],
-    *,
-    reading: DepthInterpretation,
+    plan: EvaluationPlan,
+    source: PredictionSource,
+    scored: _ScoredImages,
+    truth_reading: DepthInterpretation,
     seconds: float,
 ) -> Evaluation:
-    selection, kind = plan.selection, source.predictions.kind
+    selection, accumulator = plan.selection, scored.accumulator
     benchmark = selection.benchmark
-    words: Mapping[str, Setting] = {
+    descriptions: Mapping[str, Setting] = {
         "title": benchmark.title,
         "reproduces": benchmark.reproduces,
         "hides": benchmark.hides,
     }
+    kind = source.predictions.kind
+    scores_depth = benchmark.task not in (Task.NORMALS, Task.CAMERA)
     return Evaluation(
         benchmark=benchmark.name,
         benchmark_sha256=benchmark_sha256(benchmark),
-        settings={**words, **benchmark_settings(benchmark)},
+        settings={**descriptions, **benchmark_settings(benchmark)},
         task=benchmark.task.value,
         made_by=source.predictions.made_by,
-        kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
+        kind=kind.value if kind is not None and scores_depth else None,
         alignment=None if plan.method is None else str(plan.method),
-        data=replace(selection.facts, numbers=reading.properties, read_as=reading.summary_line),
-        summaries=tallied.summaries(exact_pooled_median(job, tallied)),
-        parts=tallied.parts,
-        ranges=tallied.ranges,
-        sparsification=tallied.sparsification,
-        reliability=tallied.reliability,
-        scores=tuple(tallied.scores),
-        unscored=unscored,
+        data=replace(
+            selection.facts, numbers=truth_reading.properties, read_as=truth_reading.summary_line
+        ),
+        summaries=accumulator.summaries(exact_pooled_median(scored.job, accumulator)),
+        parts=accumulator.parts,
+        ranges=accumulator.ranges,
+        sparsification=accumulator.sparsification,
+        reliability=accumulator.reliability,
+        scores=tuple(accumulator.scores),
+        unscored=scored.unscored,
         warnings=(
             *source.warnings,
-            *reading.warnings,
-            *evaluation_remarks(selection, tallied, unscored),
+            *truth_reading.warnings,
+            *evaluation_remarks(selection, accumulator, scored.unscored),
         ),
         command=plan.command,
-        asked=plan.asked,
+        asked=plan.option_words,
         version=VERSION,
         seconds=seconds,
     )

@@ -3,7 +3,7 @@
 import os
 import shlex
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -12,27 +12,27 @@ from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Invalid
-from rilievo.evaluation.peer_confidence import PeerConfidence
+from rilievo.evaluation.foreign_confidence import ForeignConfidence
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.evaluation.stored_predictions import PEERS
+from rilievo.evaluation.stored_predictions import KNOWN_CONFIDENCES
 from rilievo.extensions.trust import CodePlace, is_import_path
 from rilievo.io.depth.crops import StatedPlacement, parse_placement
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind
-from rilievo.schema.fields import Groups, option, options_of
+from rilievo.schema.fields import Groups, OptionField, option, options_of
 
-# Consent to cost and code, and speed, are asked anew by a repetition.
 _NOT_REPEATED = ("yes", "trust_code", "workers")
+"""Options that the recorded command leaves out: consent to costs and code, and speed."""
 
 
 def _absolute_path(path: str | Path) -> str:
-    """Absolute path of what exists, else the text."""
+    """Absolute path of an existing file or folder; any other text is returned unchanged."""
     return os.path.abspath(path) if os.path.exists(path) else str(path)
 
 
 def ignore_pillow_warnings() -> None:
-    """Ignore Pillow's warnings."""
+    """Hide Pillow's warnings, such as those about corrupt metadata."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
@@ -58,10 +58,10 @@ class ImageOptions:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise OptionError(option="limit", expected="1 or more", value=self.limit)
-        _ = self.stored
+        _ = self.value_encoding  # raises for an unknown kind
 
     @property
-    def stored(self) -> ValueEncoding:
+    def value_encoding(self) -> ValueEncoding:
         """Meaning of the values in files of predictions."""
         if self.kind is None:
             return ValueEncoding(number_kind=None)
@@ -177,29 +177,19 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             raise OptionError(option="scale", expected="a positive number", value=self.scale)
         if self.workers is not None and self.workers < 1:
             raise OptionError(option="workers", expected="1 or more", value=self.workers)
+
+        # Each of these raises if its option cannot be parsed.
         _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
-        _ = self.peer_confidence
-        _ = self.place
-        if self.scale is not None and self.declared.scale is not None:
+        _ = self.foreign_confidence, self.stated_place
+        if self.scale is not None and self.number_encoding.scale is not None:
             raise OptionError(
                 option="scale",
                 problem=Text("and the scale of ", OptionName("encoding"), " say the same"),
                 hint="give one of them",
             )
-        for name in ("scale", "crop", "encoding", "pattern", "sure"):
-            if self.predictions is None and getattr(self, name) is not None:
-                raise OptionError(
-                    option=name,
-                    problem=Text("says what ", OptionName("predictions"), " are"),
-                    hint="give that folder too",
-                )
-        if self.predictions is None and self.kind == NumberKind.DISPARITY:
-            raise OptionError(
-                option="kind",
-                problem=Text("disparity says what ", OptionName("predictions"), " are"),
-                hint="a model that answers with inverse depth is affine_inverse",
-            )
-        if self.predictions is not None and self.settings:
+        if self.predictions is None:
+            self._refuse_options_of_predictions()
+        elif self.settings:
             raise OptionError(
                 option="set",
                 problem=Text(
@@ -208,37 +198,53 @@ class EvaluateOptions(ImageOptions, ModelOptions):
                 hint="give one",
             )
 
+    def _refuse_options_of_predictions(self) -> None:
+        """Refuse options that describe files of predictions, where a model predicts."""
+        for name in ("scale", "crop", "encoding", "pattern", "sure"):
+            if getattr(self, name) is not None:
+                raise OptionError(
+                    option=name,
+                    problem=Text("says what ", OptionName("predictions"), " are"),
+                    hint="give that folder too",
+                )
+        if self.kind == NumberKind.DISPARITY:
+            raise OptionError(
+                option="kind",
+                problem=Text("disparity says what ", OptionName("predictions"), " are"),
+                hint="a model that answers with inverse depth is affine_inverse",
+            )
+
     @property
-    def stored(self) -> ValueEncoding:
-        """Meaning of the values in files of predictions."""
-        encoding = super().stored
+    def value_encoding(self) -> ValueEncoding:
+        """Meaning of the values in files of predictions, with the scale of ``--scale``."""
+        encoding = super().value_encoding
         return encoding if self.scale is None else replace(encoding, scale=float(self.scale))
 
     @property
-    def place(self) -> StatedPlacement | None:
-        """Where the given predictions lie in what the benchmark shows, or None."""
+    def stated_place(self) -> StatedPlacement | None:
+        """Part of the picture that the predictions are of; None if the user does not say."""
         return None if self.crop is None else parse_placement(self.crop)
 
     @property
-    def declared(self) -> NumberEncoding:
-        """What is declared about the numbers of the given predictions."""
+    def number_encoding(self) -> NumberEncoding:
+        """How files of predictions store depth, as far as the user says."""
         if self.encoding is None:
             return NumberEncoding()
         return parse_encoding(self.encoding, "encoding")
 
     @property
     def depth_kind(self) -> DepthKind | None:
-        """Kind of depth of the given predictions or the model."""
-        return self.stored.kind
+        """Kind of depth of the predictions or the model; None if the user does not say."""
+        return self.value_encoding.kind
 
     @property
-    def peer_confidence(self) -> PeerConfidence | None:
-        """Confidences beside the given predictions, or None."""
+    def foreign_confidence(self) -> ForeignConfidence | None:
+        """Where the predictions have their confidences and what these mean; None without."""
         if self.sure is None:
             return None
-        if self.sure not in PEERS:
-            raise unknown_choice("sure", self.sure, PEERS)
-        return PEERS[self.sure]
+        if self.sure not in KNOWN_CONFIDENCES:
+            raise unknown_choice("sure", self.sure, KNOWN_CONFIDENCES)
+        return KNOWN_CONFIDENCES[self.sure]
 
     @property
     def invalid_pixels(self) -> Invalid | None:
@@ -270,32 +276,42 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     def words_by_option(
         self, model: str | None, benchmark: str, root: str | Path | None
     ) -> Mapping[str, tuple[str, ...]]:
-        """Options as words of a command line, by name."""
+        """Options that differ from their defaults, as words of a command line, by option name.
+
+        Existing files and folders become absolute paths.
+        """
         words: dict[str, tuple[str, ...]] = {"benchmark": (benchmark,)}
-        for name, text in (("model", model), ("root", root)):
-            if text is not None:
-                words[name] = (_absolute_path(text),)
-        for one in options_of(EvaluateOptions):
-            value = getattr(self, one.name)
-            if value != one.default and one.name not in _NOT_REPEATED:
-                many = value if isinstance(value, tuple) else (value,)
-                words[one.name] = tuple(
-                    _absolute_path(part) if isinstance(part, Path) else str(part) for part in many
-                )
+        if model is not None:
+            words["model"] = (_absolute_path(model),)
+        if root is not None:
+            words["root"] = (_absolute_path(root),)
+        for setting in self._settings_to_repeat():
+            words[setting.name] = tuple(
+                _absolute_path(value) if isinstance(value, Path) else str(value)
+                for value in self._values_of(setting.name)
+            )
         return words
 
     def command_line(self, model: str | None, benchmark: str, root: str | Path | None) -> str:
         """Command that repeats an evaluation with these options."""
         words = ["rilievo", "evaluate"]
         for flag, value in (("--model", model), ("--benchmark", benchmark), ("--root", root)):
-            words += [] if value is None else [flag, str(value)]
-        for setting in options_of(EvaluateOptions):
-            value = getattr(self, setting.name)
-            if value == setting.default or setting.name in _NOT_REPEATED:
-                continue
+            if value is not None:
+                words += [flag, str(value)]
+        for setting in self._settings_to_repeat():
             if setting.is_switch:
                 words.append(setting.flag)
-            else:
-                for part in value if isinstance(value, tuple) else (value,):
-                    words += [setting.flag, str(part)]
+                continue
+            for value in self._values_of(setting.name):
+                words += [setting.flag, str(value)]
         return shlex.join(words)
+
+    def _settings_to_repeat(self) -> Iterator[OptionField]:
+        for setting in options_of(EvaluateOptions):
+            is_default = getattr(self, setting.name) == setting.default
+            if not is_default and setting.name not in _NOT_REPEATED:
+                yield setting
+
+    def _values_of(self, name: str) -> tuple[object, ...]:
+        value = getattr(self, name)
+        return value if isinstance(value, tuple) else (value,)

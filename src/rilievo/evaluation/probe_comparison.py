@@ -1,10 +1,10 @@
-"""Probes of a sweep side by side."""
+"""Compare the probes of a sweep with each other."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.intervals import mean_interval, scene_means
 from rilievo.evaluation.metrics.metric import AnyMetric
-from rilievo.evaluation.probe_scores import USUAL
+from rilievo.evaluation.probe_scores import DEFAULT_BENCHMARKS
 from rilievo.evaluation.records import DataFacts, Evaluation, Score, Summary
-from rilievo.evaluation.summaries import metric_reach
+from rilievo.evaluation.summaries import metric_value_range
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.evaluation.tables.comparison_report import comparison_tables, write_comparison
@@ -34,7 +34,9 @@ from rilievo.version import VERSION
 
 
 @runtime_checkable
-class _Metric(Protocol):
+class _MetricValues(Protocol):
+    """One metric of one seed: its value over all images, and the value of each image."""
+
     label: str
     value: float
     by_image: Sequence[float]
@@ -42,16 +44,20 @@ class _Metric(Protocol):
 
 @runtime_checkable
 class _Measurement(Protocol):
+    """Scores of one seed under one benchmark; ``reason`` is that of the first unscored image."""
+
     benchmark: str
     unscored: int
     reason: str | None
-    metrics: Sequence[_Metric]
+    metrics: Sequence[_MetricValues]
     ids: Sequence[str]
     scenes: Sequence[str | None]
 
 
 @runtime_checkable
 class _Cell(Protocol):
+    """One trained probe of a sweep: a backbone, a kind of probe, a task and a seed."""
+
     title: str
     probe: str
     task: str
@@ -64,8 +70,16 @@ class _Cell(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _SeedResult:
+    """A probe, with its scores under one benchmark."""
+
+    cell: _Cell
+    measured: _Measurement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedProbes:
-    """Comparison of the probes of a sweep."""
+    """Comparison of the probes of a sweep, as a table or a file."""
 
     compared: Comparison
 
@@ -75,7 +89,7 @@ class ComparedProbes:
         return comparison_tables(self.compared)[0]
 
     def write(self, path: Path) -> None:
-        """Write a file in the format of its ending."""
+        """Write a file in the format that its ending names."""
         write_comparison(self.compared, path)
 
 
@@ -83,65 +97,122 @@ class ComparedProbes:
 def compare_probes(
     title: str, cells: Sequence[_Cell], dataset: str, split: str, *, notes: Sequence[str]
 ) -> ComparedProbes:
-    """Compare the cells of a sweep, on each benchmark over the images that all rows have."""
-    rows: dict[tuple[str, str], list[tuple[_Cell, _Measurement]]] = {}
-    mixed = len({cell.task for cell in cells}) > 1 and any(cell.task == "both" for cell in cells)
-    left: list[str] = []
-    for cell in cells:
-        name = f"{cell.title}, {cell.probe}" + (f", {cell.task}" if mixed else "")
-        for measured in cell.measured:
-            rows.setdefault((measured.benchmark, name), []).append((cell, measured))
-    for benchmark in dict.fromkeys(benchmark for benchmark, _ in rows):
-        parts = [part for (own, _), seeds in rows.items() if own == benchmark for _, part in seeds]
-        if not set[str].intersection(*(set(part.ids) for part in parts)):
-            left.append(benchmark)
+    """Compare the probes of a sweep, on each benchmark over the images that all of them have.
+
+    A row is the mean over the seeds of one probe.
+
+    Raises:
+        InputError: If no image has a score in every row.
+    """
+    seeds_by_row = _group_seeds(cells)
+    left_out = _benchmarks_without_shared_images(seeds_by_row)
     evaluations = [
-        _mean_evaluation(name, benchmark, seeds, dataset, split)
-        for (benchmark, name), seeds in rows.items()
-        if benchmark not in left
+        _mean_evaluation(row, seeds, dataset, split)
+        for row, seeds in seeds_by_row.items()
+        if row.benchmark not in left_out
     ]
-    notes = (
-        *(f"{name}: no image has a score in every row, so it is left out." for name in left),
-        *notes,
-    )
     if not evaluations:
-        raise InputError(f"no image has a score in every row of the sweep under {', '.join(left)}")
+        raise InputError(
+            f"no image has a score in every row of the sweep under {', '.join(left_out)}"
+        )
+
+    all_notes = [
+        f"{name}: no image has a score in every row, so it is left out." for name in left_out
+    ]
+    all_notes += notes
     if len({evaluation.benchmark for evaluation in evaluations}) == 1:
         [group] = compare(evaluations, common=True).groups
-        group = replace(group, title=title, notes=(*group.notes, *notes))
+        group = replace(group, title=title, notes=(*group.notes, *all_notes))
         return ComparedProbes(compared=Comparison(groups=(group,), notes=group.notes))
     runs = [Run(folder=Path(), evaluation=evaluation) for evaluation in evaluations]
-    placed = standings(runs, choose=list, common=True)
-    return ComparedProbes(compared=replace(placed, notes=(f"{title}.", *placed.notes, *notes)))
+    ranked = standings(runs, choose=list, common=True)
+    return ComparedProbes(compared=replace(ranked, notes=(f"{title}.", *ranked.notes, *all_notes)))
+
+
+class _RowKey(NamedTuple):
+    """Benchmark and name of a row of the comparison."""
+
+    benchmark: str
+    name: str
+
+
+def _group_seeds(cells: Sequence[_Cell]) -> dict[_RowKey, list[_SeedResult]]:
+    """Results of all seeds by benchmark and probe; the task is named where it tells rows apart."""
+    tasks = {cell.task for cell in cells}
+    names_task = len(tasks) > 1 and "both" in tasks
+    rows: dict[_RowKey, list[_SeedResult]] = {}
+    for cell in cells:
+        name = f"{cell.title}, {cell.probe}"
+        if names_task:
+            name += f", {cell.task}"
+        for measured in cell.measured:
+            key = _RowKey(measured.benchmark, name)
+            rows.setdefault(key, []).append(_SeedResult(cell=cell, measured=measured))
+    return rows
+
+
+def _benchmarks_without_shared_images(
+    seeds_by_row: Mapping[_RowKey, Sequence[_SeedResult]],
+) -> list[str]:
+    ids_by_benchmark: dict[str, list[Sequence[str]]] = {}
+    for row, seeds in seeds_by_row.items():
+        for seed in seeds:
+            ids_by_benchmark.setdefault(row.benchmark, []).append(seed.measured.ids)
+    return [benchmark for benchmark, ids in ids_by_benchmark.items() if not _shared_ids(ids)]
+
+
+def _shared_ids(id_lists: Sequence[Sequence[str]]) -> set[str]:
+    return set[str].intersection(*(set(ids) for ids in id_lists))
 
 
 def _mean_evaluation(
-    name: str,
-    place: str,
-    seeds: Sequence[tuple[_Cell, _Measurement]],
-    dataset: str,
-    split: str,
+    row: _RowKey, seeds: Sequence[_SeedResult], dataset: str, split: str
 ) -> Evaluation:
-    """Evaluation of the seeds' means."""
-    benchmark = USUAL.get(place) or find_benchmark(place)
-    metrics = {metric.label: metric for metric in benchmark_metrics(benchmark).values()}
-    cells, parts = zip(*seeds, strict=True)
-    first, *_ = parts
-    shared = set[str].intersection(*(set(part.ids) for part in parts))
-    is_cut = any(len(part.ids) > len(shared) for part in parts)
+    """Evaluation whose scores are the means over the seeds of a probe.
+
+    Its summaries are means of the seeds' own numbers, or means over the shared images if some
+    seeds lack a score of an image.
+    """
+    benchmark = DEFAULT_BENCHMARKS.get(row.benchmark) or find_benchmark(row.benchmark)
+    metric_of_label = {metric.label: metric for metric in benchmark_metrics(benchmark).values()}
+    measurements = [seed.measured for seed in seeds]
+    first = measurements[0]
+    shared = _shared_ids([measured.ids for measured in measurements])
+    has_unshared_images = any(len(measured.ids) > len(shared) for measured in measurements)
     ids = [id for id in first.ids if id in shared]
-    own = [metrics[metric.label] for metric in first.metrics]
-    values = {
-        metric.name: np.mean([_values_of_images(part, metric.label, ids) for part in parts], axis=0)
-        for metric in own
+    scene_of_id = dict(zip(first.ids, first.scenes or [None] * len(first.ids), strict=True))
+    scenes = [scene_of_id[id] for id in ids]
+
+    metrics = [metric_of_label[values.label] for values in first.metrics]
+    means = {
+        metric.name: np.mean(
+            [_values_of_images(measured, metric.label, ids) for measured in measurements], axis=0
+        )
+        for metric in metrics
     }
-    scenes = dict(zip(first.ids, first.scenes or [None] * len(first.ids), strict=True))
+    summaries = []
+    for metric in metrics:
+        seed_values = [_find_metric(measured, metric.label).value for measured in measurements]
+        own_numbers = None if has_unshared_images else seed_values
+        summaries.append(
+            _metric_summary(metric, own_numbers, means[metric.name], scenes, benchmark.averaging)
+        )
+    scores = tuple(
+        Score(
+            id=id,
+            values={name: float(values[index]) for name, values in means.items()},
+            pixels=0,
+            true_share=0.0,
+            scene=scenes[index],
+        )
+        for index, id in enumerate(ids)
+    )
     return Evaluation(
         benchmark=benchmark.name,
         benchmark_sha256=benchmark_sha256(benchmark),
         settings={"title": benchmark.title, **benchmark_settings(benchmark)},
         task=benchmark.task.value,
-        made_by=MadeBy(model=name, weights_sha256="", licence="", settings={}, version=VERSION),
+        made_by=MadeBy(model=row.name, weights_sha256="", licence="", settings={}, version=VERSION),
         data=DataFacts(
             dataset=dataset,
             root="",
@@ -151,62 +222,50 @@ def _mean_evaluation(
             asked=len(ids),
             ids_sha256="",
         ),
-        summaries=tuple(
-            _metric_summary(
-                metric,
-                None if is_cut else [_metric_of_label(part, metric.label).value for part in parts],
-                values[metric.name],
-                [scenes[id] for id in ids],
-                benchmark.averaging,
-            )
-            for metric in own
-        ),
-        scores=tuple(
-            Score(
-                id=id,
-                values={metric: float(column[at]) for metric, column in values.items()},
-                pixels=0,
-                true_share=0.0,
-                scene=scenes[id],
-            )
-            for at, id in enumerate(ids)
-        ),
-        warnings=tuple(_probe_notes(cells, parts, own)),
+        summaries=tuple(summaries),
+        scores=scores,
+        warnings=tuple(_probe_notes(seeds, metrics)),
         command="",
         version=VERSION,
         seconds=0.0,
     )
 
 
-def _values_of_images(part: _Measurement, label: str, ids: Sequence[str]) -> Values:
-    by_id = dict(zip(part.ids, _metric_of_label(part, label).by_image, strict=True))
+def _values_of_images(measured: _Measurement, label: str, ids: Sequence[str]) -> Values:
+    """Values of a metric for some images, in their order."""
+    by_id = dict(zip(measured.ids, _find_metric(measured, label).by_image, strict=True))
     return np.array([by_id[id] for id in ids], np.float64)
 
 
-def _metric_of_label(part: _Measurement, label: str) -> _Metric:
-    return next(metric for metric in part.metrics if metric.label == label)
+def _find_metric(measured: _Measurement, label: str) -> _MetricValues:
+    return next(metric for metric in measured.metrics if metric.label == label)
 
 
 def _metric_summary(
     metric: AnyMetric,
-    numbers: Sequence[float] | None,
+    own_numbers: Sequence[float] | None,
     values: Values,
     scenes: Sequence[str | None],
     averaging: Averaging,
 ) -> Summary:
+    """Summary of a metric from the seeds' own numbers, or if None from the images' values."""
     is_by_scene = averaging is Averaging.PER_SCENE
-    by_scene = scene_means(values, scenes) if is_by_scene else values
     interval = None
     if averaging is not Averaging.POOLED or not metric.pools:
-        reach = metric_reach(metric.better, metric.unit, values.tolist())
-        interval = mean_interval(values, scenes, reach, by_scene=is_by_scene)
+        value_range = metric_value_range(metric.better, metric.unit, values.tolist())
+        interval = mean_interval(values, scenes, value_range, by_scene=is_by_scene)
     low, high = interval or (None, None)
+
+    if own_numbers is not None:
+        numbers = np.array(own_numbers)
+    else:
+        numbers = scene_means(values, scenes) if is_by_scene else values
     return Summary(
         metric=metric.name,
         label=metric.label,
         unit=metric.unit,
         better=metric.better,
-        value=float((by_scene if numbers is None else np.array(numbers)).mean()),
+        value=float(numbers.mean()),
         low=low,
         high=high,
         per_image=float(values.mean()),
@@ -216,28 +275,29 @@ def _metric_summary(
     )
 
 
-def _probe_notes(
-    cells: Sequence[_Cell], parts: Sequence[_Measurement], metrics: Sequence[AnyMetric]
-) -> Iterator[str]:
+def _probe_notes(seeds: Sequence[_SeedResult], metrics: Sequence[AnyMetric]) -> Iterator[str]:
+    """Yield notes on a row: size, speed, spread over seeds, unscored images, failed training."""
+    cells = [seed.cell for seed in seeds]
     size = f"{cells[0].backbone_parameters / 1e6:.3g} M parameters of the backbone"
     seconds = statistics.fmean(cell.predicting_cpu_seconds for cell in cells)
     yield f"{size}, {seconds:.3f} CPU s an image from photograph to answer"
-    if len(cells) == 1:
+    if len(seeds) == 1:
         yield "one seed"
     else:
-        spreads = (
-            f"{metric.label} "
-            + quantity(
-                statistics.stdev(_metric_of_label(part, metric.label).value for part in parts),
-                metric.unit,
-            )
-            for metric in metrics
-        )
-        yield f"standard deviation over {len(cells)} seeds: {', '.join(spreads)}"
-    for cell, part in zip(cells, parts, strict=True):
-        if part.unscored:
+        spreads = [_seed_spread(seeds, metric) for metric in metrics]
+        yield f"standard deviation over {len(seeds)} seeds: {', '.join(spreads)}"
+    for seed in seeds:
+        cell, measured = seed.cell, seed.measured
+        if measured.unscored:
             yield (
-                f"seed {cell.seed}: {part.unscored} images have no score under {part.benchmark}; "
-                f"the first, {part.reason}"
+                f"seed {cell.seed}: {measured.unscored} images have no score under "
+                f"{measured.benchmark}; the first, {measured.reason}"
             )
-        yield from (f"seed {cell.seed} learned nothing: {doubt}" for doubt in cell.doubts)
+        for doubt in cell.doubts:
+            yield f"seed {cell.seed} learned nothing: {doubt}"
+
+
+def _seed_spread(seeds: Sequence[_SeedResult], metric: AnyMetric) -> str:
+    """Standard deviation of a metric over seeds, with its name and unit."""
+    values = [_find_metric(seed.measured, metric.label).value for seed in seeds]
+    return f"{metric.label} {quantity(statistics.stdev(values), metric.unit)}"

@@ -1,4 +1,4 @@
-"""Scores of probes."""
+"""Score the probes of a sweep, on test images that are kept in memory."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from rilievo.evaluation.records import Score, Summary, Unscored
 from rilievo.evaluation.scoring.regions import crop_for_model
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.evaluation.summaries import ScoreTally
+from rilievo.evaluation.summaries import ScoreAccumulator
 from rilievo.models.base import Model
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
@@ -35,7 +35,10 @@ SCALE_INVARIANT = replace(
     least_depth=BENCHMARKS["probe3d-nyuv2-si"].least_depth,
 )
 NORMALS = replace(BENCHMARKS["normals"], metrics=NORMALS_METRICS)
-USUAL = {benchmark.name: benchmark for benchmark in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)}
+DEFAULT_BENCHMARKS = {
+    benchmark.name: benchmark for benchmark in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)
+}
+"""Benchmarks of a sweep that names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,12 @@ class BenchmarkScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelScores:
-    """Scores of one model, and its mean time of an image [s]."""
+    """Scores of one model under several benchmarks.
+
+    Attributes:
+        cpu_seconds: CPU time for the prediction of an image, a mean [s].
+        seconds: Time for the prediction of an image, a mean [s].
+    """
 
     benchmarks: tuple[BenchmarkScores, ...]
     cpu_seconds: float
@@ -64,7 +72,8 @@ class ProbeScoring:
     """Test images of a sweep, and the benchmarks under which probes are scored on them.
 
     Attributes:
-        megabytes: Largest size of images kept in memory [MB].
+        benchmarks: Names of benchmarks; empty for the default ones.
+        megabytes: Memory that is left for keeping images [MB].
     """
 
     dataset: str
@@ -76,21 +85,26 @@ class ProbeScoring:
     input_crop: str
     benchmarks: tuple[str, ...]
     megabytes: float = 2000
-    _images: dict[tuple[str, str, str], tuple[Pixels, Truth]] = field(default_factory=dict)
+    _cached_images: dict[tuple[str, str, str], tuple[Pixels, Truth]] = field(default_factory=dict)
 
     def check(self, *, depth: bool, normals: bool) -> None:
-        """Refuse benchmarks that do not score what probes predict."""
+        """Refuse benchmarks that do not score what probes predict.
+
+        Raises:
+            OptionError: If a benchmark is unknown, or none scores the depth or the normals.
+        """
         self._benchmarks_to_score(depth=depth, normals=normals)
 
     def score(self, model: Model, *, depth: bool, normals: bool) -> ModelScores:
-        """Predict every test image and score it."""
+        """Predict every test image, and score it under each benchmark."""
         groups: dict[tuple[str | None, str | None, InputCrop | str], list[Benchmark]] = {}
         for benchmark in self._benchmarks_to_score(depth=depth, normals=normals):
-            groups.setdefault(
-                (benchmark.split, benchmark.variant, benchmark.input_crop), []
-            ).append(benchmark)
+            shown_images = (benchmark.split, benchmark.variant, benchmark.input_crop)
+            groups.setdefault(shown_images, []).append(benchmark)
+        # Benchmarks of the same images share their predictions.
         parts = [
-            _score_model(model, alike, self._model_photos(alike[0])) for alike in groups.values()
+            _score_model(model, benchmarks, self._read_images(benchmarks[0]))
+            for benchmarks in groups.values()
         ]
         return ModelScores(
             benchmarks=tuple(benchmark for part in parts for benchmark in part.benchmarks),
@@ -99,17 +113,27 @@ class ProbeScoring:
         )
 
     def _benchmarks_to_score(self, *, depth: bool, normals: bool) -> tuple[Benchmark, ...]:
+        """Benchmarks by name, or the default ones, for what a probe predicts."""
         if self.input_crop not in list(InputCrop):
             raise OptionError(
                 f"[test] has no input_crop '{self.input_crop}'; "
                 f"{suggest(self.input_crop, InputCrop)}"
             )
-        crop = InputCrop(self.input_crop)
-        named = [find_benchmark(name) for name in self.benchmarks]
-        usual = [replace(candidate, input_crop=crop) for candidate in USUAL.values()]
-        wanted = {task for task, has in ((Task.DEPTH, depth), (Task.NORMALS, normals)) if has}
-        chosen = tuple(candidate for candidate in named or usual if candidate.task in wanted)
-        if missing := wanted - {candidate.task for candidate in chosen}:
+        if self.benchmarks:
+            candidates = [find_benchmark(name) for name in self.benchmarks]
+        else:
+            crop = InputCrop(self.input_crop)
+            candidates = [
+                replace(benchmark, input_crop=crop) for benchmark in DEFAULT_BENCHMARKS.values()
+            ]
+        tasks = set()
+        if depth:
+            tasks.add(Task.DEPTH)
+        if normals:
+            tasks.add(Task.NORMALS)
+        chosen = tuple(benchmark for benchmark in candidates if benchmark.task in tasks)
+        missing = tasks - {benchmark.task for benchmark in chosen}
+        if missing:
             raise OptionError(
                 f"none of the benchmarks {', '.join(self.benchmarks)} scores {min(missing)}: name "
                 "one more, or none for the usual ones"
@@ -136,70 +160,82 @@ class ProbeScoring:
             )
         return dataset
 
-    def _model_photos(self, benchmark: Benchmark) -> Iterator[tuple[Photo, Truth]]:
-        """Photographs cropped for the model; truths whole."""
+    def _read_images(self, benchmark: Benchmark) -> Iterator[tuple[Photo, Truth]]:
+        """Yield photographs, cropped for the model, with the truth of the whole picture."""
         dataset = self._open_test_split(benchmark)
         for id in dataset.ids[: self.limit]:
-            key = (dataset.request.split, dataset.request.variant, id)
-            pair = self._images.get(key)
-            if pair is None:
-                image, truth = pair = dataset.image(id), dataset.truth(id)
-                parts = (image, truth.depth, truth.normals)
-                size = sum(array.nbytes for array in parts if array is not None) / 1e6
-                if size <= self.megabytes:
-                    self.megabytes -= size
-                    self._images[key] = pair
-            image, truth = pair
+            image, truth = self._read_image(dataset, id)
             pixels = crop_for_model(image, benchmark.input_crop)
             yield Photo(pixels=pixels, name=truth.id), truth
+
+    def _read_image(self, dataset: Dataset, id: str) -> tuple[Pixels, Truth]:
+        """Photograph and truth, which are kept in memory for the next model if they fit."""
+        key = (dataset.request.split, dataset.request.variant, id)
+        if key in self._cached_images:
+            return self._cached_images[key]
+        image, truth = dataset.image(id), dataset.truth(id)
+        arrays = (image, truth.depth, truth.normals)
+        megabytes = sum(array.nbytes for array in arrays if array is not None) / 1e6
+        if megabytes <= self.megabytes:
+            self.megabytes -= megabytes
+            self._cached_images[key] = image, truth
+        return image, truth
 
 
 def _score_model(
     model: Model, benchmarks: Sequence[Benchmark], images: Iterable[tuple[Photo, Truth]]
 ) -> ModelScores:
-    tallies = [ScoreTally(benchmark=item) for item in benchmarks]
+    """Predict each image once, and score it under all benchmarks.
+
+    Raises:
+        InputError: If no image could be scored under any benchmark.
+    """
+    accumulators = [ScoreAccumulator(benchmark=benchmark) for benchmark in benchmarks]
     unscored: list[list[Unscored]] = [[] for _ in benchmarks]
-    cpu = wall = 0.0
+    cpu_seconds = seconds = 0.0
     count = 0
     for photo, truth in images:
-        cpu, wall = cpu - time.process_time(), wall - time.perf_counter()
-        (prediction,) = model.predict_raw([photo])
-        cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
+        cpu_start, start = time.process_time(), time.perf_counter()
+        [prediction] = model.predict_raw([photo])
+        cpu_seconds += time.process_time() - cpu_start
+        seconds += time.perf_counter() - start
         count += 1
-        answer = _as_metric(prediction)
-        for tally, without in zip(tallies, unscored, strict=True):
+
+        metric_prediction = _as_metric(prediction)
+        for accumulator, unscored_images in zip(accumulators, unscored, strict=True):
             try:
-                tally.add(score(tally.benchmark, answer, truth))
+                accumulator.add(score(accumulator.benchmark, metric_prediction, truth))
             except RilievoError as error:
-                without.append(Unscored(id=truth.id, reason=note_of(error)))
-    if not any(tally.scores for tally in tallies):
+                unscored_images.append(Unscored(id=truth.id, reason=note_of(error)))
+    if not any(accumulator.scores for accumulator in accumulators):
         first = unscored[0][0]
         raise InputError(
             f"no image could be scored; the first, {first.id}:", problem=Text(first.reason)
         )
     return ModelScores(
-        benchmarks=tuple(_benchmark_scores(*item) for item in zip(tallies, unscored, strict=True)),
-        cpu_seconds=cpu / count,
-        seconds=wall / count,
+        benchmarks=tuple(map(_benchmark_scores, accumulators, unscored)),
+        cpu_seconds=cpu_seconds / count,
+        seconds=seconds / count,
     )
 
 
 def _as_metric(prediction: PredictionRecord) -> StoredPrediction:
-    """Prediction whose depth is called metric."""
+    """Prediction whose depth counts as metric, because probes learn the dataset's own unit."""
     depth = prediction.depth_or_none
     if depth is not None:
-        # Probes learn the dataset's own unit, whatever their kind.
         depth = DepthMap(values=depth.values, kind=DepthKind.METRIC)
     return StoredPrediction(
         depth_or_none=depth, normals=prediction.normals, made_by=prediction.made_by
     )
 
 
-def _benchmark_scores(tally: ScoreTally, unscored: Sequence[Unscored]) -> BenchmarkScores:
+def _benchmark_scores(
+    accumulator: ScoreAccumulator, unscored: Sequence[Unscored]
+) -> BenchmarkScores:
     return BenchmarkScores(
-        benchmark=tally.benchmark.name,
-        sha256=benchmark_sha256(tally.benchmark),
-        summaries=tuple(tally.summaries({})) if tally.scores else (),
-        scores=tuple(tally.scores),
+        benchmark=accumulator.benchmark.name,
+        sha256=benchmark_sha256(accumulator.benchmark),
+        summaries=accumulator.summaries({}) if accumulator.scores else (),
+        scores=tuple(accumulator.scores),
         unscored=tuple(unscored),
     )

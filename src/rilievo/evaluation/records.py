@@ -17,8 +17,13 @@ class Score:
     """Metric values of one image.
 
     Attributes:
-        true_share: Share of pixels with truth, before crop and cap.
-        unanswered: Pixels that count but have no prediction.
+        values: Value of each metric, by its name.
+        pixels: Number of pixels that were scored.
+        true_share: Share of the image's pixels that have ground truth, before crop and cap.
+        scale: Scale that was fitted to the ground truth; None if none was.
+        shift: Shift that was fitted to the ground truth; None if none was.
+        unanswered: Number of pixels to be scored that have no prediction.
+        scene: Scene or sequence of the image; None if the dataset names none.
     """
 
     id: str
@@ -41,7 +46,7 @@ class Unscored:
 
 
 def unscored_image(id: str, error: RilievoError | OSError) -> Unscored:
-    """Record of an image that an error left without a score."""
+    """Record of an image that has no score because of an error."""
     cause = error if isinstance(error, RilievoError) else unreadable(error, id)
     return Unscored(id=id, reason=note_of(cause))
 
@@ -51,10 +56,13 @@ class Summary:
     """One metric over all images.
 
     Attributes:
-        value: Value by the benchmark's averaging: the number to quote.
-        low: Lower end of its 95 % confidence interval; None of fewer than three images or scenes,
-            and for a pooled median.
-        pooled: Value over the pixels of all images.
+        value: Value by the benchmark's averaging, which is the number to quote.
+        low: Lower end of the 95 % confidence interval of ``value``. None with fewer than three
+            images or scenes, and for a pooled median.
+        high: Upper end of that interval.
+        per_image: Mean of the images' values.
+        pooled: Value over the pixels of all images; None if the metric cannot be pooled.
+        median: Median of the images' values.
     """
 
     metric: str
@@ -82,7 +90,11 @@ class Subset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeError:
-    """Error of pixels whose true depth lies from ``near`` to ``far`` [m]."""
+    """Error of the pixels whose true depth lies from ``near`` to ``far`` [m].
+
+    Attributes:
+        bias: Mean of (predicted - true) / true; above 0 is too far.
+    """
 
     near: float
     far: float
@@ -93,7 +105,13 @@ class RangeError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sparsification:
-    """Mean leading error once a share of the pixels, 0 to 1, is taken out."""
+    """Mean error of the remaining pixels once a share of the pixels is removed.
+
+    Attributes:
+        removed: Share of pixels that is removed, from 0 to 1.
+        by_confidence: Error if the least sure pixels are removed.
+        by_error: Error if the pixels with the largest errors are removed.
+    """
 
     removed: float
     by_confidence: float
@@ -102,11 +120,15 @@ class Sparsification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """Dataset, split and selection of the images that were scored.
+    """Dataset, split and images that were scored.
 
     Attributes:
-        official: Images of the whole split; None if the user decides.
-        ids_sha256: Hash of the ids to score, one a line.
+        official: Number of images in the whole split; None if the user decides.
+        found: Number of images on disk.
+        asked: Number of images to score, those that are missing on disk included.
+        ids_sha256: Hash of the ids to score, one in each line.
+        numbers: How the files of true depth were read.
+        read_as: The same in one line.
     """
 
     dataset: str
@@ -127,12 +149,16 @@ class Evaluation:
     """Results of one model on one benchmark.
 
     Attributes:
-        benchmark_sha256: Results with another hash are not comparable.
-        kind: Kind of the predicted depth; None for normals.
-        summaries: One a metric, the leading one first.
+        benchmark_sha256: Hash of the benchmark's settings. Results with another hash are not
+            comparable.
+        kind: Kind of the predicted depth; None if no depth is scored.
+        alignment: Alignment of predictions to the ground truth; None if nothing is aligned.
+        summaries: One for each metric, the leading one first.
+        parts: Summaries of parts of the images.
         sparsification: Empty where no confidence is judged.
-        asked: Options as words of a command line, by name; empty from before 0.3.0.
-        seconds: Duration [s], without predictions from the cache.
+        reliability: Empty where no probability is judged.
+        asked: Options as words of a command line, by name; empty before version 0.3.0.
+        seconds: Duration [s], without predictions that were in the cache.
     """
 
     format: str = "rilievo-evaluation/1"

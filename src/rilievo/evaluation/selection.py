@@ -1,4 +1,4 @@
-"""Images and benchmark of an evaluation."""
+"""Choose the images of an evaluation, and settle its benchmark with the user's changes."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -25,7 +25,12 @@ from rilievo.records.depth_map import DepthKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Images to score, and the benchmark that scores them."""
+    """Images to score, and the benchmark that scores them.
+
+    Attributes:
+        ids: Images on disk.
+        absent: Images to score that are missing on disk.
+    """
 
     benchmark: Benchmark
     dataset: Dataset
@@ -34,9 +39,11 @@ class Selection:
 
     @property
     def facts(self) -> DataFacts:
-        """Facts about the images."""
+        """Description of the images for ``evaluation.json``."""
         request, card = self.dataset.request, self.dataset.card
         all_ids = [*self.ids, *(image.id for image in self.absent)]
+        # Names of files need not be Unicode.
+        id_bytes = "\n".join(all_ids).encode(errors="surrogatepass")
         return DataFacts(
             dataset=request.name,
             root=str(request.root),
@@ -45,10 +52,7 @@ class Selection:
             official=None if request.list_file else card.counts.get(request.split),
             found=len(self.dataset.ids),
             asked=len(all_ids),
-            # Names of files need not be Unicode.
-            ids_sha256=hashlib.sha256(
-                "\n".join(all_ids).encode(errors="surrogatepass")
-            ).hexdigest(),
+            ids_sha256=hashlib.sha256(id_bytes).hexdigest(),
             list_file=None if request.list_file is None else str(request.list_file),
         )
 
@@ -56,15 +60,21 @@ class Selection:
 def select_images(
     benchmark: Benchmark, root: str | Path | None, options: EvaluateOptions
 ) -> Selection:
-    """Open the dataset and settle the benchmark."""
+    """Open the dataset, choose the images, and apply the options to the benchmark.
+
+    Raises:
+        OptionError: If a name is unknown, or options do not fit the benchmark.
+        InputError: If the root is not the dataset, or has no image of the split.
+    """
     if options.metric_words is not None:
-        chosen = choose_metrics(benchmark, options.metric_words)
-        benchmark = replace(benchmark, chosen_metrics=chosen)
-    benchmark_metrics(benchmark)
+        chosen_metrics = choose_metrics(benchmark, options.metric_words)
+        benchmark = replace(benchmark, chosen_metrics=chosen_metrics)
+    benchmark_metrics(benchmark)  # raises for an unknown metric
     name = _dataset_name(benchmark, options)
     find_dataset(name)
-    ruled = _override_alignment_and_invalid(benchmark, options.method, options.invalid_pixels)
-    _import_rules(ruled)
+    changed = _override_alignment_and_invalid(benchmark, options.method, options.invalid_pixels)
+    _import_user_rules(changed)
+
     dataset = open_dataset(
         name,
         root,
@@ -78,13 +88,14 @@ def select_images(
             f"{dataset.request.root}: no image of split '{dataset.request.split}' is here"
             f"{dataset.first_missing}"
         )
-    # With a limit, what comes after it is no part of the selection.
+    # With a limit, missing images are passed over.
     absent = dataset.absent if options.limit is None else ()
-    settled = _with_changes_in_name(benchmark, ruled, dataset, options.method)
+    settled = _settle_benchmark(benchmark, changed, dataset, options.method)
     return Selection(benchmark=settled, dataset=dataset, ids=ids, absent=absent)
 
 
-def _import_rules(benchmark: Benchmark) -> None:
+def _import_user_rules(benchmark: Benchmark) -> None:
+    """Import the user's own functions that the benchmark names, so that errors come early."""
     rules = [
         ("crop", benchmark.input_crop),
         ("crop", benchmark.crop),
@@ -92,26 +103,26 @@ def _import_rules(benchmark: Benchmark) -> None:
         ("interpolation", benchmark.interpolation),
         *(("fit", fit) for fit in benchmark.alignment.values()),
     ]
-    for what, place in rules:
-        if is_import_path(place):
-            find_rule(place, what)
+    for kind, rule in rules:
+        if is_import_path(rule):
+            find_rule(rule, kind)
 
 
 def _override_alignment_and_invalid(
     benchmark: Benchmark, method: AlignMethod | CodePlace | None, invalid: Invalid | None
 ) -> Benchmark:
-    alignment = benchmark.alignment
+    """Benchmark with the alignment and the rule for invalid pixels that the user chose."""
+    alignment = dict(benchmark.alignment)
     if method is not None:
         if benchmark.task is not Task.DEPTH:
             raise OptionError(
                 f"the benchmark '{benchmark.name}' aligns nothing",
                 hint=Text("leave ", OptionName("align"), " out"),
             )
-        own = isinstance(method, CodePlace)
-        alignment = {
-            **alignment,
-            **{kind: method for kind in DepthKind if own or method in METHODS[kind]},
-        }
+        for kind in DepthKind:
+            # A function of the user's own may take any kind of depth.
+            if isinstance(method, CodePlace) or method in METHODS[kind]:
+                alignment[kind] = method
     if invalid is Invalid.FAR and benchmark.task is not Task.DEPTH:
         raise OptionError(
             option="invalid",
@@ -123,27 +134,35 @@ def _override_alignment_and_invalid(
     return replace(benchmark, alignment=alignment, invalid=invalid or benchmark.invalid)
 
 
-def _with_changes_in_name(
-    benchmark: Benchmark, ruled: Benchmark, dataset: Dataset, method: AlignMethod | CodePlace | None
+def _settle_benchmark(
+    benchmark: Benchmark,
+    changed: Benchmark,
+    dataset: Dataset,
+    method: AlignMethod | CodePlace | None,
 ) -> Benchmark:
-    """Benchmark whose name lists its changes."""
+    """Changed benchmark on the opened dataset, with a name that lists what differs.
+
+    Args:
+        benchmark: The benchmark as it was published.
+        changed: The same with the user's alignment and rule for invalid pixels.
+        dataset: The dataset with its split and variant.
+        method: Alignment that the user chose; None for the benchmark's own.
+    """
     request, card = dataset.request, dataset.card
     changes = []
-    for what, chosen, usual in (
-        ("split", request.split, benchmark.split or card.splits[0]),
-        ("variant", request.variant, benchmark.variant or card.variants[0]),
-    ):
-        if chosen != usual:
-            changes.append(f"{what}={chosen}")
+    # A benchmark for any dataset has no split or variant of its own to depart from.
+    if benchmark.dataset:
+        if request.split != (benchmark.split or card.splits[0]):
+            changes.append(f"split={request.split}")
+        if request.variant != (benchmark.variant or card.variants[0]):
+            changes.append(f"variant={request.variant}")
     if method is not None:
         changes.append(str(method))
-    if ruled.invalid is not benchmark.invalid:
-        changes.append(f"invalid-{ruled.invalid}")
-    # Benchmarks for any dataset have no split or variant of their own to depart from.
-    named = changes if benchmark.dataset else [change for change in changes if "=" not in change]
+    if changed.invalid is not benchmark.invalid:
+        changes.append(f"invalid-{changed.invalid}")
     return replace(
-        ruled,
-        name="+".join([benchmark.name, *named]),
+        changed,
+        name="+".join([benchmark.name, *changes]),
         dataset=request.name,
         split=request.split,
         variant=request.variant,
@@ -151,19 +170,20 @@ def _with_changes_in_name(
 
 
 def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
-    if benchmark.dataset is None:
-        if options.dataset is None:
+    """Dataset to score on: the benchmark's own, else the user's choice."""
+    if benchmark.dataset is not None:
+        if options.dataset not in (None, benchmark.dataset):
             raise OptionError(
-                problem=Text(
-                    f"the benchmark '{benchmark.name}' fits any dataset: say which with ",
-                    OptionName("dataset"),
-                    " ('rilievo datasets' lists them; 'folder' reads a folder of your own)",
-                ),
+                f"the benchmark '{benchmark.name}' is on the dataset '{benchmark.dataset}', not on "
+                f"'{options.dataset}'; 'depth' and 'normals' fit any"
             )
-        return options.dataset
-    if options.dataset not in (None, benchmark.dataset):
+        return benchmark.dataset
+    if options.dataset is None:
         raise OptionError(
-            f"the benchmark '{benchmark.name}' is on the dataset '{benchmark.dataset}', not on "
-            f"'{options.dataset}'; 'depth' and 'normals' fit any"
+            problem=Text(
+                f"the benchmark '{benchmark.name}' fits any dataset: say which with ",
+                OptionName("dataset"),
+                " ('rilievo datasets' lists them; 'folder' reads a folder of your own)",
+            ),
         )
-    return benchmark.dataset
+    return options.dataset

@@ -1,4 +1,4 @@
-"""Numbers in files of other programs, made into depth, normals or points."""
+"""Convert the numbers in other programs' files to depth, normals or points."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,7 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointMap:
-    """Points in the camera frame (x right, y down, z forward), one a pixel."""
+    """One point for each pixel, in the camera frame (x right, y down, z forward)."""
 
     values: Vectors
     kind: DepthKind
@@ -35,21 +35,23 @@ WHICH_INVERSE = (
 
 
 class NumberKind(StrEnum):
-    """Kind of depth, or of its inverse, in files."""
+    """What the numbers of a file mean, as ``--kind`` names it."""
 
     METRIC = DepthKind.METRIC.value
     UP_TO_SCALE = DepthKind.UP_TO_SCALE.value
     AFFINE = DepthKind.AFFINE.value
     AFFINE_INVERSE = DepthKind.AFFINE_INVERSE.value
     DISPARITY = "disparity"
+    """Inverse depth without a shift, as Monodepth2 calls it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueEncoding:
-    """Meaning of the values in files, as the user states it.
+    """Meaning of the values in files of predictions, as the user states it.
 
     Attributes:
-        scale: Metres of one stored unit, or of disparity, metres times stored unit.
+        number_kind: What the numbers mean; None if the user does not say.
+        scale: Metres of one stored unit. Of disparity, depth is ``scale`` over the stored number.
     """
 
     number_kind: NumberKind | None
@@ -57,68 +59,84 @@ class ValueEncoding:
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of the depth that they become, or None."""
+        """Kind of the depth that the numbers are converted to; None if unknown."""
         if self.number_kind is NumberKind.DISPARITY:
             return DepthKind.UP_TO_SCALE if self.scale is None else DepthKind.METRIC
         return None if self.number_kind is None else DepthKind(self.number_kind)
 
+    @property
+    def is_disparity(self) -> bool:
+        """Whether depth is the inverse of the numbers."""
+        return self.number_kind is NumberKind.DISPARITY
 
-def combine_encodings(
-    stored: ValueEncoding, statement: DepthStatement, path: Path
-) -> ValueEncoding:
-    """Meaning of values by user and file, which must agree."""
+
+def combine_encodings(user: ValueEncoding, statement: DepthStatement, path: Path) -> ValueEncoding:
+    """Combine what the user and the file state about its values.
+
+    Raises:
+        InputError: If the file holds distance along the ray.
+        OptionError: If the two contradict each other, or leave open which inverse depth it is.
+    """
     kind = statement.kind
     if kind == DISTANCE:
         raise InputError(
             f"{printable(path)}: states distance along the ray ({statement.source}), but depth is "
             "scored: convert it with its camera"
         )
-    if kind in (INVERSE, DISPARITY) and stored.number_kind is NumberKind.AFFINE_INVERSE:
-        return stored
+    if kind in (INVERSE, DISPARITY) and user.number_kind is NumberKind.AFFINE_INVERSE:
+        return user
     if kind == INVERSE:
-        if stored.number_kind is NumberKind.DISPARITY:
-            return stored
+        if user.is_disparity:
+            return user
         raise OptionError(
             option="kind",
             problem=f"has to say which inverse depth {printable(path)} holds ({statement.source})",
             hint=WHICH_INVERSE,
         )
     if kind is None and not statement.is_decodable:
-        return stored
-    if kind is None and statement.source == DECLARED and stored.number_kind is not None:
-        if stored.scale is not None and stored.number_kind is not NumberKind.DISPARITY:
+        return user
+    if kind is None and statement.source == DECLARED and user.number_kind is not None:
+        if user.scale is not None and not user.is_disparity:
             raise OptionError(
                 option="scale",
                 problem="stands beside an offset in metres",
                 hint=Text("say both in ", OptionName("encoding", "scale=... offset=...")),
             )
-        return stored
-    kind = DepthKind.METRIC.value if kind is None else kind
-    if stored.number_kind is not None and stored.number_kind != kind:
+        return user
+
+    # Coded numbers without a kind are converted to metres.
+    stated_kind = DepthKind.METRIC.value if kind is None else kind
+    if user.number_kind is not None and user.number_kind != stated_kind:
         raise OptionError(
             option="kind",
-            problem=f"says '{stored.number_kind}', but {printable(path)} says '{kind}'",
+            problem=f"says '{user.number_kind}', but {printable(path)} says '{stated_kind}'",
             hint=Text("leave ", OptionName("kind"), " out"),
         )
-    if stored.scale is not None and statement.is_decodable:
+    if user.scale is not None and statement.is_decodable:
         raise OptionError(
             option="scale",
             problem="is for files that do not say their unit",
             hint=f"{printable(path)} does ({statement.source})",
         )
-    return ValueEncoding(number_kind=NumberKind(kind), scale=stored.scale)
+    return ValueEncoding(number_kind=NumberKind(stated_kind), scale=user.scale)
 
 
 def depth_from_numbers(
-    numbers: Numbers, stored: ValueEncoding, known: Mask | None = None
+    numbers: Numbers, encoding: ValueEncoding, known: Mask | None = None
 ) -> DepthMap:
-    """Depth; NaN, infinity, integer zero and pixels that are not ``known`` are invalid."""
-    kind = stored.kind
+    """Convert the numbers of a file to a depth map.
+
+    Invalid are NaN, infinity, an integer zero, a disparity of zero, and pixels outside ``known``.
+
+    Raises:
+        InputError: If no pixel has depth, the unit is unclear, or depth is not positive.
+    """
+    kind = encoding.kind
     assert kind is not None, "asked for before a file is read"
     if numbers.ndim != 2:
         raise InputError(f"has shape {numbers.shape}, expected one number a pixel")
-    whole = numbers.dtype.kind in "ui"
-    if whole and kind is DepthKind.METRIC and stored.scale is None:
+    is_integer = numbers.dtype.kind in "ui"
+    if is_integer and kind is DepthKind.METRIC and encoding.scale is None:
         raise InputError(
             f"holds whole numbers ({numbers.dtype}), which are hardly metres",
             hint=Text(
@@ -127,86 +145,95 @@ def depth_from_numbers(
                 ", such as 0.001 for millimetres or 0.00390625 for KITTI's",
             ),
         )
-    inverse = stored.number_kind is NumberKind.DISPARITY
-    # In files of whole numbers, zero depth is how everybody says that there is none; and a
-    # disparity of zero has no depth.
-    empty = numbers == 0 if inverse or (whole and kind.is_depth) else np.zeros(numbers.shape, bool)
+
+    # Files of integers store 0 where there is no depth, and a disparity of zero has none.
+    zero_is_empty = encoding.is_disparity or (is_integer and kind.is_depth)
+    empty = numbers == 0 if zero_is_empty else np.zeros(numbers.shape, bool)
     if empty.all():
         raise InputError("is zero at all pixels")
     if known is not None:
         empty |= ~known
-    values = _scale_depth(numbers, stored.scale, inverse=inverse)
+    values = _scale_numbers(numbers, encoding)
     finite = np.isfinite(values)
     valid = finite & ~empty
     if not valid.any():
         raise InputError(f"is NaN or infinite at {(~finite).sum()} of {values.size} pixels")
     if kind.is_depth:
-        _check_positive(values[valid], values.size, stored)
+        _refuse_nonpositive_depth(values[valid], values.size, encoding)
     return DepthMap(values=values, kind=kind, valid=valid)
 
 
-def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: ValueEncoding) -> None:
-    below = int((values <= 0).sum())
-    if not below:
+def _scale_numbers(numbers: Shaped[np.ndarray, "h w"], encoding: ValueEncoding) -> Field:
+    """Depth from stored numbers: scale × number, or scale / number of a disparity."""
+    scale = 1.0 if encoding.scale is None else encoding.scale
+    # Pixels that become infinite count as having no depth.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if encoding.is_disparity:
+            return (scale / numbers.astype(np.float64)).astype(np.float32)
+        return numbers.astype(np.float32) * np.float32(scale)
+
+
+def _refuse_nonpositive_depth(
+    values: Float32[np.ndarray, " n"], pixels: int, encoding: ValueEncoding
+) -> None:
+    """Refuse depth that is zero or negative anywhere, with the likely reason.
+
+    ``pixels`` is the number of pixels in the map, for the message.
+    """
+    nonpositive = values[values <= 0]
+    if not nonpositive.size:
         return
-    if (values > 0).any() and not (values < 0).any():
+    has_positive = bool((values > 0).any())
+    kind = _kind_in_words(encoding)
+    if has_positive and not (values < 0).any():
         raise InputError(
-            f"is zero at {below} of {pixels} pixels, but {_kind_in_words(stored)} is positive; "
+            f"is zero at {nonpositive.size} of {pixels} pixels, but {kind} is positive; "
             "where zero says that there is no depth, store NaN",
             hint=Text("or say ", OptionName("encoding", "invalid=0")),
         )
-    mark = float(values[values <= 0].min())
-    if (values[values <= 0] == mark).all() and (values > 0).any():
+    lowest = float(nonpositive.min())
+    if has_positive and (nonpositive == lowest).all():
         raise InputError(
-            f"is zero or negative at {below} of {pixels} pixels, but {_kind_in_words(stored)} is "
-            f"positive; where {mark:g} says that there is no depth, store NaN",
-            hint=Text("or say ", OptionName("encoding", f"invalid={mark:g}")),
+            f"is zero or negative at {nonpositive.size} of {pixels} pixels, but {kind} is "
+            f"positive; where {lowest:g} says that there is no depth, store NaN",
+            hint=Text("or say ", OptionName("encoding", f"invalid={lowest:g}")),
         )
     raise InputError(
-        f"is zero or negative at {below} of {pixels} pixels, but {_kind_in_words(stored)} is "
+        f"is zero or negative at {nonpositive.size} of {pixels} pixels, but {kind} is "
         "positive; is its kind the right one?"
     )
 
 
-def _scale_depth(
-    numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse: bool
-) -> Field:
-    """Scale over numbers if ``inverse``, else times."""
-    # What becomes infinite is no answer.
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        if inverse:
-            depth = (1.0 if scale is None else scale) / numbers.astype(np.float64)
-            return depth.astype(np.float32)
-        return numbers.astype(np.float32) * np.float32(1 if scale is None else scale)
-
-
-def _kind_in_words(stored: ValueEncoding) -> str:
-    if stored.number_kind is NumberKind.DISPARITY:
+def _kind_in_words(encoding: ValueEncoding) -> str:
+    if encoding.is_disparity:
         return f"a disparity without a shift ({WHICH_INVERSE})"
-    return f"depth of kind '{stored.kind}'"
+    return f"depth of kind '{encoding.kind}'"
 
 
 def points_from_numbers(numbers: Numbers, kind: DepthKind) -> PointMap:
-    """Points; NaN and infinity are invalid."""
-    points, valid = _read_vectors(numbers, "points", last=True)
+    """Convert an array (height, width, 3) to points; NaN and infinity are invalid."""
+    points, valid = _read_vectors(numbers, "points", channels_last=True)
     return PointMap(values=points, kind=kind, valid=valid)
 
 
 def normals_from_numbers(numbers: Numbers) -> Vectors:
-    """Normals of any length, 3 x h x w."""
-    return _read_vectors(numbers, "normals", last=False)[0]
+    """Convert an array (3, height, width) to normals, whose lengths are not changed."""
+    return _read_vectors(numbers, "normals", channels_last=False)[0]
 
 
-def _read_vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]:
-    """Vectors 3 x h x w, and mask of finite ones."""
+def _read_vectors(numbers: Numbers, what: str, *, channels_last: bool) -> tuple[Vectors, Mask]:
+    """Vectors (3, height, width), and the mask of those that are finite.
+
+    ``channels_last`` decides which axis has the coordinates where two are 3 long.
+    """
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
-        expected = "(height, width, 3)" if last else "(3, height, width)"
+        expected = "(height, width, 3)" if channels_last else "(3, height, width)"
         raise InputError(f"has shape {numbers.shape}, expected {what} {expected}")
     if numbers.dtype.kind != "f":
-        ends = "x right, y down, z forward" + ("" if last else ", towards the camera")
-        raise InputError(f"holds {numbers.dtype}; {what} are floating-point numbers: {ends}")
-    # ``last`` tells the axis where two have three places.
-    if numbers.shape[0] != 3 or (last and numbers.shape[2] == 3):
+        axes = "x right, y down, z forward" + ("" if channels_last else ", towards the camera")
+        raise InputError(f"holds {numbers.dtype}; {what} are floating-point numbers: {axes}")
+    has_channels_last = numbers.shape[2] == 3 and (channels_last or numbers.shape[0] != 3)
+    if has_channels_last:
         numbers = np.moveaxis(numbers, 2, 0)
     vectors = np.ascontiguousarray(numbers, dtype=np.float32)
     valid = np.asarray(np.isfinite(vectors).all(axis=0))

@@ -1,4 +1,4 @@
-"""Predictions by id."""
+"""Predictions that are read by the image's id, for scoring."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Size
-from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
+from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.stored_numbers import PointMap, ValueEncoding
 from rilievo.io.depth.crops import StatedPlacement
@@ -18,11 +18,12 @@ from rilievo.version import VERSION
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPrediction(PredictionRecord):
-    """A prediction whose parts are of any size, with what only files have.
+    """A prediction from a file, whose parts may differ in size.
 
     Attributes:
-        size: (height, width) that ``camera`` is of.
-        crop: Where it lies in what the benchmark shows, as the user says; None if unsaid.
+        points: Predicted points; None if the file has none.
+        size: (height, width) of the picture that ``camera`` belongs to.
+        crop: Part of the picture that it shows, as the user says; None if the user does not.
     """
 
     points: PointMap | None = None
@@ -43,16 +44,16 @@ class StoredPrediction(PredictionRecord):
 
 @runtime_checkable
 class Predictions(Protocol):
-    """Predictions by id; other processes read them, so it holds paths alone."""
+    """Predictions by id. They are sent to other processes, so that they hold paths and no maps."""
 
     @property
     def made_by(self) -> MadeBy:
-        """Maker of the predictions: model, weights and settings."""
+        """Model, weights and settings that made the predictions."""
         ...
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of their depth; None for normals only."""
+        """Kind of the predicted depth; None for normals only."""
         ...
 
     def read(self, id: str) -> PredictionRecord:
@@ -61,12 +62,13 @@ class Predictions(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Predictions to be scored, and what went wrong.
+class PredictionSource:
+    """Predictions to score, and what went wrong with them.
 
     Attributes:
-        warnings: Sentences for the results, with the ``doubts``.
-        doubts: What the numbers of predictions look like besides depth.
+        failed: Images that could not be predicted.
+        warnings: Sentences for the results, the ``doubts`` included.
+        doubts: Sentences about numbers that look like something else than depth.
     """
 
     predictions: Predictions
@@ -76,37 +78,41 @@ class Source:
 
 
 DEPTH_ARRAY = "depth"
+"""Name of the depth in an npz file that has confidences too."""
 
-PEERS: Mapping[str, PeerConfidence] = {
-    "moge": PeerConfidence(
+KNOWN_CONFIDENCES: Mapping[str, ForeignConfidence] = {
+    "moge": ForeignConfidence(
         meaning=Meaning.HIGHER,
         pattern="{id}/mask.png",
         source="moge/scripts/infer.py: mask.png beside depth.exr, 255 where there is an answer",
     ),
-    "depth-anything-3": PeerConfidence(
+    "depth-anything-3": ForeignConfidence(
         meaning=Meaning.HIGHER,
         array="conf",
         source="docs/API.md: conf beside depth in mini_npz; its mono and metric models have none",
     ),
-    "unidepth": PeerConfidence(
+    "unidepth": ForeignConfidence(
         meaning=Meaning.LOWER,
         source="UniK3D, issue 18, by the author of both: the output is the error to expect of the "
         "logarithm, whatever its name",
     ),
-    "metric3d": PeerConfidence(
+    "metric3d": ForeignConfidence(
         meaning=Meaning.HIGHER,
         source="Metric3D, issue 45: trained to be 1 less the relative error, and not cut to 0 to 1",
     ),
-    **{meaning.value: PeerConfidence(meaning=meaning) for meaning in Meaning},
+    **{meaning.value: ForeignConfidence(meaning=meaning) for meaning in Meaning},
 }
 
 
-def unknown_maker(name: str, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy:
-    """Maker of predictions that do not state it, named as their folder."""
+def unknown_maker(name: str, kind: DepthKind | None, encoding: ValueEncoding) -> MadeBy:
+    """Maker of predictions that do not say who made them, named after their folder."""
     return MadeBy(
         model=printable(name),
         weights_sha256="unknown",
         licence="unknown",
-        settings={"kind": None if kind is None else str(stored.number_kind), "scale": stored.scale},
+        settings={
+            "kind": None if kind is None else str(encoding.number_kind),
+            "scale": encoding.scale,
+        },
         version=VERSION,
     )

@@ -1,4 +1,4 @@
-"""Numbers over all images."""
+"""Summarise the scores of all images: means with intervals, parts, and remarks."""
 
 import re
 from collections import Counter
@@ -19,10 +19,10 @@ from rilievo.evaluation.benchmarks.benchmark import (
     benchmark_metrics,
 )
 from rilievo.evaluation.intervals import (
-    FEWEST,
+    MIN_SCENES,
     Interval,
-    Reach,
     Statistic,
+    ValueRange,
     jackknife_interval,
     mean_statistic,
     scene_count,
@@ -41,8 +41,8 @@ from rilievo.evaluation.metrics.metric import (
 from rilievo.evaluation.metrics.normals import pooled_median
 from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
-from rilievo.evaluation.scoring.depth_ranges import COUNT, range_errors
-from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, TURNED, UNANSWERED
+from rilievo.evaluation.scoring.comparable_depth import FEW_PIXELS, OTHER_UNIT, TURNED, UNANSWERED
+from rilievo.evaluation.scoring.depth_ranges import RANGE_COUNT, range_errors
 from rilievo.evaluation.scoring.placing import is_note_on_place
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
@@ -50,93 +50,128 @@ from rilievo.evaluation.selection import Selection
 from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.io.files.names import printable
 
-LEVEL = 0.05
-
-# Most reasons that the remark on images without a score gives.
-_MOST_REASONS = 3
-
-# Longer sums, such as a histogram, are not kept of each image, and have no interval.
-KEPT_SUMS = 64
+SIGNIFICANCE_LEVEL = 0.05
+_MAX_REASONS = 3
+"""Most reasons that the remark on images without a score gives."""
+MAX_STORED_SUMS = 64
+"""Most sums of a metric that are stored for each image. A metric with more, such as one with a
+histogram, has no interval."""
 
 
 @dataclass(slots=True, kw_only=True)
-class ScoreTally:
-    """Sums of the scores of images; some hundred bytes an image."""
+class ScoreAccumulator:
+    """Collects the scores of images, and summarises them; some hundred bytes an image.
+
+    Attributes:
+        scores: Scores in the order in which they were added.
+    """
 
     benchmark: Benchmark
     scores: list[Score] = field(default_factory=list)
-    _sums: dict[str, list[Sums]] = field(default_factory=dict)
-    _totals: dict[str, Sums] = field(default_factory=dict)
-    _ranges: RangeSums = field(default_factory=lambda: np.zeros((3, COUNT)))
-    _parts: dict[str, "ScoreTally"] = field(default_factory=dict)
+    _sums_by_metric: dict[str, list[Sums]] = field(default_factory=dict)
+    _total_by_metric: dict[str, Sums] = field(default_factory=dict)
+    _range_sums: RangeSums = field(default_factory=lambda: np.zeros((3, RANGE_COUNT)))
+    _parts: dict[str, "ScoreAccumulator"] = field(default_factory=dict)
     _curves: Curves | None = None
     _reliability: Sums | None = None
 
     def add(self, scored: ScoreWithSums) -> None:
-        """Add one image's score and sums."""
+        """Add the score and the sums of one image."""
         self.scores.append(scored.score)
-        for name in self.benchmark.parts:
-            if scored.score.id.startswith(name):
-                whole = replace(self.benchmark, parts=())
-                self._parts.setdefault(name, ScoreTally(benchmark=whole)).add(scored)
+        self._add_to_parts(scored)
         if scored.ranges is not None:
-            self._ranges += scored.ranges
+            self._range_sums += scored.ranges
         self._curves = _add_optional(self._curves, scored.curves)
         self._reliability = _add_optional(self._reliability, scored.reliability)
         for name, sums in scored.sums.items():
-            total = self._totals.get(name)
-            self._totals[name] = sums.copy() if total is None else total + sums
-            if sums.size <= KEPT_SUMS:
-                self._sums.setdefault(name, []).append(sums)
+            total = self._total_by_metric.get(name)
+            self._total_by_metric[name] = sums.copy() if total is None else total + sums
+            if sums.size <= MAX_STORED_SUMS:
+                self._sums_by_metric.setdefault(name, []).append(sums)
+
+    def _add_to_parts(self, scored: ScoreWithSums) -> None:
+        for name in self.benchmark.parts:
+            if not scored.score.id.startswith(name):
+                continue
+            if name not in self._parts:
+                without_parts = replace(self.benchmark, parts=())
+                self._parts[name] = ScoreAccumulator(benchmark=without_parts)
+            self._parts[name].add(scored)
 
     @property
     def parts(self) -> tuple[Subset, ...]:
-        """Parts of the images, in the benchmark's order."""
-        return tuple(
-            Subset(name=name, images=len(part.scores), summaries=part.summaries({}))
-            for name in self.benchmark.parts
-            if (part := self._parts.get(name)) is not None
-        )
+        """Summaries of parts of the images, in the benchmark's order; empty parts are left out."""
+        subsets = []
+        for name in self.benchmark.parts:
+            if name in self._parts:
+                part = self._parts[name]
+                summaries = part.summaries({})
+                subsets.append(Subset(name=name, images=len(part.scores), summaries=summaries))
+        return tuple(subsets)
 
     @property
     def ranges(self) -> tuple[RangeError, ...]:
-        """Error against true depth."""
-        return range_errors(self._ranges)
+        """Errors by ranges of true depth."""
+        return range_errors(self._range_sums)
 
     @property
     def sparsification(self) -> tuple[Sparsification, ...]:
-        """Leading error by share of pixels removed."""
+        """Mean leading error by the share of pixels removed; empty without confidences."""
         if self._curves is None:
             return ()
-        rows = zip(REMOVED, *(self._curves / len(self.scores)), strict=True)
+        by_confidence, by_error = self._curves / len(self.scores)
         return tuple(
-            Sparsification(removed=float(at), by_confidence=float(ours), by_error=float(best))
-            for at, ours, best in rows
+            Sparsification(
+                removed=float(share),
+                by_confidence=float(confidence_error),
+                by_error=float(least_error),
+            )
+            for share, confidence_error, least_error in zip(
+                REMOVED, by_confidence, by_error, strict=True
+            )
         )
 
     @property
     def reliability(self) -> tuple[Reliability, ...]:
-        """Confidence against the share that is right."""
+        """Share of pixels that are right by confidence; empty without confidences."""
         return () if self._reliability is None else reliability_bins(self._reliability)
 
     def summaries(self, exact: Mapping[str, float]) -> tuple[Summary, ...]:
-        """One a metric, the leading one first; ``exact`` ones are known better than by sums."""
+        """Summarise each metric over all images, the leading one first.
+
+        ``exact`` has pooled values, by metric, that sums give only approximately.
+        """
         metrics = benchmark_metrics(self.benchmark)
-        pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
-        values = {name: [score.values[name] for score in self.scores] for name in metrics}
-        sums = {name: np.stack(item) for name, item in self._sums.items()}
+        values_by_metric = {
+            name: np.array([score.values[name] for score in self.scores]) for name in metrics
+        }
         scenes = [score.scene for score in self.scores]
-        by_scene = self.benchmark.averaging is Averaging.PER_SCENE
-        weights = scene_weights(scenes) if by_scene else None
-        statistics = dict(
-            _metric_statistics(self.benchmark, metrics, values, sums, pixels, weights)
-        )
-        spread = {name: jackknife_interval(item, scenes) for name, item in statistics.items()}
-        return tuple(
-            self._summary(
-                metric, np.array(values[name]), exact.get(name), spread.get(name), weights
-            )
-            for name, metric in metrics.items()
+        is_by_scene = self.benchmark.averaging is Averaging.PER_SCENE
+        weights = scene_weights(scenes) if is_by_scene else None
+
+        summaries = []
+        for name, metric in metrics.items():
+            values = values_by_metric[name]
+            statistic = self._statistic(metric, values, weights)
+            interval = None if statistic is None else jackknife_interval(statistic, scenes)
+            summaries.append(self._summary(metric, values, exact.get(name), interval, weights))
+        return tuple(summaries)
+
+    def _statistic(
+        self, metric: AnyMetric, values: Values, weights: Values | None
+    ) -> Statistic | None:
+        """Statistic whose interval is computed; None for a pooled metric with too many sums."""
+        value_range = metric_value_range(metric.better, metric.unit, values.tolist())
+        if self.benchmark.averaging is not Averaging.POOLED or not metric.pools:
+            return mean_statistic(values, value_range, weights)
+        sums = self._sums_by_metric.get(metric.name)
+        if sums is None:
+            return None
+        pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
+        return Statistic(
+            parts=np.column_stack([np.stack(sums), pixels]),
+            finish=partial(_pooled_values, metric),
+            value_range=value_range,
         )
 
     def _summary(
@@ -148,13 +183,17 @@ class ScoreTally:
         weights: Values | None,
     ) -> Summary:
         pixels = sum(score.pixels for score in self.scores)
-        whole = exact
-        if whole is None and metric.pools:
-            whole = pooled(metric, self._totals[metric.name], pixels)
+        pooled_value = exact
+        if pooled_value is None and metric.pools:
+            pooled_value = pooled(metric, self._total_by_metric[metric.name], pixels)
+
         per_image = float(values.mean())
-        value = per_image if weights is None else float(np.average(values, weights=weights))
-        if self.benchmark.averaging is Averaging.POOLED and whole is not None:
-            value = whole
+        if self.benchmark.averaging is Averaging.POOLED and pooled_value is not None:
+            value = pooled_value
+        elif weights is not None:
+            value = float(np.average(values, weights=weights))
+        else:
+            value = per_image
         low, high = interval or (None, None)
         return Summary(
             metric=metric.name,
@@ -165,7 +204,7 @@ class ScoreTally:
             low=low,
             high=high,
             per_image=per_image,
-            pooled=whole,
+            pooled=pooled_value,
             median=float(np.median(values)),
             images=len(self.scores),
             pixels=pixels,
@@ -180,139 +219,140 @@ def _add_optional(
     return part.copy() if total is None else total + part
 
 
-def _metric_statistics(
-    benchmark: Benchmark,
-    metrics: Mapping[str, AnyMetric],
-    values: Mapping[str, Sequence[float]],
-    sums: Mapping[str, Float64[np.ndarray, "n k"]],
-    pixels: Values,
-    weights: Values | None,
-) -> Iterable[tuple[str, Statistic]]:
-    for name, metric in metrics.items():
-        reach = metric_reach(metric.better, metric.unit, values[name])
-        if benchmark.averaging is not Averaging.POOLED or not metric.pools:
-            yield name, mean_statistic(np.array(values[name]), reach, weights)
-        elif name in sums:
-            parts = np.column_stack([sums[name], pixels])
-            yield name, Statistic(parts=parts, finish=partial(_metric_of_sums, metric), reach=reach)
-
-
-def _metric_of_sums(
-    metric: AnyMetric, sums: Float64[np.ndarray, "m k"]
-) -> Float64[np.ndarray, "m"]:
+def _pooled_values(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
+    """Value of a metric for each row of its sums, the last of which is the number of pixels."""
     return np.array([metric.finish(row[:-1], round(row[-1])) for row in sums], np.float64)
 
 
-def metric_reach(better: Better, unit: str, values: Sequence[float]) -> Reach:
-    """Range that a metric's values can have."""
+def metric_value_range(better: Better, unit: str, values: Sequence[float]) -> ValueRange:
+    """Range of the values that a metric can have, judged by its direction, unit and values."""
     if better is Better.ZERO or min(values) < 0:
-        return Reach.ANY
+        return ValueRange.ANY
     if better is Better.LOWER:
-        return Reach.POSITIVE
-    return Reach.SHARE if not unit and max(values) <= 1 else Reach.ANY
+        return ValueRange.POSITIVE
+    return ValueRange.SHARE if not unit and max(values) <= 1 else ValueRange.ANY
 
 
-def exact_pooled_median(job: ScoreJob, tallied: ScoreTally) -> dict[str, float]:
-    """Median angle [°] of all pixels by name, if the benchmark pools."""
+def exact_pooled_median(job: ScoreJob, accumulator: ScoreAccumulator) -> dict[str, float]:
+    """Median angle [°] over the pixels of all images, by metric name.
+
+    Empty unless the benchmark pools and scores this median.
+    """
     benchmark = job.benchmark
-    pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark_metrics(benchmark)
-    if benchmark.task is not Task.NORMALS or not pooled:
+    if benchmark.task is not Task.NORMALS or benchmark.averaging is not Averaging.POOLED:
         return {}
-    scored = [score.id for score in tallied.scores]
-    return {"median": pooled_median(partial(job.angles, scored))}
+    if "median" not in benchmark_metrics(benchmark):
+        return {}
+    scored_ids = [score.id for score in accumulator.scores]
+    return {"median": pooled_median(partial(job.angles, scored_ids))}
 
 
 def evaluation_remarks(
-    selection: Selection, tallied: ScoreTally, unscored: Iterable[Unscored]
+    selection: Selection, accumulator: ScoreAccumulator, unscored: Iterable[Unscored]
 ) -> Iterator[str]:
-    """Remarks, a line each."""
-    facts = selection.facts
-    found_or_absent = facts.found + len(selection.dataset.absent)
-    if facts.official is not None and found_or_absent != facts.official:
-        yield f"the whole split has {facts.official} images; {facts.found} were found"
-    passed = len(selection.dataset.absent) - len(selection.absent)
-    if passed:
+    """Yield remarks on an evaluation, a sentence each: missing images, doubts, few pixels."""
+    data = selection.facts
+    scores = accumulator.scores
+    listed = data.found + len(selection.dataset.absent)
+    if data.official is not None and listed != data.official:
+        yield f"the whole split has {data.official} images; {data.found} were found"
+    passed_over = len(selection.dataset.absent) - len(selection.absent)
+    if passed_over:
         yield Note(
             Text(
-                f"{passed} images of the split have no files, and ",
+                f"{passed_over} images of the split have no files, and ",
                 OptionName("limit"),
                 " passes over them",
             )
         )
-    yield from unscored_remark(unscored, facts.asked)
-    yield from scene_remark([score.scene for score in tallied.scores])
-    turned = [TURNED.format(words) for words in TURNS]
-    for remark in (TOO_FAR, TOO_NEAR, OTHER_UNIT, *turned):
-        images = sum(any(note.endswith(remark) for note in score.notes) for score in tallied.scores)
+    yield from unscored_remark(unscored, data.asked)
+    yield from scene_remark([score.scene for score in scores])
+
+    turned_remarks = [TURNED.format(words) for words in TURNS]
+    for remark in (TOO_FAR, TOO_NEAR, OTHER_UNIT, *turned_remarks):
+        images = sum(_has_note(score, remark) for score in scores)
         if images:
             yield f"{images} images: {remark}"
-    yield from _place_remarks(tallied)
-    yield from _pixel_remarks(selection, tallied)
+    yield from _place_remarks(scores)
+    yield from _pixel_remarks(selection.benchmark, scores)
+
+
+def _has_note(score: Score, ending: str) -> bool:
+    return any(note.endswith(ending) for note in score.notes)
 
 
 def unscored_remark(unscored: Iterable[Unscored], asked: int) -> Iterator[str]:
-    """One remark on all images without a score, with its reasons; the commonest comes first."""
-    first: dict[str, Unscored] = {}
-    count: Counter[str] = Counter()
+    """Yield one remark on all images without a score, with the commonest reasons first.
+
+    ``asked`` is the number of images that were to be scored. Nothing is yielded if all were.
+    """
+    first_by_kind: dict[str, Unscored] = {}
+    counts: Counter[str] = Counter()
     for image in unscored:
         # Names and numbers in a reason differ from image to image.
         without_id = re.sub(rf"(?<!\w){re.escape(image.id)}(?!\w)", "#", image.reason)
-        reason = re.sub(r"\d[\d.,]*", "#", without_id)
-        count[reason] += 1
-        first.setdefault(reason, image)
-    if not count:
+        kind = _mask_numbers(without_id)
+        counts[kind] += 1
+        first_by_kind.setdefault(kind, image)
+    if not counts:
         return
+
     reasons: list[str | Text] = []
-    for reason, images in count.most_common(_MOST_REASONS):
-        image = first[reason]
+    for kind, images in counts.most_common(_MAX_REASONS):
+        first = first_by_kind[kind]
         others = f" and {images - 1} more" if images > 1 else ""
-        reasons.append(Text(image.reason, f" ({printable(image.id)}{others})"))
-    rest = sum(images for _, images in count.most_common()[_MOST_REASONS:])
+        reasons.append(Text(first.reason, f" ({printable(first.id)}{others})"))
+    rest = sum(images for _, images in counts.most_common()[_MAX_REASONS:])
     if rest:
         reasons.append(f"{rest} for other reasons, which the results list")
-    start = f"{count.total()} of {asked} images have no score: "
-    yield Note(Text(start, join_texts("; ", reasons)))
+    beginning = f"{counts.total()} of {asked} images have no score: "
+    yield Note(Text(beginning, join_texts("; ", reasons)))
 
 
-def _place_remarks(tallied: ScoreTally) -> Iterator[str]:
-    """Remarks on where predictions of another size were put, a kind each."""
-    first: dict[str, str] = {}
-    count: Counter[str] = Counter()
-    for score in tallied.scores:
+def _mask_numbers(text: str) -> str:
+    return re.sub(r"\d[\d.,]*", "#", text)
+
+
+def _place_remarks(scores: Sequence[Score]) -> Iterator[str]:
+    """Yield a remark for each way in which predictions of another size were placed."""
+    first_by_kind: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for score in scores:
         for note in filter(is_note_on_place, score.notes):
-            # Sizes may differ from image to image.
-            kind = re.sub(r"\d[\d.,]*", "#", note)
-            count[kind] += 1
-            first.setdefault(kind, f"{score.id}: {note}")
-    for kind, words in first.items():
-        yield f"{words}; so {count[kind]} of {len(tallied.scores)} images"
+            kind = _mask_numbers(note)  # sizes may differ from image to image
+            counts[kind] += 1
+            first_by_kind.setdefault(kind, f"{score.id}: {note}")
+    for kind, first in first_by_kind.items():
+        yield f"{first}; so {counts[kind]} of {len(scores)} images"
 
 
-def _pixel_remarks(selection: Selection, tallied: ScoreTally) -> Iterator[str]:
-    invalid = selection.benchmark.invalid
-    unanswered = [score.unanswered for score in tallied.scores]
-    lost = sum(unanswered)
-    if lost:
-        scored = sum(score.pixels for score in tallied.scores)
-        whole = scored if invalid is Invalid.FAR else scored + lost
+def _pixel_remarks(benchmark: Benchmark, scores: Sequence[Score]) -> Iterator[str]:
+    """Yield remarks on pixels without a prediction, and on images with few scored pixels."""
+    unanswered = [score.unanswered for score in scores]
+    total_unanswered = sum(unanswered)
+    if total_unanswered:
+        pixels = sum(score.pixels for score in scores)
+        if benchmark.invalid is not Invalid.FAR:
+            pixels += total_unanswered
         yield (
-            f"{np.count_nonzero(unanswered)} images: {lost:,} of {whole:,} {UNANSWERED[invalid]} "
-            f"({lost / whole:.2%})"
+            f"{np.count_nonzero(unanswered)} images: {total_unanswered:,} of {pixels:,} "
+            f"{UNANSWERED[benchmark.invalid]} ({total_unanswered / pixels:.2%})"
         )
-    small = sum(score.pixels < FEW for score in tallied.scores)
-    if small and selection.benchmark.task not in (Task.CAMERA, Task.ORDER):
+    small = sum(score.pixels < FEW_PIXELS for score in scores)
+    if small and benchmark.task not in (Task.CAMERA, Task.ORDER):
         yield (
-            f"{small} images rest on fewer than {FEW} pixels each, and count as much as any other "
-            "in a mean over images"
+            f"{small} images rest on fewer than {FEW_PIXELS} pixels each, and count as much as any "
+            "other in a mean over images"
         )
 
 
 def scene_remark(scenes: Scenes) -> Iterator[str]:
-    """Remark that frames of one clip are no independent evidence."""
+    """Yield a remark if images are frames of so few scenes that no interval is claimed."""
     count = scene_count(scenes)
-    if count < FEWEST <= len(scenes):
-        named = " and ".join(sorted(printable(scene) for scene in set(scenes) if scene))
+    if count < MIN_SCENES <= len(scenes):
+        names = " and ".join(sorted(printable(scene) for scene in set(scenes) if scene))
+        plural = "s" if count > 1 else ""
         yield (
-            f"the {len(scenes)} images are frames of {count} scene{'s' if count > 1 else ''} "
-            f"({named}) and nearly alike, so no confidence interval is claimed"
+            f"the {len(scenes)} images are frames of {count} scene{plural} "
+            f"({names}) and nearly alike, so no confidence interval is claimed"
         )

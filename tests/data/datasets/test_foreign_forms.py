@@ -14,7 +14,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from support.foreign_forms import FOREIGN, RIGHT, SIZE, Form, Scene, scene
 
@@ -133,7 +133,7 @@ def test_the_same_forms_are_told_by_every_other_command(tmp_path: Path, name: st
     for unit in (None, 0.001):
         with refused_with(form.cure, "scale", "store NaN"):
             stored = ValueEncoding(number_kind=NumberKind.METRIC, scale=unit)
-            files = open_foreign(root / "depth", ["a"], stored=stored, task=Task.DEPTH)
+            files = open_predictions(root / "depth", ["a"], value_encoding=stored, task=Task.DEPTH)
             depth = files.read("a").depth
             if unit is None or whole:
                 doubts = files.number_doubts()
@@ -173,8 +173,12 @@ def test_one_line_declares_a_form_in_every_command(
     assert not sparse.reading.warnings
     options = rilievo.EvaluateOptions(predictions=root / "depth", kind="metric", encoding=encoding)
     if path.suffix == ".png":  # Zero in floating-point predictions is refused.
-        files = open_foreign(
-            root / "depth", ["a"], stored=options.stored, task=Task.DEPTH, declared=options.declared
+        files = open_predictions(
+            root / "depth",
+            ["a"],
+            value_encoding=options.value_encoding,
+            task=Task.DEPTH,
+            number_encoding=options.number_encoding,
         )
         depth = files.read("a").depth
         assert is_right(depth.values, depth.valid, shown, 0.03)

@@ -17,7 +17,7 @@ from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
 from rilievo.data.datasets.sets.kitti_raw import read_camera
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.training.sweep.sweep_config import read_sweep
 
@@ -120,10 +120,10 @@ def test_a_pickle_that_promises_more_bytes_than_there_can_be_is_refused(tmp_path
 
 def test_numbers_too_large_for_depth_are_counted_not_warned_of(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.full((4, 5), 1e300))
-    foreign = open_foreign(
+    foreign = open_predictions(
         tmp_path,
         ["a"],
-        stored=ValueEncoding(number_kind=NumberKind.METRIC, scale=0.0),
+        value_encoding=ValueEncoding(number_kind=NumberKind.METRIC, scale=0.0),
         task=Task.DEPTH,
     )
     with pytest.raises(InputError, match="NaN or infinite at 20 of 20"):
@@ -164,8 +164,11 @@ def test_an_archive_packed_by_a_method_that_its_bytes_are_not_of_is_refused(tmp_
     content = bytearray(path.read_bytes())
     content[8] = content[content.rfind(b"PK\1\2") + 10] = 14
     path.write_bytes(content)
-    foreign = open_foreign(
-        tmp_path, ["a"], stored=ValueEncoding(number_kind=NumberKind.METRIC), task=Task.DEPTH
+    foreign = open_predictions(
+        tmp_path,
+        ["a"],
+        value_encoding=ValueEncoding(number_kind=NumberKind.METRIC),
+        task=Task.DEPTH,
     )
     with pytest.raises(InputError, match=r"a\.npz: this npz file"):
         foreign.read("a")

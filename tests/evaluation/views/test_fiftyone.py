@@ -288,7 +288,7 @@ def test_a_folder_with_other_files_is_not_filled(runs: list[Path], tmp_path: Pat
 
 def test_near_is_bright_where_numbers_are_depth() -> None:
     """Viridis goes from dark blue to yellow."""
-    depth, inverse = (colour_scale("field", falling=falling) for falling in (True, False))
+    depth, inverse = (colour_scale("field", low_is_bright=is_low) for is_low in (True, False))
 
     assert depth["list"][0] == {"value": 0.0, "color": "rgb(253, 231, 37)"}
     assert depth["list"][-1] == {"value": 1.0, "color": "rgb(68, 1, 84)"}

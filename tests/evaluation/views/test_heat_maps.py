@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import ValueEncoding
 from rilievo.evaluation.views.heat_maps import Limits, heat_map_limits, heat_maps, write_heat_map
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -115,7 +115,7 @@ def test_a_folder_of_heat_maps_is_a_folder_of_predictions(kind: DepthKind, tmp_p
     [stored] = heat_maps([shown])
     write_heat_map(tmp_path / "a.png", stored)
     unstated = ValueEncoding(number_kind=None)
-    predictions = open_foreign(tmp_path, ["a"], stored=unstated, task=Task.DEPTH)
+    predictions = open_predictions(tmp_path, ["a"], value_encoding=unstated, task=Task.DEPTH)
     depth = predictions.read("a").depth
 
     assert predictions.kind is depth.kind is kind

@@ -40,12 +40,12 @@ def test_an_evaluation_is_shown_in_metres_as_it_was_scored(tmp_path: Path) -> No
     item = shown.read("a")
 
     assert shown.ids == NAMES
-    [one] = item.shown
-    assert one.seen is not None
-    assert one.seen.depth is not None
-    assert one.seen.depth.kind is DepthKind.METRIC
+    [one] = item.answers
+    assert one.prediction is not None
+    assert one.prediction.depth is not None
+    assert one.prediction.depth.kind is DepthKind.METRIC
     # The fit takes the error out again; only the scored pixels bind it.
-    np.testing.assert_allclose(one.seen.depth.values[:, 1:], true_depth(0)[:, 1:], rtol=1e-4)
+    np.testing.assert_allclose(one.prediction.depth.values[:, 1:], true_depth(0)[:, 1:], rtol=1e-4)
 
 
 def test_models_stand_side_by_side_with_their_scores(runs: list[Path]) -> None:
@@ -134,7 +134,7 @@ def test_predictions_can_be_shown_on_a_dataset(tmp_path: Path) -> None:
     shown = open_targets([results, LOADER], SourceOptions(root=root))
 
     assert shown.ids == ("one", "room/two", "three")
-    assert shown.read("three").shown[0].seen is None
+    assert shown.read("three").answers[0].prediction is None
     assert shown.read("one").true_depth is not None
 
 
@@ -163,8 +163,8 @@ def test_a_broken_prediction_is_a_fault_of_its_own(tmp_path: Path) -> None:
 
     item = open_targets([run], SourceOptions()).read("c")
 
-    assert item.shown[0].seen is None
-    assert "c.npy" in str(item.shown[0].fault)
+    assert item.answers[0].prediction is None
+    assert "c.npy" in str(item.answers[0].fault)
 
 
 @pytest.mark.slow

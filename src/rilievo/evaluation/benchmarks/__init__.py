@@ -1,9 +1,9 @@
-"""Benchmarks by name, of ``benchmarks.toml``, with others' results of ``published.csv``."""
+"""Benchmarks by name, from ``benchmarks.toml``, with published results from ``published.csv``."""
 
 import csv
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from rilievo.extensions.registry import Registry
 from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind
 
-_HERE = Path(__file__).parent
-_TYPES = {
+_FOLDER = Path(__file__).parent
+_TYPE_OF_SETTING: Mapping[str, Callable[[Any], Any]] = {
     "task": Task,
     "input_crop": InputCrop,
     "crop": Crop,
@@ -34,52 +34,74 @@ _TYPES = {
     "parts": tuple,
     "clip": tuple,
 }
+"""Settings that TOML holds as strings or lists, and the types that they are converted to."""
 
 
 def _bundled_benchmarks() -> Iterator[Benchmark]:
-    tables = tomllib.loads((_HERE / "benchmarks.toml").read_text(encoding="utf-8"))
-    shared, published = tables.pop("shared"), _published_by_benchmark()
-    # Phrases are made of earlier ones.
-    words: dict[str, str] = {}
-    for key, phrase in shared["words"].items():
-        words[key] = phrase.format_map(words)
+    """Read the benchmarks that are part of rilievo."""
+    tables = tomllib.loads((_FOLDER / "benchmarks.toml").read_text(encoding="utf-8"))
+    shared = tables.pop("shared")
+    published = _published_by_benchmark()
+    phrases: dict[str, str] = {}
+    for name, phrase in shared["words"].items():
+        phrases[name] = phrase.format_map(phrases)  # a phrase may contain earlier ones
     for name, table in tables.items():
-        table |= {entry: table[entry].format_map(words) for entry in ("reproduces", "hides")}
-        table |= {entry: _TYPES[entry](table[entry]) for entry in _TYPES.keys() & table.keys()}
-        lists = [shared["metrics"].get(entry, [entry]) for entry in table["metrics"]]
-        table["metrics"] = tuple(metric for entry in lists for metric in entry)
-        fits = table.get("alignment", {})
-        table["alignment"] = _alignment_by_kind(
-            shared["alignments"][fits] if isinstance(fits, str) else fits
-        )
-        if table.get("min_inverse") == "truth":
-            table["min_inverse"] = None
-        yield Benchmark(name=name, published=published[name], **table)
+        settings = _convert_settings(table, shared, phrases)
+        yield Benchmark(name=name, published=published[name], **settings)
+
+
+def _convert_settings(
+    table: Mapping[str, Any], shared: Mapping[str, Any], phrases: Mapping[str, str]
+) -> dict[str, Any]:
+    """Settings of a benchmark from its table.
+
+    Words in braces, lists of metrics and alignments stand for those that the tables share.
+    """
+    settings = dict(table)
+    for name in ("reproduces", "hides"):
+        settings[name] = table[name].format_map(phrases)
+    for name, convert in _TYPE_OF_SETTING.items():
+        if name in table:
+            settings[name] = convert(table[name])
+    metrics: list[str] = []
+    for entry in table["metrics"]:
+        metrics += shared["metrics"].get(entry, [entry])
+    settings["metrics"] = tuple(metrics)
+
+    alignment = table.get("alignment", {})
+    if isinstance(alignment, str):
+        alignment = shared["alignments"][alignment]
+    settings["alignment"] = _alignment_by_kind(alignment)
+    if table.get("min_inverse") == "truth":
+        settings["min_inverse"] = None
+    return settings
 
 
 def _alignment_by_kind(table: Mapping[str, str]) -> Mapping[DepthKind, AlignMethod | PointFit]:
+    point_fits = list(PointFit)
     return {
-        DepthKind(kind): PointFit(fit) if fit in list(PointFit) else AlignMethod(fit)
-        for kind, fit in table.items()
+        DepthKind(kind): PointFit(method) if method in point_fits else AlignMethod(method)
+        for kind, method in table.items()
     }
 
 
 def _published_by_benchmark() -> Mapping[str, tuple[Published, ...]]:
-    rows: defaultdict[str, tuple[Published, ...]] = defaultdict(tuple)
-    with (_HERE / "published.csv").open(encoding="utf-8", newline="") as file:
+    """Read the published results of each benchmark; none of a benchmark without a row."""
+    published: defaultdict[str, tuple[Published, ...]] = defaultdict(tuple)
+    with (_FOLDER / "published.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            benchmark, pairs = row.pop("benchmark"), row.pop("values").split()
-            numbers = (pair.split("=") for pair in pairs)
-            values = {metric: float(number) for metric, number in numbers}
-            rows[benchmark] += (Published(values=values, **row),)
-    return rows
+            benchmark = row.pop("benchmark")
+            pairs = (pair.split("=") for pair in row.pop("values").split())
+            values = {metric: float(number) for metric, number in pairs}
+            published[benchmark] += (Published(values=values, **row),)
+    return published
 
 
-def _require_benchmark(thing: Any, name: str) -> Benchmark:
-    """Benchmark, renamed unless ``name`` is an import path."""
-    if not isinstance(thing, Benchmark):
-        raise OptionError(f"'{name}' is no benchmark, but a {type(thing).__name__}")
-    return thing if is_import_path(name) else replace(thing, name=name)
+def _require_benchmark(found: Any, name: str) -> Benchmark:
+    """Check a user's object, and rename a benchmark that was registered under another name."""
+    if not isinstance(found, Benchmark):
+        raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
+    return found if is_import_path(name) else replace(found, name=name)
 
 
 BENCHMARKS: Registry[Benchmark] = Registry(
@@ -96,7 +118,7 @@ Examples:
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """A benchmark by its name in ``BENCHMARKS``, or ``package.module:NAME`` of one's own.
+    """Find a benchmark by its name in ``BENCHMARKS``, or the user's own by its import path.
 
     Raises:
         OptionError: If there is none.

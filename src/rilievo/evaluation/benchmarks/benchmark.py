@@ -8,7 +8,6 @@ and returns depth [m]. An interpolation takes float64 numbers and a size.
 
 import hashlib
 import json
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -41,8 +40,8 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Truth
 
-# What names and explains a benchmark, but changes none of its numbers.
-_WORDS = ("name", "title", "reproduces", "hides", "published", "parts", "chosen_metrics")
+_DESCRIPTIVE = ("name", "title", "reproduces", "hides", "published", "parts", "chosen_metrics")
+"""Attributes that name and explain a benchmark, but change none of its numbers."""
 
 
 class Task(StrEnum):
@@ -53,13 +52,17 @@ class Task(StrEnum):
     PICTURE = "picture"
     """Depth maps as 8-bit pictures, each scaled by its own maximum."""
     POINTS = "points"
+    """Points in the camera frame."""
     STABILITY = "stability"
+    """Agreement of depth between successive video frames."""
     CAMERA = "camera"
+    """Horizontal field of view."""
     ORDER = "order"
+    """Which of two points is nearer."""
 
 
 class Crop(StrEnum):
-    """Pixels of the ground truth that are scored; numbers stand in ``scoring.regions``."""
+    """Part of the ground truth that is scored."""
 
     NONE = "none"
     NYU_EIGEN = "nyu_eigen"
@@ -71,15 +74,15 @@ class Crop(StrEnum):
 
 
 class InputCrop(StrEnum):
-    """Part of the image that the model sees; the truth is cropped alike."""
+    """Part of the picture that the model sees; the truth is cropped likewise."""
 
     NONE = "none"
     KITTI_BENCHMARK = "kitti_benchmark"
-    """352x1216, at the bottom and in the middle."""
-    # Columns 80 to 560.
+    """352 x 1216 pixels, at the bottom and in the middle."""
     NYU_SQUARE = "nyu_square"
-    # Without the white frame of the photographs.
+    """Columns 80 to 560."""
     NYU_EIGEN = "nyu_eigen"
+    """Without the white frame of the photographs."""
 
 
 class Interpolation(StrEnum):
@@ -97,33 +100,37 @@ class Interpolation(StrEnum):
 
 
 class Invalid(StrEnum):
-    """Treatment of scored pixels without a prediction, such as NaN."""
+    """Treatment of pixels to be scored that have no prediction, such as NaN."""
 
     SKIP = "skip"
-    """Count them and leave them out."""
+    """Count them, and leave them out of the score."""
     REFUSE = "refuse"
+    """Leave the image without a score."""
     FAR = "far"
     """Score them, after a fit to the others, at the far end of the clip, else at the cap, else at
     the largest true depth that counts."""
 
 
 class Averaging(StrEnum):
-    """Averaging of the numbers of many images."""
+    """How the scores of many images become one number."""
 
     PER_IMAGE = "per_image"
+    """The mean of the images' values."""
     POOLED = "pooled"
+    """The value over the pixels of all images."""
     PER_SCENE = "per_scene"
     """The mean of the scenes' means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A row of somebody's table.
+    """One model's results that somebody published.
 
     Attributes:
-        values: Numbers by our names, in our units.
+        values: Numbers by rilievo's metric names, in rilievo's units.
         place: Paper with its version and table.
-        data: Dataset and split, of a benchmark that fits any.
+        data: Dataset and split, for a benchmark that fits any.
+        note: What is known to differ from the benchmark.
         quote: The row in its own words.
         read: Document in which the words were read.
         checked: Days on which both were compared.
@@ -140,21 +147,22 @@ class Published:
 
     @property
     def source(self) -> str:
-        """Place of the number, with its known differences."""
-        return "; ".join(filter(None, (self.place, self.note, "" if self.quote else "unquoted")))
+        """Where the numbers stand, with known differences."""
+        unquoted = "" if self.quote else "unquoted"
+        return "; ".join(filter(None, (self.place, self.note, unquoted)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
     """A protocol: what is scored, on which images, and how.
 
-    Rules may be functions of one's own (``rilievo.evaluation.benchmarks.benchmark``).
+    Rules may be functions of the user's own (``rilievo.evaluation.benchmarks.benchmark``).
 
     Attributes:
         dataset: None if the protocol fits any.
         input_crop: Crop before the model.
         crop: Crop before the fit and the score.
-        mask: Says which pixels with truth count.
+        mask: Function that says which pixels with truth count.
         min_depth: True depth [m] counts if it is larger.
         max_depth: Largest depth [m] that is scored.
         truth_ceiling: True depth [m] beyond it is set to it.
@@ -165,8 +173,9 @@ class Benchmark:
             image's largest true depth (MoGe).
         positive_fit: Whether a fit of inverse depth rests only on predictions above zero
             (Marigold).
-        fit_side: Longest side of a map whose fit rests on all pixels; of a larger one every so
-            manyth column counts (Marigold's ETH3D).
+        fit_side: Longest side of a map whose fit rests on all pixels. The columns of a larger map
+            are thinned out (Marigold's ETH3D).
+        fit_scene: Whether all images of a scene share one fit.
         least_predicted: Least predicted inverse depth before the fit (Video Depth Anything).
         clip: Range [m] of predicted depth after the fit.
         rounding: Decimals of an image's metrics before averaging, those of shares in %.
@@ -213,7 +222,6 @@ class Benchmark:
     version: int = 1
 
 
-# Rare rules, which the settings name only where a benchmark has them.
 _RARE = {
     "truth_ceiling": None,
     "least_pixels": 1,
@@ -223,54 +231,62 @@ _RARE = {
     "least_predicted": None,
     "invalid": Invalid.SKIP,
 }
+"""Settings that are left out at these defaults, so that the hashes of old benchmarks stay."""
 
 
 def benchmark_settings(benchmark: Benchmark) -> Mapping[str, Setting]:
-    """Settings that the numbers depend on, rare rules at their defaults left out."""
+    """Settings that the numbers of a benchmark depend on, without rare ones at their defaults."""
     settings: dict[str, Setting] = {}
     for attribute in fields(Benchmark):
-        if attribute.name in _WORDS:
-            continue
-        value = getattr(benchmark, attribute.name)
-        if attribute.name in _RARE and value == _RARE[attribute.name]:
-            continue
-        if isinstance(value, Mapping):
-            value = ", ".join(f"{kind}: {value[kind]}" for kind in sorted(value)) or "none"
-        elif isinstance(value, tuple):
-            value = " ".join(map(str, value))
-        elif isinstance(value, StrEnum):
-            value = value.value
-        settings[attribute.name] = value
+        name, value = attribute.name, getattr(benchmark, attribute.name)
+        is_default = name in _RARE and value == _RARE[name]
+        if name not in _DESCRIPTIVE and not is_default:
+            settings[name] = _setting_of(value)
     return settings
 
 
+def _setting_of(value: Any) -> Setting:
+    """Value of an attribute as JSON and messages have it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{kind}: {value[kind]}" for kind in sorted(value)) or "none"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    if isinstance(value, StrEnum):
+        return value.value
+    return value
+
+
 def benchmark_sha256(benchmark: Benchmark) -> str:
-    """Hash of settings: results are comparable only where it agrees."""
+    """Hash of a benchmark's settings; results are comparable only where it is the same."""
     text = json.dumps(dict(benchmark_settings(benchmark)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
-    Task.DEPTH: ChainMap({}, DEPTH_METRICS, CERTAINTY_METRICS, WINDOW_METRICS),  # pyright: ignore
-    Task.NORMALS: ChainMap({}, NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),  # pyright: ignore
+    Task.DEPTH: {**WINDOW_METRICS, **CERTAINTY_METRICS, **DEPTH_METRICS},
+    Task.NORMALS: {**NORMAL_CERTAINTY_METRICS, **NORMAL_METRICS},
     Task.PICTURE: PICTURE_METRICS,
     Task.POINTS: POINT_METRICS,
     Task.STABILITY: STABILITY_METRICS,
     Task.CAMERA: CAMERA_METRICS,
     Task.ORDER: ORDER_METRICS,
 }
+"""Metrics of each task, by name."""
 
 
 def find_metric(task: Task, name: str) -> AnyMetric:
-    """A metric by its name in the task's table, or ``package.module:NAME``."""
+    """Find a metric of a task by its name, an entry point, or ``package.module:NAME``.
+
+    Raises:
+        OptionError: If there is none, or the user's own has the name of another metric.
+    """
     table = TABLES[task]
     if name in table:
         return table[name]
-    metric = (
-        load_user_object(name, "metric")
-        if is_import_path(name)
-        else load_entry_point(name, "metric")
-    )
+    if is_import_path(name):
+        metric = load_user_object(name, "metric")
+    else:
+        metric = load_entry_point(name, "metric")
     if metric is None:
         raise OptionError(f"no metric '{name}' of {task}; {suggest(name, table)}")
     if not isinstance(metric, Metric):
@@ -283,7 +299,11 @@ def find_metric(task: Task, name: str) -> AnyMetric:
 
 
 def benchmark_metrics(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
-    """The metrics that are computed, by name, the leading one first."""
+    """Metrics that are computed under a benchmark, by name, the leading one first.
+
+    Raises:
+        OptionError: If one is unknown, or two have the same name.
+    """
     metrics: dict[str, AnyMetric] = {}
     for name in benchmark.chosen_metrics or benchmark.metrics:
         try:
@@ -305,7 +325,9 @@ OWN_METRICS = "own"
 
 
 def choose_metrics(benchmark: Benchmark, words: Iterable[str]) -> tuple[str, ...]:
-    """Names of metrics that words choose: names, patterns such as ``delta*``, and ``own``.
+    """Names of the metrics that the words of ``--metrics`` choose, each once.
+
+    Words are names, patterns such as ``delta*``, and ``own`` for those of the benchmark.
 
     Raises:
         OptionError: If a word chooses none, or a metric does not apply to the benchmark.
@@ -332,17 +354,17 @@ def choose_metrics(benchmark: Benchmark, words: Iterable[str]) -> tuple[str, ...
             option="metrics", problem="names no metric", hint="leave the option out for all"
         )
     for name in chosen:
-        _check_applies(benchmark, name)
+        _require_applicable(benchmark, name)
     return chosen
 
 
-def _check_applies(benchmark: Benchmark, name: str) -> None:
-    table = TABLES[benchmark.task]
-    elsewhere = [task for task, metrics in TABLES.items() if name in metrics]
-    if name not in table and elsewhere:
+def _require_applicable(benchmark: Benchmark, name: str) -> None:
+    """Refuse a metric of another task, or one that cannot be pooled where the benchmark pools."""
+    other_tasks = [task for task, metrics in TABLES.items() if name in metrics]
+    if other_tasks and name not in TABLES[benchmark.task]:
         raise OptionError(
             option="metrics",
-            problem=f"has '{name}', a metric of {elsewhere[0]}, and the benchmark "
+            problem=f"has '{name}', a metric of {other_tasks[0]}, and the benchmark "
             f"'{benchmark.name}' scores {benchmark.task}",
             hint=f"its own: {', '.join(benchmark.metrics)}",
         )
@@ -362,9 +384,11 @@ def judges_confidence(benchmark: Benchmark) -> bool:
 
 
 def trusted_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
-    """Metrics by name, without unknown or untrusted ones."""
+    """Metrics of a task by name, without unknown ones and code that the user does not trust."""
     metrics: dict[str, AnyMetric] = {}
-    for name in names if task in list(Task) else ():
+    if task not in list(Task):
+        return metrics
+    for name in names:
         try:
             # Code that a file names is not run unless the user trusts it.
             check_trusted(name, "metric", "evaluation")
@@ -376,82 +400,97 @@ def trusted_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
 
 
 @cache
-def find_rule(place: str, kind: str) -> Callable[..., Any]:
-    """A function by its ``package.module:name``."""
-    rule = load_user_object(place, kind)
+def find_rule(import_path: str, kind: str) -> Callable[..., Any]:
+    """Import a function of the user's own, such as a crop; ``kind`` names it in messages.
+
+    Raises:
+        OptionError: If there is none, or it is not callable.
+    """
+    rule = load_user_object(import_path, kind)
     if not callable(rule):
-        raise OptionError(f"'{place}' is no {kind}, but a {type(rule).__name__}")
+        raise OptionError(f"'{import_path}' is no {kind}, but a {type(rule).__name__}")
     return rule
 
 
-def call_crop(place: str, shape: Size) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) [px] that a function gives, ends exclusive."""
-    edges = _call_rule(place, "crop", shape)
+def call_crop(import_path: str, shape: Size) -> tuple[int, int, int, int]:
+    """Crop (top, bottom, left, right) [px] by the user's function; the ends are exclusive."""
+    edges = _call_rule(import_path, "crop", shape)
+    improper_crop = InputError(
+        f"the crop '{import_path}' gives {edges} of {shape[0]} x {shape[1]} pixels, expected (top, "
+        "bottom, left, right) inside them"
+    )
     try:
         top, bottom, left, right = (int(edge) for edge in edges)
     except (TypeError, ValueError):
-        top = bottom = left = right = 0
+        raise improper_crop from None
     if not (0 <= top < bottom <= shape[0] and 0 <= left < right <= shape[1]):
-        raise InputError(
-            f"the crop '{place}' gives {edges} of {shape[0]} x {shape[1]} pixels, expected (top, "
-            "bottom, left, right) inside them"
-        )
+        raise improper_crop
     return top, bottom, left, right
 
 
-def call_mask(place: str, truth: Truth, shape: Size) -> Mask:
-    """Pixels that a function lets count."""
-    mask = _call_rule(place, "mask", truth)
+def call_mask(import_path: str, truth: Truth, shape: Size) -> Mask:
+    """Mask of the pixels that count, by the user's function."""
+    mask = _call_rule(import_path, "mask", truth)
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != shape:
-        raise InputError(f"the mask '{place}' gives {_shape_or_type(mask)}, expected {shape} bool")
+        raise InputError(
+            f"the mask '{import_path}' gives {_shape_or_type(mask)}, expected {shape} bool"
+        )
     return mask
 
 
 def call_fit(
-    place: str,
+    import_path: str,
     predicted: DepthMap,
     true: Field,
     valid: Mask,
 ) -> Field:
-    """Depth [m] that a function gives; 1 m where nothing is predicted."""
-    answer = _call_rule(place, "fit", predicted, true, valid)
-    if not isinstance(answer, np.ndarray) or answer.shape != true.shape or answer.dtype.kind != "f":
+    """Depth [m] by the user's function; 1 m where nothing is predicted.
+
+    Raises:
+        InputError: If it is no array of the right size, or not positive where ``valid``.
+    """
+    fitted = _call_rule(import_path, "fit", predicted, true, valid)
+    if not isinstance(fitted, np.ndarray) or fitted.shape != true.shape or fitted.dtype.kind != "f":
         raise InputError(
-            f"the fit '{place}' gives {_shape_or_type(answer)}, expected {true.shape} float"
+            f"the fit '{import_path}' gives {_shape_or_type(fitted)}, expected {true.shape} float"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        depth = np.where(predicted.valid, answer, 1).astype(np.float32)
-    bad = int((~(np.isfinite(depth) & (depth > 0)) & valid).sum())
-    if bad:
+        depth = np.where(predicted.valid, fitted, 1).astype(np.float32)
+    is_depth = np.isfinite(depth) & (depth > 0)
+    improper = int((~is_depth & valid).sum())
+    if improper:
         raise InputError(
-            f"the fit '{place}' gives depth that is zero, negative, NaN or infinite at {bad} "
-            "pixels that count: let it keep a least depth"
+            f"the fit '{import_path}' gives depth that is zero, negative, NaN or infinite at "
+            f"{improper} pixels that count: let it keep a least depth"
         )
     return depth
 
 
-def call_interpolation(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> Plane:
-    """Numbers that a function gives at another size."""
-    plane = _call_rule(place, "interpolation", values.astype(np.float64), shape)
-    if not isinstance(plane, np.ndarray) or plane.shape != shape or plane.dtype.kind != "f":
+def call_interpolation(import_path: str, values: Float[np.ndarray, "a b"], shape: Size) -> Plane:
+    """Map resized to (height, width) by the user's function."""
+    resized = _call_rule(import_path, "interpolation", values.astype(np.float64), shape)
+    if not isinstance(resized, np.ndarray) or resized.shape != shape or resized.dtype.kind != "f":
         raise InputError(
-            f"the interpolation '{place}' gives {_shape_or_type(plane)}, expected {shape} float"
+            f"the interpolation '{import_path}' gives {_shape_or_type(resized)}, expected {shape} "
+            "float"
         )
-    return plane.astype(np.float64)
+    return resized.astype(np.float64)
 
 
-def _call_rule(place: str, kind: str, *values: object) -> Any:
-    """Result of a rule; its own failure becomes an InputError."""
-    rule = find_rule(place, kind)
+def _call_rule(import_path: str, kind: str, *arguments: object) -> Any:
+    """Call a function of the user's own; whatever it raises becomes an InputError."""
+    rule = find_rule(import_path, kind)
     try:
-        return rule(*values)
+        return rule(*arguments)
     except RilievoError:
         raise
     except Exception as error:
-        raise InputError(f"the {kind} '{place}' failed: {type(error).__name__}: {error}") from error
+        raise InputError(
+            f"the {kind} '{import_path}' failed: {type(error).__name__}: {error}"
+        ) from error
 
 
-def _shape_or_type(thing: object) -> str:
-    if isinstance(thing, np.ndarray):
-        return f"{thing.shape} {thing.dtype}"
-    return f"a {type(thing).__name__}"
+def _shape_or_type(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.shape} {value.dtype}"
+    return f"a {type(value).__name__}"

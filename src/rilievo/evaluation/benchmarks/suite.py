@@ -1,6 +1,6 @@
 """Suites: several benchmarks that are run in turn, listed in a TOML file.
 
-One's own is a file anywhere::
+A suite of your own is a file anywhere::
 
     title = "What our robot meets"
 
@@ -14,7 +14,7 @@ One's own is a file anywhere::
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from rilievo.io.files.names import printable
 from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
 
 _FOLDER = Path(__file__).with_name("suites")
-_MOST_DOTS = 1000
+_MAX_DOTS = 1000
+"""Most dots in a line of a suite: tomllib takes quadratic time and memory in the parts of a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,9 @@ class SuiteRun:
     """One benchmark of a suite.
 
     Attributes:
-        folder: Below ``--root`` or absolute; None for ``--root`` itself.
-        list_file: Own list of images, beside the suite's file or absolute.
-        name: Folder of its results.
+        folder: Folder of the dataset, below ``--root`` or absolute; None for ``--root`` itself.
+        list_file: The user's own list of images, beside the suite's file or absolute.
+        name: Name of the folder for its results; None to make one from the other attributes.
     """
 
     benchmark: str
@@ -48,12 +49,13 @@ class SuiteRun:
 
     @property
     def label(self) -> str:
-        """Name of its results, fit for a folder."""
-        own = ".py:" in self.benchmark
-        benchmark = self.benchmark.rpartition(":")[2] if own else self.benchmark
+        """Name of the run and of the folder for its results, without special characters."""
+        benchmark = self.benchmark
+        if _is_in_file(benchmark):
+            benchmark = benchmark.rpartition(":")[2]
         parts = (benchmark, self.dataset, self.split, self.variant)
-        text = self.name or "-".join(part for part in parts if part)
-        return re.sub(r"[^\w.+=-]+", "-", text).strip("-.")
+        name = self.name or "-".join(part for part in parts if part)
+        return re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +68,17 @@ class Suite:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names of rilievo's suites."""
+    """Names of the suites that are part of rilievo."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 def bundled_suites() -> Mapping[str, Suite]:
-    """Suites that rilievo has, by name."""
+    """Suites that are part of rilievo, by name."""
     return {name: find_suite(name) for name in suite_names()}
 
 
 def find_suite(name: str | Path) -> Suite:
-    """A suite by its name, or the path of its TOML file.
+    """Find a suite by its name, or by the path of its TOML file.
 
     Raises:
         OptionError: If there is none of that name.
@@ -94,46 +96,64 @@ def find_suite(name: str | Path) -> Suite:
 
 
 def _read_suite(path: Path) -> Suite:
-    where, text = printable(path), read_text(path)
+    place, text = printable(path), read_text(path)
     try:
-        # tomllib takes quadratic time and memory in the number of a key's parts.
-        if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
-            raise ValueError(f"a line has more than {_MOST_DOTS} dots")
-        table = tomllib.loads(text)
-        check_field_names(Suite, table)
-        suite = from_json(Suite, json.dumps(table))
-        for run in suite.runs:
-            check_trusted(run.benchmark, "benchmark", where)
-            check_trusted(run.dataset or "", "dataset", where)
+        suite = _parse_suite(text, place)
     except UntrustedCodeError:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        text = error.message_in_file if isinstance(error, NotThisRecord) else str(error)
-        line = " ".join(text.split())
-        raise InputError(f"{where}: is no suite of benchmarks: {line}") from error
-    suite = replace(suite, name=path.stem, runs=tuple(_resolve_run_paths(suite, path.parent)))
-    _refuse_empty_or_equal_labels(suite, where)
+        message = error.message_in_file if isinstance(error, NotThisRecord) else str(error)
+        one_line = " ".join(message.split())
+        raise InputError(f"{place}: is no suite of benchmarks: {one_line}") from error
+    runs = tuple(_resolve_paths(run, path.parent) for run in suite.runs)
+    suite = replace(suite, name=path.stem, runs=runs)
+    _refuse_empty_or_equal_labels(suite, place)
     return suite
 
 
-def _resolve_run_paths(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
+def _parse_suite(text: str, place: str) -> Suite:
+    """Suite from the text of its file; ``place`` names the file.
+
+    Raises:
+        ValueError: If it is no TOML, or no suite.
+        UntrustedCodeError: If it names code that the user does not trust.
+    """
+    if any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
+        raise ValueError(f"a line has more than {_MAX_DOTS} dots")
+    table = tomllib.loads(text)
+    check_field_names(Suite, table)
+    suite = from_json(Suite, json.dumps(table))
     for run in suite.runs:
-        if run.list_file is not None:
-            run = replace(run, list_file=str(folder / run.list_file))
-        if ".py:" in run.benchmark:
-            run = replace(run, benchmark=str(folder / run.benchmark))
-        yield run
+        check_trusted(run.benchmark, "benchmark", place)
+        check_trusted(run.dataset or "", "dataset", place)
+    return suite
 
 
-def _refuse_empty_or_equal_labels(suite: Suite, where: str) -> None:
+def _resolve_paths(run: SuiteRun, folder: Path) -> SuiteRun:
+    """Make paths in a run relative to the folder of its suite."""
+    if run.list_file is not None:
+        run = replace(run, list_file=str(folder / run.list_file))
+    if _is_in_file(run.benchmark):
+        run = replace(run, benchmark=str(folder / run.benchmark))
+    return run
+
+
+def _is_in_file(benchmark: str) -> bool:
+    """Whether a benchmark is the user's own, ``FILE.py:NAME``."""
+    return ".py:" in benchmark
+
+
+def _refuse_empty_or_equal_labels(suite: Suite, place: str) -> None:
     if not suite.runs:
-        raise InputError(f"{where}: has no runs; add a table [[runs]] with a benchmark")
+        raise InputError(f"{place}: has no runs; add a table [[runs]] with a benchmark")
     labels: set[str] = set()
     for run in suite.runs:
         if not run.label:
-            raise InputError(f"{where}: '{run.name or ''}' is no name for results")
-        if run.label.casefold() in labels:
+            raise InputError(f"{place}: '{run.name or ''}' is no name for results")
+        # Some file systems do not tell upper and lower case apart.
+        label = run.label.casefold()
+        if label in labels:
             raise InputError(
-                f"{where}: two runs are called '{run.label}'; give one of them another name"
+                f"{place}: two runs are called '{run.label}'; give one of them another name"
             )
-        labels.add(run.label.casefold())
+        labels.add(label)

@@ -1,4 +1,4 @@
-"""``rilievo benchmarks``."""
+"""Command ``rilievo benchmarks``, which lists benchmarks or shows one."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,8 @@ from rilievo.evaluation.benchmarks.suite import Suite, bundled_suites
 from rilievo.schema.fields import option
 from rilievo.system.terminal import terminal_columns, wrap_line
 
-_WIDEST = 100
+_MAX_COLUMNS = 100
+"""Most columns of a line, because longer ones are hard to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,10 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo benchmarks kitti-eigen",
         ),
     )
-    text = (
-        _benchmark_list_text() if request.name is None else _card_text(find_benchmark(request.name))
-    )
+    if request.name is None:
+        text = _benchmark_list_text()
+    else:
+        text = _card_text(find_benchmark(request.name))
     with printing():
         say(text)
     return 0
@@ -62,20 +64,23 @@ def _benchmark_list_text() -> str:
 
 
 def _title_lines(table: Mapping[str, Benchmark | Suite]) -> list[str]:
-    widest = max(map(len, table))
-    return [f"{name.ljust(widest)}  {entry.title}" for name, entry in table.items()]
+    """Names and titles in two columns."""
+    name_columns = max(map(len, table))
+    return [f"{name.ljust(name_columns)}  {entry.title}" for name, entry in table.items()]
 
 
 def _card_text(benchmark: Benchmark) -> str:
-    width = min(_WIDEST, terminal_columns(sys.stdout) or _WIDEST)
+    """Title, settings and published results of a benchmark."""
+    columns = min(_MAX_COLUMNS, terminal_columns(sys.stdout) or _MAX_COLUMNS)
     lines = [benchmark.name, "", benchmark.title, ""]
     for name, text in (("reproduces", benchmark.reproduces), ("hides", benchmark.hides)):
-        lines.append(wrap_line(f"{name:<13}{text}", width, 13))
+        lines.append(wrap_line(f"{name:<13}{text}", columns, 13))
     lines.append("")
     for name, value in benchmark_settings(benchmark).items():
-        shown = "any" if value is None and name == "dataset" else value
-        text = "none" if shown is None else str(shown)
-        lines.append(wrap_line(f"{name:<15}{text}", width, 15))
+        text = "none" if value is None else str(value)
+        if value is None and name == "dataset":
+            text = "any"
+        lines.append(wrap_line(f"{name:<15}{text}", columns, 15))
     lines.append(f"{'sha256':<15}{benchmark_sha256(benchmark)[:16]}")
     if benchmark.published:
         lines += ["", "published by others:", *map(_published_line, benchmark.published)]
@@ -85,5 +90,5 @@ def _card_text(benchmark: Benchmark) -> str:
 def _published_line(row: Published) -> str:
     values = ", ".join(f"{name} {value:g}" for name, value in row.values.items())
     model = f"{row.model} on {row.data}" if row.data else row.model
-    words = f'\n    "{row.quote}"' if row.quote else ""
-    return f"  {model}: {values} ({row.source}){words}"
+    quote = f'\n    "{row.quote}"' if row.quote else ""
+    return f"  {model}: {values} ({row.source}){quote}"

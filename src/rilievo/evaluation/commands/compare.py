@@ -1,4 +1,4 @@
-"""``rilievo compare``."""
+"""Command ``rilievo compare``, which puts evaluations side by side."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rilievo.errors.messages import for_terminal
 from rilievo.evaluation.evaluation_folder import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables.comparing import compare, runs_by_name, shared_metrics
-from rilievo.evaluation.tables.comparison import Comparison
+from rilievo.evaluation.tables.comparison import ColumnGroup, Comparison
 from rilievo.evaluation.tables.comparison_report import refuse_unknown_ending, write_comparison
 from rilievo.evaluation.tables.comparison_tables import differences_table, values_table
 from rilievo.evaluation.tables.leaderboard import (
@@ -29,37 +29,6 @@ from rilievo.io.files.names import printable
 from rilievo.models.load_options import TrustOptions
 from rilievo.pages.tables import Table
 from rilievo.schema.fields import option
-
-
-def _comparison_lines(comparison: Comparison) -> Iterator[str]:
-    for group in comparison.groups:
-        yield f"{group.label}: {group.title}".removesuffix(": ")
-        yield f"{group.dataset}: {group.images:,} images"
-        yield from () if comparison.is_of_several else ("",)
-        yield from _table_lines(values_table(group))
-    if comparison.is_of_several:
-        yield from _table_lines(ranks_table(comparison))
-        yield from _table_lines(ranks_by_benchmark_table(comparison))
-        yield from _table_lines(model_pairs_table(comparison))
-        if comparison.means:
-            yield from _table_lines(set_means_table(comparison))
-        yield from (printable(note) for note in comparison.notes)
-    else:
-        [group] = comparison.groups
-        yield from _table_lines(differences_table(group))
-        for row in group.runs:
-            if (alignment := alignment_text(row.alignment)) is not None:
-                yield f"{printable(row.name)}: {alignment}"
-        # A terminal has no bold.
-        notes = (note.replace("; bold marks", "; ! marks") for note in comparison.notes)
-        yield from map(printable, notes)
-        yield from (f"[{index}] {printable(source)}" for source, index in group.sources.items())
-
-
-def _table_lines(made: Table) -> Iterator[str]:
-    if made.rows:
-        yield table(made.plain_heads, made.plain_rows)
-        yield ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         refuse_unknown_ending(options.output)
     trust(options.trust_code)
     runs = find_runs(options.runs)
-    # As they were named: a folder tells runs of one model apart.
-    paths = [run.folder for run in runs]
+    paths = [run.folder for run in runs]  # folders tell runs of one model apart
     if is_across_benchmarks(runs):
         compared = _compare_across_benchmarks(options, runs)
         benchmarks = amount(len(compared.groups), "benchmark")
@@ -128,40 +96,90 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _compare_across_benchmarks(options: _Arguments, runs: Sequence[Run]) -> Comparison:
+    """Compare runs of several benchmarks."""
     if options.baseline is not None:
         raise OptionError(
             option="baseline", problem="is for runs of one benchmark", hint="these are of several"
         )
-    names = _metrics_of_option(options)
+    metrics = _metrics_of_option(options)
     if options.metrics == "all":
-        names = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
-    # A terminal has a table for each benchmark; a file has one, which is wide enough already.
+        metrics = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
+    # A terminal shows a table for each benchmark; a file has one, which is wide enough already.
     choose = shortlist if options.output is None else leading_two
-    return standings(runs, metrics=names, choose=choose, common=options.common)
+    return standings(runs, metrics=metrics, choose=choose, common=options.common)
 
 
 def _pictures_by_run(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:
-    """No pictures, and a note, where one run fails."""
+    """Pictures of each run, by its name; if one run cannot be opened, there are none, and a note.
+
+    ``root`` is where the dataset lies now, if it was moved.
+    """
     from rilievo.evaluation.views.evaluated_run import open_run
 
     try:
-        opened = [open_run(path, root) for path in paths]
+        runs = [open_run(path, root) for path in paths]
     except RilievoError as error:
         complain(f"note: no pictures on the page: {for_terminal(error)}")
         return {}
-    return {name: run.shown for name, run in zip(runs_by_name(paths), opened, strict=True)}
+    return {name: run.pictures for name, run in zip(runs_by_name(paths), runs, strict=True)}
+
+
+def _comparison_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield a comparison as text for the terminal."""
+    for group in comparison.groups:
+        yield f"{group.label}: {group.title}".removesuffix(": ")
+        yield f"{group.dataset}: {group.images:,} images"
+        if not comparison.is_of_several:
+            yield ""
+        yield from _table_lines(values_table(group))
+    if comparison.is_of_several:
+        yield from _ranking_lines(comparison)
+    else:
+        [group] = comparison.groups
+        yield from _difference_lines(group)
+
+
+def _ranking_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield how the models rank over several benchmarks."""
+    yield from _table_lines(ranks_table(comparison))
+    yield from _table_lines(ranks_by_benchmark_table(comparison))
+    yield from _table_lines(model_pairs_table(comparison))
+    if comparison.means:
+        yield from _table_lines(set_means_table(comparison))
+    yield from map(printable, comparison.notes)
+
+
+def _difference_lines(group: ColumnGroup) -> Iterator[str]:
+    """Yield the differences between runs on one benchmark, with alignments, notes and sources."""
+    yield from _table_lines(differences_table(group))
+    for row in group.runs:
+        alignment = alignment_text(row.alignment)
+        if alignment is not None:
+            yield f"{printable(row.name)}: {alignment}"
+    for note in group.notes:
+        # A terminal has no bold.
+        yield printable(note.replace("; bold marks", "; ! marks"))
+    for source, number in group.sources.items():
+        yield f"[{number}] {printable(source)}"
+
+
+def _table_lines(made: Table) -> Iterator[str]:
+    """Yield a table and an empty line; nothing for a table without rows."""
+    if made.rows:
+        yield table(made.plain_heads, made.plain_rows)
+        yield ""
 
 
 def _metrics_of_option(options: _Arguments) -> list[str] | None:
-    """Names of ``--metrics``; None without it and for 'all'."""
+    """Names in ``--metrics``; None without the option, and for 'all'."""
     if not options.metrics or options.metrics == "all":
         return None
     return [name.strip() for name in options.metrics.split(",")]
 
 
 def _metrics_to_show(options: _Arguments, runs: Sequence[Run]) -> Sequence[str] | None:
-    """Names, or None for all."""
-    is_table = options.output is not None and options.output.suffix.lower() == ".csv"
-    if options.metrics or is_table or not runs:
+    """Metrics of a comparison on one benchmark; None for all that the runs share."""
+    writes_csv = options.output is not None and options.output.suffix.lower() == ".csv"
+    if options.metrics or writes_csv or not runs:
         return _metrics_of_option(options)
     return shortlist(shared_metrics(run.evaluation for run in runs))

@@ -1,4 +1,4 @@
-"""``rilievo evaluate``."""
+"""Command ``rilievo evaluate``, which scores a model or predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +23,8 @@ from rilievo.predicting.options import BatchOptions, ClusterOptions
 from rilievo.schema.fields import Groups, option
 
 USAGE_ERROR = 2
-
-_HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
-_SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
+_HEADS = ("metric", "value", "95 % interval", "median", "images", "better")
+_BETTER_WORDS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,7 @@ class _Arguments:
     """
     suite: Annotated[str | None, option(first=True, metavar="NAME|FILE.toml")] = None
     """Several benchmarks in place of one: a suite that 'rilievo benchmarks' lists, or a file of
-    your
-    own. --root holds the folders of their datasets, --predictions one folder for each of them.
+    your own. --root holds the folders of their datasets, --predictions one folder for each of them.
     What is finished is not done again.
     """
     protocols: Annotated[str | None, option(commas=True, first=True, metavar="all|A,B")] = None
@@ -83,15 +81,16 @@ def main(arguments: Sequence[str]) -> int:
         model = DEFAULT_MODEL
     if request.protocols is not None or request.suite is not None:
         return _run_suite_or_protocols(model, request)
-    evaluation = _evaluate_benchmark(model, request)
-    if isinstance(evaluation, PredictedPart):
-        return _print_part(evaluation)
+    result = _evaluate_benchmark(model, request)
+    if isinstance(result, PredictedPart):
+        return _print_part(result)
     with printing():
-        say(_evaluation_text(evaluation, request.options))
-    return 1 if evaluation.unscored else 0
+        say(_evaluation_text(result, request.options))
+    return 1 if result.unscored else 0
 
 
 def _evaluate_benchmark(model: str | None, arguments: _Arguments) -> Evaluation | PredictedPart:
+    """Evaluate in this process, or with predictions by several processes or machines."""
     options, cluster = arguments.options, arguments.batch
     if arguments.benchmark is None:
         raise OptionError(
@@ -103,61 +102,65 @@ def _evaluate_benchmark(model: str | None, arguments: _Arguments) -> Evaluation 
             )
         )
     batch = BatchOptions(workers=options.workers, shard=cluster.shard, ray=cluster.ray)
-    if batch == BatchOptions() or (options.predictions is not None and batch.shard is None):
+    has_predictions = options.predictions is not None and batch.shard is None
+    if batch == BatchOptions() or has_predictions:
         return evaluate(model, arguments.benchmark, arguments.root, options)
     return evaluate_across(model, arguments.benchmark, arguments.root, options, batch)
 
 
 def _run_suite_or_protocols(model: str | None, arguments: _Arguments) -> int:
-    """Print results; return the exit code."""
+    """Score by several benchmarks, print the results, and return the exit code."""
     if [arguments.benchmark, arguments.suite, arguments.protocols].count(None) < 2:
         raise OptionError(
             option="suite",
             problem=Text("and ", OptionName("protocols"), " run benchmarks of their own"),
             hint=Text("leave ", OptionName("benchmark"), " out, and give one of the two"),
         )
-    if (arguments.batch.shard, arguments.batch.ray) != (None, None):
+    if arguments.batch.shard is not None or arguments.batch.ray is not None:
         raise OptionError(
             option="shard",
             problem=Text("and ", OptionName("ray"), " are for one benchmark"),
             hint="leave them out",
         )
     if arguments.suite is not None:
-        return _print_suite(
-            run_suite(model, arguments.suite, arguments.root, arguments.options, say=complain)
-        )
+        result = run_suite(model, arguments.suite, arguments.root, arguments.options, say=complain)
+        return _print_suite(result)
+
     assert arguments.protocols is not None
     result = evaluate_protocols(
         model, arguments.protocols, arguments.root, arguments.options, say=complain
     )
     exit_code = _print_suite(result)
+    # A benchmark that does not fit the dataset is no failure here.
     scored = [row for row in result.rows if row.evaluation is not None]
-    # What a benchmark refuses as a whole is no fault of an image.
     return 0 if scored and all(row.is_whole for row in scored) else exit_code
 
 
 def _print_suite(result: SuiteResult) -> int:
-    """Print and return the exit code."""
-    rows, made = result.rows, rows_table(result.rows)
-    scored = [row for row in rows if row.evaluation is not None]
+    """Print a table of all benchmarks.
+
+    Returns 0 if every image has a score, 1 if some have none, and 2 without any result.
+    """
+    made = rows_table(result.rows)
+    scored = [row for row in result.rows if row.evaluation is not None]
     lines = [
         result.title,
         "",
         table(made.plain_heads, made.plain_rows),
         "",
         *made.notes,
-        f"{len(scored)} of {len(rows)} benchmarks have results, in {printable(result.folder)}; "
-        "'rilievo compare' puts such folders side by side",
+        f"{len(scored)} of {len(result.rows)} benchmarks have results, in "
+        f"{printable(result.folder)}; 'rilievo compare' puts such folders side by side",
     ]
     with printing():
         say("\n".join(lines))
     if not scored:
         return USAGE_ERROR
-    return 0 if all(row.is_whole for row in rows) else 1
+    return 0 if all(row.is_whole for row in result.rows) else 1
 
 
 def _print_part(part: PredictedPart) -> int:
-    """Print; return 1 where an image failed."""
+    """Print what was predicted; returns 1 if an image failed."""
     with printing():
         say(
             f"{part.images - len(part.failed)} of {part.images} images of this part are predicted "
@@ -167,19 +170,22 @@ def _print_part(part: PredictedPart) -> int:
 
 
 def _evaluation_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
+    """Text for the terminal: what was scored, the usual metrics, warnings and files."""
     data, made_by = evaluation.data, evaluation.made_by
-    how = alignment_text(evaluation.alignment)
-    kind = f" ({', '.join(filter(None, (evaluation.kind, how)))})" if evaluation.kind else ""
-    short = shortlist([item.metric for item in evaluation.summaries])
-    more = len(evaluation.summaries) - len(short)
+    alignment = alignment_text(evaluation.alignment)
+    kind = f" ({', '.join(filter(None, (evaluation.kind, alignment)))})" if evaluation.kind else ""
+    shown_metrics = shortlist([summary.metric for summary in evaluation.summaries])
+    hidden = len(evaluation.summaries) - len(shown_metrics)
+
     lines = [
         f"{made_by.model}{kind} on {evaluation.benchmark}: {data.dataset}, split {data.split}, "
         f"variant {data.variant}",
         "",
-        table(
-            _HEADER, [_summary_row(item) for item in evaluation.summaries if item.metric in short]
-        ),
-        *([f"{more} more metrics are in the results"] if more else []),
+        _summary_table(evaluation.summaries, shown_metrics),
+    ]
+    if hidden:
+        lines.append(f"{hidden} more metrics are in the results")
+    lines += [
         "",
         f"{len(evaluation.scores)} of {data.asked} images have a score, "
         f"{evaluation.summaries[0].pixels:,} pixels, in {evaluation.seconds:.1f} s",
@@ -187,16 +193,19 @@ def _evaluation_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     if data.read_as is not None:
         lines.append(f"true depth is {data.read_as}")
     for part in evaluation.parts:
-        lines += [
-            "",
-            f"{part.name}: {part.images} images",
-            table(_HEADER, [_summary_row(item) for item in part.summaries if item.metric in short]),
-        ]
-    lines += [f"warning: {for_terminal(item)}" for item in evaluation.warnings]
+        part_table = _summary_table(part.summaries, shown_metrics)
+        lines += ["", f"{part.name}: {part.images} images", part_table]
+    lines += [f"warning: {for_terminal(warning)}" for warning in evaluation.warnings]
+
     folder = run_folder(options.output, made_by.model, evaluation.benchmark)
     report = folder / REPORT
-    shown = f"; the report: {report}" if report.exists() else ""
-    return "\n".join([*lines, f"results in {folder}{shown}"])
+    report_words = f"; the report: {report}" if report.exists() else ""
+    return "\n".join([*lines, f"results in {folder}{report_words}"])
+
+
+def _summary_table(summaries: Sequence[Summary], shown_metrics: Sequence[str]) -> str:
+    rows = [_summary_row(summary) for summary in summaries if summary.metric in shown_metrics]
+    return table(_HEADS, rows)
 
 
 def _summary_row(summary: Summary) -> tuple[str, ...]:
@@ -209,7 +218,7 @@ def _summary_row(summary: Summary) -> tuple[str, ...]:
         interval,
         _four_or_two_decimals(summary.median),
         str(summary.images),
-        _SIGNS[summary.better],
+        _BETTER_WORDS[summary.better],
     )
 
 

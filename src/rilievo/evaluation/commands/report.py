@@ -1,4 +1,4 @@
-"""``rilievo report``."""
+"""Command ``rilievo report``, which writes a page of predictions beside the ground truth."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -52,13 +52,13 @@ def main(arguments: Sequence[str]) -> int:
         with printing():
             say(f"{amount(len(chosen), 'image')}: {request.paper}")
         return 0
-    reported = write_gallery(request.targets, request.output, request.source)
+    gallery = write_gallery(request.targets, request.output, request.source)
     with printing():
-        say("\n".join(_report_lines(reported)))
-    return 1 if reported.failed or reported.faults else 0
+        say("\n".join(_gallery_lines(gallery)))
+    return 1 if gallery.failed or gallery.faults else 0
 
 
-def _report_lines(reported: WrittenGallery) -> Iterator[str]:
-    models = ", ".join(reported.models) or "no model"
-    yield f"{reported.images} images, {models}: {reported.page}"
-    yield from fault_lines(reported.failed, reported.faults)
+def _gallery_lines(gallery: WrittenGallery) -> Iterator[str]:
+    models = ", ".join(gallery.models) or "no model"
+    yield f"{gallery.images} images, {models}: {gallery.page}"
+    yield from fault_lines(gallery.failed, gallery.faults)

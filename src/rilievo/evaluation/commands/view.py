@@ -1,4 +1,4 @@
-"""``rilievo view``."""
+"""Command ``rilievo view``, which shows predictions and ground truth in FiftyOne."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,19 +35,19 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo view small theirs",
         ),
     )
-    viewed = fill_view(request.targets, request.source, request.options)
+    view = fill_view(request.targets, request.source, request.options)
     with printing():
-        say("\n".join(_view_lines(viewed)))
+        say("\n".join(_view_lines(view)))
     if request.options.app:
         with printing():
             say(f"the app: http://localhost:{request.options.port} (Ctrl-C ends it)", flush=True)
-        open_app(viewed.name, request.options.port)
-    return 1 if viewed.failed or viewed.faults else 0
+        open_app(view.name, request.options.port)
+    return 1 if view.failed or view.faults else 0
 
 
-def _view_lines(viewed: FilledView) -> Iterator[str]:
-    models = ", ".join(viewed.models) or "no model"
-    yield f"FiftyOne dataset '{viewed.name}': {viewed.images} images, {models}"
-    yield from (f"saved view: {name}" for name in viewed.views)
-    yield from fault_lines(viewed.failed, viewed.faults)
-    yield f"its pictures: {viewed.folder}; keep them as long as the dataset"
+def _view_lines(view: FilledView) -> Iterator[str]:
+    models = ", ".join(view.models) or "no model"
+    yield f"FiftyOne dataset '{view.name}': {view.images} images, {models}"
+    yield from (f"saved view: {name}" for name in view.views)
+    yield from fault_lines(view.failed, view.faults)
+    yield f"its pictures: {view.folder}; keep them as long as the dataset"

@@ -1,4 +1,4 @@
-"""Cache of predictions: one npz file an image, and what made them."""
+"""Cache of a model's predictions: an npz file for each image, and a fingerprint of the model."""
 
 import os
 import zlib
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Pixels
+from rilievo.arrays.shapes import Pixels, Size
 from rilievo.data.datasets.dataset import Dataset, evenly_spread
 from rilievo.data.datasets.text_files import names_in
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.errors.messages import note_about
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task, judges_confidence
 from rilievo.evaluation.records import Unscored, unscored_image
-from rilievo.evaluation.scoring.metres import refuse_other_kinds
+from rilievo.evaluation.scoring.comparable_depth import require_scored_kind
 from rilievo.evaluation.scoring.regions import crop_for_model
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import StoredPrediction
@@ -39,15 +39,24 @@ from rilievo.records.sample import Photo
 
 FORMAT = "rilievo-predictions/1"
 FINGERPRINT = "fingerprint.json"
+READER_THREADS = 2
+"""Threads that read photographs while the model predicts."""
+MAX_COMPARED_PHOTOS = 8
+"""Photographs that are compared with those of the cache before the rest is trusted."""
+_MAX_SHOWN_LETTERS = 40
+"""Longest value that a message shows in full, such as a name but not a hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """Facts that all predictions of a folder share.
+    """What all predictions of a folder have in common: model, settings, data and stored parts.
 
     Attributes:
-        kind: Kind of its depth; None if only normals are stored.
-        version: Version of rilievo that began the folder; later ones may have added to it.
+        kind: Kind of the stored depth; None if no depth is stored.
+        normals: Whether normals are stored.
+        version: Version of rilievo that created the folder; later ones may have added to it.
+        confidence: Whether confidences are stored.
+        camera: Whether predicted cameras are stored.
     """
 
     format: str = FORMAT
@@ -81,13 +90,12 @@ class PredictionCache:
     @property
     def made_by(self) -> MadeBy:
         """Model, weights and settings that made the predictions."""
-        mark = self.fingerprint
         return MadeBy(
-            model=mark.model,
-            weights_sha256=mark.weights_sha256,
-            licence=mark.licence,
-            settings=mark.settings,
-            version=mark.version,
+            model=self.fingerprint.model,
+            weights_sha256=self.fingerprint.weights_sha256,
+            licence=self.fingerprint.licence,
+            settings=self.fingerprint.settings,
+            version=self.fingerprint.version,
         )
 
     def path_of(self, id: str) -> Path:
@@ -95,11 +103,11 @@ class PredictionCache:
         return self.folder / f"{id}.npz"
 
     def note_on_broken(self, id: str) -> str:
-        """Note that a prediction is made again."""
+        """Note that a broken file is predicted again."""
         return f"{self.path_of(id)}: broken, so it is predicted anew"
 
     def write(self, id: str, prediction: Prediction, photo: Pixels | None = None) -> None:
-        """Write a prediction, and a checksum of its photograph."""
+        """Write the parts that the fingerprint names, and a checksum of the photograph."""
         arrays: dict[str, np.ndarray] = {}
         if photo is not None:
             arrays["photo"] = np.array(_photo_crc32(photo), np.uint32)
@@ -116,24 +124,30 @@ class PredictionCache:
             arrays["size"] = np.array(prediction.shape, np.int64)
         path = self.path_of(id)
         make_folder(path.parent)
-        # Not durable yet: a file that a power cut breaks is noticed by its checksums and made anew.
+        # Not synced yet: a file that a power cut breaks is noticed by its checksums and made anew.
         with replacing(path, durable=False) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     @retry_miscounted
     def read(self, id: str) -> StoredPrediction:
-        """The prediction of one image."""
-        mark, depth = self.fingerprint, None
-        with self._arrays(id) as file:
-            values = None if mark.kind is None else _read_float_array(file, "depth", 2)
-            valid = npz_member(file, "valid") if "valid" in file else None
-            normals = _read_float_array(file, "normals", 3) if mark.normals else None
-            judged = mark.confidence and "confidence" in file
-            confidence = _read_float_array(file, "confidence", 2) if judged else None
-            camera, size = _read_camera_and_size(file) if mark.camera else (None, None)
-        if mark.kind is not None and values is not None:
-            valid = np.ones(values.shape, bool) if valid is None else valid
-            depth, size = DepthMap(values=values, kind=mark.kind, valid=valid), None
+        """Read the prediction of one image.
+
+        Raises:
+            InputError: If its file is missing or broken.
+        """
+        fingerprint = self.fingerprint
+        depth = normals = confidence = camera = size = None
+        with self._open_arrays(id) as file:
+            if fingerprint.kind is not None:
+                depth = _read_depth(file, fingerprint.kind)
+            if fingerprint.normals:
+                normals = _read_float_array(file, "normals", 3)
+            if fingerprint.confidence and "confidence" in file:
+                confidence = _read_float_array(file, "confidence", 2)
+            if fingerprint.camera:
+                camera, size = _read_camera(file), _read_size(file)
+        if depth is not None:
+            size = None  # It is that of the depth map.
         return StoredPrediction(
             depth_or_none=depth,
             normals=normals,
@@ -145,12 +159,13 @@ class PredictionCache:
 
     @retry_miscounted
     def is_of(self, id: str, photo: Pixels) -> bool:
-        """Whether the prediction is of this photograph, or of one that is unknown."""
-        with self._arrays(id) as file:
+        """Whether a prediction was made from this photograph; True if that was not stored."""
+        with self._open_arrays(id) as file:
             return "photo" not in file or int(file["photo"]) == _photo_crc32(photo)
 
     @contextmanager
-    def _arrays(self, id: str) -> Iterator[Mapping[str, np.ndarray]]:
+    def _open_arrays(self, id: str) -> Iterator[Mapping[str, np.ndarray]]:
+        """Open the npz file of an image; what is broken inside becomes an InputError."""
         path = self.path_of(id)
         check_regular(path)
         try:
@@ -181,11 +196,15 @@ class PredictionCache:
 
 
 def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> PredictionCache:
-    """Begin a folder, or open one with the same settings and remove half-written files."""
-    mark = folder / FINGERPRINT
+    """Create a cache, or open one with the same fingerprint and remove half-written files.
+
+    Raises:
+        OptionError: If the folder holds predictions with another fingerprint.
+        InputError: If it holds other files.
+    """
     if not check_cache(folder, fingerprint):
         make_folder(folder)
-        with replacing(mark) as part:
+        with replacing(folder / FINGERPRINT) as part:
             part.write_text(to_json(fingerprint, indent=2), encoding="utf-8")
     for parent in {(folder / id).parent for id in ids} | {folder}:
         if os.path.isdir(parent):
@@ -194,11 +213,11 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Pr
 
 
 def check_cache(folder: Path, fingerprint: Fingerprint) -> bool:
-    """Whether the folder was begun before; refuse other files or settings."""
+    """Whether a folder is a cache already; files or a fingerprint that do not fit are refused."""
     if os.path.exists(folder / FINGERPRINT):
         _refuse_other_fingerprint(read_cache(folder).fingerprint, fingerprint, folder)
         return True
-    # Several parts of one evaluation may begin at once: the mark may have come meanwhile.
+    # Several parts of one evaluation may start at once, so the fingerprint may have come meanwhile.
     names = names_in(folder)
     if FINGERPRINT not in names and any(not is_part(name) for name in names):
         raise InputError(
@@ -209,63 +228,83 @@ def check_cache(folder: Path, fingerprint: Fingerprint) -> bool:
 
 
 def read_cache(folder: Path) -> PredictionCache:
-    """A folder of predictions that an evaluation left."""
-    mark = folder / FINGERPRINT
-    if is_blank(mark):
+    """Open the cache that an evaluation left in a folder.
+
+    Raises:
+        InputError: If its fingerprint is missing, broken or of another format.
+    """
+    path = folder / FINGERPRINT
+    if is_blank(path):
         raise InputError(
-            f"{mark}: has no content, as after a power cut; remove the folder and predict again"
+            f"{path}: has no content, as after a power cut; remove the folder and predict again"
         )
-    check_regular(mark)
+    check_regular(path)
     try:
-        record = from_json(Fingerprint, mark.read_text(encoding="utf-8"))
+        fingerprint = from_json(Fingerprint, path.read_text(encoding="utf-8"))
     except (NotThisRecord, OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{mark}: broken ({reason(error)}); remove the folder and predict again"
+            f"{path}: broken ({reason(error)}); remove the folder and predict again"
         ) from error
-    if record.format != FORMAT:
+    if fingerprint.format != FORMAT:
         raise InputError(
-            f"{mark}: its format is '{record.format}', expected '{FORMAT}': remove the folder and "
-            "predict again"
+            f"{path}: its format is '{fingerprint.format}', expected '{FORMAT}': remove the folder "
+            "and predict again"
         )
-    return PredictionCache(folder=folder, fingerprint=record)
+    return PredictionCache(folder=folder, fingerprint=fingerprint)
 
 
-def _refuse_other_fingerprint(there: Fingerprint, fingerprint: Fingerprint, folder: Path) -> None:
-    differ = []
+def _refuse_other_fingerprint(existing: Fingerprint, wanted: Fingerprint, folder: Path) -> None:
+    """Refuse a cache whose fingerprint differs in anything but the version."""
+    differences = []
     for field in fields(Fingerprint):
-        one, other = getattr(there, field.name), getattr(fingerprint, field.name)
+        held, asked = getattr(existing, field.name), getattr(wanted, field.name)
         if field.name == "settings":
-            keys = sorted({*one, *other})
-            differ += [
-                f"{key}: {one.get(key)}, not {other.get(key)}"
-                for key in keys
-                if one.get(key) != other.get(key)
-            ]
-        elif one != other and field.name != "version":
-            differ.append(f"{field.name}: {_shorten_text(one)}, not {_shorten_text(other)}")
-    if differ:
+            for key in sorted({*held, *asked}):
+                if held.get(key) != asked.get(key):
+                    differences.append(f"{key}: {held.get(key)}, not {asked.get(key)}")
+        elif held != asked and field.name != "version":
+            differences.append(f"{field.name}: {_shorten_text(held)}, not {_shorten_text(asked)}")
+    if differences:
         raise OptionError(
-            f"{folder}: holds predictions made otherwise ({'; '.join(differ)}); choose another "
-            "output folder"
+            f"{folder}: holds predictions made otherwise ({'; '.join(differences)}); choose "
+            "another output folder"
         )
+
+
+def _read_depth(file: Mapping[str, np.ndarray], kind: DepthKind) -> DepthMap:
+    values = _read_float_array(file, "depth", 2)
+    valid = npz_member(file, "valid") if "valid" in file else np.ones(values.shape, bool)
+    return DepthMap(values=values, kind=kind, valid=valid)
 
 
 def _read_float_array(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
+    """Array of float32 with so many axes.
+
+    Raises:
+        ValueError: If it is another one, which means that the file is broken.
+    """
     array = npz_member(file, name)
     if array.dtype != np.float32 or array.ndim != axes or not array.size:
         raise ValueError(f"its {name} is {array.shape} {array.dtype}")
     return array
 
 
-def _read_camera_and_size(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
-    K, size = npz_member(file, "K"), npz_member(file, "size")
-    if K.dtype != np.float64 or K.shape != (3, 3) or size.shape != (2,):
+def _read_camera(file: Mapping[str, np.ndarray]) -> Camera:
+    K = npz_member(file, "K")
+    if K.dtype != np.float64 or K.shape != (3, 3):
         raise ValueError(f"its K is {K.shape} {K.dtype}")
     try:
-        camera = Camera(K=K, source=CameraSource.PREDICTED)
+        return Camera(K=K, source=CameraSource.PREDICTED)
     except InputError as error:
         raise ValueError(str(error)) from error
-    return camera, (int(size[0]), int(size[1]))
+
+
+def _read_size(file: Mapping[str, np.ndarray]) -> Size:
+    """(height, width) of the picture that the camera belongs to."""
+    size = npz_member(file, "size")
+    if size.shape != (2,):
+        raise ValueError(f"its size is {size.shape} {size.dtype}")
+    return int(size[0]), int(size[1])
 
 
 def _photo_crc32(photo: Pixels) -> int:
@@ -274,34 +313,40 @@ def _photo_crc32(photo: Pixels) -> int:
 
 def _shorten_text(value: object) -> str:
     text = printable(str(value))
-    return text if len(text) <= 40 else text[:12] + "..."
+    return text if len(text) <= _MAX_SHOWN_LETTERS else text[:12] + "..."
 
 
 AnyModel = Model | str | Path | DepthFunction | None
-Fill = Callable[
+CacheFiller = Callable[
     [PredictionCache, Model, Dataset, InputCrop | str, Sequence[str], Tally], Sequence[Unscored]
 ]
-READERS = 2
-
-# Predictions whose photographs are compared before the rest is trusted.
-COMPARED = 8
+"""Function that predicts images into a cache, and returns those that failed."""
 
 
 def model_name(model: AnyModel) -> str | None:
-    """The user's name of the model; None where there is none."""
+    """Name by which the user gave a model; None without a model."""
+    if model is None:
+        return None
     if isinstance(model, Model):
         return model.card.name
-    if model is None or isinstance(model, str | Path):
-        return None if model is None else str(model)
+    if isinstance(model, str | Path):
+        return str(model)
     return register_function(model)
 
 
 def find_cache(
-    folder: Path, model: Model, selection: Selection, *, is_whole: bool = False
+    folder: Path, model: Model, selection: Selection, *, cache_all_outputs: bool = False
 ) -> PredictionCache:
-    """The cache for a model, of all that it predicts if ``is_whole``; nothing is written."""
-    fingerprint = model_fingerprint(model, selection.benchmark, is_whole=is_whole)
-    refuse_other_kinds(selection.benchmark, fingerprint.kind)
+    """Cache of a model in a folder, which need not exist yet; nothing is written.
+
+    ``cache_all_outputs`` is that of ``model_fingerprint``.
+
+    Raises:
+        OptionError: If the model does not predict what is scored, or the folder holds other
+            predictions.
+    """
+    fingerprint = model_fingerprint(model, selection.benchmark, cache_all_outputs=cache_all_outputs)
+    require_scored_kind(selection.benchmark, fingerprint.kind)
     cache = PredictionCache(folder=folder, fingerprint=fingerprint)
     if check_cache(folder, fingerprint):
         refuse_other_photographs(cache, selection)
@@ -309,7 +354,10 @@ def find_cache(
 
 
 def begin_cache(cache: PredictionCache, ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Begin it; ids to predict, and the broken among them."""
+    """Create or open a cache on disk, and find out what is left to predict.
+
+    Returns the ids to predict, and those among them whose file is broken.
+    """
     cache = open_cache(cache.folder, cache.fingerprint, ids)
     absent, broken = cache.missing(ids)
     wanted = {*absent, *broken}
@@ -324,41 +372,54 @@ def fill_cache_with_progress(
     *,
     notes: Sequence[str],
     show: bool,
-    filling: Fill,
+    fill_cache: CacheFiller,
 ) -> Sequence[Unscored]:
-    """Predict images by ``filling``; those that fail come back."""
+    """Predict the wanted images with a progress display, and return those that failed.
+
+    ``notes`` are shown before the first prediction.
+    """
     crop = selection.benchmark.input_crop
     with Tally(output=cache.folder, total=len(wanted), show=show) as tally:
         for note in notes:
             tally.say(note)
-        return filling(cache, model, selection.dataset, crop, wanted, tally)
+        return fill_cache(cache, model, selection.dataset, crop, wanted, tally)
 
 
-def model_fingerprint(model: Model, benchmark: Benchmark, *, is_whole: bool = False) -> Fingerprint:
-    """Facts that predictions of this model for this benchmark share."""
+def model_fingerprint(
+    model: Model, benchmark: Benchmark, *, cache_all_outputs: bool = False
+) -> Fingerprint:
+    """Fingerprint of the predictions that a benchmark needs of a model.
+
+    With ``cache_all_outputs`` they have everything that the model predicts.
+
+    Raises:
+        OptionError: If the model does not predict what the benchmark scores.
+    """
+    needs_normals = benchmark.task is Task.NORMALS
+    needs_camera = benchmark.task in (Task.POINTS, Task.CAMERA)
+    needs_depth = not needs_normals and benchmark.task is not Task.CAMERA
+    needs_confidence = judges_confidence(benchmark)
     card = model.card
-    normals = benchmark.task is Task.NORMALS
-    if normals and not card.normals:
+    if needs_normals and not card.normals:
         raise OptionError(f"the model '{card.name}' predicts no normals")
-    camera = benchmark.task in (Task.POINTS, Task.CAMERA)
-    if camera and not card.camera:
+    if needs_camera and not card.camera:
         raise OptionError(
             f"the model '{card.name}' sees no camera in a photograph, which the benchmark "
             f"'{benchmark.name}' judges"
         )
-    if not normals and benchmark.task is not Task.CAMERA and card.kind is None:
+    if needs_depth and card.kind is None:
         raise OptionError(f"the model '{card.name}' predicts no depth")
-    confidence = judges_confidence(benchmark)
-    if confidence and not card.confidence:
+    if needs_confidence and not card.confidence:
         raise OptionError(
             f"the model '{card.name}' gives no confidence, which the benchmark "
             f"'{benchmark.name}' judges; 'rilievo models NAME' says which models do"
         )
-    if confidence and normals and card.kind is not None:
+    if needs_confidence and needs_normals and card.kind is not None:
         raise OptionError(
             f"the confidence of the model '{card.name}' is of its depth, and the benchmark "
             f"'{benchmark.name}' judges that of normals"
         )
+
     assert benchmark.dataset is not None, "the selection has settled it"
     assert benchmark.split is not None
     assert benchmark.variant is not None
@@ -368,15 +429,15 @@ def model_fingerprint(model: Model, benchmark: Benchmark, *, is_whole: bool = Fa
         weights_sha256=made_by.weights_sha256,
         licence=made_by.licence,
         settings=made_by.settings,
-        kind=card.kind if is_whole or not (normals or benchmark.task is Task.CAMERA) else None,
-        normals=card.normals if is_whole else normals,
+        kind=card.kind if cache_all_outputs or needs_depth else None,
+        normals=card.normals if cache_all_outputs else needs_normals,
         dataset=benchmark.dataset,
         split=benchmark.split,
         variant=benchmark.variant,
         input_crop=str(benchmark.input_crop),
         version=made_by.version,
-        confidence=card.confidence if is_whole else confidence,
-        camera=card.camera if is_whole else camera,
+        confidence=card.confidence if cache_all_outputs else needs_confidence,
+        camera=card.camera if cache_all_outputs else needs_camera,
     )
 
 
@@ -388,49 +449,64 @@ def predict_into_cache(
     ids: Iterable[str],
     tally: Tally,
 ) -> list[Unscored]:
-    """Predict images one by one; those that fail come back."""
+    """Predict images one by one into a cache, and return those that failed."""
 
     @retry_miscounted
     def read(id: str) -> Photo | Unscored:
         try:
-            image = dataset.image(id)
-            pixels = crop_for_model(image, crop)
-            camera = dataset.wide_camera(id, image.shape[:2])
-            if camera is not None and pixels.shape != image.shape:
-                raise InputError(f"{id}: a crop for the model is of pinhole pictures only")
-            return Photo(pixels=pixels, camera=camera, name=id)
+            return _read_cropped_photo(dataset, id, crop)
         except (InputError, OSError) as error:
             return unscored_image(id, error)
 
     failed: list[Unscored] = []
-    for photo in map_ahead(read, ids, workers=READERS):
-        lost = photo
-        if isinstance(photo, Photo):
-            try:
-                [prediction] = model.predict_raw([photo])
-            except (InputError, ModelError) as error:
-                lost = unscored_image(photo.name, error)
-            else:
-                cache.write(photo.name, prediction, photo.pixels)
-                tally.done()
-        if isinstance(lost, Unscored):
-            failed.append(lost)
-            tally.failed(note_about(printable(lost.id), lost.reason))
+    for photo in map_ahead(read, ids, workers=READER_THREADS):
+        failure = _predict_photo(cache, model, photo) if isinstance(photo, Photo) else photo
+        if failure is None:
+            tally.done()
+        else:
+            failed.append(failure)
+            tally.failed(note_about(printable(failure.id), failure.reason))
     return failed
 
 
+def _read_cropped_photo(dataset: Dataset, id: str, crop: InputCrop | str) -> Photo:
+    """Photograph as the model sees it.
+
+    Raises:
+        InputError: If it is broken, or a crop is asked for of a picture that is not of a pinhole.
+    """
+    image = dataset.image(id)
+    pixels = crop_for_model(image, crop)
+    camera = dataset.wide_camera(id, image.shape[:2])
+    if camera is not None and pixels.shape != image.shape:
+        raise InputError(f"{id}: a crop for the model is of pinhole pictures only")
+    return Photo(pixels=pixels, camera=camera, name=id)
+
+
+def _predict_photo(cache: PredictionCache, model: Model, photo: Photo) -> Unscored | None:
+    """Predict a photograph into the cache; if the model fails, say why."""
+    try:
+        [prediction] = model.predict_raw([photo])
+    except (InputError, ModelError) as error:
+        return unscored_image(photo.name, error)
+    cache.write(photo.name, prediction, photo.pixels)
+    return None
+
+
 def refuse_other_photographs(cache: PredictionCache, selection: Selection) -> None:
-    """Refuse predictions of other photographs; some, evenly spread, are compared."""
+    """Refuse a cache that was made from other photographs of the same names.
+
+    Only a few photographs, evenly spread, are compared.
+    """
     dataset = selection.dataset
-    there = [id for id in selection.ids if os.path.exists(cache.path_of(id))]
-    for id in evenly_spread(there, COMPARED):
+    cached_ids = [id for id in selection.ids if os.path.exists(cache.path_of(id))]
+    for id in evenly_spread(cached_ids, MAX_COMPARED_PHOTOS):
         try:
             pixels = crop_for_model(dataset.image(id), selection.benchmark.input_crop)
-            same = cache.is_of(id, pixels)
+            is_same_photo = cache.is_of(id, pixels)
         except (InputError, OSError):
-            # What is broken is another matter, and told when its turn comes.
-            continue
-        if not same:
+            continue  # A broken file is reported when it is scored.
+        if not is_same_photo:
             raise OptionError(
                 f"{cache.folder}: holds predictions of other photographs than those in "
                 f"{dataset.request.root} ('{id}' is another picture there); choose another output "

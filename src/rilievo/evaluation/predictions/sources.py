@@ -1,8 +1,4 @@
-"""Sources of predictions: a model, an earlier evaluation, another program.
-
-The cache has an npz file an image, with a checksum of the photograph, since those of another folder
-can have the same names.
-"""
+"""Open predictions that exist already: of an earlier evaluation, or of another program."""
 
 import os
 from collections import Counter
@@ -19,17 +15,23 @@ from rilievo.evaluation.benchmarks.benchmark import (
     benchmark_metrics,
     judges_confidence,
 )
+from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.peer_confidence import Meaning, PeerConfidence
-from rilievo.evaluation.predictions.foreign import ForeignPredictions, open_foreign, open_stack
+from rilievo.evaluation.predictions.foreign_predictions import (
+    ForeignPredictions,
+    open_predictions,
+    open_stack,
+)
 from rilievo.evaluation.predictions.prediction_cache import (
     FINGERPRINT,
+    Fingerprint,
     PredictionCache,
     read_cache,
     refuse_other_photographs,
 )
+from rilievo.evaluation.predictions.rilievo_results import RilievoResults
 from rilievo.evaluation.selection import Selection
-from rilievo.evaluation.stored_predictions import Source
+from rilievo.evaluation.stored_predictions import PredictionSource
 from rilievo.io.depth.crops import RESIZED, STRETCHED, StatedPlacement
 from rilievo.io.depth.placement import PlacementWords, orientation_note
 from rilievo.io.files.names import printable
@@ -37,10 +39,11 @@ from rilievo.io.photographs.decode import read_orientation
 from rilievo.options.unused_options import notes_on_unused
 
 PREDICTIONS = "predictions"
-
-_PHOTOGRAPHS_LOOKED_AT = 24  # whose EXIF is read before anything is scored
-
-_OF_MODELS = ("flip", "confidence", "device", "engine", "precision")
+"""Folder of the cache in the folder of an evaluation."""
+_MAX_CHECKED_PHOTOS = 24
+"""Most photographs whose EXIF orientation is read before anything is scored."""
+_MODEL_OPTIONS = ("flip", "confidence", "device", "engine", "precision")
+"""Options without effect on predictions that exist already."""
 
 
 def find_predictions(
@@ -48,43 +51,58 @@ def find_predictions(
     selection: Selection,
     options: EvaluateOptions,
     *,
-    words: Collection[str] = (),
-) -> Source:
-    """Open the predictions of options; warn of ``words`` for models."""
-    path, benchmark = options.predictions, selection.benchmark
+    option_names: Collection[str] = (),
+) -> PredictionSource:
+    """Open the predictions that ``options.predictions`` names.
+
+    Args:
+        label: Name for the predictions of another program; None to name them after their folder.
+        selection: Images and benchmark.
+        options: Where the predictions are and what they hold.
+        option_names: Options that the user gave, to warn about those for models.
+
+    Raises:
+        InputError: If there are no predictions of these images.
+        OptionError: If they are not what the benchmark scores, or contradict the options.
+    """
+    path = options.predictions
     assert path is not None, "asked for only where they are given"
-    unused = [name for name in _OF_MODELS if name in words]
-    doubts: list[str] = []
+    unused = [name for name in _MODEL_OPTIONS if name in option_names]
     warnings = notes_on_unused(
         unused, Text("a model, and ", OptionName("predictions"), " are there already")
     )
-    for mark in (path / FINGERPRINT, path / PREDICTIONS / FINGERPRINT):
-        if os.path.isfile(mark):
-            predictions = read_cache(mark.parent)
-            _refuse_unfit_cache(predictions, benchmark, options)
-            refuse_other_photographs(predictions, selection)
-            break
-    else:
-        predictions = _open_foreign_predictions(path, selection, options)
-        if label is not None and not predictions.ours:
+    for folder in (path, path / PREDICTIONS):
+        if os.path.isfile(folder / FINGERPRINT):
+            cache = read_cache(folder)
+            _refuse_unfit_cache(cache, selection.benchmark, options)
+            refuse_other_photographs(cache, selection)
+            return PredictionSource(predictions=cache, warnings=tuple(warnings))
+
+    predictions = _open_file_predictions(path, selection, options)
+    doubts: list[str] = []
+    if isinstance(predictions, ForeignPredictions):
+        if label is not None:
             predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
-        doubts = predictions.number_doubts()
-        if not predictions.ours:
-            doubts += _orientation_doubts(selection, options.place)
-        warnings += doubts
-        extra = predictions.extra
-        warnings += [extra] if extra else []
-    return Source(predictions=predictions, warnings=tuple(warnings), doubts=tuple(doubts))
+        doubts += predictions.number_doubts()
+        doubts += _orientation_doubts(selection, options.stated_place)
+    warnings += doubts
+    if predictions.unmatched_note is not None:
+        warnings.append(predictions.unmatched_note)
+    return PredictionSource(predictions=predictions, warnings=tuple(warnings), doubts=tuple(doubts))
 
 
 def _orientation_doubts(selection: Selection, stated: StatedPlacement | None) -> list[str]:
-    """Sentences on photographs that EXIF turns, a kind each; many programs ignore that."""
+    """Warn about photographs that EXIF turns, because many programs ignore the orientation.
+
+    Each kind of orientation is said once, with the first photograph. ``stated`` is the part of the
+    picture that the predictions show, as the user says.
+    """
     words = PlacementWords(map="the prediction", picture="the photograph")
     is_part = stated not in (None, RESIZED, STRETCHED)
-    first: dict[str, str] = {}
-    count: Counter[str] = Counter()
-    chosen = evenly_spread(selection.ids, _PHOTOGRAPHS_LOOKED_AT)
-    for id in chosen:
+    first_by_note: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    checked_ids = evenly_spread(selection.ids, _MAX_CHECKED_PHOTOS)
+    for id in checked_ids:
         file = selection.dataset.photo_file(id)
         if file is None:
             return []
@@ -94,43 +112,43 @@ def _orientation_doubts(selection: Selection, stated: StatedPlacement | None) ->
             continue  # A broken photograph is named where it is read.
         note = orientation_note(stored.orientation, stored.upright_size, words, is_part=is_part)
         if note is not None:
-            count[note] += 1
-            first.setdefault(note, id)
+            counts[note] += 1
+            first_by_note.setdefault(note, id)
     return [
-        f"prediction of {id}: {note}; so {count[note]} of {len(chosen)} photographs"
-        for note, id in first.items()
+        f"prediction of {id}: {note}; so {counts[note]} of {len(checked_ids)} photographs"
+        for note, id in first_by_note.items()
     ]
 
 
-def _open_foreign_predictions(
+def _open_file_predictions(
     path: Path, selection: Selection, options: EvaluateOptions
-) -> ForeignPredictions:
-    """Open another program's predictions: a folder of files, or one array of a whole split."""
-    confidence = _usable_peer_confidence(selection, options)
+) -> RilievoResults | ForeignPredictions:
+    """Open a folder of files, or one array of a whole split."""
+    confidence_source = _usable_confidence(selection.benchmark, options)
     if os.path.isfile(path):
         _refuse_options_of_a_folder(options)
         return open_stack(
             path,
             selection.dataset.listed,
-            stored=options.stored,
+            value_encoding=options.value_encoding,
             task=selection.benchmark.task,
-            crop=options.place,
-            declared=options.declared,
+            crop=options.stated_place,
+            number_encoding=options.number_encoding,
         )
-    return open_foreign(
+    return open_predictions(
         path,
         selection.ids,
-        stored=options.stored,
+        value_encoding=options.value_encoding,
         task=selection.benchmark.task,
         pattern=options.pattern,
-        sure=confidence,
-        crop=options.place,
-        declared=options.declared,
+        confidence_source=confidence_source,
+        crop=options.stated_place,
+        number_encoding=options.number_encoding,
     )
 
 
 def _refuse_options_of_a_folder(options: EvaluateOptions) -> None:
-    """Refuse options that say how the files of a folder are read."""
+    """Refuse options that say how the files of a folder are read, beside a single file."""
     for name in ("pattern", "sure"):
         if getattr(options, name) is not None:
             raise OptionError(
@@ -140,13 +158,11 @@ def _refuse_options_of_a_folder(options: EvaluateOptions) -> None:
             )
 
 
-def _usable_peer_confidence(
-    selection: Selection, options: EvaluateOptions
-) -> PeerConfidence | None:
-    sure = options.peer_confidence
-    if sure is None:
+def _usable_confidence(benchmark: Benchmark, options: EvaluateOptions) -> ForeignConfidence | None:
+    """Confidences that the user names, which the benchmark has to judge; None without."""
+    confidence = options.foreign_confidence
+    if confidence is None:
         return None
-    benchmark = selection.benchmark
     if not judges_confidence(benchmark):
         raise OptionError(
             problem=Text(
@@ -155,27 +171,31 @@ def _usable_peer_confidence(
                 " out, or take certainty or certainty-order",
             )
         )
-    names = [
+    probability_metrics = [
         name for name, metric in benchmark_metrics(benchmark).items() if metric.needs_probability
     ]
-    if names and sure.meaning is not Meaning.PROBABILITY:
+    if probability_metrics and confidence.meaning is not Meaning.PROBABILITY:
         raise OptionError(
             f"'{options.sure}' is an order of the pixels and no probability, which "
-            f"{', '.join(names)} of the benchmark '{benchmark.name}' ask for: take certainty-order"
+            f"{', '.join(probability_metrics)} of the benchmark '{benchmark.name}' ask for: take "
+            "certainty-order"
         )
-    return sure
+    return confidence
 
 
 def _refuse_unfit_cache(
     cache: PredictionCache, benchmark: Benchmark, options: EvaluateOptions
 ) -> None:
-    mark, task = cache.fingerprint, benchmark.task
-    name = f"the benchmark '{benchmark.name}'"
-    normals = task is Task.NORMALS
-    has_part = mark.normals if normals else mark.kind is not None or task is Task.CAMERA
-    needs_camera = task in (Task.POINTS, Task.CAMERA)
-    is_told = any((options.scale, options.crop, options.encoding, options.pattern, options.sure))
-    if is_told or options.kind not in (None, mark.kind):
+    """Refuse the predictions of an earlier evaluation if they are not what is scored.
+
+    Raises:
+        OptionError: With what does not fit.
+    """
+    fingerprint = cache.fingerprint
+    describes_numbers = any(
+        (options.scale, options.crop, options.encoding, options.pattern, options.sure)
+    )
+    if describes_numbers or options.kind not in (None, fingerprint.kind):
         raise OptionError(
             path=printable(cache.folder),
             problem=Text(
@@ -194,23 +214,32 @@ def _refuse_unfit_cache(
                 " out",
             ),
         )
-    for is_wrong, problem in (
-        *(
-            (held != wanted, f"holds predictions for {fact} '{held}', but {name} has '{wanted}'")
-            for fact, held, wanted in (
-                ("dataset", mark.dataset, benchmark.dataset),
-                ("input_crop", mark.input_crop, str(benchmark.input_crop)),
-            )
-        ),
-        (needs_camera and not mark.camera, f"holds no cameras, which {name} judges"),
-        (
-            not has_part,
-            f"holds {'depth' if normals else 'normals'} alone, but {name} scores {task}",
-        ),
-        (
-            judges_confidence(benchmark) and not mark.confidence,
-            f"holds no confidence, which {name} judges",
-        ),
-    ):
-        if is_wrong:
-            raise OptionError(path=printable(cache.folder), problem=problem, hint="predict anew")
+    problem = _cache_problem(fingerprint, benchmark)
+    if problem is not None:
+        raise OptionError(path=printable(cache.folder), problem=problem, hint="predict anew")
+
+
+def _cache_problem(fingerprint: Fingerprint, benchmark: Benchmark) -> str | None:
+    """Why predictions do not fit a benchmark; None if they do."""
+    task = benchmark.task
+    name = f"the benchmark '{benchmark.name}'"
+    input_crop = str(benchmark.input_crop)
+    if fingerprint.dataset != benchmark.dataset:
+        return (
+            f"holds predictions for dataset '{fingerprint.dataset}', but {name} has "
+            f"'{benchmark.dataset}'"
+        )
+    if fingerprint.input_crop != input_crop:
+        return (
+            f"holds predictions for input_crop '{fingerprint.input_crop}', but {name} has "
+            f"'{input_crop}'"
+        )
+    if task in (Task.POINTS, Task.CAMERA) and not fingerprint.camera:
+        return f"holds no cameras, which {name} judges"
+    if task is Task.NORMALS and not fingerprint.normals:
+        return f"holds depth alone, but {name} scores {task}"
+    if task not in (Task.NORMALS, Task.CAMERA) and fingerprint.kind is None:
+        return f"holds normals alone, but {name} scores {task}"
+    if judges_confidence(benchmark) and not fingerprint.confidence:
+        return f"holds no confidence, which {name} judges"
+    return None

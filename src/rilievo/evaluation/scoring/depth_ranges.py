@@ -1,4 +1,4 @@
-"""Errors of depth by true depth, in ranges of half an octave."""
+"""Errors of depth by true depth, in ranges that are half an octave wide."""
 
 import numpy as np
 
@@ -7,44 +7,44 @@ from rilievo.evaluation.metrics.metric import RangeSums
 from rilievo.evaluation.metrics.pairs import Indices
 from rilievo.evaluation.records import RangeError
 
-PER_OCTAVE = 2
+RANGES_PER_OCTAVE = 2
+NEAREST_RANGE = -8
+"""Half octaves from 1 m to the beginning of the first range, at 6 cm. It also has nearer pixels."""
+RANGE_COUNT = 28
+"""Number of ranges. The last begins at 724 m, and has all pixels beyond."""
 
-# Half octaves from 6 cm to 724 m; the first and the last have all that is nearer or farther, too.
-NEAREST = -8
-COUNT = 28
 
-
-def range_sums(true: Values, relative: Values) -> RangeSums:
-    """Pixels, sum of |relative| and sum of relative by range of true depth."""
-    place = _half_octave_indices(true)
+def range_sums(true: Values, relative_errors: Values) -> RangeSums:
+    """Sum the pixels, absolute and signed relative errors of an image by ranges of true depth."""
+    index = _range_indices(true)
     return np.stack(
         [
-            np.bincount(place, minlength=COUNT).astype(np.float64),
-            np.bincount(place, np.abs(relative), COUNT),
-            np.bincount(place, relative, COUNT),
+            np.bincount(index, minlength=RANGE_COUNT).astype(np.float64),
+            np.bincount(index, np.abs(relative_errors), RANGE_COUNT),
+            np.bincount(index, relative_errors, RANGE_COUNT),
         ]
     )
 
 
 def range_errors(sums: RangeSums) -> tuple[RangeError, ...]:
-    """Errors by range of true depth, from their sums."""
-    edges = 2.0 ** ((NEAREST + np.arange(COUNT + 1)) / PER_OCTAVE)
+    """Mean errors by ranges of true depth, from sums over images; empty ranges are left out."""
+    edges = 2.0 ** ((NEAREST_RANGE + np.arange(RANGE_COUNT + 1)) / RANGES_PER_OCTAVE)
     return tuple(
         RangeError(
             near=float(edges[index]),
             far=float(edges[index + 1]),
             pixels=int(pixels),
-            abs_rel=float(size / pixels),
-            bias=float(signed / pixels),
+            abs_rel=float(absolute_sum / pixels),
+            bias=float(signed_sum / pixels),
         )
-        for index, (pixels, size, signed) in enumerate(sums.T)
+        for index, (pixels, absolute_sum, signed_sum) in enumerate(sums.T)
         if pixels
     )
 
 
-def _half_octave_indices(true: Values) -> Indices:
+def _range_indices(true: Values) -> Indices:
     # Single precision is enough to tell ranges apart, and twice as fast.
-    octaves = np.log2(true.astype(np.float32))
-    octaves *= PER_OCTAVE
-    octaves -= NEAREST
-    return np.clip(octaves, 0, COUNT - 1, out=octaves).astype(np.int64)
+    half_octaves = np.log2(true.astype(np.float32))
+    half_octaves *= RANGES_PER_OCTAVE
+    half_octaves -= NEAREST_RANGE
+    return np.clip(half_octaves, 0, RANGE_COUNT - 1, out=half_octaves).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Scoring of many images side by side, in order, in bounded memory."""
+"""Score many images in several processes, in order and in bounded memory."""
 
 import ctypes
 import multiprocessing
@@ -24,74 +24,89 @@ from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.machine import check_memory
 from rilievo.system import signals
 
-CHUNK = 8
+IMAGES_PER_TASK = 8
+"""Number of images that a process scores before it returns their scores."""
+BYTES_PER_PIXEL = 85
+"""Memory for the score of a pixel of depth: maps in float64, and masks."""
 
-# Bytes: maps in float64, and masks.
-MEMORY_A_PIXEL = 85
-_JOBS: list["ScoreJob"] = []
+_WORKER_JOB: list["ScoreJob"] = []
+"""Job of a scoring process, which gets it once when it starts."""
 
-# https://man7.org/linux/man-pages/man3/mallopt.3.html
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+# Parameters of mallopt, https://man7.org/linux/man-pages/man3/mallopt.3.html
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_KEPT_MEMORY = 1 << 25
+"""Memory that a scoring process keeps for its next arrays [bytes]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreJob:
-    """All that the score of an image takes besides its id."""
+    """Everything that the score of an image needs besides its id.
+
+    Attributes:
+        fits: Alignment of each scene; empty where images are aligned alone.
+        scenes: Scene of each image; empty where scenes do not matter.
+        next_frame: Next video frame of each image; empty unless stability is scored.
+    """
 
     benchmark: Benchmark
     dataset: Dataset
     predictions: Predictions
     fits: Mapping[str, Fit] = field(default_factory=dict)
     scenes: Mapping[str, str] = field(default_factory=dict)
-    following: Mapping[str, str] = field(default_factory=dict)
+    next_frame: Mapping[str, str] = field(default_factory=dict)
 
     def fit_of(self, id: str) -> Fit | None:
-        """Fit of the image's scene, or None."""
+        """Alignment of the image's scene; None if the image is aligned alone."""
         return self.fits.get(self.scenes[id]) if id in self.scenes else None
 
     def score(self, id: str) -> ScoreWithSums | Unscored:
-        """Score one image, or tell why not."""
+        """Score one image, or say why it has no score."""
         try:
             return self._score_or_raise(id)
         except (RilievoError, OSError) as error:
             return unscored_image(id, error)
 
     def angles(self, ids: Iterable[str]) -> Iterator[Values]:
-        """Angles between predicted and true normals [°], image by image."""
+        """Yield the angles between predicted and true normals [°], image by image."""
         for id in ids:
             yield normal_angles(self.benchmark, self.predictions.read(id), self.dataset.truth(id))
 
     def _score_or_raise(self, id: str) -> ScoreWithSums:
         prediction, truth = self.predictions.read(id), self.dataset.truth(id)
-        if self.benchmark.task is Task.STABILITY:
-            next_id = self.following[id]
-            frames = prediction, self.predictions.read(next_id)
-            truths = truth, self.dataset.truth(next_id)
-            return score_stability(self.benchmark, frames, truths, self.fit_of(id))
-        return score(self.benchmark, prediction, truth, self.fit_of(id))
+        fit = self.fit_of(id)
+        if self.benchmark.task is not Task.STABILITY:
+            return score(self.benchmark, prediction, truth, fit)
+        next_id = self.next_frame[id]
+        frames = prediction, self.predictions.read(next_id)
+        truths = truth, self.dataset.truth(next_id)
+        return score_stability(self.benchmark, frames, truths, fit)
 
 
 def check_memory_of_scores(shape: Size, processes: int) -> None:
-    """Refuse more memory for scores of depth than is free."""
+    """Refuse to score depth of a size (height, width) if the free memory does not suffice."""
     height, width = shape
-    several = processes > 1
-    check_memory(
-        processes * MEMORY_A_PIXEL * height * width,
-        f"scores of images of {width}x{height} pixels"
-        + (f" in {processes} processes" if several else ""),
-        Text("take ", OptionName("workers", "1")) if several else "score smaller images",
-    )
+    purpose = f"scores of images of {width}x{height} pixels"
+    advice: str | Text = "score smaller images"
+    if processes > 1:
+        purpose += f" in {processes} processes"
+        advice = Text("take ", OptionName("workers", "1"))
+    check_memory(processes * BYTES_PER_PIXEL * height * width, purpose, advice)
 
 
 def score_all(
     job: ScoreJob, ids: Sequence[str], *, processes: int
 ) -> Iterator[ScoreWithSums | Unscored]:
-    """Scores in the order of the ids, by several processes."""
+    """Yield the scores of images in the order of their ids, computed by several processes.
+
+    Raises:
+        RilievoError: If a process dies.
+    """
     if processes == 1:
         _keep_freed_memory()
         yield from map(job.score, ids)
         return
-    chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+    chunks = [ids[start : start + IMAGES_PER_TASK] for start in range(0, len(ids), IMAGES_PER_TASK)]
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, context, _prepare_worker, (job,))
@@ -100,6 +115,7 @@ def score_all(
         for chunk in chunks:
             with signals.block_in_children():
                 waiting.append(pool.submit(_score_chunk, chunk))
+            # Few results wait at a time, so that the memory stays bounded.
             if len(waiting) > 2 * processes:
                 yield from waiting.popleft().result()
         while waiting:
@@ -118,12 +134,12 @@ def score_all(
 
 
 def _prepare_worker(job: ScoreJob) -> None:
+    """Prepare a scoring process: keep its job, ignore Ctrl-C, and end with the parent process."""
     # Ctrl-C is for the process that started this one, with which this one ends.
-    """Ignore Ctrl-C, keep the job, end with the parent."""
     signals.ignore_ctrl_c()
     threading.Thread(target=_exit_after_parent, daemon=True).start()
     _keep_freed_memory()
-    _JOBS[:] = [job]
+    _WORKER_JOB[:] = [job]
 
 
 def _exit_after_parent() -> None:
@@ -134,13 +150,18 @@ def _exit_after_parent() -> None:
 
 
 def _keep_freed_memory() -> None:
-    # By default the system clears each page anew: 13 of 32 ms an image.
-    if sys.platform == "linux":
-        # Libraries other than GNU's have no such function, and other habits.
-        with suppress(OSError, AttributeError):
-            for parameter in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
-                ctypes.CDLL(None).mallopt(parameter, 1 << 25)
+    """Let the process reuse freed memory, instead of returning it to the system.
+
+    By default the system clears each page anew, which takes 13 of 32 ms an image.
+    """
+    if sys.platform != "linux":
+        return
+    # C libraries other than GNU's have no such function, and manage memory in their own way.
+    with suppress(OSError, AttributeError):
+        for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            ctypes.CDLL(None).mallopt(parameter, _KEPT_MEMORY)
 
 
 def _score_chunk(ids: Sequence[str]) -> list[ScoreWithSums | Unscored]:
-    return [_JOBS[0].score(id) for id in ids]
+    [job] = _WORKER_JOB
+    return [job.score(id) for id in ids]

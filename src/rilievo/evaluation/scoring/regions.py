@@ -1,6 +1,7 @@
-"""Regions that are scored."""
+"""Parts of a picture: what the model sees, and which pixels are scored."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class PixelWindow:
 
 
 def model_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
-    """Part of an image of this size that the model sees."""
+    """Part of an image of a size (height, width) that the model sees."""
     if is_import_path(crop) or crop in (InputCrop.NONE, InputCrop.NYU_EIGEN):
         return scored_window(crop, shape)
     return window_of_crop(crop_of_name(InputCrop(crop).value, shape))
@@ -46,7 +47,7 @@ def crop_for_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a
 
 
 def scored_window(crop: Crop | str, shape: Size) -> PixelWindow:
-    """Part of a truth of this size that counts."""
+    """Part of a ground truth of a size (height, width) that is scored."""
     height, width = shape
     if is_import_path(crop):
         top, bottom, left, right = call_crop(crop, shape)
@@ -58,7 +59,7 @@ def scored_window(crop: Crop | str, shape: Size) -> PixelWindow:
 
 
 def window_of_crop(crop: DepthCrop) -> PixelWindow:
-    """Window of a crop's pixels."""
+    """Window with the pixels of a crop."""
     return PixelWindow(
         top=crop.top,
         bottom=crop.top + crop.height,
@@ -68,23 +69,24 @@ def window_of_crop(crop: DepthCrop) -> PixelWindow:
 
 
 def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
-    """Truth of the part that the model sees, with its camera."""
+    """Cut all maps of a ground truth, and its camera, to the part that the model sees."""
     if crop is InputCrop.NONE:
         return truth
     window = model_window(crop, truth_size(truth))
-    arrays = {
-        name: array[..., *window.slices]
-        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects")
-        if (array := getattr(truth, name)) is not None
-    }
+    rows, columns = window.slices
+    cut_maps: dict[str, Any] = {}
+    for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects"):
+        array = getattr(truth, name)
+        if array is not None:
+            cut_maps[name] = array[..., rows, columns]
     camera = truth.camera
     if camera is not None:
         camera = camera.cropped(top=window.top, left=window.left)
-    return replace(truth, camera=camera, **arrays)  # pyright: ignore[reportArgumentType]
+    return replace(truth, camera=camera, **cut_maps)
 
 
 def truth_in_view(benchmark: Benchmark, truth: Truth) -> Truth:
-    """Truth of what the model sees, depth clipped to the ceiling."""
+    """Ground truth of what the model sees, with depth clipped to the benchmark's ceiling."""
     truth = cut_truth(truth, benchmark.input_crop)
     if benchmark.truth_ceiling is None or truth.depth is None:
         return truth
@@ -92,7 +94,11 @@ def truth_in_view(benchmark: Benchmark, truth: Truth) -> Truth:
 
 
 def truth_size(truth: Truth) -> Size:
-    """(height, width) of a truth's maps."""
+    """(height, width) of the maps of a ground truth.
+
+    Raises:
+        InputError: If it has neither depth nor normals.
+    """
     array = truth.depth if truth.depth is not None else truth.normals
     if array is None:
         raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
@@ -101,7 +107,7 @@ def truth_size(truth: Truth) -> Size:
 
 
 def depth_mask(benchmark: Benchmark, truth: Truth) -> Mask:
-    """Pixels whose true depth counts: between the caps, inside the crop."""
+    """Mask of the pixels whose true depth is scored: between the caps, inside crop and mask."""
     if truth.depth is None or truth.depth_valid is None:
         raise InputError(
             f"sample {truth.id}: has no true depth, which the benchmark '{benchmark.name}' scores"
@@ -113,7 +119,7 @@ def depth_mask(benchmark: Benchmark, truth: Truth) -> Mask:
 
 
 def normals_mask(benchmark: Benchmark, truth: Truth) -> Mask:
-    """Pixels whose true normal counts."""
+    """Mask of the pixels whose true normal is scored: inside crop and mask."""
     if truth.normals is None or truth.normals_valid is None:
         raise InputError(
             f"sample {truth.id}: has no true normals, which the benchmark '{benchmark.name}' scores"
@@ -122,10 +128,11 @@ def normals_mask(benchmark: Benchmark, truth: Truth) -> Mask:
 
 
 def _mask_in_crop(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
+    """Restrict a mask to the benchmark's own mask and crop."""
     height, width = mask.shape
     if benchmark.mask is not None:
         mask = mask & call_mask(benchmark.mask, truth, (height, width))
-    counted = scored_window(benchmark.crop, (height, width)).slices
+    crop = scored_window(benchmark.crop, (height, width)).slices
     inside = np.zeros_like(mask)
-    inside[counted] = mask[counted]
+    inside[crop] = mask[crop]
     return inside

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation as they were scored."""
+"""Photographs, predictions and truth of an evaluation, in the form in which they were scored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from rilievo.alignment.fit import Fit
 from rilievo.arrays.shapes import Mask, Pixels, Vectors
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.comparable_depth import comparable_depth
 from rilievo.evaluation.scoring.placing import place_prediction
 from rilievo.evaluation.scoring.regions import (
     crop_for_model,
@@ -27,7 +27,11 @@ from rilievo.records.sample import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPictures:
-    """Photographs, predictions and truth that a report shows, of the truth's size."""
+    """Maps that a report shows: photographs, predictions and truth, all of the truth's size.
+
+    Attributes:
+        fit_of: Function that returns the alignment of an image's scene, or None.
+    """
 
     benchmark: Benchmark
     dataset: Dataset
@@ -36,7 +40,7 @@ class ReportPictures:
 
     @property
     def made_by(self) -> MadeBy:
-        """Maker of the predictions: model, weights and settings."""
+        """Model, weights and settings that made the predictions."""
         return self.predictions.made_by
 
     @property
@@ -45,7 +49,10 @@ class ReportPictures:
         return self.predictions.kind
 
     def read(self, id: str) -> PredictionRecord:
-        """Depth [m] as scored, or unit normals; pictures keep their values."""
+        """Prediction of an image: depth [m] as scored, or unit normals.
+
+        Where 8-bit pictures are scored, it is the prediction as the model made it.
+        """
         if self.benchmark.task is Task.PICTURE:
             return self.predictions.read(id)
         return StoredPrediction(
@@ -56,23 +63,21 @@ class ReportPictures:
         )
 
     def photo(self, id: str) -> Pixels:
-        """The photograph as the model saw it."""
+        """Photograph as the model saw it."""
         return crop_for_model(self.dataset.image(id), self.benchmark.input_crop)
 
     def depth(self, id: str) -> DepthMap | None:
-        """Predicted depth [m] as scored, or None."""
+        """Predicted depth [m] as scored; None if the benchmark does not score depth."""
         if self.benchmark.task is not Task.DEPTH:
             return None
-        prediction = self._prediction_in_view(id)
-        metres = in_metres(
-            self.benchmark, prediction.depth, self._truth_in_view(id), self.fit_of(id)
-        )
-        # Pixels that were charged as far have no answer, but were scored.
-        valid = metres.aligned.depth.valid | metres.mask
-        return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
+        prediction, truth = self._prediction_in_view(id), self._truth_in_view(id)
+        comparable = comparable_depth(self.benchmark, prediction.depth, truth, self.fit_of(id))
+        # Pixels without a prediction that are scored as far are shown as far.
+        valid = comparable.aligned.depth.valid | comparable.mask
+        return DepthMap(values=comparable.depth, kind=DepthKind.METRIC, valid=valid)
 
     def normals(self, id: str) -> Vectors | None:
-        """Predicted unit normals, or None."""
+        """Predicted unit normals; None if the benchmark does not score normals."""
         if self.benchmark.task is not Task.NORMALS:
             return None
         prediction = self._prediction_in_view(id)
@@ -84,12 +89,16 @@ class ReportPictures:
             return normals / np.where(length > 0, length, np.float32(1))
 
     def sky(self, id: str) -> Mask | None:
-        """Predicted sky, or None."""
-        sky = self._prediction_in_view(id).sky if self.benchmark.task is Task.DEPTH else None
-        return None if sky is None or sky.shape != truth_size(self._truth_in_view(id)) else sky
+        """Predicted sky; None if there is none of the truth's size, or no depth is scored."""
+        if self.benchmark.task is not Task.DEPTH:
+            return None
+        sky = self._prediction_in_view(id).sky
+        if sky is None or sky.shape != truth_size(self._truth_in_view(id)):
+            return None
+        return sky
 
     def truth(self, id: str) -> Truth:
-        """Ground truth, valid only where scored."""
+        """Ground truth that is valid only at the pixels that are scored."""
         truth = self._truth_in_view(id)
         if self.benchmark.task is Task.NORMALS:
             return replace(truth, normals_valid=normals_mask(self.benchmark, truth))
@@ -98,9 +107,8 @@ class ReportPictures:
         return truth
 
     def _prediction_in_view(self, id: str) -> PredictionRecord:
-        return place_prediction(
-            self.benchmark, self.predictions.read(id), self.dataset.truth(id)
-        ).prediction
+        prediction, truth = self.predictions.read(id), self.dataset.truth(id)
+        return place_prediction(self.benchmark, prediction, truth).prediction
 
     def _truth_in_view(self, id: str) -> Truth:
         return truth_in_view(self.benchmark, self.dataset.truth(id))

@@ -1,6 +1,6 @@
-"""Predictions of another size brought to the truth, which itself is never resized.
+"""Resize predictions to the size of the truth, which itself is never resized.
 
-Whether a prediction is of the whole truth was settled before (``placing``).
+A prediction that shows only a part of the picture was put into its place before (``placing``).
 """
 
 from dataclasses import dataclass
@@ -24,40 +24,46 @@ from rilievo.evaluation.metrics.pairs import Indices
 from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind, DepthMap
 
-# As in PyTorch and OpenCV; nothing is filtered before it shrinks, as in all programs compared.
-_CUBIC = -0.75
+_CUBIC_PARAMETER = -0.75
+"""Parameter a of cubic convolution (Keys 1981), as in PyTorch and OpenCV. Nothing is filtered
+before it shrinks, as in all programs that we compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Taps:
-    # (1 - weight) * [low] + weight * [high], along one axis
+class _LinearWeights:
+    """The two old pixels that a new one lies between along an axis, and the weight of ``high``."""
+
     low: Indices
     high: Indices
     weight: Values
 
 
 def resize_depth(predicted: DepthMap, shape: Size, interpolation: Interpolation | str) -> DepthMap:
-    """A depth map at the truth's size, valid where all its sources are."""
+    """Resize a depth map; a new pixel is valid where all old pixels that it touches are.
+
+    Raises:
+        InputError: If affine depth is to be interpolated as inverse depth.
+    """
     if predicted.shape == shape:
         return predicted
     values, kind = predicted.values, predicted.kind
-    inverted = interpolation is Interpolation.BILINEAR_INVERSE and kind.is_depth
-    if interpolation is Interpolation.BILINEAR_INVERSE and kind is DepthKind.AFFINE:
+    interpolates_inverse = interpolation is Interpolation.BILINEAR_INVERSE
+    if interpolates_inverse and kind is DepthKind.AFFINE:
         raise InputError(
             "depth of kind 'affine' cannot be interpolated as inverse depth: its zero is not "
             f"known; give predictions of the truth's size, {shape[0]} x {shape[1]}"
         )
+
     invalid = ~predicted.valid
+    valid = np.ones(shape, bool)
     if invalid.any():
-        # Any finite number does: what it touches is not valid.
+        # Any finite number will do, because what it touches is invalid.
         values = np.where(invalid, np.float32(1), values)
-    if inverted:
+        valid = _resize_map(invalid.astype(np.float32), shape, interpolation) == 0
+    if interpolates_inverse and kind.is_depth:
         resized = 1 / _resize_map(1 / values.astype(np.float64), shape, interpolation)
     else:
         resized = _resize_map(values, shape, interpolation)
-    valid = np.ones(shape, bool)
-    if invalid.any():
-        valid = _resize_map(invalid.astype(np.float32), shape, interpolation) == 0
     return DepthMap(values=resized.astype(np.float32), kind=kind, valid=valid)
 
 
@@ -66,22 +72,23 @@ def resize_normals(
     shape: Size,
     interpolation: Interpolation | str,
 ) -> Vectors:
-    """Normals at the truth's size, of unit length only if not resized."""
+    """Resize normals, which do not stay of unit length; NaN where an invalid one is touched."""
     size = (predicted.shape[1], predicted.shape[2])
     if size == shape:
         return predicted
-    valid = nonzero_vector_mask(predicted)
-    if not valid.all():
-        predicted = np.where(valid, predicted, np.float32(0))
+    invalid = ~nonzero_vector_mask(predicted)
+    if invalid.any():
+        predicted = np.where(invalid, np.float32(0), predicted)
     channels = [_resize_map(channel, shape, interpolation) for channel in predicted]
     resized = np.stack(channels).astype(np.float32)
-    if not valid.all():
-        resized[:, _resize_map((~valid).astype(np.float32), shape, interpolation) != 0] = np.nan
+    if invalid.any():
+        touches_invalid = _resize_map(invalid.astype(np.float32), shape, interpolation) != 0
+        resized[:, touches_invalid] = np.nan
     return resized
 
 
 def resize_confidence(confidence: Float32[np.ndarray, "a b"], shape: Size) -> Field:
-    """Confidence at the truth's size, always bilinear."""
+    """Resize confidences, always bilinearly."""
     size = (confidence.shape[0], confidence.shape[1])
     if size == shape:
         return confidence
@@ -89,7 +96,7 @@ def resize_confidence(confidence: Float32[np.ndarray, "a b"], shape: Size) -> Fi
 
 
 def nonzero_vector_mask(normals: Vectors) -> Mask:
-    """Mask of vectors that are finite and longer than zero."""
+    """Mask of the pixels whose vector is finite and longer than zero."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("chw,chw->hw", normals, normals, dtype=np.float64)
     return np.isfinite(squares) & (squares > 0)
@@ -98,59 +105,72 @@ def nonzero_vector_mask(normals: Vectors) -> Mask:
 def _resize_map(
     values: Float[np.ndarray, "a b"], shape: Size, interpolation: Interpolation | str
 ) -> AnyPlane:
+    """Resize a map first along its columns, then along its rows."""
     if is_import_path(interpolation):
         return call_interpolation(interpolation, values, shape)
     interpolation = Interpolation(interpolation)
     if interpolation is Interpolation.BICUBIC_CORNERS:
-        tall = _resize_rows_cubic(values.shape[0], shape[0], values.astype(np.float64))
-        return _resize_rows_cubic(values.shape[1], shape[1], tall.T).T
-    rows = _linear_taps(values.shape[0], shape[0], interpolation)
-    columns = _linear_taps(values.shape[1], shape[1], interpolation)
+        tall = _resize_rows_cubic(values.astype(np.float64), shape[0])
+        return _resize_rows_cubic(tall.T, shape[1]).T
+    rows = _linear_weights(values.shape[0], shape[0], interpolation)
+    columns = _linear_weights(values.shape[1], shape[1], interpolation)
     if interpolation is Interpolation.NEAREST:
         return values[rows.low[:, None], columns.low]
     tall = _blend_rows(values.astype(np.float64), rows)
     return _blend_rows(tall.T, columns).T
 
 
-def _blend_rows(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarray, "k m"]:
-    """Rows between two old ones, by weight."""
-    low, high = values[taps.low], values[taps.high]
+def _blend_rows(
+    values: Float64[np.ndarray, "n m"], weights: _LinearWeights
+) -> Float64[np.ndarray, "k m"]:
+    """New rows, each between two old ones: low + weight * (high - low), without extra copies."""
+    low, high = values[weights.low], values[weights.high]
     high -= low
-    high *= taps.weight[:, None]
+    high *= weights.weight[:, None]
     return np.add(low, high, out=low)
 
 
-# Keys 1981, corners on corners, ends repeated.
 def _resize_rows_cubic(
-    old: int, new: int, values: Float64[np.ndarray, "n m"]
+    values: Float64[np.ndarray, "n m"], new_size: int
 ) -> Float64[np.ndarray, "k m"]:
-    place = _corner_positions(old, new)
-    below = np.floor(place).astype(np.int64)
-    resized = np.zeros((new, values.shape[1]))
+    """Resize along the rows by cubic convolution, corners on corners, with repeated end rows."""
+    old_size = values.shape[0]
+    position = _corner_positions(old_size, new_size)
+    below = np.floor(position).astype(np.int64)
+    resized = np.zeros((new_size, values.shape[1]))
     for step in (-1, 0, 1, 2):
-        distance = np.abs(place - below - step)
-        near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
-        far = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
-        weight = np.where(distance <= 1, near, far)
-        resized += weight[:, None] * values[np.clip(below + step, 0, old - 1)]
+        weight = _cubic_weight(np.abs(position - below - step))
+        resized += weight[:, None] * values[np.clip(below + step, 0, old_size - 1)]
     return resized
 
 
-def _corner_positions(old: int, new: int) -> Float64[np.ndarray, "k"]:
-    """Positions of new pixels among old ones, corners aligned."""
-    return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
+def _cubic_weight(distance: Values) -> Values:
+    """Weight of an old pixel at a distance of up to 2 pixels (Keys 1981)."""
+    a = _CUBIC_PARAMETER
+    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    far = a * (((distance - 5) * distance + 8) * distance - 4)
+    return np.where(distance <= 1, near, far)
 
 
-def _linear_taps(old: int, new: int, interpolation: Interpolation | str) -> _Taps:
-    """Two old pixels of each new one, and their weight."""
-    index = np.arange(new)
+def _corner_positions(old_size: int, new_size: int) -> Float64[np.ndarray, "k"]:
+    """Positions of new pixels among old ones, with corners on corners."""
+    if new_size == 1:
+        return np.zeros(1)
+    return np.arange(new_size) * ((old_size - 1) / (new_size - 1))
+
+
+def _linear_weights(old_size: int, new_size: int, interpolation: Interpolation) -> _LinearWeights:
+    """Neighbours and weights of new pixels along one axis."""
+    index = np.arange(new_size)
     if interpolation is Interpolation.NEAREST:
-        nearest = np.minimum(((index + 0.5) * old / new).astype(np.int64), old - 1)
-        return _Taps(low=nearest, high=nearest, weight=np.zeros(new))
+        nearest = ((index + 0.5) * old_size / new_size).astype(np.int64)
+        nearest = np.minimum(nearest, old_size - 1)
+        return _LinearWeights(low=nearest, high=nearest, weight=np.zeros(new_size))
     if interpolation is Interpolation.BILINEAR_CORNERS:
-        place = _corner_positions(old, new)
+        position = _corner_positions(old_size, new_size)
     else:
-        place = (index + 0.5) * old / new - 0.5
-    place = np.clip(place, 0, old - 1)
-    low = np.minimum(place.astype(np.int64), max(old - 2, 0))
-    return _Taps(low=low, high=np.minimum(low + 1, old - 1), weight=place - low)
+        position = (index + 0.5) * old_size / new_size - 0.5
+    position = np.clip(position, 0, old_size - 1)
+    low = np.minimum(position.astype(np.int64), max(old_size - 2, 0))
+    high = np.minimum(low + 1, old_size - 1)
+    return _LinearWeights(low=low, high=high, weight=position - low)

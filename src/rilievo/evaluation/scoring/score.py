@@ -1,4 +1,4 @@
-"""The score of one image under a benchmark."""
+"""Score one image under a benchmark: place the prediction, compare it with the truth, measure."""
 
 import math
 from collections.abc import Mapping
@@ -20,15 +20,14 @@ from rilievo.evaluation.metrics.pairs import DepthPair, Levels, NormalsPair, Pic
 from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair
 from rilievo.evaluation.metrics.stability import StabilityPair
 from rilievo.evaluation.records import Score
-from rilievo.evaluation.scoring.depth_ranges import range_sums
-from rilievo.evaluation.scoring.metres import (
-    ComparableDepth,
+from rilievo.evaluation.scoring.comparable_depth import (
     alignment_for_kind,
     apply_scene_fit,
+    comparable_depth,
     count_unanswered,
-    in_metres,
     notes_on_pixels,
 )
+from rilievo.evaluation.scoring.depth_ranges import range_sums
 from rilievo.evaluation.scoring.placing import place_prediction
 from rilievo.evaluation.scoring.regions import depth_mask, normals_mask, truth_in_view, truth_size
 from rilievo.evaluation.scoring.resizing import (
@@ -45,8 +44,34 @@ from rilievo.records.sample import Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairWithFacts:
-    """A pair to be scored, and the facts of its image."""
+class ScoreWithSums:
+    """Score of one image, with the sums from which numbers over several images are computed.
+
+    Attributes:
+        sums: Sums of each metric that can be pooled, by its name.
+        ranges: Errors by ranges of true depth; None unless depth is scored.
+        curves: Sparsification curves; None unless a metric judges confidence.
+        reliability: Sums of the reliability diagram; None unless a metric judges probabilities.
+    """
+
+    score: Score
+    sums: Mapping[str, Sums]
+    ranges: RangeSums | None = None
+    curves: Curves | None = None
+    reliability: Float64[np.ndarray, "levels"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageComparison:
+    """Prediction and ground truth of one image, ready for the metrics.
+
+    Attributes:
+        pair: What the metrics of the task take, such as a ``DepthPair``.
+        true_share: Share of pixels with ground truth, before crop and cap.
+        scale: Scale that was fitted to the truth; None if none was.
+        shift: Shift that was fitted to the truth; None if none was.
+        unanswered: Number of pixels to be scored that have no prediction.
+    """
 
     pair: Any
     true_share: float = 1.0
@@ -56,43 +81,271 @@ class PairWithFacts:
     notes: tuple[str, ...] = ()
 
 
-def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> PairWithFacts:
-    """Predicted points, fitted to the true ones."""
-    raw, valid, kind = _predicted_points(benchmark, prediction, truth)
-    method = alignment_for_kind(benchmark, kind)
+def score(
+    benchmark: Benchmark,
+    prediction: PredictionRecord,
+    truth: Truth,
+    fit: Fit | None = None,
+) -> ScoreWithSums:
+    """Score the prediction of one image.
+
+    Args:
+        benchmark: Protocol to score by.
+        prediction: Prediction of the whole photograph, or of a part of it.
+        truth: Ground truth of the whole photograph.
+        fit: Alignment of the image's scene; None to align the image alone.
+
+    Raises:
+        InputError: If the prediction or the truth lacks what the benchmark scores.
+    """
+    placed = place_prediction(benchmark, prediction, truth)
+    truth = truth_in_view(benchmark, truth)
+    comparison = _compare(benchmark, placed.prediction, truth, fit)
+    notes = (*placed.notes, *comparison.notes)
+    return _measure(benchmark, truth, replace(comparison, notes=notes))
+
+
+def score_stability(
+    benchmark: Benchmark,
+    frames: tuple[PredictionRecord, PredictionRecord],
+    truths: tuple[Truth, Truth],
+    fit: Fit | None = None,
+) -> ScoreWithSums:
+    """Score how well the depth of a video frame agrees with that of the next frame.
+
+    ``frames`` and ``truths`` are those of the two frames, ``fit`` is the alignment of their scene.
+    """
+    first, second = (
+        place_prediction(benchmark, frame, truth)
+        for frame, truth in zip(frames, truths, strict=True)
+    )
+    comparison = compare_frames(benchmark, (first.prediction, second.prediction), truths, fit)
+    notes = (*first.notes, *comparison.notes)
+    return _measure(benchmark, truths[0], replace(comparison, notes=notes))
+
+
+def normal_angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
+    """Angles between predicted and true normals at the pixels that are scored [°]."""
+    placed = place_prediction(benchmark, prediction, truth)
+    return _normals_pair(benchmark, placed.prediction, truth_in_view(benchmark, truth)).angles
+
+
+def _measure(benchmark: Benchmark, truth: Truth, comparison: ImageComparison) -> ScoreWithSums:
+    """Compute all metrics of a benchmark for one image."""
+    pair = comparison.pair
+    metrics = benchmark_metrics(benchmark)
+    sums = {name: metric.sums(pair) for name, metric in metrics.items()}
+    values = {name: metric.finish(sums[name], pair.count) for name, metric in metrics.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise InputError(f"{metrics[name].label} is {value}, which no mean can take in")
+    if benchmark.rounding is not None:
+        for name, metric in metrics.items():
+            # Shares are rounded in per cent.
+            decimals = benchmark.rounding if metric.unit else benchmark.rounding + 2
+            values[name] = round(values[name], decimals)
+
+    is_depth = isinstance(pair, DepthPair)
+    judges_confidence = any(metric.needs_confidence for metric in metrics.values())
+    judges_probability = any(metric.needs_probability for metric in metrics.values())
+    return ScoreWithSums(
+        score=Score(
+            id=truth.id,
+            values=values,
+            pixels=pair.count,
+            true_share=comparison.true_share,
+            scale=comparison.scale,
+            shift=comparison.shift,
+            unanswered=comparison.unanswered,
+            notes=comparison.notes,
+            scene=truth.scene,
+        ),
+        sums={name: sums[name] for name, metric in metrics.items() if metric.pools},
+        ranges=range_sums(pair.t, pair.relative) if is_depth else None,
+        curves=sparsification_curves(pair) if judges_confidence else None,
+        reliability=reliability_sums(pair) if judges_probability and is_depth else None,
+    )
+
+
+def _compare(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, fit: Fit | None
+) -> ImageComparison:
+    """Compare a prediction with the truth as the benchmark's task asks."""
+    if benchmark.task is Task.NORMALS:
+        return _compare_normals(benchmark, prediction, truth)
+    if benchmark.task is Task.POINTS:
+        return compare_points(benchmark, prediction, truth)
+    if benchmark.task is Task.CAMERA:
+        return compare_fields_of_view(prediction, truth)
+    if prediction.depth_or_none is None:
+        raise InputError("the prediction has no depth")
+    if benchmark.task is Task.ORDER:
+        return _compare_order(benchmark, prediction.depth, truth)
+    if benchmark.task is Task.PICTURE:
+        return _compare_pictures(benchmark, prediction.depth, truth)
+    return _compare_depth(benchmark, prediction.depth, prediction.confidence, truth, fit)
+
+
+def _compare_depth(
+    benchmark: Benchmark,
+    predicted: DepthMap,
+    confidence: Float32[np.ndarray, "a b"] | None,
+    truth: Truth,
+    fit: Fit | None,
+) -> ImageComparison:
+    """Depth in metres beside true depth, with the confidence at the truth's size."""
+    comparable = comparable_depth(benchmark, predicted, truth, fit)
+    assert truth.depth_valid is not None
+    if confidence is not None:
+        confidence = resize_confidence(confidence, truth_size(truth))
+        # Pixels without a prediction, which are scored as far, have no confidence.
+        confidence = np.where(comparable.aligned.depth.valid, confidence, np.float32(0))
+    pair = DepthPair(
+        predicted=comparable.depth,
+        true=comparable.true,
+        valid=comparable.mask,
+        camera=truth.camera,
+        confidence=confidence,
+    )
+    own_fit = comparable.aligned.fit
+    is_fitted = comparable.aligned.method != "none"
+    return ImageComparison(
+        pair=pair,
+        true_share=float(truth.depth_valid.mean()),
+        scale=own_fit.scale if is_fitted else None,
+        shift=own_fit.shift if is_fitted else None,
+        unanswered=comparable.unanswered,
+        notes=comparable.notes,
+    )
+
+
+def _compare_normals(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
+) -> ImageComparison:
+    pair = _normals_pair(benchmark, prediction, truth)
+    assert truth.normals_valid is not None, "what makes a pair of normals has normals"
+    unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
+    return ImageComparison(
+        pair=pair,
+        true_share=float(truth.normals_valid.mean()),
+        unanswered=unanswered,
+        notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
+    )
+
+
+def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> NormalsPair:
+    """Predicted normals at the truth's size beside true normals, where both are valid."""
+    if prediction.normals is None:
+        raise InputError("the prediction has no normals")
+    mask = normals_mask(benchmark, truth)
+    if not mask.any():
+        raise NoGroundTruthError("no pixel has a true normal that counts")
+    assert truth.normals is not None, "what has a mask of normals has normals"
+
+    resized = resize_normals(prediction.normals, truth_size(truth), benchmark.interpolation)
+    answered = mask & nonzero_vector_mask(resized)
+    count_unanswered(benchmark, mask, answered)  # raises where the benchmark refuses holes
+    confidence = prediction.confidence
+    if confidence is not None:
+        confidence = resize_confidence(confidence, truth_size(truth))
+    return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
+
+
+def compare_points(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
+) -> ImageComparison:
+    """Predicted points, fitted to the true points of the same pixels.
+
+    Raises:
+        InputError: If prediction or truth has no points, or the truth has no unit.
+        OptionError: If the benchmark's alignment does not fit points.
+    """
+    points = _predicted_points(benchmark, prediction, truth)
+    method = alignment_for_kind(benchmark, points.kind)
     if method not in list(PointFit):
         raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{method}'")
-    fit = PointFit(method)
-    if fit is PointFit.POINT_SHIFT and not truth.is_metric:
+    point_fit = PointFit(method)
+    if point_fit is PointFit.POINT_SHIFT and not truth.is_metric:
         raise InputError("the true depth has no unit, and the benchmark takes points in metres")
     if truth.camera is None:
         raise InputError("the dataset has no camera, so it has no true points")
     mask = depth_mask(benchmark, truth)
     if not mask.any():
         raise NoGroundTruthError("no pixel has true depth that counts")
-    both = mask & valid
+    both = mask & points.valid
     unanswered = count_unanswered(benchmark, mask, both)
     assert truth.depth is not None
-    depth = np.where(both, truth.depth, np.float32(0)).astype(np.float64)
-    true = truth.camera.points(depth)
-    raw = np.where(both, raw, 0.0)
-    chosen = subsample_by_grid(both)
-    x, y = (points.reshape(3, -1)[:, chosen.indices] for points in (raw, true))
-    weights = chosen.counts / np.sqrt(np.square(y).sum(axis=0))
-    fitted = fit_points(x, y, weights, fit)
-    predicted = fitted.scale * raw + fitted.shift[:, None, None]
-    pair = PointsPair(predicted=predicted, true=true, valid=both, raw=raw, objects=truth.objects)
     assert truth.depth_valid is not None
-    return PairWithFacts(
+
+    true_depth = np.where(both, truth.depth, np.float32(0)).astype(np.float64)
+    true_points = truth.camera.points(true_depth)
+    raw_points = np.where(both, points.values, 0.0)
+    sampled = subsample_by_grid(both)
+    sampled_raw = raw_points.reshape(3, -1)[:, sampled.indices]
+    sampled_true = true_points.reshape(3, -1)[:, sampled.indices]
+    true_distances = np.sqrt(np.square(sampled_true).sum(axis=0))
+    fitted = fit_points(sampled_raw, sampled_true, sampled.counts / true_distances, point_fit)
+
+    pair = PointsPair(
+        predicted=fitted.scale * raw_points + fitted.shift[:, None, None],
+        true=true_points,
+        valid=both,
+        raw=raw_points,
+        objects=truth.objects,
+    )
+    return ImageComparison(
         pair=pair,
         true_share=float(truth.depth_valid.mean()),
-        scale=None if fit is PointFit.POINT_SHIFT else fitted.scale,
+        scale=None if point_fit is PointFit.POINT_SHIFT else fitted.scale,
         unanswered=unanswered,
         notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
     )
 
 
-def camera_pair(prediction: PredictionRecord, truth: Truth) -> PairWithFacts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PredictedPoints:
+    """Predicted points at the truth's size, and the kind of their depth."""
+
+    values: PointPlane
+    valid: Mask
+    kind: DepthKind
+
+
+def _predicted_points(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
+) -> _PredictedPoints:
+    """Points of a prediction: its own, or those of its depth and its own camera."""
+    assert truth.depth is not None or truth.normals is not None
+    height, width = depth_mask(benchmark, truth).shape
+    points = prediction.points if isinstance(prediction, StoredPrediction) else None
+    if points is not None:
+        if points.valid.shape != (height, width):
+            raise InputError(
+                f"the predicted points are {points.valid.shape[0]} x {points.valid.shape[1]}, "
+                f"the truth {height} x {width}: points are not resized, give them at that size"
+            )
+        return _PredictedPoints(
+            values=points.values.astype(np.float64), valid=points.valid, kind=points.kind
+        )
+
+    camera = _predicted_camera(prediction)
+    if prediction.depth_or_none is None or camera is None:
+        raise InputError(
+            "the prediction has no points, and not both depth and a camera of its own to make them"
+        )
+    depth = resize_depth(prediction.depth, (height, width), benchmark.interpolation)
+    camera = camera.resized(size=prediction.depth.shape, new_size=(height, width))
+    finite_depth = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float64)
+    return _PredictedPoints(values=camera.points(finite_depth), valid=depth.valid, kind=depth.kind)
+
+
+def _predicted_camera(prediction: PredictionRecord) -> Camera | None:
+    """Camera that the model predicted; None for an assumed one or one from elsewhere."""
+    camera = prediction.camera
+    return camera if camera is not None and camera.source is CameraSource.PREDICTED else None
+
+
+def compare_fields_of_view(prediction: PredictionRecord, truth: Truth) -> ImageComparison:
     """Predicted and true horizontal field of view."""
     camera = _predicted_camera(prediction)
     if camera is None:
@@ -103,194 +356,31 @@ def camera_pair(prediction: PredictionRecord, truth: Truth) -> PairWithFacts:
         predicted=_horizontal_fov(camera, prediction.shape[1]),
         true=_horizontal_fov(truth.camera, truth_size(truth)[1]),
     )
-    return PairWithFacts(pair=pair)
-
-
-def _predicted_camera(prediction: PredictionRecord) -> Camera | None:
-    camera = prediction.camera
-    return camera if camera is not None and camera.source is CameraSource.PREDICTED else None
+    return ImageComparison(pair=pair)
 
 
 def _horizontal_fov(camera: Camera, width: int) -> float:
-    """Degrees about a centred axis."""
+    """Field of view [°] of a pinhole whose principal point is in the middle, as in papers."""
     K = camera.needs_pinhole("the score of a field of view")
-    # As published: of a pinhole whose principal point is in the middle.
     return float(np.degrees(2 * np.arctan(0.5 * width / K[0, 0])))
 
 
-def _predicted_points(
-    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
-) -> tuple[PointPlane, Mask, DepthKind]:
-    """Points 3 x h x w, their mask and kind of depth."""
-    assert truth.depth is not None or truth.normals is not None
-    height, width = depth_mask(benchmark, truth).shape
-    points = prediction.points if isinstance(prediction, StoredPrediction) else None
-    if points is not None:
-        if points.valid.shape != (height, width):
-            raise InputError(
-                f"the predicted points are {points.valid.shape[0]} x {points.valid.shape[1]}, "
-                f"the truth {height} x {width}: points are not resized, give them at that size"
-            )
-        return points.values.astype(np.float64), points.valid, points.kind
-    camera = _predicted_camera(prediction)
-    if prediction.depth_or_none is None or camera is None:
-        raise InputError(
-            "the prediction has no points, and not both depth and a camera of its own to make them"
-        )
-    depth = resize_depth(prediction.depth, (height, width), benchmark.interpolation)
-    camera = camera.resized(size=prediction.depth.shape, new_size=(height, width))
-    values = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float64)
-    return camera.points(values), depth.valid, depth.kind
+def _compare_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> ImageComparison:
+    """Predicted values at pairs of points of which the nearer one is known."""
+    order = truth.order
+    if order is None:
+        raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
+    resized = resize_depth(predicted, order.size, benchmark.interpolation)
+    values = resized.values.astype(np.float64)
+    if not resized.kind.is_depth:
+        values = -values  # inverse depth grows towards the camera
+    values = np.where(resized.valid, values, np.nan)
+    nearer, farther = (values[tuple(points.T)] for points in (order.nearer, order.farther))
+    return ImageComparison(pair=OrderPair(nearer=nearer, farther=farther))
 
 
-def stability_pair(
-    benchmark: Benchmark,
-    frames: tuple[PredictionRecord, PredictionRecord],
-    truths: tuple[Truth, Truth],
-    fit: Fit | None,
-) -> PairWithFacts:
-    """Predicted depth of a frame and the next, with the true motion between."""
-    first, second = (truth_in_view(benchmark, item) for item in truths)
-    if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
-        raise InputError("the dataset has no camera or no pose for this frame or the next one")
-    maps: list[DepthMap] = []
-    for prediction, truth in zip(frames, (first, second), strict=True):
-        if prediction.depth_or_none is None:
-            raise InputError("the prediction has no depth")
-        # With the fit of the whole scene, a frame needs no truth of its own (Video Depth Anything).
-        if fit is not None and benchmark.min_inverse is not None:
-            maps.append(apply_scene_fit(benchmark, prediction.depth, truth_size(truth), fit))
-        else:
-            metres = in_metres(benchmark, prediction.depth, truth)
-            maps.append(replace(metres.aligned.depth, values=metres.depth))
-    masks = [item.valid for item in maps]
-    depths = [np.where(item.valid, item.values, np.float32(0)).astype(np.float64) for item in maps]
-    pair = StabilityPair(
-        first=depths[0],
-        second=depths[1],
-        first_seen=masks[0],
-        second_seen=masks[1],
-        first_true=_depth_or_zeros(first),
-        second_true=_depth_or_zeros(second),
-        first_K=first.camera.needs_pinhole("tae"),
-        second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
-    )
-    share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
-    return PairWithFacts(pair=pair, true_share=share)
-
-
-def _depth_or_zeros(truth: Truth) -> Plane:
-    if truth.depth is None or truth.depth_valid is None:
-        return np.zeros(truth_size(truth))
-    return np.where(truth.depth_valid, truth.depth, 0.0).astype(np.float64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreWithSums:
-    """The score of one image, and its sums for pooled numbers."""
-
-    score: Score
-    sums: Mapping[str, Sums]
-    ranges: RangeSums | None = None
-    curves: Curves | None = None
-    reliability: Float64[np.ndarray, "levels"] | None = None
-
-
-def score(
-    benchmark: Benchmark,
-    prediction: PredictionRecord,
-    truth: Truth,
-    fit: Fit | None = None,
-) -> ScoreWithSums:
-    """Score a prediction of one image against the whole photograph's truth."""
-    place = place_prediction(benchmark, prediction, truth)
-    truth = truth_in_view(benchmark, truth)
-    paired = _pair_of_task(benchmark, place.prediction, truth, fit)
-    return _score_pair(benchmark, truth, replace(paired, notes=(*place.notes, *paired.notes)))
-
-
-def _pair_of_task(
-    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, fit: Fit | None
-) -> PairWithFacts:
-    if benchmark.task is Task.NORMALS:
-        return _pair_normals(benchmark, prediction, truth)
-    if benchmark.task is Task.POINTS:
-        return points_pair(benchmark, prediction, truth)
-    if benchmark.task is Task.CAMERA:
-        return camera_pair(prediction, truth)
-    if prediction.depth_or_none is None:
-        raise InputError("the prediction has no depth")
-    if benchmark.task is Task.ORDER:
-        return _pair_order(benchmark, prediction.depth, truth)
-    if benchmark.task is Task.PICTURE:
-        return _pair_pictures(benchmark, prediction.depth, truth)
-    metres = in_metres(benchmark, prediction.depth, truth, fit)
-    return _pair_depth(metres, prediction.confidence, truth)
-
-
-def _pair_depth(
-    metres: ComparableDepth, confidence: Float32[np.ndarray, "a b"] | None, truth: Truth
-) -> PairWithFacts:
-    assert truth.depth_valid is not None
-    if confidence is not None:
-        confidence = resize_confidence(confidence, truth_size(truth))
-        # Pixels that are charged as far have no answer, and nobody is sure of them.
-        confidence = np.where(metres.aligned.depth.valid, confidence, np.float32(0))
-    pair = DepthPair(
-        predicted=metres.depth,
-        true=metres.true,
-        valid=metres.mask,
-        camera=truth.camera,
-        confidence=confidence,
-    )
-    fit, fitted = metres.aligned.fit, metres.aligned.method != "none"
-    return PairWithFacts(
-        pair=pair,
-        true_share=float(truth.depth_valid.mean()),
-        scale=fit.scale if fitted else None,
-        shift=fit.shift if fitted else None,
-        unanswered=metres.unanswered,
-        notes=metres.notes,
-    )
-
-
-def _pair_normals(
-    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
-) -> PairWithFacts:
-    pair = _normals_pair(benchmark, prediction, truth)
-    assert truth.normals_valid is not None, "what makes a pair of normals has normals"
-    unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
-    return PairWithFacts(
-        pair=pair,
-        true_share=float(truth.normals_valid.mean()),
-        unanswered=unanswered,
-        notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
-    )
-
-
-def normal_angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
-    """Angles between predicted and true normals [°]."""
-    place = place_prediction(benchmark, prediction, truth)
-    return _normals_pair(benchmark, place.prediction, truth_in_view(benchmark, truth)).angles
-
-
-def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> NormalsPair:
-    if prediction.normals is None:
-        raise InputError("the prediction has no normals")
-    mask = normals_mask(benchmark, truth)
-    if not mask.any():
-        raise NoGroundTruthError("no pixel has a true normal that counts")
-    assert truth.normals is not None, "what has a mask of normals has normals"
-    resized = resize_normals(prediction.normals, truth_size(truth), benchmark.interpolation)
-    answered = mask & nonzero_vector_mask(resized)
-    count_unanswered(benchmark, mask, answered)
-    confidence = prediction.confidence
-    if confidence is not None:
-        confidence = resize_confidence(confidence, truth_size(truth))
-    return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
-
-
-def _pair_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> PairWithFacts:
+def _compare_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> ImageComparison:
+    """Predicted and true depth as 8-bit pictures, each scaled by its own maximum."""
     if truth.depth is None or truth.depth_valid is None:
         raise InputError("has no true depth")
     if not truth.depth_valid.any():
@@ -300,89 +390,74 @@ def _pair_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> P
         raise InputError(
             f"the prediction has no answer at {(~resized.valid).sum()} pixels; a picture needs all"
         )
-    values, notes = resized.values, ()
-    if values.max() <= 0:
+    if resized.values.max() <= 0:
         raise InputError("the prediction is nowhere above zero, so its maximum scales nothing")
-    below = int((values < 0).sum())
-    if below:
-        notes = (f"{below} predicted values below zero count as zero",)
+
+    negative = int((resized.values < 0).sum())
+    notes = (f"{negative} predicted values below zero count as zero",) if negative else ()
     # Whole millimetres, as the files have them: of rounded metres, some fractions would fall
     # just below a whole number.
     millimetres = np.rint(truth.depth.astype(np.float64) * 1000)
+    is_inverse = resized.kind is DepthKind.AFFINE_INVERSE
     pair = PicturePair(
-        predicted=depth_to_8_bits(
-            np.maximum(values, 0), turned=resized.kind is DepthKind.AFFINE_INVERSE
-        ),
-        true=depth_to_8_bits(np.where(truth.depth_valid, millimetres, 0.0), turned=False),
+        predicted=depth_to_8_bits(np.maximum(resized.values, 0), inverted=is_inverse),
+        true=depth_to_8_bits(np.where(truth.depth_valid, millimetres, 0.0), inverted=False),
     )
-    return PairWithFacts(pair=pair, true_share=float(truth.depth_valid.mean()), notes=notes)
+    return ImageComparison(pair=pair, true_share=float(truth.depth_valid.mean()), notes=notes)
 
 
-def _pair_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> PairWithFacts:
-    order = truth.order
-    if order is None:
-        raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
-    resized = resize_depth(predicted, order.size, benchmark.interpolation)
-    values = resized.values.astype(np.float64)
-    if not resized.kind.is_depth:
-        values = -values
-    values = np.where(resized.valid, values, np.nan)
-    nearer, farther = (values[tuple(points.T)] for points in (order.nearer, order.farther))
-    return PairWithFacts(pair=OrderPair(nearer=nearer, farther=farther))
-
-
-def depth_to_8_bits(values: AnyPlane, *, turned: bool) -> Levels:
-    """A non-negative map as a picture: its maximum is 255, or 0 where ``turned``."""
+def depth_to_8_bits(values: AnyPlane, *, inverted: bool) -> Levels:
+    """Picture of a non-negative map, whose maximum becomes 255, or 0 if ``inverted``."""
     scaled = values * 255 / values.max()
-    return (255 - scaled if turned else scaled).astype(np.uint8)
+    return (255 - scaled if inverted else scaled).astype(np.uint8)
 
 
-def score_stability(
+def compare_frames(
     benchmark: Benchmark,
     frames: tuple[PredictionRecord, PredictionRecord],
     truths: tuple[Truth, Truth],
-    fit: Fit | None = None,
-) -> ScoreWithSums:
-    """Score one frame of a video against the next one."""
-    first, second = (
-        place_prediction(benchmark, frame, truth)
-        for frame, truth in zip(frames, truths, strict=True)
+    fit: Fit | None,
+) -> ImageComparison:
+    """Predicted depth of two successive video frames [m], with the true motion between them."""
+    first, second = (truth_in_view(benchmark, truth) for truth in truths)
+    if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
+        raise InputError("the dataset has no camera or no pose for this frame or the next one")
+    first_depth, second_depth = (
+        _frame_depth(benchmark, frame, truth, fit)
+        for frame, truth in zip(frames, (first, second), strict=True)
     )
-    paired = stability_pair(benchmark, (first.prediction, second.prediction), truths, fit)
-    return _score_pair(benchmark, truths[0], replace(paired, notes=(*first.notes, *paired.notes)))
+    pair = StabilityPair(
+        first=_valid_depth_or_zeros(first_depth.values, first_depth.valid),
+        second=_valid_depth_or_zeros(second_depth.values, second_depth.valid),
+        first_seen=first_depth.valid,
+        second_seen=second_depth.valid,
+        first_true=_true_depth_or_zeros(first),
+        second_true=_true_depth_or_zeros(second),
+        first_K=first.camera.needs_pinhole("tae"),
+        second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
+    )
+    true_share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
+    return ImageComparison(pair=pair, true_share=true_share)
 
 
-def _score_pair(benchmark: Benchmark, truth: Truth, paired: PairWithFacts) -> ScoreWithSums:
-    metrics, pair = benchmark_metrics(benchmark), paired.pair
-    sums = {name: metric.sums(pair) for name, metric in metrics.items()}
-    values = {
-        name: metrics[name].finish(metric_sums, pair.count) for name, metric_sums in sums.items()
-    }
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise InputError(f"{metrics[name].label} is {value}, which no mean can take in")
-    if benchmark.rounding is not None:
-        values = {
-            name: round(value, benchmark.rounding + (0 if metrics[name].unit else 2))
-            for name, value in values.items()
-        }
-    judged = any(metric.needs_confidence for metric in metrics.values())
-    calibrated = any(metric.needs_probability for metric in metrics.values())
-    is_depth = isinstance(pair, DepthPair)
-    return ScoreWithSums(
-        score=Score(
-            id=truth.id,
-            values=values,
-            pixels=pair.count,
-            true_share=paired.true_share,
-            scale=paired.scale,
-            shift=paired.shift,
-            unanswered=paired.unanswered,
-            notes=paired.notes,
-            scene=truth.scene,
-        ),
-        sums={name: metric_sums for name, metric_sums in sums.items() if metrics[name].pools},
-        ranges=range_sums(pair.t, pair.relative) if is_depth else None,
-        curves=sparsification_curves(pair) if judged else None,
-        reliability=reliability_sums(pair) if calibrated and is_depth else None,
-    )
+def _frame_depth(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, fit: Fit | None
+) -> DepthMap:
+    """Depth of a frame [m], by the fit of its scene, or without one by its own truth."""
+    if prediction.depth_or_none is None:
+        raise InputError("the prediction has no depth")
+    # With the fit of the whole scene, a frame needs no truth of its own (Video Depth Anything).
+    if fit is not None and benchmark.min_inverse is not None:
+        return apply_scene_fit(benchmark, prediction.depth, truth_size(truth), fit)
+    comparable = comparable_depth(benchmark, prediction.depth, truth)
+    return replace(comparable.aligned.depth, values=comparable.depth)
+
+
+def _true_depth_or_zeros(truth: Truth) -> Plane:
+    if truth.depth is None or truth.depth_valid is None:
+        return np.zeros(truth_size(truth))
+    return _valid_depth_or_zeros(truth.depth, truth.depth_valid)
+
+
+def _valid_depth_or_zeros(depth: Float32[np.ndarray, "h w"], valid: Mask) -> Plane:
+    return np.where(valid, depth, np.float32(0)).astype(np.float64)

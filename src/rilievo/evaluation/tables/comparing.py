@@ -14,7 +14,7 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, benchmark_settings
 from rilievo.evaluation.evaluation_folder import metric_names, read_evaluation
 from rilievo.evaluation.intervals import (
-    FEWEST,
+    MIN_SCENES,
     holm_correction,
     scene_count,
     scene_means,
@@ -22,7 +22,7 @@ from rilievo.evaluation.intervals import (
 )
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.records import Evaluation, Summary
-from rilievo.evaluation.summaries import LEVEL, metric_reach, unscored_remark
+from rilievo.evaluation.summaries import SIGNIFICANCE_LEVEL, metric_value_range, unscored_remark
 from rilievo.evaluation.tables.comparison import (
     Cell,
     Column,
@@ -71,12 +71,12 @@ def _comparison_notes(
         yield (
             f"Differences are paired over {images:,} images: 95 % intervals by Student's t, p "
             "by Wilcoxon's signed-rank test with Holm's correction for the runs of each metric. "
-            f"An asterisk marks p < {LEVEL:g} with an interval that leaves out zero; bold marks "
-            "the best where it is so much better than every other run."
+            f"An asterisk marks p < {SIGNIFICANCE_LEVEL:g} with an interval that leaves out zero; "
+            "bold marks the best where it is so much better than every other run."
         )
         # Frames of a scene are no independent evidence.
         scenes = scene_count([score.scene for score in first.scores])
-        if scenes < FEWEST <= len(first.scores):
+        if scenes < MIN_SCENES <= len(first.scores):
             yield (
                 f"All images are of {scenes} scene{'s' if scenes > 1 else ''}, whose frames are "
                 "nearly alike: no interval is claimed, and nothing is called significant."
@@ -356,7 +356,7 @@ def _summary_or_mean_cell(
     """Own number of a run, or mean over shared images."""
     if not is_cut or not values.size:
         return Cell(value=summary.value, low=summary.low, high=summary.high)
-    return images.cell(values, metric_reach(summary.better, summary.unit, values.tolist()))
+    return images.cell(values, metric_value_range(summary.better, summary.unit, values.tolist()))
 
 
 def _differences_to_reference(

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Values
-from rilievo.evaluation.intervals import Reach, mean_interval, scene_means
+from rilievo.evaluation.intervals import ValueRange, mean_interval, scene_means
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.summaries import LEVEL
+from rilievo.evaluation.summaries import SIGNIFICANCE_LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Difference:
         # They test different things, ranks and the mean.
         if self.low is None or self.high is None:
             return False
-        return self.p < LEVEL and not self.low <= 0 <= self.high
+        return self.p < SIGNIFICANCE_LEVEL and not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class ColumnImages:
         """Values of the images, or the means of their scenes."""
         return scene_means(values, self.scenes) if self.by_scene else values
 
-    def cell(self, values: Values, reach: Reach = Reach.ANY) -> Cell:
+    def cell(self, values: Values, reach: ValueRange = ValueRange.ANY) -> Cell:
         """Mean with its interval."""
         mean = float(self.means(values).mean())
         interval = mean_interval(values, self.scenes, reach, by_scene=self.by_scene)
@@ -201,7 +201,7 @@ class PairOverSets:
     @property
     def is_claimed(self) -> bool:
         """Whether the first is significantly better."""
-        return self.p < LEVEL and self.high < 1
+        return self.p < SIGNIFICANCE_LEVEL and self.high < 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Values
-from rilievo.evaluation.intervals import FEWEST, Reach, scene_numbers
+from rilievo.evaluation.intervals import MIN_SCENES, ValueRange, scene_numbers
 from rilievo.evaluation.metrics.metric import Better, Scenes
-from rilievo.evaluation.summaries import LEVEL, metric_reach
+from rilievo.evaluation.summaries import SIGNIFICANCE_LEVEL, metric_value_range
 from rilievo.evaluation.tables.comparison import PairOverSets
 
 # The least p-value of a pair is one in as many.
@@ -33,9 +33,12 @@ def errors_by_scene(
     None where there are fewer than three scenes, or numbers that are no errors.
     """
     groups = scene_numbers(scenes)
-    if groups.max(initial=-1) + 1 < FEWEST:
+    if groups.max(initial=-1) + 1 < MIN_SCENES:
         return None
-    if metric_reach(better, unit, np.concatenate([*values.values()]).tolist()) is Reach.ANY:
+    if (
+        metric_value_range(better, unit, np.concatenate([*values.values()]).tolist())
+        is ValueRange.ANY
+    ):
         return None
     sums = {
         name: np.bincount(groups, 1 - np.asarray(row) if better is Better.HIGHER else row)
@@ -68,7 +71,7 @@ def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[Pai
         variance += square / len(sets) ** 2
     centre, error = middle[0], np.sqrt(variance[0])
     farthest = _sizes_in_standard_errors(middle[1:] - centre, np.sqrt(variance[1:])).max(axis=1)
-    reach = float(np.quantile(farthest, 1 - LEVEL, method="higher"))
+    reach = float(np.quantile(farthest, 1 - SIGNIFICANCE_LEVEL, method="higher"))
     away = _sizes_in_standard_errors(centre, error)
     compared = [
         _pair_over_sets(

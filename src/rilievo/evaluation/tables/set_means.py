@@ -12,7 +12,7 @@ FAMILIES = ("marigold",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnSet:
+class SetValues:
     """Number of each model in one metric on one set."""
 
     label: str
@@ -21,9 +21,9 @@ class OnSet:
     values: Mapping[str, float]
 
 
-def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:
+def set_means(numbers: Iterable[SetValues]) -> tuple[SetMean, ...]:
     """Means of each metric over the sets of a family that has several."""
-    groups: dict[tuple[str, str], list[OnSet]] = {}
+    groups: dict[tuple[str, str], list[SetValues]] = {}
     for entry in numbers:
         groups.setdefault((_benchmark_family(entry.benchmark), entry.metric.metric), []).append(
             entry

@@ -8,7 +8,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float64
 from rilievo.errors import OptionError
-from rilievo.evaluation.intervals import FEWEST, scene_numbers
+from rilievo.evaluation.intervals import MIN_SCENES, scene_numbers
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.tables.comparing import compare, shared_metrics
 from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Standing
@@ -18,7 +18,7 @@ from rilievo.evaluation.tables.pairs_over_sets import (
     pairs_over_sets,
 )
 from rilievo.evaluation.tables.runs import Run, benchmark_labels, group_runs, refuse_other_settings
-from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
+from rilievo.evaluation.tables.set_means import SetValues, notes_on_means, set_means
 
 # Papers print them beside the leading metric; the first that a benchmark has is shown.
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
@@ -63,7 +63,7 @@ def standings(
     models = [_model_standing(name, ranks, shared, drawn) for name in names]
     models.sort(key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0, row.name))
     means = set_means(
-        OnSet(
+        SetValues(
             label=group.label,
             benchmark=group.benchmark,
             metric=column,
@@ -218,7 +218,7 @@ def _bootstrap_ranks(
     """Ranks of each model in draws; None where nothing is drawn."""
     groups = scene_numbers(column.images.scenes)
     sizes = np.bincount(groups)
-    if len(sizes) < FEWEST or not _is_mean_of_images(column):
+    if len(sizes) < MIN_SCENES or not _is_mean_of_images(column):
         return None
     sums = np.stack([np.bincount(groups, errors) for errors in column.values.values()], axis=1)
     if column.images.by_scene:

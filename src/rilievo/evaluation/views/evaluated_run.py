@@ -1,4 +1,4 @@
-"""Open an evaluation again: its dataset, benchmark and predictions."""
+"""Open an evaluation again, with its dataset, benchmark and predictions, to look at it."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ from rilievo.schema.fields import build_record, option, options_of
 
 @dataclass(frozen=True, kw_only=True)
 class _Command:
-    """Recorded command line of ``rilievo evaluate``."""
+    """Options of ``rilievo evaluate`` that an evaluation recorded."""
 
     benchmark: str
     root: str | None = None
@@ -39,21 +39,51 @@ class _Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedRun:
-    """One evaluation, with all that it was made from."""
+    """An evaluation, with everything that it was made from."""
 
     folder: Path
     evaluation: Evaluation
     selection: Selection
     column: ModelColumn
-    shown: ReportPictures
+    pictures: ReportPictures
 
 
 def open_run(path: Path, root: Path | None) -> EvaluatedRun:
-    """Open an evaluation; ``root`` is the present folder of its dataset."""
+    """Open an evaluation by its folder or its ``evaluation.json``.
+
+    ``root`` is where its dataset lies now; None if it was not moved.
+
+    Raises:
+        InputError: If the evaluation, its dataset or its predictions cannot be read, or its
+            benchmark has changed.
+    """
     evaluation = read_evaluation(path)
     folder = path if path.is_dir() else path.parent
-    command = _parse_command(evaluation, path)
-    options = command.options
+    command = _recorded_command(evaluation, path)
+    selection = _select_same_images(command, path, folder, root)
+    if benchmark_sha256(selection.benchmark) != evaluation.benchmark_sha256:
+        raise InputError(
+            f"{folder}: the benchmark '{evaluation.benchmark}' has other settings now "
+            "than when it was evaluated; evaluate again"
+        )
+    pictures = ReportPictures(
+        benchmark=selection.benchmark,
+        dataset=selection.dataset,
+        predictions=_open_predictions(folder, evaluation, selection, command.options),
+    )
+    return EvaluatedRun(
+        folder=folder,
+        evaluation=evaluation,
+        selection=selection,
+        column=_model_column(evaluation, selection, pictures, folder),
+        pictures=pictures,
+    )
+
+
+def _select_same_images(
+    command: _Command, path: Path, folder: Path, root: Path | None
+) -> Selection:
+    """Images and benchmark of a recorded command, with an error that names the evaluation."""
     try:
         benchmark = find_benchmark(command.benchmark)
     except OptionError as error:
@@ -64,54 +94,55 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
             "folder of predictions with the dataset's name",
         ) from error
     try:
-        selection = select_images(benchmark, root or command.root, options)
+        return select_images(benchmark, root or command.root, command.options)
     except InputError as error:
         raise InputError(
             path=folder,
             problem=Text("its dataset cannot be read (", error, ")"),
             hint=Text("if it was moved, say where with ", OptionName("root")),
         ) from error
-    if benchmark_sha256(selection.benchmark) != evaluation.benchmark_sha256:
-        raise InputError(
-            f"{folder}: the benchmark '{evaluation.benchmark}' has other settings now "
-            "than when it was evaluated; evaluate again"
-        )
-    shown = ReportPictures(
-        benchmark=selection.benchmark,
-        dataset=selection.dataset,
-        predictions=_open_predictions(folder, evaluation, selection, options),
-    )
+
+
+def _model_column(
+    evaluation: Evaluation, selection: Selection, pictures: ReportPictures, folder: Path
+) -> ModelColumn:
+    """Column of a view for the model that was evaluated."""
     task = selection.benchmark.task
-    kind = None if task is Task.NORMALS else shown.kind
-    # Alignment does not change the kind of the model's own depth.
-    facts = (evaluation.kind or "normals", alignment_text(evaluation.alignment))
-    column = ModelColumn(
+    if task is Task.DEPTH:
+        kind = DepthKind.METRIC  # as scored
+    else:
+        kind = None if task is Task.NORMALS else pictures.kind
+    alignment = alignment_text(evaluation.alignment)
+    return ModelColumn(
         label=column_label(evaluation.made_by.model, folder),
         field="",
         made_by=evaluation.made_by,
-        kind=DepthKind.METRIC if task is Task.DEPTH else kind,
-        shows=", ".join(filter(None, facts)),
+        kind=kind,
+        shows=", ".join(filter(None, (evaluation.kind or "normals", alignment))),
         normals=task is Task.NORMALS,
-        predictions=shown,
+        predictions=pictures,
         ids=frozenset(selection.ids),
         summaries=evaluation.summaries,
         scores={score.id: score for score in evaluation.scores},
         unscored={image.id: image.reason for image in evaluation.unscored},
     )
-    return EvaluatedRun(
-        folder=folder, evaluation=evaluation, selection=selection, column=column, shown=shown
-    )
 
 
-def _parse_command(evaluation: Evaluation, path: Path) -> _Command:
+def _recorded_command(evaluation: Evaluation, path: Path) -> _Command:
+    """Options of an evaluation, from its record.
+
+    Raises:
+        UntrustedCodeError: If they name code that the user does not trust.
+        InputError: If this version does not understand them.
+    """
     try:
         # A benchmark, a dataset and a fit may be code.
         for word in _option_words(evaluation):
             check_trusted(word.partition("=")[2] or word, "options", printable(path))
-        if not evaluation.asked:
-            words = shlex.split(evaluation.command)[2:]
-            return build_record(_Command, parse_words(_Command, words, "rilievo evaluate"))
-        return build_record(_Command, dict(_option_values(evaluation.asked)))
+        if evaluation.asked:
+            return build_record(_Command, dict(_option_values(evaluation.asked)))
+        words = shlex.split(evaluation.command)[2:]
+        return build_record(_Command, parse_words(_Command, words, "rilievo evaluate"))
     except UntrustedCodeError:
         raise
     except (ValueError, OptionError) as error:
@@ -125,31 +156,36 @@ def _parse_command(evaluation: Evaluation, path: Path) -> _Command:
 
 
 def _option_words(evaluation: Evaluation) -> list[str]:
-    """Words of an evaluation's options."""
-    words_of_options = [word for words in evaluation.asked.values() for word in words]
-    return words_of_options or shlex.split(evaluation.command)[2:]
+    """All words of the options; before version 0.3.0 only the command line has them."""
+    words = [word for words in evaluation.asked.values() for word in words]
+    return words or shlex.split(evaluation.command)[2:]
 
 
-def _option_values(names: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
-    """Path and value of each option."""
-    options = {one.name: one for one in options_of(_Command)}
-    for name, words in names.items():
+def _option_values(words_by_option: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
+    """Yield the path in ``_Command`` and the value of each recorded option.
+
+    Raises:
+        ValueError: If there is no such option.
+    """
+    options = {known.name: known for known in options_of(_Command)}
+    for name, words in words_by_option.items():
         if name not in options or not words:
             raise ValueError(f"no option '{name}'")
-        one = options[name]
-        values = tuple(map(one.read, words))
-        yield one.path, values if one.takes_many else values[0]
+        known = options[name]
+        values = tuple(map(known.read, words))
+        yield known.path, values if known.takes_many else values[0]
 
 
 def _open_predictions(
     folder: Path, evaluation: Evaluation, selection: Selection, options: EvaluateOptions
 ) -> Predictions:
+    """Predictions of an evaluation: those that were given, else those in its cache."""
     if options.predictions is not None:
         return find_predictions(evaluation.made_by.model, selection, options).predictions
-    subfolder = folder / PREDICTIONS
-    if not (subfolder / FINGERPRINT).is_file():
+    cache_folder = folder / PREDICTIONS
+    if not (cache_folder / FINGERPRINT).is_file():
         raise InputError(
             f"{folder}: has no folder '{PREDICTIONS}', so there is nothing to see; "
             f"make them again: {evaluation.command}"
         )
-    return read_cache(subfolder)
+    return read_cache(cache_folder)

@@ -1,4 +1,4 @@
-"""Heat maps: depth as 16-bit grey pictures, for viewers that colour values between two limits."""
+"""Heat maps: depth as 16-bit grey pictures, which viewers colour between two limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from rilievo.io.png import write_png
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 LARGEST = 65535
+"""Largest value of a 16-bit picture."""
 PERCENTILE = 98.0
-"""Percentile that gets the last colour."""
-
-# Sizes of a step at which a stored value is easily read as metres.
-_STEPS = {0.001: "mm", 0.01: "cm", 0.1: "dm"}
+"""Percentile of the depth that gets the last colour."""
+_UNIT_OF_STEP = {0.001: "mm", 0.01: "cm", 0.1: "dm"}
+"""Steps between stored values [m] at which a value is easily read as a length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatMap:
-    """Depth map in stored form, with its coding and sky."""
+    """A depth map as it is stored: depth is stored value * scale + offset, and 0 has no depth."""
 
     stored: UInt16[np.ndarray, "h w"]
     coding: Quantisation
@@ -32,66 +32,75 @@ class HeatMap:
 
     @property
     def ground(self) -> UInt16[np.ndarray, "n"]:
-        """Stored values of pixels with depth, without sky."""
-        shown = self.stored > 0 if self.sky is None else (self.stored > 0) & ~self.sky
+        """Stored values of the pixels with depth that are not sky."""
+        has_depth = self.stored > 0
+        shown = has_depth if self.sky is None else has_depth & ~self.sky
         return self.stored[shown]
 
     @property
     def unit(self) -> str:
-        """Unit of a stored value: "mm", "cm", "dm" or "step"."""
-        metric = self.kind is DepthKind.METRIC and self.coding.offset == 0
-        return _STEPS.get(self.coding.scale, "step") if metric else "step"
+        """Unit of a stored value: "mm", "cm", "dm", or "step" if it is none of them."""
+        if self.kind is not DepthKind.METRIC or self.coding.offset != 0:
+            return "step"
+        return _UNIT_OF_STEP.get(self.coding.scale, "step")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Stored values of the first and last colour."""
+    """Stored values that get the first and the last colour."""
 
     low: int
     high: int
 
 
 def heat_maps(depths: Sequence[DepthMap]) -> list[HeatMap]:
-    """Encode depth maps of one image; those in metres share a coding."""
+    """Encode the depth maps of one image; all maps in metres get the same coding."""
     farthest = [_depth_range(depth)[1] for depth in depths if depth.kind is DepthKind.METRIC]
-    shared = _metric_coding(max(farthest)) if farthest else None
-    return [_encode_depth(depth, shared) for depth in depths]
+    metric_coding = _metric_coding(max(farthest)) if farthest else None
+    return [_encode_depth(depth, metric_coding) for depth in depths]
 
 
-def _encode_depth(depth: DepthMap, shared: Quantisation | None) -> HeatMap:
-    if depth.kind is DepthKind.METRIC and shared is not None:
-        coding = shared
+def has_same_coding(first: HeatMap, second: HeatMap) -> bool:
+    """Whether equal stored values mean equal depth."""
+    return first.kind is second.kind and first.coding == second.coding
+
+
+def _encode_depth(depth: DepthMap, metric_coding: Quantisation | None) -> HeatMap:
+    if depth.kind is DepthKind.METRIC and metric_coding is not None:
+        coding = metric_coding
     else:
         coding = choose_quantisation(depth.kind, *_depth_range(depth))
     return HeatMap(stored=encode(depth, coding), coding=coding, kind=depth.kind)
 
 
 def _metric_coding(farthest: float) -> Quantisation:
-    """Coding in the finest of mm, cm, dm that reaches."""
-    reaches = (step for step in _STEPS if farthest < (LARGEST + 0.5) * step)
-    scale = next(reaches, farthest / LARGEST)
-    return Quantisation(scale=scale, offset=0.0)
+    """Coding in mm, cm or dm, the finest whose range includes the farthest depth [m]."""
+    for step in _UNIT_OF_STEP:
+        if farthest < (LARGEST + 0.5) * step:
+            return Quantisation(scale=step, offset=0.0)
+    return Quantisation(scale=farthest / LARGEST, offset=0.0)
 
 
 def _depth_range(depth: DepthMap) -> tuple[float, float]:
-    """Least and largest, or (1, 1)."""
-    inside = depth.values[depth.valid]
-    return (float(inside.min()), float(inside.max())) if inside.size else (1.0, 1.0)
+    """Least and largest valid value; (1, 1) if there is none."""
+    values = depth.values[depth.valid]
+    return (float(values.min()), float(values.max())) if values.size else (1.0, 1.0)
 
 
-def heat_map_limits(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
-    """Common limits of maps; ``first`` sets the upper one."""
-    held = [item.stored[item.stored > 0] for item in maps]
-    lows = [int(item.min()) for item in held if item.size]
-    tops = [item.ground for item in (maps if first is None else [first])]
-    highs = [float(np.percentile(item, PERCENTILE)) for item in tops if item.size]
+def heat_map_limits(maps: Sequence[HeatMap], reference: HeatMap | None = None) -> Limits:
+    """Limits that several maps share; ``reference`` alone decides the upper one, if given."""
+    lows = [int(item.stored[item.stored > 0].min()) for item in maps if (item.stored > 0).any()]
+    references = maps if reference is None else [reference]
+    highs = [
+        float(np.percentile(item.ground, PERCENTILE)) for item in references if item.ground.size
+    ]
     low = min(lows, default=1)  # FiftyOne shows smaller values transparent
     # A constant map has no range, by which viewers would divide.
     return Limits(low=low, high=max(low + 1, round(max(highs, default=1.0))))
 
 
 def write_heat_map(path: Path, heat_map: HeatMap) -> None:
-    """Write the picture, with its coding embedded."""
+    """Write the picture, with its coding in the text of the PNG."""
     coding = heat_map.coding
     text = {
         "Software": "rilievo",

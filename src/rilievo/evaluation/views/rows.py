@@ -11,7 +11,13 @@ from pathlib import Path
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors.messages import note_about
-from rilievo.evaluation.views.heat_maps import Limits, heat_map_limits, heat_maps, write_heat_map
+from rilievo.evaluation.views.heat_maps import (
+    Limits,
+    has_same_coding,
+    heat_map_limits,
+    heat_maps,
+    write_heat_map,
+)
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.map_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
@@ -23,7 +29,7 @@ TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagree
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMap:
-    """Heat map on disk."""
+    """A heat map on disk, and how its numbers are coded (``HeatMap``)."""
 
     path: Path
     limits: Limits
@@ -35,7 +41,16 @@ class StoredMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewRow:
-    """One image: photograph, pictures and numbers by field, notes."""
+    """One image as a row of a viewer's table.
+
+    Attributes:
+        file: Photograph on disk.
+        mime: Media type of that file.
+        maps: Heat map of each field.
+        pictures: Picture of each field.
+        numbers: Number of each field, such as a metric or a focal length.
+        faults: Predictions that cannot be shown, with the reasons.
+    """
 
     id: str
     file: Path
@@ -51,10 +66,15 @@ class ViewRow:
 
 
 def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
-    """Read one image, write its pictures, and return its row."""
+    """Read one image, write its pictures into a folder, and return its row."""
     item = items.read(id)
     height, width, _ = item.photo.shape
-    file = items.images.photo_file(id) or _write_picture(item.photo, folder, "photographs", id)
+    file = items.images.photo_file(id)
+    if file is None:
+        file = _write_picture(item.photo, folder, "photographs", id)
+    faults = [
+        note_about(answer.column.label, answer.fault) for answer in item.answers if answer.fault
+    ]
     return ViewRow(
         id=id,
         file=file,
@@ -66,96 +86,107 @@ def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
         pictures=dict(_write_normals(item, folder)),
         numbers=dict(_numbers_by_field(item)),
         notes=tuple(item_notes(item)),
-        faults=tuple(
-            note_about(answer.column.label, answer.fault) for answer in item.shown if answer.fault
-        ),
+        faults=tuple(faults),
     )
 
 
 def metric_field(column: ModelColumn, metric: str) -> str:
-    """Field of a model's metric, such as ``dpt.rmse``."""
+    """Name of the field of a model's metric, such as ``dpt.rmse``."""
     return f"{column.field}.{metric}"
 
 
 def normals_field(column: ModelColumn) -> str:
-    """Field of a model's normals."""
+    """Name of the field of a model's normals."""
     return f"{column.field}_normals"
 
 
-def _picture_path(folder: Path, field: str, id: str, suffix: str) -> Path:
-    """Absolute path; makes its folder."""
-    path = folder.absolute() / field / f"{id}{suffix}"
+def _make_picture_path(folder: Path, field: str, id: str) -> Path:
+    """Absolute path of a picture, whose folder is created."""
+    path = folder.absolute() / field / f"{id}.png"
     make_folder(path.parent)
     return path
 
 
 def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
+    """Write the heat maps of true and predicted depth, by field.
+
+    Maps in the same unit share their limits, so that their colours can be compared.
+    """
     depths = dict(_depth_by_field(item))
-    skies = {entry.column.field: entry.seen.sky for entry in item.shown if entry.seen is not None}
-    maps = heat_maps(list(depths.values()))
-    coded = {
-        field: replace(entry, sky=skies.get(field))
-        for field, entry in zip(depths, maps, strict=True)
+    skies = {
+        answer.column.field: answer.prediction.sky
+        for answer in item.answers
+        if answer.prediction is not None
+    }
+    maps = {
+        field: replace(heat_map, sky=skies.get(field))
+        for field, heat_map in zip(depths, heat_maps(list(depths.values())), strict=True)
     }
     stored = {}
-    for field, this in coded.items():
-        alike = [
-            entry
-            for entry in coded.values()
-            if (entry.kind, entry.coding) == (this.kind, this.coding)
-        ]
-        is_comparable = this.unit != "step"
-        path = _picture_path(folder, field, item.id, ".png")
-        write_heat_map(path, this)
+    for field, heat_map in maps.items():
+        path = _make_picture_path(folder, field, item.id)
+        write_heat_map(path, heat_map)
+        if heat_map.unit == "step":
+            limits = heat_map_limits([heat_map])
+        else:
+            alike = [other for other in maps.values() if has_same_coding(other, heat_map)]
+            limits = heat_map_limits(alike, maps.get(TRUE_DEPTH))
         stored[field] = StoredMap(
             path=path,
-            limits=heat_map_limits(alike, coded.get(TRUE_DEPTH))
-            if is_comparable
-            else heat_map_limits([this]),
-            kind=this.kind.value,
-            unit=this.unit,
-            scale=this.coding.scale,
-            offset=this.coding.offset,
+            limits=limits,
+            kind=heat_map.kind.value,
+            unit=heat_map.unit,
+            scale=heat_map.coding.scale,
+            offset=heat_map.coding.offset,
         )
     return stored
 
 
 def _depth_by_field(item: ViewItem) -> Iterator[tuple[str, DepthMap]]:
-    true = item.true_depth
-    if true is not None and true.valid.any():
-        yield TRUE_DEPTH, true
-    for answer in item.shown:
-        if answer.seen is not None and answer.seen.depth_or_none is not None:
-            yield answer.column.field, answer.seen.depth
+    """Yield the true depth and each model's depth, with the names of their fields."""
+    true_depth = item.true_depth
+    if true_depth is not None and true_depth.valid.any():
+        yield TRUE_DEPTH, true_depth
+    for answer in item.answers:
+        if answer.prediction is not None and answer.prediction.depth_or_none is not None:
+            yield answer.column.field, answer.prediction.depth
 
 
 def _write_normals(item: ViewItem, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Write pictures of true and predicted normals, and yield their fields and paths."""
     truth = item.truth
     if truth is not None and truth.normals is not None and truth.normals_valid is not None:
         picture = normals_picture(truth.normals)
         picture[~truth.normals_valid] = invalid_colour(DEPTH_COLOURS)
         yield TRUE_NORMALS, _write_picture(picture, folder, TRUE_NORMALS, item.id)
-    for answer in item.shown:
-        if answer.seen is not None and answer.seen.normals is not None:
-            field, picture = normals_field(answer.column), normals_picture(answer.seen.normals)
+    for answer in item.answers:
+        if answer.prediction is not None and answer.prediction.normals is not None:
+            field = normals_field(answer.column)
+            picture = normals_picture(answer.prediction.normals)
             yield field, _write_picture(picture, folder, field, item.id)
 
 
 def _write_picture(picture: Pixels, folder: Path, field: str, id: str) -> Path:
-    path = _picture_path(folder, field, id, ".png")
+    path = _make_picture_path(folder, field, id)
     with replacing(path) as part:
         write_png(part, picture, {"Software": "rilievo"})
     return path
 
 
 def _numbers_by_field(item: ViewItem) -> Iterator[tuple[str, float]]:
+    """Yield the intrinsics [px], the models' disagreement and the metrics, by field."""
     if item.camera is not None:
         K = item.camera.needs_pinhole("a view of intrinsics")
-        for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):
-            yield name, float(K[place])
-    if (differing := item.disagreement) is not None:
-        yield DISAGREEMENT, differing
-    for answer in item.shown:
+        yield "fx", float(K[0, 0])
+        yield "fy", float(K[1, 1])
+        yield "cx", float(K[0, 2])
+        yield "cy", float(K[1, 2])
+    disagreement = item.disagreement
+    if disagreement is not None:
+        yield DISAGREEMENT, disagreement
+    for answer in item.answers:
         score = answer.column.scores.get(item.id)
-        for metric, value in {} if score is None else score.values.items():
+        if score is None:
+            continue
+        for metric, value in score.values.items():
             yield metric_field(answer.column, metric), float(value)

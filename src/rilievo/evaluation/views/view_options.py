@@ -12,7 +12,7 @@ from rilievo.schema.fields import option
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions(ImageOptions, TrustOptions):
-    """Place of photographs and ground truth."""
+    """Options that say where photographs and ground truth are."""
 
     root: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Folder of the dataset; for evaluations, its present folder if it was moved."""

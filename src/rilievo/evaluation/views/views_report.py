@@ -1,9 +1,9 @@
-"""Page of images, ground truth and predictions, which opens from disk."""
+"""Write images, ground truth and predictions as a page that opens from disk, or as a figure."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,7 @@ from rilievo.evaluation.views.view_items import (
     item_notes,
 )
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.io.checksums import CHECKSUMS, write_checksums
-from rilievo.io.checksums import checksum_path as checksum_of
+from rilievo.io.checksums import CHECKSUMS, checksum_path, write_checksums
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS
@@ -43,13 +42,28 @@ from rilievo.pages.tables import Table, make_heads
 from rilievo.predicting.summary import Tally
 
 PICTURES = "pictures"
-CAPTIONED = 3
-ROWS = 4
+"""Folder of the pictures beside the page."""
+"""Most images of a page that contains its pictures; it has some 20 MB, which browsers open well."""
+MAX_CAPTION_METRICS = 3
+"""Most metrics below a picture."""
+DEFAULT_FIGURE_ROWS = 4
+"""Number of images in a figure for which the user chooses none."""
+
+_PAGE_SUFFIXES = (".html", ".htm")
+_PICTURE_NAME = re.compile(r"\d{6,}-\d+\.jpg")
+_GENERATOR = 'name="generator" content="rilievo report '
+"""Text near the beginning of every page that rilievo wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sortable:
-    """Quantity by which images are sorted and filtered."""
+    """Quantity by which the page sorts and filters images.
+
+    Attributes:
+        key: Name of the quantity in the page's scripts.
+        column: Model whose metric it is; None for the disagreement of models.
+        metric: Name of the metric; None for the disagreement of models.
+    """
 
     key: str
     label: str
@@ -57,10 +71,24 @@ class Sortable:
     column: ModelColumn | None = None
     metric: str | None = None
 
+    def value(self, item: ViewItem) -> float | None:
+        """Value of an image; None if it has none."""
+        if self.column is None or self.metric is None:
+            return item.disagreement
+        score = self.column.scores.get(item.id)
+        if score is None or self.metric not in score.values:
+            return None
+        return float(score.values[self.metric])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """Picture on a card."""
+    """Picture on a card.
+
+    Attributes:
+        address: Path of the picture's file beside the page, or its data as a URI.
+        numbers: Names and values of metrics to write below it.
+    """
 
     panel: Panel
     address: str
@@ -69,7 +97,12 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One image on the page."""
+    """One image on the page.
+
+    Attributes:
+        order: Position of the image, from 0.
+        values: Values by which it is sorted, by the keys of ``Sortable``.
+    """
 
     item: ViewItem
     order: int
@@ -79,121 +112,135 @@ class Card:
 
 
 def sort_quantities(items: ViewItems) -> list[Sortable]:
-    """Metrics of every model, and the disagreement of models."""
-    pairs = [(column, summary) for column in items.columns for summary in column.summaries]
-    sort_keys = [
+    """Quantities to sort by: all metrics of all models, and the disagreement of several models."""
+    metrics = [(column, summary) for column in items.columns for summary in column.summaries]
+    quantities = [
         Sortable(
-            key=f"m{count}",
+            key=f"m{index}",
             label=f"{head(summary)} of {column.label}",
             better=summary.better,
             column=column,
             metric=summary.metric,
         )
-        for count, (column, summary) in enumerate(pairs)
+        for index, (column, summary) in enumerate(metrics)
     ]
     if sum(column.kind is not None for column in items.columns) > 1:
-        sort_keys.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
-    return sort_keys
+        quantities.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
+    return quantities
 
 
 def _item_panels(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
-    """Pictures of one image: photograph, truth, each model and its error."""
-    summaries = [entry for column in items.columns for entry in column.summaries]
-    end = end_of_error_colours([entry.median for entry in summaries if entry.metric == "abs_rel"])
+    """Yield the pictures of one image: photograph, truth, each model's prediction and error."""
     yield photo_panel(item.photo)
     columns = items.columns
-    depth = not columns or any(column.kind is not None for column in columns)
-    normals = not columns or any(column.normals for column in columns)
+    shows_depth = not columns or any(column.kind is not None for column in columns)
+    shows_normals = not columns or any(column.normals for column in columns)
+    medians = [
+        summary.median
+        for column in columns
+        for summary in column.summaries
+        if summary.metric == "abs_rel"
+    ]
     answers = {
-        entry.column.label: Answer(
-            depth=entry.seen.depth_or_none, normals=entry.seen.normals, sky=entry.seen.sky
+        answer.column.label: Answer(
+            depth=answer.prediction.depth_or_none,
+            normals=answer.prediction.normals,
+            sky=answer.prediction.sky,
         )
-        for entry in item.shown
-        if entry.seen is not None
+        for answer in item.answers
+        if answer.prediction is not None
     }
-    yield from comparison_panels(item.truth, answers, end, depth=depth, normals=normals)
-    for entry in item.shown:
-        for picture in entry.pictures:
-            yield _picture_panel(entry.column.label, picture)
+    yield from comparison_panels(
+        item.truth,
+        answers,
+        end_of_error_colours(medians),
+        depth=shows_depth,
+        normals=shows_normals,
+    )
+    for answer in item.answers:
+        for picture in answer.pictures:
+            yield _picture_panel(answer.column.label, picture)
 
 
 def _picture_panel(model: str, picture: WrittenPicture) -> Panel:
+    """Panel of a picture that ``rilievo predict`` wrote, with a legend for its usual colours."""
     facts = picture.facts
     title = model if facts.output == "colour" else f"{model}, {facts.output}"
     panel = photo_panel(picture.pixels, title)
-    usual = facts.colour is not None and facts.colour.map == DEPTH_COLOURS
-    legend = Legend(ramp="depth", marks=("far", "near")) if usual else None
+    has_default_colours = facts.colour is not None and facts.colour.map == DEPTH_COLOURS
+    legend = Legend(ramp="depth", marks=("far", "near")) if has_default_colours else None
     return replace(panel, words=f"{title}: {facts.holds}", legend=legend, model=model)
 
 
 def make_card(
-    items: ViewItems, sortable: Sequence[Sortable], item: ViewItem, order: int, beside: Path | None
+    items: ViewItems,
+    quantities: Sequence[Sortable],
+    item: ViewItem,
+    order: int,
+    folder: Path | None,
 ) -> Card:
-    """Card of one image; ``beside`` is a folder for pictures."""
+    """Make the card of one image.
+
+    Its pictures are written into ``folder``; if that is None, they become part of the page.
+    """
     columns = {column.label: column for column in items.columns}
-    figures = [
-        Figure(
-            panel=panel,
-            address=_embed_or_write_picture(panel, f"{order:06}-{place}", beside),
-            # Under the picture of what the model gave, and not under that of its error too.
-            numbers=_metric_texts(item, columns.get(panel.title.removesuffix(", normals"))),
-        )
-        for place, panel in enumerate(_item_panels(items, item))
-    ]
+    figures = []
+    for index, panel in enumerate(_item_panels(items, item)):
+        # Metrics stand below what the model predicted, and not below its error too.
+        column = columns.get(panel.title.removesuffix(", normals"))
+        address = _embed_or_write_picture(panel, f"{order:06}-{index}", folder)
+        figures.append(Figure(panel=panel, address=address, numbers=_metric_texts(item, column)))
+
+    values = {}
+    for sortable in quantities:
+        value = sortable.value(item)
+        if value is not None:
+            values[sortable.key] = value
     return Card(
         item=item,
         order=order,
         figures=tuple(figures),
-        values=dict(_sort_values(sortable, item)),
+        values=values,
         notes=tuple(item_notes(item)),
     )
 
 
 def models_table(items: ViewItems) -> Table:
-    """Table of models: what each shows, licence and metrics."""
-    summaries = {
+    """Table of the models: what each shows, its licence and its usual metrics."""
+    summary_of_metric = {
         summary.metric: summary for column in items.columns for summary in column.summaries
     }
-    chosen = [summaries[name] for name in shortlist([*summaries])]
-    numbers = [column_head(summary) for summary in chosen]
+    shown = [summary_of_metric[name] for name in shortlist([*summary_of_metric])]
     rows: list[tuple[str, ...]] = []
     for column in items.columns:
-        own = {summary.metric: summary.value for summary in column.summaries}
-        values = [number(own.get(summary.metric)) for summary in chosen]
+        value_of_metric = {summary.metric: summary.value for summary in column.summaries}
+        values = [number(value_of_metric.get(summary.metric)) for summary in shown]
         rows.append((column.label, column.shows, column.made_by.licence, *values))
     words = ["shows", "licence"]
-    return Table(heads=make_heads("model", *words, *numbers, words=words), rows=tuple(rows))
+    metric_heads = [column_head(summary) for summary in shown]
+    return Table(heads=make_heads("model", *words, *metric_heads, words=words), rows=tuple(rows))
 
 
-def _embed_or_write_picture(panel: Panel, name: str, beside: Path | None) -> str:
-    """Data of a picture as address, or path of a file."""
-    if beside is None:
+def _embed_or_write_picture(panel: Panel, name: str, folder: Path | None) -> str:
+    """Address of a picture: its data as a URI, or a file in ``folder`` that is written here."""
+    if folder is None:
         return jpeg_uri(panel.jpeg())
-    path = beside / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
+    path = folder / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
     make_folder(path.parent)
     with replacing(path) as part:
         part.write_bytes(panel.jpeg())
     return f"{PICTURES}/{name}.jpg"
 
 
-def _sort_values(columns: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
-    """Key and number of each quantity."""
-    for sortable in columns:
-        if sortable.column is not None and sortable.metric is not None:
-            score = sortable.column.scores.get(item.id)
-            if score is not None and sortable.metric in score.values:
-                yield sortable.key, float(score.values[sortable.metric])
-        elif (differing := item.disagreement) is not None:
-            yield sortable.key, differing
-
-
 def _metric_texts(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
+    """Names and values of a model's first metrics for an image; none without a score."""
     score = None if column is None else column.scores.get(item.id)
     if column is None or score is None:
         return ()
-    having = [summary for summary in column.summaries if summary.metric in score.values][:CAPTIONED]
+    scored = [summary for summary in column.summaries if summary.metric in score.values]
     return tuple(
-        (summary.label, quantity(score.values[summary.metric], summary.unit)) for summary in having
+        (summary.label, quantity(score.values[summary.metric], summary.unit))
+        for summary in scored[:MAX_CAPTION_METRICS]
     )
 
 
@@ -204,38 +251,51 @@ def write_paper_figure(
     *,
     images: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Draw photographs, truth, predictions and errors as PDF, SVG or PNG, a row an image.
+    """Draw photographs, truth, predictions and errors as PDF, SVG or PNG, a row for each image.
 
-    By default ``images`` are some, evenly spaced; their names are returned.
+    ``images`` are ids; by default four images are chosen, evenly spaced. The ids of the images in
+    the figure are returned. ``targets`` are those of ``open_targets``.
+
+    Raises:
+        OptionError: If there is no such image, or the ending names no format.
     """
     check_figure_format(Path(path))
     items = open_targets(targets, source or SourceOptions())
-    for name in images:
-        if name not in items.ids:
-            raise OptionError(f"no image '{name}' for the figure; {suggest(name, items.ids)}")
-    places = np.linspace(0, len(items.ids) - 1, min(ROWS, len(items.ids))).round().astype(int)
-    chosen = tuple(images) or tuple(items.ids[place] for place in places)
+    for id in images:
+        if id not in items.ids:
+            raise OptionError(f"no image '{id}' for the figure; {suggest(id, items.ids)}")
+    chosen = tuple(images)
+    if not chosen:
+        count = min(DEFAULT_FIGURE_ROWS, len(items.ids))
+        positions = np.linspace(0, len(items.ids) - 1, count).round().astype(int)
+        chosen = tuple(items.ids[position] for position in positions)
     rows = [sorted(_item_panels(items, items.read(id)), key=_panel_order) for id in chosen]
     write_figure(rows, Path(path))
     return chosen
 
 
 def _panel_order(panel: Panel) -> int:
-    """Order in a row: photograph and truth, predictions, errors."""
-    return 0 if panel.model is None else 2 if panel.title.startswith(f"{panel.model}, error") else 1
+    """Order in a row: photograph and truth, then predictions, then errors."""
+    if panel.model is None:
+        return 0
+    return 2 if panel.title.startswith(f"{panel.model}, error") else 1
 
 
 MOST_IN_PAGE = 60  # some 20 MB, which browsers handle well
 
 INDEX = "index.html"
-_SUFFIXES = (".html", ".htm")
-_PICTURE = re.compile(r"\d{6,}-\d+\.jpg")
-_OURS = 'name="generator" content="rilievo report '
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenGallery:
-    """Result of ``write_gallery``; ``failed`` are images, ``faults`` predictions."""
+    """Result of ``write_gallery``.
+
+    Attributes:
+        images: Number of images on the page.
+        models: Labels of the models.
+        failed: Images that cannot be shown, with the reasons.
+        faults: Predictions that cannot be shown, with the reasons.
+    """
 
     page: Path
     images: int
@@ -251,17 +311,22 @@ def write_gallery(
     *,
     show: bool = True,
 ) -> WrittenGallery:
-    """Write a page of images, truth and predictions.
+    """Write a page of images, ground truth and predictions.
 
     Targets are evaluations, folders of predictions, or a dataset's name. An ``output`` that ends in
     .html contains all pictures; else it is a folder.
+
+    Raises:
+        OptionError: If there are too many images for one file, or nothing to show.
+        InputError: If no image can be shown.
+        OutputError: If the output is not a report that rilievo wrote.
     """
     output = Path(output)
-    alone = output.suffix.lower() in _SUFFIXES
-    path = output if alone else output / INDEX
-    _refuse_foreign_files(path, alone=alone)
+    is_single_file = output.suffix.lower() in _PAGE_SUFFIXES
+    path = output if is_single_file else output / INDEX
+    _refuse_foreign_files(path, is_single_file=is_single_file)
     items = open_targets(targets, source or SourceOptions())
-    if alone and len(items.ids) > MOST_IN_PAGE:
+    if is_single_file and len(items.ids) > MOST_IN_PAGE:
         raise OptionError(
             problem=Text(
                 f"{len(items.ids)} images are too many for one file (at most "
@@ -271,47 +336,66 @@ def write_gallery(
                 OptionName("limit"),
             )
         )
-    beside = _clear_report_folder(path, alone=alone)
-    failed: list[str] = [note_about(printable(id), why) for id, why in items.absent.items()]
-    faults: list[str] = []
-    written: list[str] = []
+
+    folder = _prepare_folder(path, is_single_file=is_single_file)
+    progress = _GalleryProgress(
+        failed=[note_about(printable(id), why) for id, why in items.absent.items()]
+    )
     with (
         Tally(output=path, total=len(items.ids), show=show) as tally,
-        _replacing_page(path, alone=alone) as part,
+        _replacing_page(path, is_single_file=is_single_file) as part,
         # File names may not be valid Unicode.
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         tally.part("images")
-        cards = _read_cards(items, beside, tally, failed, faults, written)
-        file.writelines(_page_pieces(items, cards, failed))
-        items.check_shown(failed)
-    if beside is not None:
-        write_checksums(beside / CHECKSUMS, (path.name, *written))
+        cards = _make_cards(items, folder, tally, progress)
+        file.writelines(_page_pieces(items, cards, progress.failed))
+        items.require_shown(progress.failed)
+    if folder is not None:
+        write_checksums(folder / CHECKSUMS, (path.name, *progress.written))
     return WrittenGallery(
         page=path,
-        images=len(items.ids) + len(items.absent) - len(failed),
+        images=len(items.ids) + len(items.absent) - len(progress.failed),
         models=tuple(column.label for column in items.columns),
-        failed=tuple(failed),
-        faults=tuple(faults),
+        failed=tuple(progress.failed),
+        faults=tuple(progress.faults),
     )
 
 
-def _clear_report_folder(path: Path, *, alone: bool) -> Path | None:
-    """Make a report's folder without old parts and sums; None if the page stands alone."""
+@dataclass(slots=True, kw_only=True)
+class _GalleryProgress:
+    """What happened so far while the cards of a page were made, one after the other.
+
+    Attributes:
+        failed: Images that cannot be shown, with the reasons.
+        faults: Predictions that cannot be shown, with the reasons.
+        written: Pictures that were written, relative to the page.
+    """
+
+    failed: list[str]
+    faults: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+
+
+def _prepare_folder(path: Path, *, is_single_file: bool) -> Path | None:
+    """Create the folder of a page, and return it if it is for pictures too.
+
+    Half-written files and the checksums of an earlier report are removed.
+    """
     make_folder(path.parent)
     sweep_parts(path.parent)
-    if alone:
+    if is_single_file:
         return None
     remove(path.parent / CHECKSUMS)  # of pictures that are replaced one by one now
     return path.parent
 
 
 @contextmanager
-def _replacing_page(path: Path, *, alone: bool) -> Iterator[Path]:
-    """Yield a part of the page; if it stands alone, its checksum is replaced with it."""
-    if alone:
+def _replacing_page(path: Path, *, is_single_file: bool) -> Iterator[Path]:
+    """Yield a path to write the page to; a single file gets its checksum together with it."""
+    if is_single_file:
         with (
-            replacing_with_checksums(checksum_of(path), (path.name,)) as parts,
+            replacing_with_checksums(checksum_path(path), (path.name,)) as parts,
             replacing(parts[path.name]) as part,
         ):
             yield part
@@ -321,12 +405,15 @@ def _replacing_page(path: Path, *, alone: bool) -> Iterator[Path]:
 
 
 def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
-    """Yield the page in pieces, while cards are built."""
-    sort_keys = sort_quantities(items)
-    models = ", ".join(column.label for column in items.columns)
-    titles = [entry.label for entry in items.columns if entry.kind is not None or entry.pictures]
-    normals = [f"{entry.label}, normals" for entry in items.columns if entry.normals]
-    titles = ["Photograph", "True depth", *titles, *(["True normals"] if normals else []), *normals]
+    """Yield the page in pieces, while cards are made."""
+    quantities = sort_quantities(items)
+    columns = items.columns
+    models = ", ".join(column.label for column in columns)
+    titles = ["Photograph", "True depth"]
+    titles += [column.label for column in columns if column.kind is not None or column.pictures]
+    normals = [f"{column.label}, normals" for column in columns if column.normals]
+    if normals:
+        titles += ["True normals", *normals]
     return page_pieces(
         "gallery.html",
         scripts=tuple(map(asset, ("stage/slider.js", "pages.js", "gallery.js"))),
@@ -334,11 +421,11 @@ def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str])
         title=f"{models} on {items.name}" if models else items.name,
         images=len(items.ids),
         models=models_table(items),
-        orders=list(_sort_choices(sort_keys)),
-        filters=[("", "every image"), *((entry.key, entry.label) for entry in sort_keys)],
+        orders=list(_sort_choices(quantities)),
+        filters=[("", "every image"), *((choice.key, choice.label) for choice in quantities)],
         titles=titles,
-        choices=[(entry, entry) for entry in titles],
-        known=sort_keys,
+        choices=[(title, title) for title in titles],
+        known=quantities,
         split=items.images.split,
         words=wording,
         cards=cards,
@@ -346,65 +433,64 @@ def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str])
     )
 
 
-def _sort_choices(columns: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+def _sort_choices(quantities: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+    """Yield the values and labels of the page's list of orders."""
     yield "order:up", "as in the dataset"
-    for sortable in columns:
-        if sortable.column is None:
-            yield f"{sortable.key}:down", "largest disagreement"
+    for choice in quantities:
+        if choice.column is None:
+            yield f"{choice.key}:down", "largest disagreement"
             continue
-        worst, best = ("up", "down") if sortable.better is Better.HIGHER else ("down", "up")
-        yield f"{sortable.key}:{worst}", f"worst {sortable.label}"
-        yield f"{sortable.key}:{best}", f"best {sortable.label}"
+        worst, best = ("up", "down") if choice.better is Better.HIGHER else ("down", "up")
+        yield f"{choice.key}:{worst}", f"worst {choice.label}"
+        yield f"{choice.key}:{best}", f"best {choice.label}"
 
 
-def _read_cards(
-    items: ViewItems,
-    beside: Path | None,
-    tally: Tally,
-    failed: list[str],
-    faults: list[str],
-    written: list[str],
+def _make_cards(
+    items: ViewItems, folder: Path | None, tally: Tally, progress: _GalleryProgress
 ) -> Iterator[Card]:
-    """Cards; appends to the three lists."""
-    sort_keys = sort_quantities(items)
+    """Yield the card of each image that can be read, and record what fails."""
+    quantities = sort_quantities(items)
     for order, id in enumerate(items.ids):
         try:
             item = items.read(id)
         except RilievoError as error:
-            failed.append(note_about(printable(id), error))
-            tally.failed(failed[-1])
+            failure = note_about(printable(id), error)
+            progress.failed.append(failure)
+            tally.failed(failure)
             continue
-        faults += [
-            note_about(f"{printable(id)}: {entry.column.label}", entry.fault)
-            for entry in item.shown
-            if entry.fault is not None and not entry.pictures
-        ]
-        card = make_card(items, sort_keys, item, order, beside)
-        written += [entry.address for entry in card.figures if beside is not None]
+        for answer in item.answers:
+            if answer.fault is not None and not answer.pictures:
+                subject = f"{printable(id)}: {answer.column.label}"
+                progress.faults.append(note_about(subject, answer.fault))
+        card = make_card(items, quantities, item, order, folder)
+        if folder is not None:
+            progress.written += [figure.address for figure in card.figures]
         yield card
         tally.done()
 
 
-def _refuse_foreign_files(path: Path, *, alone: bool) -> None:
-    """Refuse to replace files of anything but our reports."""
+def _refuse_foreign_files(path: Path, *, is_single_file: bool) -> None:
+    """Refuse to replace files of anything but rilievo's reports."""
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as file:
-            if _OURS in file.read(4096):
+            if _GENERATOR in file.read(4096):
                 return
         raise OutputError(
             problem=Text("rilievo did not write this page; choose another ", OptionName("output")),
             path=path,
         )
-    if not alone and path.parent.is_dir() and not all(map(_is_leftover, path.parent.iterdir())):
+    if is_single_file or not path.parent.is_dir():
+        return
+    if not all(map(_is_leftover, path.parent.iterdir())):
         raise OutputError(
             f"{path.parent}: holds files but no report of ours; choose another folder"
         )
 
 
 def _is_leftover(path: Path) -> bool:
-    """Whether a path is left by a killed report."""
+    """Whether a file or folder was left by a report that was killed."""
     if path.name == PICTURES and path.is_dir():
         return all(
-            _PICTURE.fullmatch(child.name) or is_part(child.name) for child in path.iterdir()
+            _PICTURE_NAME.fullmatch(child.name) or is_part(child.name) for child in path.iterdir()
         )
     return is_part(path.name)
