@@ -69,8 +69,8 @@ def test_a_page_has_open_figures_folded_notes_and_the_names_of_its_colours(tmp_p
 def test_ranks_stand_where_they_are_asked_for_and_known() -> None:
     cell = Cell(value=1.0, rank=2)
     assert cell_entry(cell).minor == ()
-    assert cell_entry(cell, ranked=True).minor == ("rank 2",)
-    assert cell_entry(Cell(value=1.0), ranked=True).minor == ()
+    assert cell_entry(cell, shows_rank=True).minor == ("rank 2",)
+    assert cell_entry(Cell(value=1.0), shows_rank=True).minor == ()
 
 
 def test_two_images_show_a_difference_without_interval_or_p() -> None:

@@ -15,8 +15,8 @@ import pytest
 from rilievo.cli import main
 from rilievo.data.datasets import DATASETS
 from rilievo.evaluation.benchmarks import BENCHMARKS
+from rilievo.evaluation.benchmarks.benchmark import TABLES, Task
 from rilievo.evaluation.evaluation_folder import run_folder
-from rilievo.evaluation.metrics import depth as depth_metrics
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums
 from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.models import DEFAULT_MODEL
@@ -40,7 +40,7 @@ def test_a_dataset_a_metric_and_a_benchmark_are_one_line_each(
     )
     mine = replace(BENCHMARKS["depth"], name="mine", dataset="tiny", metrics=("doubled", "abs_rel"))
     monkeypatch.setitem(DATASETS.own, "tiny", TINY)
-    monkeypatch.setitem(depth_metrics.DEPTH_METRICS, "doubled", metric)
+    monkeypatch.setitem(TABLES[Task.DEPTH], "doubled", metric)
     monkeypatch.setitem(BENCHMARKS.own, "mine", mine)
     out = tmp_path / "out"
     assert main(["evaluate", "-b", "mine", "--root", str(root), "-o", str(out)]) == 0

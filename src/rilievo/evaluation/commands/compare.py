@@ -13,7 +13,7 @@ from rilievo.evaluation.evaluation_folder import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables.comparing import compare, runs_by_name, shared_metrics
 from rilievo.evaluation.tables.comparison import ColumnGroup, Comparison
-from rilievo.evaluation.tables.comparison_report import refuse_unknown_ending, write_comparison
+from rilievo.evaluation.tables.comparison_report import require_known_ending, write_comparison
 from rilievo.evaluation.tables.comparison_tables import differences_table, values_table
 from rilievo.evaluation.tables.leaderboard import (
     model_pairs_table,
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if options.output is not None:
-        refuse_unknown_ending(options.output)
+        require_known_ending(options.output)
     trust(options.trust_code)
     runs = find_runs(options.runs)
     paths = [run.folder for run in runs]  # folders tell runs of one model apart

@@ -1,4 +1,4 @@
-"""Records of models side by side, on one benchmark or several."""
+"""Records of a comparison: models side by side, on one benchmark or several."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,9 @@ class Difference:
     """One run minus the reference, in one metric.
 
     Attributes:
-        low: Lower end of its paired 95 % interval.
+        mean: Mean of the differences of the images, or of the scenes.
+        low: Lower end of its paired 95 % interval; None with too few images or scenes.
+        high: Upper end of that interval.
         p: P-value with Holm's correction for all runs of the column.
     """
 
@@ -29,8 +31,7 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether both p and the interval say so."""
-        # They test different things, ranks and the mean.
+        """Whether both the p-value and the interval say so; one tests ranks, the other the mean."""
         if self.low is None or self.high is None:
             return False
         return self.p < SIGNIFICANCE_LEVEL and not self.low <= 0 <= self.high
@@ -38,10 +39,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One metric of one row, with its 95 % interval.
+    """One metric of one row.
 
     Attributes:
-        rank: 1 for the best.
+        low: Lower end of the 95 % interval of ``value``; None without an interval.
+        high: Upper end of that interval.
+        rank: Rank among the runs, 1 for the best; None of a published row.
+        difference: Difference from the reference; None of the reference and of published rows.
         is_best: Whether it is significantly better than every other run.
     """
 
@@ -60,7 +64,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnImages:
-    """Scenes of a column's images, each counting the same if ``by_scene``."""
+    """Images of a column, by which its means and intervals are computed.
+
+    Attributes:
+        scenes: Scene of each image; None where it is not known.
+        by_scene: Whether all scenes count the same, and not all images.
+    """
 
     scenes: tuple[str | None, ...]
     by_scene: bool
@@ -69,20 +78,22 @@ class ColumnImages:
         """Values of the images, or the means of their scenes."""
         return scene_means(values, self.scenes) if self.by_scene else values
 
-    def cell(self, values: Values, reach: ValueRange = ValueRange.ANY) -> Cell:
-        """Mean with its interval."""
+    def cell(self, values: Values, value_range: ValueRange = ValueRange.ANY) -> Cell:
+        """Mean of the images' values with its 95 % interval."""
         mean = float(self.means(values).mean())
-        interval = mean_interval(values, self.scenes, reach, by_scene=self.by_scene)
+        interval = mean_interval(values, self.scenes, value_range, by_scene=self.by_scene)
         low, high = interval or (None, None)
         return Cell(value=mean, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A run, or a published row.
+    """A run, or a published result.
 
     Attributes:
-        source: Place of a published row, and what is known to differ.
+        cells: Cells by metric; a published row lacks those that were not published.
+        alignment: Alignment of a run's predictions; None if nothing is aligned.
+        source: Place of a published row, and what is known to differ; None of a run.
         quote: Words of a published row in its source.
     """
 
@@ -96,11 +107,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One metric.
+    """One metric of all runs.
 
     Attributes:
-        values: Values of each run that are compared, one for each of ``ids``; their sizes where the
-            metric is best near zero.
+        reference: Run that the others are compared with.
+        ids: Images whose values are compared.
+        values: Values of each run, one for each of ``ids``; their absolute values where the metric
+            is best near zero.
+        cells: Cell of each run.
     """
 
     metric: str
@@ -120,8 +134,12 @@ class ColumnGroup:
 
     Attributes:
         label: Name of the benchmark, with its data where that tells it apart.
+        dataset: Dataset and split.
+        images: Number of images that all runs have.
+        baseline: Run that the user chose to compare with; None to compare with the best.
         columns: The leading metric first.
         rows: Runs, the best first; then published rows, likewise.
+        reports: Report of each run on disk.
     """
 
     label: str
@@ -143,17 +161,17 @@ class ColumnGroup:
 
     @property
     def runs(self) -> tuple[Row, ...]:
-        """Rows that were measured."""
+        """Rows that were measured, and not published."""
         return tuple(row for row in self.rows if not row.is_published)
 
     @property
     def sources(self) -> Mapping[str, int]:
-        """Numbers of sources, from 1."""
+        """Number of each source of published rows, from 1."""
         sources = dict.fromkeys(row.source for row in self.rows if row.source)
         return {source: index for index, source in enumerate(sources, start=1)}
 
     def differences(self) -> Iterator[tuple[Row, Column, Difference]]:
-        """Every run but the reference, metric by metric."""
+        """Yield the differences of all runs from the reference, metric by metric."""
         for column in self.columns:
             for row in self.runs:
                 difference = row.cells[column.metric].difference
@@ -163,7 +181,13 @@ class ColumnGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetMean:
-    """A metric's mean over sets."""
+    """Mean of a metric over several datasets, each counting the same.
+
+    Attributes:
+        family: Program or benchmark that the datasets belong to.
+        sets: Labels of the benchmarks on the datasets.
+        values: Mean of each model.
+    """
 
     family: str
     metric: Column | Summary
@@ -177,17 +201,18 @@ class SetMean:
 
     @property
     def note(self) -> str:
-        """The sets by name."""
+        """Sentence that names the datasets."""
         return f"{self.label}, each counting the same: {', '.join(self.sets)}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairOverSets:
-    """Two models over all benchmarks, the better one first.
+    """Two models compared over all benchmarks, the better one first.
 
     Attributes:
         ratio: Error of the first over that of the second, the geometric mean over the benchmarks.
-        low: Lower end; with 95 %, the intervals of all pairs hold.
+        low: Lower end of its interval. With a probability of 95 %, the intervals of all pairs hold.
+        high: Upper end of its interval.
         p: P-value corrected for all pairs.
     """
 
@@ -206,10 +231,13 @@ class PairOverSets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Ranks of one model by benchmark.
+    """Ranks of one model on several benchmarks.
 
     Attributes:
-        mean_rank: Mean over the benchmarks that all models have.
+        ranks: Rank on each benchmark by its label; models with equal numbers share the mean rank.
+        mean_rank: Mean over the benchmarks that all models have; None if there are none.
+        low: Lower end of its 95 % interval; None without an interval.
+        high: Upper end of that interval.
     """
 
     name: str
@@ -221,13 +249,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Runs side by side: a group of columns for each benchmark.
+    """Runs side by side, with a group of columns for each benchmark.
 
     Attributes:
-        notes: Notes to read before the numbers are believed, those of the groups too.
+        notes: Notes to read before the numbers are believed, those of the groups included.
         models: Ranks over several benchmarks, the best mean rank first.
         shared: Labels of the benchmarks that all models have.
-        pairs: Pairs over the shared benchmarks, the surest claims first.
+        means: Means over datasets.
+        pairs: Pairs of models over the shared benchmarks, the surest claims first.
     """
 
     groups: tuple[ColumnGroup, ...]
@@ -239,7 +268,7 @@ class Comparison:
 
     @property
     def is_of_several(self) -> bool:
-        """Whether it is of several benchmarks."""
+        """Whether it has several benchmarks."""
         return len(self.groups) > 1
 
     @property

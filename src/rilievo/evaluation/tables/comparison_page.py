@@ -1,4 +1,4 @@
-"""Page of a comparison on one benchmark."""
+"""Write the page of a comparison on one benchmark, with the images on which the runs disagree."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,13 +29,15 @@ from rilievo.pages.pictures import (
 )
 from rilievo.pages.tables import Table, make_heads
 
-MOST_DISAGREED = 20
-MOST_SHOWN = 8
+MAX_DISAGREEMENTS = 20
+"""Most images in the table of disagreements."""
+MAX_IMAGES = 8
+"""Most images that are shown with pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """One image, with the runs' values in the leading metric."""
+    """One image, with the value of each run in the leading metric, and how far they are apart."""
 
     id: str
     values: tuple[float, ...]
@@ -45,30 +47,33 @@ class Disagreement:
 def write_comparison_page(
     comparison: Comparison, path: Path, pictures: Mapping[str, ReportPictures] | None = None
 ) -> None:
-    """Write a comparison on one benchmark as one page that loads nothing from elsewhere."""
+    """Write a comparison on one benchmark as one page that loads nothing from elsewhere.
+
+    ``pictures`` are those of the runs, by name; without them, the page has tables and charts alone.
+    """
     [group] = comparison.groups
     leading = group.leading
     disagreed = disagreements(group, leading)
-    columns = {column.metric: column for column in group.columns}
-    shown = tuple(columns[name] for name in headline([*columns]))
-    result = values_table(replace(group, rows=group.runs, columns=shown))
+    column_of_metric = {column.metric: column for column in group.columns}
+    headline_columns = tuple(column_of_metric[name] for name in headline([*column_of_metric]))
+    charts = [
+        scatter_against_reference(leading, row.name)
+        for row in group.runs
+        if leading.ids and row.name != leading.reference
+    ]
     write_page(
         path,
         "comparison.html",
         words=wording,
         group=group,
         leading=leading,
-        result=result,
+        result=values_table(replace(group, rows=group.runs, columns=headline_columns)),
         values=values_table(group, on_page=True),
         differences=differences_table(group),
         disagreements=_disagreement_table(group, disagreed),
         alignments=alignment_texts(group),
         standing=standing_chart(group, leading),
-        pairs=[
-            scatter_against_reference(leading, row.name)
-            for row in group.runs
-            if leading.ids and row.name != leading.reference
-        ],
+        pairs=charts,
         items=list(_disputed_items(group, leading, disagreed, pictures)) if pictures else [],
     )
 
@@ -79,31 +84,41 @@ def _disputed_items(
     disagreed: tuple[Disagreement, ...],
     pictures: Mapping[str, ReportPictures],
 ) -> Iterator[Item]:
+    """Yield the median image by the runs' mean value, then the images on which they disagree.
+
+    Without disagreements, because there is one run, the first images follow the median.
+    """
     names = [row.name for row in group.runs if row.name in pictures]
     if not column.ids:
         return
     values = np.array([column.values[name] for name in names])
-    usual = np.median(values, axis=1).tolist() if column.metric == "abs_rel" else []
+    typical_errors = np.median(values, axis=1).tolist() if column.metric == "abs_rel" else []
     means = values.mean(axis=0)
-    median = int(np.argsort(badness(means, column.better), kind="stable")[means.size // 2])
-    places = [column.ids.index(item.id) for item in disagreed] or range(len(column.ids))
-    chosen = [place for place in places if place != median][: MOST_SHOWN - 1]
-    for place in (median, *chosen):
-        apart = disagreed and place != median
-        shown = np.ptp(values[:, place]) if apart else means[place]
+    worst_last = np.argsort(badness(means, column.better), kind="stable")
+    median = int(worst_last[means.size // 2])
+    candidates = [column.ids.index(image.id) for image in disagreed] or range(len(column.ids))
+    chosen = [index for index in candidates if index != median][: MAX_IMAGES - 1]
+    for index in (median, *chosen):
+        if index == median:
+            label, shown_value = "median", means[index]
+        elif disagreed:
+            label, shown_value = "apart by", np.ptp(values[:, index])
+        else:
+            label, shown_value = column.label, means[index]
+        id = column.ids[index]
         panels, fault = (), None
         try:
-            own = {name: pictures[name] for name in names}
-            panels = image_panels(column.ids[place], own, usual)
+            run_pictures = {name: pictures[name] for name in names}
+            panels = image_panels(id, run_pictures, typical_errors)
         except RilievoError as error:
             fault = str(error)
         yield Item(
-            name=column.ids[place],
-            label="apart by" if apart else "median" if place == median else column.label,
-            value=quantity(float(shown), column.unit),
+            name=id,
+            label=label,
+            value=quantity(float(shown_value), column.unit),
             numbers=tuple(
-                (name, quantity(item, column.unit))
-                for name, item in zip(names, values[:, place].tolist(), strict=True)
+                (name, quantity(value, column.unit))
+                for name, value in zip(names, values[:, index].tolist(), strict=True)
             ),
             panels=panels,
             fault=fault,
@@ -113,38 +128,51 @@ def _disputed_items(
 def image_panels(
     id: str,
     pictures: Mapping[str, ReportPictures],
-    usual: list[float],
+    typical_errors: list[float],
     *,
     normals: bool | None = None,
 ) -> tuple[Panel, ...]:
-    """Photograph, truth and answers of one image."""
+    """Pictures of one image: photograph, ground truth, and each run's prediction and error.
+
+    Args:
+        id: The image.
+        pictures: Maps of each run, by name.
+        typical_errors: Typical AbsRel of each run, from which the range of the error's colours
+            follows; empty for a default range.
+        normals: Whether normals are shown, and not depth; None to show what the first run has.
+    """
     answers = {
-        name: Answer(depth=picture.depth(id), normals=picture.normals(id), sky=picture.sky(id))
-        for name, picture in pictures.items()
+        name: Answer(depth=maps.depth(id), normals=maps.normals(id), sky=maps.sky(id))
+        for name, maps in pictures.items()
     }
-    first = next(iter(pictures.values()))
+    first_name, first = next(iter(pictures.items()))
     if normals is None:
-        normals = answers[next(iter(pictures))].depth is None
-    shown = comparison_panels(
-        first.truth(id), answers, end_of_error_colours(usual), depth=not normals, normals=normals
+        normals = answers[first_name].depth is None
+    compared = comparison_panels(
+        first.truth(id),
+        answers,
+        end_of_error_colours(typical_errors),
+        depth=not normals,
+        normals=normals,
     )
-    return (photo_panel(first.photo(id)), *shown)
+    return (photo_panel(first.photo(id)), *compared)
 
 
 def disagreements(group: ColumnGroup, column: Column) -> tuple[Disagreement, ...]:
-    """The images on which the runs disagree most."""
+    """Images on which the runs disagree most, the largest spread first; none of a single run."""
     runs = group.runs
     if len(runs) < 2 or not column.ids:
         return ()
     values = np.array([column.values[row.name] for row in runs])
     spreads = values.max(axis=0) - values.min(axis=0)
+    largest_first = np.argsort(-spreads, kind="stable")
     return tuple(
         Disagreement(
             id=column.ids[index],
             values=tuple(values[:, index].tolist()),
             spread=float(spreads[index]),
         )
-        for index in np.argsort(-spreads, kind="stable")[:MOST_DISAGREED].tolist()
+        for index in largest_first[:MAX_DISAGREEMENTS].tolist()
     )
 
 
@@ -152,7 +180,7 @@ def _disagreement_table(group: ColumnGroup, images: tuple[Disagreement, ...]) ->
     return Table(
         heads=make_heads("image", *(row.name for row in group.runs), "spread"),
         rows=tuple(
-            (dispute.id, *map(number, dispute.values), number(dispute.spread)) for dispute in images
+            (image.id, *map(number, image.values), number(image.spread)) for image in images
         ),
         is_sortable=True,
     )

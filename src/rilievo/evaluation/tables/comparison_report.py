@@ -1,4 +1,4 @@
-"""Files of a comparison: Markdown, CSV, LaTeX and a page."""
+"""Write a comparison as Markdown, CSV, LaTeX or a page."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,9 +28,13 @@ def write_comparison(
 ) -> None:
     """Write a ``.md``, ``.csv``, ``.tex`` or ``.html`` file, and its checksum beside it.
 
-    LaTeX has the first table alone; pictures are for the page of one benchmark.
+    LaTeX has the first table alone. ``pictures`` are those of the runs, by name, for the page of
+    one benchmark.
+
+    Raises:
+        OptionError: If the ending names no format.
     """
-    refuse_unknown_ending(path)
+    require_known_ending(path)
     with replacing_with_checksums(checksum_path(path), (path.name,)) as parts:
         _write_format(comparison, parts[path.name], path.suffix.lower(), pictures)
 
@@ -54,7 +58,7 @@ def _write_format(
 
 
 def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
-    """The tables to read, the first of all models."""
+    """Tables of a comparison, the first with the values of all models."""
     if comparison.is_of_several:
         return (
             wide_table(comparison),
@@ -65,8 +69,8 @@ def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
     return values_table(group), differences_table(group)
 
 
-def refuse_unknown_ending(path: Path) -> None:
-    """Refuse a file whose ending names no format."""
+def require_known_ending(path: Path) -> None:
+    """Raise an OptionError for a file whose ending names no format."""
     endings = (".md", ".csv", ".tex", ".html")
     if path.suffix.lower() not in endings:
         raise OptionError(

@@ -1,7 +1,7 @@
-"""Tables and the leaderboard of a comparison on several benchmarks."""
+"""Tables and page of a comparison on several benchmarks: the leaderboard."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -14,61 +14,56 @@ from rilievo.pages.document import write_page
 from rilievo.pages.tables import NOTHING, Entry, Head, Table, make_heads
 
 Links = Mapping[str, Mapping[str, str]]
-
-
-def _group_column_pairs(comparison: Comparison) -> Iterator[tuple[ColumnGroup, Column]]:
-    for group in comparison.groups:
-        for column in group.columns:
-            yield group, column
+"""Address of each model's report, by benchmark and model."""
+_MAX_PERCENT_RATIO = 10
+"""Ratio of errors from which on it is written as a factor, and not in per cent."""
 
 
 def ranks_table(comparison: Comparison) -> Table:
-    """Mean ranks alone; no row where there are none."""
-    rows = [
-        (name, f"{rank.text} ({rank.interval})" if rank.interval else rank)
-        for name, rank in ((model.name, _mean_rank_entry(model)) for model in comparison.models)
-    ]
-    return Table(
-        heads=make_heads("model", "mean rank (95 % interval)"),
-        rows=tuple(rows) if comparison.has_ranks else (),
-    )
+    """Table of the mean ranks alone; it has no rows where there are none."""
+    rows = []
+    for model in comparison.models if comparison.has_ranks else ():
+        entry = _mean_rank_entry(model)
+        rank = f"{entry.text} ({entry.interval})" if entry.interval else entry
+        rows.append((model.name, rank))
+    return Table(heads=make_heads("model", "mean rank (95 % interval)"), rows=tuple(rows))
 
 
 def ranks_by_benchmark_table(comparison: Comparison) -> Table:
-    """Row a benchmark, column a model."""
+    """Table with a row for each benchmark and a column for each model.
+
+    It has no rows for a single model or benchmark.
+    """
     models = comparison.models
-    rows = [
-        (
-            group.label,
-            *(
-                f"{model.ranks[group.label]:g}" if group.label in model.ranks else NOTHING
-                for model in models
-            ),
-        )
-        for group in comparison.groups
+    heads = make_heads("rank by benchmark", *(model.name for model in models))
+    if len(models) < 2 or not comparison.is_of_several:
+        return Table(heads=heads, rows=())
+    rows = []
+    for group in comparison.groups:
+        ranks = [model.ranks.get(group.label) for model in models]
+        texts = [NOTHING if rank is None else f"{rank:g}" for rank in ranks]
+        rows.append((group.label, *texts))
+    extremes = [
+        f"{min(model.ranks.values()):g} to {max(model.ranks.values()):g}" for model in models
     ]
-    reaches = [(min(standing.ranks.values()), max(standing.ranks.values())) for standing in models]
-    rows.append(("from best to worst", *(f"{low:g} to {high:g}" for low, high in reaches)))
-    several = len(models) > 1 and comparison.is_of_several
-    return Table(
-        heads=make_heads("rank by benchmark", *(model.name for model in models)),
-        rows=tuple(rows) if several else (),
-    )
+    rows.append(("from best to worst", *extremes))
+    return Table(heads=heads, rows=tuple(rows))
 
 
 def model_pairs_table(comparison: Comparison) -> Table:
-    """Every two models over all benchmarks."""
-    rows = [
-        (
-            pair.first,
-            pair.second,
-            f"{_ratio_as_change(pair.ratio)} "
-            f"({_ratio_as_change(pair.low)} to {_ratio_as_change(pair.high)})",
-            f"{pair.p:.4f}",
-            "yes" if pair.is_claimed else "not shown",
+    """Table of all pairs of models, compared over all benchmarks."""
+    rows = []
+    for pair in comparison.pairs:
+        low, high = _ratio_as_change(pair.low), _ratio_as_change(pair.high)
+        rows.append(
+            (
+                pair.first,
+                pair.second,
+                f"{_ratio_as_change(pair.ratio)} ({low} to {high})",
+                f"{pair.p:.4f}",
+                "yes" if pair.is_claimed else "not shown",
+            )
         )
-        for pair in comparison.pairs
-    ]
     return Table(
         heads=make_heads(
             *("model", "against", "error over all benchmarks (95 %, all pairs together)"),
@@ -79,48 +74,63 @@ def model_pairs_table(comparison: Comparison) -> Table:
 
 
 def _ratio_as_change(ratio: float) -> str:
-    """Text "+3.2 %", or "x 12" from tenfold."""
-    return f"{100 * (ratio - 1):+.1f} %" if ratio < 10 else f"x {ratio:.3g}"
+    """Text such as "+3.2 %", or "x 12" from a tenfold error on."""
+    if ratio < _MAX_PERCENT_RATIO:
+        return f"{100 * (ratio - 1):+.1f} %"
+    return f"x {ratio:.3g}"
 
 
 def set_means_table(comparison: Comparison) -> Table:
-    """Row a model, column a mean."""
-    columns = [Head(text=column_head(mean.metric), group=mean.label) for mean in comparison.means]
+    """Table with a row for each model and a column for each mean over datasets."""
+    heads = [Head(text=column_head(mean.metric), group=mean.label) for mean in comparison.means]
     rows = [
         (model.name, *(number(mean.values.get(model.name)) for mean in comparison.means))
         for model in comparison.models
     ]
-    return Table(heads=(Head(text="model"), *columns), rows=tuple(rows))
+    return Table(heads=(Head(text="model"), *heads), rows=tuple(rows))
 
 
 def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
-    """A row a model: mean ranks, the benchmarks side by side, and means over sets."""
-    ranked, pairs = comparison.has_ranks, list(_group_column_pairs(comparison))
-    columns = [Head(text="mean rank ↓")] if ranked else []
-    columns += [Head(text=column_head(item), group=group.label) for group, item in pairs]
-    means, rows = set_means_table(comparison), []
-    for model, (_, *averages) in zip(comparison.models, means.rows, strict=True):
-        cells = [_mean_rank_entry(model)] if ranked else []
-        cells += [_leaderboard_entry(comparison, model, *item, links) for item in pairs]
-        rows.append((model.name, *cells, *averages))
+    """Table with a row for each model: mean rank, all benchmarks, and means over datasets.
+
+    With ``links`` it is for a page, where leading metrics lead to the models' reports.
+    """
+    has_ranks = comparison.has_ranks
+    columns = [(group, column) for group in comparison.groups for column in group.columns]
+    heads = [Head(text="mean rank ↓")] if has_ranks else []
+    heads += [Head(text=column_head(column), group=group.label) for group, column in columns]
+    means = set_means_table(comparison)
+
+    rows = []
+    for model, (_, *mean_cells) in zip(comparison.models, means.rows, strict=True):
+        entries = [_mean_rank_entry(model)] if has_ranks else []
+        for group, column in columns:
+            if links is None:
+                entries.append(cell_entry(column.cells.get(model.name)))
+            else:
+                entries.append(_leaderboard_entry(comparison, model, group, column, links))
+        rows.append((model.name, *entries, *mean_cells))
+
     caption = "Bold: significantly better than every other run"
+    if has_ranks:
+        caption += f"; mean rank over {len(comparison.shared)} benchmarks"
     return Table(
-        heads=(Head(text="model"), *columns, *means.heads[1:]),
+        heads=(Head(text="model"), *heads, *means.heads[1:]),
         rows=tuple(rows),
-        caption=f"{caption}; mean rank over {len(comparison.shared)} benchmarks."
-        if ranked
-        else f"{caption}.",
+        caption=f"{caption}.",
         notes=comparison.notes,
         is_sortable=True,
     )
 
 
 def _mean_rank_entry(model: Standing) -> Entry:
+    """Mean rank with its interval; a dash where there is none."""
     if model.mean_rank is None:
         return Entry(text=NOTHING)
-    has_interval = model.low is not None and model.high is not None
-    reach = f"{model.low:.2f} to {model.high:.2f}" if has_interval else ""
-    return Entry(text=f"{model.mean_rank:.2f}", interval=reach)
+    interval = ""
+    if model.low is not None and model.high is not None:
+        interval = f"{model.low:.2f} to {model.high:.2f}"
+    return Entry(text=f"{model.mean_rank:.2f}", interval=interval)
 
 
 def _leaderboard_entry(
@@ -128,23 +138,19 @@ def _leaderboard_entry(
     model: Standing,
     group: ColumnGroup,
     column: Column,
-    links: Links | None,
+    links: Links,
 ) -> Entry:
+    """Entry of a page without its interval; a leading metric has the rank and a link too."""
     cell = column.cells.get(model.name)
-    entry = cell_entry(cell)
-    if links is None or cell is None or column is not group.leading:
-        return entry if links is None else replace(entry, interval="")
-    several = len(comparison.models) > 1
-    return replace(
-        entry,
-        interval="",
-        minor=(f"rank {model.ranks[group.label]:g}",) if several else (),
-        link=links[group.label].get(model.name, ""),
-    )
+    entry = replace(cell_entry(cell), interval="")
+    if cell is None or column is not group.leading:
+        return entry
+    rank = (f"rank {model.ranks[group.label]:g}",) if len(comparison.models) > 1 else ()
+    return replace(entry, minor=rank, link=links[group.label].get(model.name, ""))
 
 
 def write_leaderboard(comparison: Comparison, path: Path) -> None:
-    """Write a page that links to the runs' reports."""
+    """Write a comparison on several benchmarks as a page that links to the runs' reports."""
     links = {
         group.label: {
             name: quote(os.path.relpath(report, path.parent)).replace("\\", "/")

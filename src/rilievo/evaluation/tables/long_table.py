@@ -1,9 +1,9 @@
-"""Comparisons as one long table, numbers in full."""
+"""Comparison as one long table for other programs, with unrounded numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Row
+from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Row, Standing
 from rilievo.pages.tables import Table, make_heads
 
 
@@ -12,9 +12,13 @@ class LongRow:
     """One model, benchmark and metric; the fields are the columns, in their order.
 
     Attributes:
-        published: None for a mean over sets.
+        published: Whether somebody else measured it; None for a mean over datasets.
+        reference: Run that ``difference`` is from.
+        difference: Value minus that of the reference, a mean; None of the reference.
+        p: P-value of the difference, with Holm's correction.
         paired: Number of images that the difference rests on.
-        benchmark_rank: Rank by the leading metric, where equal numbers share the mean.
+        benchmark_rank: Rank by the leading metric; equal numbers share the mean rank.
+        in_mean_rank: Whether the benchmark counts in the mean rank.
     """
 
     model: str
@@ -46,7 +50,7 @@ class LongRow:
 
 
 def long_table(comparison: Comparison) -> Table:
-    """Make a table of one line a row, benchmark and metric."""
+    """Table with a line for each model, benchmark and metric."""
     columns = [field.name for field in fields(LongRow)]
     return Table(
         heads=make_heads(*columns),
@@ -55,47 +59,50 @@ def long_table(comparison: Comparison) -> Table:
 
 
 def _long_rows(comparison: Comparison) -> Iterator[LongRow]:
-    models = {model.name: model for model in comparison.models}
+    """Yield the rows of all benchmarks, then those of the means over datasets."""
+    standing_of_model = {model.name: model for model in comparison.models}
     for group in comparison.groups:
         for row in group.rows:
-            model = None if row.is_published else models.get(row.name)
+            standing = None if row.is_published else standing_of_model.get(row.name)
             for column in group.columns:
                 if column.metric not in row.cells:
                     continue
                 long_row = _long_row(group, row, column)
-                if model is not None:
-                    long_row = replace(
-                        long_row,
-                        benchmark_rank=model.ranks.get(group.label),
-                        in_mean_rank=group.label in comparison.shared,
-                        mean_rank=model.mean_rank,
-                        mean_rank_low=model.low,
-                        mean_rank_high=model.high,
-                    )
+                if standing is not None:
+                    is_shared = group.label in comparison.shared
+                    rank = standing.ranks.get(group.label)
+                    long_row = replace(long_row, benchmark_rank=rank, in_mean_rank=is_shared)
+                    long_row = _with_mean_rank(long_row, standing)
                 yield long_row
     for mean in comparison.means:
         for name, value in mean.values.items():
-            metric, model = mean.metric, models[name]
-            yield LongRow(
+            long_row = LongRow(
                 model=name,
                 published=None,
                 alignment=None,
                 benchmark=mean.label,
-                metric=metric.metric,
-                unit=metric.unit,
-                better=metric.better,
+                metric=mean.metric.metric,
+                unit=mean.metric.unit,
+                better=mean.metric.better,
                 value=value,
                 in_mean_rank=False,
-                mean_rank=model.mean_rank,
-                mean_rank_low=model.low,
-                mean_rank_high=model.high,
             )
+            yield _with_mean_rank(long_row, standing_of_model[name])
+
+
+def _with_mean_rank(row: LongRow, standing: Standing) -> LongRow:
+    return replace(
+        row,
+        mean_rank=standing.mean_rank,
+        mean_rank_low=standing.low,
+        mean_rank_high=standing.high,
+    )
 
 
 def _long_row(group: ColumnGroup, row: Row, column: Column) -> LongRow:
-    cell, is_run = row.cells[column.metric], not row.is_published
-    shift = cell.difference
-    return LongRow(
+    """Row of one metric on one benchmark, without ranks over several benchmarks."""
+    cell = row.cells[column.metric]
+    long_row = LongRow(
         model=row.name,
         published=row.is_published,
         alignment=row.alignment,
@@ -108,13 +115,20 @@ def _long_row(group: ColumnGroup, row: Row, column: Column) -> LongRow:
         high=cell.high,
         rank=cell.rank,
         best=cell.is_best,
-        reference=column.reference if is_run else None,
-        difference=None if shift is None else shift.mean,
-        difference_low=None if shift is None else shift.low,
-        difference_high=None if shift is None else shift.high,
-        p=None if shift is None else shift.p,
-        images=group.images if is_run else None,
-        paired=len(column.ids) if is_run else None,
         source=row.source or "",
         quote=row.quote,
     )
+    if not row.is_published:
+        long_row = replace(
+            long_row, reference=column.reference, images=group.images, paired=len(column.ids)
+        )
+    difference = cell.difference
+    if difference is not None:
+        long_row = replace(
+            long_row,
+            difference=difference.mean,
+            difference_low=difference.low,
+            difference_high=difference.high,
+            p=difference.p,
+        )
+    return long_row

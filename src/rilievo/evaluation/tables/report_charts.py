@@ -1,4 +1,4 @@
-"""Charts of a report."""
+"""Charts of the reports of one evaluation, and of comparisons on one benchmark."""
 
 from typing import Any
 
@@ -24,59 +24,66 @@ from rilievo.pages.charts import (
     shorten_name,
 )
 
-# More dots than this are thinned out: a page is not to be of many megabytes.
-_MOST_DRAWN = 3000
+_MAX_DOTS = 3000
+"""Most dots of a chart. More are thinned out, so that a page does not have many megabytes."""
+_MIN_BARS, _MAX_BARS = 8, 40
+"""Fewest and most bars of a histogram."""
+_MAX_REACH = 4
+"""Farthest end of a histogram from the median, in distances of the 5th or 95th percentile."""
 
 
 def histogram(summary: Summary, values: Values) -> Chart:
-    """Histogram of a metric over images; its outer bars take what lies far off."""
+    """Histogram of a metric over images; its outer bars have the outliers beyond them too."""
     mean, median = float(values.mean()), float(np.median(values))
     low, high = _histogram_range(values)
-    edges = np.linspace(low, high, int(np.clip(2 * np.sqrt(values.size), 8, 40)) + 1)
+    bars = int(np.clip(2 * np.sqrt(values.size), _MIN_BARS, _MAX_BARS))
+    edges = np.linspace(low, high, bars + 1)
     with drawing(width=4.0, height=2.0) as canvas:
         axes = canvas.axes[0]
         axes.hist(np.clip(values, low, high), bins=edges, color=ACCENT, alpha=0.6, rwidth=0.92)
-        for at, style in ((mean, "-"), (median, (0, (2, 2)))):
-            if low <= at <= high:
-                axes.axvline(at, color=INK, linewidth=1.1, linestyle=style)
+        for marked_value, line_style in ((mean, "-"), (median, (0, (2, 2)))):
+            if low <= marked_value <= high:
+                axes.axvline(marked_value, color=INK, linewidth=1.1, linestyle=line_style)
         axes.set_xlabel(head(summary), parse_math=False)
         axes.set_ylabel("images")
         axes.yaxis.get_major_locator().set_params(integer=True)
-    spread = np.percentile(values, [5, 95])
+
     caption = f"{summary.label}: mean {number(mean)} (line), median {number(median)} (dashes)"
-    beyond = int(((values < low) | (values > high)).sum())
-    if beyond:
-        caption += (
-            f". {beyond:,} beyond the ends, from {number(float(values.min()))} "
-            f"to {number(float(values.max()))}"
-        )
+    outliers = int(((values < low) | (values > high)).sum())
+    if outliers:
+        least, largest = float(values.min()), float(values.max())
+        caption += f". {outliers:,} beyond the ends, from {number(least)} to {number(largest)}"
+    lower, upper = np.percentile(values, [5, 95])
     return Chart(
         svg=canvas.svg,
         words=f"Histogram of {summary.label} over {values.size:,} images: mean "
-        f"{number(mean)}, median {number(median)}, nine in ten from {number(spread[0])} "
-        f"to {number(spread[1])}.",
+        f"{number(mean)}, median {number(median)}, nine in ten from {number(lower)} "
+        f"to {number(upper)}.",
         caption=caption,
     )
 
 
 def _histogram_range(values: Values) -> tuple[float, float]:
-    """Ends of the bars, without far outliers."""
-    low, high = float(values.min()), float(values.max())
-    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
-        reach = max(abs(low), 1.0) / 20
-        return low - reach, high + reach
-    near, middle, far = (float(percentile) for percentile in np.percentile(values, [5, 50, 95]))
-    if near < middle < far:
-        low, high = max(low, middle - 4 * (middle - near)), min(high, middle + 4 * (far - middle))
+    """Ends of the bars, which leave out outliers far from the median."""
+    least, largest = float(values.min()), float(values.max())
+    if largest - least <= 1e-9 * max(abs(least), abs(largest), 1e-9):
+        margin = max(abs(least), 1.0) / 20
+        return least - margin, largest + margin
+    lower, median, upper = (float(value) for value in np.percentile(values, [5, 50, 95]))
+    if not lower < median < upper:
+        return least, largest
+    low = max(least, median - _MAX_REACH * (median - lower))
+    high = min(largest, median + _MAX_REACH * (upper - median))
     return low, high
 
 
 def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
-    """Mean relative error and bias of pixels by their true depth [m]."""
+    """Mean relative error and bias of the pixels by their true depth, and the share of pixels."""
     filled = [depth_range for depth_range in ranges if depth_range.pixels]
     left = np.array([depth_range.near for depth_range in filled])
     widths = np.array([depth_range.far for depth_range in filled]) - left
-    centres = np.sqrt(left * (left + widths)) if (left > 0).all() else left + widths / 2
+    is_logarithmic = (left > 0).all()
+    centres = np.sqrt(left * (left + widths)) if is_logarithmic else left + widths / 2
     with drawing(height=3.6, ratios=(2.2, 1.0)) as canvas:
         errors, pixels = canvas.axes
         for values, colour, name in (
@@ -88,12 +95,13 @@ def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
         errors.set_ylabel("error [% of true depth]")
         errors.legend(frameon=False, ncols=2, loc="upper left", labelcolor=INK)
         errors.margins(y=0.22)
-        shares = np.array([depth_range.pixels for depth_range in filled], float)
-        pixels.bar(left, 100 * shares / shares.sum(), widths, align="edge", color=FAINT)
+        counts = np.array([depth_range.pixels for depth_range in filled], float)
+        pixels.bar(left, 100 * counts / counts.sum(), widths, align="edge", color=FAINT)
         pixels.set_ylabel("pixels [%]")
         pixels.set_xlabel("true depth [m]")
         _format_depth_axis(pixels, left, widths)
-    worst = max(filled, key=lambda row: row.abs_rel)
+
+    worst = max(filled, key=lambda depth_range: depth_range.abs_rel)
     caption = (
         "Error of pixels by their true depth. Bias above zero: predicted too far; below: too near"
     )
@@ -106,6 +114,7 @@ def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
 
 
 def _format_depth_axis(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
+    """Set the ends of an axis of depth, and make it logarithmic if it is more than an octave."""
     if left[0] > 0 and left[-1] > 2 * left[0]:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -117,12 +126,14 @@ def _format_depth_axis(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
 
 
 def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart:
-    """Error of what remains, by the share of pixels taken out."""
+    """Error of the pixels that remain, by the share of pixels that is removed."""
     removed = [100 * point.removed for point in curve]
-    whole = curve[0].by_confidence
+    error_of_all = curve[0].by_confidence
     with drawing() as canvas:
         axes = canvas.axes[0]
-        axes.axhline(whole, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="random")
+        axes.axhline(
+            error_of_all, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="random"
+        )
         by_confidence = [point.by_confidence for point in curve]
         axes.plot(removed, by_confidence, color=ACCENT, linewidth=1.6, label="by confidence")
         by_error = [point.by_error for point in curve]
@@ -132,10 +143,11 @@ def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart
         axes.set_xlim(0, 100)
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False, labelcolor=INK)
+
     half = curve[len(curve) // 2]
     return Chart(
         svg=canvas.svg,
-        words=f"Sparsification: {label} is {number(whole)} over all pixels, "
+        words=f"Sparsification: {label} is {number(error_of_all)} over all pixels, "
         f"{number(half.by_confidence)} without the least sure half, and "
         f"{number(half.by_error)} without the half that is most wrong.",
         caption=f"{label} of the pixels that remain, as a mean over images. AUSE is the area "
@@ -144,62 +156,88 @@ def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart
 
 
 def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
-    """Share of depth that is right, against the confidence."""
+    """Share of the pixels whose depth is right, by their confidence."""
     pixels = sum(confidence_bin.pixels for confidence_bin in bins)
+    confidences = [confidence_bin.said for confidence_bin in bins]
+    right_shares = [confidence_bin.right for confidence_bin in bins]
+    dot_sizes = [4 + 80 * confidence_bin.pixels / pixels for confidence_bin in bins]
     with drawing() as canvas:
         axes = canvas.axes[0]
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-        confidences, right = (
-            [confidence_bin.said for confidence_bin in bins],
-            [confidence_bin.right for confidence_bin in bins],
-        )
-        sizes = [4 + 80 * confidence_bin.pixels / pixels for confidence_bin in bins]
-        axes.plot(confidences, right, color=ACCENT, linewidth=1.2)
-        axes.scatter(confidences, right, sizes, color=ACCENT)
+        axes.plot(confidences, right_shares, color=ACCENT, linewidth=1.2)
+        axes.scatter(confidences, right_shares, dot_sizes, color=ACCENT)
         axes.set_xlabel("confidence")
         axes.set_ylabel("right within 1.25")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
-    mean = sum(confidence_bin.said * confidence_bin.pixels for confidence_bin in bins) / pixels
-    share = sum(confidence_bin.right * confidence_bin.pixels for confidence_bin in bins) / pixels
+
+    mean_confidence = (
+        sum(confidence_bin.said * confidence_bin.pixels for confidence_bin in bins) / pixels
+    )
+    right_share = (
+        sum(confidence_bin.right * confidence_bin.pixels for confidence_bin in bins) / pixels
+    )
     return Chart(
         svg=canvas.svg,
-        words=f"Calibration over {pixels:,} pixels: the mean confidence is {number(mean)}, "
-        f"and {number(share)} of the depths are right within a factor of 1.25.",
+        words=f"Calibration over {pixels:,} pixels: the mean confidence is "
+        f"{number(mean_confidence)}, and {number(right_share)} of the depths are right within a "
+        "factor of 1.25.",
         caption="Share of depths that are right within a factor of 1.25, by confidence; on the "
         "dashes it keeps its promise. Larger dots: more pixels",
     )
 
 
 def standing_chart(group: ColumnGroup, column: Column) -> Chart:
-    """Every row's value with its interval, published ones hollow."""
-    cells = [(row, row.cells[column.metric]) for row in group.rows if column.metric in row.cells]
-    marks = [
-        Mark(name=row.name, value=cell.value, low=cell.low, high=cell.high, hollow=row.is_published)
-        for row, cell in cells
-    ]
+    """Value of every row in one metric, with its interval; published results are hollow."""
+    marks = []
+    for row in group.rows:
+        cell = row.cells.get(column.metric)
+        if cell is not None:
+            marks.append(
+                Mark(
+                    name=row.name,
+                    value=cell.value,
+                    low=cell.low,
+                    high=cell.high,
+                    hollow=row.is_published,
+                )
+            )
     caption = f"{column.label} with its 95 % interval; hollow: published"
     return draw_intervals(marks, head(column), caption)
 
 
 def scatter_against_reference(column: Column, name: str) -> Chart:
-    """A run's values against the reference's."""
-    x, y = (np.array(column.values[model]) for model in (column.reference, name))
-    shown = np.arange(x.size)
-    if x.size > _MOST_DRAWN:
-        shown = np.sort(np.random.default_rng(0).choice(x.size, _MOST_DRAWN, replace=False))
+    """Values of a run against those of the reference, a dot for each image."""
+    reference_values = np.array(column.values[column.reference])
+    run_values = np.array(column.values[name])
+    images = reference_values.size
+    drawn = np.arange(images)
+    if images > _MAX_DOTS:
+        drawn = np.sort(np.random.default_rng(0).choice(images, _MAX_DOTS, replace=False))
+    low = float(min(reference_values.min(), run_values.min()))
+    high = float(max(reference_values.max(), run_values.max()))
     with drawing(height=3.4) as canvas:
         axes = canvas.axes[0]
-        ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
-        axes.plot(ends, ends, color=MUTED, linewidth=0.9)
-        axes.plot(x[shown], y[shown], ".", color=ACCENT, markersize=3.6, alpha=0.7)
+        axes.plot([low, high], [low, high], color=MUTED, linewidth=0.9)
+        axes.plot(
+            reference_values[drawn],
+            run_values[drawn],
+            ".",
+            color=ACCENT,
+            markersize=3.6,
+            alpha=0.7,
+        )
         axes.set_xlabel(f"{shorten_name(column.reference)}: {column.label}", parse_math=False)
         axes.set_ylabel(f"{shorten_name(name)}: {column.label}", parse_math=False)
-    better = y > x if column.better is Better.HIGHER else y < x
+
+    if column.better is Better.HIGHER:
+        is_better = run_values > reference_values
+    else:
+        is_better = run_values < reference_values
     caption = (
         f"{printable(name)} is better than {printable(column.reference)} on "
-        f"{int(better.sum()):,} of {x.size:,} images ({percentage(better.mean())})"
+        f"{int(is_better.sum()):,} of {images:,} images ({percentage(is_better.mean())})"
     )
-    if shown.size < x.size:
-        caption += f"; {shown.size:,} of them drawn"
+    if drawn.size < images:
+        caption += f"; {drawn.size:,} of them drawn"
     return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)

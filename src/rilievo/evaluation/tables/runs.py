@@ -1,4 +1,4 @@
-"""Results on disk: found below folders, and grouped by benchmark."""
+"""Find evaluations on disk, and group them by benchmark."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,9 @@ from rilievo.evaluation.tables.wording import PROSE, setting_value
 from rilievo.io.files.names import printable
 
 
-class _GroupKey(NamedTuple):
+class GroupKey(NamedTuple):
+    """What evaluations must have in common to be compared on one benchmark."""
+
     benchmark_sha256: str
     dataset: str
     split: str
@@ -22,116 +24,133 @@ class _GroupKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Results on disk."""
+    """An evaluation on disk."""
 
     folder: Path
     evaluation: Evaluation
 
+    @property
+    def group_key(self) -> GroupKey:
+        """Benchmark and data, by which it is grouped."""
+        data = self.evaluation.data
+        return GroupKey(self.evaluation.benchmark_sha256, data.dataset, data.split, data.variant)
+
 
 def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
-    """Results in folders, or below those that have none themselves."""
+    """Read the evaluations at some paths: files, folders of one, or folders above several.
+
+    Raises:
+        InputError: If there is none at a path, or one cannot be read.
+    """
     runs = []
     for path in paths:
-        places = [path] if not os.path.isdir(path) else list(_evaluation_folders(path))
-        if not places:
+        found = list(_evaluation_folders(path)) if os.path.isdir(path) else [path]
+        if not found:
             raise InputError(
                 f"{path}: neither it nor a folder below has an {FILE_NAME}, which 'rilievo "
                 "evaluate' writes"
             )
-        for place in places:
+        for place in found:
             folder = place if os.path.isdir(place) else place.parent
             runs.append(Run(folder=folder, evaluation=read_evaluation(place)))
     return tuple(runs)
 
 
 def _evaluation_folders(folder: Path) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder):
+    """Yield folders with an evaluation; what lies below such a folder is not searched."""
+    for current, subfolders, files in os.walk(folder):
         if FILE_NAME in files:
-            folders.clear()
-            yield Path(here)
-        folders[:] = sorted(name for name in folders if name != "predictions")
+            subfolders.clear()
+            yield Path(current)
+        subfolders[:] = sorted(name for name in subfolders if name != "predictions")
 
 
 def is_across_benchmarks(runs: Sequence[Run]) -> bool:
-    """Whether runs are of several benchmarks and any two of them compare."""
+    """Whether runs are of several benchmarks, and of one model or comparable on some benchmark."""
     groups = group_runs(runs)
+    if len(groups) < 2:
+        return False
     models = {run.evaluation.made_by.model for run in runs}
-    return len(groups) > 1 and (
-        len(models) == 1 or any(len(members) > 1 for members in groups.values())
-    )
+    return len(models) == 1 or any(len(members) > 1 for members in groups.values())
 
 
-def _group_key(run: Run) -> _GroupKey:
-    data = run.evaluation.data
-    return _GroupKey(run.evaluation.benchmark_sha256, data.dataset, data.split, data.variant)
-
-
-def group_runs(runs: Sequence[Run]) -> dict[_GroupKey, list[Run]]:
-    """Runs by benchmark and data, in the order of the first of each."""
-    groups: dict[_GroupKey, list[Run]] = {}
+def group_runs(runs: Sequence[Run]) -> dict[GroupKey, list[Run]]:
+    """Group runs by benchmark and data, in the order of the first run of each."""
+    groups: dict[GroupKey, list[Run]] = {}
     for run in runs:
-        groups.setdefault(_group_key(run), []).append(run)
+        groups.setdefault(run.group_key, []).append(run)
     return groups
 
 
-def refuse_other_settings(groups: Mapping[_GroupKey, Sequence[Run]]) -> None:
-    """Refuse one benchmark with two settings."""
+def refuse_other_settings(groups: Mapping[GroupKey, Sequence[Run]]) -> None:
+    """Refuse two groups of the same benchmark and data, whose settings must differ.
+
+    Raises:
+        InputError: With the settings that differ.
+    """
     first_runs: dict[tuple[str, ...], Run] = {}
-    for (_, *data), (run, *_others) in groups.items():
-        before = first_runs.setdefault((run.evaluation.benchmark, *data), run)
-        if before is not run:
+    for key, runs in groups.items():
+        run = runs[0]
+        name_and_data = (run.evaluation.benchmark, key.dataset, key.split, key.variant)
+        first = first_runs.setdefault(name_and_data, run)
+        if first is not run:
             refuse_other_benchmarks(
-                {printable(member.folder): member.evaluation for member in (before, run)}
+                {printable(member.folder): member.evaluation for member in (first, run)}
             )
 
 
-def benchmark_labels(
-    groups: Mapping[_GroupKey, Sequence[Run]],
-) -> dict[_GroupKey, str]:
-    """Names of benchmarks, with as much of their data as sets them apart."""
-    names = {key: group[0].evaluation.benchmark for key, group in groups.items()}
+def benchmark_labels(groups: Mapping[GroupKey, Sequence[Run]]) -> dict[GroupKey, str]:
+    """Names of the benchmarks, with as much of their data as tells them apart."""
+    names = {key: runs[0].evaluation.benchmark for key, runs in groups.items()}
     labels = dict(names)
     for parts in (1, 2, 3):
-        counted = list(labels.values())
+        previous = list(labels.values())
         for key, label in labels.items():
-            if counted.count(label) > 1:
-                labels[key] = f"{names[key]} on {', '.join(key[1 : parts + 1])}"
+            if previous.count(label) > 1:
+                data = (key.dataset, key.split, key.variant)
+                labels[key] = f"{names[key]} on {', '.join(data[:parts])}"
     return labels
 
 
 def refuse_other_benchmarks(runs: Mapping[str, Evaluation]) -> None:
-    """Refuse runs of different benchmarks or data."""
-    (first, one), *others = runs.items()
-    for name, other in others:
-        if one.benchmark_sha256 != other.benchmark_sha256:
+    """Refuse runs of different benchmarks or data; ``runs`` has their names.
+
+    Raises:
+        InputError: With what differs.
+    """
+    (first_name, first), *others = runs.items()
+    for name, run in others:
+        if first.benchmark_sha256 != run.benchmark_sha256:
             raise InputError(
-                f"{quote_pair(first, name)} are runs of different benchmarks, whose numbers do "
-                f"not compare: {_setting_differences(one, other)}"
+                f"{quote_pair(first_name, name)} are runs of different benchmarks, whose numbers "
+                f"do not compare: {_setting_differences(first, run)}"
             )
         for what in ("dataset", "split", "variant"):
-            here, there = getattr(one.data, what), getattr(other.data, what)
-            if here != there:
+            first_value, value = getattr(first.data, what), getattr(run.data, what)
+            if first_value != value:
                 raise InputError(
-                    f"{quote_pair(first, name)} were scored on different data: the {what} is "
-                    f"'{here}' and '{there}'"
+                    f"{quote_pair(first_name, name)} were scored on different data: the {what} is "
+                    f"'{first_value}' and '{value}'"
                 )
 
 
-def _setting_differences(one: Evaluation, other: Evaluation) -> str:
-    names = [name for name in {**one.settings, **other.settings} if name not in PROSE]
-    differing = [
-        f"{name.replace('_', ' ')} is {setting_value(one.settings.get(name))} "
-        f"and {setting_value(other.settings.get(name))}"
-        for name in names
-        if one.settings.get(name) != other.settings.get(name)
-    ]
-    if one.benchmark != other.benchmark:
-        differing.insert(0, f"'{one.benchmark}' and '{other.benchmark}'")
-    if not differing:
+def _setting_differences(first: Evaluation, second: Evaluation) -> str:
+    """Settings of two benchmarks that differ, in words."""
+    differences = []
+    if first.benchmark != second.benchmark:
+        differences.append(f"'{first.benchmark}' and '{second.benchmark}'")
+    for name in {**first.settings, **second.settings}:
+        first_value, second_value = first.settings.get(name), second.settings.get(name)
+        if name not in PROSE and first_value != second_value:
+            differences.append(
+                f"{name.replace('_', ' ')} is {setting_value(first_value)} "
+                f"and {setting_value(second_value)}"
+            )
+    if not differences:
         return "their settings read alike, so evaluate both with one version of rilievo"
-    return printable("; ".join(differing))
+    return printable("; ".join(differences))
 
 
-def quote_pair(one: str, other: str) -> str:
+def quote_pair(first: str, second: str) -> str:
     """Two names in quotes, as messages show them."""
-    return printable(f"'{one}' and '{other}'")
+    return printable(f"'{first}' and '{second}'")

@@ -1,4 +1,4 @@
-"""Numbers, names and meanings of metrics, as reports write them."""
+"""How tables and reports write numbers, and the names and meanings of metrics."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,19 +7,21 @@ from rilievo.evaluation.records import Summary
 from rilievo.evaluation.tables.comparison import Column
 from rilievo.pages.tables import NOTHING
 
-SHOWN = 5
+MAX_SHORTLIST = 5
+"""Most metrics of a short table."""
 
-# What papers of depth, normals and pictures print, one of each sort.
-_USUAL = (
+_USUAL_METRICS = (
     *("ece", "abs_rel", "rmse", "silog", "delta1", "mean", "median", "within_11_25", "within_30"),
     *("log10", "delta2", "psnr", "ssim"),
 )
-
-_HEADLINE = ("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim")
+"""Metrics that papers on depth, normals and pictures print, the most usual first."""
+_HEADLINE_METRICS = (
+    *("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim"),
+)
+"""Metrics that a page begins with, the most usual first."""
 ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
-# Settings that are sentences, and change no number.
 PROSE = ("title", "reproduces", "hides")
-# Of the metrics that head a benchmark; others are explained by their formula alone.
+"""Settings that are sentences, and change no number."""
 _MEANINGS: Mapping[tuple[str, str], str] = {
     ("depth", "abs_rel"): "On average, a depth is off by {percent} of the true depth.",
     ("depth", "rmse"): "The typical error of a depth is {value}; large errors weigh most.",
@@ -31,7 +33,8 @@ _MEANINGS: Mapping[tuple[str, str], str] = {
     ("normals", "median"): "Half of the normals are off by less than {value}.",
     ("normals", "rmse"): "The typical error of a normal is {value}; large errors weigh most.",
 }
-_ALIGNED: Mapping[str, str] = {
+"""Meaning of a metric by task and name; other metrics are explained by their formula alone."""
+_ALIGNMENT_TEXTS: Mapping[str, str] = {
     "none": "in metres as predicted, nothing fitted",
     "median": "after one factor an image, fitted to its truth",
     "scale": "after one factor an image, fitted to its truth",
@@ -48,15 +51,17 @@ _ALIGNED: Mapping[str, str] = {
 
 
 def headline(metrics: Sequence[str]) -> tuple[str, ...]:
-    """The leading metric and the two most usual."""
-    usual = sorted(shortlist(metrics)[1:], key=lambda name: _position_or_end(name, _HEADLINE))
+    """The leading metric, and the two most usual of the others."""
+    usual = sorted(
+        shortlist(metrics)[1:], key=lambda name: _position_or_end(name, _HEADLINE_METRICS)
+    )
     return (*metrics[:1], *usual[:2])
 
 
 def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Choose at most ``SHOWN`` metrics: the leading and usual ones."""
-    ranked = sorted(metrics[1:], key=lambda name: _position_or_end(name, _USUAL))
-    chosen = {*metrics[:1], *ranked[: SHOWN - 1]}
+    """At most five metrics, in their order: the leading one and the most usual of the others."""
+    most_usual_first = sorted(metrics[1:], key=lambda name: _position_or_end(name, _USUAL_METRICS))
+    chosen = {*metrics[:1], *most_usual_first[: MAX_SHORTLIST - 1]}
     return tuple(name for name in metrics if name in chosen)
 
 
@@ -65,59 +70,62 @@ def _position_or_end(name: str, order: Sequence[str]) -> int:
 
 
 def alignment_text(method: str | None) -> str | None:
-    """Alignment of predictions in words."""
+    """How predictions were aligned, in words; None if nothing is aligned."""
     if method is None:
         return None
-    return _ALIGNED.get(method, f"aligned by {method}, fitted to its truth")
+    return _ALIGNMENT_TEXTS.get(method, f"aligned by {method}, fitted to its truth")
 
 
 def number(value: float | None) -> str:
-    """Four digits; a dash where there is no number."""
+    """Number with about four digits; a dash for None."""
     if value is None:
         return NOTHING
     size = abs(value)
     if size and (size < 1e-3 or size >= 1e5):
         return f"{value:.3g}"
-    decimals = 4 if size < 10 else 3 if size < 100 else 2
-    return f"{value:.{decimals}f}"
+    if size < 10:
+        return f"{value:.4f}"
+    return f"{value:.3f}" if size < 100 else f"{value:.2f}"
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A number with its unit."""
+    """Number with its unit; a dash for None."""
     if value is None or not unit:
         return number(value)
-    return f"{number(value)}{unit}" if unit in ("°", "%") else f"{number(value)} {unit}"
+    separator = "" if unit in ("°", "%") else " "
+    return f"{number(value)}{separator}{unit}"
 
 
 def bounds(low: float | None, high: float | None) -> str:
-    """An interval; a dash where there is none."""
+    """Interval in words, "low to high"; a dash where there is none."""
     if low is None or high is None:
         return NOTHING
     return f"{number(low)} to {number(high)}"
 
 
 def percentage(share: float) -> str:
-    """A share as per cent."""
+    """A share, 0 to 1, in per cent."""
     return f"{100 * share:.1f} %"
 
 
 def head(metric: Summary | Column) -> str:
-    """Name of a metric with its unit."""
+    """Label of a metric with its unit, such as "RMSE [m]"."""
     return f"{metric.label} [{metric.unit}]" if metric.unit else metric.label
 
 
 def column_head(metric: Summary | Column) -> str:
-    """Name of a metric with its unit and better direction."""
+    """Label of a metric with its unit and an arrow in the better direction, "RMSE [m] ↓"."""
     return f"{head(metric)} {ARROWS[metric.better]}"
 
 
 def full_name(task: str, summary: Summary) -> str:
-    """Label, with "angle" for angles of normals."""
-    return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
+    """Label of a metric, with the word "angle" for angles between normals."""
+    is_angle = task == "normals" and summary.unit == "°"
+    return f"{summary.label} angle" if is_angle else summary.label
 
 
 def meaning(task: str, summary: Summary) -> str | None:
-    """Meaning of a number in a sentence."""
+    """Sentence that says what a metric's value means; None if there is none."""
     sentence = _MEANINGS.get((task, summary.metric))
     if sentence is None:
         return None
@@ -127,9 +135,9 @@ def meaning(task: str, summary: Summary) -> str | None:
 
 
 def setting_value(value: object) -> str:
-    """Value of a setting in words."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    """Value of a benchmark's setting in words."""
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
