@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rilievo.data.clips import bundle_adjustment
+from rilievo.data.clips import window_adjustment
 from rilievo.data.clips.bundle_adjustment import (
+    TRACKING_DEVIATION,
     Adjustment,
     PointViews,
     State,
-    adjust_part,
     bundle_adjust,
-    group_sightings_by_point,
     normal_equations,
     residuals,
 )
 from rilievo.data.clips.tracks import MOST_FRAMES, PointTracker, Sightings, grey
+from rilievo.data.clips.window_adjustment import adjust_part, group_sightings_by_point
 from rilievo.geometry.transforms import invert
 from support.footage import SHAPE, view
 
@@ -151,7 +151,7 @@ def test_points_that_move_by_themselves_are_told_apart() -> None:
 
 def test_doubt_is_the_scatter_of_depth() -> None:
     """Standard errors of depth, when sightings scatter as the equations take them to."""
-    solution = solved(sightings(poses(), noise=bundle_adjustment._PIXEL))
+    solution = solved(sightings(poses(), noise=TRACKING_DEVIATION))
     off = solution.state.log_depths - np.log(points()[:, 2])
     off -= np.median(off)
     assert 0.4 < np.median(np.abs(off)) / (0.6745 * np.median(solution.doubt)) < 2
@@ -163,8 +163,8 @@ def test_overlapping_windows_give_the_path_of_one(monkeypatch: pytest.MonkeyPatc
     guess = T.copy()
     guess[1:, :3, 3] *= np.linspace(1, 1.3, 29)[:, None]
     whole = adjust_part(tracker, 0, guess, np.zeros(30), K)
-    monkeypatch.setattr(bundle_adjustment, "WINDOW", 12)
-    monkeypatch.setattr(bundle_adjustment, "STEP", 6)
+    monkeypatch.setattr(window_adjustment, "WINDOW", 12)
+    monkeypatch.setattr(window_adjustment, "STEP", 6)
     windows = adjust_part(tracker, 0, guess, np.zeros(30), K)
     for found, allowed in ((whole, 0.01), (windows, 0.03)):
         ways = invert(found.cam_T_world)[:, :3, 3]
@@ -179,8 +179,8 @@ def test_windows_are_joined_in_one_unit_though_depth_drifts(
     monkeypatch: pytest.MonkeyPatch, drift: float
 ) -> None:
     """Three windows of exact depth times a factor that grows, or falls, from frame to frame."""
-    monkeypatch.setattr(bundle_adjustment, "WINDOW", 12)
-    monkeypatch.setattr(bundle_adjustment, "STEP", 6)
+    monkeypatch.setattr(window_adjustment, "WINDOW", 12)
+    monkeypatch.setattr(window_adjustment, "STEP", 6)
     count = 24
     T, factors = poses(count), drift * np.arange(count)
     seen = sightings(T)

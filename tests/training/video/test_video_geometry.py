@@ -15,12 +15,8 @@ import torch
 from PIL import Image
 
 from rilievo.cli import main
-from rilievo.data.clips.bundle_adjustment import (
-    ScaleLink,
-    chained_log_scales,
-    linked_log_scales,
-)
 from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.log_scales import ScaleLink, chained_log_scales, linked_log_scales
 from rilievo.data.clips.pair_motion import UNKNOWN, PairMotion, Triangulated
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Float, Float64, Int64, Pixels, Transforms, Values
-from rilievo.data.clips.bundle_adjustment import PointDepths, adjust_part, chained_log_scales
+from rilievo.data.clips.log_scales import chained_log_scales
 from rilievo.data.clips.pair_motion import TRACKING, UNKNOWN, PairMotion, motion_of_tracks
 from rilievo.data.clips.tracks import (
     FOLLOWING,
@@ -26,6 +26,7 @@ from rilievo.data.clips.tracks import (
     track_by_homography,
     track_corners,
 )
+from rilievo.data.clips.window_adjustment import PointDepths, adjust_part
 from rilievo.geometry.transforms import invert, rigid
 
 _MOVED = 0.06  # median displacement of a key frame [share of the width]
