@@ -6,15 +6,17 @@ import json
 import math
 import tracemalloc
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.measure import detections
+from rilievo.measure import detections, segmentations
 from rilievo.measure.detections import read_detections
-from rilievo.measure.regions import Region, polygon_outline, run_length_outline
+from rilievo.measure.regions import Region
+from rilievo.measure.segmentations import polygon_outline, run_length_outline
 
 
 def packed(counts: list[int]) -> str:
@@ -271,19 +273,39 @@ def test_a_box_is_few_objects_to_the_garbage_collector(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "rows", "masks", "words"),
+    ("module", "limit", "rows", "masks", "words"),
     [
-        ("_MOST_BOX_ROWS", [{"xyxy": [1, 2, 3, 4]}] * 4, False, "has more than 3 rows; split it"),
-        ("_MOST_MASK_ROWS", [{"segmentation": [_TRIANGLE]}] * 4, True, "has more than 3 rows; spl"),
-        ("_MOST_VALUES", [{"xyxy": [1, 2, 3, 4]}], False, "has more than 3 values; split it"),
         (
-            "_MOST_RUNS",
+            detections,
+            "_MAX_BOX_ROWS",
+            [{"xyxy": [1, 2, 3, 4]}] * 4,
+            False,
+            "has more than 3 rows; ",
+        ),
+        (
+            detections,
+            "_MAX_MASK_ROWS",
+            [{"segmentation": [_TRIANGLE]}] * 4,
+            True,
+            "has more than 3 rows; split it",
+        ),
+        (
+            detections,
+            "_MAX_VALUES",
+            [{"xyxy": [1, 2, 3, 4]}],
+            False,
+            "has more than 3 values; split",
+        ),
+        (
+            segmentations,
+            "_MAX_RUNS",
             [{"segmentation": {"size": [2, 2], "counts": [1, 1, 1, 1]}}],
             True,
             "have 4 numbers or characters, expected at most 3; give a PNG",
         ),
         (
-            "_MOST_RUNS",
+            segmentations,
+            "_MAX_RUNS",
             [{"segmentation": {"size": [2, 2], "counts": "1110"}}],
             True,
             "have 4 numbers or characters, expected at most 3; give a PNG",
@@ -293,16 +315,17 @@ def test_a_box_is_few_objects_to_the_garbage_collector(tmp_path: Path) -> None:
 def test_files_that_would_fill_the_memory_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     limit: str,
     rows: list[object],
     masks: bool,
     words: str,
 ) -> None:
-    monkeypatch.setattr(detections, limit, 3)
+    monkeypatch.setattr(module, limit, 3)
     (tmp_path / "m.json").write_text(json.dumps(rows))
     with pytest.raises(InputError, match=words):
         read_detections(tmp_path / "m.json", masks=masks)
-    monkeypatch.setattr(detections, limit, 100)
+    monkeypatch.setattr(module, limit, 100)
     assert read_detections(tmp_path / "m.json", masks=masks).regions
 
 

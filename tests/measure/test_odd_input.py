@@ -11,8 +11,8 @@ from skimage import data
 import rilievo
 from rilievo.calibration.plane_support import support_of
 from rilievo.errors import InputError, OptionError
-from rilievo.measure.detections import _mask_of_row
 from rilievo.measure.quantities import area
+from rilievo.measure.segmentations import segmentation_outline
 
 K = np.array([[280.0, 0, 159.5], [0, 280, 119.5], [0, 0, 1]])
 PHOTO = np.ascontiguousarray(data.astronaut()[:240, :320])
@@ -49,7 +49,7 @@ def test_an_outline_of_very_many_corners_is_refused() -> None:
 )
 def test_run_lengths_that_are_none_get_a_line_of_ours(outline: dict) -> None:
     with pytest.raises(InputError, match="segmentation: "):
-        _mask_of_row({"segmentation": outline})
+        segmentation_outline(outline)
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.05, 0.1])

@@ -1,20 +1,15 @@
 """Regions that hold one object each, from boxes and masks."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Int, Mask, Size
+from rilievo.arrays.shapes import Mask, Size
 from rilievo.errors import InputError, OptionError
-from rilievo.io.files.limits import MAX_PIXELS
-
-CORNER = 0.5
-"""Offset of a pixel's centre from its corner, where detectors count [px]."""
-_MOST_CROSSINGS = 1_000_000
-"""Most crossings of a polygon's sides with rows of pixels, which bound the time of filling it."""
+from rilievo.measure.segmentations import CORNER_OFFSET, MaskFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +21,7 @@ class Region:
         name: Name of the object; "" where none was given.
     """
 
-    outline: Callable[[Size], Mask]
+    outline: MaskFunction
     name: str = ""
 
     @property
@@ -105,102 +100,21 @@ class _BoxOutline:
         u1, v1, u2, v2 = self.corners
         if self.is_share:
             height, width = shape
-            u1, u2 = u1 * width - CORNER, u2 * width - CORNER
-            v1, v2 = v1 * height - CORNER, v2 * height - CORNER
+            u1, u2 = u1 * width - CORNER_OFFSET, u2 * width - CORNER_OFFSET
+            v1, v2 = v1 * height - CORNER_OFFSET, v2 * height - CORNER_OFFSET
         inside = np.zeros(shape, bool)
         inside[_pixel_slice(v1, v2), _pixel_slice(u1, u2)] = True
         return inside
 
 
 def _pixel_slice(low: float, high: float) -> slice:
+    """Pixels whose centres lie between two coordinates, and not before the first pixel."""
     return slice(max(math.ceil(low), 0), max(math.floor(high) + 1, 0))
 
 
-def box_in_pixel_centres(numbers: Sequence[float]) -> list[float]:
-    """Shift numbers from pixels' corners by half a pixel."""
-    return [float(number) - CORNER for number in numbers]
-
-
-def polygon_outline(polygons: Sequence[Sequence[float]]) -> Callable[[Size], Mask]:
-    """Outline of polygons u, v, ... from the first pixel's corner [px], by the even-odd rule."""
-
-    def mask(shape: Size) -> Mask:
-        sides = [_downward_sides(corners) for corners in polygons]
-        rows = [_crossed_rows(ends, shape[0]) for ends in sides]
-        crossings = sum(int((last - first).sum()) for first, last in rows)
-        if crossings > _MOST_CROSSINGS:
-            raise InputError(
-                f"segmentation: its sides cross {crossings:,} rows of pixels, expected at most "
-                f"{_MOST_CROSSINGS:,}; give run lengths"
-            )
-        own = np.zeros(shape, bool)
-        for ends, (first, last) in zip(sides, rows, strict=True):
-            _fill_even_odd(own, ends, first, last)
-        return own
-
-    return mask
-
-
-def _downward_sides(corners: Sequence[float]) -> Float64[np.ndarray, "n 4"]:
-    """Sides u, v, u2, v2 of a polygon from pixels' centres, with v2 at least v."""
-    # From the upper end to the lower, so that neighbours share a side to the last digit.
-    points = np.array(corners, np.float64).reshape(-1, 2) - CORNER
-    sides = np.stack([points, np.roll(points, -1, axis=0)], axis=1)
-    is_up = sides[:, 0, 1] > sides[:, 1, 1]
-    sides[is_up] = sides[is_up, ::-1]
-    return sides.reshape(-1, 4)
-
-
-def _crossed_rows(
-    sides: Float64[np.ndarray, "n 4"], height: int
-) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """First row of pixels' centres that each side crosses, and the one after the last."""
-    first, last = (np.ceil(sides[:, end]).clip(0, height).astype(int) for end in (1, 3))
-    return first, last
-
-
-def _fill_even_odd(
-    own: Mask,
-    sides: Float64[np.ndarray, "n 4"],
-    first: Int[np.ndarray, "n"],
-    last: Int[np.ndarray, "n"],
-) -> None:
-    """Set the pixels of a row from each odd crossing with a side to the next even one."""
-    width, counts = own.shape[1], last - first
-    u, v, u2, v2 = np.repeat(sides, counts, axis=0).T
-    row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts - first, counts)
-    share = (row - v) / (v2 - v)
-    column = np.ceil(u + share * (u2 - u)).clip(0, width).astype(int)
-    # The end of a row is the start of the next one, and each row has an even number of crossings.
-    places = np.sort(row * width + column).tolist()
-    pixels = own.reshape(-1)
-    for start, end in zip(places[::2], places[1::2], strict=True):
-        pixels[start:end] = True
-
-
-def run_length_outline(
-    size: Size, counts: Int[np.ndarray, "n"] | Sequence[int]
-) -> Callable[[Size], Mask]:
-    """Outline of run lengths down the columns (COCO's RLE).
-
-    Raises:
-        InputError: If they are not of a picture of this size.
-    """
-    pixels = math.prod(size)
-    counts = np.asarray(counts, np.int64)
-    # Lengths up to the number of pixels have a sum that int64 holds.
-    is_within = min(size) > 0 and ((counts >= 0) & (counts <= pixels)).all()
-    if not 0 < pixels <= MAX_PIXELS or not is_within or counts.sum() != pixels:
-        raise InputError(f"segmentation: its run lengths are of no picture of {pixels} pixels")
-    counts = counts.astype(np.int32)  # half the memory, of hundreds of masks
-
-    def mask(shape: Size) -> Mask:
-        if shape != size:  # which ``mask_in`` refuses: no pixel of it is laid out
-            return np.broadcast_to(False, size)
-        own = np.arange(len(counts)) % 2 == 1
-        return np.repeat(own, counts).reshape(size[::-1]).T
-
-    return mask
+def box_in_pixel_centres(corners: Sequence[float]) -> list[float]:
+    """Corners from the centre of the first pixel, in place of its upper left corner."""
+    return [float(number) - CORNER_OFFSET for number in corners]
 
 
 @runtime_checkable
@@ -208,9 +122,10 @@ class DetectedBoxes(Protocol):
     """Boxes of a detector, such as ``supervision.Detections``.
 
     Attributes:
-        xyxy: Left, top, right and bottom from the first pixel's corner [px].
-        mask: Masks (n, h, w).
-        data: More by name, such as ``class_name``.
+        xyxy: Left, top, right and bottom of each box, from the first pixel's corner [px].
+        mask: Masks (n, h, w); None without masks.
+        class_id: Number of each object's class; may be None.
+        data: Further values by name, such as ``class_name``; may be None.
     """
 
     xyxy: Any
@@ -220,33 +135,33 @@ class DetectedBoxes(Protocol):
 
 
 RegionLike = Region | Sequence[float] | np.ndarray | str
+"""Region, corners of a box [px], mask, or text ``U1,V1,U2,V2``."""
 
 
 def regions_of_detector(detections: DetectedBoxes) -> Iterator[Region]:
-    """Regions of a detector, masks if present, else boxes."""
-    ids, masks = detections.class_id, detections.mask
-    names = (detections.data or {}).get("class_name", ids)
-    for number, corners in enumerate(detections.xyxy):
-        name = "" if names is None else str(names[number])
-        if masks is None:
+    """Regions of a detector's objects: masks where it has them, else boxes."""
+    names = (detections.data or {}).get("class_name", detections.class_id)
+    for index, corners in enumerate(detections.xyxy):
+        name = "" if names is None else str(names[index])
+        if detections.mask is None:
             yield box_region(box_in_pixel_centres(corners), name)
         else:
-            yield as_region(np.asarray(masks[number], bool), name)
+            yield as_region(np.asarray(detections.mask[index], bool), name)
 
 
 def as_region(region: RegionLike, name: str = "") -> Region:
-    """Make a region of a box or mask.
+    """Make a region from a box or a mask; a region stays as it is.
 
     Raises:
         OptionError: If it is neither.
     """
     if isinstance(region, Region):
         return region
-    array = np.asarray(region.split(",") if isinstance(region, str) else region)
-    if array.ndim == 2:
-        return Region(outline=lambda shape: array != 0, name=name)
+    values = np.asarray(region.split(",") if isinstance(region, str) else region)
+    if values.ndim == 2:
+        return Region(outline=lambda shape: values != 0, name=name)
     try:
-        u1, v1, u2, v2 = map(float, array)
+        u1, v1, u2, v2 = map(float, values)
     except (TypeError, ValueError):
         raise OptionError(
             f"box '{str(region)[:40]}': expected U1,V1,U2,V2, columns and rows of two corners in "

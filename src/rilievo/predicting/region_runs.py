@@ -9,7 +9,7 @@ from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import note_about, note_of
 from rilievo.io.files.names import printable, shortened
 from rilievo.io.photographs.signatures import is_video
-from rilievo.measure.detections import Key, read_detections
+from rilievo.measure.detections import PhotoKey, read_detections
 from rilievo.measure.measurement_records import origin_record
 from rilievo.measure.region_measurements import RegionMeasurement
 from rilievo.measure.region_measurer import RegionMeasurer
@@ -48,16 +48,16 @@ def measure_regions(
     usual = [_parse_region(text) for text in boxes if not os.path.exists(text)]
     for fault in (fault for table in tables for fault in table.faults):
         fail(fault)
-    left_out, is_any, keys = LeftOut(), False, [set[Key | None]() for _ in tables]
+    left_out, is_any, keys = LeftOut(), False, [set[PhotoKey | None]() for _ in tables]
     for job in find_jobs([source], Path(os.devnull), sequence=False, left_out=left_out):
         is_photo, shown = job.medium is Medium.PHOTO, printable(job.source)
         try:
             for frame, photo in [(None, job.source)] if is_photo else _numbered_photos(job.source):
                 for (path, _), table, used in zip(files, tables, keys, strict=True):
                     key = table.find_key(job.source, frame)
-                    if key in used and key is not None and key[0]:
+                    if key in used and key is not None and key.photo:
                         fail(
-                            f"{printable(path)}: '{key[0]}' is of several photographs, this one "
+                            f"{printable(path)}: '{key.photo}' is of several photographs, this one "
                             f"too: {shown}; write their folders"
                         )
                     used.add(key)
