@@ -99,7 +99,7 @@ STEPS: tuple[Step, ...] = (
             f"{_STUDIES}/range_fit.py",
             f"{_STUDIES}/range_frames.py",
             "src/rilievo/calibration/*.py",
-            "src/rilievo/measure/expectation.py",
+            "src/rilievo/measure/expected_errors.py",
         ),
         writes=(f"{_RANGES}#!anchored", f"{_STUDIES}/judged_ranges.json"),
         minutes=6,

@@ -39,7 +39,7 @@ from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure import angle
-from rilievo.measure.expectation import circumstances_at, circumstances_of_line
+from rilievo.measure.expected_errors import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Sample

@@ -24,7 +24,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.photographs.photo import read_photo
-from rilievo.measure.expectation import picture_doubt
+from rilievo.measure.expected_errors import picture_doubt
 from rilievo.models.base import Model
 from rilievo.records.sample import Sample
 

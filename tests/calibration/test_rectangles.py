@@ -321,7 +321,7 @@ def test_rectangles_are_fitted_once_for_all_boxes_and_sides(
         fits.append(rectangle)
         return rectangle_depth(rectangle, camera)
 
-    monkeypatch.setattr("rilievo.measure.expectation.rectangle_depth", counted)
+    monkeypatch.setattr("rilievo.measure.known_sizes.rectangle_depth", counted)
     extents = RegionMeasurer(seen_plane)
     for left in range(40, 440, 40):
         extents.measure((left, 40, left + 30, 80))

@@ -17,7 +17,7 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.measure import Measurement, angle, area, distance, height, length
-from rilievo.measure.expectation import with_expected_error
+from rilievo.measure.expected_errors import with_expected_error
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.page_terms import page_terms
 from rilievo.prediction import Prediction

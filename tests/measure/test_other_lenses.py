@@ -18,7 +18,8 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.surfaces.meshes import mesh
 from rilievo.measure import angle, area, height, length
-from rilievo.measure.expectation import circumstances_at, places_of_known_facts
+from rilievo.measure.expected_errors import circumstances_at
+from rilievo.measure.known_sizes import known_places
 from rilievo.predicting.photographs.fitting import convert_by_references
 from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
@@ -178,7 +179,7 @@ def test_the_place_of_a_known_point_is_at_its_depth(name: str):
     ):
         fitted = calibrate(prediction.depth, [known], camera=CAMERAS[name])
         given = prediction.but(calibration=calibration_record(fitted, [str(known)]))
-        [(_, _, z, _)] = places_of_known_facts(given)
+        [(_, _, z, _)] = known_places(given)
         assert z == pytest.approx(depth, rel=1e-6)
         assert circumstances_at(given, point).deeper == pytest.approx(0, abs=1e-6)
 

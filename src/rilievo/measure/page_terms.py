@@ -8,6 +8,7 @@ import numpy as np
 from rilievo.calibration.points import Floor
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
+    Misfit,
     angle_error,
     base_exponent,
     feature_weight,
@@ -22,16 +23,12 @@ from rilievo.calibration.readings import (
 )
 from rilievo.calibration.sizes import MOST_METRES, NAMED_LENGTHS, NAMED_RECTANGLES
 from rilievo.measure.depth_edges import depth_sharpness
-from rilievo.measure.expectation import (
-    SAME_END,
-    UNKNOWN_FAR,
-    Place,
+from rilievo.measure.expected_errors import (
+    UNKNOWN_PLACE_DISTANCE,
     anchoring_misfit,
     is_focal_length_guessed,
-    name_metres_method,
-    parse_known_lengths,
+    metres_method,
     picture_doubt,
-    places_of_known_facts,
 )
 from rilievo.measure.instrument_ranges import (
     OWN_SHARE,
@@ -41,6 +38,12 @@ from rilievo.measure.instrument_ranges import (
     WINDOW_QUANTILES,
     InstrumentRanges,
     instrument_ranges,
+)
+from rilievo.measure.known_sizes import (
+    MAX_SAME_POINT_OFFSET,
+    KnownPlace,
+    known_lengths,
+    known_places,
 )
 from rilievo.measure.quantities import BEND_PER_ERROR, FLAT, LEAST_BEND
 from rilievo.measure.region_ranges import focal_error_of_sizes, outline_errors
@@ -52,10 +55,12 @@ from rilievo.records.prediction_record import PredictionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloorPlane:
-    """Floor, n·p + height = 0 in the camera frame, n up.
+    """Floor: the points p with normal · p + height = 0, in the camera frame.
 
     Attributes:
-        misfit: That of ``Floor``.
+        normal: Unit normal, upwards.
+        height: Height of the camera above it [m].
+        misfit: Relative difference of depth from it that eight in ten of its pixels stay below.
         middle: Mean position of its points.
         axes: Two directions in it, each over the deviation of its points along it.
     """
@@ -69,7 +74,7 @@ class FloorPlane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistanceTerms:
-    """Parameters for ranges of distances, as in ``Terms``."""
+    """Parameters for ranges of distances, named as those of lengths in ``Terms``."""
 
     own: float
     known_length: float
@@ -83,6 +88,8 @@ class MeasuredGrid:
     """Cells of a picture in which a sensor measured every pixel with depth.
 
     Attributes:
+        columns: Number of cells across the picture.
+        rows: Number of cells down the picture.
         measured: "1" or "0" for each cell, row by row.
     """
 
@@ -144,28 +151,35 @@ class Terms:
     """Parameters for ranges of lengths; see ``rilievo.calibration.ranges``.
 
     Attributes:
-        own: Base with the photograph's own metres.
+        metric: Whether depth is in metres.
+        own: Base of the exponent with the photograph's own metres.
         known_length: Base once a length is known.
-        far: Weight of the distance to known places.
-        along: Weight of a line's share that points away.
-        deeper: Weight of the ratio of depths.
-        fact_along: Weight of a known length's such share.
+        far: Weight of the distance to the nearest known size.
+        along: Weight of the share of a line that points away from the camera.
+        deeper: Weight of the absolute log ratio of depths.
+        fact_along: Weight of that share of the known length.
+        distance: The same parameters for distances.
         instrument: Parameters by which ranges follow in place of these; None of a network's depth.
         is_street: Whether the floor tells distances.
-        outline: Log errors of width and height over that of the distance, in a box.
+        outline: Log errors of width and height by the outline, over that of the distance.
         size_focal: Log error of width and height by the focal length; 0 of a given one.
-        has_soft_edges: Whether depth melts from one surface to the next.
+        has_soft_edges: Whether depth melts from one surface into the next.
         edge_width: Width of its edges where it does not [px].
-        unknown_far: Distance in widths if nothing is known.
+        unknown_far: Distance to the nearest known size if none is known, in widths of the picture.
+        same_end: Largest offset by which two points count as the same [px].
         angle_error: Error of an angle [degrees].
-        flat: Residual of a flat surface.
-        lengths: Column and row of ends, and length [m].
-        things: Lengths of objects [m].
-        rectangles: Sides [m].
-        window_radius: Radius of a point's median [px].
-        line_ends: Share of a line not sampled.
-        line_miss: Relative residual of a straight surface.
-        line_least_pixels: Shortest sampled line [px].
+        flat: Relative misfit up to which a surface counts as flat.
+        floor: Visible floor; None if none is seen, or if the page finds it.
+        places: Places of the known sizes.
+        lengths: Known lengths: column and row of both ends [px], and metres.
+        things: Lengths of common objects by name [m].
+        rectangles: Sides of common rectangles by name [m].
+        most_metres: Largest size that is accepted [m].
+        window_radius: Radius of the window around a point whose median is taken [px].
+        line_samples: Places at which a line is sampled.
+        line_ends: Share of a line at each end that is not sampled.
+        line_miss: Relative error up to which a surface along a line counts as straight.
+        line_least_pixels: Length of the shortest sampled line [px].
     """
 
     metric: bool
@@ -182,13 +196,13 @@ class Terms:
     size_focal: float
     has_soft_edges: bool
     edge_width: float
-    unknown_far: float = UNKNOWN_FAR
+    unknown_far: float = UNKNOWN_PLACE_DISTANCE
     angle_error: float
     flat: float = FLAT
     floor: FloorPlane | None
-    places: tuple[Place, ...]
+    places: tuple[KnownPlace, ...]
     lengths: tuple[tuple[float, ...], ...]
-    same_end: float = SAME_END
+    same_end: float = MAX_SAME_POINT_OFFSET
     things: Mapping[str, float]
     rectangles: Mapping[str, tuple[float, float]]
     most_metres: float = MOST_METRES
@@ -200,58 +214,77 @@ class Terms:
 
 
 def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
-    """Parameters for a prediction; searching the floor takes a while."""
+    """Parameters with which a page measures in a prediction.
+
+    Without ``floor``, which takes a while to find, the page finds the floor itself.
+    """
     anchored = anchoring_misfit(prediction)
-    is_anchored = anchored is not None
-
-    def weight(feature: str, what: str = "length") -> float:
-        return feature_weight(what, feature, is_anchored=is_anchored)
-
-    def base(method: str, what: str = "length") -> float:
-        more = weight("assumed", what) * is_focal_length_guessed(prediction.known_camera)
-        if anchored is None:
-            more += log_mean_log_error(picture_doubt(prediction))
-        else:
-            more += weight("misfit", what) * anchored.misfit
-            more += weight("disorder", what) * anchored.disorder
-        return base_exponent(what, method, is_anchored=is_anchored) + more
-
-    ground = find_floor_or_none(prediction) if floor else None
+    length = _LearnedTerms("length", prediction, anchored)
+    distance = _LearnedTerms("depth", prediction, anchored)
+    method = metres_method(prediction)
+    visible_floor = find_floor_or_none(prediction) if floor else None
     outline = outline_errors(prediction)
     sharpness = depth_sharpness(prediction)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
-        own=base(name_metres_method(prediction)),
-        known_length=base(KNOWN_LENGTHS),
-        far=weight("far"),
-        along=weight("along"),
-        deeper=weight("deeper"),
-        fact_along=weight("fact_along"),
+        own=length.base(method),
+        known_length=length.base(KNOWN_LENGTHS),
+        far=length.weight("far"),
+        along=length.weight("along"),
+        deeper=length.weight("deeper"),
+        fact_along=length.weight("fact_along"),
         distance=DistanceTerms(
-            own=base(name_metres_method(prediction), "depth"),
-            known_length=base(KNOWN_LENGTHS, "depth"),
-            far=weight("far", "depth"),
-            deeper=weight("deeper", "depth"),
-            fact_along=weight("fact_along", "depth"),
+            own=distance.base(method),
+            known_length=distance.base(KNOWN_LENGTHS),
+            far=distance.weight("far"),
+            deeper=distance.weight("deeper"),
+            fact_along=distance.weight("fact_along"),
         ),
         instrument=_instrument_terms(prediction),
-        is_street=sharpness.has_soft_edges
-        and ground is not None
-        and is_street_with_floor(prediction, ground),
+        is_street=(
+            sharpness.has_soft_edges
+            and visible_floor is not None
+            and is_street_with_floor(prediction, visible_floor)
+        ),
         outline=(outline.width, outline.height),
         size_focal=focal_error_of_sizes(prediction),
         has_soft_edges=sharpness.has_soft_edges,
         edge_width=sharpness.edge_width,
-        angle_error=angle_error(is_anchored=is_anchored),
-        floor=None if ground is None else _floor_plane(ground),
-        places=tuple(places_of_known_facts(prediction)),
+        angle_error=angle_error(is_anchored=anchored is not None),
+        floor=None if visible_floor is None else _floor_plane(visible_floor),
+        places=tuple(known_places(prediction)),
         lengths=tuple(
             tuple(map(float, (line.u1, line.v1, line.u2, line.v2, line.metres)))
-            for line in parse_known_lengths(prediction)
+            for line in known_lengths(prediction)
         ),
         things=NAMED_LENGTHS,
         rectangles=NAMED_RECTANGLES,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _LearnedTerms:
+    """Learned parameters of the error of one quantity, "length" or "depth", in a prediction."""
+
+    quantity: str
+    prediction: PredictionRecord
+    anchored: Misfit | None
+
+    def weight(self, feature: str) -> float:
+        """Weight of a feature in the exponent of the error."""
+        return feature_weight(self.quantity, feature, is_anchored=self.anchored is not None)
+
+    def base(self, method: str) -> float:
+        """Exponent for a method, with what is the same at every place of the picture."""
+        is_guessed = is_focal_length_guessed(self.prediction.known_camera)
+        common = self.weight("assumed") * is_guessed
+        if self.anchored is None:
+            common += log_mean_log_error(picture_doubt(self.prediction))
+        else:
+            common += self.weight("misfit") * self.anchored.misfit
+            common += self.weight("disorder") * self.anchored.disorder
+        is_anchored = self.anchored is not None
+        return base_exponent(self.quantity, method, is_anchored=is_anchored) + common
 
 
 _MAX_GRID_SIDE = 64
@@ -267,8 +300,8 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         relative=error.relative,
         absolute=error.absolute,
         growth=error.growth,
-        rounding=_parts_of(ranges.instrument.rounding),
-        scale_errors=tuple(map(_parts_of, ranges.instrument.scale_errors)),
+        rounding=_error_parts(ranges.instrument.rounding),
+        scale_errors=tuple(map(_error_parts, ranges.instrument.scale_errors)),
         own_share=ranges.own_share,
         common_share=ranges.common_share,
         focal=ranges.focal_error,
@@ -279,7 +312,8 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
     )
 
 
-def _parts_of(error: DepthError) -> tuple[float, float, float]:
+def _error_parts(error: DepthError) -> tuple[float, float, float]:
+    """Relative part, absolute part [m] and growth [1/m] of an error."""
     return error.relative, error.absolute, error.growth
 
 

@@ -33,15 +33,12 @@ from rilievo.calibration.readings import (
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.measure.expectation import (
+from rilievo.measure.expected_errors import (
     anchoring_misfit,
-    compute_error_grounds,
+    known_size_evidence,
     log_error_of_distance,
     log_error_of_length,
     log_error_of_ratio,
-    parse_known_rectangles,
-    user_distance_at,
-    user_length_between,
 )
 from rilievo.measure.instrument_ranges import (
     SurfacePlane,
@@ -51,6 +48,7 @@ from rilievo.measure.instrument_ranges import (
     instrument_ranges,
     window_error,
 )
+from rilievo.measure.known_sizes import known_distance_at, known_length_between, known_rectangles
 from rilievo.measure.measured_points import (
     KNOWN_OPTIONS,
     camera_and_point_remarks,
@@ -106,7 +104,7 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
     if prediction.depth.kind is not DepthKind.METRIC:
         return _relative_distance(prediction, point, metres, position)
 
-    user_metres = user_distance_at(prediction, pixel)
+    user_metres = known_distance_at(prediction, pixel)
     if user_metres is not None and prediction.instrument is None:
         return _measurement_of_known(Quantity.DISTANCE, metres, user_metres)
     error = log_error_of_distance(prediction, position)
@@ -178,7 +176,7 @@ def length(
     start_position, end_position = ray(camera, start) * start_depth, ray(camera, end) * end_depth
     metres = float(np.linalg.norm(end_position - start_position))
 
-    user_metres = user_length_between(prediction, start, end)
+    user_metres = known_length_between(prediction, start, end)
     if user_metres is not None and prediction.instrument is None:
         return _measurement_of_known(Quantity.LENGTH, metres, user_metres)
     error = log_error_of_length(prediction, start_position, end_position)
@@ -512,7 +510,7 @@ def _median_side_error(
     prediction: PredictionRecord, pixels: Sequence[Pixel], corners: Points
 ) -> float:
     """Median of the log errors of the sides of a polygon."""
-    grounds = compute_error_grounds(prediction)
+    grounds = known_size_evidence(prediction)
     depths = prediction.known_camera.depth_of(corners.T)
     errors: list[float] = []
     for start in range(len(corners)):
@@ -633,7 +631,7 @@ def _measurement_by_depth(
         *camera_and_point_remarks(prediction, points),
         *instrument_remarks(prediction, points),
     )
-    if quantity in _PLANAR_QUANTITIES and parse_known_rectangles(prediction):
+    if quantity in _PLANAR_QUANTITIES and known_rectangles(prediction):
         remarks = (*remarks, by_depth_remark(prediction, points))
     measurement = measurement_with_range(quantity, value, error, remarks)
     return replace(measurement, origin=origin_of_points(prediction, points))

@@ -27,8 +27,8 @@ from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.measure.depth_plane import DepthPlane, height_with_range
-from rilievo.measure.expectation import parse_known_rectangles
 from rilievo.measure.instrument_ranges import instrument_ranges
+from rilievo.measure.known_sizes import known_rectangles
 from rilievo.measure.measured_points import (
     camera_and_point_remarks,
     check_pixels,
@@ -88,7 +88,7 @@ def height_above_plane(
         CalibrationError: If a point lies outside the picture or beyond the horizon of the plane, or
             the camera looks straight down on it, so that a top hides its foot.
     """
-    if not parse_known_rectangles(prediction):
+    if not known_rectangles(prediction):
         raise OptionError(
             "a height above the plane of a known rectangle needs one",
             hint=Text("give ", OptionName("known_rectangle", "...")),
@@ -262,7 +262,7 @@ def measure_in_rectangle_plane(
         OptionError: If points are to lie in a plane, and no rectangle is known.
         CalibrationError: If a point is beyond the horizon, or errors exceed the quantity.
     """
-    rectangles = parse_known_rectangles(prediction)
+    rectangles = known_rectangles(prediction)
     if not rectangles and not in_plane:
         return None
     if not rectangles:
@@ -294,7 +294,7 @@ def _plane_of_points(
     Raises:
         CalibrationError: If a point is beyond the horizon of the plane.
     """
-    rectangles = parse_known_rectangles(prediction)
+    rectangles = known_rectangles(prediction)
     fit = _fit_with_camera(rectangles, prediction)
     index = _nearest_rectangle(fit, rectangles, np.array(points, np.float64), outside=outside)
     if index is None:

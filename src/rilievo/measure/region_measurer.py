@@ -11,9 +11,9 @@ from rilievo.arrays.shapes import Float64, Mask, Matrix, Points, Vector
 from rilievo.calibration.certainty import refuse_uncertain_height
 from rilievo.errors import CalibrationError
 from rilievo.measure.depth_edges import block_side, depth_sharpness
-from rilievo.measure.expectation import (
-    compute_error_grounds,
+from rilievo.measure.expected_errors import (
     is_focal_length_guessed,
+    known_size_evidence,
     log_error_of_distance,
 )
 from rilievo.measure.measured_points import (
@@ -90,7 +90,7 @@ class RegionMeasurer:
     def __init__(self, prediction: PredictionRecord) -> None:
         self.prediction = prediction
         self.camera = metric_camera(prediction)
-        self.error_grounds = compute_error_grounds(prediction)
+        self.evidence = known_size_evidence(prediction)
         self.floor = find_floor_or_none(prediction)
         self.sharpness = depth_sharpness(prediction)
         self.block_side = block_side(prediction.depth.values)
@@ -230,7 +230,7 @@ class RegionMeasurer:
             float(quantile) for quantile in np.quantile(distances, (_NEAREST_QUANTILE, 0.5))
         )
         middle = np.median(surface.points, axis=0)
-        log_error = log_error_of_distance(self.prediction, middle, self.error_grounds)
+        log_error = log_error_of_distance(self.prediction, middle, self.evidence)
         return _ObjectDistance(median=median, nearest=nearest, log_error=log_error)
 
     def _foot_distance(self, box: PixelBox) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rilievo.arrays.shapes import Mask
 from rilievo.geometry.cameras.camera import CameraSource
-from rilievo.measure.expectation import is_focal_length_guessed
+from rilievo.measure.expected_errors import is_focal_length_guessed
 from rilievo.measure.instrument_ranges import FOCAL_ERRORS, focal_error
 from rilievo.measure.measurements import MeasurementOrigin
 from rilievo.records.instruments import DepthSource

@@ -27,7 +27,7 @@ from rilievo.calibration.sizes import (
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.measure.expectation import with_expected_error
+from rilievo.measure.expected_errors import with_expected_error
 from rilievo.measure.instrument_ranges import POINT_ERROR
 from rilievo.prediction.surface_depth import AnyPrediction
 from rilievo.records.depth_map import DepthKind, DepthMap

@@ -21,7 +21,7 @@ from rilievo.calibration.sparse_points import (
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.measure.expectation import with_expected_error
+from rilievo.measure.expected_errors import with_expected_error
 from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.surface_depth import with_normals
