@@ -14,7 +14,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Points, Values, Vector
 from rilievo.calibration.plane_support import PlaneSupport, support_of
-from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, pixel_index, require_depth
+from rilievo.calibration.readings import Pixel, pixel_index, require_depth
 from rilievo.calibration.rectangle_depth import (
     NOISE_PER_MEDIAN,
     LogRatio,
@@ -25,7 +25,9 @@ from rilievo.measure.instrument_ranges import (
     SLOPE_SHARE,
     WINDOW_QUANTILES,
     InstrumentRanges,
+    window_around_point,
 )
+from rilievo.measure.measurements import Measurement, Quantity
 from rilievo.records.prediction_record import PredictionRecord
 
 _NOISE_OF_MEDIAN = 0.25
@@ -33,6 +35,8 @@ _NOISE_OF_MEDIAN = 0.25
 _MIN_SHARE_IN_PLANE = 0.8
 """Share of the rectangle in one plane below which all of its depth counts as error of the plane."""
 _FIT_ROUNDS = 3
+_ONE_SIDED_NOISE = 1.2
+"""Quantiles of the pixels in a window that noise explains, over what eight in ten stay below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +70,14 @@ class DepthPlane:
             return -self.camera_distance / (rays @ self.normal)
 
     def bend(self, depth_error: float) -> float:
-        """Relative error of the plane because depth is not flat.
+        """Relative error of the plane because the depth inside of the rectangle is not flat.
 
-        Args:
-            depth_error: Relative error of eight in ten pixels of the instrument.
+        ``depth_error`` is the relative error that eight in ten pixels of the instrument stay below.
         """
-        beyond = math.sqrt(max(0.0, self.pixel_noise**2 - depth_error**2))
+        beyond_depth_error = math.sqrt(max(0.0, self.pixel_noise**2 - depth_error**2))
         if self.share >= _MIN_SHARE_IN_PLANE:
-            return beyond
-        return max(beyond, self.off_plane)
+            return beyond_depth_error
+        return max(beyond_depth_error, self.off_plane)
 
 
 def fit_depth_plane(
@@ -84,42 +87,53 @@ def fit_depth_plane(
     rays = prediction.known_camera.rays(samples.pixels.T).T
     positions = rays * samples.values[:, None]
     points = positions[ratio.is_in_plane]
-    weight = np.ones(len(points))
-    plane = np.zeros(3)
-    for _ in range(_FIT_ROUNDS):
-        # Least relative differences of depth, as the plane m · p = 1.
-        plane = np.linalg.lstsq(points * weight[:, None], weight, rcond=None)[0]
-        misfit = np.abs(points @ plane - 1)
-        weight = 1 / np.sqrt(np.maximum(misfit, max(float(np.median(misfit)), 1e-6)))
-
-    all_misfits = np.abs(positions @ plane - 1)
+    vector = _robust_plane(points)
+    inverse_distance = np.linalg.norm(vector)
+    misfits = np.abs(positions @ vector - 1)
     return DepthPlane(
-        normal=-plane / np.linalg.norm(plane),
-        camera_distance=float(1 / np.linalg.norm(plane)),
-        support=support_of(points, plane / np.linalg.norm(plane)),
-        pixel_noise=NOISE_PER_MEDIAN * weighted_quantile(all_misfits, samples.importance, 0.5),
+        normal=-vector / inverse_distance,
+        camera_distance=float(1 / inverse_distance),
+        support=support_of(points, vector / inverse_distance),
+        pixel_noise=NOISE_PER_MEDIAN * weighted_quantile(misfits, samples.importance, 0.5),
         share=samples.share_of(ratio.is_in_plane),
-        off_plane=weighted_quantile(all_misfits, samples.importance, 0.8),
+        off_plane=weighted_quantile(misfits, samples.importance, 0.8),
     )
+
+
+def _robust_plane(points: Points) -> Vector:
+    """Vector of the plane vector · p = 1 with the least relative misfits, by reweighting."""
+    weights = np.ones(len(points))
+    vector = np.zeros(3)
+    for _ in range(_FIT_ROUNDS):
+        vector = np.linalg.lstsq(points * weights[:, None], weights, rcond=None)[0]
+        misfits = np.abs(points @ vector - 1)
+        typical_misfit = max(float(np.median(misfits)), 1e-6)
+        weights = 1 / np.sqrt(np.maximum(misfits, typical_misfit))
+    return vector
 
 
 def height_with_range(
     prediction: PredictionRecord, plane: DepthPlane, by_instrument: InstrumentRanges, top: Pixel
-) -> tuple[float, float, float]:
-    """Height of what a pixel shows above the plane, and the range of eight in ten such heights [m].
+) -> Measurement:
+    """Measure the height above the plane of what a pixel shows.
 
     Raises:
         CalibrationError: If the pixel has no depth.
     """
     heights, position = _heights_around(prediction, plane, top)
-    value = float(np.median(heights))
-    error = _height_error(plane, by_instrument, position, value)
+    height = float(np.median(heights))
+    error = _height_error(plane, by_instrument, position, height)
     # A point that is placed by hand may lie on any of the pixels around, also beyond an edge.
-    pixel_noise = 1.2 * plane.pixel_noise * (plane.camera_distance - value)
-    lower, upper = np.quantile(heights, WINDOW_QUANTILES)
-    below = math.sqrt(max(0.0, (value - lower) ** 2 - pixel_noise**2))
-    above = math.sqrt(max(0.0, (upper - value) ** 2 - pixel_noise**2))
-    return value, value - math.hypot(error, below), value + math.hypot(error, above)
+    pixel_noise = _ONE_SIDED_NOISE * plane.pixel_noise * (plane.camera_distance - height)
+    lowest, highest = np.quantile(heights, WINDOW_QUANTILES)
+    placing_error_below = math.sqrt(max(0.0, (height - lowest) ** 2 - pixel_noise**2))
+    placing_error_above = math.sqrt(max(0.0, (highest - height) ** 2 - pixel_noise**2))
+    return Measurement(
+        what=Quantity.HEIGHT_ABOVE_PLANE,
+        value=height,
+        low=height - math.hypot(error, placing_error_below),
+        high=height + math.hypot(error, placing_error_above),
+    )
 
 
 def _heights_around(
@@ -128,18 +142,14 @@ def _heights_around(
     """Heights of the pixels in the window around a point, and the position of its own pixel."""
     depth = prediction.depth
     require_depth(depth, pixel)
-    row, column = pixel_index(depth, pixel)
-    height, width = depth.shape
-    radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
-    rows, columns = np.mgrid[
-        row - radius : row + radius + 1, column - radius : column + radius + 1
-    ].reshape(2, -1)
+    rows, columns = np.mgrid[window_around_point(depth, pixel)].reshape(2, -1)
     is_valid = depth.valid[rows, columns]
     rows, columns = rows[is_valid], columns[is_valid]
     rays = prediction.known_camera.rays(np.stack([columns, rows]).astype(np.float64))
     positions = (rays * depth.values[rows, columns].astype(np.float64)).T
-    own = int(np.argmax((rows == row) & (columns == column)))
-    return plane.heights(positions), positions[own]
+    row, column = pixel_index(depth, pixel)
+    centre = int(np.argmax((rows == row) & (columns == column)))
+    return plane.heights(positions), positions[centre]
 
 
 def _height_error(
@@ -147,12 +157,11 @@ def _height_error(
 ) -> float:
     """Error of a height by those of depth, of the plane and of the focal length [m]."""
     depth = abs(float(by_instrument.prediction.known_camera.depth_of(position)))
-    # Along the normal, an error of depth is as large as the share of the distance that it is.
-    reach, distance = abs(plane.camera_distance - height), plane.camera_distance
     bend = plane.bend(by_instrument.instrument.pixel_error_at(depth))
+    # The plane bends more, the farther the point lies from the middle of what it was fitted to.
     slope = SLOPE_SHARE * plane.support.offset(position)
     return math.hypot(
         by_instrument.height_error(position, plane.normal, height, plane.support),
-        reach * _NOISE_OF_MEDIAN * plane.pixel_noise,
-        distance * bend * math.hypot(1, slope),
+        abs(plane.camera_distance - height) * _NOISE_OF_MEDIAN * plane.pixel_noise,
+        plane.camera_distance * bend * math.hypot(1, slope),
     )

@@ -25,6 +25,7 @@ from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, pixel_index
 from rilievo.calibration.sizes import CORNER_ERROR
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.measure.surface_planes import SurfacePlane
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import PredictionRecord
@@ -67,23 +68,6 @@ FOCAL_ERRORS = {
     CameraSource.EXIF_SENSOR: 0.03,
 }
 """Log error of the focal length by its source. Cameras that were given are taken as exact."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SurfacePlane:
-    """Plane through a part of a surface.
-
-    Attributes:
-        normal: Unit normal, away from the camera.
-        camera_distance: Distance from the camera to the plane [m].
-        support: Points to which it was fitted.
-        misfit: Median relative difference of depth from it.
-    """
-
-    normal: Vector
-    camera_distance: float
-    support: PlaneSupport
-    misfit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,15 +254,20 @@ def focal_error(camera: Camera) -> float:
     return FOCAL_ERRORS.get(camera.source, 0.0)
 
 
+def window_around_point(depth: DepthMap, pixel: Pixel) -> tuple[slice, slice]:
+    """Rows and columns of the window whose median is the depth at a point; square and centred."""
+    row, column = pixel_index(depth, pixel)
+    height, width = depth.shape
+    radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
+    return slice(row - radius, row + radius + 1), slice(column - radius, column + radius + 1)
+
+
 def window_error(depth: DepthMap, pixel: Pixel, value: float) -> float:
     """Relative difference to ``value`` that the depth of eight in ten pixels around stays below.
 
     A point that is placed by hand may lie on any of these pixels, also beyond an edge.
     """
-    row, column = pixel_index(depth, pixel)
-    height, width = depth.shape
-    radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
-    window = np.s_[row - radius : row + radius + 1, column - radius : column + radius + 1]
+    window = window_around_point(depth, pixel)
     values = depth.values[window][depth.valid[window]].astype(np.float64)
     low, high = np.quantile(values, WINDOW_QUANTILES)
     return max(float(high) - value, value - float(low), 0.0) / value

@@ -1,12 +1,19 @@
-"""Growing, shrinking and moving masks of pixels."""
+"""Masks of pixels: those that show a surface, and masks that are grown, shrunk or moved."""
 
 import numpy as np
 
 from rilievo.arrays.shapes import Mask
+from rilievo.records.prediction_record import PredictionRecord
 
 _MIN_SPECK_NEIGHBOURS = 4
 """Fewest of a pixel's eight neighbours with which it is no speck."""
 _SPECK_ROUNDS = 2
+
+
+def surface_pixels(prediction: PredictionRecord) -> Mask:
+    """Pixels with depth that do not show the sky."""
+    valid, sky = prediction.depth.valid, prediction.sky
+    return valid if sky is None else valid & ~sky
 
 
 def eroded(mask: Mask, width: int) -> Mask:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from rilievo.arrays.shapes import Mask
 from rilievo.calibration.readings import Pixel, normalized_points_note, pixel_index
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
@@ -40,12 +39,6 @@ def metric_camera(prediction: PredictionRecord) -> Camera:
     return prediction.known_camera
 
 
-def surface_pixels(prediction: PredictionRecord) -> Mask:
-    """Pixels with depth that do not show the sky."""
-    valid, sky = prediction.depth.valid, prediction.sky
-    return valid if sky is None else valid & ~sky
-
-
 def check_pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[Pixel]:
     """Pixels of points; raises for those outside of the photograph or on the sky."""
     for u, v in points:
@@ -71,6 +64,14 @@ def origin_of_points(prediction: PredictionRecord, points: Sequence[Point]) -> M
         return MeasurementOrigin.DEPTH_MAP
     is_in_gap = [by_instrument.is_in_gap(Pixel(u, v, "")) for u, v in points]
     return MeasurementOrigin.SENSOR_GAP if any(is_in_gap) else MeasurementOrigin.SENSOR
+
+
+def depth_remarks(prediction: PredictionRecord, points: Sequence[Point]) -> tuple[str, ...]:
+    """Remarks on a measurement by depth: on the camera, the points and the instrument."""
+    return (
+        *camera_and_point_remarks(prediction, points),
+        *instrument_remarks(prediction, points),
+    )
 
 
 def instrument_remarks(

@@ -1,9 +1,10 @@
-"""Measurements by texts, and their JSON."""
+"""Measurements as options ask for them, and as JSON and CSV show them."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
+from rilievo.calibration.ranges import COVERAGE as COVERAGE
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.measure.measurements import Measurement
@@ -13,24 +14,17 @@ from rilievo.measure.rectangle_plane import height_above_plane
 from rilievo.measure.region_measurements import RegionMeasurement
 from rilievo.records.prediction_record import PredictionRecord
 
-COVERAGE = 0.8
-"""Share of measurements within their range."""
-_RANGED = (
-    *("distance", "nearest", "width", "height", "depth"),
-    *("box_width", "box_height", "box_depth", "box_yaw"),
-)
-_PLURALS = {
-    "angle": "angles",
-    "height": "heights",
-    "height_above_plane": "heights above a plane",
-}
 SpellRemark = Callable[[object], str]
 """Text of a remark in the spelling of the command line, of Python or of a server."""
 
 
 def parse_points(texts: Sequence[str]) -> list[tuple[float, float]]:
-    """Parse texts ``U,V`` [px]."""
-    points = []
+    """Parse texts ``U,V``: column and row [px].
+
+    Raises:
+        OptionError: If a text is no pair of finite numbers.
+    """
+    points: list[tuple[float, float]] = []
     for text in texts:
         try:
             u, v = map(float, text.split(","))
@@ -55,13 +49,13 @@ def quantity_of_options(
     Raises:
         OptionError: If they do not ask for one quantity.
     """
-    named = (
-        ("distance", distance),
-        ("height", height),
-        ("height_above_plane", height_above_plane),
-    )
-    single = {name: at for name, at in named if at}
-    if len(single) + angle > 1:
+    point_options = {
+        "distance": distance,
+        "height": height,
+        "height_above_plane": height_above_plane,
+    }
+    given = {quantity: text for quantity, text in point_options.items() if text}
+    if len(given) > 1 or (angle and given):
         raise OptionError(
             problem=Text(
                 OptionName("angle"),
@@ -74,32 +68,50 @@ def quantity_of_options(
                 " do not go together: give one",
             )
         )
-    for what, text in single.items():
-        takes_foot = what == "height_above_plane"
-        if len(texts) > (1 if takes_foot else 0):
-            parse_points(texts)  # or it is no point, such as a second photograph
-            foot = " or with its foot" if takes_foot else ""
-            raise OptionError(
-                option=what, problem=f"U,V stands alone{foot}, got {len(texts)} more points"
-            )
-        return what, parse_points([text, *texts])
+    if given:
+        [(quantity, text)] = given.items()
+        return quantity, _points_of_option(quantity, text, texts)
+
     points = parse_points(texts)
     if angle and len(points) != 2:
         raise OptionError(f"an angle takes two points U,V, got {len(points)}")
-    if len(points) < 2:
-        begin = "one point is" if points else "name points U,V, two for a length, or give"
-        raise OptionError(
-            problem=Text(
-                f"{begin} ",
-                OptionName("distance", "U,V"),
-                ", straight from the camera, or ",
-                OptionName("height", "U,V"),
-                ", above the floor",
-            )
-        )
     if angle:
         return "angle", points
+    if len(points) < 2:
+        raise _too_few_points(len(points))
     return ("length" if len(points) == 2 else "area"), points
+
+
+def _points_of_option(quantity: str, text: str, texts: Sequence[str]) -> list[tuple[float, float]]:
+    """Point that an option gives, and for a height above a plane its foot among the texts."""
+    takes_foot = quantity == "height_above_plane"
+    if len(texts) > (1 if takes_foot else 0):
+        parse_points(texts)  # Raises if they are no points, such as a second photograph.
+        foot = " or with its foot" if takes_foot else ""
+        raise OptionError(
+            option=quantity, problem=f"U,V stands alone{foot}, got {len(texts)} more points"
+        )
+    return parse_points([text, *texts])
+
+
+def _too_few_points(count: int) -> OptionError:
+    subject = "one point is" if count else "name points U,V, two for a length, or give"
+    return OptionError(
+        problem=Text(
+            f"{subject} ",
+            OptionName("distance", "U,V"),
+            ", straight from the camera, or ",
+            OptionName("height", "U,V"),
+            ", above the floor",
+        )
+    )
+
+
+_PLURALS = {
+    "angle": "angles",
+    "height": "heights",
+    "height_above_plane": "heights above a plane",
+}
 
 
 def measure_points(
@@ -137,49 +149,59 @@ def measure_points(
 def measurement_json(
     measured: Measurement, prediction: PredictionRecord, spell: SpellRemark
 ) -> dict[str, object]:
-    """Object for ``rilievo measure --json``."""
-    remarks = [*map(spell, measured.remarks)]
-    origin = origin_record(prediction)
-    return {**asdict(measured), "remarks": remarks, "unit": measured.unit, **origin}
+    """JSON of a measurement, as ``rilievo measure --json`` writes it."""
+    return {
+        **asdict(measured),
+        "remarks": [spell(remark) for remark in measured.remarks],
+        "unit": measured.unit,
+        **origin_record(prediction),
+    }
 
 
 def region_record(region: RegionMeasurement, spell: SpellRemark) -> dict[str, object]:
     """JSON of a region."""
-    return {**asdict(region), "remarks": [*map(spell, region.remarks)]}
+    return {**asdict(region), "remarks": [spell(remark) for remark in region.remarks]}
 
 
 def origin_record(prediction: PredictionRecord) -> dict[str, object]:
     """JSON of where metres and ranges come from."""
     calibration, instrument = prediction.calibration, prediction.instrument
-    instrument_facts = None if instrument is None else asdict(instrument)
-    if instrument_facts is not None:
-        del instrument_facts["doubts"]  # They are among the remarks.
+    instrument_values = None if instrument is None else asdict(instrument)
+    if instrument_values is not None:
+        del instrument_values["doubts"]  # They are among the remarks.
     return {
         "coverage": COVERAGE,
         "calibration": None if calibration is None else asdict(calibration),
-        "instrument": instrument_facts,
+        "instrument": instrument_values,
         "camera": None if prediction.camera is None else prediction.camera.source,
     }
 
 
 def region_cells(region: RegionMeasurement, spell: SpellRemark) -> dict[str, object]:
-    """Cells of a region's row in CSV, by column."""
+    """Cells of a region's row in CSV, by column; those of a box are None without a floor."""
     cells: dict[str, object] = {"name": region.name, "share": region.share}
     cells |= zip(("u1", "v1", "u2", "v2"), region.box, strict=True)
-    for name in _RANGED:
-        extent = _extent(region, name)
-        for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high")):
-            cells[name + suffix] = None if extent is None else f"{getattr(extent, end):.4g}"
-    upright = region.upright
-    centre = upright.centre.position if upright else (None,) * 3
+    for column, size in _ranged_columns(region).items():
+        cells[column] = None if size is None else f"{size.value:.4g}"
+        cells[f"{column}_low"] = None if size is None else f"{size.low:.4g}"
+        cells[f"{column}_high"] = None if size is None else f"{size.high:.4g}"
+    centre = (None, None, None) if region.upright is None else region.upright.centre.position
     cells |= zip(("box_x", "box_y", "box_z"), centre, strict=True)
-    return {**cells, "remarks": "; ".join(map(spell, region.remarks))}
+    cells["remarks"] = "; ".join(spell(remark) for remark in region.remarks)
+    return cells
 
 
-def _extent(region: RegionMeasurement, name: str) -> Measurement | None:
-    """Extent of a region, or with the prefix ``box_`` of its upright box; None without one."""
-    if not name.startswith("box_"):
-        return getattr(region, name)
-    if region.upright is None:
-        return None
-    return getattr(region.upright, name.removeprefix("box_"))
+def _ranged_columns(region: RegionMeasurement) -> dict[str, Measurement | None]:
+    """Measurements of a region by column; those of its upright box are None without one."""
+    box = region.upright
+    return {
+        "distance": region.distance,
+        "nearest": region.nearest,
+        "width": region.width,
+        "height": region.height,
+        "depth": region.depth,
+        "box_width": None if box is None else box.width,
+        "box_height": None if box is None else box.height,
+        "box_depth": None if box is None else box.depth,
+        "box_yaw": None if box is None else box.yaw,
+    }

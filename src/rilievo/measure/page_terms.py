@@ -45,8 +45,8 @@ from rilievo.measure.known_sizes import (
     known_lengths,
     known_places,
 )
-from rilievo.measure.quantities import BEND_PER_ERROR, FLAT, LEAST_BEND
 from rilievo.measure.region_ranges import focal_error_of_sizes, outline_errors
+from rilievo.measure.surface_planes import BEND_PER_ERROR, MAX_FLAT_MISFIT, MIN_BEND
 from rilievo.measure.visible_floor import find_floor_or_none, is_street_with_floor
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import DepthError, DepthSource
@@ -198,7 +198,7 @@ class Terms:
     edge_width: float
     unknown_far: float = UNKNOWN_PLACE_DISTANCE
     angle_error: float
-    flat: float = FLAT
+    flat: float = MAX_FLAT_MISFIT
     floor: FloorPlane | None
     places: tuple[KnownPlace, ...]
     lengths: tuple[tuple[float, ...], ...]
@@ -307,7 +307,7 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         focal=ranges.focal_error,
         fill=ranges.fill_error,
         guessed_angle=ranges.guessed_focal_angle,
-        least_bend=None if ranges.prediction.is_of_network else LEAST_BEND,
+        least_bend=None if ranges.prediction.is_of_network else MIN_BEND,
         grid=_measured_grid(ranges),
     )
 

@@ -94,9 +94,15 @@ class PlaneRelief:
 def relief_above_plane(
     prediction: PredictionRecord, fit: RectangleFit, pose: RectanglePose, pixels: Sequence[Pixel]
 ) -> PlaneRelief:
-    """Relief of points above the plane of a rectangle, which lies before the camera there.
+    """Relief of points above the plane of a rectangle.
 
-    Where there is too little depth, it is that of points which nothing tells from the plane.
+    Where there is too little depth, it is 0, with the height that may have been missed.
+
+    Args:
+        prediction: Prediction with depth.
+        fit: Fit of the user's rectangles.
+        pose: Pose of the rectangle whose plane it is.
+        pixels: Points, which lie before the horizon of the plane.
     """
     unseen = PlaneRelief(
         values=np.zeros(len(pixels)),
@@ -131,12 +137,14 @@ def _relief_by_network(
     threshold = max(_MIN_NETWORK_RELIEF, _RELIEF_PER_NOISE * ratio.noise)
 
     def relief_at(pixel: Pixel) -> float:
-        depth, place = median_around(prediction.depth, pixel), _place_of_centre(pixel)
-        plane_depth = float(pose.depths(fit.camera.rays(place.T))[0])
-        return math.log(plane_depth / depth) - float(ratio.at(place)[0])
+        depth = median_around(prediction.depth, pixel)
+        position = _pixel_position(pixel)
+        plane_depth = float(pose.depths(fit.camera.rays(position.T))[0])
+        return math.log(plane_depth / depth) - float(ratio.at(position)[0])
 
     relief = _relief_of_points(relief_at, pixels, pose.rectangle, threshold)
-    return replace(unseen, values=_level(relief, threshold), threshold=threshold, noise=ratio.noise)
+    values = _mean_if_at_one_height(relief, threshold)
+    return replace(unseen, values=values, threshold=threshold, noise=ratio.noise)
 
 
 def _relief_by_instrument(
@@ -152,8 +160,9 @@ def _relief_by_instrument(
     threshold = max(_MIN_INSTRUMENT_RELIEF, _RELIEF_PER_NOISE * noise)
 
     def relief_at(pixel: Pixel) -> float:
-        depth, place = median_around(prediction.depth, pixel), _place_of_centre(pixel)
-        plane_depth = float(plane.depths(prediction.known_camera.rays(place.T).T)[0])
+        depth = median_around(prediction.depth, pixel)
+        ray = prediction.known_camera.rays(_pixel_position(pixel).T).T
+        plane_depth = float(plane.depths(ray)[0])
         # Depth without end is behind the plane, as a plane without end is behind depth.
         return math.log(plane_depth / depth) if plane_depth > 0 else math.inf
 
@@ -169,8 +178,8 @@ def _relief_by_instrument(
     )
 
 
-def _place_of_centre(pixel: Pixel) -> Float64[np.ndarray, "1 2"]:
-    """Column and row at which the depth of a point is read."""
+def _pixel_position(pixel: Pixel) -> Float64[np.ndarray, "1 2"]:
+    """Column and row of the pixel whose depth is that of a point [px]."""
     centre = pixel_centre(pixel)
     return np.array([[centre.u, centre.v]])
 
@@ -196,23 +205,28 @@ def _relief_of_points(
 
 def _move_inside(pixel: Pixel, rectangle: KnownRectangle) -> Pixel:
     """Move a point near the outline of a rectangle towards its middle; others stay."""
-    corners, middle = np.array(rectangle.corners), np.array(rectangle.middle)
-    place = np.array((pixel.u, pixel.v))
-    sides = np.roll(corners, -1, axis=0) - corners
-    from_corners = place - corners
-    crossed = sides[:, 0] * from_corners[:, 1] - sides[:, 1] * from_corners[:, 0]
-    distance = float((np.abs(crossed) / np.linalg.norm(sides, axis=1)).min())
-    to_middle = middle - place
-    length = float(np.linalg.norm(to_middle))
-    missing = _BORDER - distance
-    if missing <= 0 or length <= _BORDER:
+    position = np.array((pixel.u, pixel.v))
+    to_middle = np.array(rectangle.middle) - position
+    distance_to_middle = float(np.linalg.norm(to_middle))
+    missing = _BORDER - _distance_to_sides(np.array(rectangle.corners), position)
+    if missing <= 0 or distance_to_middle <= _BORDER:
         return pixel
-    # Towards the middle the distance to the sides grows more slowly than the way.
-    u, v = place + to_middle * min(1.0, 2 * missing / length)
+    # On the way to the middle, the distance to the sides grows more slowly than that travelled.
+    u, v = position + to_middle * min(1.0, 2 * missing / distance_to_middle)
     return Pixel(float(u), float(v), pixel.name)
 
 
-def _level(relief: Values, threshold: float) -> Values:
+def _distance_to_sides(
+    corners: Float64[np.ndarray, "4 2"], position: Float64[np.ndarray, "2"]
+) -> float:
+    """Distance of a point from the nearest side of a rectangle, extended beyond its ends [px]."""
+    sides = np.roll(corners, -1, axis=0) - corners
+    from_corners = position - corners
+    areas = sides[:, 0] * from_corners[:, 1] - sides[:, 1] * from_corners[:, 0]
+    return float((np.abs(areas) / np.linalg.norm(sides, axis=1)).min())
+
+
+def _mean_if_at_one_height(relief: Values, threshold: float) -> Values:
     """Mean relief of points that a network shows at about one height; else that of each."""
     is_raised = relief.min() > threshold or relief.max() < -threshold
     if is_raised and np.ptp(relief) <= _SAME_HEIGHT * np.abs(relief).max():

@@ -30,9 +30,8 @@ from rilievo.measure.depth_plane import DepthPlane, height_with_range
 from rilievo.measure.instrument_ranges import instrument_ranges
 from rilievo.measure.known_sizes import known_rectangles
 from rilievo.measure.measured_points import (
-    camera_and_point_remarks,
     check_pixels,
-    instrument_remarks,
+    depth_remarks,
     origin_of_points,
 )
 from rilievo.measure.measurements import (
@@ -45,6 +44,7 @@ from rilievo.measure.measurements import (
     measurement_with_range,
 )
 from rilievo.measure.plane_relief import PlaneRelief, relief_above_plane
+from rilievo.measure.polygons import polygon_area
 from rilievo.records.prediction_record import PredictionRecord
 
 _BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without depth"
@@ -198,18 +198,11 @@ def _height_by_instrument(
     """Height of a top above the plane that an instrument's depth shows inside of a rectangle."""
     by_instrument = instrument_ranges(prediction)
     assert by_instrument is not None, "the depth is that of an instrument"
-    value, low, high = height_with_range(prediction, plane, by_instrument, top)
     point = (top.u, top.v)
-    measurement = Measurement(
-        what=Quantity.HEIGHT_ABOVE_PLANE,
-        value=value,
-        low=low,
-        high=high,
+    measurement = replace(
+        height_with_range(prediction, plane, by_instrument, top),
         origin=origin_of_points(prediction, [point]),
-        remarks=(
-            *camera_and_point_remarks(prediction, [point]),
-            *instrument_remarks(prediction, [point]),
-        ),
+        remarks=depth_remarks(prediction, [point]),
     )
     depth_error = by_instrument.instrument.relative_error_at(plane.camera_distance)
     bend = plane.bend(depth_error)
@@ -220,12 +213,6 @@ def _height_by_instrument(
         f"the depth inside of the known rectangle is no plane: it is off by "
         f"{_height_text(bend * plane.camera_distance)}",
     )
-
-
-def polygon_area(corners: Points) -> float:
-    """Area of a flat polygon in space."""
-    crossed = np.cross(corners, np.roll(corners, -1, axis=0)).sum(axis=0)
-    return float(np.linalg.norm(crossed)) / 2
 
 
 _RECTANGLE_MARGIN = 0.02
@@ -328,12 +315,13 @@ def _measure_in_plane(
 
 def _with_unseen_relief(measurement: Measurement, relief: PlaneRelief) -> Measurement:
     """Widen the range in the plane by what depth cannot tell of the points' height above it."""
-    power = 2 if measurement.what == Quantity.AREA else 1
-    # What depth shows is too little to be told from the plane, but may be true.
-    shown = max(relief.noise, float(np.abs(relief.values).max()))
-    if relief.unseen_height > 0:
-        shown = relief.noise
-    log_error = math.hypot(math.log(measurement.high / measurement.value), power * shown)
+    power = _power_of_length(measurement.what)
+    relief_error = relief.noise
+    if relief.unseen_height == 0:
+        # What an instrument shows is too little to be told from the plane, but may be true.
+        relief_error = max(relief.noise, float(np.abs(relief.values).max()))
+    error_in_plane = math.log(measurement.high / measurement.value)
+    log_error = math.hypot(error_in_plane, power * relief_error)
     nearest, farthest = relief.unseen_factors
     widened = replace(
         measurement,
@@ -359,25 +347,34 @@ def _measure_raised(
     Networks show too little relief, so the range goes from the plane to twice the relief, or to
     what they may miss altogether.
     """
-    in_plane_positions = _points_on_plane(plane.fit, plane.pose, np.array(points, np.float64))
-    positions = in_plane_positions * np.exp(-relief.raised_values)[:, None]
-    power = 2 if in_plane.what == Quantity.AREA else 1
+    relief_values = relief.raised_values
+    positions_in_plane = _points_on_plane(plane.fit, plane.pose, np.array(points, np.float64))
+    positions = positions_in_plane * np.exp(-relief_values)[:, None]
+    power = _power_of_length(in_plane.what)
     value = _quantity_of_positions(in_plane.what, positions)
     nearest, farthest = relief.unseen_factors
-    further = float(np.exp(np.abs(relief.raised_values).max()))
+    largest_factor = float(np.exp(np.abs(relief_values).max()))
 
     lows, highs = [in_plane.low, value], [in_plane.high, value]
-    if relief.raised_values.max() > 0:
-        lows += [in_plane.low * nearest**power, value / further**power]
-    if relief.raised_values.min() < 0:
-        highs += [in_plane.high * farthest**power, value * further**power]
-    remarks = (
-        _off_plane_text(relief),
-        Note("measured by the network's depth, fitted to the rectangle", hint=_IN_PLANE_HINT),
-    )
+    if relief_values.max() > 0:
+        lows += [in_plane.low * nearest**power, value / largest_factor**power]
+    if relief_values.min() < 0:
+        highs += [in_plane.high * farthest**power, value * largest_factor**power]
     return Measurement(
-        what=in_plane.what, value=value, low=min(lows), high=max(highs), remarks=remarks
+        what=in_plane.what,
+        value=value,
+        low=min(lows),
+        high=max(highs),
+        remarks=(
+            _off_plane_text(relief),
+            Note("measured by the network's depth, fitted to the rectangle", hint=_IN_PLANE_HINT),
+        ),
     )
+
+
+def _power_of_length(quantity: Quantity) -> int:
+    """Power of a length that a quantity is: 2 for an area."""
+    return 2 if quantity == Quantity.AREA else 1
 
 
 def _off_plane_text(relief: PlaneRelief) -> str:

@@ -14,8 +14,7 @@ from rilievo.measure.depth_noise import (
     smooth_depth,
     smoothing_radius,
 )
-from rilievo.measure.masks import moved
-from rilievo.measure.measured_points import surface_pixels
+from rilievo.measure.masks import moved, surface_pixels
 from rilievo.measure.regions import Region
 from rilievo.measure.separation import RegionWindow
 from rilievo.measure.sharpening import sharpen_edges
@@ -82,14 +81,6 @@ class WindowPixels:
     blur_width: float
 
 
-_MAX_POINTS = 30_000
-"""Pixels of a region that are read; of larger ones, rows and columns are left out for speed."""
-_SURROUNDINGS = 0.15
-"""Width of what is read around a region, over its larger side."""
-_MIN_SURROUNDINGS = 3
-"""Least width of that [pixels of the grid]."""
-
-
 def window_around(
     prediction: PredictionRecord,
     region: Region,
@@ -108,32 +99,24 @@ def window_around(
     """
     box = box_around(mask)
     has_depth = _pixels_to_read(prediction, mask)
-    min_step = max(block_side, math.isqrt(box.height * box.width // _MAX_POINTS))
-    grid = densest_grid(has_depth[box.slices], min_step)
-    step = grid.step
+    grid = _grid_around(box, has_depth, block_side)
+    v, u = np.meshgrid(grid.rows, grid.columns, indexing="ij")
 
-    margin = max(_MIN_SURROUNDINGS, math.ceil(_SURROUNDINGS * max(box.height, box.width) / step))
-    height, width = prediction.shape
-    rows = _grid_lines(box.top + grid.row, box.bottom, step, margin, height)
-    columns = _grid_lines(box.left + grid.column, box.right, step, margin, width)
-    on_grid = slice(rows.start, rows.stop, step), slice(columns.start, columns.stop, step)
-    v, u = np.meshgrid(rows, columns, indexing="ij")
-
-    valid = has_depth[on_grid]
-    raw_depth = np.where(valid, prediction.depth.values[on_grid], 1).astype(np.float64)
+    valid = has_depth[grid.slices]
+    raw_depth = np.where(valid, prediction.depth.values[grid.slices], 1).astype(np.float64)
     noise = log_depth_noise(np.log(raw_depth), valid)
     smooth = smooth_depth(raw_depth, valid, noise)
     remaining_noise = noise / (2 * smoothing_radius(noise) + 1)
     # An edge covers only every step-th of its pixels on the grid.
-    edge_width = 1 + (sharpness.edge_width - 1) / step
+    edge_width = 1 + (sharpness.edge_width - 1) / grid.step
     depth = sharpen_edges(smooth, valid, edge_width, remaining_noise)
 
     # The edges of a network's depth, and of a map that rilievo enlarged, are known to be soft.
     may_be_blurred = not sharpness.has_soft_edges and sharpness.enlargement <= SHARP_EDGE_WIDTH
     window = RegionWindow(
-        points=prediction.known_camera.points(depth, rows=rows, columns=columns),
+        points=prediction.known_camera.points(depth, rows=grid.rows, columns=grid.columns),
         valid=valid,
-        region=mask[on_grid],
+        region=mask[grid.slices],
         weights=_box_weights(u, v, box) if region.is_box else np.ones(valid.shape),
         is_box=region.is_box,
         has_soft_edges=sharpness.has_soft_edges,
@@ -146,8 +129,8 @@ def window_around(
         depth=depth,
         u=u,
         v=v,
-        step=step,
-        blur_width=step * blur_width(smooth, depth, valid) if may_be_blurred else 0.0,
+        step=grid.step,
+        blur_width=grid.step * blur_width(smooth, depth, valid) if may_be_blurred else 0.0,
     )
 
 
@@ -169,11 +152,41 @@ def _pixels_to_read(prediction: PredictionRecord, mask: Mask) -> Mask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelGrid:
-    """Every ``step``-th pixel of a region, from a row and a column in it."""
+    """Rows and columns of the photograph, in equal steps, whose crossings are read."""
 
+    rows: range
+    columns: range
     step: int
-    row: int
-    column: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Slices of the rows and columns."""
+        return (
+            slice(self.rows.start, self.rows.stop, self.step),
+            slice(self.columns.start, self.columns.stop, self.step),
+        )
+
+
+_MAX_POINTS = 30_000
+"""Pixels of a region that are read; in larger ones, rows and columns are left out for speed."""
+_SURROUNDINGS = 0.15
+"""Width of what is read around a region, over its larger side."""
+_MIN_SURROUNDINGS = 3
+"""Least width of that [pixels of the grid]."""
+
+
+def _grid_around(box: PixelBox, has_depth: Mask, block_side: int) -> PixelGrid:
+    """Grid of the pixels in a box and around it, on which most pixels have depth."""
+    min_step = max(block_side, math.isqrt(box.height * box.width // _MAX_POINTS))
+    in_box = _densest_grid(has_depth[box.slices], min_step)
+    step = in_box.step
+    margin = max(_MIN_SURROUNDINGS, math.ceil(_SURROUNDINGS * max(box.height, box.width) / step))
+    height, width = has_depth.shape
+    return PixelGrid(
+        rows=_grid_lines(box.top + in_box.rows.start, box.bottom, step, margin, height),
+        columns=_grid_lines(box.left + in_box.columns.start, box.right, step, margin, width),
+        step=step,
+    )
 
 
 _MAX_FURTHER_STEPS = 8
@@ -186,19 +199,24 @@ _MIN_GAIN = 0.02
 """Further share of pixels with depth for which another grid is taken."""
 
 
-def densest_grid(has_depth: Mask, min_step: int) -> PixelGrid:
+def _densest_grid(has_depth: Mask, min_step: int) -> PixelGrid:
     """Find the finest grid on which most pixels have depth; else the grid with the most of them.
 
     A map may have depth at every second or third pixel only, or along every seventh row.
     """
     height, width = has_depth.shape
     max_step = max(min_step, min(min_step + _MAX_FURTHER_STEPS, min(height, width) // _MIN_LINES))
-    densest, highest_share = PixelGrid(step=min_step, row=0, column=0), -1.0
+    densest = PixelGrid(
+        rows=range(0, height, min_step), columns=range(0, width, min_step), step=min_step
+    )
+    highest_share = -1.0
     for step in range(min_step, max_step + 1):
         for row, column in product(range(min(step, height)), range(min(step, width))):
             share = float(has_depth[row::step, column::step].mean())
             if share > highest_share + _MIN_GAIN:
-                densest, highest_share = PixelGrid(step=step, row=row, column=column), share
+                rows, columns = range(row, height, step), range(column, width, step)
+                densest = PixelGrid(rows=rows, columns=columns, step=step)
+                highest_share = share
         if highest_share >= _ENOUGH_DEPTH:
             break
     return densest

@@ -8,7 +8,7 @@ from rilievo.calibration.floor import find_floor, is_deep_place
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.measure.measured_points import surface_pixels
+from rilievo.measure.masks import surface_pixels
 from rilievo.records.prediction_record import PredictionRecord
 
 _MIN_DROP = 1e-3

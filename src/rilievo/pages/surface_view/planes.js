@@ -81,7 +81,7 @@ function fitted(points, leavesOutOthers) {
 }
 
 // The relative difference from a plane that the medians of nine in ten cells of a grid over the points stay below, which
-// is 0 of too few points: rilievo.measure.quantities.surface_bend. Places are rows and columns of the lattice.
+// is 0 of too few points: rilievo.measure.surface_planes.surface_bend. Places are rows and columns of the lattice.
 function bendOf(points, places, plane) {
   const count = places.length, side = Math.min(BEND_CELLS, Math.floor(Math.sqrt(Math.floor(count / BEND_CELL_POINTS))));
   if (side < 2) return 0;
