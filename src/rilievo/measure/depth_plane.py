@@ -21,13 +21,9 @@ from rilievo.calibration.rectangle_depth import (
     RectangleSamples,
     weighted_quantile,
 )
-from rilievo.measure.instrument_ranges import (
-    SLOPE_SHARE,
-    WINDOW_QUANTILES,
-    InstrumentRanges,
-    window_around_point,
-)
+from rilievo.measure.instrument_ranges import SLOPE_SHARE, InstrumentRanges
 from rilievo.measure.measurements import Measurement, Quantity
+from rilievo.measure.placing_errors import WINDOW_QUANTILES, window_around_point
 from rilievo.records.prediction_record import PredictionRecord
 
 _NOISE_OF_MEDIAN = 0.25

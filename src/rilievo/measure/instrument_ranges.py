@@ -8,7 +8,8 @@ The error that is assumed where nobody states one is that of depth cameras, for 
 was measured: most of it is common to all pixels, and the rest differs between the pixels of one
 surface.
 
-To these come the error of a focal length that was not given, and that of placing a point by hand.
+To these come the error of a focal length that was not given, and that of placing a point by hand
+(``placing_errors``).
 
 All errors are those that eight in ten stay below, as a share of the quantity.
 """
@@ -17,26 +18,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from rilievo.arrays.shapes import Vector
 from rilievo.calibration.plane_support import PlaneSupport
-from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, pixel_index
-from rilievo.calibration.sizes import CORNER_ERROR
+from rilievo.calibration.readings import Pixel, pixel_index
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.measure.surface_planes import SurfacePlane
-from rilievo.records.depth_map import DepthMap
 from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import PredictionRecord
 
-OWN_SHARE = 0.3
+VARYING_SHARE = 0.3
 """Share of the assumed error in which the pixels of one surface differ.
 
 Eight in ten medians of 5 x 5 pixels lie within .53 to .88 % of the plane through a flat surface,
 for six depth cameras (``lab/studies/measure_sensor_planes.py``). That is .27 to .44 of 2 %, and
 includes what is not quite flat."""
-COMMON_SHARE = math.sqrt(1 - OWN_SHARE**2)
+COMMON_SHARE = math.sqrt(1 - VARYING_SHARE**2)
 """Share of the assumed error that all pixels have in common."""
 SLOPE_SHARE = 0.5
 """Slope of a plane by errors of its depth, over these errors and per deviation of its points.
@@ -48,10 +45,6 @@ STEP_TILT = 2.0
 """Slope of a plane by a step of rounded depth through its middle, over that by smooth errors."""
 GUESSED_FOCAL_ANGLE = 10.0
 """Error of an angle where the focal length is a guess [degrees]."""
-POINT_ERROR = 1.2816 * CORNER_ERROR
-"""Error of a point that is placed by hand, of eight in ten along one direction [px]."""
-WINDOW_QUANTILES = (0.1, 0.9)
-"""Quantiles of the depth in the window around a point, between which eight in ten pixels lie."""
 UNTESTED_FILL_ERROR = 0.1
 """Relative error of filled depth whose error could not be tested, because the gaps are too large.
 
@@ -75,6 +68,7 @@ class InstrumentRanges:
     """Errors of sizes in a prediction whose depth an instrument measured.
 
     Attributes:
+        prediction: Prediction with the depth of the instrument.
         instrument: Instrument and the error of its depth.
         focal_error: Log error of the focal length.
         fill_error: Relative error of depth in the gaps of a sensor.
@@ -87,11 +81,7 @@ class InstrumentRanges:
 
     def distance_error(self, position: Vector) -> float:
         """Relative error of the distance from the camera to a point [m]."""
-        error = self._depth_error_at(position)
-        squared = float(position @ position)
-        sideways = position[:2]
-        focal = self.focal_error * float(sideways @ sideways) / squared
-        return math.hypot(error, focal)
+        return math.hypot(self._depth_error_at(position), self._focal_error_of(position))
 
     def length_error(self, first: Vector, second: Vector) -> float:
         """Relative error of the length between two points [m]."""
@@ -100,11 +90,10 @@ class InstrumentRanges:
         if squared == 0:
             return math.inf
 
+        # A relative error of depth moves an end by its position; what counts is along the length.
         weights = (-float(difference @ first) / squared, float(difference @ second) / squared)
         by_depth = self._error_by_depth((first, second), weights)
-        sideways = difference[:2]
-        focal = self.focal_error * float(sideways @ sideways) / squared
-        return math.hypot(by_depth, focal)
+        return math.hypot(by_depth, self._focal_error_of(difference))
 
     def height_error(
         self, position: Vector, normal: Vector, height: float, support: PlaneSupport
@@ -118,20 +107,21 @@ class InstrumentRanges:
             support: Points to which the plane was fitted.
         """
         foot = position - height * normal
+        # A relative error of depth moves a point by its position; what counts is along the normal.
         weights = (float(normal @ position), -float(normal @ foot))
         by_depth = self._error_by_depth((position, foot), weights)
-        distance = abs(float(normal @ foot))
-        tilt = SLOPE_SHARE * self._own_error_at(support.middle) * support.offset(position)
-        sideways = normal[:2]
-        focal = self.focal_error * float(sideways @ sideways) * abs(height)
-        return math.hypot(by_depth, distance * tilt, focal)
+        plane_distance = abs(float(normal @ foot))
+        tilt = SLOPE_SHARE * self._varying_error_at(support.middle) * support.offset(position)
+        across_axis = normal[:2]
+        by_focal_length = self.focal_error * float(across_axis @ across_axis) * abs(height)
+        return math.hypot(by_depth, plane_distance * tilt, by_focal_length)
 
     def tilt_error(self, plane: SurfacePlane, direction: Vector) -> float:
         """Error of the tilt of a plane along a unit direction that lies in it [degrees]."""
         middle = plane.support.middle
-        gap_error = OWN_SHARE * self._gap_error_at(middle)
-        own_error = math.hypot(self._own_error_at(middle), gap_error)
-        slope = SLOPE_SHARE * own_error * plane.support.inverse_spread(direction)
+        gap_error = VARYING_SHARE * self._gap_error_at(middle)
+        varying_error = math.hypot(self._varying_error_at(middle), gap_error)
+        slope = SLOPE_SHARE * varying_error * plane.support.inverse_spread(direction)
         return math.degrees(math.atan(plane.camera_distance * slope))
 
     def tilts_by_scale(self, plane: SurfacePlane, direction: Vector) -> list[float]:
@@ -148,7 +138,7 @@ class InstrumentRanges:
 
     @property
     def guessed_focal_angle(self) -> float:
-        """Error of an angle by a guessed focal length [degrees]; 0 of another one."""
+        """Error of an angle by a guessed focal length [degrees]; 0 if it is no guess."""
         is_guessed = self.focal_error >= FOCAL_ERRORS[CameraSource.ASSUMED]
         return GUESSED_FOCAL_ANGLE if is_guessed else 0.0
 
@@ -161,14 +151,22 @@ class InstrumentRanges:
         return measured is None or not measured[pixel_index(self.prediction.depth, pixel)]
 
     @property
-    def own_share(self) -> float:
+    def varying_share(self) -> float:
         """Share of the error in which the pixels of one surface may differ."""
-        return OWN_SHARE if self.instrument.is_assumed else 1.0
+        return VARYING_SHARE if self.instrument.is_assumed else 1.0
 
     @property
     def common_share(self) -> float:
         """Share of the error that all pixels are known to have in common."""
         return COMMON_SHARE if self.instrument.is_assumed else 0.0
+
+    def _focal_error_of(self, vector: Vector) -> float:
+        """Relative error of the length of a vector by the focal length.
+
+        The focal length scales only what the vector extends across the optical axis.
+        """
+        across_axis = vector[:2]
+        return self.focal_error * float(across_axis @ across_axis) / float(vector @ vector)
 
     def _error_by_depth(self, positions: Sequence[Vector], weights: Sequence[float]) -> float:
         """Error of a quantity by the errors of depth at points.
@@ -193,17 +191,17 @@ class InstrumentRanges:
             for position, weight in zip(positions, weights, strict=True)
         ]
         return math.hypot(
-            self.own_share * _least_favourable(changes),
+            self.varying_share * _least_favourable(changes),
             self.common_share * abs(sum(changes)),
             _least_favourable(rounding_changes),
             *scale_changes,
             *gaps,
         )
 
-    def _own_error_at(self, position: Vector) -> float:
+    def _varying_error_at(self, position: Vector) -> float:
         """Error by which the pixels of a surface may differ, as far as it tilts the surface."""
         depth = self._depth_at(position)
-        error = self.own_share * self.instrument.error.relative_at(depth)
+        error = self.varying_share * self.instrument.error.relative_at(depth)
         return math.hypot(error, STEP_TILT * self.instrument.rounding.relative_at(depth))
 
     def _depth_error_at(self, position: Vector) -> float:
@@ -252,77 +250,3 @@ def focal_error(camera: Camera) -> float:
     if not isinstance(camera.lens, Pinhole):
         return 0.0
     return FOCAL_ERRORS.get(camera.source, 0.0)
-
-
-def window_around_point(depth: DepthMap, pixel: Pixel) -> tuple[slice, slice]:
-    """Rows and columns of the window whose median is the depth at a point; square and centred."""
-    row, column = pixel_index(depth, pixel)
-    height, width = depth.shape
-    radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
-    return slice(row - radius, row + radius + 1), slice(column - radius, column + radius + 1)
-
-
-def window_error(depth: DepthMap, pixel: Pixel, value: float) -> float:
-    """Relative difference to ``value`` that the depth of eight in ten pixels around stays below.
-
-    A point that is placed by hand may lie on any of these pixels, also beyond an edge.
-    """
-    window = window_around_point(depth, pixel)
-    values = depth.values[window][depth.valid[window]].astype(np.float64)
-    low, high = np.quantile(values, WINDOW_QUANTILES)
-    return max(float(high) - value, value - float(low), 0.0) / value
-
-
-def error_along_line(pixels: Sequence[Pixel], depths: Sequence[float]) -> float:
-    """Relative error of a straight line's length by the errors of placing its two ends.
-
-    Along the image of a line inverse depth is linear, so a pixel at the farther end covers more of
-    it, by the ratio of the depths.
-    """
-    first, second = pixels
-    count = math.hypot(second.u - first.u, second.v - first.v)
-    ratio = depths[1] / depths[0]
-    return POINT_ERROR * math.hypot(ratio, 1 / ratio) / max(count, 1e-3)
-
-
-def height_placing_error(
-    prediction: PredictionRecord, pixel: Pixel, position: Vector, normal: Vector
-) -> float:
-    """Error of the height of a point above a plane by placing the point by hand [m]."""
-    pixel_size, window = _placing_errors(prediction, pixel, position)
-    along_normal = abs(float(normal @ position))
-    along_ray = along_normal / float(np.linalg.norm(position))
-    across_ray = math.sqrt(max(0.0, 1 - along_ray**2))
-    return math.hypot(POINT_ERROR * pixel_size * across_ray, window * along_normal)
-
-
-def _placing_errors(
-    prediction: PredictionRecord, pixel: Pixel, position: Vector
-) -> tuple[float, float]:
-    """Size of a pixel at a position [m], and relative error of depth in the window around."""
-    camera = prediction.known_camera
-    depth = float(camera.depth_of(position))
-    beside = camera.rays(np.array([[pixel.u - 0.5, pixel.u + 0.5], [pixel.v, pixel.v]]))
-    pixel_size = depth * float(np.linalg.norm(beside[:, 1] - beside[:, 0]))
-    return pixel_size, window_error(prediction.depth, pixel, depth)
-
-
-def error_between_points(
-    prediction: PredictionRecord,
-    pixels: Sequence[Pixel],
-    positions: Sequence[Vector],
-) -> float:
-    """Relative error of a length by the errors of placing its two ends on any surfaces by hand."""
-    difference = positions[1] - positions[0]
-    squared = float(difference @ difference)
-    if squared == 0:
-        return math.inf
-
-    errors = list[float]()
-    for pixel, position in zip(pixels, positions, strict=True):
-        pixel_size, around = _placing_errors(prediction, pixel, position)
-        along_ray = float(difference @ position) ** 2 / (squared * float(position @ position))
-        across_ray = math.sqrt(max(0.0, 1 - along_ray))
-        errors.append(POINT_ERROR * pixel_size * across_ray / math.sqrt(squared))
-        errors.append(around * abs(float(difference @ position)) / squared)
-    return math.hypot(*errors)

@@ -31,11 +31,9 @@ from rilievo.measure.expected_errors import (
     picture_doubt,
 )
 from rilievo.measure.instrument_ranges import (
-    OWN_SHARE,
-    POINT_ERROR,
     SLOPE_SHARE,
     STEP_TILT,
-    WINDOW_QUANTILES,
+    VARYING_SHARE,
     InstrumentRanges,
     instrument_ranges,
 )
@@ -45,6 +43,7 @@ from rilievo.measure.known_sizes import (
     known_lengths,
     known_places,
 )
+from rilievo.measure.placing_errors import POINT_ERROR, WINDOW_QUANTILES
 from rilievo.measure.region_ranges import focal_error_of_sizes, outline_errors
 from rilievo.measure.surface_planes import BEND_PER_ERROR, MAX_FLAT_MISFIT, MIN_BEND
 from rilievo.measure.visible_floor import find_floor_or_none, is_street_with_floor
@@ -136,7 +135,7 @@ class InstrumentTerms:
     step_tilt: float = STEP_TILT
     focal: float
     fill: float
-    gap_share: float = OWN_SHARE
+    gap_share: float = VARYING_SHARE
     guessed_angle: float
     point: float = POINT_ERROR
     window_low: float = WINDOW_QUANTILES[0]
@@ -302,7 +301,7 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         growth=error.growth,
         rounding=_error_parts(ranges.instrument.rounding),
         scale_errors=tuple(map(_error_parts, ranges.instrument.scale_errors)),
-        own_share=ranges.own_share,
+        own_share=ranges.varying_share,
         common_share=ranges.common_share,
         focal=ranges.focal_error,
         fill=ranges.fill_error,

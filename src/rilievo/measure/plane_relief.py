@@ -23,7 +23,7 @@ from rilievo.calibration.rectangle_fit import RectangleFit, RectanglePose
 from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.measure.depth_plane import DepthPlane, fit_depth_plane
-from rilievo.measure.instrument_ranges import OWN_SHARE, InstrumentRanges, instrument_ranges
+from rilievo.measure.instrument_ranges import VARYING_SHARE, InstrumentRanges, instrument_ranges
 from rilievo.records.prediction_record import PredictionRecord
 
 UNSEEN_SHARE = 0.4
@@ -239,6 +239,6 @@ def _instrument_noise(
 ) -> float:
     """Relief that eight in ten points in the plane stay below, by the error of an instrument."""
     depth = float(np.linalg.norm(pose.t))
-    noise = OWN_SHARE * by_instrument.instrument.relative_error_at(depth)
+    noise = VARYING_SHARE * by_instrument.instrument.relative_error_at(depth)
     is_filled = any(by_instrument.is_in_gap(pixel) for pixel in pixels)
     return math.hypot(noise, by_instrument.fill_error if is_filled else 0.0)

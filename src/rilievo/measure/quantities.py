@@ -37,14 +37,7 @@ from rilievo.measure.expected_errors import (
     log_error_of_length,
     log_error_of_ratio,
 )
-from rilievo.measure.instrument_ranges import (
-    InstrumentRanges,
-    error_along_line,
-    error_between_points,
-    height_placing_error,
-    instrument_ranges,
-    window_error,
-)
+from rilievo.measure.instrument_ranges import InstrumentRanges, instrument_ranges
 from rilievo.measure.known_sizes import known_distance_at, known_length_between, known_rectangles
 from rilievo.measure.masks import surface_pixels
 from rilievo.measure.measured_points import (
@@ -61,6 +54,12 @@ from rilievo.measure.measurements import (
     Quantity,
     add_remark,
     measurement_with_range,
+)
+from rilievo.measure.placing_errors import (
+    error_along_line,
+    error_between_points,
+    height_placing_error,
+    window_error,
 )
 from rilievo.measure.polygons import polygon_area, polygon_mask, require_simple_outline
 from rilievo.measure.rectangle_plane import (
@@ -380,10 +379,10 @@ def _largest_bend_of_plane(
         return math.inf
     instrument = by_instrument.instrument
     depth = abs(float(prediction.known_camera.depth_of(plane.support.middle)))
-    own_error = by_instrument.own_share * instrument.error.relative_at(depth)
+    varying_error = by_instrument.varying_share * instrument.error.relative_at(depth)
     is_filled = any(by_instrument.is_in_gap(corner) for corner in corners)
     fill_error = by_instrument.fill_error if is_filled else 0.0
-    error = math.hypot(own_error, instrument.rounding.relative_at(depth), fill_error)
+    error = math.hypot(varying_error, instrument.rounding.relative_at(depth), fill_error)
     return max(MIN_BEND, BEND_PER_ERROR * error)
 
 

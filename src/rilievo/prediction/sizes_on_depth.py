@@ -28,7 +28,7 @@ from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expected_errors import with_expected_error
-from rilievo.measure.instrument_ranges import POINT_ERROR
+from rilievo.measure.placing_errors import POINT_ERROR
 from rilievo.prediction.surface_depth import AnyPrediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, DepthSource, Instrument
