@@ -60,7 +60,7 @@ class ObjectSurface:
 
     points: Points
     outline: Outline
-    beside: Points
+    beside: Float64[np.ndarray, "m 3"]
     is_open: bool
     support: Plane | None
     cut: CutSides

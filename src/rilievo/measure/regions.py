@@ -1,9 +1,9 @@
 """Regions that hold one object each, from boxes and masks."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def _pixel_slice(low: float, high: float) -> slice:
     return slice(max(math.ceil(low), 0), max(math.floor(high) + 1, 0))
 
 
-def box_in_pixel_centres(corners: Sequence[float]) -> list[float]:
+def box_in_pixel_centres(corners: Iterable[SupportsFloat]) -> list[float]:
     """Corners from the centre of the first pixel, in place of its upper left corner."""
     return [float(number) - CORNER_OFFSET for number in corners]
 
@@ -134,7 +134,7 @@ class DetectedBoxes(Protocol):
     data: Any
 
 
-RegionLike = Region | Sequence[float] | np.ndarray | str
+RegionLike = Region | Sequence[SupportsFloat] | np.ndarray | str
 """Region, corners of a box [px], mask, or text ``U1,V1,U2,V2``."""
 
 

@@ -174,7 +174,7 @@ class _Surroundings:
     """Points around a region, and those of them beside its lower end [m]."""
 
     all_around: Points
-    around_foot: Points
+    around_foot: Float64[np.ndarray, "m 3"]
 
 
 def _surrounding_points(window: RegionWindow) -> _Surroundings:

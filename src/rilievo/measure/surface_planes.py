@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Mask, Points, Vector
+from rilievo.arrays.shapes import Float64, Mask, Points, Vector
 from rilievo.calibration.plane_support import PlaneSupport, support_of
 from rilievo.calibration.readings import Pixel, require_depth
 from rilievo.errors import CalibrationError
@@ -125,7 +125,7 @@ _TRIM_RATIOS = (1.5,) * 8 + (3.0,) * 3
 pixels, so that another surface in a third of them is left out, then nearly all of the plane."""
 
 
-def _trim_to_plane(points: Points, vector: Vector) -> tuple[Vector, Points]:
+def _trim_to_plane(points: Points, vector: Vector) -> tuple[Vector, Float64[np.ndarray, "m 3"]]:
     """Fit a plane to the points near it alone; returns its vector and these points."""
     near_plane = points
     for ratio in _TRIM_RATIOS:
