@@ -35,7 +35,7 @@ from rilievo.geometry.surfaces.meshes import Mesh, mesh
 from rilievo.geometry.surfaces.ramps import sharpen_edges
 from rilievo.geometry.surfaces.raster import rasterise
 from rilievo.io.outputs.formats.turn import View
-from rilievo.io.outputs.skyline import surface_pixels
+from rilievo.io.outputs.sky import surface_pixels
 from rilievo.prediction import Prediction
 
 OWN = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")

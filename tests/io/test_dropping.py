@@ -11,13 +11,7 @@ from PIL import Image
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.outputs.save_options import parse_drop
-from rilievo.io.outputs.skyline import (
-    background,
-    distant_sky,
-    likely_sky,
-    surface_pixels,
-    surface_sky,
-)
+from rilievo.io.outputs.sky import background, distant_sky, likely_sky, surface_pixels, surface_sky
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo

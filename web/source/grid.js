@@ -1,4 +1,4 @@
-// Every so many-th pixel of a photograph as a cell of a coarser grid: the masks of rilievo.io.outputs.skyline.
+// Every so many-th pixel of a photograph as a cell of a coarser grid: the masks of rilievo.io.outputs.grid.
 
 // { rows, columns }, the pixel of each cell, the cell of each pixel, and the cells above and below one and beside it.
 export function gridIn({ height, width }, step) {

@@ -1,4 +1,4 @@
-// The network's sky up to the edge that depth has: rilievo.io.outputs.skyline.
+// The network's sky up to the edge that depth has: rilievo.io.outputs.sky.
 
 import { gridIn, largestAround } from "./grid.js";
 

@@ -25,7 +25,7 @@ const steps = (first, count, step) => listOf(count, (each) => first + each * ste
 const FAR = 12, LEAST_SKY = 0.005;
 
 // What has depth, without the sky that a network puts far behind all else, for one that does not mark
-// it: rilievo.io.outputs.skyline.
+// it: rilievo.io.outputs.sky.
 function withoutSky(z, seen, columns) {
   if (!seen.every(Boolean)) return seen;
   const limit = FAR * z.slice().sort()[Math.floor(z.length / 4)];

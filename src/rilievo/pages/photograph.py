@@ -30,7 +30,7 @@ from rilievo.io.outputs.formats.colour_files import (
 )
 from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
-from rilievo.io.outputs.skyline import sky_share, surface_pixels
+from rilievo.io.outputs.sky import sky_share, surface_pixels
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.jpeg import jpeg_bytes, shrink_to_image
 from rilievo.measure.page_terms import page_terms

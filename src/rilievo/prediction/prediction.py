@@ -236,7 +236,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         """
         from rilievo.geometry.surfaces.meshes import point_cloud
         from rilievo.io.outputs.save_options import SaveOptions
-        from rilievo.io.outputs.skyline import surface_pixels
+        from rilievo.io.outputs.sky import surface_pixels
 
         options = SaveOptions()
         anchored = self.anchored
@@ -262,7 +262,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         """
         from rilievo.geometry.surfaces.meshes import mesh
         from rilievo.io.outputs.save_options import SaveOptions
-        from rilievo.io.outputs.skyline import surface_pixels
+        from rilievo.io.outputs.sky import surface_pixels
 
         options = SaveOptions()
         anchored = self.anchored

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.io.outputs.skyline import surface_sky
+from rilievo.io.outputs.sky import surface_sky
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.predictions import prediction
 

@@ -1,5 +1,7 @@
 """Stereo pairs from a photograph and its depth."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Int, Mask, Pixels, UInt8
@@ -8,7 +10,8 @@ from rilievo.io.outputs.save_options import StereoOptions
 from rilievo.io.png import bands
 from rilievo.records.depth_map import DepthMap
 
-_STEP = 1.5
+_MAX_SURFACE_STEP = 1.5
+"""Largest difference in parallax [px] between neighbouring pixels of the same surface."""
 
 
 def stereo_picture(
@@ -16,7 +19,11 @@ def stereo_picture(
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Draw both eyes' pictures in one.
 
-    Invalid depth counts as farthest; ``limits`` are inverse depth, by default of the map.
+    Args:
+        pixels: Photograph.
+        depth: Its depth; where it is invalid, a pixel counts as farthest.
+        options: Layout, strength and convergence.
+        limits: Inverse depth of the farthest and the nearest point; by default those of the map.
     """
     parallax = _parallax(depth, options, limits or colour_range(depth))
     left, right = (eye_view(pixels, parallax, side) for side in (0.5, -0.5))
@@ -40,8 +47,8 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
     span = limits.high - limits.low
     if span <= 0:
         return np.zeros(depth.shape, np.float32)
-    numbers = np.where(depth.valid, picture_quantity(depth), np.float32(limits.low))
-    nearness = np.clip((numbers - np.float32(limits.low)) / np.float32(span), 0, 1)
+    inverse_depth = np.where(depth.valid, picture_quantity(depth), np.float32(limits.low))
+    nearness = np.clip((inverse_depth - np.float32(limits.low)) / np.float32(span), 0, 1)
     factor = np.float32(options.strength * depth.shape[1])
     return (nearness - np.float32(options.convergence)) * factor
 
@@ -49,59 +56,77 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
 def eye_view(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     """Draw the view of one eye.
 
-    Parallax is the left eye's column minus the right's [px]; ``side`` is 0.5 for the left.
+    Args:
+        pixels: Photograph.
+        parallax: Column in the left picture minus that in the right [px].
+        side: 0.5 for the left eye, -0.5 for the right one.
     """
     if parallax.shape[1] < 2:
         return pixels
     picture = np.empty_like(pixels)
     for rows in bands(parallax.shape):  # each row by itself, so little is held at once
-        picture[rows] = _eye_view_band(pixels[rows], parallax[rows], side)
+        picture[rows] = _draw_rows(pixels[rows], parallax[rows], np.float32(side))
     return picture
 
 
-def _eye_view_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
+def _draw_rows(pixels: Pixels, parallax: Field, side: np.float32) -> Pixels:
+    eye = _move_to_eye(parallax, side)
+    rows, columns = np.indices(parallax.shape, sparse=True)
     width = parallax.shape[1]
-    shift, mask = _eye_parallax(parallax, np.float32(side))
-    rows, columns = np.indices(shift.shape, sparse=True)
-    source = np.clip(columns - shift * np.float32(side), 0, width - 1)
-    first = np.minimum(source.astype(np.intp), width - 2)
-    part = source - first
+    source_columns = np.clip(columns - eye.parallax * side, 0, width - 1)
+    left = np.minimum(source_columns.astype(np.intp), width - 2)
+    weight = source_columns - left
     # Colours are not interpolated across an edge: the nearer pixel is taken.
-    torn = np.abs(parallax[rows, first] - parallax[rows, first + 1]) > _STEP
-    part = np.where(torn, np.rint(part), part)[..., None]
-    colours = pixels[rows, first] * (1 - part) + pixels[rows, first + 1] * part
-    return np.rint(colours).astype(np.uint8)[rows, _hole_sources(shift, mask)]
+    is_edge = np.abs(parallax[rows, left] - parallax[rows, left + 1]) > _MAX_SURFACE_STEP
+    weight = np.where(is_edge, np.rint(weight), weight)[..., None]
+    colours = pixels[rows, left] * (1 - weight) + pixels[rows, left + 1] * weight
+    return np.rint(colours).astype(np.uint8)[rows, _colour_columns(eye)]
 
 
-def _eye_parallax(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
-    """Parallax [px] in an eye's picture; mask of pixels seen."""
+@dataclass(frozen=True, slots=True)
+class _EyeParallax:
+    """Parallax [px] of the pixels of an eye's picture, and which of them the photograph shows."""
+
+    parallax: Field
+    seen: Mask
+
+
+def _move_to_eye(parallax: Field, side: np.float32) -> _EyeParallax:
+    """Move each pixel's parallax to its column in an eye's picture; the nearest pixel wins."""
     height, width = parallax.shape
     # Halves round up; rounding to even would leave out every second column.
     target = np.floor(np.arange(width) + parallax * side + 0.5).astype(np.intp)
-    inside = (target >= 0) & (target < width)
+    is_inside = (target >= 0) & (target < width)
     target += width * np.arange(height)[:, None]
-    shift = np.full(parallax.shape, -np.inf, np.float32)
-    # The largest one stays, which is the nearest.
-    np.maximum.at(shift.reshape(-1), target[inside], parallax[inside])
-    shift[np.isneginf(shift)] = np.nan
+    moved = np.full(parallax.shape, -np.inf, np.float32)
+    np.maximum.at(moved.reshape(-1), target[is_inside], parallax[is_inside])
+    moved[np.isneginf(moved)] = np.nan
+
     # Slopes are stretched: a pixel between two of the same surface gets their mean.
-    before, after = shift[:, :-2], shift[:, 2:]
-    gap = np.isnan(shift[:, 1:-1]) & (np.abs(before - after) <= 2 * _STEP)
-    shift[:, 1:-1][gap] = ((before + after) / 2)[gap]
-    mask = ~np.isnan(shift)
-    return np.where(mask, shift, np.float32(0)), mask
+    before, after = moved[:, :-2], moved[:, 2:]
+    is_same_surface = np.abs(before - after) <= 2 * _MAX_SURFACE_STEP
+    is_gap = np.isnan(moved[:, 1:-1]) & is_same_surface
+    moved[:, 1:-1][is_gap] = ((before + after) / 2)[is_gap]
+    seen = ~np.isnan(moved)
+    return _EyeParallax(parallax=np.where(seen, moved, np.float32(0)), seen=seen)
 
 
-def _hole_sources(shift: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
-    """Column whose colour each pixel takes, its own outside holes."""
-    width = mask.shape[1]
-    rows, columns = np.indices(mask.shape, sparse=True)
-    left = np.maximum.accumulate(np.where(mask, columns, -1), axis=1)
-    right = np.minimum.accumulate(np.where(mask, columns, width)[:, ::-1], axis=1)[:, ::-1]
-    at_left = np.where(left >= 0, shift[rows, np.maximum(left, 0)], np.inf)
-    at_right = np.where(right < width, shift[rows, np.minimum(right, width - 1)], np.inf)
-    edge = np.where(at_left <= at_right, left, right)
+def _colour_columns(eye: _EyeParallax) -> Int[np.ndarray, "h w"]:
+    """Column whose colour each pixel takes: its own, or in a hole that of the farther side.
+
+    The far surface beside a hole is mirrored into it, as long as it belongs to the same surface.
+    """
+    parallax, seen = eye.parallax, eye.seen
+    width = seen.shape[1]
+    rows, columns = np.indices(seen.shape, sparse=True)
+    left = np.maximum.accumulate(np.where(seen, columns, -1), axis=1)
+    right = np.minimum.accumulate(np.where(seen, columns, width)[:, ::-1], axis=1)[:, ::-1]
+    left_parallax = np.where(left >= 0, parallax[rows, np.maximum(left, 0)], np.inf)
+    right_parallax = np.where(right < width, parallax[rows, np.minimum(right, width - 1)], np.inf)
+
+    edge = np.where(left_parallax <= right_parallax, left, right)
     edge = np.clip(edge, 0, width - 1)
     mirrored = np.clip(2 * edge - columns, 0, width - 1)
-    alike = mask[rows, mirrored] & (np.abs(shift[rows, mirrored] - shift[rows, edge]) <= 2 * _STEP)
-    return np.where(mask, columns, np.where(alike, mirrored, edge))
+    step = np.abs(parallax[rows, mirrored] - parallax[rows, edge])
+    is_same_surface = seen[rows, mirrored] & (step <= 2 * _MAX_SURFACE_STEP)
+    return np.where(seen, columns, np.where(is_same_surface, mirrored, edge))

@@ -6,7 +6,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import FrontCloud, Mesh, PointCloud, front_cloud, surface_step
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts, SurfaceFacts
-from rilievo.io.outputs.skyline import sky_share, surface_pixels
+from rilievo.io.outputs.sky import sky_share, surface_pixels
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 

@@ -34,7 +34,7 @@ from rilievo.io.outputs.sidecar import (
     Sidecar,
     make_sidecar,
 )
-from rilievo.io.outputs.skyline import normals_mask
+from rilievo.io.outputs.sky import normals_mask
 from rilievo.io.outputs.stereo import stereo_picture, stereo_size
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat

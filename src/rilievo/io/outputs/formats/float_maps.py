@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float32, Vectors
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
-from rilievo.io.outputs.skyline import normals_mask
+from rilievo.io.outputs.sky import normals_mask
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
 from rilievo.records.depth_map import DepthMap
 

@@ -19,7 +19,7 @@ from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
 from rilievo.io.outputs.formats.gltf import Texture, TriangleMesh, write_gltf
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.skyline import surface_pixels
+from rilievo.io.outputs.sky import surface_pixels
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.jpeg import shrink_to_image

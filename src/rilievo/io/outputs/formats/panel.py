@@ -10,7 +10,7 @@ from rilievo.io.map_pictures import normals_picture
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, coloured_sky, depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.skyline import normals_mask
+from rilievo.io.outputs.sky import normals_mask
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord

@@ -18,7 +18,7 @@ from rilievo.io.map_pictures import (
 )
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.skyline import normals_mask, sky_share
+from rilievo.io.outputs.sky import normals_mask, sky_share
 from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.io.png import bands

@@ -21,7 +21,7 @@ from rilievo.geometry.surfaces.patches import MOST
 from rilievo.geometry.surfaces.raster import Raster, rasterise
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.skyline import surface_pixels, surface_sky
+from rilievo.io.outputs.sky import surface_pixels, surface_sky
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
