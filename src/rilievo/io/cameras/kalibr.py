@@ -26,10 +26,10 @@ from rilievo.io.cameras.distortions import (
 )
 from rilievo.io.cameras.lens_checks import READABLE_MODELS
 from rilievo.io.cameras.names import CENTRE_X, CENTRE_Y, FOCAL_X, FOCAL_Y, MATRICES
+from rilievo.io.cameras.picture_changes import refuse_picture_changes
 from rilievo.io.cameras.picture_sizes import first_of_each, stated_size
 from rilievo.io.cameras.values import flat_list, is_number
 from rilievo.io.files.names import printable
-from rilievo.io.picture_changes import refuse_picture_changes
 
 _UNREAD_MODELS: Mapping[str, str] = {
     "omni": "omni (Mei's unified model)",

@@ -20,6 +20,7 @@ from rilievo.io.cameras.lens_checks import (
     picture_size,
 )
 from rilievo.io.cameras.names import MATRICES
+from rilievo.io.cameras.picture_changes import turn_note
 from rilievo.io.cameras.picture_sizes import stated_size
 from rilievo.io.cameras.rectified_matrices import rectified_note
 from rilievo.io.cameras.stated_views import unusual_lens
@@ -29,7 +30,6 @@ from rilievo.io.cameras.view_agreement import (
     refuse_other_focal_lengths,
 )
 from rilievo.io.files.names import printable
-from rilievo.io.picture_changes import turn_note
 
 _PERSPECTIVE_MODELS = (
     *("radtan", "plumb_bob", "rational_polynomial", "brown", "opencv", "none", "pinhole"),

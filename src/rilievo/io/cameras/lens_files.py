@@ -44,6 +44,7 @@ from rilievo.io.cameras.number_lines import (
     parse_numbers,
 )
 from rilievo.io.cameras.opencv_files import parse_opencv_xml, parse_xml, read_npz_calibration
+from rilievo.io.cameras.picture_changes import is_picture_change
 from rilievo.io.cameras.picture_sizes import stated_size
 from rilievo.io.cameras.programs import cameras_of_programs
 from rilievo.io.cameras.rectified_matrices import refuse_rectified_alone
@@ -56,7 +57,6 @@ from rilievo.io.cameras.values import number_or_nan
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
-from rilievo.io.picture_changes import is_picture_change
 from rilievo.io.yaml_text import parse_yaml
 
 _SINTEL_MARK = b"PIEH"

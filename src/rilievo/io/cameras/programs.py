@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rilievo.errors import InputError
+from rilievo.io.cameras.picture_changes import refuse_picture_changes
 from rilievo.io.cameras.stated_camera import StatedCamera, perspective_camera
 from rilievo.io.cameras.values import flat_list
 from rilievo.io.files.names import printable
-from rilievo.io.picture_changes import refuse_picture_changes
 
 
 def cameras_of_programs(content: Any, location: str) -> list[StatedCamera]:

@@ -14,9 +14,9 @@ from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.cameras.distortions import is_distortion_name
 from rilievo.io.cameras.kalibr import has_focal_list
 from rilievo.io.cameras.names import FOCAL_X, MATRICES
+from rilievo.io.cameras.picture_changes import is_picture_change
 from rilievo.io.cameras.rectified_matrices import is_rectified_matrix
 from rilievo.io.cameras.values import is_number, is_numeric
-from rilievo.io.picture_changes import is_picture_change
 
 _MAX_DEPTH = 6  # a camera lies two or three levels deep in the files of known programs
 _MAX_NODES = 20_000  # mappings and lists of one file, so that a hostile one ends soon

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 
 from rilievo.errors import InputError
 from rilievo.io.cameras.distortions import read_statement
+from rilievo.io.cameras.picture_changes import is_picture_change, refuse_picture_changes, turn_note
 from rilievo.io.cameras.picture_sizes import stated_size
 from rilievo.io.cameras.stated_camera import StatedCamera, perspective_camera
 from rilievo.io.cameras.values import is_number, simplified_name
@@ -39,7 +40,6 @@ from rilievo.io.cameras.view_entries import (
     sensor_fit,
 )
 from rilievo.io.files.names import printable
-from rilievo.io.picture_changes import is_picture_change, refuse_picture_changes, turn_note
 
 _MAX_DEPTH = 6  # a camera lies two or three levels deep in the files of known programs
 _MAX_NODES = 20_000  # mappings and lists of one file, so that a hostile one ends soon

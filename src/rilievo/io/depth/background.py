@@ -50,21 +50,22 @@ class _Extreme:
     Attributes:
         number: The number.
         count: Pixels that hold it.
-        share: The same as a share of all pixels.
+        fraction: The same as a fraction of all pixels.
         others: Known numbers besides it.
         ratio: Ratio to the nearest of the others, at least about 1.
     """
 
     number: float
     count: int
-    share: float
+    fraction: float
     others: Values
     ratio: float
 
     def stands_apart(self, rules: Sequence[tuple[float, float]]) -> bool:
-        """Whether its ratio and its share are those of one of the rules, or larger."""
+        """Whether its ratio and its fraction are those of one of the rules, or larger."""
         return any(
-            self.ratio >= min_ratio and self.share >= min_share for min_ratio, min_share in rules
+            self.ratio >= min_ratio and self.fraction >= min_fraction
+            for min_ratio, min_fraction in rules
         )
 
 
@@ -112,15 +113,15 @@ def _range_end_warnings(plane: NumberPlane) -> Iterator[str]:
     known = plane.known | ((plane.values == 0) & plane.zero_is_depth)
     for end, words in ((0.0, "nearest"), (type_max, "farthest")):
         at_end = known & (plane.values == end)
-        share = np.count_nonzero(at_end) / plane.values.size
+        fraction = np.count_nonzero(at_end) / plane.values.size
         others = plane.values[known & ~at_end]
-        if share < _MIN_RANGE_END_PIXELS or others.size <= _MIN_PIXELS or is_synthetic(others):
+        if fraction < _MIN_RANGE_END_PIXELS or others.size <= _MIN_PIXELS or is_synthetic(others):
             continue
         gap = np.quantile(others, 0.001) if end == 0 else type_max - np.quantile(others, 0.999)
-        is_frequent = share >= _MAX_MEASURED_PIXELS
+        is_frequent = fraction >= _MAX_MEASURED_PIXELS
         if gap > type_max / 20 or (is_frequent and not has_smooth_borders(plane, end, known)):
             yield (
-                f"{np.count_nonzero(at_end)} pixels ({share:.1%}) hold {end:.0f}, which is the "
+                f"{np.count_nonzero(at_end)} pixels ({fraction:.1%}) hold {end:.0f}, which is the "
                 f"{words} depth of the range that is stated, apart from all others: if it marks "
                 f"'none', say 'invalid: {end:.0f}'"
             )
@@ -162,8 +163,8 @@ def _find_extreme(plane: NumberPlane, *, is_far: bool) -> _Extreme | None:
     else:
         ratio = float(np.quantile(others, 0.001)) / extreme
     count = int(np.count_nonzero(is_extreme))
-    share = count / plane.values.size
-    return _Extreme(number=extreme, count=count, share=share, others=others, ratio=ratio)
+    fraction = count / plane.values.size
+    return _Extreme(number=extreme, count=count, fraction=fraction, others=others, ratio=ratio)
 
 
 def _is_largest_of_type(plane: NumberPlane, number: float) -> bool:
@@ -177,7 +178,7 @@ def _type_max_warnings(plane: NumberPlane, largest: _Extreme) -> Iterator[str]:
     is_far = largest.ratio >= _MIN_TYPE_MAX_RATIO
     if largest.count < _MIN_PIXELS and not is_far:
         return
-    is_frequent = largest.share >= _MIN_TYPE_MAX_PIXELS
+    is_frequent = largest.fraction >= _MIN_TYPE_MAX_PIXELS
     if is_far or is_frequent or largest.stands_apart(_FAR_RULES):
         shown = plane.format(largest.number)
         yield (
@@ -195,10 +196,10 @@ def _is_worth_a_warning(extreme: _Extreme) -> bool:
 def _is_far_background(plane: NumberPlane, largest: _Extreme) -> bool:
     """Whether the largest number stands apart, and is neither a wall nor the end of a plane."""
     stands_apart = largest.stands_apart(_FAR_RULES)
-    may_be_isolated = largest.ratio >= _MIN_FAR_RATIO and largest.share >= _MIN_UNSMOOTH_PIXELS
+    may_be_isolated = largest.ratio >= _MIN_FAR_RATIO and largest.fraction >= _MIN_UNSMOOTH_PIXELS
     if not stands_apart and may_be_isolated:
         stands_apart = not has_smooth_borders(plane, largest.number)
-    is_wall = largest.share > _MIN_WALL_PIXELS and largest.ratio < _MAX_WALL_RATIO
+    is_wall = largest.fraction > _MIN_WALL_PIXELS and largest.ratio < _MAX_WALL_RATIO
     return stands_apart and not is_wall and not _continues_planes(plane, largest.number)
 
 
@@ -219,7 +220,7 @@ def _extreme_words(plane: NumberPlane, extreme: _Extreme) -> str:
     is_integer = plane.integer_type is not None
     others = f"{int(low)} to {int(high)}" if is_integer else f"{low:.5g} to {high:.5g}"
     return (
-        f"{extreme.share:.1%} of the pixels hold the number {shown}, which may mean 'none' or a "
+        f"{extreme.fraction:.1%} of the pixels hold the number {shown}, which may mean 'none' or a "
         f"background, since all others are apart from it ({others}); say 'invalid: [0, {shown}]' "
         "if so"
     )
@@ -229,11 +230,11 @@ def _isolated_number_warnings(plane: NumberPlane) -> Iterator[str]:
     """Warn about the most frequent number, if no neighbours have almost the same depth."""
     numbers, counts = np.unique(plane.known_numbers, return_counts=True)
     index = int(np.argmax(counts))
-    number, share = float(numbers[index]), counts[index] / plane.values.size
-    if share < _MAX_MEASURED_PIXELS or numbers.size <= MAX_SYNTHETIC_NUMBERS:
+    number, fraction = float(numbers[index]), counts[index] / plane.values.size
+    if fraction < _MAX_MEASURED_PIXELS or numbers.size <= MAX_SYNTHETIC_NUMBERS:
         return
     is_largest = index == numbers.size - 1
-    if is_largest and share > _MIN_WALL_PIXELS and number < _MAX_WALL_RATIO * numbers[-2]:
+    if is_largest and fraction > _MIN_WALL_PIXELS and number < _MAX_WALL_RATIO * numbers[-2]:
         return
     has_other = plane.known & (plane.values != number)
     if is_synthetic(plane.values[has_other]):
@@ -242,7 +243,7 @@ def _isolated_number_warnings(plane: NumberPlane) -> Iterator[str]:
         return
     shown = plane.format(number)
     yield (
-        f"{share:.0%} of the pixels hold the number {shown}, which may mean 'none', since depth "
+        f"{fraction:.0%} of the pixels hold the number {shown}, which may mean 'none', since depth "
         f"beside them does not come near it; say 'invalid: [0, {shown}]' if so"
     )
 

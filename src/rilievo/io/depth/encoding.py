@@ -100,10 +100,10 @@ class NumberEncoding:
             numbers = _take_bits(numbers, self.bits, shown)
         return numbers
 
-    def has_whole_mark(
+    def find_invalid_whole_numbers(
         self, numbers: np.ndarray, shown: object, stated: Sequence[float] = ()
     ) -> Mask | None:
-        """Pixels whose whole number is an invalid one, beside declared bits.
+        """Find pixels whose whole number is an invalid one, where bits are declared.
 
         Args:
             numbers: Numbers of the file, with their channels.

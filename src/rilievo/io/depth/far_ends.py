@@ -19,9 +19,9 @@ _MIN_LANDSCAPE, _MAX_LANDSCAPE = 1e3, 1e6
 [m]."""
 
 _MIN_PIXELS = 5
-_MIN_SHARE_AT_END = 0.005  # of the depth, at the largest number
+_MIN_FRACTION_AT_END = 0.005  # of the depth, at the largest number
 _MIN_CLIP = 10.0  # [m], nearest far plane of a renderer
-_MIN_SHARE_AT_CLIP = 0.02  # of the depth, at a far plane
+_MIN_FRACTION_AT_CLIP = 0.02  # of the depth, at a far plane
 _MIN_ROUND_COUNT, _ROUND_COUNT = 2000, 500  # round ends of sensors: 2000, 2500, 3000, ...
 _BIT_ENDS = tuple(2**bits - 1 for bits in range(10, 17))  # ends of sensors of 10 to 16 bits
 _MIN_RATIO_AT_END = 5  # of the pixels at the end to those of any number a little below
@@ -59,23 +59,23 @@ def _end_of_depth_warnings(plane: NumberPlane, metres: Values) -> Iterator[str]:
     farthest = float(metres.max())
     is_at_end = metres >= farthest * (1 - SAME_FLOAT)
     count = int(np.count_nonzero(is_at_end))
-    share = count / metres.size
-    is_rare = count < _MIN_PIXELS or share < _MIN_SHARE_AT_END
+    fraction = count / metres.size
+    is_rare = count < _MIN_PIXELS or fraction < _MIN_FRACTION_AT_END
     if is_rare or is_synthetic(metres[~is_at_end]):
         return
 
     is_round = abs(farthest / 10 - round(farthest / 10)) < 1e-4
-    if is_round and farthest >= _MIN_CLIP and share >= _MIN_SHARE_AT_CLIP:
+    if is_round and farthest >= _MIN_CLIP and fraction >= _MIN_FRACTION_AT_CLIP:
         yield (
-            f"{share:.1%} of the depth lies at {farthest:g} m exactly, the farthest depth: if it "
-            f"was cut there, say 'max_depth: {0.999 * farthest:.6g}'"
+            f"{fraction:.1%} of the depth lies at {farthest:g} m exactly, the farthest depth: if "
+            f"it was cut there, say 'max_depth: {0.999 * farthest:.6g}'"
         )
         return
     largest = float(plane.known_numbers.max())
     if _is_end_of_sensor(plane, largest, count):
         shown = plane.format(largest)
         yield (
-            f"{share:.1%} of the depth has the number {shown}, the largest, up to "
+            f"{fraction:.1%} of the depth has the number {shown}, the largest, up to "
             "which surfaces rise: if a sensor ends there and depth is beyond, say 'invalid: "
             f"[0, {shown}]'"
         )

@@ -36,7 +36,8 @@ class DepthProperty:
         name: "scale" (the unit), "kind", "invalid", "size" or "camera".
         value: The property in words, such as "millimetres".
         origin: Who says so.
-        place: Where it is said, such as "its text" or the name of an option.
+        place: Where it is said, such as "its text" or the name of an option. The records of
+            evaluations have this name.
     """
 
     name: str

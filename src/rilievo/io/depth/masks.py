@@ -151,8 +151,8 @@ def _confidence_notes(planes: _ValidityPlanes) -> Iterator[str]:
 
 def _percentage(mask: Mask) -> str:
     """Share of a mask in words; a few pixels are not 0 %."""
-    share = float(mask.mean())
-    return "less than 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
+    fraction = float(mask.mean())
+    return "less than 0.1%" if 0 < fraction < 0.001 else f"{fraction:.1%}"
 
 
 def _is_binary(mask: np.ndarray, size: tuple[int, ...]) -> bool:

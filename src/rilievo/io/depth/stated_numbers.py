@@ -217,7 +217,7 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
     unit_value = _first_value(values, _UNIT)
     unit_text = "" if unit_value is None else str(unit_value).strip().lower()
     unit = _metres_of_unit(unit_value, unit_text)
-    linear_range, range_rounding = _read_range(values)
+    linear_range = _read_range(values)
     near, far = _first_number(values, _NEAR), _first_number(values, _FAR)
     near_and_far = None if near is None or far is None else (near, far)
     scale, offset = _first_number(values, _SCALE), _first_number(values, _OFFSET)
@@ -245,7 +245,7 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
         unit_sentence=unit_sentence,
         is_up_to_scale=is_up_to_scale,
         linear_range=linear_range,
-        range_rounding=range_rounding,
+        range_rounding=(_rounding_of_number(values, _LOW), _rounding_of_number(values, _HIGH)),
         near_and_far=near_and_far,
         has_moge_names=_has_number(texts, "near") and _has_number(texts, "far"),
         scale=scale,
@@ -333,17 +333,12 @@ def _metres_of_unit(value: Any, text: str) -> float | None:
     return metres_of_unit_text(text) if number is None else number
 
 
-def _read_range(
-    values: Mapping[str, Any],
-) -> tuple[tuple[float, float] | None, tuple[float, float]]:
-    """Least and largest value, and the rounding of both."""
+def _read_range(values: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Least and largest value, by a name for each, or else by one for both."""
     low, high = _first_number(values, _LOW), _first_number(values, _HIGH)
     if low is None and high is None:
-        pair = _parse_pair(_first_value(values, _RANGE))
-        if pair is not None:
-            return pair, (0.0, 0.0)
-    rounding = (_rounding_of_number(values, _LOW), _rounding_of_number(values, _HIGH))
-    return (None if low is None or high is None else (low, high)), rounding
+        return _parse_pair(_first_value(values, _RANGE))
+    return None if low is None or high is None else (low, high)
 
 
 def _read_count_unit(values: Mapping[str, Any]) -> float | None:

@@ -156,14 +156,15 @@ def read_depth_statement(path: Path, array: str | None = None) -> DepthStatement
         array: Array of npz or channel of EXR, if the user names it.
     """
     check_regular(path)
-    own = _statement_in_file(path, array)
-    if own.is_decodable or own.kind is not None or own.unusable_reason is not None:
-        return own
+    in_file = _statement_in_file(path, array)
+    is_complete = in_file.is_decodable or in_file.kind is not None
+    if is_complete or in_file.unusable_reason is not None:
+        return in_file
 
-    beside = _statement_in_json_beside(path)
-    if not _says_anything(beside):
-        beside = _statement_in_text_beside(path)
-    return _complete_statement(own, beside)
+    companion = _statement_in_json_beside(path)
+    if _is_empty(companion):
+        companion = _statement_in_text_beside(path)
+    return _join_companion(in_file, companion)
 
 
 def add_distant_record(statement: DepthStatement, path: Path) -> DepthStatement:
@@ -184,7 +185,7 @@ def add_distant_record(statement: DepthStatement, path: Path) -> DepthStatement:
         distant = _statement_of_clip(*clip, path)
     if distant.origin is None:
         distant = _statement_of_distant_record(path)
-    return _complete_statement(statement, distant)
+    return _join_companion(statement, distant)
 
 
 def near_and_far_words(
@@ -208,21 +209,21 @@ def near_and_far_words(
     )
 
 
-def _says_anything(statement: DepthStatement) -> bool:
-    return bool(statement.source or statement.warnings or statement.unread_warnings)
+def _is_empty(statement: DepthStatement) -> bool:
+    return not (statement.source or statement.warnings or statement.unread_warnings)
 
 
-def _complete_statement(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
-    """Statement of a file beside the depth, with the array and the camera of the depth's file."""
-    if own.source and not beside.source:
-        return own
+def _join_companion(in_file: DepthStatement, companion: DepthStatement) -> DepthStatement:
+    """Join what a depth file states with what another file states about it, which goes first."""
+    if in_file.source and not companion.source:
+        return in_file
     return replace(
-        beside,
-        array=own.array,
-        invalid=tuple(dict.fromkeys((*own.invalid, *beside.invalid))),
-        camera=own.camera if beside.camera is None else beside.camera,
-        warnings=(*own.warnings, *beside.warnings),
-        unread_warnings=(*own.unread_warnings, *beside.unread_warnings),
+        companion,
+        array=in_file.array,
+        invalid=tuple(dict.fromkeys((*in_file.invalid, *companion.invalid))),
+        camera=in_file.camera if companion.camera is None else companion.camera,
+        warnings=(*in_file.warnings, *companion.warnings),
+        unread_warnings=(*in_file.unread_warnings, *companion.unread_warnings),
     )
 
 
@@ -385,18 +386,19 @@ def _add_statement_of_name(statement: DepthStatement, name: str) -> DepthStateme
 
 
 def _statement_in_json_beside(path: Path) -> DepthStatement:
-    for beside in (path.with_name(name) for name in record_names(path)):
-        if not beside.is_file() or beside == path:
+    for name in record_names(path):
+        json_path = path.with_name(name)
+        if not json_path.is_file() or json_path == path:
             continue
         try:
-            text = read_text(beside)
+            text = read_text(json_path)
             entries = json.loads(text)
         except (RilievoError, ValueError, RecursionError):
             continue
         if not isinstance(entries, dict):
             continue
 
-        source = f"{printable(Path(beside.name))} beside it"
+        source = f"{printable(Path(json_path.name))} beside it"
         if str(entries.get("format", "")).startswith("rilievo/"):
             statement = _statement_of_listing(text, path, source)
             if statement is None:
@@ -404,7 +406,7 @@ def _statement_in_json_beside(path: Path) -> DepthStatement:
             return statement
         # Nested, because MoGe's near and far stand in the file itself.
         statement = _statement_of_texts({"json": entries}, source, path)
-        if _says_anything(statement):
+        if not _is_empty(statement):
             return statement
     return DepthStatement()
 
@@ -434,8 +436,8 @@ def _statement_of_listing(text: str, path: Path, source: str) -> DepthStatement 
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
         return DepthStatement()
-    facts = next((facts for facts in sidecar.files if facts.file == path.name), None)
-    return None if facts is None else _statement_of_sidecar(sidecar, path, source, facts)
+    entry = next((entry for entry in sidecar.files if entry.file == path.name), None)
+    return None if entry is None else _statement_of_sidecar(sidecar, path, source, entry)
 
 
 # Records of rilievo.
@@ -447,37 +449,38 @@ def _statement_in_json_text(text: str, path: Path, source: str) -> DepthStatemen
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
         return DepthStatement()
-    facts = sidecar.files[0] if sidecar.files else None
-    return _statement_of_sidecar(sidecar, path, source, facts)
+    entry = sidecar.files[0] if sidecar.files else None
+    return _statement_of_sidecar(sidecar, path, source, entry)
 
 
 def _statement_of_sidecar(
-    sidecar: Sidecar, path: Path, source: str, facts: FileFacts | None
+    sidecar: Sidecar, path: Path, source: str, entry: FileFacts | None
 ) -> DepthStatement:
+    """Statement of rilievo's record about one of its files, which has an entry in the record."""
     depth = sidecar.depth
-    if facts is None or depth is None or facts.scale is None:
+    if entry is None or depth is None or entry.scale is None:
         return DepthStatement()
     kind = depth.kind
-    if facts.holds.startswith("inverse depth"):
+    if entry.holds.startswith("inverse depth"):
         kind = DepthKind.AFFINE_INVERSE
     camera = None if sidecar.camera is None else camera_from_facts(sidecar.camera)
     has_unit_rays = camera is not None and camera.lens.has_unit_rays
     return DepthStatement(
         kind=DISTANCE if has_unit_rays and kind is DepthKind.METRIC else kind.value,
-        scale=facts.scale,
-        offset=facts.offset or 0.0,
-        invalid=(facts.invalid,) if isinstance(facts.invalid, int) else (),
+        scale=entry.scale,
+        offset=entry.offset or 0.0,
+        invalid=(entry.invalid,) if isinstance(entry.invalid, int) else (),
         camera=camera,
         source=source,
-        origin=origin_of_sidecar(sidecar, path, source, facts),
+        origin=origin_of_sidecar(sidecar, path, source, entry),
     )
 
 
 def _statement_of_clip(sidecar: Sidecar, json_path: Path, path: Path) -> DepthStatement:
     """Statement of a clip's record about the file of a frame."""
     source = f"{printable(Path(json_path.name))} beside its folder"
-    facts = next((facts for facts in sidecar.files if path.name in (facts.frames or {})), None)
-    return _without_known_sizes(_statement_of_sidecar(sidecar, path, source, facts))
+    entry = next((entry for entry in sidecar.files if path.name in (entry.frames or {})), None)
+    return _without_known_sizes(_statement_of_sidecar(sidecar, path, source, entry))
 
 
 def _statement_of_distant_record(path: Path) -> DepthStatement:

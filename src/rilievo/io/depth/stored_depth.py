@@ -107,21 +107,19 @@ def read_stored_depth(
     has_offset = is_shifted or encoding.scale is not None
     shown = printable(path)
 
-    if array is None:
-        array = encoding.array
+    array = encoding.array if array is None else array
     statement = read_depth_statement(path, array)
     if searches_records:
         statement = add_distant_record(statement, path)
-    if array is None:
-        array = statement.array
+    array = statement.array if array is None else array
     numbers = read_numbers(path, name=array)
     if searches_records and statement.origin is not None:
         statement = replace(statement, origin=statement.origin.of_file(path, numbers))
 
     stored = encoding.unpack(numbers, shown)
-    has_invalid_code = encoding.has_whole_mark(numbers, shown, statement.invalid)
+    is_invalid = encoding.find_invalid_whole_numbers(numbers, shown, statement.invalid)
     if encoding.bits is not None:
-        statement = replace(statement, invalid=())  # They are codes of the whole stored number.
+        statement = replace(statement, invalid=())  # They are whole numbers, not those of the bits.
     marked = MarkedPixels()
     if statement.origin is None:  # What rilievo saved has NaN where its mask is false.
         marked = read_marked_pixels(
@@ -150,7 +148,7 @@ def read_stored_depth(
     return StoredDepth(
         stored=stored,
         statement=replace(statement, warnings=tuple(warnings)),
-        valid=_exclude(marked.valid, has_invalid_code),
+        valid=_exclude(marked.valid, is_invalid),
     )
 
 
@@ -183,7 +181,7 @@ def stored_depth_from_array(array: np.ndarray, encoding: NumberEncoding, name: s
     return StoredDepth(
         stored=stored,
         statement=replace(statement, warnings=tuple(warnings)),
-        valid=_exclude(valid, encoding.has_whole_mark(numbers, name)),
+        valid=_exclude(valid, encoding.find_invalid_whole_numbers(numbers, name)),
     )
 
 

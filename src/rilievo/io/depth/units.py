@@ -57,16 +57,16 @@ _LENGTH = rf"{_AMOUNT}?{_UNIT}"
 _COUNT = (
     r"(?:counts?|units?|lsb|digits?|steps?|levels?|(?:grey|gray) (?:levels?|values?)|dn|values?)"
 )
-_SAYS = r"(?:\s*[:=]\s*|\s+is\s+|\s+are\s+|\s+of\s+|\s+equals\s+|\s+corresponds to\s+|\s+)"
+_EQUALS = r"(?:\s*[:=]\s*|\s+is\s+|\s+are\s+|\s+of\s+|\s+equals\s+|\s+corresponds to\s+|\s+)"
 _LENGTH_OF_COUNT = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"\b(?:1|one|each|every|per|a) {_COUNT}{_SAYS}{_LENGTH}",
-        rf"\blsb{_SAYS}{_LENGTH}",
+        rf"\b(?:1|one|each|every|per|a) {_COUNT}{_EQUALS}{_LENGTH}",
+        rf"\blsb{_EQUALS}{_LENGTH}",
         rf"(?:[*×]|\bx\b)\s*{_AMOUNT}{_UNIT}",
-        rf"\b(?:{_COUNT}|scale|factor) (?:in|to) {_UNIT}{_SAYS}(?P<amount>{_NUMBER})(?![\w.])",
+        rf"\b(?:{_COUNT}|scale|factor) (?:in|to) {_UNIT}{_EQUALS}(?P<amount>{_NUMBER})(?![\w.])",
         rf"\b{_AMOUNT}{_UNIT}\s*(?:per|/|an?|each)\s*{_COUNT}\b",
-        rf"\b(?:scale|scale factor|units?|einheit|unite|unidad|unita){_SAYS}{_LENGTH}",
+        rf"\b(?:scale|scale factor|units?|einheit|unite|unidad|unita){_EQUALS}{_LENGTH}",
         rf"\b(?:in|en|as)\s+(?:units of\s+|unites? de\s+|einheiten von\s+)?{_LENGTH}",
         rf"[\[(]\s*(?:in\s+)?{_LENGTH}\s*[\])]",
         rf"(?:^|[,;:=(]|\.\s)\s*(?:in\s+)?{_LENGTH}\s*(?=$|[,;.)])",
@@ -78,7 +78,7 @@ _COUNTS_PER_UNIT = tuple(
     re.compile(pattern)
     for pattern in (
         rf"(?P<counts>{_NUMBER})\s*{_COUNT}?\s*(?:per|/|an?)\s*(?:one |1 ?)?{_UNIT}",
-        rf"\b{_COUNT} (?:per|an?) (?:one |1 ?)?{_UNIT}{_SAYS}(?P<counts>{_NUMBER})",
+        rf"\b{_COUNT} (?:per|an?) (?:one |1 ?)?{_UNIT}{_EQUALS}(?P<counts>{_NUMBER})",
     )
 )
 """Sentences that give the counts of a unit, such as 5000 per metre."""
