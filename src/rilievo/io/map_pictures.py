@@ -40,8 +40,8 @@ _END_COLOURS = {
 }
 """Names of the first and the last colour, which are far and near in a picture of 1/depth."""
 _SKY_COLOUR = (206, 214, 224)
-_SKY_COLOURS = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
-"""Colours of the sky for maps that contain ``_SKY_COLOUR``."""
+_OTHER_SKY_COLOURS = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
+"""Colours of the sky, as RGB, for maps with colours like ``_SKY_COLOUR``."""
 _CONSTANT_LEVEL = 128  # row of the colour table for a map of one value
 
 _MIN_FAR_TO_NEAR = 1.5  # ratio of the depths of a colour range
@@ -103,7 +103,7 @@ def invalid_colour(colour_map: str) -> tuple[int, int, int]:
 
 def sky_colour(colour_map: str) -> tuple[int, int, int]:
     """RGB of the sky, which the map does not contain."""
-    return _SKY_COLOURS.get(colour_map, _SKY_COLOUR)
+    return _OTHER_SKY_COLOURS.get(colour_map, _SKY_COLOUR)
 
 
 @cache

@@ -29,7 +29,7 @@ _CLEAR_NEAR_RULES = _NEAR_RULES[:1]
 _MIN_FAR_RATIO = 1.1  # of the largest number to the others, below which it never stands apart
 _MIN_TYPE_MAX_RATIO = 1.25  # the same for the largest number of a type, whatever its pixels
 _MIN_TYPE_MAX_PIXELS = 0.001  # of all pixels, for the largest number of a type among close others
-_MIN_UNSMOOTH_PIXELS = 0.002  # of all pixels, with a number that borders on no depth near it
+_MIN_ISOLATED_PIXELS = 0.002  # of all pixels, with a number that borders on no depth near it
 _MIN_RANGE_END_PIXELS = 0.005  # of all pixels, with an end of a stated range
 _MIN_SYNTHETIC_RATIO = 10  # of a background to the other numbers of a scene of a few flat walls
 _MAX_MEASURED_PIXELS = 1 / 20  # of all pixels; a number of more is hardly measured
@@ -69,16 +69,16 @@ class _Extreme:
         )
 
 
-def background_warnings(plane: NumberPlane, *, is_range: bool) -> Iterator[str]:
+def background_warnings(plane: NumberPlane, *, are_codes: bool) -> Iterator[str]:
     """Warn about numbers that may mean "no depth" or a background.
 
     Args:
         plane: Numbers of the map.
-        is_range: Whether numbers are codes between a nearest and a farthest depth.
+        are_codes: Whether numbers are codes between a nearest and a farthest depth.
     """
     if np.count_nonzero(plane.known) <= _MIN_PIXELS:
         return
-    if is_range:
+    if are_codes:
         warnings = [*_range_end_warnings(plane)]
     else:
         warnings = [*_largest_number_warnings(plane), *_smallest_number_warnings(plane)]
@@ -96,7 +96,7 @@ def far_marks(plane: NumberPlane) -> Mask:
         marks |= plane.values == largest
         others = numbers[numbers < largest]
         is_frequent = np.count_nonzero(numbers == largest) >= (
-            _MIN_UNSMOOTH_PIXELS * plane.values.size
+            _MIN_ISOLATED_PIXELS * plane.values.size
         )
         if not is_frequent or not others.size:
             break
@@ -196,7 +196,7 @@ def _is_worth_a_warning(extreme: _Extreme) -> bool:
 def _is_far_background(plane: NumberPlane, largest: _Extreme) -> bool:
     """Whether the largest number stands apart, and is neither a wall nor the end of a plane."""
     stands_apart = largest.stands_apart(_FAR_RULES)
-    may_be_isolated = largest.ratio >= _MIN_FAR_RATIO and largest.fraction >= _MIN_UNSMOOTH_PIXELS
+    may_be_isolated = largest.ratio >= _MIN_FAR_RATIO and largest.fraction >= _MIN_ISOLATED_PIXELS
     if not stands_apart and may_be_isolated:
         stands_apart = not has_smooth_borders(plane, largest.number)
     is_wall = largest.fraction > _MIN_WALL_PIXELS and largest.ratio < _MAX_WALL_RATIO

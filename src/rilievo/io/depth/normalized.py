@@ -25,12 +25,12 @@ def normalized_range_warnings(
     """
     if stored.dtype.kind == "f":
         finite = stored[np.isfinite(stored)]
-        if finite.size and finite.min() == 0 and _end_at_full_scale(finite):
+        if finite.size and finite.min() == 0 and _ends_at_full_scale(finite):
             yield (
                 f"its numbers go from 0 to {finite.max():g} exactly, as normalised maps do, whose "
                 "unit is not known"
             )
-    elif stored.dtype.itemsize == 2 and _fill_type(stored, is_unit_guessed=is_unit_guessed):
+    elif stored.dtype.itemsize == 2 and _fills_type(stored, is_unit_guessed=is_unit_guessed):
         largest = float(np.iinfo(stored.dtype).max)
         yield (
             f"its numbers fill the whole range to {largest:.0f} without a gap, as maps do that "
@@ -38,14 +38,14 @@ def normalized_range_warnings(
         )
 
 
-def _end_at_full_scale(numbers: Values) -> bool:
+def _ends_at_full_scale(numbers: Values) -> bool:
     """Whether floats end at a full scale and use its upper half; a mark of "none" is alone."""
     largest = float(numbers.max())
     others = numbers[numbers < largest]
     return largest in _FULL_SCALES and bool(others.max(initial=0) > largest / 2)
 
 
-def _fill_type(stored: Shaped[np.ndarray, "h w"], *, is_unit_guessed: bool) -> bool:
+def _fills_type(stored: Shaped[np.ndarray, "h w"], *, is_unit_guessed: bool) -> bool:
     """Whether integers go without a gap up to the largest of the type, which few pixels hold.
 
     They begin near 0, too, unless the unit is a guess. A map that was stretched has the number 0 at

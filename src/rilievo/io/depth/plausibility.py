@@ -49,20 +49,20 @@ def plausibility_warnings(
     *,
     invalid: Sequence[float] = (),
     unit: float | None = None,
-    is_range: bool = False,
+    are_codes: bool = False,
     max_depth: float | None = None,
     is_unit_declared: bool = False,
     is_unit_guessed: bool = False,
 ) -> Iterator[str]:
-    """Warn about invalid numbers, packed bits and a unit that nobody declares.
+    """Warn about marks of "no depth", packed bits, wrong units, and numbers that are no depth.
 
     Args:
         stored: Numbers of the file, after channels and bits that are declared.
         metres: Valid depth [m], in any order; None if it is not in metres.
         invalid: Numbers that are declared to hold no depth.
         unit: Metres of a number; None if that is not one factor.
-        is_range: Whether numbers lie between a nearest and a farthest depth, which the least and
-            the largest number of the type are.
+        are_codes: Whether numbers are codes between a nearest and a farthest depth, which the least
+            and the largest number of the type are.
         max_depth: Largest valid depth that is declared [m]: what lies beyond holds no depth.
         is_unit_declared: Whether the user declares the unit, which may be that of an aerial
             photograph or of an endoscope.
@@ -82,28 +82,28 @@ def plausibility_warnings(
         return
 
     # Numbers that are no depth as they stand are judged in no other way.
-    wrap = None if is_range else find_wrap(stored, plane.known & ~far_marks(plane))
+    wrap = None if are_codes else find_wrap(stored, plane.known & ~far_marks(plane))
     byte_order = [*byte_order_warnings(plane, stored)]
     if byte_order:
         yield from byte_order
         return
-    if not is_range and metres is not None and unit is not None and wrap is None:
+    if not are_codes and metres is not None and unit is not None and wrap is None:
         z_buffer = z_buffer_warning(stored, unit if is_unit_declared else None)
         if z_buffer is not None:
             yield z_buffer
             return
 
     yield from highest_bit_warnings(plane)
-    ends = [] if is_range else [*_normalized_warnings(plane, stored)]
-    if not ends:
-        ends = [*background_warnings(plane, is_range=is_range)]
-    yield from ends
-    if not is_range:
+    end_warnings = [] if are_codes else [*_normalized_warnings(plane, stored)]
+    if not end_warnings:
+        end_warnings = [*background_warnings(plane, are_codes=are_codes)]
+    yield from end_warnings
+    if not are_codes:
         yield from packed_bit_warnings(plane, stored)
     if wrap is not None:
         yield _wrap_words(wrap)
     if metres is not None and metres.size:
-        if not ends and max_depth is None:
+        if not end_warnings and max_depth is None:
             yield from far_end_warnings(plane, metres)
         yield from _median_warnings(plane, metres, max_depth)
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 from typing import Any
 
 from rilievo.io.depth.units import (
@@ -69,35 +69,17 @@ _MAX_EXPONENT = 300  # power of ten of a number whose rounding is known
 
 
 class StoredQuantity(Enum):
-    """What numbers are, or how they lie between the ends of their range."""
+    """What numbers are, or how they lie between the ends of their range; values are their names."""
 
-    LINEAR = auto()
-    """Evenly spaced in depth."""
-    DISTANCE = auto()
-    """Distance along the ray."""
-    INVERSE = auto()
-    DISPARITY = auto()
-    LOGARITHM = auto()
-    BUFFER = auto()
-    """Values of a z-buffer."""
-    ROOT = auto()
-    """Square root of depth."""
-
-    @property
-    def words(self) -> str:
-        """Name of the quantity in sentences."""
-        return _QUANTITY_WORDS[self]
+    LINEAR = "depth"
+    DISTANCE = "distance along the ray"
+    INVERSE = "inverse depth"
+    DISPARITY = "disparity"
+    LOGARITHM = "the logarithm of depth"
+    BUFFER = "values of a z-buffer"
+    ROOT = "the square root of depth"
 
 
-_QUANTITY_WORDS = {
-    StoredQuantity.LINEAR: "depth",
-    StoredQuantity.DISTANCE: "distance along the ray",
-    StoredQuantity.INVERSE: "inverse depth",
-    StoredQuantity.DISPARITY: "disparity",
-    StoredQuantity.LOGARITHM: "the logarithm of depth",
-    StoredQuantity.BUFFER: "values of a z-buffer",
-    StoredQuantity.ROOT: "the square root of depth",
-}
 _QUANTITIES_IN_METRES = (None, StoredQuantity.LINEAR, StoredQuantity.DISTANCE)
 _QUANTITY_OF_WORD = {
     **dict.fromkeys(
@@ -196,7 +178,7 @@ def quantity_of_name(name: str) -> tuple[StoredQuantity | None, float | None]:
 
     Examples:
         >>> quantity_of_name("inverse_depth")[0]
-        <StoredQuantity.INVERSE: 3>
+        <StoredQuantity.INVERSE: 'inverse depth'>
         >>> quantity_of_name("depth_cm")
         (None, 0.01)
     """

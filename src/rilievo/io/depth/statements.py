@@ -292,11 +292,7 @@ def _statement_in_exr(path: Path, named_array: str | None) -> DepthStatement:
         channels = ExrChannels(path)
     except (ImportError, *PILLOW_ERRORS, KeyError, RuntimeError, Warning):
         return DepthStatement()  # The reader of numbers says what is broken.
-    array = next((name for name in ("Z", "Y") if name in channels.names), None)
-    candidates = [name for name in channels.names if may_hold_depth(name)]
-    if array is None and len(candidates) == 1:
-        array = candidates[0]
-
+    array = _depth_channel(channels.names)
     texts = exr_texts(channels)
     if "rilievo" in texts:
         statement = _statement_in_json_text(str(texts["rilievo"]), path, "its header")
@@ -308,6 +304,15 @@ def _statement_in_exr(path: Path, named_array: str | None) -> DepthStatement:
     if not statement.source:
         statement = _add_statement_of_name(statement, named_array or array or "")
     return replace(statement, array=array)
+
+
+def _depth_channel(names: Sequence[str]) -> str | None:
+    """Channel of OpenEXR that holds depth, by its name; None if several may."""
+    for name in ("Z", "Y"):
+        if name in names:
+            return name
+    candidates = [name for name in names if may_hold_depth(name)]
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _statement_in_npz(path: Path, named_array: str | None) -> DepthStatement:
@@ -672,7 +677,7 @@ def _statement_of_gdepth(properties: Mapping[str, str]) -> DepthStatement:
 def _undecodable_words(quantity: StoredQuantity | None, text: str) -> str:
     assert quantity is not None, "the caller has asked"
     return (
-        f"says that its numbers are {quantity.words} ('{text}'), and not how they become metres: "
+        f"says that its numbers are {quantity.value} ('{text}'), and not how they become metres: "
         "write depth in metres"
     )
 

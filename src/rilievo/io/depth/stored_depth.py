@@ -108,15 +108,10 @@ def read_stored_depth(
     shown = printable(path)
 
     array = encoding.array if array is None else array
-    statement = read_depth_statement(path, array)
-    if searches_records:
-        statement = add_distant_record(statement, path)
-    array = statement.array if array is None else array
-    numbers = read_numbers(path, name=array)
-    if searches_records and statement.origin is not None:
-        statement = replace(statement, origin=statement.origin.of_file(path, numbers))
-
+    content = _read_content(path, array, searches_records=searches_records)
+    numbers, statement = content.numbers, content.statement
     stored = encoding.unpack(numbers, shown)
+
     is_invalid = encoding.find_invalid_whole_numbers(numbers, shown, statement.invalid)
     if encoding.bits is not None:
         statement = replace(statement, invalid=())  # They are whole numbers, not those of the bits.
@@ -124,7 +119,7 @@ def read_stored_depth(
     if statement.origin is None:  # What rilievo saved has NaN where its mask is false.
         marked = read_marked_pixels(
             path,
-            array,
+            content.array,
             stored.shape,
             numbers,
             encoding.channels,
@@ -150,6 +145,33 @@ def read_stored_depth(
         statement=replace(statement, warnings=tuple(warnings)),
         valid=_exclude(marked.valid, is_invalid),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FileContent:
+    """Numbers of a file, with their channels, and what it states about them.
+
+    Attributes:
+        numbers: All numbers.
+        array: Array of npz or channel of EXR that holds them; None if there is only one.
+        statement: What the file or a file beside it states.
+    """
+
+    numbers: np.ndarray
+    array: str | None
+    statement: DepthStatement
+
+
+def _read_content(path: Path, array: str | None, *, searches_records: bool) -> _FileContent:
+    """Read a file's statement, and then the numbers of the array that it or the user names."""
+    statement = read_depth_statement(path, array)
+    if searches_records:
+        statement = add_distant_record(statement, path)
+    array = statement.array if array is None else array
+    numbers = read_numbers(path, name=array)
+    if searches_records and statement.origin is not None:
+        statement = replace(statement, origin=statement.origin.of_file(path, numbers))
+    return _FileContent(numbers=numbers, array=array, statement=statement)
 
 
 def stored_depth_from_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> StoredDepth:
@@ -223,7 +245,7 @@ def stored_depth_warnings(
         metres,
         invalid=invalid,
         unit=statement.scale if statement.is_decodable else unit,
-        is_range=statement.has_range,
+        are_codes=statement.has_range,
         max_depth=max_depth,
         is_unit_declared=is_unit_declared or statement.source == DECLARED,
         is_unit_guessed=not is_unit_declared and not statement.is_decodable,
