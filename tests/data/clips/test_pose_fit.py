@@ -26,8 +26,8 @@ def test_errors_are_weighed_by_the_inverse_of_their_covariance() -> None:
     step = 1e-6
     along = (places(points * np.exp(step)) - places(points * np.exp(-step))) / (2 * step)
     np.testing.assert_allclose(found.along, along, rtol=1e-6, atol=1e-6)
-    of_depth = pose_fit._DEPTH**2 * along[:, :, None] * along[:, None, :]
-    inverse = np.linalg.inv(pose_fit.PIXEL**2 * np.eye(2) + of_depth)
+    of_depth = pose_fit.DEPTH_DEVIATION**2 * along[:, :, None] * along[:, None, :]
+    inverse = np.linalg.inv(pose_fit.TRACKING_DEVIATION**2 * np.eye(2) + of_depth)
     np.testing.assert_allclose(found.inverse, inverse, rtol=1e-6, atol=1e-6)
     error = ends - places(points)
     squared = np.einsum("ni,nij,nj->n", error, inverse, error)

@@ -16,7 +16,8 @@ from rilievo.data.clips.bundle_adjustment import (
     normal_equations,
     residuals,
 )
-from rilievo.data.clips.tracks import MOST_FRAMES, PointTracker, Sightings, grey
+from rilievo.data.clips.followed_points import MAX_FRAMES_OF_POINT, PointTracker, Sightings
+from rilievo.data.clips.tracks import grey
 from rilievo.data.clips.window_adjustment import adjust_part, group_sightings_by_point
 from rilievo.geometry.transforms import invert
 from support.footage import SHAPE, view
@@ -245,13 +246,13 @@ def test_points_are_followed_and_end_at_a_cut() -> None:
         asked.append(1)
         return np.full(SHAPE, 4.0)
 
-    for index in range(MOST_FRAMES + 6):
+    for index in range(MAX_FRAMES_OF_POINT + 6):
         tracker.add(grey(view(index)), depth, has_depth=False, cut=False)
     tracker.add(grey(view(0, seed=9)), depth, has_depth=False, cut=True)
-    last = MOST_FRAMES + 6
+    last = MAX_FRAMES_OF_POINT + 6
     seen = tracker.sightings(0, last)
     ages = np.bincount(seen.point)
-    assert ages.max() == MOST_FRAMES
+    assert ages.max() == MAX_FRAMES_OF_POINT
     assert 0 < len(asked) <= last + 1
     upper = seen.place[:, 1] < SHAPE[0] // 2 - 10
     first, then = seen.frame == 0, seen.frame == 1

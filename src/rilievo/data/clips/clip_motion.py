@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Float, Int64, Pixels, Transforms, Values
+from rilievo.data.clips.followed_points import FOLLOWING, PointTracker
 from rilievo.data.clips.log_scales import chained_log_scales
 from rilievo.data.clips.pair_motion import TRACKING, UNKNOWN, PairMotion, motion_of_tracks
 from rilievo.data.clips.tracks import (
-    FOLLOWING,
     FrameDepth,
     GreyFrame,
-    PointTracker,
     Tracking,
     Tracks,
     depth_at,

@@ -11,11 +11,15 @@ from rilievo.data.clips.pair_motion import corner_misfit
 from rilievo.data.clips.tracks import FrameDepth, Tracks
 
 _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
-_BETTER = 0.15  # share by which another focal length fits better
-_AGREE = 0.8
-_TURNING = 0.4
-_LEAST_TURN = math.radians(0.5)
-_FEWEST_PAIRS = 5
+"""Factors of the focal length that are tried."""
+_MIN_GAIN = 0.15
+"""Fraction of the mean error by which another focal length must fit better."""
+_MIN_AGREEING_PAIRS = 0.8
+"""Fraction of the pairs for which it must fit better."""
+_MOST_TURNED_FRACTION = 0.4
+"""Fraction of the pairs that are used, those that turn most."""
+_MIN_TURN = math.radians(0.5)
+_MIN_PAIRS = 5
 
 
 class CornerPair(NamedTuple):
@@ -28,42 +32,50 @@ class CornerPair(NamedTuple):
 def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]) -> float | None:
     """Factor of a focal length that fits clearly better, if any.
 
-    The check finds errors of a third or more, from pairs that turn.
+    The check finds errors of a third or more, from pairs between which the camera turns.
 
     Raises:
         MissingExtraError: Without OpenCV.
     """
-    turned = [
-        pair_errors
-        for pair in pairs
-        if (pair_errors := _errors_by_focal_factor(pair, K)) is not None
-    ]
-    turned = [pair_errors for pair_errors in turned if pair_errors.turn >= _LEAST_TURN]
-    turned = sorted(turned, key=lambda errors: errors.turn)[int((1 - _TURNING) * len(turned)) :]
-    if len(turned) < _FEWEST_PAIRS:
+    misfits = [misfit for pair in pairs if (misfit := _misfit_by_factor(pair, K)) is not None]
+    turned = sorted(
+        (misfit for misfit in misfits if misfit.turn >= _MIN_TURN), key=lambda misfit: misfit.turn
+    )
+    turned = turned[int((1 - _MOST_TURNED_FRACTION) * len(turned)) :]
+    if len(turned) < _MIN_PAIRS:
         return None
-    errors = np.array([pair_errors.errors for pair_errors in turned])
-    means = errors.mean(axis=0)
-    best, own = int(np.argmin(means)), _FACTORS.index(1.0)
-    agree = (errors[:, best] < errors[:, own]).mean() >= _AGREE
-    return _FACTORS[best] if agree and means[best] < (1 - _BETTER) * means[own] else None
+
+    errors = np.array([misfit.errors for misfit in turned])
+    mean_errors = errors.mean(axis=0)
+    best, given = int(np.argmin(mean_errors)), _FACTORS.index(1.0)
+    agreeing_pairs = (errors[:, best] < errors[:, given]).mean()
+    gains_enough = mean_errors[best] < (1 - _MIN_GAIN) * mean_errors[given]
+    return _FACTORS[best] if agreeing_pairs >= _MIN_AGREEING_PAIRS and gains_enough else None
 
 
-class _PairErrors(NamedTuple):
+class _PairMisfit(NamedTuple):
+    """Misfit of a pair of frames.
+
+    Attributes:
+        errors: Median error across epipolar lines for each factor of the focal length [px].
+        turn: Angle of the rotation under the given focal length [rad].
+    """
+
     errors: list[float]
     turn: float
 
 
-def _errors_by_focal_factor(pair: CornerPair, K: Float[np.ndarray, "3 3"]) -> _PairErrors | None:
-    attempts = []
+def _misfit_by_factor(pair: CornerPair, K: Float[np.ndarray, "3 3"]) -> _PairMisfit | None:
+    """Misfit under each focal length; None if too few corners have depth."""
+    errors = []
+    turn = math.nan
     for factor in _FACTORS:
-        changed = K.astype(np.float64)
-        changed[[0, 1], [0, 1]] *= factor
-        attempts.append(corner_misfit(pair.tracks, pair.depth, changed))
-    corner_fits = [corner_fit for corner_fit in attempts if corner_fit is not None]
-    if len(corner_fits) < len(attempts):
-        return None
-    return _PairErrors(
-        errors=[corner_fit.across for corner_fit in corner_fits],
-        turn=corner_fits[_FACTORS.index(1.0)].turn,
-    )
+        changed_K = K.astype(np.float64)
+        changed_K[[0, 1], [0, 1]] *= factor
+        misfit = corner_misfit(pair.tracks, pair.depth, changed_K)
+        if misfit is None:
+            return None
+        errors.append(misfit.across)
+        if factor == 1.0:
+            turn = misfit.turn
+    return _PairMisfit(errors=errors, turn=turn)

@@ -1,4 +1,9 @@
-"""Pose of a camera from corners whose depth is uncertain, by robust least squares."""
+"""Pose of a camera from corners whose depth is uncertain, by robust least squares.
+
+An image error has the covariance σ² 1 + s² j jᵀ, where σ is the deviation of tracking, s that of
+log depth, and j the change of the projected corner by log depth. Image errors are thus hardly
+counted along the epipolar line.
+"""
 
 from typing import NamedTuple
 
@@ -9,18 +14,30 @@ from rilievo.data.clips.tracks import rays_at
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.transforms import rotation_from_axis_angle
 
-PIXEL = 0.2
+TRACKING_DEVIATION = 0.2
 """Standard deviation of tracking [px]."""
-_DEPTH = 0.3  # standard deviation of log depth
-OUTLIER = 3.0
-"""Standard deviations of a mistaken corner."""
-_ROUNDS, _STEP_DONE = 20, 1e-6
-_SLACK = 16.0  # factor of the first round, halved in each
-NEAREST = 1e-6
+DEPTH_DEVIATION = 0.3
+"""Standard deviation of log depth."""
+MAX_ERROR = 3.0
+"""Error from which a corner counts as mistaken [standard deviations]."""
+MIN_Z = 1e-6
+"""Depth below which a corner counts as behind the camera, in units of the median depth."""
+_SQUARED_ERROR_BEHIND_CAMERA = 1e6
+_MAX_ROUNDS = 20
+_MAX_STEP_AT_END = 1e-6
+"""Step below which the refinement ends [rad, and units of the median depth]."""
+_FIRST_SLACK = 16.0
+"""Factor by which larger errors are allowed in the first round; it halves in each."""
 
 
 class Corners(NamedTuple):
-    """Target points with median depth 1, and source positions [px]."""
+    """Corners of a target frame that were tracked into a source frame.
+
+    Attributes:
+        points: Points in the target camera, in units of their median depth.
+        ends: Positions (x, y) in the source frame [px].
+        K: Intrinsics of both frames [px].
+    """
 
     points: Points
     ends: Positions
@@ -28,7 +45,14 @@ class Corners(NamedTuple):
 
 
 class PoseFit(NamedTuple):
-    """Motion, robust cost, and normal matrix of (rotation, translation)."""
+    """Motion p ↦ R p + t from the target to the source camera.
+
+    Attributes:
+        R: Rotation.
+        t: Translation in units of the median depth.
+        cost: Robust cost.
+        information: Normal matrix of rotation and translation, whose inverse is their covariance.
+    """
 
     R: Matrix
     t: Vector
@@ -36,8 +60,67 @@ class PoseFit(NamedTuple):
     information: Float64[np.ndarray, "6 6"]
 
 
-class Errors(NamedTuple):
-    """Image errors under a motion; ``along`` is [px] by log depth, ``squared`` in deviations."""
+def fit_pose(corners: Corners) -> PoseFit:
+    """Fit the motion from target to source, from no motion and from P-n-P; the better fit wins.
+
+    Raises:
+        MissingExtraError: Without OpenCV.
+    """
+    fits = [_refine_pose(corners, R, t) for R, t in _initial_poses(corners)]
+    return min(fits, key=lambda fit: fit.cost)
+
+
+def _initial_poses(corners: Corners) -> list[tuple[Matrix, Vector]]:
+    """No motion, and the motion by P-n-P with RANSAC (Lepetit et al. 2009) if it finds one."""
+    try:
+        import cv2
+    except ImportError as missing:
+        raise MissingExtraError("estimating motion", "train") from missing
+    poses: list[tuple[Matrix, Vector]] = [(np.eye(3), np.zeros(3))]
+
+    ends = rays_at(corners.ends, corners.K)[:, :2]
+    starts = corners.points[:, :2] / corners.points[:, 2:]
+    displacements = np.linalg.norm(corners.K[0, 0] * (ends - starts), axis=1)
+    allowed_error = max(1.0, DEPTH_DEVIATION * float(np.median(displacements)))
+    success, axis_angle, translation, _ = cv2.solvePnPRansac(
+        corners.points,
+        corners.ends,
+        corners.K,
+        None,
+        iterationsCount=100,
+        reprojectionError=allowed_error,
+        flags=cv2.SOLVEPNP_EPNP,
+    )
+    if success and np.isfinite(axis_angle).all() and np.isfinite(translation).all():
+        poses.append((np.array(cv2.Rodrigues(axis_angle)[0]), np.array(translation[:, 0])))
+    return poses
+
+
+def _refine_pose(corners: Corners, R: Matrix, t: Vector) -> PoseFit:
+    """Refine a pose by Gauss-Newton with Cauchy's weights."""
+    for number in range(_MAX_ROUNDS):
+        slack = max(1.0, _FIRST_SLACK / 2**number)
+        equations = _normal_equations(corners, R, t, slack)
+        damping = 1e-9 * np.trace(equations.matrix) * np.eye(6)
+        step = np.linalg.solve(equations.matrix + damping, equations.right)
+        rotation = rotation_from_axis_angle(step[:3])
+        R, t = rotation @ R, rotation @ t + step[3:]
+        if slack == 1 and np.abs(step).max() < _MAX_STEP_AT_END:
+            break
+    last = _normal_equations(corners, R, t)
+    return PoseFit(R=R, t=t, cost=last.cost, information=last.matrix)
+
+
+class ImageErrors(NamedTuple):
+    """Image errors of corners under a motion.
+
+    Attributes:
+        moved: Points in the source camera.
+        error: Tracked minus projected positions [px].
+        along: Change of the projected position by log depth, along the epipolar line [px].
+        inverse: Inverse covariance of each error [1/px²].
+        squared: Squared error in standard deviations.
+    """
 
     moved: Points
     error: Positions
@@ -46,103 +129,82 @@ class Errors(NamedTuple):
     squared: Values
 
 
-def fit_pose(corners: Corners) -> PoseFit:
-    """Fit the motion from target to source.
+def image_errors(corners: Corners, R: Matrix, t: Vector) -> ImageErrors:
+    """Compute the image errors under the motion p ↦ R p + t."""
+    focal, centre = corners.K[[0, 1], [0, 1]], corners.K[[0, 1], [2, 2]]
+    rotated = corners.points @ R.T
+    moved = rotated + t
+    z = np.maximum(moved[:, 2], MIN_Z)
+    projected = focal * moved[:, :2] / z[:, None] + centre
+    along = focal * (rotated[:, :2] - moved[:, :2] * (rotated[:, 2] / z)[:, None]) / z[:, None]
+    error = corners.ends - projected
 
-    Raises:
-        MissingExtraError: Without OpenCV.
-    """
-    return min(
-        (_refine_pose(corners, start) for start in _initial_poses(corners)),
-        key=lambda fit: fit.cost,
+    # Inverse of σ² 1 + s² j jᵀ (Sherman and Morrison).
+    tracking_variance, depth_variance = TRACKING_DEVIATION**2, DEPTH_DEVIATION**2
+    factor = depth_variance / (tracking_variance + depth_variance * (along**2).sum(axis=1))
+    outer_product = factor[:, None, None] * along[:, :, None] * along[:, None, :]
+    inverse = (np.eye(2) - outer_product) / tracking_variance
+    squared = np.einsum("ni,nij,nj->n", error, inverse, error)
+    is_behind = moved[:, 2] <= MIN_Z
+    return ImageErrors(
+        moved=moved,
+        error=error,
+        along=along,
+        inverse=inverse,
+        squared=np.where(is_behind, _SQUARED_ERROR_BEHIND_CAMERA, squared),
     )
 
 
-def errors_across_epipolar_lines(errors: Errors) -> Positions:
-    """Parts of errors that depth cannot explain [px]."""
-    length = np.maximum((errors.along**2).sum(axis=1, keepdims=True), 1e-12)
-    along = (errors.error * errors.along).sum(axis=1, keepdims=True) / length
+def errors_across_epipolar_lines(errors: ImageErrors) -> Positions:
+    """Parts of the errors that no depth explains [px]."""
+    squared_length = np.maximum((errors.along**2).sum(axis=1, keepdims=True), 1e-12)
+    along = (errors.error * errors.along).sum(axis=1, keepdims=True) / squared_length
     return errors.error - along * errors.along
 
 
-def _initial_poses(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Identity, and (R, t) by RANSAC."""
-    try:
-        import cv2
-    except ImportError as missing:
-        raise MissingExtraError("estimating motion", "train") from missing
-    starts: list[tuple[np.ndarray, np.ndarray]] = [(np.eye(3), np.zeros(3))]
-    rays = rays_at(corners.ends, corners.K)
-    ways = corners.K[0, 0] * (rays[:, :2] - corners.points[:, :2] / corners.points[:, 2:])
-    allowed = max(1.0, _DEPTH * float(np.median(np.linalg.norm(ways, axis=1))))
-    success, turn, way, _ = cv2.solvePnPRansac(
-        corners.points,
-        corners.ends,
-        corners.K,
-        None,
-        iterationsCount=100,
-        reprojectionError=allowed,
-        flags=cv2.SOLVEPNP_EPNP,
-    )
-    if success and np.isfinite(turn).all() and np.isfinite(way).all():
-        starts.append((np.array(cv2.Rodrigues(turn)[0]), np.array(way[:, 0])))
-    return starts
+class _Equations(NamedTuple):
+    """Normal equations of a step of rotation and translation, and the robust cost."""
+
+    matrix: Float64[np.ndarray, "6 6"]
+    right: Float64[np.ndarray, "6"]
+    cost: float
 
 
-def _refine_pose(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
-    """Refine a pose by Gauss-Newton with Cauchy's weights."""
-    R, t = start
-    for number in range(_ROUNDS):
-        slack = max(1.0, _SLACK / 2**number)
-        H, right, _ = _normal_equations(corners, R, t, slack)
-        step = np.linalg.solve(H + 1e-9 * np.trace(H) * np.eye(6), right)
-        turn = rotation_from_axis_angle(step[:3])
-        R, t = turn @ R, turn @ t + step[3:]
-        if slack == 1 and np.abs(step).max() < _STEP_DONE:
-            break
-    H, _, cost = _normal_equations(corners, R, t)
-    return PoseFit(R, t, cost, H)
-
-
-def image_errors(corners: Corners, R: Matrix, t: Vector) -> Errors:
-    """Compute errors under the motion p ↦ R p + t."""
-    K = corners.K
-    turned = corners.points @ R.T
-    moved = turned + t
-    z = np.maximum(moved[:, 2], NEAREST)
-    f = K[[0, 1], [0, 1]]
-    places = f * moved[:, :2] / z[:, None] + K[[0, 1], [2, 2]]
-    along = f * (turned[:, :2] - moved[:, :2] * (turned[:, 2] / z)[:, None]) / z[:, None]
-    error = corners.ends - places
-    # Inverse of σ² 1 + s² j jᵀ (Sherman and Morrison).
-    pixel, depth = PIXEL**2, _DEPTH**2
-    share = depth / (pixel + depth * (along**2).sum(axis=1))
-    inverse = (np.eye(2) - share[:, None, None] * along[:, :, None] * along[:, None, :]) / pixel
-    squared = np.einsum("ni,nij,nj->n", error, inverse, error)
-    behind = moved[:, 2] <= NEAREST
-    return Errors(moved, error, along, inverse, np.where(behind, 1e6, squared))
-
-
-def _normal_equations(
-    corners: Corners, R: np.ndarray, t: np.ndarray, slack: float = 1.0
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Normal matrix and right side of (rotation, translation), and cost."""
+def _normal_equations(corners: Corners, R: Matrix, t: Vector, slack: float = 1.0) -> _Equations:
     errors = image_errors(corners, R, t)
-    weight = 1 / (1 + errors.squared / (slack * OUTLIER) ** 2)
-    x, y = errors.moved[:, 0], errors.moved[:, 1]
-    z = np.maximum(errors.moved[:, 2], NEAREST)
-    fx, fy = corners.K[0, 0], corners.K[1, 1]
-    J = np.zeros((len(x), 2, 6))
-    # A turn w moves the point p by w × p, a translation moves it by itself.
-    J[:, 0, 0], J[:, 0, 1], J[:, 0, 2] = -x * y / z**2, 1 + (x / z) ** 2, -y / z
-    J[:, 1, 0], J[:, 1, 1], J[:, 1, 2] = -1 - (y / z) ** 2, x * y / z**2, x / z
-    J[:, 0, 3], J[:, 0, 5] = 1 / z, -x / z**2
-    J[:, 1, 4], J[:, 1, 5] = 1 / z, -y / z**2
-    J *= np.array([fx, fy])[:, None]
-    left = np.einsum("n,nia,nij->naj", weight, J, errors.inverse)
-    H = np.einsum("naj,njb->ab", left, J)
-    right = np.einsum("naj,nj->a", left, errors.error)
+    weight = 1 / (1 + errors.squared / (slack * MAX_ERROR) ** 2)
+    J = _derivatives_by_motion(errors.moved, corners.K)
+    weighted_J = np.einsum("n,nia,nij->naj", weight, J, errors.inverse)
+
     # The determinant of the covariance keeps a long translation from excusing every error.
-    spread = np.log1p((_DEPTH / PIXEL) ** 2 * (errors.along**2).sum(axis=1))
-    cost = OUTLIER**2 * np.log1p(errors.squared / OUTLIER**2) + spread
-    return H, right, float(cost.sum())
+    log_determinant = np.log1p(
+        (DEPTH_DEVIATION / TRACKING_DEVIATION) ** 2 * (errors.along**2).sum(axis=1)
+    )
+    cost = MAX_ERROR**2 * np.log1p(errors.squared / MAX_ERROR**2) + log_determinant
+    return _Equations(
+        matrix=np.einsum("naj,njb->ab", weighted_J, J),
+        right=np.einsum("naj,nj->a", weighted_J, errors.error),
+        cost=float(cost.sum()),
+    )
+
+
+def _derivatives_by_motion(points: Points, K: Matrix) -> Float64[np.ndarray, "n 2 6"]:
+    """Derivatives of projected positions by rotation and translation.
+
+    A rotation w moves the point p by w × p, a translation moves it by itself.
+    """
+    x, y = points[:, 0], points[:, 1]
+    z = np.maximum(points[:, 2], MIN_Z)
+    J = np.zeros((len(x), 2, 6))
+    J[:, 0, 0] = -x * y / z**2
+    J[:, 0, 1] = 1 + (x / z) ** 2
+    J[:, 0, 2] = -y / z
+    J[:, 1, 0] = -1 - (y / z) ** 2
+    J[:, 1, 1] = x * y / z**2
+    J[:, 1, 2] = x / z
+    J[:, 0, 3] = 1 / z
+    J[:, 0, 5] = -x / z**2
+    J[:, 1, 4] = 1 / z
+    J[:, 1, 5] = -y / z**2
+    J *= np.array([K[0, 0], K[1, 1]])[:, None]
+    return J

@@ -11,8 +11,9 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float64, Matrix, Positions, Transforms, Values
 from rilievo.data.clips.bundle_adjustment import Adjustment, PointViews, State, bundle_adjust
+from rilievo.data.clips.followed_points import PointTracker, Sightings
 from rilievo.data.clips.log_scales import chained_log_scales
-from rilievo.data.clips.tracks import PointTracker, Sightings, rays_at
+from rilievo.data.clips.tracks import rays_at
 from rilievo.geometry.transforms import invert
 
 WINDOW = 40
