@@ -65,7 +65,7 @@ def do(output: str, network: Path, **more: object) -> Report:
         **{"save": "colour,npz", **more},  # pyright: ignore[reportArgumentType]
     )
     jobs = list(list_jobs(["memory://photos"], options.saving.output, sequence=False))
-    return PredictWork(options=options, places=Addresses()).open()(jobs, again=False)
+    return PredictWork(options=options, storage=Addresses()).open()(jobs, again=False)
 
 
 def test_an_address_is_told_from_a_path_also_after_it_has_been_one() -> None:
@@ -226,7 +226,7 @@ def test_photographs_of_a_web_server_give_the_files_of_a_disk(
     tmp_path: Path, photos: Path, make_network: MakeNetwork
 ) -> None:
     options = PredictOptions(model=str(make_network()), save="npz")
-    work = PredictWork(options=options, places=Addresses()).open()
+    work = PredictWork(options=options, storage=Addresses()).open()
 
     def does(sources: list[str], folder: str) -> Report:
         return work(list(list_jobs(sources, tmp_path / folder, sequence=False)), again=False)

@@ -22,17 +22,20 @@ def some_jobs(count: int) -> Iterator[Job]:
 
 @pytest.mark.parametrize("in_memory", [100, 10_000_000])
 def test_jobs_are_read_as_they_were_found(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "_IN_MEMORY", in_memory)
+    monkeypatch.setattr(inputs, "_MAX_BYTES_IN_MEMORY", in_memory)
     expected, jobs = list(some_jobs(50)), JobList(some_jobs(50))
     assert len(jobs) == 50
     assert list(jobs) == list(jobs) == expected
-    assert jobs.media == [False, True]
+    assert jobs.has_photos
+    assert jobs.has_videos
     assert [*zip(jobs, jobs, strict=True)] == [*zip(expected, expected, strict=True)]
 
 
 def test_a_list_without_jobs_is_empty() -> None:
     jobs = JobList(())
-    assert (len(jobs), list(jobs), jobs.media) == (0, [], [])
+    assert (len(jobs), list(jobs)) == (0, [])
+    assert not jobs.has_photos
+    assert not jobs.has_videos
 
 
 def test_a_run_searches_its_folders_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_a_photograph_that_does_not_fit_alone_is_passed_over(
     [large] = photographs(tmp_path / "large", 1, (800, 600))
     if not is_measured:
         # One in ten thousand is not among those whose headers are read before.
-        monkeypatch.setattr(run_module, "_MEASURED", 1)
+        monkeypatch.setattr(run_module, "_MAX_READ_HEADERS", 1)
     free(monkeypatch, 4 * min_memory(["npz"], 20_000, 10**6))
     summary = run(make_network(), tmp_path / "out", small[0], large, *small[1:], save="npz")
     [failure] = summary.failures

@@ -76,7 +76,7 @@ def _jobs_below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -
             for name in subfolders
             if not name.startswith(".") and name not in results and f"{here}/{name}" != own
         )
-        files = left_out.inputs_among(names, results)
+        files = left_out.select_inputs(names, results)
         relative = here[len(root) :].lstrip("/")
         for name, stem in zip(files, unique_names(files), strict=True):
             yield _job_of_file(folder.with_path(f"{here}/{name}"), target / relative / stem)

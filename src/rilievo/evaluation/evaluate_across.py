@@ -87,7 +87,7 @@ def evaluate_across(
         benchmark,
         root,
         options,
-        is_in_part=batch.share.takes,
+        is_in_part=batch.selected_shard.contains,
         show=show,
         fill_cache=fill_cache,
     )

@@ -1,4 +1,4 @@
-"""Consent of the user to paid calls of a model."""
+"""The user agrees to the paid calls of a model before any is made."""
 
 import sys
 from collections.abc import Iterable
@@ -12,36 +12,54 @@ from rilievo.system.terminal import wrap_for_terminal
 
 
 def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
-    """Ask before more than one paid call of a run."""
+    """Ask the user to agree to the paid calls of a run, if there is more than one.
+
+    Raises:
+        OptionError: If the user does not agree, or an option or a video would multiply the calls.
+    """
     if not isinstance(model, PaidModel):
         return
-    name = f"model '{model.card.name}'"
-    for option, is_on in (
-        ("tile", options.refine.tile is not None),
-        ("batch_size", options.speed.batch_size > 1),
-    ):
-        # If one photograph of a batch fails, the batch is sent again one by one.
-        if is_on:
-            problem = Text(
-                f"{name} is paid by the call: ", OptionName(option), " would send photographs again"
-            )
-            raise OptionError(problem=problem)
-    refine, photographs = options.refine, 0
+    refine = options.refine
+    if refine.tile is not None:
+        raise _repeated_calls_error(model, "tile")
+    if options.speed.batch_size > 1:
+        # If one photograph of a batch fails, each of the batch is sent once more.
+        raise _repeated_calls_error(model, "batch_size")
+    photographs = 0
     for job in jobs:
         if job.medium is not Medium.PHOTO:
             raise OptionError(
-                (
-                    f"{name} is paid by the call, and every frame would be "
-                    "one: choose the frames, and give them as photographs"
-                ),
+                f"model '{model.card.name}' is paid by the call, and every frame would be one: "
+                "choose the frames, and give them as photographs",
                 path=job.source,
             )
         photographs += 1
     agree_to_calls(model, photographs, flip=refine.flip or refine.mirrors, yes=options.network.yes)
 
 
+def _repeated_calls_error(model: PaidModel, option: str) -> OptionError:
+    """Error on an option by which photographs would be sent, and paid, more than once."""
+    return OptionError(
+        problem=Text(
+            f"model '{model.card.name}' is paid by the call: ",
+            OptionName(option),
+            " would send photographs again",
+        )
+    )
+
+
 def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
-    """Ask before more than one paid call."""
+    """Ask the user to agree to paid calls, if there is more than one, and allow them.
+
+    Args:
+        model: Model, which may be free.
+        photographs: Number of photographs.
+        flip: Whether each photograph is sent once more as its mirror image.
+        yes: Whether the user has agreed already.
+
+    Raises:
+        OptionError: If the user does not agree, or cannot be asked.
+    """
     if not isinstance(model, PaidModel):
         return
     calls = photographs * (2 if flip else 1)
@@ -51,6 +69,7 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
 
 
 def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
+    """Ask at the terminal; raise ``OptionError`` if the answer is not yes."""
     what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
     if sys.stdin is None or not sys.stdin.isatty():
         raise OptionError(

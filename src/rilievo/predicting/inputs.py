@@ -1,4 +1,4 @@
-"""Inputs as jobs: files, trees, patterns, videos; found once."""
+"""The inputs that the user names, as jobs: files, folders, patterns and videos."""
 
 import glob
 import io
@@ -22,25 +22,31 @@ from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.prediction.output import OUTPUTS
 
-OTHER_FORMATS = (
+_MORE_FORMATS_HINT = (
     "other formats come from an npz: rilievo.read_prediction('photo.npz').save('photo', 'glb')"
 )
-_IN_MEMORY = 4_000_000
-"""Bytes of a list before a temporary file, some 20,000 jobs."""
+_MAX_BYTES_IN_MEMORY = 4_000_000
+"""Size of a list of jobs from which on it is a temporary file; some 20,000 jobs."""
 
 
 class Medium(StrEnum):
-    """Kind of a job's input."""
+    """What a job's input is."""
 
     PHOTO = "photo"
     VIDEO = "video"
     SEQUENCE = "sequence"
-    """Folder of frames, one clip in the order of names."""
+    """A folder whose pictures are the frames of one video, in the order of their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Input and the path of its results."""
+    """One input, and where its results go.
+
+    Attributes:
+        source: File, or folder of frames.
+        medium: What the source is.
+        target: Path of the results without suffix.
+    """
 
     source: Path
     medium: Medium
@@ -49,17 +55,27 @@ class Job:
 
 @dataclass(slots=True)
 class LeftOut:
-    """Files and folders that a search left out."""
+    """What a search for inputs left out.
+
+    Attributes:
+        other_files: Number of files that are neither photographs nor videos by their names.
+        linked_folders: Number of links to folders, which are not followed.
+        results: Number of rilievo's own results.
+        unreadable: Messages on folders and JSON files that cannot be read.
+        empty: Names of folders that the user names and that hold no photograph or video.
+    """
 
     other_files: int = 0
     linked_folders: int = 0
     results: int = 0
     unreadable: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
-    """Named folders without photograph or video."""
 
-    def inputs_among(self, names: Iterable[str], results: Collection[str]) -> list[str]:
-        """Sorted photographs and videos; count the others."""
+    def select_inputs(self, names: Iterable[str], results: Collection[str]) -> list[str]:
+        """Select the photographs and videos of a folder, sorted, and count the other files.
+
+        ``results`` are the names of rilievo's own results.
+        """
         inputs: list[str] = []
         for name in names:
             if not name or name.startswith("."):
@@ -73,7 +89,7 @@ class LeftOut:
         return sorted(inputs)
 
     def notes(self) -> list[str]:
-        """Lines on what was left out, and on empty folders."""
+        """Sentences on what was left out, and on empty folders."""
         counts = (
             ("neither photographs nor videos by their names", self.other_files),
             ("links to folders, which are not followed", self.linked_folders),
@@ -82,12 +98,10 @@ class LeftOut:
         notes = [f"left out as {words}: {count}" for words, count in counts if count]
         return [*notes, *(f"no photograph or video in {folder}" for folder in self.empty)]
 
-    def nothing_found_words(self, inputs: Sequence[str | Path]) -> str:
-        """Message for inputs without a photograph or video."""
-        words = f"no photograph or video in {', '.join(map(printable, inputs))}"
-        if not self.results:
-            return words
-        return f"{words}, only results; {OTHER_FORMATS}"
+    def nothing_found_message(self, inputs: Sequence[str | Path]) -> str:
+        """Message on inputs that hold no photograph or video."""
+        message = f"no photograph or video in {', '.join(map(printable, inputs))}"
+        return f"{message}, only results; {_MORE_FORMATS_HINT}" if self.results else message
 
 
 def find_jobs(
@@ -97,22 +111,29 @@ def find_jobs(
     sequence: bool,
     left_out: LeftOut | None = None,
 ) -> Iterator[Job]:
-    """Yield a job for every input, in a fixed order and bounded memory.
+    """Yield a job for every photograph and video in the inputs, in a fixed order.
 
-    Folders keep their tree. Hidden files, unknown suffixes, results and ``output`` are left out; a
-    named file is tried whatever its suffix, unless a result. A missing file is a job that will
-    fail. Equal targets get their suffix, or a number between arguments.
+    The results of a folder have its tree. A file that is named is tried whatever its suffix, unless
+    it is a result. In folders, hidden files, unknown suffixes, results and ``output`` are left out.
+    A file that is missing is a job that will fail. Inputs of the same name get different targets.
+
+    Args:
+        inputs: Files, folders or patterns.
+        output: Folder of the results.
+        sequence: Whether a folder holds the frames of one video.
+        left_out: Record of what is left out, which is filled.
+
+    Raises:
+        InputError: If none of the inputs exists.
     """
     left_out = LeftOut() if left_out is None else left_out
-    expansions = {name: _existing_paths(name) for name in map(str, inputs)}
-    if not any(expansions.values()):
-        raise InputError("; ".join(_missing_input_words(name) for name in expansions))
-    named = [path for name in expansions for path in expansions[name] or [Path(name)]]
-    paths = named if len(named) == 1 else _paths_without_results(named, left_out)
-    targets = number_duplicates(
-        [path.resolve().name if path.is_dir() else path.stem or path.name for path in paths]
-    )
-    several = len(named) > 1
+    paths_by_name = {name: _existing_paths(name) for name in map(str, inputs)}
+    if not any(paths_by_name.values()):
+        raise InputError("; ".join(_missing_input_message(name) for name in paths_by_name))
+    named = [path for name, paths in paths_by_name.items() for path in paths or [Path(name)]]
+    has_one_input = len(named) == 1
+    paths = named if has_one_input else _paths_without_results(named, left_out)
+    targets = number_duplicates([_target_name(path) for path in paths])
     for path, target in zip(paths, targets, strict=True):
         if not path.is_dir():
             medium = Medium.VIDEO if is_video(path) else Medium.PHOTO
@@ -120,15 +141,23 @@ def find_jobs(
         elif sequence:
             yield Job(source=path, medium=Medium.SEQUENCE, target=output / target)
         else:
-            found_any = False
-            for job in _folder_jobs(path, output / target if several else output, output, left_out):
-                found_any = True
+            folder_target = output if has_one_input else output / target
+            is_empty = True
+            for job in _folder_jobs(path, folder_target, output, left_out):
+                is_empty = False
                 yield job
-            if not found_any:
+            if is_empty:
                 left_out.empty.append(printable(path))
 
 
+def _target_name(path: Path) -> str:
+    if path.is_dir():
+        return path.resolve().name
+    return path.stem or path.name
+
+
 def _existing_paths(name: str) -> list[Path]:
+    """The path of a name if it exists, or the paths that match a pattern, sorted."""
     path = Path(name)
     if path.exists() or path.is_symlink():
         return [path]
@@ -136,23 +165,26 @@ def _existing_paths(name: str) -> list[Path]:
 
 
 def _paths_without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
-    results: dict[Path, set[str]] = {}
-    rest = []
+    """Leave out rilievo's own results, which a pattern such as ``out/*`` also matches."""
+    results_by_folder: dict[Path, set[str]] = {}
+    inputs = []
     for path in paths:
         folder = path.parent
-        if folder not in results:
+        if folder not in results_by_folder:
             try:
-                results[folder] = _result_names(folder, os.listdir(folder), left_out)
+                names = os.listdir(folder)
+                results_by_folder[folder] = _result_names(folder, names, left_out)
             except OSError:
-                results[folder] = set()
-        if path.name in results[folder]:
+                results_by_folder[folder] = set()
+        if path.name in results_by_folder[folder]:
             left_out.results += 1
         else:
-            rest.append(path)
-    return rest
+            inputs.append(path)
+    return inputs
 
 
-def _missing_input_words(name: str) -> str:
+def _missing_input_message(name: str) -> str:
+    """Message on an input that does not exist, with what the user may have meant."""
     if glob.has_magic(name):
         return f"{printable(name)}: no file matches this pattern"
     if re.search(r"%\d*d", name):
@@ -170,48 +202,67 @@ def _missing_input_words(name: str) -> str:
 
 
 def _folder_jobs(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
-    ours = output.resolve()
+    """Yield a job for every photograph and video in a folder and its subfolders.
 
-    def unreadable(error: OSError) -> None:
+    ``target`` is the folder of the results, whose tree is that of ``folder``. ``output`` is the
+    folder of all results, which is not searched.
+    """
+    resolved_output = output.resolve()
+
+    def note_unreadable(error: OSError) -> None:
         left_out.unreadable.append(f"{printable(error.filename)}: {reason(error)}")
 
-    for directory, subfolders, names in os.walk(folder, onerror=unreadable):
-        here = Path(directory)
-        results = _result_names(here, names, left_out)
-        left_out.linked_folders += sum((here / name).is_symlink() for name in subfolders)
+    for directory, subfolders, names in os.walk(folder, onerror=note_unreadable):
+        current = Path(directory)
+        results = _result_names(current, names, left_out)
+        left_out.linked_folders += sum((current / name).is_symlink() for name in subfolders)
+        # ``os.walk`` goes on with the subfolders that are left in its list.
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if not name.startswith(".") and name not in results and (here / name).resolve() != ours
+            if not name.startswith(".")
+            and name not in results
+            and (current / name).resolve() != resolved_output
         )
-        files = left_out.inputs_among(names, results)
-        relative = here.relative_to(folder)
-        for name, own in zip(files, unique_names(files), strict=True):
-            is_clip = Path(name).suffix.lower() in VIDEO_SUFFIXES
+        files = left_out.select_inputs(names, results)
+        for name, target_name in zip(files, unique_names(files), strict=True):
+            has_video_suffix = Path(name).suffix.lower() in VIDEO_SUFFIXES
             yield Job(
-                source=here / name,
-                medium=Medium.VIDEO if is_clip else Medium.PHOTO,
-                target=target / relative / own,
+                source=current / name,
+                medium=Medium.VIDEO if has_video_suffix else Medium.PHOTO,
+                target=target / current.relative_to(folder) / target_name,
             )
 
 
 def _result_names(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
-    """Names of rilievo's JSONs and what they list; of a broken one, of outputs."""
+    """Find rilievo's own results in a folder: its JSON files and the files that they list.
+
+    If a JSON file is broken, files beside it that are named like its results count as such.
+    """
     results: set[str] = set()
     for name in names:
-        if name.endswith(SUFFIX):
-            stem = name.removesuffix(SUFFIX)
-            beside = {stem + output.suffix for output in OUTPUTS.values()} & {*names}
-            try:
-                listed = _names_in_sidecar(folder / name, has_results=bool(beside))
-            except InputError as error:
-                left_out.unreadable.append(note_of(error))
-                listed = beside
-            results |= {name, *listed} if listed else set()
+        if not name.endswith(SUFFIX):
+            continue
+        stem = name.removesuffix(SUFFIX)
+        named_like_results = {stem + output.suffix for output in OUTPUTS.values()} & {*names}
+        try:
+            listed = _names_in_sidecar(folder / name, has_results=bool(named_like_results))
+        except InputError as error:
+            left_out.unreadable.append(note_of(error))
+            listed = named_like_results
+        if listed:
+            results |= {name, *listed}
     return results
 
 
 def _names_in_sidecar(path: Path, *, has_results: bool) -> set[str]:
+    """Names of the files that a JSON lists; empty if it is not one of rilievo.
+
+    ``has_results`` says that files named like its results lie beside it.
+
+    Raises:
+        InputError: If it is probably one of rilievo, and broken.
+    """
     try:
         if has_results:
             check_regular(path)
@@ -237,22 +288,28 @@ def _is_broken_json(path: Path) -> bool:
 
 
 def is_photo_or_video(name: str) -> bool:
-    """Whether a name is of a photograph or video."""
+    """Whether a file is a photograph or a video by its suffix."""
     return Path(name).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
 
 
 class JobList:
-    """Jobs that may be read several times."""
+    """List of jobs that can be iterated several times, and that takes little memory.
+
+    A long list is stored in a temporary file, one line of JSON a job.
+
+    Attributes:
+        counts: Number of jobs by what their inputs are.
+    """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self.counts: Counter[Medium] = Counter()
         self._file: IO[bytes] = io.BytesIO()
         for job in jobs:
             self.counts[job.medium] += 1
-            # Names that are no text are written with escapes, and read as they were.
+            # Names that are not valid text are written with escapes, and read as they were.
             line = json.dumps([str(job.source), job.medium.value, str(job.target)])
             self._file.write(line.encode() + b"\n")
-            if isinstance(self._file, io.BytesIO) and self._file.tell() > _IN_MEMORY:
+            if isinstance(self._file, io.BytesIO) and self._file.tell() > _MAX_BYTES_IN_MEMORY:
                 self._file = _copy_to_disk(self._file)
                 weakref.finalize(self, self._file.close)
 
@@ -260,25 +317,32 @@ class JobList:
         return self.counts.total()
 
     def __iter__(self) -> Iterator[Job]:
-        place = 0
+        position = 0
         while True:
-            self._file.seek(place)
+            # Another iteration may have moved the position of the file.
+            self._file.seek(position)
             line = self._file.readline()
-            place = self._file.tell()
+            position = self._file.tell()
             if not line:
                 return
             source, medium, target = json.loads(line)
             yield Job(source=Path(source), medium=Medium(medium), target=Path(target))
 
     @property
-    def media(self) -> list[bool]:
-        """False if there are photographs, True if videos."""
-        return sorted({medium is not Medium.PHOTO for medium in self.counts})
+    def has_photos(self) -> bool:
+        """Whether there are photographs."""
+        return self.counts[Medium.PHOTO] > 0
+
+    @property
+    def has_videos(self) -> bool:
+        """Whether there are videos or folders of frames."""
+        return len(self) > self.counts[Medium.PHOTO]
 
 
 def _copy_to_disk(memory: io.BytesIO) -> IO[bytes]:
+    """Copy a file in memory to a temporary one, which the caller closes."""
     from tempfile import TemporaryFile
 
-    file = TemporaryFile()  # noqa: SIM115  (closed by whoever holds it)
+    file = TemporaryFile()  # noqa: SIM115  (the caller closes it)
     file.write(memory.getvalue())
     return file

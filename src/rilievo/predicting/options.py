@@ -1,4 +1,4 @@
-"""Options of ``rilievo predict``, and of dividing its work."""
+"""Options of ``rilievo predict`` and ``rilievo.stream``, and of work in several processes."""
 
 import zlib
 from collections.abc import Iterable, Mapping
@@ -28,6 +28,7 @@ from rilievo.schema.fields import (
 )
 
 LOCAL = "local"
+"""Value of ``--ray`` for a cluster on this machine."""
 RECORDS: Mapping[str, type[Record]] = {
     "saving": Saving,
     "network": Network,
@@ -38,12 +39,12 @@ RECORDS: Mapping[str, type[Record]] = {
     "speed": Speed,
     "video": VideoOptions,
 }
-"""Records in the order of the help."""
+"""Groups of the options of ``rilievo predict``, in the order of its help."""
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
 class PredictOptions(PhotoOptions):
-    """Options of ``rilievo predict``, given flat: ``PredictOptions(save="ply", fov=60)``.
+    """Options of ``rilievo predict``, all as keywords: ``PredictOptions(save="ply", fov=60)``.
 
     Examples:
         >>> rilievo.PredictOptions(save="ply", fov=60).view.fov
@@ -80,20 +81,20 @@ PredictOptions.__signature__ = signature_with(PredictOptions, RECORDS.values())
 STREAM_RECORDS: Mapping[str, type[Record]] = {
     name: record for name, record in RECORDS.items() if record is not Saving
 }
-"""Records of ``rilievo.stream``."""
+"""Groups of the options of ``rilievo.stream``."""
 STREAM_NAMES = tuple(
     name for record in STREAM_RECORDS.values() for name in live_option_names(record, draws=False)
 )
-"""Options of ``rilievo.stream``, whose keywords they are."""
+"""Names of the keywords of ``rilievo.stream``."""
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
 class StreamOptions(PhotoOptions):
-    """Options of a live stream: those of ``PredictOptions`` that a stream has, given flat.
+    """Options of a live stream: those of ``PredictOptions`` that make sense for one.
 
     Raises:
         OptionError: If a stream does not have an option, one is out of range, two do not go
-            together, or a known size is not that of all frames.
+            together, or a known size does not hold for all frames.
     """
 
     network: Annotated[Network, FLAT]
@@ -108,11 +109,12 @@ class StreamOptions(PhotoOptions):
 
 
 def refuse_options_not_live(names: Iterable[str]) -> None:
-    """Refuse keywords of ``rilievo.stream`` that a stream does not have.
+    """Raise an error for keywords that ``rilievo.stream`` does not have.
 
     Raises:
-        OptionError: If ``rilievo predict`` has such an option.
-        TypeError: If nothing has.
+        OptionError: If it is an option of ``rilievo predict``; the message says why a stream does
+            not have it.
+        TypeError: If there is no such option at all.
     """
     names = [*names]
     reasons = {
@@ -128,7 +130,7 @@ def refuse_options_not_live(names: Iterable[str]) -> None:
 
 
 def _check_sizes_of_stream(sizes: KnownSizes) -> None:
-    """Refuse a known size of one frame, as of one among many photographs."""
+    """Raise ``OptionError`` for known sizes that hold for one frame only."""
     if isinstance(sizes.sparse, Path) and sizes.sparse.is_dir():
         raise OptionError(
             option="sparse",
@@ -136,11 +138,11 @@ def _check_sizes_of_stream(sizes: KnownSizes) -> None:
         )
     if sizes.same_camera:
         return
-    known = [OptionName(name) for name in _KNOWN_OF_ONE if _is_given(getattr(sizes, name))]
-    if known:
+    given = [name for name in _OPTIONS_OF_ONE_PHOTO if _is_given(getattr(sizes, name))]
+    if given:
         raise OptionError(
             problem=Text(
-                known[0],
+                OptionName(given[0]),
                 " belongs to one photograph, and each frame of a stream has its own scale: give ",
                 OptionName("same_camera"),
                 " if neither the camera nor what is known moves",
@@ -148,36 +150,50 @@ def _check_sizes_of_stream(sizes: KnownSizes) -> None:
         )
 
 
-_KNOWN_OF_ONE = ("known", "known_length", "known_rectangle", "sparse")
+_OPTIONS_OF_ONE_PHOTO = ("known", "known_length", "known_rectangle", "sparse")
 
 
 def _is_given(value: object) -> bool:
-    return value is not None and not (isinstance(value, tuple) and not value)
+    is_empty_list = isinstance(value, tuple) and not value
+    return value is not None and not is_empty_list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """One part of the inputs, by their names alone, so parts run anywhere and are about equal."""
+class Shard:
+    """One of several parts of the inputs.
+
+    It follows from the names of the inputs alone, so that parts need not know of each other. They
+    are of about equal size.
+
+    Attributes:
+        number: Number of the part, from 1.
+        count: Number of parts.
+    """
 
     number: int
     count: int
 
-    def takes(self, name: str) -> bool:
-        """Whether it has the input of a name."""
-        return zlib.crc32(name.encode(errors="surrogatepass")) % self.count == self.number - 1
+    def contains(self, name: str) -> bool:
+        """Whether the input of a name belongs to this part."""
+        checksum = zlib.crc32(name.encode(errors="surrogatepass"))
+        return checksum % self.count == self.number - 1
 
 
-def parse_share(text: str) -> Share:
-    """Parse "i/n" as the ith of n parts."""
+def parse_shard(text: str) -> Shard:
+    """Parse "I/N" as the Ith of N parts.
+
+    Raises:
+        OptionError: If the text is anything else.
+    """
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise OptionError(option="shard", expected="I/N, such as 1/4 to 4/4", value=text)
-    return Share(number=int(number), count=int(count))
+    return Shard(number=int(number), count=int(count))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Part of the work, and machines.
+    """Which part of the work to do, and on which machines.
 
     Raises:
         OptionError: If ``shard`` is not I/N with I from 1 to N.
@@ -194,17 +210,17 @@ class ClusterOptions:
 
     def __post_init__(self) -> None:
         if self.shard is not None:
-            parse_share(self.shard)
+            parse_shard(self.shard)
 
     @property
-    def share(self) -> Share:
+    def selected_shard(self) -> Shard:
         """Part to do, by default all."""
-        return Share(number=1, count=1) if self.shard is None else parse_share(self.shard)
+        return Shard(number=1, count=1) if self.shard is None else parse_shard(self.shard)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(ClusterOptions):
-    """Part of the work, machines, and number of processes.
+    """Which part of the work to do, on which machines, and in how many processes.
 
     Raises:
         OptionError: If an option is out of range.

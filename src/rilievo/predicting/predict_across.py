@@ -1,4 +1,4 @@
-"""``rilievo predict`` in several processes or machines, on disk or object stores."""
+"""``rilievo predict`` by several processes or machines, with files on disk or at addresses."""
 
 import warnings
 from collections import Counter
@@ -15,8 +15,9 @@ from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import ResultWriter
-from rilievo.predicting.run import load_models, make_ready, predict_jobs, read_inputs
-from rilievo.predicting.summary import RunSummary, Stages, Tally
+from rilievo.predicting.run import RunWriters, load_models, make_ready, predict_jobs, read_inputs
+from rilievo.predicting.run_times import Stopwatch
+from rilievo.predicting.summary import RunSummary, Tally
 from rilievo.predicting.work_processes import (
     Do,
     Failure,
@@ -28,37 +29,43 @@ from rilievo.system.signals import handle_if_ctrl_c
 
 
 class TaskFiles:
-    """Files of one task, perhaps staged."""
+    """Files of the jobs in one task, which are used where they lie on disk.
+
+    A subclass copies files at addresses to a scratch folder and back.
+    """
 
     def enter(self, job: Job) -> Job:
-        """Map a job to the paths where it is done."""
+        """Map a job to the paths at which it is done."""
         return job
 
     def results(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> ResultWriter:
-        """ResultWriter of such jobs."""
+        """Make the writer for the results of the jobs."""
         return ResultWriter(model=model, options=options, note=note)
 
     def translated(self, message: str) -> str:
-        """Message with the user's names of files; here it has them already."""
+        """Replace paths of the scratch folder in a message by the user's names."""
         return message
 
     def clear(self) -> None:
-        """Remove files of the task."""
+        """Remove the scratch folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Picklable access to a run's files."""
+    """Access to the files of a run on disk; it is sent to each process.
+
+    A subclass has access to files at addresses.
+    """
 
     def check_output(self, output: Path) -> None:
-        """Refuse an output that cannot be written to."""
+        """Check that results can be written to the output."""
 
     def list_jobs(
         self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
     ) -> Iterator[Job]:
-        """List all jobs in a fixed order."""
+        """Yield all jobs in a fixed order."""
         paths = list(map(local_path, inputs))
         return find_jobs(paths, output, sequence=sequence, left_out=left_out)
 
@@ -68,7 +75,7 @@ class Storage:
 
 
 def storage_of(inputs: Iterable[str | Path], output: Path) -> Storage:
-    """Access to files on disk, or at addresses."""
+    """Choose the access to files: on disk, or at addresses if one of them is an address."""
     if all(address_or_none(name) is None for name in (*inputs, output)):
         return Storage()
     return load_service("addresses")()
@@ -76,84 +83,110 @@ def storage_of(inputs: Iterable[str | Path], output: Path) -> Storage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictWork:
-    """Prediction of photographs and clips."""
+    """The work of a run, which each process opens once.
+
+    Attributes:
+        options: Options of the run.
+        has_photos: Whether there are photographs.
+        has_videos: Whether there are videos or folders of frames.
+        storage: Access to the files.
+    """
 
     options: PredictOptions
-    video: tuple[bool, ...] = (False,)
-    places: Storage = field(default_factory=Storage)
+    has_photos: bool = True
+    has_videos: bool = False
+    storage: Storage = field(default_factory=Storage)
 
     def open(self) -> Do:
-        """Load models, and refuse outputs."""
+        """Load the models, and return the function that predicts the jobs of a task.
+
+        Raises:
+            RilievoError: If an output cannot be made, or a model cannot be used.
+        """
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        options, loading = self.options, Stages()
-        models = load_models(options, self.video, refuse_paid, loading)
-        for model in models.values():
-            ResultWriter(model=model, options=options).check()
-        # The first report tells what loading took.
-        unreported = [loading.spent]
-        ready = cache(make_ready)  # once a process: it looks at every file in the folder
+        options, stopwatch = self.options, Stopwatch()
+        models = load_models(
+            options,
+            has_photos=self.has_photos,
+            has_videos=self.has_videos,
+            check=refuse_paid,
+            stopwatch=stopwatch,
+        )
+        checked = RunWriters.of_models(
+            models, lambda model: ResultWriter(model=model, options=options)
+        )
+        for writer in checked.all():
+            writer.check()
+        unreported_times = [stopwatch.times]  # of loading, which the first report contains
+        # Once a process and folder, because it looks at every file in the folder.
+        prepare_folder = cache(make_ready)
 
         def do(items: Sequence[Job], *, again: bool) -> Report:
-            files = self.places.open_task()
+            files = self.storage.open_task()
             tally = TaskTally(translated=files.translated)
-            while unreported:
-                tally.stages.add(unreported.pop())
-            results = {
-                video: files.results(model=model, options=options, note=tally.note)
-                for video, model in models.items()
-            }
+            while unreported_times:
+                tally.stopwatch.add(unreported_times.pop())
+            writers = RunWriters.of_models(
+                models,
+                lambda model: files.results(model=model, options=options, note=tally.note),
+            )
             try:
-                predict_jobs([files.enter(job) for job in items], results, tally, ready)
+                jobs = [files.enter(job) for job in items]
+                predict_jobs(jobs, writers, tally, prepare_folder)
             finally:
                 files.clear()
             report = tally.report
             if again and not options.saving.resume:
+                # The process that was killed finished them in this run.
                 return replace(report, done=report.done + report.finished_before, finished_before=0)
             return report
 
         return do
 
     def name(self, item: Job) -> str:
-        """Path of the input."""
+        """Name of a job in messages."""
         return printable(item.source)
 
 
 @dataclass(slots=True, kw_only=True)
 class TaskTally(Tally):
-    """Collector of a task's messages."""
+    """Counts the inputs of a task and collects its messages, to be sent to the run.
+
+    Attributes:
+        translated: Function that puts the user's names of files into a message.
+    """
 
     translated: Callable[[str], str] = lambda message: message
-    """Translation of messages."""
     output: Path = field(default_factory=Path)
     show: bool = False
     failures: list[Failure] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    collected_notes: list[str] = field(default_factory=list)
 
     def failed(self, message: str) -> None:
-        """Record a failed input."""
+        """Collect the message on a failed input."""
         line = self.translated(message)
         self.failures.append(Failure(name=line.partition(": ")[0], reason=line))
 
     def note(self, message: str) -> None:
-        """Record a note."""
-        self.remarks.append(self.translated(message))
+        """Collect a note."""
+        self.collected_notes.append(self.translated(message))
 
     @property
     def report(self) -> Report:
-        """Report so far."""
-        counted = self.summary()
+        """What the task has done so far."""
+        summary = self.summary()
         return Report(
-            done=counted.done,
-            finished_before=counted.finished_before,
+            done=summary.done,
+            finished_before=summary.finished_before,
             failures=tuple(self.failures),
-            notes=tuple(self.remarks),
-            spent=counted.spent,
+            notes=tuple(self.collected_notes),
+            times=summary.spent,
         )
 
 
 def refuse_paid(model: Model) -> None:
-    """Refuse a model whose calls cost money."""
+    """Raise ``OptionError`` for a model that is paid by the call."""
     if isinstance(model, PaidModel):
         raise OptionError(
             problem=Text(
@@ -175,14 +208,15 @@ def predict_across(
     *,
     show: bool = True,
 ) -> RunSummary:
-    """Predict as ``predict_files``, in several processes.
+    """Predict files as ``predict_files`` does, in several processes.
 
-    Failed inputs are skipped. Call it under ``if __name__ == "__main__"``.
+    Inputs that fail are reported and skipped. Call it under ``if __name__ == "__main__"``, because
+    each process imports the script that calls it.
 
     Args:
-        inputs: Files, folders (recursive) or patterns, on disk or at s3, gs or https.
+        inputs: Files, folders with their subfolders, or patterns, on disk or at s3, gs or https.
         options: Options of the prediction.
-        batch: Part of the inputs, processes, and machines.
+        batch: Part of the inputs to do, and processes or machines.
         show: Whether to show progress.
 
     Raises:
@@ -205,24 +239,25 @@ def predict_across(
         )
     output = Path(local_path(options.saving.output))
     options = replace(options, saving=replace(options.saving, output=output))
-    places = storage_of(inputs, output)
-    places.check_output(output)
+    storage = storage_of(inputs, output)
+    storage.check_output(output)
     threads = threads_per_process(batch, options.speed.threads)
-    run = read_inputs(inputs, options, places.list_jobs)
-    media = Counter(
-        job.medium is not Medium.PHOTO for job in _jobs_of_share(run.jobs, output, batch)
+    run = read_inputs(inputs, options, storage.list_jobs)
+    media = Counter(job.medium for job in _jobs_of_shard(run.jobs, output, batch))
+    count, photo_count = media.total(), media[Medium.PHOTO]
+    work = PredictWork(
+        options=replace(options, speed=replace(options.speed, threads=threads)),
+        has_photos=photo_count > 0 or count == 0,
+        has_videos=count > photo_count,
+        storage=storage,
     )
-    count, video = media.total(), tuple(sorted(media)) or (False,)
-    in_each = replace(options, speed=replace(options.speed, threads=threads))
-    work = PredictWork(options=in_each, video=video, places=places)
-    total = count + len(run.failures)
-    with Tally(output=output, total=total, show=show) as tally:
+    with Tally(output=output, total=count + len(run.failures), show=show) as tally:
         if address_or_none(output) is None:
             make_ready(output)
-        run.tell(tally)
+        run.report(tally)
         reports = distribute_work(
             work,
-            _jobs_of_share(run.jobs, output, batch),
+            _jobs_of_shard(run.jobs, output, batch),
             count=count,
             batch=batch,
             threads=threads,
@@ -240,13 +275,15 @@ def predict_across(
     return tally.summary()
 
 
-def _jobs_of_share(jobs: Iterable[Job], output: Path, batch: BatchOptions) -> Iterator[Job]:
-    share = batch.share
-    return (job for job in jobs if share.takes(job.target.relative_to(output).as_posix()))
+def _jobs_of_shard(jobs: Iterable[Job], output: Path, batch: BatchOptions) -> Iterator[Job]:
+    """Jobs of the part of the inputs that this call does."""
+    shard = batch.selected_shard
+    return (job for job in jobs if shard.contains(job.target.relative_to(output).as_posix()))
 
 
 def _add_to_tally(tally: Tally, report: Report) -> None:
-    tally.stages.add(report.spent)
+    """Count what a task reports."""
+    tally.stopwatch.add(report.times)
     for _ in range(report.done):
         tally.done()
     for _ in range(report.finished_before):

@@ -1,19 +1,19 @@
-"""Work ahead of its use, in threads."""
+"""Iterators that work ahead in threads, while their consumer is busy."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from rilievo.predicting.summary import Result
-
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 _END = object()
 
 
 def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
-    """Yield the items, up to ``most`` prefetched."""
-    iterator, pool = iter(items), ThreadPoolExecutor(1, thread_name_prefix="read")
+    """Yield the items, while a thread takes up to ``most`` further ones out of their iterator."""
+    iterator = iter(items)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="read")
     waiting = deque(pool.submit(next, iterator, _END) for _ in range(most))
     try:
         while (item := waiting.popleft().result()) is not _END:
@@ -26,7 +26,7 @@ def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
 ) -> Iterator[Result]:
-    """Yield ``function`` of every item in order, in ``workers`` threads."""
+    """Yield what a function returns for each item, in order, computed ahead in threads."""
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="finish")
     try:
@@ -41,9 +41,10 @@ def map_ahead(
 
 
 def _shut_down(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) -> None:
-    """Cancel what waits; threads end by themselves.
+    """Cancel the calls that have not begun, and wait for the others.
 
-    Joining one within the start of a thread never returns (Python 3.11).
+    The threads are not joined: they end by themselves, and joining one while another is being
+    started never returns (Python 3.11).
     """
     for future in waiting:
         future.cancel()

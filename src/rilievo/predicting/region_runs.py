@@ -1,32 +1,67 @@
-"""Measurements of regions of photographs, folders and videos."""
+"""``rilievo measure --box`` and ``--mask``: objects in photographs, folders and videos."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import note_about, note_of
 from rilievo.io.files.names import printable, shortened
 from rilievo.io.photographs.signatures import is_video
-from rilievo.measure.detections import PhotoKey, read_detections
+from rilievo.measure.detections import DetectionTable, PhotoKey, read_detections
 from rilievo.measure.measurement_records import origin_record
 from rilievo.measure.region_measurements import RegionMeasurement
 from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import Region, as_region
-from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
+from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredRegion:
-    """Measured region; ``frame`` counts from 0."""
+    """Measurement of one region, and where its numbers come from.
+
+    Attributes:
+        file: Photograph or video.
+        frame: Number of the frame from 0; None for a photograph.
+        measured: Distance and size of the object in the region.
+        origin: Model, camera and instrument, as they are printed in JSON.
+    """
 
     file: str
     frame: int | None
     measured: RegionMeasurement
     origin: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RegionFile:
+    """File with regions of many photographs or frames.
+
+    Attributes:
+        path: Path of the file.
+        table: Regions in it.
+        used_keys: Keys under which photographs were found in the table, which is filled.
+    """
+
+    path: Path
+    table: DetectionTable
+    used_keys: set[PhotoKey | None] = field(default_factory=set)
+
+    def regions_in(
+        self, photo: Path, frame: int | None, fail: Callable[[str], None]
+    ) -> Sequence[Region]:
+        """Regions in a photograph; a name that is that of several photographs is a failure."""
+        key = self.table.find_key(photo, frame)
+        if key is not None and key.photo and key in self.used_keys:
+            fail(
+                f"{printable(self.path)}: '{key.photo}' is of several photographs, this one too: "
+                f"{printable(photo)}; write their folders"
+            )
+        self.used_keys.add(key)
+        return self.table.regions_in(photo, frame)
 
 
 def measure_regions(
@@ -36,69 +71,122 @@ def measure_regions(
     predict: Callable[[Path | Photo], Prediction],
     fail: Callable[[str], None],
 ) -> Iterator[MeasuredRegion]:
-    """Measure regions, and tell failures.
+    """Measure the objects in boxes and masks, in a photograph, a folder or a video.
+
+    Args:
+        source: Photograph, folder or video.
+        boxes: Boxes of all photographs, such as "10,20,110,220", and files with boxes of each.
+        masks: Files with masks.
+        predict: Function that predicts one photograph or frame.
+        fail: Function that is called with a message on each photograph or region that fails.
 
     Raises:
-        InputError: If there is no such file, or region.
-        OptionError: If a box is none.
+        InputError: If there is no such file, or no region is of a photograph there.
+        OptionError: If a box is malformed.
     """
-    files = [(Path(text), False) for text in boxes if os.path.exists(text)]
-    files += [(path, True) for path in masks]
-    tables = [read_detections(path, masks=is_mask) for path, is_mask in files]
-    usual = [_parse_region(text) for text in boxes if not os.path.exists(text)]
-    for fault in (fault for table in tables for fault in table.faults):
-        fail(fault)
-    left_out, is_any, keys = LeftOut(), False, [set[PhotoKey | None]() for _ in tables]
+    files = _read_region_files(boxes, masks)
+    common_regions = [_parse_region(text) for text in boxes if not os.path.exists(text)]
+    for file in files:
+        for fault in file.table.faults:
+            fail(fault)
+
+    left_out, has_regions = LeftOut(), False
     for job in find_jobs([source], Path(os.devnull), sequence=False, left_out=left_out):
-        is_photo, shown = job.medium is Medium.PHOTO, printable(job.source)
         try:
-            for frame, photo in [(None, job.source)] if is_photo else _numbered_photos(job.source):
-                for (path, _), table, used in zip(files, tables, keys, strict=True):
-                    key = table.find_key(job.source, frame)
-                    if key in used and key is not None and key.photo:
-                        fail(
-                            f"{printable(path)}: '{key.photo}' is of several photographs, this one "
-                            f"too: {shown}; write their folders"
-                        )
-                    used.add(key)
-                named = (one for table in tables for one in table.regions_in(job.source, frame))
-                regions = [*usual, *named]
-                if not regions:
-                    continue
-                is_any = True
-                prediction = predict(photo)
-                extents, origin = RegionMeasurer(prediction), origin_record(prediction)
-                for region in regions:
-                    try:
-                        measured = extents.measure(region)
-                    except RilievoError as error:
-                        place = shown if frame is None else f"{shown}: frame {frame}"
-                        fail(note_about(place, error))
-                        continue
-                    yield MeasuredRegion(
-                        file=str(job.source), frame=frame, measured=measured, origin=origin
-                    )
+            for photo in _photos_with_regions(job, files, common_regions, fail):
+                has_regions = True
+                yield from _measure_photo(photo, predict, fail)
         except RilievoError as error:
-            fail(note_of(error) if error.path else note_about(shown, error))
+            message = note_of(error) if error.path else note_about(printable(job.source), error)
+            fail(message)
+
     for failure in left_out.unreadable:
         fail(failure)
-    is_alone = os.path.isfile(source) and not is_video(Path(source))
-    for (path, _), table, used in zip(files, tables, keys, strict=True):
-        # A table of many photographs may be asked about one of them.
-        if not is_alone and (words := table.name_unused(used)):
-            fail(f"{printable(path)}: nothing in {printable(source)} is {shortened(words, 200)}")
-    if not is_any:
+    is_one_photo = os.path.isfile(source) and not is_video(Path(source))
+    if not is_one_photo:  # a table of many photographs may be asked about one of them
+        _report_unused_regions(files, source, fail)
+    if not has_regions:
         raise InputError(f"{printable(source)}: no box or mask is of a photograph there")
 
 
+def _read_region_files(boxes: Sequence[str], masks: Sequence[Path]) -> list[_RegionFile]:
+    """Read the files among the boxes, and those of masks."""
+    box_files = [Path(text) for text in boxes if os.path.exists(text)]
+    return [
+        *(_RegionFile(path=path, table=read_detections(path, masks=False)) for path in box_files),
+        *(_RegionFile(path=path, table=read_detections(path, masks=True)) for path in masks),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PhotoWithRegions:
+    """Photograph, or frame of a video, with the regions to measure in it."""
+
+    source: Path
+    frame: int | None
+    photo: Path | Photo
+    regions: Sequence[Region]
+
+
+def _photos_with_regions(
+    job: Job,
+    files: Sequence[_RegionFile],
+    common_regions: Sequence[Region],
+    fail: Callable[[str], None],
+) -> Iterator[_PhotoWithRegions]:
+    """Yield a photograph, or the frames of a video, each with its regions if it has any."""
+    for frame, photo in _photos_of_job(job):
+        regions = list(common_regions)
+        for file in files:
+            regions += file.regions_in(job.source, frame, fail)
+        if regions:
+            yield _PhotoWithRegions(source=job.source, frame=frame, photo=photo, regions=regions)
+
+
+def _measure_photo(
+    photo: _PhotoWithRegions,
+    predict: Callable[[Path | Photo], Prediction],
+    fail: Callable[[str], None],
+) -> Iterator[MeasuredRegion]:
+    """Predict a photograph and measure its regions; those that fail are reported."""
+    prediction = predict(photo.photo)
+    measurer, origin = RegionMeasurer(prediction), origin_record(prediction)
+    for region in photo.regions:
+        try:
+            measured = measurer.measure(region)
+        except RilievoError as error:
+            name = printable(photo.source)
+            fail(note_about(name if photo.frame is None else f"{name}: frame {photo.frame}", error))
+            continue
+        yield MeasuredRegion(
+            file=str(photo.source), frame=photo.frame, measured=measured, origin=origin
+        )
+
+
+def _report_unused_regions(
+    files: Sequence[_RegionFile], source: str, fail: Callable[[str], None]
+) -> None:
+    """Report regions of photographs that are not among the inputs."""
+    for file in files:
+        unused = file.table.name_unused(file.used_keys)
+        if unused:
+            names = shortened(unused, 200)
+            fail(f"{printable(file.path)}: nothing in {printable(source)} is {names}")
+
+
 def _parse_region(text: str) -> Region:
+    """Parse a box that the user wrote; the name of a table that is missing is no box."""
     if Path(text).suffix.lower() in (".json", ".csv"):
         raise MissingFileError("no such file", path=printable(text))
     return as_region(text)
 
 
-def _numbered_photos(video: Path) -> Iterator[tuple[int, Photo]]:
+def _photos_of_job(job: Job) -> Iterator[tuple[int | None, Path | Photo]]:
+    """Yield a photograph without a number, or the frames of a video with theirs."""
+    if job.medium is Medium.PHOTO:
+        yield None, job.source
+        return
     from rilievo.io.videos.live_frames import live_frames
 
-    for number, pixels in enumerate(live_frames(video)):
-        yield number, Photo(pixels=pixels, name=f"{printable(video)} frame {number}")
+    for number, pixels in enumerate(live_frames(job.source)):
+        yield number, Photo(pixels=pixels, name=f"{printable(job.source)} frame {number}")

@@ -1,5 +1,6 @@
-"""``rilievo.predict_files``: photographs and videos to files."""
+"""``rilievo.predict_files``: from photographs and videos to files."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -30,30 +31,21 @@ from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memory, photo_size
 from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import ResultWriter
-from rilievo.predicting.summary import (
-    FAILURES,
-    FINISH,
-    LOAD,
-    READ,
-    RunSummary,
-    RunTimes,
-    Stages,
-    Tally,
-    fail,
-)
+from rilievo.predicting.run_times import FINISH, LOAD, READ, RunTimes, Stopwatch
+from rilievo.predicting.summary import FAILURES, RunSummary, Tally, fail
 from rilievo.prediction.output import OUTPUTS, options_of_output
 from rilievo.prediction.saving import output_parts
 from rilievo.system.signals import handle_if_ctrl_c
 
-_MEASURED = 64
-_CLIPS = Text("videos and folders of frames (", OptionName("sequence"), "), and none")
-_STILLS = Text("photographs and folders of frames (", OptionName("sequence"), "), and none")
-_ABOUT: Mapping[str, str] = {**SUBJECTS, "confidence": "confidence"}
+_MAX_READ_HEADERS = 64
+"""Most photographs whose size is read to estimate disk space and memory."""
+_SUBJECT_OF_OPTION: Mapping[str, str] = {**SUBJECTS, "confidence": "confidence"}
+"""What an option changes, in words, by its name."""
 
 
 @runtime_checkable
 class FindJobs(Protocol):
-    """``find_jobs``, or the same elsewhere."""
+    """Function that finds jobs, as ``find_jobs`` does on disk."""
 
     def __call__(
         self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
@@ -64,26 +56,62 @@ class FindJobs(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInputs:
-    """Jobs of a run, failures and notes."""
+    """What a run has to do.
+
+    Attributes:
+        jobs: Photographs and videos.
+        failures: Messages on inputs that cannot be read.
+        notes: Notes on what was left out, and on options without effect.
+    """
 
     jobs: JobList
     failures: Sequence[str]
     notes: Sequence[str]
 
-    def tell(self, tally: Tally) -> None:
-        """Report the failures and notes."""
+    def report(self, tally: Tally) -> None:
+        """Count the failures, and keep the notes for the summary."""
         for message in self.failures:
             tally.failed(message)
         for message in self.notes:
             tally.note(message)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunModels:
+    """Models of a run, which may be the same; None if there are no such inputs."""
+
+    photos: Model | None
+    videos: Model | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWriters:
+    """Writers of a run's results; None if there are no such inputs."""
+
+    photos: ResultWriter | None
+    videos: ResultWriter | None
+
+    @classmethod
+    def of_models(
+        cls, models: RunModels, make_writer: Callable[[Model], ResultWriter]
+    ) -> "RunWriters":
+        """Make a writer for each model."""
+        return cls(
+            photos=None if models.photos is None else make_writer(models.photos),
+            videos=None if models.videos is None else make_writer(models.videos),
+        )
+
+    def all(self) -> list[ResultWriter]:
+        """The writers that there are, that of photographs first."""
+        return [writer for writer in (self.photos, self.videos) if writer is not None]
+
+
 def predict_files(
     inputs: Sequence[str | Path], options: PredictOptions | None = None, *, show: bool = True
 ) -> RunSummary:
-    """Predict photographs, folders and videos, and write results atomically.
+    """Predict photographs, folders and videos, and write results to files.
 
-    Failed inputs are reported and skipped.
+    Inputs that fail are reported and skipped. Each file is written whole or not at all.
 
     Examples:
         >>> options = rilievo.PredictOptions(model="rilievo/small", output="results")
@@ -91,7 +119,7 @@ def predict_files(
         1
 
     Args:
-        inputs: Files, folders (recursive) or patterns.
+        inputs: Files, folders with their subfolders, or patterns.
         options: Options of the run.
         show: Whether to show progress on standard error.
 
@@ -101,36 +129,42 @@ def predict_files(
     options = PredictOptions() if options is None else options
     check_type("options", options, PredictOptions, "a PredictOptions")
     run = read_inputs(inputs, options)
-    jobs, stages, output = run.jobs, Stages(), options.saving.output
+    jobs = run.jobs
 
-    def pay(model: Model) -> None:
+    def agree_if_paid(model: Model) -> None:
         if isinstance(model, PaidModel):
             agree_to_pay(model, jobs, options)
 
-    several = jobs.counts[Medium.PHOTO] > 1
-    models = load_models(options, jobs.media, pay, stages, several=several)
-    total = len(jobs) + len(run.failures)
-    with Tally(output=output, total=total, show=show, stages=stages) as tally:
-        results = {
-            video: ResultWriter(model=model, options=options, note=tally.note)
-            for video, model in models.items()
-        }
-        for outcome in results.values():
-            outcome.check()
-        first_medium = jobs.media[0]
-        if options.sizes.same_camera:
-            results[first_medium] = results[first_medium].with_size_of_first_photo(jobs)
+    stopwatch = Stopwatch()
+    models = load_models(
+        options,
+        has_photos=jobs.has_photos,
+        has_videos=jobs.has_videos,
+        check=agree_if_paid,
+        stopwatch=stopwatch,
+        has_several_photos=jobs.counts[Medium.PHOTO] > 1,
+    )
+    output, total = options.saving.output, len(jobs) + len(run.failures)
+    with Tally(output=output, total=total, show=show, stopwatch=stopwatch) as tally:
+        writers = RunWriters.of_models(
+            models, lambda model: ResultWriter(model=model, options=options, note=tally.note)
+        )
+        for writer in writers.all():
+            writer.check()
+        photo_writer = writers.photos
+        if options.sizes.same_camera and photo_writer is not None:
+            photo_writer = photo_writer.with_size_of_first_photo(jobs)
         make_ready(output)
-        if False in results:
-            memory = check_room_of_photographs(jobs, results[False])
-            results[False] = replace(results[False], memory=memory)
+        if photo_writer is not None:
+            memory = check_room_of_photographs(jobs, photo_writer)
             if memory.note:
                 tally.note(memory.note)
-        run.tell(tally)
-        for message in results[first_medium].left_out_of_all():
+            writers = replace(writers, photos=replace(photo_writer, memory=memory))
+        run.report(tally)
+        for message in writers.all()[0].left_out_of_all():
             tally.note(message)
         try:
-            predict_jobs(jobs, results, tally)
+            predict_jobs(jobs, writers, tally)
         except KeyboardInterrupt as stop:
             tally.interrupted = handle_if_ctrl_c(stop)
     return tally.summary()
@@ -139,7 +173,7 @@ def predict_files(
 def read_inputs(
     inputs: Sequence[str | Path], options: PredictOptions, find: FindJobs = find_jobs
 ) -> RunInputs:
-    """Find a run's jobs, and compare its options.
+    """Find the jobs of a run, and check that its options fit them.
 
     Raises:
         OptionError: If there is no job, or an option does not fit.
@@ -156,43 +190,59 @@ def read_inputs(
     left_out, output = LeftOut(), options.saving.output
     jobs = JobList(find(inputs, output, sequence=options.video.sequence, left_out=left_out))
     if not len(jobs):
-        message = next(iter(left_out.unreadable), None) or left_out.nothing_found_words(inputs)
+        message = left_out.nothing_found_message(inputs)
+        if left_out.unreadable:
+            message = left_out.unreadable[0]
         raise OptionError(problem=Text(message))
-    sizes = options.sizes
-    if sizes.known_sizes or sizes.known or sizes.sparse is not None:
-        _check_known_sizes(sizes, len(jobs))
-    notes = [*left_out.notes(), *no_effect_notes(options, jobs.counts)]
-    notes += _unused_facts_notes(sizes, jobs, output)
+    _check_known_sizes(options.sizes, len(jobs))
+    notes = [
+        *left_out.notes(),
+        *no_effect_notes(options, jobs.counts),
+        *_unused_size_notes(options.sizes, jobs, output),
+    ]
     return RunInputs(jobs=jobs, failures=left_out.unreadable, notes=notes)
 
 
-def _check_known_sizes(sizes: KnownSizes, inputs: int) -> None:
+def _check_known_sizes(sizes: KnownSizes, input_count: int) -> None:
+    """Check that known sizes can be read, and that they can be those of all inputs.
+
+    Raises:
+        OptionError: If they belong to one photograph, and there are several.
+    """
     if sizes.table is not None:
-        (read_known_of_fixed_camera if sizes.same_camera else read_known_csv)(sizes.table)
-    elif sizes.same_camera:
-        if sizes.sparse is not None and sizes.sparse.is_dir():
+        if sizes.same_camera:
+            read_known_of_fixed_camera(sizes.table)
+        else:
+            read_known_csv(sizes.table)
+        return
+    has_folder = sizes.sparse is not None and sizes.sparse.is_dir()
+    if sizes.same_camera:
+        if has_folder:
             raise OptionError(
                 option="same_camera",
                 problem=Text(
                     "takes one file of ", OptionName("sparse"), f", got the folder {sizes.sparse}"
                 ),
             )
-    elif sizes.sparse is not None and inputs > 1 and not sizes.sparse.is_dir():
+        return
+    if input_count == 1:
+        return
+    if sizes.sparse is not None and not has_folder:
         raise OptionError(
             option="sparse",
             problem=Text(
-                f"{sizes.sparse} is of one photograph, and {inputs} "
-                "were found: name a folder with one file for each, or give ",
+                f"{sizes.sparse} is of one photograph, and {input_count} were found: name a folder "
+                "with one file for each, or give ",
                 OptionName("same_camera"),
                 " if it never moved",
             ),
         )
-    elif sizes.known_sizes and inputs > 1:
-        [first, *_] = sizes.known_sizes
+    if sizes.known_sizes:
+        size = sizes.known_sizes[0]
         raise OptionError(
             problem=Text(
-                f"known {first.noun} {first} belongs to one "
-                f"photograph, and {inputs} were found: give a table, ",
+                f"known {size.noun} {size} belongs to one photograph, and {input_count} were "
+                "found: give a table, ",
                 OptionName("known", "FILE.csv"),
                 " with the header file,u,v,metres, or ",
                 OptionName("same_camera"),
@@ -201,115 +251,147 @@ def _check_known_sizes(sizes: KnownSizes, inputs: int) -> None:
         )
 
 
-def _unused_facts_notes(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
+def _unused_size_notes(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
+    """Notes on rows of a table and on files of a sensor that belong to no input."""
     if sizes.same_camera:
         return []
     if sizes.table is not None:
         sources = {job.source.resolve() for job in jobs}
         rows = read_known_csv(sizes.table)
-        others = [path.name for path in rows if path not in sources]
-        return unused_parts(sizes.table, others, len(rows), "photographs of it are no input")
+        unused = [path.name for path in rows if path not in sources]
+        return unused_parts(sizes.table, unused, len(rows), "photographs of it are no input")
     if sizes.sparse is not None and sizes.sparse.is_dir():
-        names = {
-            job.target.relative_to(output)
-            if job.target.is_relative_to(output)
-            else Path(job.source.stem)
-            for job in jobs
-        }
-        files = {*sparse_files(sizes.sparse)}
-        others = sorted(
-            str(path.relative_to(sizes.sparse))
-            for path in files
-            if path.relative_to(sizes.sparse).with_suffix("") not in names
-        )
-        return unused_parts(sizes.sparse, others, len(files), "files are of no photograph")
+        used = {_name_in_sparse_folder(job, output) for job in jobs}
+        files = [path.relative_to(sizes.sparse) for path in {*sparse_files(sizes.sparse)}]
+        unused = sorted(str(file) for file in files if file.with_suffix("") not in used)
+        return unused_parts(sizes.sparse, unused, len(files), "files are of no photograph")
     return []
 
 
+def _name_in_sparse_folder(job: Job, output: Path) -> Path:
+    """Path without suffix that the sensor's file of a job has in its folder."""
+    if job.target.is_relative_to(output):
+        return job.target.relative_to(output)
+    return Path(job.source.stem)
+
+
 def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:
-    """Notes on options without effect on so many inputs."""
+    """Notes on options without effect, for a number of inputs of each kind."""
     sizes, video, refine = options.sizes, options.video, options.refine
-    notes = option_notes(options)
     sequences = inputs.get(Medium.SEQUENCE, 0)
-    clips, several = sequences + inputs.get(Medium.VIDEO, 0), sum(inputs.values()) > 1
-    stills = sequences + inputs.get(Medium.PHOTO, 0)
-    for name, is_given, has_effect, about in (
-        ("sequence", video.sequence, sequences, "folders of frames, and none"),
-        ("fps", video.fps is not None, clips, _CLIPS),
-        ("independent", video.independent, clips, _CLIPS),
-        ("same_camera", sizes.same_camera, several, "several inputs, and one"),
-        ("alpha", refine.alpha != "mask", stills, _STILLS),
-        ("stretch", refine.stretch, stills, _STILLS),
-        ("own_depth", not sizes.own_depth, stills, _STILLS),
-        ("batch_size", options.speed.batch_size > 1, several or clips, "several inputs, and one"),
-    ):
+    clips = sequences + inputs.get(Medium.VIDEO, 0)
+    pictures = sequences + inputs.get(Medium.PHOTO, 0)
+    several = sum(inputs.values()) > 1
+    of_frames = Text("folders of frames, and none")
+    of_clips = Text("videos and folders of frames (", OptionName("sequence"), "), and none")
+    of_pictures = Text("photographs and folders of frames (", OptionName("sequence"), "), and none")
+    of_several = Text("several inputs, and one")
+    checks = (
+        # Option, whether it is given, whether it has an effect, and on what it would have one.
+        ("sequence", video.sequence, sequences, of_frames),
+        ("fps", video.fps is not None, clips, of_clips),
+        ("independent", video.independent, clips, of_clips),
+        ("same_camera", sizes.same_camera, several, of_several),
+        ("alpha", refine.alpha != "mask", pictures, of_pictures),
+        ("stretch", refine.stretch, pictures, of_pictures),
+        ("own_depth", not sizes.own_depth, pictures, of_pictures),
+        ("batch_size", options.speed.batch_size > 1, several or clips, of_several),
+    )
+    notes = option_notes(options)
+    for name, is_given, has_effect, subject in checks:
         if is_given and not has_effect:
-            notes.append(Note(Text("is about ", about, " was named"), option=name))
+            notes.append(Note(Text("is about ", subject, " was named"), option=name))
     return [*notes, *no_output_notes(options, options.saving.formats)]
 
 
 def no_output_notes(options: PredictOptions, outputs: Collection[str]) -> list[str]:
-    """Notes on options that no output shows."""
+    """Notes on options that none of the outputs shows."""
     saving = options.saving
-    notes: list[str] = []
     is_changed = {name: getattr(saving, name) != getattr(Saving, name) for name in WRITING}
     is_changed["confidence"] = options.refine.confidence == "mirror"
-    # What decides how an output looks, and what it holds.
+    # An option concerns an output if it changes its look or one of its parts.
     concerns = {
         output: {*options_of_output(output), *output_parts([output])}
         for output in (*OUTPUTS.own, *outputs)
     }
-    for name, about in _ABOUT.items():
-        if is_changed[name] and not any(name in concerns[output] for output in outputs):
-            words = " or ".join(output for output in OUTPUTS.own if name in concerns[output])
-            problem = Text(
-                f"is about {about}, and none is saved: add {words} to ", OptionName("save")
-            )
-            notes.append(Note(problem, option=name))
+    notes: list[str] = []
+    for name, subject in _SUBJECT_OF_OPTION.items():
+        is_shown = any(name in concerns[output] for output in outputs)
+        if not is_changed[name] or is_shown:
+            continue
+        candidates = " or ".join(output for output in OUTPUTS.own if name in concerns[output])
+        problem = Text(
+            f"is about {subject}, and none is saved: add {candidates} to ", OptionName("save")
+        )
+        notes.append(Note(problem, option=name))
     return notes
 
 
 def load_models(
     options: PredictOptions,
-    media: Iterable[bool],
-    check: Callable[[Model], None],
-    stages: Stages,
     *,
-    several: bool = False,
-) -> Mapping[bool, Model]:
-    """Load the models of photographs (False) and videos (True), refined."""
-    one_by_one = options.speed.batch_size == 1
+    has_photos: bool,
+    has_videos: bool,
+    check: Callable[[Model], None],
+    stopwatch: Stopwatch,
+    has_several_photos: bool = False,
+) -> RunModels:
+    """Load the models for photographs and for videos, with the refinements of the options.
 
-    def load(name: str) -> Model:
-        is_shared = several and one_by_one and name != names.get(True)
-        with shared_cores(cores()) if is_shared else nullcontext():
+    Args:
+        options: Options of the run.
+        has_photos: Whether a model for photographs is needed.
+        has_videos: Whether a model for videos is needed.
+        check: Function that refuses a model by an error.
+        stopwatch: Times of the run.
+        has_several_photos: Whether photographs are predicted beside each other, so that each leaves
+            cores to the others.
+    """
+    photo_name = options.network.model or DEFAULT_MODEL
+    video_name = options.network.model or FAST_MODEL
+    is_same = has_photos and has_videos and photo_name == video_name
+
+    def load(name: str, *, shares_cores: bool) -> Model:
+        with shared_cores(cores()) if shares_cores else nullcontext():
             model = load_as(name, options.network, options.speed)
         check(model)
         return refined(model, options.refine, vanishing_points=options.view.vanishing_points)
 
-    names = {
-        video: options.network.model or (FAST_MODEL if video else DEFAULT_MODEL) for video in media
-    }
-    loaded = {name: stages.timed(LOAD, load)(name) for name in dict.fromkeys(names.values())}
-    for model in loaded.values():
-        settings = ", ".join(f"{name} {value}" for name, value in model.settings.items())
-        name = model.card.name
-        stages.add(RunTimes(model=f"{name} ({settings})" if settings else name))
-    return {video: loaded[name] for video, name in names.items()}
+    photos: Model | None = None
+    videos: Model | None = None
+    load_timed = stopwatch.timed(LOAD, load)
+    if has_photos:
+        is_one_by_one = options.speed.batch_size == 1
+        shares_cores = has_several_photos and is_one_by_one and not is_same
+        photos = load_timed(photo_name, shares_cores=shares_cores)
+    if has_videos:
+        videos = photos if is_same else load_timed(video_name, shares_cores=False)
+    for model in (photos, None if is_same else videos):
+        if model is not None:
+            stopwatch.add(RunTimes(model=_model_words(model)))
+    return RunModels(photos=photos, videos=videos)
 
 
-def check_room_of_photographs(jobs: JobList, results: ResultWriter) -> PhotoMemory:
-    """Compare disk and memory with what is free.
+def _model_words(model: Model) -> str:
+    """Name of a model with its settings."""
+    settings = ", ".join(f"{name} {value}" for name, value in model.settings.items())
+    return f"{model.card.name} ({settings})" if settings else model.card.name
+
+
+def check_room_of_photographs(jobs: JobList, writer: ResultWriter) -> PhotoMemory:
+    """Check that the results fit on the disk, and decide how many fit into memory at once.
+
+    The need is estimated from some of the photographs.
 
     Raises:
         OutputError: If the disk is too small.
-        OptionError: If memory is too small for one.
+        OptionError: If memory is too small for one photograph.
     """
     count = jobs.counts[Medium.PHOTO]
-    stills = (job for job in jobs if job.medium is Medium.PHOTO)
-    some = [*islice(stills, 0, None, -(-count // _MEASURED))]
-    sizes = [photo_size(job.source) for job in some if not sidecar_path(job.target).exists()]
-    needed = sum(map(results.min_file_bytes, sizes)) / len(some) * count
+    photos = (job for job in jobs if job.medium is Medium.PHOTO)
+    sampled = [*islice(photos, 0, None, math.ceil(count / _MAX_READ_HEADERS))]
+    sizes = [photo_size(job.source) for job in sampled if not sidecar_path(job.target).exists()]
+    needed = sum(map(writer.min_file_bytes, sizes)) / len(sampled) * count
     what = f"the results of {count:,} photographs" if count > 1 else "its results"
     hint = Text(
         "choose another folder with ",
@@ -317,63 +399,72 @@ def check_room_of_photographs(jobs: JobList, results: ResultWriter) -> PhotoMemo
         ", or fewer outputs with ",
         OptionName("save"),
     )
-    check_disk_space(results.options.saving.output, needed, what, hint)
-    return photo_memory(sizes, results.min_memory)
+    check_disk_space(writer.options.saving.output, needed, what, hint)
+    return photo_memory(sizes, writer.min_memory)
 
 
 def make_ready(folder: Path) -> None:
-    """Make a folder without partial files."""
+    """Make a folder, and remove what killed runs have left in it."""
     make_folder(folder)
     sweep_parts(folder)
 
 
 def predict_jobs(
     jobs: Iterable[Job],
-    results: Mapping[bool, ResultWriter],
+    writers: RunWriters,
     tally: Tally,
-    ready: Callable[[Path], None] = make_ready,
+    prepare_folder: Callable[[Path], None] = make_ready,
 ) -> None:
-    """Predict photographs in a stream, then clips."""
-    timed, photos = tally.stages.timed, results.get(False)
-    if photos is not None:
+    """Predict all photographs as a stream, and then the videos one by one.
+
+    ``prepare_folder`` is called with each folder of results before it is written to.
+    """
+    photo_writer = writers.photos
+    if photo_writer is not None:
         predict_photos(
-            _unfinished_photos(jobs, photos, tally, ready),
-            photos.model,
+            _unfinished_photos(jobs, photo_writer, tally, prepare_folder),
+            photo_writer.model,
             tally,
-            batch_size=photos.options.speed.batch_size,
-            read=timed(READ, photos.read),
-            save=timed(FINISH, photos.write),
-            of_depth_alone=photos.is_depth_sufficient,
-            at_once=photos.memory.at_once,
-            waiting_pixels=photos.memory.waiting_pixels,
+            batch_size=photo_writer.options.speed.batch_size,
+            read=tally.stopwatch.timed(READ, photo_writer.read),
+            save=tally.stopwatch.timed(FINISH, photo_writer.write),
+            is_depth_sufficient=photo_writer.is_depth_sufficient,
+            at_once=photo_writer.memory.at_once,
+            waiting_pixels=photo_writer.memory.waiting_pixels,
         )
+    if writers.videos is None:
+        return
     for job in jobs:
         if job.medium is Medium.PHOTO:
             continue
         try:
             from rilievo.predicting.videos.clip import predict_video
 
-            predict_video(job, results[True], tally)
+            predict_video(job, writers.videos, tally)
         except FAILURES as error:
             tally.begins_anew = None
             fail(job, error, tally)
 
 
 def _unfinished_photos(
-    jobs: Iterable[Job], results: ResultWriter, tally: Tally, ready: Callable[[Path], None]
+    jobs: Iterable[Job],
+    writer: ResultWriter,
+    tally: Tally,
+    prepare_folder: Callable[[Path], None],
 ) -> Iterator[Job]:
-    """Photographs to do; others are counted, failures noted, each new folder made ``ready``."""
-    folder: Path | None = None
+    """Yield the photographs that are still to be done; count those that are finished or fail."""
+    prepared: Path | None = None
     for job in jobs:
         if job.medium is not Medium.PHOTO:
             continue
         try:
-            if results.is_finished(job):
+            if writer.is_finished(job):
                 tally.finished_before()
                 continue
-            if job.target.parent != folder:
-                ready(job.target.parent)
-                folder = job.target.parent
+            folder = job.target.parent
+            if folder != prepared:
+                prepare_folder(folder)
+                prepared = folder
         except Exception as error:
             fail(job, error, tally)
             continue

@@ -1,17 +1,13 @@
-"""Progress, times and summary of a run."""
+"""Progress of a run, what fails in it, and its summary."""
 
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
-
-import numpy as np
+from typing import Any
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.errors.messages import (
@@ -26,113 +22,37 @@ from rilievo.errors.messages import (
 from rilievo.extensions.foreign_code import extension_fault
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
-from rilievo.records.sample import Photo
+from rilievo.predicting.run_times import RunTimes, Stopwatch
 from rilievo.system.terminal import wrap_for_terminal
 
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
-LOAD, READ, NETWORK, FINISH, PLACE = "load", "read", "network", "finish and write", "rename"
-STAGES = (LOAD, READ, NETWORK, FINISH, PLACE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunTimes:
-    """Models, answers and seconds of a run.
-
-    Attributes:
-        model: Models and settings; empty if none ran.
-        answers: Number by size, ``WIDTHxHEIGHT`` [px].
-        seconds: Wall time over threads and processes.
-    """
-
-    model: str = ""
-    answers: Mapping[str, int] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        sizes = ", ".join(f"{size} ({count})" for size, count in self.answers.items())
-        times = ", ".join(
-            f"{name} {self.seconds[name]:.2f} s" for name in STAGES if name in self.seconds
-        )
-        return "\n".join(
-            (
-                f"model: {self.model or 'none ran'}",
-                f"answers of the network, by size: {sizes or 'none'}",
-                f"time by stage, summed over threads: {times or 'none'}",
-            )
-        )
-
-
-class Stages:
-    """Stopwatch of a run, for several threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._model = ""
-        self._answers: dict[str, int] = {}
-        self._seconds: dict[str, float] = {}
-
-    @property
-    def spent(self) -> RunTimes:
-        """Times so far."""
-        with self._lock:
-            return RunTimes(
-                model=self._model, answers=dict(self._answers), seconds=dict(self._seconds)
-            )
-
-    def add(self, other: RunTimes) -> None:
-        """Add times of another process."""
-        with self._lock:
-            if other.model and other.model not in self._model:
-                self._model = "; ".join(filter(None, (self._model, other.model)))
-            for size, count in other.answers.items():
-                self._answers[size] = self._answers.get(size, 0) + count
-            for name, seconds in other.seconds.items():
-                self._seconds[name] = self._seconds.get(name, 0.0) + seconds
-
-    def timed(self, stage: str, function: Callable[Given, Result]) -> Callable[Given, Result]:
-        """Function whose calls count for a stage."""
-
-        def call(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-            start = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self.add(RunTimes(seconds={stage: time.perf_counter() - start}))
-
-        return call
-
-    def answer(self, model: Model, photos: Sequence[Photo]) -> list[Inference]:
-        """Answers of a model, counted for ``NETWORK``."""
-        answers = self.timed(NETWORK, model.infer)(photos)
-        for answer in answers:
-            parts = (answer.depth, answer.normals, answer.confidence)
-            sizes = (np.shape(part)[-2:] for part in parts if part is not None)
-            height, width = next(sizes, (0, 0))
-            self.add(RunTimes(answers={f"{width}x{height}": 1}))
-        return answers
-
-
 FAILURES = (Exception, SystemExit)
-"""Errors that end one input alone; others' code may ``sys.exit``."""
-LISTED = 20
-"""Most failures, and notes."""
+"""Errors that end one input, and not the run. Code of others may call ``sys.exit``."""
+_MAX_MESSAGES = 20
+"""Most failures, and most notes, that the summary repeats."""
+_LINE_INTERVAL = 30.0  # [s], between lines of progress where there is no terminal
+_PART_INTERVAL = 10.0  # [s], between lines on the progress of one long input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """End of a run.
+    """What a run has done.
 
     Attributes:
-        finished_before: Inputs of an earlier run.
-        failures: First messages.
-        notes: First notes.
+        done: Number of inputs that this run predicted.
+        finished_before: Number of inputs that an earlier run had finished.
+        failed: Number of inputs that failed.
+        failures: The first messages on them.
+        notes: The first notes.
         noted: Number of notes.
-        wrote: Results of the only input, without suffix.
-        begins_anew: Video that was stopped.
+        seconds: Wall time of the run.
+        output: Folder of the results.
+        interrupted: Whether the user stopped the run.
+        wrote: Path of the results without suffix, if there is one input only.
+        begins_anew: Video that was stopped, of which nothing is kept.
+        frames: Number of frames of videos.
         frame_seconds: Wall time of videos.
+        spent: Where the time went.
     """
 
     done: int
@@ -161,20 +81,11 @@ class RunSummary:
         return self.worded(spell_keyword)
 
     def worded(self, spell: Spell) -> str:
-        """Lines, with options as a door spells them."""
-        rates = [_speed_words(self.done, self.seconds)] if self.done > 1 else []
-        if self.frames:
-            rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
-        rate = f" ({'; '.join(rates)})" if rates else ""
-        where = self.output if self.wrote is None else f"{self.wrote}.*"
-        ending = f", results in {where}" if self.done + self.finished_before else ""
-        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}{ending}"]
+        """Write the summary in lines, with options as an entry point spells them."""
+        lines = [self._done_line()]
         if self.finished_before:
             lines.append(f"{self.finished_before} skipped: already done")
-        if self.done + self.finished_before + self.failed > 1:
-            lines += [f"{self.failed} failed, as said above"] if self.failed else []
-        else:  # of one input nothing was said yet
-            lines += [f"failed: {worded(message, spell)}" for message in self.failures]
+        lines += self._failure_lines(spell)
         lines += [f"note: {worded(note, spell)}" for note in self.notes]
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
@@ -186,8 +97,27 @@ class RunSummary:
             lines.append(f"nothing of {self.begins_anew} is kept: the same command begins it anew")
         return "\n".join(lines)
 
+    def _done_line(self) -> str:
+        """What was done, how fast, and where the results are."""
+        rates = []
+        if self.done > 1:
+            rates.append(_speed_words(self.done, self.seconds))
+        if self.frames:
+            rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
+        rate = f" ({'; '.join(rates)})" if rates else ""
+        place = self.output if self.wrote is None else f"{self.wrote}.*"
+        results = f", results in {place}" if self.done + self.finished_before else ""
+        return f"{self.done} done in {self.seconds:.1f} s{rate}{results}"
+
+    def _failure_lines(self, spell: Spell) -> list[str]:
+        has_one_input = self.done + self.finished_before + self.failed <= 1
+        if has_one_input:  # its failure was not written during the run
+            return [f"failed: {worded(message, spell)}" for message in self.failures]
+        return [f"{self.failed} failed, as said above"] if self.failed else []
+
 
 def _speed_words(done: int, seconds: float) -> str:
+    """Speed in words, by seconds if one takes more than two."""
     if done * 2 < seconds:
         return f"{seconds / done:.1f} s each"
     return f"{done / seconds:.1f} a second"
@@ -195,14 +125,23 @@ def _speed_words(done: int, seconds: float) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counter with a bar on a terminal, else lines."""
+    """Counts the inputs of a run and shows its progress: a bar on a terminal, else lines.
+
+    Attributes:
+        output: Folder of the results.
+        total: Number of inputs; None if unknown.
+        show: Whether to show progress.
+        interrupted: Whether the user stopped the run.
+        begins_anew: Video under way, of which nothing is kept if the run stops now.
+        stopwatch: Times of the run.
+    """
 
     output: Path
     total: int | None = None
     show: bool = True
     interrupted: bool = False
     begins_anew: Path | None = None
-    stages: Stages = field(default_factory=Stages)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     _frames: int = 0
     _frame_seconds: float = 0.0
     _wrote: Path | None = None
@@ -210,11 +149,11 @@ class Tally:
     _finished_before: int = 0
     _failed: int = 0
     _failures: list[str] = field(default_factory=list)
-    _noted: int = 0
+    _note_count: int = 0
     _notes: list[str] = field(default_factory=list)
-    _traced: list[list[traceback.FrameSummary]] = field(default_factory=list)
+    _traced_lines: list[list[traceback.FrameSummary]] = field(default_factory=list)
     _start: float = field(default_factory=time.perf_counter)
-    _first: float | None = None
+    _first_done: float | None = None
     _last_line: float = field(default_factory=time.perf_counter)
     _progress_bar: Any = None
 
@@ -233,7 +172,13 @@ class Tally:
             self._progress_bar.close()
 
     def done(self, target: Path | None = None, *, frames: int = 0, seconds: float = 0.0) -> None:
-        """Count an input, with frames and wall time [s]."""
+        """Count an input as done.
+
+        Args:
+            target: Path of its results without suffix.
+            frames: Number of its frames, if it is a video.
+            seconds: Wall time that the video took.
+        """
         self._done += 1
         self._frames += frames
         self._frame_seconds += seconds
@@ -241,43 +186,43 @@ class Tally:
         self._show_progress()
 
     def finished_before(self) -> None:
-        """Count an input of an earlier run."""
+        """Count an input that an earlier run had finished."""
         self._finished_before += 1
         self._show_progress()
 
     def failed(self, message: str) -> None:
-        """Count a failure, a line with the input's name."""
+        """Count an input as failed, and write the message, a line with the input's name."""
         self._failed += 1
-        if len(self._failures) < LISTED:
+        if len(self._failures) < _MAX_MESSAGES:
             self._failures.append(message)
         self.say(message)
         self._show_progress()
 
     def trace(self, error: BaseException) -> None:
-        """Write a defect's traceback once."""
-        place = traceback.extract_tb(error.__traceback__)[-1:]
-        if place in self._traced:
+        """Write the traceback of a defect, once for each line of code that raises."""
+        line = traceback.extract_tb(error.__traceback__)[-1:]
+        if line in self._traced_lines:
             return
-        self._traced.append(place)
+        self._traced_lines.append(line)
         self._write_to_stderr("".join(traceback.format_exception(error)).rstrip())
 
     def note(self, message: str) -> None:
         """Keep a note for the summary."""
-        self._noted += 1
-        if len(self._notes) < LISTED:
+        self._note_count += 1
+        if len(self._notes) < _MAX_MESSAGES:
             self._notes.append(message)
 
     def part(self, message: str) -> None:
-        """Show progress of one long input."""
+        """Show the progress of one long input."""
         now = time.perf_counter()
         if self._progress_bar is not None:
             self._progress_bar.set_description_str(message)
-        elif self.show and now - self._last_line > 10:
+        elif self.show and now - self._last_line > _PART_INTERVAL:
             self._last_line = now
             self._write_to_stderr(f"rilievo: {message}")
 
     def say(self, message: str) -> None:
-        """Write a line above the bar."""
+        """Write a line, above the bar if there is one; a run of one input says nothing yet."""
         if self._progress_bar is not None:
             self._write_to_stderr(for_terminal(message))
         elif self.total != 1:
@@ -292,14 +237,14 @@ class Tally:
                 print(wrap_for_terminal(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
     def summary(self) -> RunSummary:
-        """Summary of the run."""
+        """Summary of the run so far."""
         return RunSummary(
             done=self._done,
             finished_before=self._finished_before,
             failed=self._failed,
             failures=tuple(self._failures),
             notes=tuple(self._notes),
-            noted=self._noted,
+            noted=self._note_count,
             seconds=time.perf_counter() - self._start,
             output=self.output,
             interrupted=self.interrupted,
@@ -307,31 +252,37 @@ class Tally:
             begins_anew=self.begins_anew,
             frames=self._frames,
             frame_seconds=self._frame_seconds,
-            spent=self.stages.spent,
+            spent=self.stopwatch.times,
         )
 
     def _show_progress(self) -> None:
-        now, count = time.perf_counter(), self._done + self._finished_before + self._failed
-        worked = count - self._finished_before
-        if worked == 1 and self._first is None:
+        """Move the bar, or write a line now and then."""
+        now = time.perf_counter()
+        worked = self._done + self._failed
+        count = worked + self._finished_before
+        is_first = worked == 1 and self._first_done is None
+        if is_first:
             # The first input also waits for the model, so it does not tell the others' speed.
-            self._first = now
-            if self._progress_bar is not None:
-                self._progress_bar.reset()
-                self._progress_bar.initial = self._progress_bar.last_print_n = (
-                    self._progress_bar.n
-                ) = count
-                self._progress_bar.refresh()
-        elif self._progress_bar is not None:
+            self._first_done = now
+        if self._progress_bar is None:
+            if self.show and now - self._last_line > _LINE_INTERVAL:
+                self._last_line = now
+                self.say(f"{count} of {self.total or '?'}{self._pace_words(count, worked, now)}")
+        elif is_first:
+            _restart_progress_bar(self._progress_bar, count)
+        else:
             self._progress_bar.update()
-        if self._progress_bar is None and self.show and now - self._last_line > 30:
-            self._last_line, speed = now, ""
-            if self._first is not None and worked > 1:
-                seconds = now - self._first
-                left = ((self.total or count) - count) * seconds / (worked - 1)
-                speed = f", {_speed_words(worked - 1, seconds)}"
-                speed += f", {left:.0f} s left" if self.total else ""
-            self.say(f"{count} of {self.total or '?'}{speed}")
+
+    def _pace_words(self, count: int, worked: int, now: float) -> str:
+        """Speed and remaining time after the first input; empty if nothing is known of them."""
+        if self._first_done is None or worked <= 1:
+            return ""
+        seconds = now - self._first_done
+        pace = f", {_speed_words(worked - 1, seconds)}"
+        if self.total:
+            remaining = (self.total - count) * seconds / (worked - 1)
+            pace += f", {remaining:.0f} s left"
+        return pace
 
 
 def _open_progress_bar(total: int | None) -> Any:
@@ -350,23 +301,32 @@ def _open_progress_bar(total: int | None) -> Any:
     )
 
 
+def _restart_progress_bar(bar: Any, count: int) -> None:
+    """Let a bar measure its speed from here on, with ``count`` inputs done already."""
+    bar.reset()
+    bar.n = count
+    bar.initial = count
+    bar.last_print_n = count
+    bar.refresh()
+
+
 def fail(job: Job, error: BaseException, tally: Tally) -> None:
-    """Count a failed input, also by a defect."""
+    """Count a failed input; a defect of rilievo is also traced."""
     if not isinstance(error, RilievoError | MemoryError):
         tally.trace(error)
     tally.failed(failure_line(job, error))
 
 
 def failure_line(job: Job, error: BaseException) -> str:
-    """Message of a failure."""
+    """Message on a failed input: its name, and what is wrong."""
     name = printable(job.source)
+    if isinstance(error, RilievoError):
+        names_input = isinstance(error, InputError) and str(error).startswith(name)
+        return Note(Text(error)) if names_input else note_about(name, error)
     if isinstance(error, MemoryError):
         return f"{name}: too little memory for this photograph: make it smaller"
-    if not isinstance(error, RilievoError):
-        theirs = extension_fault(error)
-        if theirs is not None:
-            return f"{name}: a fault in code of your own: {theirs}"
-        what = f"{type(error).__name__}: {reason(error)}"
-        return f"{name}: a defect of rilievo, please report it ({what})"
-    named = isinstance(error, InputError) and str(error).startswith(name)
-    return Note(Text(error)) if named else note_about(name, error)
+    fault_of_user = extension_fault(error)
+    if fault_of_user is not None:
+        return f"{name}: a fault in code of your own: {fault_of_user}"
+    what = f"{type(error).__name__}: {reason(error)}"
+    return f"{name}: a defect of rilievo, please report it ({what})"

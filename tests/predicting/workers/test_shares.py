@@ -6,28 +6,28 @@ from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
 from rilievo.io.files.machine import cores
-from rilievo.predicting.options import BatchOptions, ClusterOptions, parse_share
+from rilievo.predicting.options import BatchOptions, ClusterOptions, parse_shard
 from rilievo.predicting.work_processes import split_into_tasks, task_size, threads_per_process
 
 
 @given(name=st.text(), count=st.integers(1, 50))
 @settings(deadline=None)
 def test_every_input_is_in_exactly_one_part(name: str, count: int) -> None:
-    parts = [parse_share(f"{number}/{count}") for number in range(1, count + 1)]
-    assert sum(each.takes(name) for each in parts) == 1
+    parts = [parse_shard(f"{number}/{count}") for number in range(1, count + 1)]
+    assert sum(each.contains(name) for each in parts) == 1
 
 
 def test_parts_are_of_nearly_one_size() -> None:
-    share = parse_share("3/4")
-    taken = sum(share.takes(f"folder/{number:05d}.jpg") for number in range(4000))
+    shard = parse_shard("3/4")
+    taken = sum(shard.contains(f"folder/{number:05d}.jpg") for number in range(4000))
     assert 850 < taken < 1150
 
 
 def test_a_part_stays_the_same_from_one_version_to_the_next() -> None:
     """Machines of one run, and runs of one folder, have to agree."""
-    share = parse_share("1/3")
+    shard = parse_shard("1/3")
     # CRC-32 of the check string of its definition, "123456789", is 0xCBF43926 = 3421780262.
-    assert share.takes("123456789") is (3421780262 % 3 == 0)
+    assert shard.contains("123456789") is (3421780262 % 3 == 0)
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "-1/2", "a/b", "1/2/3", "1.0/2"])

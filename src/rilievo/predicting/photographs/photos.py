@@ -22,7 +22,8 @@ from rilievo.predicting.photographs.photo_memory import (
     MAX_WAITING_PIXELS,
     thread_count,
 )
-from rilievo.predicting.summary import FAILURES, PLACE, Tally, fail
+from rilievo.predicting.run_times import PLACE
+from rilievo.predicting.summary import FAILURES, Tally, fail
 from rilievo.records.sample import Photo
 from rilievo.system.signals import delay_ctrl_c, handle_if_ctrl_c
 
@@ -48,7 +49,7 @@ def predict_photos(
     batch_size: int,
     read: Read,
     save: Save,
-    of_depth_alone: Callable[[Job, Photo], bool] = lambda job, photo: False,
+    is_depth_sufficient: Callable[[Job, Photo], bool] = lambda job, photo: False,
     at_once: int | None = None,
     waiting_pixels: int | None = None,
 ) -> None:
@@ -61,7 +62,7 @@ def predict_photos(
         batch_size: Photographs that the network takes together.
         read: Function that reads a photograph.
         save: Function that writes the files of an answer.
-        of_depth_alone: Function that tells whether a photograph needs neither normals nor
+        is_depth_sufficient: Function that tells whether a photograph needs neither normals nor
             confidence.
         at_once: Most photographs in one stage at a time; None for the usual number.
         waiting_pixels: Most decoded pixels that wait for one stage; None for the usual number.
@@ -84,9 +85,9 @@ def predict_photos(
     writers = _Writers(save, tally, workers, max_pixels)
 
     def infer(batch: Batch) -> list[Inference]:
-        needs_depth_only = all(of_depth_alone(job, photo) for job, photo in batch)
+        needs_depth_only = all(is_depth_sufficient(job, photo) for job, photo in batch)
         network_model = model.depth_alone() if needs_depth_only else model
-        return tally.stages.answer(network_model, [photo for _, photo in batch])
+        return tally.stopwatch.infer(network_model, [photo for _, photo in batch])
 
     is_failing = False
     try:
@@ -266,7 +267,7 @@ class _Writers:
         self.is_settled = False
         self._save = save
         self._tally = tally
-        self._place = tally.stages.timed(PLACE, commit_all)
+        self._place = tally.stopwatch.timed(PLACE, commit_all)
         self._placing_executor = ThreadPoolExecutor(1, thread_name_prefix="place")
         self._unplaced: list[_PoolCall[Job, FileSet | None]] = []
         self._being_placed: list[_PoolCall[Job, FileSet | None]] = []

@@ -58,7 +58,8 @@ from rilievo.predicting.photographs.job_references import references_of_job
 from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.photographs.run_record import run_record
 from rilievo.predicting.prefetching import map_ahead
-from rilievo.predicting.summary import FINISH, Stages, Tally
+from rilievo.predicting.run_times import FINISH, Stopwatch
+from rilievo.predicting.summary import Tally
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion, finish_by
 from rilievo.predicting.videos.clip_outputs import (
     ClipForm,
@@ -305,7 +306,7 @@ class _Clip:
         height, width = self.source.size
         workers = max(1, min(os.cpu_count() or 1, _PIXELS_AT_ONCE // (height * width)))
         total, valid_pixels = self.stored.count, 0
-        finish_timed = self.options.stages.timed(FINISH, finish)
+        finish_timed = self.options.stopwatch.timed(FINISH, finish)
         for frame, rendered, valid in map_ahead(
             finish_timed, self._frames_and_answers(), workers=workers
         ):
@@ -465,7 +466,7 @@ def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
         source,
         results.model,
         job.target,
-        _clip_options(job, results, own, tally.stages),
+        _clip_options(job, results, own, tally.stopwatch),
         _ProgressMeter(job.source, tally),
     )
     doubt = None if sidecar.calibration is None else sidecar.calibration.warning
@@ -530,7 +531,7 @@ def _frame_preparation(results: ResultWriter) -> Callable[[Photo], Photo]:
 
 
 def _clip_options(
-    job: Job, results: ResultWriter, own: OwnDepth | None, stages: Stages
+    job: Job, results: ResultWriter, own: OwnDepth | None, stopwatch: Stopwatch
 ) -> ClipOptions:
     def calibrate(first: Prediction) -> MetricConversion | None:
         references = references_of_job(job, results.options, first.shape)
@@ -572,7 +573,7 @@ def _clip_options(
         is_metric=partial(becomes_metric, results.options),
         reference=lambda photo: reference_depth(photo, UNREFINED),
         run=run_record(job, results.options),
-        stages=stages,
+        stopwatch=stopwatch,
     )
 
 

@@ -13,7 +13,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.metric_references import MetricReferences
-from rilievo.predicting.summary import Stages
+from rilievo.predicting.run_times import Stopwatch
 from rilievo.predicting.videos.frame_scales import Reference
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import check_outputs
@@ -93,7 +93,7 @@ class ClipOptions:
     is_metric: Callable[[Photo], bool] = lambda photo: False
     reference: Reference | None = None
     run: Mapping[str, Setting] = field(default_factory=dict)
-    stages: Stages = field(default_factory=Stages)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
         check_outputs(self.outputs)

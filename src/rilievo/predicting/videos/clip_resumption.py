@@ -163,7 +163,7 @@ def repeat_first_pass(
     """Restore a first pass; predict the first frame again."""
     model = with_margins(model, record.borders[0])
     photo = options.prepare(next(iter(source)).photo)
-    [answer] = options.stages.answer(model, [photo])
+    [answer] = options.stopwatch.infer(model, [photo])
     first = read_first_frame(options.finish(model, answer, photo), options)
     pairs = zip(record.scales, record.shifts, strict=True)
     return FirstPass(

@@ -93,7 +93,7 @@ def run_first_pass(
         model = with_margins(model, margins)
         photos = [options.prepare(frame.photo) for frame in batch]
         alone = are_alone and not any(map(options.is_metric, photos))
-        answers = options.stages.answer(model.depth_alone() if alone else model, photos)
+        answers = options.stopwatch.infer(model.depth_alone() if alone else model, photos)
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
                 own = options.finish(model, answer, photo)
