@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.clips.sequence_camera import shrink_mask, undistort, undistortion_map
+from rilievo.data.clips.undistortion import shrink_mask, undistort, undistortion_map
 from rilievo.geometry.cameras.distorted import Distorted
 
 K = np.array([[90.0, 0, 47.0], [0, 85.0, 33.0], [0, 0, 1]])

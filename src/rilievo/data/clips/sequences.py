@@ -1,4 +1,4 @@
-"""Clips with their frames and poses, read at the training size."""
+"""Clips with their frames and poses, read at a size."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.arrays.shapes import Matrix, Pixels, Transform, Transforms, UInt8
-from rilievo.data.clips.sequence_camera import (
-    SequenceCamera,
-    UndistortionMap,
-    undistort,
-    undistortion_map,
-)
+from rilievo.arrays.shapes import Matrix, Pixels, Size, Transform, Transforms, UInt8
+from rilievo.data.clips.sequence_camera import SequenceCamera
+from rilievo.data.clips.undistortion import UndistortionMap, undistort, undistortion_map
 from rilievo.errors import InputError
 from rilievo.errors.messages import Text, note_of
 from rilievo.geometry.transforms import invert
@@ -24,12 +20,18 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
 from rilievo.records.sample import Photo
 
-PYRAMID_SCALES = 3  # halvings
+PYRAMID_SCALES = 3
+"""Halvings of a frame's sides below the frame itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEye:
-    """Second camera, whose x is ``shift`` more [m]; negative in the left."""
+    """The other camera of a stereo pair.
+
+    Attributes:
+        sequence: Name of its sequence.
+        shift: Its x minus that of this camera [m]; negative if it is to the left.
+    """
 
     sequence: str
     shift: float
@@ -37,14 +39,19 @@ class OtherEye:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedTargets:
-    """Numbers of target frames of a list, for training and validation."""
+    """Numbers of the target frames of a list.
+
+    Attributes:
+        training: Those for training.
+        held_out: Those for validation; None if the list has none.
+    """
 
     training: tuple[int, ...]
     held_out: tuple[int, ...] | None = None
 
 
-# Frames of the other camera must not be targets too.
 SOURCE_ALONE = ListedTargets(training=())
+"""Targets of the other camera of a pair, whose frames must not be targets too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +59,26 @@ class Clip:
     """Frames of one camera in time, with poses.
 
     Attributes:
+        id: Name of the clip.
+        files: Frames; none for a video.
         numbers: Number of each frame.
-        shape: (height, width) as stored.
-        poses: ``world_T_cam`` [m], NaN where unknown.
-        listed: Targets of a list; None where all may be.
-        stride: Frames between neighbours; None for measured motion.
-        hood: Share of the height that shows the car.
+        video: The video; None for a folder of frames.
+        shape: (height, width) as stored [px].
+        camera: Camera at that size.
+        poses: ``world_T_cam`` [m], NaN where unknown; None if there are none.
+        poses_file: File of poses of a video, whose frames are not counted yet.
+        listed: Targets of a list; None if all frames may be targets.
+        other_eye: The other camera of a stereo pair.
+        measured: Whether motion between its frames is measured to choose them.
+        stride: Frames between neighbours; None to choose it by the measured motion.
+        hood: Fraction of the height, at the bottom, that shows the car.
     """
 
     id: str
     files: tuple[Path, ...] = ()
     numbers: tuple[int, ...] = ()
     video: Path | None = None
-    shape: tuple[int, int]
+    shape: Size
     camera: SequenceCamera
     poses: Transforms | None = None
     poses_file: Path | None = None
@@ -74,13 +88,13 @@ class Clip:
     stride: int | None = None
     hood: float = 0.0
 
-    def K_at(self, size: tuple[int, int]) -> Matrix:
+    def K_at(self, size: Size) -> Matrix:
         """Intrinsics at a size [px], without distortion."""
         camera = self.camera.camera.resized(size=self.shape, new_size=size)
         return camera.needs_pinhole("a clip")
 
     def motion(self, source: int, target: int) -> Transform | None:
-        """``source_T_target`` [m]; None where unknown."""
+        """Motion ``source_T_target`` [m] between two frames; None where unknown."""
         if self.poses is None:
             return None
         world_T_source, world_T_target = self.poses[source], self.poses[target]
@@ -91,7 +105,15 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFrame:
-    """One frame, or the reason why it cannot be used; ``seconds`` may be its number."""
+    """One frame, or the reason why it cannot be used.
+
+    Attributes:
+        index: Its index in the clip.
+        name: Its name.
+        seconds: Its time [s], or its number if the clip has no times.
+        pixels: Its colours; None if it cannot be used.
+        problem: A line on why it cannot be used.
+    """
 
     index: int
     name: str
@@ -101,7 +123,11 @@ class ClipFrame:
 
 
 def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
-    """Read the first readable frame, which gives size and camera."""
+    """Read the first readable frame, which gives size and camera.
+
+    Raises:
+        InputError: If no frame can be read.
+    """
     problem = "there is none"
     for file in files:
         try:
@@ -113,30 +139,39 @@ def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
 
 
 class OddSizeError(InputError):
-    """Frames of different size, which skipping does not fix."""
+    """Frames have different sizes, which skipping one does not mend."""
 
 
 def read_frame(
-    sequence: Clip, index: int, size: tuple[int, int], undistortion: UndistortionMap | None
+    sequence: Clip, index: int, size: Size, undistortion: UndistortionMap | None
 ) -> Pixels:
-    """Read a frame at the training size."""
+    """Read a frame at a size.
+
+    Raises:
+        OddSizeError: If it is not of the clip's size.
+        InputError: If it cannot be read.
+    """
     path = sequence.files[index]
     image = _read_upright(path)
     if (image.height, image.width) != sequence.shape:
-        other = next(file for file in sequence.files if file != path)
+        height, width = sequence.shape
+        neighbour = next(file for file in sequence.files if file != path)
         raise OddSizeError(
-            f"{printable(path)}: is {image.width}x{image.height}, but "
-            f"{printable(other.name)} and the other frames are {sequence.shape[1]}x"
-            f"{sequence.shape[0]}; a sequence has one size: put these frames into a folder of "
-            "their own"
+            f"{printable(path)}: is {image.width}x{image.height}, but {printable(neighbour.name)} "
+            f"and the other frames are {width}x{height}; a sequence has one size: put these frames "
+            "into a folder of their own"
         )
     return undistort_and_resize(image, size, undistortion)
 
 
 def frame_or_reason(
-    sequence: Clip, index: int, size: tuple[int, int], undistortion: UndistortionMap | None
+    sequence: Clip, index: int, size: Size, undistortion: UndistortionMap | None
 ) -> Pixels | str:
-    """Read a frame, or return a line on why not."""
+    """Read a frame, or return a line on why it cannot be read.
+
+    Raises:
+        OddSizeError: If it is not of the clip's size.
+    """
     try:
         return read_frame(sequence, index, size, undistortion)
     except OddSizeError:
@@ -146,7 +181,7 @@ def frame_or_reason(
 
 
 def sequence_undistortion(sequence: Clip) -> UndistortionMap | None:
-    """Map of a sequence with distortion, else None."""
+    """Map that undistorts the frames of a sequence; None without distortion."""
     lens = sequence.camera.lens
     if lens is None:
         return None
@@ -155,10 +190,10 @@ def sequence_undistortion(sequence: Clip) -> UndistortionMap | None:
 
 def undistort_and_resize(
     frame: Image.Image | UInt8[np.ndarray, "a b 3"],
-    size: tuple[int, int],
+    size: Size,
     undistortion: UndistortionMap | None,
 ) -> Pixels:
-    """Remove distortion, if any; resize by Lanczos, as published."""
+    """Remove the distortion of a frame, and resize it by Lanczos as Monodepth2 does."""
     if undistortion is not None:
         frame = undistort(np.asarray(frame), undistortion)
     image = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
@@ -168,16 +203,16 @@ def undistort_and_resize(
 def frame_pyramid(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
     """Resize a frame to a half, a quarter and an eighth."""
     image = Image.fromarray(frame)
-    smaller: list[np.ndarray] = []
+    levels: list[np.ndarray] = []
     for _ in range(PYRAMID_SCALES):
-        halves = (image.width // 2, image.height // 2)
-        image = image.resize(halves, Image.Resampling.LANCZOS)
-        smaller.append(np.asarray(image))
-    return tuple(smaller)
+        half_size = (image.width // 2, image.height // 2)
+        image = image.resize(half_size, Image.Resampling.LANCZOS)
+        levels.append(np.asarray(image))
+    return tuple(levels)
 
 
 def _read_upright(path: Path) -> Image.Image:
-    """Upright RGB."""
+    """Read a photograph as upright RGB."""
     name = printable(path)
     size_bytes = check_regular(path)
     try:
@@ -185,7 +220,7 @@ def _read_upright(path: Path) -> Image.Image:
             image = decode(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
-    turned = exif_facts(image).orientation
-    if image.mode == "RGB" and turned == 1 and not image.info.get("icc_profile"):
+    orientation = exif_facts(image).orientation
+    if image.mode == "RGB" and orientation == 1 and not image.info.get("icc_profile"):
         return image
-    return Image.fromarray(upright_pixels(image, orientation=turned, name=name))
+    return Image.fromarray(upright_pixels(image, orientation=orientation, name=name))

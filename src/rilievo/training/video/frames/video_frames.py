@@ -11,9 +11,9 @@ import numpy as np
 from rilievo.arrays.shapes import Mask, Matrix, Size
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import read_poses_of_files
-from rilievo.data.clips.sequence_camera import shrink_mask
 from rilievo.data.clips.sequences import Clip, sequence_undistortion
 from rilievo.data.clips.sources import list_sequences
+from rilievo.data.clips.undistortion import shrink_mask
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.intrinsics import pinhole_K
