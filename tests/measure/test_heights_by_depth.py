@@ -9,6 +9,7 @@ import rilievo
 from rilievo.errors import CalibrationError
 from rilievo.measure import height_above_plane
 from rilievo.measure.measurements import Measurement, MeasurementOrigin
+from support.grids import mostly_slow
 from support.sheet_scenes import CAMERA, PHOTO, SIDES, SheetScene
 
 HEIGHTS = [0.001, 0.002, 0.004, 0.008, 0.01, 0.02, 0.04, -0.004]
@@ -34,9 +35,10 @@ def contains(measured: Measurement, true: float) -> bool:
     return measured.low <= true <= measured.high
 
 
-@pytest.mark.parametrize("height", HEIGHTS)
-@pytest.mark.parametrize("error", [None, "1%", "0.1%", "1mm"])
-@pytest.mark.parametrize("distance", [0.6, 2.0])
+@pytest.mark.parametrize(
+    ("distance", "error", "height"),
+    mostly_slow((0.6, 2.0), (None, "1%", "0.1%", "1mm"), HEIGHTS),
+)
 def test_exact_depth_gives_low_heights_and_not_zero(
     distance: float, error: str | None, height: float
 ) -> None:
@@ -50,23 +52,23 @@ def test_exact_depth_gives_low_heights_and_not_zero(
 
 
 @pytest.mark.parametrize(
-    "place",
+    ("place", "sheets"),
     [
-        (0.25, 0.0),
+        ((0.25, 0.0), 3),
         *(
-            pytest.param(each, marks=pytest.mark.slow)
-            for each in ((0.0, 0.0), (-0.25, 0.1), (0.0, 0.16))
+            pytest.param(each, 8, marks=pytest.mark.slow)
+            for each in ((0.25, 0.0), (0.0, 0.0), (-0.25, 0.1), (0.0, 0.16))
         ),
     ],
 )
 def test_heights_do_not_follow_the_errors_of_corners_also_outside_of_the_sheet(
-    place: tuple[float, float],
+    place: tuple[float, float], sheets: int
 ) -> None:
     generator = np.random.default_rng(3)
     scene = SheetScene(45, 0.8, 0.05, (0.06, 0.06))
     scene.block_middle = place
     exact = np.array(scene.sheet.corners)
-    for _ in range(8):
+    for _ in range(sheets):
         corners = tuple(map(tuple, exact + generator.normal(0, 1, exact.shape)))
         sheet = rilievo.KnownRectangle(corners=corners, sides=SIDES)
         prediction = prediction_of(scene, error="0.5%", sheet=sheet)
@@ -91,21 +93,24 @@ def ripples(depth: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "disturb",
+    ("height", "disturb", "scenes"),
     [
-        same_scale,
-        *(pytest.param(each, marks=pytest.mark.slow) for each in (noise_of_pixels, ripples)),
+        (0.01, same_scale, 6),
+        *(
+            pytest.param(height, disturb, 20, marks=pytest.mark.slow)
+            for height in (0.0, 0.01, 0.06)
+            for disturb in (same_scale, noise_of_pixels, ripples)
+        ),
     ],
 )
-@pytest.mark.parametrize(
-    "height", [0.01, *(pytest.param(height, marks=pytest.mark.slow) for height in (0.0, 0.06))]
-)
 def test_eight_in_ten_ranges_hold_the_height_if_depth_errs_as_stated(
-    height: float, disturb: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+    height: float,
+    disturb: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+    scenes: int,
 ) -> None:
     generator = np.random.default_rng(5)
     inside = []
-    for _ in range(20):
+    for _ in range(scenes):
         slant, distance = generator.uniform(20, 60), generator.uniform(0.5, 1.2)
         scene = SheetScene(slant, distance, height, (0.07, 0.07))
         prediction = prediction_of(scene, disturb(scene.depth(), generator), "1%")

@@ -228,10 +228,11 @@ def test_heights_and_angles_follow_the_stated_error() -> None:
     assert angle(rough, (160, 60), (160, 220)).high > 100
 
 
-def test_ranges_hold_the_truth_where_depth_errs_as_instruments_do() -> None:
+@pytest.mark.parametrize("maps", [40, pytest.param(120, marks=pytest.mark.slow)])
+def test_ranges_hold_the_truth_where_depth_errs_as_instruments_do(maps: int) -> None:
     """An error of the whole scale, a smooth one over the picture and noise of each pixel."""
     random, inside = np.random.default_rng(3), []
-    for _ in range(120):
+    for _ in range(maps):
         low = random.normal(0, 1, (4, 5))
         smooth = np.array(Image.fromarray(low).resize(SIZE[::-1], Image.Resampling.BICUBIC))
         error = 0.02 / 1.2816 * (0.95 * random.normal() + 0.3 * smooth)

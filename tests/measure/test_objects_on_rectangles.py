@@ -5,6 +5,7 @@ import pytest
 
 import rilievo
 from rilievo.geometry.cameras.camera import Camera
+from support.grids import mostly_slow
 from support.sheet_scenes import CAMERA, PHOTO, SIDES, SheetScene
 
 # What these tests look for among the notes is a warning as well.
@@ -20,9 +21,10 @@ def true_distance(scene: SheetScene) -> float:
     return float(np.linalg.norm(scene.place(*BARE_POINT)))
 
 
-@pytest.mark.parametrize("height", [0.0, 0.02, 0.04, 0.08, -0.04])
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("slant", [0, 25, 51])
+@pytest.mark.parametrize(
+    ("slant", "block", "height"),
+    mostly_slow((0, 25, 51), BLOCKS, (0.0, 0.02, 0.08, 0.04, -0.04), rounds=2),
+)
 def test_depth_up_to_scale_is_scaled_by_the_sheet_and_not_by_what_stands_on_it(
     slant: float, block: tuple[float, float], height: float
 ) -> None:
@@ -66,9 +68,10 @@ def test_affine_depth_is_fitted_to_the_sheet_and_not_to_what_stands_on_it(
     assert measured.value == pytest.approx(true_distance(scene), rel=3e-3)
 
 
-@pytest.mark.parametrize("height", [0.0, 0.02, 0.04, 0.06, 0.1, -0.04])
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("error", [None, "1%", "0.2%"])
+@pytest.mark.parametrize(
+    ("error", "block", "height"),
+    mostly_slow((None, "1%", "0.2%"), BLOCKS, (0.0, 0.02, 0.04, 0.06, 0.1, -0.04), rounds=2),
+)
 def test_an_object_on_the_sheet_is_no_contradiction_of_exact_depth(
     error: str | None, block: tuple[float, float], height: float
 ) -> None:

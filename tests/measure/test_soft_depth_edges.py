@@ -4,6 +4,7 @@ The code was written with scenes of other seeds (100 to 115).
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -127,8 +128,12 @@ def prediction_of(
     return rilievo.Prediction.from_depth(photo, depth, camera or scene.camera, depth_error="1%")
 
 
+def is_said_to_be_blurred(found: RegionMeasurement) -> bool:
+    return any("the depth map is blurred" in remark for remark in found.remarks)
+
+
 @pytest.mark.parametrize(("change", "most"), CHANGES)
-def test_a_box_leaves_out_what_is_behind_though_edges_are_not_sharp(
+def test_a_box_leaves_out_what_is_behind_without_a_remark_though_edges_are_not_sharp(
     change: Change, most: float
 ) -> None:
     found = measured_on(SCENE, change(SCENE.depth))
@@ -137,15 +142,7 @@ def test_a_box_leaves_out_what_is_behind_though_edges_are_not_sharp(
         assert size.value == pytest.approx(truth, rel=most), what
         assert size.low <= truth <= size.high, what
     assert found.depth.value < 1.5 * SCENE.sizes["depth"]
-
-
-def is_said_to_be_blurred(found: RegionMeasurement) -> bool:
-    return any("the depth map is blurred" in remark for remark in found.remarks)
-
-
-@pytest.mark.parametrize("change", [pytest.param(*each.values[:1], id=each.id) for each in CHANGES])
-def test_edges_that_are_made_sharp_bring_no_remark(change: Change) -> None:
-    assert not is_said_to_be_blurred(measured_on(SCENE, change(SCENE.depth)))
+    assert not is_said_to_be_blurred(found)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +192,10 @@ def test_an_object_of_a_few_pixels_is_measured() -> None:
     assert found.height.low <= 5 / 300 * 2 <= found.height.high
 
 
-def test_sizes_on_maps_of_half_the_size_lie_inside_their_ranges() -> None:
+@pytest.mark.parametrize("seeds", [4, pytest.param(12, marks=pytest.mark.slow)])
+def test_sizes_on_maps_of_half_the_size_lie_inside_their_ranges(seeds: int) -> None:
     errors, inside = [], []
-    for seed in range(3000, 3012):
+    for seed in range(3000, 3000 + seeds):
         scene = floor_cuboid_scene(seed)
         mask = scene.mask
         if any(border.any() for border in (mask[0], mask[-1], mask[:, 0], mask[:, -1])):
@@ -246,7 +244,9 @@ def test_a_blurred_step_is_sharp_again_and_planes_stay() -> None:
     np.testing.assert_array_equal(sharpen_edges(near, is_valid, 2.0, 0.0), near)
 
 
-@pytest.mark.parametrize("width", [0.06, 0.1, 0.2, 0.3])
+@pytest.mark.parametrize(
+    "width", [0.06, 0.3, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.1, 0.2))]
+)
 def test_a_post_in_a_wide_box_is_measured_and_not_what_is_behind(width: float) -> None:
     post = Cuboid(centre=(0.0, 0.7, 3.0), sides=(width, 1.4, 0.1))
     scene = trace_scene([post], view=View(pitch=12), wall=6.0)
@@ -259,12 +259,13 @@ def test_a_post_in_a_wide_box_is_measured_and_not_what_is_behind(width: float) -
 
 
 @pytest.mark.parametrize(
-    "pixels", [20, *(pytest.param(each, marks=pytest.mark.slow) for each in (8, 12, 50))]
+    ("pixels", "scenes"),
+    [(20, 6), *(pytest.param(each, 20, marks=pytest.mark.slow) for each in (8, 12, 20, 50))],
 )
-def test_small_objects_have_no_bias_and_ranges_of_a_pixel(pixels: int) -> None:
+def test_small_objects_have_no_bias_and_ranges_of_a_pixel(pixels: int, scenes: int) -> None:
     chance = np.random.default_rng(pixels)
     errors, inside = [], []
-    for _ in range(20):
+    for _ in range(scenes):
         z = chance.uniform(1.5, 4)
         side = pixels * z / 520
         solid = Cuboid(
@@ -298,7 +299,9 @@ def test_a_floor_without_depth_is_no_traceback() -> None:
         height(prediction_of(SCENE, depth), (101, 100))
 
 
-@pytest.mark.parametrize("azimuth", [0, 60, 90, 135])
+@pytest.mark.parametrize(
+    "azimuth", [0, 135, *(pytest.param(each, marks=pytest.mark.slow) for each in (60, 90))]
+)
 def test_width_in_a_panorama_is_across_the_direction_to_the_object(azimuth: float) -> None:
     """A cuboid of 1 by .8 by .3 m faces the camera wherever it stands."""
     photo = np.full((400, 800, 3), 128, np.uint8)
@@ -345,11 +348,14 @@ def test_a_camera_that_looks_down_says_that_the_vertical_is_the_picture_s() -> N
     ],
 )
 def test_sizes_carry_the_error_of_the_focal_length(source: CameraSource, error: float) -> None:
-    def squared_log_error(camera: Camera) -> float:
-        found = measured_on(SCENE, SCENE.depth, camera)
-        own = np.log(found.width.high / found.width.value) ** 2
-        return float(own - np.log(found.distance.high / found.distance.value) ** 2)
-
-    given = squared_log_error(Camera(K=SCENE.camera.K))
-    other = squared_log_error(Camera(K=SCENE.camera.K, source=source))
+    given = squared_log_error_of_width(CameraSource.GIVEN)
+    other = squared_log_error_of_width(source)
     assert np.sqrt(max(other - given, 0)) == pytest.approx(error, abs=0.005)
+
+
+@cache
+def squared_log_error_of_width(source: CameraSource) -> float:
+    """What the range of a width has more than that of the distance."""
+    found = measured_on(SCENE, SCENE.depth, Camera(K=SCENE.camera.K, source=source))
+    own = np.log(found.width.high / found.width.value) ** 2
+    return float(own - np.log(found.distance.high / found.distance.value) ** 2)
