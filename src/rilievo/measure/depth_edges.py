@@ -194,6 +194,7 @@ def blur_width(depth: AnyPlane, sharpened: AnyPlane, valid: Mask) -> float:
         return width
     if valid.mean() < _MIN_VALID_ON_COARSE_GRID:
         return 0.0
+    # On a coarse grid, edges that are too wide for ``edge_width`` become narrow enough for it.
     for step in _COARSE_GRIDS:
         if min(depth.shape) < 2 * _EDGE_REACH * step:
             break

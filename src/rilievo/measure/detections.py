@@ -115,7 +115,7 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
             key = _photo_of_row(row, keys)
             if masks:
                 crossed = crossed_rows[key] + count_crossed_rows(row["segmentation"])
-                _require_few_masks(len(regions.get(key, ())), crossed)
+                _require_room_for_mask(len(regions.get(key, ())), crossed)
                 crossed_rows[key] = crossed
             regions[key].append(region)
         except (RilievoError, ValueError, TypeError, OverflowError) as error:
@@ -360,10 +360,12 @@ _MAX_CROSSED_ROWS = 2_000_000
 second."""
 
 
-def _require_few_masks(mask_count: int, crossed_rows: int) -> None:
-    """Raise ``InputError`` for one more mask of a photograph that has enough.
+def _require_room_for_mask(mask_count: int, crossed_rows: int) -> None:
+    """Raise ``InputError`` if a photograph has too many masks for another one.
 
-    ``crossed_rows`` are those of all its polygons, with the new mask's.
+    Args:
+        mask_count: Number of masks that it has already.
+        crossed_rows: Rows of pixels that the sides of its polygons cross, with the new mask's.
     """
     if mask_count >= _MAX_MASKS:
         raise InputError(

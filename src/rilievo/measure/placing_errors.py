@@ -41,7 +41,7 @@ def window_error(depth: DepthMap, pixel: Pixel, value: float) -> float:
 
 
 def error_along_line(pixels: Sequence[Pixel], depths: Sequence[float]) -> float:
-    """Relative error of a straight line's length by the errors of placing its two ends.
+    """Relative error of the length of a line on one flat surface, whose ends are placed by hand.
 
     Along the image of a line inverse depth is linear, so a pixel at the farther end covers more of
     it, by the ratio of the depths.
@@ -55,7 +55,7 @@ def error_along_line(pixels: Sequence[Pixel], depths: Sequence[float]) -> float:
 def height_placing_error(
     prediction: PredictionRecord, pixel: Pixel, position: Vector, normal: Vector
 ) -> float:
-    """Error of the height of a point above a plane by placing the point by hand [m]."""
+    """Error of the height of a point above a plane because the point is placed by hand [m]."""
     errors = _placing_errors(prediction, pixel, position)
     along_normal = abs(float(normal @ position))
     along_ray = along_normal / float(np.linalg.norm(position))
@@ -91,7 +91,7 @@ def error_between_points(
     pixels: Sequence[Pixel],
     positions: Sequence[Vector],
 ) -> float:
-    """Relative error of a length by the errors of placing its two ends on any surfaces by hand."""
+    """Relative error of a length because its two ends, on any surfaces, are placed by hand."""
     difference = positions[1] - positions[0]
     squared = float(difference @ difference)
     if squared == 0:

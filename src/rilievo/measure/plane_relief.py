@@ -163,7 +163,7 @@ def _relief_by_instrument(
         depth = median_around(prediction.depth, pixel)
         ray = prediction.known_camera.rays(_pixel_position(pixel).T).T
         plane_depth = float(plane.depths(ray)[0])
-        # Depth without end is behind the plane, as a plane without end is behind depth.
+        # A ray that never meets the plane in front of the camera stays above it.
         return math.log(plane_depth / depth) if plane_depth > 0 else math.inf
 
     relief = _relief_of_points(relief_at, pixels, pose.rectangle, threshold)

@@ -390,8 +390,10 @@ def _height_text(height: float) -> str:
 
 def by_depth_remark(prediction: PredictionRecord, points: Sequence[Point]) -> str:
     """Remark on a measurement by depth where a rectangle is known."""
-    instrument, source = prediction.instrument, "the network's depth"
-    if instrument is not None and not prediction.is_of_network:
+    instrument = prediction.instrument
+    if instrument is None or prediction.is_of_network:
+        source = "the network's depth"
+    else:
         source = f"the {instrument.source}"
     with suppress(CalibrationError):
         plane = _plane_of_points(prediction, points, outside=False)
