@@ -1,4 +1,4 @@
-"""Videos: frames in order, and writing."""
+"""Videos: reading of frames in order, and writing."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -7,7 +7,15 @@ from rilievo.io.videos.frame_source import FrameSource, OpenFile
 
 
 def open_video(path: Path | OpenFile, *, fps: Fraction | None = None) -> FrameSource:
-    """Open a video and decode its first frame; ``fps`` keeps so many frames a second."""
+    """Open a video and decode its first frame.
+
+    Args:
+        path: Video file.
+        fps: Frames to keep of each second, nearest in time; None for all.
+
+    Raises:
+        InputError: If it is no video, or no frame can be decoded.
+    """
     from rilievo.io.videos.video import VideoReader
 
     return VideoReader(path, fps=fps)

@@ -27,28 +27,31 @@ with needing("reading or writing a video", "video"):
     from av.video.reformatter import ColorRange, Colorspace  # noqa: F401
     from av.video.stream import VideoStream
 
-# FFmpeg's names. Playlists and lists of files (hls, dash, concat, image2, ...) are not among them.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf,mxf,nut,yuv4mpegpipe"
 )
-_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-
+"""Containers that are opened, by FFmpeg's names. Playlists and lists of files (hls, dash, concat,
+image2, ...) are not among them, since they name other files."""
+_FFMPEG_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+_PYAV_VERSION = int(av.__version__.partition(".")[0])
 # Titles and comments may be in any encoding; PyAV 19 reads them so by itself.
-_TEXT: dict[str, Any] = (
-    {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
-)
-_UHD = 3840 * 2160
-
-# Factor of the header's size, or of ``_UHD``.
-_MOST_GROWTH = 16
-
-# Failures without a packet.
+_PYAV_OPTIONS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _PYAV_VERSION < 19 else {}
+_UHD_PIXELS = 3840 * 2160
+_MAX_GROWTH = 16
+"""Largest number of pixels of a frame, over that of the file's header, or over ``_UHD_PIXELS``."""
 _MAX_FAULTS_IN_A_ROW = 32
+"""Failures after each other, without a packet between them, after which reading ends."""
 
 
 @dataclass(slots=True)
 class Damage:
-    """Counts of damage so far."""
+    """Count of the damaged places in a video so far.
+
+    Attributes:
+        frames: Number of frames that were decoded.
+        count: Number of damaged places.
+        after: Number of frames before the first of them.
+    """
 
     frames: int = 0
     count: int = 0
@@ -63,20 +66,21 @@ class Damage:
 
 @contextmanager
 def open_container(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
-    """Yield an open container; failures are ``InputError``."""
+    """Open a video file for the time of the block.
+
+    Raises:
+        InputError: If it is no regular file, or no video of a known container.
+    """
     if isinstance(path, Path):
         check_regular(path)
     try:
         # The prefix "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
         file = f"file:{path.absolute()}" if isinstance(path, Path) else path.open_reader()
-        container = av.open(file, options=dict(_OPTIONS), **_TEXT)
+        container = av.open(file, options=dict(_FFMPEG_OPTIONS), **_PYAV_OPTIONS)
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or reason(error)
         raise InputError(
-            (
-                f"not a video that can be read ({why}); expected MP4, MOV, "
-                "Matroska, WebM, AVI or MPEG"
-            ),
+            f"not a video that can be read ({why}); expected MP4, MOV, Matroska, WebM, AVI or MPEG",
             path=path,
         ) from error
     with container:
@@ -84,7 +88,11 @@ def open_container(path: Path | OpenFile) -> Generator[InputContainer, None, Non
 
 
 def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStream:
-    """First video track with motion; covers have none."""
+    """First video track of a container; pictures of covers are none.
+
+    Raises:
+        InputError: If there is none, or its codec is not known.
+    """
     moving = [
         stream
         for stream in container.streams.video
@@ -97,13 +105,13 @@ def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStrea
     if stream.codec_context is None:
         raise InputError("the video's codec is not known; convert it to H.264 first", path=path)
     # The size may change between frames, but a damaged file can announce a huge one midway.
-    most = min(MAX_PIXELS, max(_MOST_GROWTH * stream.height * stream.width, _UHD))
-    stream.codec_context.options = {"max_pixels": str(most)}
+    max_pixels = min(MAX_PIXELS, max(_MAX_GROWTH * stream.height * stream.width, _UHD_PIXELS))
+    stream.codec_context.options = {"max_pixels": str(max_pixels)}
     return stream
 
 
 def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """End by the header [s], if stated."""
+    """Time at which a video ends by its header [s]; None if it does not say."""
     start = (stream.start_time or 0) * (stream.time_base or 0)
     if stream.duration is not None and stream.time_base is not None:
         return start + stream.duration * stream.time_base
@@ -117,8 +125,11 @@ def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | N
 
 
 def decode_frames(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
-    """Decode every possible frame, in order of presentation."""
-    shown = 0
+    """Decode every frame that can be decoded, in the order in which they are shown.
+
+    ``damage`` counts what cannot.
+    """
+    count = 0
     with open_container(path) as container:
         stream = video_stream(path, container)
         stream.thread_type = "AUTO"
@@ -126,7 +137,7 @@ def decode_frames(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]
             for packet in container.demux(stream):
                 for picture in _decode_strictly(packet):
                     yield picture
-                    shown += 1
+                    count += 1
             return
         except (FFmpegError, _BrokenPacketError):
             # With several threads, good frames beside a damaged packet are lost. With one thread
@@ -135,7 +146,7 @@ def decode_frames(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]
     with open_container(path) as container:
         stream = video_stream(path, container)
         stream.thread_type = "NONE"
-        yield from islice(_salvage_frames(container, stream, damage), shown, None)
+        yield from islice(_salvage_frames(container, stream, damage), count, None)
 
 
 class _BrokenPacketError(Exception):
@@ -143,6 +154,7 @@ class _BrokenPacketError(Exception):
 
 
 def _decode_strictly(packet: Packet) -> list[VideoFrame]:
+    """Decode a packet, or raise ``_BrokenPacketError`` or PyAV's error if it is damaged."""
     if packet.is_corrupt:
         raise _BrokenPacketError
     return packet.decode()
@@ -151,6 +163,7 @@ def _decode_strictly(packet: Packet) -> list[VideoFrame]:
 def _salvage_frames(
     container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[VideoFrame]:
+    """Decode all packets that can be decoded, and count the others."""
     for packet in _packets(container, stream, damage):
         if packet.is_corrupt:
             damage.add()
@@ -166,6 +179,7 @@ def _salvage_frames(
 
 
 def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet]:
+    """Read packets, and go on after failures, which are counted."""
     faults = 0
     while faults < _MAX_FAULTS_IN_A_ROW:
         try:

@@ -10,7 +10,7 @@ from rilievo.io.colour_signals import DEFAULT_PEAK, ColourSignal
 from rilievo.io.videos.container import ColorRange, Colorspace, VideoFrame
 
 _UNSTATED = 2
-_RGB = 0
+"""Code point of a tag that is not stated (ITU-T H.273)."""
 _LUMA_SHARES = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -21,6 +21,7 @@ _LUMA_SHARES = {
 }
 """Shares of red and blue in luma, by the code point of the matrix (ITU-T H.273)."""
 _BT_709, _BT_601, _BT_2020 = 1, 6, 9
+"""Code points of matrices (ITU-T H.273)."""
 _UNREAD_MATRICES = {
     10: "BT.2020 colours of constant luminance",
     13: "colours of constant luminance",
@@ -28,17 +29,19 @@ _UNREAD_MATRICES = {
     15: "IPT colours of Dolby Vision without a base layer",
 }
 _HD_ROWS = 720
-_CURE = (
+"""Rows of a frame from which on untagged colours are those of high definition."""
+_CONVERSION_HINT = (
     "convert it to SDR (BT.709) with a video editor, or with ffmpeg's filters zscale and tonemap"
 )
-_MOST_STATED = 10_000.0
-_LEAST_STATED = 100.0
+_MIN_PEAK, _MAX_PEAK = 100.0, 10_000.0
+"""Range of the light of the brightest pixel that is believed [cd/m²]."""
 
 
 def frame_signal(picture: VideoFrame, *, peak: float | None = None) -> ColourSignal:
-    """Signal of a frame, by its tags.
+    """What the numbers of a frame mean as colours, by its tags.
 
-    ``peak`` is that of the video [cd/m²], since not every frame states it; None reads the frame's.
+    ``peak`` is the light of the video's brightest pixel [cd/m²], which not every frame states; None
+    takes what the frame states.
     """
     primaries, transfer = int(picture.color_primaries), int(picture.color_trc)
     return _signal(primaries, transfer, peak or _stated_peak(picture) or DEFAULT_PEAK)
@@ -46,12 +49,12 @@ def frame_signal(picture: VideoFrame, *, peak: float | None = None) -> ColourSig
 
 @lru_cache(maxsize=16)
 def _signal(primaries: int, transfer: int, peak: float) -> ColourSignal:
-    """Signal, whose tables are computed once."""
+    """Signal whose tables are computed once for all frames."""
     return ColourSignal(primaries=primaries, transfer=transfer, peak=peak)
 
 
 def check_signal(picture: VideoFrame, name: str) -> None:
-    """Refuse frames whose colours cannot be converted.
+    """Check that the colours of a frame can be converted.
 
     Raises:
         InputError: If they are logarithmic, of digital cinema, or of Dolby Vision without a base
@@ -62,13 +65,13 @@ def check_signal(picture: VideoFrame, name: str) -> None:
     if unread is None and _has_dolby_vision(picture) and not _states_base_layer(picture):
         unread = "Dolby Vision without a base layer (profile 5)"
     if unread is not None:
-        raise InputError(f"has {unread}, which is not read; {_CURE}", path=name)
+        raise InputError(f"has {unread}, which is not read; {_CONVERSION_HINT}", path=name)
 
 
 def srgb_pixels(
     picture: VideoFrame, shape: tuple[int, int], *, peak: float | None = None
 ) -> Pixels:
-    """Convert a frame to sRGB of one size (height, width); ``peak`` as in ``frame_signal``."""
+    """Convert a frame to sRGB, resized to (height, width); ``peak`` as in ``frame_signal``."""
     height, width = shape
     signal = frame_signal(picture, peak=peak)
     if not signal.is_srgb:
@@ -86,7 +89,7 @@ def srgb_pixels(
 def _deep_rgb(
     picture: VideoFrame, shape: tuple[int, int], signal: ColourSignal
 ) -> UInt16[np.ndarray, "h w 3"]:
-    """R'G'B' of 16 bits; FFmpeg's own conversion rounds to 8 bits on the way."""
+    """R'G'B' of 16 bits. FFmpeg's own conversion would round to 8 bits on the way."""
     height, width = shape
     if picture.format.is_rgb:
         return picture.to_ndarray(format="rgb48le", width=width, height=height)
@@ -94,11 +97,12 @@ def _deep_rgb(
 
     y, cb, cr = np.moveaxis(planes.astype(np.float32), 2, 0)
     if picture.color_range == ColorRange.JPEG:
-        # The numbers of fewer bits lie in the upper ones.
+        # Full range. Numbers of fewer bits lie in the upper ones.
         bits = picture.format.components[0].bits
         full = np.float32((2**bits - 1) * 2 ** (16 - bits))
         y, cb, cr = y / full, (cb - 2**15) / full, (cr - 2**15) / full
     else:
+        # Limited range: 16 to 235 for luma, 16 to 240 for chroma.
         y, cb, cr = (y / 256 - 16) / 219, (cb / 256 - 128) / 224, (cr / 256 - 128) / 224
 
     red_share, blue_share = _LUMA_SHARES[_matrix(picture, signal)]
@@ -110,7 +114,7 @@ def _deep_rgb(
 
 
 def _matrix(picture: VideoFrame, signal: ColourSignal) -> int:
-    """Code point of a frame's matrix; of untagged ones, what belongs to the signal."""
+    """Code point of a frame's matrix; if it has no tag, that which belongs to the signal."""
     matrix = int(picture.colorspace)
     if matrix in _LUMA_SHARES:
         return matrix
@@ -120,11 +124,11 @@ def _matrix(picture: VideoFrame, signal: ColourSignal) -> int:
 
 
 def _stated_peak(picture: VideoFrame) -> float | None:
-    """Light of the brightest pixel [cd/m²] by MaxCLL, or else of the mastering display."""
+    """Light of the brightest pixel [cd/m²], by MaxCLL or the mastering display; None if unknown."""
     level = picture.side_data.get("CONTENT_LIGHT_LEVEL")
     if level is not None:
         brightest = float(np.frombuffer(bytes(level), np.uint32)[0])  # pyright: ignore[reportArgumentType]
-        if _LEAST_STATED <= brightest <= _MOST_STATED:
+        if _MIN_PEAK <= brightest <= _MAX_PEAK:
             return brightest
     display = picture.side_data.get("MASTERING_DISPLAY_METADATA")
     if display is None:
@@ -135,7 +139,7 @@ def _stated_peak(picture: VideoFrame) -> float | None:
     if not has_light or denominator <= 0:
         return None
     light = numerator / denominator
-    return light if _LEAST_STATED <= light <= _MOST_STATED else None
+    return light if _MIN_PEAK <= light <= _MAX_PEAK else None
 
 
 def _states_base_layer(picture: VideoFrame) -> bool:

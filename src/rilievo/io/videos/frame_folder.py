@@ -37,7 +37,16 @@ class FrameFolder(FrameSource):
     ) -> None:
         """List the folder and read its first frame.
 
-        The rate is in 1/s; ``own_depth`` is that of the first frame.
+        Args:
+            path: Folder.
+            rate: Frames a second.
+            own_depth: Whether the depth map in the first frame's file is read.
+            alpha: Whether transparent pixels have no depth ("mask"), or are read over white.
+            stretch: Whether 16-bit pictures are stretched to their range of values.
+
+        Raises:
+            OptionError: If the rate is not positive.
+            InputError: If no photograph can be read.
         """
         if rate <= 0:
             raise OptionError(f"a frame rate is positive, got {rate}")
@@ -52,29 +61,27 @@ class FrameFolder(FrameSource):
 
     def __iter__(self) -> Iterator[Frame]:
         self.fault = None
-        passed: list[str] = []
+        skipped: list[str] = []
         index = 0
         stems = unique_names([file.name for file in self._files])
         for ticks, (file, stem) in enumerate(zip(self._files, stems, strict=True)):
             try:
                 photo = self._read(file, own_depth=False)
             except InputError as error:
-                passed.append(note_of(error))
+                skipped.append(note_of(error))
                 continue
             if photo.shape != self.size:
-                passed.append(
-                    f"{printable(file)}: {_size_words(photo.shape)}, not {_size_words(self.size)}"
-                )
+                sizes = f"{_size_text(photo.shape)}, not {_size_text(self.size)}"
+                skipped.append(f"{printable(file)}: {sizes}")
                 continue
             yield Frame(photo=photo, index=index, ticks=ticks, file=file.name, stem=stem)
             index += 1
-        if passed:
-            self.fault = Note(
-                Text(f"{len(passed)} of {len(self._files)} frames skipped, the first: ", passed[0]),
-                path=printable(self.path),
-            )
+        if skipped:
+            count = f"{len(skipped)} of {len(self._files)} frames skipped"
+            self.fault = Note(Text(f"{count}, the first: ", skipped[0]), path=printable(self.path))
 
     def _first_photo(self, *, own_depth: bool) -> Photo:
+        """First photograph that can be read."""
         problem = "the folder has no photographs"
         for file in self._files:
             try:
@@ -85,13 +92,13 @@ class FrameFolder(FrameSource):
 
 
 def natural_sort_key(name: str) -> tuple[tuple[int, str], ...]:
-    """Sort key with numbers by value."""
-    return tuple(
-        (int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
-    )
+    """Sort key in which digits count as numbers, so that ``frame2`` is before ``frame10``."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((int(part), part) if part.isdecimal() else (-1, part) for part in parts)
 
 
 def _list_photos(path: Path) -> list[Path]:
+    """Photographs of a folder, in natural order, without hidden files."""
     try:
         files = [
             file
@@ -103,6 +110,6 @@ def _list_photos(path: Path) -> list[Path]:
     return sorted(files, key=lambda file: natural_sort_key(file.name))
 
 
-def _size_words(size: tuple[int, int]) -> str:
+def _size_text(size: tuple[int, int]) -> str:
     height, width = size
     return f"{width}x{height}"

@@ -1,4 +1,7 @@
-"""Types of videos: frames, formats and open files, without what reads them."""
+"""What all sources of frames have in common, formats of videos, and open files.
+
+Nothing here needs PyAV.
+"""
 
 import io
 import os
@@ -12,7 +15,7 @@ from pathlib import Path
 from rilievo.records.sample import Photo
 
 DEFAULT_RATE = Fraction(30)
-"""Rate of a folder [1/s]."""
+"""Frames a second of a folder, and of videos that do not state their rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +23,10 @@ class Frame:
     """Upright frame with square pixels.
 
     Attributes:
+        photo: Its pixels.
         index: Index among readable frames, from 0.
-        ticks: Time in ``time_base``; strictly increasing.
+        ticks: Time in the ``time_base`` of its source; strictly increasing.
+        file: Name of its file in a folder; empty in a video.
         stem: Unique name of its results.
     """
 
@@ -40,12 +45,16 @@ class FrameSource(ABC):
     """Video or folder of frames, to be iterated any number of times.
 
     Attributes:
-        size: (height, width) of every frame.
+        path: File or folder.
+        size: Height and width of every frame [px].
         rate: Average frame rate [1/s].
         time_base: Exact duration of a tick [s].
-        origin: Time [s] that is zero for picture and sound.
-        notes: Changes to all frames, a line each.
-        fault: Damage in one line, once all frames were read.
+        origin: Time that is zero for picture and sound [s].
+        frame_estimate: About the number of frames; None if unknown.
+        has_audio: Whether there is a sound track.
+        notes: Notes on changes to all frames, a line each.
+        fault: Damage, in one line, after all frames were read; None without damage.
+        has_alpha: Whether frames may have transparent pixels.
     """
 
     path: Path
@@ -68,7 +77,7 @@ class FrameSource(ABC):
 
 
 class Coding(StrEnum):
-    """Storage of a video's frames."""
+    """How a video file stores its frames."""
 
     PICTURE = "picture"
     """H.264, 8 bits, 4:2:0; plays everywhere."""
@@ -78,7 +87,14 @@ class Coding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
-    """Properties of a video file."""
+    """Properties of a video file that is written.
+
+    Attributes:
+        size: Height and width of its frames [px].
+        rate: Frames a second.
+        time_base: Duration of a tick [s].
+        coding: How frames are stored.
+    """
 
     size: tuple[int, int]
     rate: Fraction
@@ -87,7 +103,7 @@ class VideoFormat:
 
     @property
     def coded_size(self) -> tuple[int, int]:
-        """``size`` with the even sides that some codings need."""
+        """Height and width as they are stored; pictures need even sides."""
         height, width = self.size
         if self.coding is Coding.PICTURE:
             return height + height % 2, width + width % 2
@@ -96,17 +112,19 @@ class VideoFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundSource:
-    """Sound to copy from a video; ``origin`` [s] there is zero in the new file."""
+    """Sound that is copied from a video.
+
+    Attributes:
+        path: The video.
+        origin: Time in it that is zero in the new file [s].
+    """
 
     path: Path
     origin: Fraction
 
 
 class OpenFile:
-    """Open file by its number; ``str`` is its name in messages.
-
-    Every reader has its own position.
-    """
+    """File that is open already, by its descriptor; ``str`` is its name in messages."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor, self._name = descriptor, name
@@ -115,16 +133,16 @@ class OpenFile:
         return self._name
 
     def open_reader(self) -> "FileReader":
-        """New reader at its beginning."""
+        """Reader with a position of its own, at the beginning."""
         return FileReader(self._descriptor, self._name)
 
 
 class FileReader(io.RawIOBase):
-    """Binary file over a descriptor, which stays open."""
+    """Binary file with a position of its own, over a descriptor that stays open."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.name = name
-        self._descriptor, self._at = descriptor, 0
+        self._descriptor, self._position = descriptor, 0
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -136,19 +154,19 @@ class FileReader(io.RawIOBase):
 
     def tell(self) -> int:
         """Position [bytes]."""
-        return self._at
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Change and return the position."""
         size = os.fstat(self._descriptor).st_size
-        before = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence]
-        self._at = max(0, before + offset)
-        return self._at
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read so many bytes, or the rest."""
+        """Read at most this number of bytes; all of the rest if it is negative."""
         if size < 0:
-            size = max(0, os.fstat(self._descriptor).st_size - self._at)
-        content = os.pread(self._descriptor, size, self._at)
-        self._at += len(content)
+            size = max(0, os.fstat(self._descriptor).st_size - self._position)
+        content = os.pread(self._descriptor, size, self._position)
+        self._position += len(content)
         return content

@@ -22,14 +22,14 @@ from rilievo.io.videos.video import (
 )
 
 Tell = Callable[[str], None]
-"""Function that hears a note."""
+"""Function that is told a note."""
 
 _PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
-
-# Protocols below those. "file" is left out: a remote playlist must not open files here.
-_BELOW = ("crypto", "data", "tcp", "rtp", "tls", "httpproxy")
-_STREAM_OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, *_BELOW))}
-_TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
+"""Protocols of addresses that are opened."""
+_LOWER_PROTOCOLS = ("crypto", "data", "tcp", "rtp", "tls", "httpproxy")
+"""Protocols that those use. "file" is left out: a remote playlist must not open files here."""
+_STREAM_OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, *_LOWER_PROTOCOLS))}
+_TIMEOUTS = (10.0, 30.0)  # [s], to open a source, and to wait for a packet
 
 
 def live_frames(
@@ -41,10 +41,15 @@ def live_frames(
 ) -> Iterator[Pixels]:
     """Yield RGB frames of a camera, a stream or a video file.
 
-    A source is a number (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp, srt), or a
-    file. ``newest`` yields the latest frame, so that a slow consumer keeps up. ``fps`` keeps so
-    many frames of each second, those nearest in time, by the times in the stream. ``tell`` hears
-    how frames are converted, such as those of high dynamic range.
+    Args:
+        source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
+            srt), or a file.
+        newest: Whether to yield the latest frame, so that a slow consumer keeps up.
+        fps: Frames to keep of each second, nearest in time, by the times in the stream.
+        tell: Function that is told how frames are converted, such as those of high dynamic range.
+
+    Raises:
+        InputError: If the source cannot be opened, breaks off, or has no frame.
     """
     rate = None if fps is None else Fraction(fps).limit_denominator(1001)
     frames = _frames_of_source(source, rate, tell)
@@ -55,7 +60,9 @@ def _frames_of_source(
     source: str | Path | int, fps: Fraction | None, tell: Tell
 ) -> Iterator[Pixels]:
     if isinstance(source, int):
-        yield from _decode_live(f"/dev/video{source}", f"camera {source}", fps, tell, form="v4l2")
+        yield from _decode_live(
+            f"/dev/video{source}", f"camera {source}", fps, tell, input_format="v4l2"
+        )
     elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
         yield from _decode_live(source, printable(source), fps, tell, options=_STREAM_OPTIONS)
     else:
@@ -64,31 +71,32 @@ def _frames_of_source(
 
 def _frames_of_file(path: Path, fps: Fraction | None, tell: Tell) -> Iterator[Pixels]:
     video = VideoReader(path, fps=fps)
-    at_start = video.notes
-    for note in at_start:
+    first_notes = video.notes
+    for note in first_notes:
         tell(note_about(printable(path), note))
     for frame in video:
         yield frame.photo.pixels
-    # What is known at the end: broken frames, gaps, and a rate that keeps all frames.
+    # At the end it is known which frames are broken, and whether the times jump.
     if video.fault is not None:
         tell(video.fault)
-    for note in video.notes[len(at_start) :]:
+    for note in video.notes[len(first_notes) :]:
         tell(note_about(printable(path), note))
 
 
 def _decode_live(
-    place: str,
+    address: str,
     name: str,
     fps: Fraction | None,
     tell: Tell,
     *,
-    form: str | None = None,
+    input_format: str | None = None,
     options: dict[str, str] | None = None,
 ) -> Iterator[Pixels]:
+    """Yield the frames of a camera or a stream; ``name`` stands for it in messages."""
     count, peak = 0, None
     try:
         with av.open(
-            place, format=form, options=dict(options or {}), timeout=_TIMEOUT
+            address, format=input_format, options=dict(options or {}), timeout=_TIMEOUTS
         ) as container:
             if not container.streams.video:
                 raise InputError("has no video track", path=name)
@@ -118,7 +126,7 @@ def _decode_live(
 def _thin_frames(
     frames: Iterable[VideoFrame], stream: VideoStream, fps: Fraction
 ) -> Iterator[VideoFrame]:
-    """Keep so many frames a second of a stream, those nearest in time."""
+    """Keep ``fps`` frames of each second of a stream, those nearest in time."""
     time_base = stream.time_base or Fraction(1, 90_000)
     rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
     step = max(1, round(1 / (rate * time_base)))
@@ -131,36 +139,44 @@ def _thin_frames(
 def _frames_with_steady_times(
     frames: Iterable[VideoFrame], step: int, longest_gap: Fraction
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Frames with times that always grow, although the clock of a stream may begin anew."""
-    time, former = 0, None
+    """Yield frames with times that always grow, although the clock of a stream may begin anew.
+
+    Times are in ticks; where a frame has none, or it jumps, ``step`` ticks have passed.
+    """
+    time, last_pts = 0, None
     for frame in frames:
-        passed = step if frame.pts is None or former is None else frame.pts - former
+        passed = step if frame.pts is None or last_pts is None else frame.pts - last_pts
         time += passed if 0 < passed <= longest_gap else step
-        former = frame.pts
+        last_pts = frame.pts
         yield time, frame
 
 
 class _LatestFrame:
+    """Latest frame of a source, which one thread puts here and another one takes."""
+
     def __init__(self) -> None:
         self._change = threading.Condition()
         self._frame: Pixels | None = None
         self._error: BaseException | None = None
-        self._ended = False
-        self.left = False
+        self._has_ended = False
+        self.is_abandoned = False  # Whether nobody takes frames any more.
 
-    def replace_frame(self, frame: Pixels) -> None:
+    def put(self, frame: Pixels) -> None:
+        """Replace the frame, whether it was taken or not."""
         with self._change:
             self._frame = frame
             self._change.notify()
 
-    def mark_end(self, error: BaseException | None) -> None:
+    def end(self, error: BaseException | None) -> None:
+        """Say that no frame follows, or that an error ended the source."""
         with self._change:
-            self._ended, self._error = True, error
+            self._has_ended, self._error = True, error
             self._change.notify()
 
-    def wait_for_frame(self) -> Pixels | None:
+    def take(self) -> Pixels | None:
+        """Wait for a frame that was not taken yet; None at the end. An error is raised here."""
         with self._change:
-            self._change.wait_for(lambda: self._frame is not None or self._ended)
+            self._change.wait_for(lambda: self._frame is not None or self._has_ended)
             frame, self._frame = self._frame, None
             if frame is None and self._error is not None:
                 raise self._error
@@ -168,22 +184,23 @@ class _LatestFrame:
 
 
 def _newest_frames(frames: Iterator[Pixels]) -> Iterator[Pixels]:
-    slot = _LatestFrame()
-    threading.Thread(target=_put_frames, args=(frames, slot), name="live", daemon=True).start()
+    """Yield the latest frame each time; a thread reads on meanwhile."""
+    latest = _LatestFrame()
+    threading.Thread(target=_put_frames, args=(frames, latest), name="live", daemon=True).start()
     try:
-        while (frame := slot.wait_for_frame()) is not None:
+        while (frame := latest.take()) is not None:
             yield frame
     finally:
-        slot.left = True
+        latest.is_abandoned = True
 
 
-def _put_frames(frames: Iterator[Pixels], slot: _LatestFrame) -> None:
+def _put_frames(frames: Iterator[Pixels], latest: _LatestFrame) -> None:
     try:
         for frame in frames:
-            slot.replace_frame(frame)
-            if slot.left:
+            latest.put(frame)
+            if latest.is_abandoned:
                 break
     except Exception as error:
-        slot.mark_end(error)
+        latest.end(error)
     else:
-        slot.mark_end(None)
+        latest.end(None)

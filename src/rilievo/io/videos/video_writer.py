@@ -1,4 +1,4 @@
-"""Write videos: pictures with sound, or 16-bit values."""
+"""Writing of videos: pictures with sound, or 16-bit numbers."""
 
 import io
 from collections.abc import Iterator
@@ -26,50 +26,55 @@ from rilievo.io.videos.container import (
 )
 from rilievo.io.videos.frame_source import Coding, SoundSource, VideoFormat
 
-# Codecs that players expect in MP4. FFmpeg would write others, which few programs play.
-_IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})
-
+_MP4_SOUND_CODECS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})
+"""Codecs that players expect in MP4. FFmpeg would write others, which few programs play."""
 _BT709 = 1
-
+"""Code point of BT.709, as primaries, transfer and matrix (ITU-T H.273)."""
 _LIMITED_RANGE = 1
-
-# FFmpeg's option against random identifiers in Matroska.
+"""FFmpeg's number of the range 16 to 235."""
 _REPEATABLE = {"fflags": "+bitexact"}
+"""FFmpeg's option against random identifiers in Matroska."""
 
 
 def sound_suffix(path: Path) -> str | None:
-    """Suffix that can hold this video's sound: .mp4, .mkv or None."""
+    """Suffix of a video that can hold this one's sound, .mp4 or .mkv; None if neither can."""
     with open_container(path) as source:
         name = _codec_name(source.streams.audio[0]) if source.streams.audio else None
-    if name in _IN_MP4:
+    if name in _MP4_SOUND_CODECS:
         return ".mp4"
     with av.open(io.BytesIO(), "w", format="matroska") as container:
         return ".mkv" if name in container.supported_codecs else None
 
 
 class Sound:
-    """First sound track, copied into another file."""
+    """First sound track of a video, which is copied into another file.
+
+    Attributes:
+        fault: Says that the sound is broken; None if it is not.
+    """
 
     def __init__(self, path: Path, target: OutputContainer, *, origin: Fraction) -> None:
+        """Copy from a video; its time ``origin`` [s] is zero in the target."""
         self.fault: str | None = None
         self._broken = f"{printable(path)}: its sound is broken and was copied up to there"
         self._target = target
         self._packets = self._sound_packets(path, origin)
-        self._waiting = next(self._packets, None)
+        self._next_packet = next(self._packets, None)
 
     def copy_until(self, time: Fraction | None) -> None:
-        """Copy the sound before ``time`` [s], or all."""
-        while self._waiting is not None and (
-            time is None or _packet_dts_seconds(self._waiting) < time
-        ):
-            try:
-                self._target.mux(self._waiting)
-            except (av.error.ArgumentError, av.error.InvalidDataError):
-                self._waiting, self.fault = None, self._broken
+        """Copy the sound before ``time`` [s]; None for all of it."""
+        while self._next_packet is not None:
+            if time is not None and _decoding_time(self._next_packet) >= time:
                 return
-            self._waiting = next(self._packets, None)
+            try:
+                self._target.mux(self._next_packet)
+            except (av.error.ArgumentError, av.error.InvalidDataError):
+                self._next_packet, self.fault = None, self._broken
+                return
+            self._next_packet = next(self._packets, None)
 
     def _sound_packets(self, path: Path, origin: Fraction) -> Iterator[Packet]:
+        """Yield the packets that can be copied, with their times in the new file."""
         with open_container(path) as source:
             track = source.streams.audio[0]
             copy: Stream = self._target.add_stream_from_template(track)
@@ -93,55 +98,62 @@ def _codec_name(track: Stream) -> str | None:
     return None if track.codec_context is None else track.codec_context.codec.canonical_name
 
 
-def _packet_dts_seconds(packet: Packet) -> Fraction:
+def _decoding_time(packet: Packet) -> Fraction:
+    """Time at which a packet is decoded [s]."""
     assert packet.dts is not None, "packets without are left out"
     assert packet.time_base is not None, "demuxers give every packet one"
     return packet.dts * packet.time_base
 
 
 class VideoWriter:
-    """Video being written, from ``writing_part``."""
+    """Video that is being written; ``writing_part`` opens one.
+
+    Attributes:
+        part: File that is written.
+    """
 
     def __init__(
         self,
         container: OutputContainer,
         stream: VideoStream,
-        like: VideoFormat,
+        video_format: VideoFormat,
         sound: Sound | None,
         part: Path,
     ) -> None:
+        """Write frames into a stream of a container, and the sound beside them."""
         self.part = part
-        self._container, self._stream, self._like = container, stream, like
-        self._sound, self._finished = sound, False
+        self._container, self._stream, self._format = container, stream, video_format
+        self._sound, self._is_finished = sound, False
 
     @property
     def fault(self) -> str | None:
-        """Damage in the sound, in one line."""
+        """Damage in the sound, in one line; None without damage."""
         return None if self._sound is None else self._sound.fault
 
     def write(self, pixels: Pixels | UInt16[np.ndarray, "h w"], ticks: int) -> None:
-        """Add a frame at a time in ticks."""
-        assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
+        """Add the next frame, which is shown at a time in ticks."""
+        assert pixels.shape[:2] == self._format.size, "a video has frames of one size"
         frame = self._video_frame(pixels)
-        frame.pts, frame.time_base = ticks, self._like.time_base
+        frame.pts, frame.time_base = ticks, self._format.time_base
         if self._sound is not None:
-            self._sound.copy_until(ticks * self._like.time_base)
+            self._sound.copy_until(ticks * self._format.time_base)
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write the rest of frames and sound."""
-        if self._finished:
+        """Write the rest of the frames and the sound, and close the file."""
+        if self._is_finished:
             return
         self._container.mux(self._stream.encode())
         if self._sound is not None:
             self._sound.copy_until(None)
         self._container.close()
-        self._finished = True
+        self._is_finished = True
 
     def _video_frame(self, pixels: Pixels | UInt16[np.ndarray, "h w"]) -> VideoFrame:
-        if self._like.coding is Coding.NUMBERS:
+        if self._format.coding is Coding.NUMBERS:
             return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="gray16le")
-        (height, width), (coded_height, coded_width) = self._like.size, self._like.coded_size
+        height, width = self._format.size
+        coded_height, coded_width = self._format.coded_size
         if (height, width) != (coded_height, coded_width):
             margins = ((0, coded_height - height), (0, coded_width - width), (0, 0))
             pixels = np.pad(pixels, margins, mode="edge")
@@ -155,18 +167,28 @@ class VideoWriter:
 
 @contextmanager
 def writing_part(
-    path: Path, part: Path, like: VideoFormat, *, sound: SoundSource | None = None
+    path: Path, part: Path, video_format: VideoFormat, *, sound: SoundSource | None = None
 ) -> Iterator[VideoWriter]:
-    """Write to ``part`` a video to be renamed to ``path``, whose suffix is its form."""
+    """Open a video for writing, and finish it at the end of the block.
+
+    Args:
+        path: Name that the video gets later, whose suffix is that of its container.
+        part: File that is written.
+        video_format: Format of the video.
+        sound: Sound that is copied into it; None for none.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
     container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
     # The prefix "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     container = av.open(
         f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
     )
     try:
-        stream = _add_video_stream(path, container, like)
+        stream = _add_video_stream(path, container, video_format)
         copied = None if sound is None else Sound(sound.path, container, origin=sound.origin)
-        writer = VideoWriter(container, stream, like, copied, part)
+        writer = VideoWriter(container, stream, video_format, copied, part)
         yield writer
         writer.finish()
     except FFmpegError as error:
@@ -179,13 +201,15 @@ def writing_part(
         raise
 
 
-def _add_video_stream(path: Path, container: OutputContainer, like: VideoFormat) -> VideoStream:
+def _add_video_stream(
+    path: Path, container: OutputContainer, video_format: VideoFormat
+) -> VideoStream:
     try:
-        if like.coding is Coding.PICTURE:
+        if video_format.coding is Coding.PICTURE:
             # With its tree of macroblocks, x264 answers otherwise from call to call on processors
             # with AVX-512; without it, CRF 19 is as good as 18 was.
             options = {"crf": "19", "preset": "veryfast", "mbtree": "0"}
-            stream = container.add_stream("libx264", rate=like.rate, options=options)
+            stream = container.add_stream("libx264", rate=video_format.rate, options=options)
             stream.pix_fmt = "yuv420p"
             stream.codec_context.colorspace = _BT709
             stream.codec_context.color_primaries = _BT709
@@ -193,12 +217,14 @@ def _add_video_stream(path: Path, container: OutputContainer, like: VideoFormat)
             stream.codec_context.color_range = _LIMITED_RANGE
         else:
             options = {"level": "3", "slicecrc": "1"}
-            stream = container.add_stream("ffv1", rate=like.rate, options=options)
+            stream = container.add_stream("ffv1", rate=video_format.rate, options=options)
             stream.pix_fmt = "gray16le"
     except FFmpegError as error:
-        raise OutputError(f"this build of PyAV cannot encode {like.coding}s", path=path) from error
-    stream.height, stream.width = like.coded_size
-    stream.time_base = stream.codec_context.time_base = like.time_base
+        raise OutputError(
+            f"this build of PyAV cannot encode {video_format.coding}s", path=path
+        ) from error
+    stream.height, stream.width = video_format.coded_size
+    stream.time_base = stream.codec_context.time_base = video_format.time_base
     return stream
 
 
