@@ -32,7 +32,7 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Model
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
-from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink, sink_rows
+from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink, plan_results
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Calibration
@@ -523,8 +523,8 @@ def test_each_output_has_one_row_and_numbers_of_a_sequence_are_files(
     tmp_path: Path, is_sequence: bool
 ) -> None:
     outputs = ("png16", "npy", "colour")
-    rows = sink_rows(tmp_path / "a", outputs, picture_suffix=".mkv", is_sequence=is_sequence)
-    places = {row.path.name: row.outputs for row in rows}
+    results = plan_results(tmp_path / "a", outputs, picture_suffix=".mkv", is_sequence=is_sequence)
+    places = {result.path.name: result.outputs for result in results}
     numbers = {"a.frames": ("png16", "npy")}
     if not is_sequence:
         numbers = {"a.depth16.mkv": ("png16",), "a.frames": ("npy",)}

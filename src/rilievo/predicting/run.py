@@ -438,7 +438,7 @@ def predict_jobs(
         if job.medium is Medium.PHOTO:
             continue
         try:
-            from rilievo.predicting.videos.clip import predict_video
+            from rilievo.predicting.videos.video_jobs import predict_video
 
             predict_video(job, writers.videos, tally)
         except FAILURES as error:

@@ -1,29 +1,23 @@
 """Prediction of one video in two passes and constant memory.
 
-The first stores answers, from which corrections (``temporal``), colours and 16-bit scale
-(``extent``) follow; the second finishes and writes frames.
+The first pass stores the network's answers to all frames. From them follow corrections of the
+frames (``temporal``), and the range of colours and of 16-bit numbers (``Extent``). The second pass
+finishes the frames and writes the results.
 """
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.calibration.camera_checks import pixel_notes
-from rilievo.calibration.certainty import refuse_uncertain_height
-from rilievo.errors import CalibrationError, InputError
-from rilievo.errors.messages import Note, OptionName, Text, note_about
+from rilievo.errors import InputError
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.checksums import CheckLevel
-from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, commit_files, fill_or_discard
-from rilievo.io.files.machine import check_memory
-from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
     check_claim,
     earlier_sidecar,
@@ -34,13 +28,13 @@ from rilievo.io.outputs.sidecar import (
     MEANINGS,
     UNITS,
     DepthFacts,
+    FileFacts,
     SourceFacts,
     camera_facts,
     write_sidecar,
 )
-from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
-from rilievo.io.videos.frame_source import DEFAULT_RATE, Coding, Frame, FrameSource, SoundSource
+from rilievo.io.videos.frame_source import Coding, Frame, FrameSource, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import (
     is_worth_a_note,
@@ -48,31 +42,21 @@ from rilievo.models.refinement.trimming import (
     with_margins,
     without_trimming,
 )
-from rilievo.options.photo_options import UNREFINED
-from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.anchoring import reference_depth
-from rilievo.predicting.photographs.finishing import becomes_metric, option_notes
-from rilievo.predicting.photographs.fitting import convert_by_references
-from rilievo.predicting.photographs.job_references import references_of_job
-from rilievo.predicting.photographs.results import ResultWriter
-from rilievo.predicting.photographs.run_record import run_record
 from rilievo.predicting.prefetching import map_ahead
-from rilievo.predicting.run_times import FINISH, Stopwatch
-from rilievo.predicting.summary import Tally
-from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion, finish_by
+from rilievo.predicting.run_times import FINISH
+from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
     ClipForm,
     ClipSidecar,
     Extent,
     FolderSink,
+    PlannedResult,
     Rendered,
     Sink,
-    SinkRow,
     VideoFacts,
     numbers_note,
     open_video_sink,
-    sink_rows,
+    plan_results,
 )
 from rilievo.predicting.videos.clip_resumption import (
     answers_key,
@@ -93,14 +77,15 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import metre_notes, output_parts
-from rilievo.records.depth_map import OwnDepth
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
 
-_PIXELS_AT_ONCE = 32_000_000
-_NAMED = 4
-_FEWEST_BYTES = 16
-"""Least bytes of a frame, as lengths may lie."""
+_MAX_PIXELS_IN_WORK = 32_000_000
+"""Most pixels of frames that are finished at once; one frame always is."""
+_MAX_NAMED_SHOTS = 4
+"""Most shots that a note on borders lists."""
+_MIN_FRAME_BYTES = 16
+"""Fewest bytes of a frame in a file, since a file may state a wrong number of frames."""
 
 
 def predict_clip(
@@ -110,44 +95,56 @@ def predict_clip(
     options: ClipOptions,
     report: Report = lambda done, total: None,
 ) -> ClipSidecar:
-    """Predict a video, write all or nothing, return the JSON."""
-    rows = _result_rows(source, target, options)
-    names = [row.path.name for row in rows]
+    """Predict a video, and write all of its results or none.
+
+    Args:
+        source: The video.
+        model: Model whose answers are stored.
+        target: Path of the results without suffix.
+        options: Options of one video.
+        report: Function that is told the progress.
+
+    Returns:
+        The JSON that was written beside the results.
+    """
+    results = _plan_results(source, target, options)
+    names = [result.path.name for result in results]
     make_folder(target.parent)
     state = record_state(target)
     claim = check_claim(target, names, overwrite=options.save.overwrite)
-    is_positive = model.card.kind is not None and model.card.kind.is_depth
     source_state = file_states(source.path)
     key = answers_key(source, model, options)
     with ExitStack() as outer:
-        # After the parts, which give their space back, the answers may be kept.
-        answers = outer.enter_context(open_answers(target, key, is_positive=is_positive))
+        # It is left last, after the parts gave their space back, so that answers can be kept.
+        answers = outer.enter_context(
+            open_answers(target, key, is_positive=_predicts_positive_depth(model))
+        )
         placement = outer.enter_context(fill_or_discard(claim.make_file_set()))
         parts = outer.enter_context(ExitStack())
         json_part = placement.create_part(placement.record)
         if answers.earlier is None:
-            answers.stored.expect(target.parent, _believable_frames(source))
+            answers.stored.expect(target.parent, _believable_frame_count(source))
             first_pass = run_first_pass(source, model, answers.stored, options, report)
             answers.keep(key, first_pass)
         else:
             first_pass = repeat_first_pass(source, model, answers.earlier, options)
-        clip = _Clip(
+        second_pass = _SecondPass(
             source=source,
             model=model,
             options=options,
             first_pass=first_pass,
             stored=answers.stored,
-            # Notes and faults of a source are those of a reading to its end.
             source_state=source_state,
+            # The notes and faults of a source are known after it was read to its end.
             reads_again=answers.earlier is not None
             or options.checks_pixels
-            or _needs_frame_pixels(source, rows, first_pass),
+            or _needs_frame_pixels(source, results, first_pass),
         )
-        sidecar = clip.write(rows, placement, parts, report)
+        sidecar = second_pass.write(results, placement, parts, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
 
     def renew() -> str | None:
-        """Add another run's results, or refuse."""
+        """Add the results that another run wrote meanwhile, or refuse to replace them."""
         if record_state(target) == state:
             return None
         before = earlier_sidecar(target, sidecar, options.run, CheckLevel.ENDS)
@@ -160,15 +157,67 @@ def predict_clip(
     return sidecar
 
 
-def _believable_frames(source: FrameSource) -> int:
-    """Estimate of frames that the size of the file allows; 0 if unknown."""
+def _plan_results(
+    source: FrameSource, target: Path, options: ClipOptions
+) -> tuple[PlannedResult, ...]:
+    copies_sound = source.has_audio and _has_pictures(options)
+    suffix = _sound_suffix(source) if copies_sound else None
+    return plan_results(
+        target,
+        options.outputs,
+        picture_suffix=suffix or ".mp4",
+        is_sequence=isinstance(source, FrameFolder),
+    )
+
+
+def _has_pictures(options: ClipOptions) -> bool:
+    """Whether an output is a video of pictures, which may have sound."""
+    forms = [OUTPUTS[output].video for output in options.outputs]
+    return any(form is not None and not form.is_numbers for form in forms)
+
+
+def _sound_suffix(source: FrameSource) -> str | None:
+    """Suffix of a video that can hold the source's sound; None if none can."""
+    from rilievo.io.videos.video_writer import sound_suffix
+
+    return sound_suffix(source.path)
+
+
+def _predicts_positive_depth(model: Model) -> bool:
+    return model.card.kind is not None and model.card.kind.is_depth
+
+
+def _believable_frame_count(source: FrameSource) -> int:
+    """Estimated number of frames, as far as the size of the file allows it; 0 if unknown."""
     if source.frame_estimate is None or source.path.is_dir():
         return source.frame_estimate or 0
-    return min(source.frame_estimate, source.path.stat().st_size // _FEWEST_BYTES)
+    return min(source.frame_estimate, source.path.stat().st_size // _MIN_FRAME_BYTES)
+
+
+def _needs_frame_pixels(
+    source: FrameSource, results: Sequence[PlannedResult], first_pass: FirstPass
+) -> bool:
+    """Whether the second pass needs the pixels of frames, and not only stored answers."""
+    shows_photo = any(
+        result.video is None or Need.PHOTO in output_parts(result.outputs) for result in results
+    )
+    return shows_photo or source.has_alpha or bool(first_pass.anchorings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Clip:
+class _SecondPass:
+    """Second pass over a video, which finishes its frames and writes the results.
+
+    Attributes:
+        source: The video.
+        model: Model of the first pass.
+        options: Options of the video.
+        first_pass: What the first pass found.
+        stored: Answers of the first pass.
+        source_state: Sizes and times of the video's files before the first pass.
+        reads_again: Whether the frames are read again; otherwise they are blank.
+    """
+
     source: FrameSource
     model: Model
     options: ClipOptions
@@ -178,9 +227,14 @@ class _Clip:
     reads_again: bool
 
     def write(
-        self, rows: Sequence[SinkRow], placement: FileSet, parts: ExitStack, report: Report
+        self,
+        results: Sequence[PlannedResult],
+        placement: FileSet,
+        parts: ExitStack,
+        report: Report,
     ) -> ClipSidecar:
-        extent = self._depth_extent()
+        """Write the results as parts of a placement, and return the JSON."""
+        extent = self._measure_extent()
         form = ClipForm(
             size=self.source.size,
             rate=self.source.rate,
@@ -189,34 +243,47 @@ class _Clip:
             extent=extent,
             options=self.options.save,
         )
-        sinks = [_open_sink(row, form, placement, parts) for row in rows]
+        sinks = [_open_sink(result, form, placement, parts) for result in results]
         valid_pixels = self._render_and_count_valid(sinks, report)
-        facts = [fact for sink in sinks for fact in sink.finish()]
-        faults = (self.first_pass.fault, *(sink.fault for sink in sinks))
-        outputs, (height, width) = self.options.outputs, self.source.size
-        about = self.first_pass.about
-        video = self._video_facts(form, tuple(dict.fromkeys(filter(None, faults))))
-        of_video = (*video.notes, margins_note(self.first_pass.borders[0], self.source.size))
+        files = [facts for sink in sinks for facts in sink.finish()]
+        faults = [self.first_pass.fault, *(sink.fault for sink in sinks)]
+        different_faults = tuple(dict.fromkeys(fault for fault in faults if fault))
+        return self._make_sidecar(
+            video=self._video_facts(form, different_faults),
+            depth=None if extent is None else _depth_facts(extent, valid_pixels),
+            files=files,
+        )
+
+    def _make_sidecar(
+        self, *, video: VideoFacts, depth: DepthFacts | None, files: Sequence[FileFacts]
+    ) -> ClipSidecar:
+        height, width = self.source.size
+        outputs, first_frame = self.options.outputs, self.first_pass.sidecar
+        # What is said of the whole video is not said of its first frame, too.
+        video_notes = (*video.notes, margins_note(self.first_pass.borders[0], self.source.size))
+        notes = tuple(note for note in first_frame.notes or () if note not in video_notes)
         return ClipSidecar(
             source=SourceFacts(file=self.source.path.resolve().name, width=width, height=height),
-            depth=None if extent is None else _depth_facts(extent, valid_pixels),
-            normals=about.normals,
-            camera=about.camera,
-            calibration=about.calibration,
-            anchored=about.anchored,
-            anchoring=about.anchoring,
-            made_by=about.made_by,
-            notes=tuple(note for note in about.notes or () if note not in of_video) or None,
-            run=about.run,
-            files=tuple(sorted(facts, key=lambda fact: outputs.index(fact.output))),
+            depth=depth,
+            normals=first_frame.normals,
+            camera=first_frame.camera,
+            calibration=first_frame.calibration,
+            anchored=first_frame.anchored,
+            anchoring=first_frame.anchoring,
+            made_by=first_frame.made_by,
+            notes=notes or None,
+            run=first_frame.run,
+            files=tuple(sorted(files, key=lambda file: outputs.index(file.output))),
             video=video,
         )
 
     @property
     def _origin_tick(self) -> int:
+        """Time in the source from which the results count [ticks]."""
         return min(round(self.source.origin / self.source.time_base), self.first_pass.ticks[0])
 
     def _sound_source(self) -> SoundSource | None:
+        """Sound that is copied into pictures; None without any."""
         if not _has_pictures(self.options) or not self.source.has_audio:
             return None
         if _sound_suffix(self.source) is None:
@@ -224,18 +291,34 @@ class _Clip:
         origin = self._origin_tick * self.source.time_base
         return SoundSource(path=self.source.path, origin=origin)
 
+    def _measure_extent(self) -> Extent | None:
+        """Range of the video's depth; None without depth."""
+        if self.first_pass.sidecar.depth is None:
+            return None
+        return measure_extent(
+            self._depth_predictions(), count=self.stored.count, what=self.options.save.draw
+        )
+
+    def _depth_predictions(self) -> Iterator[Prediction]:
+        """Yield the depth and the sky of all frames, with blank pixels."""
+        for index, answer in enumerate(self._steady_answers()):
+            assert answer.depth is not None, "the first frame had depth"
+            blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
+            depth_only = Inference(depth=answer.depth, valid=answer.valid, sky=answer.sky)
+            yield self._frame_prediction(depth_only, blank, without_trimming(self.model), index)
+
     def _steady_answers(self) -> Iterator[Inference]:
-        kind = self.model.card.kind
         return steady_answers(
             self.stored,
             self.first_pass.corrections,
             self.first_pass.stretches,
-            is_positive=kind is not None and kind.is_depth,
+            is_positive=_predicts_positive_depth(self.model),
         )
 
     def _frame_prediction(
         self, answer: Inference, photo: Photo, model: Model, index: int
     ) -> Prediction:
+        """Finish a frame with what is known of its shot and of the video."""
         first_pass = self.first_pass
         shot, metric = first_pass.shot_number(index), first_pass.metric
         # The JSON has one camera for a shot; a camera of the photo still takes precedence.
@@ -247,38 +330,56 @@ class _Clip:
             if metric is None:
                 return anchored
             in_metres = metric.applied_to(anchored)
-            # Known places are those of the first frame.
-            is_first = index == 0
-            return in_metres if is_first else _without_known_places(in_metres)
+            # Known sizes lie at pixels of the first frame.
+            return in_metres if index == 0 else _without_known_sizes(in_metres)
 
         return self.options.finish(model, answer, photo, clip=with_clip_facts)
 
-    def _depth_extent(self) -> Extent | None:
-        if self.first_pass.about.depth is None:
-            return None
-        return measure_extent(
-            self._depth_predictions(), count=self.stored.count, what=self.options.save.draw
-        )
+    def _render_and_count_valid(self, sinks: Sequence[Sink], report: Report) -> int:
+        """Write all frames, and return the number of pixels with depth."""
 
-    def _depth_predictions(self) -> Iterator[Prediction]:
-        for index, answer in enumerate(self._steady_answers()):
-            assert answer.depth is not None, "the first frame had depth"
-            blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
-            alone = Inference(depth=answer.depth, valid=answer.valid, sky=answer.sky)
-            yield self._frame_prediction(alone, blank, without_trimming(self.model), index)
+        def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
+            frame, answer = work
+            photo = self.options.prepare(frame.photo)
+            borders = self.first_pass.borders[self.first_pass.shot_number(frame.index)]
+            model = with_margins(self.model, borders)
+            prediction = self._frame_prediction(answer, photo, model, frame.index)
+            rendered = [sink.render(prediction, frame) for sink in sinks]
+            depth = prediction.depth_or_none
+            return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
+
+        height, width = self.source.size
+        workers = max(1, min(os.cpu_count() or 1, _MAX_PIXELS_IN_WORK // (height * width)))
+        finish_timed = self.options.stopwatch.timed(FINISH, finish)
+        count, valid_pixels = self.stored.count, 0
+        for frame, rendered, valid in map_ahead(
+            finish_timed, self._frames_and_answers(), workers=workers
+        ):
+            for sink, frame_data in zip(sinks, rendered, strict=True):
+                sink.write(frame_data, frame.ticks - self._origin_tick)
+            valid_pixels += valid
+            report(count + frame.index + 1, 2 * count)
+        return valid_pixels
 
     def _frames_and_answers(self) -> Iterator[tuple[Frame, Inference]]:
-        source = self.source
+        """Yield frames with their corrected answers.
+
+        Raises:
+            InputError: If the video has changed since the first pass.
+        """
         changed = InputError(
-            "the video changed while it was being read; try again", path=source.path
+            "the video changed while it was being read; try again", path=self.source.path
         )
         answers = self._steady_answers()
-        for frame in frames_ahead(source) if self.reads_again else self._blank_frames():
+        frames = frames_ahead(self.source) if self.reads_again else self._blank_frames()
+        for frame in frames:
             answer = next(answers, None)
             if answer is None or frame.ticks != self.first_pass.ticks[frame.index]:
                 raise changed
             yield frame, answer
-        if next(answers, None) is not None or not (self.reads_again or self._is_source_unchanged()):
+        if next(answers, None) is not None:
+            raise changed
+        if not self.reads_again and not self._is_source_unchanged():
             raise changed
 
     def _is_source_unchanged(self) -> bool:
@@ -291,30 +392,6 @@ class _Clip:
         for index, ticks in enumerate(self.first_pass.ticks):
             photo = Photo(pixels=blank, name=f"{self.source.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
-
-    def _render_and_count_valid(self, sinks: Sequence[Sink], report: Report) -> int:
-        def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
-            frame, answer = work
-            photo = self.options.prepare(frame.photo)
-            borders = self.first_pass.borders[self.first_pass.shot_number(frame.index)]
-            model = with_margins(self.model, borders)
-            prediction = self._frame_prediction(answer, photo, model, frame.index)
-            rendered = [sink.render(prediction, frame) for sink in sinks]
-            depth = prediction.depth_or_none
-            return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
-
-        height, width = self.source.size
-        workers = max(1, min(os.cpu_count() or 1, _PIXELS_AT_ONCE // (height * width)))
-        total, valid_pixels = self.stored.count, 0
-        finish_timed = self.options.stopwatch.timed(FINISH, finish)
-        for frame, rendered, valid in map_ahead(
-            finish_timed, self._frames_and_answers(), workers=workers
-        ):
-            for sink, picture in zip(sinks, rendered, strict=True):
-                sink.write(picture, frame.ticks - self._origin_tick)
-            valid_pixels += valid
-            report(total + frame.index + 1, 2 * total)
-        return valid_pixels
 
     def _video_facts(self, form: ClipForm, faults: tuple[str, ...]) -> VideoFacts:
         source, first_pass = self.source, self.first_pass
@@ -330,15 +407,16 @@ class _Clip:
             cameras=cameras if len(set(cameras)) > 1 else (),
             anchorings=first_pass.anchorings,
             scales=tuple(correction.scale for correction in first_pass.corrections),
-            shifts=tuple(adjustment.shift for adjustment in first_pass.corrections),
+            shifts=tuple(correction.shift for correction in first_pass.corrections),
             still=still_frames(first_pass.stretches),
             names=first_pass.names,
-            sound=self._sound_words(form),
-            notes=(*source.notes, *self._clip_notes(form)),
+            sound=self._describe_sound(form),
+            notes=(*source.notes, *self._video_notes(form)),
             faults=faults,
         )
 
-    def _sound_words(self, form: ClipForm) -> str:
+    def _describe_sound(self, form: ClipForm) -> str:
+        """What became of the source's sound, for the JSON."""
         if form.sound is not None:
             return "copied into the pictures"
         if not self.source.has_audio:
@@ -347,39 +425,15 @@ class _Clip:
             return "not asked for: no output is a picture"
         return "left out: neither MP4 nor Matroska holds its codec"
 
-    def _border_note(self) -> str | None:
-        shots, size = self.first_pass.shots, self.source.size
-        if len(set(self.first_pass.borders)) == 1:
-            return margins_note(self.first_pass.borders[0], size)
-        ends = (*shots[1:], len(self.first_pass.ticks))
-        named = [
-            f"frames {first} to {end - 1}: {borders} px"
-            for first, end, borders in zip(shots, ends, self.first_pass.borders, strict=True)
-            if is_worth_a_note(borders, size)
-        ]
-        if not named:
-            return None
-        more = f"; {len(named) - _NAMED:,} more: video.borders" if len(named) > _NAMED else ""
-        return Note(
-            Text(
-                f"uniform borders of {len(named):,} of {len(shots):,} shots were "
-                "left out and have no depth "
-                f"({'; '.join(named[:_NAMED])}{more}): ",
-                OptionName("trim", "off"),
-                " keeps them",
-            )
-        )
-
-    def _clip_notes(self, form: ClipForm) -> list[str]:
+    def _video_notes(self, form: ClipForm) -> list[str]:
+        """Notes on what was assumed or left out in the whole video."""
         notes: list[str] = []
-        border = self._border_note()
-        if border is not None:
-            notes.append(border)
-        (height, width), (coded_height, coded_width) = (
-            form.size,
-            form.video(Coding.PICTURE).coded_size,
-        )
-        if (height, width) != (coded_height, coded_width) and _has_pictures(self.options):
+        border_note = self._border_note()
+        if border_note is not None:
+            notes.append(border_note)
+        height, width = form.size
+        coded_height, coded_width = form.video(Coding.PICTURE).coded_size
+        if form.size != (coded_height, coded_width) and _has_pictures(self.options):
             notes.append(
                 f"pictures are {coded_width}x{coded_height}, the last row or column repeated: "
                 f"H.264 has no odd sizes such as {width}x{height}"
@@ -391,53 +445,54 @@ class _Clip:
             )
         if form.extent is not None:
             notes += metre_notes(form.extent.kind, self.options.outputs)
-        counts = numbers_note("png16", form) if "png16" in self.options.outputs else None
-        return notes if counts is None else [*notes, counts]
+        if "png16" in self.options.outputs:
+            note = numbers_note("png16", form)
+            if note is not None:
+                notes.append(note)
+        return notes
+
+    def _border_note(self) -> str | None:
+        """Note on borders that were left out; None if there are none worth it."""
+        shots, all_borders, size = self.first_pass.shots, self.first_pass.borders, self.source.size
+        if len(set(all_borders)) == 1:
+            return margins_note(all_borders[0], size)
+        ends = (*shots[1:], len(self.first_pass.ticks))
+        named = [
+            f"frames {first} to {end - 1}: {borders} px"
+            for first, end, borders in zip(shots, ends, all_borders, strict=True)
+            if is_worth_a_note(borders, size)
+        ]
+        if not named:
+            return None
+        more = ""
+        if len(named) > _MAX_NAMED_SHOTS:
+            more = f"; {len(named) - _MAX_NAMED_SHOTS:,} more: video.borders"
+        return Note(
+            Text(
+                f"uniform borders of {len(named):,} of {len(shots):,} shots were left out and have "
+                f"no depth ({'; '.join(named[:_MAX_NAMED_SHOTS])}{more}): ",
+                OptionName("trim", "off"),
+                " keeps them",
+            )
+        )
 
 
-def _needs_frame_pixels(
-    source: FrameSource, rows: Sequence[SinkRow], first_pass: FirstPass
-) -> bool:
-    is_shown = any(row.video is None or Need.PHOTO in output_parts(row.outputs) for row in rows)
-    return is_shown or source.has_alpha or bool(first_pass.anchorings)
+def _open_sink(result: PlannedResult, form: ClipForm, placement: FileSet, parts: ExitStack) -> Sink:
+    if result.video is None:
+        part = placement.create_part_folder(result.path)
+        return FolderSink(part, result.path.name, result.outputs, form)
+    return open_video_sink(result, result.video, form, placement, parts)
 
 
-def _open_sink(row: SinkRow, form: ClipForm, placement: FileSet, parts: ExitStack) -> Sink:
-    if row.video is None:
-        return FolderSink(placement.create_part_folder(row.path), row.path.name, row.outputs, form)
-    return open_video_sink(row, row.video, form, placement, parts)
-
-
-def _without_known_places(prediction: Prediction) -> Prediction:
+def _without_known_sizes(prediction: Prediction) -> Prediction:
     """Prediction whose calibration names no known sizes, which lie elsewhere in its picture."""
     calibration = prediction.calibration
     assert calibration is not None, "it is in metres by a calibration"
     return prediction.but(calibration=replace(calibration, asked=(), residuals=()))
 
 
-def _has_pictures(options: ClipOptions) -> bool:
-    forms = (OUTPUTS[output].video for output in options.outputs)
-    return any(form is not None and not form.is_numbers for form in forms)
-
-
-def _sound_suffix(source: FrameSource) -> str | None:
-    from rilievo.io.videos.video_writer import sound_suffix
-
-    return sound_suffix(source.path)
-
-
-def _result_rows(source: FrameSource, target: Path, options: ClipOptions) -> tuple[SinkRow, ...]:
-    has_sound = source.has_audio and _has_pictures(options)
-    suffix = _sound_suffix(source) if has_sound else None
-    return sink_rows(
-        target,
-        options.outputs,
-        picture_suffix=suffix or ".mp4",
-        is_sequence=isinstance(source, FrameFolder),
-    )
-
-
 def _depth_facts(extent: Extent, valid_pixels: int) -> DepthFacts:
+    """What the JSON says about the depth of all frames."""
     return DepthFacts(
         kind=extent.kind,
         unit=UNITS.get(extent.kind, "arbitrary"),
@@ -446,144 +501,3 @@ def _depth_facts(extent: Extent, valid_pixels: int) -> DepthFacts:
         maximum=extent.high if valid_pixels else None,
         valid_pixels=valid_pixels,
     )
-
-
-def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
-    """Predict one video or folder of frames."""
-    if results.is_finished(job):
-        tally.finished_before()
-        return
-    _refuse_photo_options(results.options)
-    # A clip that is stopped leaves nothing to go on from.
-    tally.begins_anew = job.source
-    start = time.perf_counter()
-    folder = job.target.parent
-    make_folder(folder)
-    sweep_parts(folder)
-    source = _open_source(job, results)
-    own = source.own_depth if isinstance(source, FrameFolder) else None
-    sidecar = predict_clip(
-        source,
-        results.model,
-        job.target,
-        _clip_options(job, results, own, tally.stopwatch),
-        _ProgressMeter(job.source, tally),
-    )
-    doubt = None if sidecar.calibration is None else sidecar.calibration.warning
-    common_notes = option_notes(results.options)  # of all inputs
-    notes = (*sidecar.video.faults, *sidecar.video.notes, *(sidecar.notes or ()), doubt)
-    for note in notes:
-        if note is not None and note not in common_notes:
-            is_named = note.startswith(str(job.source))
-            tally.note(note if is_named else note_about(str(job.source), note))
-    tally.begins_anew = None
-    seconds = time.perf_counter() - start
-    tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
-
-
-def _open_source(job: Job, results: ResultWriter) -> FrameSource:
-    fps = results.options.video.fps
-    rate = None if fps is None else Fraction(fps).limit_denominator(1001)
-    if job.medium is Medium.SEQUENCE:
-        own_depth = bool(results.options.sizes.own_depth)
-        return FrameFolder(
-            job.source,
-            rate=rate or DEFAULT_RATE,
-            own_depth=own_depth,
-            **results.options.refine.reading,
-        )
-    return open_video(job.source, fps=rate)
-
-
-def _refuse_photo_options(options: PredictOptions) -> None:
-    if options.view.vanishing_points:
-        raise CalibrationError(
-            problem=Text(
-                OptionName("vanishing_points"), " is for photographs: give ", OptionName("fov")
-            )
-        )
-    if options.sizes.markers is not None:
-        raise CalibrationError(
-            problem=Text(
-                OptionName("markers"),
-                " is for photographs: measure a point of its first frame, and give ",
-                OptionName("known", "U,V,METRES"),
-            )
-        )
-
-
-def _frame_preparation(results: ResultWriter) -> Callable[[Photo], Photo]:
-    first = iter((True,))
-
-    def prepare(frame: Photo) -> Photo:
-        if next(first, False):
-            height, width = frame.shape
-            check_memory(
-                results.min_memory(frame.shape),
-                f"the results of frames of {width}x{height} pixels",
-                Text(
-                    "choose fewer outputs with ", OptionName("save"), ", or make the video smaller"
-                ),
-            )
-        return results.prepare(frame)
-
-    return prepare
-
-
-def _clip_options(
-    job: Job, results: ResultWriter, own: OwnDepth | None, stopwatch: Stopwatch
-) -> ClipOptions:
-    def calibrate(first: Prediction) -> MetricConversion | None:
-        references = references_of_job(job, results.options, first.shape)
-        notes = pixel_notes(None, first.shape, references.sparse_points or references.known)
-        for note in (*notes, *references.notes):
-            results.note(note_about(printable(job.source), note))
-        if own is not None and not references.give_metres:
-            results.note(
-                Note(
-                    Text(
-                        f"depth that its frames hold ({own.source}) is not used: give ",
-                        OptionName("known", "U,V,METRES"),
-                        " for metres",
-                    ),
-                    path=printable(job.source),
-                )
-            )
-        prediction, fitted = convert_by_references(first, replace(references, smooth=False))
-        if fitted is None or prediction.calibration is None:
-            return None
-        refuse_uncertain_height(prediction.calibration)
-        is_anchored = prediction.anchoring is not None
-        return MetricConversion(
-            fit=fitted.fit, facts=prediction.calibration, is_anchored=is_anchored
-        )
-
-    saving = results.options.saving
-    outputs, adds = results.formats_with_earlier(job)
-    return ClipOptions(
-        outputs=outputs,
-        # Added outputs are written beside those that are there.
-        save=replace(saving, overwrite=saving.overwrite or adds, resume=False),
-        batch_size=results.options.speed.batch_size,
-        temporal=not results.options.video.independent,
-        prepare=_frame_preparation(results),
-        checks_pixels=results.options.view.named_camera is not None,
-        calibrate=calibrate,
-        finish=finish_by(results.options),
-        is_metric=partial(becomes_metric, results.options),
-        reference=lambda photo: reference_depth(photo, UNREFINED),
-        run=run_record(job, results.options),
-        stopwatch=stopwatch,
-    )
-
-
-class _ProgressMeter:
-    def __init__(self, source: Path, tally: Tally) -> None:
-        self._name, self._tally = source.name, tally
-        self._start = time.perf_counter()
-
-    def __call__(self, done: int, total: int | None) -> None:
-        rate = done / max(time.perf_counter() - self._start, 1e-9)
-        share = f"{100 * done // total} %" if total else f"{done // 2} frames"
-        left = f", {(total - done) / rate:.0f} s left" if total else ""
-        self._tally.part(f"{self._name}: {share}, {rate / 2:.1f} frames a second{left}")

@@ -24,15 +24,20 @@ from rilievo.records.sample import Photo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricConversion:
-    """Conversion to metres, from the first frame."""
+    """Conversion of all frames to metres, which the first frame determined.
+
+    Attributes:
+        fit: Scale and shift.
+        facts: Record of the calibration, for files.
+        is_anchored: Whether the fit applies to anchored depth.
+    """
 
     fit: Fit
     facts: Calibration
     is_anchored: bool = False
-    """Whether it applies to anchored depth."""
 
     def applied_to(self, prediction: Prediction) -> Prediction:
-        """Convert depth; what is not positive becomes invalid."""
+        """Prediction in metres. Depth that is not positive becomes invalid."""
         if self.is_anchored:
             prediction = prediction.anchored
         metres = to_depth(prediction.depth, self.fit)
@@ -45,7 +50,7 @@ class MetricConversion:
 
 @runtime_checkable
 class Finish(Protocol):
-    """Function from an answer to a frame's prediction."""
+    """Function that makes the prediction of a frame from the network's answer."""
 
     def __call__(
         self,
@@ -55,12 +60,12 @@ class Finish(Protocol):
         *,
         clip: Callable[[Prediction], Prediction] | None = None,
     ) -> Prediction:
-        """Finish a frame."""
+        """Make the prediction; ``clip`` adds what is known of the whole video."""
         ...
 
 
 def finish_by(options: PhotoOptions) -> Finish:
-    """Function that finishes frames, but for known sizes."""
+    """Function that finishes frames as photographs are, but without known sizes."""
     return partial(finish, options=options, references=MetricReferences())
 
 
@@ -70,14 +75,17 @@ class ClipOptions:
 
     Attributes:
         outputs: Names in ``OUTPUTS``.
-        batch_size: Frames in a run of the network.
-        temporal: Whether scales are aligned.
-        prepare: Gives a frame the user's camera.
+        save: Options of writing files.
+        batch_size: Frames that the network computes at once.
+        temporal: Whether the scales of frames are aligned, and depth held steady.
+        prepare: Function that gives a frame the user's camera.
         checks_pixels: Whether ``prepare`` reads pixels.
-        calibrate: Function from the first frame to metres.
-        is_metric: Tells whether depth will be in metres.
-        reference: Function to depth for anchoring.
-        run: Options for the JSON.
+        calibrate: Function that finds metres in the first frame; None without any.
+        finish: Function that makes the prediction of a frame.
+        is_metric: Function that tells whether the depth of a frame will be in metres.
+        reference: Function that computes depth to which affine depth is fitted; None for no fit.
+        run: Options of the run, for the JSON.
+        stopwatch: Times of the stages of a run.
     """
 
     outputs: tuple[str, ...]

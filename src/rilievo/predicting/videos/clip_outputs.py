@@ -1,4 +1,4 @@
-"""Outputs of a video: folders, videos, facts."""
+"""Results of a predicted video: video files, a folder of frames, and the JSON beside them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -50,25 +50,30 @@ if TYPE_CHECKING:
     from rilievo.io.videos.video_writer import VideoWriter
 
 Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
+"""What is written of a frame: a picture or 16-bit numbers; None if it is written already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
-    """Facts about a video.
+    """What the JSON says about a video.
 
     Attributes:
+        frames: Number of frames.
         rate: Frames per second.
         time_base: Seconds of a tick, as a fraction.
-        ticks: Time from ``origin`` [ticks]; Matroska rounds to the millisecond.
-        origin: Time in the source [s], as a fraction.
-        shots: First frames; scales of shots are unrelated unless metric.
-        borders: Borders left out of each shot.
-        cameras: Camera of each shot; empty if one.
-        anchorings: Anchoring of each shot.
-        scales: Factor of each frame's numbers.
-        shifts: Number added after that.
-        names: Files of a sequence.
-        still: First and last frame of still stretches.
+        ticks: Time of each frame from ``origin`` [ticks]; Matroska rounds to the millisecond.
+        origin: Time in the source from which the results count [s], as a fraction.
+        shots: First frame of each shot; the scales of shots are unrelated unless metric.
+        scales: Factor by which the depth of each frame was corrected.
+        shifts: Number that was added to it after that.
+        sound: What became of the source's sound.
+        notes: Notes on the source and the results.
+        faults: What was wrong in the source's pictures or sound.
+        still: First and last frame of each stretch in which the camera stands still.
+        names: Files of a folder of frames; empty for a video.
+        borders: Borders that were left out of each shot; empty if there are none.
+        cameras: Camera of each shot; empty if all have the same.
+        anchorings: Anchoring of each shot; empty if depth was not anchored.
     """
 
     frames: int
@@ -91,14 +96,22 @@ class VideoFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSidecar(Sidecar):
-    """Facts for readers of a video's results."""
+    """JSON beside the results of a video."""
 
     video: VideoFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """Range of the depth of a video."""
+    """Range of the depth of a video, which all its frames share.
+
+    Attributes:
+        kind: Kind of the depth.
+        low: Least depth.
+        high: Largest depth; both are 0 if no frame has depth.
+        colours: Range of the colours in which depth is drawn.
+        has_sky: Whether sky is drawn in a colour of its own.
+    """
 
     kind: DepthKind
     low: float
@@ -108,13 +121,22 @@ class Extent:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Range that 16-bit numbers can state."""
+        """Lowest and highest depth, never both 0, so that 16-bit numbers can be scaled to them."""
         return self.low, self.high or 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipForm:
-    """Properties that a video's results share."""
+    """Properties that all results of a video share.
+
+    Attributes:
+        size: Height and width [px].
+        rate: Frames per second.
+        time_base: Seconds of a tick.
+        sound: Sound that is copied into pictures; None for none.
+        extent: Range of depth; None without depth.
+        options: Options of writing files.
+    """
 
     size: tuple[int, int]
     rate: Fraction
@@ -124,62 +146,66 @@ class ClipForm:
     options: SaveOptions
 
     def video(self, coding: Coding) -> VideoFormat:
-        """Format of a video file with these."""
+        """Format of a video file with these properties."""
         return VideoFormat(size=self.size, rate=self.rate, time_base=self.time_base, coding=coding)
 
 
 class Sink(ABC):
-    """Writer of a video's predictions."""
+    """Writer of one result: ``render`` each frame, ``write`` them in order, then ``finish``."""
 
     @property
     def fault(self) -> str | None:
-        """Fault in the sound, one line."""
+        """What was wrong with the source's sound; None if nothing was."""
         return None
 
     @abstractmethod
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
-        """Make a frame's data, in any order, from several threads."""
+        """Make what is written of a frame. Several threads call it, in any order of frames."""
 
     @abstractmethod
     def write(self, rendered: Rendered, ticks: int) -> None:
-        """Write the next frame, shown at ``ticks``."""
+        """Write the next frame, which is shown at ``ticks`` from the origin."""
 
     @abstractmethod
     def finish(self) -> list[FileFacts]:
-        """Complete the files."""
+        """Complete the result, and return what the JSON says about its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FrameFile:
+    """File of one frame that was written, with its checksum."""
+
     facts: FileFacts
     sum: FileSum
 
 
 class FolderSink(Sink):
-    """Folder of each frame's files, ``000000.depth.npy`` and on."""
+    """Folder with the files of all frames, ``000000.depth.npy`` and on."""
 
     def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
+        """Write into ``part``, which later gets the name ``folder``."""
         self._part, self._folder, self._form = part, folder, form
+        # Files of each output, by the index of the frame.
         self._written: dict[str, dict[int, _FrameFile]] = {output: {} for output in outputs}
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Write the files of a frame."""
-        about, extent = make_sidecar(prediction), self._form.extent
+        sidecar, extent = make_sidecar(prediction), self._form.extent
         depth = prediction.depth_or_none
         is_empty = depth is not None and not depth.valid.any()
         for output, written in self._written.items():
             if is_empty and Need.CAMERA in OUTPUTS[output].needs:
                 continue  # no pixel has depth (only sky, say), so there is no surface to write
             name = frame.stem + OUTPUTS[output].suffix
-            made_of = prediction_for_output(prediction, output)
+            shown = prediction_for_output(prediction, output)
             facts = write_file(
                 WriteJob(
                     path=self._part / name,
                     file=name,
                     output=output,
-                    prediction=made_of,
+                    prediction=shown,
                     options=self._form.options,
-                    about=about if made_of is prediction else make_sidecar(made_of),
+                    about=sidecar if shown is prediction else make_sidecar(shown),
                     extent=None if extent is None else extent.ends,
                 )
             )
@@ -187,14 +213,14 @@ class FolderSink(Sink):
         return None
 
     def write(self, rendered: Rendered, ticks: int) -> None:
-        """Do nothing: ``render`` wrote the files."""
+        """Do nothing, because ``render`` wrote the files."""
 
     def finish(self) -> list[FileFacts]:
-        """Facts of the first frame's files."""
+        """Return what the JSON says about the files of each output."""
         return [self._folder_facts(written) for written in self._written.values() if written]
 
     def _folder_facts(self, written: Mapping[int, _FrameFile]) -> FileFacts:
-        # Frames are drawn by several threads, so any may have come first.
+        # Several threads render frames, so any of them may have come first.
         files = [written[index] for index in sorted(written)]
         facts = files[0].facts
         return replace(
@@ -203,53 +229,65 @@ class FolderSink(Sink):
             holds=f"{facts.file} and on, one a frame: {facts.holds}",
             bytes=sum(file.sum.bytes for file in files),
             crc32=None,
-            frames={frame.facts.file: frame.sum for frame in files},
+            frames={file.facts.file: file.sum for file in files},
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SinkRow:
-    """Video, or folder of files."""
+class PlannedResult:
+    """Result of a video that will be written: a video, or the folder of frames.
+
+    Attributes:
+        path: Video or folder.
+        outputs: Outputs that it holds; a video holds one.
+        video: How the output is written as a video; None for the folder.
+    """
 
     path: Path
     outputs: tuple[str, ...]
     video: VideoForm | None = None
 
 
-def sink_rows(
+def plan_results(
     target: Path, outputs: Sequence[str], *, picture_suffix: str, is_sequence: bool
-) -> tuple[SinkRow, ...]:
-    """Rows of a video's results, the folder last."""
-    rows: list[SinkRow] = []
+) -> tuple[PlannedResult, ...]:
+    """Decide which outputs are videos, and which lie in the folder of frames, which comes last.
+
+    Args:
+        target: Path of the results without suffix.
+        outputs: Names in ``OUTPUTS``.
+        picture_suffix: Suffix of videos that are pictures.
+        is_sequence: Whether the source is a folder of frames; numbers then are files of frames.
+    """
+    results: list[PlannedResult] = []
     in_folder: list[str] = []
     for output in outputs:
-        video, stem = OUTPUTS[output].video, OUTPUTS[output].suffix.rpartition(".")[0]
+        video = OUTPUTS[output].video
         if video is None or (video.is_numbers and is_sequence):
             in_folder.append(output)
             continue
+        stem = OUTPUTS[output].suffix.rpartition(".")[0]
         suffix = stem + (".mkv" if video.is_numbers else picture_suffix)
         path = target.with_name(target.name + suffix)
-        rows.append(SinkRow(path=path, outputs=(output,), video=video))
+        results.append(PlannedResult(path=path, outputs=(output,), video=video))
     if in_folder:
         path = target.with_name(f"{target.name}.frames")
-        rows.append(SinkRow(path=path, outputs=tuple(in_folder)))
-    return tuple(rows)
-
-
-_HOME = __name__.rpartition(".")[0]
+        results.append(PlannedResult(path=path, outputs=tuple(in_folder)))
+    return tuple(results)
 
 
 class VideoSink(Sink):
-    """Video drawn from predictions."""
+    """Video whose frames are drawn from predictions."""
 
     def __init__(
         self, writer: "VideoWriter", facts: FileFacts, draw: Callable[..., Rendered]
     ) -> None:
+        """Write what ``draw`` makes of those parts of a prediction that the output needs."""
         self._writer, self._facts, self._draw = writer, facts, draw
 
     @property
     def fault(self) -> str | None:
-        """Fault in the sound, one line."""
+        """What was wrong with the source's sound; None if nothing was."""
         return self._writer.fault
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
@@ -263,23 +301,23 @@ class VideoSink(Sink):
         self._writer.write(rendered, ticks)
 
     def finish(self) -> list[FileFacts]:
-        """End the video."""
+        """End the video, and return what the JSON says about its file."""
         self._writer.finish()
         file_sum = sum_of(self._writer.part)
         return [replace(self._facts, bytes=file_sum.bytes, sha256=file_sum.sha256)]
 
 
 class ColourSink(VideoSink):
-    """Video of depth in colours, sky apart."""
+    """Video of depth in colours, in which sky has a colour of its own."""
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
-        """Draw a frame."""
+        """Draw a frame; the whole prediction says where sky is."""
         rendered: Rendered = self._draw(prediction_for_output(prediction, "colour"))
         return rendered
 
 
 class NormalsSink(VideoSink):
-    """Video of normals, grey where missing."""
+    """Video of normals, grey where there are none."""
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
@@ -289,7 +327,14 @@ class NormalsSink(VideoSink):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """Frames of a video; ``draw`` takes the parts that it needs."""
+    """How the frames of a video are drawn.
+
+    Attributes:
+        facts: What the JSON says about the file.
+        draw: Function of those parts of a prediction that the output needs.
+        sink: Class that calls it.
+        size: Height and width of its pictures [px]; None for those of the source.
+    """
 
     facts: FileFacts
     draw: Callable[..., Rendered]
@@ -298,23 +343,29 @@ class Drawing:
 
 
 def open_video_sink(
-    row: SinkRow, video: VideoForm, form: ClipForm, placement: FileSet, parts: ExitStack
+    result: PlannedResult, video: VideoForm, form: ClipForm, placement: FileSet, parts: ExitStack
 ) -> VideoSink:
-    """Open a video as a part of a placement."""
+    """Open a video for writing, as a part that ``placement`` gives its name at the end.
+
+    ``parts`` closes it.
+    """
     # Imported on demand: it needs PyAV, and folders of frames do not.
     from rilievo.io.videos.video_writer import writing_part
 
-    drawing: Drawing = import_function(video.drawing, _HOME)(row.path.name, form)
-    like = form.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
+    this_package = __name__.rpartition(".")[0]
+    make_drawing = import_function(video.drawing, this_package)
+    drawing: Drawing = make_drawing(result.path.name, form)
+    video_format = form.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
     if drawing.size is not None:
-        like = replace(like, size=drawing.size)
-    part, sound = placement.create_part(row.path), None if video.is_numbers else form.sound
-    writer = parts.enter_context(writing_part(row.path, part, like, sound=sound))
+        video_format = replace(video_format, size=drawing.size)
+    part = placement.create_part(result.path)
+    sound = None if video.is_numbers else form.sound
+    writer = parts.enter_context(writing_part(result.path, part, video_format, sound=sound))
     return drawing.sink(writer, drawing.facts, drawing.draw)
 
 
 def colour(name: str, form: ClipForm) -> Drawing:
-    """Depth in colours, in one range."""
+    """Drawing of depth in colours, with one range for the whole video."""
     assert form.extent is not None, "outputs that need depth are refused before"
     limits, options = _colour_limits(form.extent, form.options), form.options
     draw = partial(depth_picture, options=options, limits=limits)
@@ -328,36 +379,37 @@ def colour(name: str, form: ClipForm) -> Drawing:
 
 
 def normals(name: str, form: ClipForm) -> Drawing:
-    """Normals as pictures."""
+    """Drawing of normals as colours."""
     axes = form.options.normals_axes
-    words = NORMALS_AXES[axes][1]
-    facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=words)
+    _, axes_text = NORMALS_AXES[axes]
+    facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=axes_text)
     return Drawing(facts=facts, draw=partial(normals_picture, axes=axes), sink=NormalsSink)
 
 
 def stereo(name: str, form: ClipForm) -> Drawing:
-    """Stereo pictures."""
+    """Drawing of stereo pictures."""
     assert form.extent is not None, "outputs that need depth are refused before"
     options = form.options.stereo_options
-    colour_range = stereo_range(form.extent.kind, form.options)
-    drawn = form.extent.colours if form.options.draw is Drawn.INVERSE_DEPTH else None
+    depth_range = stereo_range(form.extent.kind, form.options)
+    if depth_range is None and form.options.draw is Drawn.INVERSE_DEPTH:
+        depth_range = form.extent.colours
 
     def draw(depth: DepthMap, photo: Photo) -> Rendered:
-        return stereo_picture(photo.pixels, depth, options, colour_range or drawn)
+        return stereo_picture(photo.pixels, depth, options, depth_range)
 
     facts = FileFacts(file=name, output="stereo", holds=stereo_words(options))
     return Drawing(facts=facts, draw=draw, size=stereo_size(form.size, options))
 
 
 def numbers_note(name: str, form: ClipForm) -> str | None:
-    """Note on counts of 16 bits that are not millimetres; None if they are, or are no metres."""
+    """Note on 16-bit numbers of metric depth that are not millimetres; None if they are."""
     if form.extent is None or form.extent.kind is not DepthKind.METRIC:
         return None
     return count_note(name, *form.extent.ends)
 
 
 def numbers(name: str, form: ClipForm) -> Drawing:
-    """Depth as 16-bit numbers in one coding."""
+    """Drawing of depth as 16-bit numbers, with one scale and offset for the whole video."""
     assert form.extent is not None, "outputs that need depth are refused before"
     kind = form.extent.kind
     coding = choose_quantisation(kind, *form.extent.ends)
@@ -376,6 +428,7 @@ def numbers(name: str, form: ClipForm) -> Drawing:
 
 
 def _colour_limits(extent: Extent, options: SaveOptions) -> ColourRange:
+    """Range of the colours: the user's, or that of the video."""
     if options.colour_limits is None:
         return extent.colours
     near, far = options.colour_limits

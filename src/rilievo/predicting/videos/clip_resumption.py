@@ -1,6 +1,8 @@
-"""Answers of a video that a full disk stopped, for the next run.
+"""Stored answers of a video whose results filled the disk, from which the next run goes on.
 
-An unnamed file, with a JSON at its end, gets a name (on Linux); the same command continues.
+The answers lie in a file without a name. If the disk is full, the file gets a name (on Linux), and
+the same command reads it. At its end are a JSON of the first pass, the length of the JSON in eight
+bytes, and ``_END``.
 """
 
 import errno
@@ -38,21 +40,28 @@ from rilievo.version import VERSION
 
 FORMAT = "rilievo-answers/2"
 _END = b"rilievo!"
-"""End of a file, after the JSON's length."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Last eight bytes of a file."""
+_FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstPassRecord:
-    """First pass, but for its first frame.
+    """First pass as a file holds it, without what the first frame tells.
 
     Attributes:
+        format: ``FORMAT``.
         key: Hash of all that answers depend on.
-        records: Layouts, as numpy describes them.
-        counts: Frames of each layout.
-        ticks: Time in the source [ticks].
-        stretches: Still stretch of each frame.
-        shots: First frames of shots.
+        records: Layouts of frames in the file, as numpy describes them.
+        counts: Number of frames of each layout.
+        ticks: Time of each frame in the source [ticks].
+        scales: Factor by which each frame's depth is corrected.
+        shifts: Number that is added after that.
+        stretches: Still stretch of each frame, or ``MOVING``.
+        shots: First frame of each shot.
+        borders: Borders of each shot.
+        cameras: Camera of each shot.
+        names: Files of a folder of frames; empty for a video.
+        fault: What was wrong in the source; None if nothing was.
     """
 
     format: str = ""
@@ -72,7 +81,14 @@ class FirstPassRecord:
 
 @dataclass(slots=True, kw_only=True)
 class ClipAnswers:
-    """Answers of this run or an earlier one."""
+    """Answers to the frames of a video, of this run or an earlier one.
+
+    Attributes:
+        stored: The answers.
+        file: File that holds them.
+        earlier: First pass of an earlier run; None if this run makes it.
+        is_complete: Whether the file holds a first pass of this run, too.
+    """
 
     stored: StoredAnswers
     file: IO[bytes]
@@ -80,37 +96,38 @@ class ClipAnswers:
     is_complete: bool = False
 
     def keep(self, key: str, first_pass: FirstPass) -> None:
-        """Write the first pass after the answers, unless anchored."""
-        if not first_pass.anchorings:
-            layouts = self.stored.layouts
-            record = FirstPassRecord(
-                format=FORMAT,
-                key=key,
-                records=tuple(
-                    json.dumps(np.lib.format.dtype_to_descr(layout.record)) for layout in layouts
-                ),
-                counts=tuple(layout.count for layout in layouts),
-                ticks=first_pass.ticks,
-                scales=tuple(correction.scale for correction in first_pass.corrections),
-                shifts=tuple(adjustment.shift for adjustment in first_pass.corrections),
-                stretches=first_pass.stretches,
-                shots=first_pass.shots,
-                borders=first_pass.borders,
-                cameras=tuple(
-                    camera_facts(camera, first_pass.size) for camera in first_pass.cameras
-                ),
-                names=first_pass.names,
-                fault=first_pass.fault,
-            )
-            text = to_json(record).encode()
-            self.file.seek(self.stored.end)
-            self.file.write(text + len(text).to_bytes(8, "little") + _END)
-            self.file.flush()
-            self.is_complete = True
+        """Write the first pass after the answers, unless depth is anchored."""
+        if first_pass.anchorings:
+            return
+        text = to_json(self._make_record(key, first_pass)).encode()
+        self.file.seek(self.stored.end)
+        self.file.write(text + len(text).to_bytes(8, "little") + _END)
+        self.file.flush()
+        self.is_complete = True
+
+    def _make_record(self, key: str, first_pass: FirstPass) -> FirstPassRecord:
+        layouts, corrections = self.stored.layouts, first_pass.corrections
+        return FirstPassRecord(
+            format=FORMAT,
+            key=key,
+            records=tuple(
+                json.dumps(np.lib.format.dtype_to_descr(layout.record)) for layout in layouts
+            ),
+            counts=tuple(layout.count for layout in layouts),
+            ticks=first_pass.ticks,
+            scales=tuple(correction.scale for correction in corrections),
+            shifts=tuple(correction.shift for correction in corrections),
+            stretches=first_pass.stretches,
+            shots=first_pass.shots,
+            borders=first_pass.borders,
+            cameras=tuple(camera_facts(camera, first_pass.size) for camera in first_pass.cameras),
+            names=first_pass.names,
+            fault=first_pass.fault,
+        )
 
 
 def answers_key(source: FrameSource, model: Model, options: ClipOptions) -> str:
-    """Hash of what answers depend on."""
+    """Hash of all that the answers depend on: the source, the model and the options."""
     facts: Mapping[str, object] = {
         "rilievo": VERSION,
         "source": file_states(source.path),
@@ -123,17 +140,24 @@ def answers_key(source: FrameSource, model: Model, options: ClipOptions) -> str:
 
 
 def file_states(path: Path) -> list[Setting]:
-    """Names, sizes and times of a video's files."""
+    """Name, size and time of a video's file, or of each file in a folder of frames."""
     files = sorted(entry.path for entry in os.scandir(path)) if path.is_dir() else [path]
     return [f"{file} {os.stat(file).st_size} {os.stat(file).st_mtime_ns}" for file in files]
 
 
 @contextmanager
 def open_answers(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAnswers]:
-    """Open a video's answers, kept or new.
+    """Open the answers that an earlier run kept under this key, or new ones.
+
+    If the disk becomes full in the block, the answers are kept for the next run.
+
+    Args:
+        target: Path of the results without suffix.
+        key: Hash by ``answers_key``.
+        is_positive: Whether all depth is positive.
 
     Raises:
-        OutputError: If the disk is full, with what is kept.
+        OutputError: If the disk is full, with the name of the file that is kept.
     """
     path = target.with_name(f".{target.name}.rilievo-answers")
     earlier = _read_record(path, key)
@@ -160,7 +184,7 @@ def open_answers(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipA
 def repeat_first_pass(
     source: FrameSource, model: Model, record: FirstPassRecord, options: ClipOptions
 ) -> FirstPass:
-    """Restore a first pass; predict the first frame again."""
+    """Restore the first pass of an earlier run; only its first frame is predicted again."""
     model = with_margins(model, record.borders[0])
     photo = options.prepare(next(iter(source)).photo)
     [answer] = options.stopwatch.infer(model, [photo])
@@ -176,55 +200,57 @@ def repeat_first_pass(
         anchorings=(),
         metric=first.metric,
         size=source.size,
-        about=first.about,
+        sidecar=first.sidecar,
         fault=record.fault,
         names=record.names,
     )
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error is a full disk."""
+    """Whether an error, or one that caused it, says that a disk is full."""
     while error is not None:
-        if getattr(error, "errno", None) in _FULL:
+        if getattr(error, "errno", None) in _FULL_DISK_ERRORS:
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
 def _read_record(path: Path, key: str) -> FirstPassRecord | None:
-    """First pass of a file with this key, if whole."""
+    """Read the first pass of a file; None without a file that is whole and has this key."""
     try:
         check_regular(path)
         with path.open("rb") as file:
             file.seek(-16, os.SEEK_END)
             length, end = int.from_bytes(file.read(8), "little"), file.read(8)
-            place = file.tell() - 16 - length
-            if end != _END or not 0 <= place <= file.tell() or length > MAX_TEXT_BYTES:
+            start_of_json = file.tell() - 16 - length
+            if end != _END or not 0 <= start_of_json <= file.tell() or length > MAX_TEXT_BYTES:
                 return None
-            file.seek(place)
+            file.seek(start_of_json)
             record = from_json(FirstPassRecord, file.read(length).decode())
-        is_whole = sum(layout.bytes for layout in _answer_layouts(record)) == place
+        bytes_of_answers = sum(layout.bytes for layout in _answer_layouts(record))
         is_possible = _is_possible(record)
     except (InputError, NotThisRecord, OSError, TypeError, ValueError):
         return None
-    is_same = (record.format, record.key) == (FORMAT, key)
-    return record if is_same and is_whole and is_possible else None
+    if (record.format, record.key) != (FORMAT, key):
+        return None
+    return record if bytes_of_answers == start_of_json and is_possible else None
 
 
 def _is_possible(record: FirstPassRecord) -> bool:
     """Whether the numbers of a record can be those of a first pass.
 
     Raises:
-        InputError: If the camera of a shot is none.
+        InputError: If the facts of a camera are not possible.
     """
     count = sum(record.counts)
     if not count or min(record.counts) < 1:
         return False
-    of_frames = (record.ticks, record.scales, record.shifts, record.stretches)
-    of_shots = (record.shots, record.borders, record.cameras)
-    if {len(column) for column in of_frames} != {count} or len(record.names) not in (0, count):
+    frame_columns = (record.ticks, record.scales, record.shifts, record.stretches)
+    if {len(column) for column in frame_columns} != {count}:
         return False
-    if {len(column) for column in of_shots} != {len(record.shots)}:
+    if len(record.names) not in (0, count):
+        return False
+    if not len(record.shots) == len(record.borders) == len(record.cameras):
         return False
 
     for facts in record.cameras:
@@ -246,25 +272,29 @@ def _are_first_frames(shots: Sequence[int], count: int) -> bool:
     return bool(shots) and shots[0] == 0 and is_rising and shots[-1] < count
 
 
-def _answer_layouts(stored: FirstPassRecord) -> list[AnswerLayout]:
-    pairs = zip(stored.records, stored.counts, strict=True)
-    return [AnswerLayout(_parse_dtype(record), count) for record, count in pairs]
+def _answer_layouts(record: FirstPassRecord) -> list[AnswerLayout]:
+    pairs = zip(record.records, record.counts, strict=True)
+    return [AnswerLayout(_parse_dtype(text), count) for text, count in pairs]
 
 
-def _parse_dtype(record: str) -> np.dtype:
-    rows = ((name, kind, rest) for name, kind, *rest in json.loads(record))
-    return np.dtype([(name, kind, *(tuple(shape) for shape in rest)) for name, kind, rest in rows])
+def _parse_dtype(text: str) -> np.dtype:
+    """Data type from numpy's description of it, in which JSON has lists for tuples."""
+    columns = []
+    for name, kind, *shapes in json.loads(text):
+        columns.append((name, kind, *map(tuple, shapes)))
+    return np.dtype(columns)
 
 
 def _link_answers(answers: ClipAnswers, path: Path) -> bool:
-    """Give answers a path; return whether that worked."""
+    """Give the file of complete answers a name; return whether that worked."""
     if not answers.is_complete:
         return False
     try:
-        os.fsync(answers.file.fileno())
+        descriptor = answers.file.fileno()
+        os.fsync(descriptor)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
-            source = f"/proc/self/fd/{answers.file.fileno()}"
+            source = f"/proc/self/fd/{descriptor}"
             os.link(source, path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
         finally:
             os.close(folder)

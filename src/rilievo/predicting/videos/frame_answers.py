@@ -1,4 +1,4 @@
-"""Network outputs of a video, in a file."""
+"""Storage of a network's answers to the frames of a video, between the two passes."""
 
 import os
 import tempfile
@@ -16,14 +16,16 @@ from rilievo.io.files.atomic import unwritable
 from rilievo.io.files.machine import check_disk_space
 from rilievo.models.base import Inference
 
-_STEPS = 65535
-_FEW_STEPS = 255
-_UNIT = 32767
+_UINT16_STEPS = 65535
+_UINT8_STEPS = 255
+_INT16_STEPS = 32767
+
+_Grey = UInt8[np.ndarray, "h w"]
 
 
 @dataclass(slots=True)
 class AnswerLayout:
-    """Layout of consecutive answers, and their number."""
+    """Layout of consecutive frames in the file, and their number."""
 
     record: np.dtype
     count: int = 0
@@ -35,21 +37,23 @@ class AnswerLayout:
 
 
 class StoredAnswers:
-    """Network outputs of frames in a file.
+    """Answers of a network to the frames of a video, in a file.
 
-    Depth has 16 bits over its frame's range, logarithmic (0.01 % from 1 to 500) if positive;
-    normals 1/32767, confidence 1/65535, sky 1/255.
+    Iteration yields the answer and the brightness (or None) of each frame. Depth has 16 bits over
+    its frame's range, logarithmic (0.01 % from 1 to 500) if it is positive; normals have steps of
+    1/32767, confidence of 1/65535 and sky of 1/255.
     """
 
     def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
+        """Store answers in an open file; ``is_positive`` says that all depth is positive."""
         self._file = file
         self._is_positive = is_positive
         self.layouts: list[AnswerLayout] = []
-        self.folder, self.expected = Path(), 0
+        self._folder, self._expected_frames = Path(), 0
 
     def expect(self, folder: Path, frames: int) -> None:
-        """Set what the first ``append`` compares with free space."""
-        self.folder, self.expected = folder, frames
+        """Set the number of frames for which the folder needs free space; 0 if unknown."""
+        self._folder, self._expected_frames = folder, frames
 
     @property
     def count(self) -> int:
@@ -61,14 +65,18 @@ class StoredAnswers:
         """Bytes of all frames."""
         return sum(layout.bytes for layout in self.layouts)
 
-    def append(self, answer: Inference, grey: UInt8[np.ndarray, "h w"] | None = None) -> None:
-        """Append the next frame."""
+    def append(self, answer: Inference, grey: _Grey | None = None) -> None:
+        """Append the answer to the next frame, with the frame's brightness if that is needed.
+
+        Raises:
+            OutputError: If the disk has no space for all expected frames.
+        """
         record = _row_dtype(answer, grey)
-        if not self.count and self.expected:
+        if not self.count and self._expected_frames:
             check_disk_space(
-                self.folder,
-                self.expected * record.itemsize,
-                f"the answers of {self.expected:,} frames",
+                self._folder,
+                self._expected_frames * record.itemsize,
+                f"the answers of {self._expected_frames:,} frames",
                 Text(
                     "choose another folder with ",
                     OptionName("output"),
@@ -76,73 +84,81 @@ class StoredAnswers:
                     OptionName("fps"),
                 ),
             )
-        row = np.zeros((), record)
-        if answer.depth is not None:
-            valid = np.ones(answer.depth.shape, bool) if answer.valid is None else answer.valid
-            depth = _fill_invalid(answer.depth, valid)
-            numbers = np.log(depth) if self._is_positive else depth
-            low, high = float(numbers.min()), float(numbers.max())
-            step = (high - low) / _STEPS or 1.0
-            row["low"], row["step"], row["valid"] = low, step, valid
-            row["depth"] = np.rint((numbers - np.float32(low)) / np.float32(step)).clip(0, _STEPS)
-        if answer.normals is not None:
-            # Where there are none, they are NaN.
-            row["normals"] = np.rint(np.nan_to_num(answer.normals) * np.float32(_UNIT))
-        if grey is not None:
-            row["grey"] = grey
-        if answer.confidence is not None:
-            row["confidence"] = np.rint(answer.confidence * np.float32(_STEPS))
-        if answer.sky is not None:
-            row["sky"] = np.rint(answer.sky * np.float32(_FEW_STEPS))
         self._file.seek(self.end)
-        self._file.write(row.tobytes())
+        self._file.write(self._make_row(answer, grey, record).tobytes())
         if not self.layouts or self.layouts[-1].record != record:
             self.layouts.append(AnswerLayout(record))
         self.layouts[-1].count += 1
 
-    def __iter__(self) -> Iterator[tuple[Inference, UInt8[np.ndarray, "h w"] | None]]:
-        return (
-            (self._answer_of_row(row), row["grey"] if "grey" in _column_names(row) else None)
-            for row in self._stored_rows()
-        )
+    def _make_row(self, answer: Inference, grey: _Grey | None, record: np.dtype) -> np.ndarray:
+        row = np.zeros((), record)
+        if answer.depth is not None:
+            valid = np.ones(answer.depth.shape, bool) if answer.valid is None else answer.valid
+            depth = _fill_invalid(answer.depth, valid)
+            values = np.log(depth) if self._is_positive else depth
+            low, high = float(values.min()), float(values.max())
+            step = (high - low) / _UINT16_STEPS or 1.0
+            steps = np.rint((values - np.float32(low)) / np.float32(step))
+            row["low"], row["step"], row["valid"] = low, step, valid
+            row["depth"] = steps.clip(0, _UINT16_STEPS)
+        if answer.normals is not None:
+            # Where there are none, they are NaN.
+            row["normals"] = np.rint(np.nan_to_num(answer.normals) * np.float32(_INT16_STEPS))
+        if grey is not None:
+            row["grey"] = grey
+        if answer.confidence is not None:
+            row["confidence"] = np.rint(answer.confidence * np.float32(_UINT16_STEPS))
+        if answer.sky is not None:
+            row["sky"] = np.rint(answer.sky * np.float32(_UINT8_STEPS))
+        return row
+
+    def __iter__(self) -> Iterator[tuple[Inference, _Grey | None]]:
+        for row in self._stored_rows():
+            grey = row["grey"] if "grey" in _column_names(row) else None
+            yield self._answer_of_row(row), grey
 
     def _stored_rows(self) -> Iterator[np.void]:
-        place = 0
+        position = 0
         for layout in self.layouts:
             for _ in range(layout.count):
-                self._file.seek(place)
+                self._file.seek(position)
                 row = self._file.read(layout.record.itemsize)
-                place += len(row)
+                position += len(row)
                 yield np.frombuffer(row, layout.record)[0]
 
     def _answer_of_row(self, row: np.void) -> Inference:
-        names = _column_names(row)
+        columns = _column_names(row)
+        has_depth = "depth" in columns
+
+        def fractions(column: str, steps: int) -> Float32[np.ndarray, "..."] | None:
+            if column not in columns:
+                return None
+            return row[column].astype(np.float32) * np.float32(1 / steps)
+
         return Inference(
-            depth=self._depth_of_row(row) if "depth" in names else None,
-            valid=_valid_mask(row) if "depth" in names else None,
-            normals=_divide_as_float32(row["normals"], _UNIT) if "normals" in names else None,
-            confidence=_divide_as_float32(row["confidence"], _STEPS)
-            if "confidence" in names
-            else None,
-            sky=_divide_as_float32(row["sky"], _FEW_STEPS) if "sky" in names else None,
+            depth=self._depth_of_row(row) if has_depth else None,
+            valid=_valid_mask(row) if has_depth else None,
+            normals=fractions("normals", _INT16_STEPS),
+            confidence=fractions("confidence", _UINT16_STEPS),
+            sky=fractions("sky", _UINT8_STEPS),
         )
 
     def _depth_of_row(self, row: np.void) -> Field:
-        numbers = row["depth"].astype(np.float32)
-        numbers *= np.float32(row["step"])
-        numbers += np.float32(row["low"])
-        return np.exp(numbers, out=numbers) if self._is_positive else numbers
+        values = row["depth"].astype(np.float32)
+        values *= np.float32(row["step"])
+        values += np.float32(row["low"])
+        return np.exp(values, out=values) if self._is_positive else values
 
 
 @contextmanager
 def open_stored_answers(folder: Path, *, is_positive: bool) -> Iterator[StoredAnswers]:
-    """Open storage in an unnamed temporary file."""
+    """Store answers in an unnamed temporary file in a folder."""
     with nameless_file(folder) as file:
         yield StoredAnswers(file, is_positive=is_positive)
 
 
 def nameless_file(folder: Path) -> IO[bytes]:
-    """Open a file that ``os.link`` may name on Linux.
+    """Open a temporary file without a name, which ``os.link`` may give it on Linux.
 
     Raises:
         OutputError: If the folder cannot be written.
@@ -156,21 +172,22 @@ def nameless_file(folder: Path) -> IO[bytes]:
         raise unwritable(folder, error) from error
 
 
-def _row_dtype(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.dtype:
-    fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
+def _row_dtype(answer: Inference, grey: _Grey | None) -> np.dtype:
+    """Layout of a frame's row, which has columns for those parts that the answer has."""
+    columns: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
     if answer.depth is not None:
-        fields += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
+        columns += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
         # Always, because some models give a mask only for frames that have a hole.
-        fields.append(("valid", "?", answer.depth.shape))
+        columns.append(("valid", "?", answer.depth.shape))
     if grey is not None:
-        fields.append(("grey", "u1", grey.shape))
+        columns.append(("grey", "u1", grey.shape))
     if answer.normals is not None:
-        fields.append(("normals", "i2", answer.normals.shape))
+        columns.append(("normals", "i2", answer.normals.shape))
     if answer.confidence is not None:
-        fields.append(("confidence", "u2", answer.confidence.shape))
+        columns.append(("confidence", "u2", answer.confidence.shape))
     if answer.sky is not None:
-        fields.append(("sky", "u1", answer.sky.shape))
-    return np.dtype(fields)
+        columns.append(("sky", "u1", answer.sky.shape))
+    return np.dtype(columns)
 
 
 def _column_names(row: np.void) -> tuple[str, ...]:
@@ -178,7 +195,7 @@ def _column_names(row: np.void) -> tuple[str, ...]:
 
 
 def _fill_invalid(depth: Field, valid: Mask) -> Field:
-    """Depth with its least valid number where invalid."""
+    """Depth whose invalid pixels have the least valid number, so that its range stays small."""
     if valid.all():
         return depth
     least = depth[valid].min() if valid.any() else np.float32(1)
@@ -186,9 +203,5 @@ def _fill_invalid(depth: Field, valid: Mask) -> Field:
 
 
 def _valid_mask(row: np.void) -> Mask | None:
-    """Mask of valid pixels; None where all are."""
+    """Mask of valid pixels; None if all are valid."""
     return None if row["valid"].all() else row["valid"]
-
-
-def _divide_as_float32(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
-    return stored.astype(np.float32) * np.float32(1 / unit)

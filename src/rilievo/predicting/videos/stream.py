@@ -1,4 +1,4 @@
-"""``rilievo.stream``: predictions frame by frame."""
+"""``rilievo.stream``: predictions of frames as they arrive."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -36,16 +36,16 @@ from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import option_names, options_of, with_options
 
-_WRITTEN = ("model", "quality", "trim")
+_IN_SIGNATURE = ("model", "quality", "trim")
 """Options that the signature of ``stream`` writes out."""
-_NOT_KEYWORDS = {name for record in STREAM_RECORDS.values() for name in option_names(record)} - {
-    *STREAM_NAMES
-}
-_OF_LOADING = (*option_names(Engine), "kind", "settings")
+_ALL_NAMES = {name for record in STREAM_RECORDS.values() for name in option_names(record)}
+_NO_KEYWORDS = _ALL_NAMES - set(STREAM_NAMES)
+"""Options of the records that ``stream`` does not have."""
+_LOADING_OPTIONS = (*option_names(Engine), "kind", "settings")
 """Options that a model which is loaded already cannot take."""
 
 
-@with_options(*STREAM_RECORDS.values(), without={*_WRITTEN, *_NOT_KEYWORDS})
+@with_options(*STREAM_RECORDS.values(), without={*_IN_SIGNATURE, *_NO_KEYWORDS})
 def stream(
     source: str | Path | int,
     *,
@@ -100,22 +100,24 @@ def stream(
 def _stream_model(
     model: str | Path | Model | DepthFunction | None, quality: str | None, options: StreamOptions
 ) -> Model:
+    """Load the model, unless it is loaded already."""
     if isinstance(model, Model):
-        _refuse_options_of_loading(options)
+        _require_no_loading_options(options)
         return model
     if quality is not None:
         model = model_for_quality(quality, default=FAST_MODEL)
     return load_as(model or FAST_MODEL, options.network, options.speed)
 
 
-def _refuse_options_of_loading(options: StreamOptions) -> None:
-    """Refuse options of loading for a model that is loaded already."""
+def _require_no_loading_options(options: StreamOptions) -> None:
+    """Raise ``OptionError`` if an option would load a model in another way."""
     for record in (options.network, options.speed):
-        for one in options_of(type(record)):
-            if one.name in _OF_LOADING and getattr(record, one.name) != one.default:
+        for option in options_of(type(record)):
+            is_default = getattr(record, option.name) == option.default
+            if option.name in _LOADING_OPTIONS and not is_default:
                 raise OptionError(
                     problem=Text(
-                        OptionName(one.name),
+                        OptionName(option.name),
                         " is an option of loading: this model is loaded already, so give it to "
                         "rilievo.load_model",
                     )
@@ -132,7 +134,16 @@ def predicted_frames(
 ) -> Iterator[Prediction]:
     """Predict the frames of a source.
 
-    ``tell`` hears the doubts about the first frame, and why frames are left out.
+    Args:
+        source: Source of ``stream``.
+        model: Loaded model.
+        options: Options of the stream.
+        newest: Whether to skip to the latest frame.
+        tell: Function that is told notes on the first frame, and why frames are left out.
+
+    Raises:
+        InputError: If the source cannot be opened, breaks off, or has no frame.
+        CalibrationError: If the first frame has no metres.
     """
     from rilievo.io.videos.live_frames import live_frames
 
@@ -148,15 +159,16 @@ def _predict_pixels(
     options: StreamOptions,
     tell: Callable[[str], None],
 ) -> Iterator[Prediction]:
-    view, sizes = options.view, _SizesOfFrames(options.sizes)
+    """Predict frames. Those without metres are left out, except the first, which must have them."""
+    view, sizes = options.view, _StreamSizes(options.sizes)
     fitter = StreamFitter(partial(reference_depth, refine=options.refine))
-    is_leaving_out = False
-    for number, pixels in enumerate(frames):
-        photo = Photo(pixels=pixels, name=f"{name} frame {number}")
+    was_left_out = False
+    for index, pixels in enumerate(frames):
+        is_first = index == 0
+        photo = Photo(pixels=pixels, name=f"{name} frame {index}")
         photo = with_camera(photo, view.named_camera, view.fov)
-        references = sizes.references(photo)
+        references = sizes.references_of(photo)
         [answer] = model.infer([photo])
-        hear = _ignore_note if number else tell
         try:
             prediction = finish(
                 model,
@@ -165,38 +177,37 @@ def _predict_pixels(
                 options,
                 references=references,
                 anchor=fitter.add_frame,
-                warn=hear,
+                warn=tell if is_first else _ignore_note,
             )
         except CalibrationError as error:
-            if number == 0:
+            if is_first:
                 raise
-            if not is_leaving_out:
+            if not was_left_out:
                 tell(note_about(photo.name, Note(Text("left out: ", error))))
-            is_leaving_out = True
+            was_left_out = True
             continue
-        is_leaving_out = False
+        was_left_out = False
         yield prediction
 
 
 @dataclass(slots=True)
-class _SizesOfFrames:
-    """Known sizes of every frame of a stream."""
+class _StreamSizes:
+    """Known sizes that hold for all frames of a stream, and are read with the first."""
 
     sizes: KnownSizes
     _shape: tuple[int, int] | None = field(default=None, init=False)
     _references: MetricReferences = field(default_factory=MetricReferences, init=False)
 
-    def references(self, photo: Photo) -> MetricReferences:
-        """Known sizes of a frame, which are read with the first.
+    def references_of(self, photo: Photo) -> MetricReferences:
+        """Known sizes of a frame.
 
         Raises:
             InputError: If they are at pixels of the first frame, and this one has another size.
         """
         if self._shape is None:
             self._shape = photo.shape
-            self._references = self._read(photo)
-        is_of_pixels = self.sizes.same_camera
-        if is_of_pixels and photo.shape != self._shape:
+            self._references = self._read_sizes(photo)
+        if self.sizes.same_camera and photo.shape != self._shape:
             height, width = self._shape
             raise InputError(
                 path=photo.name,
@@ -208,7 +219,7 @@ class _SizesOfFrames:
             )
         return self._references
 
-    def _read(self, photo: Photo) -> MetricReferences:
+    def _read_sizes(self, photo: Photo) -> MetricReferences:
         sizes = self.sizes
         if sizes.sparse is not None:
             return read_sensor_references(sizes.sparse, sizes, photo.shape, photo.orientation)

@@ -1,0 +1,211 @@
+"""Videos and folders of frames as inputs of a run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+from rilievo.calibration.camera_checks import pixel_notes
+from rilievo.calibration.certainty import refuse_uncertain_height
+from rilievo.errors import CalibrationError
+from rilievo.errors.messages import Note, OptionName, Text, note_about
+from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.files.machine import check_memory
+from rilievo.io.files.names import printable
+from rilievo.io.videos import open_video
+from rilievo.io.videos.frame_folder import FrameFolder
+from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
+from rilievo.options.photo_options import UNREFINED
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.anchoring import reference_depth
+from rilievo.predicting.photographs.finishing import becomes_metric, option_notes
+from rilievo.predicting.photographs.fitting import convert_by_references
+from rilievo.predicting.photographs.job_references import references_of_job
+from rilievo.predicting.photographs.results import ResultWriter
+from rilievo.predicting.photographs.run_record import run_record
+from rilievo.predicting.run_times import Stopwatch
+from rilievo.predicting.summary import Tally
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion, finish_by
+from rilievo.predicting.videos.clip_outputs import ClipSidecar
+from rilievo.prediction import Prediction
+from rilievo.records.depth_map import OwnDepth
+from rilievo.records.sample import Photo
+
+_MAX_RATE_DENOMINATOR = 1001
+"""Largest denominator of a frame rate, as in 30000/1001."""
+
+
+def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
+    """Predict one video or folder of frames of a run, unless it is finished already.
+
+    Raises:
+        CalibrationError: If an option is for photographs only, or metres are not determined.
+    """
+    if results.is_finished(job):
+        tally.finished_before()
+        return
+    _require_video_options(results.options)
+    # A video that is stopped leaves nothing to go on from.
+    tally.begins_anew = job.source
+    start = time.perf_counter()
+    make_folder(job.target.parent)
+    sweep_parts(job.target.parent)
+    source = _open_source(job, results)
+    own_depth = source.own_depth if isinstance(source, FrameFolder) else None
+    sidecar = predict_clip(
+        source,
+        results.model,
+        job.target,
+        _clip_options(job, results, own_depth, tally.stopwatch),
+        _ProgressMeter(job.source, tally),
+    )
+    _tell_notes(job, results, tally, sidecar)
+    tally.begins_anew = None
+    seconds = time.perf_counter() - start
+    tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
+
+
+def _require_video_options(options: PredictOptions) -> None:
+    """Raise ``CalibrationError`` if an option is for photographs only."""
+    if options.view.vanishing_points:
+        raise CalibrationError(
+            problem=Text(
+                OptionName("vanishing_points"), " is for photographs: give ", OptionName("fov")
+            )
+        )
+    if options.sizes.markers is not None:
+        raise CalibrationError(
+            problem=Text(
+                OptionName("markers"),
+                " is for photographs: measure a point of its first frame, and give ",
+                OptionName("known", "U,V,METRES"),
+            )
+        )
+
+
+def _open_source(job: Job, results: ResultWriter) -> FrameSource:
+    options = results.options
+    fps = options.video.fps
+    rate = None if fps is None else Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)
+    if job.medium is not Medium.SEQUENCE:
+        return open_video(job.source, fps=rate)
+    return FrameFolder(
+        job.source,
+        rate=rate or DEFAULT_RATE,
+        own_depth=bool(options.sizes.own_depth),
+        **options.refine.reading,
+    )
+
+
+def _tell_notes(job: Job, results: ResultWriter, tally: Tally, sidecar: ClipSidecar) -> None:
+    """Show the notes on a video, except those that are shown once for all inputs."""
+    warning = None if sidecar.calibration is None else sidecar.calibration.warning
+    common_notes = option_notes(results.options)
+    source = str(job.source)
+    notes = (*sidecar.video.faults, *sidecar.video.notes, *(sidecar.notes or ()), warning)
+    for note in notes:
+        if note is None or note in common_notes:
+            continue
+        names_source = note.startswith(source)
+        tally.note(note if names_source else note_about(source, note))
+
+
+def _clip_options(
+    job: Job, results: ResultWriter, own_depth: OwnDepth | None, stopwatch: Stopwatch
+) -> ClipOptions:
+    """Options of one video by those of the run.
+
+    ``own_depth`` is the depth in the frames' files, which is not used.
+    """
+    options = results.options
+    outputs, adds = results.formats_with_earlier(job)
+    # Added outputs are written beside the earlier ones, in one JSON.
+    overwrites = options.saving.overwrite or adds
+    return ClipOptions(
+        outputs=outputs,
+        save=replace(options.saving, overwrite=overwrites, resume=False),
+        batch_size=options.speed.batch_size,
+        temporal=not options.video.independent,
+        prepare=_frame_preparation(results),
+        checks_pixels=options.view.named_camera is not None,
+        calibrate=lambda first: _find_metres(first, job, results, own_depth),
+        finish=finish_by(options),
+        is_metric=partial(becomes_metric, options),
+        reference=lambda photo: reference_depth(photo, UNREFINED),
+        run=run_record(job, options),
+        stopwatch=stopwatch,
+    )
+
+
+def _find_metres(
+    first: Prediction, job: Job, results: ResultWriter, own_depth: OwnDepth | None
+) -> MetricConversion | None:
+    """Find metres in the first frame; None if the user says nothing that gives them.
+
+    Raises:
+        CalibrationError: If what is known does not determine metres.
+    """
+    references = references_of_job(job, results.options, first.shape)
+    notes = pixel_notes(None, first.shape, references.sparse_points or references.known)
+    for note in (*notes, *references.notes):
+        results.note(note_about(printable(job.source), note))
+    if own_depth is not None and not references.give_metres:
+        results.note(
+            Note(
+                Text(
+                    f"depth that its frames hold ({own_depth.source}) is not used: give ",
+                    OptionName("known", "U,V,METRES"),
+                    " for metres",
+                ),
+                path=printable(job.source),
+            )
+        )
+    prediction, fitted = convert_by_references(first, replace(references, smooth=False))
+    if fitted is None or prediction.calibration is None:
+        return None
+    refuse_uncertain_height(prediction.calibration)
+    return MetricConversion(
+        fit=fitted.fit,
+        facts=prediction.calibration,
+        is_anchored=prediction.anchoring is not None,
+    )
+
+
+def _frame_preparation(results: ResultWriter) -> Callable[[Photo], Photo]:
+    """Function that gives frames the user's camera, and checks the memory at the first one."""
+    is_first = True
+
+    def prepare(frame: Photo) -> Photo:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            height, width = frame.shape
+            check_memory(
+                results.min_memory(frame.shape),
+                f"the results of frames of {width}x{height} pixels",
+                Text(
+                    "choose fewer outputs with ", OptionName("save"), ", or make the video smaller"
+                ),
+            )
+        return results.prepare(frame)
+
+    return prepare
+
+
+class _ProgressMeter:
+    """Display of the share of a video that is done, of the rate, and of the time that is left."""
+
+    def __init__(self, source: Path, tally: Tally) -> None:
+        self._name, self._tally = source.name, tally
+        self._start = time.perf_counter()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Show the progress; each frame counts twice, once in each pass."""
+        rate = done / max(time.perf_counter() - self._start, 1e-9)
+        progress = f"{100 * done // total} %" if total else f"{done // 2} frames"
+        left = f", {(total - done) / rate:.0f} s left" if total else ""
+        self._tally.part(f"{self._name}: {progress}, {rate / 2:.1f} frames a second{left}")
