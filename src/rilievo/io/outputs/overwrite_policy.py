@@ -23,59 +23,73 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
 from rilievo.records.prediction_record import MadeBy, Setting
 
-MEND = Text(
+MAKE_ANEW_HINT = Text(
     OptionName("overwrite", "True"), " makes it anew, or take another ", OptionName("output")
 )
-WAS_MADE = "was made with"
+WAS_MADE_WITH = "was made with"
 
-# Relative tolerance for values; across processors, networks differ in the seventh digit.
-_ALIKE = 1e-3
+_MAX_DIFFERENCE = 1e-3
+"""Relative difference of equal values: across processors, networks differ in the seventh digit."""
+_UNTOUCHED = (
+    "rilievo did not write this file, so it is not replaced: move it or choose another folder"
+)
 
 
 def earlier_sidecar(
-    stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, thoroughness: CheckLevel
+    stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, level: CheckLevel
 ) -> Sidecar | None:
-    """JSON of an earlier run to which this one may add, if any.
+    """JSON of an earlier run to which this one may add, with its complete files; None without one.
 
-    Without ``run``, photographs are told apart by their depth.
+    Args:
+        stem: Path of the results without suffix.
+        about: JSON of this run.
+        run: Options of this run; None of a single call, which recognises photographs by their
+            depth.
+        level: How thoroughly earlier files are compared with their checksums.
+
+    Raises:
+        OutputError: If the earlier run had another photograph, model or options.
     """
     path = sidecar_path(stem)
-    before = find_sidecar(path)
-    if before is None:
+    earlier = find_sidecar(path)
+    if earlier is None:
         return None
-    words = first_difference(before, about.made_by, run) or (
-        _photo_difference(before, about) if not run else ""
-    )
-    if words:
-        raise OutputError(problem=Text(f"{path} {WAS_MADE} {words}: ", MEND))
-    # The JSON file lists complete files only.
-    whole = tuple(
-        file for file in before.files if file_fault(stem.parent, file, thoroughness) is None
-    )
-    return replace(before, files=whole)
+    difference = first_difference(earlier, about.made_by, run)
+    if not difference and not run:
+        difference = _photo_difference(earlier, about)
+    if difference:
+        raise OutputError(problem=Text(f"{path} {WAS_MADE_WITH} {difference}: ", MAKE_ANEW_HINT))
+    complete = [facts for facts in earlier.files if file_fault(stem.parent, facts, level) is None]
+    return replace(earlier, files=tuple(complete))
 
 
 def first_difference(
-    before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
+    earlier: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
 ) -> str | None:
-    """First difference between two runs' models and options, in words."""
-    if before.made_by.weights_sha256 != made_by.weights_sha256:
-        return f"another model or other weights ({before.made_by.model})"
-    was = {**before.made_by.settings, **({} if run is None else before.run)}
-    now = {**made_by.settings, **(run or {})}
-    for name in dict.fromkeys(("processing", *was, *now)):
+    """First difference between the models and options of two runs, in words; None without one."""
+    if earlier.made_by.weights_sha256 != made_by.weights_sha256:
+        return f"another model or other weights ({earlier.made_by.model})"
+    old = {**earlier.made_by.settings, **({} if run is None else earlier.run)}
+    new = {**made_by.settings, **(run or {})}
+    for name in dict.fromkeys(("processing", *old, *new)):
         # Options that are not recorded were not asked for: without flip there is no key.
-        if was.get(name) != now.get(name):
-            if name.startswith("source_"):
-                return "another photograph, or one that was changed or copied since"
-            if name == "processing":
-                then = was.get(name, "not stated")
-                return f"another version of rilievo (processing was {then}, is {now.get(name)})"
-            return (
-                f"other options ({name} was {_setting_text(was.get(name))}, "
-                f"is {_setting_text(now.get(name))})"
-            )
+        if old.get(name) != new.get(name):
+            return _difference_of_setting(name, old, new)
     return None
+
+
+def _difference_of_setting(
+    name: str, old: Mapping[str, Setting], new: Mapping[str, Setting]
+) -> str:
+    if name.startswith("source_"):
+        return "another photograph, or one that was changed or copied since"
+    if name == "processing":
+        old_version = old.get(name, "not stated")
+        return f"another version of rilievo (processing was {old_version}, is {new.get(name)})"
+    return (
+        f"other options ({name} was {_setting_text(old.get(name))}, "
+        f"is {_setting_text(new.get(name))})"
+    )
 
 
 def _setting_text(value: Setting) -> str:
@@ -84,64 +98,81 @@ def _setting_text(value: Setting) -> str:
 
 
 def merge_sidecars(
-    about: Sidecar, written: tuple[FileFacts, ...], before: Sidecar | None, earlier: tuple[str, ...]
+    about: Sidecar,
+    written: tuple[FileFacts, ...],
+    earlier: Sidecar | None,
+    remaining: tuple[str, ...],
 ) -> Sidecar:
-    """Combine this run's JSON with that of an earlier run."""
-    if before is None:
-        return replace(about, files=written, earlier=earlier)
-    described_before = tuple(facts for facts in before.files if facts.file in earlier)
-    others = {facts.file for facts in described_before}
+    """Combine this run's JSON with that of an earlier run.
+
+    Args:
+        about: JSON of this run.
+        written: Descriptions of its files.
+        earlier: JSON of the earlier run, if there was one.
+        remaining: Names of files of earlier runs that stay beside those of this one.
+    """
+    if earlier is None:
+        return replace(about, files=written, earlier=remaining)
+    described = tuple(facts for facts in earlier.files if facts.file in remaining)
+    described_names = {facts.file for facts in described}
     return replace(
         about,
         # Maps that this run left out because none of its files needs them.
-        depth=about.depth or before.depth,
-        normals=about.normals or before.normals,
-        anchored=about.anchored or before.anchored,
-        anchoring=about.anchoring or before.anchoring,
-        files=(*described_before, *written),
-        earlier=tuple(name for name in earlier if name not in others),
+        depth=about.depth or earlier.depth,
+        normals=about.normals or earlier.normals,
+        anchored=about.anchored or earlier.anchored,
+        anchoring=about.anchoring or earlier.anchoring,
+        files=(*described, *written),
+        earlier=tuple(name for name in remaining if name not in described_names),
     )
 
 
-def file_fault(folder: Path, facts: FileFacts, thoroughness: CheckLevel) -> str | None:
+def file_fault(folder: Path, facts: FileFacts, level: CheckLevel) -> str | None:
     """Fault of a missing or changed file; None if it is whole."""
     if facts.sums is None:
         return f"{facts.file} has no size"
-    return first_fault(folder, facts.sums, thoroughness)
+    return first_fault(folder, facts.sums, level)
 
 
-def _photo_difference(before: Sidecar, about: Sidecar) -> str | None:
-    for name, what in (
+def _photo_difference(earlier: Sidecar, about: Sidecar) -> str | None:
+    """First difference between two photographs, calibrations or cameras; None without one."""
+    for part, what in (
         ("source", "another photograph"),
         ("calibration", "other metres"),
         ("camera", "another camera"),
         ("depth", "another photograph"),
     ):
-        old, new = getattr(before, name), getattr(about, name)
+        old, new = getattr(earlier, part), getattr(about, part)
         if old is None and new is None:
             continue
         if old is None or new is None:
-            return f"{what} ({name})"
-        if words := _first_leaf_difference(old, new):
-            return f"{what} ({name}: {words})"
+            return f"{what} ({part})"
+        difference = _first_field_difference(old, new)
+        if difference is not None:
+            return f"{what} ({part}: {difference})"
     return None
 
 
-def _first_leaf_difference(before: object, now: object) -> str | None:
-    was, current = (dict(_json_leaves(json.loads(to_json(record)))) for record in (before, now))
-    for name in was | current:
-        if not _is_close_or_equal(was.get(name), current.get(name)):
-            return f"{name} was {was.get(name)}, is {current.get(name)}"
+def _first_field_difference(old: object, new: object) -> str | None:
+    """First field, at any depth, in which two records differ; None if they are equal."""
+    old_fields, new_fields = (
+        dict(_json_leaves(json.loads(to_json(record)))) for record in (old, new)
+    )
+    for name in old_fields | new_fields:
+        old_value, new_value = old_fields.get(name), new_fields.get(name)
+        if not _is_close_or_equal(old_value, new_value):
+            return f"{name} was {old_value}, is {new_value}"
     return None
 
 
-def _is_close_or_equal(one: object, other: object) -> bool:
-    if isinstance(one, float) and isinstance(other, float | int):
-        return math.isclose(one, other, rel_tol=_ALIKE)
-    return one == other
+def _is_close_or_equal(old: object, new: object) -> bool:
+    if isinstance(old, float) and isinstance(new, float | int):
+        return math.isclose(old, new, rel_tol=_MAX_DIFFERENCE)
+    return old == new
 
 
 def _json_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Values of a JSON that are neither lists nor objects, with their paths."""
     for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
         if isinstance(value, dict | list):
             yield from _json_leaves(value, f"{prefix}{name}.")
@@ -151,13 +182,21 @@ def _json_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pending:
+    """Content of the pending list: the files of a run that has not ended."""
+
     format: str = FORMAT
     files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Permission to put a set of files in place."""
+    """Permission to write a set of files.
+
+    Attributes:
+        stem: Path of the results without suffix.
+        files: Names of the files.
+        earlier: Names of files of earlier runs that stay.
+    """
 
     stem: Path
     files: tuple[str, ...]
@@ -194,43 +233,50 @@ def check_claim(
     """Check whether a set of files may be written.
 
     Files of a killed run may be replaced without ``overwrite``.
+
+    Args:
+        stem: Path of the results without suffix.
+        files: Names of the files.
+        overwrite: Whether files of an earlier run may be replaced.
+        others: Names of all files that rilievo may write there.
+
+    Raises:
+        OutputError: If a file exists that may not be replaced.
     """
-    json, pending = sidecar_path(stem), pending_path(stem)
-    sidecar = find_sidecar(json)
-    finished = set() if sidecar is None else {json.name, *sidecar.names, *sidecar.earlier}
-    left: set[str] = set()
-    if os.path.lexists(pending):
-        with suppress(InputError, NotThisRecord):
-            left = set(from_json(_Pending, read_text(pending)).files)
-    there = [path for path in (json, *map(stem.with_name, files)) if os.path.lexists(path)]
-    is_cut = there and not finished and (is_torn(json) or is_torn(pending))
-    for path in there:
-        if path.name in left and path.name not in finished:
-            continue
-        if is_cut and (is_ours_or_blank(path) or (path == json and is_torn(json))):
-            continue
-        if path.name not in finished:
-            raise OutputError(
-                (
-                    "rilievo did not write this file, so it is not "
-                    "replaced: move it or choose another folder"
-                ),
-                path=path,
-            )
-        if not overwrite:
-            raise OutputError(
-                "exists from an earlier run",
-                path=path,
-                hint=Text("pass ", OptionName("overwrite", "True"), " to replace it"),
-            )
-    if is_cut:
-        left |= {name for name in others if is_ours_or_blank(stem.with_name(name))}
-    earlier = sorted(
-        name
-        for name in (finished | left) - {json.name, *files}
-        if os.path.lexists(stem.with_name(name))
-    )
+    json_path, pending = sidecar_path(stem), pending_path(stem)
+    sidecar = find_sidecar(json_path)
+    finished = set() if sidecar is None else {json_path.name, *sidecar.names, *sidecar.earlier}
+    unfinished = _files_of_killed_run(pending)
+    existing = [path for path in (json_path, *map(stem.with_name, files)) if os.path.lexists(path)]
+    # After a power cut, files are recognised by their marks, as their list may be empty.
+    is_list_lost = bool(existing) and not finished and (is_torn(json_path) or is_torn(pending))
+    for path in existing:
+        if path.name in finished:
+            if not overwrite:
+                raise OutputError(
+                    "exists from an earlier run",
+                    path=path,
+                    hint=Text("pass ", OptionName("overwrite", "True"), " to replace it"),
+                )
+        elif path.name not in unfinished:
+            is_torn_json = path == json_path and is_torn(json_path)
+            if not is_list_lost or not (is_ours_or_blank(path) or is_torn_json):
+                raise OutputError(_UNTOUCHED, path=path)
+    if is_list_lost:
+        unfinished |= {name for name in others if is_ours_or_blank(stem.with_name(name))}
+    names_before = (finished | unfinished) - {json_path.name, *files}
+    earlier = sorted(name for name in names_before if os.path.lexists(stem.with_name(name)))
     return Claim(stem=stem, files=tuple(files), earlier=tuple(earlier))
+
+
+def _files_of_killed_run(pending: Path) -> set[str]:
+    """Names in the pending list of a run that did not end; none without a list."""
+    if not os.path.lexists(pending):
+        return set()
+    try:
+        return set(from_json(_Pending, read_text(pending)).files)
+    except (InputError, NotThisRecord):
+        return set()
 
 
 def record_state(stem: Path) -> tuple[object, ...]:

@@ -13,33 +13,41 @@ from rilievo.schema.fields import Door, Record, option, options_of
 if TYPE_CHECKING:
     from rilievo.geometry.surfaces.lattice import Cut
 
-DROPS = ("sky", "background")
+_DROPS = ("sky", "background")
+"""Parts that surfaces may leave out."""
 BACKGROUND_SHARE = 0.5
+"""Where the background begins, as a share of the way from near to far."""
 
-LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
+_LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
+"""Layouts of stereo pairs."""
 
-PICTURES, SURFACES, RELIEFS = "pictures of depth", "surfaces", "reliefs"
+PICTURES, _SURFACES, _RELIEFS = "pictures of depth", "surfaces", "reliefs"
+"""What options affect, in the words of messages."""
 
 BACKING = 0.5
-MOST_BACKING = 0.5
-
-LEAST_RELIEF, MOST_RELIEF = 0.1, 2000
+"""Default share of the width by which far surfaces of meshes continue behind near ones."""
+_MAX_BACKING = 0.5
+_MIN_RELIEF, _MAX_RELIEF = 0.1, 2000  # [mm], of any side of a relief
 
 
 def parse_drop(text: str) -> tuple[str, ...]:
-    """Parse names and ``background=SHARE``, separated by commas."""
+    """Parse parts to leave out: names and ``background=SHARE``, separated by commas.
+
+    Raises:
+        OptionError: If there is no such part, or its share is not between 0 and 1.
+    """
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in parts:
         name, number, _ = part.partition("=")
-        if name not in DROPS:
-            raise OptionError(option="drop", problem=f"has no '{name}'; {suggest(name, DROPS)}")
+        if name not in _DROPS:
+            raise OptionError(option="drop", problem=f"has no '{name}'; {suggest(name, _DROPS)}")
         if number and name == "sky":
             raise OptionError(option="drop", problem=f"sky takes no number, got '{part}'")
         if not 0 < background_share(part) < 1:
             problem = f"background takes a share between 0 and 1, got '{part}'"
             raise OptionError(option="drop", problem=problem)
     if not parts:
-        raise OptionError(option="drop", problem=f"names nothing; known: {', '.join(DROPS)}")
+        raise OptionError(option="drop", problem=f"names nothing; known: {', '.join(_DROPS)}")
     return parts
 
 
@@ -56,20 +64,24 @@ def background_share(part: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StereoOptions:
-    """Options of a stereo pair."""
+    """Options of a stereo pair.
+
+    Raises:
+        OptionError: If one is out of range.
+    """
 
     layout: str = "side-by-side"
-    """One of ``LAYOUTS``; the left eye's picture is left, on top, or red."""
+    """One of ``_LAYOUTS``; the left eye's picture is left, on top, or red."""
     strength: float = 0.03
     """Difference in shift between farthest and nearest point, as a share of the width."""
     convergence: float = 0.5
     """Depth in the screen plane, from 0, the farthest, to 1, the nearest."""
 
     def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
+        if self.layout not in _LAYOUTS:
             raise OptionError(
                 option="stereo",
-                problem=f"has no '{self.layout}'; {suggest(self.layout, LAYOUTS)}",
+                problem=f"has no '{self.layout}'; {suggest(self.layout, _LAYOUTS)}",
             )
         if not 0 < self.strength <= 0.2:
             raise OptionError(
@@ -82,10 +94,14 @@ class StereoOptions:
 
 
 def parse_stereo(text: str) -> StereoOptions:
-    """Parse a layout, ``strength=SHARE`` and ``convergence=SHARE``."""
-    usual = StereoOptions()
-    layout = usual.layout
-    numbers = {"strength": usual.strength, "convergence": usual.convergence}
+    """Parse a layout, ``strength=SHARE`` and ``convergence=SHARE``.
+
+    Raises:
+        OptionError: If a part is none of these, or out of range.
+    """
+    defaults = StereoOptions()
+    layout = defaults.layout
+    numbers = {"strength": defaults.strength, "convergence": defaults.convergence}
     for part in (piece.strip() for piece in text.split(",")):
         name, equals, number = part.partition("=")
         if not equals:
@@ -108,12 +124,12 @@ def parse_stereo(text: str) -> StereoOptions:
 
 _MILLIMETRES = option(
     metavar="MM",
-    least=LEAST_RELIEF,
-    most=MOST_RELIEF,
+    least=_MIN_RELIEF,
+    most=_MAX_RELIEF,
     unit="mm",
     doors=Door.COMMAND | Door.HTTP,
     affects="files",
-    subject=RELIEFS,
+    subject=_RELIEFS,
 )
 
 
@@ -155,11 +171,11 @@ class SaveOptions(Record):
     percentile of each photograph or whole video, the near one without the lowest tenth."""
     surface_points: Annotated[
         int,
-        option(least=100, doors=Door.COMMAND | Door.HTTP, affects="files", subject=SURFACES),
+        option(least=100, doors=Door.COMMAND | Door.HTTP, affects="files", subject=_SURFACES),
     ] = 1_000_000
     """Most points of a cloud, or vertices of a mesh; larger photographs are subsampled."""
     edge: Annotated[
-        float, option(above=0, doors=Door.COMMAND | Door.HTTP, affects="files", subject=SURFACES)
+        float, option(above=0, doors=Door.COMMAND | Door.HTTP, affects="files", subject=_SURFACES)
     ] = 0.08
     """Relative jump in depth between neighbours at which a surface is cut."""
     drop: Annotated[
@@ -169,7 +185,7 @@ class SaveOptions(Record):
             metavar="NAME,...",
             doors=Door.COMMAND | Door.HTTP,
             affects="files",
-            subject=SURFACES,
+            subject=_SURFACES,
         ),
     ] = None
     """Parts to leave out of surfaces: sky, background, or background=SHARE. The background is
@@ -179,7 +195,7 @@ class SaveOptions(Record):
         option(
             metavar="SHARE",
             least=0,
-            most=MOST_BACKING,
+            most=_MAX_BACKING,
             doors=Door.COMMAND | Door.HTTP,
             affects="files",
             subject="meshes and clouds",
@@ -278,15 +294,19 @@ def _parse_colour_range(text: str) -> tuple[float, float]:
 
 
 SUBJECTS: Mapping[str, str] = {
-    one.name: one.declaration.subject
-    for one in options_of(SaveOptions)
-    if one.declaration.recorded == "changed"
+    field.name: field.declaration.subject
+    for field in options_of(SaveOptions)
+    if field.declaration.recorded == "changed"
 }
+"""What each option affects, of the options that are recorded if they were changed."""
+
+
+def _options_of_subject(subject: str) -> tuple[str, ...]:
+    return tuple(name for name, affected in SUBJECTS.items() if affected == subject)
+
 
 WRITING = tuple(SUBJECTS)
-
-COLOURING = tuple(name for name in WRITING if SUBJECTS[name] == PICTURES)
-
-SURFACE = tuple(name for name in WRITING if SUBJECTS[name] == SURFACES)
-
-RELIEF = tuple(name for name in WRITING if SUBJECTS[name] == RELIEFS)
+"""Names of all options that change files; the others name those of a subject."""
+COLOURING = _options_of_subject(PICTURES)
+SURFACE = _options_of_subject(_SURFACES)
+RELIEF = _options_of_subject(_RELIEFS)

@@ -28,8 +28,12 @@ from rilievo.records.prediction_record import (
 
 FORMAT = "rilievo/1"
 
+_ARBITRARY = "arbitrary"
+"""Unit of depth that is not in metres."""
+
 OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)"
 UNITS = {DepthKind.METRIC: "metre"}
+"""Unit of each kind that has one."""
 MEANINGS = {
     DepthKind.METRIC: "depth along the optical axis in metres",
     DepthKind.UP_TO_SCALE: "depth along the optical axis times one unknown positive factor",
@@ -42,18 +46,9 @@ MEANINGS = {
 SUFFIX = ".json"
 
 
-def _depth_meaning(kind: DepthKind, *, is_distance: bool) -> str:
-    words = MEANINGS[kind]
-    if not is_distance:
-        return words
-    return words.replace("depth along the optical axis", "distance along the ray").replace(
-        "1/depth", "1/distance"
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
-    """Photograph of a result."""
+    """Photograph of a result: its name, and its size [px]."""
 
     file: str
     width: int
@@ -88,7 +83,16 @@ class CameraFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourFacts:
-    """Colours of a depth picture."""
+    """Colours of a depth picture.
+
+    Attributes:
+        map: Name of the colour map.
+        draws: What is drawn: depth, 1/depth, the values, or their negatives.
+        low: Value of the first colour.
+        high: Value of the last colour.
+        invalid: Colour of pixels without depth.
+        sky: Colour of the sky; None where none is coloured.
+    """
 
     map: str
     draws: str
@@ -212,6 +216,8 @@ class Sidecar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
+    """What is read first of a JSON."""
+
     format: str
 
 
@@ -228,7 +234,10 @@ def make_sidecar(
 ) -> Sidecar:
     """Make the sidecar of a prediction, before any file is written.
 
-    Surfaces are made of ``anchored``.
+    Args:
+        prediction: What is saved.
+        run: Other options, by which a repeated run is recognised.
+        anchored: Prediction that surfaces are made of, if that is another one.
     """
     height, width = prediction.shape
     photo, camera, made_by = prediction.photo, prediction.camera, prediction.made_by
@@ -250,11 +259,11 @@ def make_sidecar(
 
 
 def _instrument_to_save(instrument: Instrument | None) -> Instrument | None:
-    """Record of an instrument whose doubts have no hints, as options are not those of later."""
+    """Instrument whose doubts have no hints, which name options of this run."""
     if instrument is None or not instrument.doubts:
         return instrument
-    doubts = (doubt.problem if isinstance(doubt, Note) else doubt for doubt in instrument.doubts)
-    return replace(instrument, doubts=tuple(map(str, doubts)))
+    problems = (doubt.problem if isinstance(doubt, Note) else doubt for doubt in instrument.doubts)
+    return replace(instrument, doubts=tuple(map(str, problems)))
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
@@ -263,7 +272,11 @@ def write_sidecar(path: Path, sidecar: Sidecar) -> None:
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """Read the JSON file."""
+    """Read the JSON file.
+
+    Raises:
+        InputError: If it is none that this rilievo reads.
+    """
     return parse_sidecar(read_text(path), printable(path))
 
 
@@ -276,15 +289,17 @@ def find_sidecar(path: Path) -> Sidecar | None:
 
 
 def parse_sidecar(text: str, name: str) -> Sidecar:
-    """Parse a sidecar; errors call it ``name``."""
+    """Parse a sidecar; errors call it ``name``.
+
+    Raises:
+        InputError: If it is none that this rilievo reads, or names files outside of its folder.
+    """
     try:
         file_format = from_json(_Head, text).format
         if file_format != FORMAT:
             raise InputError(
-                (
-                    f"its format is {file_format!r}, but this rilievo reads "
-                    f"'{FORMAT}': use the version that wrote it"
-                ),
+                f"its format is {file_format!r}, but this rilievo reads "
+                f"'{FORMAT}': use the version that wrote it",
                 path=name,
             )
         sidecar = from_json(Sidecar, text)
@@ -302,14 +317,13 @@ def camera_from_facts(facts: CameraFacts) -> Camera:
     Raises:
         InputError: If they describe none.
     """
-    if facts.K is None:
-        try:
-            return Camera(
-                lens=read_spelling(facts.lens or "", "lens").lens((2, 2)), source=facts.source
-            )
-        except OptionError as error:
-            raise InputError("the camera in its JSON is none:", problem=Text(error)) from error
-    return Camera(K=np.array(facts.K, np.float64), source=facts.source)
+    if facts.K is not None:
+        return Camera(K=np.array(facts.K, np.float64), source=facts.source)
+    try:
+        lens = read_spelling(facts.lens or "", "lens").lens((2, 2))
+    except OptionError as error:
+        raise InputError("the camera in its JSON is none:", problem=Text(error)) from error
+    return Camera(lens=lens, source=facts.source)
 
 
 def _depth_facts(depth: DepthMap) -> DepthFacts:
@@ -317,7 +331,7 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
     inside = depth.values if valid_pixels == depth.values.size else depth.values[depth.valid]
     return DepthFacts(
         kind=depth.kind,
-        unit=UNITS.get(depth.kind, "arbitrary"),
+        unit=UNITS.get(depth.kind, _ARBITRARY),
         meaning=_depth_meaning(depth.kind, is_distance=depth.is_distance),
         minimum=float(inside.min()) if valid_pixels else None,
         maximum=float(inside.max()) if valid_pixels else None,
@@ -325,28 +339,38 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
     )
 
 
+def _depth_meaning(kind: DepthKind, *, is_distance: bool) -> str:
+    words = MEANINGS[kind]
+    if is_distance:
+        words = words.replace("depth along the optical axis", "distance along the ray")
+        words = words.replace("1/depth", "1/distance")
+    return words
+
+
 def camera_facts(camera: Camera, size: tuple[int, int]) -> CameraFacts:
-    """Describe a camera for a size."""
-    height, width = size
+    """Describe a camera for pictures of (height, width)."""
     lens = camera.lens
     if not isinstance(lens, Pinhole):
-        upright = lens.field_of_view_down((height, width))
         return CameraFacts(
-            K=None,
             lens=str(spelling_of(lens)),
             source=camera.source,
-            horizontal_fov=round(lens.field_of_view((height, width)), 9),
-            vertical_fov=round(upright, 9),
+            horizontal_fov=round(lens.field_of_view(size), 9),
+            vertical_fov=round(lens.field_of_view_down(size), 9),
         )
-    (fx, _, cx), (_, fy, cy), _ = rows = lens.K.tolist()
-    # Angles between the rays through the outer edges, half a pixel beyond the outer centres.
-    across, down = (
-        math.degrees(math.atan((c + 0.5) / f) + math.atan((length - 0.5 - c) / f))
-        for f, c, length in ((fx, cx, width), (fy, cy, height))
-    )
+    height, width = size
+    K = lens.K.tolist()
+    (fx, _, cx), (_, fy, cy), _ = K
     return CameraFacts(
-        K=(tuple(rows[0]), tuple(rows[1]), tuple(rows[2])),
+        K=(tuple(K[0]), tuple(K[1]), tuple(K[2])),
         source=camera.source,
-        horizontal_fov=round(across, 9),  # 55, not 54.99999999999999
-        vertical_fov=round(down, 9),
+        # Rounded, so that it is 55, not 54.99999999999999.
+        horizontal_fov=round(_degrees_between_edges(fx, cx, width), 9),
+        vertical_fov=round(_degrees_between_edges(fy, cy, height), 9),
     )
+
+
+def _degrees_between_edges(focal: float, centre: float, side: int) -> float:
+    """Angle between the rays through the outer edges, half a pixel beyond the outer centres."""
+    before = math.atan((centre + 0.5) / focal)
+    after = math.atan((side - 0.5 - centre) / focal)
+    return math.degrees(before + after)

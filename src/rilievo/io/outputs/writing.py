@@ -19,7 +19,7 @@ from rilievo.io.photographs.decode import load_pixels
 from rilievo.io.png import write_png
 from rilievo.records.prediction_record import PredictionRecord
 
-_PARTS = {
+_RELATED_ARRAYS = {
     "values": ("valid", "is_anchored", "network_depth", "measured"),
     "normals": (),
     "confidence": (),
@@ -27,6 +27,7 @@ _PARTS = {
     "K": (),
     "photo": ("transparent",),
 }
+"""Arrays of ``Stored``, and those that belong to each and come from the same file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +37,14 @@ class WriteJob:
     Attributes:
         path: Part file, whose name carries no meaning.
         file: Final name.
+        output: Name in ``OUTPUTS``.
+        prediction: What is written.
+        options: How files look.
         about: Description to embed.
-        extent: Range of depth of files with one scale.
+        extent: Least and largest depth of all files with one scale; None of a single file.
         later: Outputs that are written after it.
         beside: Files written together, by output.
-        shared: Turns and points of other files.
+        shared: What was computed for one file and serves later ones, such as points of a surface.
     """
 
     path: Path
@@ -83,7 +87,15 @@ class WriteJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Arrays of one file; ``is_anchored`` depth is that of surfaces."""
+    """Arrays that were read from one file; None where it does not hold one.
+
+    Attributes:
+        values: Depth, of any kind.
+        network_depth: Depth of the network alone, beside that of a sensor.
+        measured: Mask of the pixels that the sensor measured.
+        transparent: Mask of the transparent pixels of the photograph.
+        is_anchored: Whether depth is that of surfaces.
+    """
 
     values: Field | None = None
     network_depth: Field | None = None
@@ -102,29 +114,33 @@ class Stored:
         return getattr(self, "values" if part == "depth" else part) is None
 
     def fill_from(self, other: "Stored") -> "Stored":
-        """Fill missing parts from ``other``."""
-        added = {
-            name: getattr(other, name)
-            for part, also in _PARTS.items()
-            if getattr(self, part) is None
-            for name in (part, *also)
-        }
+        """Copy with missing arrays, and those that belong to them, from another file."""
+        added = {}
+        for array, related in _RELATED_ARRAYS.items():
+            if getattr(self, array) is None:
+                added |= {name: getattr(other, name) for name in (array, *related)}
         return replace(self, **added)
 
 
 def with_nan(values: Field, valid: Mask) -> Field:
-    """Values with NaN where invalid."""
-    return values if valid.all() else np.where(valid, values, np.float32(np.nan))
+    """Values with NaN where they are invalid."""
+    if valid.all():
+        return values
+    return np.where(valid, values, np.float32(np.nan))
 
 
 def from_nan(values: Field) -> Stored:
-    """Arrays of values that are NaN where invalid."""
+    """Depth of a file that has NaN where it is invalid."""
     return Stored(values=values, valid=~np.isnan(values))
 
 
 @contextmanager
 def open_stored_image(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
-    """Open an image of ours, without ``Image.open``'s warning of large ones."""
+    """Open an image of ours, without ``Image.open``'s warning of large ones.
+
+    Raises:
+        ValueError: If it is larger than rilievo writes.
+    """
     if plugin.format == "TIFF":
         with path.open("rb") as file:
             check_tiff_tags(file, printable(path))

@@ -14,8 +14,8 @@ from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
 from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
-    MEND,
-    WAS_MADE,
+    MAKE_ANEW_HINT,
+    WAS_MADE_WITH,
     file_fault,
     first_difference,
     pending_path,
@@ -372,7 +372,9 @@ class ResultWriter:
             sidecar, self.model.made_by, self._comparable_record(job, sidecar)
         )
         if difference is not None:
-            raise OutputError(problem=Text(f"{path} {WAS_MADE} {difference}: ", MEND))
+            raise OutputError(
+                problem=Text(f"{path} {WAS_MADE_WITH} {difference}: ", MAKE_ANEW_HINT)
+            )
         if not self._has_all_formats(sidecar):
             return False
 
