@@ -59,9 +59,9 @@ class PointTracker:
         self._sightings: list[Sightings] = []  # of each frame
         self._next_point = 0
         # The points that are followed: their numbers, first frames and last positions.
-        self._points: Int64[np.ndarray, n] = np.zeros(0, np.int64)
-        self._first_frames: Int64[np.ndarray, n] = np.zeros(0, np.int64)
-        self._places: Positions = np.zeros((0, 2))
+        self._points = np.zeros(0, np.int64)
+        self._first_frames = np.zeros(0, np.int64)
+        self._places = np.zeros((0, 2))
 
     def add(
         self,

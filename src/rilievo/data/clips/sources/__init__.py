@@ -80,9 +80,18 @@ def _check_options(data: VideoData) -> None:
 
 
 class ClipReader:
-    """Lazy reader of a video, a folder of frames, or KITTI odometry.
+    """Reads the frames of a video, a folder of frames, or a sequence of KITTI odometry.
 
-    A video's count is an estimate until ``walk`` has finished.
+    Args:
+        place: The video or the folder.
+        poses: File of true poses, or ``auto`` for the one beside the frames.
+        camera: Camera by the user.
+        beside: Calibration that a file of poses states, used if nothing else is known.
+
+    Attributes:
+        clip: The clip.
+        count: Number of frames; of a video, an estimate until ``walk`` has finished, or 0.
+        fault: Why a video ends too early, after ``walk``; None if it does not.
     """
 
     def __init__(
@@ -113,28 +122,32 @@ class ClipReader:
         if self.clip.video is not None:
             yield from self._walk_video(self.clip.video, size, stride)
             return
-        how = sequence_undistortion(self.clip)
+        undistortion = sequence_undistortion(self.clip)
         for index in range(0, len(self.clip.files), stride):
             file = self.clip.files[index]
-            outcome = frame_or_reason(self.clip, index, size, how)
-            broken = isinstance(outcome, str)
+            pixels_or_problem = frame_or_reason(self.clip, index, size, undistortion)
+            is_broken = isinstance(pixels_or_problem, str)
             yield ClipFrame(
                 index=index,
                 name=file.name,
                 seconds=_seconds_by_name_or_number(file, self.clip.numbers[index]),
-                pixels=None if broken else outcome,
-                problem=outcome if broken else None,
+                pixels=None if is_broken else pixels_or_problem,
+                problem=pixels_or_problem if is_broken else None,
             )
 
     def true_poses(self) -> Transforms | None:
-        """``world_T_cam`` of all frames, NaN where unknown; for a video after ``walk``."""
+        """True ``world_T_cam`` of all frames, NaN where unknown; None if there are none.
+
+        Those of a video are known after ``walk``, which counts its frames.
+        """
         if self.clip.poses_file is None:
             return self.clip.poses
-        names = tuple(Path(f"{index:06d}") for index in range(self.count))
-        return read_poses_of_files(self.clip.poses_file, names)
+        frame_names = tuple(Path(f"{index:06d}") for index in range(self.count))
+        return read_poses_of_files(self.clip.poses_file, frame_names)
 
     def _walk_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        reader, how = open_video(video), sequence_undistortion(self.clip)
+        reader = open_video(video)
+        undistortion = sequence_undistortion(self.clip)
         count = 0
         for frame in reader:
             count = frame.index + 1
@@ -144,19 +157,22 @@ class ClipReader:
                 index=frame.index,
                 name=f"{frame.index:06d}",
                 seconds=float(frame.ticks * reader.time_base),
-                pixels=undistort_and_resize(frame.photo.pixels, size, how),
+                pixels=undistort_and_resize(frame.photo.pixels, size, undistortion),
             )
-        self.count, self.fault = count, reader.fault
+        self.count = count
+        self.fault = reader.fault
 
 
 def _video_data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
-    kitti = (clip / "calib.txt").is_file() and (clip / "image_2").is_dir()
-    place = clip.resolve()
-    is_odometry = kitti and place.parent.name == "sequences"
+    """Options of one clip. A folder such as sequences/09 of KITTI odometry is read as such."""
+    has_kitti_files = (clip / "calib.txt").is_file() and (clip / "image_2").is_dir()
+    folder = clip.resolve()
+    is_odometry = has_kitti_files and folder.parent.name == "sequences"
+    root = folder.parent.parent if is_odometry else clip
     return VideoData(
         kind=SourceKind.KITTI_ODOMETRY if is_odometry else SourceKind.FRAMES,
-        roots=(str(place.parent.parent if is_odometry else clip),),
-        split=place.name if is_odometry else None,
+        roots=(str(root),),
+        split=folder.name if is_odometry else None,
         poses=None if poses is None else str(poses),
         camera=camera.camera,
         camera_file=None if camera.camera_file is None else str(camera.camera_file),
@@ -165,8 +181,8 @@ def _video_data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData
 
 
 def _seconds_by_name_or_number(file: Path, number: int) -> float:
-    """Time in a name, as in TUM, or else the number."""
-    numbers = parse_numbers(file.stem) if "." in file.stem else None
-    return (
-        numbers[0] if numbers and len(numbers) == 1 and np.isfinite(numbers[0]) else float(number)
-    )
+    """Time in the name of a file, as in TUM RGB-D, or else the frame's number."""
+    times = parse_numbers(file.stem) if "." in file.stem else None
+    if times and len(times) == 1 and np.isfinite(times[0]):
+        return times[0]
+    return float(number)

@@ -22,12 +22,21 @@ from rilievo.io.json_record import parse_json
 
 _LEFT, _RIGHT = "leftImg8bit", "rightImg8bit"
 _NAME = re.compile(r"(?P<city>[a-z\-]+)_(?P<drive>\d{6})_(?P<frame>\d{6})_(left|right)Img8bit\.png")
-_BONNET = 0.25
+_BONNET_FRACTION = 0.25
+"""Fraction of the height, at the bottom, that shows the car."""
 _SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Snippet:
+    """Frames of a drive through a city, without gaps.
+
+    Attributes:
+        city: Name of the city.
+        drive: Number of the drive.
+        numbers: Numbers of the frames.
+    """
+
     city: str
     drive: str
     numbers: tuple[int, ...]
@@ -61,18 +70,16 @@ def sequences(data: VideoData) -> list[Clip]:
 
 
 def _snippets_without_gaps(city: Path) -> Iterator[_Snippet]:
-    drive_frames = sorted(
-        (match["drive"], int(match["frame"]))
-        for match in map(_NAME.fullmatch, names_in(city))
-        if match
-    )
-    for drive, group in itertools.groupby(drive_frames, key=lambda frame: frame[0]):
-        numbers = [number for _, number in group]
-        starts = [0] + [
-            place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1
-        ]
-        for first, last in itertools.pairwise([*starts, len(numbers)]):
-            yield _Snippet(city=city.name, drive=drive, numbers=tuple(numbers[first:last]))
+    numbers_by_drive: dict[str, list[int]] = {}
+    for name in names_in(city):
+        match = _NAME.fullmatch(name)
+        if match:
+            numbers_by_drive.setdefault(match["drive"], []).append(int(match["frame"]))
+    for drive, numbers in sorted(numbers_by_drive.items()):
+        numbers.sort()
+        gaps = [k for k in range(1, len(numbers)) if numbers[k] != numbers[k - 1] + 1]
+        for start, end in itertools.pairwise([0, *gaps, len(numbers)]):
+            yield _Snippet(city=city.name, drive=drive, numbers=tuple(numbers[start:end]))
 
 
 def _clip_of_snippet(root: Path, split: str, snippet: _Snippet, eye: str, data: VideoData) -> Clip:
@@ -81,23 +88,24 @@ def _clip_of_snippet(root: Path, split: str, snippet: _Snippet, eye: str, data: 
     place = f"{split}/{snippet.city}/{snippet.drive}_{snippet.numbers[0]:06d}"
     photo = first_photo(files, folder)
     entries = _read_camera_entries(root / "camera" / split / snippet.city, snippet)
-    other = _RIGHT if eye == _LEFT else _LEFT
-    baseline = entries["baseline"]
+    other_eye = None
+    if data.stereo:
+        baseline = entries["baseline"]
+        other_eye = OtherEye(
+            sequence=f"{place}/{_RIGHT if eye == _LEFT else _LEFT}",
+            shift=-baseline if eye == _LEFT else baseline,
+        )
     return Clip(
         id=f"{place}/{eye}",
         files=files,
         numbers=snippet.numbers,
         shape=photo.shape,
         camera=choose_camera(data, photo.shape, place, beside=_calibration_of_entries(entries)),
-        other_eye=OtherEye(
-            sequence=f"{place}/{other}", shift=-baseline if eye == _LEFT else baseline
-        )
-        if data.stereo
-        else None,
+        other_eye=other_eye,
         listed=None if eye == _LEFT else SOURCE_ALONE,
         measured=eye == _LEFT,
         stride=data.stride or 1,
-        hood=_BONNET,
+        hood=_BONNET_FRACTION,
     )
 
 

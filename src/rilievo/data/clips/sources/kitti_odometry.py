@@ -24,18 +24,21 @@ def sequences(data: VideoData) -> list[Clip]:
     """List a sequence for each camera of named sequences: "00,01", a list's, or all."""
     root = Path(data.roots[0])
     folder = root / "sequences" if (root / "sequences").is_dir() else root
-    there = sorted(name for name in names_in(folder) if (folder / name / "image_2").is_dir())
-    if not there:
+    present = sorted(name for name in names_in(folder) if (folder / name / "image_2").is_dir())
+    if not present:
         raise InputError(
             f"{printable(root)}: is no KITTI odometry: sequences/00/image_2 is expected, found "
             f"{contents_text(folder)}"
         )
     if data.split is not None and not _are_sequence_numbers(data.split):
-        return _clips_of_split_lists(root, folder, there, data)
-    wanted = there if data.split is None else [f"{int(name):02d}" for name in data.split.split(",")]
-    if missing := [name for name in wanted if name not in there]:
+        return _clips_of_split_lists(root, folder, present, data, data.split)
+    wanted = present
+    if data.split is not None:
+        wanted = [f"{int(name):02d}" for name in data.split.split(",")]
+    missing = [name for name in wanted if name not in present]
+    if missing:
         raise OptionError(
-            f"{printable(root)}: has no sequence {missing[0]}; there are {', '.join(there)}"
+            f"{printable(root)}: has no sequence {missing[0]}; there are {', '.join(present)}"
         )
     sides = ("l", "r") if data.stereo else ("l",)
     return [
@@ -50,15 +53,14 @@ def _are_sequence_numbers(split: str) -> bool:
 
 
 def _clips_of_split_lists(
-    root: Path, folder: Path, there: list[str], data: VideoData
+    root: Path, folder: Path, present: list[str], data: VideoData, split: str
 ) -> list[Clip]:
-    assert data.split is not None, "asked by the caller"
-    lists = read_split_lists(root, data.split, stereo=data.stereo)
+    lists = read_split_lists(root, split, stereo=data.stereo)
     for name, _ in lists.targets:
-        if not is_whole(name) or f"{int(name):02d}" not in there:
+        if not is_whole(name) or f"{int(name):02d}" not in present:
             raise InputError(
                 f"{printable(lists.path)}: lists frames of the sequence {shortened(name)}, "
-                f"but there are {', '.join(there)}"
+                f"but there are {', '.join(present)}"
             )
     return [
         _clip_of_camera(root, folder / f"{int(name):02d}", side, data, targets)
@@ -74,7 +76,13 @@ def _clip_of_camera(
     photo = first_photo(files, folder)
     P = _read_projections_by_side(folder / "calib.txt")
     id = f"{folder.name}/{_CAMERAS[side]}"
-    shift = (P["r"][0, 3] - P["l"][0, 3]) / P["l"][0, 0]
+    other_eye = None
+    if data.stereo:
+        right_minus_left = (P["r"][0, 3] - P["l"][0, 3]) / P["l"][0, 0]
+        other_eye = OtherEye(
+            sequence=f"{folder.name}/{_CAMERAS[OTHER_SIDE[side]]}",
+            shift=float(right_minus_left if side == "l" else -right_minus_left),
+        )
     return Clip(
         id=id,
         files=files,
@@ -85,18 +93,14 @@ def _clip_of_camera(
         ),
         poses=_poses_of_camera(root, folder, P[side], numbers, data),
         listed=listed,
-        other_eye=OtherEye(
-            sequence=f"{folder.name}/{_CAMERAS[OTHER_SIDE[side]]}",
-            shift=float(shift if side == "l" else -shift),
-        )
-        if data.stereo
-        else None,
+        other_eye=other_eye,
         measured=listed is None,
         stride=data.stride or 1,
     )
 
 
 def _read_projections_by_side(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
+    """Projection matrices of the left and the right colour camera, by "l" and "r"."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, _, rest = line.text.partition(":")
@@ -122,7 +126,7 @@ def _poses_of_camera(
     numbers: tuple[int, ...],
     data: VideoData,
 ) -> Transforms | None:
-    """Poses of this camera, from those of camera 0."""
+    """Poses ``world_T_cam`` of a colour camera, from those of the grey camera 0."""
     path = root / "poses" / f"{folder.name}.txt"
     if data.poses not in (None, AUTO):
         path = Path(data.poses)

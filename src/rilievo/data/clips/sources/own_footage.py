@@ -20,7 +20,7 @@ from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import natural_sort_key
 
 _COLOUR_FOLDERS = ("rgb", "images", "image", "color", "colour", "frames", "image_02", "image_2")
-_OTHER = re.compile(
+_NOT_COLOUR = re.compile(
     r"(?:^|[._\- ])(?:depth|disp|disparity|normals?|masks?|labels?|seg|semantic|confidence|conf|"
     r"flow|ir|infrared)(?:$|[._\- \d])"
 )
@@ -30,13 +30,22 @@ _CAMERA_FILES = (
     *("camera.txt", "camera.xml", "camera.npz", "calibration.yml", "calibration.json"),
     *("calibration.xml", "calibration.npz", "transforms.json", "cameras.txt", "cameras.bin"),
 )
-_DEEPEST = 6
-FEWEST = 3
-"""Photographs that make a folder a clip."""
+_MAX_FOLDER_DEPTH = 6
+MIN_PHOTOGRAPHS = 3
+"""Photographs that make a folder a clip, whose subfolders are then not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _FootagePlace:
+class _Footage:
+    """A video, or the frames of a folder.
+
+    Attributes:
+        id: Name of the clip.
+        home: Folder of the video; or of the frames, or the folder around theirs.
+        files: Frames; none for a video.
+        video: The video; None for a folder of frames.
+    """
+
     id: str
     home: Path
     files: tuple[Path, ...] = ()
@@ -49,17 +58,17 @@ def sequences(data: VideoData) -> list[Clip]:
     for number, root in enumerate(map(Path, data.roots)):
         if not os.path.lexists(root):
             raise MissingFileError(f"{relative_printable(root)}: no such file or folder")
-        places = list(_find_footage(root, _folder_name(root), 0))
-        if not places:
+        footage = list(_find_footage(root, _folder_name(root), 0))
+        if not footage:
             raise InputError(
                 f"{relative_printable(root)}: has neither photographs nor videos, "
                 f"found {contents_text(root)}"
             )
-        repeats = sum(
-            _folder_name(Path(path)) == _folder_name(root) for path in data.roots[:number]
-        )
-        mark = f"~{repeats + 1}" if repeats else ""
-        clips.extend(_clip_of_place(place, data, mark) for place in places)
+        # Roots of the same name are told apart by a number.
+        names_before = [_folder_name(Path(path)) for path in data.roots[:number]]
+        repeats = names_before.count(_folder_name(root))
+        suffix = f"~{repeats + 1}" if repeats else ""
+        clips.extend(_clip_of_footage(item, data, suffix) for item in footage)
     return clips
 
 
@@ -67,33 +76,40 @@ def _folder_name(root: Path) -> str:
     return root.resolve().name or "frames"
 
 
-def _find_footage(path: Path, id: str, depth: int) -> Iterator[_FootagePlace]:
+def _find_footage(path: Path, id: str, depth: int) -> Iterator[_Footage]:
+    """Find the video, the frames, or the footage below a path, which lies so deep in its root."""
     if path.is_file():
         if not is_video(path):
             raise InputError(f"{printable(path)}: is no video; a video or a folder is expected")
-        yield _FootagePlace(id=id, home=path.parent, video=path)
+        yield _Footage(id=id, home=path.parent, video=path)
         return
-    names = sorted(_visible_names(path), key=natural_sort_key)
-    colour = next(
-        (folder for folder in _COLOUR_FOLDERS if _colour_photographs(path / folder)), None
-    )
-    files = _colour_photographs(path / colour) if colour else _colour_photographs(path)
-    inside = [] if len(files) >= FEWEST else list(_find_footage_below(path, names, id, depth))
-    if inside:
-        yield from inside
+    files = _frames_of_folder(path)
+    below: list[_Footage] = []
+    if len(files) < MIN_PHOTOGRAPHS:
+        names = sorted(_visible_names(path), key=natural_sort_key)
+        below = list(_find_footage_below(path, names, id, depth))
+    if below:
+        yield from below
     elif files:
-        yield _FootagePlace(id=id, home=path, files=files)
+        yield _Footage(id=id, home=path, files=files)
 
 
-def _find_footage_below(
-    path: Path, names: list[str], id: str, depth: int
-) -> Iterator[_FootagePlace]:
+def _frames_of_folder(folder: Path) -> tuple[Path, ...]:
+    """Photographs in the first subfolder for colour that has any, or else in the folder itself."""
+    for name in _COLOUR_FOLDERS:
+        files = _colour_photographs(folder / name)
+        if files:
+            return files
+    return _colour_photographs(folder)
+
+
+def _find_footage_below(path: Path, names: list[str], id: str, depth: int) -> Iterator[_Footage]:
     for name in names:
         below = path / name
-        if below.is_dir() and depth < _DEEPEST and not _OTHER.search(name.lower()):
+        if below.is_dir() and depth < _MAX_FOLDER_DEPTH and not _NOT_COLOUR.search(name.lower()):
             yield from _find_footage(below, f"{id}/{name}", depth + 1)
         elif below.suffix.lower() in VIDEO_SUFFIXES and below.is_file():
-            yield _FootagePlace(id=f"{id}/{name}", home=path, video=below)
+            yield _Footage(id=f"{id}/{name}", home=path, video=below)
 
 
 def _visible_names(folder: Path) -> list[str]:
@@ -103,39 +119,39 @@ def _visible_names(folder: Path) -> list[str]:
 def _colour_photographs(folder: Path) -> tuple[Path, ...]:
     names = [name for name in _visible_names(folder) if Path(name).suffix.lower() in PHOTO_SUFFIXES]
     colours = [name for name in names if ".color." in name.lower()]
-    frames = colours or [name for name in names if not _OTHER.search(Path(name).stem.lower())]
+    frames = colours or [name for name in names if not _NOT_COLOUR.search(Path(name).stem.lower())]
     return tuple(folder / name for name in sorted(frames or names, key=natural_sort_key))
 
 
-def _clip_of_place(place: _FootagePlace, data: VideoData, mark: str) -> Clip:
-    if place.video is not None:
-        return _clip_of_video(place, place.video, data, mark)
-    photo = first_photo(place.files, place.home)
+def _clip_of_footage(footage: _Footage, data: VideoData, suffix: str) -> Clip:
+    if footage.video is not None:
+        return _clip_of_video(footage, footage.video, data, suffix)
+    photo = first_photo(footage.files, footage.home)
+    calibration = _calibration_beside_frames(footage)
+    folders = (footage.home, footage.files[0].parent)
     return Clip(
-        id=place.id + mark,
-        files=place.files,
-        numbers=tuple(range(len(place.files))),
+        id=footage.id + suffix,
+        files=footage.files,
+        numbers=tuple(range(len(footage.files))),
         shape=photo.shape,
-        camera=choose_camera(
-            data, photo.shape, place.id, beside=_calibration_beside_frames(place), exif=photo.camera
-        ),
-        poses=sequence_poses(data.poses, (place.home, place.files[0].parent), place.files),
+        camera=choose_camera(data, photo.shape, footage.id, beside=calibration, exif=photo.camera),
+        poses=sequence_poses(data.poses, folders, footage.files),
         stride=data.stride,
     )
 
 
-def _clip_of_video(place: _FootagePlace, video: Path, data: VideoData, mark: str) -> Clip:
+def _clip_of_video(footage: _Footage, video: Path, data: VideoData, suffix: str) -> Clip:
     reader = open_video(video)
-    beside = video.with_suffix(".txt")
-    poses = None
+    calibration = _calibration_beside_video(video)
+    poses_file = None
     if data.poses is not None:
-        poses = beside if data.poses == AUTO else Path(data.poses)
+        poses_file = video.with_suffix(".txt") if data.poses == AUTO else Path(data.poses)
     return Clip(
-        id=place.id + mark,
+        id=footage.id + suffix,
         video=video,
         shape=reader.size,
-        camera=choose_camera(data, reader.size, place.id, beside=_calibration_beside_video(video)),
-        poses_file=poses,
+        camera=choose_camera(data, reader.size, footage.id, beside=calibration),
+        poses_file=poses_file,
         stride=data.stride,
     )
 
@@ -147,13 +163,14 @@ def _calibration_beside_video(video: Path) -> FrameCalibration | None:
     return None
 
 
-def _calibration_beside_frames(place: _FootagePlace) -> FrameCalibration | None:
-    for folder in dict.fromkeys((place.home, place.files[0].parent)):
+def _calibration_beside_frames(footage: _Footage) -> FrameCalibration | None:
+    """Calibration of a file beside the frames, or of a room of TUM RGB-D."""
+    for folder in dict.fromkeys((footage.home, footage.files[0].parent)):
         for name in _CAMERA_FILES:
             if (folder / name).is_file():
                 return read_calibration(folder / name)
-    if (place.home / "rgb.txt").is_file():
-        camera = room_camera(place.home)
+    if (footage.home / "rgb.txt").is_file():
+        camera = room_camera(footage.home)
         if camera.source is CameraSource.GIVEN:
             return FrameCalibration(K=camera.K, shape=(480, 640))
     return None
