@@ -70,13 +70,13 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
 
 def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
     """Ask at the terminal; raise ``OptionError`` if the answer is not yes."""
-    what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
+    plan = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
     if sys.stdin is None or not sys.stdin.isatty():
         raise OptionError(
-            path=what,
+            path=plan,
             problem=Text("say ", OptionName("yes"), " to agree, as nobody can be asked here"),
         )
-    sys.stderr.write(wrap_for_terminal(f"rilievo: {what}. Go on? [y/N]", sys.stderr) + " ")
+    sys.stderr.write(wrap_for_terminal(f"rilievo: {plan}. Go on? [y/N]", sys.stderr) + " ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise OptionError(f"nothing was sent to {model.service}")

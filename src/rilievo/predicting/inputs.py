@@ -151,6 +151,7 @@ def find_jobs(
 
 
 def _target_name(path: Path) -> str:
+    """Name of the results of a file or a folder."""
     if path.is_dir():
         return path.resolve().name
     return path.stem or path.name
@@ -280,6 +281,7 @@ def _names_in_sidecar(path: Path, *, has_results: bool) -> set[str]:
 
 
 def _is_broken_json(path: Path) -> bool:
+    """Whether a file cannot be parsed as JSON, such as after a power cut."""
     try:
         parse_json(read_text(path))
     except (InputError, NotThisRecord):

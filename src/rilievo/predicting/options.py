@@ -154,6 +154,7 @@ _OPTIONS_OF_ONE_PHOTO = ("known", "known_length", "known_rectangle", "sparse")
 
 
 def _is_given(value: object) -> bool:
+    """Whether an option is set: neither None nor an empty list."""
     is_empty_list = isinstance(value, tuple) and not value
     return value is not None and not is_empty_list
 

@@ -123,6 +123,7 @@ class PredictWork:
         prepare_folder = cache(make_ready)
 
         def do(items: Sequence[Job], *, again: bool) -> Report:
+            """Predict the jobs of a task; ``again`` if a process was killed at them."""
             files = self.storage.open_task()
             tally = TaskTally(translated=files.translated)
             while unreported_times:

@@ -351,24 +351,23 @@ def load_models(
     video_name = options.network.model or FAST_MODEL
     is_same = has_photos and has_videos and photo_name == video_name
 
-    def load(name: str, *, shares_cores: bool) -> Model:
+    def load(name: str, *, shares_cores: bool = False) -> Model:
         with shared_cores(cores()) if shares_cores else nullcontext():
             model = load_as(name, options.network, options.speed)
         check(model)
-        return refined(model, options.refine, vanishing_points=options.view.vanishing_points)
+        model = refined(model, options.refine, vanishing_points=options.view.vanishing_points)
+        stopwatch.add(RunTimes(model=_model_words(model)))
+        return model
 
+    load_timed = stopwatch.timed(LOAD, load)
     photos: Model | None = None
     videos: Model | None = None
-    load_timed = stopwatch.timed(LOAD, load)
     if has_photos:
         is_one_by_one = options.speed.batch_size == 1
         shares_cores = has_several_photos and is_one_by_one and not is_same
         photos = load_timed(photo_name, shares_cores=shares_cores)
     if has_videos:
-        videos = photos if is_same else load_timed(video_name, shares_cores=False)
-    for model in (photos, None if is_same else videos):
-        if model is not None:
-            stopwatch.add(RunTimes(model=_model_words(model)))
+        videos = photos if is_same else load_timed(video_name)
     return RunModels(photos=photos, videos=videos)
 
 
@@ -392,14 +391,14 @@ def check_room_of_photographs(jobs: JobList, writer: ResultWriter) -> PhotoMemor
     sampled = [*islice(photos, 0, None, math.ceil(count / _MAX_READ_HEADERS))]
     sizes = [photo_size(job.source) for job in sampled if not sidecar_path(job.target).exists()]
     needed = sum(map(writer.min_file_bytes, sizes)) / len(sampled) * count
-    what = f"the results of {count:,} photographs" if count > 1 else "its results"
+    subject = f"the results of {count:,} photographs" if count > 1 else "its results"
     hint = Text(
         "choose another folder with ",
         OptionName("output"),
         ", or fewer outputs with ",
         OptionName("save"),
     )
-    check_disk_space(writer.options.saving.output, needed, what, hint)
+    check_disk_space(writer.options.saving.output, needed, subject, hint)
     return photo_memory(sizes, writer.min_memory)
 
 

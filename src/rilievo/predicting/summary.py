@@ -110,6 +110,7 @@ class RunSummary:
         return f"{self.done} done in {self.seconds:.1f} s{rate}{results}"
 
     def _failure_lines(self, spell: Spell) -> list[str]:
+        """The failure of the only input, or how many of several failed."""
         has_one_input = self.done + self.finished_before + self.failed <= 1
         if has_one_input:  # its failure was not written during the run
             return [f"failed: {worded(message, spell)}" for message in self.failures]
@@ -229,6 +230,7 @@ class Tally:
             self._write_to_stderr(f"rilievo: {for_terminal(message)}")
 
     def _write_to_stderr(self, text: str) -> None:
+        """Write text above the bar, or to standard error; errors in writing are ignored."""
         if self._progress_bar is not None:
             self._progress_bar.write(wrap_for_terminal(text, sys.stderr), file=sys.stderr)
         elif sys.stderr is not None:  # it is None if the user closed it
@@ -286,6 +288,7 @@ class Tally:
 
 
 def _open_progress_bar(total: int | None) -> Any:
+    """Bar of tqdm on standard error; without a total it only counts."""
     from tqdm import tqdm
 
     # The thread of tqdm that redraws slow bars would outlive the run.

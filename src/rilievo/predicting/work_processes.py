@@ -269,12 +269,14 @@ class _WorkerPool(Generic[Item]):
             self._send_task(worker, task)
 
     def _next_task(self) -> _Task[Item] | None:
+        """Next task to give to a process, retries first; None if there is none now."""
         if self._retries:
             return self._retries.popleft()
         items = next(self._tasks, None)
         return None if items is None else _Task(items=items)
 
     def _send_task(self, worker: _Worker[Item], task: _Task[Item]) -> None:
+        """Send a task to an idle process."""
         worker.task = task
         # A process that has died meanwhile is noticed when its answer is read.
         with suppress(OSError):

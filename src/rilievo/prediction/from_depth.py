@@ -86,21 +86,10 @@ def prediction_from_depth(
     known: Sequence[Known | str] = (),
     warn: Callable[[str], None] = _keep_silent,
 ) -> AnyPrediction:
-    """Make a prediction from depth at hand, as ``Prediction.from_depth`` describes it.
+    """Make a prediction from depth at hand; the other arguments are those of ``from_depth``.
 
-    Args:
-        make: Class of the prediction.
-        photo: Photograph.
-        depth: File, or array.
-        camera: Camera in any form; None for that of the file, of EXIF, or a guess.
-        fov: Horizontal field of view [degrees].
-        kind: Kind of the depth.
-        unit: Metres of one count, or the name of a unit.
-        crop: Part of the photograph that the depth covers.
-        encoding: What the numbers hold besides depth.
-        depth_error: Error that eight in ten depths stay below.
-        known: Known sizes.
-        warn: Function that is called with each note on what was not used or is contradictory.
+    ``make`` is the class of the prediction. ``warn`` is called with each note on what was not used,
+    and on what contradicts something else.
     """
     find_map_origin(None, depth_error)  # An unreadable error is refused before files are read.
     metres_per_count = _parse_unit(unit)
@@ -118,34 +107,34 @@ def prediction_from_depth(
     )
     if not isinstance(photo, Photo):
         photo = read_photo(photo, own_depth=False)
-    given = _read_map(depth, options)
-    placed = _place_on_photo(given, photo, camera, fov, options)
+    source = _read_map(depth, options)
+    placed = _place_on_photo(source, photo, camera, fov, options)
 
-    doubts = _doubts_about_depth(given, placed.depth)
+    depth_warnings = _depth_warnings(source, placed.depth)
     prediction = make(
         depth_or_none=placed.depth,
         camera=placed.chosen.camera,
         photo=photo,
-        instrument=_instrument_of_map(given, placed, doubts),
-        made_by=given.origin.made_by(_map_made_by(depth, given, placed.kind, options)),
-        **given.origin.saved_parts(
+        instrument=_instrument_of_map(source, placed, depth_warnings),
+        made_by=source.origin.made_by(_map_made_by(depth, source, placed.kind, options)),
+        **source.origin.saved_parts(
             photo.shape, placed.chosen.camera, is_in_place=placed.is_in_place
         ),
     )
     prediction = with_known_sizes(prediction, known)
 
-    contradictions = dict.fromkeys((*_contradictions(given, placed, photo), *prediction.notes))
+    contradictions = dict.fromkeys((*_contradictions(source, placed, photo), *prediction.notes))
     notes = (
         *_notes_on_photo_file(photo, placed.chosen),
         *placed.chosen.notes,
-        *_notes_on_interpretation(given, placed.depth, options),
+        *_notes_on_interpretation(source, placed.depth, options),
         *placed.place.notes,
-        # A known rectangle may have given the focal length.
+        # A known rectangle may have changed the focal length.
         *_notes_on_assumed_camera(prediction.known_camera),
-        *doubts,
+        *depth_warnings,
         *placed.direction_notes,
         *placed.unseen_notes,
-        *given.origin.notes(given.name, is_in_place=placed.is_in_place),
+        *source.origin.notes(source.name, is_in_place=placed.is_in_place),
         *contradictions,
     )
     prediction = prediction.but(notes=tuple(dict.fromkeys(notes)))
@@ -159,7 +148,11 @@ class _MapOptions:
     """What the user states about the depth map.
 
     Attributes:
+        kind: Kind of the depth; None if it is not stated.
         metres_per_count: Unit of the numbers [m]; None if it is not stated.
+        crop: Part of the photograph that the map covers; None if it is not stated.
+        encoding: What the numbers hold besides depth, as a text; None if it is not stated.
+        depth_error: Error that eight in ten depths stay below; None if it is not stated.
         declared: What ``encoding`` means.
         has_known_sizes: Whether known sizes will give metres to depth without them.
     """
@@ -174,7 +167,7 @@ class _MapOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _GivenMap:
+class _SourceMap:
     """Depth map as it was given, before it is brought to the photograph.
 
     Attributes:
@@ -202,7 +195,7 @@ class _GivenMap:
     origin: MapOrigin
 
 
-def _read_map(depth: DepthInput, options: _MapOptions) -> _GivenMap:
+def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
     """Read a depth map, and find its unit, its kind and its origin.
 
     Raises:
@@ -239,7 +232,7 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _GivenMap:
     if not mask.any():
         hint = negative_numbers_warning(numbers.stored, NEGATION_HINT) or ""
         raise InputError("has no pixel with depth", path=label, hint=hint)
-    return _GivenMap(
+    return _SourceMap(
         name=name,
         label=label,
         is_file=is_file,
@@ -333,6 +326,7 @@ def _scale_numbers(
 
 
 def _are_whole(stored: Shaped[np.ndarray, "h w"]) -> bool:
+    """Whether numbers are integers."""
     return stored.dtype.kind in "ui"
 
 
@@ -421,22 +415,22 @@ class _PlacedMap:
 
 
 def _place_on_photo(
-    given: _GivenMap, photo: Photo, camera: object, fov: float | None, options: _MapOptions
+    source: _SourceMap, photo: Photo, camera: object, fov: float | None, options: _MapOptions
 ) -> _PlacedMap:
     """Bring a depth map to the size of the photograph, and to depth as its lens has it."""
-    place = _find_place(given, photo, options.crop)
-    map_size = (given.values.shape[0], given.values.shape[1])
-    chosen = choose_camera(photo, camera, fov, given.numbers.statement, map_size, place.crop)
+    place = _find_place(source, photo, options.crop)
+    map_size = (source.values.shape[0], source.values.shape[1])
+    chosen = choose_camera(photo, camera, fov, source.numbers.statement, map_size, place.crop)
     lens = chosen.camera.lens
-    values, mask = _fit_to_photo(given.values, given.mask, photo.shape, place.crop)
+    values, mask = _fit_to_photo(source.values, source.mask, photo.shape, place.crop)
 
     seen = seen_mask(lens, photo.shape)
-    unseen_notes = _notes_on_unseen(mask, seen, given.label)
+    unseen_notes = _notes_on_unseen(mask, seen, source.label)
     converted = _convert_to_lens(
-        _MapValues(values=values, mask=mask & seen, kind=given.kind),
+        _MapValues(values=values, mask=mask & seen, kind=source.kind),
         chosen.camera,
         options.kind,
-        given.label,
+        source.label,
     )
     kind = DepthKind.METRIC if converted.kind == DISTANCE else DepthKind(converted.kind)
     return _PlacedMap(
@@ -455,7 +449,7 @@ def _place_on_photo(
     )
 
 
-def _find_place(given: _GivenMap, photo: Photo, crop: str | None) -> MapPlacement:
+def _find_place(source: _SourceMap, photo: Photo, crop: str | None) -> MapPlacement:
     """Find the part of the photograph that a map covers.
 
     Raises:
@@ -463,14 +457,14 @@ def _find_place(given: _GivenMap, photo: Photo, crop: str | None) -> MapPlacemen
     """
     stated = None if crop is None else parse_placement(crop)
     words = PlacementWords(map="depth", picture="the photograph")
-    values = np.where(given.mask, given.values, 0)
+    values = np.where(source.mask, source.values, 0)
     size = (values.shape[0], values.shape[1])
     # What rilievo saved is upright.
-    orientation = 1 if given.origin.saved is not None else photo.orientation
+    orientation = 1 if source.origin.saved is not None else photo.orientation
     try:
         return place_map(size, photo.shape, stated, words, orientation=orientation, values=values)
     except InputError as error:
-        raise InputError(problem=Text(error), path=given.label) from error
+        raise InputError(problem=Text(error), path=source.label) from error
 
 
 def _fit_to_photo(values: Plane, mask: Mask, shape: Size, crop: DepthCrop) -> tuple[Plane, Mask]:
@@ -516,35 +510,35 @@ class _MapValues:
 
 
 def _convert_to_lens(
-    given: _MapValues, camera: Camera, stated_kind: str | None, label: str
+    depth: _MapValues, camera: Camera, stated_kind: str | None, label: str
 ) -> _MapValues:
     """Convert depth to what a map of this lens holds: z of a pinhole, else distance along the ray.
 
     ``stated_kind`` is the kind that the user states; None if the user states none.
     """
     holds_distance = camera.lens.has_unit_rays
-    if given.kind == DISTANCE and not holds_distance:
-        ray_lengths = np.linalg.norm(camera.points(np.ones(given.values.shape)), axis=0)
-        return replace(given, values=given.values / ray_lengths, kind=DepthKind.METRIC.value)
-    if not holds_distance or given.kind not in _KINDS_ALONG_AXIS:
-        return given
+    if depth.kind == DISTANCE and not holds_distance:
+        ray_lengths = np.linalg.norm(camera.points(np.ones(depth.values.shape)), axis=0)
+        return replace(depth, values=depth.values / ray_lengths, kind=DepthKind.METRIC.value)
+    if not holds_distance or depth.kind not in _KINDS_ALONG_AXIS:
+        return depth
     if stated_kind in _KINDS_ALONG_AXIS:
-        return _depth_to_distance(given, camera, label)
+        return _depth_to_distance(depth, camera, label)
     note = Note(
         f"depth is taken for the distance along the ray, as the camera is a {camera.lens.name}",
-        hint=Text(OptionName("kind", given.kind), " says that it is along the optical axis"),
+        hint=Text(OptionName("kind", depth.kind), " says that it is along the optical axis"),
     )
-    return replace(given, notes=(note,))
+    return replace(depth, notes=(note,))
 
 
-def _depth_to_distance(given: _MapValues, camera: Camera, label: str) -> _MapValues:
+def _depth_to_distance(depth: _MapValues, camera: Camera, label: str) -> _MapValues:
     """Convert depth along the axis of a wide lens to distance along its rays.
 
     Raises:
         InputError: If there is depth more than 90 degrees from the axis.
     """
-    ray_z = camera.points(np.ones(given.values.shape))[2]
-    beyond = int(np.count_nonzero(given.mask & (ray_z < 0)))
+    ray_z = camera.points(np.ones(depth.values.shape))[2]
+    beyond = int(np.count_nonzero(depth.mask & (ray_z < 0)))
     if beyond:
         raise InputError(
             f"has depth along the axis at {beyond} pixels more than 90 degrees from the axis of "
@@ -554,31 +548,31 @@ def _depth_to_distance(given: _MapValues, camera: Camera, label: str) -> _MapVal
         )
     with np.errstate(invalid="ignore"):
         is_ahead = ray_z > MIN_AXIS_COSINE
-    values = given.values / np.where(is_ahead, ray_z, 1)
-    return replace(given, values=values, mask=given.mask & is_ahead)
+    values = depth.values / np.where(is_ahead, ray_z, 1)
+    return replace(depth, values=values, mask=depth.mask & is_ahead)
 
 
-def _doubts_about_depth(given: _GivenMap, depth: DepthMap) -> tuple[str, ...]:
-    """Doubts that numbers are depth at all; none if rilievo's record says so."""
-    saved = given.origin.saved
+def _depth_warnings(source: _SourceMap, depth: DepthMap) -> tuple[str, ...]:
+    """Warnings if numbers are probably not depth; none if rilievo's record says what they are."""
+    saved = source.origin.saved
     is_recorded = saved is not None and not saved.is_changed
     if is_recorded or not depth.is_depth:
         return ()
     # Distances along the rays of a wide lens bend where depth does not.
     valid = np.zeros_like(depth.valid) if depth.is_distance else depth.valid
-    return inverse_depth_warnings(given.numbers.stored, depth.values.astype(np.float64), valid)
+    return inverse_depth_warnings(source.numbers.stored, depth.values.astype(np.float64), valid)
 
 
-def _doubts_about_unit(given: _GivenMap, depth: DepthMap) -> tuple[str, ...]:
-    """Doubt about a unit that nothing states; arrays of floats are metres by definition."""
-    is_whole = _are_whole(given.numbers.stored)
-    is_guess = given.unit.origin is PropertyOrigin.GUESSED and depth.kind is DepthKind.METRIC
-    if not is_guess or not (is_whole or given.is_file):
+def _unit_warnings(source: _SourceMap, depth: DepthMap) -> tuple[str, ...]:
+    """Warning about a guessed unit; floats in an array are metres by definition."""
+    is_whole = _are_whole(source.numbers.stored)
+    is_guess = source.unit.origin is PropertyOrigin.GUESSED and depth.kind is DepthKind.METRIC
+    if not is_guess or not (is_whole or source.is_file):
         return ()
     numbers = "whole" if is_whole else "floating-point"
     return (
         Note(
-            f"the depth's {numbers} numbers are taken for {given.unit.value}, as nothing "
+            f"the depth's {numbers} numbers are taken for {source.unit.value}, as nothing "
             "states their unit, and all sizes are wrong if they are not",
             hint=Text(OptionName("unit", "..."), " says it"),
         ),
@@ -586,27 +580,27 @@ def _doubts_about_unit(given: _GivenMap, depth: DepthMap) -> tuple[str, ...]:
 
 
 def _instrument_of_map(
-    given: _GivenMap, placed: _PlacedMap, doubts: tuple[str, ...]
+    source: _SourceMap, placed: _PlacedMap, depth_warnings: tuple[str, ...]
 ) -> Instrument | None:
     """Instrument of the map with the errors of this file; None for a network's depth."""
-    instrument = given.origin.instrument_with_doubts(
-        (*_doubts_about_unit(given, placed.depth), *doubts)
+    instrument = source.origin.instrument_with_warnings(
+        (*_unit_warnings(source, placed.depth), *depth_warnings)
     )
     if instrument is None:
         return None
     enlargements = (
-        new / old for new, old in zip(placed.place.crop.shape, given.values.shape, strict=True)
+        new / old for new, old in zip(placed.place.crop.shape, source.values.shape, strict=True)
     )
     pixel = max(instrument.pixel, *enlargements, 1.0)
-    return replace(instrument.with_rounding(given.rounding), pixel=pixel)
+    return replace(instrument.with_rounding(source.rounding), pixel=pixel)
 
 
-def _map_made_by(depth: DepthInput, given: _GivenMap, kind: str, options: _MapOptions) -> MadeBy:
+def _map_made_by(depth: DepthInput, source: _SourceMap, kind: str, options: _MapOptions) -> MadeBy:
     """Origin of a prediction that is made of a map, with all that its values depend on."""
     depth_error = options.depth_error
     settings: dict[str, Setting] = {
         "kind": kind,
-        "scale": given.unit.value,
+        "scale": source.unit.value,
         "unit": options.metres_per_count,
         "crop": options.crop,
     }
@@ -614,7 +608,7 @@ def _map_made_by(depth: DepthInput, given: _GivenMap, kind: str, options: _MapOp
         settings["encoding"] = options.encoding
     settings["depth_error"] = None if depth_error is None else str(depth_error)
     return MadeBy(
-        model=f"{GIVEN_MAP}{given.name}",
+        model=f"{GIVEN_MAP}{source.name}",
         weights_sha256=_sha256_of_depth(depth),
         licence="not stated",
         settings=settings,
@@ -623,14 +617,15 @@ def _map_made_by(depth: DepthInput, given: _GivenMap, kind: str, options: _MapOp
 
 
 def _sha256_of_depth(depth: DepthInput) -> str:
+    """SHA-256 of a file, or of the numbers in an array."""
     if isinstance(depth, str | Path):
         return sum_of(Path(depth).expanduser()).sha256
     return sha256(np.ascontiguousarray(depth).tobytes()).hexdigest()
 
 
-def _contradictions(given: _GivenMap, placed: _PlacedMap, photo: Photo) -> tuple[str, ...]:
+def _contradictions(source: _SourceMap, placed: _PlacedMap, photo: Photo) -> tuple[str, ...]:
     """Notes on what was not used, and on what contradicts something else."""
-    chosen, origin = placed.chosen, given.origin
+    chosen, origin = placed.chosen, source.origin
     may_be_panorama = not chosen.is_named and chosen.stated is None
     panorama = panorama_note(photo, "camera") if may_be_panorama else None
     return (
@@ -648,22 +643,24 @@ def _notes_on_photo_file(photo: Photo, chosen: ChosenCamera) -> list[str]:
     return [note for note in photo.notes if not (chosen.is_named and is_exif_focal_note(note))]
 
 
-def _notes_on_interpretation(given: _GivenMap, depth: DepthMap, options: _MapOptions) -> list[str]:
-    """Note on the unit and the range of depth, and doubts about its numbers."""
+def _notes_on_interpretation(
+    source: _SourceMap, depth: DepthMap, options: _MapOptions
+) -> list[str]:
+    """Note on the unit and the range of depth, and warnings about its numbers."""
     metres = depth.values[depth.valid].astype(np.float64)
     is_unit_stated = options.metres_per_count is not None
-    doubts = stored_depth_warnings(
-        given.numbers,
+    number_warnings = stored_depth_warnings(
+        source.numbers,
         metres if depth.kind is DepthKind.METRIC else None,
-        unit=options.metres_per_count if is_unit_stated else _guess_unit(given.numbers.stored),
-        invalid=(0.0,) if given.numbers.statement.linear_range is None else (),
+        unit=options.metres_per_count if is_unit_stated else _guess_unit(source.numbers.stored),
+        invalid=(0.0,) if source.numbers.statement.linear_range is None else (),
         max_depth=options.declared.max_depth,
         is_unit_declared=is_unit_stated,
     )
     interpretation = DepthInterpretation(
-        properties=(given.unit,), nearest=float(metres.min()), farthest=float(metres.max())
+        properties=(source.unit,), nearest=float(metres.min()), farthest=float(metres.max())
     )
-    return [_note_on_unit(interpretation, depth.kind), *doubts]
+    return [_note_on_unit(interpretation, depth.kind), *number_warnings]
 
 
 def _note_on_unit(interpretation: DepthInterpretation, kind: DepthKind) -> str:
@@ -671,12 +668,13 @@ def _note_on_unit(interpretation: DepthInterpretation, kind: DepthKind) -> str:
     if kind is not DepthKind.METRIC:
         span = f"{interpretation.nearest:.3g} to {interpretation.farthest:.3g}"
         return Note(f"depth is read as {kind}, which has no unit: {span}")
-    [scale] = interpretation.unit_properties
-    source = OptionName("unit") if scale.origin is PropertyOrigin.GIVEN else scale.place
-    return Note(Text(f"depth is {interpretation.unit_and_range} (", source, ")"))
+    [unit] = interpretation.unit_properties
+    stated_by = OptionName("unit") if unit.origin is PropertyOrigin.GIVEN else unit.place
+    return Note(Text(f"depth is {interpretation.unit_and_range} (", stated_by, ")"))
 
 
 def _notes_on_assumed_camera(camera: Camera) -> list[str]:
+    """Note if the field of view is a guess."""
     if camera.source is not CameraSource.ASSUMED:
         return []
     return [

@@ -36,7 +36,7 @@ class ChosenCamera:
 
     Attributes:
         camera: Camera for the pixels of the photograph.
-        notes: Doubts about the camera, such as numbers that are hardly in pixels.
+        notes: Warnings about the camera, such as numbers that are hardly in pixels.
         is_named: Whether the user named it or a field of view.
         stated: Camera that the depth file states, for the pixels of the photograph.
     """
@@ -112,7 +112,7 @@ def _camera_of_file(statement: DepthStatement, map_size: Size, crop: DepthCrop) 
 def _notes_on_camera_of_file(
     photo: Photo, statement: DepthStatement, map_size: Size, camera: Camera
 ) -> list[str]:
-    """Doubts about the camera that a depth file states, which is ``camera`` in the photograph.
+    """Warnings about the camera that a depth file states, which is ``camera`` in the photograph.
 
     There are none about the camera in rilievo's own record, which was checked when it was named.
 
@@ -126,17 +126,17 @@ def _notes_on_camera_of_file(
     if isinstance(camera.lens, Pinhole):
         require_centre_inside(photo, camera)
 
-    doubts = pixel_notes(statement.camera, map_size, ())
-    doubt_by_exif = exif_note(photo.camera, camera)
-    if doubt_by_exif is not None:
-        doubts.append(doubt_by_exif)
+    notes = pixel_notes(statement.camera, map_size, ())
+    by_exif = exif_note(photo.camera, camera)
+    if by_exif is not None:
+        notes.append(by_exif)
     if origin is not None and not is_recorded:
-        doubts.append("its array 'K' is not the camera of its record, and 'K' is used")
-    return doubts
+        notes.append("its array 'K' is not the camera of its record, and 'K' is used")
+    return notes
 
 
 def _check_camera(photo: Photo, chosen: ChosenCamera) -> ChosenCamera:
-    """Check that a camera can be that of the photograph, and add doubts about its numbers.
+    """Check that a camera can be that of the photograph, and add warnings about its numbers.
 
     Raises:
         InputError: If its lens folds inside the picture, or its centre lies outside.
@@ -148,11 +148,11 @@ def _check_camera(photo: Photo, chosen: ChosenCamera) -> ChosenCamera:
         # A fisheye keeps its limit: depth at hand may reach beyond the circle of the photograph.
         check_lens(photo, camera.lens)
 
-    doubts = pixel_notes(camera, photo.shape, ())
-    doubt_by_exif = exif_note(photo.camera, camera)
-    if doubt_by_exif is not None:
-        doubts.append(doubt_by_exif)
-    return replace(chosen, notes=(*chosen.notes, *doubts))
+    notes = [*chosen.notes, *pixel_notes(camera, photo.shape, ())]
+    by_exif = exif_note(photo.camera, camera)
+    if by_exif is not None:
+        notes.append(by_exif)
+    return replace(chosen, notes=tuple(notes))
 
 
 def _read_camera(camera: object, photo: Photo) -> ChosenCamera:
@@ -167,6 +167,7 @@ def _read_camera(camera: object, photo: Photo) -> ChosenCamera:
 
 
 def _camera_of_spelling(spelling: SpelledLens, photo: Photo) -> ChosenCamera:
+    """Camera of a lens that a text or a file describes, for the size of a photograph."""
     camera = Camera(lens=spelling.lens(photo.shape, photo.name))
     return ChosenCamera(camera=camera, notes=tuple(lens_notes(spelling, photo.shape)))
 

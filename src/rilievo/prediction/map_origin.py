@@ -88,9 +88,12 @@ class MapOrigin:
             return "its error is the one that you state"
         return f"8 in 10 depths are assumed to be within {self.instrument.error}"
 
-    def instrument_with_doubts(self, doubts: tuple[str, ...]) -> Instrument | None:
-        """The instrument with doubts that concern all its depth; None for a network's ranges."""
-        doubts = (*self.warnings, *doubts)
+    def instrument_with_warnings(self, warnings: tuple[str, ...]) -> Instrument | None:
+        """The instrument with warnings that concern all its depth; None for a network's ranges.
+
+        Those of the record come first.
+        """
+        doubts = (*self.warnings, *warnings)
         if self.instrument is None or not doubts:
             return self.instrument
         return replace(self.instrument, doubts=doubts)

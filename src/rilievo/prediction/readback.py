@@ -195,6 +195,7 @@ class _VideoHead:
 
 
 def _is_video_sidecar(json: Path) -> bool:
+    """Whether a JSON describes the results of a video."""
     try:
         from_json(_VideoHead, read_text(json))
     except (InputError, NotThisRecord):
@@ -285,7 +286,7 @@ def _without_recorded_error(prediction: Prediction, sidecar: Sidecar, file: str)
     recorded = SavedOrigin(made_by=None, instrument=sidecar.instrument, place=file)
     origin = find_map_origin(recorded.of_changed_file(), None)
     return prediction.but(
-        instrument=origin.instrument_with_doubts(()),
+        instrument=origin.instrument_with_warnings(()),
         measured=None,
         calibration=None,
         anchoring=None,
@@ -294,6 +295,7 @@ def _without_recorded_error(prediction: Prediction, sidecar: Sidecar, file: str)
 
 
 def _read_file(path: Path, facts: FileFacts) -> Stored:
+    """Read the arrays of one file; raise ``InputError`` if it is broken."""
     reader = OUTPUTS[facts.output].reader
     assert reader is not None, "only files with a reader are read"
     check_regular(path)
@@ -328,6 +330,7 @@ def _check_arrays(path: Path, stored: Stored, source: SourceFacts) -> None:
 
 
 def _stored_depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
+    """Depth map of the arrays, whose kind stands in the JSON; None without depth."""
     if stored.values is None or stored.valid is None:
         return None
     facts = sidecar.depth
@@ -339,6 +342,7 @@ def _stored_depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
 
 
 def _stored_network_depth(stored: Stored) -> DepthMap | None:
+    """Depth of the network alone, if a sensor's pixels stand in the depth map."""
     if stored.network_depth is None:
         return None
     values = stored.network_depth
@@ -346,12 +350,14 @@ def _stored_network_depth(stored: Stored) -> DepthMap | None:
 
 
 def _stored_camera(stored: Stored, sidecar: Sidecar) -> Camera | None:
+    """Camera in the JSON, or that of the array K if an npz file holds another one."""
     if sidecar.camera is None:
         return None
     return camera_with_K(camera_from_facts(sidecar.camera), stored.K)
 
 
 def _stored_photo(stored: Stored, sidecar: Sidecar) -> Photo | None:
+    """Photograph in an npz file, with its name in the JSON."""
     if stored.photo is None:
         return None
     return Photo(pixels=stored.photo, transparent=stored.transparent, name=sidecar.source.file)

@@ -91,6 +91,7 @@ def _notes_by_name(origin: SavedOrigin, path: Path) -> tuple[str, ...]:
 
 
 def _have_same_proportions(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    """Whether two sizes (height, width, ...) may be those of one picture, resized."""
     stretch = first[0] * second[1] / (first[1] * second[0])
     return abs(stretch - 1) <= _MAX_STRETCH
 

@@ -99,6 +99,7 @@ def save(
 
 
 def _output_paths(stem: Path, names: Iterable[str]) -> list[Path]:
+    """Paths of the files of outputs, in order."""
     return [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
 
 
@@ -148,6 +149,7 @@ class _FilesToWrite:
         return tuple(facts)
 
     def _write_job(self, index: int, part: Path) -> WriteJob:
+        """What the writer of one file needs; it writes to ``part``."""
         name = self.names[index]
         is_anchored = name in self.anchored_names
         options = self._options_of(name)

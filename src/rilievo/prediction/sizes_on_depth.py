@@ -108,15 +108,15 @@ def _scale_by_sizes(prediction: AnyPrediction, sizes: Sequence[Known]) -> AnyPre
         for reading, cover in zip(readings, covers, strict=True)
     ]
     scale_errors = scale_errors_of(readings, fitted.fit, errors, has_shift=has_shift)
-    doubts = _doubts_about_scale(scale_errors, sizes, fitted.depth)
+    warnings = _scale_warnings(scale_errors, sizes, fitted.depth)
     cover_of_most_exact = covers[int(np.argmin(errors))]
-    candidates = (fitted.warning, cover_of_most_exact.note, *doubts)
+    candidates = (fitted.warning, cover_of_most_exact.note, *warnings)
     notes = [note for note in candidates if note is not None]
     return prediction.but(
         depth_or_none=fitted.depth,
         calibration=calibration_record(fitted, tuple(map(str, sizes))),
         instrument=replace(
-            instrument, scale_errors=scale_errors.parts, doubts=(*instrument.doubts, *doubts)
+            instrument, scale_errors=scale_errors.parts, doubts=(*instrument.doubts, *warnings)
         ),
         notes=(*prediction.notes, *notes),
     )
@@ -143,14 +143,14 @@ def _reading_error(reading: SizeReading, fit: Fit, instrument: Instrument) -> fl
     return math.hypot(*depth_errors, _placing_error(reading.known))
 
 
-def _doubts_about_scale(
+def _scale_warnings(
     errors: ScaleErrors, sizes: Sequence[Known], depth: DepthMap
 ) -> tuple[str, ...]:
-    """Doubts if known sizes contradict each other, or if they hardly determine a shift."""
-    doubts = list[str]()
+    """Warnings if known sizes contradict each other, or if they hardly determine a shift."""
+    warnings = list[str]()
     if errors.contradiction is not None:
         first, second = sizes[errors.contradiction.first], sizes[errors.contradiction.second]
-        doubts.append(
+        warnings.append(
             Note(
                 f"the known {first.noun} {first} and the known {second.noun} {second} disagree by "
                 f"{errors.contradiction.share:.0%}, which the error of the depth does not explain, "
@@ -163,14 +163,14 @@ def _doubts_about_scale(
     worst = max(errors.relative_at(float(near)), errors.relative_at(float(far)))
     has_shift = len(errors.parts) > 1
     if has_shift and worst > _MAX_SHIFT_ERROR:
-        doubts.append(
+        warnings.append(
             Note(
                 "the known sizes hardly determine the shift of the depth, which is therefore "
                 f"uncertain by up to {worst:.0%}",
                 hint="give one that is clearly nearer or farther than the others",
             )
         )
-    return tuple(doubts)
+    return tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,17 +286,19 @@ def _contradiction_note(
     error = math.hypot(instrument.relative_error_at(depth), _placing_error(size))
     if abs(math.log(measured / reading.metres)) <= _MAX_ERROR_RATIO * math.log1p(error):
         return None
-    what = "the middle of the known rectangle is" if isinstance(size, KnownRectangle) else "it is"
+    subject = "it is"
+    if isinstance(size, KnownRectangle):
+        subject = "the middle of the known rectangle is"
     return Note(
         Text(
             f"known {size.noun} {size} and the depth map contradict each other: by the depth map "
-            f"{what} {measured:.4g} m, and {reading.metres:.4g} m is known"
+            f"{subject} {measured:.4g} m, and {reading.metres:.4g} m is known"
         ),
-        hint=_what_to_check(size),
+        hint=_advice_on_contradiction(size),
     )
 
 
-def _what_to_check(size: Known) -> str:
+def _advice_on_contradiction(size: Known) -> str:
     """Advice after a contradiction, and which of the two numbers is used."""
     checked = "the unit of the depth, the camera and the known size"
     if not isinstance(size, KnownRectangle):

@@ -57,6 +57,7 @@ def require_anchoring(prediction: PredictionRecord) -> Anchoring:
 
 
 def _anchoring_fit(anchoring: Anchoring) -> Fit:
+    """Fit from affine depth to depth up to scale, by an anchoring that was not refused."""
     assert anchoring.space is not None, "it was not refused"
     assert anchoring.scale is not None, "it was not refused"
     assert anchoring.shift is not None, "it was not refused"

@@ -150,6 +150,7 @@ def _convert_affine_depth(
 def _convert_by_camera_height(
     prediction: Prediction, references: MetricReferences
 ) -> tuple[Prediction, Calibrated]:
+    """Scale depth so that the camera has the stated height above the floor."""
     height = references.camera_height
     assert height is not None, "there are no other references"
     fitted = calibrate_height(

@@ -237,6 +237,7 @@ def _refuse_several_images(image: object) -> None:
 
 
 def _refuse_folder_or_pattern(path: str | Path) -> None:
+    """Raise ``InputTypeError`` for a folder, or for a name with wildcards that is no file."""
     text = str(path)
     has_wildcard = any(wildcard in text for wildcard in "*?[")
     is_address = "://" in text
@@ -252,6 +253,7 @@ def _refuse_folder_or_pattern(path: str | Path) -> None:
 
 
 def _holds_several_images(image: object) -> bool:
+    """Whether an array, a tensor or another object holds several images."""
     if isinstance(image, np.ndarray):
         return image.ndim == 4 or image.dtype.kind in "OSU"
     if isinstance(image, Tensor):
@@ -260,7 +262,8 @@ def _holds_several_images(image: object) -> bool:
 
 
 def _warn_at_caller(warning: str) -> None:
-    warnings.warn(warning, UserWarning, stacklevel=4)  # the line that calls predict
+    """Warn in the line that calls ``predict``."""
+    warnings.warn(warning, UserWarning, stacklevel=4)
 
 
 def _open_model(model: str | Path | Model, options: LoadOptions) -> AbstractContextManager[Model]:

@@ -156,6 +156,7 @@ class _BoundedPool(Generic[Item, Result]):
 
     @property
     def is_full(self) -> bool:
+        """Whether the calls that wait reach a bound."""
         pixels = sum(call.pixels for call in self.waiting)
         return len(self.waiting) >= self._max_items or pixels >= self._max_pixels
 
@@ -362,6 +363,7 @@ def _answers_of_batch(
 def _answers_one_by_one(
     batch: Batch, model: Model, tally: Tally
 ) -> Iterator[tuple[Job, Photo, Inference]]:
+    """Run the network on each photograph alone, and count those on which it fails."""
     for job, photo in batch:
         try:
             [answer] = model.infer([photo])

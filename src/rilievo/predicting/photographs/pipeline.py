@@ -98,6 +98,7 @@ def pipeline(
 
 
 def _depth_estimate(prediction: Prediction) -> DepthEstimate:
+    """Bring a prediction to the form of transformers."""
     depth = prediction.depth
     values = np.array(depth.values)
     torch = sys.modules.get("torch")

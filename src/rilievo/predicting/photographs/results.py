@@ -60,6 +60,8 @@ from rilievo.records.sample import Photo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FirstPhoto:
+    """First photograph of a run with ``--same-camera``, whose size all must have."""
+
     name: str
     shape: Size
 
@@ -74,7 +76,7 @@ class ResultWriter:
         note: Function that tells the user a note.
         first_photo: Photograph whose size all must have; None if they may differ.
         memory: Bounds on the photographs that are in memory at once.
-        said_notes: Notes on all photographs that the user was told already.
+        common_notes: Notes on many photographs that the user has read already.
     """
 
     model: Model
@@ -82,7 +84,7 @@ class ResultWriter:
     note: Callable[[str], None] = lambda message: None
     first_photo: _FirstPhoto | None = None
     memory: PhotoMemory = field(default_factory=PhotoMemory)
-    said_notes: set[str] = field(default_factory=set)
+    common_notes: set[str] = field(default_factory=set)
 
     @property
     def thoroughness(self) -> CheckLevel:
@@ -252,12 +254,13 @@ class ResultWriter:
             f"the results of {printable(job.source.name)}",
             Text("choose another folder with ", OptionName("output")),
         )
-        # The run has told the user these notes, for all photographs together.
-        told = {*option_notes(self.options)}
+        # The user has read these notes already, for all photographs together.
+        noted = {*option_notes(self.options)}
 
-        def tell(note: str) -> None:
-            if note not in told:
-                told.add(note)
+        def note_of_photo(note: str) -> None:
+            """Tell the user a note on this photograph, once."""
+            if note not in noted:
+                noted.add(note)
                 self.note(note_about(printable(job.source), note))
 
         prediction = finish(
@@ -266,10 +269,10 @@ class ResultWriter:
             photo,
             self.options,
             references=references_of_job(job, self.options, photo.shape, photo.orientation),
-            warn=tell,
+            warn=note_of_photo,
         )
         for note in prediction.notes:
-            tell(note)
+            note_of_photo(note)
         options_by_output = self._possible_outputs(prediction, self.options_by_output(job))
         outputs = [*options_by_output]
         if Need.NORMALS not in output_parts(outputs):
@@ -277,7 +280,7 @@ class ResultWriter:
         if prediction.has("depth_or_none"):
             self.note_once(metre_notes(prediction.depth.kind, outputs))
         for note in saving_notes(prediction, job.target.name, outputs):
-            tell(note)
+            note_of_photo(note)
         return write_part_files(
             prediction,
             job.target,
@@ -314,8 +317,8 @@ class ResultWriter:
             ") gives metres",
         )
         for note in notes:
-            if note not in self.said_notes:
-                self.said_notes.add(note)
+            if note not in self.common_notes:
+                self.common_notes.add(note)
                 self.note(Note(note, hint=hint))
 
     def options_by_output(self, job: Job) -> Mapping[str, SaveOptions]:
@@ -341,6 +344,7 @@ class ResultWriter:
         return {name: options[name] for name in OUTPUTS.sorted_names([*options])}
 
     def _is_damaged(self, job: Job, facts: FileFacts) -> bool:
+        """Whether a file of an earlier run is missing or was changed."""
         return bool(file_fault(job.target.parent, facts, self.thoroughness))
 
     def _earlier_files(self, job: Job) -> tuple[FileFacts, ...]:
