@@ -215,12 +215,7 @@ _VALID_PIXEL = "pixel of known depth"
 
 
 def _missing_truth_warnings(selection: Selection, processes: int) -> tuple[str, ...]:
-    """Read the truth of a few images, and warn about what the benchmark misses in some of them.
-
-    Raises:
-        InputError: If all of them lack it, or the memory does not suffice for scores.
-        OptionError: If the dataset has no normals, and the benchmark scores them.
-    """
+    """Read the truth of a few images, and warn about what the benchmark misses in some of them."""
     benchmark, dataset = selection.benchmark, selection.dataset
     max_images = min(_MAX_CHECKED_IMAGES, max(2, len(selection.ids) // 10))
     truths: list[Truth] = []

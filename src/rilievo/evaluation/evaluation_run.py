@@ -195,11 +195,7 @@ class _ScoredImages:
 
 
 def _score_images(plan: EvaluationPlan, source: PredictionSource, *, show: bool) -> _ScoredImages:
-    """Score every image that has a prediction.
-
-    Raises:
-        InputError: If no image could be scored.
-    """
+    """Score every image that has a prediction."""
     selection = plan.selection
     unscored = [Unscored(id=image.id, reason=image.reason) for image in selection.absent]
     unscored += source.failed

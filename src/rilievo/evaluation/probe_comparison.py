@@ -248,7 +248,10 @@ def _metric_summary(
     scenes: Sequence[str | None],
     averaging: Averaging,
 ) -> Summary:
-    """Summary of a metric from the seeds' own numbers, or if None from the images' values."""
+    """Summary of a metric over the images that all seeds have.
+
+    Its value is the mean of the seeds' own numbers, or if these are None, of the images' values.
+    """
     is_by_scene = averaging is Averaging.PER_SCENE
     interval = None
     if averaging is not Averaging.POOLED or not metric.pools:

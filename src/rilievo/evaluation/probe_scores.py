@@ -185,11 +185,7 @@ class ProbeScoring:
 def _score_model(
     model: Model, benchmarks: Sequence[Benchmark], images: Iterable[tuple[Photo, Truth]]
 ) -> ModelScores:
-    """Predict each image once, and score it under all benchmarks.
-
-    Raises:
-        InputError: If no image could be scored under any benchmark.
-    """
+    """Predict each image once, and score it under all benchmarks."""
     accumulators = [ScoreAccumulator(benchmark=benchmark) for benchmark in benchmarks]
     unscored: list[list[Unscored]] = [[] for _ in benchmarks]
     cpu_seconds = seconds = 0.0

@@ -14,8 +14,8 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.evaluation.views.gallery_page import write_gallery
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.evaluation.views.views_report import write_gallery
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import save
 from support.looked_at import LOADER, NAMES, true_depth, write_results, write_run
@@ -136,7 +136,7 @@ def test_a_page_that_is_stopped_leaves_the_one_before_with_its_checksum(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("rilievo.evaluation.views.views_report._page_pieces", stopped)
+        patch.setattr("rilievo.evaluation.views.gallery_page._page_pieces", stopped)
         with pytest.raises(KeyboardInterrupt):
             write_gallery(runs, alone, show=False)
     assert {path.name: path.read_bytes() for path in alone.parent.iterdir()} == before
@@ -246,7 +246,7 @@ def test_other_peoples_files_stay(tmp_path: Path, runs: list[Path]) -> None:
 def test_too_many_images_for_one_file_are_refused(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rilievo.evaluation.views.views_report.MOST_IN_PAGE", 2)
+    monkeypatch.setattr("rilievo.evaluation.views.gallery_page.MOST_IN_PAGE", 2)
 
     with pytest.raises(OptionError, match=r"3 images are too many for one file .*output=.*page"):
         write_gallery(runs, tmp_path / "page.html", show=False)

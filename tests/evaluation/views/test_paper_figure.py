@@ -8,7 +8,7 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.evaluation.views.views_report import write_paper_figure
+from rilievo.evaluation.views.paper_figure import write_paper_figure
 from support.looked_at import NAMES
 
 TITLES = ["Photograph", "True depth", "far", "near", "far, error", "near, error"]

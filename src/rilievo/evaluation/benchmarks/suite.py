@@ -112,12 +112,7 @@ def _read_suite(path: Path) -> Suite:
 
 
 def _parse_suite(text: str, place: str) -> Suite:
-    """Suite from the text of its file; ``place`` names the file.
-
-    Raises:
-        ValueError: If it is no TOML, or no suite.
-        UntrustedCodeError: If it names code that the user does not trust.
-    """
+    """Suite from the text of its file; ``place`` names the file."""
     if any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
         raise ValueError(f"a line has more than {_MAX_DOTS} dots")
     table = tomllib.loads(text)

@@ -39,8 +39,7 @@ class _Arguments(TrustOptions):
     """
     output: Annotated[Path | None, option(aliases=("-o",), metavar="FILE")] = None
     """Write a .md, .csv, .tex or .html file instead of printing tables. Of several benchmarks,
-    .html
-    is a leaderboard.
+    .html is a leaderboard.
     """
     baseline: Annotated[str | None, option(metavar="NAME")] = None
     """Model that the others are compared with; by default the best in each metric."""

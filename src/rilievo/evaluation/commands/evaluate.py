@@ -110,7 +110,8 @@ def _evaluate_benchmark(model: str | None, arguments: _Arguments) -> Evaluation 
 
 def _run_suite_or_protocols(model: str | None, arguments: _Arguments) -> int:
     """Score by several benchmarks, print the results, and return the exit code."""
-    if [arguments.benchmark, arguments.suite, arguments.protocols].count(None) < 2:
+    choices = (arguments.benchmark, arguments.suite, arguments.protocols)
+    if sum(choice is not None for choice in choices) > 1:
         raise OptionError(
             option="suite",
             problem=Text("and ", OptionName("protocols"), " run benchmarks of their own"),

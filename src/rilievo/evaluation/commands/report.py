@@ -8,8 +8,9 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, fault_lines, printing, say
 from rilievo.evaluation.options import ignore_pillow_warnings
+from rilievo.evaluation.views.gallery_page import WrittenGallery, write_gallery
+from rilievo.evaluation.views.paper_figure import write_paper_figure
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.evaluation.views.views_report import WrittenGallery, write_gallery, write_paper_figure
 from rilievo.schema.fields import option
 
 

@@ -72,10 +72,10 @@ def match_files(
 
 
 def find_file(files: Mapping[str, Path], id: str, folder: Path) -> Path:
-    """File of an image; ``folder`` is where it was looked for.
+    """File of an image; ``folder`` is where the files are, for the message.
 
     Raises:
-        InputError: If the image has none.
+        InputError: If the image has none, with the names that were looked for.
     """
     if id in files:
         return files[id]

@@ -278,11 +278,7 @@ def _read_depth(file: Mapping[str, np.ndarray], kind: DepthKind) -> DepthMap:
 
 
 def _read_float_array(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
-    """Array of float32 with so many axes.
-
-    Raises:
-        ValueError: If it is another one, which means that the file is broken.
-    """
+    """Array of float32 with so many axes."""
     array = npz_member(file, name)
     if array.dtype != np.float32 or array.ndim != axes or not array.size:
         raise ValueError(f"its {name} is {array.shape} {array.dtype}")
@@ -470,11 +466,7 @@ def predict_into_cache(
 
 
 def _read_cropped_photo(dataset: Dataset, id: str, crop: InputCrop | str) -> Photo:
-    """Photograph as the model sees it.
-
-    Raises:
-        InputError: If it is broken, or a crop is asked for of a picture that is not of a pinhole.
-    """
+    """Photograph as the model sees it."""
     image = dataset.image(id)
     pixels = crop_for_model(image, crop)
     camera = dataset.wide_camera(id, image.shape[:2])

@@ -186,11 +186,7 @@ def _usable_confidence(benchmark: Benchmark, options: EvaluateOptions) -> Foreig
 def _refuse_unfit_cache(
     cache: PredictionCache, benchmark: Benchmark, options: EvaluateOptions
 ) -> None:
-    """Refuse the predictions of an earlier evaluation if they are not what is scored.
-
-    Raises:
-        OptionError: With what does not fit.
-    """
+    """Refuse the predictions of an earlier evaluation if they are not what is scored."""
     fingerprint = cache.fingerprint
     describes_numbers = any(
         (options.scale, options.crop, options.encoding, options.pattern, options.sure)

@@ -121,7 +121,7 @@ def _fit_by_scene(job: ScoreJob, scene_by_id: Mapping[str, str]) -> dict[str, Fi
 
 
 def _image_fit_sums(job: ScoreJob, id: str) -> _FitSums:
-    """Sums over the pixels of one image that have a prediction and ground truth."""
+    """Sums for the alignment of a scene, over the pixels of one image with prediction and truth."""
     benchmark = job.benchmark
     whole_truth = job.dataset.truth(id)
     prediction = place_prediction(benchmark, job.predictions.read(id), whole_truth).prediction
@@ -145,9 +145,6 @@ def _fit_line(scene: str, fit_sums: _FitSums) -> Fit:
     """Least-squares line through all pixels of a scene.
 
     A constant prediction is put at the mean of the truth, as ``constant_fit`` does.
-
-    Raises:
-        CalibrationError: If the scene has no pixels, or the line falls.
     """
     count, x, y, xx, xy = fit_sums.sums
     if not count:

@@ -279,7 +279,7 @@ def _find_summary(run: Evaluation, metric: str) -> Summary:
 
 
 def _are_all_worse(differences: Collection[Difference], better: Better) -> bool:
-    """Whether all runs are significantly worse than the best; False without other runs."""
+    """Whether all other runs are significantly worse than the best; False without other runs."""
     sign = -1 if better is Better.HIGHER else 1
     is_worse = [
         difference.is_significant and sign * difference.mean > 0 for difference in differences

@@ -129,12 +129,7 @@ def _model_column(
 
 
 def _recorded_command(evaluation: Evaluation, path: Path) -> _Command:
-    """Options of an evaluation, from its record.
-
-    Raises:
-        UntrustedCodeError: If they name code that the user does not trust.
-        InputError: If this version does not understand them.
-    """
+    """Options of an evaluation, from its record."""
     try:
         # A benchmark, a dataset and a fit may be code.
         for word in _option_words(evaluation):
@@ -162,11 +157,7 @@ def _option_words(evaluation: Evaluation) -> list[str]:
 
 
 def _option_values(words_by_option: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
-    """Yield the path in ``_Command`` and the value of each recorded option.
-
-    Raises:
-        ValueError: If there is no such option.
-    """
+    """Yield the path in ``_Command`` and the value of each recorded option."""
     options = {known.name: known for known in options_of(_Command)}
     for name, words in words_by_option.items():
         if name not in options or not words:

@@ -177,11 +177,7 @@ def _picture_folder(name: str) -> Path:
 
 
 def _claim_folder(folder: Path) -> None:
-    """Create a folder for pictures, or check that it is one already.
-
-    Raises:
-        OutputError: If it holds other files.
-    """
+    """Create a folder for pictures, or check that it is one already."""
     mark = folder / MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
         raise OutputError(

@@ -124,11 +124,7 @@ def _images_of_runs(runs: Sequence[EvaluatedRun]) -> _ShownImages:
 
 
 def _images_of_dataset(name: str, options: SourceOptions) -> _ShownImages:
-    """All images of a dataset's split.
-
-    Raises:
-        InputError: If there are none.
-    """
+    """All images of a dataset's split."""
     dataset = open_dataset(name, options.root, split=options.split, variant=options.variant)
     if not dataset.ids:
         raise InputError(
@@ -144,12 +140,7 @@ def _images_of_dataset(name: str, options: SourceOptions) -> _ShownImages:
 
 
 def _images_of_folders(folders: Sequence[Path], options: SourceOptions) -> _ShownImages:
-    """Photographs from which the results of ``rilievo predict`` in some folders were made.
-
-    Raises:
-        OptionError: If the user does not say where the photographs are.
-        InputError: If there are no results, or no photograph is found.
-    """
+    """Photographs from which the results of ``rilievo predict`` in some folders were made."""
     results = tuple(dict.fromkeys(id for folder in folders for id in result_ids(folder)))
     if options.photos is None:
         raise OptionError(
@@ -171,11 +162,7 @@ def _images_of_folders(folders: Sequence[Path], options: SourceOptions) -> _Show
 
 
 def _sort_targets(targets: Sequence[str | Path], options: SourceOptions) -> _SortedTargets:
-    """Find out what each target is.
-
-    Raises:
-        InputError: If one is nothing that a view shows.
-    """
+    """Find out what each target is."""
     chosen = _SortedTargets()
     for target in targets:
         path = Path(target).expanduser()

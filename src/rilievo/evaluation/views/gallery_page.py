@@ -1,53 +1,36 @@
-"""Write images, ground truth and predictions as a page that opens from disk, or as a figure."""
+"""Write images, ground truth and predictions as a page that opens from disk."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from rilievo.errors import OptionError, OutputError, RilievoError, suggest
+from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.errors.messages import OptionName, Text, note_about
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.wording import column_head, head, number, quantity, shortlist
+from rilievo.evaluation.views.item_panels import item_panels
 from rilievo.evaluation.views.targets import open_targets
-from rilievo.evaluation.views.view_items import (
-    ModelColumn,
-    ViewItem,
-    ViewItems,
-    WrittenPicture,
-    item_notes,
-)
+from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.io.checksums import CHECKSUMS, checksum_path, write_checksums
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.names import printable
-from rilievo.io.map_pictures import DEPTH_COLOURS
 from rilievo.io.replacement import replacing_with_checksums
 from rilievo.pages.document import asset, page_pieces
-from rilievo.pages.figures import check_figure_format, write_figure
-from rilievo.pages.pictures import (
-    Answer,
-    Legend,
-    Panel,
-    comparison_panels,
-    end_of_error_colours,
-    jpeg_uri,
-    photo_panel,
-)
+from rilievo.pages.pictures import Panel, jpeg_uri
 from rilievo.pages.tables import Table, make_heads
 from rilievo.predicting.summary import Tally
 
+INDEX = "index.html"
 PICTURES = "pictures"
 """Folder of the pictures beside the page."""
+MOST_IN_PAGE = 60
 """Most images of a page that contains its pictures; it has some 20 MB, which browsers open well."""
 MAX_CAPTION_METRICS = 3
 """Most metrics below a picture."""
-DEFAULT_FIGURE_ROWS = 4
-"""Number of images in a figure for which the user chooses none."""
 
 _PAGE_SUFFIXES = (".html", ".htm")
 _PICTURE_NAME = re.compile(r"\d{6,}-\d+\.jpg")
@@ -109,181 +92,6 @@ class Card:
     figures: tuple[Figure, ...]
     values: Mapping[str, float]
     notes: tuple[str, ...]
-
-
-def sort_quantities(items: ViewItems) -> list[Sortable]:
-    """Quantities to sort by: all metrics of all models, and the disagreement of several models."""
-    metrics = [(column, summary) for column in items.columns for summary in column.summaries]
-    quantities = [
-        Sortable(
-            key=f"m{index}",
-            label=f"{head(summary)} of {column.label}",
-            better=summary.better,
-            column=column,
-            metric=summary.metric,
-        )
-        for index, (column, summary) in enumerate(metrics)
-    ]
-    if sum(column.kind is not None for column in items.columns) > 1:
-        quantities.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
-    return quantities
-
-
-def _item_panels(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
-    """Yield the pictures of one image: photograph, truth, each model's prediction and error."""
-    yield photo_panel(item.photo)
-    columns = items.columns
-    shows_depth = not columns or any(column.kind is not None for column in columns)
-    shows_normals = not columns or any(column.normals for column in columns)
-    medians = [
-        summary.median
-        for column in columns
-        for summary in column.summaries
-        if summary.metric == "abs_rel"
-    ]
-    answers = {
-        answer.column.label: Answer(
-            depth=answer.prediction.depth_or_none,
-            normals=answer.prediction.normals,
-            sky=answer.prediction.sky,
-        )
-        for answer in item.answers
-        if answer.prediction is not None
-    }
-    yield from comparison_panels(
-        item.truth,
-        answers,
-        end_of_error_colours(medians),
-        depth=shows_depth,
-        normals=shows_normals,
-    )
-    for answer in item.answers:
-        for picture in answer.pictures:
-            yield _picture_panel(answer.column.label, picture)
-
-
-def _picture_panel(model: str, picture: WrittenPicture) -> Panel:
-    """Panel of a picture that ``rilievo predict`` wrote, with a legend for its usual colours."""
-    facts = picture.facts
-    title = model if facts.output == "colour" else f"{model}, {facts.output}"
-    panel = photo_panel(picture.pixels, title)
-    has_default_colours = facts.colour is not None and facts.colour.map == DEPTH_COLOURS
-    legend = Legend(ramp="depth", marks=("far", "near")) if has_default_colours else None
-    return replace(panel, words=f"{title}: {facts.holds}", legend=legend, model=model)
-
-
-def make_card(
-    items: ViewItems,
-    quantities: Sequence[Sortable],
-    item: ViewItem,
-    order: int,
-    folder: Path | None,
-) -> Card:
-    """Make the card of one image.
-
-    Its pictures are written into ``folder``; if that is None, they become part of the page.
-    """
-    columns = {column.label: column for column in items.columns}
-    figures = []
-    for index, panel in enumerate(_item_panels(items, item)):
-        # Metrics stand below what the model predicted, and not below its error too.
-        column = columns.get(panel.title.removesuffix(", normals"))
-        address = _embed_or_write_picture(panel, f"{order:06}-{index}", folder)
-        figures.append(Figure(panel=panel, address=address, numbers=_metric_texts(item, column)))
-
-    values = {}
-    for sortable in quantities:
-        value = sortable.value(item)
-        if value is not None:
-            values[sortable.key] = value
-    return Card(
-        item=item,
-        order=order,
-        figures=tuple(figures),
-        values=values,
-        notes=tuple(item_notes(item)),
-    )
-
-
-def models_table(items: ViewItems) -> Table:
-    """Table of the models: what each shows, its licence and its usual metrics."""
-    summary_of_metric = {
-        summary.metric: summary for column in items.columns for summary in column.summaries
-    }
-    shown = [summary_of_metric[name] for name in shortlist([*summary_of_metric])]
-    rows: list[tuple[str, ...]] = []
-    for column in items.columns:
-        value_of_metric = {summary.metric: summary.value for summary in column.summaries}
-        values = [number(value_of_metric.get(summary.metric)) for summary in shown]
-        rows.append((column.label, column.shows, column.made_by.licence, *values))
-    words = ["shows", "licence"]
-    metric_heads = [column_head(summary) for summary in shown]
-    return Table(heads=make_heads("model", *words, *metric_heads, words=words), rows=tuple(rows))
-
-
-def _embed_or_write_picture(panel: Panel, name: str, folder: Path | None) -> str:
-    """Address of a picture: its data as a URI, or a file in ``folder`` that is written here."""
-    if folder is None:
-        return jpeg_uri(panel.jpeg())
-    path = folder / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
-    make_folder(path.parent)
-    with replacing(path) as part:
-        part.write_bytes(panel.jpeg())
-    return f"{PICTURES}/{name}.jpg"
-
-
-def _metric_texts(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
-    """Names and values of a model's first metrics for an image; none without a score."""
-    score = None if column is None else column.scores.get(item.id)
-    if column is None or score is None:
-        return ()
-    scored = [summary for summary in column.summaries if summary.metric in score.values]
-    return tuple(
-        (summary.label, quantity(score.values[summary.metric], summary.unit))
-        for summary in scored[:MAX_CAPTION_METRICS]
-    )
-
-
-def write_paper_figure(
-    targets: Sequence[str | Path],
-    path: str | Path,
-    source: SourceOptions | None = None,
-    *,
-    images: Sequence[str] = (),
-) -> tuple[str, ...]:
-    """Draw photographs, truth, predictions and errors as PDF, SVG or PNG, a row for each image.
-
-    ``images`` are ids; by default four images are chosen, evenly spaced. The ids of the images in
-    the figure are returned. ``targets`` are those of ``open_targets``.
-
-    Raises:
-        OptionError: If there is no such image, or the ending names no format.
-    """
-    check_figure_format(Path(path))
-    items = open_targets(targets, source or SourceOptions())
-    for id in images:
-        if id not in items.ids:
-            raise OptionError(f"no image '{id}' for the figure; {suggest(id, items.ids)}")
-    chosen = tuple(images)
-    if not chosen:
-        count = min(DEFAULT_FIGURE_ROWS, len(items.ids))
-        positions = np.linspace(0, len(items.ids) - 1, count).round().astype(int)
-        chosen = tuple(items.ids[position] for position in positions)
-    rows = [sorted(_item_panels(items, items.read(id)), key=_panel_order) for id in chosen]
-    write_figure(rows, Path(path))
-    return chosen
-
-
-def _panel_order(panel: Panel) -> int:
-    """Order in a row: photograph and truth, then predictions, then errors."""
-    if panel.model is None:
-        return 0
-    return 2 if panel.title.startswith(f"{panel.model}, error") else 1
-
-
-MOST_IN_PAGE = 60  # some 20 MB, which browsers handle well
-
-INDEX = "index.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,6 +185,33 @@ class _GalleryProgress:
     written: list[str] = field(default_factory=list)
 
 
+def _refuse_foreign_files(path: Path, *, is_single_file: bool) -> None:
+    """Refuse to replace files of anything but rilievo's reports."""
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if _GENERATOR in file.read(4096):
+                return
+        raise OutputError(
+            problem=Text("rilievo did not write this page; choose another ", OptionName("output")),
+            path=path,
+        )
+    if is_single_file or not path.parent.is_dir():
+        return
+    if not all(map(_is_leftover, path.parent.iterdir())):
+        raise OutputError(
+            f"{path.parent}: holds files but no report of ours; choose another folder"
+        )
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a file or folder was left by a report that was killed."""
+    if path.name == PICTURES and path.is_dir():
+        return all(
+            _PICTURE_NAME.fullmatch(child.name) or is_part(child.name) for child in path.iterdir()
+        )
+    return is_part(path.name)
+
+
 def _prepare_folder(path: Path, *, is_single_file: bool) -> Path | None:
     """Create the folder of a page, and return it if it is for pictures too.
 
@@ -433,6 +268,24 @@ def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str])
     )
 
 
+def sort_quantities(items: ViewItems) -> list[Sortable]:
+    """Quantities to sort by: all metrics of all models, and the disagreement of several models."""
+    metrics = [(column, summary) for column in items.columns for summary in column.summaries]
+    quantities = [
+        Sortable(
+            key=f"m{index}",
+            label=f"{head(summary)} of {column.label}",
+            better=summary.better,
+            column=column,
+            metric=summary.metric,
+        )
+        for index, (column, summary) in enumerate(metrics)
+    ]
+    if sum(column.kind is not None for column in items.columns) > 1:
+        quantities.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
+    return quantities
+
+
 def _sort_choices(quantities: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
     """Yield the values and labels of the page's list of orders."""
     yield "order:up", "as in the dataset"
@@ -443,6 +296,22 @@ def _sort_choices(quantities: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
         worst, best = ("up", "down") if choice.better is Better.HIGHER else ("down", "up")
         yield f"{choice.key}:{worst}", f"worst {choice.label}"
         yield f"{choice.key}:{best}", f"best {choice.label}"
+
+
+def models_table(items: ViewItems) -> Table:
+    """Table of the models: what each shows, its licence and its usual metrics."""
+    summary_of_metric = {
+        summary.metric: summary for column in items.columns for summary in column.summaries
+    }
+    shown = [summary_of_metric[name] for name in shortlist([*summary_of_metric])]
+    rows: list[tuple[str, ...]] = []
+    for column in items.columns:
+        value_of_metric = {summary.metric: summary.value for summary in column.summaries}
+        values = [number(value_of_metric.get(summary.metric)) for summary in shown]
+        rows.append((column.label, column.shows, column.made_by.licence, *values))
+    words = ["shows", "licence"]
+    metric_heads = [column_head(summary) for summary in shown]
+    return Table(heads=make_heads("model", *words, *metric_heads, words=words), rows=tuple(rows))
 
 
 def _make_cards(
@@ -469,28 +338,57 @@ def _make_cards(
         tally.done()
 
 
-def _refuse_foreign_files(path: Path, *, is_single_file: bool) -> None:
-    """Refuse to replace files of anything but rilievo's reports."""
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as file:
-            if _GENERATOR in file.read(4096):
-                return
-        raise OutputError(
-            problem=Text("rilievo did not write this page; choose another ", OptionName("output")),
-            path=path,
-        )
-    if is_single_file or not path.parent.is_dir():
-        return
-    if not all(map(_is_leftover, path.parent.iterdir())):
-        raise OutputError(
-            f"{path.parent}: holds files but no report of ours; choose another folder"
-        )
+def make_card(
+    items: ViewItems,
+    quantities: Sequence[Sortable],
+    item: ViewItem,
+    order: int,
+    folder: Path | None,
+) -> Card:
+    """Make the card of one image.
+
+    Its pictures are written into ``folder``; if that is None, they become part of the page.
+    """
+    columns = {column.label: column for column in items.columns}
+    figures = []
+    for index, panel in enumerate(item_panels(items, item)):
+        # Metrics stand below what the model predicted, and not below its error too.
+        column = columns.get(panel.title.removesuffix(", normals"))
+        address = _embed_or_write_picture(panel, f"{order:06}-{index}", folder)
+        figures.append(Figure(panel=panel, address=address, numbers=_metric_texts(item, column)))
+
+    values = {}
+    for sortable in quantities:
+        value = sortable.value(item)
+        if value is not None:
+            values[sortable.key] = value
+    return Card(
+        item=item,
+        order=order,
+        figures=tuple(figures),
+        values=values,
+        notes=tuple(item_notes(item)),
+    )
 
 
-def _is_leftover(path: Path) -> bool:
-    """Whether a file or folder was left by a report that was killed."""
-    if path.name == PICTURES and path.is_dir():
-        return all(
-            _PICTURE_NAME.fullmatch(child.name) or is_part(child.name) for child in path.iterdir()
-        )
-    return is_part(path.name)
+def _embed_or_write_picture(panel: Panel, name: str, folder: Path | None) -> str:
+    """Address of a picture: its data as a URI, or a file in ``folder`` that is written here."""
+    if folder is None:
+        return jpeg_uri(panel.jpeg())
+    path = folder / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
+    make_folder(path.parent)
+    with replacing(path) as part:
+        part.write_bytes(panel.jpeg())
+    return f"{PICTURES}/{name}.jpg"
+
+
+def _metric_texts(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
+    """Names and values of a model's first metrics for an image; none without a score."""
+    score = None if column is None else column.scores.get(item.id)
+    if column is None or score is None:
+        return ()
+    scored = [summary for summary in column.summaries if summary.metric in score.values]
+    return tuple(
+        (summary.label, quantity(score.values[summary.metric], summary.unit))
+        for summary in scored[:MAX_CAPTION_METRICS]
+    )
