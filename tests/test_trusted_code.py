@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import rilievo
 from rilievo.errors import ModelError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
+from rilievo.evaluation.benchmarks.metric_choice import trusted_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.views.evaluated_run import open_run
 from rilievo.extensions.trust import TRUST, check_trusted, trust, trusted_places

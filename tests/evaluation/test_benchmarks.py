@@ -7,14 +7,8 @@ import pytest
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import (
-    TABLES,
-    Averaging,
-    Benchmark,
-    Task,
-    benchmark_metrics,
-    benchmark_sha256,
-)
+from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Task, benchmark_sha256
+from rilievo.evaluation.benchmarks.metric_choice import TABLES, benchmark_metrics
 from rilievo.evaluation.scoring.comparable_depth import ALIGNED_TASKS
 
 MINE = replace(BENCHMARKS["depth"], name="mine")

@@ -7,7 +7,7 @@ import pytest
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.benchmarks.benchmark import choose_metrics
+from rilievo.evaluation.benchmarks.metric_choice import choose_metrics
 from rilievo.evaluation.evaluation_folder import metric_names, read_evaluation
 from rilievo.evaluation.tables.comparing import shared_metrics
 from support.tiny_evaluation import TINY, run_tiny, write_predictions

@@ -15,7 +15,8 @@ import pytest
 from rilievo.cli import main
 from rilievo.data.datasets import DATASETS
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.benchmarks.benchmark import TABLES, Task
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.benchmarks.metric_choice import TABLES
 from rilievo.evaluation.evaluation_folder import run_folder
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums
 from rilievo.evaluation.metrics.pairs import DepthPair

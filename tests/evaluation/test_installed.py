@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Task, find_metric
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.benchmarks.metric_choice import find_metric
 from support.lab_package import installed_lab
 
 OTHERS = """

@@ -8,12 +8,8 @@ import pytest
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.benchmarks.benchmark import (
-    Task,
-    benchmark_metrics,
-    benchmark_sha256,
-    find_metric,
-)
+from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
+from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics, find_metric
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums
 from rilievo.evaluation.metrics.pairs import DepthPair

@@ -10,7 +10,8 @@ import pytest
 from rilievo.data.datasets import find_dataset
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Task, find_metric
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.benchmarks.metric_choice import find_metric
 
 MODULE = """
 from dataclasses import replace

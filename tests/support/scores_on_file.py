@@ -23,7 +23,8 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_confidence
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
+from rilievo.evaluation.benchmarks.metric_choice import judges_confidence
 from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
 from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.records import Unscored

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import Text
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_metrics, benchmark_sha256
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
+from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection

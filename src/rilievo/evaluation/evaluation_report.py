@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
-from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
+from rilievo.evaluation.benchmarks.metric_choice import trusted_metrics
 from rilievo.evaluation.evaluation_folder import ResultFiles, metric_names, write_images_csv
 from rilievo.evaluation.intervals import MIN_SCENES, scene_count
 from rilievo.evaluation.metrics.metric import badness

@@ -11,12 +11,8 @@ import numpy as np
 from rilievo.arrays.shapes import Values
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import (
-    Averaging,
-    benchmark_metrics,
-    benchmark_settings,
-    benchmark_sha256,
-)
+from rilievo.evaluation.benchmarks.benchmark import Averaging, benchmark_settings, benchmark_sha256
+from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.intervals import mean_interval, scene_means
 from rilievo.evaluation.metrics.metric import AnyMetric
 from rilievo.evaluation.probe_scores import DEFAULT_BENCHMARKS

@@ -9,14 +9,9 @@ from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.dataset import Absent, Dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.evaluation.benchmarks.benchmark import (
-    Benchmark,
-    Invalid,
-    Task,
-    benchmark_metrics,
-    choose_metrics,
-    find_rule,
-)
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
+from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics, choose_metrics
+from rilievo.evaluation.benchmarks.user_rules import find_rule
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.extensions.trust import CodePlace, is_import_path

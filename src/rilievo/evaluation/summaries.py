@@ -11,13 +11,8 @@ import numpy as np
 from rilievo.alignment.turned_maps import TURNS
 from rilievo.arrays.shapes import Float64, Values
 from rilievo.errors.messages import Note, OptionName, Text, join_texts
-from rilievo.evaluation.benchmarks.benchmark import (
-    Averaging,
-    Benchmark,
-    Invalid,
-    Task,
-    benchmark_metrics,
-)
+from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
+from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.intervals import (
     MIN_SCENES,
     Interval,

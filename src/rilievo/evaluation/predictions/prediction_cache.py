@@ -14,7 +14,8 @@ from rilievo.data.datasets.dataset import Dataset, evenly_spread
 from rilievo.data.datasets.text_files import names_in
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.errors.messages import note_about
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task, judges_confidence
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task
+from rilievo.evaluation.benchmarks.metric_choice import judges_confidence
 from rilievo.evaluation.records import Unscored, unscored_image
 from rilievo.evaluation.scoring.comparable_depth import require_scored_kind
 from rilievo.evaluation.scoring.regions import crop_for_model

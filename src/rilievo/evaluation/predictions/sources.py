@@ -9,12 +9,8 @@ from pathlib import Path
 from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.errors import OptionError, RilievoError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.evaluation.benchmarks.benchmark import (
-    Benchmark,
-    Task,
-    benchmark_metrics,
-    judges_confidence,
-)
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
+from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics, judges_confidence
 from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.foreign_predictions import (

@@ -12,7 +12,8 @@ from rilievo.alignment.turned_maps import how_turned
 from rilievo.arrays.shapes import Field, Mask, Size
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, call_fit
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
+from rilievo.evaluation.benchmarks.user_rules import call_fit
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
 from rilievo.evaluation.scoring.resizing import resize_depth
 from rilievo.extensions.trust import is_import_path

@@ -7,7 +7,8 @@ import numpy as np
 
 from rilievo.arrays.shapes import Mask, Pixels, Size, UInt8
 from rilievo.errors import InputError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, call_crop, call_mask
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
+from rilievo.evaluation.benchmarks.user_rules import call_crop, call_mask
 from rilievo.extensions.trust import is_import_path
 from rilievo.io.depth.crops import DepthCrop, crop_of_name
 from rilievo.records.sample import Truth

@@ -19,7 +19,8 @@ from rilievo.arrays.shapes import (
     Vectors,
 )
 from rilievo.errors import InputError
-from rilievo.evaluation.benchmarks.benchmark import Interpolation, call_interpolation
+from rilievo.evaluation.benchmarks.benchmark import Interpolation
+from rilievo.evaluation.benchmarks.user_rules import call_interpolation
 from rilievo.evaluation.metrics.pairs import Indices
 from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind, DepthMap

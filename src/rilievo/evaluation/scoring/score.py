@@ -12,7 +12,8 @@ from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import AnyPlane, Float32, Float64, Mask, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_metrics
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
+from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.metrics.certainty import reliability_sums, sparsification_curves
 from rilievo.evaluation.metrics.metric import Curves, Plane, PointPlane, RangeSums, Sums
 from rilievo.evaluation.metrics.order import OrderPair
