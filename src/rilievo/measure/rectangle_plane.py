@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Points, Values
+from rilievo.arrays.shapes import Float64, Points, Positions, Values
 from rilievo.calibration.readings import Pixel, require_depth
 from rilievo.calibration.rectangle_fit import (
     GUESSED_SOURCES,
@@ -147,7 +147,7 @@ def _height_over_foot(plane: _PlaneOfRectangle, top: Point, foot: Point) -> Meas
 
 
 def _height_and_lean(
-    fit: RectangleFit, rectangle_index: int, pixels: Points
+    fit: RectangleFit, rectangle_index: int, pixels: Positions
 ) -> tuple[float, float]:
     """Height above a foot at which the ray of a top passes nearest, and how near it passes [m]."""
     pose = fit.poses[rectangle_index]
@@ -419,7 +419,7 @@ def _fit_with_camera(
 
 
 def _nearest_rectangle(
-    fit: RectangleFit, rectangles: Sequence[KnownRectangle], pixels: Points, *, outside: bool
+    fit: RectangleFit, rectangles: Sequence[KnownRectangle], pixels: Positions, *, outside: bool
 ) -> int | None:
     """Index of the nearest rectangle that holds all points, or if ``outside`` of the nearest."""
     holding = [
@@ -434,7 +434,7 @@ def _nearest_rectangle(
     return min(holding or range(len(rectangles)), key=distances.__getitem__)
 
 
-def _largest_offset(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> float:
+def _largest_offset(fit: RectangleFit, pose: RectanglePose, pixels: Positions) -> float:
     """Largest offset of a point from a rectangle's middle, in its sides; 0.5 on the outline."""
     from_middle = _points_on_plane(fit, pose, pixels) - pose.t
     offsets = from_middle @ pose.R[:, :2] / pose.rectangle.lengths
@@ -451,13 +451,13 @@ def _check_before_horizon(fit: RectangleFit, pose: RectanglePose, points: Sequen
             )
 
 
-def _points_on_plane(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> Points:
+def _points_on_plane(fit: RectangleFit, pose: RectanglePose, pixels: Positions) -> Points:
     rays = fit.camera.rays(pixels.T)
     return (rays * pose.depths(rays)).T
 
 
 def quantity_in_plane(
-    quantity: Quantity, fit: RectangleFit, rectangle_index: int, pixels: Points
+    quantity: Quantity, fit: RectangleFit, rectangle_index: int, pixels: Positions
 ) -> float:
     """Distance, length or area (``quantity``) in the plane of one of the rectangles [m or m²]."""
     return _quantity_of_positions(
@@ -475,7 +475,7 @@ def _quantity_of_positions(quantity: Quantity, positions: Points) -> float:
 
 
 def deviation_in_plane(
-    quantity: Quantity, fit: RectangleFit, rectangle_index: int, pixels: Points
+    quantity: Quantity, fit: RectangleFit, rectangle_index: int, pixels: Positions
 ) -> float:
     """Standard deviation of ``quantity_in_plane``, to first order.
 
@@ -490,15 +490,15 @@ def deviation_in_plane(
 
 
 def _first_order_deviation(
-    measure: Callable[[RectangleFit, Points], float],
+    measure: Callable[[RectangleFit, Positions], float],
     fit: RectangleFit,
     rectangle_index: int,
-    pixels: Points,
+    pixels: Positions,
 ) -> float:
     """Standard deviation of a quantity by the errors of a fit and of points, to first order."""
     no_fit_step, no_pixel_step = np.zeros(len(fit.covariance)), np.zeros(pixels.shape)
 
-    def derivative(fit_step: Values, pixel_step: Float64[np.ndarray, "n 2"]) -> float:
+    def derivative(fit_step: Values, pixel_step: Float64[np.ndarray, "m 2"]) -> float:
         """Derivative of the quantity along a step, by a central difference."""
         fit_after, fit_before = fit.add_step(fit_step), fit.add_step(-fit_step)
         after = measure(fit_after, pixels + pixel_step)
