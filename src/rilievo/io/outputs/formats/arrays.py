@@ -26,13 +26,11 @@ from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, open_stored_i
 from rilievo.records.depth_map import DepthMap
 
 _ABOUT = "about"
-_IMAGE_DESCRIPTION = 270
-_SOFTWARE = 305
+_IMAGE_DESCRIPTION, _SOFTWARE = 270, 305  # tags of TIFF
 _MAPS = ("depth", "network_depth", "measured", "valid", "normals", "confidence", "sky")
-_HOLDS = "arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens), photo"
-_KEY = "rilievo"
-_CHECKSUM = "crc32"
-_MOST_BYTES = 3 * 4 * MAX_PIXELS + 2**10
+_NPZ_CONTENT = "arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens), photo"
+_EXR_JSON, _EXR_CHECKSUM = "rilievo", "crc32"  # attributes of OpenEXR
+_MAX_ARRAY_BYTES = 3 * 4 * MAX_PIXELS + 2**10  # normals of the largest photograph, and a header
 
 
 def write_depth_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
@@ -67,49 +65,56 @@ def _load_npy(path: Path) -> np.ndarray:
 
 def write_npz(job: WriteJob) -> FileFacts:
     """Write all parts and the JSON."""
+    facts = _npz_facts(job)
+    # numpy compresses at level 6: five times slower, and only a tenth smaller.
+    method = zipfile.ZIP_DEFLATED if job.options.compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(job.path, "w", method, allowZip64=True, compresslevel=1) as archive:
+        for name, array in _npz_arrays(job).items():
+            _write_member(archive, name, array)
+        facts = replace(facts, crc32=crc32_of_npz(archive))
+        _write_member(archive, _ABOUT, np.array(job.about.embedded_json(facts)))
+    return facts
+
+
+def _npz_facts(job: WriteJob) -> FileFacts:
     prediction, about = job.prediction, job.about
-    depth = prediction.depth_or_none
     sensor_maps = [
         name for name in ("network_depth", "measured") if getattr(prediction, name) is not None
     ]
-    holds = ", ".join((_HOLDS, *sensor_maps))
-    facts = replace(
-        job.facts(holds),
-        unit=about.depth.unit if about.depth else None,
-        scale=1.0 if depth else None,
-        offset=0.0 if depth else None,
-        invalid="nan" if depth else None,
-        axes=about.normals,
-    )
+    facts = replace(job.facts(", ".join((_NPZ_CONTENT, *sensor_maps))), axes=about.normals)
+    if prediction.depth_or_none is None:
+        return facts
+    unit = about.depth.unit if about.depth else None
+    return replace(facts, unit=unit, scale=1.0, offset=0.0, invalid="nan")
+
+
+def _npz_arrays(job: WriteJob) -> dict[str, np.ndarray]:
+    """Arrays of all parts of a prediction, by their names in the file."""
+    prediction = job.prediction
     arrays: dict[str, np.ndarray] = {}
+    depth, network_depth = prediction.depth_or_none, prediction.network_depth
     if depth is not None:
         arrays["depth"] = with_nan(depth.values, depth.valid)
         arrays["valid"] = depth.valid
         arrays["kind"] = np.array(depth.kind.value)
         arrays["unit"] = np.array(job.depth_facts.unit)
-    if prediction.network_depth is not None:
-        alone = prediction.network_depth
-        arrays["network_depth"] = with_nan(alone.values, alone.valid)
-    names = ("measured", "normals", "confidence", "sky")
-    maps = {name: getattr(prediction, name) for name in names}
-    arrays |= {name: values for name, values in maps.items() if values is not None}
-    if prediction.photo is not None:
-        arrays["photo"] = prediction.photo.pixels
-        if prediction.photo.transparent is not None:
-            arrays["transparent"] = prediction.photo.transparent
-    camera = prediction.camera
+    if network_depth is not None:
+        arrays["network_depth"] = with_nan(network_depth.values, network_depth.valid)
+    for name in ("measured", "normals", "confidence", "sky"):
+        values = getattr(prediction, name)
+        if values is not None:
+            arrays[name] = values
+
+    photo, camera = prediction.photo, prediction.camera
+    if photo is not None:
+        arrays["photo"] = photo.pixels
+        if photo.transparent is not None:
+            arrays["transparent"] = photo.transparent
     if camera is not None and isinstance(camera.lens, Pinhole):
         arrays["K"] = camera.K
     elif camera is not None:
         arrays["lens"] = np.array(str(spelling_of(camera.lens)))
-    # numpy compresses at level 6: five times slower, and only a tenth smaller.
-    method = zipfile.ZIP_DEFLATED if job.options.compress else zipfile.ZIP_STORED
-    with zipfile.ZipFile(job.path, "w", method, allowZip64=True, compresslevel=1) as archive:
-        for name, array in arrays.items():
-            _write_member(archive, name, array)
-        facts = replace(facts, crc32=crc32_of_npz(archive))
-        _write_member(archive, _ABOUT, np.array(about.embedded_json(facts)))
-    return facts
+    return arrays
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
@@ -123,7 +128,7 @@ def read_npz(path: Path, facts: FileFacts) -> Stored:
         arrays = read_npz_arrays(
             file,
             (*_MAPS, "K", "photo", "transparent"),
-            most_bytes=_MOST_BYTES,
+            most_bytes=_MAX_ARRAY_BYTES,
         )
     return Stored(
         values=arrays.get("depth"),
@@ -181,7 +186,7 @@ def write_depth_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
     header = {
         "kind": depth.kind.value,
         "unit": job.depth_facts.unit,
-        _CHECKSUM: f"{zlib.crc32(values.data):08x}",
+        _EXR_CHECKSUM: f"{zlib.crc32(values.data):08x}",
     }
     _write_exr_channels(job, facts, header, {channel: values})
     return facts
@@ -227,18 +232,19 @@ def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
 def _write_exr_channels(
     job: WriteJob, facts: FileFacts, header: Mapping[str, str], channels: Mapping[str, np.ndarray]
 ) -> None:
-    OpenEXR = _import_openexr(job.output)  # it takes paths in Unicode, or bytes of any kind
+    """Write channels, with a header that has the JSON among its attributes."""
+    OpenEXR = _import_openexr(job.output)
     compression = OpenEXR.ZIPS_COMPRESSION if job.options.compress else OpenEXR.NO_COMPRESSION
-    whole = {
+    whole_header = {
         "compression": compression,
         "type": OpenEXR.scanlineimage,
         **header,
-        _KEY: job.about.embedded_json(facts),
+        _EXR_JSON: job.about.embedded_json(facts),
     }
     rows = {name: np.ascontiguousarray(values) for name, values in channels.items()}
     try:
-        with OpenEXR.File(whole, rows) as image:
-            image.write(os.fsencode(job.path))
+        with OpenEXR.File(whole_header, rows) as image:
+            image.write(os.fsencode(job.path))  # it takes paths in Unicode, or bytes of any kind
     except (RuntimeError, ValueError, TypeError) as error:
         # OpenEXR raises these where the disk is full or the name is not allowed.
         raise OSError(str(error).replace(job.path.name, job.file)) from error
@@ -250,14 +256,14 @@ def read_depth_exr(path: Path, facts: FileFacts) -> Stored:
     [name] = channels.names
     values = np.array(channels.read_channel(name), np.float32)
     # OpenEXR returns zeros for rows that it cannot read.
-    if channels.attribute_text(_CHECKSUM) != f"{zlib.crc32(values.data):08x}":
+    if channels.attribute_text(_EXR_CHECKSUM) != f"{zlib.crc32(values.data):08x}":
         raise ValueError("the checksum of its pixels does not match")
     return from_nan(values)
 
 
 def read_exr_json(path: Path) -> str:
     """Read the JSON."""
-    return _exr_channels(path).attribute_text(_KEY)
+    return _exr_channels(path).attribute_text(_EXR_JSON)
 
 
 def _exr_channels(path: Path) -> ExrChannels:

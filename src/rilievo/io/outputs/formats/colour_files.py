@@ -25,14 +25,15 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 
-_DRAWS = {
+_DRAWN_QUANTITIES = {
     (True, Drawn.INVERSE_DEPTH): "1/depth",
     (True, Drawn.DEPTH): "depth",
     (False, Drawn.INVERSE_DEPTH): "values",
     (False, Drawn.DEPTH): "-values",
 }
+"""What a picture draws, by whether the values are depth and by the option."""
 _TICKS = 5
-_STOPS = 17
+_CSS_COLOURS = 17
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
@@ -65,18 +66,18 @@ def depth_picture(
     columns: slice = slice(None),
     limits: ColourRange | None = None,
 ) -> Pixels:
-    """Draw depth at some rows and columns, with the range of the map."""
+    """Draw depth at some rows and columns, by default with the colour range of the whole map."""
     depth, sky = prediction.depth, coloured_sky(prediction)
-    part = None if sky is None else sky[rows, columns]
-    some = DepthMap(
+    part = DepthMap(
         values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
     )
+    sky_of_part = None if sky is None else sky[rows, columns]
     return colourise(
-        extend_ground_to_sky(some, part),
+        extend_ground_to_sky(part, sky_of_part),
         colour_map=options.colour_map,
         limits=limits or picture_range(depth, options, sky),
         quantity=options.draw,
-        sky=part,
+        sky=sky_of_part,
     )
 
 
@@ -100,7 +101,7 @@ def colour_facts(
 ) -> ColourFacts:
     """Describe the colours of a map."""
     is_depth = kind.is_depth
-    draws = _DRAWS[is_depth, options.draw]
+    draws = _DRAWN_QUANTITIES[is_depth, options.draw]
     if kind is DepthKind.AFFINE:
         draws = "-values" if draws == "values" else "values"
     return ColourFacts(
@@ -127,31 +128,34 @@ class Bar:
 def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> Bar:
     """Colour bar of a map; only depths have labels."""
     limits = picture_range(depth, options, sky)
-    flat = "dark red" if options.colour_map == "grey" else "grey"
     ends = ("far", "near") if options.draw is Drawn.INVERSE_DEPTH else ("near", "far")
-    numbered = depth.is_depth and limits.low > 0
+    has_numbers = depth.is_depth and limits.low > 0
     unit = " m" if depth.kind is DepthKind.METRIC else ""
     captions = {
         DepthKind.METRIC: "depth along the optical axis in metres",
         DepthKind.UP_TO_SCALE: "depth in an unknown unit, not in metres: only ratios hold",
     }
-    caption = captions.get(depth.kind, "without labels, because the values are not depth")
+    caption = f"{ends[0]} on the left, {ends[1]} on the right; " + captions.get(
+        depth.kind, "without labels, because the values are not depth"
+    )
     is_known = depth.valid if sky is None else depth.valid | sky
+    if not is_known.all():
+        no_depth_colour = "dark red" if options.colour_map == "grey" else "grey"
+        caption += f"; {no_depth_colour} where there is no depth"
     return Bar(
         facts=colour_facts(depth.kind, limits, options, has_sky=sky is not None),
         colours=css_colours(options.colour_map),
-        ticks=_tick_labels(limits, options.draw, unit) if numbered else ends,
-        caption=f"{ends[0]} on the left, {ends[1]} on the right; {caption}"
-        + ("" if is_known.all() else f"; {flat} where there is no depth"),
+        ticks=_tick_labels(limits, options.draw, unit) if has_numbers else ends,
+        caption=caption,
         sky=None if sky is None else hex_colour(sky_colour(options.colour_map)),
     )
 
 
-def css_colours(colour_map: str, steps: int = _STOPS) -> tuple[str, ...]:
+def css_colours(colour_map: str, steps: int = _CSS_COLOURS) -> tuple[str, ...]:
     """Colours of a map at even steps, as ``#rrggbb``."""
     table = colour_table(colour_map)
-    places = np.linspace(0, len(table) - 1, steps).round().astype(int)
-    return tuple(map(hex_colour, table[places].tolist()))
+    indices = np.linspace(0, len(table) - 1, steps).round().astype(int)
+    return tuple(map(hex_colour, table[indices].tolist()))
 
 
 def hex_colour(colour: Sequence[int]) -> str:

@@ -15,7 +15,8 @@ from rilievo.records.depth_map import DepthMap
 from rilievo.records.sample import Photo
 
 _BINS = 256
-_SOFTNESS = 400
+_SIDES_PER_RADIUS = 400
+"""How many times the longer side is as long as the radius over which the edge is soft."""
 
 
 def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
@@ -23,33 +24,36 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     values, near = picture_quantity(depth), depth.valid.copy()
     if job.prediction.sky is not None:
         near &= ~job.prediction.sky
-    near &= values >= _least_inverse_depth(depth, values[near], job.options)
+    near &= values >= _min_inverse_depth(depth, values[near], job.options)
     picture = np.concatenate([photo.pixels, _soft_opacity(near)[..., None]], axis=2)
     return job.write_png(picture, job.facts("photograph, opaque where it is near"))
 
 
 def _soft_opacity(near: Mask) -> UInt8[np.ndarray, "h w"]:
     """Opacity that falls inside the edge, where pixels are blended."""
-    radius = max(near.shape) / _SOFTNESS
+    radius = max(near.shape) / _SIDES_PER_RADIUS
     mask = Image.fromarray(near.astype(np.uint8) * np.uint8(255))
     blurred = np.asarray(mask.filter(ImageFilter.GaussianBlur(radius)))
     return np.where(near, np.clip(2 * blurred.astype(np.int16) - 255, 0, 255), 0).astype(np.uint8)
 
 
-def _least_inverse_depth(
+def _min_inverse_depth(
     depth: DepthMap, values: Float32[np.ndarray, "n"], options: SaveOptions
 ) -> float:
+    """Least inverse depth of what is near: that of the options, or Otsu's threshold of values."""
     if options.colour_limits is not None:
         return colour_range_from_depths(*options.colour_limits, depth.kind, Drawn.INVERSE_DEPTH).low
     return otsu(values) if values.size else np.inf
 
 
 def otsu(values: Float32[np.ndarray, "n"]) -> float:
-    """Threshold with the greatest variance between two classes."""
+    """Threshold with the greatest variance between the values below and above it (Otsu 1979)."""
     counts, edges = np.histogram(values, _BINS)
     centres = (edges[:-1] + edges[1:]) / 2
-    below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[::-1][1:]
+    count_below = np.cumsum(counts)[:-1]
+    count_above = np.cumsum(counts[::-1])[::-1][1:]
     sums = np.cumsum(counts * centres)
-    apart = sums[:-1] / np.maximum(below, 1) - (sums[-1] - sums[:-1]) / np.maximum(above, 1)
-    best = int(np.argmax(below.astype(np.float64) * above * apart**2))
-    return float(edges[best + 1])
+    mean_below = sums[:-1] / np.maximum(count_below, 1)
+    mean_above = (sums[-1] - sums[:-1]) / np.maximum(count_above, 1)
+    variance = count_below.astype(np.float64) * count_above * (mean_below - mean_above) ** 2
+    return float(edges[int(np.argmax(variance)) + 1])

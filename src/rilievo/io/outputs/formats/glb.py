@@ -32,14 +32,15 @@ NO_METRES = "arbitrary, not metres: the depth is known only up to scale"
 
 _JPEG_QUALITY = 90
 
-# Relative change of depth for fewer triangles; networks are ten times less exact.
 _FLATNESS = 0.004
-
-# Points above which the surface is coarser.
-_MOST = 26_000
+"""Relative change of depth for which triangles may be joined; networks are ten times less exact."""
+_MAX_POINTS = 26_000
+"""Points above which the surface is coarser."""
 _TO_GLTF = np.array([1, -1, -1], np.float32)
+"""Factors from our axes to those of glTF."""
 
-_SHARED = ("glb", "usdz")
+_OUTPUTS = ("glb", "usdz")
+"""Outputs that share a mesh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ def textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMes
     textured: TexturedMesh | None = job.shared.pop(key, None)
     if textured is None:
         textured = _make_textured_mesh(job, depth, camera)
-    if not job.later.isdisjoint(_SHARED):
+    if not job.later.isdisjoint(_OUTPUTS):
         job.shared[key] = textured
     return replace(textured, facts=replace(textured.facts, file=job.file, output=job.output))
 
@@ -92,7 +93,7 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
         step=step,
         cut=options.cut,
         flatness=_FLATNESS,
-        most=_MOST,
+        most=_MAX_POINTS,
         smooth=True,
         backing=options.mesh_backing,
     )

@@ -1,5 +1,6 @@
 """Photograph, depth and normals side by side with legends, as an 8-bit RGB PNG."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,13 +16,15 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 
-_WIDEST = 1280
+_MAX_WIDTH = 1280  # [px], of each picture
 _INK, _PAPER = (29, 33, 37), (255, 255, 255)
-_NORMALS = "right red, up green, to the camera blue"
+_NORMALS_LEGEND = "right red, up green, to the camera blue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PanelSizes:
+    """Sizes of text and margins [px]."""
+
     font: int
     margin: int
 
@@ -52,12 +55,13 @@ def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = No
     pictures = _pictures_by_title(prediction, options)
     width, height = next(iter(pictures.values())).size
     sizes = _PanelSizes(font=max(11, round(width / 34)), margin=max(8, round(width / 30)))
-    across = len(pictures) * (width + sizes.margin) + sizes.margin
-    sheet = Image.new("RGB", (across, sizes.top_margin + height + sizes.bottom_margin), _PAPER)
+    sheet_width = len(pictures) * (width + sizes.margin) + sizes.margin
+    sheet_height = sizes.top_margin + height + sizes.bottom_margin
+    sheet = Image.new("RGB", (sheet_width, sheet_height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(sizes.font)
-    for place, (title, picture) in enumerate(pictures.items()):
-        left = sizes.margin + place * (width + sizes.margin)
+    for index, (title, picture) in enumerate(pictures.items()):
+        left = sizes.margin + index * (width + sizes.margin)
         draw.text((left, sizes.margin // 2), title, _INK, font)
         sheet.paste(picture, (left, sizes.top_margin))
         box = (left, sizes.top_margin + height + sizes.margin // 2, width)
@@ -67,16 +71,16 @@ def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = No
         elif title == "Normals":
             ball = _normals_ball(2 * sizes.line_height)
             sheet.paste(ball, box[:2])
-            words = (left + ball.width + sizes.margin // 2, box[1] + sizes.line_height // 2)
-            draw.text(words, _NORMALS, _INK, font)
+            text_at = (left + ball.width + sizes.margin // 2, box[1] + sizes.line_height // 2)
+            draw.text(text_at, _NORMALS_LEGEND, _INK, font)
     return sheet
 
 
 def _pictures_by_title(
     prediction: PredictionRecord, options: SaveOptions
 ) -> dict[str, Image.Image]:
-    # Pixels are sampled, not averaged.
-    step = -(-prediction.shape[1] // _WIDEST)
+    """Pictures of what exists, reduced by sampling, since means of depth or normals are neither."""
+    step = math.ceil(prediction.shape[1] / _MAX_WIDTH)
     rows, columns = sample_slices(prediction.shape, step)
     pictures = {}
     if prediction.photo is not None:
@@ -89,8 +93,8 @@ def _pictures_by_title(
     if prediction.normals is not None:
         normals = np.ascontiguousarray(prediction.normals[:, rows, columns])
         mask = normals_mask(prediction)
-        some = None if mask is None else mask[rows, columns]
-        pictures["Normals"] = Image.fromarray(normals_picture(normals, some))
+        sampled_mask = None if mask is None else mask[rows, columns]
+        pictures["Normals"] = Image.fromarray(normals_picture(normals, sampled_mask))
     return pictures
 
 
@@ -101,33 +105,37 @@ def _draw_legend(
     sizes: _PanelSizes,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
+    """Draw a colour bar with its labels into a box: left, top and width [px]."""
     left, top, width = box
     draw = ImageDraw.Draw(sheet)
+    text_top_offset = sizes.line_height // 5
     ramp = Image.new("RGB", (len(bar.colours), 1))
     ramp.putdata([tuple(bytes.fromhex(colour[1:])) for colour in bar.colours])
     height = round(0.7 * sizes.line_height)
     if bar.sky is not None:
-        room = round(draw.textlength("sky", font)) + sizes.margin
-        draw.rectangle((left, top, left + room - sizes.margin, top + height - 1), bar.sky)
-        draw.text((left, top + height + sizes.line_height // 5), "sky", _INK, font)
-        left, width = left + room, width - room
+        sky_width = round(draw.textlength("sky", font))
+        draw.rectangle((left, top, left + sky_width, top + height - 1), bar.sky)
+        draw.text((left, top + height + text_top_offset), "sky", _INK, font)
+        left += sky_width + sizes.margin
+        width -= sky_width + sizes.margin
     sheet.paste(ramp.resize((width, height), Image.Resampling.BILINEAR), (left, top))
-    for place, tick in enumerate(bar.ticks):
-        share = place / (len(bar.ticks) - 1)
-        x = left + share * (width - draw.textlength(tick, font))
-        draw.text((x, top + height + sizes.line_height // 5), tick, _INK, font)
+    for index, tick in enumerate(bar.ticks):
+        fraction = index / (len(bar.ticks) - 1)
+        x = left + fraction * (width - draw.textlength(tick, font))
+        draw.text((x, top + height + text_top_offset), tick, _INK, font)
     _, _, words = bar.caption.partition("; ")
     while words and draw.textlength(words, font) > width:
         # Captions of several lines are broken between sentences.
         words = words.rpartition("; " if "; " in words else " ")[0]
-    draw.text((left, top + height + sizes.line_height + sizes.line_height // 5), words, _INK, font)
+    draw.text((left, top + height + sizes.line_height + text_top_offset), words, _INK, font)
 
 
 def _normals_ball(side: int) -> Image.Image:
+    """Picture of a ball's normals, as a legend of their colours."""
     radius = 2 * side  # drawn larger and shrunk, so that its rim is smooth
     v, u = (np.mgrid[: 2 * radius, : 2 * radius].astype(np.float32) + 0.5) / radius - 1
-    inside = u * u + v * v < 1
+    is_inside = u * u + v * v < 1
     z = -np.sqrt(np.clip(1 - u * u - v * v, 0, 1))
     picture = normals_picture(np.stack([u, v, z]).astype(np.float32))
-    picture[~inside] = _PAPER
+    picture[~is_inside] = _PAPER
     return Image.fromarray(picture).resize((side, side), Image.Resampling.BOX)

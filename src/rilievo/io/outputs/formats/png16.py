@@ -18,13 +18,13 @@ from rilievo.io.png import bands, write_png
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 KEY = "rilievo"
-_LARGEST = 65535
-_MILLIMETRE = 0.001
+_MAX_NUMBER = 65535
+_MILLIMETRE = 0.001  # [m]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantisation:
-    """Scale and offset of stored numbers 1 to 65535."""
+    """Scale and offset of stored numbers 1 to 65535: value = number * scale + offset."""
 
     scale: float
     offset: float
@@ -36,13 +36,13 @@ def choose_quantisation(kind: DepthKind, low: float, high: float) -> Quantisatio
     Depth has an offset only if the nearest point would fall below the first step.
     """
     # Half a step more, as 65.535 m in float32 is a little above itself.
-    fits = low >= _MILLIMETRE and high < (_LARGEST + 0.5) * _MILLIMETRE
-    if kind is DepthKind.METRIC and fits:
+    fits_in_millimetres = low >= _MILLIMETRE and high < (_MAX_NUMBER + 0.5) * _MILLIMETRE
+    if kind is DepthKind.METRIC and fits_in_millimetres:
         return Quantisation(scale=_MILLIMETRE, offset=0.0)
     is_depth = kind.is_depth
-    if is_depth and low >= high / _LARGEST:
-        return Quantisation(scale=high / _LARGEST, offset=0.0)
-    scale = (high - low) / (_LARGEST - 1) or abs(low) or 1.0
+    if is_depth and low >= high / _MAX_NUMBER:
+        return Quantisation(scale=high / _MAX_NUMBER, offset=0.0)
+    scale = (high - low) / (_MAX_NUMBER - 1) or abs(low) or 1.0
     if is_depth:
         # The first step has to stay positive in float32 arithmetic.
         low = max(low, scale * 1e-6)
@@ -57,17 +57,19 @@ def count_note(file: str, low: float, high: float) -> str | None:
     coding = choose_quantisation(DepthKind.METRIC, low, high)
     if coding.scale == _MILLIMETRE and not coding.offset:
         return None
-    farthest = _LARGEST * _MILLIMETRE
+    farthest = _MAX_NUMBER * _MILLIMETRE
     if high > farthest:
-        why = f"depth reaches {high:.4g} m, and 16 bits of millimetres end at {farthest:g} m"
+        reason = f"depth reaches {high:.4g} m, and 16 bits of millimetres end at {farthest:g} m"
     else:
-        why = f"depth begins at {low:.2g} m, below one millimetre"
-    begin = f", counted from {coding.offset:.4g} m" if coding.offset else ""
-    reading = f"{_MILLIMETRE / coding.scale:.3g} of it" if not coding.offset else "something else"
+        reason = f"depth begins at {low:.2g} m, below one millimetre"
+    if coding.offset:
+        begin, reading = f", counted from {coding.offset:.4g} m", "something else"
+    else:
+        begin, reading = "", f"{_MILLIMETRE / coding.scale:.3g} of it"
     return (
-        f"{file} has counts of {1000 * coding.scale:.4g} mm{begin}, because {why}: a program that "
-        f"takes millimetres, such as ROS for 16UC1, reads {reading}; the scale stands in the file, "
-        "and npy and tiff hold metres"
+        f"{file} has counts of {1000 * coding.scale:.4g} mm{begin}, because {reason}: a program "
+        f"that takes millimetres, such as ROS for 16UC1, reads {reading}; the scale stands in the "
+        "file, and npy and tiff hold metres"
     )
 
 
@@ -75,12 +77,11 @@ def encode(depth: DepthMap, coding: Quantisation) -> UInt16[np.ndarray, "h w"]:
     """Stored numbers, 0 where invalid; values out of range are clamped."""
     stored = np.empty(depth.shape, np.uint16)
     for rows in bands(depth.shape):
-        values, valid = depth.values[rows], depth.valid[rows]
-        is_whole = valid.all()
-        steps = (values if is_whole else np.where(valid, values, 0)) - np.float32(coding.offset)
+        valid = depth.valid[rows]
+        steps = np.where(valid, depth.values[rows], 0) - np.float32(coding.offset)
         steps /= np.float32(coding.scale)
-        np.clip(np.rint(steps, out=steps), 1, _LARGEST, out=steps)
-        stored[rows] = steps if is_whole else np.where(valid, steps, 0)
+        np.clip(np.rint(steps, out=steps), 1, _MAX_NUMBER, out=steps)
+        stored[rows] = np.where(valid, steps, 0)
     return stored
 
 

@@ -14,32 +14,22 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 
-# Default longer side [mm].
-_SIDE = 100.0
-_MOST_POINTS = 60_000
+_DEFAULT_SIDE = 100.0  # [mm], of the longer side
+_MAX_POINTS = 60_000
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+"""Row of a triangle in a file."""
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write inverse depth as a closed relief [mm]."""
-    step = surface_step(depth.shape, min(job.options.surface_points, _MOST_POINTS))
-    grid = sample_slices(depth.shape, step)
-    values, valid = picture_quantity(depth)[grid], depth.valid[grid]
-    if min(values.shape) < 2:
-        raise InputError("a relief has at least 2x2 points", path=job.about.source.file)
-    limits = picture_range(depth, job.options)
-    span = (limits.high - limits.low) or 1.0
-    level = np.clip((np.where(valid, values, limits.low) - limits.low) / span, 0, 1)
-    options, width = job.options, job.options.relief_width
-    steps = max(level.shape) if width is None else level.shape[1]
-    heights = options.relief_base + options.relief_height * level.astype(np.float32)
-    points = _relief_points(heights, (width or _SIDE) / (steps - 1))
-    triangles = _relief_triangles(values.shape)
+    heights = _relief_heights(job, depth)
+    width = job.options.relief_width
+    cells = (max(heights.shape) if width is None else heights.shape[1]) - 1
+    points = _relief_points(heights, pitch=(width or _DEFAULT_SIDE) / cells)
+    triangles = _relief_triangles(heights.shape)
     rows = np.zeros(len(triangles), _TRIANGLE)
     rows["corners"] = points[triangles]
-    a, b, c = np.moveaxis(rows["corners"], 1, 0)
-    normal = np.cross(b - a, c - a)
-    rows["normal"] = normal / np.linalg.norm(normal, axis=1, keepdims=True)
+    rows["normal"] = _unit_normals(rows["corners"])
     with job.path.open("wb") as file:
         file.write(b"rilievo: closed relief in millimetres".ljust(80))
         file.write(np.uint32(len(rows)).astype("<u4").tobytes())
@@ -48,35 +38,62 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     return replace(job.facts(holds), unit="mm", axes="x right, y up, z towards the viewer")
 
 
+def _relief_heights(job: WriteJob, depth: DepthMap) -> Field:
+    """Height above the table [mm] of a grid of points; pixels without depth are at the base.
+
+    Raises:
+        InputError: If the photograph is too narrow.
+    """
+    options = job.options
+    step = surface_step(depth.shape, min(options.surface_points, _MAX_POINTS))
+    grid = sample_slices(depth.shape, step)
+    inverse_depth, valid = picture_quantity(depth)[grid], depth.valid[grid]
+    if min(inverse_depth.shape) < 2:
+        raise InputError("a relief has at least 2x2 points", path=job.about.source.file)
+    limits = picture_range(depth, options)
+    span = (limits.high - limits.low) or 1.0
+    nearness = np.clip((np.where(valid, inverse_depth, limits.low) - limits.low) / span, 0, 1)
+    return options.relief_base + options.relief_height * nearness.astype(np.float32)
+
+
+def _unit_normals(corners: Float32[np.ndarray, "m 3 3"]) -> Float32[np.ndarray, "m 3"]:
+    first, second, third = np.moveaxis(corners, 1, 0)
+    normals = np.cross(second - first, third - first)
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
 def _relief_points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
-    height = len(heights)
+    """Points of the surface by rows, those of its outline on the table, and one in their middle."""
     row, column = np.indices(heights.shape)
-    top = np.stack([column * pitch, (height - 1 - row) * pitch, heights], axis=2).reshape(-1, 3)
-    ground = top[_outline_vertex_indices(heights.shape)] * [1, 1, 0]
+    last_row = len(heights) - 1
+    top = np.stack([column * pitch, (last_row - row) * pitch, heights], axis=2).reshape(-1, 3)
+    ground = top[_outline_indices(heights.shape)] * [1, 1, 0]
     return np.concatenate([top, ground, ground.mean(axis=0, keepdims=True)]).astype(np.float32)
 
 
-def _outline_vertex_indices(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
-    number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
-    sides = (number[-1, :-1], number[:0:-1, -1], number[0, :0:-1], number[:-1, 0])
-    return np.concatenate(sides)
+def _outline_indices(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
+    """Indices of the points along the outline of the surface, counter-clockwise from above."""
+    index = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
+    bottom, right = index[-1, :-1], index[:0:-1, -1]
+    top, left = index[0, :0:-1], index[:-1, 0]
+    return np.concatenate([bottom, right, top, left])
 
 
 def _relief_triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
-    number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
-    a, b, c, d = (
-        part.reshape(-1)
-        for part in (number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:])
+    """Triangles of the surface, of its walls and of its back, by indices of ``_relief_points``."""
+    index = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
+    top_left, top_right = index[:-1, :-1].reshape(-1), index[:-1, 1:].reshape(-1)
+    bottom_left, bottom_right = index[1:, :-1].reshape(-1), index[1:, 1:].reshape(-1)
+
+    outline = _outline_indices(shape)
+    ground = index.size + np.arange(len(outline), dtype=np.int32)
+    middle = np.full_like(outline, index.size + len(outline))
+    next_outline, next_ground = np.roll(outline, -1), np.roll(ground, -1)
+    triangles = (
+        (top_left, bottom_left, bottom_right),
+        (top_left, bottom_right, top_right),
+        (ground, next_ground, next_outline),
+        (ground, next_outline, outline),
+        (middle, next_ground, ground),
     )
-    top = _outline_vertex_indices(shape)
-    ground = number.size + np.arange(len(top), dtype=np.int32)
-    middle = np.full_like(top, number.size + len(top))
-    then, below = np.roll(top, -1), np.roll(ground, -1)
-    corners = (
-        (a, c, d),
-        (a, d, b),
-        (ground, below, then),
-        (ground, then, top),
-        (middle, below, ground),
-    )
-    return np.concatenate([np.stack(triangle, axis=1) for triangle in corners])
+    return np.concatenate([np.stack(corners, axis=1) for corners in triangles])

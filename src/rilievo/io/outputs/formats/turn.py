@@ -32,31 +32,53 @@ RATE = Fraction(20)
 """Frames a second."""
 SECONDS = 3
 GROUND = (24, 26, 30)
-_SIDE = 480
-_FINE = 2
-_OUTER = np.uint32(0x00FF00FF)
-_SHARE = np.uint32((_FINE**2).bit_length() - 1)
-_ROUNDING = np.uint32(_FINE**2 // 2 * 0x00010001)
-# Degrees to the side, and down.
-_SWING = (8.0, 2.5)
-_LOOK = 25.0
-# Horizontal field of view from inside [degrees].
-_WINDOW = 75.0
-# Enlargement that hides the border.
+"""Colour where no surface is seen."""
+
+_SIDE = 480  # [px], of the longer side of a frame
+_SAMPLES = 2
+"""Samples along each side of a pixel, whose mean is its colour."""
+_EVEN_BYTES = np.uint32(0x00FF00FF)
+"""The first and third of the four colours that a number of 32 bits holds."""
+_SAMPLE_BITS = np.uint32((_SAMPLES**2).bit_length() - 1)
+"""Bits by which a sum of all samples of a pixel is shifted to their mean."""
+_HALF = np.uint32(_SAMPLES**2 // 2 * 0x00010001)
+"""Half of the number of samples, for each of the two colours: their means are rounded."""
+
+_SWING_DEGREES = (8.0, 2.5)
+"""How far the camera swings around the surface: to the side, and down."""
+_LOOK_DEGREES = 25.0
+"""How far a camera inside of the surface looks to each side."""
+_WINDOW_DEGREES = 75.0
+"""Horizontal field of view of that camera."""
 _ZOOM = 1.06
-_MOST_POINTS = 250_000
+"""Enlargement that hides the border of the surface."""
+
+_MAX_POINTS = 250_000
 _FLATNESS = 0.004
-_WHOLE = Cut(grazing=0.0, jump=1e9)
-_SHEET = 64
-_MIXED = 3
-_BELOW = 1 / 12
-# Depth relative to the 98th percentile.
-_SKY = 3.0
+"""Relative change of depth for which triangles may be joined; networks are ten times less exact."""
+_WITHOUT_CUTS = Cut(grazing=0.0, jump=1e9)
+
+_SKY_CELLS = 64
+"""Cells along the longer side of the sky's surface."""
+_BLENDED_PIXELS = 3
+"""Pixels at the border of the sky in which photographs blend it with what stands before it."""
+_SKY_BELOW = 1 / 12
+"""Share of the height by which the sky's surface continues below the sky."""
+_SKY_DISTANCE = 3.0
+"""Depth of the sky relative to the 98th percentile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Surface that turns about ``pivot``: the camera itself inside."""
+    """Surface that turns, in the camera's frame.
+
+    Attributes:
+        mesh: Surface, and the sky behind it.
+        photo: Photograph that colours it.
+        camera: Camera of the photograph.
+        pivot: Point about which it turns; the camera itself if the surface surrounds it.
+        step: Step between pixels of depth that became points.
+    """
 
     mesh: Mesh
     photo: Pixels
@@ -80,7 +102,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScaledPhoto:
-    # A colour is one number; the last is ``GROUND``.
+    """Photograph of about the size of the samples of a frame.
+
+    Attributes:
+        colours: Colours of its pixels by rows, each as a number of 32 bits; the last is ``GROUND``.
+        size: Height and width [px].
+        scale: Its size relative to that of the photograph, along columns and rows.
+    """
 
     colours: UInt[np.ndarray, "n"]
     size: tuple[int, int]
@@ -89,7 +117,14 @@ class _ScaledPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Camera around a scene, by degrees to the right (left inside) and down."""
+    """Camera around a scene.
+
+    Attributes:
+        size: Height and width of its picture [px].
+        K: Its intrinsics [px].
+        yaw: Angle to the right, or from inside to the left [degrees].
+        pitch: Angle down [degrees].
+    """
 
     size: tuple[int, int]
     K: Matrix
@@ -99,9 +134,17 @@ class View:
     @property
     def rotation(self) -> Matrix:
         """Rotation of the scene's points by yaw, then pitch."""
-        a, b = math.radians(self.yaw), math.radians(self.pitch)
-        about_y = [[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]]
-        about_x = [[1, 0, 0], [0, math.cos(b), -math.sin(b)], [0, math.sin(b), math.cos(b)]]
+        yaw, pitch = math.radians(self.yaw), math.radians(self.pitch)
+        about_y = [
+            [math.cos(yaw), 0, math.sin(yaw)],
+            [0, 1, 0],
+            [-math.sin(yaw), 0, math.cos(yaw)],
+        ]
+        about_x = [
+            [1, 0, 0],
+            [0, math.cos(pitch), -math.sin(pitch)],
+            [0, math.sin(pitch), math.cos(pitch)],
+        ]
         return np.array(about_x) @ np.array(about_y)
 
 
@@ -117,16 +160,16 @@ def make_scene(
     Raises:
         InputError: If there is no surface.
     """
-    there = surface_pixels(prediction, options.drops)
-    if not there.any():
+    mask = surface_pixels(prediction, options.drops)
+    if not mask.any():
         raise InputError("no surface is left to turn", path=photo.name)
-    depths = depth.depth()[there]
+    depths = depth.depth()[mask]
     is_pinhole = isinstance(camera.lens, Pinhole)
-    step = surface_step(depth.shape, min(options.surface_points, _MOST_POINTS))
+    step = surface_step(depth.shape, min(options.surface_points, _MAX_POINTS))
     surface = mesh(
         depth.depth(),
         camera,
-        there,
+        mask,
         hollow=photo.transparent,
         normals=prediction.normals,
         step=step,
@@ -141,81 +184,104 @@ def make_scene(
         raise InputError("no surface is left to turn", path=photo.name)
     sky = surface_sky(prediction)
     if "sky" not in options.drops and sky.any():
-        far = np.float32(_SKY * np.percentile(depths, 98))
-        surface = _join_meshes(surface, _sky_sheet(sky, far, camera, photo))
+        sky_depth = np.float32(_SKY_DISTANCE * np.percentile(depths, 98))
+        surface = _join_meshes(surface, _sky_mesh(sky, sky_depth, camera, photo))
+
     height, width = depth.shape
-    middle = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
-    pivot = middle * np.median(depths) if is_pinhole else np.zeros(3)
+    middle_ray = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
+    pivot = middle_ray * np.median(depths) if is_pinhole else np.zeros(3)
     return Scene(mesh=surface, photo=photo.pixels, camera=camera, pivot=pivot, step=step)
 
 
-def _sky_sheet(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
-    step = math.ceil(max(sky.shape) / _SHEET)
-    inside = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
-    inside[np.flatnonzero(sky.any(axis=1))[-1] + round(_BELOW * len(sky)) :] = False
-    sheet = mesh(np.full(sky.shape, far), camera, inside, step=step, cut=_WHOLE)
-    reach = max(step, _MIXED)
-    clear = np.asarray(
-        Image.fromarray(sky).convert("L").filter(ImageFilter.MinFilter(2 * reach + 1))
-    )
-    columns, rows = np.rint(sheet.pixels.T).astype(int)
+def _sky_mesh(sky: Mask, depth: np.float32, camera: Camera, photo: Photo) -> Mesh:
+    """Surface of the sky at a depth, from the top of the photograph to a little below the sky.
+
+    Each of its points has the colour of the nearest pixel that is certainly sky.
+    """
+    step = math.ceil(max(sky.shape) / _SKY_CELLS)
+    mask = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
+    last_sky_row = np.flatnonzero(sky.any(axis=1))[-1]
+    mask[last_sky_row + round(_SKY_BELOW * len(sky)) :] = False
+    surface = mesh(np.full(sky.shape, depth), camera, mask, step=step, cut=_WITHOUT_CUTS)
+
+    columns, rows = np.rint(surface.pixels.T).astype(int)
     columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
-    indices = np.flatnonzero(clear[rows, columns])
-    if not indices.size:
-        # A sky without such a place is of one colour.
-        place = np.argwhere(sky)[np.count_nonzero(sky) // 2, ::-1].astype(np.float32)
-        return replace(sheet, pixels=np.tile(place, (len(sheet.pixels), 1)))
-    away = np.subtract.outer(sheet.pixels[:, 0], sheet.pixels[indices, 0]) ** 2
-    away += np.subtract.outer(sheet.pixels[:, 1], sheet.pixels[indices, 1]) ** 2
-    return replace(sheet, pixels=sheet.pixels[indices[away.argmin(axis=1)]])
+    is_sky_around = _erode(sky, radius=max(step, _BLENDED_PIXELS))
+    sources = np.flatnonzero(is_sky_around[rows, columns])
+    if not sources.size:
+        # A sky without such a point is of one colour.
+        middle = np.argwhere(sky)[np.count_nonzero(sky) // 2, ::-1].astype(np.float32)
+        return replace(surface, pixels=np.tile(middle, (len(surface.pixels), 1)))
+    return replace(surface, pixels=_nearest_points(surface.pixels, surface.pixels[sources]))
 
 
-def _join_meshes(front: Mesh, sheet: Mesh) -> Mesh:
+def _erode(mask: Mask, radius: int) -> Mask:
+    """Mask without pixels that have a false one in the square around them."""
+    picture = Image.fromarray(mask).convert("L")
+    return np.asarray(picture.filter(ImageFilter.MinFilter(2 * radius + 1)))
 
-    def both(name: str) -> np.ndarray:
-        return np.concatenate([getattr(front, name), getattr(sheet, name)])
 
-    triangles = np.concatenate([front.triangles, sheet.triangles + np.int32(len(front.points))])
+def _nearest_points(
+    points: Float32[np.ndarray, "n 2"], candidates: Float32[np.ndarray, "k 2"]
+) -> Float32[np.ndarray, "n 2"]:
+    """The nearest candidate of each point."""
+    squared_distance = np.subtract.outer(points[:, 0], candidates[:, 0]) ** 2
+    squared_distance += np.subtract.outer(points[:, 1], candidates[:, 1]) ** 2
+    return candidates[squared_distance.argmin(axis=1)]
+
+
+def _join_meshes(front: Mesh, sky: Mesh) -> Mesh:
+    sky_triangles = sky.triangles + np.int32(len(front.points))
     return Mesh(
-        points=both("points"), normals=both("normals"), pixels=both("pixels"), triangles=triangles
+        points=np.concatenate([front.points, sky.points]),
+        normals=np.concatenate([front.normals, sky.normals]),
+        pixels=np.concatenate([front.pixels, sky.pixels]),
+        triangles=np.concatenate([front.triangles, sky_triangles]),
     )
 
 
 def first_view(scene: Scene, side: int = _SIDE) -> View:
-    """View of the photograph's camera, or a window from inside."""
+    """View of the photograph's camera, or a window from inside; its longer side has ``side`` px."""
     height, width = scene.photo.shape[:2]
     if scene.is_inside:
         size = (side * 2 // 3, side)
-        focal = side / 2 / math.tan(math.radians(_WINDOW / 2))
+        focal = side / 2 / math.tan(math.radians(_WINDOW_DEGREES / 2))
         return View(size=size, K=K_from_focal(focal, focal, size))
-    share = min(1.0, side / max(height, width))
-    size = (max(1, round(height * share)), max(1, round(width * share)))
+    scale = min(1.0, side / max(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
     return View(size=size, K=resize_K(scene.camera.K, size=(height, width), new_size=size))
 
 
 def draw_turn(scene: Scene) -> Turn:
-    """Draw the frames; it swings back through the same views."""
+    """Draw the frames of a turn; it swings back through the same views."""
     first = first_view(scene)
-    K = first.K.copy()
-    if not scene.is_inside:
-        K[:2, :2] *= _ZOOM
-        K[:2, 2] += (_ZOOM - 1) * (K[:2, 2] - (np.array(first.size[::-1]) - 1) / 2)
+    K = first.K if scene.is_inside else _zoomed_K(first)
+    max_yaw, max_pitch = (_LOOK_DEGREES, 0.0) if scene.is_inside else _SWING_DEGREES
+    photo = _scale_photo(scene.photo, first.size)
+
     count = int(RATE * SECONDS)
-    paint = _scale_photo(scene.photo, first.size)
-    drawn: dict[float, Pixels] = {}
-    asides = [round(math.sin(2 * math.pi * number / count), 9) for number in range(count)]
-    for aside in dict.fromkeys(asides):
-        yaw, pitch = (_LOOK, 0.0) if scene.is_inside else _SWING
-        view = replace(first, K=K, yaw=yaw * aside, pitch=pitch * aside**2)
-        drawn[aside] = _draw_view(scene, view, paint)
-    return Turn(scene=scene, frames=tuple(drawn[aside] for aside in asides))
+    swings = [round(math.sin(2 * math.pi * number / count), 9) for number in range(count)]
+    frames: dict[float, Pixels] = {}
+    for swing in dict.fromkeys(swings):
+        view = replace(first, K=K, yaw=max_yaw * swing, pitch=max_pitch * swing**2)
+        frames[swing] = _draw_view(scene, view, photo)
+    return Turn(scene=scene, frames=tuple(frames[swing] for swing in swings))
 
 
-def rasterise_view(scene: Scene, view: View, fine: int = 1) -> Raster:
-    """Raster of ``fine`` x ``fine`` samples a pixel."""
+def _zoomed_K(view: View) -> Matrix:
+    """Intrinsics [px] of a view that is enlarged around the middle of its picture."""
+    middle = (np.array(view.size[::-1]) - 1) / 2
+    K = view.K.copy()
+    K[:2, :2] *= _ZOOM
+    K[:2, 2] += (_ZOOM - 1) * (K[:2, 2] - middle)
+    return K
+
+
+def rasterise_view(scene: Scene, view: View, samples: int = 1) -> Raster:
+    """Raster of a view, with so many samples along each side of a pixel."""
     height, width = view.size
     points = (scene.mesh.points - scene.pivot) @ view.rotation.T + scene.pivot
-    size = (fine * height, fine * width)
+    size = (samples * height, samples * width)
     K = resize_K(view.K, size=view.size, new_size=size)
     return rasterise(scene.mesh, points.astype(np.float32), K, size)
 
@@ -225,58 +291,66 @@ def draw_view(scene: Scene, view: View) -> Pixels:
     return _draw_view(scene, view, _scale_photo(scene.photo, view.size))
 
 
-def _draw_view(scene: Scene, view: View, paint: _ScaledPhoto) -> Pixels:
-    raster = rasterise_view(scene, view, _FINE)
-    height, width = paint.size
-    u, v = (_nearest_pixels(*axis) for axis in zip(raster.pixels, paint.scale, strict=True))
-    place = np.clip(v, 0, height - 1, out=v).astype(np.intp)
-    place *= width
+def _draw_view(scene: Scene, view: View, photo: _ScaledPhoto) -> Pixels:
+    raster = rasterise_view(scene, view, _SAMPLES)
+    height, width = photo.size
+    columns = _scaled_pixels(raster.pixels[0], photo.scale[0])
+    rows = _scaled_pixels(raster.pixels[1], photo.scale[1])
     if scene.is_inside:
-        place += u.astype(np.intp) % width
+        columns = columns.astype(np.intp) % width
     else:
-        place += np.clip(u, 0, width - 1, out=u).astype(np.intp)
-    place[raster.inverse_depth == 0] = height * width
-    return _sample_means(paint.colours.take(place))
+        columns = np.clip(columns, 0, width - 1, out=columns).astype(np.intp)
+    indices = np.clip(rows, 0, height - 1, out=rows).astype(np.intp)
+    indices *= width
+    indices += columns
+    indices[raster.inverse_depth == 0] = height * width  # nothing is seen there
+    return _mean_colours(photo.colours.take(indices))
 
 
-def _sample_means(samples: UInt[np.ndarray, "h w"]) -> Pixels:
-    """Rounded means of samples; 32 bits hold the sums of two colours."""
-    rows, columns = (length // _FINE for length in samples.shape)
-    samples = samples.reshape(rows, _FINE, columns, _FINE)
-    outer = np.full((rows, columns), _ROUNDING, np.uint32)
-    inner = outer.copy()
-    for a, b in np.ndindex(_FINE, _FINE):
-        sample = samples[:, a, :, b]
-        outer += sample & _OUTER
-        inner += (sample >> np.uint32(8)) & _OUTER
-    outer >>= _SHARE
-    outer &= _OUTER
-    inner >>= _SHARE
-    inner &= _OUTER
-    outer |= inner << np.uint32(8)
-    return np.ascontiguousarray(outer.view(np.uint8).reshape(rows, columns, 4)[..., :3])
+def _mean_colours(samples: UInt[np.ndarray, "h w"]) -> Pixels:
+    """Rounded means of the samples of each pixel, each of four colours in 32 bits.
+
+    Sums of the first and third colour, and of the second and fourth, fit into 32 bits each.
+    """
+    rows, columns = (length // _SAMPLES for length in samples.shape)
+    samples = samples.reshape(rows, _SAMPLES, columns, _SAMPLES)
+    even = np.full((rows, columns), _HALF, np.uint32)
+    odd = even.copy()
+    for row, column in np.ndindex(_SAMPLES, _SAMPLES):
+        sample = samples[:, row, :, column]
+        even += sample & _EVEN_BYTES
+        odd += (sample >> np.uint32(8)) & _EVEN_BYTES
+    even >>= _SAMPLE_BITS
+    even &= _EVEN_BYTES
+    odd >>= _SAMPLE_BITS
+    odd &= _EVEN_BYTES
+    means = even | (odd << np.uint32(8))
+    return np.ascontiguousarray(means.view(np.uint8).reshape(rows, columns, 4)[..., :3])
 
 
-def _nearest_pixels(
-    places: Float32[np.ndarray, "h w"], scale: np.float32
+def _scaled_pixels(
+    pixels: Float32[np.ndarray, "h w"], scale: np.float32
 ) -> Float32[np.ndarray, "h w"]:
-    places = places + np.float32(0.5)
-    places *= scale
-    places -= np.float32(0.5)
-    return np.rint(places, out=places)
+    """Coordinates of a photograph's pixels in a scaled one, to whole pixels."""
+    # The outer corner of the first pixel stays where it is, half a pixel before its centre.
+    scaled = pixels + np.float32(0.5)
+    scaled *= scale
+    scaled -= np.float32(0.5)
+    return np.rint(scaled, out=scaled)
 
 
 def _scale_photo(photo: Pixels, size: tuple[int, int]) -> _ScaledPhoto:
+    """Shrink a photograph to the samples of a frame of this size; a smaller one stays."""
     height, width = photo.shape[:2]
-    share = min(1.0, _FINE * max(size) / max(height, width))
-    small = photo
-    if share < 1:
-        size = (max(1, round(width * share)), max(1, round(height * share)))
-        image = Image.fromarray(photo).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-        small = np.asarray(image)
-    rows, columns = small.shape[:2]
+    scale = min(1.0, _SAMPLES * max(size) / max(height, width))
+    scaled = photo
+    if scale < 1:
+        scaled_size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = Image.fromarray(photo)
+        scaled = np.asarray(image.resize(scaled_size, Image.Resampling.BOX, reducing_gap=2.0))
+    rows, columns = scaled.shape[:2]
     colours = np.zeros((rows * columns + 1, 4), np.uint8)
-    colours[:-1, :3] = small.reshape(-1, 3)
+    colours[:-1, :3] = scaled.reshape(-1, 3)
     colours[-1, :3] = GROUND
     return _ScaledPhoto(
         colours=colours.view(np.uint32)[:, 0],
@@ -287,14 +361,14 @@ def _scale_photo(photo: Pixels, size: tuple[int, int]) -> _ScaledPhoto:
 
 _OUTPUTS = ("turn", "turn-mp4")
 _QUALITY = 72
-# Effort, 0 to 6: 6 saves an eighth of the bytes in four times the time.
-_METHOD = 2
+_EFFORT = 2
+"""Effort of WebP, 0 to 6; 6 saves an eighth of the bytes in four times the time."""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
     """Write the turn as an endless WebP animation."""
-    made = _make_or_reuse_turn(job, depth, camera, photo)
-    first, *rest = (Image.fromarray(frame) for frame in made.frames)
+    turn = _make_or_reuse_turn(job, depth, camera, photo)
+    first, *rest = (Image.fromarray(frame) for frame in turn.frames)
     with job.path.open("wb") as file:
         first.save(
             file,
@@ -305,9 +379,9 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
             duration=round(1000 / RATE),
             loop=0,
             quality=_QUALITY,
-            method=_METHOD,
+            method=_EFFORT,
         )
-    return _turn_facts(job, made.scene)
+    return _turn_facts(job, turn.scene)
 
 
 def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
@@ -315,25 +389,26 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
     from rilievo.io.videos.frame_source import Coding, VideoFormat
     from rilievo.io.videos.video_writer import writing_part
 
-    made = _make_or_reuse_turn(job, depth, camera, photo)
-    height, width = made.frames[0].shape[:2]
-    like = VideoFormat(
+    turn = _make_or_reuse_turn(job, depth, camera, photo)
+    height, width = turn.frames[0].shape[:2]
+    video_format = VideoFormat(
         size=(height, width), rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
     )
-    with writing_part(job.path.with_name(job.file), job.path, like) as writer:
-        for number, frame in enumerate(made.frames):
+    with writing_part(job.path.with_name(job.file), job.path, video_format) as writer:
+        for number, frame in enumerate(turn.frames):
             writer.write(frame, number)
-    return _turn_facts(job, made.scene)
+    return _turn_facts(job, turn.scene)
 
 
 def _make_or_reuse_turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
+    """Draw the turn, or take the one that was drawn for another format."""
     key = ("turn", job.options)
-    made = job.shared.pop(key, None)
-    if made is None:
-        made = draw_turn(make_scene(job.prediction, depth, camera, photo, job.options))
+    turn = job.shared.pop(key, None)
+    if turn is None:
+        turn = draw_turn(make_scene(job.prediction, depth, camera, photo, job.options))
     if not job.later.isdisjoint(_OUTPUTS):
-        job.shared[key] = made
-    return made
+        job.shared[key] = turn
+    return turn
 
 
 def _turn_facts(job: WriteJob, scene: Scene) -> FileFacts:

@@ -20,9 +20,9 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 _ALIGNMENT = 64
-_LOCAL_HEADER = 30
-# Extra field of Pixar's own writer.
+_LOCAL_HEADER_BYTES = 30
 _PADDING_ID = 0x1986
+"""Number of the extra field with which Pixar's own writer pads."""
 _TEXTURE = "photograph.jpg"
 _LAYER = """#usda 1.0
 (
@@ -143,8 +143,8 @@ def _write_usdz(path: Path, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             entry = zipfile.ZipInfo(name)
             assert archive.fp is not None
-            start = archive.fp.tell() + _LOCAL_HEADER + len(name)
+            extra_field_at = archive.fp.tell() + _LOCAL_HEADER_BYTES + len(name)
             # The field itself has a header of four bytes.
-            count = -(start + 4) % _ALIGNMENT
-            entry.extra = struct.pack("<HH", _PADDING_ID, count) + bytes(count)
+            padding = -(extra_field_at + 4) % _ALIGNMENT
+            entry.extra = struct.pack("<HH", _PADDING_ID, padding) + bytes(padding)
             archive.writestr(entry, data)
