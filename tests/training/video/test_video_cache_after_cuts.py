@@ -87,7 +87,7 @@ def test_records_are_written_after_their_frames_are_synced(
         calls.append(f"write{name(file.fileno())}")
         write(file, data, offset)
 
-    monkeypatch.setattr(cache_module, "_GROUP", 2)
+    monkeypatch.setattr(cache_module, "_FRAMES_A_SYNC", 2)
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(cache_module, "_write_at", written)
     open_store(sequence, SIZE, folder)

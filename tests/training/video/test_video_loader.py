@@ -6,7 +6,12 @@ import torch
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError
-from rilievo.training.video.frames.target_frames import AHEAD, Batch, VideoTargetFrames, batches
+from rilievo.training.video.frames.target_frames import (
+    PREFETCHED_BATCHES,
+    Batch,
+    VideoTargetFrames,
+    batches,
+)
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.video_config import VideoAugmentation
 from support.footage import write_frames
@@ -108,7 +113,7 @@ def test_threads_do_not_run_far_ahead(
     given = batches(frames, seed=0, batch_size=4, workers=2)
     next(given)
     given.close()  # pyright: ignore[reportAttributeAccessIssue]
-    assert len(asked) <= 4 * (AHEAD + 1)
+    assert len(asked) <= 4 * (PREFETCHED_BATCHES + 1)
 
 
 def test_batches_that_cannot_be_are_refused(frames: VideoTargetFrames) -> None:

@@ -89,7 +89,7 @@ def test_frames_that_stand_still_are_left_out() -> None:
         np.clip(view(x).astype(int) + rng.integers(-2, 3, (*SHAPE, 3)), 0, 255).astype(np.uint8)
         for x in positions
     ]
-    moving = find_moving_frames(enumerate(noisy), K, least=1.0)
+    moving = find_moving_frames(enumerate(noisy), K, min_motion=1.0)
     assert moving.runs == ((0, 1, 2, 3, 9, 10),)
     assert moving.still == 5
     assert moving.cuts == 0
@@ -100,7 +100,7 @@ def test_slow_motion_adds_up() -> None:
     """Half a pixel a frame, by drawing at twice the size: every fourth or so is kept."""
     large = [view(index, shape=(128, 192)) for index in range(24)]
     frames = [each.reshape(64, 2, 96, 2, 3).mean((1, 3)).astype(np.uint8) for each in large]
-    moving = find_moving_frames(enumerate(frames), K, least=2.0)
+    moving = find_moving_frames(enumerate(frames), K, min_motion=2.0)
     [run] = moving.runs
     assert 5 <= len(run) <= 13
     assert moving.still == 24 - len(run)
@@ -108,14 +108,14 @@ def test_slow_motion_adds_up() -> None:
 
 def test_a_cut_ends_a_run() -> None:
     frames = [view(x) for x in (0, 3, 6)] + [view(x, seed=50) for x in (0, 3, 6)]
-    moving = find_moving_frames(enumerate(frames), K, least=1.0)
+    moving = find_moving_frames(enumerate(frames), K, min_motion=1.0)
     assert moving.runs == ((0, 1, 2), (3, 4, 5))
     assert moving.cuts == 1
 
 
 def test_frames_without_anything_to_follow_are_runs_of_their_own() -> None:
     black = np.zeros((*SHAPE, 3), np.uint8)
-    moving = find_moving_frames(enumerate([view(0), view(3), black, view(6)]), K, least=1.0)
+    moving = find_moving_frames(enumerate([view(0), view(3), black, view(6)]), K, min_motion=1.0)
     assert moving.runs == ((0, 1), (2,), (3,))
 
 

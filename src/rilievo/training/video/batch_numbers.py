@@ -1,4 +1,4 @@
-"""Numbers of a batch: for the log, and by true depth or motion where it is known."""
+"""Numbers of a batch for the log, and scores of a target by the ground truth."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,15 +13,21 @@ from rilievo.training.losses.view_synthesis import VideoLoss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.tensors import Scalar, Sigmoids, Transforms
 
-_ENDS = 0.01
+_SATURATED = 0.01
+"""Distance from 0 or 1 below which a sigmoid counts as saturated."""
+_MIN_TRANSLATION = 1e-3
+"""Length of the shortest true translation whose direction is scored, in its unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
-    """Predictions for a batch, and how well they explain the sources.
+    """Predictions for a batch, and their loss.
 
     Attributes:
-        sigmoids: Outputs for the targets in 0..1, by scale.
+        views: Targets with their sources.
+        sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
+        motions: Motion to each source.
+        loss: Loss with its terms, and maps of the errors.
     """
 
     views: Views
@@ -32,29 +38,30 @@ class BatchResult:
 
 @torch.no_grad()
 def batch_log_columns(result: BatchResult) -> dict[str, Scalar]:
-    """Compute the numbers of a batch, whose means over steps are columns of the log.
+    """Numbers of a batch, whose means over steps are columns of the log.
 
-    ``photometric``, ``smoothness`` and ``extra`` are weighted and add up to the loss; ``masked``
-    and ``saturated`` are shares of pixels; ``depth_spread`` is of log depth; ``rotation`` is in
-    degrees.
+    ``photometric``, ``smoothness`` and ``extra`` are weighted terms that add up to the loss;
+    ``masked`` and ``saturated`` are shares of pixels; ``depth_spread`` is the standard deviation of
+    log depth; ``translation`` is in the unit of depth and ``rotation`` in degrees.
     """
-    loss, finest = result.loss, result.sigmoids[0]
+    loss, finest_sigmoids = result.loss, result.sigmoids[0]
     zero = torch.zeros_like(loss.total)
-    terms = dict(loss.terms)
-    photometric, smoothness = terms.pop("photometric", zero), terms.pop("smoothness", zero)
+    extra_terms = dict(loss.terms)
+    photometric = extra_terms.pop("photometric", zero)
+    smoothness = extra_terms.pop("smoothness", zero)
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(result.motions)
-    ends = (finest < _ENDS) | (finest > 1 - _ENDS)
+    is_saturated = (finest_sigmoids < _SATURATED) | (finest_sigmoids > 1 - _SATURATED)
     return {
         "photometric": photometric,
         "smoothness": smoothness,
-        "extra": sum(terms.values(), zero),
+        "extra": sum(extra_terms.values(), zero),
         "warp_error": loss.warped_error.mean(),
         "identity_error": loss.still_error.mean(),
         "masked": 1 - loss.automask.float().mean(),
         "mean_depth": loss.depth.mean(),
         "depth_spread": log_depth.std(dim=1, correction=0).mean(),
-        "saturated": ends.float().mean(),
+        "saturated": is_saturated.float().mean(),
         "translation": motions[..., :3, 3].norm(dim=-1).mean(),
         "rotation": torch.rad2deg(rotation_angle(motions[..., :3, :3])).mean(),
     }
@@ -67,19 +74,27 @@ def rotation_angle(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
     return torch.atan2(twice_sine, twice_cosine)
 
 
-_STILL = 1e-3
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTruth:
-    """True depth [m], 0 where unknown, and motion of one target."""
+    """Ground truth of one target.
+
+    Attributes:
+        depth: Depth [m], 0 where it is not known; None if it is not known anywhere.
+        source_T_target: Motion to each source; None where it is not known.
+    """
 
     depth: Field | None = None
     source_T_target: tuple[Transform | None, ...] = ()
 
 
 class DepthScores(NamedTuple):
-    """Depth scores, scaled by the ratio of medians; NaN without true depth."""
+    """Scores of depth that is scaled to the median of the ground truth; NaN without it.
+
+    Attributes:
+        abs_rel: Mean of |predicted - true| / true.
+        delta1: Share of pixels that are right within a factor of 1.25.
+        constant_abs_rel: AbsRel of the median of the true depth.
+    """
 
     abs_rel: float
     delta1: float
@@ -87,43 +102,53 @@ class DepthScores(NamedTuple):
 
 
 class MotionScores(NamedTuple):
-    """Means over the sources of one target [degrees]; NaN without known motion."""
+    """Mean errors over the sources of one target [degrees]; NaN without known motion.
+
+    Attributes:
+        translation_angle: Angle to the true direction of the translation.
+        rotation_error: Angle to the true rotation.
+    """
 
     translation_angle: float
     rotation_error: float
 
 
 def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
-    """Score depth scaled to the true median; inverse depth is interpolated."""
-    true = truth.depth
-    if true is None or not (true > 0).any():
+    """Score depth by the ground truth, at the size of the latter.
+
+    Inverse depth is interpolated, and scaled to the true median.
+    """
+    true_depth = truth.depth
+    if true_depth is None or not (true_depth > 0).any():
         return DepthScores(np.nan, np.nan, np.nan)
-    inverse = F.interpolate(
-        1 / depth[None, None].cpu().double(), true.shape, mode="bilinear", align_corners=False
+    inverse_depth = F.interpolate(
+        1 / depth[None, None].cpu().double(), true_depth.shape, mode="bilinear", align_corners=False
     )
-    valid = true > 0
-    p, t = 1 / inverse[0, 0].numpy()[valid], true[valid].astype(np.float64)
-    p = p * (np.median(t) / np.median(p))
-    within = np.maximum(p / t, t / p) < 1.25
+    valid = true_depth > 0
+    true = true_depth[valid].astype(np.float64)
+    predicted = 1 / inverse_depth[0, 0].numpy()[valid]
+    predicted = predicted * (np.median(true) / np.median(predicted))
+    is_close = np.maximum(predicted / true, true / predicted) < 1.25
     return DepthScores(
-        abs_rel=float(np.mean(np.abs(p - t) / t)),
-        delta1=float(np.mean(within)),
-        constant_abs_rel=float(np.mean(np.abs(np.median(t) - t) / t)),
+        abs_rel=float(np.mean(np.abs(predicted - true) / true)),
+        delta1=float(np.mean(is_close)),
+        constant_abs_rel=float(np.mean(np.abs(np.median(true) - true) / true)),
     )
 
 
 def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth) -> MotionScores:
-    """Mean angles of directions and rotations from the true ones."""
-    ways, turns = [], []
-    for motion, true in zip(motions, truth.source_T_target, strict=False):
-        if true is None:
+    """Score the motion to each source whose true motion is known."""
+    direction_angles, rotation_angles = [], []
+    for motion, true_motion in zip(motions, truth.source_T_target, strict=False):
+        if true_motion is None:
             continue
-        estimate, reference = motion[0].cpu().double(), torch.from_numpy(true)
-        turns.append(rotation_angle(estimate[:3, :3] @ reference[:3, :3].mT))
-        if reference[:3, 3].norm() > _STILL:
-            ways.append(_angle_between(estimate[:3, 3], reference[:3, 3]))
+        predicted, true = motion[0].cpu().double(), torch.from_numpy(true_motion)
+        rotation_angles.append(rotation_angle(predicted[:3, :3] @ true[:3, :3].mT))
+        if true[:3, 3].norm() > _MIN_TRANSLATION:
+            direction_angles.append(_angle_between(predicted[:3, 3], true[:3, 3]))
     return MotionScores(
-        translation_angle=_mean_degrees_or_nan(ways), rotation_error=_mean_degrees_or_nan(turns)
+        translation_angle=_mean_degrees_or_nan(direction_angles),
+        rotation_error=_mean_degrees_or_nan(rotation_angles),
     )
 
 

@@ -24,7 +24,7 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoAugmentation:
-    """Augmentation, the same for all frames of a sample."""
+    """Random changes of samples, which are the same for all frames of a sample."""
 
     flip: float = 0.5
     """Probability that a sample is mirrored."""
@@ -141,21 +141,22 @@ class VideoConfig:
 
     @property
     def is_by_geometry(self) -> bool:
-        """Whether motion comes from geometry on depth."""
+        """Whether motion comes from tracked points and depth, not from a pose network."""
         return self.blueprint.pose is PoseKind.GEOMETRY
 
     @property
     def knows_motion(self) -> bool:
-        """Whether poses or the baseline alone give all motion."""
+        """Whether recorded poses or the baseline of a stereo pair give all motion."""
         return self.data.follow_poses or not self.data.temporal
 
     @property
     def starts_without_depth(self) -> bool:
-        """Whether the weights to start from know no depth."""
+        """Whether the weights to start from do not predict depth yet."""
         return self.start in (None, "imagenet")
 
 
 _RULES: Rules[VideoConfig] = (
+    # Each rule is a function that tells whether it is broken, and one that makes the error.
     (
         lambda config: not 0 <= config.start_share < 1,
         lambda config: OptionError(f"start_share is 0 to 1, less than 1, got {config.start_share}"),

@@ -1,6 +1,7 @@
-"""Record, page and pictures of a run."""
+"""Record, page and pictures of a run on video."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from rilievo.training.video.video_records import SequenceFacts, VideoRecord, vid
 from rilievo.version import VERSION
 
 FOLDER = "pictures"
-_ELSEWHERE = " Depth of other places, shipped pictures of them, has changed by {:.1%}."
+"""Folder of the pictures of validations, in that of the run."""
 
 
 @torch.no_grad()
@@ -51,15 +52,24 @@ def make_video_record(
     device: torch.device,
     processes: int,
 ) -> VideoRecord:
-    """Make the record of a run."""
-    steps, scores = (
-        _finite_numbers_of_last_row(run, STEP_LOG),
-        _finite_numbers_of_last_row(run, VALIDATION_LOG),
-    )
-    factors, pose = _learned_focal_factors(learner), learner.networks.pose
-    validated = state.best_error is not None
+    """Make the record of a run from its state and its logs.
+
+    Args:
+        run: Folder of the run.
+        learner: Networks after training.
+        state: Counts of the run.
+        course: Its planned steps.
+        frames: Its frames.
+        gain: Gain of the best learned weights over the start.
+        device: Device of the first process.
+        processes: Number of processes.
+    """
+    losses = _finite_numbers_of_last_row(run, STEP_LOG)
+    scores = _finite_numbers_of_last_row(run, VALIDATION_LOG)
+    focal_factors, pose = _learned_focal_factors(learner), learner.networks.pose
+    is_validated = state.best_error is not None
     config = video_run_folder(run).read_config()
-    keeps = config.keep_best
+    kept_step = state.best_step if config.keep_best else state.step
     return VideoRecord(
         targets=len(frames.training),
         held_out=len(frames.held_out),
@@ -69,23 +79,23 @@ def make_video_record(
         steps=state.step,
         epochs=course.passes_before(state.step),
         processes=processes,
-        loss=steps.get("loss"),
+        loss=losses.get("loss"),
         warp_error=scores.get("warp_error"),
         identity_error=scores.get("identity_error"),
         abs_rel=scores.get("abs_rel"),
         delta1=scores.get("delta1"),
         constant_abs_rel=scores.get("constant_abs_rel"),
         corner_error=scores.get("corner_error"),
-        best_step=state.best_step if validated else None,
+        best_step=state.best_step if is_validated else None,
         best_error=state.best_error,
-        start_error=_start_error(run) if keeps else None,
+        start_error=_start_error(run) if config.keep_best else None,
         gain=gain,
-        elsewhere=_depth_change_at_step(run, state.best_step if keeps else state.step),
-        kept_start=keeps and validated and state.best_step == 0,
+        elsewhere=_depth_change_at_step(run, kept_step),
+        kept_start=config.keep_best and is_validated and state.best_step == 0,
         sequences=tuple(
-            _sequence_facts(sequence, factors or (1.0, 1.0)) for sequence in frames.sequences
+            _sequence_facts(clip, focal_factors or (1.0, 1.0)) for clip in frames.sequences
         ),
-        focal_factors=factors,
+        focal_factors=focal_factors,
         warnings=tuple(
             f"step {row['step']}: {row['text']}" for row in read_log_rows(run, WARNING_LOG)
         ),
@@ -98,34 +108,41 @@ def make_video_record(
 
 
 def _learned_focal_factors(learner: VideoLearner) -> tuple[float, float] | None:
-    """Factors of fx and fy; None without a learned camera."""
+    """Learned factors of fx and fy; None if the camera is not learned."""
     if learner.camera is None:
         return None
     fx, fy = learner.camera.log_factors.exp().tolist()
     return fx, fy
 
 
-def _sequence_facts(opened: OpenClip, factors: tuple[float, float]) -> SequenceFacts:
-    sequence = opened.sequence
-    camera = sequence.camera.camera
-    (fx, _, cx), (_, fy, cy), _ = camera.K.tolist()
+def _sequence_facts(clip: OpenClip, focal_factors: tuple[float, float]) -> SequenceFacts:
+    camera = clip.sequence.camera.camera
+    K = camera.K
     return SequenceFacts(
-        id=sequence.id,
-        size=sequence.shape,
-        camera=(fx * factors[0], fy * factors[1], cx, cy),
+        id=clip.sequence.id,
+        size=clip.sequence.shape,
+        camera=(
+            float(K[0, 0]) * focal_factors[0],
+            float(K[1, 1]) * focal_factors[1],
+            float(K[0, 2]),
+            float(K[1, 2]),
+        ),
         source=str(camera.source),
-        stride=opened.stride,
+        stride=clip.stride,
     )
 
 
-def _finite_numbers_of_last_row(run: Path, name: str) -> dict[str, float]:
-    numbers = {
-        name: float(cell) for row in read_log_rows(run, name)[-1:] for name, cell in row.items()
-    }
-    return {name: number for name, number in numbers.items() if math.isfinite(number)}
+def _finite_numbers_of_last_row(run: Path, log: str) -> dict[str, float]:
+    """Finite numbers of the last row of a log by column; empty without a row."""
+    rows = read_log_rows(run, log)
+    if not rows:
+        return {}
+    numbers = {column: float(cell) for column, cell in rows[-1].items()}
+    return {column: number for column, number in numbers.items() if math.isfinite(number)}
 
 
 def _start_error(run: Path) -> float | None:
+    """Error of the first validation, which is that of the start; None without a validation."""
     rows = read_log_rows(run, VALIDATION_LOG)
     if not rows:
         return None
@@ -133,11 +150,9 @@ def _start_error(run: Path) -> float | None:
 
 
 def _depth_change_at_step(run: Path, step: int) -> float | None:
-    cells = [
-        row.get("elsewhere")
-        for row in read_log_rows(run, VALIDATION_LOG)
-        if row["step"] == str(step)
-    ]
+    """Change of depth of other places at a validated step; None without replay."""
+    rows = read_log_rows(run, VALIDATION_LOG)
+    cells = [row.get("elsewhere") for row in rows if row["step"] == str(step)]
     return float(cells[-1]) if cells and cells[-1] else None
 
 
@@ -157,29 +172,41 @@ def write_video_run_page(run: Path, record: VideoRecord) -> Path:
 
 
 def camera_trajectories(motions: Motions) -> list[Points]:
-    """Positions of the camera along the longest row of targets of each sequence.
+    """Positions of the camera along the longest chain of targets of each sequence.
 
-    Each target of a row is followed by its nearest later source in the same sequence.
+    In a chain, each target is followed by its nearest later source in the same sequence. The first
+    target stands at the origin.
     """
-    later: dict[FramePlace, FramePlace] = {}
+    next_place: dict[FramePlace, FramePlace] = {}
     for target, source in sorted(motions, reverse=True):
         if source.sequence == target.sequence and source > target:
-            later[target] = source
-    followed = {source for source in later.values() if source in later}
-    rows: dict[int, list[np.ndarray]] = {}
-    for place in sorted(set(later) - followed):
-        world_T_cam, row = np.eye(4), [np.zeros(3)]
-        at = place
-        while at in later:
-            world_T_cam = world_T_cam @ invert(motions[at, later[at]])
-            row.append(world_T_cam[:3, 3])
-            at = later[at]
-        if len(row) > len(rows.get(place.sequence, [])):
-            rows[place.sequence] = row
-    return [np.array(row) for row in rows.values()]
+            next_place[target] = source
+    continued = {place for place in next_place.values() if place in next_place}
+
+    longest: dict[int, list[np.ndarray]] = {}
+    for first in sorted(set(next_place) - continued):
+        positions = _positions_along_chain(first, next_place, motions)
+        if len(positions) > len(longest.get(first.sequence, [])):
+            longest[first.sequence] = positions
+    return [np.array(positions) for positions in longest.values()]
+
+
+def _positions_along_chain(
+    first: FramePlace, next_place: Mapping[FramePlace, FramePlace], motions: Motions
+) -> list[np.ndarray]:
+    world_T_cam = np.eye(4)
+    positions = [np.zeros(3)]
+    place = first
+    while place in next_place:
+        later = next_place[place]
+        world_T_cam = world_T_cam @ invert(motions[place, later])
+        positions.append(world_T_cam[:3, 3])
+        place = later
+    return positions
 
 
 def _verdict_text(record: VideoRecord) -> str:
+    """Sentences that say whether the run learned, for its page."""
     start, best = record.start_error, record.best_error
     if record.warp_error is None or record.identity_error is None:
         return "No frames were held out, so nothing says whether the run learned."
@@ -192,21 +219,27 @@ def _verdict_text(record: VideoRecord) -> str:
         gain = "" if record.gain is None else f" Weights of the run: {record.gain.words}."
         return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}.{gain}"
     gain = "" if record.gain is None else f": {record.gain.words}"
-    remark = "" if record.elsewhere is None else _ELSEWHERE.format(record.elsewhere)
-    return (
+    verdict = (
         f"The {record.judged_by} on held-out frames fell from {start:.4f} at the start to "
-        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's{gain}.{remark}"
+        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's{gain}."
+    )
+    if record.elsewhere is None:
+        return verdict
+    return (
+        f"{verdict} Depth of other places, shipped pictures of them, has changed by "
+        f"{record.elsewhere:.1%}."
     )
 
 
-def _trajectory_chart(rows: list[Points]) -> Chart | None:
-    if not rows:
+def _trajectory_chart(trajectories: list[Points]) -> Chart | None:
+    """Chart of trajectories from above; None without any."""
+    if not trajectories:
         return None
     with drawing(height=3.6) as canvas:
         [axes] = canvas.axes
-        for row in rows:
-            axes.plot(row[:, 0], row[:, 2], color=ACCENT, linewidth=1.4)
-            axes.plot(row[0, 0], row[0, 2], "o", color=MUTED, markersize=4)
+        for positions in trajectories:
+            axes.plot(positions[:, 0], positions[:, 2], color=ACCENT, linewidth=1.4)
+            axes.plot(positions[0, 0], positions[0, 2], "o", color=MUTED, markersize=4)
         axes.set_aspect("equal", adjustable="datalim")
         axes.set_xlabel("x [unit of depth]")
         axes.set_ylabel("z [unit of depth]")
@@ -221,12 +254,15 @@ def _trajectory_chart(rows: list[Points]) -> Chart | None:
 def save_picture(
     learner: VideoLearner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
 ) -> Path | None:
-    """Write a picture of the first held-out target, else of the first training target."""
+    """Draw the first held-out target, or without one the first training target.
+
+    Returns:
+        The file; None in other processes than the first.
+    """
     if not fabric.is_global_zero:
         return None
-    shown = frames.held_out if len(frames.held_out) else frames.training
-    one = shown.sample_of(0)
-    views = collate([one], fabric.device)
+    targets = frames.held_out if len(frames.held_out) else frames.training
+    views = collate([targets.sample_of(0)], fabric.device)
     learner.eval()
     with fabric.autocast():
         picture = draw_result(learner.predict_with_loss(views=views, generator=None))
@@ -239,17 +275,17 @@ def save_picture(
 
 
 def draw_result(result: BatchResult) -> Pixels:
-    """Draw a batch's first target, depth, warped sources and auto-mask, stacked."""
+    """Draw the first target of a batch, and below it its depth, warped sources and auto-mask."""
     loss, views = result.loss, result.views
     depth = DepthMap(values=_to_numpy(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
     mask = np.repeat(_to_numpy(loss.automask[0].float())[..., None], 3, axis=-1)
-    rows = [
+    pictures = [
         _to_bytes(views.target[0]),
         colourise(depth),
         *(_to_bytes(frame[0]) for frame in loss.warped),
         (255 * mask).astype(np.uint8),
     ]
-    return np.concatenate(rows, axis=0)
+    return np.concatenate(pictures, axis=0)
 
 
 def _to_bytes(colours: Tensor) -> Pixels:

@@ -1,7 +1,8 @@
-"""Store of decoded frames: its files, and a file of bytes for each sequence.
+"""Store of decoded frames: for each sequence a file of bytes, checksums and a description.
 
-The key in its name is a hash of names, sizes and times of files and of their processing. Records
-(``.sums``) are written after frames are synced, so that a run resumes near where it was killed.
+The names of the files contain a hash of the names, sizes and times of the footage and of its
+processing. The checksum of a frame is written after the frame is synced, so that a run that is
+killed resumes near where it was.
 """
 
 import hashlib
@@ -44,8 +45,13 @@ from rilievo.io.videos import open_video
 from rilievo.predicting.prefetching import map_ahead
 from rilievo.training.video.frames.image_motion import METHOD
 
-_ROOM = 256 * 2**20
+_SPARE_DISK_SPACE = 256 * 2**20
 """Space that is left free on the disk [bytes]."""
+_FRAMES_A_SYNC = 64
+"""Frames that are synced together."""
+
+Progress = Callable[[str, int, int], None]
+"""Function that is told a sequence's id, the number of its frames that are done, and of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +59,12 @@ class StoreDescription:
     """Description of a complete store.
 
     Attributes:
-        broken: Reasons of the broken frames, by their index as text.
+        format: Version of the format.
+        sequence: Id of the sequence.
+        size: Height and width of the frames [px].
+        count: Number of frames.
+        broken: What is wrong with each broken frame, by its index as text.
+        fault: What is wrong with the whole video; None if nothing is.
     """
 
     format: str = FRAMES_FORMAT
@@ -64,8 +75,8 @@ class StoreDescription:
     fault: str | None = None
 
     def __post_init__(self) -> None:
-        is_named = all(map(str.isdecimal, self.broken))
-        if self.format != FRAMES_FORMAT or self.count < 0 or not is_named:
+        has_indices = all(map(str.isdecimal, self.broken))
+        if self.format != FRAMES_FORMAT or self.count < 0 or not has_indices:
             raise NotThisRecord("no description of frames")
 
 
@@ -77,34 +88,42 @@ class CacheFiles:
 
     @property
     def checksums_path(self) -> Path:
-        """Path of the state and checksum of each frame."""
+        """File with the state and checksum of each frame."""
         return frame_checksums_path(self.frames)
 
     @property
     def description_path(self) -> Path:
-        """Path of the JSON that is written last."""
+        """JSON file that is written last, when the store is complete."""
         return frames_description_path(self.frames)
 
     def check_regular_files(self) -> None:
-        """Refuse links and folders in place of the files."""
+        """Check that links or folders are not in place of the files.
+
+        Raises:
+            OutputError: If one is.
+        """
         for path in (self.frames, self.checksums_path, self.description_path):
             if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
                 raise OutputError(f"{printable(path)}: is no regular file: take it away")
 
     def check_free_space(self, count: int, size: Size) -> None:
-        """Refuse a disk without space for the frames."""
+        """Check that the disk has space for ``count`` frames.
+
+        Raises:
+            OutputError: If it has not.
+        """
         what = f"a cache of {count:,} frames of {size[1]}x{size[0]}"
         hint = "name a folder on another disk, or train at a smaller size"
         needed = count * size[0] * size[1] * 3
-        check_disk_space(self.frames.parent, needed, what, hint, spare=_ROOM)
+        check_disk_space(self.frames.parent, needed, what, hint, spare=_SPARE_DISK_SPACE)
 
     def has_length(self, count: int, size: Size) -> bool:
-        """Whether the file is as long as these frames."""
-        bytes_all = count * size[0] * size[1] * 3
-        return self.frames.is_file() and self.frames.stat().st_size == bytes_all
+        """Whether the file of frames is as long as ``count`` frames are."""
+        expected_bytes = count * size[0] * size[1] * 3
+        return self.frames.is_file() and self.frames.stat().st_size == expected_bytes
 
     def read_records(self, count: int, size: Size) -> np.ndarray:
-        """Read the record of each frame; 0 where frames are missing."""
+        """Read the state and checksum of each frame; 0 for frames that are missing."""
         records = np.zeros(count, FRAME_RECORD)
         if self.has_length(count, size):
             stored = read_frame_records(self.frames)[:count]
@@ -112,7 +131,7 @@ class CacheFiles:
         return records
 
     def read_description(self) -> StoreDescription | None:
-        """Read the description; None where the store is not complete."""
+        """Read the description; None if the store is not complete."""
         if not self.description_path.is_file() or not self.frames.is_file():
             return None
         try:
@@ -120,25 +139,25 @@ class CacheFiles:
         except (InputError, NotThisRecord):
             return None
 
-    def write_description(self, about: StoreDescription) -> None:
+    def write_description(self, description: StoreDescription) -> None:
         """Write the description, which completes the store."""
         with replacing(self.description_path) as part:
-            part.write_text(to_json(about, indent=1), encoding="utf-8")
+            part.write_text(to_json(description, indent=1), encoding="utf-8")
 
-    def motion_file(self, K: Matrix, least: float) -> Path:
-        """Path of the JSON of ``MovingFrames``."""
-        key = hashlib.sha256(repr((METHOD, K.tolist(), least)).encode()).hexdigest()[:8]
+    def motion_file(self, K: Matrix, min_motion: float) -> Path:
+        """JSON file of the ``MovingFrames`` that were found with these arguments."""
+        key = hashlib.sha256(repr((METHOD, K.tolist(), min_motion)).encode()).hexdigest()[:8]
         return self.frames.with_suffix(f".motion-{key}.json")
 
 
 def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
-    """Paths of the store of a sequence."""
+    """Files of the store of a sequence at a size, in a folder."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
     return CacheFiles(folder / f"{name or 'frames'}-{_frames_hash(sequence, size)}{FRAMES_SUFFIX}")
 
 
 def allocated_bytes(frames: Path) -> int:
-    """Bytes on disk of a file with holes."""
+    """Space that a file takes on the disk [bytes], without its holes."""
     status = frames.stat()
     blocks = getattr(status, "st_blocks", None)
     return status.st_size if blocks is None else 512 * blocks
@@ -164,40 +183,44 @@ def _size_and_mtime(file: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-_GROUP = 64
-"""Frames that are synced together."""
-
-Progress = Callable[[str, int, int], None]
-"""Callback with an id, the number of frames that are done, and their total."""
-
-
 class FrameStore:
-    """Frames of one sequence, mapped anew where they are unpickled.
+    """Stored frames of one sequence.
 
     Attributes:
-        broken: Reasons of the broken frames.
+        path: File of the frames.
+        count: Number of frames.
+        size: Height and width of a frame [px].
+        broken: What is wrong with each broken frame, by its index.
+        fault: What is wrong with the whole video; None if nothing is.
     """
 
     def __init__(self, files: CacheFiles) -> None:
-        """Open a complete store, which describes itself."""
-        about = files.read_description()
-        assert about is not None, "its description is written last"
-        self.path, self.count, self.size = files.frames, about.count, about.size
-        self.broken = {int(index): why for index, why in about.broken.items() if is_whole(index)}
-        self.fault = about.fault
-        self._map: np.ndarray | None = None
+        """Open a complete store."""
+        description = files.read_description()
+        assert description is not None, "it is written last"
+        self.path, self.count, self.size = files.frames, description.count, description.size
+        self.broken = {
+            int(index): reason for index, reason in description.broken.items() if is_whole(index)
+        }
+        self.fault = description.fault
+        self._mapped_frames: np.ndarray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_map": None}
+        # The file is mapped anew where the store is unpickled.
+        return {**self.__dict__, "_mapped_frames": None}
 
     def frame(self, index: int) -> Pixels:
-        """Read a frame; raises ``InputError`` if it is broken."""
+        """Read a frame.
+
+        Raises:
+            InputError: If it is broken.
+        """
         if index in self.broken:
             raise InputError(self.broken[index])
-        if self._map is None:
+        if self._mapped_frames is None:
             shape = (self.count, *self.size, 3)
-            self._map = np.memmap(self.path, np.uint8, mode="r", shape=shape)
-        return np.asarray(self._map[index])
+            self._mapped_frames = np.memmap(self.path, np.uint8, mode="r", shape=shape)
+        return np.asarray(self._mapped_frames[index])
 
 
 def open_store(
@@ -208,7 +231,19 @@ def open_store(
     wanted: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> FrameStore:
-    """Open the frames of a sequence, after decoding those ``wanted`` (None for all)."""
+    """Open the stored frames of a sequence, after decoding those that are missing.
+
+    Args:
+        sequence: Images or a video.
+        size: Height and width of the stored frames [px].
+        folder: Folder of the store.
+        wanted: Indices of the images that are needed; None for all. Videos are decoded whole.
+        progress: Function that is told about each decoded frame.
+
+    Raises:
+        InputError: If a video cannot be read.
+        OutputError: If the store cannot be written.
+    """
     make_folder(folder)
     files = cache_files(sequence, size, folder)
     files.check_regular_files()
@@ -231,17 +266,21 @@ def _store_missing_frames(
     wanted: Sequence[int] | None,
     progress: Progress | None,
 ) -> None:
-    count, before = len(sequence.files), files.read_description()
+    count, bytes_per_frame = len(sequence.files), size[0] * size[1] * 3
+    stored_description = files.read_description()
+    description = stored_description or StoreDescription(
+        sequence=sequence.id, size=size, count=count
+    )
+    records = files.read_records(count, size)
     needed = range(count) if wanted is None else sorted(set(wanted))
-    records, bytes_each = files.read_records(count, size), size[0] * size[1] * 3
-    about = before or StoreDescription(sequence=sequence.id, size=size, count=count)
-    there = {index for index in needed if records[index]["state"] == FrameState.STORED}
-    done = there | {index for index in needed if str(index) in about.broken}
-    if len(done) == len(needed) and before is not None:
+    stored = {index for index in needed if records[index]["state"] == FrameState.STORED}
+    done = stored | {index for index in needed if str(index) in description.broken}
+    if len(done) == len(needed) and stored_description is not None:
         return
-    if there and before is None:
-        # They were perhaps on their way when the power failed.
-        done -= set(damaged_frame_indices(files.frames, records, sorted(there), bytes_each))
+
+    if stored and stored_description is None:
+        # They were perhaps on their way to the disk when the power failed.
+        done -= set(damaged_frame_indices(files.frames, records, sorted(stored), bytes_per_frame))
     missing = [index for index in needed if index not in done]
     if missing:
         files.check_free_space(len(missing), size)
@@ -250,13 +289,13 @@ def _store_missing_frames(
         )
         # A few are decoded in parallel: Pillow releases the GIL.
         frames = map_ahead(read, missing, workers=min(8, os.cpu_count() or 1))
-        with _FrameWriter(files, count, bytes_each) as writer:
-            for place, (index, frame) in enumerate(zip(missing, frames, strict=True), 1):
+        with _FrameWriter(files, count, bytes_per_frame) as writer:
+            for decoded, (index, frame) in enumerate(zip(missing, frames, strict=True), start=1):
                 writer.write_frame_or_reason(index, frame)
                 if progress is not None:
-                    progress(sequence.id, len(done) + place, len(needed))
-        about = replace(about, broken={**about.broken, **writer.broken})
-    files.write_description(about)
+                    progress(sequence.id, len(done) + decoded, len(needed))
+        description = replace(description, broken={**description.broken, **writer.broken})
+    files.write_description(description)
 
 
 def _store_video_frames(
@@ -266,15 +305,16 @@ def _store_video_frames(
     files: CacheFiles,
     progress: Progress | None,
 ) -> None:
-    about = files.read_description()
-    if about is not None and files.has_length(about.count, size):
+    description = files.read_description()
+    if description is not None and files.has_length(description.count, size):
         return
-    reader, how = open_video(video), sequence_undistortion(sequence)
+    reader, undistortion = open_video(video), sequence_undistortion(sequence)
     files.check_free_space(reader.frame_estimate or 0, size)
     count = 0
     with _FrameWriter(files, 0, size[0] * size[1] * 3) as writer:
         for frame in reader:
-            writer.write_frame_or_reason(count, undistort_and_resize(frame.photo.pixels, size, how))
+            pixels = undistort_and_resize(frame.photo.pixels, size, undistortion)
+            writer.write_frame_or_reason(count, pixels)
             count += 1
             if progress is not None:
                 progress(sequence.id, count, max(count, reader.frame_estimate or 0))
@@ -285,9 +325,16 @@ def _store_video_frames(
 
 
 class _FrameWriter:
-    def __init__(self, files: CacheFiles, count: int, bytes_each: int) -> None:
-        self._files, self._bytes, self._count = files, bytes_each, count
-        self._records: dict[int, bytes] = {}
+    """Writer of frames at any index, and of their checksums once they are synced.
+
+    Attributes:
+        broken: What is wrong with each broken frame, by its index as text.
+    """
+
+    def __init__(self, files: CacheFiles, count: int, bytes_per_frame: int) -> None:
+        """Prepare to write ``count`` frames; 0 if their number is not known yet."""
+        self._files, self._bytes_per_frame, self._count = files, bytes_per_frame, count
+        self._unsynced_records: dict[int, bytes] = {}
         self.broken: dict[str, str] = {}
 
     def __enter__(self) -> "_FrameWriter":
@@ -298,7 +345,7 @@ class _FrameWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The description of the cache is written after this.
+        # The description of the store is written after this.
         try:
             self._sync_and_write_records()
             sync_if_supported(self._sums.fileno())
@@ -307,28 +354,29 @@ class _FrameWriter:
             self._sums.close()
 
     def set_frame_count(self, count: int) -> None:
-        self._frames.truncate(count * self._bytes)
+        self._frames.truncate(count * self._bytes_per_frame)
         self._sums.truncate(count * FRAME_RECORD.itemsize)
 
     def write_frame_or_reason(self, index: int, frame: Pixels | str) -> None:
         if isinstance(frame, str):
             self.broken[str(index)] = frame
-            self._records[index] = frame_record_bytes(FrameState.UNREADABLE, b"")
+            self._unsynced_records[index] = frame_record_bytes(FrameState.UNREADABLE, b"")
         else:
             pixels = np.ascontiguousarray(frame).tobytes()
-            _write_at(self._frames, pixels, index * self._bytes)
-            self._records[index] = frame_record_bytes(FrameState.STORED, pixels)
-        if len(self._records) >= _GROUP:
+            _write_at(self._frames, pixels, index * self._bytes_per_frame)
+            self._unsynced_records[index] = frame_record_bytes(FrameState.STORED, pixels)
+        if len(self._unsynced_records) >= _FRAMES_A_SYNC:
             self._sync_and_write_records()
 
     def _sync_and_write_records(self) -> None:
         sync_if_supported(self._frames.fileno())
-        for index, row in self._records.items():
-            _write_at(self._sums, row, index * FRAME_RECORD.itemsize)
-        self._records = {}
+        for index, record in self._unsynced_records.items():
+            _write_at(self._sums, record, index * FRAME_RECORD.itemsize)
+        self._unsynced_records = {}
 
 
 def _open_or_create_without_links(path: Path) -> FileIO:
+    """Open a file to read and write; a symbolic link in its place raises ``OSError``."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -338,6 +386,7 @@ def _open_or_create_without_links(path: Path) -> FileIO:
 
 def _write_at(file: FileIO, data: bytes, offset: int) -> None:
     file.seek(offset)
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
+    unwritten = memoryview(data)
+    while unwritten:
+        written_bytes = file.write(unwritten)
+        unwritten = unwritten[written_bytes:]

@@ -1,4 +1,4 @@
-"""Image motion from frame to frame: static frames, scene cuts, and the stride of a sequence.
+"""Image motion from frame to frame, for skipping static frames, cutting scenes and the stride.
 
 A frame is compared with the last one that was kept, so that slow motion adds up.
 """
@@ -13,21 +13,33 @@ from rilievo.arrays.shapes import Matrix, Pixels, Positions, UInt8
 from rilievo.data.clips.tracks import Tracks, grey, track_by_homography, track_corners
 
 METHOD = 2
-"""Version of the measurement, raised with every change."""
+"""Version of the measurement, which is raised with every change, since results are stored."""
 
 ENOUGH_PARALLAX = 2.0
 """Median parallax that the stride is chosen for [px at a width of 640]; a car in town has 4 at 10
 frames a second."""
 LARGEST_STRIDE = 10
+"""Largest stride that is chosen [frames]."""
 
-_FEWEST = 12
-_ROUNDS, _LEAST_ERROR = 10, 0.05
-_SEEN_AGAIN = 0.2
+_MIN_TRACKS = 12
+"""Fewest tracked corners from which motion is measured."""
+_MIN_TRACKED_SHARE = 0.2
+"""Least share of the corners that is found again unless there is a cut."""
+_ROUNDS = 10
+"""Rounds of the fit of a rotation, which reweights displacements by their errors."""
+_MIN_ERROR = 0.05
+"""Error below which a displacement weighs no more [px]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Motion:
-    """Motion between two frames [px]; ``parallax`` is what a rotation does not explain."""
+    """Motion between two frames.
+
+    Attributes:
+        pixels: Median displacement of corners [px]; NaN at a cut.
+        parallax: Median displacement that a rotation does not explain [px]; NaN at a cut.
+        is_cut: Whether the frames show different scenes.
+    """
 
     pixels: float
     parallax: float
@@ -36,7 +48,15 @@ class Motion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovingFrames:
-    """Frames of a sequence with enough motion to learn from; displacements in pixels."""
+    """Frames of a sequence with enough motion to learn from.
+
+    Attributes:
+        runs: Indices of frames between cuts.
+        parallaxes: Parallax between successive frames of these runs [px].
+        still: Number of frames that moved too little.
+        cuts: Number of cuts.
+        largest: Largest displacement between two frames [px].
+    """
 
     runs: tuple[tuple[int, ...], ...]
     parallaxes: tuple[float, ...]
@@ -46,52 +66,61 @@ class MovingFrames:
 
     @property
     def parallax(self) -> float:
-        """Median parallax between successive frames [px]."""
+        """Median parallax between successive frames [px]; NaN without any."""
         return float(np.median(self.parallaxes)) if self.parallaxes else math.nan
 
 
-_NOTHING = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
+_CUT = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
 
 
 def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Matrix
 ) -> Motion:
-    """Measure the motion between two grey frames; untracked ones are a cut."""
-    attempts = (track(first, second) for track in (track_corners, track_by_homography))
-    same = (
-        attempt
-        for attempt in attempts
-        if len(attempt.way) >= _FEWEST and attempt.share >= _SEEN_AGAIN
-    )
-    ways = next(same, None)
-    if ways is None:
-        return _NOTHING
-    left = ways.way - rotation_displacements(ways, K)
+    """Measure the motion between two grey frames; frames without common corners are a cut."""
+    tracks = _find_tracks(first, second)
+    if tracks is None:
+        return _CUT
+    parallax = tracks.way - rotation_displacements(tracks, K)
     return Motion(
-        pixels=float(np.median(np.linalg.norm(ways.way, axis=1))),
-        parallax=float(np.median(np.linalg.norm(left, axis=1))),
+        pixels=float(np.median(np.linalg.norm(tracks.way, axis=1))),
+        parallax=float(np.median(np.linalg.norm(parallax, axis=1))),
         is_cut=False,
     )
 
 
-def rotation_displacements(ways: Tracks, K: Matrix) -> Positions:
-    """Find the displacements due to the small rotation that explains most of them.
+def _find_tracks(
+    first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]
+) -> Tracks | None:
+    """Track corners, the second time from a homography; None if too few are found again."""
+    for track in (track_corners, track_by_homography):
+        tracks = track(first, second)
+        if len(tracks.way) >= _MIN_TRACKS and tracks.share >= _MIN_TRACKED_SHARE:
+            return tracks
+    return None
 
-    The flow of a rotation does not depend on depth (Longuet-Higgins and Prazdny 1980).
+
+def rotation_displacements(tracks: Tracks, K: Matrix) -> Positions:
+    """Displacements [px] by the small rotation that explains those of the tracks best.
+
+    The flow of a rotation does not depend on depth (Longuet-Higgins and Prazdny 1980). The sum of
+    the absolute errors is minimised, by least squares with weights.
     """
-    x = (ways.start[:, 0] - K[0, 2]) / K[0, 0]
-    y = (ways.start[:, 1] - K[1, 2]) / K[1, 1]
-    along_x = np.stack((x * y, -(1 + x * x), y), axis=1) * K[0, 0]
-    along_y = np.stack((1 + y * y, -x * y, -x), axis=1) * K[1, 1]
-    flow = np.stack((along_x, along_y), axis=1)
-    explained = np.zeros_like(ways.way)
-    weights = np.ones(len(ways.way))
+    x = (tracks.start[:, 0] - K[0, 2]) / K[0, 0]
+    y = (tracks.start[:, 1] - K[1, 2]) / K[1, 1]
+    # Displacement of each corner along x and y by a rotation about each axis.
+    flow_x = np.stack((x * y, -(1 + x * x), y), axis=1) * K[0, 0]
+    flow_y = np.stack((1 + y * y, -x * y, -x), axis=1) * K[1, 1]
+    flow = np.stack((flow_x, flow_y), axis=1)
+
+    explained = np.zeros_like(tracks.way)
+    weights = np.ones(len(tracks.way))
     for _ in range(_ROUNDS):
-        normal = np.einsum("n,nij,nik->jk", weights, flow, flow)
-        right = np.einsum("n,nij,ni->j", weights, flow, ways.way)
-        explained = flow @ np.linalg.lstsq(normal, right, rcond=None)[0]
-        errors = np.linalg.norm(ways.way - explained, axis=1)
-        weights = 1 / np.maximum(errors, _LEAST_ERROR)
+        normal_matrix = np.einsum("n,nij,nik->jk", weights, flow, flow)
+        right_side = np.einsum("n,nij,ni->j", weights, flow, tracks.way)
+        rotation = np.linalg.lstsq(normal_matrix, right_side, rcond=None)[0]
+        explained = flow @ rotation
+        errors = np.linalg.norm(tracks.way - explained, axis=1)
+        weights = 1 / np.maximum(errors, _MIN_ERROR)
     return explained
 
 
@@ -99,26 +128,34 @@ def find_moving_frames(
     frames: Iterable[tuple[int, Pixels]],
     K: Matrix,
     *,
-    least: float,
+    min_motion: float,
 ) -> MovingFrames:
-    """Keep frames that moved at least ``least`` [px] from the last one kept."""
+    """Keep the frames that moved by at least ``min_motion`` [px] since the last one that is kept.
+
+    Args:
+        frames: Frames with their index.
+        K: Intrinsics of the frames [px].
+        min_motion: Least median displacement of corners [px].
+    """
     runs: list[list[int]] = []
     parallaxes: list[float] = []
     still, largest = 0, 0.0
-    last: np.ndarray | None = None
+    last_kept: np.ndarray | None = None
     for index, frame in frames:
-        now = grey(frame)
-        motion = None if last is None else motion_between(last, now, K)
-        if motion is not None and not motion.is_cut:
-            largest = max(largest, motion.pixels)
-            if motion.pixels < least:
-                still += 1
-                continue
+        grey_frame = grey(frame)
+        motion = _CUT if last_kept is None else motion_between(last_kept, grey_frame, K)
+        if motion.is_cut:
+            runs.append([index])
+            last_kept = grey_frame
+            continue
+
+        largest = max(largest, motion.pixels)
+        if motion.pixels < min_motion:
+            still += 1
+        else:
             runs[-1].append(index)
             parallaxes.append(motion.parallax)
-        else:
-            runs.append([index])
-        last = now
+            last_kept = grey_frame
     return MovingFrames(
         runs=tuple(map(tuple, runs)),
         parallaxes=tuple(parallaxes),
@@ -129,9 +166,15 @@ def find_moving_frames(
 
 
 def stride_for_parallax(parallax: float, width: int, enough: float = ENOUGH_PARALLAX) -> int:
-    """Stride [frames], 1 to 10, at which neighbours have enough parallax."""
+    """Stride [frames] at which neighbours have enough parallax, 1 to ``LARGEST_STRIDE``.
+
+    Args:
+        parallax: Median parallax between successive frames [px]; NaN if it is not known.
+        width: Width of the frames [px].
+        enough: Parallax that is wanted [px at a width of 640].
+    """
     if not parallax > 0:
         return 1
-    wanted = enough * width / 640
+    wanted_parallax = enough * width / 640
     # If up to a tenth of a frame is missing, the stride is not raised.
-    return min(LARGEST_STRIDE, max(1, math.ceil(wanted / parallax - 0.1)))
+    return min(LARGEST_STRIDE, max(1, math.ceil(wanted_parallax / parallax - 0.1)))

@@ -1,4 +1,4 @@
-"""Targets of a run with their sources."""
+"""Targets of a run: which frames depth is learned of, and which frames are their sources."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,16 @@ from rilievo.data.clips.sequences import Clip
 
 OTHER_EYE = 0
 """Offset of the frame of the other camera of a stereo pair."""
-_GAP, _GAP_SHARE = 5, 1 / 20
-"""Frames between training and several held-out stretches, and their largest share."""
-_SHORTEST = 3
+_MAX_GAP = 5
+"""Most targets between those to train on and a held-out stretch."""
+_MAX_GAP_SHARE = 1 / 20
+"""Their largest share of the targets of a sequence."""
+_MIN_STRETCH = 3
+"""Fewest targets of a held-out stretch, if a sequence has several."""
 
 
 class FramePlace(NamedTuple):
-    """Indices of a sequence and of a frame in it."""
+    """Where a frame is: the index of its sequence, and its own in the sequence."""
 
     sequence: int
     frame: int
@@ -22,7 +25,7 @@ class FramePlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Frame to learn the depth of, with its sources."""
+    """Frame whose depth is learned, with the frames that are warped to it."""
 
     place: FramePlace
     sources: tuple[FramePlace, ...]
@@ -33,13 +36,19 @@ class Target:
         return (self.place, *self.sources)
 
     def is_other_eye(self, source: FramePlace) -> bool:
-        """Whether the other camera of a stereo pair took a source."""
+        """Whether a source was taken by the other camera of a stereo pair."""
         return source.sequence != self.place.sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceTargets:
-    """Targets of one sequence; ``lonely`` is the number of frames that lack a source."""
+    """Targets of one sequence.
+
+    Attributes:
+        targets: Targets to train on, and to hold some out from if none are listed.
+        listed_held_out: Targets that a list of the dataset holds out; None without such a list.
+        lonely: Number of frames that lack a source, and so are no targets.
+    """
 
     targets: tuple[Target, ...]
     listed_held_out: tuple[Target, ...] | None = None
@@ -47,7 +56,7 @@ class SequenceTargets:
 
     @property
     def all_targets(self) -> tuple[Target, ...]:
-        """Targets, and those listed as held out."""
+        """Targets to train on and those listed as held out."""
         return (*self.targets, *(self.listed_held_out or ()))
 
 
@@ -56,8 +65,10 @@ class TargetSplit:
     """Targets of a run, split for training and validation.
 
     Attributes:
-        between: Number of targets next to held-out ones, which are neither.
-        short: Number of sequences too short for all stretches.
+        training: Targets to train on.
+        held_out: Targets to validate on.
+        between: Number of targets that are neither, as they are next to held-out ones.
+        short: Number of sequences that are too short for all held-out stretches.
     """
 
     training: tuple[Target, ...]
@@ -67,18 +78,29 @@ class TargetSplit:
 
 
 class Neighbours:
-    """Index of sequences, which finds the sources of a frame."""
+    """Index of all sequences, which finds the sources of their frames."""
 
     def __init__(
         self, sequences: Sequence[Clip], runs: Mapping[int, Sequence[Sequence[int]]]
     ) -> None:
-        """Index sequences with their runs of consecutive frames."""
+        """Index sequences.
+
+        Args:
+            sequences: Sequences of a run.
+            runs: Indices of frames that follow one another, by the index of the sequence.
+        """
         self._sequences, self._runs = sequences, runs
-        self._places = {sequence.id: place for place, sequence in enumerate(sequences)}
-        self._by_number: dict[int, dict[int, int]] = {}
+        self._index_of_sequence = {sequence.id: index for index, sequence in enumerate(sequences)}
+        self._index_by_number: dict[int, dict[int, int]] = {}
 
     def find_targets(self, sequence: int, offsets: Sequence[int], stride: int) -> SequenceTargets:
-        """Targets of a sequence that have all sources."""
+        """Find the targets of a sequence: listed or all frames that have all sources.
+
+        Args:
+            sequence: Index of the sequence.
+            offsets: Offsets of the sources in time, in strides; ``OTHER_EYE`` for the other camera.
+            stride: Frames between neighbours.
+        """
         listed = self._sequences[sequence].listed
         if listed is None:
             return self._targets_in_runs(sequence, offsets, stride)
@@ -95,102 +117,126 @@ class Neighbours:
     def _targets_in_runs(
         self, sequence: int, offsets: Sequence[int], stride: int
     ) -> SequenceTargets:
-        candidates = []
+        """Targets among all frames; neighbours are counted within runs."""
+        targets: list[Target] = []
+        lonely = 0
         for run in self._runs[sequence]:
-            for at, frame in enumerate(run):
-                places = {offset: at + offset * stride for offset in offsets}
-                near = {
-                    offset: FramePlace(sequence, run[place]) if 0 <= place < len(run) else None
-                    for offset, place in places.items()
-                }
-                candidates.append(self._target_if_all_sources_exist(sequence, frame, near))
-        targets = tuple(filter(None, candidates))
-        return SequenceTargets(targets=targets, lonely=len(candidates) - len(targets))
+            for position, frame in enumerate(run):
+                temporal_sources: dict[int, FramePlace | None] = {}
+                for offset in offsets:
+                    source = position + offset * stride
+                    is_in_run = 0 <= source < len(run)
+                    place = FramePlace(sequence, run[source]) if is_in_run else None
+                    temporal_sources[offset] = place
+                target = self._target_with_all_sources(sequence, frame, temporal_sources)
+                if target is None:
+                    lonely += 1
+                else:
+                    targets.append(target)
+        return SequenceTargets(targets=tuple(targets), lonely=lonely)
 
     def _targets_with_numbers(
         self, sequence: int, numbers: Sequence[int], offsets: Sequence[int], stride: int
     ) -> SequenceTargets:
-        indices, candidates = self._indices_by_number(sequence), []
+        """Targets among the frames with these numbers; neighbours are counted by numbers."""
+        indices = self._indices_by_number(sequence)
+        targets: list[Target] = []
         for number in numbers:
-            if number in indices:
-                near = {
-                    offset: self._place_of_number(sequence, number + offset * stride)
-                    for offset in offsets
-                }
-                candidates.append(
-                    self._target_if_all_sources_exist(sequence, indices[number], near)
-                )
-        targets = tuple(filter(None, candidates))
-        return SequenceTargets(targets=targets, lonely=len(numbers) - len(targets))
+            if number not in indices:
+                continue
+            temporal_sources = {
+                offset: self._place_of_number(sequence, number + offset * stride)
+                for offset in offsets
+            }
+            target = self._target_with_all_sources(sequence, indices[number], temporal_sources)
+            if target is not None:
+                targets.append(target)
+        return SequenceTargets(targets=tuple(targets), lonely=len(numbers) - len(targets))
 
-    def _target_if_all_sources_exist(
-        self, sequence: int, frame: int, near: Mapping[int, FramePlace | None]
+    def _target_with_all_sources(
+        self, sequence: int, frame: int, temporal_sources: Mapping[int, FramePlace | None]
     ) -> Target | None:
-        sources = [
-            self._other_eye_place(sequence, frame) if offset == OTHER_EYE else place
-            for offset, place in near.items()
-        ]
-        there = tuple(source for source in sources if source is not None)
-        is_whole = len(there) == len(sources)
-        return Target(place=FramePlace(sequence, frame), sources=there) if is_whole else None
+        """Target with its sources by offset; None if one of them is missing."""
+        sources: list[FramePlace] = []
+        for offset, temporal_source in temporal_sources.items():
+            is_stereo = offset == OTHER_EYE
+            source = self._other_eye_place(sequence, frame) if is_stereo else temporal_source
+            if source is None:
+                return None
+            sources.append(source)
+        return Target(place=FramePlace(sequence, frame), sources=tuple(sources))
 
     def _place_of_number(self, sequence: int, number: int) -> FramePlace | None:
         frame = self._indices_by_number(sequence).get(number)
         return None if frame is None else FramePlace(sequence, frame)
 
     def _other_eye_place(self, sequence: int, frame: int) -> FramePlace | None:
+        """Place of the frame that the other camera of a stereo pair took at the same time."""
         eye = self._sequences[sequence].other_eye
-        if eye is None or eye.sequence not in self._places:
+        if eye is None or eye.sequence not in self._index_of_sequence:
             return None
         number = self._sequences[sequence].numbers[frame]
-        return self._place_of_number(self._places[eye.sequence], number)
+        return self._place_of_number(self._index_of_sequence[eye.sequence], number)
 
     def _indices_by_number(self, sequence: int) -> dict[int, int]:
-        if sequence not in self._by_number:
+        if sequence not in self._index_by_number:
             numbers = self._sequences[sequence].numbers
-            self._by_number[sequence] = {number: index for index, number in enumerate(numbers)}
-        return self._by_number[sequence]
+            self._index_by_number[sequence] = {
+                number: index for index, number in enumerate(numbers)
+            }
+        return self._index_by_number[sequence]
 
 
 def split_targets(
-    frames: Sequence[SequenceTargets], share: float, stretches: int = 1
+    sequences: Sequence[SequenceTargets], share: float, stretches: int = 1
 ) -> TargetSplit:
-    """Split targets into those to train on and those held out: a share of every sequence.
+    """Split targets into those to train on and those held out.
 
-    ``stretches`` is 1 for its end, 2 for its middle and its end. No frame of a held-out target, or
-    with several stretches next to one, is used in training. Of short sequences, whole ones are held
-    out.
+    No frame of a held-out target is used in training, and with several stretches, none that is next
+    to one. Of sequences so short that their share is less than half a target, whole ones are held
+    out now and then.
+
+    Args:
+        sequences: Targets of each sequence. Sequences with listed held-out targets keep those.
+        share: Share of the targets of each sequence to hold out.
+        stretches: Where they lie: 1 for the end of a sequence, 2 for its middle and its end.
     """
     training: list[Target] = []
     held_out: list[Target] = []
-    waiting, between, short = 0.0, 0, 0
-    alone = sum(bool(target_set.targets) for target_set in frames) == 1
-    for target_set in frames:
-        if target_set.listed_held_out is not None:
-            training.extend(target_set.targets)
-            held_out.extend(target_set.listed_held_out)
+    between, short = 0, 0
+    owed = 0.0  # held-out targets that shorter sequences owe
+    is_single = sum(bool(sequence.targets) for sequence in sequences) == 1
+    for sequence in sequences:
+        if sequence.listed_held_out is not None:
+            training.extend(sequence.targets)
+            held_out.extend(sequence.listed_held_out)
             continue
-        targets = sorted(
-            target_set.targets, key=lambda target: target.place
-        )  # lists are often shuffled
+
+        targets = sorted(sequence.targets, key=_place_of)  # lists are often shuffled
         wanted = share * len(targets)
-        count = max(1, round(wanted)) if wanted and (wanted >= 0.5 or alone) else 0
+        count = _held_out_count(wanted, is_single=is_single)
         if wanted and not count:
-            waiting += wanted
-            if waiting >= len(targets) / 2:
+            owed += wanted
+            if owed >= len(targets) / 2:
                 count = len(targets)
-                waiting -= count
-        several = count < len(targets) and count >= _SHORTEST * stretches
-        short += 0 < count < _SHORTEST * stretches and stretches > 1
-        chosen = _held_out_indices(len(targets), count, stretches if several else 1)
-        kept_out = [targets[index] for index in chosen]
-        gap = min(_GAP, int(_GAP_SHARE * len(targets))) if stretches > 1 else 0
-        taken = {place for target in kept_out for place in target.places}
-        taken |= _places_around(targets, kept_out, gap)
-        free = [target for target in targets if not taken.intersection(target.places)]
-        training.extend(free)
-        held_out.extend(kept_out)
-        between += len(targets) - count - len(free)
+                owed -= count
+
+        needed_for_stretches = _MIN_STRETCH * stretches
+        has_stretches = needed_for_stretches <= count < len(targets)
+        if stretches > 1 and 0 < count < needed_for_stretches:
+            short += 1
+        chosen = _held_out_indices(len(targets), count, stretches if has_stretches else 1)
+        sequence_held_out = [targets[index] for index in chosen]
+
+        gap = min(_MAX_GAP, int(_MAX_GAP_SHARE * len(targets))) if stretches > 1 else 0
+        forbidden = {place for target in sequence_held_out for place in target.places}
+        forbidden |= _places_around(targets, sequence_held_out, gap)
+        sequence_training = [
+            target for target in targets if not forbidden.intersection(target.places)
+        ]
+        training.extend(sequence_training)
+        held_out.extend(sequence_held_out)
+        between += len(targets) - count - len(sequence_training)
     if not training:
         return TargetSplit(training=tuple(held_out), held_out=(), between=between)
     return TargetSplit(
@@ -198,31 +244,43 @@ def split_targets(
     )
 
 
+def _place_of(target: Target) -> FramePlace:
+    return target.place
+
+
+def _held_out_count(wanted: float, *, is_single: bool) -> int:
+    """Number of held-out targets; a single sequence has at least one, if any are wanted."""
+    if not wanted or (wanted < 0.5 and not is_single):
+        return 0
+    return max(1, round(wanted))
+
+
 def _held_out_indices(length: int, count: int, stretches: int) -> list[int]:
-    sizes = [(count + number) // stretches for number in range(stretches)]
-    ends = [
-        round((number + 1) / stretches * length + (size / 2 if number + 1 < stretches else 0))
-        for number, size in enumerate(sizes)
-    ]
-    return [
-        index for size, end in zip(sizes, ends, strict=True) for index in range(end - size, end)
-    ]
+    """Indices of ``count`` of ``length`` targets, in stretches: the last one ends at the end."""
+    indices: list[int] = []
+    for number in range(stretches):
+        size = (count + number) // stretches
+        # Other stretches lie in the middle of theirs.
+        is_last = number == stretches - 1
+        end = round((number + 1) / stretches * length + (0 if is_last else size / 2))
+        indices.extend(range(end - size, end))
+    return indices
 
 
 def _places_around(
     targets: Sequence[Target], held_out: Sequence[Target], gap: int
 ) -> set[FramePlace]:
-    """Places within ``gap`` used frames of those held out."""
+    """Places of used frames that are at most ``gap`` used frames from a held-out target."""
     used = sorted({place for target in targets for place in target.places})
     rank = {place: index for index, place in enumerate(used)}
-    return {
-        used[index]
-        for target in held_out
-        for index in range(rank[target.place] - gap, rank[target.place] + gap + 1)
-        if 0 <= index < len(used) and used[index].sequence == target.place.sequence
-    }
+    around: set[FramePlace] = set()
+    for target in held_out:
+        first = max(0, rank[target.place] - gap)
+        neighbours = used[first : rank[target.place] + gap + 1]
+        around.update(place for place in neighbours if place.sequence == target.place.sequence)
+    return around
 
 
-def has_all_frames(target: Target, gone: Collection[FramePlace]) -> bool:
-    """Whether none of a target's frames is gone."""
-    return not any(place in gone for place in target.places)
+def has_all_frames(target: Target, broken: Collection[FramePlace]) -> bool:
+    """Whether none of the frames of a target is broken."""
+    return not any(place in broken for place in target.places)

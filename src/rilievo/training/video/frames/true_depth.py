@@ -1,4 +1,4 @@
-"""True depth that is stored beside frames."""
+"""Ground truth of depth that is stored beside frames, in the layouts of known datasets."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -19,25 +19,37 @@ from rilievo.data.datasets.sets.kitti_raw import (
 from rilievo.data.datasets.sets.seven_scenes import register_depth
 from rilievo.errors import RilievoError
 
-_SEVEN_SCENES = (480, 640)
-_LOST = 65535
-_STEPS_A_METRE = 1000
+_SEVEN_SCENES_SIZE = (480, 640)
+"""Height and width of depth of 7-Scenes [px]."""
+_SEVEN_SCENES_UNKNOWN = 65535
+"""Number that 7-Scenes stores where depth is not known."""
+_SEVEN_SCENES_STEPS = 1000
+"""Steps of depth of 7-Scenes per metre."""
 
 
 def read_true_depth(frame: Path) -> Field | None:
-    """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it."""
-    home = frame.parent.parent
-    if (home / FILE_NAME).is_file():
-        return _dataset_depth_or_none(home, frame.stem)
+    """Read the true depth of a frame [m], 0 where it is not known.
+
+    It is searched in a folder that describes itself as a dataset, and where 7-Scenes and KITTI have
+    it. None means that there is none.
+    """
+    images = frame.parent
+    if (images.parent / FILE_NAME).is_file():
+        return _depth_of_dataset(images.parent, frame.stem)
     if ".color." in frame.name:
-        return _seven_scenes_depth_or_none(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
-    drive = home.parent
+        return _depth_of_seven_scenes(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
+
+    # KITTI: DATE/DRIVE/image_02/data/0000000000.png.
+    camera_folder = images.parent
+    drive = camera_folder.parent
     scan = drive / "velodyne_points" / "data" / f"{frame.stem}.bin"
-    return _project_laser_depth(scan, drive.parent, home.name) if scan.is_file() else None
+    if not scan.is_file():
+        return None
+    return _depth_of_kitti(scan, drive.parent, camera_folder.name.removeprefix("image_"))
 
 
-def _dataset_depth_or_none(home: Path, id: str) -> Field | None:
-    dataset = _open_dataset_or_none(home)
+def _depth_of_dataset(root: Path, id: str) -> Field | None:
+    dataset = _open_dataset_or_none(root)
     if dataset is None or id not in dataset.ids:
         return None
     truth = dataset.truth(id)
@@ -47,25 +59,27 @@ def _dataset_depth_or_none(home: Path, id: str) -> Field | None:
 
 
 @lru_cache(maxsize=16)
-def _open_dataset_or_none(home: Path) -> Dataset | None:
+def _open_dataset_or_none(root: Path) -> Dataset | None:
     try:
-        return open_dataset("folder", home)
+        return open_dataset("folder", root)
     except RilievoError:
         # A file that does not describe a dataset has no truth for the frames.
         return None
 
 
-def _seven_scenes_depth_or_none(path: Path) -> Field | None:
+def _depth_of_seven_scenes(path: Path) -> Field | None:
     if not path.is_file():
         return None
     stored = read_grey_integers(path)
-    if stored.shape != _SEVEN_SCENES:
+    if stored.shape != _SEVEN_SCENES_SIZE:
         return None
-    counts = register_depth(stored)
-    return np.where(counts == _LOST, 0, counts).astype(np.float32) / _STEPS_A_METRE
+    steps = register_depth(stored)
+    known_steps = np.where(steps == _SEVEN_SCENES_UNKNOWN, 0, steps)
+    return known_steps.astype(np.float32) / _SEVEN_SCENES_STEPS
 
 
-def _project_laser_depth(scan: Path, day: Path, eye: str) -> Field:
-    camera = read_camera(day, eye.removeprefix("image_"))
+def _depth_of_kitti(scan: Path, day: Path, camera_name: str) -> Field:
+    """Project the points of a laser scan; ``day`` has the calibration, ``camera_name`` is "02"."""
+    camera = read_camera(day, camera_name)
     points = read_velodyne(scan)
     return project_nearest(points, image_from_laser(day, camera), camera.shape).astype(np.float32)
