@@ -1,4 +1,4 @@
-"""Settings that make networks again; needs no torch."""
+"""Settings from which networks are made, and made again from a run; needs no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,10 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import option
 
 HIDDEN = option(hidden=True)
+"""Mark of a field that has no option on the command line."""
 FIRST = option(first=True)
-# A new kind of probe is one class and one row.
-# ``module:Class`` of ``probes``.
+"""Mark of a field whose option comes first in the help."""
+
 PROBES: Mapping[str, str] = {
     "linear": "dense_probes:LinearProbe",
     "multiscale": "dense_probes:MultiscaleProbe",
@@ -24,18 +25,18 @@ PROBES: Mapping[str, str] = {
     "bnhead": "dense_probes:BatchNormProbe",
     "light": "dpt_probes:LightProbe",
 }
+"""Probes by name, as ``module:Class`` of ``probes``. A new one is a class and a row."""
 TREATMENTS = ("default", "probe3d", "probe3d-old")
+"""Ways to treat images and features; see ``Blueprint.treatment``."""
 PRETRAINED, RANDOM = "pretrained", "random"
+"""Words for the weights of a backbone that its authors publish, and for random ones."""
 DEPTH_CNN = "depth-cnn"
-_LARGEST = 8192
-_MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no memory holds them
-_MULTIPLE = 32
-# Least side [px]: reflection needs features 2 wide.
-_LEAST = 64
+"""Name of the small whole network that predicts depth."""
+
 EMBEDDED_ENCODER = "small"
+"""Name of the encoder of the embedded model ``rilievo/small``."""
 TIMM = "timm/"
-# A new encoder is one class and one row.
-# ``module:Class`` of ``video``.
+"""Beginning of the names of timm's encoders."""
 ENCODERS: Mapping[str, str] = {
     EMBEDDED_ENCODER: "depth_network:SmallEncoder",
     "resnet18": "encoders:ResNetEncoder",
@@ -45,17 +46,31 @@ ENCODERS: Mapping[str, str] = {
     "resnet152": "encoders:ResNetEncoder",
     "lite": "lite:LiteEncoder",
 }
+"""Encoders of networks on video by name, as ``module:Class`` of ``video``. A new one is a class and
+a row."""
 TIMM_ENCODER = "encoders:TimmEncoder"
+"""Class of the encoders of timm, as ``module:Class`` of ``video``."""
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
+"""Files of the depth network in a checkpoint of Monodepth2's program."""
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
+"""Files of its pose network."""
+
+_MAX_SIDE = 8192
+"""Largest height and width of an input [px]."""
+_MIN_VIDEO_SIDE = 64
+"""Least height and width on video [px]: padding by reflection needs features 2 wide."""
+_VIDEO_SIDE_MULTIPLE = 32
+"""Common divisor of the height and width on video [px]."""
+_MAX_CHANNELS = 65_536
+"""Most bins or hidden channels: more are a slip, or no memory holds them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneRow:
-    """How a backbone is made.
+    """How the backbones of a family are made.
 
     Attributes:
-        place: ``module:function`` of ``backbones`` that loads it, or the class of a whole network.
+        place: ``module:function`` of ``backbones`` that loads one, or the class of a whole network.
         package: Package that it needs.
         is_whole_network: Whether it is a small whole network, which is trained from the start.
     """
@@ -65,8 +80,6 @@ class BackboneRow:
     is_whole_network: bool = False
 
 
-# A new family is one function or class and one row: its name, or the beginning of its names. Known
-# backbones of all families have cards in backbones.toml.
 BACKBONE_FAMILIES: Mapping[str, BackboneRow] = {
     "timm/": BackboneRow(place="timm_backbones:load", package="timm"),
     "hf/": BackboneRow(place="transformers_backbones:load", package="transformers"),
@@ -75,10 +88,12 @@ BACKBONE_FAMILIES: Mapping[str, BackboneRow] = {
     DEPTH_CNN: BackboneRow(place="own_backbone:DepthCNN", is_whole_network=True),
     "normal-cnn": BackboneRow(place="own_backbone:NormalCNN", is_whole_network=True),
 }
+"""Families of backbones, by their name or the beginning of their names. A new family is a function
+or a class, and a row. Backbones that are known by name have cards in backbones.toml."""
 
 
 def find_backbone_row(name: str) -> BackboneRow | None:
-    """Find the row of a backbone's name; None without one."""
+    """Find how a backbone is made; None if its name is not known."""
     if name in BACKBONE_FAMILIES and not name.endswith("/"):
         return BACKBONE_FAMILIES[name]
     beginning = name.partition("/")[0] + "/"
@@ -86,7 +101,7 @@ def find_backbone_row(name: str) -> BackboneRow | None:
 
 
 def is_whole_network(backbone: str) -> bool:
-    """Whether a backbone's name is of a small whole network of ours."""
+    """Whether a name is that of a small whole network, not of a backbone to probe."""
     row = find_backbone_row(backbone)
     return row is not None and row.is_whole_network
 
@@ -100,35 +115,38 @@ class ProbeTarget(StrEnum):
 
     @property
     def has_depth(self) -> bool:
-        """Whether it has depth."""
+        """Whether depth is read."""
         return self is not ProbeTarget.NORMALS
 
     @property
     def has_normals(self) -> bool:
-        """Whether it has normals."""
+        """Whether normals are read."""
         return self is not ProbeTarget.DEPTH
 
 
 class Form(StrEnum):
-    """Conversion of channels to depth."""
+    """Conversion of the channels of a probe to depth."""
 
     BINS = "bins"
+    """One channel for each of several depths, of which a mean or the most probable is taken."""
     SIGMOID = "sigmoid"
-    """One channel, between the least and largest depth."""
+    """One channel, whose sigmoid goes from the least to the largest depth."""
     EXPONENTIAL = "exponential"
+    """One channel, which is the logarithm of depth."""
 
 
 class Readout(StrEnum):
-    """Depth from the shares of bins."""
+    """Conversion of the shares of bins to one depth."""
 
     EXPECTATION = "expectation"
+    """Mean of the depths of the bins, weighted by their shares."""
     MOST_PROBABLE = "most_probable"
-    """Depth of the largest share; training reads the expectation."""
+    """Depth of the bin with the largest share; training takes the expectation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneChoice:
-    """A backbone and its layers."""
+    """A backbone, its weights and the layers whose features are taken."""
 
     GROUP: ClassVar[str] = "Network"
 
@@ -154,7 +172,7 @@ class BackboneChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeChoice:
-    """The small network that reads features."""
+    """The small network that predicts from features."""
 
     GROUP: ClassVar[str] = "Network"
 
@@ -177,9 +195,9 @@ class ProbeChoice:
     def __post_init__(self) -> None:
         if self.kind not in PROBES and not is_import_path(self.kind):
             raise OptionError(f"no probe '{self.kind}'; {suggest(self.kind, PROBES)}")
-        if self.hidden is not None and not 1 <= self.hidden <= _MOST_CHANNELS:
+        if self.hidden is not None and not 1 <= self.hidden <= _MAX_CHANNELS:
             raise OptionError(
-                f"a probe's hidden channels are 1 to {_MOST_CHANNELS:,}, got {self.hidden}"
+                f"a probe's hidden channels are 1 to {_MAX_CHANNELS:,}, got {self.hidden}"
             )
         if self.kernel not in (None, 1, 3):
             raise OptionError(option="kernel", expected="1 or 3", value=self.kernel)
@@ -187,7 +205,7 @@ class ProbeChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthChoice:
-    """Depth from the probe's channels."""
+    """How depth is read from the channels of a probe."""
 
     GROUP: ClassVar[str] = "Network"
 
@@ -222,24 +240,25 @@ class DepthChoice:
                     f" is {self.form}",
                 )
             )
-        if not 2 <= self.bins <= _MOST_CHANNELS:
-            raise OptionError(f"depth has 2 to {_MOST_CHANNELS:,} bins, got {self.bins}")
-        for what, choice, choices in (
-            ("spacing", self.spacing, ("linear", "log")),
-            ("normalisation", self.normalisation, ("linear", "softmax", "sigmoid")),
-        ):
-            if choice not in choices:
-                raise OptionError(f"bins have no {what} '{choice}'; {suggest(choice, choices)}")
+        if not 2 <= self.bins <= _MAX_CHANNELS:
+            raise OptionError(f"depth has 2 to {_MAX_CHANNELS:,} bins, got {self.bins}")
+        _check_bin_choice("spacing", self.spacing, ("linear", "log"))
+        _check_bin_choice("normalisation", self.normalisation, ("linear", "softmax", "sigmoid"))
 
     @property
     def channels(self) -> int:
-        """Number of bins, else 1."""
+        """Number of channels that depth is read from."""
         return self.bins if self.form is Form.BINS else 1
+
+
+def _check_bin_choice(what: str, choice: str, choices: tuple[str, ...]) -> None:
+    if choice not in choices:
+        raise OptionError(f"bins have no {what} '{choice}'; {suggest(choice, choices)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """Backbone, probe, and their outputs."""
+    """Settings of a backbone with its probe."""
 
     GROUP: ClassVar[str] = "Network"
 
@@ -260,24 +279,24 @@ class Blueprint:
             raise OptionError(
                 f"no treatment '{self.treatment}'; {suggest(self.treatment, TREATMENTS)}"
             )
-        if not all(1 <= side <= _LARGEST for side in self.size):
-            raise OptionError(f"a size is (height, width) of 1 to {_LARGEST} px, got {self.size}")
+        if not all(1 <= side <= _MAX_SIDE for side in self.size):
+            raise OptionError(f"a size is (height, width) of 1 to {_MAX_SIDE} px, got {self.size}")
 
     @property
     def depth_channels(self) -> int:
-        """Number for depth; perhaps 0."""
+        """Number of channels for depth, perhaps 0."""
         return self.depth.channels if self.task.has_depth else 0
 
     @property
     def normals_channels(self) -> int:
-        """Number: 0, 3, or 4 with kappa."""
+        """Number of channels for normals: 0, 3, or 4 with kappa."""
         if not self.task.has_normals:
             return 0
         return 4 if self.uncertainty else 3
 
 
 class Family(StrEnum):
-    """Networks that training can go on with."""
+    """Kinds of networks that can be trained further."""
 
     SMALL = "small"
     PROBE = "probe"
@@ -287,11 +306,17 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedBlueprint:
-    """Settings that make a network trained further again.
+    """Settings of a network that was trained further.
 
     Attributes:
-        teacher: Models that labelled its data.
-        area: Pixels at which the family ``small`` sees a photograph.
+        family: Kind of the network.
+        start: Model from which it started.
+        kind: Kind of its depth.
+        licence: Licence of its weights.
+        teacher: Models that labelled its training data.
+        area: Number of pixels at which the family ``small`` sees a photograph.
+        probed: Backbone and probe of the family ``probe``.
+        architecture: Class of the network in its library.
     """
 
     family: Family
@@ -305,22 +330,26 @@ class TunedBlueprint:
 
 
 class PoseKind(StrEnum):
-    """Source of the camera's motion."""
+    """Source of the motion between frames."""
 
     SEPARATE = "separate"
+    """A pose network with an encoder of its own."""
     SHARED = "shared"
+    """A pose network on the encoder of the depth network."""
     CNN = "cnn"
-    """Seven convolutions (Zhou et al. 2017)."""
+    """A pose network of seven convolutions (Zhou et al. 2017)."""
     GEOMETRY = "geometry"
+    """Tracked points and depth."""
     NONE = "none"
+    """Recorded poses, or the baseline of a stereo pair."""
 
 
-# A new pose network is one class and one row.
 POSE_NETWORKS: Mapping[PoseKind, str] = {
     PoseKind.SEPARATE: "pose_networks:PoseNet",
     PoseKind.SHARED: "pose_networks:SharedPoseNet",
     PoseKind.CNN: "pose_networks:PoseCNN",
 }
+"""Pose networks, as ``module:Class`` of ``video``. A new one is a class and a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,14 +398,18 @@ class VideoBlueprint:
     def __post_init__(self) -> None:
         check_encoder(self.encoder)
         height, width = self.size
-        if min(height, width) < _LEAST or height % _MULTIPLE or width % _MULTIPLE:
+        if (
+            min(height, width) < _MIN_VIDEO_SIDE
+            or height % _VIDEO_SIDE_MULTIPLE
+            or width % _VIDEO_SIDE_MULTIPLE
+        ):
             raise OptionError(
-                f"a size is multiples of {_MULTIPLE} from {_LEAST}, such as 192,640, got "
-                f"{self.size}"
+                f"a size is multiples of {_VIDEO_SIDE_MULTIPLE} from {_MIN_VIDEO_SIDE}, such as "
+                f"192,640, got {self.size}"
             )
-        if self.area is not None and not _LEAST**2 <= self.area <= _LARGEST**2:
+        if self.area is not None and not _MIN_VIDEO_SIDE**2 <= self.area <= _MAX_SIDE**2:
             raise OptionError(
-                f"an area is {_LEAST**2:,} to {_LARGEST**2:,} pixels, got {self.area}"
+                f"an area is {_MIN_VIDEO_SIDE**2:,} to {_MAX_SIDE**2:,} pixels, got {self.area}"
             )
         if not 0 < self.min_depth < self.max_depth < float("inf"):
             raise OptionError(
@@ -402,7 +435,11 @@ class VideoBlueprint:
 
 
 def check_encoder(name: str) -> None:
-    """Refuse unknown encoders; timm's are looked up when made."""
+    """Check that there is an encoder of this name; timm's are looked up when they are made.
+
+    Raises:
+        OptionError: If there is none.
+    """
     if name not in ENCODERS and not name.startswith(TIMM):
         suggestion = suggest(name, [*ENCODERS, f"{TIMM}NAME"])
         raise OptionError(f"no encoder '{name}'; {suggestion}")

@@ -1,4 +1,4 @@
-"""Features of a network, and padding of images."""
+"""Features of a network, and the padding of images to its patches."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ from rilievo.training.tensors import Images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """Rectangle of pixels [px]."""
+    """Rectangle in an image, by the index of its first row and column and its size [px]."""
 
     top: int
     left: int
@@ -30,8 +30,10 @@ class Features:
     """Features of images of one size.
 
     Attributes:
-        maps: Maps of the padded image, shallow to deep.
-        tokens: Class tokens, which probes see as channels behind the map's.
+        maps: Maps of the padded image, from the shallowest layer to the deepest.
+        tokens: Class token of each map, which probes append to its channels; None for none.
+        padded: Height and width of the padded image [px].
+        box: Where the image lies in it.
     """
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
@@ -52,32 +54,30 @@ class Features:
 
 
 class Padding(StrEnum):
-    """Padding to multiples of the patch.
-
-    ``MINIMAL`` adds half (rounded down) above and left, ``OVER`` a whole patch to the other side
-    too;
-    ``NONE`` refuses, as Probe3D's DeiT, SAM, MAE and MiDaS do.
-    """
+    """How images are padded to multiples of the patch: by half above and left, rounded down."""
 
     MINIMAL = "minimal"
+    """By as little as possible."""
     OVER = "over"
+    """As Probe3D does: if one side is no multiple, both sides are padded, perhaps by a patch."""
     NONE = "none"
+    """Not at all: other images are refused, as by Probe3D's DeiT, SAM, MAE and MiDaS."""
 
 
 def box_in_padded(size: Size, patch: int, padding: Padding) -> Box:
-    """Find an image's box in its padded one; ``InputError`` if padding is not allowed."""
+    """Where an image of a size lies in its padded one; ``InputError`` if it may not be padded."""
     down, across = _padding_size(size, patch, padding)
     return Box(top=down // 2, left=across // 2, height=size[0], width=size[1])
 
 
 def padded_size(size: Size, patch: int, padding: Padding) -> Size:
-    """Compute (height, width) after padding."""
+    """Height and width after padding; ``InputError`` if it is not allowed."""
     down, across = _padding_size(size, patch, padding)
     return size[0] + down, size[1] + across
 
 
 def pad(pixels: Images, box: Box, size: Size) -> Float[Tensor, "b 3 H W"]:
-    """Pad normalised pixels by zeros, the mean colour."""
+    """Pad normalised pixels to ``size`` by zeros, the mean colour; ``box`` is where they come."""
     right, bottom = size[1] - box.left - box.width, size[0] - box.top - box.height
     if not (box.left or right or box.top or bottom):
         return pixels
@@ -85,8 +85,9 @@ def pad(pixels: Images, box: Box, size: Size) -> Float[Tensor, "b 3 H W"]:
 
 
 def _padding_size(size: Size, patch: int, padding: Padding) -> Size:
-    over = size[0] % patch, size[1] % patch
-    if over == (0, 0):
+    """Number of rows and columns to add."""
+    remainders = size[0] % patch, size[1] % patch
+    if remainders == (0, 0):
         return 0, 0
     if padding is Padding.NONE:
         raise InputError(
@@ -94,12 +95,14 @@ def _padding_size(size: Size, patch: int, padding: Padding) -> Size:
             f"sides must be multiples of {patch}: resize them, or pad (preset 'default')"
         )
     if padding is Padding.OVER:
-        return patch - over[0], patch - over[1]
+        return patch - remainders[0], patch - remainders[1]
     return -size[0] % patch, -size[1] % patch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: the type tells on a GPU, the message on a CPU."""
-    words = ("allocate memory", "not enough memory")
-    is_told = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
-    return is_told or isinstance(error, torch.OutOfMemoryError)
+    """Whether torch raised an error because it could not get enough memory."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    # On a CPU only the message tells.
+    phrases = ("allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in phrases)

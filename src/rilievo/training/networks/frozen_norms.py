@@ -1,4 +1,7 @@
-"""Convolutions merged with fixed batch normalisation."""
+"""Convolutions that are merged with their batch normalisation while its statistics are fixed.
+
+Training then computes and stores one map fewer for each layer.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +11,7 @@ from rilievo.training.tensors import Channels, Convolved, Strided
 
 
 def make_conv_norm(inputs: int, outputs: int, *after: nn.Module, stride: int = 1) -> nn.Sequential:
-    """Make a 3×3 convolution, its norm, and ``after``."""
+    """Make a 3×3 convolution with its norm, followed by the modules ``after``."""
     conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), *after)
 
@@ -21,7 +24,15 @@ def convolve_and_norm(
     relu: bool = False,
     most: float | None = None,
 ) -> Strided:
-    """Convolve, normalise, and clamp to 0..``most``; gradients need merged layers."""
+    """Convolve and normalise, by one convolution if gradients are needed and statistics are fixed.
+
+    Args:
+        conv: Convolution without a bias.
+        norm: Its batch normalisation.
+        x: Maps.
+        relu: Whether to apply ReLU.
+        most: Upper limit of the result, which is then at least 0; None for no limits.
+    """
     if norm.training or not torch.is_grad_enabled():
         y = norm(conv(x))
         if most is not None:
@@ -42,13 +53,13 @@ def convolve_and_norm(
 
 
 def mix_channels(conv: nn.Conv2d, x: Channels) -> Convolved:
-    """Convolve by a 1×1 layer."""
+    """Apply a 1×1 convolution, by the fastest way of torch if gradients are needed."""
     return _convolve(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
 
 
 def _convolve(conv: nn.Conv2d, x: Channels, weight: Tensor, bias: Tensor | None) -> Strided:
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
-        # A dilation says nothing of one place, but torch gives a dilated convolution to oneDNN, and
-        # a plain one of few images on one thread to a slower path.
+        # A dilation does not change a 1×1 convolution. But torch computes a dilated one by oneDNN,
+        # and another one, for few images on one thread, in a slower way.
         return F.conv2d(x, weight, bias, dilation=2)
     return conv._conv_forward(x, weight, bias)

@@ -1,4 +1,4 @@
-"""Weights of Gluon's ``.npz`` files."""
+"""Weights from ``.npz`` files of Gluon, MXNet's library of networks."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +20,7 @@ BATCH_NORM_NAMES = {
     "running_mean": "running_mean",
     "running_var": "running_var",
 }
+"""Gluon's names of the parameters of a batch normalisation, by torch's."""
 
 
 def is_batch_counter(parameter: str) -> bool:
@@ -28,7 +29,7 @@ def is_batch_counter(parameter: str) -> bool:
 
 
 def read_gluon_arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
-    """Read arrays by name; errors name ``where``."""
+    """Read the arrays of ``.npz`` files by name; ``ModelError`` with ``where`` if one is broken."""
     arrays: dict[str, np.ndarray] = {}
     try:
         for path in paths:
@@ -46,7 +47,17 @@ def read_gluon_arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarra
 def fill_from_arrays(
     encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
 ) -> None:
-    """Fill parameters by ``names`` of arrays, or raise ``ModelError``."""
+    """Fill an encoder from arrays.
+
+    Args:
+        encoder: Network to fill.
+        names: Name of the array of each parameter.
+        arrays: Arrays by name.
+        where: Words for where they come from, for errors.
+
+    Raises:
+        ModelError: If an array is missing or has another shape.
+    """
     state = encoder.state_dict()
     for parameter, name in names.items():
         shape = tuple(state[parameter].shape)

@@ -19,16 +19,22 @@ from rilievo.training.networks.gluon_weights import (
 from rilievo.training.tensors import Channels, FeatureMaps, Images, Resized, Strided
 
 _PREFIX = "mobilenetv20_features_"
+"""Beginning of the names of Gluon's arrays."""
 _OUTPUTS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
-_STRIDED = (1, 3, 10, 13)
-_LAST_OF_SIZE = (0, 2, 9, 12, 16)
+"""Output channels of each block."""
+_STRIDED_BLOCKS = (1, 3, 10, 13)
+"""Indices of the blocks that halve the size."""
+_LAST_BLOCKS_OF_SIZES = (0, 2, 9, 12, 16)
+"""Index of the last block of each size, whose output is a map of features."""
 
 _STEM = 32
-CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_OF_SIZE))
+"""Output channels of the first convolution."""
+CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_BLOCKS_OF_SIZES))
+"""Channels of the maps of features, the finest first."""
 
 
 class Bottleneck(nn.Module):
-    """Block: 1×1, 3×3 depthwise, linear 1×1, perhaps plus the input."""
+    """Block of a 1×1, a 3×3 depthwise and a linear 1×1 convolution, plus the input if it fits."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
         super().__init__()
@@ -42,7 +48,7 @@ class Bottleneck(nn.Module):
         self.is_residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Channels) -> Strided:
-        """Compute features."""
+        """Compute the output of the block."""
         y = convolve_and_norm(self.conv0, self.batchnorm0, x, relu=True)
         y = convolve_and_norm(self.conv1, self.batchnorm1, y, relu=True)
         y = convolve_and_norm(self.conv2, self.batchnorm2, y)
@@ -50,7 +56,7 @@ class Bottleneck(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Features at 1/2 to 1/32, without the classifier."""
+    """Encoder with features at 1/2 to 1/32 of the image's size; without the classifier."""
 
     def __init__(self, *, blocks: int = len(_OUTPUTS)) -> None:
         super().__init__()
@@ -59,26 +65,27 @@ class MobileNetV2(nn.Module):
         self.linearbottleneck = nn.ModuleList()
         inputs = _STEM
         for index, outputs in enumerate(_OUTPUTS[:blocks]):
-            stride, expansion = (2 if index in _STRIDED else 1), (6 if index else 1)
+            stride = 2 if index in _STRIDED_BLOCKS else 1
+            expansion = 6 if index else 1
             self.linearbottleneck.append(
                 Bottleneck(inputs, outputs, stride=stride, expansion=expansion)
             )
             inputs = outputs
-        self.channels = CHANNELS[: 1 + sum(index < blocks for index in _LAST_OF_SIZE)]
+        self.channels = CHANNELS[: 1 + sum(index < blocks for index in _LAST_BLOCKS_OF_SIZES)]
 
     def forward(self, image: Images) -> FeatureMaps:
-        """Encode RGB normalised as ImageNet: the stem, then each size from 1/2."""
+        """Compute features of RGB normalised as on ImageNet: the stem, then each size from 1/2."""
         levels = [convolve_and_norm(self.conv0, self.batchnorm0, image, relu=True)]
         x = levels[0]
         for index, block in enumerate(self.linearbottleneck):
             x = block(x)
-            if index in _LAST_OF_SIZE:
+            if index in _LAST_BLOCKS_OF_SIZES:
                 levels.append(x)
         return tuple(levels)
 
 
 def gluon_name(parameter: str) -> str:
-    """Convert a parameter's name to Gluon's."""
+    """Name that Gluon has for a parameter of ``MobileNetV2``."""
     *modules, layer, leaf = parameter.split(".")
     if layer.startswith("batchnorm"):
         leaf = BATCH_NORM_NAMES[leaf]
@@ -87,7 +94,7 @@ def gluon_name(parameter: str) -> str:
 
 
 def load_gluon_mobilenet(encoder: MobileNetV2, path: Path) -> None:
-    """Fill ``encoder`` from Gluon's ``.npz``, without the classifier."""
+    """Fill an encoder from Gluon's ``.npz``; ``ModelError`` if it lacks an array."""
     names = {
         entry: gluon_name(entry) for entry in encoder.state_dict() if not is_batch_counter(entry)
     }

@@ -23,7 +23,13 @@ from rilievo.training.tensors import Images, Maps, Normals
 
 
 class ProbeOutput(NamedTuple):
-    """Depth in the blueprint's unit, normals, and their kappa above 0.01."""
+    """Output for a batch; None for what is not read.
+
+    Attributes:
+        depth: Depth, of the kind and in the unit of the blueprint.
+        normals: Unit normals in the camera frame, towards the camera.
+        kappa: Concentration of the normals, above 0.01; large where they are certain.
+    """
 
     depth: Maps | None
     normals: Normals | None
@@ -31,7 +37,7 @@ class ProbeOutput(NamedTuple):
 
 
 class BackboneWithProbe(nn.Module):
-    """Backbone and its probe."""
+    """Backbone with its probe, and the heads that read depth and normals."""
 
     def __init__(self, blueprint: Blueprint, backbone: Backbone, probe: Probe) -> None:
         super().__init__()
@@ -46,15 +52,15 @@ class BackboneWithProbe(nn.Module):
         )
 
     def predict_from_features(self, features: Features, size: Size) -> ProbeOutput:
-        """Predict at a size [px]."""
+        """Predict from the features of an image, at a size (height, width) [px]."""
         logits, task = self.probe.logits(features), self.blueprint.task
         depth_channels = self.blueprint.depth_channels
-        depth = normals = kappa = None
+        depth, normals, kappa = None, None, None
         if task.has_depth:
             depth = self._read_depth(logits.select_channels(0, depth_channels), size)
         if task.has_normals:
-            last = depth_channels + self.blueprint.normals_channels
-            normals, kappa = self.normals_head(logits.select_channels(depth_channels, last), size)
+            end = depth_channels + self.blueprint.normals_channels
+            normals, kappa = self.normals_head(logits.select_channels(depth_channels, end), size)
         return ProbeOutput(depth=depth, normals=normals, kappa=kappa)
 
     def _read_depth(self, logits: Logits, size: Size) -> Maps:
@@ -88,13 +94,13 @@ def weights_of_stored(
     """
     tensors = dict(stored)
     for prefix, backbone in _backbones_of(network).items():
-        own = {
+        of_backbone = {
             name.removeprefix(prefix): tensors.pop(name)
             for name in [*tensors]
             if name.startswith(prefix)
         }
-        named = backbone.weights_of_stored(own, path)
-        tensors |= {f"{prefix}{name}": value for name, value in named.items()}
+        renamed = backbone.weights_of_stored(of_backbone, path)
+        tensors |= {f"{prefix}{name}": value for name, value in renamed.items()}
     return tensors
 
 
@@ -108,21 +114,23 @@ def _backbones_of(network: nn.Module) -> Mapping[str, Backbone]:
 
 
 def backbone_from_blueprint(blueprint: Blueprint) -> Backbone:
-    """Make a blueprint's frozen backbone."""
+    """Make the frozen backbone of a blueprint, with its weights."""
     choice = blueprint.backbone
-    weights = {PRETRAINED: True, RANDOM: False}.get(choice.weights)
+    pretrained: bool | Path = choice.weights == PRETRAINED
+    if choice.weights not in (PRETRAINED, RANDOM):
+        pretrained = Path(choice.weights)
     return make_backbone(
         choice.name,
         layers=choice.layers,
         tokens=choice.tokens,
-        pretrained=Path(choice.weights) if weights is None else weights,
+        pretrained=pretrained,
         preset="default" if blueprint.treatment == "default" else "probe3d",
         seed=choice.seed,
     )
 
 
 def probe_from_blueprint(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
-    """Make a blueprint's probe, with random weights."""
+    """Make the probe of a blueprint for the features of a backbone, with random weights."""
     tokens = backbone.token_channels
     with temporary_torch_seed(seed):
         return make_probe(

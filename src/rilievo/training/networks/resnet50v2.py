@@ -17,14 +17,15 @@ from rilievo.training.networks.gluon_weights import (
 from rilievo.training.tensors import Channels, FeatureMaps, Images, Strided
 
 _RESNET_STEM = 64
-
-# Blocks, output channels and stride.
+"""Output channels of the first convolution."""
 _STAGES = ((3, 256, 1), (4, 512, 2), (6, 1024, 2))
+"""Number of blocks, output channels and stride of each stage."""
 _PATTERN = "resnet50v2_*.npz"
+"""Names of the files that Gluon's weights come in."""
 
 
 class PreActivation(nn.Module):
-    """Block of three convolutions plus the input."""
+    """Block of three convolutions plus the input, with each norm before its convolution."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
         super().__init__()
@@ -42,15 +43,16 @@ class PreActivation(nn.Module):
             self.convs.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
 
     def forward(self, x: Channels) -> Strided:
-        """Compute features."""
-        first = y = torch.relu(self.norms[0](x))
-        y = torch.relu(self.norms[1](self.convs[0](y)))
+        """Compute the output of the block."""
+        normalised = torch.relu(self.norms[0](x))
+        y = torch.relu(self.norms[1](self.convs[0](normalised)))
         y = torch.relu(self.norms[2](self.convs[1](y)))
-        return self.convs[2](y) + (self.convs[3](first) if self.is_first else x)
+        shortcut = self.convs[3](normalised) if self.is_first else x
+        return self.convs[2](y) + shortcut
 
 
 class ResNet50V2(nn.Module):
-    """Features at 1/2 to 1/16."""
+    """Encoder with features at 1/2 to 1/16 of the image's size; without the last stage."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +69,7 @@ class ResNet50V2(nn.Module):
         self.channels = (_RESNET_STEM, _RESNET_STEM, *(outputs for _, outputs, _ in _STAGES))
 
     def forward(self, image: Images) -> FeatureMaps:
-        """Encode RGB normalised as ImageNet; the map at 1/2 comes twice."""
+        """Compute features of RGB normalised as on ImageNet; the map at 1/2 comes twice."""
         x = torch.relu(self.batchnorm1(self.conv0(self.batchnorm0(image))))
         levels = [x, x]
         x = F.max_pool2d(x, 3, 2, 1)
@@ -78,24 +80,26 @@ class ResNet50V2(nn.Module):
 
 
 def load_gluon_resnet(encoder: ResNet50V2, folder: Path) -> None:
-    """Fill ``encoder`` from ``resnet50v2_*.npz``, in any parts."""
+    """Fill an encoder from all files ``resnet50v2_*.npz``; ``ModelError`` if they lack an array."""
     arrays = read_gluon_arrays(folder, sorted(folder.glob(_PATTERN)))
     where = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 of Gluon)"
     fill_from_arrays(encoder, dict(_resnet_gluon_names(encoder)), arrays, where)
 
 
 def _resnet_gluon_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
-    layers = {"conv0": "conv0", "batchnorm0": "batchnorm0", "batchnorm1": "batchnorm1"}
+    """Yield the name of each parameter, and the name that Gluon has for it."""
+    layer_names = {"conv0": "conv0", "batchnorm0": "batchnorm0", "batchnorm1": "batchnorm1"}
     for number, stage in enumerate(encoder.stages):
+        # Gluon counts the layers of a stage through all of its blocks.
         counts = {"norms": 0, "convs": 0}
-        for index, block in enumerate(stage):  # pyright: ignore[reportArgumentType]
-            for kind, published in (("norms", "batchnorm"), ("convs", "conv")):
-                for place in range(len(getattr(block, kind))):
-                    name = f"stage{number + 1}_{published}{counts[kind]}"
-                    layers[f"stages.{number}.{index}.{kind}.{place}"] = name
+        for block_number, block in enumerate(stage):  # pyright: ignore[reportArgumentType]
+            for kind, gluon_kind in (("norms", "batchnorm"), ("convs", "conv")):
+                for index in range(len(getattr(block, kind))):
+                    layer = f"stages.{number}.{block_number}.{kind}.{index}"
+                    layer_names[layer] = f"stage{number + 1}_{gluon_kind}{counts[kind]}"
                     counts[kind] += 1
     for parameter in encoder.state_dict():
         layer, _, leaf = parameter.rpartition(".")
         if not is_batch_counter(parameter):
-            is_norm = "norm" in layers[layer]
-            yield parameter, f"{layers[layer]}_{BATCH_NORM_NAMES[leaf] if is_norm else leaf}"
+            is_norm = "norm" in layer_names[layer]
+            yield parameter, f"{layer_names[layer]}_{BATCH_NORM_NAMES[leaf] if is_norm else leaf}"

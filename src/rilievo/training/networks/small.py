@@ -1,4 +1,4 @@
-"""The embedded model's network: an ImageNet encoder and a light U-Net."""
+"""The network of the embedded models: an encoder trained on ImageNet, and a light U-Net."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,8 +27,9 @@ class Widths:
     """Size of a network.
 
     Attributes:
-        blocks: MobileNetV2's blocks; 17 (all) end at 1/32, 13 at 1/16. None for ResNet50 v2.
-        decoder: Channels, the coarsest first.
+        blocks: Blocks of MobileNetV2: all 17 end at 1/32 of the image's size, 13 at 1/16. None
+            for ResNet-50 V2.
+        decoder: Channels of the decoder, the coarsest first.
     """
 
     blocks: int | None
@@ -38,11 +39,14 @@ class Widths:
 NARROW = Widths(blocks=17, decoder=(256, 160, 112, 64, 32))
 SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
 BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
-_LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
+_MAX_LOGIT = 6.0
+"""Largest logit of a neighbour's weight, so that one outweighs another by 160,000 at most."""
 _SPREAD_WIDTH = 24
+"""Channels of the network of the expected error."""
 _SKY_WIDTH = 24
-_LOG_SPREADS = (-5.0, 2.0)  # limits of log_spread: errors from 0.7 % to a factor of 1600
-_DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
+"""Channels of the network of the sky."""
+_LOG_SPREAD_RANGE = (-5.0, 2.0)
+"""Range of ``log_spread``: errors from 0.7 % to a factor of 1600."""
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -51,10 +55,10 @@ class SurfaceOutput(NamedTuple):
     """Output for a batch.
 
     Attributes:
-        log_depth: Natural logarithm up to one factor per image.
-        normals: Directions of unknown length in the camera frame, at half size.
-        log_spread: Natural logarithm of the error of ``log_depth``, at half size.
-        sky: Log-odds of no surface.
+        log_depth: Natural logarithm of depth, up to one summand per image.
+        normals: Directions of unknown length in the camera frame, at half the size.
+        log_spread: Natural logarithm of the expected error of ``log_depth``, at half the size.
+        sky: Log-odds that a pixel shows no surface.
     """
 
     log_depth: Maps
@@ -64,7 +68,7 @@ class SurfaceOutput(NamedTuple):
 
 
 class SeparableConv(nn.Sequential):
-    """Depthwise, then 1×1 convolution."""
+    """Depthwise and 1×1 convolution, each with a norm and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int = 5) -> None:
         super().__init__(
@@ -77,15 +81,14 @@ class SeparableConv(nn.Sequential):
         )
 
     def forward(self, input: Channels) -> Convolved:
-        """Convolve."""
-        spread, norm, _, mix, last, _ = self
-        return convolve_and_norm(
-            mix, last, convolve_and_norm(spread, norm, input, relu=True), relu=True
-        )
+        """Convolve, normalise and rectify, twice."""
+        depthwise, first_norm, _, pointwise, second_norm, _ = self
+        x = convolve_and_norm(depthwise, first_norm, input, relu=True)
+        return convolve_and_norm(pointwise, second_norm, x, relu=True)
 
 
 class Context(nn.Module):
-    """Features plus their mean."""
+    """Coarsest layer of the decoder, which adds to each pixel what the whole image tells."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -98,14 +101,14 @@ class Context(nn.Module):
         self.mix = SeparableConv(outputs, outputs)
 
     def forward(self, x: Channels) -> Convolved:
-        """Narrow channels, add a network of their mean, and convolve."""
+        """Reduce the channels, add a function of their mean over the image, and convolve."""
         conv, norm, _ = self.narrow
         x = convolve_and_norm(conv, norm, x, relu=True)
         return self.mix(x + self.whole(x.mean(dim=(2, 3), keepdim=True)))
 
 
 class Merge(nn.Module):
-    """Coarse and finer features."""
+    """Layer of the decoder, which merges coarse features with finer ones of the encoder."""
 
     def __init__(
         self, coarse: int, fine: int, outputs: int, *, layers: int, kernel: int = 5
@@ -118,14 +121,19 @@ class Merge(nn.Module):
         )
 
     def forward(self, coarse: Resized, fine: Convolved) -> Float[Tensor, "b e h w"]:
-        """Double ``coarse``, add ``fine``, and convolve."""
-        return self.mix(
-            mix_channels(self.lateral, fine) + double_bilinearly(mix_channels(self.reduce, coarse))
-        )
+        """Double the size of ``coarse``, add ``fine``, and convolve."""
+        # In this order, since the layers of an ONNX file are matched in the order of their calls.
+        lateral = mix_channels(self.lateral, fine)
+        reduced = mix_channels(self.reduce, coarse)
+        return self.mix(lateral + double_bilinearly(reduced))
 
 
 class ConvexUpsample(nn.Module):
-    """Doubling of a map by convex combinations, gathered by fixed convolutions."""
+    """Doubling of a map, each of whose pixels becomes four means of its 3×3 neighbours.
+
+    The weights of the means come from features. Convolutions with fixed weights, which every engine
+    computes, gather the neighbours and add them up.
+    """
 
     gather: Tensor
     group: Tensor
@@ -141,19 +149,20 @@ class ConvexUpsample(nn.Module):
         self.register_buffer("group", group, persistent=False)
 
     def forward(self, values: OneChannel, features: Channels) -> Float[Tensor, "b 1 h2 w2"]:
-        """Double within the neighbours' range."""
+        """Double ``values``; the result stays within the range of the neighbours."""
         context = convolve_and_norm(self.look, self.norm, features, relu=True)
         logits = mix_channels(self.weigh, context).float()
         # Half precision would round log depth to steps of 3 %.
         with torch.autocast(values.device.type, enabled=False):
-            weights = torch.exp(_LARGEST_LOGIT * torch.tanh(logits / _LARGEST_LOGIT))
-            around = F.conv2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), self.gather)
-            total = F.conv2d(weights * around, self.group)
-            return F.pixel_shuffle(total / F.conv2d(weights, self.group), 2)
+            weights = torch.exp(_MAX_LOGIT * torch.tanh(logits / _MAX_LOGIT))
+            neighbours = F.conv2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), self.gather)
+            weighted_sums = F.conv2d(weights * neighbours, self.group)
+            means = weighted_sums / F.conv2d(weights, self.group)
+            return F.pixel_shuffle(means, 2)
 
 
 class Spread(nn.Module):
-    """Network of the expected error, from a place and the whole image."""
+    """Network of the expected error of depth, from a pixel's features and those of the image."""
 
     def __init__(self, features: int, coarsest: int) -> None:
         super().__init__()
@@ -166,15 +175,15 @@ class Spread(nn.Module):
         self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(_SPREAD_WIDTH, 1, 1))
 
     def forward(self, features: Channels, coarsest: Strided) -> Maps:
-        """Compute the error's logarithm."""
+        """Compute the logarithm of the expected error."""
         mean = coarsest.mean(dim=(2, 3), keepdim=True)
         variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
         whole = self.whole(torch.cat([mean, variation], dim=1))
-        return self.join(self.local(features) + whole)[:, 0].float().clamp(*_LOG_SPREADS)
+        return self.join(self.local(features) + whole)[:, 0].float().clamp(*_LOG_SPREAD_RANGE)
 
 
 class Sky(nn.Module):
-    """Network of the log-odds of sky, four pixels a place."""
+    """Network of the log-odds of sky, at twice the size of its features."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -182,12 +191,15 @@ class Sky(nn.Module):
         self.ask = nn.Conv2d(_SKY_WIDTH, 4, 1)
 
     def forward(self, features: Channels) -> Float[Tensor, "b h2 w2"]:
-        """Compute log-odds at twice the size."""
+        """Compute the log-odds that a pixel shows sky."""
         return F.pixel_shuffle(self.ask(self.local(features)).float(), 2)[:, 0]
 
 
 class SmallNet(nn.Module):
-    """Depth up to scale and normals; sides are multiples of 32 pixels."""
+    """Network of depth up to scale, normals, expected error and sky.
+
+    The height and width of images are multiples of 32 pixels.
+    """
 
     mean: Tensor
     deviation: Tensor
@@ -197,15 +209,16 @@ class SmallNet(nn.Module):
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("deviation", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1) * 255)
         self.encoder = ResNet50V2() if widths.blocks is None else MobileNetV2(blocks=widths.blocks)
-        stem, *fine, coarsest = self.encoder.channels
+        stem, *finer, coarsest = self.encoder.channels
         self.context = Context(coarsest, widths.decoder[0])
-        last = len(fine) - 1
-        self.merges = nn.ModuleList(
-            Merge(coarse, lateral, outputs, **_DEPTHS[step == last])
-            for step, (coarse, outputs, lateral) in enumerate(
-                zip(widths.decoder[:-1], widths.decoder[1:], reversed(fine), strict=True)
-            )
-        )
+        self.merges = nn.ModuleList()
+        for coarse, outputs, lateral in zip(
+            widths.decoder[:-1], widths.decoder[1:], reversed(finer), strict=True
+        ):
+            # The finest layer is the largest, and so has less to compute.
+            is_finest = len(self.merges) == len(finer) - 1
+            layers, kernel = (1, 3) if is_finest else (2, 5)
+            self.merges.append(Merge(coarse, lateral, outputs, layers=layers, kernel=kernel))
         finest = widths.decoder[-1]
         self.head = nn.Conv2d(finest, 4, 3, padding=1)
         self.spread = Spread(stem + finest, coarsest)
@@ -213,21 +226,26 @@ class SmallNet(nn.Module):
         self.sky = Sky(stem + finest)
 
     def forward(self, image: Pictures) -> SurfaceOutput:
-        """Predict from RGB bytes."""
+        """Predict from RGB in 0..255."""
         normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
-        stem, *fine, coarsest = self.encoder(normalised)
+        stem, *finer, coarsest = self.encoder(normalised)
         x = self.context(coarsest)
-        for merge, lateral in zip(self.merges, reversed(fine), strict=True):
+        for merge, lateral in zip(self.merges, reversed(finer), strict=True):
             x = merge(x, lateral)
         surface = self.head(x).float()
         features = torch.cat([stem, x], dim=1)
         log_depth = self.upsample(surface[:, :1], features)
         # Inputs are detached, so that learning the expected error does not affect depth.
         log_spread = self.spread(features.detach(), coarsest.detach())
-        # Last, as files without sky hold all of the layers before.
-        return SurfaceOutput(log_depth[:, 0], surface[:, 1:], log_spread, self.sky(features))
+        # The sky comes last: files of networks without it have all of the layers before.
+        return SurfaceOutput(
+            log_depth=log_depth[:, 0],
+            normals=surface[:, 1:],
+            log_spread=log_spread,
+            sky=self.sky(features),
+        )
 
 
 def double_bilinearly(x: Channels) -> Resized:
-    """Double both sides, pixel centres kept."""
+    """Double the height and width of a map; edges stay where they are."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -33,9 +33,17 @@ def make_backbone(
 ) -> Backbone:
     """Make a frozen backbone by a name such as ``timm/MODEL`` or ``package.module:Class``.
 
-    ``layers`` ascend, by default four evenly spread, or a pyramid's last four; -1 is the last.
-    ``tokens`` of None takes class tokens of DINO alone. ``pretrained`` is True, a file, or False
-    for random weights.
+    Args:
+        name: Name of the network.
+        layers: Layers to take, in ascending order, of which -1 is the last one; by default four
+            that are evenly spread, or the last four of a pyramid.
+        tokens: Whether to take class tokens; by default those of DINO alone.
+        pretrained: True for published weights, False for random ones, or a file of weights.
+        preset: How images are prepared and maps are taken, ``default`` or ``probe3d``.
+        seed: Seed of random weights, and of a diffusion model's noise.
+
+    Raises:
+        RilievoError: If there is no such network, or it or its weights cannot be loaded.
     """
     request = BackboneRequest(
         name=name,
@@ -68,22 +76,23 @@ def _object_of_row(row: BackboneRow) -> Any:
     return resolve_name(f"rilievo.training.networks.backbones.{row.place}")
 
 
-def _make_own_backbone(request: BackboneRequest, kind: Any) -> Backbone:
+def _make_own_backbone(request: BackboneRequest, network_class: Any) -> Backbone:
+    """Make a network of the user's, or one of our small whole networks."""
     try:
         with temporary_torch_seed(request.seed):
-            made = kind()
+            backbone = network_class()
     except RilievoError:
         raise
     except Exception as error:  # user code may raise anything
         raise ModelError(
             f"backbone '{request.name}' cannot be made: {type(error).__name__}: {reason(error)}"
         ) from error
-    if not isinstance(made, OwnBackbone):
+    if not isinstance(backbone, OwnBackbone):
         raise ModelError(
-            f"backbone '{request.name}' is a {type(made).__name__}; expected a class derived from "
-            f"{OwnBackbone.__module__}.OwnBackbone"
+            f"backbone '{request.name}' is a {type(backbone).__name__}; expected a class derived "
+            f"from {OwnBackbone.__module__}.OwnBackbone"
         )
-    made.set_layers(layers=request.layers, tokens=request.tokens)
+    backbone.set_layers(layers=request.layers, tokens=request.tokens)
     if isinstance(request.pretrained, Path):
-        load_weights(made, request.pretrained)
-    return made
+        load_weights(backbone, request.pretrained)
+    return backbone

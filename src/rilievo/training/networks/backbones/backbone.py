@@ -1,4 +1,4 @@
-"""Base class of backbones: images in, maps of features out."""
+"""Base class of backbones, which compute maps of features from images."""
 
 import logging
 import math
@@ -27,23 +27,24 @@ from rilievo.training.networks.features import (
 from rilievo.training.tensors import Channels, Images, Resized
 
 Colour = tuple[float, float, float]
+"""Red, green and blue."""
 Run = Callable[[Tensor], object]
+"""Function that runs a network on pixels; its result is not used."""
 
 
 class Preset(StrEnum):
-    """Treatment of images and maps.
-
-    ``PROBE3D`` normalises as ImageNet, pads one patch too many or refuses, takes MAE's layers one
-    block early, and resizes pyramids to a sixteenth.
-    """
+    """How images are prepared and maps are taken."""
 
     DEFAULT = "default"
+    """As each network was trained."""
     PROBE3D = "probe3d"
+    """As in Probe3D's program: it normalises as on ImageNet, pads one patch too many or refuses,
+    takes MAE's layers one block early, and resizes pyramids to a sixteenth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalisation:
-    """Mean and deviation of RGB in 0..1."""
+    """Mean and standard deviation of RGB in 0..1, by which pixels are normalised."""
 
     mean: Colour
     std: Colour
@@ -59,11 +60,17 @@ CLIP = Normalisation(
     mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
 )
 NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+"""No normalisation, for networks that do it themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """Channels of a map, and side of a cell [px]."""
+    """Shape of the map that a layer computes.
+
+    Attributes:
+        channels: Number of its channels.
+        stride: Side of the square of the image that a pixel of the map stands for [px].
+    """
 
     channels: int
     stride: int
@@ -71,13 +78,21 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Properties of one backbone, and the layers taken from it.
+    """Properties of a backbone, and the layers that are taken from it.
 
     Attributes:
-        patch: Divisor of both sides of its input [px].
-        fixed: The only size [px], if any.
-        resized: Stride [px] of Probe3D's resized pyramids.
-        details: Settings that features also depend on.
+        name: Name that ``make_backbone`` takes.
+        patch: Number of which the height and width of its input are multiples [px].
+        depth: Number of layers that it has.
+        layers: Indices of the layers that are taken.
+        taken: Shapes of their maps.
+        tokens: Whether class tokens are taken too.
+        normalisation: Normalisation of its input.
+        positions: How it knows positions at other sizes, in words.
+        fixed: Height and width of its input, if it takes one size alone [px].
+        padding: How images are padded to multiples of ``patch``.
+        resized: Stride to which Probe3D resizes pyramids [px]; None if maps are not resized.
+        details: Further settings that features depend on, in words.
     """
 
     name: str
@@ -95,12 +110,23 @@ class Facts:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of each map."""
+        """Number of channels of each map."""
         return tuple(layer.channels for layer in self.taken)
 
 
 def default_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
-    """Choose the ends of the four quarters (2, 5, 8 and 11 of twelve), or a pyramid's last four."""
+    """Choose four layers to take.
+
+    They are the last ones of each quarter of the network (2, 5, 8 and 11 of twelve), or the last
+    four of a pyramid.
+
+    Args:
+        name: Name of the backbone, for errors.
+        strides: Stride of each of its layers.
+
+    Raises:
+        OptionError: If there are no layers.
+    """
     count = len(strides)
     if not count:
         raise OptionError(f"backbone '{name}' has no layer with features at places of the image")
@@ -112,36 +138,45 @@ def default_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
 def layers_or_default(
     name: str, strides: Sequence[int], layers: Sequence[int] | None
 ) -> tuple[int, ...]:
-    """Check ``layers``, or choose the default."""
-    spread = default_layers(name, strides)
-    return spread if layers is None else layer_indices(name, layers, len(strides))
+    """Indices of the layers that were asked for, or by default those of ``default_layers``."""
+    defaults = default_layers(name, strides)
+    return defaults if layers is None else layer_indices(name, layers, len(strides))
 
 
 def layer_indices(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Convert ascending layers to indices; -1 is the last."""
-    counted = tuple(layer + depth if layer < 0 else layer for layer in layers)
-    wrong = [layer for layer, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
-    if wrong or not counted:
+    """Convert layers to indices from 0, of which -1 is the last one.
+
+    Args:
+        name: Name of the backbone, for errors.
+        layers: Layers in ascending order.
+        depth: Number of layers that the backbone has.
+
+    Raises:
+        OptionError: If there is no such layer, or they do not ascend.
+    """
+    indices = tuple(layer + depth if layer < 0 else layer for layer in layers)
+    wrong = [layer for layer, index in zip(layers, indices, strict=True) if not 0 <= index < depth]
+    if wrong or not indices:
         missing = f"layer {', '.join(map(str, wrong))}" if wrong else "features of no layers"
         raise OptionError(
             f"backbone '{name}' has no {missing}; its {depth} layers are "
             f"{', '.join(map(str, range(depth)))}"
         )
-    if list(counted) != sorted(set(counted)):
+    if list(indices) != sorted(set(indices)):
         raise OptionError(
             f"layers {', '.join(map(str, layers))} of backbone '{name}' do not ascend: "
             "name each once, the shallowest first"
         )
-    return counted
+    return indices
 
 
 def no_tokens_error(name: str) -> OptionError:
-    """Error for missing class tokens."""
+    """Error for a backbone that has no class tokens to take."""
     return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
 
 
 def find_preset(preset: str) -> Preset:
-    """Find a preset by name."""
+    """Find a preset by its name; ``OptionError`` if there is none."""
     try:
         return Preset(preset)
     except ValueError as error:
@@ -149,40 +184,50 @@ def find_preset(preset: str) -> Preset:
 
 
 class Taps:
-    """Hooks that keep the outputs of layers."""
+    """Hooks that record the outputs of some layers of a network."""
 
     def __init__(self, layers: Mapping[int, nn.Module]) -> None:
-        self._kept: dict[int, Tensor] = {}
+        self._outputs: dict[int, Tensor] = {}
         self._hooks = [
             layer.register_forward_hook(self._make_hook(index)) for index, layer in layers.items()
         ]
 
     def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
-        """Run a network, and return each layer's output."""
-        self._kept.clear()
+        """Run a network on pixels, and return the output of each layer by its index."""
+        self._outputs.clear()
         run(pixels)
-        outputs = dict(self._kept)
-        self._kept.clear()
+        outputs = dict(self._outputs)
+        self._outputs.clear()
         return outputs
 
     def remove(self) -> None:
-        """Take the hooks off."""
+        """Remove the hooks from the network."""
         for hook in self._hooks:
             hook.remove()
 
     def _make_hook(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
-        def keep(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+        def record(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+            # Some layers return their map in tuples.
             while not isinstance(output, Tensor):
                 output = output[0]
-            self._kept[index] = output
+            self._outputs[index] = output
 
-        return keep
+        return record
 
 
 def output_shapes_by_layer(
     name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size
 ) -> Any:
-    """Run without computing numbers."""
+    """Find the shape of each layer's output, without computing numbers.
+
+    Args:
+        name: Name of the backbone, for errors.
+        run: Function that returns the outputs by layer.
+        size: Height and width of the image [px].
+
+    Raises:
+        ModelError: If the network does not run on an image alone.
+    """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
@@ -198,12 +243,13 @@ def output_shapes_by_layer(
 
 @contextmanager
 def _silence_fake_tensors() -> Iterator[None]:
-    log = logging.getLogger("torch._subclasses.fake_tensor")
-    before, log.disabled = log.disabled, True
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    was_disabled = logger.disabled
+    logger.disabled = True
     try:
         yield
     finally:
-        log.disabled = before
+        logger.disabled = was_disabled
 
 
 def layer_from_shape(
@@ -213,25 +259,42 @@ def layer_from_shape(
     *,
     patch: int | None,
 ) -> Layer:
-    """Derive channels and stride; ``ModelError`` if ``shape`` is not spatial."""
+    """Find the channels and the stride of a layer from the shape of its output.
+
+    Args:
+        name: Name of the backbone, for errors.
+        shape: Shape of the output: a map, with channels first or last, or a sequence of tokens.
+        size: Height and width of the image [px].
+        patch: Side of a patch, if the network has patches [px].
+
+    Raises:
+        ModelError: If the output has no positions in the image.
+    """
     height, width = size
     if len(shape) == 4:
-        is_last = patch is not None and shape[1:3] == (height // patch, width // patch)
-        rows, channels = (shape[1], shape[3]) if is_last else (shape[2], shape[1])
+        is_channels_last = patch is not None and shape[1:3] == (height // patch, width // patch)
+        rows, channels = (shape[1], shape[3]) if is_channels_last else (shape[2], shape[1])
         return Layer(channels=channels, stride=height // rows)
     if len(shape) == 3:
-        if patch is not None and shape[1] >= (height // patch) * (width // patch):
-            return Layer(channels=shape[2], stride=patch)
-        stride = math.isqrt(height * width // shape[1])
-        if (height // stride) * (width // stride) == shape[1]:
-            return Layer(channels=shape[2], stride=stride)
+        _, token_count, channels = shape
+        if patch is not None and token_count >= (height // patch) * (width // patch):
+            return Layer(channels=channels, stride=patch)
+        stride = math.isqrt(height * width // token_count)
+        if (height // stride) * (width // stride) == token_count:
+            return Layer(channels=channels, stride=stride)
     raise ModelError(
         f"backbone '{name}' has no spatial features: a layer gives {shape} for an image of {size}"
     )
 
 
 def to_channels_first(output: Tensor, layer: Layer, size: Size) -> Tensor:
-    """Convert an output, of which patches come last among tokens."""
+    """Convert the output of a layer to a map with channels first.
+
+    Args:
+        output: Map, or tokens of which those of the patches come last.
+        layer: Shape of the map.
+        size: Height and width of the image [px].
+    """
     if output.ndim == 4:
         return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
     rows, columns = size[0] // layer.stride, size[1] // layer.stride
@@ -241,14 +304,23 @@ def to_channels_first(output: Tensor, layer: Layer, size: Size) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerOutputs:
-    """Maps and class tokens of padded pixels."""
+    """Maps of the layers that are taken, and their class tokens; None without tokens."""
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
     tokens: tuple[Float[Tensor, "b _c"], ...] | None = None
 
 
 class Backbone(nn.Module, ABC):
-    """Frozen float32 network; images of a batch do not affect one another."""
+    """Network whose features are taken.
+
+    It is frozen and computes in float32, and the images of a batch do not affect one another.
+
+    Attributes:
+        facts: Its properties, and the layers that are taken.
+        mean: Mean of the normalisation of its input.
+        std: Standard deviation of that normalisation.
+        resampling: How Probe3D resizes its pyramids.
+    """
 
     mean: Tensor
     std: Tensor
@@ -285,28 +357,33 @@ class Backbone(nn.Module, ABC):
 
     @property
     def patch(self) -> int:
-        """Divisor of both sides [px]."""
+        """Number of which the height and width of its input are multiples [px]."""
         return self.facts.patch
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of each map."""
+        """Number of channels of each map."""
         return self.facts.channels
 
     @property
     def token_channels(self) -> tuple[int, ...] | None:
-        """Channels of each class token; None if not taken."""
+        """Number of channels of each class token; None if tokens are not taken."""
         return self.facts.channels if self.facts.tokens else None
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Side of a cell of each map [px]."""
+        """Stride of each map [px]; see ``Layer``."""
         if self.facts.resized is not None:
             return (self.facts.resized,) * len(self.facts.taken)
         return tuple(layer.stride for layer in self.facts.taken)
 
     def forward(self, image: Images) -> Features:
-        """Compute features of RGB in 0..1."""
+        """Compute features of RGB in 0..1.
+
+        Raises:
+            InputError: If the network does not take images of this size.
+            ModelError: If it computes other maps than expected.
+        """
         facts, size = self.facts, (int(image.shape[-2]), int(image.shape[-1]))
         if image.device != self.mean.device:
             raise ModelError(
@@ -319,17 +396,17 @@ class Backbone(nn.Module, ABC):
             raise InputError(
                 self._size_refusal_beginning(size) + f"it takes {_size_text(facts.fixed)} alone"
             )
-        looked = self._outputs_or_input_error(
-            pad((image - self.mean) / self.std, box, padded), size
-        )
+        normalised = (image - self.mean) / self.std
+        outputs = self._outputs_or_input_error(pad(normalised, box, padded), size)
         maps = tuple(
-            self._check_and_resize_map(layer, i, padded) for i, layer in enumerate(looked.maps)
+            self._check_and_resize_map(feature_map, index, padded)
+            for index, feature_map in enumerate(outputs.maps)
         )
-        return Features(maps=maps, tokens=looked.tokens, padded=padded, box=box)
+        return Features(maps=maps, tokens=outputs.tokens, padded=padded, box=box)
 
     @abstractmethod
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
-        """Compute the maps and class tokens taken."""
+        """Compute the maps and class tokens that are taken, of normalised and padded pixels."""
 
     def _outputs_or_input_error(self, pixels: Images, size: Size) -> LayerOutputs:
         try:
@@ -342,8 +419,8 @@ class Backbone(nn.Module, ABC):
                 raise
             raise InputError(self._size_refusal_beginning(size) + reason(error)) from error
 
-    def _check_and_resize_map(self, layer: Channels, index: int, padded: Size) -> Resized:
-        shape = (layer.shape[1], layer.shape[2], layer.shape[3])
+    def _check_and_resize_map(self, feature_map: Channels, index: int, padded: Size) -> Resized:
+        shape = (feature_map.shape[1], feature_map.shape[2], feature_map.shape[3])
         expected = self.facts.taken[index]
         size = (padded[0] // expected.stride, padded[1] // expected.stride)
         if shape != (expected.channels, *size):
@@ -354,9 +431,9 @@ class Backbone(nn.Module, ABC):
                 "expected"
             )
         if self.facts.resized is None:
-            return layer
+            return feature_map
         sides = (padded[0] // self.facts.resized, padded[1] // self.facts.resized)
-        return nn.functional.interpolate(layer, sides, mode=self.resampling)
+        return nn.functional.interpolate(feature_map, sides, mode=self.resampling)
 
     def _size_refusal_beginning(self, size: Size) -> str:
         return f"backbone '{self.name}' does not take images of {_size_text(size)}: "
@@ -368,7 +445,16 @@ def _size_text(size: Size) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneRequest:
-    """Name and settings of a backbone."""
+    """Name and settings of a backbone that is to be made.
+
+    Attributes:
+        name: Name, such as timm/MODEL.
+        pretrained: True for published weights, False for random ones, or a file of weights.
+        layers: Layers to take; None for the default ones.
+        tokens: Whether to take class tokens; None for those of DINO alone.
+        preset: How images are prepared and maps are taken.
+        seed: Seed of random weights, and of a diffusion model's noise.
+    """
 
     name: str
     pretrained: bool | Path = True
@@ -391,7 +477,20 @@ def make_facts(
     patch: int | None = None,
     details: str = "",
 ) -> Facts:
-    """Combine a family's layers, shallow to deep, with the request."""
+    """Combine the properties of a network with what was asked for.
+
+    Args:
+        request: Name and settings.
+        layers: Shapes of all layers, from the shallowest to the deepest.
+        normalisation: Normalisation of its input.
+        positions: How it knows positions at other sizes, in words.
+        tokens: Whether class tokens are taken.
+        fixed: Height and width of its input, if it takes one size alone [px].
+        unpadded: Whether Probe3D refuses images that need padding.
+        one_early: Whether Probe3D takes the layers one block early.
+        patch: Number of which height and width are multiples [px]; None for the largest stride.
+        details: Further settings that features depend on, in words.
+    """
     probe3d = request.preset is Preset.PROBE3D
     strides = [layer.stride for layer in layers]
     chosen = layers_or_default(request.name, strides, request.layers)

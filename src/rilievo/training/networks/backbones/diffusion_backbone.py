@@ -32,12 +32,13 @@ from rilievo.training.networks.backbones.weights import (
 
 PREFIX = "diffusers/"
 _EXTRA = "models"
-# As in Probe3D.
+"""Extra of the package that installs diffusers."""
 _TIMESTEP = 1
+"""Time of the noise, as in Probe3D."""
 
 
 class DiffusionBackbone(Backbone):
-    """The U-Net's up-blocks, with an empty prompt."""
+    """The up-blocks of the U-Net of Stable Diffusion, with an empty prompt."""
 
     prompt: Tensor
     resampling = "nearest"
@@ -54,18 +55,20 @@ class DiffusionBackbone(Backbone):
         self.taps = Taps({layer: self.unet.up_blocks[layer] for layer in facts.layers})
 
     def layer_outputs(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
-        """Run the U-Net once on noisy latents."""
+        """Encode pixels, add noise of the seed, and run the U-Net once."""
         moments = self.vae(pixels)
-        moments = moments if self.quantise is None else self.quantise(moments)
-        clean = moments.chunk(2, dim=1)[0] * self.scale
-        noisy = self.signal * clean + self.noise * self._seeded_noise(clean)
+        if self.quantise is not None:
+            moments = self.quantise(moments)
+        mean, _log_variance = moments.chunk(2, dim=1)
+        latents = mean * self.scale
+        noisy = self.signal * latents + self.noise * self._seeded_noise(latents)
         outputs = self.taps.run(self._run_unet, noisy)
         return LayerOutputs(maps=tuple(outputs[layer] for layer in self.facts.layers))
 
     def _run_unet(self, noisy: Tensor) -> object:
         time = torch.full((noisy.shape[0],), _TIMESTEP, device=noisy.device)
-        words = self.prompt.to(noisy).expand(noisy.shape[0], -1, -1)
-        return self.unet(noisy, time, encoder_hidden_states=words, return_dict=False)
+        prompt = self.prompt.to(noisy).expand(noisy.shape[0], -1, -1)
+        return self.unet(noisy, time, encoder_hidden_states=prompt, return_dict=False)
 
     def _seeded_noise(self, like: Float[Tensor, "b c h w"]) -> Float[Tensor, "1 c h w"]:
         generator = torch.Generator().manual_seed(self.seed)
@@ -73,7 +76,7 @@ class DiffusionBackbone(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load a latent diffusion pipeline."""
+    """Load the U-Net of a latent diffusion pipeline, from a repository or a folder."""
     if request.tokens:
         raise no_tokens_error(request.name)
     if isinstance(request.pretrained, Path):
@@ -87,19 +90,21 @@ def load(request: BackboneRequest) -> Backbone:
 
 def _unet_facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
     unet = parts["unet"]
-    cell = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
+    latent_stride = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
     widths = unet.config.block_out_channels[::-1]
-    smallest = cell * 2 ** (len(widths) - 1)
+    coarsest_stride = latent_stride * 2 ** (len(widths) - 1)
     # Every up-block but the last doubles the size of its output.
-    strides = [max(cell, smallest // 2 ** (i + 1)) for i in range(len(widths))]
-    layers = [Layer(channels=c, stride=s) for c, s in zip(widths, strides, strict=True)]
+    layers = [
+        Layer(channels=width, stride=max(latent_stride, coarsest_stride // 2 ** (index + 1)))
+        for index, width in enumerate(widths)
+    ]
     # The encoder expects -1 to 1; Probe3D gives it ImageNet's normalisation, as every network.
     return make_facts(
         request,
         layers,
         IMAGENET if request.preset is Preset.PROBE3D else HALF,
         "none beyond the network's borders",
-        patch=smallest,
+        patch=coarsest_stride,
         details=f"diffusers {version('diffusers')}, timestep {_TIMESTEP}, "
         f"noise of seed {request.seed}",
     )
@@ -139,18 +144,18 @@ def _load_pipeline_parts(request: BackboneRequest) -> Mapping[str, Any]:
 def _load_whole_part(kind: Any, where: str, part: str, name: str) -> Any:
     if part in ("tokenizer", "scheduler"):
         return kind.from_pretrained(where, subfolder=part)
-    made, info = kind.from_pretrained(where, subfolder=part, output_loading_info=True)
+    network, info = kind.from_pretrained(where, subfolder=part, output_loading_info=True)
     misshapen = sorted(str(mismatch[0]) for mismatch in info["mismatched_keys"])
     check_whole(f"backbone '{name}', {part}", sorted(info["missing_keys"]), misshapen)
-    return made
+    return network
 
 
 def _encode_empty_prompt(parts: Mapping[str, Any]) -> Tensor:
-    words = parts["tokenizer"](
+    tokens = parts["tokenizer"](
         "",
         padding="max_length",
         max_length=parts["tokenizer"].model_max_length,
         return_tensors="pt",
     )
     with torch.no_grad():
-        return parts["text_encoder"](words.input_ids).last_hidden_state.detach()
+        return parts["text_encoder"](tokens.input_ids).last_hidden_state.detach()

@@ -18,10 +18,11 @@ from rilievo.training.networks.mobilenetv2 import CHANNELS, MobileNetV2, load_gl
 from rilievo.training.tensors import Images
 
 _STRIDES = (2, 2, 4, 8, 16, 32)
+"""Strides of its maps [px]: of the stem, and of each size."""
 
 
 class _MobileNet(Backbone):
-    """MobileNetV2: the stem, then 1/2 to 1/32."""
+    """MobileNetV2, whose layers are the stem and then the last block of each size."""
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
@@ -33,7 +34,7 @@ class _MobileNet(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load MobileNetV2 with weights of a file, or random ones."""
+    """Load MobileNetV2 with the weights of a file, or random ones."""
     if request.tokens:
         raise no_tokens_error(request.name)
     if request.pretrained is True:

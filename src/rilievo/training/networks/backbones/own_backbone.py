@@ -43,12 +43,15 @@ from rilievo.training.tensors import Images
 
 
 class OwnBackbone(Backbone):
-    """Base class of your own backbones; ``__init__`` takes nothing.
+    """Base class of your own backbones, whose ``__init__`` takes no arguments.
 
     Attributes:
-        patch: Divisor of both sides [px]; a multiple of every stride.
-        available: All layers, shallow to deep.
-        fixed: The only size [px], if any.
+        patch: Number of which height and width are multiples [px]; a multiple of every stride.
+        available: Shapes of all maps, from the shallowest layer to the deepest.
+        normalisation: Normalisation of pixels.
+        positions: How the network knows positions at other sizes, in words.
+        fixed: Height and width of the input, if it takes one size alone [px].
+        has_tokens: Whether ``class_tokens`` computes class tokens.
     """
 
     patch: ClassVar[int]  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -84,7 +87,7 @@ class OwnBackbone(Backbone):
     def set_layers(
         self, *, layers: Sequence[int] | None = None, tokens: bool | None = None
     ) -> None:
-        """Choose layers and tokens; None keeps them."""
+        """Choose the layers to take, and whether to take class tokens; None changes nothing."""
         facts = self.facts
         if tokens and not self.has_tokens:
             raise no_tokens_error(facts.name)
@@ -98,14 +101,14 @@ class OwnBackbone(Backbone):
 
     @abstractmethod
     def maps(self, pixels: Images) -> Sequence[Tensor]:
-        """Compute all maps ``available``."""
+        """Compute the maps of all layers of ``available``, of normalised pixels."""
 
     def class_tokens(self, pixels: Images) -> Sequence[Tensor]:
-        """Compute tokens as wide as the maps."""
+        """Compute the class token of each layer, with as many channels as its map."""
         raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
 
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
-        """Compute the layers chosen."""
+        """Compute the maps and class tokens of the layers that are taken."""
         maps, layers = self.maps(pixels), self.facts.layers
         if len(maps) != len(self.available):
             raise ModelError(
@@ -129,7 +132,10 @@ def _source_file_sha256(kind: type) -> str:
 
 
 class DepthCNN(OwnBackbone):
-    """Depth network of four convolutions down, two up; 0.2 million weights."""
+    """Small whole network for depth: four convolutions that halve, two that double.
+
+    It has 0.2 million weights.
+    """
 
     patch: ClassVar[int] = 16
     available: ClassVar[tuple[Layer, ...]] = (Layer(channels=64, stride=4),)
@@ -148,7 +154,7 @@ class DepthCNN(OwnBackbone):
         )
 
     def maps(self, pixels: Images) -> Sequence[Tensor]:
-        """Compute the only map."""
+        """Compute the only map, at a quarter of the size."""
         for step in self.down:
             pixels = step(pixels)
         for step in self.up:
@@ -157,11 +163,11 @@ class DepthCNN(OwnBackbone):
 
 
 class NormalCNN(DepthCNN):
-    """Wider ``DepthCNN`` for normals; 0.4 million weights."""
+    """Small whole network for normals: a wider ``DepthCNN`` with 0.4 million weights."""
 
     widths: ClassVar[tuple[int, ...]] = (24, 48, 96, 192)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of all weights."""
+    """Number of weights of a network."""
     return sum(torch.numel(parameter) for parameter in network.parameters())

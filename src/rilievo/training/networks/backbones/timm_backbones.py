@@ -31,23 +31,24 @@ from rilievo.training.networks.backbones.weights import (
 )
 
 PREFIX = "timm/"
-# Options by which families of timm take any size; a family refuses those that are not its own.
 _ANY_SIZE: tuple[Mapping[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
-# Probe3D takes the class token of these, and does not pad for these.
-_DENSE_CLS = "dino"
+"""Options by which families of timm take any size; a family refuses those that it does not have."""
+_WITH_CLASS_TOKEN = "dino"
+"""Part of the names of networks whose class token Probe3D takes."""
 _UNPADDED = ("deit3_", "samvit_", ".mae")
-_COMPUTED = "sin-cos, computed anew for each size"
+"""Parts of the names of networks for which Probe3D does not pad images."""
+_COMPUTED_POSITIONS = "sin-cos, computed anew for each size"
 
 
 class TimmBackbone(Backbone):
-    """Model of timm with intermediate features."""
+    """Network of timm, whose layers are its blocks or the stages of its pyramid."""
 
     def __init__(self, facts: Facts, body: Any) -> None:
         super().__init__(facts)
         self.body = body
 
     def layer_outputs(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
-        """Compute outputs before the last norm."""
+        """Compute the outputs of layers, before the last norm of the network."""
         options = {"return_prefix_tokens": True} if self.facts.tokens else {}
         grids = self.body.forward_intermediates(
             pixels,
@@ -66,35 +67,36 @@ class TimmBackbone(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load a backbone of timm."""
+    """Load a network of timm; ``ModelError`` if there is none or it cannot be used."""
     body, any_size = _create_model(request)
     if isinstance(request.pretrained, Path):
-        rename = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
+        # Many modules of timm have a function that converts the authors' files.
+        convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
         load_weights(
-            body, request.pretrained, renamed=rename and (lambda state: rename(state, body))
+            body, request.pretrained, renamed=convert and (lambda state: convert(state, body))
         )
     facts = _timm_facts(request, body, any_size=any_size)
-    if facts.positions == _COMPUTED:
+    if facts.positions == _COMPUTED_POSITIONS:
         replace_position_embedding(body)
     return TimmBackbone(facts, body)
 
 
 def _create_model(request: BackboneRequest) -> tuple[Any, bool]:
-    """Model, and whether it takes any size."""
+    """Make a network of timm, and tell whether it takes images of any size."""
     import timm
 
     name = request.name.removeprefix(PREFIX)
     if not timm.is_model(name):
         raise ModelError(f"no model '{name}' in timm; {suggest(name, timm.list_models())}")
-    wanted = request.pretrained is True
-    if wanted and not timm.models.is_model_pretrained(name):
+    is_pretrained = request.pretrained is True
+    if is_pretrained and not timm.models.is_model_pretrained(name):
         raise ModelError(
             f"backbone '{request.name}' has no published weights: give pretrained=False or a file"
         )
     for options in (*_ANY_SIZE, {}):
         try:
             with temporary_torch_seed(request.seed):
-                body = timm.create_model(name, pretrained=wanted, num_classes=0, **options)
+                body = timm.create_model(name, pretrained=is_pretrained, num_classes=0, **options)
         except TypeError:
             if not options:
                 raise
@@ -127,12 +129,19 @@ def _timm_facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts
 
 
 def _takes_tokens_as_requested_or_dino(request: BackboneRequest, body: Any) -> bool:
-    prefixes = getattr(body, "num_prefix_tokens", 0) or 0
-    separable = "return_prefix_tokens" in inspect.signature(body.forward_intermediates).parameters
-    has = bool(prefixes) and separable and getattr(body, "cls_token", None) is not None
-    if request.tokens and not has:
+    """Whether class tokens are taken, by default those of DINO alone."""
+    parameters = inspect.signature(body.forward_intermediates).parameters
+    has_prefix_tokens = bool(getattr(body, "num_prefix_tokens", 0))
+    has_class_token = (
+        has_prefix_tokens
+        and "return_prefix_tokens" in parameters
+        and getattr(body, "cls_token", None) is not None
+    )
+    if request.tokens and not has_class_token:
         raise no_tokens_error(request.name)
-    return (has and _DENSE_CLS in request.name) if request.tokens is None else request.tokens
+    if request.tokens is None:
+        return has_class_token and _WITH_CLASS_TOKEN in request.name
+    return request.tokens
 
 
 def _imagenet_or_own_normalisation(
@@ -144,11 +153,12 @@ def _imagenet_or_own_normalisation(
 
 
 def _fixed_size_or_none(body: Any, *, any_size: bool) -> Size | None:
+    """Height and width of the input, if the network takes one size alone [px]."""
     embedding, config = getattr(body, "patch_embed", None), body.pretrained_cfg
-    strict = getattr(embedding, "strict_img_size", False) and not any_size
+    is_strict = getattr(embedding, "strict_img_size", False) and not any_size
     # Hiera's tokens follow its mask units, which are laid out for one size. SAM resamples its
     # positions whatever its patch embedding would check.
-    is_fixed = strict or type(body).__name__ == "Hiera"
+    is_fixed = is_strict or type(body).__name__ == "Hiera"
     if not config.get("fixed_input_size") or not is_fixed:
         return None
     size = getattr(embedding, "img_size", None) or config["input_size"][1:]
@@ -163,7 +173,7 @@ def _describe_positions(request: BackboneRequest, body: Any, fixed: Size | None)
     embedding = getattr(body, "pos_embed", None)
     if isinstance(embedding, Tensor):
         if request.preset is Preset.PROBE3D and ".mae" in request.name:
-            return _COMPUTED
+            return _COMPUTED_POSITIONS
         return "learnt, resampled bicubically with antialiasing to any size"
     if embedding is not None:
         return "computed for any size"
@@ -171,30 +181,32 @@ def _describe_positions(request: BackboneRequest, body: Any, fixed: Size | None)
 
 
 def replace_position_embedding(body: Any) -> None:
-    """Compute a masked autoencoder's positions anew for each size."""
+    """Let a masked autoencoder compute its positions anew for each size, as Probe3D does."""
 
     def embed(patches: Float[Tensor, "b h w c"]) -> Float[Tensor, "b n c"]:
         count, rows, columns, channels = patches.shape
-        grid = sine_positions(rows, columns, channels).to(patches)
-        first = (body.cls_token + body.pos_embed[:, :1]).expand(count, -1, -1)
-        return torch.cat((first, patches.flatten(1, 2) + grid), 1)
+        positions = sine_positions(rows, columns, channels).to(patches)
+        class_tokens = (body.cls_token + body.pos_embed[:, :1]).expand(count, -1, -1)
+        return torch.cat((class_tokens, patches.flatten(1, 2) + positions), 1)
 
     body._pos_embed = embed
 
 
 def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c"]:
-    """Compute positions row by row: sines and cosines of the column, then of the row."""
+    """Embeddings of the positions of a grid, row by row: of the column, then of the row.
+
+    Each quarter of the channels has sines or cosines of one of them.
+    """
     quarter = channels // 4
-    rates = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
+    frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
     v, u = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    angles = [axis.reshape(-1, 1) * rates for axis in (u, v)]
-    return torch.cat(
-        [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], 1
-    ).float()
+    column_angles, row_angles = (axis.reshape(-1, 1) * frequencies for axis in (u, v))
+    parts = (column_angles.sin(), column_angles.cos(), row_angles.sin(), row_angles.cos())
+    return torch.cat(parts, 1).float()
 
 
 def unknown_backbone_error(name: str) -> OptionError:
-    """Error with suggestions."""
+    """Error for a name that is of no family of backbones, with a suggestion."""
     import timm
 
     near = suggest(name, [f"{PREFIX}{model}" for model in timm.list_models()])

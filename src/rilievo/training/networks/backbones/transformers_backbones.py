@@ -1,4 +1,4 @@
-"""Backbones of transformers, without any code of a repository."""
+"""Backbones of transformers; no code of a repository is run."""
 
 import inspect
 import warnings
@@ -49,17 +49,20 @@ PREFIX = "hf/"
 _BODY = "body."
 _PREPROCESSOR = "preprocessor_config.json"
 _TOWERS = ("vision_model", "vision_encoder", "vision_tower")
+"""Attributes in which models of images and text have their network of images."""
 _UNUSED = ("pooler", "mask_token", "layernorm_post", "post_layernorm")
-# Probe3D does not pad for these.
+"""Parts of the names of weights that features do not depend on."""
 _UNPADDED = ("deit", "dpt", "sam")
+"""Beginnings of the types of models for which Probe3D does not pad images."""
 _REFUSED: Mapping[str, str] = {
     "hiera": "keeps its tokens in the order of its mask units, not of places: take timm/hiera_...",
     "vit_mae": "masks patches and shuffles the rest: take timm/vit_base_patch16_224.mae",
 }
+"""Types of models that cannot be used, with the reason."""
 
 
 class TransformersBackbone(Backbone):
-    """Vision model with hooks before any last norm."""
+    """Network of transformers, whose layers are its blocks, before any last norm."""
 
     def __init__(self, facts: Facts, body: nn.Module) -> None:
         super().__init__(facts)
@@ -86,7 +89,7 @@ class TransformersBackbone(Backbone):
         return {f"{_BODY}{name}": tensor for name, tensor in filled.state_dict().items()}
 
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
-        """Compute outputs without register tokens."""
+        """Compute the outputs of blocks, without register tokens."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
         features = self.taps.run(lambda x: _run_at_any_size(self.body, x), pixels)
         outputs = [features[layer] for layer in facts.layers]
@@ -97,7 +100,7 @@ class TransformersBackbone(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load a backbone from a repository or folder."""
+    """Load a network from a repository or a folder; ``ModelError`` if it cannot be used."""
     where = request.name.removeprefix(PREFIX)
     config = _load_config(request, where)
     if config.model_type in _REFUSED:
@@ -143,14 +146,13 @@ def _load_body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
     except Exception as error:  # as above, and errors of the file of weights
         raise download_error(request.name, error) from error
     tower = _vision_tower_or_whole(whole)
-    prefix = next(
-        (f"{path}." for path, module in whole.named_modules() if module is tower and path), ""
-    )
-    _refuse_missing_tensors(request.name, prefix, info)
+    tower_path = next((path for path, module in whole.named_modules() if module is tower), "")
+    _check_loaded_tensors(request.name, f"{tower_path}." if tower_path else "", info)
     return tower
 
 
-def _refuse_missing_tensors(name: str, prefix: str, info: Mapping[str, Any]) -> None:
+def _check_loaded_tensors(name: str, prefix: str, info: Mapping[str, Any]) -> None:
+    """Raise ``ModelError`` if weights that features depend on are missing or misshapen."""
     missing = [key for key in info["missing_keys"] if key.startswith(prefix)]
     misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
     check_whole(
@@ -161,12 +163,12 @@ def _refuse_missing_tensors(name: str, prefix: str, info: Mapping[str, Any]) -> 
 
 
 def _vision_tower_or_whole(whole: nn.Module) -> nn.Module:
+    """Network of images in a model of images and text, or the model itself."""
     for attribute in _TOWERS:
         tower = getattr(whole, attribute, None)
-        if (
-            isinstance(tower, nn.Module)
-            and "pixel_values" in inspect.signature(tower.forward).parameters
-        ):
+        if not isinstance(tower, nn.Module):
+            continue
+        if "pixel_values" in inspect.signature(tower.forward).parameters:
             return tower
     return whole
 
@@ -174,18 +176,21 @@ def _vision_tower_or_whole(whole: nn.Module) -> nn.Module:
 def _transformers_facts(
     request: BackboneRequest, config: Any, body: nn.Module, normalisation: Normalisation
 ) -> Facts:
-    grid = _find_output_layout(request.name, config, body)
-    if request.tokens and not grid.has_token:
+    layout = _find_output_layout(request.name, config, body)
+    if request.tokens and not layout.has_token:
         raise no_tokens_error(request.name)
-    # Probe3D takes the class token of every DINO.
-    is_dino = "dino" in f"{request.name} {config.model_type}".lower()
+    takes_tokens = request.tokens
+    if takes_tokens is None:
+        # Probe3D takes the class token of every DINO.
+        is_dino = "dino" in f"{request.name} {config.model_type}".lower()
+        takes_tokens = layout.has_token and is_dino
     return make_facts(
         request,
-        grid.layers,
+        layout.layers,
         normalisation,
         "as transformers does it",
-        tokens=grid.has_token and is_dino if request.tokens is None else request.tokens,
-        fixed=grid.fixed,
+        tokens=takes_tokens,
+        fixed=layout.fixed,
         unpadded=config.model_type.startswith(_UNPADDED),
         details=f"transformers {version('transformers')}",
     )
@@ -193,15 +198,23 @@ def _transformers_facts(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _OutputLayout:
+    """Shapes of the outputs of blocks, and the only size that the network takes, if it has one."""
+
     layers: Sequence[Layer]
     has_token: bool
     fixed: Size | None
 
 
 def _find_output_layout(name: str, config: Any, body: nn.Module) -> _OutputLayout:
-    patch, own = _patch_side_unless_pyramid(config), _image_size_or_none(config)
+    """Find the shapes of the outputs of blocks, at any size or else at the network's own size.
+
+    Raises:
+        ModelError: If the network runs at neither of them, or its outputs have no positions.
+    """
+    patch, own_size = _patch_side_unless_pyramid(config), _image_size_or_none(config)
+    any_size = (4 * patch, 8 * patch) if patch else (256, 512)
     failure: ModelError | None = None
-    for size in ((4 * patch, 8 * patch) if patch else (256, 512), own):
+    for size in (any_size, own_size):
         if size is None:
             continue
         try:
@@ -209,13 +222,13 @@ def _find_output_layout(name: str, config: Any, body: nn.Module) -> _OutputLayou
         except ModelError as error:
             failure = failure or error
             continue
-        first = shapes[0]
+        has_token = False
+        if patch is not None and len(shapes[0]) == 3:
+            has_token = shapes[0][1] > (size[0] // patch) * (size[1] // patch)
         return _OutputLayout(
             layers=tuple(layer_from_shape(name, shape, size, patch=patch) for shape in shapes),
-            has_token=patch is not None
-            and len(first) == 3
-            and first[1] > (size[0] // patch) * (size[1] // patch),
-            fixed=own if size == own else None,
+            has_token=has_token,
+            fixed=own_size if size == own_size else None,
         )
     raise failure or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
 
@@ -240,11 +253,11 @@ def _run_at_any_size(body: nn.Module, pixels: Tensor) -> object:
 
 
 def _longest_module_list(name: str, body: nn.Module) -> Sequence[nn.Module]:
-    """Find the longest list of modules not inside another."""
+    """Blocks of a network: the longest of its lists of modules that is not inside another list."""
     lists: dict[str, nn.ModuleList] = {}
     for path, module in body.named_modules():
-        inside = any(path.startswith(f"{parent}.") for parent in lists)
-        if isinstance(module, nn.ModuleList) and len(module) and not inside:
+        is_inside = any(path.startswith(f"{parent}.") for parent in lists)
+        if isinstance(module, nn.ModuleList) and len(module) and not is_inside:
             lists[path] = module
     if not lists:
         raise ModelError(f"backbone '{name}' has no blocks whose outputs could be taken")

@@ -1,4 +1,4 @@
-"""Small dense networks on a backbone's features."""
+"""Probes: small networks that predict from the features of a backbone."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -21,11 +21,15 @@ Preset = Literal["default", "probe3d", "probe3d-old"]
 
 
 def find_probe_class(kind: str) -> type[Probe]:
-    """Find a class in ``PROBES``, or as ``package.module:Class``."""
+    """Find the class of a probe by its name in ``PROBES``, or as ``package.module:Class``.
+
+    Raises:
+        OptionError: If there is none.
+    """
     if kind not in PROBES and not is_import_path(kind):
         raise OptionError(f"no probe '{kind}'; {suggest(kind, PROBES)}")
-    place = f"{__name__}.{PROBES[kind]}" if kind in PROBES else kind
-    probe = load_user_object(place, "probe")
+    import_path = f"{__name__}.{PROBES[kind]}" if kind in PROBES else kind
+    probe = load_user_object(import_path, "probe")
     if not (isinstance(probe, type) and issubclass(probe, Probe)):
         raise OptionError(f"'{kind}' is no probe: it does not derive from {Probe.__module__}.Probe")
     return probe
@@ -43,7 +47,14 @@ def make_probe(
 ) -> Probe:
     """Make a probe with random weights.
 
-    ``outputs`` is the sum of what the heads read; ``kernel`` is 3 for dpt, else 1.
+    Args:
+        kind: Name of the probe.
+        channels: Channels of each map of the features.
+        token_channels: Channels of each class token; 0 for none.
+        outputs: Number of outputs that the heads read together.
+        preset: How maps are enlarged and cropped.
+        hidden: Hidden channels; None for those of the kind.
+        kernel: Side of the convolutions; None for 3 with dpt, else 1.
 
     Raises:
         OptionError: If the kind is unknown, or has no hidden channels or kernel to choose.
@@ -58,7 +69,6 @@ def make_probe(
     # The old DPT probe repeated pixels; the other kinds have always been bilinear.
     if preset == "probe3d-old" and kind == "dpt":
         enlargement = "nearest"
-    crop = preset == "default"
     try:
         return probe(
             channels,
@@ -67,7 +77,7 @@ def make_probe(
             hidden=hidden,
             kernel=kernel,
             enlargement=enlargement,
-            crop=crop,
+            crop=preset == "default",
         )
     except RilievoError:
         raise

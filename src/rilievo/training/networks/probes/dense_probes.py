@@ -1,4 +1,4 @@
-"""Probe3D's linear and multiscale probes (El Banani et al., CVPR 2024), and their weights."""
+"""Linear and multiscale probes of Probe3D (El Banani et al., CVPR 2024), and its weights."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from rilievo.training.networks.probes.lift import Lifting, lift_conv
 from rilievo.training.networks.probes.probe import Probe, TokenConv, concatenate_maps_and_tokens
 from rilievo.training.tensors import Channels, Outputs, Tensors
 
-_DPT = (
+_DPT_NAMES = (
     (r"conv_(\d+)", r"project.\1"),
     (r"ref_(\d+)\.resConfUnit1\.conv\.0", r"levels.\1.first.conv1"),
     (r"ref_(\d+)\.resConfUnit1\.conv\.2", r"levels.\1.first.conv2"),
@@ -23,7 +23,7 @@ _DPT = (
     (r"out_conv\.0", r"widen"),
     (r"out_conv\.2", r"answer"),
 )
-_MULTISCALE = (
+_MULTISCALE_NAMES = (
     (r"convs\.(\d+)", r"project.\1"),
     (r"conv_mid\.0", r"middle.0"),
     (r"conv_mid\.2", r"middle.1"),
@@ -31,12 +31,22 @@ _MULTISCALE = (
     (r"conv_out\.0", r"widen"),
     (r"conv_out\.2", r"answer"),
 )
-_LINEAR = ((r"conv", r"answer"),)
+_LINEAR_NAMES = ((r"conv", r"answer"),)
+"""Patterns of the names of layers in Probe3D, and ours."""
 _SCALE = 4
+"""Factor by which outputs are enlarged."""
 
 
 def load_probe3d_weights(probe: Probe, state: Mapping[str, Tensor]) -> None:
-    """Load a state with or without ``module.`` and ``head.``."""
+    """Load the weights of a probe that Probe3D's program trained.
+
+    Args:
+        probe: Probe of the same kind and layers.
+        state: Tensors by the names of that program, perhaps after ``module.`` or ``head.``.
+
+    Raises:
+        ModelError: If they are of another probe.
+    """
     table = _probe3d_layer_patterns(probe)
     renamed = {_name_from_probe3d(name, table): tensor for name, tensor in state.items()}
     expected = probe.state_dict()
@@ -60,7 +70,7 @@ def load_probe3d_weights(probe: Probe, state: Mapping[str, Tensor]) -> None:
 
 
 def _probe3d_layer_patterns(probe: Probe) -> tuple[tuple[str, str], ...]:
-    tables = {DptProbe: _DPT, MultiscaleProbe: _MULTISCALE, LinearProbe: _LINEAR}
+    tables = {DptProbe: _DPT_NAMES, MultiscaleProbe: _MULTISCALE_NAMES, LinearProbe: _LINEAR_NAMES}
     for kind, table in tables.items():
         if isinstance(probe, kind):
             return table
@@ -71,27 +81,29 @@ def _probe3d_layer_patterns(probe: Probe) -> tuple[tuple[str, str], ...]:
 
 
 def _name_from_probe3d(name: str, table: tuple[tuple[str, str], ...]) -> str:
+    """Name that a tensor of Probe3D has in our probe."""
     bare = name.removeprefix("module.").removeprefix("head.")
     layer, _, parameter = bare.rpartition(".")
     for pattern, ours in table:
-        if layer_match := re.fullmatch(pattern, layer):
+        layer_match = re.fullmatch(pattern, layer)
+        if layer_match:
             return f"{layer_match.expand(ours)}.{parameter}"
     return bare
 
 
 class LinearProbe(Probe):
-    """One convolution of all maps, before their enlargement if 1×1."""
+    """Probe of one convolution of all maps; a 1×1 convolution comes before their enlargement."""
 
     usual_kernel = 1
 
     def build(self, hidden: int) -> None:
-        """Add the layer."""
+        """Make the convolution."""
         kernel = self.kernel
         self.answer = nn.Conv2d(self.inputs, self.outputs, kernel, padding=kernel // 2)
         self.last_scale = _SCALE if kernel == 1 else 1
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute outputs."""
+        """Compute the outputs before their enlargement."""
         x = concatenate_maps_and_tokens(maps, tokens)
         if self.kernel == 1:
             return self.answer(x)
@@ -99,12 +111,12 @@ class LinearProbe(Probe):
 
 
 class BatchNormProbe(Probe):
-    """Linear probe of DINOv2 and DINOv3: features are normalised, then enlarged."""
+    """Linear probe of DINOv2 and DINOv3, which normalises features."""
 
     last_scale = _SCALE
 
     def build(self, hidden: int) -> None:
-        """Add the layers; none is hidden."""
+        """Make the norm and the convolution; there are no hidden channels."""
         self.normalise = nn.BatchNorm2d(self.inputs)
         self.answer = nn.Conv2d(self.inputs, self.outputs, 1)
         nn.init.normal_(self.answer.weight, std=0.01)
@@ -112,13 +124,13 @@ class BatchNormProbe(Probe):
         nn.init.zeros_(self.answer.bias)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute outputs."""
+        """Compute the outputs before their enlargement."""
         x = concatenate_maps_and_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
         return self.answer(self.normalise(x))
 
 
 class MultiscaleProbe(Probe):
-    """Probe whose layers are refined twice while they grow eightfold.
+    """Probe3D's multiscale probe, which enlarges features by 2 and by 4 with convolutions between.
 
     A kernel above 1 shifts the map, as in the original.
     """
@@ -127,7 +139,7 @@ class MultiscaleProbe(Probe):
     usual_kernel = 1
 
     def build(self, hidden: int) -> None:
-        """Add the layers."""
+        """Make the convolutions."""
         kernel = self.kernel
         self.project = nn.ModuleList(
             TokenConv(c, self.token_channels, hidden, kernel) for c in self.channels
@@ -141,19 +153,20 @@ class MultiscaleProbe(Probe):
         self.to(memory_format=torch.channels_last)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute outputs at eight times the size."""
-        levels = [
-            project(x, None if tokens is None else tokens[layer])
-            for layer, (project, x) in enumerate(zip(self.project, maps, strict=True))
+        """Compute outputs at eight times the size of the features."""
+        projected = [
+            project(feature_map, None if tokens is None else tokens[layer])
+            for layer, (project, feature_map) in enumerate(zip(self.project, maps, strict=True))
         ]
-        height, width = levels[-1].shape[2:]
-        x = torch.cat([resize(x, (height, width), self.enlargement) for x in levels], dim=1)
+        height, width = projected[-1].shape[2:]
+        x = torch.cat([resize(x, (height, width), self.enlargement) for x in projected], dim=1)
         first, second, third = self.middle
         x = self._convolve_enlarged(first, F.relu(x, inplace=True), 2).relu_()
         x = third(second(x).relu_()).relu_()
         return self.answer(self._convolve_enlarged(self.widen, x, _SCALE).relu_())
 
     def _convolve_enlarged(self, convolution: nn.Module, x: Tensor, scale: int) -> Channels:
+        """Convolve the enlarged ``x``; a 1×1 convolution may come first."""
         if self.kernel == 1:
             return enlarge(convolution(x), scale, self.enlargement)
         return convolution(enlarge(x, scale, self.enlargement))

@@ -1,4 +1,4 @@
-"""Dense DPT probes: Probe3D's (El Banani et al., CVPR 2024), or a light one."""
+"""Probes that fuse layers as DPT: Probe3D's (El Banani et al., CVPR 2024), and a light one."""
 
 from abc import abstractmethod
 
@@ -12,7 +12,7 @@ from rilievo.training.tensors import Channels, Outputs, Resized, Tensors
 
 
 class ResidualUnit(nn.Module):
-    """Unit x + ReLU(conv(ReLU(conv(x)))), which can only add."""
+    """Residual unit x + ReLU(conv(ReLU(conv(x)))), which can only add."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
@@ -20,19 +20,19 @@ class ResidualUnit(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
 
     def forward(self, x: Channels) -> Channels:
-        """Add two convolutions with ReLUs to ``x``."""
+        """Compute the unit."""
         return x + wide_conv(wide_conv(x, self.conv1).relu_(), self.conv2).relu_()
 
     def forward_enlarged(self, x: Channels, lifting: Lifting) -> Resized:
-        """Enlarge ``x``, then do as ``forward``."""
+        """Compute the unit of the enlarged ``x``."""
         if lifting.scale == 1:
             return self(x)
-        first = lift_conv(x, self.conv1, lifting).relu_()
-        return enlarge(x, *lifting) + wide_conv(first, self.conv2).relu_()
+        hidden = lift_conv(x, self.conv1, lifting).relu_()
+        return enlarge(x, *lifting) + wide_conv(hidden, self.conv2).relu_()
 
 
 class Level(nn.Module):
-    """A layer's enlargement and fusion."""
+    """Enlargement of one layer's features, and their fusion with those of deeper layers."""
 
     def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
         super().__init__()
@@ -45,42 +45,46 @@ class Level(nn.Module):
         deeper: Resized | None,
         lifting: Lifting,
     ) -> Resized:
-        """Enlarge and refine ``x``, add ``deeper``, and refine."""
+        """Enlarge and refine ``x``, add the features of deeper layers, and refine the sum."""
         if self.first is None or deeper is None:
             return self.second.forward_enlarged(x, lifting)
         return self.second(self.first.forward_enlarged(x, lifting) + deeper)
 
 
 class _FusionProbe(Probe):
+    """Probe that fuses layers from the deepest to the shallowest."""
+
     def build(self, hidden: int) -> None:
+        """Make the layers of the fusion, and those after it."""
         self.project = nn.ModuleList(
-            TokenConv(c, self.token_channels, hidden) for c in self.channels
+            TokenConv(channels, self.token_channels, hidden) for channels in self.channels
         )
-        count = len(self.channels)
+        deepest = len(self.channels) - 1
         self.levels = nn.ModuleList(
-            Level(hidden, self.kernel or 3, deepest=i == count - 1) for i in range(count)
+            Level(hidden, self.kernel or 3, deepest=layer == deepest)
+            for layer in range(len(self.channels))
         )
         self._add_layers_after_fusion(hidden)
         self.to(memory_format=torch.channels_last)
 
     @abstractmethod
     def _add_layers_after_fusion(self, hidden: int) -> None:
-        """Add the layers after the fusion."""
+        """Make the layers that follow the fusion."""
 
     def fuse_layers_at_scale(self, maps: Tensors, tokens: Tensors | None, scale: int) -> Channels:
-        """Fuse from the deepest layer on."""
+        """Fuse all layers, each enlarged by ``scale``, from the deepest one on."""
         lifting = Lifting(scale, self.enlargement)
         fused = None
         for layer in reversed(range(len(maps))):
             token = None if tokens is None else tokens[layer]
-            level = self.project[layer](maps[layer], token)
-            fused = self.levels[layer](level, fused, lifting)
+            projected = self.project[layer](maps[layer], token)
+            fused = self.levels[layer](projected, fused, lifting)
         assert fused is not None, "features have a map"
         return fused
 
 
 class DptProbe(_FusionProbe):
-    """Probe3D's default; its output has sixteen times the size of its input."""
+    """Probe3D's DPT probe, whose outputs have sixteen times the size of the features."""
 
     last_scale = 2
     usual_hidden = 512
@@ -91,7 +95,7 @@ class DptProbe(_FusionProbe):
         self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute outputs at eight times the size."""
+        """Compute outputs at eight times the size of the features."""
         fused = self.fuse_layers_at_scale(maps, tokens, 2)
         return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
 
@@ -108,7 +112,8 @@ class LightProbe(_FusionProbe):
         self.answer = nn.Conv2d(last, self.outputs, 1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute outputs at four times the size."""
+        """Compute outputs at four times the size of the features."""
         lifting = Lifting(2, self.enlargement)
-        x = lift_conv(self.fuse_layers_at_scale(maps, tokens, 1), self.twice, lifting).relu_()
+        fused = self.fuse_layers_at_scale(maps, tokens, 1)
+        x = lift_conv(fused, self.twice, lifting).relu_()
         return self.answer(lift_conv(x, self.again, lifting).relu_())

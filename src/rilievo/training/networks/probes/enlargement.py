@@ -1,4 +1,4 @@
-"""Enlargement of maps by whole factors, as a matrix for each axis."""
+"""Enlargement of maps by whole factors, also as a matrix for each axis."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,23 @@ from torch import Tensor
 from rilievo.arrays.shapes import Float
 from rilievo.training.tensors import Channels, Resized
 
-# Bilinear with areas kept (geometrically right) or corners kept (stretches by up to half a cell),
-# or repetition.
 Enlargement = Literal["centres", "corners", "nearest"]
+"""How maps are enlarged: bilinearly with edges kept ("centres", which is geometrically right), or
+with the centres of corner pixels kept ("corners", which stretches by up to half a pixel), or by
+repetition ("nearest")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """Block of rows, and its nonzero columns; ends are exclusive."""
+    """Block of rows of a matrix, without its columns of zeros.
+
+    Attributes:
+        first: First row.
+        last: Row after the last one.
+        start: First column that is not zero.
+        stop: Column after the last one that is not zero.
+        weights: Numbers of these rows and columns.
+    """
 
     first: int
     last: int
@@ -29,12 +38,12 @@ class Band:
 
 
 def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Resized:
-    """Enlarge a map to ``scale`` times the size."""
+    """Enlarge a map to ``scale`` times its height and width."""
     return x if scale == 1 else _interpolate(x, enlargement, scale=scale)
 
 
 def resize(x: Channels, size: tuple[int, int], enlargement: Enlargement) -> Resized:
-    """Resize a map to any size."""
+    """Resize a map to a size (height, width)."""
     return x if x.shape[2:] == size else _interpolate(x, enlargement, size=size)
 
 
@@ -60,9 +69,18 @@ def enlargement_bands(
     taps: int = 1,
     block: int = 40,
 ) -> tuple[Band, ...]:
-    """Make blocks of rows of the matrix that enlarges an axis.
+    """Make the matrix that enlarges an axis, in blocks of rows.
 
-    Row y holds, for tap t, row y + t - taps // 2 of the enlarging matrix.
+    With several taps, row y has side by side the rows y + t - taps // 2 of the enlarging matrix for
+    all taps t: it computes the neighbours that a convolution of the enlarged axis takes.
+
+    Args:
+        length: Length of the axis.
+        scale: Factor of the enlargement.
+        enlargement: How it is enlarged.
+        like: Tensor whose type and device the matrix has.
+        taps: Taps of the convolution.
+        block: Rows of a block.
     """
     return _cached_enlargement_bands(
         length, scale, enlargement, taps, block, like.dtype, like.device
@@ -70,7 +88,7 @@ def enlargement_bands(
 
 
 def is_tracing_or_exporting() -> bool:
-    """Whether the plain form is needed."""
+    """Whether torch records the operations, so that only its own ones can be used."""
     tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     return tracing or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
@@ -103,14 +121,16 @@ def _cached_enlargement_bands(
 def _enlarging_matrix(
     length: int, scale: int, enlargement: Enlargement, taps: int
 ) -> Float[Tensor, "rows columns taps"]:
-    rows = _axis_enlargement_weights(length, scale, enlargement)
-    around = F.pad(rows, (taps // 2, taps // 2))
-    return torch.stack([around[:, t : t + rows.shape[1]].T for t in range(taps)], dim=2)
+    weights = _axis_enlargement_weights(length, scale, enlargement)
+    padded = F.pad(weights, (taps // 2, taps // 2))
+    rows = weights.shape[1]
+    return torch.stack([padded[:, tap : tap + rows].T for tap in range(taps)], dim=2)
 
 
 def _axis_enlargement_weights(
     length: int, scale: int, enlargement: Enlargement
 ) -> Float[Tensor, "columns rows"]:
+    """Weights of the enlarged pixels, by enlarging an axis that is 1 at one pixel."""
     identity = torch.eye(length, dtype=torch.float64)[None]
     return _interpolate(identity, enlargement, scale=scale, mode="linear")[0]
 
@@ -118,7 +138,7 @@ def _axis_enlargement_weights(
 def _split_into_bands(matrix: Float[Tensor, "rows columns taps"], block: int) -> Iterator[Band]:
     for first in range(0, matrix.shape[0], block):
         rows = matrix[first : first + block]
-        used = rows.abs().sum(dim=(0, 2)).nonzero().flatten()
-        start, stop = int(used[0]), int(used[-1]) + 1
+        used_columns = rows.abs().sum(dim=(0, 2)).nonzero().flatten()
+        start, stop = int(used_columns[0]), int(used_columns[-1]) + 1
         weights = rows[:, start:stop].flatten(1).contiguous()
         yield Band(first=first, last=first + rows.shape[0], start=start, stop=stop, weights=weights)

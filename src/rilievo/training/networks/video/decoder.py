@@ -1,7 +1,7 @@
-"""Decoder from features to disparity."""
+"""Decoder of the depth network: from features of several sizes to sigmoids at several scales."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,11 +16,15 @@ from rilievo.training.networks.probes.enlargement import is_tracing_or_exporting
 from rilievo.training.networks.video.doubled_convolution import double_and_convolve
 from rilievo.training.tensors import FeatureMap, FeatureMaps, StackAtScale, exact
 
-_WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
+_WIDTHS = (16, 32, 64, 128, 256)
+"""Channels of the decoder's features at 1, 1/2, ... 1/16 of the image's size."""
 
 
 class DepthDecoder(nn.Module):
-    """Decoder of a U-Net with the names of an official ``depth.pth``."""
+    """Decoder of a U-Net (Godard et al., ICCV 2019), whose weights are named as in ``depth.pth``.
+
+    Level i doubles the features to 1/2^i of the image's size, from the coarsest level to level 0.
+    """
 
     def __init__(
         self,
@@ -30,35 +34,56 @@ class DepthDecoder(nn.Module):
         *,
         outputs: int = 1,
     ) -> None:
+        """Make a decoder with random weights.
+
+        Args:
+            channels: Channels of each map of the encoder.
+            reductions: Factors by which the maps are smaller than the image.
+            scales: Levels that have a head.
+            outputs: Channels of each head.
+
+        Raises:
+            OptionError: If the features are not at powers of 2, or too fine for the scales.
+        """
         super().__init__()
         self.scales, self.outputs = tuple(scales), outputs
-        place = {_count_halvings(scale): index for index, scale in enumerate(reductions)}
-        self.levels = max(place)
-        self.coarsest = place[self.levels]
+        feature_of_level = {
+            _count_halvings(reduction): index for index, reduction in enumerate(reductions)
+        }
+        self.levels = max(feature_of_level)
+        self.coarsest = feature_of_level[self.levels]
         if self.levels <= max(scales):
             raise OptionError(
                 f"the encoder's coarsest features are at 1/{max(reductions)}, too fine for scale "
                 f"{max(scales)}: take scales up to {self.levels - 1}"
             )
-        # Level i ends at 1/2^i of the image's size, and begins where the one before ended.
-        self.joined = {level: place[level] for level in range(self.levels) if level in place}
-        steps, inputs = [], channels[self.coarsest]
-        for level in reversed(range(self.levels)):
+        self.skips = {
+            level: feature_of_level[level]
+            for level in range(self.levels)
+            if level in feature_of_level
+        }
+        convolutions, inputs = [], channels[self.coarsest]
+        for level in self._levels_in_order():
             width = _WIDTHS[min(level, len(_WIDTHS) - 1)]
-            skip = channels[self.joined[level]] if level in self.joined else 0
-            steps += [ConvELU(inputs, width), ConvELU(width + skip, width)]
+            skip_channels = channels[self.skips[level]] if level in self.skips else 0
+            convolutions += [ConvELU(inputs, width), ConvELU(width + skip_channels, width)]
             inputs = width
         heads = [Conv3x3(_WIDTHS[scale], outputs) for scale in scales]
-        self.decoder = nn.ModuleList([*steps, *heads])
+        # One list of all layers, so that the weights have the official names.
+        self.decoder = nn.ModuleList([*convolutions, *heads])
+
+    def _levels_in_order(self) -> Iterable[int]:
+        return reversed(range(self.levels))
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
         """Compute the sigmoids of ``scales``."""
-        x, sigmoids = features[self.coarsest], {}
-        for step, level in enumerate(reversed(range(self.levels))):
-            skip = features[self.joined[level]] if level in self.joined else None
-            join = self.decoder[2 * step + 1]
-            assert isinstance(join, ConvELU), "made as one"
-            x = join.forward_doubled(self.decoder[2 * step](x), skip)
+        x = features[self.coarsest]
+        sigmoids: dict[int, StackAtScale] = {}
+        for step, level in enumerate(self._levels_in_order()):
+            first, second = self.decoder[2 * step], self.decoder[2 * step + 1]
+            assert isinstance(second, ConvELU), "a level has two of them"
+            skip = features[self.skips[level]] if level in self.skips else None
+            x = second.forward_doubled(first(x), skip)
             if level in self.scales:
                 head = self.decoder[2 * self.levels + self.scales.index(level)]
                 sigmoids[level] = torch.sigmoid(exact(head(x)))
@@ -66,7 +91,7 @@ class DepthDecoder(nn.Module):
 
 
 class Conv3x3(nn.Module):
-    """Convolution 3×3 with reflected borders."""
+    """3×3 convolution that pads by reflection."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -78,30 +103,32 @@ class Conv3x3(nn.Module):
 
 
 class ConvELU(nn.Module):
-    """Convolution and exponential linear unit."""
+    """3×3 convolution and exponential linear unit."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = Conv3x3(inputs, outputs)
 
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
-        """Convolve, then apply the unit."""
+        """Convolve, and apply the unit."""
         return _elu_in_place(self.conv(x))
 
     def forward_doubled(self, x: FeatureMap, skip: FeatureMap | None) -> FeatureMap:
-        """Double ``x``, append ``skip``, then do as ``forward``."""
+        """Double ``x`` by repetition, append ``skip``, convolve, and apply the unit."""
         return _elu_in_place(double_and_convolve(x, skip, self.conv.conv))
 
 
 def _elu_in_place(x: FeatureMap) -> FeatureMap:
-    # Half a number's bits would make exp(x) - 1 of a small x nothing.
-    is_plain = x.element_size() < 4 or x.device.type != "cpu"
-    if is_tracing_or_exporting() or is_plain or not torch.is_grad_enabled():
+    # In half precision, exp(x) - 1 of a small x would be 0.
+    is_half_or_gpu = x.element_size() < 4 or x.device.type != "cpu"
+    if is_tracing_or_exporting() or is_half_or_gpu or not torch.is_grad_enabled():
         return F.elu(x, inplace=True)
     return _ELU.apply(x)  # pyright: ignore[reportReturnType]
 
 
 class _ELU(Function):
+    """Exponential linear unit in place, whose gradient follows from its result alone."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         negative = x.clamp(max=0).exp_().sub_(1)
@@ -118,6 +145,7 @@ class _ELU(Function):
 
 
 def _count_halvings(reduction: int) -> int:
+    """Number of halvings that make features smaller by ``reduction``; ``OptionError`` if none."""
     halvings = round(math.log2(reduction)) if reduction > 0 else -1
     if not 0 <= halvings <= 5 or 2**halvings != reduction:
         raise OptionError(

@@ -1,4 +1,4 @@
-"""The depth network: disparity of one frame at several scales."""
+"""The depth network: an encoder and a decoder, from one frame to depth at several scales."""
 
 from typing import Any
 
@@ -16,6 +16,8 @@ from rilievo.training.tensors import FeatureMaps, Images, Maps, OneChannel, Sigm
 
 
 class _FrozenNorms(nn.Module):
+    """Module whose batch normalisations keep their statistics in training."""
+
     def train(self, mode: bool = True) -> "_FrozenNorms":
         super().train(mode)
         for layer in self.modules():
@@ -25,7 +27,7 @@ class _FrozenNorms(nn.Module):
 
 
 class SmallEncoder(_FrozenNorms, Encoder):
-    """MobileNetV2 with ImageNet's normalisation."""
+    """Encoder of the embedded model: MobileNetV2."""
 
     mean: Tensor
     deviation: Tensor
@@ -33,50 +35,55 @@ class SmallEncoder(_FrozenNorms, Encoder):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = MobileNetV2()
-        whole = SmallNet()
-        self.register_buffer("mean", whole.mean / 255, persistent=False)
-        self.register_buffer("deviation", whole.deviation / 255, persistent=False)
+        embedded = SmallNet()
+        self.register_buffer("mean", embedded.mean / 255, persistent=False)
+        self.register_buffer("deviation", embedded.deviation / 255, persistent=False)
         # Features at half the size come twice: of the first convolution and of the first stage.
         self.channels = self.encoder.channels
-        self.reductions = (2, *(2 << place for place in range(len(self.channels) - 1)))
+        self.reductions = (2, *(2 << stage for stage in range(len(self.channels) - 1)))
 
     def forward(self, image: Images) -> FeatureMaps:
-        """Compute features of RGB in 0..1."""
+        """Compute features of RGB in 0..1, normalised as on ImageNet."""
         return self.maps((image - self.mean) / self.deviation)
 
     def maps(self, image: Images) -> FeatureMaps:
-        """Compute features."""
+        """Compute features of a normalised image."""
         return self.encoder(image)
 
     def make_own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
-        """Make its decoder."""
+        """Make the decoder of the embedded model."""
         return make_small_decoder(blueprint, outputs=outputs)
 
 
 class SmallDecoder(_FrozenNorms):
-    """Decoder of ``SmallNet``, with a sigmoid."""
+    """Decoder of the embedded model, whose depth is converted to a sigmoid."""
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
         super().__init__()
-        whole = SmallNet()
-        self.context, self.merges = whole.context, whole.merges
-        self.head, self.upsample = whole.head, whole.upsample
-        self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
+        embedded = SmallNet()
+        self.context, self.merges = embedded.context, embedded.merges
+        self.head, self.upsample = embedded.head, embedded.upsample
+        self._blueprint = blueprint
 
     def forward(self, features: FeatureMaps) -> tuple[OneChannel, ...]:
-        """Compute the sigmoid."""
-        stem, *fine, coarsest = features
+        """Compute the sigmoid of the only scale."""
+        stem, *finer, coarsest = features
         x = self.context(coarsest)
-        for merge, lateral in zip(self.merges, reversed(fine), strict=True):
+        for merge, lateral in zip(self.merges, reversed(finer), strict=True):
             x = merge(x, lateral)
         log_depth = self.upsample(self.head(x)[:, :1].float(), torch.cat([stem, x], dim=1))
         # Exponents beyond the range of depth would overflow before they are clamped.
-        inverse = torch.exp(-log_depth.clamp(-30.0, 30.0))
-        return (((inverse - self._least) / (self._most - self._least)).clamp(0, 1),)
+        inverse_depth = torch.exp(-log_depth.clamp(-30.0, 30.0))
+        far, near = 1 / self._blueprint.max_depth, 1 / self._blueprint.min_depth
+        return (((inverse_depth - far) / (near - far)).clamp(0, 1),)
 
 
 def make_small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
-    """Make the decoder; ``OptionError`` for masks or several scales."""
+    """Make the decoder of the embedded model.
+
+    Raises:
+        OptionError: If masks or several scales are wanted, which it cannot predict.
+    """
     name = blueprint.encoder
     if outputs != 1:
         raise OptionError(f"the encoder '{name}' has no mask: choose lite or a ResNet")
@@ -89,39 +96,44 @@ def make_small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecod
 
 
 def copy_small_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> None:
-    """Copy ``network`` into both; the head's normals stay unused."""
+    """Copy the weights of the embedded model; its normals, error and sky stay unused."""
     state = network.state_dict()
-    own = {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
-    encoder.load_state_dict(own)
+    encoder.load_state_dict(
+        {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
+    )
     decoder.load_state_dict({key: state[key] for key in decoder.state_dict()})
 
 
 class DepthNet(nn.Module):
-    """Encoder and decoder of disparity (Godard et al., ICCV 2019)."""
+    """Encoder and decoder of inverse depth (Godard et al., ICCV 2019).
+
+    Its outputs are sigmoids, which stand for inverse depth: 0 is the largest depth of the
+    blueprint, and 1 the least.
+    """
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
         super().__init__()
         self.encoder = make_encoder(blueprint)
         self.decoder = make_decoder(self.encoder, blueprint)
-        self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
+        self._blueprint = blueprint
 
     def forward(self, image: Images) -> tuple[Sigmoids, ...]:
-        """Compute sigmoids of RGB in 0..1, the finest first."""
+        """Compute the sigmoids of RGB in 0..1, the finest scale first."""
         return self.decoder(self.encoder(image))
 
     def depth(self, image: Images) -> Maps:
-        """Depth at the finest scale for RGB in 0..1, in the network's unit."""
-        return 1 / _interpolate(self._least, self._most, self(image)[0][:, 0].float())
+        """Predict depth at the finest scale for RGB in 0..1, in the network's unit."""
+        return sigmoid_to_depth(self(image)[0][:, 0].float(), self._blueprint)
 
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
-    """Make a blueprint's encoder, or raise ``OptionError`` for its size."""
+    """Make a blueprint's encoder; ``OptionError`` if it does not take the size."""
     kind: type[Encoder] = import_network_class(ENCODERS.get(blueprint.encoder, TIMM_ENCODER))
     return kind.from_blueprint(blueprint)
 
 
 def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> nn.Module:
-    """Make an encoder's decoder."""
+    """Make the decoder of an encoder: its own, or a ``DepthDecoder``."""
     own = encoder.make_own_decoder(blueprint, outputs=outputs)
     if own is not None:
         return own
@@ -131,14 +143,11 @@ def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 
 def sigmoid_to_inverse_depth(
     sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint
 ) -> Float[Any, "*b"]:
-    """Convert a sigmoid to inverse depth, 1 / ``max_depth`` to 1 / ``min_depth``."""
-    return _interpolate(1 / blueprint.max_depth, 1 / blueprint.min_depth, sigmoid)
-
-
-def _interpolate(least: float, most: float, sigmoid: Float[Any, "*b"]) -> Float[Any, "*b"]:
-    return least + (most - least) * sigmoid
+    """Convert sigmoids to inverse depth, from 1 / ``max_depth`` to 1 / ``min_depth``."""
+    far, near = 1 / blueprint.max_depth, 1 / blueprint.min_depth
+    return far + (near - far) * sigmoid
 
 
 def sigmoid_to_depth(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
-    """Convert a sigmoid to depth; 0 is the largest."""
+    """Convert sigmoids to depth, from ``max_depth`` to ``min_depth``."""
     return 1 / sigmoid_to_inverse_depth(sigmoid, blueprint)

@@ -1,4 +1,9 @@
-"""A convolution of a map that is doubled by repetition, computed from the small map."""
+"""A 3×3 convolution of a map that is doubled by repetition, computed from the small map.
+
+In the doubled map, the 3×3 pixels that the kernel covers come from 2×2 pixels of the small map. So
+each of the four phases of the output (even or odd rows and columns) is a 2×2 convolution of the
+small map, whose kernel adds up the weights that fall on the same pixel.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,102 +18,122 @@ from rilievo.arrays.shapes import Float
 from rilievo.training.networks.probes.enlargement import is_tracing_or_exporting
 from rilievo.training.tensors import Channels
 
-_MERGE = ((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1))
+_TAPS_OF_PHASES = ((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1))
+"""For each phase of an axis, which of the three taps fall on the first and the second pixel."""
 _BORDER = [1, 1, 1, 1]
+"""Padding of one pixel at each side."""
 
 
 def double_and_convolve(
     x: Channels, skip: Float[Tensor, "b _ h2 w2"] | None, convolution: torch.nn.Conv2d
 ) -> Float[Tensor, "b _ h2 w2"]:
-    """Repeat pixels of ``x``, append ``skip``, and convolve."""
-    autocast = torch.is_autocast_enabled(x.device.type)
-    if (
-        is_tracing_or_exporting()
-        or autocast
-        or not torch.is_grad_enabled()
-        or x.device.type != "cpu"
-    ):
+    """Double ``x`` by repetition, append the channels of ``skip``, and convolve by 3×3.
+
+    Training on a CPU computes it from the small map, which is faster.
+    """
+    trains_on_cpu = torch.is_grad_enabled() and x.device.type == "cpu"
+    is_autocast = torch.is_autocast_enabled(x.device.type)
+    if is_tracing_or_exporting() or is_autocast or not trains_on_cpu:
         large = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return convolution(large if skip is None else torch.cat((large, skip), dim=1))
     return _DoubledConv.apply(x, skip, convolution.weight, convolution.bias)  # pyright: ignore[reportReturnType]
 
 
 class _DoubledConv(Function):
+    """``double_and_convolve`` with its gradients, for reflected borders."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, skip: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, skip, weight)
         # Where the large map is reflected, it repeats the border of the small one.
-        padded, layout = F.pad(x, _BORDER, "replicate"), _layout(weight)
-        small = F.conv2d(padded, _phase_kernels(weight[:, : x.shape[1]], layout))
+        padded_x, layout = F.pad(x, _BORDER, "replicate"), _memory_layout(weight)
+        phases = F.conv2d(padded_x, _phase_kernels(weight[:, : x.shape[1]], layout))
         if skip is None:
             shape = len(x), len(weight), 2 * x.shape[2], 2 * x.shape[3]
-            large = _empty(x, shape, layout)
-            for phase, place in _phase_views(small, large):
-                torch.add(phase, bias[:, None, None], out=place)
-            return large
-        wide = F.pad(skip, _BORDER, "reflect")
-        large = F.conv2d(wide, weight[:, x.shape[1] :], bias)
-        for phase, place in _phase_views(small, large):
-            place += phase
-        return large
+            output = _empty(x, shape, layout)
+            for phase, output_pixels in _phase_views(phases, output):
+                torch.add(phase, bias[:, None, None], out=output_pixels)
+            return output
+
+        padded_skip = F.pad(skip, _BORDER, "reflect")
+        output = F.conv2d(padded_skip, weight[:, x.shape[1] :], bias)
+        for phase, output_pixels in _phase_views(phases, output):
+            output_pixels += phase
+        return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, skip, weight = ctx.saved_tensors
         [gradient] = upstream
-        outputs, inputs = len(weight), x.shape[1]
-        to_weight, layout = torch.empty_like(weight), _layout(weight)
-        padded, merged = F.pad(x, _BORDER, "replicate"), _phase_kernels(weight[:, :inputs], layout)
-        small = _empty(x, (len(x), 4 * outputs, x.shape[2] + 1, x.shape[3] + 1), layout).zero_()
-        for phase, place in _phase_views(small, gradient):
-            phase.copy_(place)
-        to_padded, to_merged, _ = _conv_gradients(small, padded, merged, bias=False)
-        to_weight[:, :inputs] = _gradient_by_kernel(to_merged)
-        to_x = _add_border_to_inside(to_padded).contiguous(memory_format=layout)
+        x_channels, layout = x.shape[1], _memory_layout(weight)
+
+        # Gradients of the part that comes from the small map.
+        padded_x = F.pad(x, _BORDER, "replicate")
+        kernels = _phase_kernels(weight[:, :x_channels], layout)
+        phases_shape = (len(x), 4 * len(weight), x.shape[2] + 1, x.shape[3] + 1)
+        phases_gradient = _empty(x, phases_shape, layout).zero_()
+        for phase, output_pixels in _phase_views(phases_gradient, gradient):
+            phase.copy_(output_pixels)
+        padded_x_gradient, kernels_gradient, _ = _conv_gradients(
+            phases_gradient, padded_x, kernels, bias=False
+        )
+        x_gradient = _add_border_to_inside(padded_x_gradient).contiguous(memory_format=layout)
+        weight_gradient = torch.empty_like(weight)
+        weight_gradient[:, :x_channels] = _weight_gradient(kernels_gradient)
         if skip is None:
-            return to_x, None, to_weight, gradient.sum(dim=(0, 2, 3))
-        wide = F.pad(skip, _BORDER, "reflect")
-        to_wide, to_rest, to_bias = _conv_gradients(gradient, wide, weight[:, inputs:], bias=True)
-        to_weight[:, inputs:] = to_rest
-        to_skip = torch.ops.aten.reflection_pad2d_backward(to_wide, skip, _BORDER)
-        return to_x, to_skip, to_weight, to_bias
+            return x_gradient, None, weight_gradient, gradient.sum(dim=(0, 2, 3))
+
+        # Gradients of the part that comes from the skip connection.
+        padded_skip = F.pad(skip, _BORDER, "reflect")
+        padded_skip_gradient, skip_weight_gradient, bias_gradient = _conv_gradients(
+            gradient, padded_skip, weight[:, x_channels:], bias=True
+        )
+        weight_gradient[:, x_channels:] = skip_weight_gradient
+        skip_gradient = torch.ops.aten.reflection_pad2d_backward(
+            padded_skip_gradient, skip, _BORDER
+        )
+        return x_gradient, skip_gradient, weight_gradient, bias_gradient
 
 
-def _layout(weight: Tensor) -> torch.memory_format:
-    """Layout in memory of a convolution's weights, which its maps follow."""
+def _memory_layout(weight: Tensor) -> torch.memory_format:
+    """Memory layout of a convolution's weights, which its maps follow."""
     has_channels_last = weight.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if has_channels_last else torch.contiguous_format
 
 
 def _phase_kernels(weight: Tensor, layout: torch.memory_format) -> Tensor:
-    """Kernels of the four phases of a doubled map."""
-    merge = weight.new_tensor(_MERGE)
-    phases = torch.einsum("ast,bur,octr->abocsu", merge, merge, weight)
-    return phases.flatten(0, 2).contiguous(memory_format=layout)
+    """2×2 kernels of the four phases, stacked along the outputs."""
+    taps = weight.new_tensor(_TAPS_OF_PHASES)
+    kernels = torch.einsum("ast,bur,octr->abocsu", taps, taps, weight)
+    return kernels.flatten(0, 2).contiguous(memory_format=layout)
 
 
-def _gradient_by_kernel(to_merged: Tensor) -> Tensor:
-    merge = to_merged.new_tensor(_MERGE)
-    phases = to_merged.unflatten(0, (2, 2, -1))
-    return torch.einsum("ast,bur,abocsu->octr", merge, merge, phases)
+def _weight_gradient(kernels_gradient: Tensor) -> Tensor:
+    """Gradient of the 3×3 weights from that of the kernels of the phases."""
+    taps = kernels_gradient.new_tensor(_TAPS_OF_PHASES)
+    by_phase = kernels_gradient.unflatten(0, (2, 2, -1))
+    return torch.einsum("ast,bur,abocsu->octr", taps, taps, by_phase)
 
 
-def _phase_views(small: Tensor, large: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    height, width = (side // 2 for side in large.shape[2:])
-    for place, phase in enumerate(small.chunk(4, dim=1)):
-        row, column = divmod(place, 2)
-        here = phase[:, :, row : row + height, column : column + width]
-        yield here, large[:, :, row::2, column::2]
+def _phase_views(phases: Tensor, output: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Views of each phase, and of the pixels of the output that it is."""
+    height, width = (side // 2 for side in output.shape[2:])
+    for number, phase in enumerate(phases.chunk(4, dim=1)):
+        row, column = divmod(number, 2)
+        # A phase begins at its own row and column of the padded small map.
+        phase_pixels = phase[:, :, row : row + height, column : column + width]
+        yield phase_pixels, output[:, :, row::2, column::2]
 
 
-def _add_border_to_inside(to_padded: Tensor) -> Tensor:
+def _add_border_to_inside(padded_gradient: Tensor) -> Tensor:
+    """Gradient of a map from that of the map padded by repeating its border."""
     for dim in (2, 3):
-        last = to_padded.shape[dim] - 1
+        last = padded_gradient.shape[dim] - 1
         for border, inside in ((0, 1), (last, last - 1)):
-            to_padded.select(dim, inside).add_(to_padded.select(dim, border))
-        to_padded = to_padded.narrow(dim, 1, last - 1)
-    return to_padded
+            padded_gradient.select(dim, inside).add_(padded_gradient.select(dim, border))
+        padded_gradient = padded_gradient.narrow(dim, 1, last - 1)
+    return padded_gradient
 
 
 def _conv_gradients(

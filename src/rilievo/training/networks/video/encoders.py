@@ -1,4 +1,4 @@
-"""Encoders of video networks."""
+"""Encoders of networks on video: the base class, ResNets, and any encoder of timm."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,20 @@ from rilievo.training.networks.backbones.weights import download_error
 from rilievo.training.networks.blueprint import TIMM, VideoBlueprint
 from rilievo.training.tensors import Channels, FeatureMaps
 
-_HOME = __name__.rpartition(".")[0]
+_PACKAGE = __name__.rpartition(".")[0]
 _MEAN, _DEVIATION = 0.45, 0.225
-# Options by which families of timm take the size; a family refuses those that are not its own.
-_SIZES: Sequence[str] = ("img_size", "dynamic_img_size", "")
+"""Normalisation of colours in Monodepth2's program."""
+_SIZE_OPTIONS: Sequence[str] = ("img_size", "dynamic_img_size", "")
+"""Options by which models of timm take their size; a model refuses those that it does not have."""
 
 
 class Encoder(nn.Module, ABC):
-    """Pyramid of features, each smaller by one of ``reductions``, powers of 2."""
+    """Network that computes a pyramid of features.
+
+    Attributes:
+        channels: Channels of each map, the finest first.
+        reductions: Factors by which the maps are smaller than the image, powers of 2.
+    """
 
     channels: tuple[int, ...]
     reductions: tuple[int, ...]
@@ -33,29 +39,33 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint) -> "Encoder":
-        """Make an encoder with random weights."""
+        """Make a blueprint's encoder with random weights."""
         return cls()
 
     def make_own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module | None:
-        """Make a decoder; None for the usual one."""
+        """Make the decoder that belongs to this encoder; None if a ``DepthDecoder`` does."""
         return None
 
     def load_imagenet_weights(self) -> bool:
-        """Load weights; False if none are published."""
+        """Load weights that were trained on ImageNet; return False if none are published."""
         return False
 
     @abstractmethod
     def maps(self, image: Channels) -> FeatureMaps:
-        """Compute features of normalised images."""
+        """Compute features of normalised images, the finest first."""
 
     def copy_timm_shapes(self, body: Any) -> None:
-        """Take channels and reductions of ``body``."""
+        """Set the channels and reductions from a model of timm."""
         self.channels = tuple(body.feature_info.channels())
         self.reductions = tuple(body.feature_info.reduction())
 
 
 class TimmEncoder(Encoder):
-    """Feature maps of a model of timm."""
+    """Encoder of timm, at one size of images.
+
+    Attributes:
+        channels_last: Whether the model gives maps with their channels last.
+    """
 
     channels_last: bool = False
 
@@ -68,51 +78,57 @@ class TimmEncoder(Encoder):
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint) -> Encoder:
-        """Make the encoder for the blueprint's size."""
+        """Make a blueprint's encoder, for its size."""
         return cls(blueprint.encoder, blueprint.size)
 
     def load_imagenet_weights(self) -> bool:
-        """Fetch published weights."""
+        """Fetch the weights that timm publishes."""
         self.load_state_dict(TimmEncoder(self.name, self.size, pretrained=True).state_dict())
         return True
 
     def maps(self, image: Channels) -> FeatureMaps:
-        """Compute features, channels first."""
+        """Compute features, with their channels first."""
         features = self.body(image)
         return tuple(
             tensor.permute(0, 3, 1, 2) if self.channels_last else tensor for tensor in features
         )
 
     def _check_shapes_and_set_layout(self, name: str, size: Size) -> None:
-        training = self.training
-        try:
-            with torch.no_grad():
-                shapes = [
-                    tuple(item.shape[1:]) for item in self.eval().body(torch.zeros(1, 3, *size))
-                ]
-        except (AssertionError, RuntimeError, ValueError) as error:
-            raise OptionError(
-                f"encoder '{name}' at {size[0]}x{size[1]}: {reason(error)}"
-            ) from error
-        finally:
-            self.train(training)
+        """Find out by a black image where the maps have their channels.
+
+        Raises:
+            OptionError: If the model does not take the size, or its maps are no pyramid.
+        """
+        shapes = self._feature_shapes(name, size)
         expected = [
-            (channels, size[0] // item, size[1] // item)
-            for channels, item in zip(self.channels, self.reductions, strict=True)
+            (channels, size[0] // reduction, size[1] // reduction)
+            for channels, reduction in zip(self.channels, self.reductions, strict=True)
         ]
-        if shapes == expected:
-            return
-        self.channels_last = shapes == [(height, width, c) for c, height, width in expected]
-        if not self.channels_last:
+        expected_channels_last = [(height, width, channels) for channels, height, width in expected]
+        self.channels_last = shapes != expected
+        if shapes not in (expected, expected_channels_last):
             raise OptionError(
                 f"encoder '{name}' gives features {shapes} of {size[0]}x{size[1]}, expected "
                 f"{expected}: it is no pyramid of halvings"
             )
 
+    def _feature_shapes(self, name: str, size: Size) -> list[tuple[int, ...]]:
+        was_training = self.training
+        try:
+            with torch.no_grad():
+                features = self.eval().body(torch.zeros(1, 3, *size))
+            return [tuple(feature.shape[1:]) for feature in features]
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise OptionError(
+                f"encoder '{name}' at {size[0]}x{size[1]}: {reason(error)}"
+            ) from error
+        finally:
+            self.train(was_training)
+
 
 def import_network_class(place: str) -> Any:
-    """Import ``module:Class`` of this folder."""
-    return resolve_name(f"{_HOME}.{place}")
+    """Import a class by ``module:Class``, relative to this package."""
+    return resolve_name(f"{_PACKAGE}.{place}")
 
 
 def _import_timm(name: str) -> Any:
@@ -122,7 +138,7 @@ def _import_timm(name: str) -> Any:
 
 
 def timm_model_name(name: str) -> str:
-    """Strip ``timm/``; ``ModelError`` for unknown models."""
+    """Name of a model in timm, without ``timm/``; ``ModelError`` if there is none."""
     timm, model = _import_timm(name), name.removeprefix(TIMM)
     if not timm.is_model(model):
         raise ModelError(f"no model '{model}' in timm; {suggest(model, timm.list_models())}")
@@ -133,13 +149,13 @@ def _create_timm_model(name: str, size: Size, *, pretrained: bool) -> Any:
     timm, model = _import_timm(name), timm_model_name(name)
     if pretrained and not timm.models.is_model_pretrained(model):
         raise ModelError(f"encoder '{name}' has no published weights: start without 'imagenet'")
-    values: Mapping[str, Any] = {"img_size": size, "dynamic_img_size": True}
-    for word in _SIZES:
-        options = {word: values[word]} if word else {}
+    option_values: Mapping[str, Any] = {"img_size": size, "dynamic_img_size": True}
+    for option in _SIZE_OPTIONS:
+        options = {option: option_values[option]} if option else {}
         try:
             return timm.create_model(model, features_only=True, pretrained=pretrained, **options)
         except (TypeError, KeyError):
-            if not word:
+            if not option:
                 raise
         except (AttributeError, RuntimeError) as error:
             if pretrained:
@@ -150,7 +166,6 @@ def _create_timm_model(name: str, size: Size, *, pretrained: bool) -> Any:
     raise AssertionError("the last attempt has no option that could be refused")
 
 
-# Blocks in each layer, and whether these are bottlenecks.
 RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
     "resnet18": ((2, 2, 2, 2), False),
     "resnet34": ((3, 4, 6, 3), False),
@@ -158,10 +173,14 @@ RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
     "resnet101": ((3, 4, 23, 3), True),
     "resnet152": ((3, 8, 36, 3), True),
 }
+"""Number of blocks in each layer of a ResNet, and whether these are bottlenecks."""
 
 
 class ResNetEncoder(Encoder):
-    """ResNet, also over several frames (ResNetMultiImageInput), named as in ``encoder.pth``."""
+    """ResNet, whose weights are named as in Monodepth2's ``encoder.pth``.
+
+    With more than three ``colours`` it sees several frames at once, as ``ResNetMultiImageInput``.
+    """
 
     def __init__(self, name: str, *, colours: int = 3) -> None:
         super().__init__()
@@ -174,11 +193,11 @@ class ResNetEncoder(Encoder):
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint) -> Encoder:
-        """Make the encoder."""
+        """Make a blueprint's ResNet with random weights."""
         return cls(blueprint.encoder)
 
     def load_imagenet_weights(self) -> bool:
-        """Fetch published weights, spread over several frames."""
+        """Fetch weights that torchvision publishes, and spread them over several frames."""
         with needing("a start from 'imagenet'", "train"):
             import timm
         create: Any = timm.create_model
@@ -193,5 +212,5 @@ class ResNetEncoder(Encoder):
         return True
 
     def maps(self, image: Channels) -> FeatureMaps:
-        """Compute features."""
+        """Compute features of normalised images."""
         return tuple(self.encoder(image))

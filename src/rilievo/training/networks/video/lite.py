@@ -14,15 +14,20 @@ from rilievo.training.networks.video.decoder import Conv3x3, ConvELU
 from rilievo.training.networks.video.encoders import Encoder
 from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale, exact
 
-_WIDTHS = (16, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
-_HOLES = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))
-_UP = (16, 24, 48, 80)  # of the decoder's features, at 1/2, 1/4, 1/8 and 1/16
-_EXPANSION = (2, 4, 4)  # of channels in blocks, at 1/4, 1/8 and 1/16: less where maps are large
+_WIDTHS = (16, 48, 80, 128)
+"""Channels of the encoder's features at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
+_DILATIONS = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))
+"""Dilations of the blocks at 1/4, 1/8 and 1/16."""
+_EXPANSIONS = (2, 4, 4)
+"""Factors of the channels within blocks at 1/4, 1/8 and 1/16: less where maps are large."""
+_DECODER_WIDTHS = (16, 24, 48, 80)
+"""Channels of the decoder's features at 1/2, 1/4, 1/8 and 1/16."""
 _HEADS = 8
+"""Groups of channels among which attention is computed."""
 
 
 class LiteEncoder(Encoder):
-    """Features at 1/2 to 1/16."""
+    """Encoder with features at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
 
     channels, reductions = _WIDTHS, (2, 4, 8, 16)
 
@@ -38,43 +43,49 @@ class LiteEncoder(Encoder):
         )
         self.stages = nn.ModuleList(
             nn.Sequential(
-                *(DilatedBlock(width, hole, expansion) for hole in holes), ChannelAttention(width)
+                *(DilatedBlock(width, dilation, expansion) for dilation in dilations),
+                ChannelAttention(width),
             )
-            for width, expansion, holes in zip(_WIDTHS[1:], _EXPANSION, _HOLES, strict=True)
+            for width, expansion, dilations in zip(
+                _WIDTHS[1:], _EXPANSIONS, _DILATIONS, strict=True
+            )
         )
 
     def make_own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
-        """Make its decoder."""
+        """Make a ``LiteDecoder``."""
         return LiteDecoder(blueprint.scales, outputs=outputs)
 
     def maps(self, image: Images) -> FeatureMaps:
-        """Compute features."""
-        features, pooled = [self.stem(image)], image
+        """Compute features of a normalised image, which each halving sees too, at its size."""
+        features, pooled_image = [self.stem(image)], image
         for halving, stage in zip(self.halving, self.stages, strict=True):
-            pooled = F.avg_pool2d(pooled, 2)
-            features.append(stage(halving(torch.cat((features[-1], pooled), dim=1))))
+            pooled_image = F.avg_pool2d(pooled_image, 2)
+            halved = halving(torch.cat((features[-1], pooled_image), dim=1))
+            features.append(stage(halved))
         return tuple(features)
 
 
 class LiteDecoder(nn.Module):
-    """Decoder to 1/2, then doubled bilinearly."""
+    """Decoder up to 1/2 of the image's size, whose outputs are doubled bilinearly."""
 
     def __init__(self, scales: Sequence[int], *, outputs: int = 1) -> None:
         super().__init__()
         self.scales = tuple(scales)
-        inputs, steps = _WIDTHS[-1], []
-        for level in reversed(range(len(_UP))):
-            skip = _WIDTHS[level] if level < len(_UP) - 1 else 0
-            steps.append(ConvELU(inputs + skip, _UP[level]))
-            inputs = _UP[level]
+        coarsest = len(_DECODER_WIDTHS) - 1
+        steps = [ConvELU(_WIDTHS[coarsest], _DECODER_WIDTHS[coarsest])]
+        for level in reversed(range(coarsest)):
+            inputs = _DECODER_WIDTHS[level + 1] + _WIDTHS[level]
+            steps.append(ConvELU(inputs, _DECODER_WIDTHS[level]))
         self.steps = nn.ModuleList(steps)
-        self.heads = nn.ModuleList(Conv3x3(_UP[scale], outputs) for scale in scales)
+        self.heads = nn.ModuleList(Conv3x3(_DECODER_WIDTHS[scale], outputs) for scale in scales)
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
         """Compute the sigmoids of ``scales``."""
-        x, sigmoids = features[-1], {}
-        for step, level in zip(self.steps, reversed(range(len(_UP))), strict=True):
-            if level < len(_UP) - 1:
+        x = features[-1]
+        sigmoids: dict[int, StackAtScale] = {}
+        coarsest = len(_DECODER_WIDTHS) - 1
+        for step, level in zip(self.steps, reversed(range(coarsest + 1)), strict=True):
+            if level < coarsest:
                 x = torch.cat((double_bilinearly(x), features[level]), dim=1)
             x = step(x)
             if level in self.scales:
@@ -84,11 +95,13 @@ class LiteDecoder(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """Block of a dilated depthwise and two 1×1 convolutions."""
+    """Residual block of a dilated depthwise and two 1×1 convolutions."""
 
-    def __init__(self, width: int, holes: int, expansion: int) -> None:
+    def __init__(self, width: int, dilation: int, expansion: int) -> None:
         super().__init__()
-        self.spread = nn.Conv2d(width, width, 3, 1, holes, holes, groups=width, bias=False)
+        self.spread = nn.Conv2d(
+            width, width, 3, padding=dilation, dilation=dilation, groups=width, bias=False
+        )
         self.norm = nn.BatchNorm2d(width)
         self.mix = nn.Sequential(
             nn.Conv2d(width, width * expansion, 1),
@@ -98,12 +111,12 @@ class DilatedBlock(nn.Module):
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
     def forward(self, x: Channels) -> Channels:
-        """Add the block's contribution."""
+        """Add a learned share of the convolutions to ``x``."""
         return x + self.share * self.mix(self.norm(self.spread(x)))
 
 
 class ChannelAttention(nn.Module):
-    """Attention among groups of channels."""
+    """Residual attention among the channels of each group, over all pixels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -114,7 +127,7 @@ class ChannelAttention(nn.Module):
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
     def forward(self, x: Channels) -> Channels:
-        """Add the groups' contribution."""
+        """Add a learned share of the attention to ``x``."""
         size = (x.shape[-2], x.shape[-1])
         query, key, value = self.ask(self.norm(x)).flatten(2).chunk(3, dim=1)
         query, key = (

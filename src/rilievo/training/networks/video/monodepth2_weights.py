@@ -27,20 +27,30 @@ from rilievo.training.networks.video.decoder import DepthDecoder
 from rilievo.training.networks.video.encoders import RESNETS, ResNetEncoder
 from rilievo.training.networks.video.pose_networks import PoseCNN, PoseDecoder
 
-# A stereo baseline of 0.1 in training is 0.54 m on KITTI.
 STEREO_UNIT = 5.4
+"""Metres per unit of depth: the stereo baseline of 0.1 in training is 0.54 m on KITTI."""
 
-# Of a zip archive, and of old pickles.
-_BEGINNINGS = (b"PK", b"\x80")
-_HEADS = 10
-_SCALE_OF_WIDTH = {16: 0, 32: 1, 64: 2, 128: 3}
+_FILE_BEGINNINGS = (b"PK", b"\x80")
+"""First bytes of a zip archive, and of an old pickle."""
+_FIRST_HEAD = 10
+"""Index of the first head in the decoder of depth."""
+_SCALE_OF_CHANNELS = {16: 0, 32: 1, 64: 2, 128: 3}
+"""Scale of a head by the number of its input channels."""
+_POSE_CHANNELS = 256
+"""Channels that the pose decoder computes of each input."""
 _BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
 _HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialWeights:
-    """Weights of an official checkpoint."""
+    """Weights of an official checkpoint.
+
+    Attributes:
+        blueprint: Settings of its networks.
+        depth: Weights of the depth network.
+        pose: Weights of the pose network; None if it was not read, or there is none.
+    """
 
     blueprint: VideoBlueprint
     depth: State
@@ -49,53 +59,73 @@ class OfficialWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PoseWeights:
+    """Weights of a pose network; by default there is none."""
+
     kind: PoseKind = PoseKind.NONE
     encoder: str = ""
     state: State | None = None
 
 
 def read_official_checkpoint(folder: Path, *, pose: bool = True) -> OfficialWeights:
-    """Read its blueprint, weights of depth, and perhaps of motion."""
-    path, entries = folder / ENCODER, _read_encoder_entries(folder)
-    name, stereo = _resnet_name(entries, path), _uses_stereo(entries, path)
-    encoder = _make_without_weights(ResNetEncoder, name)
-    state = _select_and_prefix_weights("encoder", encoder, entries, path)
-    entries_of_depth = read_torch_file(folder / DEPTH)
-    scales = _read_scales(entries_of_depth, folder / DEPTH)
+    """Read an official checkpoint.
+
+    Args:
+        folder: Folder with ``encoder.pth`` and ``depth.pth``.
+        pose: Whether to read the pose network too.
+
+    Raises:
+        ModelError: If a file is missing, broken, or of another network.
+    """
+    encoder_file, depth_file = folder / ENCODER, folder / DEPTH
+    entries = _read_encoder_entries(folder)
+    encoder_name, is_stereo = (
+        _resnet_name(entries, encoder_file),
+        _uses_stereo(entries, encoder_file),
+    )
+    encoder = _make_without_weights(ResNetEncoder, encoder_name)
+    depth_weights = _select_and_prefix_weights("encoder", encoder, entries, encoder_file)
+
+    decoder_entries = read_torch_file(depth_file)
+    scales = _read_scales(decoder_entries, depth_file)
     decoder = _make_without_weights(DepthDecoder, encoder.channels, encoder.reductions, scales)
-    state |= _select_and_prefix_weights("decoder", decoder, entries_of_depth, folder / DEPTH)
+    depth_weights |= _select_and_prefix_weights("decoder", decoder, decoder_entries, depth_file)
+
     pose_weights = _read_pose_weights(folder, encoder) if pose else _PoseWeights()
     return OfficialWeights(
         blueprint=VideoBlueprint(
-            encoder=name,
+            encoder=encoder_name,
             pose=pose_weights.kind,
             pose_encoder=pose_weights.encoder or "resnet18",
-            size=_read_size(entries, path),
+            size=_read_size(entries, encoder_file),
             scales=scales,
-            kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
-            unit=STEREO_UNIT if stereo else 1.0,
+            kind=DepthKind.METRIC if is_stereo else DepthKind.UP_TO_SCALE,
+            unit=STEREO_UNIT if is_stereo else 1.0,
         ),
-        depth=state,
+        depth=depth_weights,
         pose=pose_weights.state,
     )
 
 
 def is_depth_metric(folder: Path) -> bool:
-    """Whether a checkpoint learned from a stereo camera."""
+    """Whether a checkpoint learned from a stereo camera, whose baseline gives metres."""
     return _uses_stereo(_read_encoder_entries(folder), folder / ENCODER)
 
 
 def read_torch_file(path: Path) -> Entries:
-    """Read tensors and plain values; code is refused."""
+    """Read tensors and numbers by their names from a file of torch, without running code.
+
+    Raises:
+        ModelError: If the file is broken, or holds code.
+    """
     _check_is_torch_file(path)
     try:
         check_zip_ratio(path, most_ratio=STORED_RATIO)
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        entries = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler does
-        raise ModelError(f"{path}: {_refusal_reason(error)}") from error
-    if not isinstance(held, Mapping) or not all(isinstance(key, str) for key in held):
-        raise ModelError(f"{path}: holds {type(held).__name__}, expected tensors by their names")
-    return held
+        raise ModelError(f"{path}: {_loading_fault(error)}") from error
+    if not isinstance(entries, Mapping) or not all(isinstance(key, str) for key in entries):
+        raise ModelError(f"{path}: holds {type(entries).__name__}, expected tensors by their names")
+    return entries
 
 
 def _read_encoder_entries(folder: Path) -> Entries:
@@ -108,25 +138,27 @@ def _read_encoder_entries(folder: Path) -> Entries:
 
 
 def _uses_stereo(entries: Entries, path: Path) -> bool:
-    stereo = entries.get("use_stereo", False)
-    if not isinstance(stereo, bool):
-        raise ModelError(f"{path}: use_stereo is {stereo!r}, expected true or false")
-    return stereo
+    use_stereo = entries.get("use_stereo", False)
+    if not isinstance(use_stereo, bool):
+        raise ModelError(f"{path}: use_stereo is {use_stereo!r}, expected true or false")
+    return use_stereo
 
 
-def _read_pose_weights(folder: Path, encoder: ResNetEncoder) -> _PoseWeights:
+def _read_pose_weights(folder: Path, depth_encoder: ResNetEncoder) -> _PoseWeights:
+    """Read the pose network, of a kind that its weights tell."""
     path = folder / POSE
     if not path.is_file():
         return _PoseWeights()
     entries = read_torch_file(path)
     if "pose_conv.weight" in entries:
-        return _PoseWeights(
-            kind=PoseKind.CNN,
-            state=select_network_tensors(_make_without_weights(PoseCNN), entries, path),
-        )
-    frames = getattr(entries.get("net.1.weight"), "shape", (0, 0))[1] // 256
+        network = _make_without_weights(PoseCNN)
+        return _PoseWeights(kind=PoseKind.CNN, state=select_network_tensors(network, entries, path))
+
+    shape = getattr(entries.get("net.1.weight"), "shape", (0, 0))
+    frames = shape[1] // _POSE_CHANNELS
     if frames == 2:
-        decoder = _make_without_weights(PoseDecoder, encoder.channels[-1], inputs=2, motions=1)
+        channels = depth_encoder.channels[-1]
+        decoder = _make_without_weights(PoseDecoder, channels, inputs=2, motions=1)
         return _PoseWeights(
             kind=PoseKind.SHARED,
             state=_select_and_prefix_weights("decoder", decoder, entries, path),
@@ -135,39 +167,44 @@ def _read_pose_weights(folder: Path, encoder: ResNetEncoder) -> _PoseWeights:
         raise ModelError(
             f"{path}: is of a pose network over {frames} frames at once; expected one over pairs"
         )
+    return _read_separate_pose_weights(folder, entries)
+
+
+def _read_separate_pose_weights(folder: Path, decoder_entries: Entries) -> _PoseWeights:
+    """Read a pose network with an encoder of its own."""
     encoder_file = folder / POSE_ENCODER
     if not encoder_file.is_file():
         raise ModelError(f"{folder}: has {POSE} but no {POSE_ENCODER}")
-    seen_entries = read_torch_file(encoder_file)
-    name = _resnet_name(seen_entries, encoder_file)
-    own = _make_without_weights(ResNetEncoder, name, colours=6)
-    decoder = _make_without_weights(PoseDecoder, own.channels[-1], inputs=1, motions=2)
-    state = _select_and_prefix_weights(
-        "encoder", own, seen_entries, encoder_file
-    ) | _select_and_prefix_weights("decoder", decoder, entries, path)
+    encoder_entries = read_torch_file(encoder_file)
+    name = _resnet_name(encoder_entries, encoder_file)
+    encoder = _make_without_weights(ResNetEncoder, name, colours=6)
+    decoder = _make_without_weights(PoseDecoder, encoder.channels[-1], inputs=1, motions=2)
+    state = _select_and_prefix_weights("encoder", encoder, encoder_entries, encoder_file)
+    state |= _select_and_prefix_weights("decoder", decoder, decoder_entries, folder / POSE)
     return _PoseWeights(kind=PoseKind.SEPARATE, encoder=name, state=state)
 
 
 def _select_and_prefix_weights(
     part: str, network: Any, entries: Entries, path: Path
 ) -> dict[str, Tensor]:
-    return {
-        f"{part}.{key}": tensor
-        for key, tensor in select_network_tensors(network, entries, path).items()
-    }
+    """Weights of a part of a network, under their names in the whole network."""
+    tensors = select_network_tensors(network, entries, path)
+    return {f"{part}.{key}": tensor for key, tensor in tensors.items()}
 
 
 def _make_without_weights(kind: Any, *arguments: Any, **options: Any) -> Any:
+    """Make a network that has shapes alone."""
     with torch.device("meta"):
         return kind(*arguments, **options)
 
 
 def _resnet_name(entries: Entries, path: Path) -> str:
+    """Name of the ResNet that has as many blocks in each layer."""
     blocks = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
     counts = [sum(layer == digit for layer, _ in blocks) for digit in "1234"]
-    bottleneck = "encoder.layer1.0.conv3.weight" in entries
+    has_bottlenecks = "encoder.layer1.0.conv3.weight" in entries
     for name, design in RESNETS.items():
-        if design == (tuple(counts), bottleneck):
+        if design == (tuple(counts), has_bottlenecks):
             return name
     raise ModelError(
         f"{path}: is of no ResNet that is known ({', '.join(RESNETS)}): its layers have "
@@ -176,16 +213,18 @@ def _resnet_name(entries: Entries, path: Path) -> str:
 
 
 def _read_scales(entries: Entries, path: Path) -> tuple[int, ...]:
-    indices = sorted(
-        int(match[1]) for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])
-    )
-    indices = [index for index in indices if index >= _HEADS]
+    """Scales of the heads, by the channels of their weights."""
+    matches = [match for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])]
+    indices = sorted(int(match[1]) for match in matches if int(match[1]) >= _FIRST_HEAD)
     shapes = [getattr(entries[f"decoder.{index}.conv.weight"], "shape", ()) for index in indices]
-    scales = tuple(_SCALE_OF_WIDTH.get(shape[1], -1) if len(shape) == 4 else -1 for shape in shapes)
-    whole = indices == list(range(_HEADS, _HEADS + len(indices)))
-    if not scales or min(scales) < 0 or not whole or sorted(set(scales)) != list(scales):
+    scales = tuple(
+        _SCALE_OF_CHANNELS.get(shape[1], -1) if len(shape) == 4 else -1 for shape in shapes
+    )
+    is_complete = indices == list(range(_FIRST_HEAD, _FIRST_HEAD + len(indices)))
+    is_ordered = sorted(set(scales)) == list(scales)
+    if not scales or min(scales) < 0 or not is_complete or not is_ordered:
         raise ModelError(
-            f"{path}: its heads, decoder.{_HEADS} and after, are of shapes "
+            f"{path}: its heads, decoder.{_FIRST_HEAD} and after, are of shapes "
             f"{[tuple(shape) for shape in shapes]}, expected 1 to 4 over 16, 32, 64, 128 channels"
         )
     return scales
@@ -206,20 +245,21 @@ def _read_size(entries: Entries, path: Path) -> tuple[int, int]:
 
 
 def _check_is_torch_file(path: Path) -> None:
+    """Raise ``ModelError`` unless a file begins as those of torch do."""
     check_regular(path)
     try:
         with path.open("rb") as file:
             beginning = file.read(2)
     except OSError as error:
         raise unreadable(error, path) from error
-    if not beginning.startswith(_BEGINNINGS):
+    if not beginning.startswith(_FILE_BEGINNINGS):
         raise ModelError(
             f"{path}: is no file of torch: a failed download often leaves such a file; fetch it "
             "again from where it came"
         )
 
 
-def _refusal_reason(error: Exception) -> str:
+def _loading_fault(error: Exception) -> str:
     if "weights_only" in str(error) or "Unsupported" in str(error):
         return "holds more than tensors, which may be code, and is not read"
     return f"is broken: {reason(error)}; fetch it again from where it came"

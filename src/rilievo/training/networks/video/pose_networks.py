@@ -19,30 +19,32 @@ from rilievo.training.networks.video.encoders import (
 )
 from rilievo.training.tensors import FeatureMap, FeatureMaps, Images, Transforms, Vectors, exact
 
-# Motion is small.
-_SMALL = 0.01
+_MOTION_FACTOR = 0.01
+"""Factor of the outputs, as motion between frames is small."""
 _CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
-_CNN_SIDES = (7, 5, 3, 3, 3, 3, 3)
+"""Channels of the inputs and of the layers of ``PoseCNN``."""
+_CNN_KERNELS = (7, 5, 3, 3, 3, 3, 3)
+"""Sides of the kernels of its layers."""
 
-# Axis times angle [rad], and translation, from the earlier to the later camera.
 Motion = tuple[Vectors, Vectors]
+"""Axis times angle [rad], and translation, from the earlier to the later camera."""
 
 
 class PoseNetwork(nn.Module, ABC):
-    """Network of the motion between two frames."""
+    """Network that predicts the motion of the camera between two frames."""
 
     @classmethod
     @abstractmethod
     def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> "PoseNetwork":
-        """Make a network with random weights."""
+        """Make a network with random weights; ``encoder`` is that of the depth network."""
 
     @abstractmethod
     def forward(self, earlier: Images, later: Images) -> Motion:
-        """Predict motion from RGB in 0..1."""
+        """Predict the motion from the earlier to the later frame, which are RGB in 0..1."""
 
 
 class PoseNet(PoseNetwork):
-    """Encoder over two frames, the earlier first, for motion."""
+    """Pose network with an encoder of its own, which sees both frames at once."""
 
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__()
@@ -55,18 +57,19 @@ class PoseNet(PoseNetwork):
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
-        """Make a network with an encoder of its own."""
-        if (name := blueprint.pose_encoder) not in RESNETS:
+        """Make a network with the blueprint's ``pose_encoder``."""
+        name = blueprint.pose_encoder
+        if name not in RESNETS:
             raise OptionError(f"no encoder '{name}' of a pose network; {suggest(name, RESNETS)}")
         return cls(name)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
-        """Predict motion from RGB in 0..1."""
+        """Predict the motion from the earlier to the later frame, which are RGB in 0..1."""
         return self.decoder(self.encoder(torch.cat((earlier, later), dim=1))[-1])
 
 
 class SharedPoseNet(PoseNetwork):
-    """Decoder of motion on the depth network's encoder."""
+    """Pose network on the features that the depth network's encoder computes of each frame."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -81,7 +84,7 @@ class SharedPoseNet(PoseNetwork):
         return cls(encoder)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
-        """Predict motion from RGB in 0..1."""
+        """Predict the motion from the earlier to the later frame, which are RGB in 0..1."""
         [encoder] = self._encoder
         return self.predict_from_features(encoder(earlier), encoder(later))
 
@@ -90,12 +93,12 @@ class SharedPoseNet(PoseNetwork):
         earlier: FeatureMaps,
         later: FeatureMaps,
     ) -> Motion:
-        """Predict motion from earlier to later."""
+        """Predict the motion from the earlier to the later frame, from their features."""
         return self.decoder(earlier[-1], later[-1])
 
 
 class PoseDecoder(nn.Module):
-    """Convolutions for motion, named as in ``pose.pth``."""
+    """Convolutions from features to motion, whose weights are named as in ``pose.pth``."""
 
     def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
         super().__init__()
@@ -108,29 +111,32 @@ class PoseDecoder(nn.Module):
         self.net = nn.ModuleList(layers)
 
     def forward(self, *features: FeatureMap) -> Motion:
-        """Predict the first motion."""
+        """Predict the motion; a decoder of several motions has the first one used."""
         narrow, first, second, last = self.net
         x = torch.cat([F.relu(narrow(feature)) for feature in features], dim=1)
         return _mean_small_motion(last(F.relu(second(F.relu(first(x))))))
 
 
 class PoseCNN(PoseNetwork):
-    """Seven strided convolutions (Zhou et al., CVPR 2017)."""
+    """Pose network of seven strided convolutions (Zhou et al., CVPR 2017)."""
 
     def __init__(self) -> None:
         super().__init__()
-        shapes = zip(_CNN_WIDTHS[:-1], _CNN_WIDTHS[1:], _CNN_SIDES, strict=True)
-        layers = (nn.Conv2d(before, after, side, 2, side // 2) for before, after, side in shapes)
-        self.net = nn.ModuleList(layers)
+        self.net = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2)
+            for inputs, outputs, kernel in zip(
+                _CNN_WIDTHS[:-1], _CNN_WIDTHS[1:], _CNN_KERNELS, strict=True
+            )
+        )
         self.pose_conv = nn.Conv2d(256, 6, 1)
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
-        """Make the only network."""
+        """Make the network, which has no settings."""
         return cls()
 
     def forward(self, earlier: Images, later: Images) -> Motion:
-        """Predict motion from RGB in 0..1."""
+        """Predict the motion from the earlier to the later frame, which are RGB in 0..1."""
         x = torch.cat((earlier, later), dim=1)
         for layer in self.net:
             x = F.relu(layer(x))
@@ -140,18 +146,27 @@ class PoseCNN(PoseNetwork):
 def make_pose_net(
     blueprint: VideoBlueprint, offsets: Sequence[int], *, encoder: Encoder | None = None
 ) -> PoseNetwork | None:
-    """Make the pose network; None if motion is known or all ``offsets`` are 0."""
-    place = POSE_NETWORKS.get(blueprint.pose)
-    if place is None or not any(offsets):
+    """Make a blueprint's pose network; None if it has none, or all ``offsets`` are 0.
+
+    ``encoder`` is that of the depth network, which a shared pose network uses.
+    """
+    import_path = POSE_NETWORKS.get(blueprint.pose)
+    if import_path is None or not any(offsets):
         return None
-    kind: type[PoseNetwork] = import_network_class(place)
-    return kind.from_blueprint(blueprint, encoder)
+    network_class: type[PoseNetwork] = import_network_class(import_path)
+    return network_class.from_blueprint(blueprint, encoder)
 
 
 def source_T_target(
     axis_angle: Vectors, translation: Vectors, *, source_is_earlier: bool
 ) -> Transforms:
-    """Convert axis times angle [rad] and translation, which are from earlier to later."""
+    """Convert a predicted motion to a transform.
+
+    Args:
+        axis_angle: Axis times angle [rad], from the earlier to the later frame.
+        translation: Translation from the earlier to the later frame.
+        source_is_earlier: Whether the source is the earlier one, so that the motion is inverted.
+    """
     # Products of small matrices are cheap, and half precision would lose three digits.
     with torch.autocast(axis_angle.device.type, enabled=False):
         R = rotation_from_axis_angle(exact(axis_angle))
@@ -159,6 +174,7 @@ def source_T_target(
         return invert(later_T_earlier) if source_is_earlier else later_T_earlier
 
 
-def _mean_small_motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
-    mean = _SMALL * exact(answer).mean(dim=(2, 3))
+def _mean_small_motion(output: Float[Tensor, "b six _ _"]) -> Motion:
+    """Mean of the first motion over all pixels."""
+    mean = _MOTION_FACTOR * exact(output).mean(dim=(2, 3))
     return mean[:, :3], mean[:, 3:6]
