@@ -17,7 +17,7 @@ from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.features import Features
 from rilievo.training.probe.feature_cache import (
     FeatureCache,
-    Layout,
+    FeatureFileLayout,
     Stamp,
     encode_features,
     open_features,
@@ -67,7 +67,7 @@ def test_whatever_numbers_come_back_within_the_stated_error(
     values: list[float], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     layer = torch.tensor(values).view(2, 2, 3)
-    layout = Layout(shapes=((2, 2, 3),), tokens=False)
+    layout = FeatureFileLayout(shapes=((2, 2, 3),), has_tokens=False)
     path = tmp_path_factory.mktemp("file") / "one.features"
     path.write_bytes(encode_features([layer], None, layout, STAMP))
     back = torch.empty(2, 2, 3)

@@ -1,4 +1,4 @@
-"""Batches, which depend on the seed and the number of the step alone."""
+"""Batches of images with targets, which depend on the seed and the number of the step alone."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,13 +12,15 @@ from rilievo.arrays.shapes import Int64
 from rilievo.training.probe.probe_config import Augmentation
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 
-_STRENGTH = 0.2
-_LEAST_AREA = 0.5
+_MAX_COLOUR_CHANGE = 0.2
+"""Largest change of brightness, contrast and saturation, and of the hue in full circles."""
+_MIN_WINDOW_AREA = 0.5
+"""Least area of a window, as a share of the image."""
 
 
 @runtime_checkable
 class BatchPlan(Protocol):
-    """Fields that batches follow from."""
+    """Fields of a configuration that determine its batches."""
 
     @property
     def batch_size(self) -> int:
@@ -32,28 +34,38 @@ class BatchPlan(Protocol):
 
     @property
     def shuffle(self) -> bool:
-        """Whether every epoch has its order."""
+        """Whether every epoch has an order of its own."""
         ...
 
     @property
     def augmentation(self) -> Augmentation:
-        """Changes of images."""
+        """Random changes of images."""
         ...
 
 
 def augment_frame(
     frame: ProbeFrame, options: Augmentation, *, seed: int, index: int, number: int
 ) -> ProbeFrame:
-    """Change colours, window and side at random, by seed, index, number."""
+    """Change the colours, the window and the side of an image at random.
+
+    Args:
+        frame: Image with targets.
+        options: Probabilities of the changes.
+        seed: Seed of the run.
+        index: Index of the image in its dataset.
+        number: Number of the epoch.
+    """
     if not options.changes:
         return frame
-    random = np.random.default_rng([seed, index, number])
+    rng = np.random.default_rng([seed, index, number])
     # All random numbers are drawn, used or not, so that an option affects nothing but itself.
-    jitters, crops, flips = random.random(3)
-    factors, hue = 1 + random.uniform(-_STRENGTH, _STRENGTH, 3), random.uniform(-1, 1) * _STRENGTH
-    order, area = random.permutation(4), random.uniform(_LEAST_AREA, 1)
-    down, across = random.random(2)
-    if jitters < options.jitter:
+    jitter, crop, flip = rng.random(3)
+    factors = 1 + rng.uniform(-_MAX_COLOUR_CHANGE, _MAX_COLOUR_CHANGE, 3)
+    hue = rng.uniform(-1, 1) * _MAX_COLOUR_CHANGE
+    order, area = rng.permutation(4), rng.uniform(_MIN_WINDOW_AREA, 1)
+    down, across = rng.random(2)
+
+    if jitter < options.jitter:
         # Its kernels are compiled, and Numba looks at the folder of their cache at once.
         from rilievo.training.engine.frame_colour import ColourChange, change_colours
 
@@ -66,15 +78,18 @@ def augment_frame(
             hue=float(hue),
         )
         frame = replace(frame, image=change_colours(frame.image, change))
-    if crops < options.crop:
+    if crop < options.crop:
         frame = crop_and_enlarge(frame, side=float(np.sqrt(area)), at=(float(down), float(across)))
-    return mirror_frame(frame) if flips < options.flip else frame
+    return mirror_frame(frame) if flip < options.flip else frame
 
 
 def crop_and_enlarge(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> ProbeFrame:
-    """Cut a window and enlarge it to the frame's size, by nearest pixel; depth stays.
+    """Cut out a window and enlarge it to the size of the image, by nearest pixel; depth stays.
 
-    ``side`` is a share of the frame's, and ``at`` a place in the free room, each in [0, 1].
+    Args:
+        frame: Image with targets.
+        side: Height and width of the window, as a share of those of the image.
+        at: Where the window lies, from (0, 0) at the top left to (1, 1) at the bottom right.
     """
     height, width = frame.depth.shape
     rows = _window_indices(height, side, at[0])
@@ -86,44 +101,50 @@ def crop_and_enlarge(frame: ProbeFrame, *, side: float, at: tuple[float, float])
 
 
 def mirror_frame(frame: ProbeFrame) -> ProbeFrame:
-    """Mirror the frame; normals change the sign of x."""
+    """Mirror an image and its targets; the x of normals changes its sign."""
     normals = frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.float16)[:, None, None]
     return replace(frame, image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
 
 
 def _window_indices(length: int, side: float, at: float) -> np.ndarray:
-    size = max(1, round(length * side))
-    start = round((length - size) * at)
-    return start + ((np.arange(length) + 0.5) * size / length).astype(int)
+    """For each pixel along an axis of the enlarged window, its index in the image."""
+    window_length = max(1, round(length * side))
+    start = round((length - window_length) * at)
+    return start + ((np.arange(length) + 0.5) * window_length / length).astype(int)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOrigin:
-    """Origin of one image of a batch; ``number`` is 0 for an unchanged frame."""
+    """Where an image of a batch comes from.
+
+    Attributes:
+        index: Index of the image in its dataset.
+        number: Number of the epoch, which determines its augmentation; 0 without augmentation.
+    """
 
     index: int
     number: int
 
 
 def steps_an_epoch(count: int, batch_size: int) -> int:
-    """Number of steps per epoch."""
+    """Number of steps of an epoch of ``count`` images; the last batch may be smaller."""
     return math.ceil(count / batch_size)
 
 
 def epoch_order(
     count: int, *, seed: int, epoch: int, shuffle: bool
 ) -> Int64[np.ndarray, "{count}"]:
-    """Order of an epoch's images."""
+    """Indices of images in the order of an epoch."""
     if not shuffle:
         return np.arange(count)
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def step_image_origins(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, ...]:
-    """Indices of a step's images, with their epoch."""
-    epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
+    """Images of a step, of a dataset of ``count`` images."""
+    epoch, step_in_epoch = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
-    start = place * config.batch_size
+    start = step_in_epoch * config.batch_size
     number = epoch if config.augmentation.changes else 0
     return tuple(
         ImageOrigin(index=int(index), number=number)
@@ -132,7 +153,7 @@ def step_image_origins(config: BatchPlan, count: int, step: int) -> tuple[ImageO
 
 
 def read_and_augment(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) -> ProbeFrame:
-    """Image as a step sees it."""
+    """Read an image with its targets, and change it at random."""
     return augment_frame(
         frames.frame(source.index),
         config.augmentation,
@@ -143,7 +164,7 @@ def read_and_augment(frames: TargetFrames, source: ImageOrigin, config: BatchPla
 
 
 def collate(frames: list[ProbeFrame], device: torch.device) -> dict[str, Tensor]:
-    """Stack frames to a batch."""
+    """Stack images with their targets into tensors ``image``, ``depth`` and ``normals``."""
     arrays = {
         "image": np.stack([frame.image for frame in frames]),
         "depth": np.stack([frame.depth for frame in frames]),

@@ -1,4 +1,4 @@
-"""Configuration of probes and whole networks."""
+"""Configuration of training a probe or a whole network."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,31 +25,35 @@ from rilievo.training.networks.blueprint import (
 DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
 UNCERTAIN, ANGULAR, MSE = NORMALS_LOSSES = ("uncertain", "angular", "mse")
 PLAIN = "plain"
-
-# ``probe3d`` is that program today, ``probe3d-old`` behind its published numbers.
+"""Name of the preset of plain Adam and mean squared errors."""
 PRESETS = (*TREATMENTS, PLAIN)
+"""Names of all presets: ``probe3d`` is that program today, ``probe3d-old`` the one behind its
+published numbers."""
 
 
 class GradientForm(StrEnum):
-    """Axes of the depth loss's gradients."""
+    """Axes of the gradients in the loss of depth."""
 
     HEAD = "head"
+    """Rows and columns, as in Probe3D's program today."""
     OLD = "old"
-    """Images of the batch and channels, Probe3D's mistake."""
+    """Images of the batch and channels, which was a mistake of Probe3D."""
 
 
 class Schedule(StrEnum):
     """Decay of the learning rate after its warm-up."""
 
     COSINE = "cosine"
+    """Half a cosine."""
     QUARTER_COSINE = "quarter_cosine"
+    """A quarter of a cosine, as in Probe3D."""
     CONSTANT = "constant"
     """No decay; ``final_factor`` has no effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataChoice:
-    """Images that a run trains on."""
+    """Dataset of a run, and which of its images are used."""
 
     GROUP: ClassVar[str] = "Images"
 
@@ -125,7 +129,7 @@ class Losses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """Augmentation of images; without it features can be cached."""
+    """Random changes of images; features can be cached only without them."""
 
     GROUP: ClassVar[str] = "Augmentation"
 
@@ -141,7 +145,7 @@ class Augmentation:
 
     @property
     def changes(self) -> bool:
-        """Whether any image is changed."""
+        """Whether any image may be changed."""
         return max(self.flip, self.jitter, self.crop) > 0
 
 
@@ -212,7 +216,7 @@ class ProbeConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Options that do not change a run's result on the same machine."""
+    """Options that do not change the result of a run on the same machine."""
 
     GROUP: ClassVar[str] = "Output"
     GROUPS: ClassVar[Groups] = {"Speed": ("device",)}
@@ -231,7 +235,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncheckedProbeConfig(ProbeConfig):
-    """Configuration that is checked once others are added."""
+    """Configuration of which some fields are missing, so that it cannot be checked yet."""
 
     def __post_init__(self) -> None:
         """Check nothing."""

@@ -1,4 +1,4 @@
-"""Images with their targets at the training size."""
+"""Images of a dataset with their targets, at the training size."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ from rilievo.training.arrays import StoredNormals
 from rilievo.training.networks.blueprint import ProbeTarget
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 
-# Bytes of frames in memory.
-_ROOM = 4096e6
+_MAX_CACHED_BYTES = 4096e6
+"""Size of the frames that are kept in memory [bytes]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +23,10 @@ class ProbeFrame:
     """One image with its targets, which are 0 where there is no truth.
 
     Attributes:
+        image: RGB in 0..255.
         depth: True depth in the unit of the dataset.
-        normals: True normals, towards the camera.
-        lacks: Targets that the dataset lacks.
+        normals: True unit normals in the camera frame, towards the camera.
+        lacks: Targets that the dataset does not have, of "depth" and "normals".
     """
 
     image: Pixels
@@ -34,15 +35,16 @@ class ProbeFrame:
     lacks: tuple[str, ...] = ()
 
     def teaches(self, task: ProbeTarget) -> bool:
-        """Whether the frame has a pixel to learn from."""
+        """Whether the image has a pixel from which the task can learn."""
         return bool(
             (task.has_depth and self.depth.any()) or (task.has_normals and self.normals.any())
         )
 
     def check(self, id: str, task: ProbeTarget) -> None:
-        """Refuse a frame that lacks a target of the task."""
-        wanted = {"depth": task.has_depth, "normals": task.has_normals}
-        if missing := [what for what in self.lacks if wanted[what]]:
+        """Check that the dataset has the targets of the task; ``InputError`` if it has not."""
+        is_needed = {"depth": task.has_depth, "normals": task.has_normals}
+        missing = [target for target in self.lacks if is_needed[target]]
+        if missing:
             raise InputError(
                 f"image '{id}' has no true {missing[0]}, which the task '{task}' learns from: "
                 "choose another dataset or variant"
@@ -50,7 +52,7 @@ class ProbeFrame:
 
 
 class TargetFrames:
-    """Part of a dataset, kept in memory as far as it fits."""
+    """Images of a part of a dataset with their targets, kept in memory as far as they fit."""
 
     def __init__(
         self,
@@ -62,25 +64,34 @@ class TargetFrames:
         largest: float,
         needs_focal: bool = False,
     ) -> None:
-        """Prepare images with depth up to ``largest`` [m]."""
-        self._needs_focal = needs_focal
+        """Prepare to read images.
+
+        Args:
+            dataset: Dataset.
+            ids: Ids of the images.
+            data: Options of the data, of which the window is used.
+            preparation: How images are resized.
+            largest: Largest depth to learn from, in the unit of the dataset.
+            needs_focal: Whether depth is divided by the focal length, in widths of the image.
+        """
         self.dataset, self.ids = dataset, ids
-        self._room = _ROOM
-        self._kept: dict[int, ProbeFrame] = {}
         self._window, self._largest, self._preparation = data.window, largest, preparation
+        self._needs_focal = needs_focal
+        self._cache: dict[int, ProbeFrame] = {}
+        self._free_bytes = _MAX_CACHED_BYTES
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def frame(self, index: int) -> ProbeFrame:
-        """Frame of an index; targets are by nearest pixel."""
-        if index in self._kept:
-            return self._kept[index]
+        """Read an image with its targets, which are resized by the nearest pixel."""
+        if index in self._cache:
+            return self._cache[index]
         frame = self._read_frame(index)
-        size = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
-        if size <= self._room:
-            self._room -= size
-            self._kept[index] = frame
+        frame_bytes = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
+        if frame_bytes <= self._free_bytes:
+            self._free_bytes -= frame_bytes
+            self._cache[index] = frame
         return frame
 
     def _read_frame(self, index: int) -> ProbeFrame:
@@ -89,17 +100,20 @@ class TargetFrames:
         rows, columns = self._window_rows_and_columns(id, image.shape[:2])
         window = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         height, width = self._preparation.size((len(rows), len(columns)))
-        pick = np.ix_(_evenly_spread(rows, height), _evenly_spread(columns, width))
+        pixels = np.ix_(_evenly_spread(rows, height), _evenly_spread(columns, width))
         return ProbeFrame(
             image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
-            depth=self._depth_or_zero(truth, (height, width), pick, width=len(columns)),
-            normals=self._normals_or_zero(truth, (height, width), pick),
-            lacks=tuple(what for what in ("depth", "normals") if getattr(truth, what) is None),
+            depth=self._depth_or_zero(truth, (height, width), pixels, width=len(columns)),
+            normals=self._normals_or_zero(truth, (height, width), pixels),
+            lacks=tuple(
+                target for target in ("depth", "normals") if getattr(truth, target) is None
+            ),
         )
 
     def _window_rows_and_columns(
         self, id: str, shape: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the rows and columns of the window; ``InputError`` if it is too large."""
         top, bottom, left, right = self._window or (0, shape[0], 0, shape[1])
         if bottom > shape[0] or right > shape[1]:
             raise InputError(
@@ -109,12 +123,12 @@ class TargetFrames:
         return np.arange(top, bottom), np.arange(left, right)
 
     def _depth_or_zero(
-        self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...], *, width: int
+        self, truth: Truth, size: Size, pixels: tuple[np.ndarray, ...], *, width: int
     ) -> Field:
         if truth.depth is None:
             return np.zeros(size, np.float32)
         assert truth.depth_valid is not None, "comes with depth"
-        depth, valid = truth.depth[pick], truth.depth_valid[pick]
+        depth, valid = truth.depth[pixels], truth.depth_valid[pixels]
         factor = np.float32(1)
         if self._needs_focal:
             if truth.camera is None:
@@ -124,17 +138,17 @@ class TargetFrames:
         return np.where(valid & (depth <= self._largest), depth * factor, np.float32(0))
 
     def _normals_or_zero(
-        self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...]
+        self, truth: Truth, size: Size, pixels: tuple[np.ndarray, ...]
     ) -> StoredNormals:
         if truth.normals is None:
             return np.zeros((3, *size), np.float16)
         assert truth.normals_valid is not None, "comes with normals"
-        normals = truth.normals[:, *pick]
-        return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
+        normals = truth.normals[:, *pixels]
+        return np.where(truth.normals_valid[pixels], normals, np.float32(0)).astype(np.float16)
 
 
 def describe_first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
-    """Line on the first image and its targets."""
+    """Describe the targets of the first image in a line, after checking that the task has them."""
     frame, id = frames.frame(0), frames.ids[0]
     if task is not None:
         frame.check(id, task)
@@ -152,35 +166,39 @@ def describe_first_target(frames: TargetFrames, task: ProbeTarget | None = None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFrames:
-    """Frames to train on and to validate."""
+    """Images to train on, and images to validate on."""
 
     training: TargetFrames
     held_out: TargetFrames
 
 
 def open_frames(config: ProbeConfig) -> TrainingFrames:
-    """Open a run's images."""
+    """Open the dataset of a run, and hold out its last images.
+
+    Raises:
+        RilievoError: If the dataset cannot be used.
+    """
     dataset = open_training_set(config.data)
-    training, held_out = split_ids(dataset, config.data)
-    first, second = (
-        TargetFrames(
+
+    def frames_of(ids: tuple[str, ...]) -> TargetFrames:
+        return TargetFrames(
             dataset,
             ids,
             config.data,
             preparation=probe_preparation(config.blueprint),
             largest=config.blueprint.depth.largest,
         )
-        for ids in (training, held_out)
-    )
-    return TrainingFrames(training=first, held_out=second)
+
+    training_ids, held_out_ids = split_ids(dataset, config.data)
+    return TrainingFrames(training=frames_of(training_ids), held_out=frames_of(held_out_ids))
 
 
 def open_training_set(data: DataChoice) -> Dataset:
-    """Open the dataset of a choice."""
+    """Open the dataset of a run; ``InputError`` if its split has no images."""
     splits = find_dataset(data.dataset).card.splits
     # A user's own folder has splits only if it declares them.
-    usual = "train" if "train" in splits and splits[0] != "all" else splits[0]
-    split = data.split or usual
+    default_split = "train" if "train" in splits and splits[0] != "all" else splits[0]
+    split = data.split or default_split
     dataset = open_dataset(
         data.dataset, data.root, split=split, variant=data.variant, list_file=data.list_file
     )
@@ -193,7 +211,7 @@ def open_training_set(data: DataChoice) -> Dataset:
 
 
 def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ids to train on, and those held out: the last ones."""
+    """Ids of the images to train on, and of the held-out ones, which are the last."""
     ids = dataset.ids[: data.limit]
     count = len(ids) - data.held_out
     if count < 1:
@@ -205,4 +223,5 @@ def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tupl
 
 
 def _evenly_spread(lines: np.ndarray, count: int) -> np.ndarray:
+    """Choose ``count`` of the rows or columns, as resizing by the nearest pixel does."""
     return lines[((np.arange(count) + 0.5) * len(lines) / count).astype(int)]

@@ -1,4 +1,4 @@
-"""Presets of probe training."""
+"""Presets of training a probe or a whole network, and the completion of given options."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -49,6 +49,7 @@ REASONS: Mapping[str, str] = {
     "schedule": "a quarter of a cosine, not half of one as the paper says",
     "shuffle": "on one GPU the program never shuffles",
 }
+"""Reasons why the presets of Probe3D differ from ``default``, by field."""
 _NO_SCHEDULE = "the learning rate is constant"
 PLAIN_REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -61,10 +62,11 @@ PLAIN_REASONS: Mapping[str, str] = {
     "final_factor": _NO_SCHEDULE,
     "schedule": _NO_SCHEDULE,
 }
+"""Reasons why the preset ``plain`` differs from ``default``, by field."""
 
 
 def complete_probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Take fields not in ``names`` from the preset."""
+    """Complete the options of ``train probe``, of which only the fields ``names`` are given."""
     # Of the losses of normals, one's own among them, this one alone learns kappa.
     uncertainty = config.losses.normals == UNCERTAIN
     if config.preset == PLAIN and "losses.normals" not in names:
@@ -74,7 +76,13 @@ def complete_probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeC
 
 
 def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Take fields not in ``names`` from the preset."""
+    """Complete the options of ``train supervised``, in which only the fields ``names`` are given.
+
+    A whole network has a linear probe by default, and an encoder with weights a tenth of the rate.
+
+    Raises:
+        OptionError: If the preset is one for probes alone.
+    """
     if config.preset not in ("default", PLAIN):
         raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
     backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
@@ -85,32 +93,36 @@ def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> P
         probe=probe,
         uncertainty=config.losses.normals == UNCERTAIN,
     )
-    usual = ProbeConfig(
+    preset = ProbeConfig(
         blueprint=blueprint,
         data=config.data,
         losses=config.losses,
         learning_rate=rate,
         backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
     )
-    return with_fields_of(
-        _with_plain_preset(usual) if config.preset == PLAIN else usual, config, names
-    )
+    if config.preset == PLAIN:
+        preset = _with_plain_preset(preset)
+    return with_fields_of(preset, config, names)
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
-    """Configuration of a preset."""
+    """Make the configuration of a preset for a network and data.
+
+    Raises:
+        OptionError: If there is no such preset.
+    """
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
     blueprint = replace(blueprint, depth=_depth_for_data(blueprint.depth, data))
     # Without kappa only the plain angle can be learned from.
     normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
     if name in ("default", PLAIN):
-        usual = ProbeConfig(
+        config = ProbeConfig(
             blueprint=replace(blueprint, treatment="default"),
             data=data,
             losses=Losses(normals=normals),
         )
-        return usual if name == "default" else _with_plain_preset(usual)
+        return config if name == "default" else _with_plain_preset(config)
     form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
     return ProbeConfig(
         preset=name,
@@ -139,19 +151,19 @@ def _with_plain_preset(config: ProbeConfig) -> ProbeConfig:
 
 
 def _depth_for_data(depth: DepthChoice, data: DataChoice) -> DepthChoice:
-    """Limit NAVI's relative depth, 0.01 to 1 in each image."""
+    """Choice of depth for a dataset: NAVI's relative depth goes from 0.01 to 1 in each image."""
     if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
         return depth
     return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
 
 
 def with_overrides(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
-    """Change fields by path: ``losses.depth``."""
+    """Change fields by their path, such as ``losses.depth``; network and data are fixed."""
     return with_changed_fields(config, changes, fixed=("blueprint.", "data.", "preset"))
 
 
 def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
-    """List what differs from ``default``, except what every run chooses."""
+    """List the fields that differ from the preset ``default`` for the same network and data."""
     return find_differences(
         config,
         default_preset=preset_config("default", config.blueprint, config.data),

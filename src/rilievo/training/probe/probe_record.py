@@ -1,11 +1,13 @@
-"""Record of a finished run."""
+"""Record of a finished run of a probe."""
 
 from dataclasses import dataclass
 
 from rilievo.training.engine.config_fields import FieldDifference
 
-# AbsRel and angle [degrees] of a constant with nothing to learn.
-_FLAT, _STRAIGHT = 0.01, 1.0
+_MIN_CONSTANT_ABS_REL = 0.01
+"""AbsRel of a constant below which depth is so flat that there is nothing to learn."""
+_MIN_CONSTANT_ANGLE = 1.0
+"""The same of the angle of a constant normal [degrees]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,10 +15,12 @@ class ConstantCheck:
     """Errors at the end of a run beside those of a constant.
 
     Attributes:
+        images: Number of images.
         held_out: Whether the images were held out.
-        abs_rel: AbsRel of depth scaled by each image's median.
-        angle: Mean angle to true normals [degrees].
-        constant_angle: Mean angle of their mean direction [degrees].
+        abs_rel: AbsRel of depth scaled by the median of each image; None if it is not predicted.
+        constant_abs_rel: AbsRel of the median of the true depth.
+        angle: Mean angle to the true normals [degrees]; None if they are not predicted.
+        constant_angle: Mean angle of the true normals to their mean direction [degrees].
     """
 
     images: int
@@ -28,31 +32,42 @@ class ConstantCheck:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to doubt that a run learned."""
-        reasons, where = [], "held out" if self.held_out else "trained on"
-        error, constant = self.abs_rel, self.constant_abs_rel
-        if error is not None and constant is not None and error >= constant > _FLAT:
+        """Reasons to think that a run learned nothing, as sentences."""
+        reasons = []
+        images = f"{self.images} images {'held out' if self.held_out else 'trained on'}"
+        if _is_no_better(self.abs_rel, self.constant_abs_rel, least=_MIN_CONSTANT_ABS_REL):
             reasons.append(
-                f"the depth is no better than a constant on {self.images} images {where}: AbsRel "
-                f"{error:.3f} against {constant:.3f}"
+                f"the depth is no better than a constant on {images}: AbsRel "
+                f"{self.abs_rel:.3f} against {self.constant_abs_rel:.3f}"
             )
-        error, constant = self.angle, self.constant_angle
-        if error is not None and constant is not None and error >= constant > _STRAIGHT:
+        if _is_no_better(self.angle, self.constant_angle, least=_MIN_CONSTANT_ANGLE):
             reasons.append(
-                f"the normals are no better than a constant on {self.images} images {where}: "
-                f"{error:.1f}° off against {constant:.1f}°"
+                f"the normals are no better than a constant on {images}: "
+                f"{self.angle:.1f}° off against {self.constant_angle:.1f}°"
             )
         return tuple(reasons)
 
 
+def _is_no_better(error: float | None, constant: float | None, *, least: float) -> bool:
+    """Whether an error is not below that of a constant, which is above ``least``."""
+    return error is not None and constant is not None and error >= constant > least
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
-    """Facts of a finished run that are not in ``config.json``.
+    """Result of a finished run.
 
     Attributes:
-        passed_over: Number of images skipped for lack of a valid pixel.
-        loss: Mean loss over the last epoch.
-        cpu_seconds: CPU time of steps by all threads.
+        backbone_sha256: SHA-256 of the weights of the backbone.
+        layers: Layers of the backbone that were taken.
+        images: Number of images to train on.
+        held_out: Number of held-out images.
+        passed_over: Number of images that were skipped for lack of a pixel to learn from.
+        passed_over_ids: Ids of some of them.
+        loss: Mean loss over the last epoch; None if it had no batch to learn from.
+        check: Errors at the end beside those of a constant.
+        cpu_seconds: CPU time of the steps, over all threads [s].
+        differences: Fields of the configuration that differ from the preset ``default``.
     """
 
     backbone_sha256: str
@@ -74,5 +89,5 @@ class TrainingRecord:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to doubt that the run learned."""
+        """Reasons to think that the run learned nothing, as sentences."""
         return self.check.doubts

@@ -51,8 +51,16 @@ def train_probe(
         >>> rilievo.train_probe(config, Path("probe"), RunOptions(device="cpu", shown=False)).steps
         1
 
-    ``frames`` and ``backbone`` stand in for those of ``config``; ``keeping`` caches the features of
-    a frozen backbone. Returns None if the run was stopped before its end.
+    Args:
+        config: What is trained, on what data.
+        run: Folder to write.
+        options: Options that do not change the result.
+        frames: Images to use in place of those of ``config``.
+        backbone: Backbone to use in place of that of ``config``.
+        keeping: Cache of the features of a frozen backbone.
+
+    Returns:
+        The record of the run; None if it was stopped before its end.
 
     Raises:
         MissingExtraError: If torch or another package of training is not installed.
@@ -77,24 +85,34 @@ def train_probe(
     fabric = launch_fabric(Devices(device=options.device, precision=config.precision))
     task = ProbeTask(config, run, fabric, frames, backbone, keeping, sha256=sha256)
     fingerprint = hashlib.sha256(to_json(config).encode()).hexdigest()
-    engine = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
+    loop = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
     if fabric.is_global_zero:
         # Only now, so that a run that cannot begin leaves no folder behind.
         folder.write_config(config)
-    if not engine.train_to_end(
+    is_at_end = loop.train_to_end(
         tensorboard=options.tensorboard,
         stop_at=options.stop_at,
         shown=options.shown,
         resumes=options.resume,
-    ):
-        return None
-    return engine.finish(folder, task.record)
+    )
+    return loop.finish(folder, task.record) if is_at_end else None
 
 
 def write_page(
     run: Path, verdict: str, counts: str, doubts: Sequence[str], notes: Sequence[str] = ()
 ) -> str:
-    """Write a finished run's page; return a line that tells where."""
+    """Write the page of a finished run.
+
+    Args:
+        run: Folder of the run.
+        verdict: Sentence that says how well the run learned.
+        counts: Words for its steps, images and time.
+        doubts: Reasons to think that it learned nothing.
+        notes: Further notes.
+
+    Returns:
+        A line that says where the page is, or why there is none.
+    """
     try:
         page = write_training_page(
             run,

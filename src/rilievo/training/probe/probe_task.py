@@ -1,16 +1,14 @@
-"""Training of a probe as a task of the engine."""
+"""Training of a probe: its losses, one step, and the task of the engine."""
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rilievo.arrays.shapes import Float
 from rilievo.errors import InputError
 from rilievo.extensions.trust import is_import_path
 from rilievo.training.adapters.run_models import WEIGHTS
@@ -45,30 +43,43 @@ from rilievo.training.probe.probe_batches import (
     step_image_origins,
     steps_an_epoch,
 )
-from rilievo.training.probe.probe_config import UNCERTAIN, Losses, ProbeConfig, Schedule
-from rilievo.training.probe.probe_frames import TargetFrames, TrainingFrames
+from rilievo.training.probe.probe_config import (
+    ANGULAR,
+    UNCERTAIN,
+    Losses,
+    ProbeConfig,
+    Schedule,
+)
+from rilievo.training.probe.probe_frames import ProbeFrame, TrainingFrames
 from rilievo.training.probe.probe_presets import differences
 from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
+from rilievo.training.probe.probe_scores import Scores, has_normal, score_frames
 from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, as_input
 from rilievo.version import VERSION
 
-_DEPTH: Mapping[str, Callable[..., Scalar]] = {
+_DEPTH_LOSSES: Mapping[str, Callable[..., Scalar]] = {
     "scale_invariant": scale_invariant_loss,
     "l1": l1_loss,
     "mse": mse_loss,
     "berhu": berhu_loss,
 }
-_NORMALS: Mapping[str, Callable[..., Scalar]] = {"angular": angular_loss, "mse": normals_mse_loss}
-_LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
+_NORMALS_LOSSES: Mapping[str, Callable[..., Scalar]] = {
+    "angular": angular_loss,
+    "mse": normals_mse_loss,
+}
+_MAX_LISTED_IDS = 20
+"""Most ids of passed over images in the record."""
+_MAX_CHECKED_IMAGES = 16
+"""Most training images that are compared with a constant, if none are held out."""
 
 
 def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
-    """Depth loss where truth is not 0; zero where there is none."""
+    """Loss of depth over the pixels whose true depth is not 0; 0 if there are none."""
     valid = true > 0
     if not valid.any():
         return 0 * predicted.sum()
     if losses.depth != "probe":
-        loss = _DEPTH.get(losses.depth) or load_own_loss(losses.depth)
+        loss = _DEPTH_LOSSES.get(losses.depth) or load_own_loss(losses.depth)
         return loss(predicted, true, valid)
     gradient = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
     scale = scale_invariant_loss(predicted, true, valid)
@@ -83,20 +94,36 @@ def normals_objective(
     *,
     depth: Maps,
 ) -> Scalar:
-    """Normals loss where truth is not zero, or, with ``zero_normals``, where depth is."""
-    valid = true.square().sum(dim=1) > _LEAST_LENGTH
+    """Loss of normals over the pixels that have a true normal; 0 if there are none.
+
+    Args:
+        predicted: Predicted unit normals.
+        kappa: Their concentration; None if it is not predicted.
+        true: True unit normals, or 0.
+        losses: Which loss to take. With ``zero_normals``, pixels with true depth count instead.
+        depth: True depth, or 0.
+    """
+    valid = has_normal(true)
     if losses.zero_normals and depth.any():
         valid = depth > 0
     if not valid.any():
         return 0 * predicted.sum()
     if losses.normals == UNCERTAIN and kappa is not None:
         return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
-    name = "angular" if losses.normals == UNCERTAIN else losses.normals
-    return (_NORMALS.get(name) or load_own_loss(name))(predicted, true, valid)
+    name = ANGULAR if losses.normals == UNCERTAIN else losses.normals
+    loss = _NORMALS_LOSSES.get(name) or load_own_loss(name)
+    return loss(predicted, true, valid)
 
 
 class Learner(nn.Module):
-    """Network with a probe, and its losses."""
+    """Backbone with a probe, and its losses.
+
+    Attributes:
+        probed: Backbone with the probe.
+        config: Configuration of the run.
+        cache: Cache of the features of a frozen backbone; None to compute them.
+        is_tuned: Whether the backbone is trained too.
+    """
 
     def __init__(
         self, probed: BackboneWithProbe, config: ProbeConfig, cache: FeatureCache | None = None
@@ -106,34 +133,33 @@ class Learner(nn.Module):
         self.is_tuned = config.backbone_rate > 0
         for loss_name in (config.losses.depth, config.losses.normals):
             if is_import_path(loss_name):
-                load_own_loss(loss_name)  # refused before the first batch, not at it
+                load_own_loss(loss_name)  # raises for a missing one before the first batch
         probed.backbone.requires_grad_(self.is_tuned)
 
     @property
     def learning_part(self) -> nn.Module:
-        """Part whose weights change."""
+        """Part of the network whose weights are trained."""
         return self.probed if self.is_tuned else self.probed.probe
 
     def train(self, mode: bool = True) -> "Learner":
-        """Set the mode; a frozen backbone keeps batch statistics."""
+        """Set the mode; a frozen backbone keeps the statistics of its norms."""
         super().train(mode)
         if not self.is_tuned:
             self.probed.backbone.eval()
         return self
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute ``loss`` and its unweighted parts."""
+        """Compute ``loss``, and the losses of depth and normals without their weights."""
         depth, normals = batch["depth"], batch["normals"]
-        answer = self.probed.predict_from_features(
-            self._cached_or_computed_features(batch["image"]), (depth.shape[-2], depth.shape[-1])
-        )
-        depth_loss = normals_loss = depth.new_zeros(())
+        features = self._cached_or_computed_features(batch["image"])
+        prediction = self.probed.predict_from_features(features, (depth.shape[-2], depth.shape[-1]))
+        depth_loss, normals_loss = depth.new_zeros(()), depth.new_zeros(())
         losses = self.config.losses
-        if answer.depth is not None:
-            depth_loss = depth_objective(answer.depth.float(), depth, losses)
-        if answer.normals is not None:
+        if prediction.depth is not None:
+            depth_loss = depth_objective(prediction.depth.float(), depth, losses)
+        if prediction.normals is not None:
             normals_loss = normals_objective(
-                answer.normals.float(), answer.kappa, normals, losses, depth=depth
+                prediction.normals.float(), prediction.kappa, normals, losses, depth=depth
             )
         total = depth_loss + losses.normals_weight * normals_loss
         return {"loss": total, "depth_loss": depth_loss, "normals_loss": normals_loss}
@@ -148,7 +174,7 @@ class Learner(nn.Module):
 
 
 def check_features(features: Features, name: str) -> None:
-    """Refuse features that are not finite."""
+    """Raise ``InputError`` if features of the backbone ``name`` are not finite."""
     for layer, feature_map in enumerate(features.maps):
         if not torch.isfinite(feature_map).all():
             raise InputError(
@@ -157,98 +183,15 @@ def check_features(features: Features, name: str) -> None:
             )
 
 
-_SAMPLES = 4096  # normals of an image that the constant normal is made of
-_LISTED = 20
-_MOST_CHECKED = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """Means over images at the training size; NaN for what is not predicted.
-
-    Attributes:
-        abs_rel: Mean |predicted - true| / true, depth as predicted.
-        scaled_abs_rel: ``abs_rel`` after scaling by each image's median.
-        constant_angle: Mean angle to their mean direction [degrees].
-    """
-
-    abs_rel: float
-    delta1: float
-    angle: float
-    scaled_abs_rel: float
-    constant_abs_rel: float
-    constant_angle: float
-
-
-@torch.no_grad()
-def score_frames(
-    learner: Learner, frames: TargetFrames, fabric: Any, *, most: int | None = None
-) -> Scores:
-    """Means over the first ``most`` frames."""
-    learner.eval()
-    depths: list[tuple[float, ...]] = []
-    angles: list[float] = []
-    normals: list[Tensor] = []
-    for index in range(min(len(frames), most or len(frames))):
-        batch = collate([frames.frame(index)], fabric.device)
-        true_depth, true_normals = batch["depth"], batch["normals"]
-        with fabric.autocast():
-            answer = learner.probed(as_input(batch["image"]))
-        valid = true_depth > 0
-        if answer.depth is not None and valid.any():
-            depths.append(_depth_scores(answer.depth.float()[valid], true_depth[valid]))
-        has_normal = true_normals.square().sum(dim=1) > _LEAST_LENGTH
-        if answer.normals is not None and has_normal.any():
-            true = F.normalize(true_normals, dim=1).movedim(1, -1)[has_normal]
-            angles.append(
-                _mean_angle_in_degrees(answer.normals.float().movedim(1, -1)[has_normal], true)
-            )
-            normals.append(true[:: len(true) // _SAMPLES + 1].cpu())
-    columns = list(zip(*depths, strict=True)) or [()] * 4
-    abs_rel, delta1, scaled, constant = map(_mean_or_nan, columns)
-    return Scores(
-        abs_rel=abs_rel,
-        delta1=delta1,
-        angle=_mean_or_nan(angles),
-        scaled_abs_rel=scaled,
-        constant_abs_rel=constant,
-        constant_angle=_mean_degrees_to_mean_direction(normals),
-    )
-
-
-def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> tuple[float, ...]:
-    """AbsRel, delta1, AbsRel by medians, AbsRel of the median."""
-    ratio, median = predicted / true, true.median()
-    scaled = ratio * (median / predicted.median())
-    close = torch.maximum(ratio, 1 / ratio) < 1.25
-    errors = ((ratio - 1).abs(), close.float(), (scaled - 1).abs(), (median / true - 1).abs())
-    return tuple(float(error.mean()) for error in errors)
-
-
-def _mean_degrees_to_mean_direction(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
-    if not normals:
-        return float("nan")
-    means = torch.stack([vectors.mean(dim=0) for vectors in normals])
-    constant = F.normalize(means.mean(dim=0), dim=0)
-    return _mean_or_nan([_mean_angle_in_degrees(constant, vectors) for vectors in normals])
-
-
-def _mean_angle_in_degrees(predicted: Float[Tensor, "*n 3"], true: Float[Tensor, "n 3"]) -> float:
-    cosine = (predicted * true).sum(dim=-1).clamp(-1, 1)
-    return float(torch.rad2deg(torch.acos(cosine)).mean())
-
-
-def _none_if_nan(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _mean_or_nan(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
-
-
 @dataclass(slots=True, kw_only=True)
 class ProbeState(RunState):
-    """Counts of a run; ``passed_over`` are ids without a valid pixel."""
+    """Counts of a run of a probe.
+
+    Attributes:
+        passed_over: Ids of images without a pixel to learn from.
+        epoch_loss: Sum of the losses of the current epoch.
+        epoch_losses: Their number.
+    """
 
     passed_over: tuple[str, ...] = ()
     epoch_loss: float = 0.0
@@ -256,7 +199,7 @@ class ProbeState(RunState):
 
 
 class ProbeTask(TrainingTask[ProbeState, Learner]):
-    """Training of a probe."""
+    """Training of a probe, for the engine's loop."""
 
     def __init__(
         self,
@@ -269,15 +212,27 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         *,
         sha256: str,
     ) -> None:
+        """Prepare a run.
+
+        Args:
+            config: Configuration of the run.
+            run: Its folder.
+            fabric: Devices.
+            frames: Images with their targets.
+            backbone: The backbone.
+            cache: Cache of its features; None to compute them.
+            sha256: SHA-256 of its weights.
+        """
         self._config, self._fabric, self._frames = config, fabric, frames
         self._run, self._sha256 = run, sha256
         probe = probe_from_blueprint(config.blueprint, backbone, seed=config.seed)
         self.learner = Learner(BackboneWithProbe(config.blueprint, backbone, probe), config, cache)
-        groups: list[tuple[nn.Module, float]] = [(probe, config.learning_rate)]
+        modules: list[tuple[nn.Module, float]] = [(probe, config.learning_rate)]
         if self.learner.is_tuned:
-            groups.insert(0, (backbone, config.backbone_rate))
+            # First, because the log has the learning rate of the last group.
+            modules.insert(0, (backbone, config.backbone_rate))
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(*groups),
+            parameter_groups(*modules),
             weight_decay=config.weight_decay,
             fused=fused_option(fabric.device),
         )
@@ -296,36 +251,45 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
 
     @property
     def parts(self) -> dict[str, Stateful]:
-        """Learned weights and the optimizer."""
+        """Trained weights and the optimizer, for checkpoints."""
         return {"learned": self.learner.learning_part, "optimizer": self.optimizer}
 
     def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
-        """Yield images with valid pixels, or None."""
-        frames, config, step = self._frames.training, self._config, self.state.step
-        task = config.blueprint.task
+        """Yield batches of images with a pixel to learn from; None for a batch without any.
+
+        Raises:
+            InputError: If no image of the dataset has such a pixel, or one lacks its target.
+        """
+        step = self.state.step
         while True:
-            chosen = []
-            for source in step_image_origins(config, len(frames), step):
-                frame, id = read_and_augment(frames, source, config), frames.ids[source.index]
-                frame.check(id, task)
-                if frame.teaches(task):
-                    chosen.append((id, frame))
-                elif id not in self.state.passed_over:
-                    self.state.passed_over += (id,)
+            usable = self._usable_frames(step)
             step += 1
-            if not chosen and len(self.state.passed_over) == len(frames):
+            if not usable and len(self.state.passed_over) == len(self._frames.training):
                 raise InputError(
-                    f"dataset '{config.data.dataset}': none of its {len(frames)} images has a "
-                    "pixel to learn from"
+                    f"dataset '{self._config.data.dataset}': none of its "
+                    f"{len(self._frames.training)} images has a pixel to learn from"
                 )
-            self.advice = (
-                f"lower the learning rate, or look at the truth of the images "
-                f"{', '.join(id for id, _ in chosen[:3])}"
-            )
-            yield collate([frame for _, frame in chosen], self._fabric.device) if chosen else None
+            first_ids = ", ".join(id for id, _ in usable[:3])
+            self.advice = f"lower the learning rate, or look at the truth of the images {first_ids}"
+            frames = [frame for _, frame in usable]
+            yield collate(frames, self._fabric.device) if frames else None
+
+    def _usable_frames(self, step: int) -> list[tuple[str, ProbeFrame]]:
+        """Ids and images of a step that have a pixel to learn from; others are passed over."""
+        frames, target = self._frames.training, self._config.blueprint.task
+        usable: list[tuple[str, ProbeFrame]] = []
+        for source in step_image_origins(self._config, len(frames), step):
+            id = frames.ids[source.index]
+            frame = read_and_augment(frames, source, self._config)
+            frame.check(id, target)
+            if frame.teaches(target):
+                usable.append((id, frame))
+            elif id not in self.state.passed_over:
+                self.state.passed_over += (id,)
+        return usable
 
     def rate_share(self) -> float:
-        """Share of the peak learning rate."""
+        """Learning rate of the current step, as a factor of the peak learning rate."""
         return rate_factor(self._config, step=self.state.step, epoch_steps=self._epoch_steps)
 
     def log_columns(self) -> dict[str, float]:
@@ -333,7 +297,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         return {"epoch": self.state.step / self._epoch_steps}
 
     def after_step(self, loss: Tensor | None) -> None:
-        """Add the loss to the epoch's."""
+        """Add the loss to those of the epoch."""
         state = self.state
         if (state.step - 1) % self._epoch_steps == 0:
             state.epoch_loss, state.epoch_losses = 0.0, 0
@@ -342,22 +306,24 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
             state.epoch_losses += 1
 
     def is_validation_due(self) -> bool:
-        """Whether a validated epoch ends."""
+        """Whether an epoch ends, and images are held out."""
         return self.state.step % self._epoch_steps == 0 and len(self._frames.held_out) > 0
 
     def validate(self, log: Journal, progress: Progress) -> None:
-        """Score the images held out."""
-        self._scores = scores = score_frames(self.learner, self._frames.held_out, self._fabric)
+        """Score the held-out images."""
+        self._scores = scores = score_frames(
+            self.learner.probed, self._frames.held_out, self._fabric
+        )
         named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
         log.add(VALIDATION_LOG, {"step": self.state.step, **self.log_columns(), **named})
 
     def after_checkpoint(self) -> None:
-        """Write the weights."""
+        """Write the trained weights."""
         tensors = stored_weights(self.learner.learning_part)
         save_tensors(tensors, self._run / WEIGHTS, {BACKBONE: self._sha256})
 
     def record(self) -> TrainingRecord:
-        """Record of the run."""
+        """Make the record of the run."""
         probed, state = self.learner.probed, self.state
         return TrainingRecord(
             backbone_sha256=self._sha256,
@@ -367,7 +333,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
             images=len(self._frames.training),
             held_out=len(self._frames.held_out),
             passed_over=len(state.passed_over),
-            passed_over_ids=tuple(sorted(state.passed_over)[:_LISTED]),
+            passed_over_ids=tuple(sorted(state.passed_over)[:_MAX_LISTED_IDS]),
             steps=state.step,
             loss=state.epoch_loss / state.epoch_losses if state.epoch_losses else None,
             check=self._compare_with_constant(),
@@ -379,15 +345,17 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         )
 
     def _compare_with_constant(self) -> ConstantCheck:
-        frames, most = self._frames.held_out, None
-        if not len(frames):
-            frames, most = self._frames.training, _MOST_CHECKED
-        # A run that was killed after its last step has not validated here.
-        scores = self._scores or score_frames(self.learner, frames, self._fabric, most=most)
-        images = min(len(frames), most or len(frames))
+        """Compare the errors of the run with those of a constant, on held-out images if any."""
+        is_held_out = len(self._frames.held_out) > 0
+        frames = self._frames.held_out if is_held_out else self._frames.training
+        count = len(frames) if is_held_out else min(len(frames), _MAX_CHECKED_IMAGES)
+        # A run that was resumed after its last step has not validated here.
+        scores = self._scores or score_frames(
+            self.learner.probed, frames, self._fabric, count=count
+        )
         return ConstantCheck(
-            images=images,
-            held_out=most is None,
+            images=count,
+            held_out=is_held_out,
             abs_rel=_none_if_nan(scores.scaled_abs_rel),
             constant_abs_rel=_none_if_nan(scores.constant_abs_rel),
             angle=_none_if_nan(scores.angle),
@@ -395,20 +363,28 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         )
 
 
-def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
-    """Share of the peak learning rate at a step.
+def _none_if_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
-    After a linear warm-up it falls, with r from 0 to 1, by (1 + cos πr) / 2, or Probe3D's cos(πr /
-    2).
+
+def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
+    """Learning rate of a step, as a factor of the peak learning rate.
+
+    After a linear warm-up, the rate falls along half a cosine, or a quarter of one as in Probe3D.
+
+    Args:
+        config: Configuration of the run.
+        step: Number of the step, from 0.
+        epoch_steps: Steps of an epoch.
     """
-    warm_up, total = config.warm_up * epoch_steps, config.epochs * epoch_steps
-    if step < warm_up:
-        return config.start_factor + (1 - config.start_factor) * step / warm_up
+    warm_up_steps, all_steps = config.warm_up * epoch_steps, config.epochs * epoch_steps
+    if step < warm_up_steps:
+        return config.start_factor + (1 - config.start_factor) * step / warm_up_steps
     if config.schedule is Schedule.CONSTANT:
         return 1.0
-    progress = min(1.0, (step - warm_up) / max(total - warm_up, 1.0))
+    progress = min(1.0, (step - warm_up_steps) / max(all_steps - warm_up_steps, 1.0))
     if config.schedule is Schedule.QUARTER_COSINE:
-        share = math.cos(0.5 * math.pi * progress)
+        cosine = math.cos(0.5 * math.pi * progress)
     else:
-        share = 0.5 * (1 + math.cos(math.pi * progress))
-    return config.final_factor + (1 - config.final_factor) * share
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.final_factor + (1 - config.final_factor) * cosine
