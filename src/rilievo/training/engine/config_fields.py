@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from math import inf
 from typing import TypeVar
@@ -38,18 +38,6 @@ def check_ranges(record: object, names_by_range: Mapping[str, tuple[str, ...]]) 
             number = getattr(record, name)
             if number is not None and not _RANGES[range_text](number):
                 raise OptionError(option=name, expected=range_text, value=number)
-
-
-Rules = Sequence[tuple[Callable[[Config], bool], Callable[[Config], OptionError]]]
-"""Pairs of a function that tells whether a configuration breaks a rule, and one that makes the
-error."""
-
-
-def check_rules(config: Config, rules: Rules[Config]) -> None:
-    """Raise the error of the first rule that a configuration breaks."""
-    for is_broken, make_error in rules:
-        if is_broken(config):
-            raise make_error(config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

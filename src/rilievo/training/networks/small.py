@@ -143,6 +143,7 @@ class ConvexUpsample(nn.Module):
         self.look = nn.Conv2d(features, features, 3, padding=1, groups=features, bias=False)
         self.norm = nn.BatchNorm2d(features)
         self.weigh = nn.Conv2d(features, 36, 1)
+        # Kernels of 36 outputs: each of the 9 neighbours, for each of the 4 new pixels.
         one_of_nine, one_of_four = torch.eye(9), torch.eye(4)
         self.register_buffer("gather", one_of_nine.repeat(4, 1).view(36, 1, 3, 3), persistent=False)
         group = one_of_four.repeat_interleave(9, dim=1).view(4, 36, 1, 1)

@@ -140,6 +140,8 @@ class Windows:
 
 @dataclass(slots=True)
 class _Chain:
+    """Targets along which points are tracked: each is the nearest earlier source of the next."""
+
     K: Matrix
     tracker: ClipTracker
     targets: list[Target] = field(default_factory=list)
@@ -239,6 +241,7 @@ class _NearestPoints(NamedTuple):
 
 
 def _nearest_points(places: Positions, candidates: Float64[np.ndarray, "m 2"]) -> _NearestPoints:
+    """For each place, the index of the nearest candidate and its distance [px]."""
     distances = np.linalg.norm(places[:, None] - candidates[None], axis=2)
     return _NearestPoints(index=distances.argmin(axis=1), distance=distances.min(axis=1))
 
@@ -271,6 +274,7 @@ def _chain_window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace,
 
 
 def _precise_points(points: PointDepths) -> PointDepths:
+    """Points whose depth has a small standard error."""
     is_precise = points.doubt < _MAX_LOG_DEPTH_ERROR
     return replace(
         points,
@@ -467,16 +471,16 @@ def select_trusted_motions(
         pairs = {source: estimates[target.place, source] for source in target.sources}
         window = window_of.get(target.place)
         window_motions = _trusted_window_motions(pairs, window, median_length)
-        doubt = _reason_for_doubt(pairs.values(), median_length)
+        pair_fault = _reason_to_leave_out(pairs.values(), median_length)
         if window is not None and window_motions is not None:
             by_source = window_motions
             corners[target.place] = np.column_stack([window.points.places, window.points.depth])
-        elif doubt is None:
+        elif pair_fault is None:
             by_source = {source: pair.source_T_target for source, pair in pairs.items()}
             corners[target.place] = _merge_corners([pair.corners for pair in pairs.values()])
         else:
             by_source = {}
-            left_out[doubt] += 1
+            left_out[pair_fault] += 1
         motions |= {(target.place, source): motion for source, motion in by_source.items()}
 
     trusted = [target for target in targets if target.place in corners]
@@ -519,7 +523,7 @@ def _trusted_window_motions(
     motions: dict[FramePlace, Transform] = {}
     for source, pair in pairs.items():
         motion = _motion_in_unit_of_window(source, pair, window, median_length)
-        if motion is None or not _is_usual_length(_length(motion), median_length):
+        if motion is None or not _has_usual_length(_length(motion), median_length):
             return None
         motions[source] = motion
     return motions
@@ -531,25 +535,26 @@ def _motion_in_unit_of_window(
     """Motion over the window, or if it does not hold the source, of the pair; None if unknown."""
     if source in window.motions:
         return window.motions[source]
-    if _reason_for_doubt([pair], median_length) is not None:
+    if _reason_to_leave_out([pair], median_length) is not None:
         return None
     factor = window.unit_factor(pair.corners)
     return None if math.isnan(factor) else _scale_translation(pair.source_T_target, factor)
 
 
-def _reason_for_doubt(pairs: Iterable[PairMotion], median_length: float) -> str | None:
-    """Reason not to trust a target, as in ``TrustedEstimate.left_out``; None without one."""
+def _reason_to_leave_out(pairs: Iterable[PairMotion], median_length: float) -> str | None:
+    """Why a target with these motions is left out, see ``TrustedEstimate``; None if it is not."""
     pairs = list(pairs)
     if not all(pair.known for pair in pairs):
         return "lost"
     if not all(pair.travels and pair.direction_error < _MAX_DIRECTION_ERROR for pair in pairs):
         return "turning"
-    if not all(_is_usual_length(_translation_length(pair), median_length) for pair in pairs):
+    if not all(_has_usual_length(_translation_length(pair), median_length) for pair in pairs):
         return "odd"
     return None
 
 
-def _is_usual_length(length: float, median_length: float) -> bool:
+def _has_usual_length(length: float, median_length: float) -> bool:
+    """Whether a translation is neither far longer nor far shorter than the others."""
     return _MIN_RELATIVE_LENGTH * median_length < length < _MAX_RELATIVE_LENGTH * median_length
 
 
@@ -644,6 +649,8 @@ def write_estimate(path: Path, estimate: Estimate) -> None:
 
 
 class _StoredArrays(NamedTuple):
+    """Arrays of a file of motions; see ``write_estimate``."""
+
     places: np.ndarray
     source_T_target: np.ndarray
     corner_counts: np.ndarray

@@ -9,7 +9,7 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.models.load_options import TrustOptions
 from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
-from rilievo.training.engine.config_fields import Rules, check_ranges, check_rules
+from rilievo.training.engine.config_fields import check_ranges
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import (
     FIRST,
@@ -137,7 +137,10 @@ class VideoConfig:
             },
         )
         check_ranges(self.data, {"above 0": ("parallax",)})
-        check_rules(self, _RULES)
+        _check_steps(self)
+        _check_sources(self)
+        _check_motion(self)
+        _check_losses(self)
 
     @property
     def is_by_geometry(self) -> bool:
@@ -155,121 +158,89 @@ class VideoConfig:
         return self.start in (None, "imagenet")
 
 
-_RULES: Rules[VideoConfig] = (
-    # Each rule is a function that tells whether it is broken, and one that makes the error.
-    (
-        lambda config: not 0 <= config.start_share < 1,
-        lambda config: OptionError(f"start_share is 0 to 1, less than 1, got {config.start_share}"),
-    ),
-    (
-        lambda config: config.precision not in PRECISIONS,
-        lambda config: OptionError(
+def _check_steps(config: VideoConfig) -> None:
+    if not 0 <= config.start_share < 1:
+        raise OptionError(f"start_share is 0 to 1, less than 1, got {config.start_share}")
+    if config.precision not in PRECISIONS:
+        raise OptionError(
             option="precision", expected=", ".join(PRECISIONS), value=config.precision
-        ),
-    ),
-    (
-        lambda config: (
-            list(config.milestones) != sorted(set(config.milestones))
-            or min((1, *config.milestones)) < 1
-        ),
-        lambda config: OptionError(
+        )
+    is_ordered = list(config.milestones) == sorted(set(config.milestones))
+    if not is_ordered or min((1, *config.milestones)) < 1:
+        raise OptionError(
             problem=Text(OptionName("milestones"), f" are epochs in order, got {config.milestones}")
-        ),
-    ),
-    (
-        lambda config: 0 in config.offsets or len(set(config.offsets)) < len(config.offsets),
-        lambda config: OptionError(
+        )
+
+
+def _check_sources(config: VideoConfig) -> None:
+    if 0 in config.offsets or len(set(config.offsets)) < len(config.offsets):
+        raise OptionError(
             problem=Text(
                 OptionName("offsets"), f" are neighbours, once each and without 0: {config.offsets}"
             )
-        ),
-    ),
-    (
-        lambda config: config.data.temporal and not config.offsets,
-        lambda config: OptionError("neighbours in time need offsets, such as -1,1"),
-    ),
-    (
-        lambda config: not config.data.temporal and not config.data.stereo,
-        lambda config: OptionError(
+        )
+    if config.data.temporal and not config.offsets:
+        raise OptionError("neighbours in time need offsets, such as -1,1")
+    if not config.data.temporal and not config.data.stereo:
+        raise OptionError(
             "without neighbours in time the other camera of the pair is the only source: give "
             "poses, or set stereo"
-        ),
-    ),
-    (
-        lambda config: config.blueprint.pose is PoseKind.NONE and not config.knows_motion,
-        lambda config: OptionError(
+        )
+
+
+def _check_motion(config: VideoConfig) -> None:
+    if config.blueprint.pose is PoseKind.NONE and not config.knows_motion:
+        raise OptionError(
             "the motion between neighbours is not known: follow poses, or choose where it "
             f"comes from ({', '.join(kind for kind in PoseKind if kind != PoseKind.NONE)})"
-        ),
-    ),
-    (
-        lambda config: config.is_by_geometry and (config.knows_motion or config.data.stereo),
-        lambda config: OptionError(
+        )
+    if config.is_by_geometry and (config.knows_motion or config.data.stereo):
+        raise OptionError(
             "motion by geometry is up to scale and needs no other: leave follow_poses and "
             "stereo away, or set pose to none"
-        ),
-    ),
-    (
-        lambda config: config.is_by_geometry and config.data.learn_camera,
-        lambda config: OptionError(
+        )
+    if config.is_by_geometry and config.data.learn_camera:
+        raise OptionError(
             problem=Text(
                 "motion by geometry needs fixed focal lengths: leave ", OptionName("learn_camera")
             )
-        ),
-    ),
-    (
-        lambda config: (
-            (config.is_by_geometry or config.pose_warm_up > 0)
-            and config.prior is None
-            and config.starts_without_depth
-        ),
-        lambda config: OptionError(
+        )
+    needs_depth = config.is_by_geometry or config.pose_warm_up > 0
+    if needs_depth and config.prior is None and config.starts_without_depth:
+        raise OptionError(
             "motion by geometry needs depth to begin with: start from rilievo/small (encoder "
             "small) or from a run, or give the prior of a model"
-        ),
-    ),
-    (
-        lambda config: (
-            config.pose_warm_up > 0
-            and (config.knows_motion or config.blueprint.pose not in POSE_NETWORKS)
-        ),
-        lambda config: OptionError("pose_warm_up teaches a pose network: choose one (pose)"),
-    ),
-    (
-        lambda config: config.losses.replay > 0 and config.starts_without_depth,
-        lambda config: OptionError(
+        )
+    learns_motion = not config.knows_motion and config.blueprint.pose in POSE_NETWORKS
+    if config.pose_warm_up > 0 and not learns_motion:
+        raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
+
+
+def _check_losses(config: VideoConfig) -> None:
+    if config.losses.replay > 0 and config.starts_without_depth:
+        raise OptionError(
             problem=Text(
                 OptionName("losses.replay"),
                 " keeps what the start knows of other places: start from "
                 "rilievo/small or from a run",
             )
-        ),
-    ),
-    (
-        lambda config: config.start_share > 0 and not config.is_by_geometry,
-        lambda config: OptionError("start_share goes with motion by geometry: set pose to it"),
-    ),
-    *(
-        (
-            lambda config, name=name: getattr(config.losses, name) and not config.is_by_geometry,
-            lambda config, name=name: OptionError(
+        )
+    if config.start_share > 0 and not config.is_by_geometry:
+        raise OptionError("start_share goes with motion by geometry: set pose to it")
+    for name in ("anchor", "corners", "replay"):
+        if getattr(config.losses, name) and not config.is_by_geometry:
+            raise OptionError(
                 problem=Text(
                     OptionName(f"losses.{name}"), " goes with motion by geometry: set pose to it"
                 )
-            ),
-        )
-        for name in ("anchor", "corners", "replay")
-    ),
-    (
-        lambda config: config.losses.predictive_mask != config.blueprint.mask,
-        lambda config: OptionError(
+            )
+    if config.losses.predictive_mask != config.blueprint.mask:
+        raise OptionError(
             problem=Text(
                 OptionName("losses.predictive_mask"),
                 " and the head of the network for it go together: set blueprint.mask to the same",
             )
-        ),
-    ),
-)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -258,6 +258,10 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return average_with_start(self.learner.networks, self._plan.start, self._plan.start_share)
 
     def _score_held_out(self, log: Journal, progress: Progress, depth_change: float | None) -> None:
+        """Score the networks, write a picture and a row of the log, and keep the best weights.
+
+        ``depth_change`` is the relative change of depth of other places; None without replay.
+        """
         state, judged = self.state, None
         if self._geometry is not None and len(self._frames.held_out):
             judged = self._geometry.judge_held_out(self._frames)

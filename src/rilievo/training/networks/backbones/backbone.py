@@ -472,31 +472,23 @@ def make_facts(
     *,
     tokens: bool = False,
     fixed: Size | None = None,
-    unpadded: bool = False,
-    one_early: bool = False,
+    refuses_padding: bool = False,
+    one_block_early: bool = False,
     patch: int | None = None,
     details: str = "",
 ) -> Facts:
-    """Combine the properties of a network with what was asked for.
+    """Combine the properties of a network, see ``Facts``, with what was asked for.
 
-    Args:
-        request: Name and settings.
-        layers: Shapes of all layers, from the shallowest to the deepest.
-        normalisation: Normalisation of its input.
-        positions: How it knows positions at other sizes, in words.
-        tokens: Whether class tokens are taken.
-        fixed: Height and width of its input, if it takes one size alone [px].
-        unpadded: Whether Probe3D refuses images that need padding.
-        one_early: Whether Probe3D takes the layers one block early.
-        patch: Number of which height and width are multiples [px]; None for the largest stride.
-        details: Further settings that features depend on, in words.
+    ``layers`` are the shapes of all layers, from the shallowest to the deepest. ``patch`` is the
+    largest stride by default. ``refuses_padding`` and ``one_block_early`` tell what Probe3D does
+    with this network: it refuses images that need padding, or takes the layers one block early.
     """
-    probe3d = request.preset is Preset.PROBE3D
+    is_probe3d = request.preset is Preset.PROBE3D
     strides = [layer.stride for layer in layers]
     chosen = layers_or_default(request.name, strides, request.layers)
-    if probe3d and one_early and request.layers is None:
+    if is_probe3d and one_block_early and request.layers is None:
         chosen = tuple(max(0, layer - 1) for layer in chosen)
-    padding = Padding.NONE if unpadded else Padding.OVER
+    padding = Padding.NONE if refuses_padding else Padding.OVER
     return Facts(
         name=request.name,
         patch=patch or max(strides),
@@ -507,7 +499,7 @@ def make_facts(
         normalisation=normalisation,
         positions=positions,
         fixed=fixed,
-        padding=padding if probe3d else Padding.MINIMAL,
-        resized=16 if probe3d and len(set(strides)) > 1 else None,
+        padding=padding if is_probe3d else Padding.MINIMAL,
+        resized=16 if is_probe3d and len(set(strides)) > 1 else None,
         details=details,
     )

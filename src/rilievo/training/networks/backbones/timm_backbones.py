@@ -122,8 +122,8 @@ def _timm_facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts
         _describe_positions(request, body, fixed),
         tokens=_takes_tokens_as_requested_or_dino(request, body),
         fixed=fixed,
-        unpadded=any(part in name for part in _UNPADDED),
-        one_early=".mae" in name,
+        refuses_padding=any(part in name for part in _UNPADDED),
+        one_block_early=".mae" in name,
         details=f"timm {version('timm')}",
     )
 

@@ -4,6 +4,7 @@ import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class TransformersBackbone(Backbone):
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
         """Compute the outputs of blocks, without register tokens."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
-        features = self.taps.run(lambda x: _run_at_any_size(self.body, x), pixels)
+        features = self.taps.run(partial(_run_at_any_size, self.body), pixels)
         outputs = [features[layer] for layer in facts.layers]
         return LayerOutputs(
             maps=tuple(map(to_channels_first, outputs, facts.taken, [size] * len(outputs))),
@@ -191,7 +192,7 @@ def _transformers_facts(
         "as transformers does it",
         tokens=takes_tokens,
         fixed=layout.fixed,
-        unpadded=config.model_type.startswith(_UNPADDED),
+        refuses_padding=config.model_type.startswith(_UNPADDED),
         details=f"transformers {version('transformers')}",
     )
 
@@ -236,10 +237,12 @@ def _find_output_layout(name: str, config: Any, body: nn.Module) -> _OutputLayou
 def _output_shapes_of_blocks(name: str, body: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
     blocks = _longest_module_list(name, body)
     taps = Taps(dict(enumerate(blocks)))
+
+    def run(pixels: Tensor) -> dict[int, Tensor]:
+        return taps.run(partial(_run_at_any_size, body), pixels)
+
     try:
-        shapes = output_shapes_by_layer(
-            name, lambda x: taps.run(lambda y: _run_at_any_size(body, y), x), size
-        )
+        shapes = output_shapes_by_layer(name, run, size)
     finally:
         taps.remove()
     return [shapes[index] for index in range(len(blocks))]
