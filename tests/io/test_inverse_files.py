@@ -43,7 +43,7 @@ def test_inverse_truth_and_predictions_are_noticed(form: str, tmp_path: Path) ->
             value_encoding=ValueEncoding(number_kind=kind, scale=0.001),
             task=Task.DEPTH,
         )
-        is_noticed = any(SURFACES_ARE_STRAIGHT in doubt for doubt in opened.number_doubts())
+        is_noticed = any(SURFACES_ARE_STRAIGHT in doubt for doubt in opened.number_warnings())
         assert is_noticed is (kind in (NumberKind.METRIC, NumberKind.UP_TO_SCALE))
 
 
@@ -64,7 +64,7 @@ def test_depth_that_is_given_as_inverse_depth_is_noticed(tmp_path: Path) -> None
             value_encoding=ValueEncoding(number_kind=kind),
             task=Task.DEPTH,
         )
-        is_noticed = any(SURFACES_BEND in doubt for doubt in opened.number_doubts())
+        is_noticed = any(SURFACES_BEND in doubt for doubt in opened.number_warnings())
         assert is_noticed is (kind in (NumberKind.DISPARITY, NumberKind.AFFINE_INVERSE))
 
 
@@ -73,7 +73,7 @@ def test_affine_inverse_depth_is_right_with_any_shift(shift: float, tmp_path: Pa
     np.save(tmp_path / "a.npy", (1 / ROOM + shift).astype(np.float32))
     stored = ValueEncoding(number_kind=NumberKind.AFFINE_INVERSE)
     opened = open_predictions(tmp_path, ["a"], value_encoding=stored, task=Task.DEPTH)
-    assert opened.number_doubts() == []
+    assert opened.number_warnings() == []
 
 
 def test_disparity_that_is_declared_is_not_doubted(tmp_path: Path) -> None:

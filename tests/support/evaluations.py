@@ -7,10 +7,10 @@ import numpy as np
 
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import (
-    DataFacts,
     Evaluation,
     RangeError,
     Score,
+    ScoredData,
     Summary,
     Unscored,
 )
@@ -74,7 +74,7 @@ def evaluation(
         ),
         kind="up_to_scale",
         alignment=alignment,
-        data=DataFacts(
+        data=ScoredData(
             dataset=dataset,
             root="data/rooms",
             split="test",

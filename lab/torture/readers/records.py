@@ -113,7 +113,7 @@ def _read_logs(folder: Path) -> object:
 def _read_stack(folder: Path) -> object:
     stored = ValueEncoding(number_kind=NumberKind.METRIC)
     stack = open_stack(folder / "x.npy", _IDS, value_encoding=stored, task=Task.DEPTH)
-    return stack.number_doubts(), [stack.read(id) for id in _IDS]
+    return stack.number_warnings(), [stack.read(id) for id in _IDS]
 
 
 READERS = (

@@ -200,7 +200,7 @@ def repeatable_results(folder: Path, selection: Selection, made_by: MadeBy) -> E
         existing = read_evaluation(folder / FILE_NAME)
     except InputError:
         return None
-    data = selection.facts
+    data = selection.scored_data
     would_repeat = (
         existing.version == VERSION
         and existing.benchmark_sha256 == benchmark_sha256(selection.benchmark)

@@ -109,8 +109,8 @@ def score_plan(
     truth_reading = _read_truth_numbers(plan)
     if show:
         # Before anything is predicted or scored, so that wrong numbers cost no time.
-        for doubt in (*truth_reading.warnings, *plan.source.doubts):
-            complain(f"warning: {for_terminal(doubt)}")
+        for warning in (*truth_reading.warnings, *plan.source.early_warnings):
+            complain(f"warning: {for_terminal(warning)}")
 
     source = _predict_missing(plan, show=show, fill_cache=fill_cache)
     scored = _score_images(plan, source, show=show)
@@ -251,7 +251,9 @@ def _evaluation_record(
         kind=kind.value if kind is not None and scores_depth else None,
         alignment=None if plan.method is None else str(plan.method),
         data=replace(
-            selection.facts, numbers=truth_reading.properties, read_as=truth_reading.summary_line
+            selection.scored_data,
+            numbers=truth_reading.properties,
+            read_as=truth_reading.summary_line,
         ),
         summaries=accumulator.summaries(exact_pooled_median(scored.job, accumulator)),
         parts=accumulator.parts,

@@ -16,7 +16,7 @@ from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.intervals import mean_interval, scene_means
 from rilievo.evaluation.metrics.metric import AnyMetric
 from rilievo.evaluation.probe_scores import DEFAULT_BENCHMARKS
-from rilievo.evaluation.records import DataFacts, Evaluation, Score, Summary
+from rilievo.evaluation.records import Evaluation, Score, ScoredData, Summary
 from rilievo.evaluation.summaries import metric_value_range
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Comparison
@@ -209,7 +209,7 @@ def _mean_evaluation(
         settings={"title": benchmark.title, **benchmark_settings(benchmark)},
         task=benchmark.task.value,
         made_by=MadeBy(model=row.name, weights_sha256="", licence="", settings={}, version=VERSION),
-        data=DataFacts(
+        data=ScoredData(
             dataset=dataset,
             root="",
             split=split,

@@ -119,7 +119,7 @@ class Sparsification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFacts:
+class ScoredData:
     """Dataset, split and images that were scored.
 
     Attributes:
@@ -169,7 +169,7 @@ class Evaluation:
     made_by: MadeBy
     kind: str | None = None
     alignment: str | None = None
-    data: DataFacts
+    data: ScoredData
     summaries: tuple[Summary, ...]
     parts: tuple[Subset, ...] = ()
     ranges: tuple[RangeError, ...] = ()

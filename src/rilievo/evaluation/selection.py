@@ -13,7 +13,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics, choose_metrics
 from rilievo.evaluation.benchmarks.user_rules import find_rule
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.records import DataFacts
+from rilievo.evaluation.records import ScoredData
 from rilievo.extensions.trust import CodePlace, is_import_path
 from rilievo.records.depth_map import DepthKind
 
@@ -33,13 +33,13 @@ class Selection:
     absent: tuple[Absent, ...]
 
     @property
-    def facts(self) -> DataFacts:
+    def scored_data(self) -> ScoredData:
         """Description of the images for ``evaluation.json``."""
         request, card = self.dataset.request, self.dataset.card
         all_ids = [*self.ids, *(image.id for image in self.absent)]
         # Names of files need not be Unicode.
         id_bytes = "\n".join(all_ids).encode(errors="surrogatepass")
-        return DataFacts(
+        return ScoredData(
             dataset=request.name,
             root=str(request.root),
             split=request.split,

@@ -67,14 +67,14 @@ class PredictionSource:
 
     Attributes:
         failed: Images that could not be predicted.
-        warnings: Sentences for the results, the ``doubts`` included.
-        doubts: Sentences about numbers that look like something else than depth.
+        warnings: Sentences for the results, ``early_warnings`` included.
+        early_warnings: Those about implausible numbers, to show before anything is scored.
     """
 
     predictions: Predictions
     failed: tuple[Unscored, ...] = ()
     warnings: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    early_warnings: tuple[str, ...] = ()
 
 
 DEPTH_ARRAY = "depth"

@@ -316,7 +316,7 @@ def _reusable_predictions(
 ) -> Path | None:
     """Folder of the first earlier run whose predictions are those wanted; None if none is."""
     for row in scored_rows:
-        if row.evaluation is None or row.evaluation.data.root != selection.facts.root:
+        if row.evaluation is None or row.evaluation.data.root != selection.scored_data.root:
             continue
         try:
             cache = read_cache(row.folder / PREDICTIONS)

@@ -245,8 +245,8 @@ def exact_pooled_median(job: ScoreJob, accumulator: ScoreAccumulator) -> dict[st
 def evaluation_remarks(
     selection: Selection, accumulator: ScoreAccumulator, unscored: Iterable[Unscored]
 ) -> Iterator[str]:
-    """Yield remarks on an evaluation, a sentence each: missing images, doubts, few pixels."""
-    data = selection.facts
+    """Yield remarks on an evaluation: missing images, implausible depth, few scored pixels."""
+    data = selection.scored_data
     scores = accumulator.scores
     listed = data.found + len(selection.dataset.absent)
     if data.official is not None and listed != data.official:

@@ -136,7 +136,7 @@ def test_the_same_forms_are_told_by_every_other_command(tmp_path: Path, name: st
             files = open_predictions(root / "depth", ["a"], value_encoding=stored, task=Task.DEPTH)
             depth = files.read("a").depth
             if unit is None or whole:
-                doubts = files.number_doubts()
+                doubts = files.number_warnings()
                 check_right_or_doubted(depth.values, depth.valid, shown, form, doubts)
 
 
@@ -182,7 +182,7 @@ def test_one_line_declares_a_form_in_every_command(
         )
         depth = files.read("a").depth
         assert is_right(depth.values, depth.valid, shown, 0.03)
-        assert not files.number_doubts()
+        assert not files.number_warnings()
     keys = "\n  ".join(
         f"{key}: [{value}]" if key in ("invalid", "bits", "channels") else f"{key}: {value}"
         for key, value in (pair.split("=") for pair in encoding.replace(";", " ").split())

@@ -271,7 +271,7 @@ def test_an_evaluation_opens_from_any_folder_by_its_options(
     monkeypatch.chdir(tmp_path / "elsewhere")
     run = open_run(Path("../run"), None)
     assert run.selection.ids == NAMES[:2]
-    assert run.selection.facts.list_file == str(tmp_path / "list.txt")
+    assert run.selection.scored_data.list_file == str(tmp_path / "list.txt")
     changed(tmp_path / "run", asked={"benchmark": ["depth"], "root": [str(tmp_path)], "no": ["1"]})
     with pytest.raises(InputError, match=r"options are not those of this version \(no option 'no'"):
         open_run(Path("../run"), None)

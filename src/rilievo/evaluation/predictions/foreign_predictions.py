@@ -127,22 +127,22 @@ class ForeignPredictions:
                 crop=self.crop,
             )
 
-    def number_doubts(self) -> list[str]:
+    def number_warnings(self) -> list[str]:
         """Check the numbers of a few files, and say what they look like besides depth.
 
-        Doubts that differ only in their numbers are said once, with the first image.
+        Warnings that differ only in their numbers are said once, with the first image.
         """
         if not self._holds_depth:
             return []
         first_by_kind: dict[str, str] = {}
         for id in evenly_spread(tuple(self.files), _MAX_CHECKED_FILES):
             try:
-                doubts = self._doubts_about(id)
+                warnings = self._warnings_about(id)
             except (RilievoError, OSError):
                 continue  # A broken file is reported when it is scored.
-            for doubt in doubts:
-                doubt_kind = re.sub(r"[\d.,%]+", "#", doubt)
-                first_by_kind.setdefault(doubt_kind, f"prediction of {id}: {doubt}")
+            for warning in warnings:
+                warning_kind = re.sub(r"[\d.,%]+", "#", warning)
+                first_by_kind.setdefault(warning_kind, f"prediction of {id}: {warning}")
         return list(first_by_kind.values())
 
     @property
@@ -199,7 +199,7 @@ class ForeignPredictions:
         file = self.confidence_files[id]
         return confidence_from_numbers(read_numbers(file), source.meaning, file)
 
-    def _doubts_about(self, id: str) -> tuple[str, ...]:
+    def _warnings_about(self, id: str) -> tuple[str, ...]:
         """What the numbers of one image look like besides depth, a sentence each."""
         encoded = self._read_encoded_depth(id, self.files[id])
         numbers, encoding = encoded.numbers, encoded.encoding
@@ -207,7 +207,7 @@ class ForeignPredictions:
             return numbers.statement.warnings
         limited = _limit_depth(numbers.values, encoding, self.number_encoding)
         depth = depth_from_numbers(limited, encoding, numbers.known)
-        about_surfaces = _doubts_about_surfaces(depth, encoding)
+        about_surfaces = _surface_warnings(depth, encoding)
         if encoding.is_disparity or not encoding.kind.is_depth:
             return (*numbers.statement.warnings, *about_surfaces)
 
@@ -223,8 +223,8 @@ class ForeignPredictions:
             is_unit_declared=encoding.scale is not None,
         )
         # Implausible metres are noted with the image's score.
-        doubts = (*about_numbers, *about_surfaces)
-        return tuple(doubt for doubt in doubts if doubt not in (TOO_FAR, TOO_NEAR))
+        warnings = (*about_numbers, *about_surfaces)
+        return tuple(warning for warning in warnings if warning not in (TOO_FAR, TOO_NEAR))
 
 
 @contextmanager
@@ -427,7 +427,7 @@ def _limit_depth(
     return np.where(inside, numbers, np.nan if numbers.dtype.kind == "f" else 0)
 
 
-def _doubts_about_surfaces(depth: DepthMap, encoding: ValueEncoding) -> tuple[str, ...]:
+def _surface_warnings(depth: DepthMap, encoding: ValueEncoding) -> tuple[str, ...]:
     """Doubts that the values are depth, or inverse depth, as the user says."""
     values = depth.values.astype(np.float64)
     if encoding.is_disparity:

@@ -75,19 +75,21 @@ def find_predictions(
             return PredictionSource(predictions=cache, warnings=tuple(warnings))
 
     predictions = _open_file_predictions(path, selection, options)
-    doubts: list[str] = []
+    early_warnings: list[str] = []
     if isinstance(predictions, ForeignPredictions):
         if label is not None:
             predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
-        doubts += predictions.number_doubts()
-        doubts += _orientation_doubts(selection, options.stated_place)
-    warnings += doubts
+        early_warnings += predictions.number_warnings()
+        early_warnings += _orientation_warnings(selection, options.stated_place)
+    warnings += early_warnings
     if predictions.unmatched_note is not None:
         warnings.append(predictions.unmatched_note)
-    return PredictionSource(predictions=predictions, warnings=tuple(warnings), doubts=tuple(doubts))
+    return PredictionSource(
+        predictions=predictions, warnings=tuple(warnings), early_warnings=tuple(early_warnings)
+    )
 
 
-def _orientation_doubts(selection: Selection, stated: StatedPlacement | None) -> list[str]:
+def _orientation_warnings(selection: Selection, stated: StatedPlacement | None) -> list[str]:
     """Warn about photographs that EXIF turns, because many programs ignore the orientation.
 
     Each kind of orientation is said once, with the first photograph. ``stated`` is the part of the

@@ -364,9 +364,9 @@ def _depth_notes(
 
     # The mean is as good here as the median, which would cost a tenth of the whole score.
     true_mean = float(truth.depth[answered].mean(dtype=np.float64))
-    doubt = None if truth.is_unit_declared else unit_warning(true_mean)
-    if doubt is not None:
-        notes.append(doubt)
+    unit_note = None if truth.is_unit_declared else unit_warning(true_mean)
+    if unit_note is not None:
+        notes.append(unit_note)
     method = alignment_for_kind(benchmark, resized.kind)
     if aligned.method is AlignMethod.NONE and not is_import_path(method):
         mean_ratio = float(predicted.mean(dtype=np.float64)) / true_mean

@@ -50,9 +50,9 @@ def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
                 f"{path}: neither it nor a folder below has an {FILE_NAME}, which 'rilievo "
                 "evaluate' writes"
             )
-        for place in found:
-            folder = place if os.path.isdir(place) else place.parent
-            runs.append(Run(folder=folder, evaluation=read_evaluation(place)))
+        for run_path in found:
+            folder = run_path if os.path.isdir(run_path) else run_path.parent
+            runs.append(Run(folder=folder, evaluation=read_evaluation(run_path)))
     return tuple(runs)
 
 
