@@ -10,7 +10,8 @@ from PIL import Image
 import rilievo
 from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.check_download import check_dataset, join_number_readings
+from rilievo.data.datasets.check_download import check_dataset
+from rilievo.data.datasets.joined_interpretation import join_interpretations
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.scoring.comparable_depth import comparable_depth
@@ -420,6 +421,6 @@ def test_check_and_evaluate_name_a_file_of_another_unit(tmp_path: Path) -> None:
         stored = counts if seed != 5 else (counts // 10).astype(np.uint16)
         Image.fromarray(stored).save(tmp_path / f"depth/{seed}.png")
     dataset = open_dataset("folder", tmp_path)
-    found = join_number_readings(dataset, dataset.ids).warnings
+    found = join_interpretations(dataset, dataset.ids).warnings
     assert any("(5)" in doubt and "another unit" in doubt for doubt in found)
     assert any("(5)" in warning for warning in check_dataset(dataset).warnings)

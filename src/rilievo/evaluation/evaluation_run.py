@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.cli.streams import complain
-from rilievo.data.datasets.check_download import join_number_readings
+from rilievo.data.datasets.joined_interpretation import join_interpretations
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import Text, for_terminal, note_about
@@ -154,7 +154,7 @@ def _read_truth_numbers(plan: EvaluationPlan) -> DepthInterpretation:
     selection = plan.selection
     if selection.benchmark.task not in _TASKS_WITH_TRUE_DEPTH:
         return DepthInterpretation()
-    return join_number_readings(selection.dataset, selection.ids)
+    return join_interpretations(selection.dataset, selection.ids)
 
 
 def _predict_missing(

@@ -8,7 +8,8 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.data.datasets import DATASETS, find_dataset, open_dataset
-from rilievo.data.datasets.check_download import check_dataset, write_contact_sheet
+from rilievo.data.datasets.check_download import check_dataset
+from rilievo.data.datasets.contact_sheet import write_contact_sheet
 from rilievo.data.datasets.dataset import checked_ids, evenly_spread
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.depth.plausibility import TOO_NEAR

@@ -17,8 +17,8 @@ from rilievo.data.datasets.check_download import (
     ImageFacts,
     SplitCount,
     check_dataset,
-    write_contact_sheet,
 )
+from rilievo.data.datasets.contact_sheet import write_contact_sheet
 from rilievo.data.datasets.dataset import Absent, evenly_spread
 from rilievo.errors import OptionError
 from rilievo.errors.messages import for_terminal

@@ -22,13 +22,21 @@ class DatasetCard:
     """Description of a dataset.
 
     Attributes:
+        name: Name in rilievo.
         title: Authors' name, with the year.
         summary: Contents, sensor and range in one line.
+        homepage: Where to get it.
         licence: SPDX identifier, or the authors' words.
-        gigabytes: Size of the download.
+        commercial: Whether the licence allows commercial use.
+        gigabytes: Size of the download; None if unknown.
         layout: Tree of the download.
         splits: Official splits, that of papers first.
-        variants: Choices of truth or crop, the default first.
+        counts: Number of images of splits, in papers.
+        variants: Choices of ground truth or crop, the default first.
+        normals: How its normals were made; None if it has none.
+        extra: Extra of rilievo that it needs; None if the core is enough.
+        needs_root: Whether it needs a download.
+        caveats: What to know before its numbers are compared.
     """
 
     name: str
@@ -49,7 +57,7 @@ class DatasetCard:
 
 
 def own_card(name: str) -> DatasetCard:
-    """Card in ``cards.toml``."""
+    """Card of one of our own datasets, from ``cards.toml``."""
     table = dict(_read_own_cards()[name])
     for key in table.keys() & {"splits", "variants", "caveats"}:
         table[key] = tuple(table[key])
@@ -63,7 +71,15 @@ def _read_own_cards() -> Mapping[str, Mapping[str, Any]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Request for a part of a dataset; ``list_file`` has the user's own list of images."""
+    """Request for a part of a dataset.
+
+    Attributes:
+        name: Name of the dataset.
+        root: Folder of the download.
+        split: Name of the split.
+        variant: Name of the variant.
+        list_file: The user's own list of ids, in place of the split's.
+    """
 
     name: str
     root: Path
@@ -74,7 +90,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """Entry that cannot be read, with the reason."""
+    """Image that cannot be read, with the reason."""
 
     id: str
     reason: str
@@ -109,56 +125,59 @@ class Dataset(ABC):
         """
 
     def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
-        """Camera of a lens that models see in perspective views, if any."""
+        """Camera of an image whose lens is no pinhole; None for a pinhole or an unknown camera.
+
+        Models see such an image in perspective views.
+        """
         return None
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Splits of this download."""
+        """Splits that this download has."""
         return self.card.splits
 
     @property
     def camera_advice(self) -> str:
-        """Advice on giving intrinsics, if any."""
+        """Advice on how to give intrinsics, which follows a message; "" without advice."""
         return ""
 
     @property
     def camera_note(self) -> str | None:
-        """What was chosen in the file of the cameras, if anything."""
+        """What was chosen in the file of the cameras; None if nothing was."""
         return None
 
     @property
     def listed(self) -> tuple[str, ...] | None:
-        """Ids of the split with absent ones; None if their position is unknown."""
+        """Ids of the split in its order, also absent ones; None if their places are unknown."""
         return None if self.absent else self.ids
 
     def photo_file(self, id: str) -> Path | None:
-        """File that holds ``image(id)`` unchanged, if any; EXIF orientation is allowed."""
+        """File that holds ``image(id)`` unchanged, but for EXIF's orientation; None without one."""
         return None
 
     @property
     def first_missing(self) -> str:
-        """Note on the first absent entry, if any."""
+        """Text on the first absent image, which follows a message; "" if none is absent."""
         return f"; the first that is missing: {self.absent[0].reason}" if self.absent else ""
 
     @abstractmethod
     def truth(self, id: str) -> Truth:
-        """Read the truth at the photograph's size.
+        """Read the ground truth at the photograph's size.
 
         Raises:
             InputError: If a file is broken.
         """
 
     def scene(self, id: str) -> str | None:
-        """Scene or sequence, if stated."""
+        """Scene or sequence of an image; None if the dataset does not state it."""
         return self.truth(id).scene
 
     def reading(self, id: str) -> DepthInterpretation | None:
-        """Facts about numbers that nobody declared; otherwise None."""
+        """How the numbers of the depth file were interpreted; None if the dataset defines them."""
         return None
 
     def sample(self, id: str) -> Sample:
-        """Photograph and truth.
+        """Read the photograph and the ground truth.
 
         Raises:
             InputError: If a file is broken, or the two differ in size.
@@ -178,7 +197,7 @@ class Dataset(ABC):
 
 
 def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
-    """Check that ids are unique and safe as file names.
+    """Check that ids are unique, and relative paths that are safe as names of files.
 
     Raises:
         InputError: If an id is not.
@@ -186,7 +205,8 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
     unique_ids: set[str] = set()
     for id in ids:
         parts = id.split("/")
-        if not all(parts) or {".", ".."} & set(parts) or "\\" in id or "\0" in id:
+        has_odd_part = not all(parts) or not {".", ".."}.isdisjoint(parts)
+        if has_odd_part or "\\" in id or "\0" in id:
             raise InputError(f"{where}: '{id}' is no relative path, which an id is")
         if id in unique_ids:
             raise InputError(f"{where}: the id '{id}' is there twice; every image is scored once")
@@ -194,9 +214,9 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def evenly_spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
-    """Choose up to ``most`` ids."""
-    if most is None or most >= len(ids):
+def evenly_spread(ids: Sequence[str], limit: int | None) -> tuple[str, ...]:
+    """Choose up to ``limit`` ids, evenly spread; all for None."""
+    if limit is None or limit >= len(ids):
         return tuple(ids)
-    places = np.linspace(0, len(ids) - 1, most).round()
-    return tuple(ids[int(place)] for place in places)
+    indices = np.linspace(0, len(ids) - 1, limit).round().astype(int)
+    return tuple(ids[index] for index in indices)

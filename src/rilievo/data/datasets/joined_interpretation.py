@@ -1,0 +1,68 @@
+"""How the depth files of a dataset were interpreted, joined over its images."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from rilievo.data.datasets.dataset import Dataset, evenly_spread
+from rilievo.errors import RilievoError
+from rilievo.io.depth.interpretation import DepthInterpretation, DepthProperty
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, odd_unit_warnings
+
+_MAX_IMAGES = 24
+_WARNINGS_OF_ALL_IMAGES = (TOO_FAR, TOO_NEAR)
+"""Warnings about the median depth, which is judged for all images together."""
+
+
+def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpretation:
+    """Join the properties, warnings and range of depth of at most 24 images, evenly spread.
+
+    Images with the same warning share one line, which names the first of them.
+    """
+    chosen = evenly_spread(ids, _MAX_IMAGES)
+    properties: dict[DepthProperty, None] = {}
+    image_counts: Counter[str] = Counter()
+    first_warnings: dict[str, str] = {}
+    medians: dict[str, float] = {}
+    depths: list[float] = []
+    is_unit_declared = False
+    for id in chosen:
+        try:
+            interpretation = dataset.reading(id)
+        except (RilievoError, OSError):
+            continue  # reported where the image is read
+        if interpretation is None:
+            break
+        properties |= dict.fromkeys(interpretation.properties)
+        is_unit_declared |= interpretation.is_unit_declared
+        if interpretation.median is not None:
+            medians[id] = interpretation.median
+        range_ends = (interpretation.nearest, interpretation.farthest)
+        depths += [depth for depth in range_ends if depth is not None]
+        for warning in interpretation.warnings:
+            if warning in _WARNINGS_OF_ALL_IMAGES:
+                continue
+            pattern = _pattern_of_warning(warning)
+            image_counts[pattern] += 1
+            first_warnings.setdefault(pattern, f"{id}: {warning}")
+
+    warnings = [
+        first_warnings[pattern]
+        if count == 1
+        else f"{first_warnings[pattern]}; so {count} of {len(chosen)} images"
+        for pattern, count in image_counts.items()
+    ]
+    warnings += odd_unit_warnings(medians)
+    return DepthInterpretation(
+        properties=tuple(properties),
+        warnings=tuple(warnings),
+        nearest=min(depths) if depths else None,
+        farthest=max(depths) if depths else None,
+        is_unit_declared=is_unit_declared,
+    )
+
+
+def _pattern_of_warning(warning: str) -> str:
+    """Text that is equal for images with the same warning, whose numbers differ."""
+    after_hold = warning.partition(" hold ")[2]
+    return after_hold or re.sub(r"\d[\d.,]*", "#", warning)
