@@ -32,6 +32,7 @@ touches by chance exceed it."""
 _MIN_KNOWN_NORMALS = 0.1
 """Share of the pixels with depth that have normals, from which on these normals are used."""
 _RANSAC_TRIALS = 500
+_REFINEMENTS = 10
 _MAX_PLANES = 3
 """Number of planes that are tried, which is enough for a table, a bench and the floor."""
 _HINT = "give known points instead"
@@ -67,10 +68,15 @@ _FAR_BELOW_PLANE = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plane:
-    """Plane m · X = 1, and which of the points that face up lie on it."""
+    """Plane m · X = 1 of points X in the camera frame, and which of the points lie on it.
+
+    Attributes:
+        m: Vector to the plane, of a length of one over its distance from the camera.
+        is_on_plane: Which of ``_Surfaces.points`` lie on it.
+    """
 
     m: Vector
-    on_it: Bool[np.ndarray, "n"]
+    is_on_plane: Bool[np.ndarray, "n"]
 
     @property
     def camera_height(self) -> float:
@@ -97,8 +103,9 @@ class _Surfaces:
     scene: Float64[np.ndarray, "s 3"]
 
     def share_below(self, m: Vector, factor: float) -> float:
-        """Share of the scene that lies below a plane, by more than a factor of its height."""
-        return float(np.mean(self.scene @ m > factor))
+        """Share of the scene that lies farther below the camera than a plane, by a factor."""
+        heights = self.scene @ m  # Of the camera above points, over that above the plane.
+        return float(np.mean(heights > factor))
 
 
 def calibrate_height(
@@ -142,7 +149,7 @@ def calibrate_height(
         warnings.append("the focal length is assumed, and the scale is only as good as it")
 
     scale = metres / plane.camera_height
-    floor_points = surfaces.points[plane.on_it]
+    floor_points = surfaces.points[plane.is_on_plane]
     depth_errors = (floor_points @ plane.m - 1) * floor_points[:, 2] * scale
     fit = Fit(
         space=FitSpace.DEPTH,
@@ -178,6 +185,7 @@ def is_deep_place(camera_height: float, depths: Values) -> bool:
 def _find_surfaces_and_floor(
     depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, max_tilt: float
 ) -> tuple[_Surfaces, _Plane]:
+    """Find the surfaces that face up within a tilt [degrees], and the floor among them."""
     check_depth_map(depth)
     if not 0 < max_tilt < 90:
         raise OptionError(f"the floor's tilt is between 0 and 90 degrees, not {max_tilt:g}")
@@ -191,13 +199,14 @@ def _find_surfaces_and_floor(
 
 
 def _floor_record(surfaces: _Surfaces, plane: _Plane) -> Floor:
-    floor_points = surfaces.points[plane.on_it]
+    """Facts of a floor for callers, by its plane and the points on it."""
+    floor_points = surfaces.points[plane.is_on_plane]
     return Floor(
         normal=plane.upward_normal,
         height=plane.camera_height,
-        area=float(plane.on_it.sum() / len(surfaces.scene)),
-        inliers=float(plane.on_it.mean()),
-        misfit=float(np.quantile(np.abs(floor_points @ plane.m - 1), 0.8)),
+        area=float(plane.is_on_plane.sum() / len(surfaces.scene)),
+        inliers=float(plane.is_on_plane.mean()),
+        misfit=float(np.quantile(_depth_differences(floor_points, plane.m), 0.8)),
         support=support_of(floor_points, plane.upward_normal),
     )
 
@@ -233,16 +242,8 @@ def _find_surfaces(
         directions = directions / np.where(has_normal, length, 1)
     faces_up = has_normal & (-directions[1] > math.cos(max_angle))
     faces_up[: len(faces_up) // 2] = False
+    _require_upward_pixels(int(faces_up.sum()), int(valid.sum()), max_angle)
 
-    if not valid.any():
-        raise CalibrationError("no floor seen: hardly a pixel of the picture has depth", hint=_HINT)
-    if faces_up.sum() < _MIN_AREA * valid.sum():
-        raise CalibrationError(
-            f"no floor seen: {100 * faces_up.sum() / valid.sum():.1f} % of the picture is in its "
-            f"lower half and faces up (within {math.degrees(max_angle):.0f} degrees), and a floor "
-            f"needs {100 * _MIN_AREA:.0f} %",
-            hint=_HINT,
-        )
     rows, columns = range(first_row, height, stride), range(first_column, width, stride)
     points = camera.points(np.where(valid, values, 1.0), rows=rows, columns=columns)
     return _Surfaces(
@@ -250,6 +251,19 @@ def _find_surfaces(
         normals=directions[:, faces_up].T,
         scene=points[:, valid].T,
     )
+
+
+def _require_upward_pixels(upward: int, with_depth: int, max_angle: float) -> None:
+    """Raise ``CalibrationError`` if too few pixels with depth face up within an angle [rad]."""
+    if not with_depth:
+        raise CalibrationError("no floor seen: hardly a pixel of the picture has depth", hint=_HINT)
+    if upward < _MIN_AREA * with_depth:
+        raise CalibrationError(
+            f"no floor seen: {100 * upward / with_depth:.1f} % of the picture is in its lower half "
+            f"and faces up (within {math.degrees(max_angle):.0f} degrees), and a floor needs "
+            f"{100 * _MIN_AREA:.0f} %",
+            hint=_HINT,
+        )
 
 
 def _densest_offsets(valid: Bool[np.ndarray, "h w"], stride: int) -> tuple[int, int]:
@@ -286,9 +300,9 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
     is_candidate = np.ones(len(surfaces.points), bool)
     for _ in range(_MAX_PLANES):
         plane = _largest_plane(surfaces.points, is_candidate, max_angle, generator)
-        if plane is None or plane.on_it.sum() < min_points:
+        if plane is None or plane.is_on_plane.sum() < min_points:
             break
-        roughness = _median_angle_to_mean(surfaces.normals[plane.on_it])
+        roughness = _median_angle_to_mean(surfaces.normals[plane.is_on_plane])
         share_below = surfaces.share_below(plane.m, _BELOW_PLANE)
         if roughness > _MAX_ROUGHNESS:
             fault = f"is not flat (its normals differ by {math.degrees(roughness):.0f} degrees)"
@@ -303,7 +317,7 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
             )
         first_fault = first_fault or fault
 
-        is_candidate &= np.abs(surfaces.points @ plane.m - 1) > 2 * _TOLERANCE
+        is_candidate &= _depth_differences(surfaces.points, plane.m) > 2 * _TOLERANCE
         if is_candidate.sum() < min_points:
             break
     raise CalibrationError(
@@ -333,24 +347,38 @@ def _largest_plane(
     if not len(planes):
         return None
 
-    votes = (np.abs(planes @ candidates.T - 1) < _TOLERANCE).sum(axis=1)
+    is_near = np.abs(planes @ candidates.T - 1) < _TOLERANCE
+    votes = is_near.sum(axis=1)
     m = _refine_plane(planes[int(votes.argmax())], candidates)
     if m[1] <= min_cosine * np.linalg.norm(m):
         return None
-    return _Plane(m=m, on_it=is_candidate & (np.abs(points @ m - 1) < _TOLERANCE))
+    is_on_plane = is_candidate & (_depth_differences(points, m) < _TOLERANCE)
+    return _Plane(m=m, is_on_plane=is_on_plane)
 
 
 def _refine_plane(m: Vector, points: Points) -> Vector:
-    """Fit least squares to the points within three deviations of the surface's roughness."""
+    """Refit a plane m · X = 1 by least squares to the points near it, again and again.
+
+    Near are those within three standard deviations of the surface's roughness.
+    """
     tolerance = _TOLERANCE
-    for _ in range(10):
-        is_inlier = np.abs(points @ m - 1) < tolerance
-        inliers = points[is_inlier]
-        m = np.linalg.lstsq(inliers, np.ones(is_inlier.sum()), rcond=None)[0]
-        median_error = float(np.median(np.abs(inliers @ m - 1)))
+    for _ in range(_REFINEMENTS):
+        near_points = points[_depth_differences(points, m) < tolerance]
+        m = _fit_plane(near_points)
+        median_difference = float(np.median(_depth_differences(near_points, m)))
         # 1.4826 times the median is the standard deviation of normal errors.
-        tolerance = min(_TOLERANCE, max(3 * 1.4826 * median_error, _MIN_TOLERANCE))
+        tolerance = min(_TOLERANCE, max(3 * 1.4826 * median_difference, _MIN_TOLERANCE))
     return m
+
+
+def _fit_plane(points: Points) -> Vector:
+    """Plane m · X = 1 through points, by least squares."""
+    return np.linalg.lstsq(points, np.ones(len(points)), rcond=None)[0]
+
+
+def _depth_differences(points: Points, m: Vector) -> Values:
+    """Relative difference of the depth of each point from that of the plane m · X = 1."""
+    return np.abs(points @ m - 1)
 
 
 def _median_angle_to_mean(normals: Points) -> float:
@@ -367,10 +395,10 @@ def _level_plane_if_bent(surfaces: _Surfaces, plane: _Plane) -> _Plane:
     """
     if not is_deep_place(plane.camera_height, surfaces.scene[:, 2]):
         return plane
-    floor_points = surfaces.points[plane.on_it]
+    floor_points = surfaces.points[plane.is_on_plane]
     depths = floor_points[:, 2]
     nearest = floor_points[depths <= np.quantile(depths, _NEAREST_QUANTILE)]
-    nearest_m = np.linalg.lstsq(nearest, np.ones(len(nearest)), rcond=None)[0]
+    nearest_m = _fit_plane(nearest)
     cosine = float(-plane.upward_normal @ nearest_m / np.linalg.norm(nearest_m))
     bend = math.acos(min(1.0, cosine))
     if bend < _MIN_BEND:
@@ -401,4 +429,4 @@ def _plane_of_level_camera(surfaces: _Surfaces, plane: _Plane) -> _Plane | None:
     m = np.array([0.0, 1 / height, 0.0])
     if surfaces.share_below(m, _FAR_BELOW_PLANE) > _MAX_SHARE_BELOW:
         return None
-    return _Plane(m=m, on_it=np.abs(surfaces.points @ m - 1) < _LEVEL_TOLERANCE)
+    return _Plane(m=m, is_on_plane=_depth_differences(surfaces.points, m) < _LEVEL_TOLERANCE)

@@ -35,12 +35,12 @@ class PlaneSupport:
 
 
 def support_of(points: Points, normal: Vector) -> PlaneSupport:
-    """Support of a plane with a unit normal that was fitted to points [m]."""
+    """Measure the extent of points [m] to which a plane with this unit normal was fitted."""
     step = max(1, len(points) // _MAX_POINTS)
     middle = points.mean(axis=0)
     offsets = points[::step] - middle
     # Noise along the normal is no spread of the points in the plane.
     offsets = offsets - np.outer(offsets @ normal, normal)
-    _, deviations, directions = np.linalg.svd(offsets, full_matrices=False)
-    spread = np.maximum(deviations[:2] / np.sqrt(len(offsets)), _MIN_SPREAD)
-    return PlaneSupport(middle=middle, axes=directions[:2] / spread[:, None])
+    _, singular_values, directions = np.linalg.svd(offsets, full_matrices=False)
+    deviations = np.maximum(singular_values[:2] / np.sqrt(len(offsets)), _MIN_SPREAD)
+    return PlaneSupport(middle=middle, axes=directions[:2] / deviations[:, None])

@@ -78,8 +78,8 @@ class Floor:
     Attributes:
         normal: Unit normal, up, in the camera frame.
         height: Height of the camera, in the map's unit.
-        area: Share of the pixels with depth that lie on the floor.
-        inliers: Share of the pixels that face up in the lower half of the picture.
+        area: Share of the pixels with depth that lie on it.
+        inliers: Share of those pixels that face up in the lower half of the picture.
         misfit: Relative difference of depth from the plane that eight in ten of its pixels stay
             below.
         support: Points of the floor, to which the plane was fitted.
@@ -233,6 +233,7 @@ def _residuals_after_field(
     residuals: Sequence[Residual],
     depth: DepthMap,
 ) -> list[Residual]:
+    """Residuals that remain after a field has corrected depth."""
     positions = np.array([reading.middle for reading in readings], np.float64) / depth.shape[1]
     factors = np.exp(field.log_factors(positions)).tolist()
     return [
@@ -242,6 +243,7 @@ def _residuals_after_field(
 
 
 def _suspicious_size_warnings(residuals: Sequence[Residual]) -> list[str]:
+    """Warning on each size that the fit misses by a large factor."""
     return [
         f"{_name_of_size(residual)} is suspicious: the fit is off there by "
         f"{100 * residual.relative:+.0f} %"
@@ -321,7 +323,7 @@ def calibration_record(calibrated: Calibrated, texts: Sequence[str]) -> Calibrat
     if calibrated.field is not None:
         depth = calibrated.depth
         factors = calibrated.field.factors(depth.shape)[depth.valid]
-        bend = round(float(factors.max() / factors.min()), 3)
+        bend = round(float(factors.max() / factors.min()), 3)  # How much the field bends depth.
     return Calibration(
         method=_method_name(calibrated),
         asked=tuple(texts),
@@ -335,6 +337,7 @@ def calibration_record(calibrated: Calibrated, texts: Sequence[str]) -> Calibrat
 
 
 def _method_name(calibrated: Calibrated) -> str:
+    """Name of what gave metres, as records and learned errors have it."""
     if calibrated.floor is not None:
         return "camera height"
     kinds = {type(residual.known) for residual in calibrated.residuals}
@@ -435,6 +438,7 @@ def fit_scale_and_shift(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit
         return log_metres - np.log(np.maximum(unscaled, 1e-300))
 
     def cost(offset: float) -> float:
+        """Sum of absolute log errors with the best scale, which is the median."""
         logs = log_scales(offset)
         return float(np.abs(logs - np.median(logs)).sum())
 

@@ -150,12 +150,7 @@ def write_marker_page(path: Path, *, side: float = 0.06, paper: str = "a4", firs
 
     ids = range(first, first + count)
     page = Image.new("L", (_page_pixels(width), _page_pixels(height)), 255)
-    for index, id in enumerate(ids):
-        row, column = divmod(index, columns)
-        left = _PAGE_MARGIN + column * (side + _MARKER_GAP)
-        top = _PAGE_MARGIN + row * (side + _MARKER_GAP)
-        page.paste(_marker_image(id, _page_pixels(side)), (_page_pixels(left), _page_pixels(top)))
-        _draw_text(page, left, top + side + _TEXT_HEIGHT, f"{id}")
+    _draw_markers(page, ids, columns, side)
     _draw_foot(page, side, height)
     with replacing(path) as part:
         page.save(
@@ -174,6 +169,17 @@ def _marker_count_along(room: float, side: float) -> int:
 
 def _page_pixels(metres: float) -> int:
     return round(metres / _METRES_PER_INCH * _DOTS_PER_INCH)
+
+
+def _draw_markers(page: Image.Image, ids: range, columns: int, side: float) -> None:
+    """Draw markers with this side [m] in columns, each with its number below."""
+    for index, id in enumerate(ids):
+        row, column = divmod(index, columns)
+        left = _PAGE_MARGIN + column * (side + _MARKER_GAP)
+        top = _PAGE_MARGIN + row * (side + _MARKER_GAP)
+        image = _marker_image(id, _page_pixels(side))
+        page.paste(image, (_page_pixels(left), _page_pixels(top)))
+        _draw_text(page, left, top + side + _TEXT_HEIGHT, f"{id}")
 
 
 def _marker_image(id: int, side: int) -> Image.Image:

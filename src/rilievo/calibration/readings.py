@@ -356,6 +356,7 @@ def read_size(depth: DepthMap, known: Known, camera: Camera | None) -> SizeReadi
 
 
 def _read_point(depth: DepthMap, point: KnownPoint, camera: Camera | None) -> DepthReading:
+    """Read a map around a known point."""
     value = median_around(depth, known_point_pixel(point))
     return DepthReading(
         known=point,
@@ -419,6 +420,7 @@ def _read_rectangle(
 
 
 def _read_length(depth: DepthMap, length: KnownLength, camera: Camera, name: str) -> LengthReading:
+    """Read a map at both ends of a known length."""
     first = Pixel(u=length.u1, v=length.v1, name=f"{name}: its first end")
     second = Pixel(u=length.u2, v=length.v2, name=f"{name}: its second end")
     return LengthReading(

@@ -194,13 +194,15 @@ def value_at_middle(
     if kind not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         return middle_depth / math.exp(float(fit_log_ratio(samples).at(middle)[0]))
 
-    # An affine map is linear in the plane's depth or inverse depth, up to its scale and shift.
+    # An affine map is a line over depth, or over inverse depth. This one is fitted to the plane's
+    # depth, counted from the middle, so that its constant term is the value at the middle.
     power = -1 if kind is DepthKind.AFFINE_INVERSE else 1
     from_middle = samples.plane_depths**power - middle_depth**power
     terms = np.column_stack([np.ones(len(from_middle)), from_middle])
     min_misfit = max(_MIN_MISFIT * float(np.ptp(samples.values)), 1e-12)
-    fit = _fit_one_surface(terms, samples.values, samples.importance, min_misfit)
-    return float(fit.weights[0])
+    line = _fit_one_surface(terms, samples.values, samples.importance, min_misfit)
+    middle_value, _ = line.weights
+    return float(middle_value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

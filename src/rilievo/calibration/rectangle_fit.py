@@ -272,6 +272,7 @@ def _residual_function(
     def residuals(fit: RectangleFit) -> Values:
         R = np.stack([pose.R for pose in fit.poses])
         t = np.stack([pose.t for pose in fit.poses])
+        # x, y and z (first axis) of each rectangle's (second axis) corners (third axis).
         points = np.einsum("nij,nkj->ink", R, corners) + t.T[:, :, None]
         pixel_errors = fit.camera.project(points) - image_corners.transpose(2, 0, 1)
         corner_residuals = (pixel_errors / deviations[:, None]).transpose(1, 2, 0).ravel()
@@ -381,6 +382,7 @@ def _mirror_pose(pose: RectanglePose) -> RectanglePose:
 
 
 def _scale_focal_length(camera: Camera, log_factor: float) -> Camera:
+    """Multiply both focal lengths of a pinhole by exp(log_factor)."""
     if not log_factor:
         return camera
     K = camera.needs_pinhole("a focal length by rectangles").copy()

@@ -181,6 +181,7 @@ def _largest_change_without_one(
 
 
 def _weighted_sum(errors: Sequence[DepthError], weights: Values) -> DepthError:
+    """Sum of errors, each multiplied by its weight."""
     pairs = list(zip(errors, map(float, weights), strict=True))
     return DepthError(
         relative=sum(weight * error.relative for error, weight in pairs),

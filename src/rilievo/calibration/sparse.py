@@ -172,6 +172,7 @@ def read_sparse(
 
 
 def _read_map_file(path: Path, options: _SparseOptions, *, is_error_stated: bool) -> SparseDepth:
+    """Read a map from a file, without those pixels that a network predicted."""
     name = printable(path)
     numbers = read_stored_depth(
         path, encoding=options.declared, is_scaled=options.unit is not None, searches_records=True
@@ -238,19 +239,30 @@ def _measured_numbers(
         )
     if instrument.source is not DepthSource.SENSOR:
         return _MeasuredNumbers(numbers=numbers, instrument=instrument)
+    measured = _without_filled_pixels(numbers, name, is_error_stated=is_error_stated)
+    return replace(measured, instrument=instrument)
 
-    # A network filled the gaps of the sensor.
+
+def _without_filled_pixels(
+    numbers: StoredDepth, name: str, *, is_error_stated: bool
+) -> _MeasuredNumbers:
+    """Leave out the pixels of a sensor's map that a network filled, as its npz file says.
+
+    Raises:
+        InputError: If there is no npz file, and the user does not state an error.
+    """
+    origin = numbers.statement.origin
+    assert origin is not None, "the caller has read the instrument from it"
     arrays = {} if origin.archive is None else read_saved_arrays(origin.archive)
     is_measured = arrays.get("measured")
     if is_measured is not None and is_measured.shape == numbers.stored.shape:
         return _MeasuredNumbers(
             numbers=_without_pixels(numbers, ~is_measured.astype(bool)),
-            instrument=instrument,
             note=f"{name}: only the pixels that the sensor measured are used ({origin.place})",
         )
     if is_error_stated:
         note = f"{name}: a network filled some of its pixels, and which is not known"
-        return _MeasuredNumbers(numbers=numbers, instrument=instrument, note=note)
+        return _MeasuredNumbers(numbers=numbers, note=note)
     raise InputError(
         "holds pixels of a sensor and pixels that a network filled, and its npz file, which tells "
         "them apart, is not there",
@@ -414,6 +426,7 @@ def _spread(metres: Field, shape: tuple[int, int]) -> Field:
 
 
 def _require_no_map_options(crop: str | None, encoding: str | None) -> None:
+    """Raise ``OptionError`` if the user says of a list of points what only a map can have."""
     for name, value in (("sparse_crop", crop), ("sparse_encoding", encoding)):
         if value is not None:
             raise OptionError(

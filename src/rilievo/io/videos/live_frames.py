@@ -59,6 +59,7 @@ def live_frames(
 def _frames_of_source(
     source: str | Path | int, fps: Fraction | None, tell: Tell
 ) -> Iterator[Pixels]:
+    """Yield the frames of a camera, an address or a file."""
     if isinstance(source, int):
         yield from _decode_live(
             f"/dev/video{source}", f"camera {source}", fps, tell, input_format="v4l2"
@@ -70,6 +71,7 @@ def _frames_of_source(
 
 
 def _frames_of_file(path: Path, fps: Fraction | None, tell: Tell) -> Iterator[Pixels]:
+    """Yield the frames of a video file, and tell the notes on it."""
     video = VideoReader(path, fps=fps)
     first_notes = video.notes
     for note in first_notes:
@@ -195,6 +197,7 @@ def _newest_frames(frames: Iterator[Pixels]) -> Iterator[Pixels]:
 
 
 def _put_frames(frames: Iterator[Pixels], latest: _LatestFrame) -> None:
+    """Read all frames in a thread, and put each into ``latest``."""
     try:
         for frame in frames:
             latest.put(frame)

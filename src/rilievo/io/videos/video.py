@@ -268,6 +268,7 @@ def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
 
 
 def _square_pixels_note(stream: VideoStream, shape: tuple[int, int]) -> str:
+    """Note that frames were stretched to square pixels, to ``shape`` (height, width)."""
     height, width = shape
     return (
         f"pixels {stream.sample_aspect_ratio} times as wide as high were made square: "

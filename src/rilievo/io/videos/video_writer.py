@@ -150,6 +150,7 @@ class VideoWriter:
         self._is_finished = True
 
     def _video_frame(self, pixels: Pixels | UInt16[np.ndarray, "h w"]) -> VideoFrame:
+        """Frame of PyAV with the pixels of the next frame, in the format of the codec."""
         if self._format.coding is Coding.NUMBERS:
             return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="gray16le")
         height, width = self._format.size
@@ -204,6 +205,7 @@ def writing_part(
 def _add_video_stream(
     path: Path, container: OutputContainer, video_format: VideoFormat
 ) -> VideoStream:
+    """Add the stream of frames to a container, with the codec of the format."""
     try:
         if video_format.coding is Coding.PICTURE:
             # With its tree of macroblocks, x264 answers otherwise from call to call on processors
