@@ -20,7 +20,7 @@ from rilievo.predicting.photographs import anchoring
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
-from rilievo.predicting.videos.frame_scales import ShotFitter, StreamFitter
+from rilievo.predicting.videos.shot_anchoring import ShotFitter, StreamFitter
 from rilievo.predicting.videos.steadying import Correction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo

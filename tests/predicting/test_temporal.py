@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.predicting.videos.frame_scales import (
-    HELD,
-    SMOOTHED,
+from rilievo.predicting.videos.frame_comparison import compare_frames, sample_frame
+from rilievo.predicting.videos.scale_track import (
+    HALVED_PERIOD,
+    HOLD_TIME,
     ScaleTrack,
-    compare_frames,
-    sample_frame,
     smooth_path,
 )
 from rilievo.predicting.videos.steadying import MOVING, Correction
@@ -225,9 +224,9 @@ def test_the_path_is_the_minimum_of_its_three_sums(
 ) -> None:
     apparent = np.array(data.draw(st.lists(st.floats(-3, 3), min_size=count, max_size=count)))
     held = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)), bool)
-    period = max(SMOOTHED * rate, 8)
+    period = max(HALVED_PERIOD * rate, 8)
     bends = np.diff(np.eye(count), 2, axis=0) * (2 * np.sin(np.pi / period)) ** -2
-    steps = np.diff(np.eye(count), axis=0) * np.where(held[1:], HELD * rate, 0.0)[:, None]
+    steps = np.diff(np.eye(count), axis=0) * np.where(held[1:], HOLD_TIME * rate, 0.0)[:, None]
     for step in range(2, count - 1):
         if held[step - 1] and not held[step] and held[step + 1]:
             bends[step - 2 : step] = 0
@@ -246,7 +245,7 @@ def test_steady_motion_passes_unharmed(slope: float, level: float) -> None:
 
 def test_half_of_a_wave_of_the_stated_period_is_left() -> None:
     frames = np.arange(1800.0)
-    wave = np.sin(2 * np.pi * frames / (SMOOTHED * RATE))
+    wave = np.sin(2 * np.pi * frames / (HALVED_PERIOD * RATE))
     left = smooth_path(wave, np.zeros(1800, bool), rate=RATE)
     assert np.ptp(left[600:1200]) == pytest.approx(1.0, rel=0.01)
 

@@ -122,12 +122,13 @@ def predict_clip(
         placement = outer.enter_context(fill_or_discard(claim.make_file_set()))
         parts = outer.enter_context(ExitStack())
         json_part = placement.create_part(placement.record)
-        if answers.earlier is None:
+        if answers.earlier is not None:
+            first_pass = repeat_first_pass(source, model, answers.earlier, options)
+        else:
             answers.stored.expect(target.parent, _believable_frame_count(source))
             first_pass = run_first_pass(source, model, answers.stored, options, report)
             answers.keep(key, first_pass)
-        else:
-            first_pass = repeat_first_pass(source, model, answers.earlier, options)
+
         second_pass = _SecondPass(
             source=source,
             model=model,
@@ -160,6 +161,7 @@ def predict_clip(
 def _plan_results(
     source: FrameSource, target: Path, options: ClipOptions
 ) -> tuple[PlannedResult, ...]:
+    """Decide which videos and folders are written; suffixes of pictures are those for the sound."""
     copies_sound = source.has_audio and _has_pictures(options)
     suffix = _sound_suffix(source) if copies_sound else None
     return plan_results(
@@ -257,6 +259,7 @@ class _SecondPass:
     def _make_sidecar(
         self, *, video: VideoFacts, depth: DepthFacts | None, files: Sequence[FileFacts]
     ) -> ClipSidecar:
+        """JSON of the video: what was found in both passes, and the facts of the first frame."""
         height, width = self.source.size
         outputs, first_frame = self.options.outputs, self.first_pass.sidecar
         # What is said of the whole video is not said of its first frame, too.
@@ -308,6 +311,7 @@ class _SecondPass:
             yield self._frame_prediction(depth_only, blank, without_trimming(self.model), index)
 
     def _steady_answers(self) -> Iterator[Inference]:
+        """Yield the stored answers, corrected and held steady where nothing moves."""
         return steady_answers(
             self.stored,
             self.first_pass.corrections,
@@ -394,6 +398,7 @@ class _SecondPass:
             yield Frame(photo=photo, index=index, ticks=ticks)
 
     def _video_facts(self, form: ClipForm, faults: tuple[str, ...]) -> VideoFacts:
+        """What the JSON says about the video as a whole."""
         source, first_pass = self.source, self.first_pass
         cameras = tuple(camera_facts(camera, source.size) for camera in first_pass.cameras)
         return VideoFacts(

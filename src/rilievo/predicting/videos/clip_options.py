@@ -14,7 +14,7 @@ from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.predicting.run_times import Stopwatch
-from rilievo.predicting.videos.frame_scales import Reference
+from rilievo.predicting.videos.shot_anchoring import ReferenceFunction
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import check_outputs
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -99,7 +99,7 @@ class ClipOptions:
         default_factory=lambda: finish_by(PhotoOptions(anchor="off", own_depth="off"))
     )
     is_metric: Callable[[Photo], bool] = lambda photo: False
-    reference: Reference | None = None
+    reference: ReferenceFunction | None = None
     run: Mapping[str, Setting] = field(default_factory=dict)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 

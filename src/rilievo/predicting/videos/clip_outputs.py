@@ -221,6 +221,7 @@ class FolderSink(Sink):
 
     def _folder_facts(self, written: Mapping[int, _FrameFile]) -> FileFacts:
         # Several threads render frames, so any of them may have come first.
+        """What the JSON says about one output in the folder, by the files of all frames."""
         files = [written[index] for index in sorted(written)]
         facts = files[0].facts
         return replace(

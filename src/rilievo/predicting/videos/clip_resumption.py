@@ -106,6 +106,7 @@ class ClipAnswers:
         self.is_complete = True
 
     def _make_record(self, key: str, first_pass: FirstPass) -> FirstPassRecord:
+        """Record of a first pass that a later run can restore."""
         layouts, corrections = self.stored.layouts, first_pass.corrections
         return FirstPassRecord(
             format=FORMAT,

@@ -30,7 +30,9 @@ from rilievo.predicting.prefetching import read_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import StoredAnswers
-from rilievo.predicting.videos.frame_scales import ScaleTrack, ShotFitter, sample_frame
+from rilievo.predicting.videos.frame_comparison import sample_frame
+from rilievo.predicting.videos.scale_track import ScaleTrack
+from rilievo.predicting.videos.shot_anchoring import ShotFitter
 from rilievo.predicting.videos.shot_borders import ShotBorders
 from rilievo.predicting.videos.steadying import MOVING, Correction
 from rilievo.prediction import Prediction
@@ -161,6 +163,7 @@ class _FrameCollector:
         """
         if self._first_frame is None:
             self._read_first_frame(model, answer, photo)
+        # What is stored is checked and completed, at the resolution of the network.
         small_photo = _photo_of_answer_size(visible_part(model, photo), answer)
         needed = _answer_with_parts(answer, self._parts)
         prediction = without_trimming(model).finish(needed, small_photo)
@@ -168,6 +171,7 @@ class _FrameCollector:
         grey = None if reduced.depth is None else _grey_pixels(small_photo)
         self._stored.append(reduced, grey)
 
+        # A shot begins where the borders change, or where the picture does.
         depth = prediction.depth_or_none
         is_new_shot = not self._shots or margins != self._shots[-1].borders
         if self._scale_track is not None and depth is not None:
@@ -177,6 +181,7 @@ class _FrameCollector:
             camera = model.finish(answer, photo).camera
             assert camera is not None, "a prediction of a photograph has a camera"
             self._shots.append(_Shot(first=self.frame_count, borders=margins, camera=camera))
+
         if self._shot_fitter is not None and depth is not None:
             first = self._shots[-1].first
             self._shot_fitter.add_frame(self.frame_count, first, depth, small_photo)
@@ -185,6 +190,7 @@ class _FrameCollector:
             self._names.append(frame.file)
 
     def _read_first_frame(self, model: Model, answer: Inference, photo: Photo) -> None:
+        """Find metres in the first frame, and whether its shots have to be anchored."""
         options, kind = self._options, model.card.kind
         self._first_frame = read_first_frame(options.finish(model, answer, photo), options)
         if self._first_frame.uses_anchor and options.reference and kind is not None:

@@ -91,6 +91,7 @@ class StoredAnswers:
         self.layouts[-1].count += 1
 
     def _make_row(self, answer: Inference, grey: _Grey | None, record: np.dtype) -> np.ndarray:
+        """Row of a frame, in which all maps are rounded to whole numbers."""
         row = np.zeros((), record)
         if answer.depth is not None:
             valid = np.ones(answer.depth.shape, bool) if answer.valid is None else answer.valid
@@ -118,6 +119,7 @@ class StoredAnswers:
             yield self._answer_of_row(row), grey
 
     def _stored_rows(self) -> Iterator[np.void]:
+        """Yield the rows of all frames in order."""
         position = 0
         for layout in self.layouts:
             for _ in range(layout.count):
@@ -127,6 +129,7 @@ class StoredAnswers:
                 yield np.frombuffer(row, layout.record)[0]
 
     def _answer_of_row(self, row: np.void) -> Inference:
+        """Answer of a frame, from the whole numbers of its row."""
         columns = _column_names(row)
         has_depth = "depth" in columns
 

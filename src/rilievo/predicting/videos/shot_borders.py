@@ -13,7 +13,7 @@ from rilievo.geometry.borders import (
     has_two_black_sides,
 )
 from rilievo.io.videos.frame_source import FrameSource
-from rilievo.predicting.videos.frame_scales import picture_look
+from rilievo.predicting.videos.frame_comparison import picture_features
 from rilievo.records.sample import Photo
 
 _MAX_SIDE = 180
@@ -93,7 +93,7 @@ def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
         return True
     bars = Margins() if brightest is None else find_black_bars((brightest[grid],))
     inside = bars.inside(after.shape[:2])
-    return picture_look(before[inside]).is_cut(picture_look(after[inside]))
+    return picture_features(before[inside]).is_cut(picture_features(after[inside]))
 
 
 def _pixels_on_white(photo: Photo) -> Pixels:

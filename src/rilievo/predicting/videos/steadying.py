@@ -96,6 +96,7 @@ def steady_answers(
 
 
 def _correct_answer(answer: Inference, correction: Correction) -> Inference:
+    """Answer whose depth is multiplied and shifted by a correction."""
     if answer.depth is None:
         return answer
     depth = answer.depth * np.float32(correction.scale)

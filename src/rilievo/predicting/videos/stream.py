@@ -31,7 +31,7 @@ from rilievo.predicting.photographs.metric_references import (
     read_sensor_references,
 )
 from rilievo.predicting.photographs.named_camera import with_camera
-from rilievo.predicting.videos.frame_scales import StreamFitter
+from rilievo.predicting.videos.shot_anchoring import StreamFitter
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import option_names, options_of, with_options
@@ -220,6 +220,7 @@ class _StreamSizes:
         return self._references
 
     def _read_sizes(self, photo: Photo) -> MetricReferences:
+        """Read what the user knows of all frames: sparse depth, a table, or known sizes."""
         sizes = self.sizes
         if sizes.sparse is not None:
             return read_sensor_references(sizes.sparse, sizes, photo.shape, photo.orientation)

@@ -88,6 +88,7 @@ def _require_video_options(options: PredictOptions) -> None:
 
 
 def _open_source(job: Job, results: ResultWriter) -> FrameSource:
+    """Open a video or a folder of frames with the rate of the options."""
     options = results.options
     fps = options.video.fps
     rate = None if fps is None else Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)

@@ -1,0 +1,239 @@
+"""Anchored depth of a video: affine depth that is fitted to a reference depth, shot by shot.
+
+All frames of a shot have one scale and shift (an ``Anchoring``). ``ShotFitter`` fits the shots of a
+video once all frames are known, and ``StreamFitter`` those of a stream while frames arrive.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from rilievo.alignment.anchor import anchor_values, paired_values
+from rilievo.arrays.shapes import Float32, Values
+from rilievo.errors import CalibrationError, InputError
+from rilievo.errors.messages import Text
+from rilievo.predicting.photographs.anchoring import (
+    anchoring_or_refusal,
+    anchoring_refusal,
+    is_listed_model,
+)
+from rilievo.predicting.videos.frame_comparison import FrameSample, compare_frames, sample_frame
+from rilievo.predicting.videos.steadying import Correction
+from rilievo.prediction import Prediction
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import Anchoring
+from rilievo.records.sample import Photo
+
+_MAX_SHOT_FRAMES = 8
+"""Most frames by which a shot is fitted."""
+_MAX_STREAM_GAP = 16
+"""Most frames between two by which a shot of a stream is fitted."""
+_MAX_FRAME_PIXELS = 512
+"""Most pixels of such a frame."""
+
+ReferenceFunction = Callable[[Photo], DepthMap]
+"""Function that computes the reference depth of a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FramePair:
+    """Values of one frame and its reference depth at the same pixels."""
+
+    frame: int
+    values: Float32[np.ndarray, "n"]
+    reference: Float32[np.ndarray, "n"]
+
+
+def _frame_pair(frame: int, depth: DepthMap, reference: DepthMap) -> _FramePair:
+    """Sample a frame's depth and reference depth at the same pixels."""
+    values, reference_values = paired_values(depth, reference)
+    step = max(1, math.ceil(values.size / _MAX_FRAME_PIXELS))
+    return _FramePair(
+        frame=frame,
+        values=values[::step].astype(np.float32),
+        reference=reference_values[::step].astype(np.float32),
+    )
+
+
+def _concatenate_as_float64(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Values:
+    return np.concatenate(arrays).astype(np.float64)
+
+
+def _corrected_values(pair: _FramePair, corrections: Sequence[Correction]) -> Values:
+    correction = corrections[pair.frame]
+    return correction.scale * pair.values.astype(np.float64) + correction.shift
+
+
+def _fit_or_refuse(
+    values: Values, reference: Values, *, is_inverse: bool, is_listed: bool
+) -> Anchoring:
+    """Fit of affine values to reference depth, or the reason why there is none."""
+    try:
+        fit = anchor_values(values, reference, is_inverse=is_inverse)
+        return anchoring_or_refusal(fit, is_listed=is_listed)
+    except CalibrationError as error:
+        return anchoring_refusal(error)
+
+
+class _ShotFrames:
+    """A few frames of a shot, sampled evenly over its length, which is not known beforehand."""
+
+    def __init__(self, first_frame: int) -> None:
+        self.first_frame = first_frame
+        self.pairs: list[_FramePair] = []
+        self._stride = 1
+
+    def is_sampled(self, frame: int) -> bool:
+        """Whether a frame is to be sampled."""
+        return (frame - self.first_frame) % self._stride == 0
+
+    def add(self, pair: _FramePair) -> None:
+        """Add a sampled frame; if there are too many, keep every second one."""
+        self.pairs.append(pair)
+        if len(self.pairs) > _MAX_SHOT_FRAMES:
+            self._stride *= 2
+            self.pairs = [old for old in self.pairs if self.is_sampled(old.frame)]
+
+
+class ShotFitter:
+    """Fitter of the shots of a video to reference depth, by a few sampled frames of each shot."""
+
+    def __init__(self, reference: ReferenceFunction, kind: DepthKind, *, is_listed: bool) -> None:
+        """Collect frames of affine depth.
+
+        Args:
+            reference: Function that computes the reference depth of a frame.
+            kind: Kind of the frames' depth.
+            is_listed: Whether rilievo lists the model, so that weaker agreement is accepted.
+        """
+        self._reference = reference
+        self._is_inverse = kind is DepthKind.AFFINE_INVERSE
+        self._is_listed = is_listed
+        self._shots: list[_ShotFrames] = []
+
+    def add_frame(self, frame: int, first_frame: int, depth: DepthMap, photo: Photo) -> None:
+        """Add the next frame, of the shot that begins with frame ``first_frame``."""
+        if not self._shots or self._shots[-1].first_frame != first_frame:
+            self._shots.append(_ShotFrames(first_frame))
+        shot = self._shots[-1]
+        if shot.is_sampled(frame):
+            shot.add(_frame_pair(frame, depth, self._reference(photo)))
+
+    def fit_shots(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
+        """Fit each shot, by frames of which scales and shifts are corrected.
+
+        Raises:
+            InputError: If a shot cannot be fitted.
+        """
+        ends = [*(shot.first_frame for shot in self._shots[1:]), len(corrections)]
+        return tuple(
+            self._fit_shot(shot, end, corrections)
+            for shot, end in zip(self._shots, ends, strict=True)
+        )
+
+    def _fit_shot(
+        self, shot: _ShotFrames, end: int, corrections: Sequence[Correction]
+    ) -> Anchoring:
+        """Fit the shot that ends before frame ``end``."""
+        anchoring = _fit_or_refuse(
+            np.concatenate([_corrected_values(pair, corrections) for pair in shot.pairs]),
+            _concatenate_as_float64([pair.reference for pair in shot.pairs]),
+            is_inverse=self._is_inverse,
+            is_listed=self._is_listed,
+        )
+        reason_to_refuse = anchoring.refused
+        if reason_to_refuse is not None:
+            raise InputError(
+                problem=Text(f"frames {shot.first_frame} to {end - 1}: ", reason_to_refuse)
+            )
+        return anchoring
+
+
+class _OpenShot:
+    """Shot of a stream that has not ended, with its newest sampled frames.
+
+    A frame is sampled, and the shot fitted, when the anchoring of its prediction is first read.
+    This may happen in several threads at once.
+    """
+
+    def __init__(self, first_frame: int) -> None:
+        self._first_frame = first_frame
+        self._pairs: deque[_FramePair] = deque(maxlen=_MAX_SHOT_FRAMES)
+        self._lock = Lock()
+
+    def fit(
+        self,
+        frame: int,
+        depth: DepthMap,
+        photo: Photo,
+        reference: ReferenceFunction,
+        *,
+        is_listed: bool,
+    ) -> Anchoring:
+        """Fit the shot up to a frame; if that is impossible, the result says why."""
+        try:
+            pairs = self._sample_pairs(frame, depth, photo, reference)
+        except CalibrationError as error:
+            return anchoring_refusal(error)
+        return _fit_or_refuse(
+            _concatenate_as_float64([pair.values for pair in pairs]),
+            _concatenate_as_float64([pair.reference for pair in pairs]),
+            is_inverse=depth.kind is DepthKind.AFFINE_INVERSE,
+            is_listed=is_listed,
+        )
+
+    def _sample_pairs(
+        self, frame: int, depth: DepthMap, photo: Photo, reference: ReferenceFunction
+    ) -> list[_FramePair]:
+        """Sample a frame if it is due, and return all sampled frames."""
+        with self._lock:
+            if self._is_sampled(frame):
+                self._pairs.append(_frame_pair(frame, depth, reference(photo)))
+            return list(self._pairs)
+
+    def _is_sampled(self, frame: int) -> bool:
+        """Whether a frame is due; if all are read, frames 0, 1, 2, 4, 8, 16, 32, 48, ... are."""
+        if not self._pairs:
+            return True
+        last_frame = self._pairs[-1].frame
+        gap = min(_MAX_STREAM_GAP, max(1, last_frame - self._first_frame))
+        return frame - last_frame >= gap
+
+
+class StreamFitter:
+    """Fitter of the shots of a stream to reference depth, while its frames arrive."""
+
+    def __init__(self, reference: ReferenceFunction) -> None:
+        self._reference = reference
+        self._frame_count = 0
+        self._last_sample: FrameSample | None = None
+        self._shot = _OpenShot(0)
+
+    def add_frame(self, prediction: Prediction) -> Prediction:
+        """Add the next frame; its shot is fitted when ``anchoring`` of the result is first read.
+
+        A prediction whose depth needs no fit is returned unchanged.
+        """
+        depth, photo = prediction.depth_or_none, prediction.photo
+        if depth is None or depth.is_depth or photo is None:
+            return prediction
+
+        frame = self._frame_count
+        self._frame_count += 1
+        sample = sample_frame(depth, photo)
+        if self._last_sample is None or compare_frames(self._last_sample, sample).is_cut:
+            self._shot = _OpenShot(frame)
+        self._last_sample = sample
+
+        # The shot of this frame, which a later frame may end.
+        shot, reference = self._shot, self._reference
+        is_listed = is_listed_model(prediction.made_by)
+        prepared = prediction.but()
+        prepared.defer(
+            "anchoring", lambda: shot.fit(frame, depth, photo, reference, is_listed=is_listed)
+        )
+        return prepared
