@@ -128,6 +128,7 @@ def _range_end_warnings(plane: NumberPlane) -> Iterator[str]:
 
 
 def _largest_number_warnings(plane: NumberPlane) -> Iterator[str]:
+    """Warn about the largest number, if it is that of its type or stands apart from the others."""
     largest = _find_extreme(plane, is_far=True)
     if largest is None:
         return
@@ -138,6 +139,7 @@ def _largest_number_warnings(plane: NumberPlane) -> Iterator[str]:
 
 
 def _smallest_number_warnings(plane: NumberPlane) -> Iterator[str]:
+    """Warn about the smallest number, if it stands apart as a mark of "no depth" does."""
     smallest = _find_extreme(plane, is_far=False)
     if smallest is None:
         return
@@ -168,6 +170,7 @@ def _find_extreme(plane: NumberPlane, *, is_far: bool) -> _Extreme | None:
 
 
 def _is_largest_of_type(plane: NumberPlane, number: float) -> bool:
+    """Whether a number is the largest that its type can hold; 255 of 8 bits does not count."""
     if plane.integer_type is None:
         return number in (float(np.finfo(np.float16).max), float(np.finfo(np.float32).max))
     return number == np.iinfo(plane.integer_type).max and plane.integer_type.itemsize > 1
@@ -215,6 +218,7 @@ def _is_near_mark(plane: NumberPlane, smallest: _Extreme) -> bool:
 
 
 def _extreme_words(plane: NumberPlane, extreme: _Extreme) -> str:
+    """Say that an extreme number may mean "no depth", and how the user declares it."""
     shown = plane.format(extreme.number)
     low, high = np.quantile(extreme.others, (0.001, 0.999))
     is_integer = plane.integer_type is not None

@@ -134,6 +134,7 @@ def smoothest_weights(planes: np.ndarray) -> tuple[int, ...] | None:
 
 
 def _channels_last(numbers: np.ndarray) -> np.ndarray:
+    """Move the channels to the last axis if they are on the first."""
     counts = range(2, MAX_CHANNELS + 1)
     is_first = numbers.shape[0] in counts and numbers.shape[-1] not in counts
     return np.moveaxis(numbers, 0, -1) if is_first else numbers

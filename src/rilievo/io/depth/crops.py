@@ -178,6 +178,7 @@ def crop_of_name(name: str, shape: Size) -> DepthCrop:
 
 
 def _wrong_size(name: str, shape: Size, expected: str, *, or_larger: str = "") -> InputError:
+    """Error about a published crop that is made for pictures of another size."""
     return InputError(
         f"the crop '{name}' is made for images of {expected} pixels (height x "
         f"width){or_larger}, but this one has {shape[0]} x {shape[1]}"

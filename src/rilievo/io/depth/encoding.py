@@ -203,6 +203,7 @@ def equals_any(stored: Shaped[np.ndarray, "..."], values: Sequence[float]) -> Ma
 
 
 def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
+    """Parse the value of a key: numbers apart by commas, or the letter of a channel."""
     is_letter = len(text) == 1 and text.lower() in CHANNEL_LETTERS
     if name == "channels" and is_letter:
         return single_channel_weights(text)
@@ -224,6 +225,7 @@ def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
 
 
 def _single_value(name: str, values: dict[str, tuple[float, ...]], option: str) -> float | None:
+    """The only number of a key; None if the key is not there."""
     if name not in values:
         return None
     if len(values[name]) != 1:

@@ -148,6 +148,7 @@ def _stated_unit_words(statement: DepthStatement) -> str | None:
 
 
 def _guess_words(stored: Shaped[np.ndarray, "h w"]) -> str:
+    """Say that the unit is a guess, and what floats are if they are centimetres."""
     if stored.dtype.kind in "ui":
         return "a guess: whole numbers of no stated unit"
 

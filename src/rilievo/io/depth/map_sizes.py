@@ -91,7 +91,7 @@ def _is_square(size: Size) -> bool:
 
 
 def is_turned_by_exif(size: Size, orientation: int) -> bool:
-    """Whether a map as the sensor stored it would not fit a picture of an EXIF orientation."""
+    """Whether a map as the sensor stored it would lie turned by 90 degrees in its picture."""
     return orientation >= FIRST_QUARTER_TURN and not _is_square(size)
 
 

@@ -119,6 +119,7 @@ def may_hold_depth(name: str) -> bool:
 
 
 def _apply_mask(shown: str, name: str, mask: np.ndarray, size: tuple[int, ...]) -> MarkedPixels:
+    """Find the pixels that a mask leaves valid, and say how many it takes out."""
     if not _is_binary(mask, size):
         note = f"{shown} is no mask of 0 and one other number a pixel, and is not used"
         return MarkedPixels(notes=(note,))
@@ -132,6 +133,7 @@ def _apply_mask(shown: str, name: str, mask: np.ndarray, size: tuple[int, ...]) 
 
 
 def _apply_alpha(alpha: Shaped[np.ndarray, "h w"]) -> MarkedPixels:
+    """Find the pixels whose alpha is not 0, and say how many others there are."""
     valid = alpha > 0
     if valid.all():
         return MarkedPixels()
@@ -168,6 +170,7 @@ def _is_binary(mask: np.ndarray, size: tuple[int, ...]) -> bool:
 def _read_planes(
     path: Path, name: str | None, numbers: np.ndarray, weights: Sequence[float] | None
 ) -> _ValidityPlanes:
+    """Read the planes that may say where depth is valid, by the format of the file."""
     with path.open("rb") as file:
         signature = file.read(4)
     if signature[:2] == b"PK":

@@ -87,6 +87,7 @@ def make_number_plane(
 
 
 def _integer_type(stored_type: np.dtype, numbers: Values) -> np.dtype | None:
+    """Type of integers, or of floats that are all whole counts; None for other floats."""
     if stored_type.kind in "ui":
         return stored_type
     if not numbers.size or numbers.max() >= 2**32 or np.median(numbers) <= _MAX_8_BIT:

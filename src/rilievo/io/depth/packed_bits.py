@@ -140,6 +140,7 @@ def _is_usual_step(unit: float | None, step: float) -> bool:
 
 
 def _low_bits_words(plane: NumberPlane, low_bits: int, type_bits: int) -> str:
+    """Say what the lowest bits hold, and which bits the user declares as depth."""
     depth_bits = type_bits - low_bits
     labels = np.unique(plane.known_numbers % 2**low_bits).size
     if labels == 1:

@@ -14,7 +14,7 @@ _MAX_SURFACE_RATIO = 1.1
 def paste_truth(
     depth: Field, valid: Mask, placement: MapPlacement, picture: Size
 ) -> tuple[Field, Mask]:
-    """Bring depth [m] and its mask to the picture's size.
+    """Resize depth [m] and its mask, and paste them into a map of the picture's size.
 
     A pixel whose four sources lie on one surface gets their mean in inverse depth, which is exact
     on planes. Any other gets its nearest source, so that no depth arises between two surfaces.
@@ -33,7 +33,7 @@ def paste_truth(
 def paste_nearest(
     values: Shaped[np.ndarray, "*c h w"], placement: MapPlacement, picture: Size, empty: float
 ) -> Shaped[np.ndarray, "*c a b"]:
-    """Bring numbers that have no mean, such as labels, to the picture's size.
+    """Resize numbers that have no mean, such as labels, and paste them into the picture's size.
 
     Pixels outside of the placement are ``empty``.
     """
@@ -43,6 +43,7 @@ def paste_nearest(
 
 
 def _resize_truth(depth: Field, valid: Mask, shape: Size) -> tuple[Field, Mask]:
+    """Resize depth and its mask: the mean of four sources on one surface, or else the nearest."""
     rows, columns = _nearest_sources((depth.shape[0], depth.shape[1]), shape)
     nearest = depth[rows[:, None], columns]
     nearest_valid = valid[rows[:, None], columns]

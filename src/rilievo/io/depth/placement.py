@@ -116,7 +116,7 @@ def place_map(
     orientation: int = 1,
     values: AnyPlane | None = None,
 ) -> MapPlacement:
-    """Find where a map of a size lies in a picture of another.
+    """Find the rectangle of a picture that a map fills, by their sizes or by what the user says.
 
     Args:
         size: (height, width) of the map.
@@ -178,6 +178,7 @@ def _place_by_size(
     words: PlacementWords,
     orientation: int,
 ) -> MapPlacement:
+    """Place a map of which the user says nothing, or raise an error with all that can be said."""
     if size == picture:
         return MapPlacement(crop=whole_picture(picture))
     multiple = multiple_words(size, picture)
@@ -290,6 +291,7 @@ def _place_as_stated(
     words: PlacementWords,
     orientation: int,
 ) -> MapPlacement:
+    """Place a map as the user says, or raise an error if its size contradicts that."""
     if stated in (RESIZED, STRETCHED):
         if is_turned(size, picture):
             raise _turned_map_error(size, picture, words, orientation)

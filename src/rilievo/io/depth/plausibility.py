@@ -170,6 +170,7 @@ def _normalized_warnings(plane: NumberPlane, stored: Shaped[np.ndarray, "h w"]) 
 
 
 def _wrap_words(wrap: DepthWrap) -> str:
+    """Say that depth seems to start again at 0, and what the user can do."""
     return (
         f"surfaces pass {wrap.size:.5g} at {wrap.count} pixels and go on at 0: depth "
         "beyond seems to have started again, as that of a time-of-flight camera does, or of "

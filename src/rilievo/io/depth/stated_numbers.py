@@ -300,6 +300,7 @@ def _words_of_name(name: str) -> list[str]:
 
 
 def _is_about_program(name: str) -> bool:
+    """Whether a text of this name is about the program, the file or the scene."""
     words = re.findall(r"[a-z0-9]+", name.lower())
     return bool(words) and words[-1] in _ABOUT_PROGRAM
 
@@ -342,6 +343,7 @@ def _first_value(values: Mapping[str, Any], names: Sequence[str]) -> Any:
 
 
 def _first_number(values: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    """Number of the first name that has one, in metres if a unit stands behind it."""
     numbers = (_parse_number(values.get(name)) for name in names)
     return next((number for number in numbers if number is not None), None)
 
@@ -419,6 +421,7 @@ def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[StoredQuantity |
 
 
 def _is_negation(value: Any) -> bool:
+    """Whether a value says that something is not so, as "none" does."""
     return value is False or str(value).strip().lower() in _NEGATIONS
 
 

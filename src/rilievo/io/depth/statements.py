@@ -210,6 +210,7 @@ def near_and_far_words(
 
 
 def _is_empty(statement: DepthStatement) -> bool:
+    """Whether nothing is stated, and there is nothing to warn about."""
     return not (statement.source or statement.warnings or statement.unread_warnings)
 
 
@@ -231,6 +232,7 @@ def _join_companion(in_file: DepthStatement, companion: DepthStatement) -> Depth
 
 
 def _statement_in_file(path: Path, array: str | None) -> DepthStatement:
+    """Read the statement in the file itself, by its format."""
     with path.open("rb") as file:
         signature = file.read(8)
     if signature[:2] == b"PK":
@@ -252,6 +254,7 @@ def _statement_in_file(path: Path, array: str | None) -> DepthStatement:
 
 
 def _statement_in_png(path: Path) -> DepthStatement:
+    """Read the texts, the GDepth and the transparent number of a grey PNG file."""
     with path.open("rb") as file, PngImageFile(file) as image:
         texts, gdepth = png_texts(image), gdepth_properties(image)
         has_one_channel = image.mode.startswith("I") or image.mode == "L"
@@ -273,6 +276,7 @@ def _statement_in_png(path: Path) -> DepthStatement:
 
 
 def _statement_in_tiff(path: Path) -> DepthStatement:
+    """Read the description, the tags and the GDepth of a TIFF file."""
     with path.open("rb") as file, TiffImageFile(file) as image:
         texts, gdepth = tiff_texts(image), gdepth_properties(image)
         warnings = tuple(tiff_warnings(image))
@@ -316,6 +320,7 @@ def _depth_channel(names: Sequence[str]) -> str | None:
 
 
 def _statement_in_npz(path: Path, named_array: str | None) -> DepthStatement:
+    """Read the small arrays of an npz file, its camera, and the name of its depth."""
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         names = archive.files
         array = _depth_array(names) if len(names) > 1 else None
@@ -364,6 +369,7 @@ def _depth_array(names: Sequence[str]) -> str | None:
 
 
 def _K_in_npz(archive: NpzFile) -> Matrix | None:
+    """Intrinsics in an array that has one of their names; None if there is none."""
     for name in _CAMERA_ARRAYS:
         if name in archive.files and npz_member(archive, name).shape == (3, 3):
             return npz_member(archive, name).astype(np.float64)
@@ -391,6 +397,7 @@ def _add_statement_of_name(statement: DepthStatement, name: str) -> DepthStateme
 
 
 def _statement_in_json_beside(path: Path) -> DepthStatement:
+    """Read a JSON file with the depth file's name, by rilievo or another program."""
     for name in record_names(path):
         json_path = path.with_name(name)
         if not json_path.is_file() or json_path == path:
@@ -525,6 +532,7 @@ def _without_known_sizes(statement: DepthStatement) -> DepthStatement:
 
 
 def _statement_of_texts(texts: Mapping[str, Any], source: str, path: Path) -> DepthStatement:
+    """Statement of texts by name; a record of rilievo among them goes first."""
     record = texts.get("rilievo")
     if isinstance(record, str):
         statement = _statement_in_json_text(record, path, source)
@@ -570,6 +578,7 @@ def _statement_of_stated_numbers(stated: StatedNumbers, source: str, path: Path)
 
 
 def _stated_kind(stated: StatedNumbers) -> str | None:
+    """Kind by what texts call the numbers, or by their unit; None if they say neither."""
     if stated.quantity in _KIND_OF_QUANTITY:
         return _KIND_OF_QUANTITY[stated.quantity]
     if stated.kind in _KINDS:
@@ -584,6 +593,7 @@ def _stated_kind(stated: StatedNumbers) -> str | None:
 def _add_scale(
     statement: DepthStatement, stated: StatedNumbers, scale: float, path: Path
 ) -> DepthStatement:
+    """Add a stated scale, which is metres of a number or counts of a metre."""
     if scale <= 0:
         raise InputError(f"its 'scale' is {scale:g}, expected above zero", path=printable(path))
     if scale >= MIN_COUNTS_PER_METRE and stated.unit is None:
@@ -675,6 +685,7 @@ def _statement_of_gdepth(properties: Mapping[str, str]) -> DepthStatement:
 
 
 def _undecodable_words(quantity: StoredQuantity | None, text: str) -> str:
+    """Say what the numbers are called, and that this does not make them metres."""
     assert quantity is not None, "the caller has asked"
     return (
         f"says that its numbers are {quantity.value} ('{text}'), and not how they become metres: "
@@ -683,6 +694,7 @@ def _undecodable_words(quantity: StoredQuantity | None, text: str) -> str:
 
 
 def _falling_range_words(low: float, high: float) -> str:
+    """Say that a range does not rise, so that it cannot be used."""
     return (
         f"states a range from {low:g} to {high:g}, which does not rise; if its numbers are inverse "
         f"depth or fall with depth, write depth in metres"

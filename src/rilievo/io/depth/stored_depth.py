@@ -67,7 +67,7 @@ class StoredDepth:
         then hold 0 where they are invalid.
         """
         values = decode_numbers(self.stored, self.statement)
-        return values if self.valid is None else _erase(values, ~self.valid)
+        return values if self.valid is None else _erase_pixels(values, ~self.valid)
 
     @property
     def known(self) -> Mask:
@@ -143,7 +143,7 @@ def read_stored_depth(
     return StoredDepth(
         stored=stored,
         statement=replace(statement, warnings=tuple(warnings)),
-        valid=_exclude(marked.valid, is_invalid),
+        valid=_exclude_pixels(marked.valid, is_invalid),
     )
 
 
@@ -203,7 +203,7 @@ def stored_depth_from_array(array: np.ndarray, encoding: NumberEncoding, name: s
     return StoredDepth(
         stored=stored,
         statement=replace(statement, warnings=tuple(warnings)),
-        valid=_exclude(valid, encoding.find_invalid_whole_numbers(numbers, name)),
+        valid=_exclude_pixels(valid, encoding.find_invalid_whole_numbers(numbers, name)),
     )
 
 
@@ -292,7 +292,7 @@ def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement)
     """
     is_invalid = equals_any(stored, statement.invalid)
     if not statement.is_decodable:
-        return _erase(stored, is_invalid) if statement.invalid else stored
+        return _erase_pixels(stored, is_invalid) if statement.invalid else stored
 
     unit = 1.0 if statement.scale is None else statement.scale
     numbers = stored.astype(np.float64)
@@ -431,14 +431,14 @@ def _require_scale_beside_offset(
         )
 
 
-def _exclude(valid: Mask | None, is_invalid: Mask | None) -> Mask | None:
+def _exclude_pixels(valid: Mask | None, is_invalid: Mask | None) -> Mask | None:
     """Valid pixels (None for all) without those of a mask (None for no pixels)."""
     if is_invalid is None:
         return valid
     return ~is_invalid if valid is None else valid & ~is_invalid
 
 
-def _erase(values: AnyPlane, is_invalid: Mask) -> AnyPlane:
+def _erase_pixels(values: AnyPlane, is_invalid: Mask) -> AnyPlane:
     """Copy with NaN at invalid pixels, or 0 if the numbers are integers."""
     values = values.copy()
     values[is_invalid] = 0 if values.dtype.kind in "ui" else np.nan

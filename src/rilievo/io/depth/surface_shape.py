@@ -74,13 +74,13 @@ class _SurfaceShares:
 
 def has_straight_surfaces(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
     """Whether surfaces are straight in the values, as in inverse depth; False if there are few."""
-    shares = _share_slanted_surfaces(values, valid)
+    shares = _slanted_surface_shares(values, valid)
     return shares is not None and shares.are_straight
 
 
 def flat_surface_share(values: Float64[np.ndarray, "h w"], valid: Mask) -> float:
     """Share of the smooth, slanted surfaces that are flat if the values are depth; 0 if few."""
-    shares = _share_slanted_surfaces(values, valid)
+    shares = _slanted_surface_shares(values, valid)
     return 0.0 if shares is None else shares.bent
 
 
@@ -97,7 +97,7 @@ def is_straight_to_rounding(values: Float64[np.ndarray, "h w"], valid: Mask) -> 
     is_clear = surfaces.slopes < _MAX_SLOPE * surfaces.values
     is_clear &= surfaces.residuals < _MAX_RESIDUAL_TO_SLOPE * surfaces.slopes
     is_clear &= surfaces.errors < _MAX_CURVATURE_ERROR * depth_curvatures
-    shares = _share_surfaces(surfaces, is_clear)
+    shares = _surface_shares(surfaces, is_clear)
     return None if shares is None else shares.are_straight
 
 
@@ -113,7 +113,7 @@ def is_one_ramp(values: Float64[np.ndarray, "h w"], valid: Mask) -> bool:
     return bool(np.abs(fitted - numbers).max() < _MAX_RAMP_ERROR * np.ptp(numbers))
 
 
-def _share_slanted_surfaces(
+def _slanted_surface_shares(
     values: Float64[np.ndarray, "h w"], valid: Mask
 ) -> _SurfaceShares | None:
     """Shares of the smooth surfaces that change visibly in their window; None if there are few."""
@@ -124,10 +124,10 @@ def _share_slanted_surfaces(
     is_clear = (relative_slopes > _MIN_SLOPE) & (relative_slopes < _MAX_SLOPE)
     is_clear &= surfaces.residuals < _MAX_RESIDUAL_TO_SLOPE * surfaces.slopes
     is_clear &= surfaces.residuals < _MAX_RESIDUAL * surfaces.values
-    return _share_surfaces(surfaces, is_clear)
+    return _surface_shares(surfaces, is_clear)
 
 
-def _share_surfaces(surfaces: _Surfaces, is_clear: Mask) -> _SurfaceShares | None:
+def _surface_shares(surfaces: _Surfaces, is_clear: Mask) -> _SurfaceShares | None:
     """Shares by weight of the surfaces that tell something; None if these are too few."""
     if np.count_nonzero(is_clear) < _MIN_WINDOWS:
         return None

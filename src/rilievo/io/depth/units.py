@@ -230,6 +230,7 @@ def _cut_out(words: str, match: re.Match[str]) -> str:
 
 
 def _is_bare(match: re.Match[str]) -> bool:
+    """Whether a match is a unit without an amount."""
     groups = match.groupdict()
     return groups.get("amount") is None and groups.get("part") is None
 

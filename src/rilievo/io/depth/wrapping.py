@@ -53,6 +53,7 @@ def find_wrap(stored: Shaped[np.ndarray, "h w"], known: Mask) -> DepthWrap | Non
 
 
 def _possible_sizes(stored: Shaped[np.ndarray, "h w"], largest: float) -> list[float]:
+    """Numbers after which depth may start again: past the largest, or past 16 bits."""
     if stored.dtype.kind not in "ui":
         return [largest * (1 + 1e-6)]
     may_pass_type = _MIN_LARGEST_OF_TYPE * _TYPE_SIZE < largest < _TYPE_SIZE

@@ -33,7 +33,7 @@ def z_buffer_warning(stored: Shaped[np.ndarray, "h w"], unit: float | None = Non
     end = _end_of_scale(stored, largest)
     values = np.where(known, stored, 0).astype(np.float64)
     if end is None:
-        return _endless_buffer_warning(values, known & (values < largest), largest)
+        return _unscaled_buffer_warning(values, known & (values < largest), largest)
 
     before_end = known & (values < end)
     numbers = values[before_end]
@@ -60,7 +60,7 @@ def z_buffer_warning(stored: Shaped[np.ndarray, "h w"], unit: float | None = Non
     )
 
 
-def _endless_buffer_warning(
+def _unscaled_buffer_warning(
     values: Float64[np.ndarray, "h w"], known: Mask, largest: float
 ) -> str | None:
     """Warn about floats above 1 that are packed tightly below the largest, in straight surfaces."""
