@@ -188,9 +188,9 @@ def test_a_process_that_ray_ends_leaves_a_line_of_what_is_kept(tmp_path: Path) -
 
 def test_the_end_of_the_process_that_waits_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM for a group of processes ends it too."""
-    monkeypatch.setattr(ray_tasks, "_LAST_LINE_OF_INPUT", "import sys; sys.stdin.close()")
+    monkeypatch.setattr(ray_tasks, "_PRINT_LAST_LINE", "import sys; sys.stdin.close()")
     progress = ray_tasks._Progress(2)
-    with ray_tasks._line_if_process_is_ended(progress):
+    with ray_tasks._message_if_killed(progress):
         time.sleep(1.0)
         progress.add(Report(done=1))
     assert str(progress).startswith("1 of 2 inputs are done")

@@ -1,1 +1,1 @@
-"""Work elsewhere: Ray clusters, object stores."""
+"""Work on Ray clusters, and on files in object stores."""

@@ -1,7 +1,9 @@
-"""Work on a Ray cluster: Ray Data sends tasks to actors and replaces dead ones.
+"""Work on a Ray cluster.
 
-An actor opens the work once. Ray sends more only as tasks finish. The ledger, an actor that
-outlives the others, records started tasks.
+Ray Data sends tasks to actors, which are processes on any machine of the cluster, and replaces
+actors that die. Each actor opens the work once, for example loads a model, and then runs tasks. The
+ledger, an actor that outlives the others, records which tasks have begun, so that an input that
+kills its process twice is given up.
 """
 
 import logging
@@ -35,20 +37,27 @@ from rilievo.predicting.work_processes import (
 )
 from rilievo.version import VERSION
 
-# Timeout of the first connection [s].
-PATIENCE = 10.0
-
-# Ray reads these at import. Without them it prints progress, warnings and hints between our lines.
-_QUIET = {
+_CONNECT_SECONDS = 10.0
+"""Time-out of the first connection [s]."""
+_QUIET_ENVIRONMENT = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_MEMORY = ("OutOfMemory", "OutOfDisk", "ObjectStoreFull", "object store", "MemoryError")
+"""Variables that Ray reads at import. Without them it prints progress, warnings and hints."""
+_MEMORY_ERRORS = ("OutOfMemory", "OutOfDisk", "ObjectStoreFull", "object store", "MemoryError")
+"""Parts of the messages by which Ray says that memory or disk are full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Requested actors; ``workers`` is by default one for every ``threads`` cores."""
+    """Where actors run, and how many.
+
+    Attributes:
+        address: Address of the cluster, or "local" for this machine.
+        workers: Number of actors; None for one for every ``threads`` cores of the cluster.
+        threads: Cores of an actor.
+        gpus: GPUs of an actor.
+    """
 
     address: str
     workers: int | None = None
@@ -59,13 +68,20 @@ class Pool:
 def work_on_ray(
     work: Work[Item], items: Iterable[Item], *, count: int, pool: Pool
 ) -> Iterator[Report]:
-    """Process every input, and yield a report as each task ends.
+    """Process inputs on a Ray cluster, and yield a report as each task ends.
+
+    Args:
+        work: Work to do on each input.
+        items: Inputs.
+        count: Number of inputs.
+        pool: Cluster and number of actors.
 
     Raises:
-        RilievoError: If there is no Ray, cluster or rilievo there, or the work cannot run.
+        RilievoError: If Ray or the cluster is missing, rilievo is not installed on its machines, or
+            the work cannot run.
     """
     ray, progress = _import_ray(), _Progress(count)
-    with _line_if_process_is_ended(progress), _silence_natives():
+    with _message_if_killed(progress), _silence_compiled_part():
         _connect_to_cluster(ray, pool)
         try:
             workers = _number_of_workers(ray, pool, count)
@@ -74,20 +90,20 @@ def work_on_ray(
                 progress.add(report)
                 yield report
         finally:
-            # A cluster that has failed cannot always be left in order, and has been told of.
+            # A cluster that has failed cannot always be left in order; its failure was reported.
             with suppress(Exception):
                 ray.shutdown()
 
 
 class _Progress:
-    """Inputs that are done, and what becomes of them if the cluster fails."""
+    """Number of inputs that are done, in a sentence for the case that the cluster fails."""
 
     def __init__(self, count: int) -> None:
         self._count, self._done = count, 0
         self.on_change: Callable[[], None] = lambda: None
 
     def add(self, report: Report) -> None:
-        """Count the inputs of a task."""
+        """Count the inputs of a finished task."""
         self._done += report.done + report.finished_before
         self.on_change()
 
@@ -98,7 +114,7 @@ class _Progress:
         )
 
 
-_LAST_LINE_OF_INPUT = """\
+_PRINT_LAST_LINE = """\
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command
 line = ""
@@ -106,15 +122,17 @@ for line in sys.stdin:
     pass
 sys.stderr.write(line.lstrip())
 """
+"""Program that waits for the end of its input, and prints the last line of it."""
 
 
 @contextmanager
-def _line_if_process_is_ended(progress: _Progress) -> Iterator[None]:
-    """Print a line if Ray ends this process, as its compiled part does when a node dies.
+def _message_if_killed(progress: _Progress) -> Iterator[None]:
+    """Print a message if Ray ends this process, as its compiled part does when a node dies.
 
-    Another process waits for the end of this one, of which it is given the last line.
+    This process writes the message into the pipe of another one, which prints it when this process
+    ends without having replaced it by an empty line.
     """
-    command = [sys.executable, "-S", "-c", _LAST_LINE_OF_INPUT]
+    command = [sys.executable, "-S", "-c", _PRINT_LAST_LINE]
     with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, encoding="utf-8") as watcher:
         assert watcher.stdin is not None, "it is a pipe"
         lines = watcher.stdin
@@ -138,29 +156,32 @@ def _line_if_process_is_ended(progress: _Progress) -> Iterator[None]:
 
 
 @contextmanager
-def _silence_natives() -> Iterator[None]:
-    """Silence Ray's compiled part, which ignores the log level."""
-    ours = sys.stderr
+def _silence_compiled_part() -> Iterator[None]:
+    """Discard what Ray's compiled part prints, which ignores the log level.
+
+    The file descriptor of standard error is discarded, and Python's own messages go to a copy.
+    """
+    original = sys.stderr
     try:
-        duplicate = os.dup(ours.fileno())
+        duplicate = os.dup(original.fileno())
     except (AttributeError, OSError, ValueError):
         # Standard error is closed, or is not a file of the operating system.
         yield
         return
     with open(duplicate, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as stream:
-        descriptor, nowhere = ours.fileno(), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+        descriptor, null = original.fileno(), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, descriptor)
+        os.close(null)
         sys.stderr = stream
         try:
             yield
         finally:
-            sys.stderr = ours
+            sys.stderr = original
             os.dup2(duplicate, descriptor)
 
 
 def _import_ray() -> Any:
-    for name, value in _QUIET.items():
+    for name, value in _QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -172,13 +193,17 @@ def _import_ray() -> Any:
 
 def _connect_to_cluster(ray: Any, pool: Pool) -> None:
     _refuse_silent_address(pool.address)
-    here = {"num_cpus": max(1, (pool.workers or 0) * pool.threads)} if pool.workers else {}
+    local_options: dict[str, Any] = {}
+    if pool.address == LOCAL:
+        local_options["include_dashboard"] = False
+        if pool.workers:
+            local_options["num_cpus"] = max(1, pool.workers * pool.threads)
     try:
         ray.init(
             address=pool.address,
             logging_level=logging.ERROR,
             log_to_driver=False,
-            **({"include_dashboard": False, **here} if pool.address == LOCAL else {}),
+            **local_options,
         )
     except Exception as error:
         # Ray raises a ConnectionError, a TimeoutError, a RuntimeError or a ValueError of its own.
@@ -191,12 +216,12 @@ def _connect_to_cluster(ray: Any, pool: Pool) -> None:
 
 
 def _refuse_silent_address(address: str) -> None:
-    """Check that an address answers; Ray would retry for minutes."""
+    """Raise an error if nothing answers at an address, which Ray would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         return
     try:
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise RilievoError(problem=_connection_failure_text(address, error)) from error
 
@@ -228,16 +253,18 @@ def _connection_failure_text(address: str, error: Exception) -> Text:
 
 
 def _number_of_workers(ray: Any, pool: Pool, count: int) -> int:
-    there = ray.cluster_resources()
-    fit = int(there.get("CPU", 0)) // pool.threads
+    """Number of actors that the cluster has room for, at most one for each input."""
+    resources = ray.cluster_resources()
+    cores, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
+    max_workers = int(cores) // pool.threads
     if pool.gpus:
-        fit = min(fit, int(there.get("GPU", 0)) // pool.gpus)
-    if fit < 1:
+        max_workers = min(max_workers, int(gpus) // pool.gpus)
+    if max_workers < 1:
         raise RilievoError(
             problem=Text(
                 OptionName("ray"),
                 f" {pool.address}: the cluster has "
-                f"{there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs, "
+                f"{cores:g} cores and {gpus:g} GPUs, "
                 f"too few for one process with {pool.threads} cores and "
                 f"{pool.gpus} GPUs: lower ",
                 OptionName("threads"),
@@ -245,7 +272,7 @@ def _number_of_workers(ray: Any, pool: Pool, count: int) -> int:
                 OptionName("device"),
             )
         )
-    return max(1, min(pool.workers or fit, fit, count))
+    return max(1, min(pool.workers or max_workers, max_workers, count))
 
 
 def _run_tasks(
@@ -256,12 +283,13 @@ def _run_tasks(
     pool: Pool,
     progress: _Progress,
 ) -> Iterator[Report]:
+    """Run tasks on actors, and yield their reports."""
     rows = [{"number": number, "task": pickle.dumps(task)} for number, task in enumerate(tasks)]
     if not rows:
         return
     ledger = ray.remote(num_cpus=0, max_restarts=-1)(Ledger).remote()
     try:
-        done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Actor,
             fn_constructor_kwargs={"work": work, "version": VERSION, "ledger": ledger},
             compute=ray.data.ActorPoolStrategy(size=workers),
@@ -269,9 +297,9 @@ def _run_tasks(
             num_cpus=pool.threads,
             **({"num_gpus": pool.gpus} if pool.gpus else {}),
         )
-        for row in done.iter_rows():
+        for row in results.iter_rows():
             report = pickle.loads(row["report"])
-            assert isinstance(report, Report), "an actor answers nothing else"
+            assert isinstance(report, Report), "an actor returns nothing else"
             if report.refusal:
                 raise RilievoError(problem=Text(report.refusal))
             yield report
@@ -280,29 +308,29 @@ def _run_tasks(
 
 
 def _work_failure_text(address: str, error: Exception, progress: _Progress) -> Text:
-    message, where = str(error), Text(OptionName("ray"), f" {printable(address)}")
+    message, cluster = str(error), Text(OptionName("ray"), f" {printable(address)}")
     if "No module named" in message:
         module = message.partition("No module named")[2].split()[0].strip("'\".,")
         return Text(
-            where,
+            cluster,
             f": the machines of the cluster have no '{printable(module)}': install rilievo "
             "there as here, in the environment that Ray runs in",
         )
-    if any(word in message for word in _MEMORY):
+    if any(word in message for word in _MEMORY_ERRORS):
         return Text(
-            where,
+            cluster,
             f": the cluster ran out of memory ({type(error).__name__}): use fewer ",
             OptionName("workers"),
             f", or machines with more; {progress}",
         )
     return Text(
-        where,
+        cluster,
         f": the cluster failed ({type(error).__name__}: {reason(error)}); {progress}",
     )
 
 
 class Actor:
-    """Process of the pool, which opens the work once."""
+    """Process of the cluster that opens the work once, and then runs tasks."""
 
     def __init__(self, work: Work[Any], version: str, ledger: Any) -> None:
         import ray
@@ -311,21 +339,21 @@ class Actor:
         self._run = open_work(work, version)
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[bytes]]:
-        """Run a block's tasks; return pickled reports."""
-        answers = []
-        for number, packed in zip(rows["number"], rows["task"], strict=True):
-            report = self._run_task(int(number), pickle.loads(packed))
-            answers.append(pickle.dumps(report))
-        return {"report": answers}
+        """Run the tasks of a block of rows; return their pickled reports."""
+        reports = []
+        for number, task in zip(rows["number"], rows["task"], strict=True):
+            report = self._run_task(int(number), pickle.loads(task))
+            reports.append(pickle.dumps(report))
+        return {"report": reports}
 
     def _run_task(self, number: int, items: tuple[Any, ...]) -> Report:
-        """Run items together, or alone after a lost run."""
+        """Run the inputs of a task; one by one if an earlier run of the task was lost."""
         if self._get(self._ledger.begin.remote(number)):
             return self._run(items, again=False)
         return merge_reports(self._run_alone(f"{number}/{i}", item) for i, item in enumerate(items))
 
     def _run_alone(self, key: str, item: Any) -> Report:
-        """Run an input, unless its run was lost twice."""
+        """Run one input, or give it up if it already killed a process while it ran alone."""
         if not self._get(self._ledger.begin_alone.remote(key)):
             failure: Failure = killed_twice_failure(self._work, item)
             return Report(failures=(failure,))
@@ -335,24 +363,24 @@ class Actor:
 
 
 class Ledger:
-    """Record of started tasks and inputs, which outlives workers."""
+    """Record of the tasks and inputs that have begun, in an actor that outlives the others."""
 
     def __init__(self) -> None:
-        self._begun: set[int] = set()
-        self._run_alone: set[str] = set()
+        self._started_tasks: set[int] = set()
+        self._running_alone: set[str] = set()
 
     def begin(self, number: int) -> bool:
-        """Whether the task starts for the first time; records it."""
-        first = number not in self._begun
-        self._begun.add(number)
-        return first
+        """Record that a task begins; return whether it does so for the first time."""
+        is_first = number not in self._started_tasks
+        self._started_tasks.add(number)
+        return is_first
 
     def begin_alone(self, key: str) -> bool:
-        """Whether no run of the input alone was left unfinished."""
-        first = key not in self._run_alone
-        self._run_alone.add(key)
-        return first
+        """Record that an input begins alone; return whether no earlier run of it was lost."""
+        is_first = key not in self._running_alone
+        self._running_alone.add(key)
+        return is_first
 
     def end_alone(self, key: str) -> None:
-        """Record that the input finished."""
-        self._run_alone.discard(key)
+        """Record that an input has ended."""
+        self._running_alone.discard(key)

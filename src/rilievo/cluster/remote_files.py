@@ -1,4 +1,4 @@
-"""Remote files: s3://, gs://, https:// and others of fsspec."""
+"""Files at addresses: s3://, gs://, https:// and others that fsspec knows."""
 
 import shutil
 import time
@@ -19,31 +19,33 @@ from rilievo.io.files.names import printable
 from rilievo.io.files.web import TIMEOUT, make_request
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+"""Package that a scheme needs besides fsspec."""
 _READ_ONLY = ("http", "https")
-TRIES = 4
-
-# First wait [s], then doubled.
+ATTEMPTS = 4
 FIRST_WAIT = 0.5
+"""Wait before the second attempt [s], which doubles for each further one."""
+
 Answer = TypeVar("Answer")
 
 
 class WebFiles:
-    """Part of an fsspec file system, for http:// and https://, without folders.
+    """File system for http:// and https:// where fsspec is not installed.
 
-    Failures raise ``FileNotFoundError``, ``PermissionError`` or another ``OSError``.
+    It has those methods of an fsspec file system that do not need folders. Failures raise
+    ``FileNotFoundError``, ``PermissionError`` or another ``OSError``.
     """
 
     def glob(self, address: str) -> list[str]:
-        """Address itself: web servers expand no patterns."""
+        """The address itself, because web servers expand no patterns."""
         return [address]
 
     def isdir(self, address: str) -> bool:
-        """False, always."""
+        """Always false, because web servers have no folders."""
         del address
         return False
 
     def walk(self, address: str, on_error: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Raise ``OSError``: there are no folders."""
+        """Raise ``OSError``, because web servers have no folders."""
         raise OSError("folders of a web server need pip install 'rilievo[cluster]'")
 
     def exists(self, address: str) -> bool:
@@ -55,25 +57,25 @@ class WebFiles:
         return True
 
     def info(self, address: str) -> dict[str, Any]:
-        """Size [bytes] and time of change, if sent."""
-        with _open_address(address) as answer:  # not HEAD, which many servers refuse
-            headers = answer.headers
-            size = headers.get("Content-Length", "")
-            facts: dict[str, Any] = {"size": int(size) if size.isdigit() else None}
-            if facts["size"] is None:
-                facts["size"] = sum(len(part) for part in iter(lambda: answer.read(2**20), b""))
-            return facts | {"Last-Modified": headers.get("Last-Modified")}
+        """Size of a file [bytes], and the header with the time of its last change, if sent."""
+        with _open_address(address) as response:  # not HEAD, which many servers refuse
+            length = response.headers.get("Content-Length", "")
+            if length.isdigit():
+                size = int(length)
+            else:
+                size = sum(len(part) for part in iter(lambda: response.read(2**20), b""))
+            return {"size": size, "Last-Modified": response.headers.get("Last-Modified")}
 
     def cat_file(self, address: str) -> bytes:
-        """Bytes of a file."""
-        with _open_address(address) as answer:
-            return answer.read()
+        """Content of a file."""
+        with _open_address(address) as response:
+            return response.read()
 
     def get_file(self, address: str, path: str) -> None:
-        """Download; ``OSError`` for less than the announced bytes."""
-        with _open_address(address) as answer, Path(path).open("wb") as file:
-            shutil.copyfileobj(answer, file, 2**20)
-            expected = answer.headers.get("Content-Length", "")
+        """Download a file to a path; raise ``OSError`` if it breaks off."""
+        with _open_address(address) as response, Path(path).open("wb") as file:
+            shutil.copyfileobj(response, file, 2**20)
+            expected = response.headers.get("Content-Length", "")
             if expected.isdigit() and file.tell() != int(expected):
                 raise OSError(f"it broke off after {file.tell():,} of {int(expected):,} bytes")
 
@@ -95,7 +97,13 @@ def _open_address(address: str) -> HTTPResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """Remote file or folder."""
+    """File or folder at an address.
+
+    Attributes:
+        files: File system of fsspec.
+        path: Path in it, perhaps with a signature in a query.
+        scheme: Beginning of the address, such as "s3".
+    """
 
     files: Any
     path: str
@@ -103,36 +111,40 @@ class Remote:
 
     @property
     def address(self) -> str:
-        """Address on one line, without a signature's query."""
+        """Address for messages, on one line and without the query, which may be a signature."""
         return f"{self.scheme}://{printable(self.plain_path.split('://', 1)[-1])}"
 
     @property
     def plain_path(self) -> str:
-        """Path without a signature's query."""
+        """Path without the query."""
         return self.path.split("?", 1)[0]
 
     def with_path(self, path: str) -> "Remote":
-        """Other file of this file system."""
+        """Another file or folder of this file system."""
         return Remote(files=self.files, path=path, scheme=self.scheme)
 
     def matching_files(self) -> "list[Remote]":
-        """Sorted matches of the path as a pattern, none hidden."""
+        """Files that match the path as a pattern, in order and without hidden ones."""
         paths = self._ask_with_retries(lambda: list(self.files.glob(self.path)))
         return [self.with_path(path) for path in sorted(paths) if "/." not in path]
 
     def exists(self) -> bool:
-        """Whether a file or folder is there."""
+        """Whether the file or folder exists."""
         return self._ask_with_retries(lambda: bool(self.files.exists(self.path)))
 
     def text(self) -> str:
-        """Read a small text file."""
+        """Read a small text file.
+
+        Raises:
+            InputError: If it cannot be read, or is no text.
+        """
         try:
             return self._ask_with_retries(lambda: self.files.cat_file(self.path)).decode()
         except UnicodeDecodeError as error:
             raise InputError(f"{self.address}: is no text") from error
 
     def size_and_time(self) -> tuple[int, int]:
-        """Size [bytes] and time [ns since 1970], 0 if unknown."""
+        """Size [bytes], and time of the last change [ns since 1970]; 0 if that is unknown."""
         info = self._ask_with_retries(lambda: self.files.info(self.path))
         size = info.get("size")
         if not isinstance(size, int):
@@ -140,32 +152,45 @@ class Remote:
         return size, _nanoseconds_of_change(info)
 
     def download(self, path: Path) -> None:
-        """Copy it to a path."""
+        """Download the file to a path."""
         self._ask_with_retries(lambda: self.files.get_file(self.path, str(path)))
 
     def upload(self, path: Path) -> None:
-        """Replace it by a local file."""
+        """Replace the file by a local one.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
         try:
             self._ask_with_retries(lambda: self.files.put_file(str(path), self.path))
         except InputError as error:
             raise OutputError(problem=Text(error)) from error
 
     def remove(self) -> None:
-        """Delete, if it exists."""
+        """Delete the file, if it exists.
+
+        Raises:
+            OutputError: If it cannot be deleted.
+        """
         try:
             if self.exists():
                 self._ask_with_retries(lambda: self.files.rm_file(self.path))
         except InputError as error:
             raise OutputError(problem=Text(error)) from error
 
-    def _ask_with_retries(self, question: Callable[[], Answer]) -> Answer:
-        for number in range(TRIES):
+    def _ask_with_retries(self, request: Callable[[], Answer]) -> Answer:
+        """Call the file system, repeatedly if it fails for a reason that may pass.
+
+        Raises:
+            InputError: If it fails for good.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
             try:
-                return question()
+                return request()
             except (FileNotFoundError, IsADirectoryError) as error:
                 if not _is_unreachable(error):
                     raise InputError(f"{self.address}: is not there") from error
-                if number + 1 == TRIES:
+                if attempt == ATTEMPTS:
                     raise InputError(
                         f"{self.address}: cannot be reached ({reason(error.__cause__ or error)})"
                     ) from error
@@ -176,17 +201,17 @@ class Remote:
                 ) from error
             except Exception as error:
                 # Every file system raises errors of its own and of the library below it.
-                if number + 1 == TRIES:
+                if attempt == ATTEMPTS:
                     raise InputError(
-                        f"{self.address}: failed {TRIES} times ({type(error).__name__}: "
+                        f"{self.address}: failed {ATTEMPTS} times ({type(error).__name__}: "
                         f"{reason(error)})"
                     ) from error
-            time.sleep(FIRST_WAIT * 2**number)
-        raise AssertionError("the last try returns or raises")
+            time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _is_unreachable(error: OSError) -> bool:
-    """Whether no server answered; fsspec's HTTP raises FileNotFoundError then."""
+    """Whether no server answered, for which fsspec raises a FileNotFoundError over HTTP."""
     cause = error.__cause__
     return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
 
@@ -203,7 +228,8 @@ def open_remote(address: str, *, for_writing: bool = False) -> Remote:
         raise OptionError(option="output", problem=f"{address}: nothing can be written to {scheme}")
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
-    if any(find_spec(package) is None for package in ("fsspec", _PACKAGES.get(scheme, "fsspec"))):
+    packages = ("fsspec", _PACKAGES.get(scheme, "fsspec"))
+    if any(find_spec(package) is None for package in packages):
         raise MissingExtraError(f"{scheme}://", "cluster")
     import fsspec
 
@@ -216,26 +242,31 @@ def open_remote(address: str, *, for_writing: bool = False) -> Remote:
     return Remote(files=files, path=path, scheme=scheme)
 
 
-def walk(place: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk over folders, with subfolders to be pruned, and files."""
+def walk(folder: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk over a folder as ``os.walk`` does: yield path, names of subfolders, names of files.
+
+    Raises:
+        InputError: If a folder cannot be listed.
+    """
     try:
-        yield from place.files.walk(place.path, on_error="raise")
+        yield from folder.files.walk(folder.path, on_error="raise")
     except Exception as error:
         # Every file system raises errors of its own and of the library below it.
-        raise InputError(f"{place.address}: cannot be listed ({reason(error)})") from error
+        raise InputError(f"{folder.address}: cannot be listed ({reason(error)})") from error
 
 
 def _nanoseconds_of_change(info: dict[str, Any]) -> int:
+    """Time of the last change [ns since 1970], under any of the names that file systems have."""
     for key in ("LastModified", "last_modified", "updated", "mtime", "created", "Last-Modified"):
-        moment = info.get(key)
-        if isinstance(moment, int | float):
-            return int(moment * 1e9)
-        if isinstance(moment, str):
+        time_of_change = info.get(key)
+        if isinstance(time_of_change, int | float):
+            return int(time_of_change * 1e9)
+        if isinstance(time_of_change, str):
             try:
-                return int(parsedate_to_datetime(moment).timestamp() * 1e9)
+                return int(parsedate_to_datetime(time_of_change).timestamp() * 1e9)
             except ValueError:
                 continue
-        if hasattr(moment, "timestamp"):
-            assert moment is not None, "None has no timestamp"
-            return int(moment.timestamp() * 1e9)
+        if hasattr(time_of_change, "timestamp"):
+            assert time_of_change is not None, "None has no timestamp"
+            return int(time_of_change.timestamp() * 1e9)
     return 0

@@ -1,4 +1,4 @@
-"""Jobs of files at addresses, listed as ``find_jobs`` lists those on disk."""
+"""List the jobs for photographs and videos at addresses."""
 
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,21 @@ from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_photo_
 def list_jobs(
     inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut | None = None
 ) -> Iterator[Job]:
-    """List all jobs as ``find_jobs`` does, either on disk or at addresses."""
+    """List all jobs, as ``find_jobs`` does, for inputs on disk or at addresses.
+
+    Args:
+        inputs: Files, folders and patterns.
+        output: Folder or address for the results.
+        sequence: Whether each folder is one clip.
+        left_out: Record of what is left out.
+
+    Raises:
+        OptionError: If some inputs are on disk and some at addresses.
+        InputError: If nothing is found.
+    """
     left_out = LeftOut() if left_out is None else left_out
-    addresses = [address for name in inputs if (address := address_or_none(name)) is not None]
+    possible_addresses = map(address_or_none, inputs)
+    addresses = [address for address in possible_addresses if address is not None]
     if not addresses:
         return find_jobs(
             list(map(local_path, inputs)), output, sequence=sequence, left_out=left_out
@@ -32,65 +44,79 @@ def list_jobs(
 
 
 def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Iterator[Job]:
-    places = [place for address in addresses for place in _matches_of_address(address)]
-    if not places:
+    remotes = [remote for address in addresses for remote in _matches_of_address(address)]
+    if not remotes:
         raise InputError("; ".join(f"{source}: no such file or folder" for source in addresses))
-    targets = number_duplicates(_target_name(place) for place in places)
-    several = len(places) > 1
-    for place, target in zip(places, targets, strict=True):
-        if _is_file(place):
-            yield _job_of_file(place, output / target)
+    targets = number_duplicates(_target_name(remote) for remote in remotes)
+    for remote, target in zip(remotes, targets, strict=True):
+        if _is_file(remote):
+            yield _job_of_file(remote, output / target)
         else:
-            yield from _jobs_below(place, output / target if several else output, output, left_out)
+            # The results of a single folder go directly into the output.
+            folder_target = output if len(remotes) == 1 else output / target
+            yield from _jobs_below(remote, folder_target, output, left_out)
 
 
 def _matches_of_address(address: str) -> list[Remote]:
-    place = open_remote(address)
-    if any(mark in place.plain_path for mark in "*[") and place.scheme != "https":
-        return place.matching_files()
-    if is_photo_or_video(posixpath.basename(place.plain_path)) or place.exists():
-        return [place]
+    """Files that match a pattern, or the file or folder at an address; none if it is missing."""
+    remote = open_remote(address)
+    is_pattern = any(character in remote.plain_path for character in "*[")
+    if is_pattern and remote.scheme != "https":
+        return remote.matching_files()
+    if is_photo_or_video(posixpath.basename(remote.plain_path)) or remote.exists():
+        return [remote]
     return []
 
 
-def _is_file(place: Remote) -> bool:
-    if is_photo_or_video(posixpath.basename(place.plain_path)):
-        return True  # saves a request for each file, and need not tell pages of links from files
-    return not place.path.endswith("/") and not place.files.isdir(place.path)
+def _is_file(remote: Remote) -> bool:
+    # A known suffix saves a request for each file; without one, a page of links may be a folder.
+    if is_photo_or_video(posixpath.basename(remote.plain_path)):
+        return True
+    return not remote.path.endswith("/") and not remote.files.isdir(remote.path)
 
 
-def _target_name(place: Remote) -> str:
-    name = posixpath.basename(place.plain_path.rstrip("/")) or place.scheme
-    return (Path(name).stem or name) if _is_file(place) else name
+def _target_name(remote: Remote) -> str:
+    name = posixpath.basename(remote.plain_path.rstrip("/")) or remote.scheme
+    return (Path(name).stem or name) if _is_file(remote) else name
 
 
 def _jobs_below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
-    ours = address_or_none(output)
-    own = None if ours is None else open_remote(ours).path.rstrip("/")
+    """Yield the jobs for all photographs and videos below a folder, but earlier results.
+
+    Args:
+        folder: Folder.
+        target: Folder for its results.
+        output: Folder for all results of the run, which is skipped.
+        left_out: Record of what is left out.
+    """
+    output_address = address_or_none(output)
+    output_path = None
+    if output_address is not None:
+        output_path = open_remote(output_address).path.rstrip("/")
     root = folder.path.rstrip("/")
     for directory, subfolders, names in walk(folder):
-        here = directory.rstrip("/")
-        results = _names_of_results(folder.with_path(here), names)
+        path = directory.rstrip("/")
+        results = _names_of_results(folder.with_path(path), names)
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if not name.startswith(".") and name not in results and f"{here}/{name}" != own
+            if not name.startswith(".") and name not in results and f"{path}/{name}" != output_path
         )
         files = left_out.select_inputs(names, results)
-        relative = here[len(root) :].lstrip("/")
+        relative = path[len(root) :].lstrip("/")
         for name, stem in zip(files, unique_names(files), strict=True):
-            yield _job_of_file(folder.with_path(f"{here}/{name}"), target / relative / stem)
+            yield _job_of_file(folder.with_path(f"{path}/{name}"), target / relative / stem)
 
 
-def _job_of_file(place: Remote, target: Path) -> Job:
-    is_clip = Path(place.plain_path).suffix.lower() in VIDEO_SUFFIXES
-    address = f"{place.scheme}://{place.path.split('://', 1)[-1]}"
-    return Job(
-        source=Path(address), medium=Medium.VIDEO if is_clip else Medium.PHOTO, target=target
-    )
+def _job_of_file(remote: Remote, target: Path) -> Job:
+    is_video = Path(remote.plain_path).suffix.lower() in VIDEO_SUFFIXES
+    address = f"{remote.scheme}://{remote.path.split('://', 1)[-1]}"
+    medium = Medium.VIDEO if is_video else Medium.PHOTO
+    return Job(source=Path(address), medium=medium, target=target)
 
 
 def _names_of_results(folder: Remote, names: Sequence[str]) -> set[str]:
+    """Names of the files and folders in a folder that are results of earlier runs."""
     results: set[str] = set()
     for name in names:
         if not name.endswith(SUFFIX):
@@ -103,5 +129,5 @@ def _names_of_results(folder: Remote, names: Sequence[str]) -> set[str]:
             sidecar = parse_sidecar(text, name)
         except InputError:
             continue
-        results |= {name, *(facts.file for facts in sidecar.files), *sidecar.earlier}
+        results |= {name, *(entry.file for entry in sidecar.files), *sidecar.earlier}
     return results

@@ -1,7 +1,7 @@
-"""Staging of remote photographs: downloaded with name, size and time, processed, uploaded.
+"""Predict photographs at addresses: download them, work on disk, and upload the results.
 
-Uploads are atomic, the list of files first and the JSON last, as in
-``rilievo.io.outputs.overwrite_policy``. Remote files are those of fsspec.
+A result is complete or missing, also if the upload breaks off: the list of its files is uploaded
+first, and its sidecar last, as in ``rilievo.io.outputs.overwrite_policy``.
 """
 
 import os
@@ -31,7 +31,7 @@ from rilievo.records.sample import Photo
 
 
 class Stage(TaskFiles):
-    """Scratch folder, and addresses of its paths."""
+    """Temporary folder of a task, in which files stand for those at addresses."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -40,55 +40,56 @@ class Stage(TaskFiles):
         self._targets: dict[Path, str] = {}
 
     def enter(self, job: Job) -> Job:
-        """Job with scratch paths for addresses."""
+        """Job with temporary paths in place of addresses."""
         source, target = address_or_none(job.source), address_or_none(job.target)
         if source is None and target is None:
             return job
-        here = self._unused_path()
+        folder = self._unused_folder()
         if source is not None:
-            path = here / "in" / Path(source.split("?")[0]).name
+            path = folder / "in" / Path(source.split("?")[0]).name
             self._sources[path] = source
             job = Job(source=path, medium=job.medium, target=job.target)
         if target is not None:
-            path = here / "out" / job.target.name
+            path = folder / "out" / job.target.name
             self._targets[path] = target
             job = Job(source=job.source, medium=job.medium, target=path)
         return job
 
     def source(self, job: Job) -> Remote | None:
-        """Remote source; None on disk."""
+        """Remote photograph of a job; None if it is on disk."""
         address = self._sources.get(job.source)
         return None if address is None else open_remote(address)
 
     def target(self, job: Job) -> Remote | None:
-        """Remote target without suffix; None on disk."""
+        """Remote results of a job, without a suffix; None if they are on disk."""
         address = self._targets.get(job.target)
         return None if address is None else open_remote(address, for_writing=True)
 
     def results(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> "StagedResults":
-        """Writer of results that uploads them."""
+        """Results of the jobs of this task, which are uploaded as they are written."""
         return StagedResults(model=model, options=options, note=note, stage=self)
 
     def translated(self, message: str) -> str:
-        """Replace scratch paths in a message by addresses."""
+        """Replace temporary paths in a message by the addresses for which they stand."""
         text = Text(message)
         for path, address in (*self._sources.items(), *self._targets.items()):
-            scratch, place = (printable(name) for name in (path, address.split("?")[0]))
+            temporary, shown_address = printable(path), printable(address.split("?")[0])
             # A download that failed names its address itself.
-            text = text.replace(f"{scratch}: {place}: ", f"{place}: ").replace(scratch, place)
+            text = text.replace(f"{temporary}: {shown_address}: ", f"{shown_address}: ")
+            text = text.replace(temporary, shown_address)
         return Note(text)
 
     def clear(self) -> None:
-        """Remove the scratch folder."""
+        """Remove the temporary folder."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
         self._sources.clear()
         self._targets.clear()
 
-    def _unused_path(self) -> Path:
+    def _unused_folder(self) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rilievo-"))
         self._number += 1
@@ -97,23 +98,20 @@ class Stage(TaskFiles):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedResults(ResultWriter):
-    """Results of jobs that went through ``enter``."""
+    """Results of the jobs of a ``Stage``, which are uploaded."""
 
     stage: Stage = field(default_factory=Stage)
 
     @property
     def thoroughness(self) -> CheckLevel:
-        """Depth of comparisons: unfetched files show only sizes."""
+        """How closely earlier results are compared; without downloading them, by size only."""
         if self.options.saving.resume == "hash":
             return CheckLevel.HASHES
-        return (
-            CheckLevel.ENDS
-            if address_or_none(self.options.saving.output) is None
-            else CheckLevel.SIZES
-        )
+        is_on_disk = address_or_none(self.options.saving.output) is None
+        return CheckLevel.ENDS if is_on_disk else CheckLevel.SIZES
 
     def is_finished(self, job: Job) -> bool:
-        """Whether the job is finished; downloads its photograph if not."""
+        """Whether a job was finished by an earlier run; if not, download its photograph."""
         source, target = self.stage.source(job), self.stage.target(job)
         modified = 0
         if target is not None:
@@ -127,11 +125,10 @@ class StagedResults(ResultWriter):
                     ),
                 )
             make_folder(job.target.parent)
-            _mirror_results(
-                target, job.target, self.formats, fetches=self.thoroughness is CheckLevel.HASHES
-            )
+            needs_content = self.thoroughness is CheckLevel.HASHES
+            _mirror_results(target, job.target, self.formats, download=needs_content)
         if source is not None:
-            # An empty file of the right size and time is enough to see whether work is needed.
+            # A file of zeros with the right size and time is enough to see whether work is needed.
             size, modified = source.size_and_time()
             make_folder(job.source.parent)
             job.source.touch()
@@ -146,7 +143,7 @@ class StagedResults(ResultWriter):
         return False
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
-        """Write and upload; on disk, return the placement."""
+        """Write the results of a job and upload them; return those that stay on disk."""
         formats = [*self.options_by_output(job)]
         placement = ResultWriter.write(self, job, photo, inference)
         target = self.stage.target(job)
@@ -157,12 +154,20 @@ class StagedResults(ResultWriter):
         return None
 
 
-def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool) -> None:
-    """Mirror files here: lists by content, others by size."""
+def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, download: bool) -> None:
+    """Make local files like the remote results of an earlier run.
+
+    Args:
+        target: Remote results, without a suffix.
+        stem: Local results, without a suffix.
+        formats: Names of the outputs to look for.
+        download: Whether to download the files; otherwise only the sidecar and the list of files
+            are, and the others become zeros of the right size.
+    """
     for path in (sidecar_path(stem), pending_path(stem)):
-        there = _remote_beside(target, path)
-        if there.exists():
-            there.download(path)
+        remote = _remote_beside(target, path)
+        if remote.exists():
+            remote.download(path)
     names = {stem.name + OUTPUTS[name].suffix for name in formats}
     if sidecar_path(stem).exists():
         try:
@@ -170,47 +175,50 @@ def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, fetch
         except InputError:
             sidecar = None
         if sidecar is not None:
-            names |= {*(facts.file for facts in sidecar.files), *sidecar.earlier}
-    is_cut = is_torn(sidecar_path(stem)) or is_torn(pending_path(stem))
+            names |= {*(entry.file for entry in sidecar.files), *sidecar.earlier}
+    is_damaged = is_torn(sidecar_path(stem)) or is_torn(pending_path(stem))
     for name in names:
         path = stem.with_name(name)
-        there = _remote_beside(target, path)
-        if path.exists() or not there.exists():
+        remote = _remote_beside(target, path)
+        if path.exists() or not remote.exists():
             continue
-        if is_cut or fetches:
-            there.download(path)
+        if is_damaged or download:
+            remote.download(path)
         else:
+            size, _ = remote.size_and_time()
             path.touch()
-            os.truncate(path, there.size_and_time()[0])
+            os.truncate(path, size)
 
 
 def _upload_results(stem: Path, target: Remote, formats: Sequence[str]) -> None:
-    """Upload, the JSON last, marked as pending meanwhile."""
-    json, pending = sidecar_path(stem), pending_path(stem)
-    text = json.read_text(encoding="utf-8")
-    sidecar = parse_sidecar(text, printable(json))
-    files = tuple(facts.file for facts in sidecar.files)
-    Claim(stem=stem, files=files, earlier=sidecar.earlier).write_pending_list()
+    """Upload results. The list of pending files marks them as incomplete until the end."""
+    sidecar_file, pending = sidecar_path(stem), pending_path(stem)
+    text = sidecar_file.read_text(encoding="utf-8")
+    sidecar = parse_sidecar(text, printable(sidecar_file))
+    names = tuple(entry.file for entry in sidecar.files)
+    Claim(stem=stem, files=names, earlier=sidecar.earlier).write_pending_list()
     _remote_beside(target, pending).upload(pending)
-    _remote_beside(target, json).remove()
-    for facts in sidecar.files:
-        if facts.output in formats:
-            _remote_beside(target, stem.with_name(facts.file)).upload(stem.with_name(facts.file))
-    json.write_text(text, encoding="utf-8")
-    _remote_beside(target, json).upload(json)
+    _remote_beside(target, sidecar_file).remove()
+    for entry in sidecar.files:
+        if entry.output in formats:
+            path = stem.with_name(entry.file)
+            _remote_beside(target, path).upload(path)
+    sidecar_file.write_text(text, encoding="utf-8")
+    _remote_beside(target, sidecar_file).upload(sidecar_file)
     _remote_beside(target, pending).remove()
 
 
 def _remote_beside(target: Remote, path: Path) -> Remote:
+    """Remote file with the name of a local one, in the folder of the remote results."""
     return target.with_path(f"{target.path.rpartition('/')[0]}/{path.name}")
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses(Storage):
-    """Inputs, results or both at addresses."""
+    """Access to a run's files where inputs, results or both are at addresses."""
 
     def check_output(self, output: Path) -> None:
-        """Refuse an output that cannot be written to."""
+        """Raise ``OptionError`` if results cannot be written to an address."""
         address = address_or_none(output)
         if address is not None:
             open_remote(address, for_writing=True)
@@ -218,9 +226,9 @@ class Addresses(Storage):
     def list_jobs(
         self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
     ) -> Iterator[Job]:
-        """List all jobs in a fixed order."""
+        """List the jobs for all inputs, in a fixed order."""
         return list_jobs(inputs, output, sequence=sequence, left_out=left_out)
 
     def open_task(self) -> Stage:
-        """Scratch folder of a task."""
+        """Make the temporary folder of a task."""
         return Stage()
