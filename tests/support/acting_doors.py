@@ -34,7 +34,7 @@ from rilievo.serving import live_page
 from rilievo.serving.assistant.known_tool import KNOWN, KnownParams
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
-from rilievo.serving.server.params import MeasureParams, PredictParams, StreamAsked
+from rilievo.serving.server.params import MeasureParams, PredictParams, StreamParams
 from support.served_app import App
 
 Values = dict[str, Any]
@@ -144,7 +144,7 @@ class Doors:
             "stream": (_offered_live(draws=False), self.stream),
             "predict of the server": (schema & posted, self.posted),
             "measure of the server": (schema & {*MeasureParams.model_fields}, self.measured),
-            "stream of the server": (schema & {*StreamAsked.model_fields}, self.streamed),
+            "stream of the server": (schema & {*StreamParams.model_fields}, self.streamed),
             "results of the app": (schema & posted - {"save"}, self.results),
             "files of the app": (schema & posted, self.files),
             "assistant": (schema & {*KnownParams.model_fields, *_IN_TOOLS}, self.assistant),

@@ -113,8 +113,8 @@ def output(folder: Path) -> Mapping[str, Any]:
     from rilievo.io.outputs.save_options import SaveOptions
     from rilievo.serving.app.app_videos import most_file_bytes
     from rilievo.serving.assistant.surface_tool import SURFACE
-    from rilievo.serving.server.answer_files import are_heavy, most_output_bytes
-    from rilievo.serving.server.params import VideoAsked, parse_output_names
+    from rilievo.serving.server.answer_files import have_heavy_output, max_output_bytes
+    from rilievo.serving.server.params import VideoParams, parse_output_names
     from support.clips import Clip, write_clip
     from support.predictions import prediction
 
@@ -131,13 +131,17 @@ def output(folder: Path) -> Mapping[str, Any]:
         "files": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.edges.*")),
         "openapi": parameter("save"),
         "content": [*openapi()["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]],
-        "http": [parse_output_names("edges"), are_heavy(["edges"]), are_heavy(["npy"])],
-        "reserved": most_output_bytes(["edges"], 1000, options)
-        - most_output_bytes(["sky"], 0, options),
+        "http": [
+            parse_output_names("edges"),
+            have_heavy_output(["edges"]),
+            have_heavy_output(["npy"]),
+        ],
+        "reserved": max_output_bytes(["edges"], 1000, options)
+        - max_output_bytes(["sky"], 0, options),
         "mcp": SURFACE.params_type.model_json_schema()["properties"]["format"],
         "mcp description": SURFACE.description,
         "page": page(),
-        "app video": VideoAsked.model_json_schema()["properties"]["save"]["description"],
+        "app video": VideoParams.model_json_schema()["properties"]["save"]["description"],
         "app bytes": most_file_bytes(source, ["edges"]),
         "guide": TABLES["outputs"](),
     }

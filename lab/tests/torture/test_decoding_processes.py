@@ -53,7 +53,7 @@ def test_a_photograph_is_decoded_inside(name: str, pool: Decoders, tmp_path: Pat
             own_depth=True,
             reading=Refine().reading,
             cpu_seconds=20,
-            until=time.monotonic() + 60,
+            deadline=time.monotonic() + 60,
         )
         assert photo == read_photo(NamedImage(content, "photo"))
 

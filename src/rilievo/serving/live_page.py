@@ -91,7 +91,7 @@ img{max-width:100%;max-height:100vh}</style>
 def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
     """ASGI application of the page."""
     # All readers are of this machine, and so one client.
-    readers = OpenStreams(MOST_READERS, most_of_one=MOST_READERS)
+    readers = OpenStreams(MOST_READERS, max_per_client=MOST_READERS)
 
     async def html_page(request: Request) -> Response:
         return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})

@@ -21,7 +21,7 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 from rilievo.serving.server import answer_files, service
-from rilievo.serving.server.answer_files import most_output_bytes
+from rilievo.serving.server.answer_files import max_output_bytes
 from support.predictions import prediction
 from support.served import Served, picture, served
 
@@ -117,7 +117,7 @@ def test_files_are_no_larger_than_what_is_reserved_for_them(tmp_path: Path) -> N
             chosen = torn if name.startswith("turn") else options
             paths = rilievo.save(made, tmp_path / name, [name], chosen)
             size = sum(path.stat().st_size for path in paths)
-            assert size <= most_output_bytes([name], height * width, options), name
+            assert size <= max_output_bytes([name], height * width, options), name
 
 
 def test_heavy_requests_do_not_hold_up_light_ones(

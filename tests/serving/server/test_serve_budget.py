@@ -1,4 +1,4 @@
-"""One budget of time from the first byte of a request, and one line of turns for all work."""
+"""One budget of time from the first byte of a request, and one line of slots for all work."""
 
 import os
 import signal
@@ -26,9 +26,10 @@ def test_the_time_limit_counts_from_the_first_byte(tmp_path: Path) -> None:
     with served(tmp_path, time_limit=60.0) as server:
         fresh, late = Upload(BytesIO(picture())), Upload(BytesIO(picture()))
         assert (
-            server.client.portal.call(server.service.new_job, fresh, "a").until > time.monotonic()
+            server.client.portal.call(server.service.new_job, fresh, "a").deadline
+            > time.monotonic()
         )
-        late.begun -= 60.0
+        late.received_at -= 60.0
         with pytest.raises(Exception, match="no result after 60 s"):
             server.client.portal.call(server.service.new_job, late, "a")
         fresh.close()
@@ -52,25 +53,25 @@ def test_the_reading_of_a_header_ends_with_the_time_limit(tmp_path: Path) -> Non
 
 def test_one_client_never_has_the_last_process_that_reads_headers(tmp_path: Path) -> None:
     with served(tmp_path) as server:
-        turns = server.service._decoding
-        for _ in range(turns._most - 1):
-            server.client.portal.call(turns.take, "one")
-        assert not turns._has_place_for("one")
-        assert turns._has_place_for("another")
+        slots = server.service._decoding
+        for _ in range(slots._count - 1):
+            server.client.portal.call(slots.acquire, "one")
+        assert not slots._has_slot_for("one")
+        assert slots._has_slot_for("another")
 
 
 def test_frames_take_their_turn_among_requests(tmp_path: Path) -> None:
     with served(tmp_path) as server, server.stream() as socket:
-        turns = server.service.light
-        places = [server.client.portal.call(turns.take, each) for each in "abcdefghij"]
-        assert not turns._has_place_for("testclient")
+        slots = server.service.light
+        taken = [server.client.portal.call(slots.acquire, each) for each in "abcdefghij"]
+        assert not slots._has_slot_for("testclient")
         socket.send_bytes(picture())
         end = time.monotonic() + 60
-        while not turns.waiting:
+        while not slots.waiting:
             assert time.monotonic() < end, "the frame does not wait"
             time.sleep(0.01)
-        for place in places:
-            server.client.portal.call(place.give_back)
+        for slot in taken:
+            server.client.portal.call(slot.release)
         assert "error" not in socket.receive_json()
 
 
@@ -80,18 +81,18 @@ def test_a_frame_of_many_pixels_is_heavy(
 ) -> None:
     monkeypatch.setattr(services, "_HEAVY_PIXELS", limit)
     with served(tmp_path) as server, server.stream() as socket:
-        turns = getattr(server.service, lane)
-        before = turns._seconds
+        slots = getattr(server.service, lane)
+        before = slots._mean_seconds
         socket.send_bytes(picture())
         assert "error" not in socket.receive_json()
         socket.receive_bytes()
         assert before == 0
-        assert turns._seconds > 0, "this lane has worked"
+        assert slots._mean_seconds > 0, "this lane has worked"
 
 
 def test_an_upload_says_when_it_began() -> None:
     before = time.monotonic()
-    assert before <= Upload(BytesIO(b"x")).begun <= time.monotonic()
+    assert before <= Upload(BytesIO(b"x")).received_at <= time.monotonic()
 
 
 def test_measuring_ends_with_the_time_limit(

@@ -84,7 +84,7 @@ def read(
         own_depth=True,
         reading=Refine().reading,
         cpu_seconds=cpu_seconds,
-        until=time.monotonic() + seconds,
+        deadline=time.monotonic() + seconds,
     )
 
 
@@ -113,7 +113,7 @@ def test_photographs_are_those_that_a_thread_reads(
     content = write()
     assert read(pool, content) == read_photo(NamedImage(content, "photo"))
     assert pool.image_size(
-        Upload(BytesIO(content), name="photo"), until=time.monotonic() + PATIENCE
+        Upload(BytesIO(content), name="photo"), deadline=time.monotonic() + PATIENCE
     ) in (
         read_photo(content).shape,
         read_photo(content).shape[::-1],

@@ -68,18 +68,18 @@ def test_what_is_no_folder_of_a_server_stays(temporary: Path, tmp_path: Path) ->
 
 def test_the_disk_is_bounded_for_all_and_for_each() -> None:
     disk = Disk(1000)
-    disk.take("a", 400)
+    disk.reserve("a", 400)
     with pytest.raises(Refusal) as error:
-        disk.take("a", 200)
+        disk.reserve("a", 200)
     assert error.value.status == 429
-    disk.take("b", 400)
+    disk.reserve("b", 400)
     with pytest.raises(Refusal):
-        disk.take("c", 300)
-    disk.take("c", 200)
-    disk.take("a", -400)
+        disk.reserve("c", 300)
+    disk.reserve("c", 200)
+    disk.reserve("a", -400)
     assert disk.reserved_bytes == 600
     with pytest.raises(Refusal) as error:
-        disk.take("d", 501)
+        disk.reserve("d", 501)
     assert error.value.status == 413
 
 

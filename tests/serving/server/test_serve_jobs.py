@@ -9,7 +9,7 @@ import pytest
 
 from rilievo.serving.listener.jobs import Jobs, RequestJob
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.turns import Turns
+from rilievo.serving.listener.work_slots import WorkSlots
 from rilievo.serving.server.service import ImageJob
 from rilievo.serving.server.uploads import Upload
 
@@ -18,7 +18,7 @@ class Scene:
     """One place at work, and work that goes on until it is told to end."""
 
     def __init__(self) -> None:
-        self.turns, self.jobs = Turns(1, waiting=4), Jobs(60.0)
+        self.slots, self.jobs = WorkSlots(1, waiting=4), Jobs(60.0)
         self.begun, self.go_on, self.leave = (asyncio.Event() for _ in range(3))
         self.removed: list[str] = []
         self.closed: list[str] = []
@@ -34,8 +34,8 @@ class Scene:
 
     def ask(self, client: str, left: Callable[[], Awaitable[object]] | None = None) -> Any:
         return asyncio.create_task(
-            self.jobs.run_in_turn(
-                self.turns,
+            self.jobs.run_in_slot(
+                self.slots,
                 self.job(client),
                 self.work,
                 (left or asyncio.Event().wait)(),
@@ -58,7 +58,7 @@ def test_work_is_done_and_its_upload_closed() -> None:
         scene.go_on.set()
         assert await asked == "a"
         await scene.jobs.wait_for_all()
-        assert (scene.removed, scene.closed, scene.turns.working) == ([], ["a"], 0)
+        assert (scene.removed, scene.closed, scene.slots.working) == ([], ["a"], 0)
 
     run(test)
 
@@ -70,10 +70,10 @@ def test_a_client_that_leaves_keeps_its_place_until_the_work_has_ended() -> None
         scene.leave.set()
         with pytest.raises(GivenUp):
             await asked
-        assert (scene.turns.working, scene.removed) == (1, [])
+        assert (scene.slots.working, scene.removed) == (1, [])
         scene.go_on.set()
         await scene.jobs.wait_for_all()
-        assert (scene.turns.working, scene.removed, scene.closed) == (0, ["a"], ["a"])
+        assert (scene.slots.working, scene.removed, scene.closed) == (0, ["a"], ["a"])
 
     run(test)
 
@@ -85,11 +85,11 @@ def test_a_client_that_leaves_while_it_waits_gives_its_turn_back_at_once() -> No
         second = scene.ask("b", scene.leave.wait)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert scene.turns.waiting == 1
+        assert scene.slots.waiting == 1
         scene.leave.set()
         with pytest.raises(GivenUp):
             await second
-        while scene.turns.waiting:
+        while scene.slots.waiting:
             await asyncio.sleep(0)
         scene.go_on.set()
         assert await first == "a"
@@ -113,10 +113,10 @@ def test_work_that_fails_is_told_and_gives_its_place_back() -> None:
             raise Refusal(413, "too large")
 
         with pytest.raises(Refusal):
-            await scene.jobs.run_in_turn(
-                scene.turns, scene.job("a"), fails, asyncio.Event().wait(), unused=print
+            await scene.jobs.run_in_slot(
+                scene.slots, scene.job("a"), fails, asyncio.Event().wait(), unused=print
             )
         await scene.jobs.wait_for_all()
-        assert (scene.turns.working, scene.closed) == (0, ["a"])
+        assert (scene.slots.working, scene.closed) == (0, ["a"])
 
     run(test)

@@ -219,19 +219,19 @@ def test_the_network_waits_for_what_is_being_decoded_but_not_for_ever() -> None:
 
     async def whole() -> None:
         networks = Networks(lambda name: model, most=2, window=30.0)
-        networks.coming = 2
+        networks.expected_photos = 2
         one = asyncio.create_task(networks.infer(NAME, photo(10)))
         await asyncio.sleep(0.05)
         assert model.batches == []
         two = asyncio.create_task(networks.infer(NAME, photo(11)))
         await asyncio.gather(one, two)
         assert model.batches == [2]
-        networks.coming = 0
+        networks.expected_photos = 0
         await networks.infer(NAME, photo(12))
         assert model.batches == [2, 1]
         await networks.close()
         hasty = Networks(lambda name: model, most=2, window=0.01)
-        hasty.coming = 1
+        hasty.expected_photos = 1
         await hasty.infer(NAME, photo(13))
         await hasty.close()
 

@@ -60,8 +60,8 @@ def test_clients_see_names_and_no_paths(tmp_path: Path) -> None:
     file = tmp_path / "mine.onnx"
     file.touch()
     models = offered_models(ServeOptions(model=str(file), offer="rilievo/small"))
-    assert [each["name"] for each in models.facts()] == ["mine", "rilievo/small"]
-    assert str(tmp_path) not in str(models.facts())
+    assert [each["name"] for each in models.describe()] == ["mine", "rilievo/small"]
+    assert str(tmp_path) not in str(models.describe())
     assert models.server_name("") == models.server_name("mine") == str(file)
     with pytest.raises(Refusal):
         models.server_name(str(file))

@@ -99,7 +99,7 @@ def read(pool: Decoders, content: bytes) -> object:
         own_depth=True,
         reading=Refine().reading,
         cpu_seconds=20,
-        until=time.monotonic() + PATIENCE,
+        deadline=time.monotonic() + PATIENCE,
     )
 
 

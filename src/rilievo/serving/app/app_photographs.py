@@ -26,7 +26,7 @@ from rilievo.serving.app.inference_file import inference_bytes, load_inference
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.app.view_file import thumbnail_jpeg, view_bytes
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.answer_files import Pipe, Written, add_files_to_zip
+from rilievo.serving.server.answer_files import Pipe, WrittenFiles, add_files_to_zip
 from rilievo.serving.server.file_responses import TimedResponse
 from rilievo.serving.server.params import PredictParams, Variant
 from rilievo.serving.server.service import ImageJob, Service
@@ -71,9 +71,9 @@ class PhotoResults:
                 prediction = prediction.but(notes=(*prediction.notes, _ROUND))
             return await self._store_result(name, client, taken, job, content, prediction)
 
-        turns = service.turns(is_heavy=job.is_heavy)
-        return await service.jobs.run_in_turn(
-            turns, job, predict_and_store, departure(), unused=self._store.release
+        slots = service.slots(is_heavy=job.is_heavy)
+        return await service.jobs.run_in_slot(
+            slots, job, predict_and_store, departure(), unused=self._store.release
         )
 
     async def example_result(
@@ -121,7 +121,7 @@ class PhotoResults:
         outputs: tuple[str, ...],
         departure: Departure,
         name: str | None = None,
-    ) -> tuple[Prediction, Written]:
+    ) -> tuple[Prediction, WrittenFiles]:
         """Write outputs of a pinned result; ``changes`` replace its parameters."""
         service, path = self._service, entry.path
         before = PredictParams.model_validate_json((path / ASKED).read_bytes())
@@ -132,8 +132,8 @@ class PhotoResults:
         job = await service.new_job(upload, client, outputs)
         if is_same:
             job.inference = load_inference(path / INFERENCE)
-        return await service.jobs.run_in_turn(
-            service.turns(is_heavy=job.is_heavy),
+        return await service.jobs.run_in_slot(
+            service.slots(is_heavy=job.is_heavy),
             job,
             lambda job: service.predict_and_write(job, arguments, outputs),
             departure(),

@@ -27,7 +27,12 @@ from rilievo.serving.browser.folder import INDEX
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answer_files import JSON
 from rilievo.serving.server.file_responses import files_response
-from rilievo.serving.server.params import PredictParams, VideoAsked, parse_output_names, read_params
+from rilievo.serving.server.params import (
+    PredictParams,
+    VideoParams,
+    parse_output_names,
+    read_params,
+)
 from rilievo.serving.server.routes import Endpoint, client_departure, request_client, with_refusals
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload, safe_stem
@@ -213,7 +218,7 @@ class Site:
 
     async def _begin_video(self, request: Request) -> Response:
         arguments, client = (
-            read_params(VideoAsked, _query_without_page_parameters(request), {}),
+            read_params(VideoParams, _query_without_page_parameters(request), {}),
             request_client(request),
         )
         upload = await self._receive_named_upload(request, client)
@@ -222,7 +227,7 @@ class Site:
         return JSONResponse({"id": entry.id, "name": entry.name})
 
     async def _receive_named_upload(self, request: Request, client: str) -> Upload:
-        self.service.turns(is_heavy=False).refuse_if_full()
+        self.service.slots(is_heavy=False).refuse_if_full()
         upload = await self.service.uploads.read(request, client)
         upload.name = safe_stem(request.query_params.get("name"))
         return upload

@@ -16,7 +16,7 @@ from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import VIDEOS
-from rilievo.serving.listener.turns import Turns
+from rilievo.serving.listener.work_slots import WorkSlots
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_options import AppOptions
 from rilievo.serving.server.service import Service
@@ -66,13 +66,13 @@ class Videos:
 
     def __init__(self, service: Service, store: ResultStore, options: AppOptions) -> None:
         self._service, self._store, self._options = service, store, options
-        self._turns = Turns(1, waiting=options.limits.queue)
+        self._slots = WorkSlots(1, waiting=options.limits.queue)
         self._work: dict[str, VideoWork] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Stop all work, and wait for its end."""
-        self._turns.close()
+        self._slots.close()
         for work in self._work.values():
             work.stop.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -90,7 +90,7 @@ class Videos:
             name = offered.server_name(offered.video_name(model))
             if not outputs or not set(outputs) <= set(VIDEOS):
                 raise OptionError(f"of a video the app makes one or more of {', '.join(VIDEOS)}")
-            self._turns.refuse_if_full()
+            self._slots.refuse_if_full()
             entry, path = await self._store_video_within_limits(upload, client, outputs)
         finally:
             upload.close()
@@ -121,11 +121,11 @@ class Videos:
         self, entry: StoredResult, work: VideoWork, path: Path, name: str, outputs: tuple[str, ...]
     ) -> None:
         try:
-            place = await self._turns.take(entry.client)
+            slot = await self._slots.acquire(entry.client)
             try:
                 await self._predict_video(entry, work, path, name, outputs)
             finally:
-                place.give_back()
+                slot.release()
             work.files = tuple(sorted(file.name for file in (entry.path / MADE).iterdir()))
             work.state, work.share, work.left = "done", 1.0, 0.0
         except _VideoStopped:

@@ -147,12 +147,12 @@ class ResultStore:
         if not entry.pins:
             shutil.rmtree(entry.path, ignore_errors=True)
             size, entry.size = entry.size, 0
-            self._disk.take(entry.client, -size)
+            self._disk.reserve(entry.client, -size)
 
     def _reserve_bytes_removing_oldest(self, client: str, size: int) -> None:
         while True:
             try:
-                self._disk.take(client, size)
+                self._disk.reserve(client, size)
                 return
             except Refusal as refusal:
                 oldest = self._least_recently_used_unpinned(

@@ -68,7 +68,7 @@ def _decode_in_process(file: ImageFile, max_pixels: int) -> Photo:
             own_depth=True,
             reading=Refine().reading,
             cpu_seconds=_CPU_SECONDS,
-            until=time.monotonic() + _SECONDS,
+            deadline=time.monotonic() + _SECONDS,
         )
     except Refusal as error:
         raise InputError(

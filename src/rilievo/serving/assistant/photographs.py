@@ -24,7 +24,7 @@ from rilievo.serving.assistant.decoded_photographs import decode_pasted, read_ph
 from rilievo.serving.assistant.named_folders import NamedFolders, quoting_name_in_errors
 from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.server.server_options import ServerOptions
-from rilievo.serving.server.uploads import decoded_image
+from rilievo.serving.server.uploads import decode_base64_image
 
 METRES, HEIGHTS, UNKNOWN = "m", "camera heights", "unknown"
 """Units of lengths."""
@@ -103,7 +103,7 @@ class Photographs:
         """
         if len(photo) <= _LONGEST_PATH and photo[:5].lower() != "data:":
             return photo
-        content = decoded_image(photo, "photo")
+        content = decode_base64_image(photo, "photo")
         name = f"pasted-{hashlib.sha256(content).hexdigest()[:12]}"
         self._arrival = (name, content)
         return name

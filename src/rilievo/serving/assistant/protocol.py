@@ -51,7 +51,7 @@ from rilievo.serving.listener.process import (
     trim_heap,
 )
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.turns import Turns
+from rilievo.serving.listener.work_slots import WorkSlots
 from rilievo.serving.server.decoding.decoder_pool import start_fork_server
 from rilievo.serving.server.decoding.messages import decoding_bounds
 from rilievo.version import VERSION
@@ -80,7 +80,7 @@ class Assistant:
 
     def __init__(self, photographs: Photographs) -> None:
         self._photographs = photographs
-        self._turns, self._jobs = Turns(1, waiting=_MOST_WAITING), Jobs(math.inf)
+        self._slots, self._jobs = WorkSlots(1, waiting=_MOST_WAITING), Jobs(math.inf)
         self._thread = ThreadPoolExecutor(1, "tool")
         self._tools = {tool.name: tool for tool in TOOLS}
 
@@ -110,8 +110,8 @@ class Assistant:
 
         never = asyncio.Future[None]()
         try:
-            return await self._jobs.run_in_turn(
-                self._turns, RequestJob(client=_CLIENT), call_in_thread, never
+            return await self._jobs.run_in_slot(
+                self._slots, RequestJob(client=_CLIENT), call_in_thread, never
             )
         except Refusal as refusal:
             return _error_result(refusal.line)

@@ -24,7 +24,7 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
     def make_site(service: "Service", folder: Path) -> "Site":
         settings = AppSettings(
             base=f"{options.root_path}/",
-            models=service.offered.facts(),
+            models=service.offered.describe(),
             keep_minutes=options.keep_minutes,
             max_bytes=options.max_bytes,
             embeds=bool(options.embedding_origins),

@@ -1,4 +1,4 @@
-"""Bounds on open connections and streams."""
+"""Limits on the open connections and streams of each client."""
 
 import ipaddress
 from collections import Counter
@@ -8,14 +8,15 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from rilievo.serving.listener.request_refusals import busy_refusal
 
-_AGAIN_SECONDS = 10
+_RETRY_SECONDS = 10
+"""Time after which a refused client may try again [s]."""
 
 
 class OpenStreams:
     """Counts of open streams by client."""
 
-    def __init__(self, most: int, *, most_of_one: int) -> None:
-        self._most, self._most_of_one = most, most_of_one
+    def __init__(self, max_streams: int, *, max_per_client: int) -> None:
+        self._max_streams, self._max_per_client = max_streams, max_per_client
         self._counts: Counter[str] = Counter()
 
     def total(self) -> int:
@@ -24,16 +25,16 @@ class OpenStreams:
 
     @contextmanager
     def counted(self, client: str) -> Iterator[None]:
-        """Count a stream of a client in the context.
+        """Count a stream of a client as open while the block runs.
 
         Raises:
             Refusal: If there are too many.
         """
-        if self.total() >= self._most:
-            raise busy_refusal(f"{self.total()} streams are open already", _AGAIN_SECONDS)
-        own = self._counts[client]
-        if own >= self._most_of_one:
-            raise busy_refusal(f"{own} streams of yours are open already", _AGAIN_SECONDS)
+        if self.total() >= self._max_streams:
+            raise busy_refusal(f"{self.total()} streams are open already", _RETRY_SECONDS)
+        client_count = self._counts[client]
+        if client_count >= self._max_per_client:
+            raise busy_refusal(f"{client_count} streams of yours are open already", _RETRY_SECONDS)
         self._counts[client] += 1
         try:
             yield
@@ -44,7 +45,7 @@ class OpenStreams:
 
 
 def client_name(address: str) -> str:
-    """Address of a client, or its IPv6 network of 64 bits."""
+    """Name under which a client is counted: its IPv4 address, or its IPv6 network of 64 bits."""
     try:
         host = ipaddress.ip_address(address)
     except ValueError:
@@ -57,27 +58,36 @@ def client_name(address: str) -> str:
 class Connections:
     """Counts of open connections by client."""
 
-    def __init__(self, most: int, proxies: str = "") -> None:
-        """Begin without connections; those of ``proxies`` are not counted."""
-        self._most, self._open = most, Counter[str]()
-        names = [name.strip() for name in proxies.split(",") if name.strip()]
-        self._counts_none = "*" in names
-        self._proxies = [
-            network for network in map(_ip_network_or_none, names) if network is not None
-        ]
+    def __init__(self, max_per_client: int, proxies: str = "") -> None:
+        """Begin without connections.
 
-    def take(self, address: str) -> str | None:
-        """Count a connection; returns its client ("" for a proxy), or None if that has too many."""
+        Args:
+            max_per_client: Number of connections that a client may have.
+            proxies: Addresses or networks of proxies, with commas, whose connections are not
+                counted; ``*`` counts none at all.
+        """
+        self._max_per_client, self._open = max_per_client, Counter[str]()
+        names = [name.strip() for name in proxies.split(",") if name.strip()]
+        self._trusts_all = "*" in names
+        networks = map(_ip_network_or_none, names)
+        self._proxies = [network for network in networks if network is not None]
+
+    def admit(self, address: str) -> str | None:
+        """Count a connection, unless its client has too many.
+
+        Returns:
+            The client; "" for a proxy, and None if the connection is refused.
+        """
         if self._is_proxy(address):
             return ""
         client = client_name(address)
-        if self._open[client] >= self._most:
+        if self._open[client] >= self._max_per_client:
             return None
         self._open[client] += 1
         return client
 
-    def give_back(self, client: str) -> None:
-        """Uncount a connection."""
+    def release(self, client: str) -> None:
+        """Count a connection of a client no longer."""
         if not client:
             return
         self._open[client] -= 1
@@ -91,10 +101,10 @@ class Connections:
     def _is_proxy(self, address: str) -> bool:
         try:
             host = ipaddress.ip_address(address)
-        except ValueError:  # of a socket without an address
+        except ValueError:  # a socket without an address
             return True
         host = getattr(host, "ipv4_mapped", None) or host
-        return self._counts_none or any(host in network for network in self._proxies)
+        return self._trusts_all or any(host in network for network in self._proxies)
 
 
 @runtime_checkable
@@ -116,13 +126,13 @@ class IdleOrder(Generic[AnyConnection]):
         self._by_client: dict[str, dict[AnyConnection, None]] = {}
 
     def note_transfer(self, connection: AnyConnection, client: str) -> None:
-        """Note that bytes of a client have just been transferred; adds a new connection."""
+        """Put a connection at the end of the order, because bytes were just transferred."""
         self.discard(connection)
         self._clients[connection] = client
         self._by_client.setdefault(client, {})[connection] = None
 
     def discard(self, connection: AnyConnection) -> None:
-        """Remove a connection, if it is there."""
+        """Remove a connection from the order, if it is in it."""
         client = self._clients.pop(connection, None)
         if client is None:
             return
@@ -131,7 +141,7 @@ class IdleOrder(Generic[AnyConnection]):
             del self._by_client[client]
 
     def idlest_of_greediest_client(self, *, newcomer: AnyConnection) -> AnyConnection | None:
-        """Connection that makes room for a newcomer; None if all requests are at work."""
+        """Connection to close for a newcomer; None if no connection waits for its client."""
         for connections in sorted(self._by_client.values(), key=len, reverse=True):
             for connection in connections:
                 if connection is not newcomer and connection.waits_for_client:
@@ -142,5 +152,5 @@ class IdleOrder(Generic[AnyConnection]):
 def _ip_network_or_none(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(name, strict=False)
-    except ValueError:  # uvicorn takes other words for names of sockets
+    except ValueError:  # uvicorn also takes names of sockets
         return None

@@ -1,4 +1,4 @@
-"""Checks of a request's host, origin and token."""
+"""Check the host, origin and token of every request."""
 
 import hashlib
 import hmac
@@ -24,11 +24,13 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_READ_BY_PAGES = ("Content-Disposition", "Retry-After", "X-Depth-Kind", "X-Notes")
+"""Headers of every answer."""
+_EXPOSED_HEADERS = ("Content-Disposition", "Retry-After", "X-Depth-Kind", "X-Notes")
+"""Headers that pages of other origins may read."""
 
 
 class _Cors(CORSMiddleware):
-    """Headers for pages of other origins, which the guard compares."""
+    """Headers that let pages of other origins call the server."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         super().__init__(
@@ -37,16 +39,16 @@ class _Cors(CORSMiddleware):
             allow_methods=("GET", "POST"),
             allow_headers=("Authorization",),
             allow_private_network="*" not in origins,
-            expose_headers=_READ_BY_PAGES,
+            expose_headers=_EXPOSED_HEADERS,
         )
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Whether pages of an origin may call, as the option names it."""
+        """Whether pages of an origin may call the server."""
         return self.allow_all_origins or normalized_origin(origin) in self.allow_origins
 
 
 class Guard:
-    """ASGI application around another one."""
+    """ASGI application that lets only allowed requests through to another one."""
 
     def __init__(
         self,
@@ -61,16 +63,17 @@ class Guard:
 
         Args:
             app: Application.
-            tokens: Secrets of which requests must send one, if there are any.
+            tokens: Secrets of which every request has to send one; none for a server without.
             hosts: Further names of the server.
-            observe: Function of route, status and seconds of each request.
-            origins: Other origins whose pages may call, or ``*``.
+            observe: Function that gets path, status and duration [s] of each request.
+            origins: Other origins whose pages may call the server, or ``*``.
         """
         self._app, self._observe = app, observe
         self._digests = [_sha256(token.encode()) for token in tokens]
         self._hosts = frozenset(hosts)
-        # A browser asks for leave without a token, and a page reads why its own was refused.
-        self._cors = _Cors(self._answer_if_token_fits, origins) if origins else None
+        # The token is checked inside of it: a browser asks without a token whether it may call, and
+        # a page may read why its token was refused.
+        self._cors = _Cors(self._answer_if_token_is_valid, origins) if origins else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -78,29 +81,24 @@ class Guard:
             await self._app(scope, receive, send)
             return
         root = scope.get("root_path", "")
-        if root and scope["path"].startswith(f"{root}{root}/"):  # no proxy has cut it off
+        if root and scope["path"].startswith(f"{root}{root}/"):
+            # uvicorn has added the path of the proxy, which the proxy had not removed.
             scope = {**scope, "path": scope["path"].removeprefix(root)}
         body, send = Body(receive), self._send_with_headers_and_observer(scope, send)
         headers = Headers(scope=scope)
         try:
             self._refuse_foreign_host_or_origin(headers)
         except Refusal as refusal:
-            if (
-                self._cors is not None
-                and scope["type"] == "http"
-                and self._is_origin_named(headers)
-            ):
+            is_http = scope["type"] == "http"
+            if self._cors is not None and is_http and self._is_allowed_origin(headers):
                 send = partial(self._cors.send, send=send, request_headers=headers)
             await RefusalResponse(refusal)(scope, body, send)
             return
-        await (self._cors or self._answer_if_token_fits)(scope, body, send)
+        await (self._cors or self._answer_if_token_is_valid)(scope, body, send)
 
-    async def _answer_if_token_fits(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            self._digests
-            and path_below_root(scope) not in OPEN_ROUTES
-            and not self._has_valid_token(scope)
-        ):
+    async def _answer_if_token_is_valid(self, scope: Scope, receive: Receive, send: Send) -> None:
+        needs_token = self._digests and path_below_root(scope) not in OPEN_ROUTES
+        if needs_token and not self._has_valid_token(scope):
             line = "a token is needed: send the header 'Authorization: Bearer TOKEN'"
             refusal = Refusal(401, line, {"WWW-Authenticate": "Bearer"})
             await RefusalResponse(refusal)(scope, receive, send)
@@ -113,26 +111,28 @@ class Guard:
             raise Refusal(421, "this server does not go by this name: its option hosts lists names")
         origin = normalized_origin(headers.get("origin", ""))
         own_origin = normalized_origin(f"{origin.partition('://')[0]}://{host}")
-        if origin and origin != own_origin and not self._is_origin_named(headers):
+        if origin and origin != own_origin and not self._is_allowed_origin(headers):
             raise Refusal(
                 403,
                 "web pages of other sites may not call this server, but those that the option "
                 "origins of 'rilievo serve' names",
             )
 
-    def _is_origin_named(self, headers: Headers) -> bool:
+    def _is_allowed_origin(self, headers: Headers) -> bool:
         return self._cors is not None and self._cors.is_allowed_origin(headers.get("origin", ""))
 
     def _has_valid_token(self, scope: Scope) -> bool:
-        kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         token_digest = _sha256(token.strip().encode("latin-1", "replace"))
-        # All are compared, each in constant time.
-        hits = [hmac.compare_digest(token_digest, digest) for digest in self._digests]
-        return kind.lower() == "bearer" and any(hits)
+        # All are compared, each in constant time, so that the duration tells nothing.
+        matches = [hmac.compare_digest(token_digest, digest) for digest in self._digests]
+        return scheme.lower() == "bearer" and any(matches)
 
     def _is_own_host_name(self, host: str) -> bool:
-        """Whether a Host header names this server, or any IP address."""
-        # An address rebinds no name.
+        """Whether a Host header names this server, or any IP address.
+
+        Names are checked against DNS rebinding, which is not possible with an address.
+        """
         name = host.lower()
         if name.startswith("["):
             name = name[1:].partition("]")[0]
@@ -151,6 +151,7 @@ class Guard:
         return socket.gethostname().lower()
 
     def _send_with_headers_and_observer(self, scope: Scope, send: Send) -> Send:
+        """Wrap ``send`` so that it adds headers, and reports the request at its end."""
         start, status = time.monotonic(), 0
 
         async def send_and_observe(message: Message) -> None:
@@ -168,7 +169,7 @@ class Guard:
 
 
 def path_below_root(scope: Scope) -> str:
-    """Path of a request without a proxy's ``root_path``."""
+    """Path of a request without the ``root_path`` of a proxy."""
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 

@@ -1,4 +1,4 @@
-"""HTTP server of every listener, which ends in time."""
+"""HTTP server of every listener, which ends in time and limits connections."""
 
 import asyncio
 import os
@@ -24,12 +24,13 @@ from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, problem_
 from rilievo.system.signals import is_repeated_signal
 
 GRACE = 5
-"""Seconds that requests have to end; containers have 10."""
-_REMOVING_SECONDS = 1.0
+"""Time that requests have to end after a signal [s]; containers are killed after 10."""
+_REMOVAL_SECONDS = 1.0
+"""Time in which removing the server's folder is tried again [s]."""
 
 
 class StoppableServer(uvicorn.Server):
-    """uvicorn's server, which ends seconds after a signal in any case."""
+    """uvicorn's server, which ends a few seconds after a signal, whatever its requests do."""
 
     def __init__(
         self,
@@ -37,40 +38,49 @@ class StoppableServer(uvicorn.Server):
         folder: Path | None,
         abandon: Callable[[], None] = lambda: None,
     ) -> None:
+        """Make a server.
+
+        Args:
+            config: Configuration of uvicorn.
+            folder: Folder to remove if the server is ended by force.
+            abandon: Function that ends other processes of the server then.
+        """
         super().__init__(config)
         self._folder, self._abandon = folder, abandon
         self._is_interrupted = False
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until stopped.
+        """Serve until a signal stops the server.
 
         Raises:
-            KeyboardInterrupt: If Ctrl-C stopped it.
+            KeyboardInterrupt: If the signal was Ctrl-C.
         """
         super().run(sockets)
         if self._is_interrupted:
             raise KeyboardInterrupt
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End connections; after a second Ctrl-C, abort them."""
+        """Wait for requests to end; after a second Ctrl-C, abort their connections."""
         if self.force_exit:
             for connection in [*self.server_state.connections]:
                 connection.transport.abort()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; force it at a second Ctrl-C, or after seconds."""
+        """Stop in order; at a second Ctrl-C at once, and after ``LAST_SECONDS`` by force."""
         if is_repeated_signal():
             return
-        is_first, self._is_interrupted = not self.should_exit, sig == signal.SIGINT
-        self.force_exit, self.should_exit = not is_first and self._is_interrupted, True
+        is_first = not self.should_exit
+        self._is_interrupted = sig == signal.SIGINT
+        self.force_exit = self._is_interrupted and not is_first
+        self.should_exit = True
         if is_first:
             timer = threading.Timer(LAST_SECONDS, self._abandon_and_exit, (EXIT_CODES[sig],))
             timer.daemon = True
             timer.start()
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Stop, from another thread; the rest is cancelled after ``GRACE``, or at once."""
+        """Stop from another thread; requests are cancelled after ``GRACE`` seconds, or at once."""
         self.force_exit, self.should_exit = at_once, True
 
     def _abandon_and_exit(self, code: int) -> None:
@@ -83,64 +93,72 @@ class StoppableServer(uvicorn.Server):
 
 
 def _remove_folder_with_retries(folder: Path) -> None:
-    end = time.monotonic() + _REMOVING_SECONDS
-    while folder.exists() and time.monotonic() < end:
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 HEAD_SECONDS = 10.0
-"""Time for the head of a request, and for closing a connection."""
-_TOO_MANY = problem_json(
+"""Time in which the head of a request arrives, and in which a connection is closed [s]."""
+_TOO_MANY_CONNECTIONS = problem_json(
     Refusal(429, "too many connections from this address: close some, or use them again")
 )
-_REFUSED = (
+_REFUSAL_TEMPLATE = (
     b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: %b\r\nRetry-After: 1\r\n%b"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
 )
 
-# It is sent before any head is read, so that it cannot name an origin; it tells nothing else.
-_FOR_PAGES = b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
+# The refusal is sent before a head is read, so it cannot name one origin. It tells nothing secret.
+_CORS_HEADERS = b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's protocol with limits on heads and on connections of an address and of all."""
+    """uvicorn's protocol with limits of time and of the number of connections.
+
+    A client has to send the head of a request in ``HEAD_SECONDS``. A client with too many
+    connections gets a refusal. If all clients together have too many, the connection that was idle
+    longest is closed, of the client that has most.
+    """
 
     counted = Connections(1_000_000)
-    """Connections of the server, set by ``counting_protocol``."""
+    """Connections of the server by client, set by ``counting_protocol``."""
     idle_order: IdleOrder["ImpatientProtocol"] = IdleOrder()
-    """Open connections of the server, set by ``counting_protocol``."""
-    most_open = 1_000_000
-    """Most open connections of all clients, set by ``counting_protocol``."""
-    for_pages = b""
-    """Headers for pages of other origins, set by ``counting_protocol``."""
-    _counts_for = ""
+    """Connections of the server by their last transfer, set by ``counting_protocol``."""
+    max_open = 1_000_000
+    """Number of connections that all clients together may have, set by ``counting_protocol``."""
+    cors_headers = b""
+    """Headers of a refusal for pages of other origins, set by ``counting_protocol``."""
+    _client_name = ""
+    """Client under which the connection is counted; "" if it is not."""
     _is_refused = False
-    _limit: asyncio.TimerHandle | None = None
-    _ending: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
+    _closing_timer: asyncio.TimerHandle | None = None
     _was_closing = False
 
     def connection_made(self, transport: Any) -> None:
-        """Count the connection, and await a request; refuse one too many."""
+        """Count the connection and wait for a request, or refuse it."""
         super().connection_made(transport)
-        client = self.counted.take(self.client[0] if self.client else "")
+        client = self.counted.admit(self.client[0] if self.client else "")
         if client is None:
-            # uvicorn's own limit is over all clients: those refused must not count for it.
+            # uvicorn's own limit is for all clients together, and must not count this connection.
             self.connections.discard(self)
             self._is_refused = True
-            parts = PROBLEM.encode(), self.for_pages, len(_TOO_MANY), _TOO_MANY
-            transport.write(_REFUSED % parts)
+            body = _TOO_MANY_CONNECTIONS
+            transport.write(
+                _REFUSAL_TEMPLATE % (PROBLEM.encode(), self.cors_headers, len(body), body)
+            )
             transport.close()
-            self._ending = self.loop.call_later(HEAD_SECONDS, transport.abort)
+            self._closing_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
             return
-        self._counts_for = client
+        self._client_name = client
         self._note_transfer()
-        if len(self.connections) > self.most_open:
+        if len(self.connections) > self.max_open:
             self._close_idlest_connection_of_greediest_client()
         self._start_or_cancel_head_timer()
         self._abort_if_closing_since_last_check()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a complete head ends the waiting."""
+        """Take bytes from the client; a complete head stops its timer."""
         if self._is_refused:
             return
         self._note_transfer()
@@ -148,26 +166,26 @@ class ImpatientProtocol(H11Protocol):
         self._start_or_cancel_head_timer()
 
     def pause_writing(self) -> None:
-        """Begin to wait for a client that does not read."""
+        """Wait for a client that does not read."""
         self._note_transfer()
         super().pause_writing()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Wait for the next request."""
         self._note_transfer()
         super().on_response_complete()
         self._start_or_cancel_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel timers, and uncount the connection."""
-        for timer in (self._limit, self._ending):
+        """Cancel the timers, and count the connection no longer."""
+        for timer in (self._head_timer, self._closing_timer):
             if timer is not None:
                 timer.cancel()
         self._uncount_connection()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """Uncount the connection, as streams have a count."""
+        """Count the connection no longer, because streams are counted by themselves."""
         self._uncount_connection()
         super().handle_websocket_upgrade(event)
 
@@ -178,7 +196,7 @@ class ImpatientProtocol(H11Protocol):
         return self.flow.write_paused or (is_sending and not self.flow.read_paused)
 
     def _note_transfer(self) -> None:
-        client = self._counts_for
+        client = self._client_name
         if not client and self.scope is not None and self.scope["client"] is not None:
             client = client_name(self.scope["client"][0])  # of the last request of a proxy
         self.idle_order.note_transfer(self, client)
@@ -191,50 +209,59 @@ class ImpatientProtocol(H11Protocol):
             idlest.transport.abort()
 
     def _uncount_connection(self) -> None:
-        client, self._counts_for = self._counts_for, ""
-        self.counted.give_back(client)
+        client, self._client_name = self._client_name, ""
+        self.counted.release(client)
         self.idle_order.discard(self)
 
     def _start_or_cancel_head_timer(self) -> None:
         is_waiting = self.conn.their_state is h11.IDLE
-        if is_waiting and self._limit is None:
-            self._limit = self.loop.call_later(HEAD_SECONDS, self._abort_if_idle)
-        elif not is_waiting and self._limit is not None:
-            self._limit.cancel()
-            self._limit = None
+        if is_waiting and self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._abort_if_idle)
+        elif not is_waiting and self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _abort_if_closing_since_last_check(self) -> None:
         if self._was_closing:
             self.transport.abort()
             return
         self._was_closing = self.transport.is_closing()
-        self._ending = self.loop.call_later(HEAD_SECONDS, self._abort_if_closing_since_last_check)
+        self._closing_timer = self.loop.call_later(
+            HEAD_SECONDS, self._abort_if_closing_since_last_check
+        )
 
     def _abort_if_idle(self) -> None:
-        self._limit = None
+        self._head_timer = None
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self.transport.abort()
 
 
 def counting_protocol(
-    connections: Connections, most_open: int, *, for_pages: bool
+    connections: Connections, max_open: int, *, answers_pages: bool
 ) -> type[ImpatientProtocol]:
-    """Subclass for one server with its connections."""
+    """Make the protocol of one server.
+
+    Args:
+        connections: Connections of the server by client.
+        max_open: Number of connections that all clients together may have.
+        answers_pages: Whether pages of other origins may call the server.
+    """
     members = {
         "counted": connections,
         "idle_order": IdleOrder[ImpatientProtocol](),
-        "most_open": most_open,
-        "for_pages": _FOR_PAGES if for_pages else b"",
+        "max_open": max_open,
+        "cors_headers": _CORS_HEADERS if answers_pages else b"",
     }
     return type("Counting", (ImpatientProtocol,), members)
 
 
 _BACKLOG = 512
-_MOST_CONNECTIONS = 1000
-_MOST_OPEN_FILES = 4096
-"""Open files that the server asks of the system, which often allows 1024."""
-_FILES_BESIDE_CONNECTIONS = 1024
-"""Files for bodies, answers and networks, and for as many new connections as come in a moment."""
+"""Connections that the system holds until the server accepts them."""
+_MAX_CONNECTIONS = 1000
+_OPEN_FILES = 4096
+"""Number of open files that the server asks of the system, which often allows 1024."""
+_RESERVED_FILES = 1024
+"""Files for bodies, answers and networks, and for new connections that come at once."""
 
 
 def http_server(
@@ -251,19 +278,19 @@ def http_server(
     Args:
         app: Application within its guard.
         options: Address of the server, and its proxies.
-        connections: Most open connections of one address.
-        frame_bytes: Largest message over a WebSocket; 0 for none.
-        folder: Folder with all files of the server.
+        connections: Number of connections that a client may have.
+        frame_bytes: Size of the largest message over a WebSocket [bytes]; 0 if there are none.
+        folder: Folder with all files of the server, which is removed at an end by force.
         abandon: Function that ends other processes of the server.
     """
-    open_files = raise_limit_of_open_files(_MOST_OPEN_FILES)
-    most_open = min(_MOST_CONNECTIONS, max(open_files // 4, open_files - _FILES_BESIDE_CONNECTIONS))
+    open_files = raise_limit_of_open_files(_OPEN_FILES)
+    max_open = min(_MAX_CONNECTIONS, max(open_files // 4, open_files - _RESERVED_FILES))
     config = uvicorn.Config(
         app,
         http=counting_protocol(
             Connections(connections, options.proxies),
-            most_open,
-            for_pages=bool(options.calling_origins),
+            max_open,
+            answers_pages=bool(options.calling_origins),
         ),
         ws="websockets-sansio" if frame_bytes else "none",
         ws_max_size=frame_bytes,
@@ -275,8 +302,8 @@ def http_server(
         forwarded_allow_ips=options.proxies,
         root_path=options.root_path,
         backlog=_BACKLOG,
-        # It counts requests too, which end a moment after their connections are closed.
-        limit_concurrency=2 * most_open,
+        # uvicorn counts requests too, which end a moment after their connections are closed.
+        limit_concurrency=2 * max_open,
         timeout_graceful_shutdown=GRACE,
     )
     return StoppableServer(config, folder, abandon)

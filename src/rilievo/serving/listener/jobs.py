@@ -1,4 +1,4 @@
-"""Work of requests, which is given up when its time is over or its client leaves."""
+"""Work for requests, which is given up when its time is over or its client leaves."""
 
 import asyncio
 import math
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.turns import Turns
+from rilievo.serving.listener.work_slots import WorkSlots
 
 T = TypeVar("T")
 AnyJob = TypeVar("AnyJob", bound="RequestJob")
@@ -16,22 +16,24 @@ AnyJob = TypeVar("AnyJob", bound="RequestJob")
 
 @dataclass(slots=True, kw_only=True)
 class RequestJob:
-    """Request at work.
+    """Request whose work waits or runs.
 
     Attributes:
+        client: Client of the request.
         is_heavy: Whether its work takes seconds.
-        has_place: Whether its work has begun.
-        until: Time at which it is given up, of ``time.monotonic``.
+        has_slot: Whether its work has begun.
+        is_given_up: Whether nobody waits for its result any more.
+        deadline: Time of ``time.monotonic`` at which it is given up.
     """
 
     client: str
     is_heavy: bool = False
-    has_place: bool = False
+    has_slot: bool = False
     is_given_up: bool = False
-    until: float = math.inf
+    deadline: float = math.inf
 
     def raise_if_given_up(self) -> None:
-        """End work that nobody waits for."""
+        """Raise ``GivenUp`` if nobody waits for the result."""
         if self.is_given_up:
             raise GivenUp
 
@@ -40,26 +42,30 @@ class RequestJob:
 
 
 class Jobs:
-    """Work of requests, which ends also if nobody waits."""
+    """The work for all requests of a server."""
 
     def __init__(self, time_limit: float | int) -> None:
         self._time_limit = time_limit
         self._tasks: set[asyncio.Task[object]] = set()
-        self.begun = 0
-        """Number of begun requests."""
+        self.started = 0
+        """Number of requests whose work was started."""
 
     @property
     def at_work(self) -> int:
         """Number of requests at work."""
         return len(self._tasks)
 
-    def deadline(self, begun: float) -> float:
-        """Time of ``time.monotonic`` at which a request is given up."""
-        return begun + self._time_limit
+    def deadline_after(self, start: float) -> float:
+        """Time at which a request that arrived at ``start`` is given up (``time.monotonic``)."""
+        return start + self._time_limit
 
-    async def result_in_time(self, until: float, work: Awaitable[T]) -> T:
-        """Result of work; refuses it after a deadline."""
-        limit = asyncio.timeout_at(until)
+    async def result_in_time(self, deadline: float, work: Awaitable[T]) -> T:
+        """Wait for the result of work.
+
+        Raises:
+            Refusal: If there is none at the deadline.
+        """
+        limit = asyncio.timeout_at(deadline)
         try:
             async with limit:
                 return await work
@@ -69,7 +75,7 @@ class Jobs:
             raise
 
     def too_late_refusal(self, seconds: float = 0.0) -> Refusal:
-        """Refusal 503; come again after ``seconds``."""
+        """Refusal for a request without a result in time; it may come again after ``seconds``."""
         return Refusal(
             503,
             f"no result after {self._time_limit:g} s: the server is busy, or the model is slow",
@@ -80,55 +86,68 @@ class Jobs:
         """Wait for all work to end."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def run_in_turn(
+    async def run_in_slot(
         self,
-        turns: Turns,
+        slots: WorkSlots,
         job: AnyJob,
         work: Callable[[AnyJob], Awaitable[T]],
         departure: Awaitable[object],
         *,
         unused: Callable[[T], None] = lambda result: None,
     ) -> T:
-        """Result of work in a place; given up at departure or deadline."""
-        task, leaving = self._start_task(turns, job, work), asyncio.ensure_future(departure)
+        """Wait for a slot, do work in it, and return its result.
+
+        Args:
+            slots: Slots of such work.
+            job: Request.
+            work: Function that does the work.
+            departure: Ends when the client leaves.
+            unused: Function that disposes of a result for which nobody waits any more.
+
+        Raises:
+            GivenUp: If the client leaves.
+            Refusal: If there is no result at the job's deadline.
+        """
+        task = self._start_task(slots, job, work)
+        leaving = asyncio.ensure_future(departure)
         try:
             await asyncio.wait(
                 {task, leaving},
-                timeout=max(0.0, min(job.until - time.monotonic(), self._time_limit)),
+                timeout=max(0.0, min(job.deadline - time.monotonic(), self._time_limit)),
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if task.done():
                 return task.result()
             if leaving.done():
                 raise GivenUp
-            raise self.too_late_refusal(turns.seconds_to_wait)
+            raise self.too_late_refusal(slots.seconds_to_wait)
         finally:
             leaving.cancel()
             if not task.done():
                 job.is_given_up = True
                 task.add_done_callback(lambda ended: _dispose_of_result(ended, unused))
-                if not job.has_place:
+                if not job.has_slot:
                     task.cancel()
 
     def _start_task(
-        self, turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]
+        self, slots: WorkSlots, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]
     ) -> "asyncio.Task[T]":
-        task = asyncio.create_task(_work_in_place(turns, job, work))
-        self.begun += 1
+        task = asyncio.create_task(_work_in_slot(slots, job, work))
+        self.started += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda ended: job.close())
         return task
 
 
-async def _work_in_place(turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]) -> T:
-    place = await turns.take(job.client)
+async def _work_in_slot(slots: WorkSlots, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]) -> T:
+    slot = await slots.acquire(job.client)
     try:
-        job.has_place = True
+        job.has_slot = True
         job.raise_if_given_up()
         return await work(job)
     finally:
-        place.give_back()
+        slot.release()
 
 
 def _dispose_of_result(task: "asyncio.Task[T]", unused: Callable[[T], None]) -> None:

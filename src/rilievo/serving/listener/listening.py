@@ -1,4 +1,4 @@
-"""Listening sockets, and the options of their address."""
+"""Sockets that listen for connections, and the options of their address."""
 
 import errno
 import ipaddress
@@ -42,7 +42,7 @@ class AddressOptions(Record):
 
     @property
     def is_private(self) -> bool:
-        """Whether this machine alone reaches the server."""
+        """Whether only this machine can reach the server."""
         if self.host == "localhost":
             return True
         try:
@@ -57,17 +57,25 @@ class AddressOptions(Record):
 
     @property
     def calling_origins(self) -> tuple[str, ...]:
-        """Other origins whose pages may call: none here."""
+        """Other origins whose pages may call the server; subclasses may allow some."""
         return ()
 
 
 def split_at_commas(text: str) -> list[str]:
-    """Names between commas, without blanks."""
+    """Split a text at its commas, and leave out spaces and empty parts."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def parse_origins(name: str, text: str) -> tuple[str, ...]:
-    """Origins as browsers spell them; refuses other texts."""
+    """Parse origins, with commas between them, into the spelling of browsers.
+
+    Args:
+        name: Name of the option.
+        text: Its value.
+
+    Raises:
+        OptionError: If a part is no origin.
+    """
     origins = [origin.rstrip("/") for origin in split_at_commas(text)]
     for origin in origins:
         if _ORIGIN.fullmatch(origin) is None:
@@ -80,7 +88,7 @@ def parse_origins(name: str, text: str) -> tuple[str, ...]:
 
 
 def normalized_origin(origin: str) -> str:
-    """Origin as browsers spell it: in lower case, without the usual port of its scheme."""
+    """Origin as browsers spell it: in lower case, without the default port of its scheme."""
     origin = origin.lower()
     return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
@@ -88,33 +96,35 @@ def normalized_origin(origin: str) -> str:
 HTTP_LISTENERS = ("serve", "app", "predict --live")
 """Commands that listen at an address."""
 STREAM_LISTENERS = ("mcp",)
-"""Commands on standard input and output."""
+"""Commands that listen on standard input."""
 
 
 @contextmanager
 def listening_socket(options: AddressOptions, command: str) -> Iterator[socket.socket]:
-    """Socket at an address, for a command in ``HTTP_LISTENERS``."""
+    """Open a socket that listens at an address, for a command of ``HTTP_LISTENERS``.
+
+    Raises:
+        OutputError: If that is not possible.
+    """
     assert command in HTTP_LISTENERS, "each listener has a row, by which it is tested"
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
-        why = reason(error).partition(" (while ")[0]
+        cause = reason(error).partition(" (while ")[0]
         # Names that are no address have a negative number.
         if error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0:
             raise OutputError(
                 option="host",
-                problem=(
-                    f"{options.host} cannot be listened at ({why}): take an "
-                    "address of this machine, or 0.0.0.0 for all"
-                ),
+                problem=f"{options.host} cannot be listened at ({cause}): take an address of this "
+                "machine, or 0.0.0.0 for all",
             ) from error
         raise OutputError(
             option="host",
             problem=Text(
                 f"{options.host} ",
                 OptionName("port", str(options.port)),
-                f" cannot be listened at ({why}): take another port, or 0 for a free one",
+                f" cannot be listened at ({cause}): take another port, or 0 for a free one",
             ),
         ) from error
     with listener:
@@ -122,7 +132,8 @@ def listening_socket(options: AddressOptions, command: str) -> Iterator[socket.s
 
 
 def local_url(options: AddressOptions, port: int) -> str:
-    """URL of a server for browsers of this machine."""
+    """URL at which browsers of this machine reach a server."""
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}{options.root_path}/"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"http://{host}:{port}{options.root_path}/"

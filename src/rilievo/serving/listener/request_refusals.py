@@ -31,8 +31,8 @@ from rilievo.errors import (
 )
 from rilievo.errors.messages import Text, one_line, spell_parameter
 
-_MOST_TRACES = 100
-_DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
+_MAX_LOGGED_ERRORS = 100
+_DOWNLOAD_ERRORS = (URLError, TimeoutError, ConnectionError, HTTPException)
 _STATUSES: tuple[tuple[type[RilievoError], int], ...] = (
     (MissingExtraError, 501),
     (OptionError, 400),
@@ -42,15 +42,19 @@ _STATUSES: tuple[tuple[type[RilievoError], int], ...] = (
     (UnknownCameraError, 422),
     (ModelError, 500),
 )
-_traced: set[tuple[str, str]] = set()
+"""Status of each kind of error; the first that fits counts."""
+_logged: set[tuple[str, str]] = set()
+"""Type and place of the errors that were logged."""
 
 
 class Refusal(Exception):
     """Answer in place of a result.
 
     Attributes:
-        line: Line for the client.
-        facts: Parameter at fault (``option``), its value, what is expected, a hint.
+        status: HTTP status.
+        line: One line for the client.
+        headers: Further headers of the answer.
+        facts: Parameter that is wrong (``option``), its value, what is expected, and a hint.
     """
 
     def __init__(
@@ -70,50 +74,57 @@ class GivenUp(Exception):
 
 
 def busy_refusal(line: str, seconds: float | int) -> Refusal:
-    """Refusal 429 with the seconds until it may come again."""
-    again = max(1, round(seconds))
-    return Refusal(429, f"{line}: try again in {again} s", {"Retry-After": str(again)})
+    """Refusal for a client that may try again after a number of seconds."""
+    retry_after = max(1, round(seconds))
+    headers = {"Retry-After": str(retry_after)}
+    return Refusal(429, f"{line}: try again in {retry_after} s", headers)
 
 
 def stopping_refusal() -> Refusal:
-    """Refusal 503 while the server stops."""
+    """Refusal for a request that comes while the server stops."""
     return Refusal(503, "the server is stopping: try again later", {"Retry-After": "10"})
 
 
 def refusal_of(error: Exception, display_names: Mapping[str, str] | None = None) -> Refusal:
-    """Refusal for an error; by names that replace models' paths."""
+    """Refusal for an error, without paths of the server.
+
+    Args:
+        error: Error.
+        display_names: Names that clients see in place of the paths of models.
+    """
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MemoryError):
         return Refusal(503, "too little memory for this photograph: make it smaller")
-    # What cannot be written, and where, is for the operator.
+    # What cannot be written, and where, only concerns those who run the server.
     if isinstance(error, OutputError) or not isinstance(error, RilievoError):
-        log_once_per_place(error)
+        _log_once_per_line(error)
         if isinstance(error, OutputError):
             return Refusal(507, "the server cannot write the result: tell who runs it")
         return Refusal(500, "a defect of the server, which has written it down")
-    if isinstance(error, ModelError) and isinstance(error.__cause__, _DOWNLOADING):
-        log_once_per_place(error)
+    if isinstance(error, ModelError) and isinstance(error.__cause__, _DOWNLOAD_ERRORS):
+        _log_once_per_line(error)
         return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
     line = error.worded(
         spell_parameter, _display_name_or_file_name(str(error.path), display_names or {})
     )
-    # Messages of models' readers begin with their files, which lie below those paths.
+    # Errors of models name files below these paths. Longer paths are replaced first.
     names = {**(display_names or {}), os.path.expanduser("~"): "~"}
     paths = [path for path in sorted(names, key=len, reverse=True) if len(PurePath(path).parts) > 1]
 
-    def names_for_paths(text: str) -> str:
+    def without_paths(text: str) -> str:
         for path in paths:
             text = text.replace(path, names[path])
         return text
 
-    return Refusal(status, names_for_paths(line), facts=_facts_for_json(error, names_for_paths))
+    return Refusal(status, without_paths(line), facts=_facts_for_json(error, without_paths))
 
 
 def _facts_for_json(error: RilievoError, without_paths: Callable[[str], str]) -> dict[str, Any]:
+    """Option, value, expectation and hint of an error, where it has them."""
     value = error.value
-    # A client may write a whole number that no float holds.
+    # A client may write a whole number that is too large for a float.
     is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     texts = {
         "option": error.option,
@@ -131,31 +142,32 @@ def _display_name_or_file_name(path: str, display_names: Mapping[str, str]) -> s
     return display_names.get(path, PurePath(path).name)
 
 
-def log_once_per_place(error: Exception) -> None:
-    """Log an error of each place once, so that clients cannot fill the log."""
+def _log_once_per_line(error: Exception) -> None:
+    """Log an error the first time that its line of code raises it, so that the log stays small."""
     key = (type(error).__name__, _innermost_file_and_line(error.__traceback__))
-    if key in _traced or len(_traced) >= _MOST_TRACES:
+    if key in _logged or len(_logged) >= _MAX_LOGGED_ERRORS:
         return
-    _traced.add(key)
+    _logged.add(key)
     lines = "".join(traceback.format_exception(error))
     print(f"rilievo serve: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _innermost_file_and_line(frames: TracebackType | None) -> str:
-    place = ""
+    line = ""
     while frames is not None:
-        place = f"{frames.tb_frame.f_code.co_filename}:{frames.tb_lineno}"
+        line = f"{frames.tb_frame.f_code.co_filename}:{frames.tb_lineno}"
         frames = frames.tb_next
-    return place
+    return line
 
 
-_DRAINED_BYTES = 64 * 2**20
-_DRAINED_SECONDS = 5.0
+_MAX_DRAINED_BYTES = 64 * 2**20
+_MAX_DRAINED_SECONDS = 5.0
+"""Size and time [s] of the rest of a body that is read after a refusal."""
 PROBLEM = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """Refusal by RFC 9457."""
+    """Body of a refusal, as RFC 9457 defines it."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -180,7 +192,7 @@ class Problem(BaseModel):
 
 
 def problem_json(refusal: Refusal) -> bytes:
-    """Body by RFC 9457."""
+    """Body of a refusal as JSON (RFC 9457)."""
     problem = Problem(
         title=HTTPStatus(refusal.status).phrase,
         status=refusal.status,
@@ -192,13 +204,13 @@ def problem_json(refusal: Refusal) -> bytes:
 
 
 class Body:
-    """ASGI's ``receive`` that knows the body's end."""
+    """ASGI's ``receive`` that remembers whether the body has ended."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self.is_over = receive, False
 
     async def __call__(self) -> Message:
-        """Receive a message, and note whether the body ended."""
+        """Receive a message."""
         message = await self._receive()
         if message["type"] != "http.request" or not message.get("more_body", False):
             self.is_over = True
@@ -208,7 +220,7 @@ class Body:
 class RefusalResponse(Response):
     """Response with a refusal, after which the rest of the request is read for a while.
 
-    Closing the connection at once would reset it before the client reads.
+    If the connection were closed at once, it would be reset before the client can read.
     """
 
     media_type = PROBLEM
@@ -217,7 +229,7 @@ class RefusalResponse(Response):
         super().__init__(problem_json(refusal), refusal.status, refusal.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the refusal, and read the request's rest."""
+        """Send the refusal, and read the rest of the request."""
         if scope["type"] == "websocket":
             await super().__call__(scope, receive, send)
             return
@@ -236,8 +248,8 @@ class RefusalResponse(Response):
 async def _read_and_drop_body(receive: Receive) -> None:
     count = 0
     with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAINED_SECONDS):
-            while count < _DRAINED_BYTES:
+        async with asyncio.timeout(_MAX_DRAINED_SECONDS):
+            while count < _MAX_DRAINED_BYTES:
                 message = await receive()
                 if message["type"] != "http.request" or not message.get("more_body", False):
                     return

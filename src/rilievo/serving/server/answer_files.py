@@ -1,4 +1,4 @@
-"""Outputs as answers: one file, or a zip that is made on the way."""
+"""Write the outputs of a prediction, and send them as one file or as a zip."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +15,21 @@ from rilievo.serving.server.request_files import RequestFolder
 
 JSON = "json"
 ZIP = "application/zip"
-_LEAST = 200_000
-_CHUNK = 2**18
+_FIXED_BYTES = 200_000
+"""Size of an output besides its pixels or points, at most [bytes]."""
+_CHUNK_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """Files to send and remove."""
+class WrittenFiles:
+    """Outputs of a prediction on the disk, to be sent and then removed.
+
+    Attributes:
+        name: Name of the file that the client gets.
+        paths: The files; of several, the client gets a zip.
+        size: Size of the single file [bytes]; None for a zip, which is made while it is sent.
+        folder: Folder with the files.
+    """
 
     name: str
     media_type: str
@@ -30,29 +38,29 @@ class Written:
     folder: RequestFolder
 
     def chunks(self) -> Iterator[bytes]:
-        """One file, or a zip, in pieces; the files are removed once the last one is open."""
+        """Yield the file or the zip in pieces; files are removed once the last one is open."""
         if self.size is None:
             return _zip_pieces(self)
         return read_chunks(self.paths[0], self.folder.remove_files)
 
     def remove(self) -> None:
-        """Remove the files."""
+        """Remove the files and release their disk space."""
         self.folder.remove()
 
 
 def file_output_names(outputs: Sequence[str]) -> tuple[str, ...]:
-    """Names with ``all`` spelled out, without the JSON."""
+    """Names of the outputs that are files: without the JSON, and all of them for ``all``."""
     if "all" in outputs:
         return tuple(OUTPUTS.own)
     return tuple(name for name in outputs if name != JSON)
 
 
-def most_output_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
-    """Upper estimate from pixels, or points of a surface."""
+def max_output_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
+    """Size that outputs have at most, for a photograph of this many pixels [bytes]."""
     points = min(pixels, options.surface_points)
     rows = [OUTPUTS[name] for name in names]
     sizes = (row.max_bytes_per_pixel * pixels + row.max_bytes_per_point * points for row in rows)
-    return int(sum(sizes)) + _LEAST * len(rows)
+    return int(sum(sizes)) + _FIXED_BYTES * len(rows)
 
 
 def output_media_types() -> tuple[str, ...]:
@@ -60,8 +68,8 @@ def output_media_types() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*(row.media_type for row in OUTPUTS.own.values()), ZIP)))
 
 
-def are_heavy(outputs: Sequence[str]) -> bool:
-    """Whether some outputs take seconds."""
+def have_heavy_output(outputs: Sequence[str]) -> bool:
+    """Whether some outputs take seconds to write."""
     return any(OUTPUTS[name].is_heavy for name in file_output_names(outputs))
 
 
@@ -71,8 +79,8 @@ def write(
     options: SaveOptions,
     folder: RequestFolder,
     stem: str,
-) -> Written:
-    """Write outputs into a request's folder, whose reserved bytes become theirs."""
+) -> WrittenFiles:
+    """Write outputs into the folder of a request, and reserve their exact size there."""
     names = file_output_names(outputs)
     if "all" in outputs:
         names = tuple(name for name in names if can_write_output(prediction, name))
@@ -81,16 +89,20 @@ def write(
     sizes = [path.stat().st_size for path in paths]
     folder.reserve(sum(sizes))
     if len(outputs) == len(names) == 1:
-        paths = paths[:1]  # without its JSON
-        name, size = paths[0].name, sizes[0]
-        kind = OUTPUTS[names[0]].media_type
-    else:
-        name, size, kind = f"{stem}.zip", None, ZIP
-    return Written(name=name, media_type=kind, paths=tuple(paths), size=size, folder=folder)
+        return WrittenFiles(
+            name=paths[0].name,
+            media_type=OUTPUTS[names[0]].media_type,
+            paths=tuple(paths[:1]),  # without its sidecar
+            size=sizes[0],
+            folder=folder,
+        )
+    return WrittenFiles(
+        name=f"{stem}.zip", media_type=ZIP, paths=tuple(paths), size=None, folder=folder
+    )
 
 
 def can_write_output(prediction: Prediction, name: str) -> bool:
-    """Whether a prediction can have an output."""
+    """Whether an output can be written for a prediction on this machine."""
     try:
         check_parts(prediction, [name])
     except (OptionError, InputError):
@@ -99,49 +111,52 @@ def can_write_output(prediction: Prediction, name: str) -> bool:
 
 
 def read_chunks(path: Path, on_open: Callable[[], None]) -> Iterator[bytes]:
-    """Content of a file, in pieces."""
+    """Yield the content of a file in pieces; ``on_open`` is called once it is open."""
     with path.open("rb") as file:
         on_open()
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(_CHUNK_BYTES):
             yield chunk
 
 
 class Pipe(RawIOBase):
-    """File whose pieces are taken out as they come."""
+    """File in memory from which what was written is taken again, piece by piece."""
 
     def __init__(self) -> None:
         super().__init__()
         self._pieces: list[bytes] = []
 
     def writable(self) -> bool:
-        """True."""
+        """Whether it can be written to: always."""
         return True
 
     def write(self, data: object) -> int:
-        """Keep a piece."""
+        """Keep what is written until ``take_pieces``."""
         piece = bytes(data)  # pyright: ignore[reportArgumentType]
         self._pieces.append(piece)
         return len(piece)
 
     def take_pieces(self) -> bytes:
-        """Pieces since the last call, joined."""
+        """Return what was written since the last call."""
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
 
-def add_files_to_zip(packed: zipfile.ZipFile, pipe: Pipe, written: Written) -> Iterator[bytes]:
-    """Add files to a zip, in pieces; they are removed once the last one is open."""
+def add_files_to_zip(packed: zipfile.ZipFile, pipe: Pipe, written: WrittenFiles) -> Iterator[bytes]:
+    """Add files to a zip in a pipe, and yield the zip in pieces.
+
+    The files are removed once the last one is open.
+    """
     for path in written.paths:
-        facts = zipfile.ZipInfo.from_file(path, path.name)
+        info = zipfile.ZipInfo.from_file(path, path.name)
         is_last = path == written.paths[-1]
-        remove = written.folder.remove_files if is_last else lambda: None
-        with packed.open(facts, "w") as entry:
-            for chunk in read_chunks(path, remove):
+        on_open = written.folder.remove_files if is_last else lambda: None
+        with packed.open(info, "w") as entry:
+            for chunk in read_chunks(path, on_open):
                 entry.write(chunk)
                 yield pipe.take_pieces()
 
 
-def _zip_pieces(written: Written) -> Iterator[bytes]:
+def _zip_pieces(written: WrittenFiles) -> Iterator[bytes]:
     pipe = Pipe()
     # Pictures are compressed already, and numbers hardly shrink.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore

@@ -1,4 +1,4 @@
-"""Frames over a WebSocket, answered with JSON and depth or an ``error``."""
+"""Streams: frames over a WebSocket, each answered with JSON and its depth, or an error."""
 
 import asyncio
 import json
@@ -21,38 +21,50 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from rilievo.serving.listener.connections import client_name
 from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
-from rilievo.serving.server.params import StreamAsked, read_params
+from rilievo.serving.server.params import StreamParams, read_params
 from rilievo.serving.server.service import ImageJob, Service, client_notes
 from rilievo.serving.server.uploads import Upload
 
 _IDLE_SECONDS = 60.0
+"""Time without a frame after which a stream ends [s]."""
 _SEND_SECONDS = 20.0
+"""Time in which a client has to read an answer [s]."""
 _NORMAL, _TOO_BIG, _GONE = 1000, 1009, 1001
+"""Codes for the end of a WebSocket (RFC 6455)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameDepth:
-    """Depth of a frame."""
+    """Answer for a frame: its description, and depth as the content of an npy file."""
 
-    facts: Mapping[str, object]
+    description: Mapping[str, object]
     content: bytes
 
 
 def frame_depth(
     model: Model, inference: Inference, photo: Photo, options: PredictOptions
 ) -> FrameDepth:
-    """Depth of a frame as npy, NaN where invalid."""
+    """Finish the depth of a frame; invalid pixels are NaN.
+
+    Raises:
+        NoDepthError: If the model gives no depth.
+    """
     prediction = finish(model, inference, photo, options)
     depth = prediction.depth_or_none
     if depth is None:
         raise NoDepthError("this model gives no depth: a stream is of depth")
     height, width = depth.shape
     unit = "metre" if depth.kind is DepthKind.METRIC else "arbitrary"
-    facts: dict[str, object] = {"kind": depth.kind.value, "unit": unit}
-    facts |= {"width": width, "height": height, "notes": client_notes(prediction)}
-    stream = BytesIO()
-    np.save(stream, with_nan(depth.values, depth.valid), allow_pickle=False)
-    return FrameDepth(facts=facts, content=stream.getvalue())
+    description = {
+        "kind": depth.kind.value,
+        "unit": unit,
+        "width": width,
+        "height": height,
+        "notes": client_notes(prediction),
+    }
+    file = BytesIO()
+    np.save(file, with_nan(depth.values, depth.valid), allow_pickle=False)
+    return FrameDepth(description=description, content=file.getvalue())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,79 +72,86 @@ class _Frame:
     number: int
     content: bytes
     passed_over: int
-    """Number of frames that were skipped before it."""
+    """Number of frames that were dropped just before it."""
 
 
-class _FrameSlot:
+class _FrameBuffer:
+    """Buffer for one frame, between the task that receives frames and the one that answers.
+
+    With ``newest``, a new frame replaces one that still waits; otherwise it waits itself.
+    """
+
     def __init__(self, *, newest: bool) -> None:
         self._newest = newest
         self._change = asyncio.Condition()
         self._frame: _Frame | None = None
-        self._count, self._over = 0, False
+        self._count, self._is_over = 0, False
 
     async def put(self, content: bytes) -> int:
-        """Set the frame, or wait for room; returns 1 if it replaces one."""
+        """Put a frame into the buffer; return the number of frames that it replaces, 0 or 1."""
         async with self._change:
             if not self._newest:
-                await self._change.wait_for(lambda: self._frame is None or self._over)
-            before = self._frame
-            passed_over = 0 if before is None else before.passed_over + 1
+                await self._change.wait_for(lambda: self._frame is None or self._is_over)
+            replaced = self._frame
+            passed_over = 0 if replaced is None else replaced.passed_over + 1
             self._frame = _Frame(self._count, content, passed_over)
             self._count += 1
             self._change.notify_all()
-            return int(before is not None)
+            return int(replaced is not None)
 
     async def take(self) -> _Frame | None:
-        """Wait for a frame; None at the end."""
+        """Wait for a frame and take it; None at the end of the stream."""
         async with self._change:
-            await self._change.wait_for(lambda: self._frame is not None or self._over)
+            await self._change.wait_for(lambda: self._frame is not None or self._is_over)
             frame, self._frame = self._frame, None
             self._change.notify_all()
             return frame
 
     async def end(self) -> None:
         async with self._change:
-            self._over = True
+            self._is_over = True
             self._change.notify_all()
 
 
 async def stream(websocket: WebSocket, service: Service) -> None:
-    """Answer frames until the client leaves, or is silent for a minute."""
+    """Answer frames until the client leaves, or sends none for a minute."""
     try:
-        arguments = read_params(StreamAsked, websocket.query_params.multi_items(), {})
-        _ = arguments.options
+        arguments = read_params(StreamParams, websocket.query_params.multi_items(), {})
+        _ = arguments.options  # checks them
         service.offered.server_name(arguments.model)
         client = client_name("" if websocket.client is None else websocket.client.host)
-        opened = ExitStack()
-        opened.enter_context(service.streams.counted(client))
+        counted = ExitStack()
+        counted.enter_context(service.streams.counted(client))
     except Exception as error:
         await RefusalResponse(service.refusal_of(error))(
             websocket.scope, websocket.receive, websocket.send
         )
         return
-    with opened, suppress(WebSocketDisconnect):
+    with counted, suppress(WebSocketDisconnect):
         await websocket.accept()
         await _Stream(websocket, service, arguments, client).run()
 
 
 class _Stream:
+    """Stream of frames of one client."""
+
     def __init__(
-        self, websocket: WebSocket, service: Service, request: StreamAsked, client: str
+        self, websocket: WebSocket, service: Service, request: StreamParams, client: str
     ) -> None:
         self._socket, self._service, self._client = websocket, service, client
         self._options = request.options
-        self._frames = _FrameSlot(newest=request.frames == "newest")
+        self._frames = _FrameBuffer(newest=request.frames == "newest")
         model = service.offered.video_name(request.model)
-        self._shown = service.offered.display_name(model)
+        self._display_name = service.offered.display_name(model)
         self._variant = request.variant(service.offered.server_name(model))
 
     async def run(self) -> None:
-        """Receive and answer until either ends."""
+        """Receive and answer frames until the stream ends."""
         receiving = asyncio.create_task(self._receive())
         try:
             while (frame := await self._frames.take()) is not None:
                 await self._predict_and_send(frame)
-            code, why = await receiving
+            code, reason = await receiving
         except (WebSocketDisconnect, TimeoutError):
             return
         finally:
@@ -141,10 +160,10 @@ class _Stream:
                 await receiving
         if self._socket.application_state is WebSocketState.CONNECTED:
             with suppress(RuntimeError):
-                await self._socket.close(code, why)
+                await self._socket.close(code, reason)
 
     async def _receive(self) -> tuple[int, str]:
-        """Take frames; returns code and reason of the stream's end."""
+        """Receive frames until the stream ends; return the code and the reason for it."""
         try:
             while True:
                 async with asyncio.timeout(_IDLE_SECONDS):
@@ -164,6 +183,7 @@ class _Stream:
             await self._frames.end()
 
     async def _predict_and_send(self, frame: _Frame) -> None:
+        """Answer a frame with its depth, or with an error."""
         start = time.monotonic()
         reply: dict[str, object] = {"frame": frame.number, "passed_over": frame.passed_over}
         answer: FrameDepth | None = None
@@ -174,7 +194,7 @@ class _Stream:
         except Exception as error:
             reply["error"] = self._service.refusal_of(error).line
         else:
-            reply |= {"model": self._shown, **answer.facts}
+            reply |= {"model": self._display_name, **answer.description}
             reply["seconds"] = round(time.monotonic() - start, 4)
         self._service.metrics.count_frame("refused" if answer is None else "answered")
         try:
@@ -193,14 +213,16 @@ class _Stream:
                 job, own_depth=options.sizes.reads_own_depth, reading=variant.refine.reading
             )
             photo = with_camera(photo, options.view.named_camera, options.view.fov)
-            alone = is_depth_sufficient(options, (), photo)
-            of_frame = replace(variant, depth_alone=alone)
-            inference = await service.networks.infer(of_frame, photo, lambda: not job.is_given_up)
+            depth_alone = is_depth_sufficient(options, (), photo)
+            frame_variant = replace(variant, depth_alone=depth_alone)
+            inference = await service.networks.infer(
+                frame_variant, photo, lambda: not job.is_given_up
+            )
             model = await service.networks.model(variant)
             return await service.run_in_job_pool(
                 job, lambda: frame_depth(model, inference, photo, options)
             )
 
         job = await service.new_job(Upload(BytesIO(content), name="frame"), self._client)
-        turns, never = service.turns(is_heavy=job.is_heavy), asyncio.Future[None]()
-        return await service.jobs.run_in_turn(turns, job, infer_and_finish, never)
+        slots, never = service.slots(is_heavy=job.is_heavy), asyncio.Future[None]()
+        return await service.jobs.run_in_slot(slots, job, infer_and_finish, never)

@@ -1,4 +1,4 @@
-"""Counters and times for Prometheus."""
+"""Counters and durations of a server, for Prometheus."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ _COUNT_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """Counters of one server; docs/serve.md lists them."""
+    """Counters of one server, which ``docs/serve.md`` lists."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -41,21 +41,21 @@ class Metrics:
         )
 
     def count_request(self, route: str, status: int, seconds: float | int) -> None:
-        """Count an answered request."""
+        """Count an answered request and its duration."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def count_batch(self, count: int) -> None:
-        """Count a run of a network."""
+        """Count a run of a network on ``count`` photographs."""
         self._batches.observe(count)
 
     def count_frame(self, outcome: str) -> None:
-        """Count a frame: answered, passed_over or refused."""
+        """Count a frame of a stream; the outcome is answered, passed_over or refused."""
         self._frames.labels(outcome).inc()
 
-    def add_gauge(self, name: str, words: str, value: Callable[[], float]) -> None:
-        """Add a gauge whose number ``value`` gives at every scrape."""
-        Gauge(f"rilievo_{name}", words, registry=self._registry).set_function(value)
+    def add_gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
+        """Add a gauge whose number the function ``value`` returns whenever Prometheus asks."""
+        Gauge(f"rilievo_{name}", description, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:
         """Metrics in Prometheus's text format."""

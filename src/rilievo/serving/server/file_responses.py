@@ -1,4 +1,4 @@
-"""Responses with files of a prediction."""
+"""Responses with the files of a prediction."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -10,20 +10,27 @@ from starlette.types import Receive, Scope, Send
 
 from rilievo.errors.messages import one_line
 from rilievo.prediction import Prediction
-from rilievo.serving.server.answer_files import Written
+from rilievo.serving.server.answer_files import WrittenFiles
 from rilievo.serving.server.service import client_notes
 
-_LONGEST_NOTES = 1000
+_MAX_NOTES_LENGTH = 1000
 
 
-def files_response(prediction: Prediction, written: Written, seconds: float | int) -> Response:
-    """Response that sends outputs of a prediction, then removes them."""
+def files_response(prediction: Prediction, written: WrittenFiles, seconds: float | int) -> Response:
+    """Make a response that sends the outputs of a prediction and then removes them.
+
+    Args:
+        prediction: Prediction, whose kind of depth and notes are sent as headers.
+        written: Its outputs.
+        seconds: Time in which the client has to read them.
+    """
     headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
     depth = prediction.depth_or_none
     if depth is not None:
         headers["X-Depth-Kind"] = depth.kind.value
-    if notes := " | ".join(client_notes(prediction)):
-        headers["X-Notes"] = one_line(notes).encode("ascii", "replace").decode()[:_LONGEST_NOTES]
+    notes = " | ".join(client_notes(prediction))
+    if notes:
+        headers["X-Notes"] = one_line(notes).encode("ascii", "replace").decode()[:_MAX_NOTES_LENGTH]
     if written.size is not None:
         headers["Content-Length"] = str(written.size)
     return TimedResponse(
@@ -36,7 +43,7 @@ def files_response(prediction: Prediction, written: Written, seconds: float | in
 
 
 class TimedResponse(StreamingResponse):
-    """Pieces within a time; their source is removed."""
+    """Response in pieces, which the client has to read in time, and whose source is removed."""
 
     def __init__(
         self,
@@ -51,12 +58,12 @@ class TimedResponse(StreamingResponse):
         self._seconds, self._tidy = seconds, tidy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the pieces in time, then remove their source."""
+        """Send the pieces, then remove their source."""
         pieces = cast("AsyncGenerator[bytes]", self.body_iterator)
         try:
             async with asyncio.timeout(self._seconds), aclosing(pieces):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
-            return  # the connection is closed, as the answer is not complete
+            return  # uvicorn closes the connection, because the answer is not complete
         finally:
             await self._tidy()

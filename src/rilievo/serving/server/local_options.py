@@ -1,7 +1,7 @@
-"""Options of commands that no request has, because they are about files of depth.
+"""Options of commands that requests do not have, because they are about depth files.
 
-A request has one file, the photograph, which a process without rights decodes. Depth maps and the
-maps of sensors are measured where their files are.
+A request has one file, the photograph. Depth maps and sensor depth are measured where their files
+are.
 """
 
 from functools import cache
@@ -19,5 +19,5 @@ ELSEWHERE = (
 @cache
 def depth_option_names() -> frozenset[str]:
     """Names of the options about depth maps and sensors."""
-    of_sizes = {*option_names(KnownSizes, Door.LOCAL)} - {*option_names(KnownSizes, Door.HTTP)}
-    return frozenset((*option_names(DepthFile, Door.COMMAND), *of_sizes))
+    local_sizes = {*option_names(KnownSizes, Door.LOCAL)} - {*option_names(KnownSizes, Door.HTTP)}
+    return frozenset((*option_names(DepthFile, Door.COMMAND), *local_sizes))

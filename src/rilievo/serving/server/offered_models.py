@@ -1,4 +1,4 @@
-"""Models by the names that clients see."""
+"""The models that a server offers, under the names that clients see."""
 
 import os
 from collections.abc import Mapping
@@ -20,10 +20,13 @@ from rilievo.serving.server.server_options import ServerOptions
 
 @dataclass(frozen=True, slots=True)
 class OfferedModels:
-    """Models of a server.
+    """Models that a server offers.
+
+    Clients do not see paths of the server, so a model has a name for clients, and another one by
+    which the server loads it.
 
     Attributes:
-        names: Server's names, which may be paths, by clients' names; the default is first.
+        names: Names for loading, which may be paths, by the names for clients; the default first.
         options: Device, engine and precision.
     """
 
@@ -31,62 +34,83 @@ class OfferedModels:
     options: ServerOptions
 
     def server_name(self, name: str) -> str:
-        """Server's name of a model; "" is the default."""
+        """Name by which the server loads a model, from that for clients; "" is the default.
+
+        Raises:
+            Refusal: If the server does not offer the model.
+        """
         if not name:
             return next(iter(self.names.values()))
         if name not in self.names:
-            near = suggest(name[:80], self.names)
-            hint = near if near.startswith("did") else "/v1/models lists them"
+            hint = suggest(name[:80], self.names)
+            if not hint.startswith("did"):  # nothing is similar, so it would list all
+                hint = "/v1/models lists them"
             raise Refusal(404, f"this server has no model '{name[:80]}'; {hint}")
         return self.names[name]
 
     def video_name(self, name: str) -> str:
-        """Clients' name of frames' model; its default may be another."""
+        """Name for clients of the model for frames, whose default is the fast one."""
         if not name and self.server_name("") == DEFAULT_MODEL and FAST_MODEL in self.names:
             return FAST_MODEL
         return name
 
     def display_name(self, name: str) -> str:
-        """Clients' name of a model; "" is the default."""
+        """Name for clients of a model; "" is the default."""
         return name or next(iter(self.names))
 
     @property
     def display_names_by_path(self) -> Mapping[str, str]:
-        """Clients' names by the server's paths."""
-        pairs = [(shown, name) for shown, name in self.names.items() if shown != name]
-        return {path: shown for shown, name in pairs for path in (name, os.path.abspath(name))}
+        """Names for clients by the paths of the models, which messages must not show."""
+        display_names = {}
+        for display_name, path in self.names.items():
+            if display_name != path:
+                display_names[path] = display_name
+                display_names[os.path.abspath(path)] = display_name
+        return display_names
 
     def load(self, name: str) -> Model:
-        """Load a model by the server's name."""
+        """Load a model by its name for loading."""
         with shared_cores(cores()):
             model = self.options.load(name)
         if isinstance(model, PaidModel):
             raise _paid_model_error(name)
         return model
 
-    def facts(self) -> list[dict[str, object]]:
-        """Name and card of each model, for clients."""
+    def describe(self) -> list[dict[str, object]]:
+        """Describe all models to clients."""
+        default = self.display_name("")
         return [
-            {"name": shown, "default": place == 0, **_card_facts(MODELS.own.get(name))}
-            for place, (shown, name) in enumerate(self.names.items())
+            {
+                "name": display_name,
+                "default": display_name == default,
+                **_describe_card(MODELS.own.get(name)),
+            }
+            for display_name, name in self.names.items()
         ]
 
 
 def offered_models(options: ServerOptions) -> OfferedModels:
-    """Models that a server offers."""
+    """Choose the models that a server offers, by its options.
+
+    Raises:
+        ModelError: If there is no such model, it is a paid one, or two have one name.
+    """
     paid = {card.name for card in replicate_cards.listed_cards()}
     names: dict[str, str] = {}
-    default, *others = options.offered
-    faster = (FAST_MODEL,) if default == DEFAULT_MODEL else ()
-    for name in dict.fromkeys((default, *faster, *others)):
+    default, *further = options.offered
+    fast = (FAST_MODEL,) if default == DEFAULT_MODEL else ()
+    for name in dict.fromkeys((default, *fast, *further)):
         if name in paid or name.startswith("replicate:"):
             raise _paid_model_error(name)
-        shown = name if name in MODELS.own or is_import_path(name) else PurePath(name).stem
-        if shown in names:
-            raise ModelError(f"two models would be called '{shown}': rename one of the files")
+        is_public = name in MODELS.own or is_import_path(name)
+        display_name = name if is_public else PurePath(name).stem
+        if display_name in names:
+            raise ModelError(
+                f"two models would be called '{display_name}': rename one of the files"
+            )
         if not os.path.exists(name):
             find_card(name)
-        names[shown] = name
+        names[display_name] = name
     return OfferedModels(names, options)
 
 
@@ -94,7 +118,8 @@ def _paid_model_error(name: str) -> ModelError:
     return ModelError(f"model '{name}' is paid by the call, so the server does not offer it")
 
 
-def _card_facts(card: ModelCard | None) -> dict[str, object]:
+def _describe_card(card: ModelCard | None) -> dict[str, object]:
+    """What clients learn about a model; nothing about a file without a card."""
     if card is None:
         return {}
     return {
@@ -113,6 +138,7 @@ def _card_facts(card: ModelCard | None) -> dict[str, object]:
 
 
 def _is_downloaded_if_known(card: ModelCard) -> bool | None:
+    """Whether a model is on this machine; None if that is not known."""
     entry = table.ENTRIES.get(card.name)
     if entry is not None:
         return is_downloaded(entry)

@@ -1,4 +1,4 @@
-"""OpenAPI document of the server."""
+"""The OpenAPI document, which describes the routes of the server."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,11 +8,13 @@ from starlette.routing import BaseRoute, Route
 
 from rilievo.serving.listener.request_refusals import PROBLEM, Problem
 from rilievo.serving.server.answer_files import output_media_types
-from rilievo.serving.server.params import MeasureParams, PredictParams, StreamAsked
+from rilievo.serving.server.params import MeasureParams, PredictParams, StreamParams
 from rilievo.version import VERSION
 
 _Json = dict[str, Any]
-_IMAGE = "A photograph: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, or HEIC if the server reads it."
+_IMAGE_DESCRIPTION = (
+    "A photograph: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, or HEIC if the server reads it."
+)
 REFUSALS: Mapping[str, str] = {
     "400": "A parameter is unknown or impossible.",
     "401": "The token is missing or wrong.",
@@ -29,19 +31,25 @@ REFUSALS: Mapping[str, str] = {
     "503": "No result in time, too little memory, or the server is stopping.",
     "507": "The server cannot write the result.",
 }
-_PREDICTED = (
+"""Statuses of refusals, and what they mean."""
+_PREDICT_DESCRIPTION = (
     "Facts of the prediction as JSON, one output as it is, or several as a zip. X-Depth-Kind says "
     "what the numbers of depth are, X-Notes what deserves a look."
 )
 
 
 def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
-    """OpenAPI document of the server below a proxy's ``root_path``."""
-    kinds = {kind: {} for kind in output_media_types()}
+    """OpenAPI document of a server with these routes.
+
+    Args:
+        routes: Routes of the server; those that the app adds are described by their names.
+        root_path: Path under which a proxy offers the server.
+    """
+    files = {media_type: {} for media_type in output_media_types()}
     paths = {
         "/v1/predict": {
             "post": _openapi_image_operation(
-                "predict", PredictParams, _PREDICTED, kinds, "depth", "notes"
+                "predict", PredictParams, _PREDICT_DESCRIPTION, files, "depth", "notes"
             )
         },
         "/v1/measure": {
@@ -63,7 +71,7 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
                 "A WebSocket: frames as binary messages in, JSON and depth for each out.",
                 status="101",
             )
-            | {"parameters": _query_parameters(StreamAsked)}
+            | {"parameters": _query_parameters(StreamParams)}
         },
         "/healthz": {
             "get": _openapi_operation("health", "Whether the server answers.", "status")
@@ -75,12 +83,12 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
     for route in routes:
         if isinstance(route, Route) and route.path not in paths:
             [method] = (route.methods or set()) - {"HEAD"}
-            names = [{"name": name, "in": "path"} for name in route.param_convertors]
-            must = {"required": True, "schema": {"type": "string"}}
-            path_parameters = {"parameters": [name | must for name in names]}
-            paths[route.path] = {
-                method.lower(): _openapi_operation(route.path, route.name) | path_parameters
-            }
+            operation = _openapi_operation(route.path, route.name)
+            operation["parameters"] = [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in route.param_convertors
+            ]
+            paths[route.path] = {method.lower(): operation}
     problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "openapi": "3.1.0",
@@ -96,37 +104,43 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {"Problem": Problem.model_json_schema()},
             "responses": {
-                status: {"description": words, "content": problem}
-                for status, words in REFUSALS.items()
+                status: {"description": meaning, "content": problem}
+                for status, meaning in REFUSALS.items()
             },
         },
         "security": [{"token": []}, {}],
     }
 
 
-def _openapi_operation(name: str, words: str, *required: str, status: str = "200") -> _Json:
-    answer: _Json = {"description": words}
+def _openapi_operation(name: str, description: str, *required: str, status: str = "200") -> _Json:
+    """Operation whose answer is JSON with the ``required`` entries, if there are any."""
+    answer: _Json = {"description": description}
     if required:
         answer["content"] = {
             "application/json": {"schema": {"type": "object", "required": list(required)}}
         }
     refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS}
-    return {"operationId": name, "summary": words, "responses": {status: answer, **refusals}}
+    return {"operationId": name, "summary": description, "responses": {status: answer, **refusals}}
 
 
 def _openapi_image_operation(
-    name: str, parameters: type[BaseModel], words: str, kinds: _Json, *required: str
+    name: str, parameters: type[BaseModel], description: str, files: _Json, *required: str
 ) -> _Json:
-    operation = _openapi_operation(name, words, *required)
-    operation["responses"]["200"]["content"] |= kinds
-    image = {"type": "string", "format": "binary", "description": _IMAGE}
+    """Operation that takes a photograph, and answers with JSON or ``files``, by media type."""
+    operation = _openapi_operation(name, description, *required)
+    operation["responses"]["200"]["content"] |= files
+    image = {"type": "string", "format": "binary", "description": _IMAGE_DESCRIPTION}
     properties = {"image": image, **_property_schemas(parameters)}
-    text = {
+    base64_image = {
         "type": "string",
         "contentEncoding": "base64",
-        "description": f"{_IMAGE} Or a data URL.",
+        "description": f"{_IMAGE_DESCRIPTION} Or a data URL.",
     }
-    in_json = {"type": "object", "required": ["image"], "properties": properties | {"image": text}}
+    in_json = {
+        "type": "object",
+        "required": ["image"],
+        "properties": properties | {"image": base64_image},
+    }
     return operation | {
         "parameters": _query_parameters(parameters),
         "requestBody": {
@@ -145,16 +159,20 @@ def _openapi_image_operation(
 def _query_parameters(parameters: type[BaseModel]) -> list[_Json]:
     entries = []
     for name, schema in _property_schemas(parameters).items():
-        words = " ".join(schema.pop("description", "").split())
-        entries.append({"name": name, "in": "query", "description": words, "schema": schema})
+        description = " ".join(schema.pop("description", "").split())
+        entries.append({"name": name, "in": "query", "description": description, "schema": schema})
     return entries
 
 
 def _property_schemas(record: type[BaseModel]) -> dict[str, _Json]:
+    """Schemas of parameters; None is left out, because a request leaves out the parameter."""
     schemas: dict[str, _Json] = record.model_json_schema()["properties"]
     for schema in schemas.values():
-        kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
-        schema |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}
+        choices = [choice for choice in schema.pop("anyOf", ()) if choice != {"type": "null"}]
+        if len(choices) == 1:
+            schema |= choices[0]
+        elif choices:
+            schema["anyOf"] = choices
         if schema.get("default", "") is None:
             del schema["default"]
     return schemas

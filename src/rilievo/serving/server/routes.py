@@ -1,4 +1,4 @@
-"""Routes of the server."""
+"""The routes of the server, and what each one answers."""
 
 import asyncio
 import ipaddress
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from html import escape
+from http import HTTPStatus
 from typing import Protocol, runtime_checkable
 
 from starlette.applications import Starlette
@@ -50,18 +51,18 @@ from rilievo.serving.server.uploads import Upload
 from rilievo.version import VERSION
 
 Endpoint = Callable[[Service, Request], Awaitable[Response]]
-_CLIENT_LEFT = 499  # for the counters: nobody reads it
+_CLIENT_LEFT = 499  # status for the counters, which nobody receives
 
 
 def with_refusals(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    """Endpoint of a request alone, whose errors are refusals."""
+    """Wrap an endpoint so that its errors become refusals."""
 
     async def answer_or_refuse(request: Request) -> Response:
         try:
             return await endpoint(service, request)
         except GivenUp:
             return Response(status_code=_CLIENT_LEFT)
-        except asyncio.CancelledError:  # uvicorn cancels what is left when it stops
+        except asyncio.CancelledError:  # uvicorn cancels what has not ended when it stops
             return RefusalResponse(stopping_refusal())
         except Exception as error:
             return RefusalResponse(service.refusal_of(error))
@@ -70,7 +71,7 @@ def with_refusals(service: Service, endpoint: Endpoint) -> Callable[[Request], A
 
 
 def request_client(request: Request) -> str:
-    """Address by which a request's client is counted."""
+    """Name under which the client of a request is counted."""
     return client_name("" if request.client is None else request.client.host)
 
 
@@ -97,7 +98,7 @@ _PHOTO = "--data-binary @photo.jpg"
 
 
 def guide_page(root: str, *, needs_token: bool) -> str:
-    """HTML about how to call the server at an address."""
+    """HTML page with command lines that call the server at an address."""
     curl = "curl -H 'Authorization: Bearer TOKEN'" if needs_token else "curl"
     lines = (
         f"{curl} {_PHOTO} '{root}v1/predict?at=320,240'",
@@ -113,21 +114,27 @@ _WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
 
 @runtime_checkable
 class Extension(Protocol):
-    """Further routes with their work."""
+    """Further routes of a server, such as those of the app."""
 
     def routes(self) -> Sequence[BaseRoute]:
         """Routes after those of the server."""
         ...
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
-        """Context in which requests are answered."""
+        """Context that is open while the server answers requests."""
         ...
 
 
 def application(
     service: Service, tokens: tuple[str, ...] = (), extension: Extension | None = None
 ) -> ASGIApp:
-    """ASGI application of the server."""
+    """Make the ASGI application of a server.
+
+    Args:
+        service: Work for requests.
+        tokens: Tokens of which a request has to send one; none for a server without.
+        extension: Further routes.
+    """
 
     async def stream_endpoint(websocket: WebSocket) -> None:
         await stream(websocket, service)
@@ -147,9 +154,11 @@ def application(
         ),
         Route("/openapi.json", with_refusals(service, _openapi_endpoint()), methods=["GET"]),
         Route("/docs", guide, methods=["GET"], name="A page with lines to try."),
-        *([Route("/", guide, methods=["GET"], name="The same.")] if extension is None else []),
-        *(() if extension is None else extension.routes()),
     ]
+    if extension is None:
+        routes.append(Route("/", guide, methods=["GET"], name="The same."))
+    else:
+        routes += extension.routes()
 
     app = Starlette(
         routes=routes,
@@ -178,7 +187,7 @@ async def _lifespan(service: Service, extension: Extension | None) -> AsyncItera
 
 
 async def _predict(service: Service, request: Request) -> Response:
-    # What can be refused without the image is refused before it is sent.
+    # The parameters in the address are checked before the image is read.
     arguments = read_params(PredictParams, request.query_params.multi_items(), {})
     client = request_client(request)
     upload = await _read_upload_if_room(
@@ -192,23 +201,23 @@ async def _predict(service: Service, request: Request) -> Response:
         upload.close()
         raise
     job = await service.new_job(upload, client, outputs)
-    turns = service.turns(is_heavy=job.is_heavy)
+    slots = service.slots(is_heavy=job.is_heavy)
     if outputs == (JSON,):
-        answer = await service.jobs.run_in_turn(
-            turns,
+        answer = await service.jobs.run_in_slot(
+            slots,
             job,
             lambda job: _predict_and_describe(service, job, arguments, points),
             client_departure(request),
         )
         return JSONResponse(answer)
-    result, written = await service.jobs.run_in_turn(
-        turns,
+    prediction, written = await service.jobs.run_in_slot(
+        slots,
         job,
         lambda job: service.predict_and_write(job, arguments, outputs),
         client_departure(request),
         unused=lambda result: result[1].remove(),
     )
-    return files_response(result, written, service.options.limits.download_seconds)
+    return files_response(prediction, written, service.options.limits.download_seconds)
 
 
 async def _measure(service: Service, request: Request) -> Response:
@@ -225,8 +234,8 @@ async def _measure(service: Service, request: Request) -> Response:
         upload.close()
         raise
     job = await service.new_job(upload, client)
-    answer = await service.jobs.run_in_turn(
-        service.turns(is_heavy=job.is_heavy),
+    answer = await service.jobs.run_in_slot(
+        service.slots(is_heavy=job.is_heavy),
         job,
         lambda job: _predict_and_measure(service, job, arguments, regions),
         client_departure(request),
@@ -262,11 +271,11 @@ _spell = partial(worded, spell=spell_parameter)
 def _regions_record(
     job: ImageJob, prediction: Prediction, regions: Sequence[RegionLike]
 ) -> dict[str, object]:
-    extents = RegionMeasurer(prediction)
+    measurer = RegionMeasurer(prediction)
     things = []
     for region in regions:
         job.raise_if_given_up()
-        things.append(extents.measure(region))
+        things.append(measurer.measure(region))
     remarks = dict.fromkeys(_spell(remark) for thing in things for remark in thing.remarks)
     return {
         "things": [region_record(thing, _spell) for thing in things],
@@ -276,14 +285,14 @@ def _regions_record(
 
 
 def _points_record(prediction: Prediction, arguments: MeasureParams) -> dict[str, object]:
-    what, points = arguments.quantity()
-    measurement = measure_points(prediction, points, what, in_plane=arguments.in_plane)
-    answer = measurement_json(measurement, prediction, _spell)
-    return {**answer, "notes": (*client_notes(prediction), *map(_spell, measurement.remarks))}
+    quantity, points = arguments.quantity()
+    measurement = measure_points(prediction, points, quantity, in_plane=arguments.in_plane)
+    record = measurement_json(measurement, prediction, _spell)
+    return {**record, "notes": (*client_notes(prediction), *map(_spell, measurement.remarks))}
 
 
 async def _list_models(service: Service, request: Request) -> Response:
-    return JSONResponse({"models": service.offered.facts()})
+    return JSONResponse({"models": service.offered.describe()})
 
 
 async def _refuse_stream_by_http(service: Service, request: Request) -> Response:
@@ -295,7 +304,7 @@ async def _health_and_version(service: Service, request: Request) -> Response:
 
 
 def _metrics_endpoint(*, for_all: bool) -> Endpoint:
-    """Counters, for this machine alone unless ``for_all``."""
+    """Endpoint of the counters, which only this machine may read unless ``for_all`` is true."""
 
     async def metrics(service: Service, request: Request) -> Response:
         if not (for_all or _is_from_loopback(request)):
@@ -337,27 +346,29 @@ def _is_from_loopback(request: Request) -> bool:
 async def _read_upload_if_room(
     service: Service, request: Request, client: str, outputs: Sequence[str] = ()
 ) -> Upload:
-    """Read the body, unless its request could not wait."""
+    """Read the body of a request, or refuse it if too many requests wait already."""
     length = request.headers.get("content-length", "")
     size = int(length[:20]) if length.isdecimal() else 0
-    service.turns(is_heavy=service.is_heavy(size, outputs)).refuse_if_full()
+    service.slots(is_heavy=service.is_heavy(size, outputs)).refuse_if_full()
     return await service.uploads.read(request, client)
 
 
 def _routing_error_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it"
-    allowed = (error.headers or {}).get("Allow", "others")
-    lines = {
-        404: "no such address; /docs has lines to try, /openapi.json lists all there are",
-        405: f"no method {request.method} here, but {allowed}",
-    }
-    line = lines.get(error.status_code, "the request cannot be read")
+    line = "the request cannot be read"
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        line = "no such address; /docs has lines to try, /openapi.json lists all there are"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "others")
+        line = f"no method {request.method} here, but {allowed}"
     return RefusalResponse(Refusal(error.status_code, line, error.headers))
 
 
 def _request_counter(service: Service, routes: set[str]) -> Callable[[str, int, float], None]:
+    """Function that counts requests by their routes."""
+
     def count_request(path: str, status: int, seconds: float) -> None:
-        # Unknown paths are one: clients do not choose the names of counters.
+        # All unknown paths have one counter, because clients must not choose the names of counters.
         service.metrics.count_request(path if path in routes else "other", status, seconds)
 
     return count_request

@@ -1,4 +1,4 @@
-"""The server under uvicorn."""
+"""Run the server."""
 
 import logging
 import warnings
@@ -21,7 +21,17 @@ def serve(
     ready: Callable[[str], None],
     extend: "Callable[[Service, Path], Extension] | None" = None,
 ) -> None:
-    """Serve until stopped."""
+    """Serve until a signal stops the process.
+
+    Args:
+        options: Address, models and limits.
+        ready: Function that gets the URL once the server listens.
+        extend: Function that makes further routes, as the app has them.
+
+    Raises:
+        MissingExtraError: If a package is not installed.
+        KeyboardInterrupt: If the signal was Ctrl-C.
+    """
     with exit_zero_on_sigterm():
         _serve_until_stopped(options, ready, extend)
 

@@ -20,20 +20,22 @@ from rilievo.serving.listener.listening import AddressOptions, parse_origins, sp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """Numbers that keep one client from holding a server.
+    """Numbers by which no client can occupy the whole server.
 
     Attributes:
-        connections: Open connections of one address, unless a proxy's.
-        queue: Waiting requests.
-        uploads: Arriving bodies; one client has at most a quarter.
-        upload_seconds: Time in which a request arrives.
-        download_seconds: Time in which a client takes an answer.
-        streams: Open WebSocket streams; one client has at most half.
-        batch: Photographs in one run of the network; one on a processor.
-        batch_seconds: Time that the network waits for a batch.
-        workers: Threads for decoding, and as many for writing.
-        disk_megabytes: Disk space for requests and answers; one client has at most half.
-        result_megabytes: Disk space for results; one visitor has at most half.
+        connections: Open connections of one client; those of proxies are not counted.
+        queue: Requests that wait.
+        uploads: Bodies that arrive; one client may have a quarter.
+        upload_seconds: Time in which a request has to arrive [s].
+        download_seconds: Time in which a client has to read an answer [s].
+        streams: Open WebSocket streams; one client may have half.
+        batch: Photographs in one run of a network on a GPU; on a CPU it is always one.
+        batch_seconds: Time that a network waits for more photographs [s].
+        workers: Threads that decode, and threads that write.
+        disk_megabytes: Disk space for requests and answers; one client may have half.
+        video_frames: Frames of a video of the app.
+        video_seconds: Time that the app works on a video [s].
+        result_megabytes: Disk space for the app's results; one visitor may have half.
     """
 
     connections: int = 64
@@ -77,12 +79,12 @@ class ServerOptions(AddressOptions, EngineOptions):
     limits: Annotated[ServerLimits, option(hidden=True)] = field(default_factory=ServerLimits)
 
     def tokens(self) -> tuple[str, ...]:
-        """Tokens of requests; none, as a page cannot send one."""
+        """Tokens of which a request has to send one; none here, because a page cannot send one."""
         return ()
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """Models that requests may name, the default first."""
+        """Names of the models that requests may choose, the default first."""
         return tuple(dict.fromkeys((self.model, *split_at_commas(self.offer or ""))))
 
     @property
@@ -97,8 +99,7 @@ class ServerOptions(AddressOptions, EngineOptions):
 
 
 TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
-
-_SHORTEST_TOKEN = 16
+_MIN_TOKEN_LENGTH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +126,19 @@ class ServeOptions(ServerOptions):
 
     @property
     def calling_origins(self) -> tuple[str, ...]:
-        """Other origins whose pages may call, or ``*``."""
-        is_for_all = split_at_commas(self.origins) == ["*"]
-        return ("*",) if is_for_all else parse_origins("origins", self.origins)
+        """Other origins whose pages may call the server, or ``*`` for all."""
+        allows_all = split_at_commas(self.origins) == ["*"]
+        return ("*",) if allows_all else parse_origins("origins", self.origins)
 
     def tokens(self) -> tuple[str, ...]:
-        """Tokens; without any, everybody may call."""
-        tokens = [os.environ[TOKEN_VARIABLE]] if os.environ.get(TOKEN_VARIABLE) else []
+        """Tokens of which a request has to send one; without any, everybody may call.
+
+        Raises:
+            OptionError: If a token is too short, or the file has none.
+        """
+        tokens = []
+        if os.environ.get(TOKEN_VARIABLE):
+            tokens.append(os.environ[TOKEN_VARIABLE])
         if self.token_file is not None:
             lines = [line.strip() for line in read_text(self.token_file).splitlines()]
             lines = [line for line in lines if line]
@@ -142,15 +149,16 @@ class ServeOptions(ServerOptions):
                 )
             tokens += lines
         for token in tokens:
-            if len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token:
+            if len(token) < _MIN_TOKEN_LENGTH or not token.isascii() or " " in token:
                 raise OptionError(
-                    f"a token has {_SHORTEST_TOKEN} or more ASCII characters and no space, got "
+                    f"a token has {_MIN_TOKEN_LENGTH} or more ASCII characters and no space, got "
                     f"one of {len(token)}: make one with 'openssl rand -hex 32'"
                 )
         return tuple(tokens)
 
 
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
+"""Packages of an extra."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,9 +196,11 @@ class AppOptions(ServerOptions):
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """Models that visitors may choose."""
-        text = ("all" if self.is_private else "") if self.offer is None else self.offer
-        names = [name.strip() for name in text.split(",") if name.strip()]
+        """Names of the models that visitors may choose, the default first."""
+        offer = self.offer
+        if offer is None:
+            offer = "all" if self.is_private else ""
+        names = split_at_commas(offer)
         if "all" in names:
             names = list(_names_of_free_loadable_models())
         return tuple(dict.fromkeys((self.model, *names)))

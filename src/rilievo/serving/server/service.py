@@ -1,4 +1,4 @@
-"""Work of the server: decoding, network and writing, in turn."""
+"""The work for a request: decode the photograph, run the network, finish and write."""
 
 import asyncio
 import json
@@ -28,12 +28,12 @@ from rilievo.serving.listener.connections import OpenStreams
 from rilievo.serving.listener.jobs import Jobs, RequestJob
 from rilievo.serving.listener.process import trim_heap
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of
-from rilievo.serving.listener.turns import Turns
+from rilievo.serving.listener.work_slots import WorkSlots
 from rilievo.serving.server.answer_files import (
-    Written,
-    are_heavy,
+    WrittenFiles,
     file_output_names,
-    most_output_bytes,
+    have_heavy_output,
+    max_output_bytes,
     write,
 )
 from rilievo.serving.server.counters import Metrics
@@ -47,7 +47,7 @@ from rilievo.serving.server.uploads import Upload, Uploads
 
 
 def refuse_missing_image_or_package(upload: Upload, request: RequestParams) -> None:
-    """Refuse a request without an image or a package."""
+    """Raise an error if a request has no image, or needs a package that is not installed."""
     if request.options.sizes.markers is not None:
         with needing("", "markers", option="markers"):
             import cv2  # noqa: F401
@@ -64,7 +64,17 @@ def finish(
     display_name: str,
     outputs: Sequence[str] | None = None,
 ) -> Prediction:
-    """Prediction at the photograph's size, with notes on unused options."""
+    """Finish the answer of a network as a prediction at the photograph's size.
+
+    Args:
+        model: Model that gave the answer.
+        inference: Answer.
+        photo: Photograph.
+        request: Parameters of the request.
+        display_name: Name of the model for clients.
+        outputs: Outputs that are to be written; None if the request asks for none. What they do not
+            need is left out, and options without effect on them are noted.
+    """
     prediction = finished(model, inference, photo, request.options)
     if outputs is not None:
         names = file_output_names(outputs)
@@ -76,19 +86,23 @@ def finish(
 
 
 def client_notes(prediction: Prediction) -> list[str]:
-    """Notes with the names of parameters."""
+    """Notes on a prediction, which name parameters of requests."""
     return [worded(note, spell_parameter) for note in prediction.notes]
 
 
 def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
-    """JSON of a prediction, with values at points (u, v)."""
-    facts: dict[str, object] = json.loads(to_json(make_sidecar(prediction)))
-    for name in ("files", "earlier", "run"):  # of files on a disk
-        facts.pop(name, None)
+    """Describe a prediction in JSON, with its depth at points (u, v) [px]."""
+    record: dict[str, object] = json.loads(to_json(make_sidecar(prediction)))
+    for name in ("files", "earlier", "run"):  # about files on a disk
+        record.pop(name, None)
     if points:
-        facts["at"] = [_value_record(prediction, u, v) for u, v in points]
-    note = normalized_points_note(points, prediction.shape)
-    return {**facts, "notes": [*client_notes(prediction), *filter(None, [note])]}
+        record["at"] = [_value_record(prediction, u, v) for u, v in points]
+    notes = client_notes(prediction)
+    points_note = normalized_points_note(points, prediction.shape)
+    if points_note:
+        notes.append(points_note)
+    record["notes"] = notes
+    return record
 
 
 def _value_record(prediction: Prediction, u: float, v: float) -> dict[str, float]:
@@ -100,11 +114,11 @@ def _value_record(prediction: Prediction, u: float, v: float) -> dict[str, float
 
 @dataclass(slots=True, kw_only=True)
 class ImageJob(RequestJob):
-    """Request at work on an image.
+    """Request about an image.
 
     Attributes:
-        upload: Image and form.
-        inference: Answer of the network, if known already.
+        upload: Image and parameters.
+        inference: Answer of the network; None if it has not run yet.
     """
 
     upload: Upload
@@ -117,20 +131,24 @@ class ImageJob(RequestJob):
 
 _HEAVY_BYTES = 4_000_000
 _HEAVY_PIXELS = 4_000_000
-_HEAVY_PLACES = 2
-"""One at work, one read meanwhile; each may take a gigabyte."""
+"""Size of a body and of a photograph from which a request is heavy."""
+_HEAVY_SLOTS = 2
+"""Heavy requests at a time: one is decoded while the other one works. Each may take a gigabyte."""
 _LIGHT_CPU_SECONDS = 5
 _HEAVY_CPU_SECONDS = 20
+"""CPU time for decoding a photograph [s]."""
 _TIDY_SECONDS = 1.0
+"""Time between two checks whether memory can be released [s]."""
 _TIDY_REQUESTS = 50
-_SPARE = 2
-"""Places that one client alone never gets."""
-_OPENED = 2  # videos that are opened at the same time
+"""Requests after which memory is released, even if the server is busy."""
+_SPARE_SLOTS = 2
+"""Slots that one client alone never gets."""
+_PARALLEL_VIDEO_OPENINGS = 2
 T = TypeVar("T")
 
 
 class Service:
-    """State that requests share."""
+    """The work for requests, and what they share: models, decoders, threads and limits."""
 
     def __init__(
         self, options: ServerOptions, offered: OfferedModels, folders: Folders, metrics: Metrics
@@ -139,48 +157,48 @@ class Service:
         limits = options.limits
         self.networks = Networks(
             offered.load,
-            most=limits.batch,
+            max_batch=limits.batch,
             window=limits.batch_seconds,
             observe=metrics.count_batch,
         )
         workers = limits.workers
-        places = workers + limits.batch
-        # Heavy requests have places and a thread of their own, so that light ones pass them.
-        self.light = Turns(places, waiting=limits.queue, spare=_SPARE)
-        self.heavy = Turns(_HEAVY_PLACES, waiting=limits.queue, spare=1)
-        # Those that read keep the network busy while others write. They wait for processes that
-        # decode, of which no client alone gets the last one.
+        # Heavy requests have slots and threads of their own, so that light ones can pass them.
+        self.light = WorkSlots(workers + limits.batch, waiting=limits.queue, spare=_SPARE_SLOTS)
+        self.heavy = WorkSlots(_HEAVY_SLOTS, waiting=limits.queue, spare=1)
+        # One thread more than workers decodes, to keep the network busy while others write. No
+        # client alone gets the last decoding process.
         self.decoders = Decoders(max_pixels=options.max_pixels, idle=workers + 2)
-        self._decoding = Turns(workers + 1, waiting=4 * limits.queue, spare=1)
+        self._decoding = WorkSlots(workers + 1, waiting=4 * limits.queue, spare=1)
         self._readers = ThreadPoolExecutor(workers + 1, "read")
         self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
-        self._openers = ThreadPoolExecutor(_OPENED, "open")
+        self._openers = ThreadPoolExecutor(_PARALLEL_VIDEO_OPENINGS, "open")
         self._workers = ThreadPoolExecutor(workers, "work")
         self._heavy_worker = ThreadPoolExecutor(1, "heavy")
         self.uploads = Uploads(
             folders.disk,
-            most=limits.uploads,
+            max_arrivals=limits.uploads,
             max_bytes=options.max_bytes,
             seconds=limits.upload_seconds,
         )
         self.jobs = Jobs(options.time_limit)
-        self.streams = OpenStreams(limits.streams, most_of_one=max(1, limits.streams // 2))
+        self.streams = OpenStreams(limits.streams, max_per_client=max(1, limits.streams // 2))
         self._register_gauges()
 
     async def tidy_memory_forever(self) -> None:
-        """Hand memory back between requests."""
-        baseline = 0
+        """Return memory to the system whenever requests have used it."""
+        started_at_last_tidying = 0
         while True:
             await asyncio.sleep(_TIDY_SECONDS)
-            new = self.jobs.begun - baseline
-            if new >= _TIDY_REQUESTS or (new and not self.jobs.at_work):
-                baseline = self.jobs.begun
-                if not self.jobs.at_work:
+            new_requests = self.jobs.started - started_at_last_tidying
+            is_idle = not self.jobs.at_work
+            if new_requests >= _TIDY_REQUESTS or (new_requests and is_idle):
+                started_at_last_tidying = self.jobs.started
+                if is_idle:
                     await self.networks.release_batch_memory()
                 await self.run_in_worker(trim_heap)
 
     async def close(self) -> None:
-        """Refuse what waits, and finish what runs."""
+        """Refuse requests that wait, and finish those at work."""
         self.light.close()
         self.heavy.close()
         self._decoding.close()
@@ -193,21 +211,28 @@ class Service:
         await asyncio.to_thread(self.decoders.close)
 
     def refusal_of(self, error: Exception) -> Refusal:
-        """Refusal without a path of the server."""
+        """Refusal for an error, without paths of the server."""
         return refusal_of(error, self.offered.display_names_by_path)
 
     async def new_job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
-        """Job of an upload: heavy by its bytes, outputs or pixels."""
-        until = self.jobs.deadline(upload.begun)
+        """Make the job for an upload, which may be heavy by its size, its outputs or its pixels.
+
+        Raises:
+            InputError: If the upload is not a photograph.
+        """
+        deadline = self.jobs.deadline_after(upload.received_at)
         job = ImageJob(
-            upload=upload, client=client, is_heavy=self.is_heavy(upload.size, outputs), until=until
+            upload=upload,
+            client=client,
+            is_heavy=self.is_heavy(upload.size, outputs),
+            deadline=deadline,
         )
         try:
             if upload.size and not job.is_heavy:
                 work = self._decode_in_turn(
-                    job, lambda: self.decoders.image_size(upload, until=until)
+                    job, lambda: self.decoders.image_size(upload, deadline=deadline)
                 )
-                height, width = await self.jobs.result_in_time(until, work)
+                height, width = await self.jobs.result_in_time(deadline, work)
                 job.is_heavy = height * width > _HEAVY_PIXELS
         except BaseException:
             upload.close()
@@ -215,11 +240,11 @@ class Service:
         return job
 
     def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
-        """Whether a request takes seconds."""
-        return size > _HEAVY_BYTES or are_heavy(outputs)
+        """Whether a request with a body of ``size`` bytes takes seconds."""
+        return size > _HEAVY_BYTES or have_heavy_output(outputs)
 
-    def turns(self, *, is_heavy: bool) -> Turns:
-        """Places that a request waits for."""
+    def slots(self, *, is_heavy: bool) -> WorkSlots:
+        """Slots for which a request waits."""
         return self.heavy if is_heavy else self.light
 
     async def predict(
@@ -230,17 +255,27 @@ class Service:
         outputs: Sequence[str] | None = None,
         on_size: Callable[[int], None] = lambda pixels: None,
     ) -> Prediction:
-        """Predict the image; ``on_size`` gets its number of pixels."""
+        """Predict the photograph of a job.
+
+        Args:
+            job: Request about a photograph.
+            params: Its parameters.
+            outputs: Outputs that are to be written; None if the request asks for none.
+            on_size: Function that gets the number of pixels once it is known.
+
+        Raises:
+            GivenUp: If nobody waits for the result any more.
+        """
         variant = params.variant(self.offered.server_name(params.model))
         photo = await self._read_photo_with_camera(job, params)
         pixels = photo.shape[0] * photo.shape[1]
         job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
         on_size(pixels)
         job.raise_if_given_up()
-        if outputs is not None and is_depth_sufficient(
-            params.options, file_output_names(outputs), photo
-        ):
-            variant = replace(variant, depth_alone=True)
+        if outputs is not None:
+            names = file_output_names(outputs)
+            depth_alone = is_depth_sufficient(params.options, names, photo)
+            variant = replace(variant, depth_alone=depth_alone)
         if job.inference is None:
             job.inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
         inference = job.inference
@@ -257,13 +292,13 @@ class Service:
 
     async def predict_and_write(
         self, job: ImageJob, parameters: PredictParams, outputs: Sequence[str]
-    ) -> tuple[Prediction, Written]:
-        """Predict the image, and write outputs, which must be removed."""
+    ) -> tuple[Prediction, WrittenFiles]:
+        """Predict the photograph of a job and write outputs, which the caller removes."""
         names, saving, stem = file_output_names(outputs), parameters.saving, job.upload.name
         folder = self.folders.make(job.client)
 
         def reserve_files(pixels: int) -> None:
-            folder.reserve(most_output_bytes(names, pixels, saving))
+            folder.reserve(max_output_bytes(names, pixels, saving))
 
         try:
             prediction = await self.predict(job, parameters, outputs=outputs, on_size=reserve_files)
@@ -279,7 +314,10 @@ class Service:
     async def decode_photo(
         self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments
     ) -> Photo:
-        """Decode in turn; a batch may wait for the photograph."""
+        """Decode the photograph of a job, when it is its turn.
+
+        Networks wait a moment for it, to run it together with others.
+        """
 
         def decode() -> Photo:
             job.raise_if_given_up()
@@ -288,35 +326,36 @@ class Service:
                 own_depth=own_depth,
                 reading=reading,
                 cpu_seconds=_HEAVY_CPU_SECONDS if job.is_heavy else _LIGHT_CPU_SECONDS,
-                until=job.until,
+                deadline=job.deadline,
             )
 
-        self.networks.coming += 1
+        self.networks.expected_photos += 1
         try:
             if job.is_heavy:
                 return await self._run_in_pool(self._heavy_reader, decode)
             return await self._decode_in_turn(job, decode)
         finally:
-            self.networks.coming -= 1
+            self.networks.expected_photos -= 1
 
     async def _decode_in_turn(self, job: ImageJob, work: Callable[[], T]) -> T:
-        place = await self._decoding.take(job.client)
+        slot = await self._decoding.acquire(job.client)
         try:
             return await self._run_in_pool(self._readers, work)
         finally:
-            place.give_back()
+            slot.release()
 
     async def open_video(self, path: Path) -> FrameSource:
-        """Open a video, which must be closed."""
+        """Open a video, which the caller closes."""
         return await self._run_in_pool(self._openers, lambda: self.decoders.video(path))
 
     async def run_in_worker(self, work: Callable[[], T]) -> T:
-        """Run short work in a thread."""
+        """Run short work in a thread for light requests."""
         return await self._run_in_pool(self._workers, work)
 
     async def run_in_job_pool(self, job: ImageJob, work: Callable[[], T]) -> T:
-        """Run work of a request in the threads of its kind."""
-        return await self._run_in_pool(self._heavy_worker if job.is_heavy else self._workers, work)
+        """Run work for a request in a thread for light or for heavy ones."""
+        pool = self._heavy_worker if job.is_heavy else self._workers
+        return await self._run_in_pool(pool, work)
 
     async def _read_photo_with_camera(self, job: ImageJob, parameters: RequestParams) -> Photo:
         refuse_missing_image_or_package(job.upload, parameters)

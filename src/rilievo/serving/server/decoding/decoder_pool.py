@@ -212,7 +212,7 @@ class Decoders:
         """Ids of waiting processes."""
         return [child.pid for child in self._idle]
 
-    def image_size(self, upload: ImageFile, *, until: float) -> tuple[int, int]:
+    def image_size(self, upload: ImageFile, *, deadline: float) -> tuple[int, int]:
         """Size (height, width) in a photograph's header, before a time of ``time.monotonic``.
 
         Raises:
@@ -220,7 +220,7 @@ class Decoders:
         """
         if not can_fork_and_pass_files():
             return header_size(BytesIO(upload.read()), upload.name, max_pixels=self._max_pixels)
-        reply, files = self._ask_about_file("size", upload, _HEADER_CPU_SECONDS, until)
+        reply, files = self._ask_about_file("size", upload, _HEADER_CPU_SECONDS, deadline)
         close_files(files)
         height, width = map(int, reply["size"])
         return height, width
@@ -232,7 +232,7 @@ class Decoders:
         own_depth: bool,
         reading: ReadingArguments,
         cpu_seconds: int,
-        until: float,
+        deadline: float,
     ) -> Photo:
         """Read a photograph as ``read_photo`` does.
 
@@ -241,7 +241,7 @@ class Decoders:
             own_depth: Whether to read the file's depth map.
             reading: Further arguments of ``read_photo``.
             cpu_seconds: CPU time that it may take.
-            until: Time, of ``time.monotonic``, at which a process is killed.
+            deadline: Time of ``time.monotonic`` at which a process is killed.
 
         Raises:
             InputError: If it cannot be read, or takes too long or too much memory.
@@ -254,7 +254,7 @@ class Decoders:
                 **reading,
             )
         reply, files = self._ask_about_file(
-            "photo", upload, cpu_seconds, until, own_depth=own_depth, reading=reading
+            "photo", upload, cpu_seconds, deadline, own_depth=own_depth, reading=reading
         )
         try:
             return photo_from_message(reply, files, self._max_pixels)
@@ -268,7 +268,7 @@ class Decoders:
         return ForeignVideo(self, path) if can_fork_and_pass_files() else open_video(path)
 
     def _ask_about_file(
-        self, do: str, upload: ImageFile, cpu_seconds: int, until: float, **more: object
+        self, do: str, upload: ImageFile, cpu_seconds: int, deadline: float, **more: object
     ) -> tuple[Message, list[int]]:
         order = {
             "do": do,
@@ -281,7 +281,7 @@ class Decoders:
         file = upload.open_descriptor()
         try:
             child = self.take_process()
-            reply = self.ask_process(child, order, [file], until)
+            reply = self.ask_process(child, order, [file], deadline)
         finally:
             os.close(file)
         self._keep_idle_or_kill(child)
@@ -300,12 +300,12 @@ class Decoders:
         return _fork_server().kill(child)
 
     def ask_process(
-        self, child: _DecodingProcess, message: Message, files: list[int], until: float
+        self, child: _DecodingProcess, message: Message, files: list[int], deadline: float
     ) -> tuple[Message, list[int]]:
         """Answer of a process and its files; one that fails is ended."""
         name = str(message["name"])
         try:
-            child.channel.settimeout(max(0.001, until - time.monotonic()))
+            child.channel.settimeout(max(0.001, deadline - time.monotonic()))
             send_message(child.channel, message, files)
             answer = receive_message(child.channel)
         except TimeoutError:
@@ -490,8 +490,8 @@ class ForeignVideo(FrameSource):
         }
         try:
             with self._asking:
-                until = time.monotonic() + _FRAME_SECONDS
-                return self._decoders.ask_process(self._child, order, [*files], until)
+                deadline = time.monotonic() + _FRAME_SECONDS
+                return self._decoders.ask_process(self._child, order, [*files], deadline)
         except BaseException:
             # It was ended, or serves others again.
             self._child = None

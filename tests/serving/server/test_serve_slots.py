@@ -8,7 +8,7 @@ import pytest
 
 from rilievo.serving.listener.connections import client_name
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.listener.turns import Place, Turns
+from rilievo.serving.listener.work_slots import Slot, WorkSlots
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -23,37 +23,37 @@ async def settle() -> None:
 
 def test_clients_get_places_in_turn_however_many_requests_one_has() -> None:
     async def work() -> None:
-        turns, order = Turns(1, waiting=20), []
-        held = await turns.take("first")
+        slots, order = WorkSlots(1, waiting=20), []
+        held = await slots.acquire("first")
 
         async def ask(client: str) -> None:
-            place = await turns.take(client)
+            slot = await slots.acquire(client)
             order.append(client)
             await asyncio.sleep(0)
-            place.give_back()
+            slot.release()
 
         tasks = [asyncio.create_task(ask("greedy")) for _ in range(4)]
         await settle()
         tasks += [asyncio.create_task(ask("b")), asyncio.create_task(ask("c"))]
         await settle()
-        assert (turns.working, turns.waiting) == (1, 6)
-        held.give_back()
+        assert (slots.working, slots.waiting) == (1, 6)
+        held.release()
         await asyncio.gather(*tasks)
         assert order == ["greedy", "b", "c", "greedy", "greedy", "greedy"]
-        assert (turns.working, turns.waiting) == (0, 0)
+        assert (slots.working, slots.waiting) == (0, 0)
 
     run(work)
 
 
 def test_one_client_leaves_places_to_others() -> None:
     async def work() -> None:
-        turns = Turns(4, waiting=10, spare=2)
+        slots = WorkSlots(4, waiting=10, spare=2)
         for _ in range(2):
-            await turns.take("greedy")
-        third = asyncio.create_task(turns.take("greedy"))
+            await slots.acquire("greedy")
+        third = asyncio.create_task(slots.acquire("greedy"))
         await settle()
         assert not third.done()
-        assert isinstance(await turns.take("other"), Place)
+        assert isinstance(await slots.acquire("other"), Slot)
         third.cancel()
 
     run(work)
@@ -61,9 +61,9 @@ def test_one_client_leaves_places_to_others() -> None:
 
 def test_too_many_who_wait_are_refused_and_one_client_is_before_the_others() -> None:
     async def work() -> None:
-        turns = Turns(1, waiting=4)
-        await turns.take("a")
-        waiting = [asyncio.create_task(turns.take("a")) for _ in range(3)]
+        slots = WorkSlots(1, waiting=4)
+        await slots.acquire("a")
+        waiting = [asyncio.create_task(slots.acquire("a")) for _ in range(3)]
         await settle()
         refused = [each for each in waiting if each.done()]
         assert len(refused) == 1
@@ -71,12 +71,12 @@ def test_too_many_who_wait_are_refused_and_one_client_is_before_the_others() -> 
             refused[0].result()
         assert error.value.status == 429
         assert int(error.value.headers["Retry-After"]) >= 1
-        others = [asyncio.create_task(turns.take(name)) for name in "bcd"]
+        others = [asyncio.create_task(slots.acquire(name)) for name in "bcd"]
         await settle()
         assert [each.done() for each in others] == [False, False, True]
         assert others[2].exception() is not None
         with pytest.raises(Refusal):
-            turns.refuse_if_full()
+            slots.refuse_if_full()
         for each in (*waiting, *others):
             each.cancel()
 
@@ -85,41 +85,41 @@ def test_too_many_who_wait_are_refused_and_one_client_is_before_the_others() -> 
 
 def test_a_request_that_leaves_the_queue_blocks_nobody() -> None:
     async def work() -> None:
-        turns = Turns(1, waiting=4)
-        held = await turns.take("a")
-        leaves, stays = (asyncio.create_task(turns.take(name)) for name in "bc")
+        slots = WorkSlots(1, waiting=4)
+        held = await slots.acquire("a")
+        leaves, stays = (asyncio.create_task(slots.acquire(name)) for name in "bc")
         await settle()
         leaves.cancel()
         await settle()
-        held.give_back()
-        held.give_back()
-        assert isinstance(await stays, Place)
-        assert (turns.working, turns.waiting) == (1, 0)
+        held.release()
+        held.release()
+        assert isinstance(await stays, Slot)
+        assert (slots.working, slots.waiting) == (1, 0)
 
     run(work)
 
 
 def test_a_place_that_comes_as_its_request_leaves_goes_to_the_next() -> None:
     async def work() -> None:
-        turns = Turns(1, waiting=4)
-        held = await turns.take("a")
-        leaves, stays = (asyncio.create_task(turns.take(name)) for name in "bc")
+        slots = WorkSlots(1, waiting=4)
+        held = await slots.acquire("a")
+        leaves, stays = (asyncio.create_task(slots.acquire(name)) for name in "bc")
         await settle()
-        held.give_back()
+        held.release()
         leaves.cancel()
-        assert isinstance(await stays, Place)
-        assert turns.working == 1
+        assert isinstance(await stays, Slot)
+        assert slots.working == 1
 
     run(work)
 
 
 def test_all_who_wait_are_refused_when_the_server_stops() -> None:
     async def work() -> None:
-        turns = Turns(1, waiting=4)
-        await turns.take("a")
-        waiting = asyncio.create_task(turns.take("b"))
+        slots = WorkSlots(1, waiting=4)
+        await slots.acquire("a")
+        waiting = asyncio.create_task(slots.acquire("b"))
         await settle()
-        turns.close()
+        slots.close()
         with pytest.raises(Refusal, match="stopping"):
             await waiting
 
