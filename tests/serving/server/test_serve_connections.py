@@ -105,7 +105,7 @@ class _SmallServer:
 
 @pytest.fixture
 def small_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[_SmallServer]:
-    monkeypatch.setattr(http_server, "_MOST_CONNECTIONS", _MOST)
+    monkeypatch.setattr(http_server, "_MAX_CONNECTIONS", _MOST)
     options = AddressOptions(port=0, proxies="127.0.0.1")
     small = _SmallServer()
     server = http_server.http_server(small, options, connections=_MOST)

@@ -23,7 +23,7 @@ from rilievo.records.sample import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding import decoder_pool
 from rilievo.serving.server.decoding.decoder_pool import Decoders, photo_from_message
-from rilievo.serving.server.decoding.decoder_process import photo_facts
+from rilievo.serving.server.decoding.decoder_process import photo_message
 from rilievo.serving.server.decoding.messages import (
     NamedImage,
     can_fork_and_pass_files,
@@ -161,7 +161,7 @@ def is_there(number: int) -> bool:
 def test_a_file_that_takes_too_much_memory_is_refused(
     pool: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder_pool, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(decoder_pool, "_BASE_BYTES", 0)
     monkeypatch.setattr(decoder_pool, "_BYTES_PER_PIXEL", 1)
     with pytest.raises(InputError, match=r"memory|decoder fails"):
         read(pool, picture(90, (2400, 2400)))
@@ -247,7 +247,7 @@ def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) ->
 
 def test_what_a_process_says_is_checked() -> None:
     photo = read_photo(gdepth())
-    facts = photo_facts(photo)
+    facts = photo_message(photo)
     assert photo.own_depth is not None
     metres = photo.own_depth.metres
     assert metres is not None

@@ -117,7 +117,7 @@ def test_only_so_many_bodies_arrive_and_a_quarter_of_one_client() -> None:
 
 def test_the_slowest_body_gives_its_place_to_a_newcomer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes a second count, not bytes or age: c has brought most of them, in the longest time."""
-    monkeypatch.setattr("rilievo.serving.server.uploads._CREDIT", 1)
+    monkeypatch.setattr("rilievo.serving.server.uploads._CREDIT_BYTES", 1)
     sizes = {"c": 3_000, "a": 2_000, "b": 2_500, "d": 2_700}
 
     async def run() -> None:

@@ -140,7 +140,7 @@ def application(
         await stream(websocket, service)
 
     guide = with_refusals(service, _guide_endpoint(needs_token=bool(tokens)))
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/v1/predict", with_refusals(service, _predict), methods=["POST"]),
         Route("/v1/measure", with_refusals(service, _measure), methods=["POST"]),
         Route("/v1/models", with_refusals(service, _list_models), methods=["GET"]),

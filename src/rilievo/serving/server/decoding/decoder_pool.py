@@ -1,6 +1,6 @@
-"""Decoding of strangers' files in processes that can be killed; a crash is a refusal.
+"""Decode the files that clients send in other processes, which may crash or be killed.
 
-On Windows threads decode, and the header alone limits a photograph.
+A process that fails becomes a refusal for its client. On Windows, threads of the server decode.
 """
 
 import atexit
@@ -45,32 +45,37 @@ from rilievo.serving.server.decoding.messages import (
 )
 
 _BYTES_PER_PIXEL = 48
-"""Memory for a pixel: 16 bits, four channels, coefficients, copies."""
-_SPARE_BYTES = 512 * 2**20
+"""Memory for a pixel while it is decoded: 16 bits, four channels, coefficients, copies."""
+_BASE_BYTES = 512 * 2**20
+"""Memory for a photograph in addition to that of its pixels."""
 _VIDEO_BYTES = 4 * 2**30
 _START_SECONDS = 60.0
+"""Time in which the fork server has to start, or to answer [s]."""
 _HEADER_CPU_SECONDS = 2
 _FRAME_CPU_SECONDS = 20
 _FRAME_SECONDS = 60.0
+"""Time in which a video has to give a frame [s]."""
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "
     "from rilievo.serving.server.decoding.decoder_process import main; main({file})"
 )
-_PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
-"""Environment of decoding; other variables may be secrets."""
-_SETTINGS = {
-    # One thread, as it forks.
+_PASSED_VARIABLES = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT"),
+)
+"""Environment variables that decoding processes get; others may be secrets."""
+_ADDED_VARIABLES = {
+    # A process that forks must have only one thread.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    # Memory of a photograph serves for the next one; taken anew, it costs a page fault each 4 kB,
-    # a third of the time of decoding. 32 MB is the most that glibc takes.
+    # The memory of a photograph is used again for the next one. New memory costs a page fault for
+    # each 4 kB, a third of the time of decoding. 32 MB is the largest threshold of glibc.
     "GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**27}",
 }
 
 
 @runtime_checkable
 class ImageFile(Protocol):
-    """File of a photograph."""
+    """Image file that a client has sent."""
 
     @property
     def name(self) -> str:
@@ -80,15 +85,17 @@ class ImageFile(Protocol):
         """Content of the file."""
 
     def open_descriptor(self) -> int:
-        """Open file with the content; it must be closed."""
+        """File descriptor of the content, which the caller closes."""
 
 
 class DecodeDefect(RuntimeError):
-    """Our defect in a decoding process."""
+    """Defect of rilievo that showed in a decoding process."""
 
 
 @dataclass(eq=False, slots=True)
 class _DecodingProcess:
+    """Decoding process, and the channel to it."""
+
     pid: int
     channel: socket.socket
 
@@ -104,6 +111,8 @@ class _DecodingProcess:
 
 
 class _ForkServer:
+    """Process with all modules loaded, which forks the decoding processes."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,102 +127,116 @@ class _ForkServer:
         return _DecodingProcess(reply["pid"], socket.socket(fileno=files[0]))
 
     def kill(self, child: _DecodingProcess) -> int:
-        """End a process; returns its exit status, negative for a signal."""
+        """End a decoding process; return its exit status, which is negative for a signal."""
         child.channel.close()
         return self._ask_with_one_restart({"do": "kill", "pid": child.pid})[0]["status"]
 
     def end(self) -> None:
-        """End it with all its forks."""
+        """End the fork server with all decoding processes."""
         channel, process = self._channel, self._process
-        self._channel = self._process = None
+        self._channel, self._process = None, None
         if channel is not None and process is not None:
             channel.close()
             process.wait()
 
     def _ask_with_one_restart(self, message: Message) -> tuple[Message, list[int]]:
+        """Send a message and wait for the reply; if that fails, do so after a restart."""
         with self._lock:
             for _ in range(2):
                 channel = self._channel_after_start()
                 try:
                     send_message(channel, message)
-                    answer = receive_message(channel)
+                    reply = receive_message(channel)
                 except (OSError, ValueError):
-                    answer = None
-                if answer is not None:
-                    return answer
+                    reply = None
+                if reply is not None:
+                    return reply
                 self.end()
         raise DecodeDefect("the decoding process cannot be started")
 
     def _channel_after_start(self) -> socket.socket:
+        """Channel to the fork server, which is started if it does not run."""
         if self._channel is None:
-            ours, theirs = socket.socketpair()
-            ours.settimeout(_START_SECONDS)
-            with theirs:
-                path = [place or os.getcwd() for place in sys.path]
-                program = _PROGRAM.format(path=path, file=theirs.fileno())
-                environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+            server_end, child_end = socket.socketpair()
+            server_end.settimeout(_START_SECONDS)
+            with child_end:
+                path = [folder or os.getcwd() for folder in sys.path]
+                program = _PROGRAM.format(path=path, file=child_end.fileno())
+                environment = {
+                    name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ
+                }
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-c", program],
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(child_end.fileno(),),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    # What decoders print would be in the hands of those who send files.
+                    # Clients could write into the log through what decoders print.
                     stderr=subprocess.DEVNULL,
-                    env={**environment, **_SETTINGS},
-                    start_new_session=True,  # Ctrl-C is the server's
+                    env={**environment, **_ADDED_VARIABLES},
+                    start_new_session=True,  # so that Ctrl-C reaches the server only
                 )
-            self._channel = ours
+            self._channel = server_end
         return self._channel
 
 
 def start_fork_server() -> None:
-    """Start the process, if this system can."""
+    """Start the fork server early, if this system can fork."""
     if can_fork_and_pass_files():
         _fork_server().start()
 
 
 @cache
 def _fork_server() -> _ForkServer:
-    starter = _ForkServer()
-    atexit.register(starter.end)
-    return starter
+    fork_server = _ForkServer()
+    atexit.register(fork_server.end)
+    return fork_server
 
 
 class Decoders:
-    """Decoding processes of a server."""
+    """The decoding processes of a server, of which some wait for work."""
 
     def __init__(self, *, max_pixels: int, idle: int) -> None:
-        """Begin without a process; ``idle`` ones wait for work later."""
-        self._max_pixels, self._most_idle = max_pixels, idle
+        """Make a pool without processes.
+
+        Args:
+            max_pixels: Pixels of the largest photograph.
+            idle: Number of processes that may wait for work.
+        """
+        self._max_pixels, self._max_idle = max_pixels, idle
         self._idle: list[_DecodingProcess] = []
         self._lock = threading.Lock()
         self._is_closed = False
 
     def warm(self) -> None:
-        """Start the processes that wait for work."""
+        """Start the processes that wait for work, before there is any."""
         if can_fork_and_pass_files():
-            for child in [_fork_server().fork() for _ in range(self._most_idle)]:
+            children = [_fork_server().fork() for _ in range(self._max_idle)]
+            for child in children:
                 self._keep_idle_or_kill(child)
 
     def close(self) -> None:
-        """End waiting processes; others end after their work."""
+        """End the processes that wait; the others end after their work."""
         self._is_closed = True
         while (child := self._pop_idle_process()) is not None:
             _fork_server().kill(child)
 
     @staticmethod
     def abandon() -> None:
-        """End all processes."""
+        """End all decoding processes at once."""
         if can_fork_and_pass_files():
             _fork_server().end()
 
     @property
     def idle_pids(self) -> list[int]:
-        """Ids of waiting processes."""
+        """Process ids of the processes that wait for work."""
         return [child.pid for child in self._idle]
 
     def image_size(self, upload: ImageFile, *, deadline: float) -> tuple[int, int]:
-        """Size (height, width) in a photograph's header, before a time of ``time.monotonic``.
+        """Read the size (height, width) in the header of a photograph.
+
+        Args:
+            upload: Photograph.
+            deadline: Time of ``time.monotonic`` at which a process is killed.
 
         Raises:
             InputError: If it is not a photograph, or takes too long or too much memory.
@@ -240,7 +263,7 @@ class Decoders:
             upload: Photograph.
             own_depth: Whether to read the file's depth map.
             reading: Further arguments of ``read_photo``.
-            cpu_seconds: CPU time that it may take.
+            cpu_seconds: CPU time that it may take [s].
             deadline: Time of ``time.monotonic`` at which a process is killed.
 
         Raises:
@@ -264,31 +287,32 @@ class Decoders:
             close_files(files)
 
     def video(self, path: Path) -> FrameSource:
-        """Open a video in its own process."""
+        """Open a video, in a process of its own."""
         return ForeignVideo(self, path) if can_fork_and_pass_files() else open_video(path)
 
     def _ask_about_file(
-        self, do: str, upload: ImageFile, cpu_seconds: int, deadline: float, **more: object
+        self, task: str, upload: ImageFile, cpu_seconds: int, deadline: float, **more: object
     ) -> tuple[Message, list[int]]:
+        """Let a process do a task with a file; return its reply and files."""
         order = {
-            "do": do,
+            "do": task,
             "name": upload.name,
             "max_pixels": self._max_pixels,
             "cpu_seconds": cpu_seconds,
-            "bytes": self._max_pixels * _BYTES_PER_PIXEL + _SPARE_BYTES,
+            "bytes": self._max_pixels * _BYTES_PER_PIXEL + _BASE_BYTES,
             **more,
         }
-        file = upload.open_descriptor()
+        descriptor = upload.open_descriptor()
         try:
             child = self.take_process()
-            reply = self.ask_process(child, order, [file], deadline)
+            reply = self.ask_process(child, order, [descriptor], deadline)
         finally:
-            os.close(file)
+            os.close(descriptor)
         self._keep_idle_or_kill(child)
         return reply
 
     def take_process(self) -> _DecodingProcess:
-        """Waiting process, or a new one."""
+        """Take a process that waits for work, or start one."""
         while (child := self._pop_idle_process()) is not None:
             if child.is_alive():
                 return child
@@ -296,40 +320,46 @@ class Decoders:
         return _fork_server().fork()
 
     def end_process(self, child: _DecodingProcess) -> int:
-        """End a process; returns its exit status."""
+        """End a process; return its exit status."""
         return _fork_server().kill(child)
 
     def ask_process(
         self, child: _DecodingProcess, message: Message, files: list[int], deadline: float
     ) -> tuple[Message, list[int]]:
-        """Answer of a process and its files; one that fails is ended."""
+        """Send a message to a process; return its reply and files.
+
+        A process that fails is ended.
+
+        Raises:
+            Refusal: If it is not done at the deadline.
+            InputError: If the file cannot be decoded.
+            DecodeDefect: If rilievo has a defect.
+        """
         name = str(message["name"])
         try:
             child.channel.settimeout(max(0.001, deadline - time.monotonic()))
             send_message(child.channel, message, files)
-            answer = receive_message(child.channel)
+            reply = receive_message(child.channel)
         except TimeoutError:
             self.end_process(child)
             raise Refusal(
                 503, f"{name}: not decoded in time: the server is busy", {"Retry-After": "10"}
             ) from None
         except (OSError, ValueError):
-            answer = None
-        if answer is None:
+            reply = None
+        if reply is None:
             status = self.end_process(child)
-            raise (
-                _slow_decoding_error(name, message["cpu_seconds"])
-                if _exceeded_cpu_time(status)
-                else _decoder_failure(name)
-            )
-        reply, _ = answer
-        if "error" in reply:
+            if _exceeded_cpu_time(status):
+                raise _slow_decoding_error(name, message["cpu_seconds"])
+            raise _decoder_failure(name)
+        answer, _ = reply
+        if "error" in answer:
             self._keep_idle_or_kill(child)
-            raise _error_of_reply(reply, name)
-        if "defect" in reply:
+            raise _error_of_reply(answer, name)
+        if "defect" in answer:
             self._keep_idle_or_kill(child)
-            raise DecodeDefect(reply["defect"])
-        return answer
+            raise DecodeDefect(answer["defect"])
+        return reply
 
     def _pop_idle_process(self) -> _DecodingProcess | None:
         with self._lock:
@@ -337,7 +367,7 @@ class Decoders:
 
     def _keep_idle_or_kill(self, child: _DecodingProcess) -> None:
         with self._lock:
-            if len(self._idle) < self._most_idle and not self._is_closed:
+            if len(self._idle) < self._max_idle and not self._is_closed:
                 self._idle.append(child)
                 return
         _fork_server().kill(child)
@@ -368,30 +398,39 @@ def _decoder_failure(name: str) -> InputError:
     return InputError("the decoder fails at it; export it anew as JPEG or PNG", path=name)
 
 
-def photo_from_message(message: Message, files: list[int], max_pixels: int) -> Photo:
-    """Photograph from the facts of a process.
+def photo_from_message(message: Message, descriptors: list[int], max_pixels: int) -> Photo:
+    """Make a photograph from the reply of a process, which may be hostile.
 
     Raises:
-        LookupError: If a fact is missing. TypeError, ValueError: If one cannot be.
+        LookupError: If an entry is missing.
+        TypeError: If an entry has another type.
+        ValueError: If a value is not possible.
     """
-    own, camera = message["own_depth"], message["camera"]
     height, width = _checked_height_and_width(message["shape"][:2], max_pixels)
-    forms: list[Any] = [((height, width, 3), np.uint8)]
-    if own is not None and own["shape"] is not None:
-        forms.insert(0, (_checked_height_and_width(own["shape"], max_pixels), np.float32))
+    own_depth_message, camera_message = message["own_depth"], message["camera"]
+    # The file has the file's own depth, the pixels and the mask of transparent ones, in this order.
+    shapes_and_types: list[Any] = [((height, width, 3), np.uint8)]
+    if own_depth_message is not None and own_depth_message["shape"] is not None:
+        depth_shape = _checked_height_and_width(own_depth_message["shape"], max_pixels)
+        shapes_and_types.insert(0, (depth_shape, np.float32))
     if message["is_transparent"]:
-        forms.append(((height, width), np.bool_))
-    arrays = map_arrays(files[0], *forms)
+        shapes_and_types.append(((height, width), np.bool_))
+    arrays = map_arrays(descriptors[0], *shapes_and_types)
     transparent = arrays.pop() if message["is_transparent"] else None
-    *metres, pixels = arrays
+    pixels = arrays.pop()
+    metres = arrays.pop() if arrays else None
+
+    camera, own_depth = None, None
+    if camera_message is not None:
+        camera = _camera_from_message(camera_message)
+    if own_depth_message is not None:
+        own_depth = _own_depth_from_message(own_depth_message, metres)
     return Photo(
         pixels=pixels,
         transparent=transparent,
         notes=_notes_of_reply(message),
-        camera=None if camera is None else _camera_from_message(camera),
-        own_depth=None
-        if own is None
-        else _own_depth_from_message(own, metres[0] if metres else None),
+        camera=camera,
+        own_depth=own_depth,
         name=str(message["name"]),
         orientation=int(message["orientation"]),
     )
@@ -420,7 +459,7 @@ def _own_depth_from_message(message: Message, metres: np.ndarray | None) -> OwnD
 
 
 class ForeignVideo(FrameSource):
-    """Video that another process decodes."""
+    """Video that a decoding process reads."""
 
     has_alpha = False
 
@@ -429,60 +468,61 @@ class ForeignVideo(FrameSource):
         self.path, self.fault = path, None
         self._decoders = decoders
         self._child: _DecodingProcess | None = decoders.take_process()
-        # Shots are read ahead, by a copy, while another thread reads on.
+        # Two threads may read frames: one reads shots ahead.
         self._asking = threading.Lock()
-        facts = self._open_in_process()
-        self.size = _checked_height_and_width(facts["size"], sys.maxsize)
-        self.frame_estimate = facts["frame_estimate"]
-        self.has_audio, self.notes = (
-            bool(facts["has_audio"]),
-            _notes_of_reply(facts),
-        )
-        self.rate, self.time_base, self.origin = (
-            Fraction(*facts[name]) for name in ("rate", "time_base", "origin")
-        )
+        description = self._open_in_process()
+        self.size = _checked_height_and_width(description["size"], sys.maxsize)
+        self.frame_estimate = description["frame_estimate"]
+        self.has_audio = bool(description["has_audio"])
+        self.notes = _notes_of_reply(description)
+        self.rate = Fraction(*description["rate"])
+        self.time_base = Fraction(*description["time_base"])
+        self.origin = Fraction(*description["origin"])
 
     def __iter__(self) -> Iterator[Frame]:
-        number = self._ask_for_facts("frames")["number"]
+        number = self._start_iterator()
         while (frame := self._next_frame(number)) is not None:
             yield frame
 
     def close(self) -> None:
-        """End its process."""
+        """End the process that reads the video."""
         child, self._child = self._child, None
         if child is not None:
             self._decoders.end_process(child)
 
     def _open_in_process(self) -> Message:
-        with self.path.open("rb") as file:  # as the process may not
-            facts, files = self._ask_for_facts_and_files("video", [file.fileno()])
-        close_files(files)
-        return facts
+        with self.path.open("rb") as file:  # the process cannot open it
+            description, descriptors = self._ask("video", [file.fileno()])
+        close_files(descriptors)
+        return description
+
+    def _start_iterator(self) -> int:
+        """Start an iterator over the frames in the process; return its number."""
+        reply, descriptors = self._ask("frames")
+        close_files(descriptors)
+        return reply["number"]
 
     def _next_frame(self, number: int) -> Frame | None:
-        reply, files = self._ask_for_facts_and_files("next", number=number)
+        """Next frame of an iterator; None at its end."""
+        reply, descriptors = self._ask("next", number=number)
         try:
             if "fault" in reply:
                 self.fault = reply["fault"]
                 return None
-            [pixels] = map_arrays(files[0], ((*self.size, 3), np.uint8))
+            [pixels] = map_arrays(descriptors[0], ((*self.size, 3), np.uint8))
         finally:
-            close_files(files)
+            close_files(descriptors)
         photo = Photo(pixels=pixels, name=str(reply["name"]))
         return Frame(photo=photo, index=int(reply["index"]), ticks=int(reply["ticks"]))
 
-    def _ask_for_facts(self, do: str, **more: object) -> Message:
-        facts, files = self._ask_for_facts_and_files(do, (), **more)
-        close_files(files)
-        return facts
-
-    def _ask_for_facts_and_files(
-        self, do: str, files: Sequence[int] = (), **more: object
+    def _ask(
+        self, task: str, descriptors: Sequence[int] = (), **more: object
     ) -> tuple[Message, list[int]]:
+        """Let the process do a task; return its reply and files."""
         if self._child is None:
             raise _decoder_failure(str(self.path))
         order = {
-            "do": do,
+            "do": task,
             "name": str(self.path),
             "cpu_seconds": _FRAME_CPU_SECONDS,
             "bytes": _VIDEO_BYTES,
@@ -491,8 +531,8 @@ class ForeignVideo(FrameSource):
         try:
             with self._asking:
                 deadline = time.monotonic() + _FRAME_SECONDS
-                return self._decoders.ask_process(self._child, order, [*files], deadline)
+                return self._decoders.ask_process(self._child, order, [*descriptors], deadline)
         except BaseException:
-            # It was ended, or serves others again.
+            # The process was ended, or works for other files again.
             self._child = None
             raise

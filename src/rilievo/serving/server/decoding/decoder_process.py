@@ -1,8 +1,8 @@
-"""Decoding processes: one that waits with all modules loaded, and its forks, which decode.
+"""What runs in decoding processes: the fork server, and its workers, which decode.
 
-They have limits of CPU time and memory, cannot open files where the kernel filters calls, and none
-of the server's environment. The waiting one has one thread, so that it can fork. All end with the
-server.
+The fork server loads all modules once, and has a single thread so that it can fork. Workers have
+limits of CPU time and memory, and where the kernel filters system calls, they cannot open files.
+They get nothing of the server's environment, and end with the server.
 """
 
 import ctypes
@@ -46,12 +46,12 @@ from rilievo.serving.server.decoding.messages import (
     send_message,
 )
 
-_MOST_OPEN = 64
+_MAX_OPEN_FILES = 64
 _IDLE_SECONDS = 10.0
-"""Idle time after which a process gives back memory."""
+"""Time without work after which a worker returns memory to the system [s]."""
 _ENCODINGS = ("cp1252", "iso8859_15", "utf_8_sig", "utf_16_be", "utf_16_le", "utf_32", "mac_roman")
 _PACKAGES = (cameras, photographs)
-_LOADED = (
+_PRELOADED_MODULES = (
     *(
         f"{package.__name__}.{module.name}"
         for package in _PACKAGES
@@ -67,25 +67,26 @@ _LOADED = (
     "xml.etree.ElementTree",
     *(f"encodings.{name}" for name in _ENCODINGS),
 )
+"""Modules that a worker may need, which it cannot load itself."""
 
 
 def main(descriptor: int) -> None:
-    """Fork and kill processes as the server asks."""
-    for name in _LOADED:
+    """Run the fork server: fork and kill workers as the server asks over a socket."""
+    for name in _PRELOADED_MODULES:
         with suppress(ImportError, MissingExtraError):
             import_module(name)
-    children: set[int] = set()
+    workers: set[int] = set()
     with socket.socket(fileno=descriptor) as server:
         try:
             while (message := _receive_unless_broken(server)) is not None:
                 order, _ = message
                 if order["do"] == "fork":
-                    _fork_worker(server, children)
+                    _fork_worker(server, workers)
                 else:
-                    send_message(server, {"status": _kill_worker(order["pid"], children)})
+                    send_message(server, {"status": _kill_worker(order["pid"], workers)})
         finally:
-            for pid in list(children):
-                _kill_worker(pid, children)
+            for pid in list(workers):
+                _kill_worker(pid, workers)
 
 
 def _receive_unless_broken(server: socket.socket) -> tuple[Message, list[int]] | None:
@@ -95,26 +96,27 @@ def _receive_unless_broken(server: socket.socket) -> tuple[Message, list[int]] |
         return None
 
 
-def _fork_worker(server: socket.socket, children: set[int]) -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+def _fork_worker(server: socket.socket, workers: set[int]) -> None:
+    """Fork a worker, and send its process id and a channel to it to the server."""
+    server_end, worker_end = socket.socketpair()
+    with server_end, worker_end:
         pid = os.fork()
         if not pid:
             server.close()
-            ours.close()
-            _work_and_exit(theirs)
-        children.add(pid)
-        send_message(server, {"pid": pid}, [ours.fileno()])
+            server_end.close()
+            _work_and_exit(worker_end)
+        workers.add(pid)
+        send_message(server, {"pid": pid}, [server_end.fileno()])
 
 
-def _kill_worker(pid: int, children: set[int]) -> int:
-    """Kill a worker; return its exit code, 0 for strangers."""
-    if pid not in children:
+def _kill_worker(pid: int, workers: set[int]) -> int:
+    """Kill a worker; return its exit code, and 0 for any other process."""
+    if pid not in workers:
         return 0
-    children.discard(pid)
+    workers.discard(pid)
     ended, status = os.waitpid(pid, os.WNOHANG)
     if not ended:
-        # It may be ending already, as it closes its channel first: its own status counts then.
+        # It may be ending already, because it closes its channel first. Then its own status counts.
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
@@ -130,9 +132,11 @@ def _work_and_exit(server: socket.socket) -> None:
 
 
 class _Worker:
+    """Worker that decodes what the server sends."""
+
     def __init__(self, server: socket.socket) -> None:
         self._server = server
-        self._ways: dict[str, Callable[[Message, list[int]], None]] = {
+        self._tasks: dict[str, Callable[[Message, list[int]], None]] = {
             "size": self._send_size,
             "photo": self._send_photo,
             "video": self._open_video,
@@ -142,18 +146,18 @@ class _Worker:
         self._iterators: list[Iterator[Frame]] = []
 
     def run(self) -> None:
-        """Answer messages until the server ends."""
+        """Answer messages until the server closes the channel."""
         limit_open_files()
-        before = address_space_bytes()
+        initial_bytes = address_space_bytes()
         if syscall_filter.is_available():
             syscall_filter.install()
         while (message := self._wait_for_order()) is not None:
             order, files = message
             limit_cpu_and_memory(
-                cpu_seconds=order["cpu_seconds"], most_bytes=before + order["bytes"]
+                cpu_seconds=order["cpu_seconds"], max_bytes=initial_bytes + order["bytes"]
             )
             try:
-                self._ways[order["do"]](order, files)
+                self._tasks[order["do"]](order, files)
             except RilievoError as error:
                 text = error.text(path="").to_json()
                 send_message(self._server, {"error": text, "path": str(error.path)})
@@ -166,6 +170,7 @@ class _Worker:
                 close_files(files)
 
     def _wait_for_order(self) -> tuple[Message, list[int]] | None:
+        """Wait for a message and its files; None at the end of the channel."""
         work = select.poll()
         work.register(self._server, select.POLLIN)
         if not work.poll(1000 * _IDLE_SECONDS):
@@ -184,14 +189,17 @@ class _Worker:
             own_depth=message["own_depth"],
             **message["reading"],
         )
-        own = photo.own_depth
-        # Floats come first, so that they lie at addresses that four divides.
-        parts = [] if own is None or own.metres is None else [own.metres]
-        masks = [] if photo.transparent is None else [photo.transparent]
-        self._send_arrays(photo_facts(photo), *parts, photo.pixels, *masks)
+        # Floats come first, so that their addresses are multiples of four.
+        arrays = [photo.pixels]
+        if photo.own_depth is not None and photo.own_depth.metres is not None:
+            arrays.insert(0, photo.own_depth.metres)
+        if photo.transparent is not None:
+            arrays.append(photo.transparent)
+        self._send_arrays(photo_message(photo), *arrays)
 
     def _open_video(self, message: Message, files: list[int]) -> None:
-        self._source = source = open_video(OpenFile(os.dup(files[0]), message["name"]))
+        source = open_video(OpenFile(os.dup(files[0]), message["name"]))
+        self._source = source
         send_message(
             self._server,
             {
@@ -199,11 +207,9 @@ class _Worker:
                 "frame_estimate": source.frame_estimate,
                 "has_audio": source.has_audio,
                 "notes": [Text(note).to_json() for note in source.notes],
-                **{
-                    name: (value.numerator, value.denominator)
-                    for name in ("rate", "time_base", "origin")
-                    for value in [getattr(source, name)]
-                },
+                "rate": source.rate.as_integer_ratio(),
+                "time_base": source.time_base.as_integer_ratio(),
+                "origin": source.origin.as_integer_ratio(),
             },
         )
 
@@ -216,15 +222,16 @@ class _Worker:
         if frame is None:
             send_message(self._server, {"fault": self._source.fault})
             return
-        facts = {"name": frame.photo.name, "index": frame.index, "ticks": frame.ticks}
-        self._send_arrays(facts, frame.photo.pixels)
+        reply = {"name": frame.photo.name, "index": frame.index, "ticks": frame.ticks}
+        self._send_arrays(reply, frame.photo.pixels)
 
-    def _send_arrays(self, facts: Message, *arrays: np.ndarray) -> None:
-        file = nameless_file(*map(np.ascontiguousarray, arrays))
+    def _send_arrays(self, reply: Message, *arrays: np.ndarray) -> None:
+        """Send a reply with a file that has the arrays one after the other."""
+        descriptor = nameless_file(*map(np.ascontiguousarray, arrays))
         try:
-            send_message(self._server, facts, [file])
+            send_message(self._server, reply, [descriptor])
         finally:
-            os.close(file)
+            os.close(descriptor)
 
 
 def _return_free_memory() -> None:
@@ -233,13 +240,13 @@ def _return_free_memory() -> None:
         library.malloc_trim(0)
 
 
-def photo_facts(photo: Photo) -> Message:
-    """Facts of a photograph, without its arrays."""
+def photo_message(photo: Photo) -> Message:
+    """Message that describes a photograph, without its arrays."""
     own, camera = photo.own_depth, photo.camera
     return {
         "shape": photo.pixels.shape,
-        "camera": None if camera is None else _camera_facts(camera),
-        "own_depth": None if own is None else _own_depth_facts(own),
+        "camera": None if camera is None else _camera_message(camera),
+        "own_depth": None if own is None else _own_depth_message(own),
         "is_transparent": photo.transparent is not None,
         "notes": [Text(note).to_json() for note in photo.notes],
         "name": photo.name,
@@ -247,11 +254,11 @@ def photo_facts(photo: Photo) -> Message:
     }
 
 
-def _camera_facts(camera: Camera) -> Message:
+def _camera_message(camera: Camera) -> Message:
     return {"lens": str(spelling_of(camera.lens)), "source": str(camera.source)}
 
 
-def _own_depth_facts(own: OwnDepth) -> Message:
+def _own_depth_message(own: OwnDepth) -> Message:
     return {
         "source": own.source,
         "shape": None if own.metres is None else own.metres.shape,
@@ -262,28 +269,28 @@ def _own_depth_facts(own: OwnDepth) -> Message:
 
 
 def limit_open_files() -> None:
-    """Limit open files to 64, and write no core dumps."""
+    """Limit the number of open files, and write no core dumps."""
     if sys.platform == "linux":
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_OPEN, _MOST_OPEN))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
 
 
-def limit_cpu_and_memory(*, cpu_seconds: int, most_bytes: int) -> None:
-    """Limit further CPU time, and address space."""
+def limit_cpu_and_memory(*, cpu_seconds: int, max_bytes: int) -> None:
+    """Limit the CPU time from now on [s], and the address space of this process [bytes]."""
     if sys.platform == "linux":
         import resource
 
-        seconds = int(process_time()) + 1 + cpu_seconds
-        for kind, most in ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_CPU, seconds)):
+        max_seconds = int(process_time()) + 1 + cpu_seconds
+        for kind, limit in ((resource.RLIMIT_AS, max_bytes), (resource.RLIMIT_CPU, max_seconds)):
             hard = resource.getrlimit(kind)[1]
-            soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (soft, hard))
 
 
 def address_space_bytes() -> int:
-    """Address space of this process; 0 if unknown."""
+    """Address space that this process uses; 0 if unknown."""
     if sys.platform != "linux":
         return 0
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])

@@ -1,4 +1,7 @@
-"""Messages to decoding processes: JSON, never a pickle, with open files, which share memory."""
+"""Messages between the server and its decoding processes.
+
+A message is JSON, never a pickle. Arrays and files go along as file descriptors of shared memory.
+"""
 
 import json
 import mmap
@@ -17,25 +20,26 @@ import numpy as np
 from rilievo.serving.server.decoding import syscall_filter
 
 
-def close_files(files: Sequence[int]) -> None:
-    """Close files, ignoring errors."""
-    for file in files:
+def close_files(descriptors: Sequence[int]) -> None:
+    """Close file descriptors, and ignore errors."""
+    for descriptor in descriptors:
         with suppress(OSError):
-            os.close(file)
+            os.close(descriptor)
 
 
 def nameless_file(*parts: "bytes | np.ndarray") -> int:
-    """Descriptor of a file with the bytes of the parts."""
-    file = _open_nameless_file()
+    """Write bytes and arrays into a file without a name; return its descriptor."""
+    descriptor = _open_nameless_file()
     try:
         for part in parts:
-            rest = memoryview(_flat_bytes(part))
-            while rest:
-                rest = rest[os.write(file, rest) :]
+            remaining = memoryview(_flat_bytes(part))
+            while remaining:
+                written = os.write(descriptor, remaining)
+                remaining = remaining[written:]
     except BaseException:
-        os.close(file)
+        os.close(descriptor)
         raise
-    return file
+    return descriptor
 
 
 def _flat_bytes(part: "bytes | np.ndarray") -> Any:
@@ -49,52 +53,56 @@ def _open_nameless_file() -> int:
         return os.dup(file.fileno())
 
 
-def read_descriptor(file: int) -> bytes:
-    """Content of a file from its start."""
-    size, content, at = os.fstat(file).st_size, bytearray(), 0
-    while at < size and (piece := os.pread(file, size - at, at)):
+def read_descriptor(descriptor: int) -> bytes:
+    """Read the whole content of an open file."""
+    size = os.fstat(descriptor).st_size
+    content = bytearray()
+    while len(content) < size:
+        piece = os.pread(descriptor, size - len(content), len(content))
+        if not piece:  # the file was cut meanwhile
+            break
         content += piece
-        at += len(piece)
     return bytes(content)
 
 
 def map_arrays(
-    file: int, *shapes_and_types: tuple[Sequence[int], type[np.generic]]
+    descriptor: int, *shapes_and_types: tuple[Sequence[int], type[np.generic]]
 ) -> list[np.ndarray]:
-    """Arrays one after another in a file's private map.
+    """Map an open file into memory as arrays, which lie in it one after the other.
 
     Raises:
         ValueError: If they do not fill the file, or it could still shrink.
     """
     if sys.platform == "linux":
-        # Cut short afterwards, it would end this process when it reads there.
+        # If the file could be cut afterwards, that would end this process when it reads there.
         import fcntl
 
         try:
-            fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         except OSError as error:
             raise ValueError("a file that cannot be held at its size") from error
-    sizes = [prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes_and_types]
-    if not sum(sizes) or sum(sizes) != os.fstat(file).st_size:
+    sizes = [prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes_and_types]
+    if not sum(sizes) or sum(sizes) != os.fstat(descriptor).st_size:
         raise ValueError("a file is not of the size that was told")
-    content = mmap.mmap(file, sum(sizes), access=mmap.ACCESS_COPY)
-    arrays, at = [], 0
-    for (shape, kind), size in zip(shapes_and_types, sizes, strict=True):
-        array = np.frombuffer(content, kind, prod(shape), at).reshape(shape)
+    content = mmap.mmap(descriptor, sum(sizes), access=mmap.ACCESS_COPY)
+    arrays, offset = [], 0
+    for (shape, dtype), size in zip(shapes_and_types, sizes, strict=True):
+        array = np.frombuffer(content, dtype, prod(shape), offset).reshape(shape)
         arrays.append(array)
-        at += size
+        offset += size
     return arrays
 
 
 _LENGTH_BYTES = 4
-_MOST_BYTES = 2**20
-_MOST_FILES = 2
+"""Size of the number before a message, which states its length."""
+_MAX_MESSAGE_BYTES = 2**20
+_MAX_FILES = 2
 
 Message = dict[str, Any]
 
 
 class NamedImage(BytesIO):
-    """Image file in memory with a name."""
+    """Image file in memory that has a name."""
 
     def __init__(self, content: bytes, name: str) -> None:
         super().__init__(content)
@@ -102,12 +110,12 @@ class NamedImage(BytesIO):
 
 
 def can_fork_and_pass_files() -> bool:
-    """Whether this system can do both."""
+    """Whether this system can fork processes, and pass open files to them."""
     return hasattr(socket, "send_fds") and hasattr(os, "fork")
 
 
 def decoding_bounds() -> str:
-    """Line for users on what a decoder may do."""
+    """Sentence for users on what code may do that decodes their files."""
     if not can_fork_and_pass_files():
         return "files are decoded in threads, with the rights of this process"
     if syscall_filter.is_available():
@@ -119,35 +127,35 @@ def decoding_bounds() -> str:
 
 
 def send_message(
-    channel: socket.socket, message: Mapping[str, object], files: Sequence[int] = ()
+    channel: socket.socket, message: Mapping[str, object], descriptors: Sequence[int] = ()
 ) -> None:
-    """Send a message with open files."""
+    """Send a message, and open files with it."""
     body = json.dumps(message).encode()
-    socket.send_fds(channel, [len(body).to_bytes(_LENGTH_BYTES, "little")], files)
+    socket.send_fds(channel, [len(body).to_bytes(_LENGTH_BYTES, "little")], descriptors)
     channel.sendall(body)
 
 
 def receive_message(channel: socket.socket) -> tuple[Message, list[int]] | None:
-    """Next message and its files; None at the end.
+    """Wait for a message and the descriptors of its files; None at the end of the channel.
 
     Raises:
         ValueError: If it is not a message.
     """
-    head, files, _, _ = socket.recv_fds(channel, _LENGTH_BYTES, _MOST_FILES)
+    head, descriptors, _, _ = socket.recv_fds(channel, _LENGTH_BYTES, _MAX_FILES)
     try:
         if not head:
             return None
         head += _receive_exactly(channel, _LENGTH_BYTES - len(head))
         length = int.from_bytes(head, "little")
-        if length > _MOST_BYTES:
+        if length > _MAX_MESSAGE_BYTES:
             raise ValueError(f"a message of {length} bytes")
         message = json.loads(_receive_exactly(channel, length))
         if not isinstance(message, dict):
             raise ValueError("a message is an object")
     except BaseException:
-        close_files(files)
+        close_files(descriptors)
         raise
-    return message, files
+    return message, descriptors
 
 
 def _receive_exactly(channel: socket.socket, count: int) -> bytes:
