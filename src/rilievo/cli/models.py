@@ -227,7 +227,7 @@ def _text(request: _Arguments) -> str:
 
 
 def _json_records(request: _Arguments) -> list[dict[str, object]]:
-    """Cards of what was asked for, for JSON."""
+    """Cards of the models or backbones that were asked for, as JSON has them."""
     if request.backbones:
         return [asdict(card) for card in load_service("backbones").values()]
     if request.name is None:
@@ -257,6 +257,7 @@ def _find_or_load_card(name: str) -> ModelCard:
 
 
 def _fetch_or_print_paths(action: str, arguments: Sequence[str]) -> int:
+    """Run ``rilievo models fetch`` or ``path``: print the path of each model."""
     request = parse(
         _FetchArguments,
         arguments,
@@ -341,6 +342,7 @@ def _millions(parameters: int | None) -> str:
 
 
 def _backbone_text(card: Any) -> str:
+    """Card of a backbone, for the terminal."""
     parameters, patch = "not counted", "not confirmed"
     if card.parameters is not None:
         parameters = f"{card.parameters:,}"
@@ -360,7 +362,7 @@ def _backbone_text(card: Any) -> str:
 
 
 def _entry_lines(entries: Mapping[str, str]) -> list[str]:
-    """Lines of a card; an empty entry has none."""
+    """Lines of a card's entries, without those that are empty."""
     return [f"{name:<12}{value}" for name, value in entries.items() if value]
 
 
@@ -400,6 +402,7 @@ def _text_if_unpublished(card: ModelCard) -> str:
 
 
 def _card_text(card: ModelCard) -> str:
+    """Card of a model, for the terminal, with its settings and its long card if any."""
     entries = {
         "summary": card.summary,
         "depth": f"{card.kind or 'none'}",

@@ -93,7 +93,7 @@ def flag_as_written(into: type, arguments: Sequence[str], path: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _CommandLine:
-    """Parser of the words of one command."""
+    """Parser of the command line of one command, with these options."""
 
     prog: str
     options: Sequence[OptionField]
@@ -126,7 +126,7 @@ class _CommandLine:
         }
         self.refuse_missing(texts)
         return {
-            option.path: self.value(option, texts[option.path])
+            option.path: self.convert_texts(option, texts[option.path])
             for option in self.options
             if option.path in texts
         }
@@ -198,21 +198,21 @@ class _CommandLine:
             raise self.error_with_help(f"one argument too many: '{words[0]}'")
         return texts
 
-    def value(self, option: OptionField, texts: list[Any]) -> Any:
+    def convert_texts(self, option: OptionField, texts: list[Any]) -> Any:
         """Convert what was written for an option to its value."""
         if option.flag and (not texts or any(text in ([], "--") for text in texts)):
             # argparse drops the word "--", with which no value begins.
             raise self.error_with_help(f"{option.label} is given without {option.metavar}")
         if option.takes_many:
-            return tuple(self.read_word(option, text) for text in texts)
+            return tuple(self.convert_text(option, text) for text in texts)
         if len(texts) > 1 and not option.is_list:
             count = "twice" if len(texts) == 2 else f"{len(texts)} times"
             raise self.error_with_help(f"{option.label} is given {count}: give it once")
         if isinstance(texts[0], bool):
             return texts[0]
-        return self.read_word(option, ",".join(texts))
+        return self.convert_text(option, ",".join(texts))
 
-    def read_word(self, option: OptionField, text: str) -> Any:
+    def convert_text(self, option: OptionField, text: str) -> Any:
         """Convert a word to the type of an option."""
         if option.item_type is Path and not text:  # an empty variable of the shell
             raise self.error_with_help(f"{option.label} is given without {option.metavar}")
@@ -325,7 +325,7 @@ def _argument_usage(option: OptionField) -> str:
 def _option_entries(
     options: Sequence[OptionField], width: int, other_defaults: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield the lines of the entries of options."""
+    """Yield the lines of the help about options."""
     for option in options:
         text, default = _help_and_default(option)
         default += other_defaults.get(option.path, "")

@@ -192,6 +192,7 @@ def _import_ray() -> Any:
 
 
 def _connect_to_cluster(ray: Any, pool: Pool) -> None:
+    """Connect to a Ray cluster, or start one on this machine."""
     _refuse_silent_address(pool.address)
     local_options: dict[str, Any] = {}
     if pool.address == LOCAL:
@@ -227,6 +228,7 @@ def _refuse_silent_address(address: str) -> None:
 
 
 def _connection_failure_text(address: str, error: Exception) -> Text:
+    """Say why a cluster cannot be reached, and what to do."""
     message = " ".join(str(error).split())
     if address == LOCAL:
         return Text(
@@ -308,6 +310,7 @@ def _run_tasks(
 
 
 def _work_failure_text(address: str, error: Exception, progress: _Progress) -> Text:
+    """Say why a cluster failed during the work, what to do, and what is done already."""
     message, cluster = str(error), Text(OptionName("ray"), f" {printable(address)}")
     if "No module named" in message:
         module = message.partition("No module named")[2].split()[0].strip("'\".,")

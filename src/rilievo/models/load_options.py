@@ -23,7 +23,7 @@ PRECISIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrustOptions(Record):
-    """Code that files may name."""
+    """Which code of the user may run because a file names it."""
 
     trust_code: Annotated[
         tuple[str, ...],

@@ -130,6 +130,11 @@ def object_as_model(candidate: object, name: str) -> FoundModel:
 
 
 def _call_loader(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> Model:
+    """Load a model with a function of another package.
+
+    Raises:
+        ModelError: If the function fails, or returns something else.
+    """
     try:
         model = load(options)
     except (RilievoError, MemoryError):

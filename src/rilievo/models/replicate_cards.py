@@ -50,7 +50,7 @@ class ReplicateSettings:
             raise OptionError(f"inputs has '{self.image}', which is the photograph")
 
     def read_inputs(self) -> Mapping[str, Any]:
-        """Parse ``inputs``.
+        """Parse the JSON of ``inputs``.
 
         Raises:
             OptionError: If they are no JSON object.

@@ -184,6 +184,7 @@ class ReplicateService:
         return self._http.build_request(method, f"{self._base}{path}", headers=headers, **content)
 
     def _send_with_retries(self, request: "httpx.Request", *, costs: bool) -> bytes:
+        """Send a request, perhaps repeatedly; return the body of the reply."""
         import httpx
 
         for attempt in range(1, self.patience.attempts + 1):
@@ -220,7 +221,7 @@ class ReplicateService:
         return int(retry_after)
 
     def _status_error(self, response: "httpx.Response", body: bytes) -> ModelError:
-        """Error for the status of a reply."""
+        """Error for a reply whose status is not success."""
         status, host = response.status_code, response.request.url.host
         if 300 <= status < 400:
             return ModelError(f"{host} redirects elsewhere (HTTP {status}): refused")
@@ -309,6 +310,7 @@ class ReplicateModel(PaidModel):
         return [self._infer_one(photo) for photo in photos]
 
     def _infer_one(self, photo: Photo) -> Inference:
+        """Upload a photograph, run the model on it, download the result, and delete the upload."""
         if self._final_error is not None:
             raise self._final_error
         content = encode_png(photo.pixels, photo.name)

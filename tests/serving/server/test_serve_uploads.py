@@ -30,7 +30,7 @@ def read(
         return left.pop(0)
 
     async def run() -> Upload:
-        reader = Uploads(disk, most=8, max_bytes=4_000_000, seconds=seconds)
+        reader = Uploads(disk, max_arrivals=8, max_bytes=4_000_000, seconds=seconds)
         request = Request({"type": "http", "method": "POST", "headers": [*headers]}, receive)
         try:
             return await reader.read(request, "a")
@@ -86,7 +86,7 @@ def test_only_so_many_bodies_arrive_and_a_quarter_of_one_client() -> None:
         from starlette.requests import Request
 
         disk = Disk(10_000_000)
-        reader = Uploads(disk, most=8, max_bytes=100, seconds=30)
+        reader = Uploads(disk, max_arrivals=8, max_bytes=100, seconds=30)
         release = asyncio.Event()
 
         async def receive() -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_the_slowest_body_gives_its_place_to_a_newcomer(monkeypatch: pytest.Monk
         from starlette.requests import Request
 
         disk = Disk(10_000_000)
-        reader = Uploads(disk, most=4, max_bytes=10_000, seconds=30)
+        reader = Uploads(disk, max_arrivals=4, max_bytes=10_000, seconds=30)
 
         def ask(client: str, size: int) -> "asyncio.Task[Upload]":
             pieces = [piece(bytes(size)), piece(b"")]
@@ -166,7 +166,7 @@ def test_newcomers_from_everywhere_leave_a_body_that_arrives_its_place() -> None
         from starlette.requests import Request
 
         disk, arriving = Disk(10_000_000), asyncio.Queue[dict[str, Any]]()
-        reader = Uploads(disk, most=8, max_bytes=1_000_000, seconds=30)
+        reader = Uploads(disk, max_arrivals=8, max_bytes=1_000_000, seconds=30)
 
         def ask(client: str, receive: Callable[[], Any]) -> "asyncio.Task[Upload]":
             request = Request({"type": "http", "method": "POST", "headers": []}, receive)

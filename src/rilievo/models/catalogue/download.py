@@ -269,7 +269,7 @@ def _size_and_mtime_ns(path: Path) -> tuple[int, int]:
 
 
 def record_path(path: Path) -> Path:
-    """Path of the record of a file's hash."""
+    """Path of the file that records the hash of a downloaded file."""
     name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
     return cache_directory() / "verified" / f"{name[:32]}.json"
 
@@ -353,6 +353,7 @@ def _temporary_name(file: RemoteFile) -> str:
 
 
 def _download_file(entry: CatalogueEntry, file: RemoteFile, folder: Path) -> Path:
+    """Download a file into the folder of its repository in the cache, and check it."""
     blobs = folder / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     part = blobs / f"{_temporary_name(file)}.incomplete"

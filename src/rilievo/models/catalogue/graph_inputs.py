@@ -89,7 +89,7 @@ class GraphInputs:
 
 
 class InputMaker(ABC):
-    """Maker of a network's inputs.
+    """Makes the inputs of a network from photographs.
 
     Attributes:
         settings: What influences the inputs, for the record of a prediction.
@@ -209,7 +209,7 @@ class TokenSettings:
 def input_maker(
     family: NetworkFamily, path: Path, settings: Mapping[str, Setting], model: str
 ) -> InputMaker:
-    """Make what makes the inputs of a network.
+    """Choose how the inputs of a network are made.
 
     Args:
         family: Family of the network.

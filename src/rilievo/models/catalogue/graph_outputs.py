@@ -257,6 +257,11 @@ class _PointMap:
 
 
 def _point_map(outputs: GraphOutputs) -> _PointMap:
+    """Points, normals, mask and scale among the outputs.
+
+    Raises:
+        ModelError: If one is missing, or has another shape.
+    """
     arrays, size = _arrays_by_role(outputs), outputs.inputs.size
     shapes = {"points": (1, *size, 3), "normal": (1, *size, 3), "mask": (1, *size), "scale": (1,)}
     for role, shape in shapes.items():

@@ -44,6 +44,7 @@ class PublishedGraph(Model):
         return infer_by_size(photos, self._input_maker.size, self._infer_batch)
 
     def _infer_batch(self, photos: Sequence[Photo]) -> Iterator[Inference]:
+        """Run photographs whose inputs have one size in one batch, and yield their answers."""
         inputs = self._input_maker.make(photos)
         batch = self._run_session(inputs)
         for row, photo in enumerate(photos):

@@ -158,6 +158,7 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: FileChoice) -> 
 
 
 def _fetch_snapshot(card: ModelCard, revision: str, choose: FileChoice) -> Snapshot:
+    """Find or download the files of a repository, and check that they did not change."""
     try:
         import huggingface_hub  # noqa: F401
     except ModuleNotFoundError as error:

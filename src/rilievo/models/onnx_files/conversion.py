@@ -146,6 +146,7 @@ def _conversion_key(source: ConversionSource, precision: str) -> str:
 
 
 def _write_converted(source: ConversionSource, precision: str, key: str) -> Path:
+    """Convert a model into the folder of converted files; return the path of the file."""
     folder = converted_folder()
     make_folder(folder)
     if not os.access(folder, os.W_OK):

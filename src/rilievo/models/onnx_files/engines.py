@@ -137,6 +137,7 @@ def plain_kernels() -> Iterator[None]:
 
 
 def _open_onnxruntime(path: Path, options: LoadOptions) -> Session:
+    """Open an ONNX file with ONNX Runtime."""
     session = inference_session(path, options.device, options.threads)
     input_nodes = session.get_inputs()
     output_names = tuple(node.name for node in session.get_outputs())
@@ -275,6 +276,7 @@ def _metadata_precision(path: Path) -> str | None:
 
 
 def _open_openvino(path: Path, options: LoadOptions) -> Session:
+    """Open an ONNX file with OpenVINO, which runs it on the CPU."""
     try:
         openvino = import_openvino()
     except ModuleNotFoundError as error:

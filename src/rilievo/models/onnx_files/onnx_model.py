@@ -60,8 +60,8 @@ class OnnxFacts:
     teacher: str = ""
 
     def metadata(self) -> Mapping[str, str]:
-        """Entries of the metadata that say the same."""
-        return {
+        """Metadata with which an ONNX file states these facts."""
+        metadata = {
             "rilievo.format": FORMAT,
             "rilievo.name": self.name,
             "rilievo.kind": _NO_DEPTH if self.kind is None else self.kind.value,
@@ -69,10 +69,12 @@ class OnnxFacts:
             "rilievo.focal": FOCAL_IS_WIDTH if self.needs_focal else "none",
             "rilievo.back": str(self.resizing),
             "rilievo.precision": self.precision,
-            **({"rilievo.adopted": "yes"} if self.adopted else {}),
-            **({"rilievo.teacher": self.teacher} if self.teacher else {}),
-            **self.preparation.metadata(),
         }
+        if self.adopted:
+            metadata["rilievo.adopted"] = "yes"
+        if self.teacher:
+            metadata["rilievo.teacher"] = self.teacher
+        return {**metadata, **self.preparation.metadata()}
 
 
 class NoMetadataError(ModelError):
@@ -229,7 +231,7 @@ def _check_regular_file(path: Path) -> None:
 
 
 def _refuse_external_weights(path: Path) -> None:
-    # The hash of the file would not cover them.
+    """Refuse a network whose weights are in another file, which its hash would not cover."""
     _check_regular_file(path)
     try:
         with (

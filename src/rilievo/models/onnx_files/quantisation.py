@@ -118,6 +118,7 @@ def _check_quantised(source: Path, target: Path) -> None:
 
 @contextmanager
 def _quantization_module(source: Path) -> Iterator[Any]:
+    """Quantiser of ONNX Runtime, without its log and with its errors as ``ModelError``."""
     import_onnx()
     import_onnxruntime()
     from onnxruntime import quantization

@@ -70,7 +70,7 @@ class Refusal(Exception):
 
 
 class GivenUp(Exception):
-    """Nobody waits for the result any more."""
+    """Ends the work for a request whose result nobody waits for any more."""
 
 
 def busy_refusal(line: str, seconds: float | int) -> Refusal:

@@ -206,6 +206,7 @@ class _Stream:
             raise WebSocketDisconnect from None
 
     async def _predict_frame(self, content: bytes) -> FrameDepth:
+        """Predict the depth of a frame, which takes a slot as a request does."""
         service, variant, options = self._service, self._variant, self._options
 
         async def infer_and_finish(job: ImageJob) -> FrameDepth:

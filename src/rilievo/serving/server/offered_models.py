@@ -69,7 +69,11 @@ class OfferedModels:
         return display_names
 
     def load(self, name: str) -> Model:
-        """Load a model by its name for loading."""
+        """Load a model by its name on the server.
+
+        Raises:
+            ModelError: If it is a paid model.
+        """
         with shared_cores(cores()):
             model = self.options.load(name)
         if isinstance(model, PaidModel):

@@ -98,7 +98,7 @@ class Variant:
     depth_alone: bool = False
 
     def refine_model(self, model: Model) -> Model:
-        """Put these refinements around a model."""
+        """Wrap a model with these refinements."""
         model = refined(model, self.refine, vanishing_points=self.vanishing_points)
         return model.depth_alone() if self.depth_alone else model
 
@@ -313,6 +313,7 @@ def parse_output_names(save: str) -> tuple[str, ...]:
 def _validated_parameters(
     params_type: type[SomeParams], values: Mapping[str, list[str]]
 ) -> SomeParams:
+    """Make parameters from the texts that a request has for each name."""
     fields = params_type.model_fields
     parameters: dict[str, object] = {}
     for name, texts in values.items():

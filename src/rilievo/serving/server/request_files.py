@@ -103,7 +103,7 @@ class Disk:
 
 
 class Folders:
-    """Maker of the folders of requests."""
+    """Makes the folders of requests, below the folder of the server."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self.path, self.disk = path, disk

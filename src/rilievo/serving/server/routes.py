@@ -187,6 +187,7 @@ async def _lifespan(service: Service, extension: Extension | None) -> AsyncItera
 
 
 async def _predict(service: Service, request: Request) -> Response:
+    """Answer with the JSON of a prediction, or with its outputs as files."""
     # The parameters in the address are checked before the image is read.
     arguments = read_params(PredictParams, request.query_params.multi_items(), {})
     client = request_client(request)
@@ -221,6 +222,7 @@ async def _predict(service: Service, request: Request) -> Response:
 
 
 async def _measure(service: Service, request: Request) -> Response:
+    """Answer with a measurement at points, or with those of things in boxes."""
     read_params(MeasureParams, request.query_params.multi_items(), {})
     client = request_client(request)
     upload = await _read_upload_if_room(service, request, client)

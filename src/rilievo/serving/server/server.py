@@ -83,6 +83,7 @@ def _load_application(
     tokens: tuple[str, ...],
     extend: "Callable[[Service, Path], Extension] | None",
 ) -> Any:
+    """Make the ASGI application, with the default model loaded and decoders started."""
     from rilievo.serving.server.counters import Metrics
     from rilievo.serving.server.offered_models import offered_models
     from rilievo.serving.server.request_files import Disk, Folders

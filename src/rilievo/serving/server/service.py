@@ -369,6 +369,7 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     def _register_gauges(self) -> None:
+        """Let the counters show how much waits and runs."""
         add_gauge = self.metrics.add_gauge
         add_gauge(
             "requests_waiting",

@@ -263,6 +263,7 @@ class Uploads:
         return upload
 
     async def _read_body(self, request: Request, client: str) -> Upload:
+        """Receive a body, and read it by its content type."""
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_bytes:
             raise self._too_large_refusal()
@@ -394,6 +395,7 @@ def _refuse_other_files(form: FormData) -> None:
 
 
 async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _ReservedBytes) -> Upload:
+    """Read image and parameters from a multipart form."""
     body.seek(0)
     parser = MultiPartParser(
         headers,

@@ -186,6 +186,7 @@ def _seccomp(operation: int, flags: int, argument: bytes) -> int:
 
 
 def _bpf_instructions(machine: _Machine, process: int) -> Iterator[_Instruction]:
+    """Yield the instructions of the filter, which end with the refusal of all other calls."""
     # Calls of another architecture have other numbers, so they end the process.
     yield _LOAD, 0, 0, _ARCHITECTURE
     yield _EQUAL, 1, 0, machine.audit
