@@ -117,31 +117,33 @@ _PLURALS = {
 def measure_points(
     prediction: PredictionRecord,
     points: Sequence[tuple[float, float]],
-    what: str,
+    quantity: str,
     *,
     in_plane: bool = False,
 ) -> Measurement:
-    """Measure a quantity at (column, row) [px].
+    """Measure a quantity at points (column, row) [px].
+
+    ``quantity`` is "distance", "length", "area", "height", "height_above_plane" or "angle".
 
     Raises:
         OptionError: If points of a height or an angle are to lie in a plane.
         CalibrationError: If depth is not in metres, or nothing can be measured there.
     """
-    if what == "area":
+    if quantity == "area":
         return area(prediction, points, in_plane=in_plane)
-    if what == "distance":
+    if quantity == "distance":
         return distance(prediction, points[0], in_plane=in_plane)
-    if what == "length":
+    if quantity == "length":
         return length(prediction, *points, in_plane=in_plane)
     if in_plane:
         raise OptionError(
             option="in_plane",
-            problem=f"is about lengths, areas and distances, and not about {_PLURALS[what]}",
+            problem=f"is about lengths, areas and distances, and not about {_PLURALS[quantity]}",
             hint="leave it out",
         )
-    if what == "height_above_plane":
+    if quantity == "height_above_plane":
         return height_above_plane(prediction, *points)
-    if what == "height":
+    if quantity == "height":
         return height(prediction, points[0])
     return angle_between(prediction, *points)
 

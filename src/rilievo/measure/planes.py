@@ -97,7 +97,7 @@ def join_planes(planes: Sequence[Plane], further_planes: Sequence[Plane]) -> lis
 
 
 def _largest_plane(points: Points, tolerance: float) -> Plane | None:
-    """Plane through three of the points that holds most of all; None if all lie on a line."""
+    """Plane through three points on which most of all points lie; None if no three span a plane."""
     p, q, r = points[_trial_triples(len(points))].transpose(1, 0, 2)
     volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
     spans_plane = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()

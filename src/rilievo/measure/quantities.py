@@ -467,6 +467,7 @@ def _angle_range(
 def _angle_range_by_instrument(
     by_instrument: InstrumentRanges, first: SurfacePlane, second: SurfacePlane, degrees: float
 ) -> tuple[float, float]:
+    """Range of an angle by the tilts of both surfaces across their common edge [degrees]."""
     common_edge = _unit_normal_to(first.normal, second.normal)
     first_across = np.cross(common_edge, first.normal)
     second_across = np.cross(common_edge, second.normal)

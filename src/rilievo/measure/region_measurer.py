@@ -122,6 +122,7 @@ class RegionMeasurer:
         distance = self._distance_by_depth(surface)
         foot_distance = self._foot_distance(box)
         if foot_distance is not None:
+            # On a street, the place where an object meets the floor says how far away it is.
             scale = foot_distance / math.sqrt(distance.nearest * distance.median)
             surface = surface.scaled(scale)
             distance = self._distance_by_foot(distance, scale, foot_distance)
@@ -129,12 +130,13 @@ class RegionMeasurer:
         ends, stands = ends_on_support(surface, axes)
         meets_ground = foot_distance is not None or self._ends_at_floor(ends)
         if not meets_ground:
+            # Metres by the height of the camera are safe only for what stands on the ground.
             refuse_uncertain_height(self.prediction.calibration)
 
         extents = object_extents(surface, ends, axes, self.floor)
         size_error = math.hypot(distance.log_error, focal_error_of_sizes(self.prediction))
         sizes = extents.measured(size_error, outline_errors(self.prediction))
-        knows_vertical = self.floor is not None or not np.array_equal(up, _PICTURE_UP)
+        is_vertical_known = self.floor is not None or not np.array_equal(up, _PICTURE_UP)
         measured = RegionMeasurement(
             name=region.name,
             box=box.corners,
@@ -148,7 +150,7 @@ class RegionMeasurer:
             remarks=(
                 *camera_and_point_remarks(self.prediction, (box.corners[:2], box.corners[2:])),
                 *_cut_and_support_remarks(
-                    surface.cut, stands=stands, knows_vertical=knows_vertical
+                    surface.cut, stands=stands, is_vertical_known=is_vertical_known
                 ),
                 *_hidden_part_remarks(separation, extents),
                 *_blur_remarks(pixels.blur_width),
@@ -355,13 +357,13 @@ def _distance_with_range(distance: float, log_error: float) -> Measurement:
 
 
 def _cut_and_support_remarks(
-    cut: CutSides, *, stands: bool, knows_vertical: bool
+    cut: CutSides, *, stands: bool, is_vertical_known: bool
 ) -> tuple[str, ...]:
     """Remarks on an object that reaches out of the picture, or whose support is not seen."""
     remarks: list[str] = []
     if cut.is_cut:
         remarks.append("it reaches the border of the picture: sizes are of the part in it")
-    if not knows_vertical:
+    if not is_vertical_known:
         remarks.append(
             "no floor or table is seen that is level: its sizes are along the axes of the picture, "
             "and the camera may be tilted"

@@ -135,11 +135,12 @@ def _sharpen_along_rows(
     inverse_depth, has_depth = _fill_small_holes(1 / depth, valid)
     sharp, may_change = depth.copy(), valid.copy()
     for between_count in range(1, limits.max_pixels_between + 1):
-        window = between_count + 2 * _SURFACE_PIXELS
-        places = depth.shape[1] - window + 1
+        # Pixels of the left surface, those between, and pixels of the right surface.
+        window_length = _SURFACE_PIXELS + between_count + _SURFACE_PIXELS
+        places = depth.shape[1] - window_length + 1
         if places < 1:
             break
-        columns = [slice(first, first + places) for first in range(window)]
+        columns = [slice(first, first + places) for first in range(window_length)]
         values = [inverse_depth[:, column] for column in columns]
         profiles = _EdgeProfiles(
             left=values[:_SURFACE_PIXELS],
