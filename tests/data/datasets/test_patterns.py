@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.data.datasets import DATASETS, open_dataset
-from rilievo.data.datasets.folder_layout import files_by_id
+from rilievo.data.datasets.id_patterns import files_by_id
 from rilievo.errors import InputError
 
 

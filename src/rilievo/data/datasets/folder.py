@@ -16,11 +16,10 @@ from rilievo.data.datasets.folder_layout import (
     FolderLayout,
     NormalsLayout,
     StoredKind,
-    expected_path,
-    files_by_id,
     folder_of_layout,
     read_layout,
 )
+from rilievo.data.datasets.id_patterns import expected_path, files_by_id
 from rilievo.data.datasets.loaders import PhotoFiles
 from rilievo.data.datasets.stored_normals import normals_of_stored
 from rilievo.data.datasets.text_files import contents_text, text_lines

@@ -3,15 +3,14 @@
 import json
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from rilievo.data.datasets.stored_normals import NormalAxes
-from rilievo.data.datasets.text_files import walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
@@ -26,9 +25,9 @@ from rilievo.io.yaml_text import parse_yaml
 from rilievo.schema.typed_values import UNITS, metres_of_unit
 
 FILE_NAME = "rilievo.yaml"
-_PARTS = ("depth", "normals", "camera")
+_SECTIONS = ("depth", "normals", "camera")
 _TEXT_KEYS = ("file", "kind", "array", "crop", "axes", "lens")
-_TEXT_SUFFIXES = (".json", ".txt", ".md", ".yaml", ".yml", ".csv", ".xml")
+"""Keys of a section whose values are texts, also if they look like numbers."""
 SPLITS = ("all", "train", "valid", "test")
 
 
@@ -155,25 +154,28 @@ class FolderLayout:
 
 
 def read_layout(path: Path) -> FolderLayout:
-    """Read and check a YAML."""
+    """Read and check a YAML that describes a folder.
+
+    Raises:
+        InputError: If it is no YAML, has unknown keys, or contradicts itself.
+        MissingExtraError: If PyYAML is not installed.
+    """
     shown = printable(path)
     data = _read_yaml(path)
     if data is None:
         data = {}
     if not isinstance(data, dict):
         raise InputError(f"{shown}: it is no list of keys with values")
-    for name in _PARTS:
+    for name in _SECTIONS:
         if isinstance(data.get(name), str):
             data[name] = {"file": data[name]}
-        part = data.get(name)
-        if isinstance(part, dict):
-            _read_numbers_in_texts(part)
-            _accept_single_values(part)
-        if isinstance(part, dict) and isinstance(part.get("crop"), list):
-            part["crop"] = ",".join(map(str, part["crop"]))
+        section = data.get(name)
+        if isinstance(section, dict):
+            _normalise_section(section)
     depth = data.get("depth")
     if isinstance(depth, dict) and isinstance(depth.get("scale"), str):
         depth["scale"] = _read_scale(depth["scale"], shown)
+
     try:
         check_field_names(FolderLayout, data)
         layout = from_json(FolderLayout, json.dumps(data))
@@ -187,13 +189,23 @@ def read_layout(path: Path) -> FolderLayout:
     return layout
 
 
-def _read_numbers_in_texts(part: dict[str, Any]) -> None:
+def _normalise_section(section: dict[str, Any]) -> None:
+    """Write the values of a section, which users may write in several ways, in one way."""
+    _read_numbers_in_texts(section)
+    _accept_single_values(section)
+    if isinstance(section.get("crop"), list):
+        section["crop"] = ",".join(map(str, section["crop"]))
+
+
+def _read_numbers_in_texts(section: dict[str, Any]) -> None:
     """Read numbers that YAML takes for texts, such as 1e-6 and 1e+10, which have no point."""
-    for name, value in part.items():
+    for name, value in section.items():
         if name in _TEXT_KEYS:
             continue
-        is_list = isinstance(value, list)
-        part[name] = [*map(_number_or_text, value)] if is_list else _number_or_text(value)
+        if isinstance(value, list):
+            section[name] = [_number_or_text(item) for item in value]
+        else:
+            section[name] = _number_or_text(value)
 
 
 def _number_or_text(value: Any) -> Any:
@@ -215,18 +227,23 @@ def _read_scale(text: str, shown: str) -> float:
         ) from error
 
 
-def _accept_single_values(part: dict[str, Any]) -> None:
+def _accept_single_values(section: dict[str, Any]) -> None:
     """Write a single number as a list, and the letter of a channel as weights."""
     for name in ("invalid", "sky"):
-        if isinstance(part.get(name), int | float) and not isinstance(part[name], bool):
-            part[name] = [part[name]]
-    letter = part.get("channels")
+        value = section.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            section[name] = [value]
+    letter = section.get("channels")
     if isinstance(letter, str) and len(letter) == 1 and letter.lower() in "rgba":
-        part["channels"] = list(single_channel_weights(letter))
+        section["channels"] = list(single_channel_weights(letter))
 
 
 def folder_of_layout(path: Path, layout: FolderLayout) -> Path:
-    """Folder that a YAML describes; environment variables are expanded."""
+    """Folder that a YAML describes. Environment variables and ``~`` are expanded.
+
+    Raises:
+        InputError: If a variable is not set, or the folder is not there.
+    """
     named = os.path.expanduser(os.path.expandvars(layout.folder or "."))
     unset = re.search(r"\$\{?\w+\}?", named)
     if unset:
@@ -250,54 +267,67 @@ def _read_yaml(path: Path) -> Any:
 
 
 def _check_layout(layout: FolderLayout, shown: str) -> None:
-    depth, camera = layout.depth, layout.camera
-    normals = layout.normals
-    patterns = (
-        layout.image,
-        layout.valid,
-        None if depth is None else depth.file,
-        None if normals is None else normals.file,
-    )
+    """Refuse what the types of the keys allow and what makes no sense.
+
+    Args:
+        layout: The layout.
+        shown: Name of the YAML in messages.
+    """
+    _check_patterns(layout, shown)
+    if layout.scene is not None and layout.scene < 0:
+        raise InputError(f"{shown}: 'scene' is a number of folders, 0 or more, got {layout.scene}")
+    if layout.camera is not None:
+        _check_camera(layout.camera, shown)
+    for part in (layout.depth, layout.normals):
+        if part is not None and part.crop is not None:
+            with _errors_of_file(shown):
+                parse_placement(part.crop, "'crop'")
+    if layout.depth is not None:
+        _check_depth(layout.depth, layout.camera, shown)
+
+
+def _check_patterns(layout: FolderLayout, shown: str) -> None:
+    patterns = [layout.image, layout.valid]
+    patterns += [part.file for part in (layout.depth, layout.normals) if part is not None]
     for pattern in patterns:
         if pattern and "{id}" not in pattern:
             raise InputError(f"{shown}: the pattern '{pattern}' has no {{id}}")
-    if layout.scene is not None and layout.scene < 0:
-        raise InputError(f"{shown}: 'scene' is a number of folders, 0 or more, got {layout.scene}")
-    ways = () if camera is None else (camera.file, camera.fx, camera.lens)
-    if camera is not None and sum(way is not None for way in ways) != 1:
+
+
+def _check_camera(camera: CameraLayout, shown: str) -> None:
+    statements = [camera.file, camera.fx, camera.lens]
+    if sum(statement is not None for statement in statements) != 1:
         raise InputError(f"{shown}: a camera has either a file, a lens, or fx, fy, cx and cy")
-    if camera is not None and camera.lens is not None:
-        try:
+    if camera.lens is not None:
+        with _errors_of_file(shown):
             read_spelling(camera.lens, "camera.lens")
-        except OptionError as error:
-            raise InputError(path=shown, problem=Text(error)) from error
-    if camera is not None and camera.fx is not None and None in (camera.cx, camera.cy):
+    if camera.fx is not None and None in (camera.cx, camera.cy):
         raise InputError(f"{shown}: a camera with fx has cx and cy too")
-    if camera is not None and (camera.width is None) != (camera.height is None):
+    if (camera.width is None) != (camera.height is None):
         raise InputError(f"{shown}: a camera has width and height, or neither")
-    sides = () if camera is None else (camera.width, camera.height)
-    if any(side is not None and side < 1 for side in sides):
+    if any(side is not None and side < 1 for side in (camera.width, camera.height)):
         raise InputError(f"{shown}: a camera's width and height are positive")
-    for part in (depth, normals):
-        if part is None or part.crop is None:
-            continue
-        try:
-            parse_placement(part.crop, "'crop'")
-        except OptionError as error:
-            raise InputError(path=shown, problem=Text(error)) from error
-    if depth is not None:
-        try:
-            depth.encoding.check("'depth'")
-        except OptionError as error:
-            raise InputError(path=shown, problem=Text(error)) from error
-    if depth is not None:
-        _check_sky(depth, shown)
-    if depth is None or depth.kind in (None, StoredKind.DEPTH):
+
+
+def _check_depth(depth: DepthLayout, camera: CameraLayout | None, shown: str) -> None:
+    with _errors_of_file(shown):
+        depth.encoding.check("'depth'")
+    _check_sky(depth, shown)
+    if depth.kind in (None, StoredKind.DEPTH):
         return
     if camera is None:
         raise InputError(f"{shown}: depth of kind '{depth.kind}' needs a camera")
     if depth.kind is StoredKind.DISPARITY and depth.baseline is None:
         raise InputError(f"{shown}: depth of kind 'disparity' needs the baseline [m]")
+
+
+@contextmanager
+def _errors_of_file(shown: str) -> Iterator[None]:
+    """Raise errors about an option as errors in the file that states it."""
+    try:
+        yield
+    except OptionError as error:
+        raise InputError(path=shown, problem=Text(error)) from error
 
 
 def _check_sky(depth: DepthLayout, shown: str) -> None:
@@ -307,60 +337,3 @@ def _check_sky(depth: DepthLayout, shown: str) -> None:
         raise InputError(
             f"{shown}: 'sky' is a number of the {depth.bits[1]} bits of depth, got {largest:g}"
         )
-
-
-def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
-    """Find files of a pattern, by sorted id; links are followed, hidden files not.
-
-    ``{id}`` is any text, ``*`` any without "/".
-    """
-    fits = _regex_of_pattern(pattern)
-    head = pattern.split("{id}")[0].split("*")[0]
-    start = folder / head[: head.rfind("/") + 1]
-    files: dict[str, Path] = {}
-    for place, folders, names in walk(start, links=True):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and not _is_link_to_ancestor(place, name)
-        ]
-        for name in names:
-            path = Path(place, name)
-            match = fits.fullmatch(path.relative_to(folder).as_posix())
-            if match is None or name.startswith("."):
-                continue
-            if pattern.endswith(".*") and name.lower().endswith(_TEXT_SUFFIXES):
-                continue  # States the unit of the files that it lies beside.
-            if match["id"] in files:
-                raise InputError(
-                    f"{path} and {files[match['id']].name} both fit '{pattern}' with the id "
-                    f"'{match['id']}': say more in the pattern"
-                )
-            files[match["id"]] = path
-    return dict(sorted(files.items()))
-
-
-def _is_link_to_ancestor(place: str, name: str) -> bool:
-    path = os.path.join(place, name)
-    if not os.path.islink(path):
-        return False
-    target, here = os.path.realpath(path), os.path.realpath(place)
-    return os.path.commonpath([target, here]) == target
-
-
-def expected_path(folder: Path, pattern: str, id: str) -> Path:
-    """Pattern's path of an id."""
-    return folder / PurePosixPath(pattern.replace("{id}", id))
-
-
-def _regex_of_pattern(pattern: str) -> re.Pattern[str]:
-    pieces = []
-    named = False
-    for piece in re.split(r"(\{id\}|\*)", pattern.removeprefix("./")):
-        if piece == "{id}":
-            pieces.append("(?P=id)" if named else "(?P<id>.+)")
-            named = True
-        else:
-            pieces.append("[^/]*" if piece == "*" else re.escape(piece))
-    # Names may contain line breaks.
-    return re.compile("".join(pieces), re.DOTALL)

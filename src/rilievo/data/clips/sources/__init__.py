@@ -1,5 +1,6 @@
 """Sources of sequences, one module per layout."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -45,37 +46,50 @@ def list_sequences(data: VideoData) -> list[Clip]:
 def _check_options(data: VideoData) -> None:
     if not data.roots:
         raise OptionError("no frames are named; give videos, folders of frames, or a dataset")
-    if data.kind is not SourceKind.FRAMES and len(data.roots) > 1:
+    if data.kind is SourceKind.FRAMES:
+        _refuse_options_of_datasets(data)
+    elif len(data.roots) > 1:
         raise OptionError(f"{data.kind} is one folder, but {len(data.roots)} are named")
-    if data.kind is SourceKind.FRAMES and data.split is not None:
-        raise OptionError(
-            problem=Text(
-                OptionName("split"), f" is for named datasets, but the kind is {data.kind}"
-            )
-        )
-    if data.kind is SourceKind.FRAMES and data.stereo:
-        raise OptionError(
-            problem=Text(
-                OptionName("stereo"), " is known for kitti-raw, kitti-odometry and cityscapes alone"
-            )
-        )
     if data.follow_poses and data.poses is None:
         raise OptionError(
             problem=Text(
                 "follow_poses needs ", OptionName("poses"), ": 'auto', or the name of their file"
             )
         )
+    _check_counts(data)
+    _check_lengths(data)
+
+
+def _refuse_options_of_datasets(data: VideoData) -> None:
+    if data.split is not None:
+        raise OptionError(
+            problem=Text(
+                OptionName("split"), f" is for named datasets, but the kind is {data.kind}"
+            )
+        )
+    if data.stereo:
+        raise OptionError(
+            problem=Text(
+                OptionName("stereo"), " is known for kitti-raw, kitti-odometry and cityscapes alone"
+            )
+        )
+
+
+def _check_counts(data: VideoData) -> None:
     if data.stride is not None and data.stride < 1:
         raise OptionError(option="stride", expected="at least 1", value=data.stride)
-    if not 0 <= data.held_out < 1:
-        raise OptionError(option="held_out", expected="a share of 0 to 1", value=data.held_out)
     if data.held_out_stretches < 1:
         raise OptionError(f"held_out_stretches are 1 or more, got {data.held_out_stretches}")
-    if not 0 <= data.least_motion < float("inf"):
-        raise OptionError(f"least_motion is a number of pixels, got {data.least_motion:g}")
     if data.limit is not None and data.limit < 1:
         raise OptionError(f"limit is at least 1, got {data.limit}")
-    if data.baseline is not None and not 0 < data.baseline < float("inf"):
+
+
+def _check_lengths(data: VideoData) -> None:
+    if not 0 <= data.held_out < 1:
+        raise OptionError(option="held_out", expected="a share of 0 to 1", value=data.held_out)
+    if not 0 <= data.least_motion < math.inf:
+        raise OptionError(f"least_motion is a number of pixels, got {data.least_motion:g}")
+    if data.baseline is not None and not 0 < data.baseline < math.inf:
         raise OptionError(f"baseline is a positive length, got {data.baseline:g}")
 
 
