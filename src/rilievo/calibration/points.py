@@ -194,11 +194,12 @@ def _require_different_pixels(depth: DepthMap, points: Sequence[KnownPoint]) -> 
 
 
 def _fit_readings(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit:
-    """Fit the scale of a map, and the shift of an affine one."""
+    """Fit the scale of a map, and the shift of an affine one, to known sizes."""
     if depth.is_depth:
         return _fit_median_scale(readings)
     depth_readings = [reading for reading in readings if isinstance(reading, DepthReading)]
-    if len(depth_readings) < len(readings):
+    has_lengths = len(depth_readings) < len(readings)
+    if has_lengths:
         return fit_scale_and_shift(depth, readings)
     values = np.array([reading.value for reading in depth_readings])
     metres = np.array([reading.metres for reading in depth_readings])

@@ -233,9 +233,9 @@ def _fit_one_surface(
         misfits = np.abs(target - terms @ weights)
         surface_misfit = weighted_quantile(misfits, importance, _MIN_SURFACE_SHARE)
         is_inlier = misfits <= max(_OUTLIER_RATIO * surface_misfit, min_trim)
-        root = np.sqrt(importance[is_inlier])
+        root_weights = np.sqrt(importance[is_inlier])
         weights = np.linalg.lstsq(
-            terms[is_inlier] * root[:, None], target[is_inlier] * root, rcond=None
+            terms[is_inlier] * root_weights[:, None], target[is_inlier] * root_weights, rcond=None
         )[0]
     return _SurfaceFit(weights=weights, is_inlier=is_inlier)
 
@@ -244,12 +244,14 @@ def _fit_least_absolute(
     terms: Float64[np.ndarray, "n k"], target: Values, importance: Values, min_misfit: float
 ) -> Float64[np.ndarray, "k"]:
     """Factors of the terms with the least sum of absolute misfits, by reweighted squares."""
-    root = np.sqrt(importance)
+    root_weights = np.sqrt(importance)
     weights = np.zeros(terms.shape[1])
     for _ in range(_FIT_ROUNDS):
-        weights = np.linalg.lstsq(terms * root[:, None], target * root, rcond=None)[0]
+        weights = np.linalg.lstsq(terms * root_weights[:, None], target * root_weights, rcond=None)[
+            0
+        ]
         misfits = np.abs(target - terms @ weights)
-        root = np.sqrt(importance / np.maximum(misfits, min_misfit))
+        root_weights = np.sqrt(importance / np.maximum(misfits, min_misfit))
     return weights
 
 

@@ -390,7 +390,7 @@ def measure_extent(predictions: Iterable[Prediction], *, count: int, what: Drawn
 
 
 def _drawn_sample(depth: DepthMap, what: Drawn, sky: Mask | None) -> DrawnSample:
-    """Values of a coarse grid of pixels as they are drawn."""
+    """Sample what is drawn of a frame on a coarse grid of pixels."""
     stride = max(1, round((depth.values.size / _EXTENT_PIXELS) ** 0.5))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     values = extend_ground_to_sky(depth, sky).values[grid]

@@ -187,7 +187,15 @@ def _solve_path(
     bending_weight: Float64[np.ndarray, "m"],
     step_weight: Float64[np.ndarray, "n-1"],
 ) -> Values:
-    """Solve the normal equations of the sums in the module's docstring, of five diagonals."""
+    """Path P of the least sum in the module's docstring, for the path A of the model.
+
+    The normal equations have five diagonals: the main one, and two to each side, which are equal.
+
+    Args:
+        apparent: Path A.
+        bending_weight: Weight μ of each bend of the path.
+        step_weight: Weight w of each step.
+    """
     count = len(apparent)
     diagonal, first, second = np.ones(count), np.zeros(count), np.zeros(count)
 
