@@ -133,34 +133,52 @@ def read_statement(entries: Mapping[str, Any], location: str, label: str = "") -
     """
     named = _named_model(entries, label)
     list_name, listed = _listed_coefficients(entries, location)
+    if isinstance(listed, Mapping):
+        return _statement_of_mapping(listed, list_name, named, location)
+
     if list_name == _RADIAL_AND_TANGENTIAL and not named.shown:
         named = _NamedModel("opencv", list_name)
-
-    single: Sequence[Any] = []
-    entries_of_single = entries
-    if isinstance(listed, Mapping):
-        entries_of_single = listed
-        model_of_mapping = _named_model(listed, "")
-        if model_of_mapping.shown:
-            named = model_of_mapping
-        parameters = listed.get("parameters")
-        if parameters is None:
-            single = _coefficients_of_mapping(listed, list_name, named.model, location)
-        listed = [] if parameters is None else flat_list(parameters)
-    else:
-        single = single_coefficients(entries, named.model)
-
-    if has_coefficients(listed) and has_coefficients(single):
+    single = single_coefficients(entries, named.model)
+    if not has_coefficients(listed):
+        return _statement_of_single(entries, single, named, location)
+    if has_coefficients(single):
         raise InputError(
             f"states its distortion twice, in '{printable(list_name[:40])}' and in k1 to p2: keep "
             "the one that holds",
             path=location,
         )
-    if has_coefficients(listed):
-        statement = _checked_statement(named, listed, location, is_list=True)
-        return replace(statement, list_name=list_name)
-    statement = _checked_statement(named, single, location, is_list=False)
-    if not named.shown and may_be_fisheye(entries_of_single):
+    return _statement_of_list(listed, list_name, named, location)
+
+
+def _statement_of_mapping(
+    mapping: Mapping[str, Any], name: str, named: _NamedModel, location: str
+) -> LensStatement:
+    """Statement of a mapping of ``parameters``, or of k1 to p2, which may name a model itself."""
+    model_of_mapping = _named_model(mapping, "")
+    if model_of_mapping.shown:
+        named = model_of_mapping
+    parameters = mapping.get("parameters")
+    if parameters is None:
+        single = _coefficients_of_mapping(mapping, name, named.model, location)
+        return _statement_of_single(mapping, single, named, location)
+    if has_coefficients(parameters):
+        return _statement_of_list(flat_list(parameters), name, named, location)
+    return _statement_of_single(mapping, [], named, location)
+
+
+def _statement_of_list(
+    coefficients: Sequence[Any], name: str, named: _NamedModel, location: str
+) -> LensStatement:
+    statement = _checked_statement(named, coefficients, location, is_list=True)
+    return replace(statement, list_name=name)
+
+
+def _statement_of_single(
+    entries: Mapping[str, Any], coefficients: Sequence[Any], named: _NamedModel, location: str
+) -> LensStatement:
+    """Statement of the coefficients k1 to p2 among entries."""
+    statement = _checked_statement(named, coefficients, location, is_list=False)
+    if not named.shown and may_be_fisheye(entries):
         return replace(statement, model=NOT_NAMED)
     return statement
 

@@ -7,7 +7,7 @@ horizontal, vertical, or along the diagonal.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -423,11 +423,10 @@ def _shift_error(name: str, value: Any, location: str) -> InputError:
 
 def _all_numbers(value: Any) -> list[float]:
     """Numbers of a value, of a list or of a mapping such as x and y."""
-    values: Sequence[Any] = [value]
     if isinstance(value, Mapping):
         values = [*value.values()]
-    elif isinstance(value, list):
-        values = value
+    else:
+        values = value if isinstance(value, list) else [value]
     by_index = {str(index): element for index, element in enumerate(values)}
     return [number.value for number in named_numbers(by_index).values()]
 

@@ -79,27 +79,12 @@ def sweep_lock(path: Path) -> None:
 
 @contextmanager
 def _hold_lock(path: Path, *, waits: bool = True) -> Iterator[None]:
+    """Hold a lock while the block runs; its file is removed on release."""
     if sys.platform == "win32":
         with _hold_lock_on_windows(path, waits=waits):
             yield
         return
-    import fcntl
-
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NO_LINKS, 0o666)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                os.close(file)
-                raise
-            with suppress(OSError):
-                os.unlink(path)
-            break
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file), os.lstat(path)):
-                break
-        os.close(file)  # released, and so removed, while we waited
+    file = _open_locked(path, waits=waits)
     try:
         yield
     finally:
@@ -107,6 +92,33 @@ def _hold_lock(path: Path, *, waits: bool = True) -> Iterator[None]:
         with suppress(OSError):
             os.unlink(path)
         os.close(file)
+
+
+def _open_locked(path: Path, *, waits: bool) -> int:
+    """Open and lock a file, made if need be; unlocked where the file system has no locks.
+
+    Raises:
+        OSError: If the system refuses, or if another process holds the lock and this one does not
+            wait.
+    """
+    import fcntl
+
+    operation = fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NO_LINKS, 0o666)
+        try:
+            fcntl.flock(file, operation)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(file)
+                raise
+            with suppress(OSError):
+                os.unlink(path)
+            return file
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), os.lstat(path)):
+                return file
+        os.close(file)  # released, and so removed, while we waited
 
 
 @contextmanager

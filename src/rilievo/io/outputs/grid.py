@@ -26,7 +26,10 @@ class CoarseGrid:
         return every_nth, every_nth
 
     def cell_indices(self) -> tuple[Int[np.ndarray, "h 1"], Int[np.ndarray, "w"]]:
-        """Row and column of the grid's cell of every pixel; as an index, they enlarge a grid."""
+        """Row and column of the cell in which each pixel of the image lies.
+
+        As an index into an array of the grid, they enlarge it to the image.
+        """
         rows, columns = (self._cells_along(length) for length in self.shape)
         return rows[:, None], columns
 

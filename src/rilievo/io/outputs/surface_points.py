@@ -11,6 +11,7 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 
 _CLOUDS = ("ply", "splat", "spz")
+"""Outputs that share their points."""
 
 
 def surface_points(
@@ -22,9 +23,15 @@ def surface_points(
     holds: str,
     default_backing: float = 0.0,
 ) -> tuple[PointCloud, FileFacts]:
-    """Points of the surface in the camera's frame, and their facts.
+    """Points of the surface in the camera's frame, and the facts of their file.
 
-    ``form`` is a noun for the error; ``default_backing`` is that of options without one.
+    Args:
+        job: File to write.
+        depth: Depth that surfaces are made of.
+        camera: Its camera.
+        form: What the error calls the file, such as "a point cloud".
+        holds: Content of the file in words.
+        default_backing: Share of the width by which far surfaces continue, if options have none.
 
     Raises:
         InputError: If no surface is left.
@@ -46,6 +53,7 @@ def surface_points(
 
 
 def _front_points(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
+    """Points of the surface that is seen, which are made once for all outputs of clouds."""
     options, photo = job.options, job.prediction.photo
     key = ("points", options)
     front = job.shared.pop(key, None)

@@ -108,21 +108,22 @@ def _draw_legend(
     """Draw a colour bar with its labels into a box: left, top and width [px]."""
     left, top, width = box
     draw = ImageDraw.Draw(sheet)
-    text_top_offset = sizes.line_height // 5
-    ramp = Image.new("RGB", (len(bar.colours), 1))
-    ramp.putdata([tuple(bytes.fromhex(colour[1:])) for colour in bar.colours])
-    height = round(0.7 * sizes.line_height)
+    height, text_top_offset = round(0.7 * sizes.line_height), sizes.line_height // 5
     if bar.sky is not None:
         sky_width = round(draw.textlength("sky", font))
         draw.rectangle((left, top, left + sky_width, top + height - 1), bar.sky)
         draw.text((left, top + height + text_top_offset), "sky", _INK, font)
         left += sky_width + sizes.margin
         width -= sky_width + sizes.margin
+
+    ramp = Image.new("RGB", (len(bar.colours), 1))
+    ramp.putdata([tuple(bytes.fromhex(colour[1:])) for colour in bar.colours])
     sheet.paste(ramp.resize((width, height), Image.Resampling.BILINEAR), (left, top))
     for index, tick in enumerate(bar.ticks):
         fraction = index / (len(bar.ticks) - 1)
         x = left + fraction * (width - draw.textlength(tick, font))
         draw.text((x, top + height + text_top_offset), tick, _INK, font)
+
     _, _, words = bar.caption.partition("; ")
     while words and draw.textlength(words, font) > width:
         # Captions of several lines are broken between sentences.
