@@ -260,8 +260,8 @@ class Folder(PhotoFiles[_Files]):
             ids = tuple(sorted({*images, *(id for part in partners.values() for id in part)}))
         places = {"photograph": images, **partners}
         files, absent = {}, []
-        self._order = checked_ids(ids, printable(self._folder))
-        for id in self._order:
+        self._listed_ids = checked_ids(ids, printable(self._folder))
+        for id in self._listed_ids:
             lacking = next((part for part, paths in places.items() if id not in paths), None)
             if lacking is None:
                 companions = {part: partners.get(part, {}).get(id) for part in _PARTS}

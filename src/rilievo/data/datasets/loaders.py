@@ -21,7 +21,11 @@ from rilievo.records.sample import Truth
 
 
 def read_grey_integers(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
-    """Read a PNG or PGM of ``bits``."""
+    """Read a grey PNG or PGM of so many bits.
+
+    Raises:
+        InputError: If the file has other numbers, or is broken.
+    """
     numbers = read_numbers(path)
     if numbers.dtype != np.dtype(f"uint{bits}") or numbers.ndim != 2:
         raise InputError(
@@ -31,56 +35,68 @@ def read_grey_integers(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]
     return numbers
 
 
-Part = TypeVar("Part")
-
-
-def _paths_in_fields(entry: Any) -> Iterator[Path]:
-    for part in fields(entry):
-        value = getattr(entry, part.name)
-        values = value if isinstance(value, tuple) else (value,)
-        yield from (path for path in values if isinstance(path, Path))
-
-
 class FileList(Dataset, Generic[Entry]):
-    """Dataset with a record of files for each image."""
+    """Dataset with a record of files for each image.
+
+    A loader calls ``_set_entries`` or ``_set_entries_of_list`` with the records, whose fields are
+    paths, tuples of paths, or anything else.
+    """
 
     _files: Mapping[str, Entry]
-    _order: tuple[str, ...]
+    _listed_ids: tuple[str, ...]
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """Ids of the whole list."""
-        return self._order
+        """Ids of the whole list, also absent ones."""
+        return self._listed_ids
 
     def _entry(self, id: str) -> Entry:
         return find_entry(self._files, id, self.request.root)
 
     def _set_entries(self, entries: Mapping[str, Entry | Absent]) -> None:
-        """Keep entries whose files exist; others are absent."""
+        """Take the entries whose files are all there; other entries are absent."""
         # With a cache, since folders may have a hundred thousand files.
-        names = cache(names_in)
+        cached_names_in = cache(names_in)
         present: dict[str, Entry] = {}
         absent: list[Absent] = []
         for id, entry in entries.items():
             if isinstance(entry, Absent):
                 absent.append(entry)
                 continue
-            lost = (path for path in _paths_in_fields(entry) if path.name not in names(path.parent))
-            if (missing := next(lost, None)) is None:
-                present[id] = entry
+            missing = [
+                path
+                for path in _paths_in_fields(entry)
+                if path.name not in cached_names_in(path.parent)
+            ]
+            if missing:
+                absent.append(Absent(id=id, reason=f"{printable(missing[0])} is missing"))
             else:
-                absent.append(Absent(id=id, reason=f"{printable(missing)} is missing"))
-        self._files, self._order = present, tuple(entries)
-        self.ids, self.absent = tuple(present), tuple(absent)
+                present[id] = entry
+        self._files = present
+        self._listed_ids = tuple(entries)
+        self.ids = tuple(present)
+        self.absent = tuple(absent)
 
     def _set_entries_of_list(self, entries: Mapping[str, Entry], list_file: Path | None) -> None:
-        wanted_ids, where = tuple(entries), printable(self.request.root)
+        """Take the entries that the user's list names, or all without a list."""
+        ids = tuple(entries)
+        listing = printable(self.request.root)
         if list_file is not None:
-            where = printable(list_file)
-            wanted_ids = tuple(line.text for line in text_lines(list_file))
-        reason = f"named in {where}, not found"
-        ids = checked_ids(wanted_ids, where)
-        self._set_entries({id: entries.get(id, Absent(id=id, reason=reason)) for id in ids})
+            ids = tuple(line.text for line in text_lines(list_file))
+            listing = printable(list_file)
+        reason = f"named in {listing}, not found"
+        self._set_entries(
+            {id: entries.get(id, Absent(id=id, reason=reason)) for id in checked_ids(ids, listing)}
+        )
+
+
+def _paths_in_fields(entry: Any) -> Iterator[Path]:
+    """Paths in a record of files, also those in tuples."""
+    for field in fields(entry):
+        value = getattr(entry, field.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Path):
+                yield item
 
 
 @runtime_checkable
@@ -93,7 +109,7 @@ Files = TypeVar("Files", bound=_HasImage)
 
 
 class PhotoFiles(FileList[Files]):
-    """Dataset whose photographs are files in ``image``."""
+    """Dataset whose records of files have the photograph in ``image``."""
 
     def image(self, id: str) -> Pixels:
         """Read the upright photograph."""
@@ -105,14 +121,14 @@ class PhotoFiles(FileList[Files]):
 
 
 class MaskedValues(NamedTuple):
-    """Depth [m], or unit normals of the camera frame, where ``valid``."""
+    """Depth [m], or unit normals in the camera frame, and the mask of pixels that have them."""
 
     values: Float32[np.ndarray, "*c h w"]
     valid: Mask
 
 
 def masked_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
-    """Mark positive finite values as valid."""
+    """Take positive finite numbers as depth [m], and others as unknown."""
     values = np.ascontiguousarray(values, dtype=np.float32)
     return MaskedValues(values, np.isfinite(values) & (values > 0))
 
@@ -122,10 +138,15 @@ class DepthFiles:
     """Files of one photograph with depth.
 
     Attributes:
+        image: The photograph.
+        depth: The file of depth.
+        read: Function that reads the file of depth.
         masks: Masks whose nonzero pixels have depth.
-        camera: Intrinsics, their file, or a function of (height, width).
-        pose: ``world_T_cam``, or a function.
-        cut: Function that cuts out the image.
+        camera: Camera, its file, or a function of (height, width); None if unknown.
+        needs: Further files without which the image is absent.
+        pose: ``world_T_cam``, or a function for it; None if unknown.
+        scene: Scene or sequence; None if not stated.
+        cut: Function that cuts the image out of the photograph; None for all of it.
     """
 
     image: Path
@@ -139,19 +160,28 @@ class DepthFiles:
     cut: Callable[[Pixels], UInt8[np.ndarray, "h2 w2 3"]] | None = None
 
 
-def read_if_present(read: Callable[[Path], Part], path: Path, *_: object) -> Part | None:
-    """Read a camera or pose, or None without a file."""
+Content = TypeVar("Content")
+
+
+def read_if_present(read: Callable[[Path], Content], path: Path, *_: object) -> Content | None:
+    """Read the file of a camera or a pose; None if there is no file.
+
+    Further arguments have no effect, so that it may stand for a function of (height, width).
+    """
     return read(path) if path.is_file() else None
 
 
 def file_camera(path: Path) -> Camera:
-    """Camera of a file of K."""
+    """Read a camera from a file of K."""
     return Camera(K=read_K(path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthPatterns:
-    """Paths with ``{id}`` of an image's files."""
+    """Patterns, with ``{id}``, of the paths of an image's files.
+
+    Attributes are those of ``DepthFiles``.
+    """
 
     image: str
     depth: str
@@ -160,18 +190,17 @@ class DepthPatterns:
     camera: str | Camera | None = None
 
     def files_of_image(self, id: str, folder: Path, scene: str | None = None) -> DepthFiles:
-        """Paths below a folder."""
+        """Files of an image below a folder."""
 
-        def path_of(pattern: str) -> Path:
+        def to_path(pattern: str) -> Path:
             return folder / pattern.replace("{id}", id)
 
-        camera = self.camera
         return DepthFiles(
-            image=path_of(self.image),
-            depth=path_of(self.depth),
+            image=to_path(self.image),
+            depth=to_path(self.depth),
             read=self.read,
-            masks=tuple(map(path_of, self.masks)),
-            camera=path_of(camera) if isinstance(camera, str) else camera,
+            masks=tuple(map(to_path, self.masks)),
+            camera=to_path(self.camera) if isinstance(self.camera, str) else self.camera,
             scene=scene,
         )
 
@@ -180,12 +209,13 @@ class DepthSet(PhotoFiles[DepthFiles]):
     """Dataset of photographs with files of depth."""
 
     def image(self, id: str) -> Pixels:
-        """Read the photograph."""
-        cut, image = self._entry(id).cut, super().image(id)
+        """Read the photograph, or the part that is cut out of it."""
+        image = super().image(id)
+        cut = self._entry(id).cut
         return image if cut is None else cut(image)
 
     def photo_file(self, id: str) -> Path | None:
-        """File of the photograph, unless cut."""
+        """File of the photograph; None if a part is cut out of it."""
         return super().photo_file(id) if self._entry(id).cut is None else None
 
     def scene(self, id: str) -> str | None:
@@ -217,7 +247,7 @@ class DepthSet(PhotoFiles[DepthFiles]):
 
 
 def read_steps(path: Path, *, steps: float) -> MaskedValues:
-    """Read 16-bit depth, 0 unknown; ``steps`` is the number of a metre."""
+    """Read depth of 16 bits, in which 0 is unknown and a metre has so many steps."""
     stored = read_grey_integers(path)
     # A quotient in 64 bits, rounded to 32, is that of 32 bits.
     return MaskedValues((stored / steps).astype(np.float32), stored != 0)

@@ -1,4 +1,4 @@
-"""Pickles of arrays, without running anything else."""
+"""Pickles of arrays, read without running any code that they name."""
 
 import gzip
 import io
@@ -25,8 +25,10 @@ _ALLOWED = {
     *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
 }
 
-_MOST_PICKLE_RATIO = 32  # real numbers are below ten
-_SMALL_PICKLE_BYTES = 2**26
+_MAX_COMPRESSION = 32
+"""Bytes of a pickle over those of its compressed file. Real files have less than ten."""
+_ALWAYS_ALLOWED_BYTES = 2**26
+"""Bytes of a pickle that are unpacked at any compression."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -37,25 +39,36 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def read_gzip_pickle(path: Path) -> Any:
-    """Read a compressed pickle of arrays and containers."""
+    """Read a gzip-compressed pickle of arrays and containers.
+
+    Raises:
+        InputError: If it is broken, unpacks to too much, or names any other object.
+    """
     return _unpickle_bounded(
-        path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"), _MOST_PICKLE_RATIO
+        path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"), _MAX_COMPRESSION
     )
 
 
 def read_pickle(path: Path) -> Any:
-    """Read a pickle of arrays and containers."""
+    """Read a pickle of arrays and containers.
+
+    Raises:
+        InputError: If it is broken, or names any other object.
+    """
     return _unpickle_bounded(path, "pickle", lambda: path.open("rb"), 1)
 
 
-def _unpickle_bounded(path: Path, what: str, opened: Callable[[], Any], ratio: int) -> Any:
-    most = max(_SMALL_PICKLE_BYTES, ratio * check_regular(path))
+def _unpickle_bounded(
+    path: Path, what: str, open_file: Callable[[], Any], max_compression: int
+) -> Any:
+    """Read a pickle that unpacks to a bounded number of bytes."""
+    max_bytes = max(_ALWAYS_ALLOWED_BYTES, max_compression * check_regular(path))
     broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
     broken += (ArithmeticError, RuntimeError, zlib.error)
     try:
-        with opened() as file:
+        with open_file() as file:
             # Pickles of Python 2 hold bytes that are not ASCII.
-            bounded = BoundedReader(file, "it", most_bytes=most)
+            bounded = BoundedReader(file, "it", most_bytes=max_bytes)
             return _ArrayUnpickler(io.BufferedReader(bounded), encoding="latin1").load()
     except MemoryError as error:
         raise InputError(f"{path}: there is not enough memory to unpack it") from error

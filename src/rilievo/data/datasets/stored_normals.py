@@ -1,4 +1,4 @@
-"""Stored normals of various axes in rilievo's convention."""
+"""Stored normals, whose axes differ between datasets, turned to rilievo's."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -11,7 +11,8 @@ from rilievo.errors import InputError
 
 # Rounding to 8 bits changes the length of a unit vector by less than 0.01. Holes are black, grey
 # or white, with lengths 1.73, 0 and 1.73.
-_LENGTHS = (0.7, 1.3)
+_MIN_LENGTH = 0.7
+_MAX_LENGTH = 1.3
 
 
 class NormalAxes(StrEnum):
@@ -35,7 +36,22 @@ _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
 def normals_of_stored(
     stored: Shaped[np.ndarray, "h w 3"], axes: NormalAxes, path: Path
 ) -> tuple[Vectors, Mask]:
-    """Convert stored normals to ours; integers are colours, and lengths far from 1 are holes."""
+    """Convert stored normals to ours.
+
+    Integers are colours, from -1 at 0 to 1 at their largest number. Vectors whose length is far
+    from 1 are holes.
+
+    Args:
+        stored: Stored vectors or colours.
+        axes: Their axes.
+        path: Their file, for messages.
+
+    Returns:
+        Unit normals, 0 in holes, and the mask of pixels that have them.
+
+    Raises:
+        InputError: If the array is no picture of vectors, or no pixel has a normal.
+    """
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise InputError(f"{path}: has shape {stored.shape}, expected normals, (height, width, 3)")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -45,7 +61,7 @@ def normals_of_stored(
     # Vectors that are infinite, or whose squares are, are holes.
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt(np.sum(vectors * vectors, axis=0))
-        valid = (length > _LENGTHS[0]) & (length < _LENGTHS[1])
+        valid = (length > _MIN_LENGTH) & (length < _MAX_LENGTH)
     if not valid.any():
         raise InputError(f"{path}: no pixel has a vector of unit length, so these are no normals")
     signs = np.array(_SIGNS[axes], np.float32)[:, None, None]

@@ -11,8 +11,8 @@ from rilievo.io.files.limits import check_regular, reason, unreadable
 from rilievo.io.files.names import printable
 
 Entry = TypeVar("Entry")
-_LONGEST_LINE = 4 * 2**20
-_SHOWN = 6
+_MAX_LINE_CHARACTERS = 4 * 2**20
+_MAX_NAMES_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,11 @@ class Line:
 
 
 def text_lines(path: Path) -> Iterator[Line]:
-    """Yield lines that are neither empty nor comments ("#")."""
+    """Yield the lines of a file that are neither empty nor comments ("#").
+
+    Raises:
+        InputError: If the file cannot be read, is no text in UTF-8, or has a line of over 4 MiB.
+    """
     check_regular(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -35,7 +39,7 @@ def text_lines(path: Path) -> Iterator[Line]:
             f"{path}: is no text in UTF-8 (byte {error.start}); a text file is expected"
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > _LONGEST_LINE:
+        if len(line) > _MAX_LINE_CHARACTERS:
             raise InputError(f"{path}: line {number} has {len(line):,} characters, too many")
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
@@ -43,12 +47,12 @@ def text_lines(path: Path) -> Iterator[Line]:
 
 
 def scene_by_folders(id: str, root: Path, *, names: int = 1) -> str:
-    """Folders of an id without the last ``names`` parts, or the root's name."""
+    """Scene of an id: its folders without the last ``names`` parts, or the root's name."""
     return "/".join(id.split("/")[:-names]) or root.absolute().name
 
 
 def parse_numbers(text: str) -> tuple[float, ...] | None:
-    """Numbers of a line; None if it has other words."""
+    """Parse a line of numbers; None if it has other words."""
     try:
         return tuple(float(word) for word in text.split())
     except ValueError:
@@ -56,7 +60,7 @@ def parse_numbers(text: str) -> tuple[float, ...] | None:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Names in a folder without dangling links; none if missing."""
+    """Names in a folder without dangling links; none if there is no such folder."""
     try:
         with os.scandir(folder) as entries:
             return frozenset(
@@ -69,14 +73,14 @@ def names_in(folder: Path) -> frozenset[str]:
 
 
 def contents_text(folder: Path) -> str:
-    """First names in a folder, for messages."""
+    """Text for messages on what a folder has: its first six names, or why it has none."""
     if not folder.is_dir():
         return "a file" if folder.exists() else "no such folder"
     names = sorted(names_in(folder))
     if not names:
         return "an empty folder"
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(printable(name) for name in names[:_SHOWN]) + more
+    more = f" and {len(names) - _MAX_NAMES_SHOWN} more" if len(names) > _MAX_NAMES_SHOWN else ""
+    return ", ".join(printable(name) for name in names[:_MAX_NAMES_SHOWN]) + more
 
 
 def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -90,7 +94,11 @@ def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], li
 
 
 def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
-    """Find the entry of an image."""
+    """Find the entry of an image.
+
+    Raises:
+        InputError: If the split has no such image.
+    """
     if id not in entries:
         raise InputError(f"{root}: has no image '{id}' in this split")
     return entries[id]
