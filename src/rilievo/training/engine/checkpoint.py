@@ -63,13 +63,9 @@ class Stateful(Protocol):
 def save_checkpoint(
     path: Path, state: RunState, parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> None:
-    """Write a checkpoint.
+    """Write a checkpoint of the counts and the parts of a run, such as networks and optimizers.
 
-    Args:
-        path: File to write.
-        state: Counts of the run.
-        parts: Networks, optimizers and more, by name.
-        fingerprint: Digest of all that a run has to have in common with its checkpoint.
+    ``fingerprint`` is a digest of all that a run has to have in common with its checkpoint.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -86,13 +82,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, kind: type[State], parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> State:
-    """Restore the parts of a run from a checkpoint, and return its counts.
-
-    Args:
-        path: File to read.
-        kind: Class of the counts.
-        parts: Networks, optimizers and more, by name, which are changed in place.
-        fingerprint: Digest that the checkpoint has to have; see ``save_checkpoint``.
+    """Restore the parts of a run from a checkpoint, and return its counts, which are a ``kind``.
 
     Raises:
         InputError: If the file is no checkpoint, or that of another run.

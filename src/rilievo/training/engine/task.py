@@ -115,14 +115,6 @@ def fused_option(device: torch.device) -> bool | None:
 
 
 def check_finite(what: str, *values: Tensor) -> None:
-    """Raise an error if a tensor has a value that is NaN or infinite.
-
-    Args:
-        what: Name of the values in the message.
-        values: Tensors to check.
-
-    Raises:
-        FloatingPointError: If a value is not finite.
-    """
+    """Raise ``FloatingPointError``, which names ``what``, if a value is NaN or infinite."""
     if not all(bool(torch.isfinite(tensor).all()) for tensor in values):
         raise FloatingPointError(f"the {what} is not finite")

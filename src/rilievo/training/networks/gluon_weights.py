@@ -49,11 +49,8 @@ def fill_from_arrays(
 ) -> None:
     """Fill an encoder from arrays.
 
-    Args:
-        encoder: Network to fill.
-        names: Name of the array of each parameter.
-        arrays: Arrays by name.
-        where: Words for where they come from, for errors.
+    ``names`` has the name of the array of each parameter, and ``where`` says where the arrays come
+    from, for errors.
 
     Raises:
         ModelError: If an array is missing or has another shape.

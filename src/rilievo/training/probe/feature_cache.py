@@ -114,13 +114,7 @@ def encode_features(
     layout: FeatureFileLayout,
     stamp: Stamp,
 ) -> bytes:
-    """Encode the features of one image as the content of a file.
-
-    Args:
-        maps: Map of each layer.
-        tokens: Class token of each layer; None for none.
-        layout: Where the numbers lie in the file.
-        stamp: What the features depend on.
+    """Encode the maps and class tokens of one image as the content of a file.
 
     Raises:
         InputError: If a number is not finite, or too large for 16 bits.

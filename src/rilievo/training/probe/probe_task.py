@@ -212,17 +212,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         *,
         sha256: str,
     ) -> None:
-        """Prepare a run.
-
-        Args:
-            config: Configuration of the run.
-            run: Its folder.
-            fabric: Devices.
-            frames: Images with their targets.
-            backbone: The backbone.
-            cache: Cache of its features; None to compute them.
-            sha256: SHA-256 of its weights.
-        """
+        """Prepare a run in the folder ``run``; ``sha256`` is that of the backbone's weights."""
         self._config, self._fabric, self._frames = config, fabric, frames
         self._run, self._sha256 = run, sha256
         probe = probe_from_blueprint(config.blueprint, backbone, seed=config.seed)

@@ -112,14 +112,14 @@ class GeometryMotion:
         min_targets: int = MIN_TARGETS,
         max_targets: int | None = None,
     ) -> None:
-        """Prepare to estimate motion.
+        """Prepare to estimate the motion of a run.
 
         Args:
             run: Folder of the run.
-            cache: Folder of frames and of depth from the prior.
+            cache: Folder for depth from the prior.
             network: Depth network of the run.
             fabric: Devices.
-            min_targets: Fewest training targets with trusted motion.
+            min_targets: Fewest training targets with trusted motion, below which a run is refused.
             max_targets: Most training targets to use; None for all.
         """
         self._run, self._cache = run, cache

@@ -80,13 +80,7 @@ def read_corners(run: Path) -> Corners:
 def corner_errors_of_targets(
     held_out: VideoTargetFrames, depths: Iterable[AnyPlane], corners: Corners
 ) -> tuple[float, ...]:
-    """Mean relative error of depth at the corners of each target, in 0..1.
-
-    Args:
-        held_out: Targets with corners.
-        depths: Predicted depth of each target, in any unit.
-        corners: Their corners.
-    """
+    """Mean relative error of predicted depth, in any unit, at the corners of each target; 0..1."""
     return tuple(
         _mean_corner_error(depth, corners[target.place])
         for target, depth in zip(held_out.targets, depths, strict=True)

@@ -52,17 +52,9 @@ def make_video_record(
     device: torch.device,
     processes: int,
 ) -> VideoRecord:
-    """Make the record of a run from its state and its logs.
+    """Make the record of a run from its networks, its counts, and the logs in its folder.
 
-    Args:
-        run: Folder of the run.
-        learner: Networks after training.
-        state: Counts of the run.
-        course: Its planned steps.
-        frames: Its frames.
-        gain: Gain of the best learned weights over the start.
-        device: Device of the first process.
-        processes: Number of processes.
+    ``gain`` is that of the best learned weights over the start.
     """
     losses = _finite_numbers_of_last_row(run, STEP_LOG)
     scores = _finite_numbers_of_last_row(run, VALIDATION_LOG)

@@ -115,14 +115,10 @@ class Facts:
 
 
 def default_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
-    """Choose four layers to take.
+    """Choose four layers to take, by the strides of all layers.
 
     They are the last ones of each quarter of the network (2, 5, 8 and 11 of twelve), or the last
-    four of a pyramid.
-
-    Args:
-        name: Name of the backbone, for errors.
-        strides: Stride of each of its layers.
+    four of a pyramid. ``name`` is that of the backbone, for errors.
 
     Raises:
         OptionError: If there are no layers.
@@ -144,12 +140,9 @@ def layers_or_default(
 
 
 def layer_indices(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Convert layers to indices from 0, of which -1 is the last one.
+    """Convert ascending layers of a backbone, of which -1 is the last one, to indices from 0.
 
-    Args:
-        name: Name of the backbone, for errors.
-        layers: Layers in ascending order.
-        depth: Number of layers that the backbone has.
+    ``depth`` is the number of layers that it has, and ``name`` its name, for errors.
 
     Raises:
         OptionError: If there is no such layer, or they do not ascend.
@@ -218,12 +211,9 @@ class Taps:
 def output_shapes_by_layer(
     name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size
 ) -> Any:
-    """Find the shape of each layer's output, without computing numbers.
+    """Find the shape of each layer's output for an image of a size, without computing numbers.
 
-    Args:
-        name: Name of the backbone, for errors.
-        run: Function that returns the outputs by layer.
-        size: Height and width of the image [px].
+    ``run`` returns the outputs by layer, and ``name`` is that of the backbone, for errors.
 
     Raises:
         ModelError: If the network does not run on an image alone.

@@ -25,10 +25,8 @@ _MAX_DEPTH = 6e4
 def with_label_maps(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
     """Add the depth and weights of labels to the training targets that have some.
 
-    Args:
-        frames: Frames of a run.
-        labels: Folder that ``rilievo fuse --teach`` wrote.
-        cache: Folder for the labels at the training size.
+    ``labels`` is the folder that ``rilievo fuse --teach`` wrote. Labels at the training size are
+    stored in ``cache``.
 
     Raises:
         InputError: If the folder is of other frames or of another camera.

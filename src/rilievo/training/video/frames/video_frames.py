@@ -253,15 +253,7 @@ def _read_moving_frames_if_valid(path: Path, sequence: Clip) -> MovingFrames | N
 def motion_notes(
     sequence: Clip, moving: MovingFrames, stride: int, count: int, width: int
 ) -> list[str]:
-    """Notes on the motion of a sequence.
-
-    Args:
-        sequence: The sequence.
-        moving: Its measured motion.
-        stride: Frames between neighbours.
-        count: Number of frames of the sequence.
-        width: Width of the frames [px].
-    """
+    """Notes on the motion of a sequence of ``count`` frames that are ``width`` wide [px]."""
     name = printable(sequence.id)
     notes: list[str] = []
     if moving.still or moving.cuts or stride > 1:
@@ -342,11 +334,6 @@ def split_into_video_frames(
     opening: OpeningState, clips: Sequence[OpenClip], target_sets: Sequence[SequenceTargets]
 ) -> VideoFrames:
     """Leave out unusable targets, hold some of the others out, and note how many there are.
-
-    Args:
-        opening: What was gathered about the footage.
-        clips: Sequences with their stored frames.
-        target_sets: Targets of each sequence.
 
     Raises:
         InputError: If no target is left to train on.
