@@ -97,7 +97,8 @@ class VideoRecord:
     def _warp_doubt(self) -> str | None:
         if self.warp_error is None or self.identity_error is None:
             return None
-        if self.warp_error < self.identity_error:
+        is_no_better = self.warp_error >= self.identity_error
+        if not is_no_better:
             return None
         return (
             f"nothing was learned: neighbours warped by depth and motion ({self.warp_error:.4f}) "
@@ -116,7 +117,8 @@ class VideoRecord:
     def _constant_doubt(self) -> str | None:
         if self.abs_rel is None or self.constant_abs_rel is None:
             return None
-        if self.abs_rel < self.constant_abs_rel:
+        is_no_better = self.abs_rel >= self.constant_abs_rel
+        if not is_no_better:
             return None
         return (
             f"the depth is no better than a constant: AbsRel {self.abs_rel:.3f} against "
