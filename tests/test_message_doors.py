@@ -20,7 +20,7 @@ from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema.fields import Door, option_names
-from rilievo.serving.assistant.known_tool import KnownParams
+from rilievo.serving.assistant.known_tool import KnownArguments
 from rilievo.serving.server.params import PredictParams
 from support.acting_doors import PLAIN, flags, words
 from support.assistant_client import Desktop
@@ -34,7 +34,7 @@ FLAG = re.compile(r"(?<![\w-])--?[a-z]")
 KEYWORDS = frozenset(name for kind in RECORDS.values() for name in option_names(kind, Door.PYTHON))
 OPTIONS = frozenset(name for kind in RECORDS.values() for name in option_names(kind))
 PREDICTED = frozenset(PredictParams.model_fields)
-STATED = frozenset(KnownParams.model_fields)
+STATED = frozenset(KnownArguments.model_fields)
 ERRORS: Mapping[str, Values] = {
     "a field of view out of range": {"fov": 200.0},
     "a camera that is none": {"camera": "no,camera"},

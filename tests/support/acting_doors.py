@@ -31,7 +31,7 @@ from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
 from rilievo.schema.fields import Door, option_names, options_of
 from rilievo.serving import live_page
-from rilievo.serving.assistant.known_tool import KNOWN, KnownParams
+from rilievo.serving.assistant.known_tool import KNOWN, KnownArguments
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.server.params import MeasureParams, PredictParams, StreamParams
@@ -147,7 +147,7 @@ class Doors:
             "stream of the server": (schema & {*StreamParams.model_fields}, self.streamed),
             "results of the app": (schema & posted - {"save"}, self.results),
             "files of the app": (schema & posted, self.files),
-            "assistant": (schema & {*KnownParams.model_fields, *_IN_TOOLS}, self.assistant),
+            "assistant": (schema & {*KnownArguments.model_fields, *_IN_TOOLS}, self.assistant),
         }
 
     def python(self, photos: Sequence[Path], values: Values, needs: Values) -> Outcome:
@@ -267,7 +267,7 @@ class Doors:
         try:
             for name, text in words(options):
                 pair = _IN_TOOLS[name](text) if name in _IN_TOOLS else {name: text}
-                KNOWN.answer(photographs, KnownParams.model_validate({"photo": photo, **pair}))
+                KNOWN.answer(photographs, KnownArguments.model_validate({"photo": photo, **pair}))
             return facts(photographs.predict_photo(photo).prediction)
         except RilievoError:
             return REFUSED

@@ -138,7 +138,7 @@ def output(folder: Path) -> Mapping[str, Any]:
         ],
         "reserved": max_output_bytes(["edges"], 1000, options)
         - max_output_bytes(["sky"], 0, options),
-        "mcp": SURFACE.params_type.model_json_schema()["properties"]["format"],
+        "mcp": SURFACE.arguments_type.model_json_schema()["properties"]["format"],
         "mcp description": SURFACE.description,
         "page": page(),
         "app video": VideoParams.model_json_schema()["properties"]["save"]["description"],
@@ -379,7 +379,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
         "back": back.camera.lens == made.camera.lens,
         "openapi": parameter("projection"),
         "http": str(params.options.view.named_camera),
-        "mcp": KNOWN.params_type.model_json_schema()["properties"]["projection"]["description"],
+        "mcp": KNOWN.arguments_type.model_json_schema()["properties"]["projection"]["description"],
         "page": page(),
         "guide": TABLES["lenses"](),
         "refusals": [refused("stereographic:310"), refused("stereographik:3")],

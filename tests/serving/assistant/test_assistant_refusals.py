@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-import rilievo.serving.assistant.photographs as kept
+import rilievo.serving.assistant.photographs as photographs_module
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models.base import Model
@@ -271,7 +271,7 @@ def test_text_that_is_no_picture_takes_no_room_of_pasted_pictures(
     desktop: Desktop, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = (pictures / "a.png").read_bytes()
-    monkeypatch.setattr(kept, "_MOST_PASTED_BYTES", 2 * len(picture))
+    monkeypatch.setattr(photographs_module, "_MAX_PASTED_BYTES", 2 * len(picture))
     name = f"pasted-{hashlib.sha256(picture).hexdigest()[:12]}"
     desktop.call("depth", photo=base64.b64encode(picture).decode(), points=POINTS)
     for junk in (os.urandom(2 * len(picture)), ppm(6000, 4001) * len(picture), picture[:-100]):

@@ -277,7 +277,7 @@ def test_every_tool_has_a_schema_of_its_answer_and_explains_every_argument() -> 
     from rilievo.serving.assistant.protocol import TOOLS
 
     for tool in TOOLS:
-        for record in (tool.params_type, tool.result_type):
+        for record in (tool.arguments_type, tool.result_type):
             for name, found in record.model_json_schema()["properties"].items():
                 assert found.get("description"), f"{tool.name}: {name}"
         assert tool.title

@@ -1,4 +1,4 @@
-"""Cache of answers, bounded in bytes."""
+"""A cache of records with arrays, bounded in bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -14,20 +14,25 @@ SomeAnswer = TypeVar("SomeAnswer")
 @dataclass(slots=True)
 class _Entry(Generic[SomeAnswer]):
     answer: SomeAnswer
-    fresh: SomeAnswer
-    """Copy without its late parts."""
+    original: SomeAnswer
+    """Copy from before any cached property of the answer was computed."""
 
 
 class AnswerCache(Generic[Key, SomeAnswer]):
-    """Answers by questions; the least recently used leave first."""
+    """Cache of answers that drops the least recently used ones above a number of bytes.
 
-    def __init__(self, most_bytes: int, copied: Callable[[SomeAnswer], SomeAnswer]) -> None:
-        """Begin empty; ``copied`` copies an answer without computing its late parts."""
-        self._most_bytes, self._copied = most_bytes, copied
+    Answers are records with arrays. What their cached properties compute counts as well, and is
+    dropped before the last answer is.
+    """
+
+    def __init__(self, max_bytes: int, copy: Callable[[SomeAnswer], SomeAnswer]) -> None:
+        """Begin empty; ``copy`` copies an answer without its cached properties."""
+        self._max_bytes = max_bytes
+        self._copy = copy
         self._entries: OrderedDict[Key, _Entry[SomeAnswer]] = OrderedDict()
 
     def get(self, key: Key) -> SomeAnswer | None:
-        """Answer of a key, which becomes the newest."""
+        """Return the answer of a key and mark it as just used; None if there is none."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -35,29 +40,30 @@ class AnswerCache(Generic[Key, SomeAnswer]):
         return entry.answer
 
     def put(self, key: Key, answer: SomeAnswer) -> None:
-        """Keep an answer, and a copy without late parts."""
-        self._entries[key] = _Entry(answer, self._copied(answer))
+        """Keep an answer, however large; ``trim`` applies the bound."""
+        self._entries[key] = _Entry(answer, self._copy(answer))
         self._entries.move_to_end(key)
 
     def trim(self) -> None:
-        """Drop the oldest, then late parts, down to the bound."""
-        while len(self._entries) > 1 and self.array_bytes > self._most_bytes:
+        """Drop answers, then cached properties of the last one, until the rest is in bounds."""
+        while len(self._entries) > 1 and self.array_bytes > self._max_bytes:
             self._entries.popitem(last=False)
-        if self.array_bytes > self._most_bytes:
+        if self.array_bytes > self._max_bytes:
             for entry in self._entries.values():
-                entry.answer = self._copied(entry.fresh)
-        if self.array_bytes > self._most_bytes:
+                entry.answer = self._copy(entry.original)
+        if self.array_bytes > self._max_bytes:
             self._entries.clear()
 
     @property
     def array_bytes(self) -> int:
-        """Bytes of all arrays, shared ones once."""
-        arrays = _base_arrays_in([*self._entries.values()])
-        sizes = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
-        return sum(sizes.values())
+        """Bytes of all arrays; memory that several arrays share counts once."""
+        arrays = _base_arrays_in(list(self._entries.values()))
+        bytes_by_address = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
+        return sum(bytes_by_address.values())
 
 
 def _base_arrays_in(record: object) -> Iterator[np.ndarray]:
+    """Yield the arrays of nested records; for a view, the array that owns its memory."""
     if isinstance(record, np.ndarray):
         while isinstance(record.base, np.ndarray):
             record = record.base
@@ -66,7 +72,9 @@ def _base_arrays_in(record: object) -> Iterator[np.ndarray]:
         for part in record:
             yield from _base_arrays_in(part)
     elif is_dataclass(record) and not isinstance(record, type):
-        held = getattr(record, "__dict__", None)
-        names = [field.name for field in fields(record)]
-        for part in held.values() if held else (getattr(record, name) for name in names):
+        # Cached properties are in ``__dict__``, which a dataclass with slots does not have.
+        parts = getattr(record, "__dict__", None)
+        if not parts:
+            parts = {field.name: getattr(record, field.name) for field in fields(record)}
+        for part in parts.values():
             yield from _base_arrays_in(part)

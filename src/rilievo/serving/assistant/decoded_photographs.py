@@ -1,4 +1,4 @@
-"""Photographs of this machine, decoded in other processes."""
+"""Decoding of photographs in restricted processes, since others may have made the files."""
 
 import os
 import time
@@ -16,8 +16,8 @@ from rilievo.serving.server.decoding.decoder_pool import Decoders, ImageFile
 from rilievo.serving.server.decoding.messages import nameless_file
 from rilievo.serving.server.server_options import ServerOptions
 
-_CPU_SECONDS = 60
-_SECONDS = 300.0
+_MAX_CPU_SECONDS = 60
+_MAX_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def read_photo(path: Path) -> Photo:
 
 
 def decode_pasted(name: str, content: bytes) -> Photo:
-    """Photograph of bytes in a message, from a restricted process."""
+    """Decode a pasted picture in a restricted process."""
     return _decode_in_process(_PastedFile(name, content), ServerOptions().max_pixels)
 
 
@@ -67,12 +67,12 @@ def _decode_in_process(file: ImageFile, max_pixels: int) -> Photo:
             file,
             own_depth=True,
             reading=Refine().reading,
-            cpu_seconds=_CPU_SECONDS,
-            deadline=time.monotonic() + _SECONDS,
+            cpu_seconds=_MAX_CPU_SECONDS,
+            deadline=time.monotonic() + _MAX_SECONDS,
         )
     except Refusal as error:
         raise InputError(
-            f"was not decoded in {_SECONDS:g} s; make it smaller first", path=file.name
+            f"was not decoded in {_MAX_SECONDS:g} s; make it smaller first", path=file.name
         ) from error
 
 

@@ -1,5 +1,6 @@
-"""Tool ``depth``."""
+"""The tool ``depth``: a picture of the depth, and the depth at points."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Annotated
 
@@ -9,16 +10,19 @@ from pydantic import Field
 
 from rilievo.calibration.readings import Pixel, median_around
 from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.prediction import Prediction
+from rilievo.records.depth_map import DepthMap
 from rilievo.serving.assistant.photographs import (
-    HEIGHTS,
+    CAMERA_HEIGHTS,
     METRES,
-    UNKNOWN,
+    UNKNOWN_UNIT,
     Photographs,
+    PredictedPhotograph,
     in_metres_or_camera_heights,
 )
 from rilievo.serving.assistant.stated_facts import pixel_points
 from rilievo.serving.assistant.tool import (
-    SHARE,
+    COVERAGE_WORDS,
     AssistantTool,
     ListOrText,
     Point,
@@ -33,12 +37,12 @@ from rilievo.serving.assistant.tool import (
     size_source_sentence,
 )
 
-_LONGEST = 1024
-_NEAR, _FAR = 0.02, 0.98
-_UNITS = {METRES: "m", HEIGHTS: "camera heights", UNKNOWN: "(no unit)"}
+_MAX_PICTURE_SIDE = 1024  # [px]
+_NEAR_QUANTILE, _FAR_QUANTILE = 0.02, 0.98
+_UNIT_WORDS = {METRES: "m", CAMERA_HEIGHTS: "camera heights", UNKNOWN_UNIT: "(no unit)"}
 
 
-class DepthParams(ToolArguments):
+class DepthArguments(ToolArguments):
     """Arguments of ``depth``."""
 
     points: Annotated[list[Point], Field(max_length=100), ListOrText] = Field(default=[])
@@ -92,65 +96,83 @@ class DepthResult(ToolResult):
     """Facts stated about this photograph."""
 
 
-def depth_answer(photographs: Photographs, request: DepthParams) -> ToolAnswer[DepthResult]:
-    """Draw depth, and tell its facts."""
+def depth_answer(photographs: Photographs, request: DepthArguments) -> ToolAnswer[DepthResult]:
+    """Tell the range of depth and the depth at points, and draw a picture of depth."""
     photograph = photographs.predict_photo(request.photo)
-    places = pixel_points(request.points, request.unit, photograph.prediction.shape)
+    pixels = pixel_points(request.points, request.unit, photograph.prediction.shape)
     prediction, unit = in_metres_or_camera_heights(photograph)
-    values = prediction.depth.depth()[prediction.depth.valid]
-    near, far = (float(quantile) for quantile in np.quantile(values, (_NEAR, _FAR)))
-    share, camera = expected_relative_error(prediction, unit), prediction.camera
-    height, width = prediction.shape
-    points = [
-        _depth_with_range(
-            median_around(prediction.depth, Pixel(u, v, f"point {u:g},{v:g}")), (u, v), share
-        )
-        for u, v in places
+    record = _depth_result(photograph, prediction, unit, pixels)
+
+    lines = [
+        _range_sentence(record, is_distance=photograph.prediction.depth.is_distance),
+        *(_point_sentence(point, unit) for point in record.points),
+        size_source_sentence(photograph, unit),
+        _field_of_view_sentence(record),
     ]
-    record = DepthResult(
+    pictures = []
+    if request.picture:
+        lines.append("In the picture of depth, near is red and far is blue.")
+        pictures.append(_shrunken_png(photograph.prediction.colour()))
+    lines.append(notes_text(photograph.notes_besides_metres))
+    return ToolAnswer(text=join_nonempty_lines(lines), result=record, pictures=pictures)
+
+
+def _depth_result(
+    photograph: PredictedPhotograph,
+    prediction: Prediction,
+    unit: str,
+    pixels: Sequence[tuple[float, float]],
+) -> DepthResult:
+    """Collect the numbers of the answer; ``prediction`` is in ``unit``."""
+    values = prediction.depth.depth()[prediction.depth.valid]
+    near, far = np.quantile(values, (_NEAR_QUANTILE, _FAR_QUANTILE))
+    error = expected_relative_error(prediction, unit)
+    camera = prediction.camera
+    height, width = prediction.shape
+    return DepthResult(
         width=width,
         height=height,
         kind=str(photograph.prediction.depth.kind),
         unit=unit,
-        near=near,
-        far=far,
-        expected_error=share,
-        points=points,
+        near=float(near),
+        far=float(far),
+        expected_error=error,
+        points=[_depth_at(prediction.depth, pixel, error) for pixel in pixels],
         field_of_view=None if camera is None else round(camera.field_of_view((height, width)), 2),
         camera=None if camera is None else str(camera.source),
         model=prediction.made_by.model,
         licence=prediction.made_by.licence,
-        facts=[*photograph.facts.sentences],
+        facts=list(photograph.facts.sentences),
     )
-    is_distance = photograph.prediction.depth.is_distance
+
+
+def _depth_at(depth: DepthMap, pixel: tuple[float, float], error: float | None) -> DepthAt:
+    """Median depth around a pixel, with its range if the relative ``error`` is known."""
+    u, v = pixel
+    value = median_around(depth, Pixel(u, v, f"point {u:g},{v:g}"))
+    if error is None:
+        return DepthAt(pixel=[u, v], depth=value, low=None, high=None)
+    return DepthAt(pixel=[u, v], depth=value, low=value / (1 + error), high=value * (1 + error))
+
+
+def _range_sentence(answer: DepthResult, *, is_distance: bool) -> str:
     along = "Distance from the camera" if is_distance else "Depth along the camera's axis"
-    text = join_nonempty_lines(
-        (
-            f"The original has {width} columns and {height} rows. {along} goes from "
-            f"{number_text(near)} to {number_text(far)} {_UNITS[unit]}"
-            + (f", {SHARE} pixels within {100 * share:.0f} %." if share is not None else "."),
-            *(_point_sentence(point, unit) for point in points),
-            size_source_sentence(photograph, unit),
-            _field_of_view_sentence(record),
-            "In the picture of depth, near is red and far is blue." if request.picture else "",
-            notes_text(photograph.notes_besides_metres),
-        )
+    within = ""
+    if answer.expected_error is not None:
+        within = f", {COVERAGE_WORDS} pixels within {100 * answer.expected_error:.0f} %"
+    return (
+        f"The original has {answer.width} columns and {answer.height} rows. {along} goes from "
+        f"{number_text(answer.near)} to {number_text(answer.far)} {_UNIT_WORDS[answer.unit]}"
+        f"{within}."
     )
-    pictures = [_shrunken_png(photograph.prediction.colour())] if request.picture else []
-    return ToolAnswer(text=text, result=record, pictures=pictures)
-
-
-def _depth_with_range(value: float, pixel: tuple[float, float], error: float | None) -> DepthAt:
-    low, high = (None, None) if error is None else (value / (1 + error), value * (1 + error))
-    return DepthAt(pixel=[*pixel], depth=value, low=low, high=high)
 
 
 def _point_sentence(point: DepthAt, unit: str) -> str:
     u, v = point.pixel
-    sentence = f"Depth at column {u:g}, row {v:g}: {number_text(point.depth)} {_UNITS[unit]}"
+    sentence = f"Depth at column {u:g}, row {v:g}: {number_text(point.depth)} {_UNIT_WORDS[unit]}"
     if point.low is None or point.high is None:
         return f"{sentence}."
-    return f"{sentence}, {number_text(point.low)} to {number_text(point.high)}, {SHARE}."
+    return f"{sentence}, {number_text(point.low)} to {number_text(point.high)}, {COVERAGE_WORDS}."
 
 
 def _field_of_view_sentence(answer: DepthResult) -> str:
@@ -162,7 +184,7 @@ def _field_of_view_sentence(answer: DepthResult) -> str:
 
 
 def _shrunken_png(picture: Image.Image) -> bytes:
-    picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
+    picture.thumbnail((_MAX_PICTURE_SIDE, _MAX_PICTURE_SIDE), Image.Resampling.BOX)
     stream = BytesIO()
     picture.save(stream, "PNG")
     return stream.getvalue()
@@ -178,7 +200,7 @@ DEPTH = AssistantTool(
         "panoramas and fisheyes along the line of sight. In "
         "metres if a size is known (tool 'known'), else in heights of the camera above the floor."
     ),
-    params_type=DepthParams,
+    arguments_type=DepthArguments,
     result_type=DepthResult,
     answer=depth_answer,
 )

@@ -1,4 +1,4 @@
-"""Tool ``describe``."""
+"""The tool ``describe``: what is near and what is far in a photograph, on a coarse grid."""
 
 import math
 from itertools import pairwise
@@ -8,19 +8,18 @@ import numpy as np
 from pydantic import Field
 
 from rilievo.calibration.floor import find_floor
-from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
-    HEIGHTS,
+    CAMERA_HEIGHTS,
     METRES,
-    UNKNOWN,
+    UNKNOWN_UNIT,
     Photographs,
     in_metres_or_camera_heights,
 )
 from rilievo.serving.assistant.stated_facts import pixel_fractions
 from rilievo.serving.assistant.tool import (
-    SHARE,
+    COVERAGE_WORDS,
     AssistantTool,
     ToolAnswer,
     ToolArguments,
@@ -32,12 +31,17 @@ from rilievo.serving.assistant.tool import (
     size_source_sentence,
 )
 
-_IN = {METRES: "in metres", HEIGHTS: "in heights of the camera", UNKNOWN: "without a unit"}
-_EXTREMES = 0.01, 0.99
-_LEAST_SHARE = 0.05  # of a cell with depth
+_IN_UNIT = {
+    METRES: "in metres",
+    CAMERA_HEIGHTS: "in heights of the camera",
+    UNKNOWN_UNIT: "without a unit",
+}
+_NEAREST_QUANTILE, _FARTHEST_QUANTILE = 0.01, 0.99
+_CELL_QUANTILES = (0.05, 0.5, 0.95)
+_MIN_VALID_FRACTION = 0.05  # of the pixels of a cell, or it has no depth
 
 
-class DescribeParams(ToolArguments):
+class DescribeArguments(ToolArguments):
     """Arguments of ``describe``."""
 
     rows: Annotated[int, Field(ge=1, le=12)] = 3
@@ -103,27 +107,28 @@ class DescribeResult(ToolResult):
 
 
 def describe_near_and_far(
-    photographs: Photographs, request: DescribeParams
+    photographs: Photographs, request: DescribeArguments
 ) -> ToolAnswer[DescribeResult]:
-    """Describe near and far, and the floor."""
+    """Tell the depth on a grid, the nearest and the farthest place, and the visible floor."""
     photograph = photographs.predict_photo(request.photo)
     prediction, unit = in_metres_or_camera_heights(photograph)
     depth = prediction.depth.depth()
-    share = expected_relative_error(prediction, unit)
+    valid = prediction.depth.valid
+    error = expected_relative_error(prediction, unit)
     record = DescribeResult(
         unit=unit,
-        cells=_grid_cells(depth, prediction.depth.valid, request.rows, request.columns),
-        nearest=_place_at_depth_quantile(depth, prediction.depth.valid, _EXTREMES[0]),
-        farthest=_place_at_depth_quantile(depth, prediction.depth.valid, _EXTREMES[1]),
+        cells=_grid_cells(depth, valid, request.rows, request.columns),
+        nearest=_place_at_depth_quantile(depth, valid, _NEAREST_QUANTILE),
+        farthest=_place_at_depth_quantile(depth, valid, _FARTHEST_QUANTILE),
         floor=_visible_floor(prediction),
-        expected_error=share,
-        facts=[*photograph.facts.sentences],
+        expected_error=error,
+        facts=list(photograph.facts.sentences),
     )
-    within = "" if share is None else f", {SHARE} pixels within {100 * share:.0f} %"
+    within = "" if error is None else f", {COVERAGE_WORDS} pixels within {100 * error:.0f} %"
     text = join_nonempty_lines(
         (
-            f"Median depth {_IN[unit]} of {request.rows} rows (top to bottom) by {request.columns} "
-            f"columns (left to right){within}:",
+            f"Median depth {_IN_UNIT[unit]} of {request.rows} rows (top to bottom) by "
+            f"{request.columns} columns (left to right){within}:",
             *_median_depth_rows(record, request.columns),
             _place_sentence("Nearest", record.nearest, unit),
             _place_sentence("Farthest", record.farthest, unit),
@@ -136,30 +141,35 @@ def describe_near_and_far(
 
 
 def _grid_cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellResult]:
+    """Depth in each cell of a grid, row by row from the top left."""
     cells = []
     for row, (top, bottom) in enumerate(_near_equal_spans(depth.shape[0], rows), 1):
         for column, (left, right) in enumerate(_near_equal_spans(depth.shape[1], columns), 1):
             box = np.s_[top:bottom, left:right]
-            inside = depth[box][valid[box]]
-            is_seen = inside.size >= _LEAST_SHARE * valid[box].size
-            numbers = np.quantile(inside, (0.05, 0.5, 0.95)) if is_seen else None
-            near, middle, far = (None,) * 3 if numbers is None else map(float, numbers)
-            cells.append(
-                CellResult(row=row, column=column, depth=middle, nearest=near, farthest=far)
-            )
+            cells.append(_cell(row, column, depth[box], valid[box]))
     return cells
 
 
+def _cell(row: int, column: int, depth: np.ndarray, valid: np.ndarray) -> CellResult:
+    if valid.sum() < _MIN_VALID_FRACTION * valid.size:
+        return CellResult(row=row, column=column, depth=None, nearest=None, farthest=None)
+    near, median, far = map(float, np.quantile(depth[valid], _CELL_QUANTILES))
+    return CellResult(row=row, column=column, depth=median, nearest=near, farthest=far)
+
+
 def _near_equal_spans(length: int, count: int) -> list[tuple[int, int]]:
+    """Split ``length`` pixels into parts, each (start, end) and at least one pixel long."""
     ends = [round(length * index / count) for index in range(count + 1)]
     return [(start, max(end, start + 1)) for start, end in pairwise(ends)]
 
 
 def _place_at_depth_quantile(depth: np.ndarray, valid: np.ndarray, quantile: float) -> PlaceResult:
-    level = float(np.quantile(depth[valid], quantile))
-    off = np.where(valid, np.abs(depth - level), np.inf)
-    v, u = np.unravel_index(int(off.argmin()), depth.shape)
-    x, y = pixel_fractions((float(u), float(v)), (depth.shape[0], depth.shape[1]))
+    """Find the pixel whose depth is closest to a quantile of all depths."""
+    target = float(np.quantile(depth[valid], quantile))
+    difference = np.where(valid, np.abs(depth - target), np.inf)
+    v, u = np.unravel_index(int(difference.argmin()), depth.shape)
+    height, width = depth.shape
+    x, y = pixel_fractions((float(u), float(v)), (height, width))
     return PlaceResult(x=x, y=y, depth=float(depth[v, u]))
 
 
@@ -168,15 +178,9 @@ def _visible_floor(prediction: Prediction) -> FloorResult | None:
         floor = find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
     except CalibrationError:
         return None
-    return FloorResult(
-        camera_height=floor.height,
-        share=floor.area,
-        camera_pitch=round(_camera_degrees_downward(floor), 1),
-    )
-
-
-def _camera_degrees_downward(floor: Floor) -> float:
-    return math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
+    # The normal points up; its component along the optical axis tells how far the camera is tilted.
+    pitch = math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
+    return FloorResult(camera_height=floor.height, share=floor.area, camera_pitch=round(pitch, 1))
 
 
 def _median_depth_rows(answer: DescribeResult, columns: int) -> list[str]:
@@ -185,7 +189,7 @@ def _median_depth_rows(answer: DescribeResult, columns: int) -> list[str]:
 
 
 def _place_sentence(label: str, place: PlaceResult, unit: str) -> str:
-    unit_text = "" if unit == UNKNOWN else f" {unit}"
+    unit_text = "" if unit == UNKNOWN_UNIT else f" {unit}"
     return (
         f"{label}: {number_text(place.depth)}{unit_text} at [{place.x:g}, {place.y:g}] (fractions)."
     )
@@ -195,17 +199,18 @@ def _floor_sentence(answer: DescribeResult, unit: str) -> str:
     if answer.floor is None:
         return "No floor is seen."
     floor = answer.floor
-    looks = f"{abs(floor.camera_pitch):.0f} degrees {'down' if floor.camera_pitch >= 0 else 'up'}"
-    high = ""
+    direction = "down" if floor.camera_pitch >= 0 else "up"
+    sentence = (
+        f"A floor covers {100 * floor.share:.0f} % of the picture; the camera looks "
+        f"{abs(floor.camera_pitch):.0f} degrees {direction}"
+    )
     if unit == METRES:
-        high = f"; the camera is {number_text(floor.camera_height)} m above it"
+        sentence += f"; the camera is {number_text(floor.camera_height)} m above it"
         if answer.expected_error is not None:
             low = floor.camera_height / (1 + answer.expected_error)
-            top = floor.camera_height * (1 + answer.expected_error)
-            high += f", {number_text(low)} to {number_text(top)}, {SHARE}"
-    return (
-        f"A floor covers {100 * floor.share:.0f} % of the picture; the camera looks {looks}{high}."
-    )
+            high = floor.camera_height * (1 + answer.expected_error)
+            sentence += f", {number_text(low)} to {number_text(high)}, {COVERAGE_WORDS}"
+    return f"{sentence}."
 
 
 DESCRIBE = AssistantTool(
@@ -217,7 +222,7 @@ DESCRIBE = AssistantTool(
         "depth and no names of things: combine it with what you see in the picture. In metres if "
         "a size is known (tool 'known'), else in heights of the camera."
     ),
-    params_type=DescribeParams,
+    arguments_type=DescribeArguments,
     result_type=DescribeResult,
     answer=describe_near_and_far,
 )

@@ -1,4 +1,4 @@
-"""Tool ``measure``."""
+"""The tool ``measure``: one length, height, distance, area or angle in a photograph."""
 
 import shlex
 from typing import Annotated, Literal
@@ -8,11 +8,13 @@ from pydantic import Field
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import worded
 from rilievo.measure.measurement_records import COVERAGE, measure_points
+from rilievo.measure.measurements import Measurement
+from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
-    HEIGHTS,
+    CAMERA_HEIGHTS,
     METRES,
     Photographs,
-    PhotoState,
+    PredictedPhotograph,
     in_camera_heights_or_refuse,
 )
 from rilievo.serving.assistant.stated_facts import pixel_points
@@ -31,7 +33,7 @@ from rilievo.serving.assistant.tool import (
     spell_argument,
 )
 
-_COUNTS = {
+_MIN_AND_MAX_POINTS = {
     "distance": (1, 1),
     "height": (1, 1),
     "height_above_plane": (1, 2),
@@ -39,7 +41,7 @@ _COUNTS = {
     "area": (3, 100),
     "angle": (2, 2),
 }
-_WORDS = {
+_POINTS_IN_WORDS = {
     "distance": "one point",
     "height": "one point",
     "height_above_plane": "one point, and its foot in the plane",
@@ -96,42 +98,35 @@ class MeasureResult(ToolResult):
 def measure_quantity(
     photographs: Photographs, arguments: MeasureArguments
 ) -> ToolAnswer[MeasureResult]:
-    """Measure one quantity, in metres or camera heights."""
-    least, most = _COUNTS[arguments.what]
-    if not least <= len(arguments.points) <= most:
-        raise OptionError(
-            f"measure: {arguments.what} takes {_WORDS[arguments.what]}, got {len(arguments.points)}"
-        )
+    """Measure one quantity, in metres, camera heights or degrees."""
+    _check_point_count(arguments)
     photograph = photographs.predict_photo(arguments.photo)
     points = pixel_points(arguments.points, arguments.unit, photograph.prediction.shape)
+
+    prediction = photograph.prediction
+    unit = METRES
+    flags = list(photograph.facts.flags)
     is_angle = arguments.what == "angle"
-    prediction, unit, flags = photograph.prediction, METRES, photograph.facts.flags
-    if not (is_angle or photograph.is_metric):
-        prediction, unit = in_camera_heights_or_refuse(photograph), HEIGHTS
-        flags = (*flags, "--camera-height", "1")
-    try:
-        measured = measure_points(prediction, points, arguments.what, in_plane=arguments.in_plane)
-    except CalibrationError as error:
-        if arguments.what == "height" and error.hint:  # known points do not help
-            error.hint = "a height is measured above a floor that is seen: measure a length instead"
-        raise
+    if not is_angle and not photograph.is_metric:
+        prediction = in_camera_heights_or_refuse(photograph)
+        unit = CAMERA_HEIGHTS
+        flags += ["--camera-height", "1"]
+    if arguments.in_plane:
+        flags.append("--in-plane")
+
+    measured = _measure(prediction, points, arguments)
     record = MeasureResult(
         what=measured.what,
         value=measured.value,
         low=measured.low,
         high=measured.high,
         coverage=COVERAGE,
-        unit=_camera_heights_unless_metric(measured.unit, unit),
+        unit=_unit_of_answer(measured.unit, unit),
         is_metric=unit == METRES,
-        pixels=[[*point] for point in points],
-        facts=[*photograph.facts.sentences],
+        pixels=[list(point) for point in points],
+        facts=list(photograph.facts.sentences),
         notes=[worded(note, spell_argument) for note in (*photograph.notes, *measured.remarks)],
-        command=_rilievo_measure_command(
-            photograph,
-            points,
-            arguments.what,
-            (*flags, *(("--in-plane",) if arguments.in_plane else ())),
-        ),
+        command=_command_line(photograph, points, arguments.what, flags),
     )
     text = join_nonempty_lines(
         (
@@ -143,21 +138,49 @@ def measure_quantity(
     return ToolAnswer(text=text, result=record)
 
 
-def _camera_heights_unless_metric(unit: str, sizes: str) -> str:
-    if sizes == METRES or unit == "°":
+def _check_point_count(arguments: MeasureArguments) -> None:
+    count = len(arguments.points)
+    least, most = _MIN_AND_MAX_POINTS[arguments.what]
+    if not least <= count <= most:
+        raise OptionError(
+            f"measure: {arguments.what} takes {_POINTS_IN_WORDS[arguments.what]}, got {count}"
+        )
+
+
+def _measure(
+    prediction: Prediction, points: list[tuple[float, float]], arguments: MeasureArguments
+) -> Measurement:
+    try:
+        return measure_points(prediction, points, arguments.what, in_plane=arguments.in_plane)
+    except CalibrationError as error:
+        if arguments.what == "height" and error.hint:
+            # The usual hint asks for known points, which do not help to find a floor.
+            error.hint = "a height is measured above a floor that is seen: measure a length instead"
+        raise
+
+
+def _unit_of_answer(unit: str, unit_of_lengths: str) -> str:
+    """Replace m and m² by camera heights, if these are the unit of lengths."""
+    if unit_of_lengths == METRES or unit == "°":
         return unit
-    return {"m": HEIGHTS, "m²": f"square {HEIGHTS}"}[unit]
+    return {"m": CAMERA_HEIGHTS, "m²": f"square {CAMERA_HEIGHTS}"}[unit]
 
 
-def _rilievo_measure_command(
-    photograph: PhotoState, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
+def _command_line(
+    photograph: PredictedPhotograph,
+    points: list[tuple[float, float]],
+    what: str,
+    flags: list[str],
 ) -> str:
-    places = [f"{u!r},{v!r}" for u, v in points]
-    if what in ("distance", "height", "height_above_plane", "angle"):
-        places.insert(0 if what != "angle" else 2, f"--{what.replace('_', '-')}")
+    """Command line of ``rilievo measure`` that measures the same."""
+    words = [f"{u!r},{v!r}" for u, v in points]
+    if what == "angle":
+        words.append("--angle")
+    elif what in ("distance", "height", "height_above_plane"):
+        words.insert(0, f"--{what.replace('_', '-')}")
     model = photograph.prediction.made_by.model
-    words = ["rilievo", "measure", str(photograph.stamp.path), *places, *flags, "--model", model]
-    return shlex.join(words)
+    command = ["rilievo", "measure", str(photograph.stamp.path)]
+    return shlex.join([*command, *words, *flags, "--model", model])
 
 
 MEASURE = AssistantTool(
@@ -170,7 +193,7 @@ MEASURE = AssistantTool(
         "one known size: if the user knows one, state it first with the tool 'known'. Without one "
         "the answer is in heights of the camera above the floor, and angles need none."
     ),
-    params_type=MeasureArguments,
+    arguments_type=MeasureArguments,
     result_type=MeasureResult,
     answer=measure_quantity,
 )

@@ -1,4 +1,4 @@
-"""Folders whose files an assistant names."""
+"""The folders whose photographs an assistant may read, and into which it may write."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,16 +15,24 @@ from rilievo.io.files.names import printable, shortened
 _SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".heic", ".heif", ".tif", ".tiff", ".webp", ".bmp", ".avif"}
 )
-_LISTED = 12
-_LONGEST = 60
-_VISITED = 2000
+_MAX_LISTED_NAMES = 12
+_MAX_NAME_LETTERS = 60
+_MAX_SCANNED_FILES = 2000
 
 
 class NamedFolders:
-    """Folders that the user named; paths are resolved, with links, before they are compared."""
+    """The folders that the user named.
+
+    Paths are resolved before they are compared, so that no link leads out of the folders.
+    """
 
     def __init__(self, folders: Sequence[Path], output: Path | None = None) -> None:
-        """Resolve the folders; ``output`` is inside one, by default ``rilievo-output``.
+        """Resolve the folders.
+
+        Args:
+            folders: Folders with photographs.
+            output: Folder for results, inside one of the folders; by default ``rilievo-output``
+                in the folder of each photograph.
 
         Raises:
             OptionError: If a folder does not exist, or the one for output is outside of all.
@@ -35,7 +43,8 @@ class NamedFolders:
                     option="folder",
                     problem=f"{printable(folder)}: there is no such folder",
                 )
-        self.folders = tuple(dict.fromkeys(place.expanduser().resolve() for place in folders))
+        resolved = [folder.expanduser().resolve() for folder in folders]
+        self.folders = tuple(dict.fromkeys(resolved))
         self._output = None if output is None else output.expanduser()
         if self._output is not None and self._folder_around(self._output) is None:
             raise OptionError(
@@ -47,16 +56,15 @@ class NamedFolders:
             )
 
     def resolve_photograph(self, text: str) -> Path:
-        """Photograph of a path or file URI.
+        """Find the photograph of a path or a file URI, and return its resolved path.
 
         Raises:
             InputError: If it is outside of the folders, or no regular file.
+            MissingFileError: If it does not exist.
         """
         name = quoted(text)
-        candidates = [*self._candidate_paths(text, name)]
-        inside = [
-            candidate for candidate in candidates if self._folder_around(candidate) is not None
-        ]
+        candidates = self._candidate_paths(text)
+        inside = [path for path in candidates if self._folder_around(path) is not None]
         if not inside:
             raise InputError(
                 f"photo {name} is outside of the folders that this server may read, "
@@ -67,24 +75,25 @@ class NamedFolders:
             if not exists(resolved):
                 continue
             if resolved.is_dir():
-                raise InputError(
-                    f"photo {name} is a folder; {self._photograph_list_text(resolved)}"
-                )
+                raise InputError(f"photo {name} is a folder; {_photograph_list_text([resolved])}")
             with quoting_name_in_errors(resolved):
                 check_regular(resolved)
             return resolved
         raise MissingFileError(
-            f"no photo {name} in {self._folder_names}; {self._photograph_list_text(None)}"
+            f"no photo {name} in {self._folder_names}; {_photograph_list_text(self.folders)}"
         )
 
     def output_stem(self, photograph: Path) -> Path:
-        """Path without suffix for results of a photograph.
+        """Path, without a suffix, for the results of a photograph.
 
         Raises:
             InputError: If a link leads out of the folders.
         """
-        home = self._folder_around(photograph) or self.folders[0]  # a pasted one lies in none
-        folder = (home / "rilievo-output") if self._output is None else self._output
+        folder = self._output
+        if folder is None:
+            # A pasted picture lies in none of the folders.
+            home = self._folder_around(photograph) or self.folders[0]
+            folder = home / "rilievo-output"
         if self._folder_around(folder) is None:
             raise InputError(
                 f"{printable(folder)} leads out of the folders that this server may write to: "
@@ -96,7 +105,9 @@ class NamedFolders:
     def _folder_names(self) -> str:
         return ", ".join(map(printable, self.folders))
 
-    def _candidate_paths(self, text: str, name: str) -> Iterator[Path]:
+    def _candidate_paths(self, text: str) -> list[Path]:
+        """Absolute paths that a path or file URI may mean: a relative one, one in each folder."""
+        name = quoted(text)
         if text.startswith("file:"):
             text = url2pathname(unquote(urlsplit(text).path))
         elif "://" in text:
@@ -106,7 +117,9 @@ class NamedFolders:
         if not text or "\0" in text:
             raise InputError(f"photo {name} is no path of a file")
         path = Path(os.path.expanduser(text))
-        yield from ([path] if path.is_absolute() else [folder / path for folder in self.folders])
+        if path.is_absolute():
+            return [path]
+        return [folder / path for folder in self.folders]
 
     def _folder_around(self, path: Path) -> Path | None:
         try:
@@ -115,28 +128,26 @@ class NamedFolders:
             return None
         return next((folder for folder in self.folders if resolved.is_relative_to(folder)), None)
 
-    def _photograph_list_text(self, folder: Path | None) -> str:
-        places = self.folders if folder is None else (folder,)
-        names = [
-            name
-            for place in places
-            for name in islice(_quoted_photograph_names(place), _LISTED + 1)
-        ]
-        if not names:
-            return "there is no photograph"
-        more = ", ..." if len(names) > _LISTED else ""
-        return f"names of the photographs there: {', '.join(names[:_LISTED])}{more}"
+
+def _photograph_list_text(folders: Sequence[Path]) -> str:
+    names = []
+    for folder in folders:
+        names += islice(_quoted_photograph_names(folder), _MAX_LISTED_NAMES + 1)
+    if not names:
+        return "there is no photograph"
+    more = ", ..." if len(names) > _MAX_LISTED_NAMES else ""
+    return f"names of the photographs there: {', '.join(names[:_MAX_LISTED_NAMES])}{more}"
 
 
 def quoted(name: str) -> str:
-    """Name, shortened and in quotes, since others may have chosen it."""
-    escaped = shortened(name, _LONGEST).replace("'", "\\'")
+    """Shorten a name and put it in quotes, since others may have chosen it."""
+    escaped = shortened(name, _MAX_NAME_LETTERS).replace("'", "\\'")
     return f"'{escaped}'"
 
 
 @contextmanager
 def quoting_name_in_errors(photograph: Path) -> Iterator[None]:
-    """Replace the path in errors by the quoted name."""
+    """Context in which an ``InputError`` names the photograph, quoted, in place of its path."""
     try:
         yield
     except InputError as error:
@@ -148,7 +159,7 @@ def quoting_name_in_errors(photograph: Path) -> Iterator[None]:
 def _quoted_photograph_names(folder: Path) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in islice(entries, _VISITED))
+            names = sorted(entry.name for entry in islice(entries, _MAX_SCANNED_FILES))
     except OSError:
         return
     for name in names:

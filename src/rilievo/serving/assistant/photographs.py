@@ -1,4 +1,4 @@
-"""Photographs that an assistant asks about, with stated facts, and their predictions."""
+"""Predictions of the photographs that an assistant asks about, with the facts stated about each."""
 
 import hashlib
 import warnings
@@ -26,32 +26,39 @@ from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.uploads import decode_base64_image
 
-METRES, HEIGHTS, UNKNOWN = "m", "camera heights", "unknown"
-"""Units of lengths."""
-_MOST_BYTES = 400_000_000
-"""Memory of answers: 12 megapixels take some 200 MB."""
-_MOST_PHOTOGRAPHS = 1000
-_MOST_PASTED_BYTES = 200_000_000
-MOST_LETTERS = ServerOptions().max_bytes
-"""Letters of a pasted picture."""
-_LONGEST_PATH = 4000
-Loading = Callable[[], Model]
+METRES = "m"
+CAMERA_HEIGHTS = "camera heights"
+"""Unit of lengths without a known size: the height of the camera above the visible floor."""
+UNKNOWN_UNIT = "unknown"
+
+MAX_PHOTO_LETTERS = ServerOptions().max_bytes
+"""Length of a pasted picture as a data URL."""
+_MAX_PATH_LETTERS = 4000
+_MAX_PREDICTION_BYTES = 400_000_000  # the prediction of 12 megapixels takes some 200 MB
+_MAX_PASTED_BYTES = 200_000_000
+_MAX_PHOTOGRAPHS_WITH_FACTS = 1000
 
 
 class PhotographStamp(NamedTuple):
-    """Identity of a photograph: facts about a changed file are forgotten."""
+    """Identity of a photograph's content; it changes with the file, so that facts are forgotten.
+
+    Attributes:
+        path: Resolved path; of a pasted picture, its name.
+        changed: Time of the last change [ns]; 0 for a pasted picture.
+        size: Bytes.
+    """
 
     path: Path
     changed: int
     size: int
 
 
-_Question = tuple[PhotographStamp, StatedFacts]
+_PredictionKey = tuple[PhotographStamp, StatedFacts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhotoState:
-    """Photograph with its facts and prediction."""
+class PredictedPhotograph:
+    """A photograph, the facts that were stated about it, and its prediction by these facts."""
 
     stamp: PhotographStamp
     facts: StatedFacts
@@ -64,7 +71,7 @@ class PhotoState:
 
     @property
     def notes_besides_metres(self) -> tuple[str, ...]:
-        """Notes without the source of metres."""
+        """Notes other than the one that says where the metres come from."""
         return tuple(note for note in self.notes if not note.startswith("metres from"))
 
     @property
@@ -73,61 +80,77 @@ class PhotoState:
         return self.prediction.depth.kind is DepthKind.METRIC
 
 
-class Photographs:
-    """Predictions of photographs, one at a time."""
+class _PastedPicture(NamedTuple):
+    name: str
+    content: bytes
 
-    def __init__(self, folders: NamedFolders, load: Loading = load_model) -> None:
-        self.folders, self._load = folders, load
+
+class Photographs:
+    """Predicts photographs, and remembers their predictions and the facts stated about them."""
+
+    def __init__(self, folders: NamedFolders, load: Callable[[], Model] = load_model) -> None:
+        """Begin without a photograph; ``load`` loads the model when the first one needs it."""
+        self.folders = folders
+        self._load = load
         self._model: Model | None = None
-        self._check: Callable[[], None] = _check_nothing
+        self._raise_if_given_up: Callable[[], None] = _never_given_up
         self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
         self._pasted: OrderedDict[str, bytes] = OrderedDict()
-        self._arrival: tuple[str, bytes] | None = None
-        self._seen = AnswerCache[_Question, PhotoState](_MOST_BYTES, _copy_without_late_parts)
+        self._new_picture: _PastedPicture | None = None
+        self._predictions = AnswerCache[_PredictionKey, PredictedPhotograph](
+            _MAX_PREDICTION_BYTES, _copy_without_cached_properties
+        )
 
     @contextmanager
-    def call_context(self, check: Callable[[], None]) -> Iterator[None]:
-        """Context of a call; ``check`` raises once nobody waits."""
-        self._check = check
+    def call_context(self, raise_if_given_up: Callable[[], None]) -> Iterator[None]:
+        """Context of one call.
+
+        ``raise_if_given_up`` is called between the steps; it raises when the client has left.
+        """
+        self._raise_if_given_up = raise_if_given_up
         try:
             yield
         finally:
-            self._check, self._arrival = _check_nothing, None
-            self._seen.trim()
+            self._raise_if_given_up = _never_given_up
+            self._new_picture = None
+            self._predictions.trim()
 
     def name_of_photo(self, photo: str) -> str:
-        """Path as it is; of a picture a name by its hash.
+        """Name by which this call and later ones find a photograph.
+
+        A path is its own name. The name of a picture in a data URL is made of its hash.
 
         Raises:
-            OptionError: If it is a picture that cannot be decoded.
+            OptionError: If it is a data URL that cannot be decoded.
         """
-        if len(photo) <= _LONGEST_PATH and photo[:5].lower() != "data:":
+        if len(photo) <= _MAX_PATH_LETTERS and photo[:5].lower() != "data:":
             return photo
         content = decode_base64_image(photo, "photo")
         name = f"pasted-{hashlib.sha256(content).hexdigest()[:12]}"
-        self._arrival = (name, content)
+        self._new_picture = _PastedPicture(name, content)
         return name
 
     def keeps_picture(self, name: str) -> bool:
-        """Whether later calls may name a picture."""
+        """Whether later calls may name a pasted picture."""
         return name in self._pasted
 
     def _picture_content(self, name: str) -> bytes | None:
-        """Bytes of a picture in a message; None for paths."""
-        if self._arrival is not None and self._arrival[0] == name:
-            return self._arrival[1]
+        """Bytes of a pasted picture; None if the name is a path."""
+        if self._new_picture is not None and self._new_picture.name == name:
+            return self._new_picture.content
         return self._pasted.get(name)
 
-    def _keep_arrived_picture(self, name: str) -> None:
-        if self._arrival is None or self._arrival[0] != name:
+    def _keep_new_picture(self, name: str) -> None:
+        """Keep the picture of this call for later calls, if it has this name."""
+        if self._new_picture is None or self._new_picture.name != name:
             return
-        self._pasted[name] = self._arrival[1]
+        self._pasted[name] = self._new_picture.content
         self._pasted.move_to_end(name)
-        while len(self._pasted) > 1 and sum(map(len, self._pasted.values())) > _MOST_PASTED_BYTES:
+        while len(self._pasted) > 1 and sum(map(len, self._pasted.values())) > _MAX_PASTED_BYTES:
             self._pasted.popitem(last=False)
 
-    def predict_photo(self, photo: str) -> PhotoState:
-        """Predict a photograph with the facts about it.
+    def predict_photo(self, photo: str) -> PredictedPhotograph:
+        """Predict a photograph with the facts stated about it.
 
         Raises:
             RilievoError: If it cannot be read, or its facts contradict each other.
@@ -137,34 +160,38 @@ class Photographs:
 
     def change_facts(
         self, photo: str, change: Callable[[StatedFacts, tuple[int, int]], StatedFacts]
-    ) -> PhotoState:
-        """Change a photograph's facts, given its size (height, width), and predict."""
+    ) -> PredictedPhotograph:
+        """Change the facts about a photograph, and predict it with the new ones.
+
+        ``change`` gets the facts so far and the size (height, width). If the prediction fails, the
+        facts stay as they were.
+        """
         stamp = self._photograph_stamp(photo)
-        before = self._facts.get(stamp, StatedFacts())
-        shape = self._height_and_width(stamp, before)
-        facts = change(before, shape)
+        old_facts = self._facts.get(stamp, StatedFacts())
+        facts = change(old_facts, self._height_and_width(stamp, old_facts))
         try:
-            answer = self._predict_or_recall(stamp, facts)
+            predicted = self._predict_or_recall(stamp, facts)
         except CalibrationError as error:
-            if self._is_lone_fact_of_affine_depth(facts):
+            if self._needs_one_more_fact(facts):
                 self._remember_facts(stamp, facts)
                 raise CalibrationError(
                     problem=Text("kept, and one more fact is needed: ", error)
                 ) from error
             raise
         self._remember_facts(stamp, facts)
-        return answer
+        return predicted
 
     def _remember_facts(self, stamp: PhotographStamp, facts: StatedFacts) -> None:
         self._facts[stamp] = facts
         self._facts.move_to_end(stamp)
-        while len(self._facts) > _MOST_PHOTOGRAPHS:
+        while len(self._facts) > _MAX_PHOTOGRAPHS_WITH_FACTS:
             self._facts.popitem(last=False)
 
-    def _is_lone_fact_of_affine_depth(self, facts: StatedFacts) -> bool:
-        # One fact is too few, as affine depth has a shift.
-        kind = None if self._model is None else self._model.kind
-        return kind is not None and not kind.is_depth and len(facts.known) == 1
+    def _needs_one_more_fact(self, facts: StatedFacts) -> bool:
+        """Whether one length is too few, because affine depth has a shift besides its scale."""
+        if self._model is None or self._model.kind is None:
+            return False
+        return not self._model.kind.is_depth and len(facts.known) == 1
 
     def _photograph_stamp(self, photo: str) -> PhotographStamp:
         content = self._picture_content(photo)
@@ -175,10 +202,10 @@ class Photographs:
         return PhotographStamp(path, status.st_mtime_ns, status.st_size)
 
     def _height_and_width(self, stamp: PhotographStamp, facts: StatedFacts) -> tuple[int, int]:
-        photograph = self._seen.get((stamp, facts))
-        return (
-            self._decode_photo(stamp).shape if photograph is None else photograph.prediction.shape
-        )
+        predicted = self._predictions.get((stamp, facts))
+        if predicted is None:
+            return self._decode_photo(stamp).shape
+        return predicted.prediction.shape
 
     def _decode_photo(self, stamp: PhotographStamp) -> Photo:
         name = str(stamp.path)
@@ -187,39 +214,40 @@ class Photographs:
             if content is None:
                 return read_photo(stamp.path)
             photo = decode_pasted(name, content)
-        self._keep_arrived_picture(name)
+        self._keep_new_picture(name)
         return photo
 
-    def _predict_or_recall(self, stamp: PhotographStamp, facts: StatedFacts) -> PhotoState:
-        answer = self._seen.get((stamp, facts))
-        if answer is not None:
-            self._keep_arrived_picture(str(stamp.path))
-            return answer
-        self._check()
+    def _predict_or_recall(self, stamp: PhotographStamp, facts: StatedFacts) -> PredictedPhotograph:
+        remembered = self._predictions.get((stamp, facts))
+        if remembered is not None:
+            self._keep_new_picture(str(stamp.path))
+            return remembered
+
+        self._raise_if_given_up()
         if self._model is None:
             self._model = self._load()
-            self._check()
+            self._raise_if_given_up()
         photo = self._decode_photo(stamp)
-        self._check()
-        answer = _predict_with_facts(stamp, facts, photo, self._model)
-        self._check()
-        self._seen.put((stamp, facts), answer)
-        return answer
+        self._raise_if_given_up()
+        predicted = _predict_with_facts(stamp, facts, photo, self._model)
+        self._raise_if_given_up()
+        self._predictions.put((stamp, facts), predicted)
+        return predicted
 
 
-def _check_nothing() -> None:
-    """Check of a call without a client."""
+def _never_given_up() -> None:
+    """Raise nothing, outside of a call."""
 
 
-def _copy_without_late_parts(answer: PhotoState) -> PhotoState:
-    return replace(answer, prediction=answer.prediction.but())
+def _copy_without_cached_properties(photograph: PredictedPhotograph) -> PredictedPhotograph:
+    return replace(photograph, prediction=photograph.prediction.but())
 
 
 def _predict_with_facts(
     stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model
-) -> PhotoState:
+) -> PredictedPhotograph:
     with quoting_name_in_errors(stamp.path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # They are notes too.
+        warnings.simplefilter("ignore", UserWarning)  # the prediction has them as notes
         prediction = predict(
             photo,
             model=model,
@@ -228,37 +256,41 @@ def _predict_with_facts(
             fov=facts.fov,
             projection=facts.projection,
         )
-    return PhotoState(stamp=stamp, facts=facts, prediction=prediction)
+    return PredictedPhotograph(stamp=stamp, facts=facts, prediction=prediction)
 
 
 def in_camera_heights(prediction: Prediction) -> Prediction:
-    """Prediction in heights of the camera above the floor.
+    """Convert a prediction to heights of the camera above the floor.
 
     Raises:
         CalibrationError: If the depth is affine, or no floor is visible.
     """
-    answer, _ = convert_to_metres(
+    converted, _ = convert_to_metres(
         prediction, MetricReferences(camera_height=1.0), markers=None, own_depth=None
     )
-    assert answer.calibration is not None, "it has just been calibrated"
-    # The user stated no height.
-    return answer.but(calibration=replace(answer.calibration, asked=()))
+    assert converted.calibration is not None, "it has just been calibrated"
+    # The user did not state this height, so it does not count as asked for.
+    return converted.but(calibration=replace(converted.calibration, asked=()))
 
 
-def in_metres_or_camera_heights(photograph: PhotoState) -> tuple[Prediction, str]:
-    """Prediction in metres, camera heights, or as it is, and the unit."""
+def in_metres_or_camera_heights(photograph: PredictedPhotograph) -> tuple[Prediction, str]:
+    """Return the prediction in the best unit there is, and this unit.
+
+    The unit is metres if they are known, else heights of the camera if a floor is visible, else
+    ``UNKNOWN_UNIT``.
+    """
     if photograph.is_metric:
         return photograph.prediction, METRES
     with suppress(CalibrationError):
-        return in_camera_heights(photograph.prediction), HEIGHTS
-    return photograph.prediction, UNKNOWN
+        return in_camera_heights(photograph.prediction), CAMERA_HEIGHTS
+    return photograph.prediction, UNKNOWN_UNIT
 
 
-def in_camera_heights_or_refuse(photograph: PhotoState) -> Prediction:
-    """Prediction in heights of the camera.
+def in_camera_heights_or_refuse(photograph: PredictedPhotograph) -> Prediction:
+    """Convert a prediction to heights of the camera.
 
     Raises:
-        CalibrationError: If no floor is visible, with what to state.
+        CalibrationError: If no floor is visible; it asks for a known length or distance.
     """
     try:
         return in_camera_heights(photograph.prediction)

@@ -39,6 +39,7 @@ from rilievo.serving.assistant.regions_tool import REGIONS
 from rilievo.serving.assistant.surface_tool import SURFACE
 from rilievo.serving.assistant.tool import (
     AnyTool,
+    ToolAnswer,
     ToolArguments,
     join_nonempty_lines,
     spell_argument,
@@ -70,23 +71,24 @@ _INSTRUCTIONS = (
     "the number."
 )
 
-_MOST_WAITING = 2000
-"""Calls that may wait, some kB each."""
-_CLIENT = "assistant"
+_MAX_WAITING_CALLS = 2000  # each takes some kB of memory
+_CLIENT = "assistant"  # one client calls over standard input, and all its calls share a queue
 
 
 class Assistant:
-    """Calls of tools, one at a time."""
+    """MCP server that runs the tools, one call at a time."""
 
     def __init__(self, photographs: Photographs) -> None:
         self._photographs = photographs
-        self._slots, self._jobs = WorkSlots(1, waiting=_MOST_WAITING), Jobs(math.inf)
+        self._slots = WorkSlots(1, waiting=_MAX_WAITING_CALLS)
+        self._jobs = Jobs(math.inf)
         self._thread = ThreadPoolExecutor(1, "tool")
         self._tools = {tool.name: tool for tool in TOOLS}
 
     def make_server(self) -> "Server[Any]":
-        """Make the server of one session."""
-        logging.getLogger("mcp").setLevel(logging.CRITICAL)  # clients do not fill the log
+        """Return a server of the MCP SDK for one session."""
+        # Otherwise a client could fill the log with its mistakes.
+        logging.getLogger("mcp").setLevel(logging.CRITICAL)
         return Server(
             "rilievo",
             title="rilievo: sizes and depth in photographs",
@@ -97,28 +99,30 @@ class Assistant:
         )
 
     async def _list_tools(self, context: object, params: object) -> ListToolsResult:
-        return ListToolsResult(tools=[_tool_for_protocol(tool) for tool in self._tools.values()])
+        return ListToolsResult(tools=[_describe_tool(tool) for tool in self._tools.values()])
 
     async def _call_tool(self, context: object, params: CallToolRequestParams) -> CallToolResult:
-        name, arguments = params.name, params.arguments or {}
-
         async def call_in_thread(job: RequestJob) -> CallToolResult:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
-                self._thread, self._run_tool_and_free_memory, job, name, arguments
+                self._thread,
+                self._run_tool_and_free_memory,
+                job,
+                params.name,
+                params.arguments or {},
             )
 
-        never = asyncio.Future[None]()
+        departure = asyncio.Future[None]()  # never ends; the SDK cancels this task instead
         try:
             return await self._jobs.run_in_slot(
-                self._slots, RequestJob(client=_CLIENT), call_in_thread, never
+                self._slots, RequestJob(client=_CLIENT), call_in_thread, departure
             )
         except Refusal as refusal:
             return _error_result(refusal.line)
 
     @property
     def is_at_work(self) -> bool:
-        """Whether a call has not ended, though perhaps nobody waits."""
+        """Whether a call is still running, even if its client has given it up."""
         return self._jobs.at_work > 0
 
     def _run_tool_and_free_memory(
@@ -131,20 +135,21 @@ class Assistant:
             trim_heap()
 
     def _run_tool(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
-        named = photo = ""
+        photo = ""
+        naming_hint = ""
         try:
-            if name not in self._tools:
-                raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
-            tool = self._tools[name]
+            tool = self._find_tool(name)
             request = _validated_arguments(tool, arguments)
             photo = self._photographs.name_of_photo(request.photo)
             if photo != request.photo:
-                named = f"Name this picture '{photo}' in later calls."
+                naming_hint = f"Name this picture '{photo}' in later calls."
             answer = tool.answer(self._photographs, request.model_copy(update={"photo": photo}))
         except RilievoError as error:
-            # A picture that was not decoded is none for later calls.
-            later = named if self._photographs.keeps_picture(photo) else ""
-            return _error_result(join_nonempty_lines((error.worded(spell_argument), later)))
+            lines = [error.worded(spell_argument)]
+            # Later calls cannot name a picture that was not decoded.
+            if self._photographs.keeps_picture(photo):
+                lines.append(naming_hint)
+            return _error_result(join_nonempty_lines(lines))
         except GivenUp:
             raise
         except MemoryError:
@@ -152,28 +157,24 @@ class Assistant:
         except OSError as error:
             return _error_result(str(OutputError(f"the system refuses: {error}")))
         except Exception as error:
-            lines = "".join(traceback.format_exception(error))
-            print(f"rilievo mcp: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
+            trace = "".join(traceback.format_exception(error))
+            print(f"rilievo mcp: {trace.strip()}", file=sys.stderr, flush=True)  # noqa: T201
             return _error_result("a defect of rilievo, which has written it to its log")
-        text = join_nonempty_lines((answer.text, named))
-        pictures = [
-            ImageContent(
-                type="image", data=base64.b64encode(picture).decode("ascii"), mime_type="image/png"
-            )
-            for picture in answer.pictures
-        ]
-        return CallToolResult(
-            content=[TextContent(type="text", text=text), *pictures],
-            structured_content=answer.result.model_dump(mode="json"),
-        )
+        return _answer_result(answer, naming_hint)
+
+    def _find_tool(self, name: str) -> AnyTool:
+        if name not in self._tools:
+            raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
+        return self._tools[name]
 
 
-def _tool_for_protocol(tool: AnyTool) -> Tool:
+def _describe_tool(tool: AnyTool) -> Tool:
+    """Describe a tool in the record of the protocol, with JSON schemas of its arguments."""
     return Tool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=tool.params_type.model_json_schema(),
+        input_schema=tool.arguments_type.model_json_schema(),
         output_schema=tool.result_type.model_json_schema(),
         annotations=ToolAnnotations(
             title=tool.title,
@@ -186,20 +187,37 @@ def _tool_for_protocol(tool: AnyTool) -> Tool:
 
 
 def _validated_arguments(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
-    fields = tool.params_type.model_fields
+    """Validate the arguments of a call; refuse unknown, missing and wrong ones."""
+    fields = tool.arguments_type.model_fields
     for name in arguments:
         if name not in fields:
             near = suggest(str(name)[:60], fields)
             raise OptionError(f"{tool.name} has no argument '{str(name)[:60]}'; {near}")
     try:
-        return tool.params_type.model_validate(arguments)
+        return tool.arguments_type.model_validate(arguments)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "arguments"
+        argument = ".".join(map(str, first["loc"])) or "arguments"
         if first["type"] == "missing":
-            raise OptionError(f"{tool.name} needs the argument '{place}'") from None
+            raise OptionError(f"{tool.name} needs the argument '{argument}'") from None
         got = str(first["input"])[:60]
-        raise OptionError(f"{place}: {first['msg'].lower()}, got {got}", path=tool.name) from None
+        raise OptionError(
+            f"{argument}: {first['msg'].lower()}, got {got}", path=tool.name
+        ) from None
+
+
+def _answer_result(answer: ToolAnswer[Any], naming_hint: str) -> CallToolResult:
+    text = join_nonempty_lines((answer.text, naming_hint))
+    pictures = [
+        ImageContent(
+            type="image", data=base64.b64encode(png).decode("ascii"), mime_type="image/png"
+        )
+        for png in answer.pictures
+    ]
+    return CallToolResult(
+        content=[TextContent(type="text", text=text), *pictures],
+        structured_content=answer.result.model_dump(mode="json"),
+    )
 
 
 def _error_result(line: str) -> CallToolResult:
@@ -207,7 +225,13 @@ def _error_result(line: str) -> CallToolResult:
 
 
 def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) -> None:
-    """Answer an assistant until it leaves; ``at_terminal`` is for people."""
+    """Serve the tools over standard input and output until the client closes them.
+
+    Args:
+        options: Folders and model.
+        at_terminal: Called before serving if standard input is a terminal, to explain to a person
+            that an MCP client is to start this command.
+    """
     folders = NamedFolders(options.folder, options.output)
     photographs = Photographs(folders, partial(options.load, options.model))
     assistant = Assistant(photographs)

@@ -1,4 +1,4 @@
-"""Tool ``regions``."""
+"""The tool ``regions``: how far and how large the objects in boxes are."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -10,14 +10,14 @@ from rilievo.measure.measurement_records import COVERAGE, region_record
 from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import as_region
 from rilievo.serving.assistant.photographs import (
-    HEIGHTS,
+    CAMERA_HEIGHTS,
     METRES,
     Photographs,
     in_camera_heights_or_refuse,
 )
 from rilievo.serving.assistant.stated_facts import pixel_points
 from rilievo.serving.assistant.tool import (
-    SHARE,
+    COVERAGE_WORDS,
     AssistantTool,
     ListOrText,
     ToolAnswer,
@@ -33,7 +33,7 @@ from rilievo.serving.assistant.tool import (
 _Box = Annotated[list[float], Field(min_length=4, max_length=4)]
 
 
-class RegionsParams(ToolArguments):
+class RegionsArguments(ToolArguments):
     """Arguments of ``regions``."""
 
     regions: Annotated[dict[str, _Box], Field(min_length=1, max_length=64), ListOrText]
@@ -56,26 +56,36 @@ class RegionsResult(ToolResult):
     """Notes on the measurements."""
 
 
-def measure_boxes(photographs: Photographs, request: RegionsParams) -> ToolAnswer[RegionsResult]:
-    """Measure things in boxes, in metres or camera heights."""
+def measure_boxes(photographs: Photographs, request: RegionsArguments) -> ToolAnswer[RegionsResult]:
+    """Measure the objects in boxes, in metres or camera heights."""
     photograph = photographs.predict_photo(request.photo)
-    prediction, unit = photograph.prediction, METRES
-    if not photograph.is_metric:
-        prediction, unit = in_camera_heights_or_refuse(photograph), HEIGHTS
-    extents, things = RegionMeasurer(prediction), []
+    if photograph.is_metric:
+        prediction, unit = photograph.prediction, METRES
+    else:
+        prediction, unit = in_camera_heights_or_refuse(photograph), CAMERA_HEIGHTS
+
+    measurer = RegionMeasurer(prediction)
+    objects = []
     for name, box in request.regions.items():
-        first, last = pixel_points((box[:2], box[2:]), request.unit, prediction.shape)
-        things.append(extents.measure(as_region((*first, *last), name)))
-    notes = [note_about(thing.name, remark) for thing in things for remark in thing.remarks]
+        top_left, bottom_right = pixel_points((box[:2], box[2:]), request.unit, prediction.shape)
+        objects.append(measurer.measure(as_region((*top_left, *bottom_right), name)))
+
+    notes = [note_about(each.name, remark) for each in objects for remark in each.remarks]
+    spell = partial(worded, spell=spell_argument)
     record = RegionsResult(
-        things=[region_record(thing, partial(worded, spell=spell_argument)) for thing in things],
+        things=[region_record(each, spell) for each in objects],
         coverage=COVERAGE,
         unit=unit,
         notes=[worded(note, spell_argument) for note in (*photograph.notes, *notes)],
     )
-    lines = [thing.text_in(unit) for thing in things]
-    source = size_source_sentence(photograph, unit)
-    text = join_nonempty_lines((*lines, f"Ranges hold {SHARE}.", source, notes_text(notes)))
+    text = join_nonempty_lines(
+        (
+            *(each.text_in(unit) for each in objects),
+            f"Ranges hold {COVERAGE_WORDS}.",
+            size_source_sentence(photograph, unit),
+            notes_text(notes),
+        )
+    )
     return ToolAnswer(text=text, result=record)
 
 
@@ -88,7 +98,7 @@ REGIONS = AssistantTool(
         "in space. Every number has a range that contains the true value in eight of ten cases: "
         "tell it with the number. Metres need one known size: tool 'known'."
     ),
-    params_type=RegionsParams,
+    arguments_type=RegionsArguments,
     result_type=RegionsResult,
     answer=measure_boxes,
 )

@@ -1,4 +1,4 @@
-"""Sizes that were stated about a photograph, and points as assistants name them."""
+"""What an assistant stated about a photograph, and the points that it names in it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import OptionError
 
-_SAME = 1.0  # pixels between facts about one place
+_SAME_POINT = 1.0  # [px], largest distance between points that mean the same one
 _FLAGS: Mapping[type[Known], str] = {
     KnownPoint: "--known",
     KnownLength: "--known-length",
@@ -17,10 +17,11 @@ _FLAGS: Mapping[type[Known], str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class StatedFacts:
-    """Facts about one photograph, in order.
+    """What was stated about one photograph.
 
     Attributes:
-        words: Words for ``known``, such as "door: 2 m".
+        known: Known lengths, distances and rectangles, in the order in which they were stated.
+        words: A sentence for each of ``known``, such as "the door is 2 m long".
         camera_height: Height of the camera above the floor [m].
         fov: Horizontal field of view [degrees].
     """
@@ -32,53 +33,59 @@ class StatedFacts:
     projection: str | None = None
 
     def with_fact(self, fact: Known, words: str) -> "StatedFacts":
-        """Copy with a fact, instead of one about the same points."""
-        pairs = [
-            pair
-            for pair in zip(self.known, self.words, strict=True)
-            if not _are_about_same_points(pair[0], fact)
-        ]
-        facts, texts = ([*column] for column in zip(*pairs, strict=True)) if pairs else ([], [])
-        return replace(self, known=(*facts, fact), words=(*texts, words))
+        """Return a copy with one more fact, which replaces older ones about the same points."""
+        facts, sentences = [], []
+        for old_fact, old_words in zip(self.known, self.words, strict=True):
+            if not _are_about_same_points(old_fact, fact):
+                facts.append(old_fact)
+                sentences.append(old_words)
+        return replace(self, known=(*facts, fact), words=(*sentences, words))
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """All facts in words."""
-        height, fov = self.camera_height, self.fov
-        return (
-            *self.words,
-            *(() if height is None else (f"the camera is {height:g} m above the floor",)),
-            *(() if fov is None else (f"the field of view is {fov:g} degrees",)),
-            *(() if self.projection is None else (f"the lens is {self.projection}",)),
-        )
+        """All facts, a sentence each."""
+        sentences = list(self.words)
+        if self.camera_height is not None:
+            sentences.append(f"the camera is {self.camera_height:g} m above the floor")
+        if self.fov is not None:
+            sentences.append(f"the field of view is {self.fov:g} degrees")
+        if self.projection is not None:
+            sentences.append(f"the lens is {self.projection}")
+        return tuple(sentences)
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Facts as options of the command line."""
+        """All facts as options of the command line, with their values."""
         flags = []
         for fact in self.known:
             flags += [_FLAGS[type(fact)], str(fact)]
         if self.camera_height is not None:
             flags += ["--camera-height", repr(self.camera_height)]
-        flags += [] if self.fov is None else ["--fov", repr(self.fov)]
-        return (*flags, *(() if self.projection is None else ("--projection", self.projection)))
+        if self.fov is not None:
+            flags += ["--fov", repr(self.fov)]
+        if self.projection is not None:
+            flags += ["--projection", self.projection]
+        return tuple(flags)
 
 
-def _are_about_same_points(one: Known, other: Known) -> bool:
-    def distance_to_nearest(at: tuple[float, float]) -> float:
-        return min(max(abs(at[0] - u), abs(at[1] - v)) for u, v in other.image_points)
+def _are_about_same_points(first: Known, second: Known) -> bool:
+    if type(first) is not type(second):
+        return False
 
-    return type(one) is type(other) and max(map(distance_to_nearest, one.image_points)) <= _SAME
+    def distance_to_nearest(point: tuple[float, float]) -> float:
+        return min(max(abs(point[0] - u), abs(point[1] - v)) for u, v in second.image_points)
+
+    return max(map(distance_to_nearest, first.image_points)) <= _SAME_POINT
 
 
 def pixel_points(
     points: Sequence[Sequence[float]], unit: str, shape: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """Column and row [px] of points; the centre of the top-left pixel is (0, 0).
+    """Convert points of an assistant to column and row [px], and check that they are inside.
 
     Args:
         points: Points [x, y].
-        unit: "fraction" of width and height from the borders, or "pixel".
+        unit: "fraction" of width and height from the top-left corner of the picture, or "pixel".
         shape: Size (height, width).
 
     Raises:
@@ -108,6 +115,6 @@ def pixel_points(
 
 
 def pixel_fractions(pixel: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:
-    """Fractions of width and height, to three decimals."""
+    """Convert column and row [px] to fractions of width and height, with three decimals."""
     height, width = shape
     return round((pixel[0] + 0.5) / width, 3), round((pixel[1] + 0.5) / height, 3)

@@ -1,4 +1,4 @@
-"""Tool ``surface``."""
+"""The tool ``surface``, which writes the surface of a photograph into a file."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import save
 from rilievo.serving.assistant.named_folders import quoted
-from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
+from rilievo.serving.assistant.photographs import METRES, UNKNOWN_UNIT, Photographs
 from rilievo.serving.assistant.tool import (
     AssistantTool,
     ToolAnswer,
@@ -24,15 +24,16 @@ from rilievo.serving.assistant.tool import (
     size_source_sentence,
 )
 
-_OUTPUTS = {row.tool.name: name for name, row in OUTPUTS.own.items() if row.tool is not None}
-_FORMS = {row.tool.name: row.tool for row in OUTPUTS.own.values() if row.tool is not None}
-_MOST_NAMES = 1000
+_OUTPUT_NAMES = {row.tool.name: name for name, row in OUTPUTS.own.items() if row.tool is not None}
+"""Output that the tool writes for each value of ``format``."""
+_FORMATS = {row.tool.name: row.tool for row in OUTPUTS.own.values() if row.tool is not None}
+_MAX_NUMBERED_FILES = 1000
 
 
-class SurfaceParams(ToolArguments):
+class SurfaceArguments(ToolArguments):
     """Arguments of ``surface``."""
 
-    # Words of formats come from the table, so that no source is read for them.
+    # The description of ``format`` comes from the table of outputs, not from a docstring.
     model_config = ConfigDict(use_attribute_docstrings=False)
 
     format: str = "glb"
@@ -51,20 +52,20 @@ class SurfaceResult(ToolResult):
     """Facts stated about this photograph."""
 
 
-def write_surface(photographs: Photographs, request: SurfaceParams) -> ToolAnswer[SurfaceResult]:
-    """Write the surface into a file of a free name."""
+def write_surface(photographs: Photographs, request: SurfaceArguments) -> ToolAnswer[SurfaceResult]:
+    """Write the surface into a file with a name that is not taken yet."""
     photograph = photographs.predict_photo(request.photo)
     target = photographs.folders.output_stem(photograph.stamp.path)
-    path = _save_under_free_name(photograph.prediction, target, _OUTPUTS[request.format])
-    unit = METRES if photograph.is_metric else UNKNOWN
+    path = _save_under_free_name(photograph.prediction, target, _OUTPUT_NAMES[request.format])
+    unit = METRES if photograph.is_metric else UNKNOWN_UNIT
     record = SurfaceResult(
-        path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*photograph.facts.sentences]
+        path=str(path), bytes=path.stat().st_size, unit=unit, facts=list(photograph.facts.sentences)
     )
-    megabytes = max(0.1, math.ceil(record.bytes / 1e5) / 10)
+    megabytes = max(0.1, math.ceil(record.bytes / 1e5) / 10)  # to the next tenth
     text = join_nonempty_lines(
         (
             f"Written: {quoted(path.name)} in {printable(path.parent)} ({megabytes:g} MB), "
-            f"for {_FORMS[request.format].opened_by}.",
+            f"for {_FORMATS[request.format].opened_by}.",
             "Its coordinates are in metres." if photograph.is_metric else "Its size has no unit.",
             size_source_sentence(photograph, unit),
             notes_text(photograph.notes_besides_metres),
@@ -74,7 +75,8 @@ def write_surface(photographs: Photographs, request: SurfaceParams) -> ToolAnswe
 
 
 def _save_under_free_name(prediction: Prediction, target: Path, output: str) -> Path:
-    for number in range(1, _MOST_NAMES):
+    """Save an output at ``target``, or at target-2, target-3, ... if files are in the way."""
+    for number in range(1, _MAX_NUMBERED_FILES):
         stem = target if number == 1 else target.with_name(f"{target.name}-{number}")
         path = stem.with_name(stem.name + OUTPUTS[output].suffix)
         is_taken = path.exists() or path.is_symlink() or sidecar_path(stem).exists()
@@ -83,18 +85,21 @@ def _save_under_free_name(prediction: Prediction, target: Path, output: str) -> 
         except OutputError:
             if not is_taken:
                 raise
-    raise OutputError(f"{_MOST_NAMES} surfaces of this name are there", path=quoted(target.name))
+    raise OutputError(
+        f"{_MAX_NUMBERED_FILES} surfaces of this name are there", path=quoted(target.name)
+    )
 
 
-_ASKED = create_model(
-    SurfaceParams.__name__,
-    __base__=SurfaceParams,
-    __doc__=SurfaceParams.__doc__,
+_ARGUMENTS_WITH_FORMATS = create_model(
+    SurfaceArguments.__name__,
+    __base__=SurfaceArguments,
+    __doc__=SurfaceArguments.__doc__,
     format=(
-        Literal[tuple(_FORMS)],  # pyright: ignore
+        Literal[tuple(_FORMATS)],  # pyright: ignore
         Field(
             default="glb",
-            description="; ".join(f"{name}: {form.content}" for name, form in _FORMS.items()) + ".",
+            description="; ".join(f"{name}: {form.content}" for name, form in _FORMATS.items())
+            + ".",
         ),
     ),
 )
@@ -104,10 +109,10 @@ SURFACE = AssistantTool(
     title="Surface of a photograph as a file",
     description=(
         "Write the surface seen in one photograph into a file on this machine, and tell its path: "
-        f"{' or '.join(form.content for form in _FORMS.values())}. In metres if a size is known "
+        f"{' or '.join(form.content for form in _FORMATS.values())}. In metres if a size is known "
         "(tool 'known'). Nothing that is there is overwritten."
     ),
-    params_type=_ASKED,
+    arguments_type=_ARGUMENTS_WITH_FORMATS,
     result_type=SurfaceResult,
     answer=write_surface,
     only_reads=False,

@@ -1,4 +1,4 @@
-"""Records of an assistant's tools, and words that they share."""
+"""The records that describe an assistant's tool, and sentences that several tools answer with."""
 
 import json
 import math
@@ -14,12 +14,12 @@ from rilievo.measure.measurements import Measurement
 from rilievo.predicting.photographs.metric_references import calibration_words
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
-    HEIGHTS,
+    CAMERA_HEIGHTS,
+    MAX_PHOTO_LETTERS,
     METRES,
-    MOST_LETTERS,
-    UNKNOWN,
+    UNKNOWN_UNIT,
     Photographs,
-    PhotoState,
+    PredictedPhotograph,
 )
 
 
@@ -30,7 +30,7 @@ def _parse_json_or_keep(value: Any) -> object:
 
 
 ListOrText = BeforeValidator(_parse_json_or_keep)
-"""List, or its JSON as a text."""
+"""Accepts a list also as a string of JSON, as some assistants send it."""
 Point = Annotated[list[float], Field(json_schema_extra={"minItems": 2, "maxItems": 2})]
 Unit = Annotated[
     Literal["fraction", "pixel"],
@@ -41,7 +41,7 @@ Unit = Annotated[
         "'depth' tells."
     ),
 ]
-SomeParams = TypeVar("SomeParams", bound="ToolArguments")
+SomeArguments = TypeVar("SomeArguments", bound="ToolArguments")
 SomeResult = TypeVar("SomeResult", bound="ToolResult")
 
 
@@ -50,7 +50,7 @@ class ToolArguments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    photo: Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
+    photo: Annotated[str, Field(min_length=1, max_length=MAX_PHOTO_LETTERS)]
     """File of the photograph: a path relative to one of the folders of this server, or absolute. Or
     a picture itself as a data URL (data:image/jpeg;base64,...); the answer names it for later."""
 
@@ -63,7 +63,7 @@ class ToolResult(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolAnswer(Generic[SomeResult]):
-    """Text, numbers, and pictures as PNG files."""
+    """What a tool answers: text to read, structured numbers, and pictures as PNG files."""
 
     text: str
     result: SomeResult
@@ -71,97 +71,109 @@ class ToolAnswer(Generic[SomeResult]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssistantTool(Generic[SomeParams, SomeResult]):
-    """Tool of an assistant.
+class AssistantTool(Generic[SomeArguments, SomeResult]):
+    """A tool that an assistant can call.
 
     Attributes:
         title: Name for people.
-        params_type: Class of its arguments.
-        result_type: Class of its structured answer.
-        only_reads: Whether it changes no file and no fact.
+        only_reads: Whether it changes neither files nor what is known of a photograph.
     """
 
     name: str
     title: str
     description: str
-    params_type: type[SomeParams]
+    arguments_type: type[SomeArguments]
     result_type: type[SomeResult]
-    answer: Callable[[Photographs, SomeParams], ToolAnswer[SomeResult]]
+    answer: Callable[[Photographs, SomeArguments], ToolAnswer[SomeResult]]
     only_reads: bool = True
 
 
 AnyTool = AssistantTool[Any, Any]
 
 
-SHARE = "eight in ten"
-"""Share of ranges that contain the truth."""
-_FACTS = ("fov", "projection", "camera_height")
-_STATE_ONE = (
+COVERAGE_WORDS = "eight in ten"
+"""How many of the ranges contain the true value, in words."""
+_SIZE_OPTIONS = ("known", "known_length", "known_rectangle")
+_CAMERA_OPTIONS = ("fov", "projection", "camera_height")
+_ADVICE_TO_STATE_A_SIZE = (
     "Metres are not known: state one length or distance in this photograph with the tool 'known'."
 )
 
 
 def measured_text(measured: Measurement, unit: str) -> str:
-    """Text such as "length: 1.9 m, 1.6 to 2.3, eight in ten"."""
+    """Describe a measurement, such as "length: 1.9 m, 1.6 to 2.3, eight in ten"."""
     if measured.low == measured.high:
         name, _, _ = str(measured).partition(": ")
         return f"{name}: {measured.value:g} {unit}, as it was stated"
     text = str(measured).removesuffix(")").replace(" (", ", ")
-    if unit == HEIGHTS:
-        text = text.replace(" m²", " square camera heights").replace(" m,", f" {HEIGHTS},")
-    return f"{text}, {SHARE}"
+    if unit == CAMERA_HEIGHTS:
+        text = text.replace(" m²", " square camera heights").replace(" m,", f" {CAMERA_HEIGHTS},")
+    return f"{text}, {COVERAGE_WORDS}"
 
 
 def number_text(value: float) -> str:
-    """Number with three significant digits."""
+    """Format a number with at least three significant digits."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:.{digits}f}"
 
 
-def size_source_sentence(photograph: PhotoState, unit: str) -> str:
-    """Sentence on where metres come from, or how to get them."""
+def size_source_sentence(photograph: PredictedPhotograph, unit: str) -> str:
+    """Say where the metres come from, or how the user gets metres."""
     if unit == METRES:
-        calibration = photograph.prediction.calibration
-        facts_text = (
-            f" ({'; '.join(photograph.facts.sentences)})" if photograph.facts.sentences else ""
-        )
-        if calibration is None:
-            return (
-                f"Metres are those of the model {photograph.prediction.made_by.model}{facts_text}."
-            )
-        source = calibration_words(calibration)
-        return f"{source[:1].upper()}{source[1:]}{facts_text}."
-    if unit == HEIGHTS:
+        return _source_of_metres(photograph)
+    if unit == CAMERA_HEIGHTS:
         return (
             "One camera height is the height of the camera above the visible floor, some 1.5 m if "
-            f"a standing person took the picture. {_STATE_ONE}"
+            f"a standing person took the picture. {_ADVICE_TO_STATE_A_SIZE}"
         )
-    return _STATE_ONE
+    return _ADVICE_TO_STATE_A_SIZE
+
+
+def _source_of_metres(photograph: PredictedPhotograph) -> str:
+    prediction = photograph.prediction
+    facts = "; ".join(photograph.facts.sentences)
+    facts_in_brackets = f" ({facts})" if facts else ""
+    if prediction.calibration is None:
+        return f"Metres are those of the model {prediction.made_by.model}{facts_in_brackets}."
+    source = calibration_words(prediction.calibration)
+    return f"{source[:1].upper()}{source[1:]}{facts_in_brackets}."
 
 
 def expected_relative_error(prediction: Prediction, unit: str) -> float | None:
-    """Relative error of eight in ten pixels; None if unknown."""
-    calibration = prediction.calibration
-    return None if unit == UNKNOWN or calibration is None else calibration.expected_error
+    """Relative error that the depth of eight in ten pixels stays below; None if unknown."""
+    if unit == UNKNOWN_UNIT or prediction.calibration is None:
+        return None
+    return prediction.calibration.expected_error
 
 
 def spell_argument(name: str, value: str = "") -> str:
-    """Words of assistants for an option in an error."""
-    if name in ("known", "known_length", "known_rectangle"):
+    """Spell an option that an error names as an assistant can use it.
+
+    Args:
+        name: Name of the option.
+        value: Value that the error suggests; "..." for any, empty if it names the option alone.
+
+    Returns:
+        The spelling; empty if the suggestion is of no use to an assistant.
+    """
+    if name in _SIZE_OPTIONS:
         return "the tool 'known'" if value else "known"
-    if name not in _FACTS or not value:
-        return name if name in _FACTS or not value else ""
-    return f"the tool 'known' with {name}" + ("" if value == "..." else f" '{value}'")
+    if not value:
+        return name
+    if name not in _CAMERA_OPTIONS:
+        return ""
+    quoted_value = "" if value == "..." else f" '{value}'"
+    return f"the tool 'known' with {name}{quoted_value}"
 
 
 def join_nonempty_lines(lines: Iterable[str]) -> str:
-    """Lines of an answer, without empty ones."""
+    """Join the lines of an answer, without empty ones."""
     return "\n".join(filter(None, lines))
 
 
 def notes_text(notes: Iterable[str]) -> str:
-    """Notes as one line, or none."""
-    texts = [*dict.fromkeys(worded(note, spell_argument) for note in notes)]
+    """Join different notes to one line; empty if there are none."""
+    texts = list(dict.fromkeys(worded(note, spell_argument) for note in notes))
     return f"Notes: {'; '.join(texts)}." if texts else ""
