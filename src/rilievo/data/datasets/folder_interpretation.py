@@ -1,0 +1,124 @@
+"""How the numbers of a folder's depth files were interpreted, and what may be wrong about it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rilievo.data.datasets.folder_depth import FolderDepth
+from rilievo.data.datasets.folder_layout import FILE_NAME, StoredKind
+from rilievo.io.depth.interpretation import (
+    NOT_STATED,
+    DepthInterpretation,
+    DepthProperty,
+    PropertyOrigin,
+    unit_property,
+)
+from rilievo.io.depth.inverse_depth import bent_surface_warnings, straight_surface_warnings
+from rilievo.io.depth.stored_depth import stored_depth_warnings
+from rilievo.records.sample import Truth
+
+
+def interpret_folder_depth(depth: FolderDepth, truth: Truth) -> DepthInterpretation:
+    """Say how the numbers of an image's depth file were interpreted, with warnings.
+
+    Args:
+        depth: The depth file.
+        truth: Ground truth of the same image, which was made from it.
+    """
+    assert truth.depth is not None, "the image has a depth file"
+    assert truth.depth_valid is not None, "depth comes with a mask"
+    metres = truth.depth[truth.depth_valid].astype(np.float64)
+    layout = depth.layout
+    marks = () if depth.statement.is_decodable else layout.marks
+    warnings = stored_depth_warnings(
+        depth.numbers,
+        metres if truth.is_metric else None,
+        unit=depth.unit,
+        invalid=(*marks, *layout.sky),
+        max_depth=layout.max_depth,
+        is_unit_declared=layout.scale is not None,
+    )
+    return DepthInterpretation(
+        properties=tuple(_properties(depth, truth)),
+        warnings=(*warnings, *_surface_warnings(depth, truth)),
+        is_unit_declared=layout.has_declared_unit,
+        median=float(np.median(metres)) if metres.size and truth.is_metric else None,
+        nearest=float(metres.min()) if metres.size else None,
+        farthest=float(metres.max()) if metres.size else None,
+    )
+
+
+def _surface_warnings(depth: FolderDepth, truth: Truth) -> tuple[str, ...]:
+    """Warn if the shape of surfaces suggests that the numbers are of another kind."""
+    assert truth.depth is not None, "the caller has checked"
+    assert truth.depth_valid is not None, "depth comes with a mask"
+    is_saved_by_rilievo = depth.statement.origin is not None
+    # Distances along the rays of a wide lens bend where depth does not.
+    is_wide = truth.camera is not None and truth.camera.lens.has_unit_rays
+    if is_saved_by_rilievo or is_wide:
+        return ()
+    metres = truth.depth.astype(np.float64)
+    if depth.kind is StoredKind.DISPARITY:
+        return bent_surface_warnings(metres, truth.depth_valid)
+    return straight_surface_warnings(metres, truth.depth_valid)
+
+
+def _properties(depth: FolderDepth, truth: Truth) -> Iterator[DepthProperty]:
+    yield unit_property(
+        depth.numbers.stored,
+        depth.statement,
+        unit=depth.layout.scale,
+        source=FILE_NAME,
+        guess=depth.scale,
+        is_disparity=depth.kind is StoredKind.DISPARITY,
+    )
+    yield _kind_property(depth)
+    yield _invalid_property(depth)
+    yield _size_property(depth)
+    yield _camera_property(depth, truth)
+
+
+def _kind_property(depth: FolderDepth) -> DepthProperty:
+    statement = depth.statement
+    if statement.kind is not None:
+        return _stated("kind", statement.kind, statement.source)
+    value = depth.kind.value
+    return _guessed("kind", value) if depth.layout.kind is None else _declared("kind", value)
+
+
+def _invalid_property(depth: FolderDepth) -> DepthProperty:
+    statement = depth.statement
+    marks = statement.invalid if statement.is_decodable else depth.layout.marks
+    value = ", ".join(["NaN", *(f"{number:g}" for number in marks)])
+    if statement.is_decodable:
+        return _stated("invalid", value, statement.source)
+    return _declared("invalid", value)
+
+
+def _size_property(depth: FolderDepth) -> DepthProperty:
+    height, width = depth.size
+    crop = "" if depth.layout.crop is None else f" at {depth.layout.crop}"
+    return _stated("size", f"{height} x {width}{crop}", "its pixels")
+
+
+def _camera_property(depth: FolderDepth, truth: Truth) -> DepthProperty:
+    if truth.camera is None:
+        return _guessed("camera", "none")
+    if depth.statement.camera is not None:
+        return _stated("camera", "known", depth.statement.source)
+    return _declared("camera", "known")
+
+
+def _stated(name: str, value: str, source: str) -> DepthProperty:
+    """Property that the file states."""
+    return DepthProperty(name=name, value=value, origin=PropertyOrigin.STATED, place=source)
+
+
+def _declared(name: str, value: str) -> DepthProperty:
+    """Property that the YAML declares."""
+    return DepthProperty(name=name, value=value, origin=PropertyOrigin.GIVEN, place=FILE_NAME)
+
+
+def _guessed(name: str, value: str) -> DepthProperty:
+    """Property that neither the file nor the YAML says."""
+    return DepthProperty(name=name, value=value, origin=PropertyOrigin.GUESSED, place=NOT_STATED)
