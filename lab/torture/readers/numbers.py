@@ -7,7 +7,7 @@ import numpy as np
 
 from lab.torture.reader import Reader, row
 from lab.torture.readers.pictures import colours, counts, metres, save
-from rilievo.data.datasets.mat_file import MatSlices, read_mat
+from rilievo.data.datasets.mat_file import Hdf5MatFile, read_mat
 from rilievo.data.datasets.sets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
 from rilievo.io.depth.stored_depth import read_stored_depth
 from rilievo.io.numbers import read_numbers
@@ -59,7 +59,7 @@ def _read_mat5(folder: Path) -> object:
 
 
 def _read_mat73(folder: Path) -> object:
-    file = MatSlices(folder / "x.mat")
+    file = Hdf5MatFile(folder / "x.mat")
     for name, shape in file.shapes().items():
         if shape:
             file.slice(name, 0)

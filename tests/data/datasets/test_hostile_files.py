@@ -12,7 +12,7 @@ from lab.making.distil.frames.shards import read_shard
 from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_images
-from rilievo.data.datasets.mat_file import MatSlices, read_mat
+from rilievo.data.datasets.mat_file import Hdf5MatFile, read_mat
 from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
 from rilievo.data.datasets.sets.kitti_raw import read_camera
 from rilievo.errors import InputError
@@ -33,7 +33,7 @@ def refusal_of_depths(path: Path) -> str:
     with pytest.raises(InputError) as whole:
         read_mat(path, "depths")
     with pytest.raises(InputError):
-        MatSlices(path).slice("depths", 0)
+        Hdf5MatFile(path).slice("depths", 0)
     return str(whole.value)
 
 
@@ -75,9 +75,9 @@ def test_an_array_without_entries_and_a_group_are_one_line(tmp_path: Path) -> No
         file.create_dataset("depths", (0, 3), "f4")
         file.create_group("group")
     with pytest.raises(InputError, match="cannot be read at 0"):
-        MatSlices(tmp_path / "x.mat").slice("depths", 0)
+        Hdf5MatFile(tmp_path / "x.mat").slice("depths", 0)
     with pytest.raises(InputError, match="it is no array"):
-        MatSlices(tmp_path / "x.mat").whole("group")
+        Hdf5MatFile(tmp_path / "x.mat").whole("group")
 
 
 @pytest.mark.parametrize("pose", ["0 0 0 0 0 0 5", "nan 0 0 0 0 0 5", "1 0 0 0 1e308 0 1e308"])

@@ -10,7 +10,7 @@ from rilievo.extensions.registry import Registry
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import unreadable
 
-# A new dataset needs one file in this folder and one line here: its class, imported lazily.
+# A new dataset needs a file in ``sets`` and a row here: its class, imported when it is used.
 _DATASETS: Mapping[str, str] = {
     "da2k": "rilievo.data.datasets.sets.da2k:Da2k",
     "diode": "rilievo.data.datasets.sets.diode:Diode",
@@ -42,17 +42,24 @@ __all__ = [
 ]
 
 
-def _text_of_module_and_class(thing: object, name: str) -> str:
-    return f"{_check_loader(thing, name).__module__}:{_check_loader(thing, name).__qualname__}"
+def _require_loader(candidate: object, name: str) -> type[Dataset]:
+    """Take an object as the loader that the user names, if it is a class derived from ``Dataset``.
 
-
-def _check_loader(thing: object, name: str) -> type[Dataset]:
-    if not (isinstance(thing, type) and issubclass(thing, Dataset)):
+    Raises:
+        OptionError: If it is not.
+    """
+    if not (isinstance(candidate, type) and issubclass(candidate, Dataset)):
         raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
-    return thing
+    return candidate
 
 
-DATASETS: Registry[str] = Registry(_DATASETS, "dataset", _text_of_module_and_class)
+def _import_path(candidate: object, name: str) -> str:
+    """``package.module:Class`` of a loader that is registered as a class."""
+    loader = _require_loader(candidate, name)
+    return f"{loader.__module__}:{loader.__qualname__}"
+
+
+DATASETS: Registry[str] = Registry(_DATASETS, "dataset", _import_path)
 """Loaders of datasets by name.
 
 Examples:
@@ -67,7 +74,7 @@ def find_dataset(name: str) -> type[Dataset]:
     Raises:
         OptionError: If there is no such loader.
     """
-    return _check_loader(load_user_object(DATASETS.find(name), "dataset"), name)
+    return _require_loader(load_user_object(DATASETS.find(name), "dataset"), name)
 
 
 def open_dataset(
@@ -78,18 +85,22 @@ def open_dataset(
     variant: str | None = None,
     list_file: str | Path | None = None,
 ) -> Dataset:
-    """Open a dataset on disk; files are read lazily.
+    """Open a dataset on disk. Its files are read when you ask for an image.
 
-    By default ``split`` is that of papers and ``variant`` the card's first; ``list_file`` has ids
-    in place of the split's.
+    Args:
+        name: Name in ``DATASETS``, of an installed package, or ``package.module:Class``.
+        root: Folder of the download; not needed for a dataset without a download.
+        split: Part of the dataset; by default the one that papers use.
+        variant: Kind of ground truth or crop; by default the first of the dataset's card.
+        list_file: Text file with the ids to read, one a line, in place of the split's.
 
     Examples:
         >>> rilievo.open_dataset("folder", "rooms").ids
         ('0', '1', '2', '3')
 
     Raises:
-        OptionError: If there is no such dataset, split or variant, or a root is missing.
-        InputError: If the root does not hold it.
+        OptionError: If there is no such dataset, split or variant, or it needs a root.
+        InputError: If the root does not hold this dataset.
     """
     check_type("name", name, str, "the name of a dataset")
     loader = find_dataset(name)
@@ -117,16 +128,17 @@ def open_dataset(
 
 def _check_request(request: Request, card: DatasetCard) -> None:
     """Refuse an unknown split or variant, and a missing root."""
-    for what, choice, choices in (
-        ("split", request.split, card.splits),
-        ("variant", request.variant, card.variants),
-    ):
-        if choice not in choices:
-            raise OptionError(
-                f"dataset '{card.name}' has no {what} '{choice}'; {suggest(choice, choices)}"
-            )
+    _require_choice(card, "split", request.split, card.splits)
+    _require_choice(card, "variant", request.variant, card.variants)
     if not request.root.exists():
         raise MissingFileError(
             f"{request.root}: there is no such folder; 'rilievo datasets {card.name}' says where "
             "to get it and how it lies on disk"
+        )
+
+
+def _require_choice(card: DatasetCard, what: str, choice: str, choices: tuple[str, ...]) -> None:
+    if choice not in choices:
+        raise OptionError(
+            f"dataset '{card.name}' has no {what} '{choice}'; {suggest(choice, choices)}"
         )

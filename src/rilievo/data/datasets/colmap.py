@@ -1,7 +1,10 @@
-"""Cameras and images of COLMAP (documentation, "Output Format")."""
+"""Cameras and images of a COLMAP reconstruction, from its text or binary files.
+
+Format: COLMAP's documentation, "Output Format".
+"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +20,21 @@ from rilievo.io.cameras.colmap import MODELS, CameraRow, ImageRow, read_cameras_
 from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.files.names import printable
 
-_FARTHEST = 1e9
+_MAX_TRANSLATION = 1e9
+"""Largest coordinate of a camera, in units of the reconstruction; larger ones are damage."""
+_POSE_FIELDS = "QW QX QY QZ TX TY TZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColmapCamera:
-    """One camera, with K [px] from the centre of the first pixel; COLMAP counts from its corner."""
+    """Camera of a reconstruction, without its distortion.
+
+    Attributes:
+        model: COLMAP's name of the lens model, such as "PINHOLE".
+        width: Width of its pictures [px].
+        height: Height of its pictures [px].
+        K: Intrinsics from the centre of the first pixel [px]; COLMAP counts from its corner.
+    """
 
     model: str
     width: int
@@ -32,7 +44,7 @@ class ColmapCamera:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColmapImage:
-    """One image with pose ``world_T_cam``."""
+    """Image of a reconstruction, with its pose ``world_T_cam`` in the reconstruction's unit."""
 
     name: str
     camera_id: int
@@ -40,27 +52,34 @@ class ColmapImage:
 
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
-    """Read cameras by id."""
+    """Read ``cameras.txt`` or ``cameras.bin``: the cameras by their ids.
+
+    Raises:
+        InputError: If the file is broken, or a camera model is unknown.
+    """
     rows = read_cameras_bin(path) if path.suffix == ".bin" else _read_text_cameras(path)
     return {row.id: _camera_of_row(row, path) for row in rows}
 
 
 def read_images(path: Path) -> Iterator[ColmapImage]:
-    """Read images without points."""
+    """Read ``images.txt`` or ``images.bin``, without the points that the images see.
+
+    Raises:
+        InputError: If the file is broken, or a pose is impossible.
+    """
     rows = read_images_bin(path) if path.suffix == ".bin" else _read_text_images(path)
     for row in rows:
-        q, t = np.array(row.pose[:4]), np.array(row.pose[4:])
-        if not (abs(t).max() < _FARTHEST and 0.5 < math.hypot(*q) < 2):
+        quaternion, translation = np.array(row.pose[:4]), np.array(row.pose[4:])
+        is_possible = abs(translation).max() < _MAX_TRANSLATION
+        is_rotation = 0.5 < math.hypot(*quaternion) < 2
+        if not (is_possible and is_rotation):
             pose = " ".join(f"{number:.4g}" for number in row.pose)
             raise InputError(
-                f"{row.location}: the pose {pose} is no rotation and place; expected QW QX QY QZ "
-                "TX TY TZ with a quaternion of length 1"
+                f"{row.location}: the pose {pose} is no rotation and place; expected "
+                f"{_POSE_FIELDS} with a quaternion of length 1"
             )
-        yield ColmapImage(
-            name=row.name,
-            camera_id=row.camera_id,
-            world_T_cam=invert(rigid(rotation_from_quaternion(q), t)),
-        )
+        cam_T_world = rigid(rotation_from_quaternion(quaternion), translation)
+        yield ColmapImage(name=row.name, camera_id=row.camera_id, world_T_cam=invert(cam_T_world))
 
 
 def _camera_of_row(row: CameraRow, path: Path) -> ColmapCamera:
@@ -70,7 +89,8 @@ def _camera_of_row(row: CameraRow, path: Path) -> ColmapCamera:
             f"{MOST_SIDE} pixels"
         )
     focals = MODELS[row.model].focals
-    fx, fy, cx, cy = row.numbers[0], *row.numbers[focals - 1 : focals + 2]
+    fx = row.numbers[0]
+    fy, cx, cy = row.numbers[focals - 1 : focals + 2]
     K = camera_from_K(pinhole_K(fx, fy, cx - 0.5, cy - 0.5), path).K
     return ColmapCamera(model=row.model, width=row.width, height=row.height, K=K)
 
@@ -84,27 +104,32 @@ def _read_text_cameras(path: Path) -> Iterator[CameraRow]:
             if len(numbers) < MODELS[model].focals + 2:
                 raise ValueError("too few parameters")
         except KeyError as error:
-            raise _line_error(
-                path, line, f"no model {error}; {suggest(words[1], MODELS)}"
-            ) from error
+            known_models = suggest(words[1], MODELS)
+            raise _line_error(path, line, f"no model {error}; {known_models}") from error
         except (ValueError, IndexError) as error:
             raise _line_error(path, line, "expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS") from error
         yield CameraRow(id, model, width, height, numbers, f"{path}, line {line.number}")
 
 
 def _read_text_images(path: Path) -> Iterator[ImageRow]:
+    """Yield the images of ``images.txt``, in which a line of points follows each image."""
     for line in text_lines(path):
         words = line.text.split()
-        # Lines of points hold triples of numbers; lines of images have nine words and a name.
-        if len(words) % 3 == 0 and parse_numbers(" ".join([words[-1], *words[9:10]])):
+        if _is_line_of_points(words):
             continue
         try:
             pose = tuple(float(word) for word in words[1:8])
             camera_id, name = int(words[8]), line.text.split(maxsplit=9)[9]
         except (ValueError, IndexError) as error:
-            expected = "expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
+            expected = f"expected IMAGE_ID {_POSE_FIELDS} CAMERA_ID NAME"
             raise _line_error(path, line, expected) from error
         yield ImageRow(pose, camera_id, name, f"{path}, line {line.number}")
+
+
+def _is_line_of_points(words: Sequence[str]) -> bool:
+    """Whether a line has triples of numbers; lines of images have nine numbers and a name."""
+    first_word_of_name = words[9:10]
+    return len(words) % 3 == 0 and bool(parse_numbers(" ".join([words[-1], *first_word_of_name])))
 
 
 def _line_error(path: Path, line: Line, what: str) -> InputError:

@@ -14,7 +14,7 @@ from rilievo.data.datasets.loaders import (
     read_grey_integers,
     read_steps,
 )
-from rilievo.data.datasets.mat_file import MatSlices
+from rilievo.data.datasets.mat_file import Hdf5MatFile
 from rilievo.data.datasets.sets.nyuv2.layout import (
     LABELLED,
     PHOTO_SUFFIXES,
@@ -331,7 +331,7 @@ class LabelledMat(NyuLayout):
 
     def __init__(self, root: Path, normals: NormalsOf | None) -> None:
         self.root = root
-        self._file, self._normals = MatSlices(root), normals
+        self._file, self._normals = Hdf5MatFile(root), normals
         self._count = self._check_shapes_and_count()
         self.variants = ("raw", "filled", "depth_normals")
         if normals is not None:

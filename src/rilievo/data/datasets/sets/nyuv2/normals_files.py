@@ -10,7 +10,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float, Mask, Pixels, Vectors
 from rilievo.data.datasets.loaders import MaskedValues, masked_metres
-from rilievo.data.datasets.mat_file import MatSlices, read_mat
+from rilievo.data.datasets.mat_file import Hdf5MatFile, read_mat
 from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
 from rilievo.data.datasets.sets.nyuv2.layout import Listing, NyuLayout, read_image_list
 from rilievo.data.datasets.text_files import find_entry, names_in
@@ -41,9 +41,9 @@ def find_normals_reader(folder: Path) -> NormalsOf | None:
     for place in (folder, folder / "gt"):
         if (place / "norm_gt_l.mat").is_file():
             masks = place / "masks.mat"
-            stored = MatSlices(place / "norm_gt_l.mat")
+            stored = Hdf5MatFile(place / "norm_gt_l.mat")
             return partial(
-                _read_geonet_normals, stored, MatSlices(masks) if masks.is_file() else None
+                _read_geonet_normals, stored, Hdf5MatFile(masks) if masks.is_file() else None
             )
     return None
 
@@ -60,7 +60,9 @@ def _read_ladicky_normals(path: Path, index: int) -> MaskedValues:
     return inward_normals(np.moveaxis(content.normals[place], -1, 0), mask, path)
 
 
-def _read_geonet_normals(stored: MatSlices, masks: MatSlices | None, index: int) -> MaskedValues:
+def _read_geonet_normals(
+    stored: Hdf5MatFile, masks: Hdf5MatFile | None, index: int
+) -> MaskedValues:
     normals = stored.slice("norm_gt_l", index).transpose(0, 2, 1)
     mask = None if masks is None else masks.slice("masks", index).T != 0
     return inward_normals(normals, mask, stored.path)
