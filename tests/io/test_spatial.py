@@ -13,7 +13,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import CameraSource
-from rilievo.io.photographs.own_depth import other_view_and_baseline
+from rilievo.io.photographs.heif_views import find_second_view
 from rilievo.io.photographs.photo import read_photo
 from support.photographs_with_depth import apple_xmp, coded_heic
 from support.spatial_photographs import (
@@ -131,7 +131,7 @@ def test_damaged_boxes_are_one_line(name: str) -> None:
     at = content.index(kind) + place
     content[at : at + len(value)] = value
     with pytest.raises(InputError) as refusal:
-        other_view_and_baseline(BytesIO(content))
+        find_second_view(BytesIO(content))
     assert "\n" not in str(refusal.value)
     # Decoders refuse some of these files; the others are read as plain photographs.
     with suppress(InputError):
@@ -149,10 +149,10 @@ def test_any_byte_of_the_metadata_may_be_wrong() -> None:
         for value in (0, 1, 255):
             changed = BytesIO(content[:at] + bytes([value]) + content[at + 1 :])
             try:
-                outcomes.add(type(other_view_and_baseline(changed)).__name__)
+                outcomes.add(type(find_second_view(changed)).__name__)
             except InputError as error:
                 outcomes.add(type(error).__name__)
-    assert outcomes == {"tuple", "NoneType", "InputError"}
+    assert outcomes == {"SecondView", "NoneType", "InputError"}
 
 
 def map_of_a_device(accuracy: str) -> tuple[Coded, bytes]:
@@ -181,7 +181,7 @@ def test_a_map_without_metres_goes_behind_a_pair_that_has_them(scale: float, sou
 
 def test_a_plain_file_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[object] = []
-    monkeypatch.setattr("rilievo.io.photographs.own_depth.other_view_and_baseline", looked.append)
+    monkeypatch.setattr("rilievo.io.photographs.own_depth.find_second_view", looked.append)
     read_photo(heic(rgb()))
     read_photo(spatial(), own_depth=False)
     assert looked == []

@@ -1,8 +1,11 @@
-"""Signal of a photograph by its file: PNG's cICP, nclx of AVIF and HEIC, and cicp of ICC."""
+"""Colour signal that a photograph's file states: cICP of PNG, nclx of AVIF and HEIC, cicp of ICC.
+
+The numbers are those of ITU-T H.273.
+"""
 
 import struct
 from collections.abc import Iterator, Mapping
-from io import BufferedReader, BytesIO
+from io import SEEK_CUR, BufferedReader, BytesIO
 
 from PIL import Image
 
@@ -10,33 +13,34 @@ from rilievo.errors import InputError
 from rilievo.io.colour_signals import DEFAULT_PEAK, ColourSignal
 from rilievo.io.photographs.signatures import AVIF, PNG, PhotoFormat
 
-_PNG_HEAD = 8
-_MOST_CHUNKS = 1000
-_MOST_BOXES = 10_000
-_MOST_BOX_BYTES = 1 << 20
-"""Bytes of a box of properties that is read; usual ones have a few hundred."""
-_ICC_HEADER = 128
+_PNG_SIGNATURE_BYTES = 8
+_MAX_CHUNK_BYTES = 8  # of a PNG; cICP has 4, and cLLI 8
+_MAX_CHUNKS = 1000
+_MAX_BOXES = 10_000
+_MAX_BOX_BYTES = 1 << 20  # larger boxes of a file are skipped; those of properties have hundreds
+_ICC_HEADER_BYTES = 128
+_MAX_ICC_TAGS = 100
 _PQ_PROFILE = b"ITUR_2100_PQ_FULL"
-"""Name of the ICC profile by which PNG files of before cICP say that they are PQ (W3C)."""
-_PQ_IN_BT_2020 = (9, 16)
+"""Name of the ICC profile by which PNG files from before cICP say that they are PQ (W3C)."""
+_PQ_IN_BT_2020 = ColourSignal(primaries=9, transfer=16)
 
 
 def picture_signal(
-    image: Image.Image, file: BufferedReader | BytesIO, kind: PhotoFormat
+    image: Image.Image, file: BufferedReader | BytesIO, photo_format: PhotoFormat
 ) -> ColourSignal | None:
-    """Signal that a file states, by what has precedence in its format; None if it states none.
+    """Read the colour signal that a file states, if any; the file's position changes.
 
-    The position of the file changes.
+    Of several statements the one that has precedence in the file's format counts.
     """
-    profile = image.info.get("icc_profile")
-    if kind is PNG:
-        stated = _png_signal(file)
-        if stated is not None:
-            return stated
-    if profile:
-        return _icc_signal(profile)
-    if kind is AVIF:
-        return _box_signal(file)
+    if photo_format is PNG:
+        png_signal = _png_signal(file)
+        if png_signal is not None:
+            return png_signal
+    icc_profile = image.info.get("icc_profile")
+    if icc_profile:
+        return _icc_signal(icc_profile)
+    if photo_format is AVIF:
+        return _avif_signal(file)
     nclx = image.info.get("nclx_profile")
     if isinstance(nclx, Mapping):
         primaries, transfer = nclx.get("color_primaries"), nclx.get("transfer_characteristics")
@@ -46,85 +50,97 @@ def picture_signal(
 
 
 def _png_signal(file: BufferedReader | BytesIO) -> ColourSignal | None:
-    """Signal by cICP, with the peak of cLLI (PNG, third edition)."""
-    chunks = dict(_png_chunks(file))
-    stated = chunks.get(b"cICP")
-    if stated is None or len(stated) != 4:
+    """Read the chunk cICP of a PNG, and the peak brightness of cLLI (PNG, third edition)."""
+    chunks = dict(_small_png_chunks(file))
+    stated = chunks.get(b"cICP", b"")
+    if len(stated) != 4:
         return None
-    if not stated[3]:
+    primaries, transfer, _, has_full_range = stated
+    if not has_full_range:
         raise InputError(
             "states colours of limited range (cICP), which are not read",
             hint="export it with full range first",
         )
     peak = DEFAULT_PEAK
-    level = chunks.get(b"cLLI", b"")
-    if len(level) == 8:
-        peak = struct.unpack(">I", level[:4])[0] / 10_000 or DEFAULT_PEAK
-    return ColourSignal(primaries=stated[0], transfer=stated[1], peak=peak)
+    light_levels = chunks.get(b"cLLI", b"")
+    if len(light_levels) == 8:
+        (max_level,) = struct.unpack(">I", light_levels[:4])  # [1/10,000 cd/m²]
+        peak = max_level / 10_000 or DEFAULT_PEAK
+    return ColourSignal(primaries=primaries, transfer=transfer, peak=peak)
 
 
-def _png_chunks(file: BufferedReader | BytesIO) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents of small chunks before the pixels."""
-    file.seek(_PNG_HEAD)
-    for _ in range(_MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
+def _small_png_chunks(file: BufferedReader | BytesIO) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the names and contents of a PNG's small chunks before its pixels."""
+    file.seek(_PNG_SIGNATURE_BYTES)
+    for _ in range(_MAX_CHUNKS):
+        header = file.read(8)
+        if len(header) < 8:
             return
-        length, name = struct.unpack(">I4s", head)
+        length, name = struct.unpack(">I4s", header)
         if name == b"IDAT":
             return
-        if length <= 8:
+        if length <= _MAX_CHUNK_BYTES:
             yield name, file.read(length)
-            file.seek(4, 1)
-        else:
-            file.seek(length + 4, 1)
+            length = 0
+        checksum_bytes = 4
+        file.seek(length + checksum_bytes, SEEK_CUR)
 
 
 def _icc_signal(profile: bytes) -> ColourSignal | None:
-    """Signal by the tag cicp (ICC.1:2022), or by the name of a PQ profile."""
+    """Read the tag cicp of an ICC profile (ICC.1:2022), or recognise a PQ profile by its name.
+
+    None for other profiles, whose own curves convert them.
+    """
     if _PQ_PROFILE in profile[:4096]:
-        return ColourSignal(primaries=_PQ_IN_BT_2020[0], transfer=_PQ_IN_BT_2020[1])
+        return _PQ_IN_BT_2020
     try:
-        (count,) = struct.unpack_from(">I", profile, _ICC_HEADER)
-        for tag in range(min(count, 100)):
-            name, at, _ = struct.unpack_from(">4sII", profile, _ICC_HEADER + 4 + 12 * tag)
-            if name == b"cicp" and profile[at : at + 4] == b"cicp":
-                primaries, transfer = profile[at + 8], profile[at + 9]
-                signal = ColourSignal(primaries=primaries, transfer=transfer)
-                # Other profiles are converted by their curves.
+        (count,) = struct.unpack_from(">I", profile, _ICC_HEADER_BYTES)
+        for index in range(min(count, _MAX_ICC_TAGS)):
+            entry = _ICC_HEADER_BYTES + 4 + 12 * index
+            name, offset, _ = struct.unpack_from(">4sII", profile, entry)
+            if name == b"cicp" and profile[offset : offset + 4] == b"cicp":
+                signal = ColourSignal(primaries=profile[offset + 8], transfer=profile[offset + 9])
                 return signal if signal.is_hdr else None
     except (struct.error, IndexError):
         pass
     return None
 
 
-def _box_signal(file: BufferedReader | BytesIO) -> ColourSignal | None:
-    """Signal by nclx of the primary item of a HEIF file (ISO/IEC 23008-12)."""
+def _avif_signal(file: BufferedReader | BytesIO) -> ColourSignal | None:
+    """Read the nclx of an AVIF file's primary item (ISO/IEC 23008-12)."""
     file.seek(0)
-    meta = next((body for name, body in _file_boxes(file) if name == b"meta"), None)
+    meta = next((content for name, content in _file_boxes(file) if name == b"meta"), None)
     if meta is None:
         return None
     try:
-        return _signal_of_meta(meta[4:])
+        return _signal_of_primary_item(meta[4:])
     except (struct.error, IndexError):
         return None
 
 
-def _signal_of_meta(meta: bytes) -> ColourSignal | None:
-    parts = dict(_boxes(meta))
-    properties = dict(_boxes(parts.get(b"iprp", b"")))
-    own = _property_numbers(properties.get(b"ipma", b""), _primary_item(parts.get(b"pitm", b"")))
-    all_properties = [*_boxes(properties.get(b"ipco", b""))]
-    stated, peak = None, DEFAULT_PEAK
-    for number in own:
-        name, body = all_properties[number - 1] if 0 < number <= len(all_properties) else (b"", b"")
-        if name == b"colr" and body[:4] == b"nclx":
-            stated = struct.unpack_from(">HH", body, 4)
+def _signal_of_primary_item(meta: bytes) -> ColourSignal | None:
+    """Read the signal from the content of a box ``meta``, after its version and flags."""
+    boxes = dict(_inner_boxes(meta))
+    primary_item = _primary_item(boxes.get(b"pitm", b""))
+    property_boxes = dict(_inner_boxes(boxes.get(b"iprp", b"")))
+    all_properties = list(_inner_boxes(property_boxes.get(b"ipco", b"")))
+    numbers = _property_numbers(property_boxes.get(b"ipma", b""), primary_item)
+
+    stated = None
+    peak = DEFAULT_PEAK
+    for number in numbers:
+        if not 0 < number <= len(all_properties):
+            continue
+        name, content = all_properties[number - 1]
+        if name == b"colr" and content[:4] == b"nclx":
+            stated = struct.unpack_from(">HH", content, 4)
         if name == b"clli":
-            peak = float(struct.unpack_from(">H", body)[0]) or DEFAULT_PEAK
+            (max_level,) = struct.unpack_from(">H", content)  # [cd/m²]
+            peak = float(max_level) or DEFAULT_PEAK
     if stated is None:
         return None
-    return ColourSignal(primaries=stated[0], transfer=stated[1], peak=peak)
+    primaries, transfer = stated
+    return ColourSignal(primaries=primaries, transfer=transfer, peak=peak)
 
 
 def _primary_item(pitm: bytes) -> int:
@@ -134,48 +150,48 @@ def _primary_item(pitm: bytes) -> int:
 
 
 def _property_numbers(ipma: bytes, item: int) -> list[int]:
-    """Numbers, from 1, of the properties of an item."""
+    """List the numbers, counted from 1, of an item's properties in the box ``ipco``."""
     version, flags = ipma[0], ipma[3]
-    (count,), at = struct.unpack_from(">I", ipma, 4), 8
-    for _ in range(min(count, _MOST_BOXES)):
-        (number,) = struct.unpack_from(">H" if version < 1 else ">I", ipma, at)
-        at += 2 if version < 1 else 4
-        entries, at = ipma[at], at + 1
-        wide = bool(flags & 1)
-        if number == item:
-            form = f">{entries}{'H' if wide else 'B'}"
-            # The highest bit says that a property is essential.
-            return [
-                value & (0x7FFF if wide else 0x7F) for value in struct.unpack_from(form, ipma, at)
-            ]
-        at += entries * (2 if wide else 1)
+    item_header = struct.Struct(">HB" if version < 1 else ">IB")
+    # The highest bit of a number says that its property is essential.
+    number_format, number_mask = ("H", 0x7FFF) if flags & 1 else ("B", 0x7F)
+    (item_count,) = struct.unpack_from(">I", ipma, 4)
+    position = 8
+    for _ in range(min(item_count, _MAX_BOXES)):
+        current_item, property_count = item_header.unpack_from(ipma, position)
+        position += item_header.size
+        properties = struct.Struct(f">{property_count}{number_format}")
+        if current_item == item:
+            numbers = properties.unpack_from(ipma, position)
+            return [number & number_mask for number in numbers]
+        position += properties.size
     return []
 
 
 def _file_boxes(file: BufferedReader | BytesIO) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents of a file's boxes; large ones are skipped."""
-    for _ in range(_MOST_BOXES):
-        head = file.read(8)
-        if len(head) < 8:
+    """Yield the names and contents of a file's boxes, without large ones."""
+    for _ in range(_MAX_BOXES):
+        header = file.read(8)
+        if len(header) < 8:
             return
-        size, name = struct.unpack(">I4s", head)
+        size, name = struct.unpack(">I4s", header)
         length = size - 8
-        if size == 1:
+        if size == 1:  # the true size follows in 8 bytes
             length = int.from_bytes(file.read(8), "big") - 16
         if length < 0:
             return
-        if length <= _MOST_BOX_BYTES:
+        if length <= _MAX_BOX_BYTES:
             yield name, file.read(length)
         else:
-            file.seek(length, 1)
+            file.seek(length, SEEK_CUR)
 
 
-def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents of the boxes inside of another."""
-    at = 0
-    while at + 8 <= len(content):
-        size, name = struct.unpack_from(">I4s", content, at)
+def _inner_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the names and contents of the boxes inside of another."""
+    position = 0
+    while position + 8 <= len(content):
+        size, name = struct.unpack_from(">I4s", content, position)
         if size < 8:
             return
-        yield name, content[at + 8 : at + size]
-        at += size
+        yield name, content[position + 8 : position + size]
+        position += size

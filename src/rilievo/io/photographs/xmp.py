@@ -15,30 +15,39 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _NOTE = "http://ns.adobe.com/xmp/note/"
-_GUID_BYTES, _HEADER_BYTES = 32, 40
+_GUID_BYTES, _PART_HEADER_BYTES = 32, 40
 _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
-
-# Relative difference up to which a panorama is resized, not cropped.
-_SAME_PANORAMA_ASPECT = 0.02
+_MAX_ASPECT_CHANGE = 0.02
+"""Relative difference up to which a panorama was resized and not cropped."""
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
-MOST_BYTES = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class XmpPackets:
-    """Main packet of an image, empty where there is none, and parts of the extended one."""
+    """XMP of an image.
+
+    Attributes:
+        main: Main packet; empty if there is none.
+        parts: Parts of the extended packet, each with its header.
+    """
 
     main: bytes
     parts: tuple[bytes, ...] = ()
 
     def mention(self, namespace: str) -> bool:
-        """Whether they mention a namespace, by text search."""
+        """Whether a namespace occurs in the text of the packets, which are not parsed for it."""
         return any(namespace.encode() in packet for packet in (self.main, *self.parts))
 
     def xml_roots(self, name: str) -> "list[Element]":
-        """Parse the main packet, and the extended one if announced."""
+        """Parse the main packet, and the extended one if the main one announces it.
+
+        Raises:
+            InputError: If a packet is damaged, incomplete or too large; ``name`` is the file in
+                the message.
+        """
         root = parse_xmp(self.main, name)
         guid = xmp_properties([root], _NOTE).get("HasExtendedXMP")
         if guid is None:
@@ -48,14 +57,14 @@ class XmpPackets:
 
 
 def read_xmp_packets(image: Image.Image) -> XmpPackets:
-    """Read the packets of an opened image."""
+    """Collect the XMP packets of an opened image, without parsing them."""
     main = image.info.get("xmp", b"")
     if isinstance(main, str):
         main = main.encode()
     parts = (
-        content[len(EXTENSION) :]
+        content[len(_EXTENSION) :]
         for _, content in getattr(image, "applist", ())
-        if isinstance(content, bytes) and content.startswith(EXTENSION)
+        if isinstance(content, bytes) and content.startswith(_EXTENSION)
     )
     # TIFF stores it under a tag, of whatever type the file states.
     return XmpPackets(main if isinstance(main, bytes) else b"", tuple(parts))
@@ -73,10 +82,14 @@ def xmp_packets_in(content: bytes) -> Iterator[bytes]:
 
 
 def parse_xmp(packet: bytes, name: str) -> "Element":
-    """Parse the XML of a packet."""
+    """Parse the XML of a packet.
+
+    Raises:
+        InputError: If it is too large, declares entities, or is not valid.
+    """
     from xml.etree.ElementTree import ParseError, fromstring
 
-    if len(packet) > MOST_BYTES:
+    if len(packet) > _MAX_BYTES:
         raise InputError(f"its XMP has {len(packet) / 2**20:.0f} MiB, which is not read", path=name)
     start, end = packet.find(_BEGIN), packet.rfind(_END)
     inside = packet[start : end + len(_END)] if 0 <= start < end else packet.strip(b"\0 \r\n\t")
@@ -89,7 +102,7 @@ def parse_xmp(packet: bytes, name: str) -> "Element":
 
 
 def xmp_properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
-    """Simple properties of a namespace, each the first of its name."""
+    """Collect the text properties of a namespace by name; the first of a name counts."""
     texts: dict[str, str] = {}
     for root in roots:
         for element in root.iter():
@@ -99,7 +112,7 @@ def xmp_properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, s
 
 
 def xmp_structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, str]]:
-    """Elements with properties of a namespace, in file order."""
+    """List the text properties of each element that has some of a namespace, in file order."""
     entries = (
         dict(_element_properties(element, namespace)) for root in roots for element in root.iter()
     )
@@ -107,6 +120,7 @@ def xmp_structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[s
 
 
 def _element_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
+    """Yield properties that stand in attributes or in child elements, as XMP allows both."""
     prefix = f"{{{namespace}}}"
     for key, value in element.attrib.items():
         if key.startswith(prefix):
@@ -117,25 +131,52 @@ def _element_properties(element: "Element", namespace: str) -> Iterator[tuple[st
 
 
 def _join_extended_parts(parts: Sequence[bytes], name: str) -> bytes:
-    if not parts or any(len(part) < _HEADER_BYTES for part in parts):
+    """Join the parts of an extended packet, whose headers state its length and their offsets."""
+    if not parts or any(len(part) < _PART_HEADER_BYTES for part in parts):
         raise InputError("its extended XMP is missing", path=name)
     length = int.from_bytes(parts[0][32:36], "big")
-    if length > MOST_BYTES:
+    if length > _MAX_BYTES:
         raise InputError(f"its XMP has {length / 2**20:.0f} MiB, which is not read", path=name)
-    whole, there = bytearray(length), 0
+    packet = bytearray(length)
+    copied = 0
     for part in parts:
-        offset, content = int.from_bytes(part[36:40], "big"), part[_HEADER_BYTES:]
+        offset, content = int.from_bytes(part[36:40], "big"), part[_PART_HEADER_BYTES:]
         if offset + len(content) > length:
             raise InputError("its extended XMP contradicts itself", path=name)
-        whole[offset : offset + len(content)] = content
-        there += len(content)
-    if there < length:
-        raise InputError(f"its extended XMP is cut short, {there} of {length} bytes", path=name)
-    return bytes(whole)
+        packet[offset : offset + len(content)] = content
+        copied += len(content)
+    if copied < length:
+        raise InputError(f"its extended XMP is cut short, {copied} of {length} bytes", path=name)
+    return bytes(packet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PanoramaCrop:
+    """Part of a full panorama that a photograph shows, in pixels of the full one."""
+
+    full_width: float
+    full_height: float
+    width: float
+    height: float
+    left: float
+    top: float
+
+    def is_consistent(self) -> bool:
+        """Whether the sides are positive and finite, and the part lies in the full panorama."""
+        sides = (self.full_width, self.full_height, self.width, self.height)
+        if not all(map(math.isfinite, (*sides, self.left, self.top))):
+            return False
+        if min(sides) < 1 or self.left < 0 or self.top < 0:
+            return False
+        fits_across = self.left + self.width <= self.full_width + 1
+        return fits_across and self.top + self.height <= self.full_height + 1
 
 
 def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
-    """Camera of an upright panorama by its main packet; None for odd statements and crops."""
+    """Make the camera of an upright panorama from the GPano properties in its main packet.
+
+    None if it states none, if the statements contradict each other, or if it was cropped later.
+    """
     if _PANORAMA.encode() not in packet:
         return None
     try:
@@ -145,32 +186,44 @@ def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
     if stated.get("ProjectionType", "equirectangular").lower() != "equirectangular":
         return None
     height, width = size
-    whole_width = _number_or_nan(stated, "FullPanoWidthPixels", width)
-    whole_height = _number_or_nan(stated, "FullPanoHeightPixels", whole_width / 2)
-    part_width = _number_or_nan(stated, "CroppedAreaImageWidthPixels", whole_width)
-    part_height = _number_or_nan(stated, "CroppedAreaImageHeightPixels", whole_height)
-    left = _number_or_nan(stated, "CroppedAreaLeftPixels", (whole_width - part_width) / 2)
-    top = _number_or_nan(stated, "CroppedAreaTopPixels", (whole_height - part_height) / 2)
-    sides = (whole_width, whole_height, part_width, part_height)
-    if min(sides) < 1 or left < 0 or top < 0 or not all(map(math.isfinite, (*sides, left, top))):
+    crop = _panorama_crop(stated, width)
+    if not crop.is_consistent():
         return None
-    if left + part_width > whole_width + 1 or top + part_height > whole_height + 1:
+    aspect_change = abs((width / height) / (crop.width / crop.height) - 1)
+    if aspect_change > _MAX_ASPECT_CHANGE:
         return None
-    if abs((width / height) / (part_width / part_height) - 1) > _SAME_PANORAMA_ASPECT:
-        return None
-    across, down = width / part_width, height / part_height
+
+    scale_x, scale_y = width / crop.width, height / crop.height
     lens = Equirectangular(
-        fx=across * whole_width / (2 * math.pi),
-        fy=down * whole_height / math.pi,
-        cx=across * (whole_width / 2 - left) - 0.5,
-        cy=down * (whole_height / 2 - top) - 0.5,
+        fx=scale_x * crop.full_width / (2 * math.pi),
+        fy=scale_y * crop.full_height / math.pi,
+        cx=scale_x * (crop.full_width / 2 - crop.left) - 0.5,
+        cy=scale_y * (crop.full_height / 2 - crop.top) - 0.5,
     )
     return Camera(lens=lens, source=CameraSource.GPANO)
 
 
-def _number_or_nan(stated: Mapping[str, str], name: str, otherwise: float) -> float:
+def _panorama_crop(stated: Mapping[str, str], width: int) -> _PanoramaCrop:
+    """Read the crop; without a statement it is the full panorama, or its middle."""
+    full_width = _number_or_nan(stated, "FullPanoWidthPixels", width)
+    full_height = _number_or_nan(stated, "FullPanoHeightPixels", full_width / 2)
+    crop_width = _number_or_nan(stated, "CroppedAreaImageWidthPixels", full_width)
+    crop_height = _number_or_nan(stated, "CroppedAreaImageHeightPixels", full_height)
+    middle_left, middle_top = (full_width - crop_width) / 2, (full_height - crop_height) / 2
+    return _PanoramaCrop(
+        full_width=full_width,
+        full_height=full_height,
+        width=crop_width,
+        height=crop_height,
+        left=_number_or_nan(stated, "CroppedAreaLeftPixels", middle_left),
+        top=_number_or_nan(stated, "CroppedAreaTopPixels", middle_top),
+    )
+
+
+def _number_or_nan(stated: Mapping[str, str], name: str, default: float) -> float:
+    """Read a number; NaN if it is none, and the default if it is not stated."""
     text = stated.get(name)
     try:
-        return float(otherwise) if text is None else float(text)
+        return float(default) if text is None else float(text)
     except ValueError:
         return math.nan
