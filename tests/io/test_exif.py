@@ -13,7 +13,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.photographs.exif import (
     ASSUMED_FOV,
-    ExifFacts,
+    ExifMetadata,
     assumed_camera,
     camera_from_exif,
     heif_K,
@@ -140,22 +140,32 @@ numbers = st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=Fa
 
 @settings(deadline=None)
 @given(
-    facts=st.builds(
-        ExifFacts,
+    exif=st.builds(
+        ExifMetadata,
         focal_35mm=numbers,
-        focal=numbers,
-        plane_x=numbers,
-        plane_y=numbers,
-        plane_unit=numbers,
-        width=numbers,
-        height=numbers,
+        focal_mm=numbers,
+        sensor_pixels_x=numbers,
+        sensor_pixels_y=numbers,
+        sensor_unit_mm=numbers,
+        original_width=numbers,
+        original_height=numbers,
     ),
     size=st.tuples(st.integers(32, 20000), st.integers(32, 20000)),
 )
-@example(facts=ExifFacts(focal=1e-300, plane_x=1.0, plane_y=1.0, plane_unit=1e300), size=(60, 80))
-@example(facts=ExifFacts(focal=1e300, plane_x=1e300, plane_y=1e300, plane_unit=1.0), size=(60, 80))
-def test_no_numbers_make_the_camera_fail(facts: ExifFacts, size: tuple[int, int]) -> None:
-    camera = camera_from_exif(facts, size)
+@example(
+    exif=ExifMetadata(
+        focal_mm=1e-300, sensor_pixels_x=1.0, sensor_pixels_y=1.0, sensor_unit_mm=1e300
+    ),
+    size=(60, 80),
+)
+@example(
+    exif=ExifMetadata(
+        focal_mm=1e300, sensor_pixels_x=1e300, sensor_pixels_y=1e300, sensor_unit_mm=1.0
+    ),
+    size=(60, 80),
+)
+def test_no_numbers_make_the_camera_fail(exif: ExifMetadata, size: tuple[int, int]) -> None:
+    camera = camera_from_exif(exif, size)
     if camera is not None:
         longer = max(size)
         assert 0.99 <= math.degrees(2 * math.atan(longer / 2 / camera.K[0, 0])) <= 170.1

@@ -10,7 +10,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.photographs.decode import MOST_SCANS, header_size
+from rilievo.io.photographs.decode import header_size
+from rilievo.io.photographs.jpeg_scans import MAX_SCANS
 from rilievo.io.photographs.photo import read_photo
 from support import photographs_with_depth
 from support.photographs_with_depth import apple_jpeg, gdepth, segment, with_segments
@@ -44,7 +45,7 @@ def test_a_file_of_many_scans_is_refused_in_a_line(
         read_photo(path)
     line = str(caught.value)
     assert line == (
-        f"{path}: this JPEG file has {5000 + OF_PILLOW} scans, expected at most {MOST_SCANS}; "
+        f"{path}: this JPEG file has {5000 + OF_PILLOW} scans, expected at most {MAX_SCANS}; "
         "export it anew as JPEG or PNG"
     )
     with pytest.raises(InputError, match="scans"):
@@ -70,10 +71,10 @@ def test_the_command_line_refuses_it_and_goes_on(
 
 
 def test_as_many_scans_as_programs_write_are_read() -> None:
-    most = scan_bomb(MOST_SCANS - OF_PILLOW, level=90)
+    most = scan_bomb(MAX_SCANS - OF_PILLOW, level=90)
     np.testing.assert_array_equal(read_photo(most).pixels, 90)
-    with pytest.raises(InputError, match=f"{MOST_SCANS + 1} scans"):
-        read_photo(scan_bomb(MOST_SCANS - OF_PILLOW + 1))
+    with pytest.raises(InputError, match=f"{MAX_SCANS + 1} scans"):
+        read_photo(scan_bomb(MAX_SCANS - OF_PILLOW + 1))
 
 
 @pytest.mark.parametrize(
@@ -111,9 +112,9 @@ def test_a_count_that_meets_the_border_of_two_chunks_is_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for size in (13, 14, 15, 16):
-        monkeypatch.setattr("rilievo.io.photographs.decode._CHUNK", size)
-        with pytest.raises(InputError, match=f"{MOST_SCANS + 1} scans"):
-            read_photo(scan_bomb(MOST_SCANS - OF_PILLOW + 1))
+        monkeypatch.setattr("rilievo.io.photographs.jpeg_scans._CHUNK_BYTES", size)
+        with pytest.raises(InputError, match=f"{MAX_SCANS + 1} scans"):
+            read_photo(scan_bomb(MAX_SCANS - OF_PILLOW + 1))
 
 
 def test_pictures_of_depth_are_counted_too(

@@ -20,7 +20,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.photographs.exif import ExifFacts, camera_from_exif
+from rilievo.io.photographs.exif import ExifMetadata, camera_from_exif
 from rilievo.options.camera_forms import (
     CameraOptions,
     camera_of_size,
@@ -82,7 +82,7 @@ def test_a_focal_length_in_millimetres_is_of_film_or_of_the_sensors_width(text, 
 
 @pytest.mark.parametrize("size", [(3000, 4000), (4000, 3000), (1080, 1920)])
 def test_millimetres_are_read_as_exif_states_them(size):
-    exif = camera_from_exif(ExifFacts(focal_35mm=27.0), size)
+    exif = camera_from_exif(ExifMetadata(focal_35mm=27.0), size)
     named = read_camera("27mm")
     assert exif is not None
     assert named is not None

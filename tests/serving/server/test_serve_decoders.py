@@ -45,7 +45,7 @@ MOST = 6_000_000
 
 
 CHANGES = (
-    "import rilievo.io.photographs.decode as scans; scans.MOST_SCANS = 10**9; "
+    "import rilievo.io.photographs.jpeg_scans as scans; scans.MAX_SCANS = 10**9; "
     "import rilievo.serving.server.decoding.decoder_process as child; child._IDLE_SECONDS = 3; "
 )
 """A line before the program of the process that forks: scans do not count, and it is idle early."""

@@ -15,7 +15,7 @@ from rilievo.geometry.transforms import invert
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import decode
-from rilievo.io.photographs.exif import exif_facts
+from rilievo.io.photographs.exif import read_exif_metadata
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
 from rilievo.records.sample import Photo
@@ -220,7 +220,7 @@ def _read_upright(path: Path) -> Image.Image:
             image = decode(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
-    orientation = exif_facts(image).orientation
+    orientation = read_exif_metadata(image).orientation
     if image.mode == "RGB" and orientation == 1 and not image.info.get("icc_profile"):
         return image
     return Image.fromarray(upright_pixels(image, orientation=orientation, name=name))

@@ -1,6 +1,5 @@
 """Decode files to Pillow images; every failure is a one-line error."""
 
-import re
 import struct
 import threading
 import zlib
@@ -11,15 +10,14 @@ from importlib import import_module
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
-from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.limits import MAX_BYTES, MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import check_tiff_tags
+from rilievo.io.photographs.jpeg_scans import check_jpeg_scans
 from rilievo.io.photographs.signatures import (
     AVIF,
     HEAD_BYTES,
@@ -32,6 +30,7 @@ from rilievo.io.photographs.signatures import (
     PhotoFormat,
     identify,
 )
+from rilievo.io.photographs.sixteen_bits import check_colour_span
 
 PILLOW_ERRORS = (
     OSError,
@@ -48,19 +47,12 @@ PILLOW_ERRORS = (
     UserWarning,
 )
 """Errors of broken images, and ``UserWarning`` if warnings are errors."""
-_NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
+_NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612  # tags of TIFF
+_ORIENTATION = 0x0112  # tag of EXIF
+_MAX_ORIENTATION = 8
+_SIDEWAYS = (5, 6, 7, 8)
+"""Values of the orientation for pictures that are stored on a side."""
 _PILLOW_LIMIT = threading.Lock()
-_FULL, _LEAST = 65535, 4096
-_ROWS_PIXELS = 2_000_000
-MOST_SCANS = 100
-_SCAN = b"\xff\xda"
-_CHUNK = 2**22
-
-# Markers but those without a length (TEM, RST0 to RST7); FF00 is a byte of pixels, FFFF padding.
-_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
-_START, _END, _HEADER_OF_SCAN = 0xD8, 0xD9, 0xDA
-_FIRST_KNOWN = 0xC0
-_MOST_SEGMENTS = 10_000
 
 
 def decode(
@@ -72,67 +64,65 @@ def decode(
 ) -> Image.Image:
     """Decode the first image of a file, or an opened one, in its stored mode and orientation.
 
-    The file stays open while the image is used; the name's suffix decides some formats.
+    The file stays open while the image is used. The suffix of the name tells raw photographs from
+    TIFF.
 
     Raises:
-        InputError: If it is in no known format, too large, broken, or 16-bit colours span less than
-            a 16th.
+        InputError: If it is in no known format, too large, broken, or if its 16-bit colours span
+            less than a 16th of the levels.
     """
     if isinstance(file, Image.Image):
         check_size(name, (file.height, file.width), max_pixels=max_pixels)
         with one_line_errors(name):
             load_pixels(file)
         return file
-    kind = _photo_format(file, name, size_bytes)
-    with one_line_errors(name, f"{kind.name} file"):
-        image = _open_image(file, name, kind, max_pixels)
-        if kind is TIFF:
+    photo_format = _photo_format(file, name, size_bytes)
+    with one_line_errors(name, f"{photo_format.name} file"):
+        image = _open_image(file, name, photo_format, max_pixels)
+        if photo_format is TIFF:
             _refuse_raw_preview(image, name)
         # Known only before it is loaded: afterwards Pillow keeps the upper 8 bits.
-        stored = " ".join(str(tile[3]) for tile in image.tile)
-        is_deep = image.mode == "RGB" and ";16" in stored
+        raw_mode = " ".join(str(tile[3]) for tile in image.tile)
+        is_colour_16_bit = image.mode == "RGB" and ";16" in raw_mode
         load_pixels(image)
-        _note_signal(image, file, kind)
-        # Pillow leaves the transparent level or colour of a PNG in its stored bits. A level that no
-        # pixel has after that stays away.
-        level = image.info.get("transparency")
-        if isinstance(level, tuple) and is_deep:
-            image.info["transparency"] = tuple(sample >> 8 for sample in level)
-        elif isinstance(level, int) and image.mode == "L":
-            factor = 85 if "L;2" in stored else 17 if "L;4" in stored else 1
-            image.info["transparency"] = level * factor
-    if is_deep:
-        low, high = _percentiles_1_and_99(image, is_upper_byte=True)
-        if high - low < _LEAST:
-            raise _narrow_span_error(name, low, high, "scale it")
+        _note_colour_signal(image, file, photo_format)
+        _scale_transparent_level(image, raw_mode, is_colour_16_bit=is_colour_16_bit)
+    if is_colour_16_bit:
+        check_colour_span(image, name)
     return image
 
 
-# EXIF's tag, and its values for pictures that stand on a side.
-_ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)
-_LAST_ORIENTATION = 8
+def _scale_transparent_level(image: Image.Image, raw_mode: str, *, is_colour_16_bit: bool) -> None:
+    """Scale the transparent level or colour of a PNG to 8 bits, as its pixels were.
+
+    Pillow leaves it in the bits of the file.
+    """
+    level = image.info.get("transparency")
+    if isinstance(level, tuple) and is_colour_16_bit:
+        image.info["transparency"] = tuple(sample >> 8 for sample in level)
+    elif isinstance(level, int) and image.mode == "L":
+        image.info["transparency"] = level * _factor_to_8_bits(raw_mode)
+
+
+def _factor_to_8_bits(raw_mode: str) -> int:
+    """Return the factor from the grey levels of a file to those of 8 bits."""
+    if "L;2" in raw_mode:
+        return 85
+    if "L;4" in raw_mode:
+        return 17
+    return 1
 
 
 def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
-    """Read the size (height, width) of the header.
+    """Read the size (height, width) of an image from its header, in its stored orientation.
 
     Raises:
         InputError: If it is in no known format, too large, or broken.
     """
-    kind = _photo_format(file, name, 0)
-    with one_line_errors(name, f"{kind.name} file"):
-        width, height = _open_image(file, name, kind, max_pixels).size
+    photo_format = _photo_format(file, name, size_bytes=0)
+    with one_line_errors(name, f"{photo_format.name} file"):
+        width, height = _open_image(file, name, photo_format, max_pixels).size
     return height, width
-
-
-def read_upright_size(path: Path) -> tuple[int, int]:
-    """Read the size (height, width) of an upright photograph, turned as its EXIF says.
-
-    Raises:
-        InputError: If it is in no known format, too large, or broken.
-    """
-    return read_orientation(path).upright_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,76 +143,80 @@ def read_orientation(path: Path) -> StoredOrientation:
     check_regular(path)
     try:
         with path.open("rb") as file:
-            kind = _photo_format(file, shown, 0)
-            with one_line_errors(shown, f"{kind.name} file"):
-                image = _open_unchecked(file, shown, kind, MAX_PIXELS)
+            photo_format = _photo_format(file, shown, size_bytes=0)
+            with one_line_errors(shown, f"{photo_format.name} file"):
+                image = _open_of_any_size(file, shown, photo_format, MAX_PIXELS)
                 stated = image.getexif().get(_ORIENTATION)
                 width, height = image.size
     except OSError as error:
         raise InputError(f"cannot be read ({reason(error)})", path=shown) from error
-    orientation = stated if isinstance(stated, int) and 1 <= stated <= _LAST_ORIENTATION else 1
-    size = (width, height) if orientation in _TURNED else (height, width)
+    is_defined = isinstance(stated, int) and 1 <= stated <= _MAX_ORIENTATION
+    orientation = stated if is_defined else 1
+    size = (width, height) if orientation in _SIDEWAYS else (height, width)
     return StoredOrientation(orientation=orientation, upright_size=size)
 
 
 def _photo_format(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:
-    kind = identify(file.read(HEAD_BYTES))
-    if Path(name).suffix.lower() in RAW_SUFFIXES and (kind is TIFF or kind is None):
-        kind = RAW
-    if isinstance(kind, ForeignFormat):
-        problem = f"is {kind.name}, not a photograph that we read"
-        raise InputError(problem, path=name, hint=kind.advice)
-    if kind is None:
+    """Find the format of a photograph from its first bytes.
+
+    Raises:
+        InputError: If the file is no photograph that rilievo reads, or too large for its decoder.
+    """
+    found = identify(file.read(HEAD_BYTES))
+    has_raw_suffix = Path(name).suffix.lower() in RAW_SUFFIXES
+    if has_raw_suffix and (found is TIFF or found is None):
+        found = RAW
+    if isinstance(found, ForeignFormat):
+        problem = f"is {found.name}, not a photograph that we read"
+        raise InputError(problem, path=name, hint=found.advice)
+    if found is None:
         raise InputError(
-            (
-                "its content is not a photograph in a known format; JPEG, "
-                "PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"
-            ),
+            "its content is not a photograph in a known format; JPEG, PNG, WebP, TIFF, BMP, GIF, "
+            "AVIF, PNM and HEIC are read",
             path=name,
         )
-    if kind.whole and size_bytes > MAX_BYTES:
+    if found.is_read_whole and size_bytes > MAX_BYTES:
         raise InputError(
-            (
-                f"has {size_bytes / 2**30:.1f} GiB, but a {kind.name} file of "
-                f"more than {MAX_BYTES / 2**30:g} GiB is not read; make the "
-                "image smaller first"
-            ),
+            f"has {size_bytes / 2**30:.1f} GiB, but a {found.name} file of more than "
+            f"{MAX_BYTES / 2**30:g} GiB is not read; make the image smaller first",
             path=name,
         )
-    return kind
+    return found
 
 
-def _open_unchecked(
-    file: BufferedReader | BytesIO, name: str, kind: PhotoFormat, max_pixels: int
+def _open_image(
+    file: BufferedReader | BytesIO, name: str, photo_format: PhotoFormat, max_pixels: int
 ) -> ImageFile:
-    """Open a file of any size, without its pixels."""
+    """Open an image without decoding its pixels, and refuse one that would be too large."""
+    image = _open_of_any_size(file, name, photo_format, max_pixels)
+    width, height = image.size
+    check_size(name, (height, width), max_pixels=max_pixels)
+    if photo_format is JPEG:
+        position = file.tell()
+        check_jpeg_scans(file, name)
+        file.seek(position)
+    return image
+
+
+def _open_of_any_size(
+    file: BufferedReader | BytesIO, name: str, photo_format: PhotoFormat, max_pixels: int
+) -> ImageFile:
+    """Open an image without decoding its pixels."""
     try:
-        decoder: type[ImageFile] = getattr(import_module(kind.module), kind.decoder)
+        module = import_module(photo_format.module)
+        decoder: type[ImageFile] = getattr(module, photo_format.decoder)
     except ImportError as error:
-        if kind.extra is None:
+        if photo_format.extra is None:
             raise
         # An InputError, because it concerns one photograph and work on the others continues.
-        needed = MissingExtraError(f"a {kind.name} photograph", kind.extra)
+        needed = MissingExtraError(f"a {photo_format.name} photograph", photo_format.extra)
         raise InputError(f"{needed}", path=name) from error
-    if kind is TIFF:
+    if photo_format is TIFF:
         check_tiff_tags(file, name)
     file.seek(0)
     # Pillow refuses a header above twice its limit, not above the limit itself.
     with _lift_pillow_limit(max_pixels // 2):
         return decoder(file)
-
-
-def _open_image(
-    file: BufferedReader | BytesIO, name: str, kind: PhotoFormat, max_pixels: int
-) -> ImageFile:
-    image = _open_unchecked(file, name, kind, max_pixels)
-    width, height = image.size
-    check_size(name, (height, width), max_pixels=max_pixels)
-    if kind is JPEG:
-        place = file.tell()
-        check_jpeg_scans(file, name)
-        file.seek(place)
-    return image
 
 
 def load_pixels(image: Image.Image) -> None:
@@ -233,7 +227,7 @@ def load_pixels(image: Image.Image) -> None:
 
 @contextmanager
 def one_line_errors(name: str, what: str = "image") -> Generator[None, None, None]:
-    """Convert errors of Pillow to ``InputError``."""
+    """Convert errors of Pillow to ``InputError``, which the command line prints on one line."""
     try:
         yield
     except RilievoError:
@@ -250,13 +244,16 @@ def one_line_errors(name: str, what: str = "image") -> Generator[None, None, Non
         is_cut = "trunc" in why.lower()
         fault = "is cut short" if is_cut else f"is damaged or of a rare kind ({why})"
         raise InputError(
-            (f"this {what} {fault}; fetch it again or export it anew as JPEG or PNG"), path=name
+            f"this {what} {fault}; fetch it again or export it anew as JPEG or PNG", path=name
         ) from error
 
 
 @contextmanager
 def _lift_pillow_limit(pixels: int) -> Generator[None, None, None]:
-    # Pillow's limit is process-wide, so one image at a time.
+    """Let Pillow open an image of this many pixels, since ``check_size`` has a limit of its own.
+
+    Pillow's limit is that of the process, so one thread at a time changes it.
+    """
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or pixels <= limit:
         yield
@@ -270,109 +267,29 @@ def _lift_pillow_limit(pixels: int) -> Generator[None, None, None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _note_signal(image: Image.Image, file: BufferedReader | BytesIO, kind: PhotoFormat) -> None:
-    """Put the signal that the file states into the image's ``info``, as "colour_signal"."""
-    if kind not in (PNG, AVIF) and not {"icc_profile", "nclx_profile"} & image.info.keys():
+def _note_colour_signal(
+    image: Image.Image, file: BufferedReader | BytesIO, photo_format: PhotoFormat
+) -> None:
+    """Put the colour signal that a file states into the image's ``info``, as "colour_signal"."""
+    has_profile = not image.info.keys().isdisjoint({"icc_profile", "nclx_profile"})
+    if photo_format not in (PNG, AVIF) and not has_profile:
         return
     # Imported on demand, as most photographs state no signal.
     from rilievo.io.photographs.picture_signals import picture_signal
 
-    place = file.tell()
-    signal = picture_signal(image, file, kind)
-    file.seek(place)
+    position = file.tell()
+    signal = picture_signal(image, file, photo_format)
+    file.seek(position)
     if signal is not None:
         image.info["colour_signal"] = signal
 
 
 def _refuse_raw_preview(image: ImageFile, name: str) -> None:
+    """Refuse a TIFF file that is a raw photograph, whose first image is only a small preview."""
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
-    kind = tags.get(_NEW_SUBFILE_TYPE)
-    if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
+    subfile_type = tags.get(_NEW_SUBFILE_TYPE)
+    is_reduced = isinstance(subfile_type, int) and bool(subfile_type & 1)
+    if _DNG_VERSION in tags or is_reduced:
         raise InputError(
             f"is {RAW.name}, not a photograph that rilievo reads", path=name, hint=RAW.advice
         )
-
-
-def _percentiles_1_and_99(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, int]:
-    # The whole range if black.
-    width, height = image.size
-    rows, count = max(1, _ROWS_PIXELS // width), np.zeros(_FULL + 1, np.int64)
-    for top in range(0, height, rows):
-        strip = np.asarray(image.crop((0, top, width, min(top + rows, height))))
-        count += np.bincount(strip.reshape(-1), minlength=len(count))
-    if not count[1:].any():
-        return 0, _FULL
-    below = np.cumsum(count) / count.sum()
-    low, high = (int(np.searchsorted(below, share)) for share in (0.01, 0.99))
-    return (256 * low, 256 * high + 255) if is_upper_byte else (low, high)
-
-
-def grey_span(image: Image.Image, name: str, *, stretch: bool = False) -> tuple[int, int]:
-    """1st and 99th percentile of 16-bit grey; narrow spans are refused.
-
-    Raises:
-        InputError: If they span less than a 16th of the levels, without ``stretch``.
-    """
-    if image.mode == "I":
-        least, most = np.ravel(image.getextrema())
-        if least < 0 or most > _FULL:
-            return 0, _FULL  # such values are refused where they are converted
-    low, high = _percentiles_1_and_99(image, is_upper_byte=False)
-    if high - low < _LEAST and not stretch:
-        raise _narrow_span_error(
-            name, low, high, Text("read it with ", OptionName("stretch", "True"), ", or scale it")
-        )
-    return low, high
-
-
-def _narrow_span_error(name: str, low: int, high: int, cure: str | Text) -> InputError:
-    return InputError(
-        f"its 16-bit values span only {high - low} of {_FULL} levels ({low} to {high}, 1st to 99th "
-        f"percentile), expected {_LEAST} or more",
-        path=name,
-        hint=Text(cure, " to the full range of 16 bits first"),
-    )
-
-
-def check_jpeg_scans(file: BufferedReader | BytesIO, name: str) -> None:
-    """Refuse a JPEG file of more than ``MOST_SCANS``; the file's position changes.
-
-    Raises:
-        InputError: If it has more.
-    """
-    # Nearly all files have fewer even of the two bytes, so that these alone are looked for.
-    file.seek(0)
-    count, last = 0, b""
-    while chunk := file.read(_CHUNK):
-        count += chunk.count(_SCAN) + (last + chunk[:1]).count(_SCAN)
-        last = chunk[-1:]
-    if count <= MOST_SCANS:
-        return
-    file.seek(0)
-    count = _scan_count(file.read())
-    if count > MOST_SCANS:
-        raise InputError(
-            (
-                f"this JPEG file has {count} scans, expected at most "
-                f"{MOST_SCANS}; export it anew as JPEG or PNG"
-            ),
-            path=name,
-        )
-
-
-def _scan_count(content: bytes) -> int:
-    """Number of scans of a JPEG's first picture."""
-    count = at = 0
-    for _ in range(_MOST_SEGMENTS):
-        hit = _MARKER.search(content, at)
-        if hit is None:
-            return count
-        marker, at = content[hit.end() - 1], hit.end()
-        if marker == _END:
-            return count
-        if marker < _FIRST_KNOWN:
-            break
-        count += marker == _HEADER_OF_SCAN
-        if marker != _START:
-            at += int.from_bytes(content[at : at + 2], "big")
-    return content.count(_SCAN)

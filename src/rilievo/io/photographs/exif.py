@@ -1,4 +1,4 @@
-"""Orientation and camera of a photograph by its EXIF block or HEIC file."""
+"""Orientation and camera of a photograph, from its EXIF block or its HEIC file."""
 
 import math
 from dataclasses import dataclass
@@ -13,20 +13,19 @@ from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 
 ASSUMED_FOV = 55.0
-"""Assumed field of view along the longer side [degrees], of a 35 mm lens: within a factor of 1.45
-of telephones and 50 mm lenses."""
+"""Field of view along the longer side [degrees] that is assumed where no file states one.
 
-# Plausible fields of view [degrees].
-_LEAST_FOV, _GREATEST_FOV = 1.0, 170.0
-
-# Relative difference up to which an image is resized, not cropped.
-_SAME_ASPECT = 0.02
-
-# Largest distance of a principal point from the middle, in longer sides.
-_CENTRAL = 0.1
-_LEAST_ZOOM = 1.01
+It is that of a 35 mm lens, and within a factor of 1.45 of telephones and 50 mm lenses.
+"""
+_MIN_FOV, _MAX_FOV = 1.0, 170.0  # [degrees], plausible along the longer side
+_MAX_ASPECT_CHANGE = 0.02
+"""Relative difference of aspect ratios up to which an image was resized and not cropped."""
+_MAX_OFF_CENTRE = 0.1
+"""Greatest plausible distance of a principal point from the middle, in longer sides."""
+MIN_ZOOM = 1.01
 """Least digital zoom that changes the field of view."""
-_MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+_MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+"""Length of EXIF's units of resolution [mm]: inch, centimetre, millimetre, micrometre."""
 _ORIENTATION, _EXIF_BLOCK = 0x0112, 0x8769
 _FOCAL_LENGTH, _FOCAL_LENGTH_35MM = 0x920A, 0xA405
 _DIGITAL_ZOOM = 0xA404
@@ -36,31 +35,31 @@ _MAKE, _MODEL, _SOFTWARE, _LENS_MODEL = 0x010F, 0x0110, 0x0131, 0xA434
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExifFacts:
-    """Tags of the camera; numbers are positive.
+class ExifMetadata:
+    """What the tags of a photograph say about its camera; numbers that are not positive are None.
 
     Attributes:
-        heif: Camera that a HEIC file states beside them.
+        heif_camera: Camera that a HEIC file states besides its EXIF.
         orientation: 1 to 8; 1 is upright.
-        focal_35mm: Focal length of a 35 mm camera with this diagonal field of view [mm].
-        focal: True focal length [mm].
-        plane_x: Pixels of the original along a row, per ``plane_unit`` [mm].
-        width: Width of the original [px].
+        focal_35mm: Focal length [mm] on 35 mm film that gives this diagonal field of view.
+        focal_mm: True focal length [mm].
+        sensor_pixels_x: Pixels of the original along a row, for each ``sensor_unit_mm``.
+        original_width: Width of the picture when the tags were written [px].
         digital_zoom: Factor by which the camera enlarged a part of its picture.
         camera_name: Make and model; empty if not stated.
         lens_name: Model of the lens.
         software: Program that wrote the file, or the camera's firmware.
     """
 
-    heif: Camera | None = None
+    heif_camera: Camera | None = None
     orientation: int = 1
     focal_35mm: float | None = None
-    focal: float | None = None
-    plane_x: float | None = None
-    plane_y: float | None = None
-    plane_unit: float | None = None
-    width: float | None = None
-    height: float | None = None
+    focal_mm: float | None = None
+    sensor_pixels_x: float | None = None
+    sensor_pixels_y: float | None = None
+    sensor_unit_mm: float | None = None
+    original_width: float | None = None
+    original_height: float | None = None
     digital_zoom: float | None = None
     camera_name: str = ""
     lens_name: str = ""
@@ -69,36 +68,45 @@ class ExifFacts:
     @property
     def original_size(self) -> tuple[float, float] | None:
         """Height and width of the original [px], if both are stated."""
-        if self.height is None or self.width is None:
+        if self.original_height is None or self.original_width is None:
             return None
-        return self.height, self.width
+        return self.original_height, self.original_width
+
+    @property
+    def pixels_per_mm(self) -> float | None:
+        """Pixels of the original on a millimetre of the sensor; None unless stated and square."""
+        x, y, unit = self.sensor_pixels_x, self.sensor_pixels_y, self.sensor_unit_mm
+        if x is None or y is None or unit is None:
+            return None
+        is_square = 0.9 < x / y < 1.1
+        return math.sqrt(x * y) / unit if is_square else None
 
 
-def exif_facts(image: Image.Image) -> ExifFacts:
-    """Read a loaded image's tags, and HEIC's camera."""
+def read_exif_metadata(image: Image.Image) -> ExifMetadata:
+    """Read the EXIF tags of a loaded image, and the camera of a HEIC file."""
     K = heif_K(image)
-    heif = None if K is None else Camera(K=K, source=CameraSource.HEIF)
+    heif_camera = None if K is None else Camera(K=K, source=CameraSource.HEIF)
     try:
         tags = image.getexif()
         if not tags:
-            return ExifFacts(heif=heif)
+            return ExifMetadata(heif_camera=heif_camera)
         check_tiff_tags(getattr(tags, "fp", BytesIO()), "EXIF")
         # TIFF/EP has these tags in its first directory, and so have pictures of some programs.
         block = {**tags, **tags.get_ifd(_EXIF_BLOCK)}
-        turned: object = tags.get(_ORIENTATION)
+        orientation: object = tags.get(_ORIENTATION)
     except PILLOW_ERRORS:
-        return ExifFacts(heif=heif)
+        return ExifMetadata(heif_camera=heif_camera)
     unit = block.get(_PLANE_UNIT, 2)
-    return ExifFacts(
-        heif=heif,
-        orientation=turned if isinstance(turned, int) and 1 <= turned <= 8 else 1,
+    return ExifMetadata(
+        heif_camera=heif_camera,
+        orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
         focal_35mm=_positive_or_none(block.get(_FOCAL_LENGTH_35MM)),
-        focal=_positive_or_none(block.get(_FOCAL_LENGTH)),
-        plane_x=_positive_or_none(block.get(_PLANE_X)),
-        plane_y=_positive_or_none(block.get(_PLANE_Y)),
-        plane_unit=_MILLIMETRES.get(unit) if isinstance(unit, int) else None,
-        width=_positive_or_none(block.get(_PIXEL_WIDTH)),
-        height=_positive_or_none(block.get(_PIXEL_HEIGHT)),
+        focal_mm=_positive_or_none(block.get(_FOCAL_LENGTH)),
+        sensor_pixels_x=_positive_or_none(block.get(_PLANE_X)),
+        sensor_pixels_y=_positive_or_none(block.get(_PLANE_Y)),
+        sensor_unit_mm=_MM_PER_UNIT.get(unit) if isinstance(unit, int) else None,
+        original_width=_positive_or_none(block.get(_PIXEL_WIDTH)),
+        original_height=_positive_or_none(block.get(_PIXEL_HEIGHT)),
         digital_zoom=_positive_or_none(block.get(_DIGITAL_ZOOM)),
         camera_name=_camera_name(_text(block.get(_MAKE)), _text(block.get(_MODEL))),
         lens_name=_text(block.get(_LENS_MODEL)),
@@ -106,77 +114,79 @@ def exif_facts(image: Image.Image) -> ExifFacts:
     )
 
 
-def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
-    """Camera of an upright photograph, if its focal length is plausible.
+def camera_from_exif(exif: ExifMetadata, size: tuple[int, int]) -> Camera | None:
+    """Make the camera of an upright photograph, if EXIF states a plausible focal length.
 
     Pixels are square and the principal point is central. The focal length for 35 mm film goes
     before that by the pixels of the sensor.
     """
-    for source, focal in exif_focals(facts, size).items():
+    for source, focal in exif_focals(exif, size).items():
         return Camera(K=K_from_focal(focal, focal, size), source=source)
     return None
 
 
-def exif_focals(facts: ExifFacts, size: tuple[int, int]) -> dict[CameraSource, float]:
-    """Plausible focal lengths [px] by what states them; {} if the aspect ratio has changed."""
-    resized = 1.0
-    if facts.width is not None and facts.height is not None:
+def exif_focals(exif: ExifMetadata, size: tuple[int, int]) -> dict[CameraSource, float]:
+    """Compute the focal lengths [px] that EXIF states, without implausible ones.
+
+    There are none if the aspect ratio is not that of the original, which was cropped then.
+    """
+    resize_factor = 1.0
+    if exif.original_size is not None:
         # Sides are compared by length, as programs that rotate a picture often leave these tags.
-        longer, shorter = max(facts.width, facts.height), min(facts.width, facts.height)
-        if abs(max(size) / min(size) / (longer / shorter) - 1) > _SAME_ASPECT:
+        longer, shorter = max(exif.original_size), min(exif.original_size)
+        aspect_change = abs(max(size) / min(size) / (longer / shorter) - 1)
+        if aspect_change > _MAX_ASPECT_CHANGE:
             return {}
-        resized = max(size) / longer
-    diagonal = None if facts.focal_35mm is None else focal_from_film(facts.focal_35mm, size)
-    stated = {
-        CameraSource.EXIF_35MM: diagonal,
-        CameraSource.EXIF_SENSOR: _focal_pixels_by_sensor(facts, resized),
-    }
-    return {
-        source: focal
-        for source, focal in stated.items()
-        if focal is not None and _is_plausible_focal(focal, size)
-    }
+        resize_factor = max(size) / longer
+
+    focals: dict[CameraSource, float] = {}
+    if exif.focal_35mm is not None:
+        focals[CameraSource.EXIF_35MM] = focal_from_film(exif.focal_35mm, size)
+    by_sensor = _focal_by_sensor(exif)
+    if by_sensor is not None:
+        focals[CameraSource.EXIF_SENSOR] = by_sensor * resize_factor
+    return {source: focal for source, focal in focals.items() if _is_plausible_focal(focal, size)}
+
+
+def _focal_by_sensor(exif: ExifMetadata) -> float | None:
+    """Focal length in pixels of the original, from its millimetres and the sensor's pixels."""
+    # Whether the sensor's pixels are those before or after digital zoom is not stated.
+    if exif.digital_zoom is not None and exif.digital_zoom > MIN_ZOOM:
+        return None
+    if exif.focal_mm is None or exif.pixels_per_mm is None:
+        return None
+    return exif.focal_mm * exif.pixels_per_mm
 
 
 def heif_K(image: Image.Image) -> Matrix | None:
-    """Intrinsics [px] of a HEIC file; None if none hold for its pixels."""
+    """Read the intrinsics [px] of a HEIC file; None if it states none that are plausible."""
     stated = image.info.get("heif", {}).get("camera_intrinsic_matrix")
     if stated is None:
         return None
     fx, fy = stated["focal_length_x"], stated["focal_length_y"]
-    # Counted from the corner of the picture.
-    centre = stated["principal_point_x"] - 0.5, stated["principal_point_y"] - 0.5
+    # HEIC counts pixels from the corner of the picture.
+    cx, cy = stated["principal_point_x"] - 0.5, stated["principal_point_y"] - 0.5
     width, height = image.size
-    off = math.dist(centre, ((width - 1) / 2, (height - 1) / 2))
-    is_usual = min(fx, fy) > 0 and off <= _CENTRAL * max(width, height)
-    return pinhole_K(fx, fy, *centre) if is_usual and _is_plausible_focal(fx, image.size) else None
+    off_centre = math.dist((cx, cy), ((width - 1) / 2, (height - 1) / 2))
+    is_central = off_centre <= _MAX_OFF_CENTRE * max(width, height)
+    if min(fx, fy) > 0 and is_central and _is_plausible_focal(fx, image.size):
+        return pinhole_K(fx, fy, cx, cy)
+    return None
 
 
 def assumed_camera(size: tuple[int, int]) -> Camera:
-    """Camera with ``ASSUMED_FOV``."""
+    """Make a pinhole camera with ``ASSUMED_FOV``, for a picture whose camera is unknown."""
     focal = max(size) / 2 / math.tan(math.radians(ASSUMED_FOV) / 2)
     return Camera(K=K_from_focal(focal, focal, size), source=CameraSource.ASSUMED)
 
 
-def _focal_pixels_by_sensor(facts: ExifFacts, resized: float) -> float | None:
-    x, y = facts.plane_x, facts.plane_y
-    # Whether the sensor's pixels are those before or after digital zoom is not stated.
-    if facts.digital_zoom is not None and facts.digital_zoom > _LEAST_ZOOM:
-        return None
-    if facts.focal is None or facts.plane_unit is None or x is None or y is None:
-        return None
-    if not 0.9 < x / y < 1.1:
-        return None
-    return facts.focal * (math.sqrt(x * y) / facts.plane_unit) * resized
-
-
 def _is_plausible_focal(focal: float, size: tuple[int, int]) -> bool:
     fov = math.degrees(2 * math.atan2(max(size) / 2, focal))
-    return _LEAST_FOV <= fov <= _GREATEST_FOV
+    return _MIN_FOV <= fov <= _MAX_FOV
 
 
 def _camera_name(make: str, model: str) -> str:
-    """Make and model; most models begin with their make."""
+    """Join make and model, unless the model begins with the make as most do."""
     has_make = model.lower().startswith(make.lower()[:5])
     return model if has_make else f"{make} {model}".strip()
 

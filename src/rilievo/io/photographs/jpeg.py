@@ -1,4 +1,4 @@
-"""Pictures of photographs in memory: reduced, and as JPEG files."""
+"""Reduce photographs in memory and encode pictures as JPEG."""
 
 import io
 
@@ -8,24 +8,28 @@ from rilievo.records.sample import Photo
 
 
 def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
-    """Encode a JPEG file, with optimised Huffman tables where Pillow can.
+    """Encode an image as JPEG, with Huffman tables of its own where Pillow can compute them.
 
-    ``subsampling`` 0 is 4:4:4, 2 is 4:2:0.
+    Args:
+        image: RGB or grey image.
+        quality: Quality of Pillow, 1 to 95.
+        subsampling: Pillow's number of the chroma subsampling: 0 is 4:4:4, 2 is 4:2:0.
     """
-    plain = _encode_jpeg(image, quality, subsampling, own_tables=False)
-    if len(plain) >= image.width * image.height:
-        return plain
-    return _encode_jpeg(image, quality, subsampling, own_tables=True)
+    with_standard_tables = _encode_jpeg(image, quality, subsampling, optimize=False)
+    # Pillow's buffer for own tables has a byte a pixel, and it fails if the file needs more.
+    if len(with_standard_tables) >= image.width * image.height:
+        return with_standard_tables
+    return _encode_jpeg(image, quality, subsampling, optimize=True)
 
 
-def _encode_jpeg(image: Image.Image, quality: int, subsampling: int, *, own_tables: bool) -> bytes:
+def _encode_jpeg(image: Image.Image, quality: int, subsampling: int, *, optimize: bool) -> bytes:
     file = io.BytesIO()
-    image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=own_tables)
+    image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=optimize)
     return file.getvalue()
 
 
 def shrink_to_image(photo: Photo, side: int) -> Image.Image:
-    """Photograph as an image at most ``side`` wide and high."""
+    """Convert a photograph to an image that is at most ``side`` pixels wide and high."""
     image = Image.fromarray(photo.pixels)
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)

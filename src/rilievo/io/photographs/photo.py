@@ -1,7 +1,7 @@
 """Read photographs from paths, URLs, bytes, arrays and Pillow images."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Literal
@@ -9,31 +9,34 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from rilievo.arrays.shapes import Mask, Pixels
 from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import has_further_tiff_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
-from rilievo.io.photographs.exif import exif_facts
+from rilievo.io.photographs.exif import read_exif_metadata
 from rilievo.io.photographs.exif_crops import exif_camera
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.io.photographs.xmp import camera_from_gpano, read_xmp_packets
 from rilievo.records.sample import Photo
 
-_LOOKED_AT = 2**13
+_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+_CONTRAST_SAMPLES = 2**13  # pixels by which contrast is judged
+_MIN_CONTRAST = 16
+"""Span of the levels, of 256, below which a note says that the picture has little contrast."""
+_DEPTH_KEYS = frozenset({"xmp", "depth_images", "mp", "heif"})
+"""Keys of Pillow's ``info`` of which a photograph with its own depth has at least one."""
 
-# A smaller span of 256 has a note.
-_LEAST_LEVELS = 16
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ReadOptions:
     max_pixels: int
-    own_depth: bool
-    masks: bool
-    stretch: bool
+    reads_own_depth: bool
+    masks_transparent: bool
+    stretches_grey: bool
 
 
 def read_photo(
@@ -46,8 +49,8 @@ def read_photo(
 ) -> Photo:
     """Read one photograph, upright and in sRGB, with the camera of its file.
 
-    Content tells the format: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the extra
-    ``formats``. Of several images the first is read.
+    The format is recognised by the content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC
+    with the extra ``formats``. Of several images in a file the first is read.
 
     Examples:
         >>> rilievo.read_photo("photo.jpg").shape
@@ -57,12 +60,12 @@ def read_photo(
         source: A path, http(s) URL, bytes or open file; a Pillow image; an array or tensor, RGB,
             RGBA or grey, of uint8, floats in 0 to 1, or grey uint16. OpenCV's arrays are BGR: pass
             ``image[..., ::-1]``.
-        max_pixels: Most pixels; larger images are refused by their header.
+        max_pixels: Largest number of pixels; a larger image is refused before it is decoded.
         own_depth: Read the depth map in the file, if any.
-        alpha: mask: pixels with alpha below half are ``transparent`` and black, others over white.
-            keep: all are over white.
-        stretch: Make the 1st and 99th percentile of 16-bit grey black and white; otherwise a span
-            below a 16th is refused.
+        alpha: "mask" makes pixels with alpha below half ``transparent`` and black, and composites
+            the others over white. "keep" composites all over white.
+        stretch: Make the 1st and 99th percentile of 16-bit grey black and white. Otherwise an image
+            whose percentiles span less than a 16th of the levels is refused.
 
     Raises:
         MissingFileError: If the path does not exist.
@@ -71,44 +74,47 @@ def read_photo(
     """
     if alpha not in ("mask", "keep"):
         raise OptionError(f"alpha is 'mask' or 'keep', got {alpha!r}")
-    how = _ReadOptions(max_pixels, own_depth, alpha == "mask", stretch)
+    options = _ReadOptions(
+        max_pixels=max_pixels,
+        reads_own_depth=own_depth,
+        masks_transparent=alpha == "mask",
+        stretches_grey=stretch,
+    )
     if isinstance(source, np.ndarray):
-        return _photo_from_array(source, how)
+        return _photo_from_array(source, options)
     if isinstance(source, Image.Image):
-        return _photo_from_pillow(source, how)
+        return _photo_from_pillow(source, options)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _photo_from_bytes(bytes(source), "bytes", how)
+        return _photo_from_bytes(bytes(source), "bytes", options)
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         from rilievo.io.files.web import fetch
 
-        return _photo_from_bytes(fetch(source), printable(source), how)
+        return _photo_from_bytes(fetch(source), printable(source), options)
     if isinstance(source, Path | str):
         name, size_bytes = printable(source), check_regular(source)
         try:
             with open(source, "rb") as file:
-                return _photo_from_file(file, name, size_bytes, how)
+                return _photo_from_file(file, name, size_bytes, options)
         except OSError as error:
             raise InputError(f"cannot be read ({reason(error)})", path=name) from error
     if isinstance(source, Tensor):
-        return _photo_from_array(_array_of_tensor(source), how)
+        return _photo_from_array(_array_of_tensor(source), options)
     if isinstance(source, Readable):
-        return _photo_from_open_file(source, how)
+        return _photo_from_open_file(source, options)
     raise InputTypeError(
-        (
-            "is not an image; expected a path, an address, bytes, an "
-            "open file, a numpy array, a tensor or a Pillow image"
-        ),
+        "is not an image; expected a path, an address, bytes, an open file, a numpy array, a "
+        "tensor or a Pillow image",
         path=type(source).__name__,
     )
 
 
-def _photo_from_bytes(content: bytes, name: str, how: _ReadOptions) -> Photo:
+def _photo_from_bytes(content: bytes, name: str, options: _ReadOptions) -> Photo:
     if not content:
         raise InputError("is empty (0 bytes); a whole file is expected", path=name)
-    return _photo_from_file(BytesIO(content), name, len(content), how)
+    return _photo_from_file(BytesIO(content), name, len(content), options)
 
 
-def _photo_from_open_file(file: Readable, how: _ReadOptions) -> Photo:
+def _photo_from_open_file(file: Readable, options: _ReadOptions) -> Photo:
     name = getattr(file, "name", None)
     name = printable(name) if isinstance(name, str) else "open file"
     try:
@@ -121,149 +127,175 @@ def _photo_from_open_file(file: Readable, how: _ReadOptions) -> Photo:
         raise InputTypeError(
             f"gives {type(content).__name__}; open it in binary mode, 'rb'", path=name
         )
-    return _photo_from_bytes(content, name, how)
+    return _photo_from_bytes(content, name, options)
 
 
 def _array_of_tensor(tensor: Tensor) -> np.ndarray:
-    # Channels come last.
+    """Convert a tensor of torch to an array with its channels last, without a batch of one."""
     values = tensor.detach().cpu()
     if values.is_floating_point():
         values = values.float()  # numpy has no bfloat16
     array = np.asarray(values)
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
-    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
+    if array.ndim == 3 and array.shape[0] in _CHANNELS and array.shape[2] not in _CHANNELS:
         array = np.moveaxis(array, 0, 2)
     return array
 
 
 def _photo_from_file(
-    file: BufferedReader | BytesIO, name: str, size_bytes: int, how: _ReadOptions
+    file: BufferedReader | BytesIO, name: str, size_bytes: int, options: _ReadOptions
 ) -> Photo:
-    image = decode(file, name, size_bytes=size_bytes, max_pixels=how.max_pixels)
-    return _photo_from_image(image, name, how, file)
+    image = decode(file, name, size_bytes=size_bytes, max_pixels=options.max_pixels)
+    return _photo_from_image(image, name, options, file)
 
 
-def _photo_from_pillow(image: Image.Image, how: _ReadOptions, name: str = "") -> Photo:
+def _photo_from_pillow(image: Image.Image, options: _ReadOptions, name: str = "") -> Photo:
     name = name or printable(str(getattr(image, "filename", "") or "image"))
-    return _photo_from_image(decode(image, name, max_pixels=how.max_pixels), name, how)
+    return _photo_from_image(decode(image, name, max_pixels=options.max_pixels), name, options)
 
 
 def _photo_from_image(
-    image: Image.Image, name: str, how: _ReadOptions, file: BufferedReader | BytesIO | None = None
+    image: Image.Image,
+    name: str,
+    options: _ReadOptions,
+    file: BufferedReader | BytesIO | None = None,
 ) -> Photo:
-    facts, pages_note = exif_facts(image), _pages_note(image, file)
+    """Make a photograph of a decoded image; ``file`` is the one it came from, if it is open."""
+    exif = read_exif_metadata(image)
+    pages_note = _pages_note(image, file)
     picture = upright_picture(
         image,
-        orientation=facts.orientation,
+        orientation=exif.orientation,
         name=name,
-        masks=how.masks,
-        stretch=how.stretch,
+        masks=options.masks_transparent,
+        stretch=options.stretches_grey,
     )
-    size, camera, own_depth = picture.pixels.shape[:2], None, None
-    xmp = b""
-    of_depth = {"depth_images", "mp", "heif"} if how.own_depth else set()
-    if {"xmp", *of_depth} & image.info.keys():
-        packets = read_xmp_packets(image)
-        xmp = packets.main
-        camera = camera_from_gpano(packets.main, size)
-        if how.own_depth:
-            # Imported on demand, as few photographs have depth of their own.
-            from rilievo.io.photographs.own_depth import read_own_depth
+    size = picture.pixels.shape[:2]
+    packets = read_xmp_packets(image)
+    camera = camera_from_gpano(packets.main, size) or exif.heif_camera
+    own_depth = None
+    if options.reads_own_depth and not _DEPTH_KEYS.isdisjoint(image.info):
+        # Imported on demand, as few photographs have depth of their own.
+        from rilievo.io.photographs.own_depth import read_own_depth
 
-            own_depth = read_own_depth(image, packets, file, facts.orientation)
-    camera, camera_note = camera or facts.heif, None
+        own_depth = read_own_depth(image, packets, file, exif.orientation)
+    camera_note = None
     if camera is None:
-        by_exif = exif_camera(image, facts, size, xmp)
+        by_exif = exif_camera(image, exif, size, packets.main)
         camera, camera_note = by_exif.camera, by_exif.note
-    return _blacken_transparent_and_note(
-        Photo(
-            pixels=picture.pixels,
-            camera=camera,
-            own_depth=own_depth,
-            transparent=picture.transparent,
-            notes=tuple(filter(None, (pages_note, camera_note, *picture.notes))),
-            name=name,
-            orientation=facts.orientation,
-        )
+
+    transparent_note = None
+    if picture.transparent is not None:
+        # Black changes depth least where pixels are transparent.
+        picture.pixels[picture.transparent] = 0
+        transparent_note = _transparent_note(picture.transparent)
+    notes = (
+        pages_note,
+        camera_note,
+        *picture.notes,
+        transparent_note,
+        _contrast_note(picture.pixels, picture.transparent),
+    )
+    return Photo(
+        pixels=picture.pixels,
+        camera=camera,
+        own_depth=own_depth,
+        transparent=picture.transparent,
+        notes=tuple(note for note in notes if note),
+        name=name,
+        orientation=exif.orientation,
     )
 
 
-def _blacken_transparent_and_note(photo: Photo) -> Photo:
-    # Black changes depth least where pixels are transparent.
-    notes, pixels, transparent = [*photo.notes], photo.pixels, photo.transparent
-    step = max(1, math.isqrt(math.prod(photo.shape) // _LOOKED_AT))
-    some = pixels[::step, ::step]
+def _transparent_note(transparent: Mask) -> Note:
+    return Note(
+        f"its transparent pixels ({100 * transparent.mean():.3g} %) have no depth",
+        hint=Text(OptionName("alpha", "keep"), " reads them over white"),
+    )
+
+
+def _contrast_note(pixels: Pixels, transparent: Mask | None) -> str | None:
+    """Say that a picture has little contrast, judged by some of its opaque pixels."""
+    height, width = pixels.shape[:2]
+    step = max(1, math.isqrt(height * width // _CONTRAST_SAMPLES))
+    samples = pixels[::step, ::step]
     if transparent is not None:
-        pixels[transparent] = 0
-        notes.append(
-            Note(
-                f"its transparent pixels ({100 * transparent.mean():.3g} %) have no depth",
-                hint=Text(OptionName("alpha", "keep"), " reads them over white"),
-            )
-        )
-        some = some[~transparent[::step, ::step]]
-    below = np.cumsum(np.bincount(some.reshape(-1), minlength=256)) / max(some.size, 1)
-    low, high = (int(np.searchsorted(below, share)) for share in (0.01, 0.99))
-    if some.size and high - low < _LEAST_LEVELS:
-        notes.append(
-            f"has little contrast ({low} to {high} of 255, 1st to 99th percentile), which makes "
-            "its depth doubtful"
-        )
-    return replace(photo, notes=tuple(notes)) if notes else photo
+        samples = samples[~transparent[::step, ::step]]
+    if not samples.size:
+        return None
+    histogram = np.bincount(samples.reshape(-1), minlength=256)
+    low, high = np.searchsorted(np.cumsum(histogram) / samples.size, (0.01, 0.99))
+    if high - low >= _MIN_CONTRAST:
+        return None
+    return (
+        f"has little contrast ({low} to {high} of 255, 1st to 99th percentile), which makes its "
+        "depth doubtful"
+    )
 
 
 def _pages_note(image: Image.Image, file: BufferedReader | BytesIO | None) -> str | None:
-    if image.format == "TIFF" and file is not None:
-        several = has_further_tiff_pages(file)
-    elif image.format in ("GIF", "PNG", "WEBP", "AVIF", "TIFF"):
-        try:
-            several = bool(getattr(image, "is_animated", False))
-        except PILLOW_ERRORS:  # what follows the first picture is damaged
-            several = False
-    else:
-        return None
-    if not several:
+    """Say that a file has further pages or pictures that were not read."""
+    if not _has_several_pictures(image, file):
         return None
     if image.format == "TIFF":
         return "has several pages, and only its first was read: save each as a file for all"
     return "is animated, and only its first picture was read: save it as a video for all"
 
 
-def _photo_from_array(array: np.ndarray, how: _ReadOptions) -> Photo:
+def _has_several_pictures(image: Image.Image, file: BufferedReader | BytesIO | None) -> bool:
+    if image.format == "TIFF" and file is not None:
+        return has_further_tiff_pages(file)
+    if image.format not in ("GIF", "PNG", "WEBP", "AVIF", "TIFF"):
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except PILLOW_ERRORS:  # what follows the first picture is damaged
+        return False
+
+
+def _photo_from_array(array: np.ndarray, options: _ReadOptions) -> Photo:
     name = "array"
     if array.dtype.kind == "f":
         array = _uint8_from_floats(array, name)
-    is_grey = array.ndim - (array.shape[2:] == (1,)) == 2
-    if array.dtype != np.uint8 and not (array.dtype == np.uint16 and is_grey and array.size):
+    is_grey = _is_grey(array)
+    is_grey_16_bit = array.dtype == np.uint16 and is_grey and array.size > 0
+    if array.dtype != np.uint8 and not is_grey_16_bit:
         raise InputError(
             f"has numbers of type {array.dtype}, expected uint8; {_uint8_remedy(array.dtype)}",
             path=name,
         )
     channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or channels not in (1, 3, 4):
-        first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
+    if array.ndim not in (2, 3) or channels not in _CHANNELS:
+        has_channels_first = array.ndim == 3 and array.shape[0] in _CHANNELS
+        other_layouts = ", with alpha, or grey (height, width)"
+        remedy = "; move the channels last" if has_channels_first else other_layouts
         raise InputError(
-            f"{name}: has shape {array.shape}, expected (height, width, 3) RGB"
-            + ("; move the channels last" if first else ", with alpha, or grey (height, width)")
+            f"{name}: has shape {array.shape}, expected (height, width, 3) RGB{remedy}"
         )
-    check_size(name, (array.shape[0], array.shape[1]), max_pixels=how.max_pixels)
+    check_size(name, (array.shape[0], array.shape[1]), max_pixels=options.max_pixels)
     if channels != 3:
         plane = array.reshape(array.shape[:2]) if is_grey else array
-        return _photo_from_pillow(Image.fromarray(plane), how, name)
-    notes = (NOT_STRETCHED,) if how.stretch else ()
-    return _blacken_transparent_and_note(
-        Photo(pixels=np.ascontiguousarray(array), notes=notes, name=name)
-    )
+        return _photo_from_pillow(Image.fromarray(plane), options, name)
+    pixels = np.ascontiguousarray(array)
+    notes = (NOT_STRETCHED if options.stretches_grey else None, _contrast_note(pixels, None))
+    return Photo(pixels=pixels, notes=tuple(note for note in notes if note), name=name)
+
+
+def _is_grey(array: np.ndarray) -> bool:
+    """Whether an array has the shape (height, width) or (height, width, 1)."""
+    has_one_channel = array.ndim == 3 and array.shape[2] == 1
+    return array.ndim == 2 or has_one_channel
 
 
 def _uint8_from_floats(array: np.ndarray, name: str) -> np.ndarray:
-    is_map = array.ndim - (array.shape[2:] == (1,)) == 2
-    if not array.size or not (array.min() >= 0 and array.max() <= 1):  # NaN neither
+    # Written so that NaN is outside as well.
+    is_inside = array.size > 0 and array.min() >= 0 and array.max() <= 1
+    if not is_inside:
+        depth_hint = "; depth is for rilievo.Prediction.from_depth(photo, depth)"
         raise InputError(
             f"{name}: has floats outside 0 to 1; divide by the number that stands for white, or "
-            "convert to uint8, with 0 black and 255 white"
-            + ("; depth is for rilievo.Prediction.from_depth(photo, depth)" if is_map else "")
+            f"convert to uint8, with 0 black and 255 white{depth_hint if _is_grey(array) else ''}"
         )
     return np.round(array * 255).astype(np.uint8)
 

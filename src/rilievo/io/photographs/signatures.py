@@ -6,44 +6,56 @@ from pathlib import Path
 
 from rilievo.errors.messages import OptionName, Text
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}) | frozenset(
-    {".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".ppm", ".pgm"}
+PHOTO_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
+        *(".heic", ".heif", ".avif", ".ppm", ".pgm"),
+    )
 )
-"""Photographs in a folder walk; named files may have any suffix."""
-RAW_SUFFIXES = (
-    frozenset({".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef"})
-    | frozenset({".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl"})
-    | frozenset({".sr2", ".srf", ".srw", ".x3f"})
+"""Suffixes by which photographs are found in a folder; a file that is named may have any suffix."""
+RAW_SUFFIXES = frozenset(
+    (
+        *(".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos"),
+        *(".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf"),
+        *(".srw", ".x3f"),
+    )
 )
-"""Raw files, often TIFF whose first image is a thumbnail."""
+"""Suffixes of raw photographs, many of which are TIFF files whose first image is a thumbnail."""
 VIDEO_SUFFIXES = frozenset(
     (
         *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
         *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
     )
 )
-HEAD_BYTES = 512
+HEAD_BYTES = 512  # from which `identify` tells the format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoFormat:
-    """Format, whose decoder is imported at first use.
+    """File format of photographs that rilievo reads.
 
     Attributes:
-        decoder: Subclass of ``PIL.ImageFile.ImageFile``.
-        whole: Whether it reads the file into memory.
+        module: Module of the decoder, which is imported when the first such file is opened.
+        decoder: Name of a subclass of ``PIL.ImageFile.ImageFile``.
+        extra: Extra of rilievo that installs the decoder, if it is not always there.
+        is_read_whole: Whether the decoder reads the whole file into memory.
     """
 
     name: str
     module: str
     decoder: str
     extra: str | None = None
-    whole: bool = True
+    is_read_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignFormat:
-    """Format that is recognised but not read."""
+    """File format that is recognised, but that rilievo does not read as a photograph.
+
+    Attributes:
+        name: Format with its article, such as "a video".
+        advice: What the user can do with such a file.
+    """
 
     name: str
     advice: str | Text = "export it as JPEG or PNG first"
@@ -52,7 +64,9 @@ class ForeignFormat:
 JPEG = PhotoFormat(name="JPEG", module="PIL.JpegImagePlugin", decoder="JpegImageFile")
 PNG = PhotoFormat(name="PNG", module="PIL.PngImagePlugin", decoder="PngImageFile")
 WEBP = PhotoFormat(name="WebP", module="PIL.WebPImagePlugin", decoder="WebPImageFile")
-TIFF = PhotoFormat(name="TIFF", module="PIL.TiffImagePlugin", decoder="TiffImageFile", whole=False)
+TIFF = PhotoFormat(
+    name="TIFF", module="PIL.TiffImagePlugin", decoder="TiffImageFile", is_read_whole=False
+)
 BMP = PhotoFormat(name="BMP", module="PIL.BmpImagePlugin", decoder="BmpImageFile")
 GIF = PhotoFormat(name="GIF", module="PIL.GifImagePlugin", decoder="GifImageFile")
 PNM = PhotoFormat(name="PNM", module="PIL.PpmImagePlugin", decoder="PpmImageFile")
@@ -70,6 +84,8 @@ _NPZ = ForeignFormat(
     name="an npz file",
     advice=Text("rilievo.read_prediction reads those of ", OptionName("save", "npz")),
 )
+
+_FIRST_ZIP_NAME = 30  # [bytes], where the name of a zip archive's first file begins
 
 # No other decoders are tried: Pillow has some that run programs (EPS) or are little tested.
 _SIGNATURES: Mapping[bytes, PhotoFormat] = {
@@ -144,43 +160,52 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
 
 
 def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
-    """Format of a file by its first ``HEAD_BYTES``; None if unknown."""
-    # The first name of a zip archive begins at byte 30.
-    if head.startswith(b"PK\x03\x04") and b".npy" in head[30:]:
+    """Tell the format of a file from its first ``HEAD_BYTES``; None if it is unknown."""
+    if head.startswith(b"PK\x03\x04") and b".npy" in head[_FIRST_ZIP_NAME:]:
         return _NPZ
-    for table in (_FOREIGN, _SIGNATURES):
-        for signature, kind in table.items():
+    for signatures in (_FOREIGN, _SIGNATURES):
+        for signature, file_format in signatures.items():
             if head.startswith(signature):
-                return kind
+                return file_format
     if head[:4] == b"RIFF":
         return _RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":
         return _identify_brand(head)
+    return _identify_text(head)
+
+
+def _identify_brand(head: bytes) -> PhotoFormat | ForeignFormat:
+    """Tell the format of an ISO base media file (HEIC, AVIF, MP4) from its brands."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = [head[8:12]]
+    brands += [head[position : position + 4] for position in range(16, end, 4)]
+    for brand in brands:
+        if brand in _BRANDS:
+            return _BRANDS[brand]
+    is_image = b"mif1" in brands or b"msf1" in brands
+    return HEIC if is_image else _VIDEO
+
+
+def _identify_text(head: bytes) -> ForeignFormat | None:
+    """Tell web pages and drawings from other text; None if the file is no ASCII text."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for signature, kind in _MARKUP.items():
-        if text.startswith(signature) or (text.startswith(b"<?xml") and signature in text):
-            return kind
-    return _TEXT if head and all(31 < byte < 127 or byte in b"\t\r\n" for byte in head) else None
+    for tag, markup in _MARKUP.items():
+        follows_xml_header = text.startswith(b"<?xml") and tag in text
+        if text.startswith(tag) or follows_xml_header:
+            return markup
+    is_ascii = all(31 < byte < 127 or byte in b"\t\r\n" for byte in head)
+    return _TEXT if head and is_ascii else None
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video by its first bytes, or else its suffix."""
+    """Whether a file is a video by its first bytes, or by its suffix if they are no photograph."""
     try:
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            kind = identify(file.read(HEAD_BYTES))
+            found = identify(file.read(HEAD_BYTES))
     except OSError:
-        kind = None
-    if kind is not None and kind.name == "a video":
+        found = None
+    if found is _VIDEO:
         return True
-    return not isinstance(kind, PhotoFormat) and path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _identify_brand(head: bytes) -> PhotoFormat | ForeignFormat:
-    end = int.from_bytes(head[:4], "big")
-    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(end, len(head)), 4))]
-    for brand in brands:
-        if brand in _BRANDS:
-            return _BRANDS[brand]
-    return HEIC if {b"mif1", b"msf1"} & set(brands) else _VIDEO
+    return not isinstance(found, PhotoFormat) and path.suffix.lower() in VIDEO_SUFFIXES

@@ -1,4 +1,4 @@
-"""Types of photographs' sources, without their readers."""
+"""Types from which a photograph can be read, importable without the readers."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -9,21 +9,21 @@ from PIL import Image
 
 @runtime_checkable
 class Readable(Protocol):
-    """Object that returns bytes when read."""
+    """Open file, or another object whose ``read`` returns bytes."""
 
     def read(self) -> Any:
-        """Read the rest."""
+        """Read what remains."""
 
 
 @runtime_checkable
 class Tensor(Protocol):
-    """Tensor of torch."""
+    """Tensor of torch, recognised by its methods so that torch need not be imported."""
 
     def detach(self) -> Any:
-        """Tensor without gradient."""
+        """Return the tensor without its gradient."""
 
     def cpu(self) -> Any:
-        """Tensor in main memory."""
+        """Return the tensor in main memory."""
 
 
 PhotoSource = (
