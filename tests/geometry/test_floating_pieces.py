@@ -3,8 +3,8 @@
 import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.surfaces.floating_pieces import lay_back_pieces
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, sample_lattice
-from rilievo.geometry.surfaces.patches import lay_back_pieces
 from support.analytic import camera_matrix, pixel_rays, plane
 
 SHAPE = (60, 80)

@@ -16,9 +16,9 @@ from rilievo.arrays.shapes import UInt8
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.geometry.surfaces.floating_pieces import MAX_PIECE_FRACTION
 from rilievo.geometry.surfaces.lattice import sample_slices
 from rilievo.geometry.surfaces.meshes import surface_step
-from rilievo.geometry.surfaces.patches import MOST
 from rilievo.io.json_record import to_json
 from rilievo.io.map_pictures import DEPTH_COLOURS, Drawn, normals_picture, sky_colour
 from rilievo.io.outputs.formats.colour_files import (
@@ -191,7 +191,7 @@ def _relief_or_reason(job: WriteJob) -> tuple[Relief | None, str | None]:
         step=step,
         cut=replace(options.cut, specks=0) if is_inside else options.cut,
         normals=prediction.normals,
-        pieces=0 if is_inside else MOST,
+        pieces=0 if is_inside else MAX_PIECE_FRACTION,
     )
     return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."
 

@@ -18,8 +18,8 @@ from rilievo.geometry.surfaces.lattice import (
     sample_range,
 )
 
-_AT_THE_POLE = 1e-3
-"""Angle [rad] of an edge at a pole."""
+_POLE_TOLERANCE = 1e-3
+"""Angle between the edge of an image and a pole up to which the image reaches it [rad]."""
 
 
 def sample_closed_lattice(
@@ -30,11 +30,16 @@ def sample_closed_lattice(
     normals: Vectors | None,
     hollow: Mask | None,
 ) -> Lattice:
-    """Sample a lattice that closes where the image goes round, within a step."""
+    """Sample a lattice as ``sample_lattice`` does, and close it if the image goes round.
+
+    The last columns repeat the first ones, so that the ends meet within a step.
+    """
     width = depth.shape[1]
     if goes_round(camera, width):
-        columns = sample_range(width, step).start + math.ceil(width / step) * step + 1 - width
-        depth, valid = _repeat_first_columns(depth, columns), _repeat_first_columns(valid, columns)
+        first_sample = sample_range(width, step).start
+        columns = first_sample + math.ceil(width / step) * step + 1 - width
+        depth = _repeat_first_columns(depth, columns)
+        valid = _repeat_first_columns(valid, columns)
         normals = None if normals is None else _repeat_first_columns(normals, columns)
         hollow = None if hollow is None else _repeat_first_columns(hollow, columns)
     return sample_lattice(depth, camera, valid, step, normals, hollow)
@@ -48,12 +53,12 @@ def _repeat_first_columns(
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """Fan of triangles from a pole.
+    """Fan of triangles that closes a surface at a pole.
 
     Attributes:
-        side: -1 at the top, 1 at the bottom.
-        row: Edge at the pole [px].
-        ring: Vertices around it, by column.
+        side: -1 at the top of the image, 1 at the bottom.
+        row: Row of the image's edge at the pole [px].
+        ring: Vertices around the pole, in the order of columns.
     """
 
     side: int
@@ -62,26 +67,41 @@ class Cap:
 
     def triangles(self, pole: int) -> Triangles:
         """Triangles to the vertex ``pole``, counter-clockwise as the camera sees them."""
-        pair = (self.ring[1:], self.ring[:-1]) if self.side > 0 else (self.ring[:-1], self.ring[1:])
-        return np.stack([*pair, np.full_like(self.ring[1:], pole)], axis=1)
+        left, right = self.ring[:-1], self.ring[1:]
+        pair = (right, left) if self.side > 0 else (left, right)
+        return np.stack([*pair, np.full_like(left, pole)], axis=1)
 
 
 def pole_caps(
     lattice: Lattice,
-    number: Int32[np.ndarray, "n"],
-    used: Bool[np.ndarray, "a b"],
+    vertex_index: Int32[np.ndarray, "n"],
+    is_vertex: Bool[np.ndarray, "a b"],
     *,
     height: int,
     cut: Cut,
 ) -> Iterator[Cap]:
-    """Caps at poles that a panorama surrounds."""
+    """Yield a cap for each pole that a panorama reaches and surrounds without a tear.
+
+    Args:
+        lattice: Closed lattice of the panorama.
+        vertex_index: Vertex of each point of the lattice, in reading order.
+        is_vertex: Mask of the points that are vertices of the mesh.
+        height: Rows of the panorama [px].
+        cut: Limits at which the surface is torn.
+    """
     lens = lattice.camera.lens
     if not isinstance(lens, Equirectangular):
         return
-    for row, edge, side in ((0, -0.5, -1), (-1, height - 0.5, 1)):
-        is_there = abs((edge - lens.cy) / lens.fy - side * math.pi / 2) < _AT_THE_POLE
-        is_whole = lattice.valid[row].all() and used[row, 0] and used[row, -1]
-        depth = lattice.depth[row]
-        is_smooth = depth.max() <= depth.min() * np.float32(1 + cut.jump) ** 2
-        if is_there and is_whole and is_smooth:
-            yield Cap(side, edge, number.reshape(used.shape)[row][used[row]])
+    # Depth may jump once on the way from the ring to the pole, and once back.
+    max_depth_ratio = np.float32(1 + cut.jump) ** 2
+    indices = vertex_index.reshape(is_vertex.shape)
+    for lattice_row, edge_row, side in ((0, -0.5, -1), (-1, height - 0.5, 1)):
+        latitude = (edge_row - lens.cy) / lens.fy
+        reaches_pole = abs(latitude - side * math.pi / 2) < _POLE_TOLERANCE
+        depth = lattice.depth[lattice_row]
+        is_smooth = depth.max() <= depth.min() * max_depth_ratio
+        on_ring = is_vertex[lattice_row]
+        # Vertices may be missing where flat parts were merged, but not at the seam.
+        surrounds_pole = lattice.valid[lattice_row].all() and on_ring[0] and on_ring[-1]
+        if reaches_pole and surrounds_pole and is_smooth:
+            yield Cap(side, edge_row, indices[lattice_row][on_ring])

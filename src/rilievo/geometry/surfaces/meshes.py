@@ -1,9 +1,9 @@
-"""Surfaces from depth: points and a mesh in the camera frame, without parts the camera never saw.
+"""Surfaces from depth: points and a mesh in the camera frame.
 
-Networks' depth runs over edges in ramps, seen at a grazing angle below ``Cut.grazing``.
+They are torn at edges, where the camera did not see what lies behind. Networks' depth runs over
+edges in ramps, which are seen at a grazing angle below ``Cut.grazing`` and so are torn, too.
 """
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -19,6 +19,7 @@ from rilievo.geometry.surfaces.closing import Cap, pole_caps, sample_closed_latt
 from rilievo.geometry.surfaces.contour import smooth_contours
 from rilievo.geometry.surfaces.fill import Fill, fill_tears
 from rilievo.geometry.surfaces.flat import merge_flat_triangles
+from rilievo.geometry.surfaces.floating_pieces import lay_back_pieces
 from rilievo.geometry.surfaces.lattice import (
     Cut,
     Faces,
@@ -33,21 +34,22 @@ from rilievo.geometry.surfaces.lattice import (
     triangulate_cells,
     vertex_normals,
 )
-from rilievo.geometry.surfaces.patches import (
-    lay_back_pieces,
-    mend_lattice,
-    near_neighbours,
-    without_specks,
-)
+from rilievo.geometry.surfaces.patches import mend_lattice, near_neighbours, without_specks
 from rilievo.geometry.surfaces.ramps import sharpen_edges
 
-_COARSER = (4, 12)
-"""Factors by which flat parts are made coarser, until a mesh has few enough points."""
+_COARSER_FLATNESS = (4, 12)
+"""Factors of the flatness with which a mesh is made again, until it has few enough points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointCloud:
-    """Points of a surface in the camera frame, with unit normals towards the camera and colours."""
+    """Points of a surface in the camera frame.
+
+    Attributes:
+        points: The points.
+        normals: Unit normals towards the camera.
+        colours: Colours of the photograph; None without one.
+    """
 
     points: Vertices
     normals: Vertices
@@ -67,10 +69,13 @@ class Mesh:
     """Triangle mesh in the camera frame.
 
     Attributes:
-        normals: Unit normals towards the camera.
-        pixels: Pixel (u, v) of colour; beyond the width at a panorama's seam.
-        triangles: Vertices, counter-clockwise as the camera sees them.
-        behind: Number of last triangles that fill tears.
+        points: Vertices.
+        normals: Unit normals of the vertices, towards the camera.
+        pixels: Pixel (u, v) of the photograph at each vertex, which gives its colour; beyond the
+            width at a panorama's seam.
+        triangles: Indices of three vertices, counter-clockwise as the camera sees them.
+        colours: Colours of the vertices; None if they are taken from ``pixels``.
+        behind: Number of triangles, the last ones, that fill tears.
     """
 
     points: Vertices
@@ -99,7 +104,7 @@ class Mesh:
 
 
 def surface_step(shape: tuple[int, int], most: int) -> int:
-    """Least step that makes at most ``most`` points.
+    """Smallest step between sampled pixels that makes at most ``most`` points.
 
     Raises:
         OptionError: If fewer than four points are allowed.
@@ -107,11 +112,10 @@ def surface_step(shape: tuple[int, int], most: int) -> int:
     if most < 4:
         raise OptionError(f"a surface has at least 4 points, got {most}")
     height, width = shape
-    return next(
-        step
-        for step in itertools.count(1)
-        if len(sample_range(height, step)) * len(sample_range(width, step)) <= most
-    )
+    step = 1
+    while len(sample_range(height, step)) * len(sample_range(width, step)) > most:
+        step += 1
+    return step
 
 
 def flying_pixels(
@@ -120,28 +124,34 @@ def flying_pixels(
     *,
     jump: tuple[float, float] = (0.08, 0.08),
 ) -> Mask:
-    """Find pixels on a ramp: more than ``jump`` behind one neighbour and before the opposite.
+    """Find pixels on a ramp, which lie behind one neighbour and before the opposite one.
 
-    Sharp edges and thin objects stay. ``jump`` is relative, down and across.
+    Sharp edges and thin objects have none.
+
+    Args:
+        depth: Depth.
+        valid: Mask of the pixels that have depth.
+        jump: Relative difference of depth to either neighbour, down and across.
     """
     flying = np.zeros(depth.shape, bool)
     for axis in (0, 1):
-        z, mask = np.moveaxis(depth, axis, 0), np.moveaxis(valid, axis, 0)
-        factor = np.float32(1 + jump[axis])
+        lines, is_valid = np.moveaxis(depth, axis, 0), np.moveaxis(valid, axis, 0)
+        min_ratio = np.float32(1 + jump[axis])
         with np.errstate(invalid="ignore"):
-            rises = z[1:] > z[:-1] * factor
-            falls = z[:-1] > z[1:] * factor
-        both = mask[1:] & mask[:-1]
-        rises &= both
-        falls &= both
-        inner = np.moveaxis(flying, axis, 0)[1:-1]
-        inner |= (rises[1:] & rises[:-1]) | (falls[1:] & falls[:-1])
+            rises = lines[1:] > lines[:-1] * min_ratio
+            falls = lines[:-1] > lines[1:] * min_ratio
+        both_valid = is_valid[1:] & is_valid[:-1]
+        rises &= both_valid
+        falls &= both_valid
+        inner_flying = np.moveaxis(flying, axis, 0)[1:-1]
+        inner_flying |= (rises[1:] & rises[:-1]) | (falls[1:] & falls[:-1])
     return flying
 
 
 def _flying_points(
     lattice: Lattice, cut: Cut, jump: tuple[float, float]
 ) -> Bool[np.ndarray, "a b"]:
+    """Flying pixels of a lattice, without those of triangles that a model's normals confirm."""
     flying = flying_pixels(lattice.depth, lattice.valid, jump=jump)
     if lattice.normals is not None and flying.any():
         flying.reshape(-1)[corner_indices(triangulate_cells(lattice, cut))] = False
@@ -150,7 +160,16 @@ def _flying_points(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontCloud:
-    """Visible points, and what their backing is made of."""
+    """Visible points of a surface, and what a backing behind them is made of.
+
+    Attributes:
+        cloud: The visible points.
+        lattice: All sampled points.
+        chosen: Mask of those in the cloud.
+        flying: Mask of those that are left out, because they lie on ramps.
+        cut: Limits at which the surface is torn.
+        colours: Colours of the sampled points; None without a photograph.
+    """
 
     cloud: PointCloud
     lattice: Lattice
@@ -160,18 +179,19 @@ class FrontCloud:
     colours: Pixels | None
 
     def with_backing(self, backing: float) -> PointCloud:
-        """Points, and those behind edges, as far as a share of the width."""
+        """Add points behind edges, as far as this fraction of the width; none for 0."""
         if not backing:
             return self.cloud
-        lattice, chosen, flying, cut = self.lattice, self.chosen, self.flying, self.cut
-        sharp = sharpen_edges(replace(lattice, valid=chosen | flying))
+        lattice = self.lattice
+        sharp = sharpen_edges(replace(lattice, valid=self.chosen | self.flying))
         layer = layer_behind_edges(sharp.lattice, _reach_in_points(backing, lattice), sharp.edge)
         if layer is None:
             return self.cloud
-        # Of ramps the cloud has no point.
-        is_torn = layer.lattice.depth > lattice.depth * np.float32(1 + cut.jump)
-        added = layer.reached & np.where(chosen, layer.grown & is_torn, flying)
-        return _add_backing(self.cloud, layer, added, cut, self.colours)
+        # The layer is added where it lies clearly behind a visible point, and at ramps, of which
+        # the cloud has no point.
+        is_behind = layer.lattice.depth > lattice.depth * np.float32(1 + self.cut.jump)
+        is_added = np.where(self.chosen, layer.grown & is_behind, self.flying)
+        return _add_backing(self.cloud, layer, layer.reached & is_added, self.cut, self.colours)
 
 
 def point_cloud(
@@ -185,7 +205,10 @@ def point_cloud(
     cut: Cut | None = None,
     backing: float = 0.0,
 ) -> PointCloud:
-    """Make a point of every ``step``-th valid pixel not flying, with the arguments of ``mesh``."""
+    """Make a point of every ``step``-th pixel that is valid and on no ramp.
+
+    The arguments are those of ``mesh``; ``colours`` is the photograph.
+    """
     front = front_cloud(depth, camera, valid, colours=colours, normals=normals, step=step, cut=cut)
     return front.with_backing(backing)
 
@@ -200,24 +223,30 @@ def front_cloud(
     step: int = 1,
     cut: Cut | None = None,
 ) -> FrontCloud:
-    """Visible points of ``point_cloud``."""
+    """Make the visible points of ``point_cloud``, from which its backing can follow later."""
     cut = cut or Cut()
     lattice = sample_lattice(depth, as_camera(camera), valid, step, normals)
-    reach = _largest_jumps(lattice, cut)
-    flying = _flying_points(lattice, cut, reach)
-    fixed = replace(lattice, valid=lattice.valid & ~flying)
-    chosen = without_specks(fixed, cut, near_neighbours(fixed, reach)).valid
-    painted = None if colours is None else colours[lattice.grid]
-    field = lattice.normals
-    if field is None:
-        field = vertex_normals(triangulate_cells(lattice, cut), lattice)
+    max_jumps = _largest_jumps(lattice, cut)
+    flying = _flying_points(lattice, cut, max_jumps)
+    without_ramps = replace(lattice, valid=lattice.valid & ~flying)
+    links = near_neighbours(without_ramps, max_jumps)
+    chosen = without_specks(without_ramps, cut, links).valid
+    sampled_colours = None if colours is None else colours[lattice.grid]
+    point_normals = lattice.normals
+    if point_normals is None:
+        point_normals = vertex_normals(triangulate_cells(lattice, cut), lattice)
     cloud = PointCloud(
         points=np.ascontiguousarray(lattice.points[:, chosen].T),
-        normals=np.ascontiguousarray(field[:, chosen].T),
-        colours=None if painted is None else painted[chosen],
+        normals=np.ascontiguousarray(point_normals[:, chosen].T),
+        colours=None if sampled_colours is None else sampled_colours[chosen],
     )
     return FrontCloud(
-        cloud=cloud, lattice=lattice, chosen=chosen, flying=flying, cut=cut, colours=painted
+        cloud=cloud,
+        lattice=lattice,
+        chosen=chosen,
+        flying=flying,
+        cut=cut,
+        colours=sampled_colours,
     )
 
 
@@ -236,68 +265,81 @@ def mesh(
     backing: float = 0.0,
     pieces: float = 0.0,
 ) -> Mesh:
-    """Make triangles between neighbouring pixels, torn at edges; whole panoramas are closed.
+    """Make triangles between neighbouring pixels, torn at edges.
+
+    Whole panoramas are closed behind the camera and at the poles.
 
     Args:
         depth: Depth along the rays.
         camera: Camera, or K [px].
         valid: Pixels that have depth.
         hollow: Pixels where no hole is closed.
-        normals: Normals, which also tell steep surfaces from edges.
-        step: Step between pixels.
-        cut: Limits; ``specks`` removes loose patches and closes holes.
-        flatness: Relative change of depth of flat parts with fewer triangles.
-        most: Points above which flat parts are three or six times as coarse.
-        smooth: Whether tears are lines, not staircases.
-        backing: Share of the width by which far surfaces go on behind near ones.
-        pieces: Share of points of a floating piece that is laid back.
+        normals: Normals by a model, which also tell steep surfaces from edges.
+        step: Step between the pixels that become points.
+        cut: Limits at which the surface is torn; ``specks`` removes loose patches and closes holes.
+        flatness: Relative change of depth up to which flat parts have fewer triangles; 0 for none.
+        most: Points above which flat parts are made about three and six times as coarse.
+        smooth: Whether tears are smooth lines and not staircases.
+        backing: Fraction of the width by which far surfaces go on behind near ones.
+        pieces: Points of a floating piece, over all points, that is laid back.
     """
     cut, camera = cut or Cut(), as_camera(camera)
     if backing:
         cut = cut.for_filled_tears
     sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
     # Where tears are filled, no patch is loose.
-    lattice = lay_back_pieces(mend_lattice(sampled, cut, specks=not backing), cut, pieces)
-    least = np.inf
+    mended = mend_lattice(sampled, cut, specks=not backing)
+    lattice = lay_back_pieces(mended, cut, pieces)
+    edge = np.inf
     if backing:
         sharp = sharpen_edges(lattice)
-        lattice, least = sharp.lattice, sharp.edge
-    faces = triangulate_cells(lattice, cut, least)
+        lattice, edge = sharp.lattice, sharp.edge
+    faces = triangulate_cells(lattice, cut, edge)
     fill = None
     if backing and lattice.valid.any():
-        fill = fill_tears(lattice, faces, least=least, reach=_reach_in_points(backing, lattice))
-    triangles = corner_indices(faces)
-    if flatness:
-        triangles = _triangles_with_flat_merged(lattice, faces, flatness)
-        for factor in _COARSER:
-            if most is None or len(np.unique(triangles)) <= most:
-                break
-            triangles = _triangles_with_flat_merged(lattice, faces, factor * flatness)
-    used = np.zeros(lattice.valid.size, bool)
-    used[triangles] = True
-    number = np.cumsum(used, dtype=np.int32) - np.int32(1)
-    used = used.reshape(lattice.valid.shape)
-    field = _mesh_normals(faces, lattice, is_film=lattice.depth != sampled.depth)
-    rows, columns = (indices.astype(np.float32) for indices in np.nonzero(used))
+        fill = fill_tears(lattice, faces, edge=edge, reach=_reach_in_points(backing, lattice))
+
+    triangles = _choose_triangles(lattice, faces, flatness, most)
+    is_vertex = np.zeros(lattice.valid.size, bool)
+    is_vertex[triangles] = True
+    vertex_index = np.cumsum(is_vertex, dtype=np.int32) - np.int32(1)
+    is_vertex = is_vertex.reshape(lattice.valid.shape)
+    point_normals = _mesh_normals(faces, lattice, is_moved=lattice.depth != sampled.depth)
+    rows, columns = (indices.astype(np.float32) for indices in np.nonzero(is_vertex))
     if smooth:
-        rim = smooth_contours(lattice, faces, triangles, cut)
-        lattice, rows, columns = rim.lattice, rim.rows[used], rim.columns[used]
-    pitch = np.float32(step)
-    pixels = np.array(
-        [lattice.columns.start + pitch * columns, lattice.rows.start + pitch * rows], np.float32
-    )
+        contoured = smooth_contours(lattice, faces, triangles, cut)
+        lattice = contoured.lattice
+        rows, columns = contoured.rows[is_vertex], contoured.columns[is_vertex]
+
+    pixel_step = np.float32(step)
+    u = lattice.columns.start + pixel_step * columns
+    v = lattice.rows.start + pixel_step * rows
     front = Mesh(
-        points=np.ascontiguousarray(lattice.points[:, used].T),
-        normals=np.ascontiguousarray(field[:, used].T),
-        pixels=np.ascontiguousarray(pixels.T),
-        triangles=number[triangles],
+        points=np.ascontiguousarray(lattice.points[:, is_vertex].T),
+        normals=np.ascontiguousarray(point_normals[:, is_vertex].T),
+        pixels=np.ascontiguousarray(np.array([u, v], np.float32).T),
+        triangles=vertex_index[triangles],
     )
     if goes_round(camera, depth.shape[1]):
-        for cap in pole_caps(lattice, number, used, height=len(depth), cut=cut):
+        for cap in pole_caps(lattice, vertex_index, is_vertex, height=len(depth), cut=cut):
             front = _add_cap(front, cap)
     if fill is None:
         return front
-    return _add_fill(front, fill, np.where(used.reshape(-1), number, -1))
+    return _add_fill(front, fill, np.where(is_vertex.reshape(-1), vertex_index, -1))
+
+
+def _choose_triangles(
+    lattice: Lattice, faces: Faces, flatness: float, max_points: int | None
+) -> Triangles:
+    """Triangles of the cells, merged where the surface is flat until they have few points."""
+    if not flatness:
+        return corner_indices(faces)
+    triangles = _triangles_with_flat_merged(lattice, faces, flatness)
+    for factor in _COARSER_FLATNESS:
+        if max_points is None or len(np.unique(triangles)) <= max_points:
+            break
+        triangles = _triangles_with_flat_merged(lattice, faces, factor * flatness)
+    return triangles
 
 
 def _triangles_with_flat_merged(lattice: Lattice, faces: Faces, flatness: float) -> Triangles:
@@ -306,67 +348,84 @@ def _triangles_with_flat_merged(lattice: Lattice, faces: Faces, flatness: float)
 
 
 def _add_cap(front: Mesh, cap: Cap) -> Mesh:
+    """Add the vertex of a pole, at the mean height of the ring around it, and its triangles."""
     height = np.abs(front.points[cap.ring, 1]).mean()
     pole = np.array([[0, cap.side * height, 0]], np.float32)
+    normal = np.array([[0, -cap.side, 0]], np.float32)
     pixel = np.array([[front.pixels[cap.ring, 0].mean(), cap.row]], np.float32)
     return Mesh(
         points=np.concatenate([front.points, pole]),
-        normals=np.concatenate([front.normals, np.array([[0, -cap.side, 0]], np.float32)]),
+        normals=np.concatenate([front.normals, normal]),
         pixels=np.concatenate([front.pixels, pixel]),
         triangles=np.concatenate([front.triangles, cap.triangles(len(front.points))]),
     )
 
 
 def _mesh_normals(
-    faces: Faces, lattice: Lattice, *, is_film: Bool[np.ndarray, "a b"]
+    faces: Faces, lattice: Lattice, *, is_moved: Bool[np.ndarray, "a b"]
 ) -> Float32[np.ndarray, "3 a b"]:
-    field = lattice.normals
-    if field is None:
+    """Normals of the points: a model's, but those of the triangles where depth was changed."""
+    model_normals = lattice.normals
+    if model_normals is None:
         return vertex_normals(faces, lattice)
-    if not (is_film & lattice.valid).any():
-        return field
-    return np.where(is_film, vertex_normals(faces, lattice), field)
+    if not (is_moved & lattice.valid).any():
+        return model_normals
+    return np.where(is_moved, vertex_normals(faces, lattice), model_normals)
 
 
 def _largest_jumps(lattice: Lattice, cut: Cut) -> tuple[float, float]:
-    """Relative jumps of depth, vertical then horizontal."""
+    """Largest relative steps of depth on a surface, down and across."""
     camera, step = lattice.camera, lattice.rows.step
     return largest_jump(camera.focal_y / step, cut), largest_jump(camera.focal / step, cut)
 
 
-def _reach_in_points(share: float, lattice: Lattice) -> int:
-    return math.ceil(share * lattice.valid.shape[1])
+def _reach_in_points(fraction: float, lattice: Lattice) -> int:
+    """Fraction of the width, in points of a lattice."""
+    return math.ceil(fraction * lattice.valid.shape[1])
 
 
 def _add_backing(
-    front: PointCloud, layer: Backing, added: Mask, cut: Cut, colours: Pixels | None
+    front: PointCloud, layer: Backing, is_added: Mask, cut: Cut, colours: Pixels | None
 ) -> PointCloud:
-    normals = vertex_normals(triangulate_cells(layer.lattice, cut), layer.lattice)
-    points = np.concatenate([front.points, layer.lattice.points[:, added].T])
-    painted = None
+    """Add points of a layer behind the surface to its visible points."""
+    layer_normals = vertex_normals(triangulate_cells(layer.lattice, cut), layer.lattice)
+    joined_colours = None
     if front.colours is not None and colours is not None:
-        taken = colours.reshape(-1, 3)[layer.sources(np.flatnonzero(added))]
-        painted = np.concatenate([front.colours, taken])
-    normals = np.concatenate([front.normals, normals[:, added].T])
-    return PointCloud(points=points, normals=normals, colours=painted)
+        sources = layer.sources(np.flatnonzero(is_added))
+        joined_colours = np.concatenate([front.colours, colours.reshape(-1, 3)[sources]])
+    return PointCloud(
+        points=np.concatenate([front.points, layer.lattice.points[:, is_added].T]),
+        normals=np.concatenate([front.normals, layer_normals[:, is_added].T]),
+        colours=joined_colours,
+    )
 
 
-def _add_fill(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
+def _add_fill(front: Mesh, fill: Fill, vertex_index: Int32[np.ndarray, "n"]) -> Mesh:
+    """Add the triangles of a fill to a mesh, and share the vertices that both have.
+
+    Args:
+        front: The mesh.
+        fill: Triangles in its tears.
+        vertex_index: Vertex of each point of the lattice; -1 for points that are none.
+    """
     lattice, margin = fill.lattice, fill.margin
     rows, columns = (length - 2 * margin for length in lattice.valid.shape)
-    number = np.pad(number.reshape(rows, columns), margin, constant_values=-1).reshape(-1)
-    is_own = ~fill.grown.reshape(-1) & (number >= 0)
-    is_added = ~is_own[fill.corners]
-    added = fill.corners[is_added]
-    rows = number[fill.corners]
-    rows[is_added] = len(front.points) + np.arange(len(added), dtype=np.int32)
+    vertex_index = np.pad(vertex_index.reshape(rows, columns), margin, constant_values=-1)
+    vertex_index = vertex_index.reshape(-1)
+    is_shared = ~fill.grown.reshape(-1) & (vertex_index >= 0)
+    is_added = ~is_shared[fill.corners]
+    added_points = fill.corners[is_added]
+    vertex_of_corner = vertex_index[fill.corners]
+    vertex_of_corner[is_added] = len(front.points) + np.arange(len(added_points), dtype=np.int32)
+
     row, column = np.divmod(fill.sources[is_added], lattice.valid.shape[1])
-    start = np.array([lattice.columns.start, lattice.rows.start], np.float32)
-    pixels = np.stack([column, row], axis=1).astype(np.float32)
+    source_points = np.stack([column, row], axis=1).astype(np.float32)
+    first_pixel = np.array([lattice.columns.start, lattice.rows.start], np.float32)
+    pixels = first_pixel + np.float32(lattice.rows.step) * source_points
     return Mesh(
-        points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, added].T]),
+        points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, added_points].T]),
         normals=np.concatenate([front.normals, fill.normals[is_added]]),
-        pixels=np.concatenate([front.pixels, start + np.float32(lattice.rows.step) * pixels]),
-        triangles=np.concatenate([front.triangles, rows[fill.triangles]]),
+        pixels=np.concatenate([front.pixels, pixels]),
+        triangles=np.concatenate([front.triangles, vertex_of_corner[fill.triangles]]),
         behind=len(fill.triangles),
     )

@@ -1,71 +1,96 @@
-"""Connected patches: small ones (specks) are removed, small holes closed.
-
-Small pieces that float before a surface, laid back onto it; most of their rim is torn.
-"""
+"""Connected patches of a surface: small ones (specks) are removed, and small holes closed."""
 
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Field, Float64, Int, Mask, Values
+from rilievo.arrays.shapes import Bool, Field, Int, Mask
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, triangulate_cells
 from rilievo.geometry.surfaces.ramps import Numbers
 
-_FEWEST = 6
-"""Points of a speck, whatever ``Cut.specks``."""
-_ROUNDS = 64
-"""Averages of a closed hole's depth."""
+_MIN_SPECK_LIMIT = 6
+"""Points up to which a patch is a speck, however small ``Cut.specks`` is."""
+_HOLE_ROUNDS = 64
+"""Averages by which the depth of a closed hole becomes smooth."""
 
 Links: TypeAlias = tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]
+"""Whether each point is connected to that in the next column, and to that in the next row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patches:
-    """Connected points: patch of each, 0 for others, and sizes."""
+    """Patches of connected points.
+
+    Attributes:
+        label: Patch of each point, from 1; 0 for points of no patch.
+        size: Number of points of each patch, and of none.
+    """
 
     label: Int[np.ndarray, "h w"]
     size: Numbers
 
 
 def label_patches(
-    chosen: Mask,
+    mask: Mask,
     beside: Bool[np.ndarray, "h v"],
     below: Bool[np.ndarray, "g w"],
 ) -> Patches:
-    """Label patches of points by connections to the next column and row."""
-    begins = chosen.copy()
-    begins[:, 1:] &= ~beside
+    """Label the connected patches of the points of a mask.
+
+    Args:
+        mask: The points.
+        beside: Whether each point is connected to that in the next column.
+        below: Whether each point is connected to that in the next row.
+    """
+    starts_run = mask.copy()
+    starts_run[:, 1:] &= ~beside
     # Runs along the rows, numbered from 1; a run is joined to the connected runs above it.
-    run = np.cumsum(begins).reshape(chosen.shape)
-    run[~chosen] = 0
-    above, under = run[:-1][below], run[1:][below]
-    is_new = np.ones(above.size, bool)
-    is_new[1:] = (np.diff(above) != 0) | (np.diff(under) != 0)
-    root = least_joined_index(int(begins.sum()) + 1, above[is_new], under[is_new])
-    _, number = np.unique(root, return_inverse=True)
-    label = number[run]
+    run = np.cumsum(starts_run).reshape(mask.shape)
+    run[~mask] = 0
+    upper_run, lower_run = run[:-1][below], run[1:][below]
+    is_new_pair = np.ones(upper_run.size, bool)
+    is_new_pair[1:] = (np.diff(upper_run) != 0) | (np.diff(lower_run) != 0)
+    run_count = int(starts_run.sum()) + 1
+    root = least_joined_index(run_count, upper_run[is_new_pair], lower_run[is_new_pair])
+    _, patch_of_run = np.unique(root, return_inverse=True)
+    label = patch_of_run[run]
     return Patches(label=label, size=np.bincount(label.reshape(-1)))
 
 
 def least_joined_index(
     count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]
 ) -> Numbers:
-    """Least index that each is joined to, if indirectly."""
+    """Smallest index to which each index is joined, directly or by others (union-find).
+
+    Args:
+        count: Number of indices.
+        first: First index of each pair that is joined.
+        second: Second index of each pair.
+    """
     root = np.arange(count)
     while True:
-        one, other = root[first], root[second]
-        apart = one != other
-        if not apart.any():
+        first_root, second_root = root[first], root[second]
+        is_apart = first_root != second_root
+        if not is_apart.any():
             return root
-        first, second, one, other = (indices[apart] for indices in (first, second, one, other))
-        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
+        first, second = first[is_apart], second[is_apart]
+        first_root, second_root = first_root[is_apart], second_root[is_apart]
+        np.minimum.at(
+            root, np.maximum(first_root, second_root), np.minimum(first_root, second_root)
+        )
         while (root[root] != root).any():
             root = root[root]
 
 
 def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> Lattice:
-    """Remove small patches; ``links`` are corners of a triangle by default."""
+    """Remove the small patches of a surface.
+
+    Args:
+        lattice: The surface.
+        cut: Limits; ``cut.specks`` says which patches are small.
+        links: Connections between points; by default those by the sides of triangles.
+    """
     if not cut.specks or not lattice.valid.any():
         return lattice
     links = triangle_links(triangulate_cells(lattice, cut)) if links is None else links
@@ -73,179 +98,111 @@ def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> La
 
 
 def near_neighbours(lattice: Lattice, reach: tuple[float, float]) -> Links:
-    """Neighbours within a relative ``reach``, down and across."""
-    z, valid = lattice.depth, lattice.valid
+    """Connect the neighbours whose depth differs little.
 
-    def close(one: np.ndarray, other: np.ndarray, share: float) -> Bool[np.ndarray, "_ _"]:
-        with np.errstate(invalid="ignore"):
-            return np.maximum(one, other) <= np.minimum(one, other) * np.float32(1 + share)
+    Args:
+        lattice: The surface.
+        reach: Largest relative difference of depth, down and across.
+    """
+    depth, valid = lattice.depth, lattice.valid
+    max_step_down, max_step_across = reach
+    beside = _is_step_small(depth[:, 1:], depth[:, :-1], max_step_across)
+    below = _is_step_small(depth[1:], depth[:-1], max_step_down)
+    return beside & valid[:, 1:] & valid[:, :-1], below & valid[1:] & valid[:-1]
 
-    beside = valid[:, 1:] & valid[:, :-1] & close(z[:, 1:], z[:, :-1], reach[1])
-    below = valid[1:] & valid[:-1] & close(z[1:], z[:-1], reach[0])
-    return beside, below
+
+def _is_step_small(
+    first: np.ndarray, second: np.ndarray, max_step: float
+) -> Bool[np.ndarray, "_ _"]:
+    with np.errstate(invalid="ignore"):
+        return np.maximum(first, second) <= np.minimum(first, second) * np.float32(1 + max_step)
 
 
 def mend_lattice(lattice: Lattice, cut: Cut, *, specks: bool = True) -> Lattice:
-    """Remove specks, and close holes as small, whose rim is one surface within ``cut.jump``."""
+    """Remove specks, and close holes as small whose rim is one surface within ``cut.jump``."""
     lattice = without_specks(lattice, cut) if specks else lattice
-    without = lattice.valid
-    if not cut.specks or not without.any():
+    valid = lattice.valid
+    if not cut.specks or not valid.any():
         return lattice
-    z = np.where(without, lattice.depth, np.float32(1))
-    closed = _close_holes(z, without, cut, lattice.hollow)
-    filled = closed & ~without
-    if not filled.any():
+    depth = np.where(valid, lattice.depth, np.float32(1))
+    closed = _close_holes(depth, valid, cut, lattice.hollow)
+    is_filled = closed & ~valid
+    if not is_filled.any():
         return lattice
-    return lattice.with_depth(np.where(filled, z, lattice.depth), closed)
+    return lattice.with_depth(np.where(is_filled, depth, lattice.depth), closed)
 
 
-def _is_small(size: Numbers, cut: Cut, lattice: int) -> Bool[np.ndarray, "n"]:
+def _is_small(size: Numbers, cut: Cut, point_count: int) -> Bool[np.ndarray, "n"]:
     # On a coarse lattice a few points are a large part of the picture.
-    return size <= max(min(_FEWEST, lattice // 1000), int(cut.specks * lattice))
+    min_limit = min(_MIN_SPECK_LIMIT, point_count // 1000)
+    return size <= max(min_limit, int(cut.specks * point_count))
 
 
 def _speck_mask(lattice: Lattice, cut: Cut, links: Links) -> Mask:
-    regions = label_patches(lattice.valid, *links)
-    is_small = _is_small(regions.size, cut, lattice.valid.size)
-    is_small[0] = False
-    if len(regions.size) > 1:
-        is_small[1 + np.argmax(regions.size[1:])] = False
-    return is_small[regions.label]
+    """Mask of the points of small patches. The largest patch of all is none."""
+    patches = label_patches(lattice.valid, *links)
+    is_speck = _is_small(patches.size, cut, lattice.valid.size)
+    is_speck[0] = False
+    if len(patches.size) > 1:
+        is_speck[1 + np.argmax(patches.size[1:])] = False
+    return is_speck[patches.label]
 
 
 def triangle_links(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
-    """Sides of triangles, by ``merge`` of both neighbours' masks."""
-    (first, second), falling = faces.drawn_masks, faces.falling
+    """Connect points by the horizontal and vertical sides of triangles.
+
+    Args:
+        faces: Triangles of all cells.
+        merge: Function of whether there are triangles on either side of the connection: by default
+            one is enough; ``np.logical_xor`` gives the sides of one triangle alone.
+    """
+    has_first, has_second = faces.drawn_masks
+    falling = faces.falling
     height, width = falling.shape
     beside = np.zeros((height + 1, width), bool)
+    beside[:-1] = np.where(falling, has_second, has_first)  # upper sides of cells
+    beside[1:] = merge(beside[1:], np.where(falling, has_first, has_second))  # lower sides
     below = np.zeros((height, width + 1), bool)
-    beside[:-1], below[:, :-1] = np.where(falling, second, first), first
-    beside[1:] = merge(beside[1:], np.where(falling, first, second))
-    below[:, 1:] = merge(below[:, 1:], second)
+    below[:, :-1] = has_first  # left sides
+    below[:, 1:] = merge(below[:, 1:], has_second)  # right sides
     return beside, below
 
 
-def _close_holes(
-    z: Field,
-    valid: Mask,
-    cut: Cut,
-    hollow: Mask | None,
-) -> Mask:
-    """Mask with small holes closed; their depth is set in place."""
+def _close_holes(depth: Field, valid: Mask, cut: Cut, hollow: Mask | None) -> Mask:
+    """Close small holes, whose depth is set in place.
+
+    Returns:
+        Mask of the points that are valid or in a closed hole.
+    """
+    width = depth.shape[1]
     holes = label_patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
-    is_small = _is_small(holes.size, cut, valid.size)
-    # Holes at the border of the picture have no complete rim; patch 0 is no hole.
-    border = (holes.label[[0, -1]], holes.label[:, [0, -1]])
-    is_small[np.concatenate([[0], *(labels.reshape(-1) for labels in border)])] = False
+    is_closable = _is_small(holes.size, cut, valid.size)
+    is_closable[0] = False  # which is no hole
+    # Holes at the border of the picture have no complete rim.
+    is_closable[holes.label[[0, -1]]] = False
+    is_closable[holes.label[:, [0, -1]]] = False
     if hollow is not None:
-        is_small[holes.label[hollow]] = False
-    places = np.flatnonzero(is_small[holes.label])
-    around = places + np.array([-z.shape[1], z.shape[1], -1, 1])[:, None]
-    owner, flat = holes.label.reshape(-1)[places], z.reshape(-1)
-    near, far = np.full(holes.size.size, np.inf), np.zeros(holes.size.size)
-    for side in around:
-        is_rim = valid.reshape(-1)[side]
-        np.minimum.at(near, owner[is_rim], flat[side[is_rim]])
-        np.maximum.at(far, owner[is_rim], flat[side[is_rim]])
-    chosen = (far <= near * (1 + cut.jump))[owner]
-    places, around, owner = places[chosen], around[:, chosen], owner[chosen]
-    flat[places] = (near[owner] + far[owner]) / 2
-    for _ in range(_ROUNDS if places.size else 0):
-        # 1/z of a plane is linear in the image.
-        flat[places] = 4 / (1 / flat[around]).sum(axis=0)
+        is_closable[holes.label[hollow]] = False
+
+    # Nearest and farthest depth on the rim of each hole.
+    flat_depth, flat_valid = depth.reshape(-1), valid.reshape(-1)
+    points = np.flatnonzero(is_closable[holes.label])
+    neighbours = points + np.array([-width, width, -1, 1])[:, None]
+    hole = holes.label.reshape(-1)[points]
+    nearest, farthest = np.full(holes.size.size, np.inf), np.zeros(holes.size.size)
+    for neighbour in neighbours:
+        is_rim = flat_valid[neighbour]
+        np.minimum.at(nearest, hole[is_rim], flat_depth[neighbour[is_rim]])
+        np.maximum.at(farthest, hole[is_rim], flat_depth[neighbour[is_rim]])
+
+    is_one_surface = (farthest <= nearest * (1 + cut.jump))[hole]
+    points, neighbours = points[is_one_surface], neighbours[:, is_one_surface]
+    hole = hole[is_one_surface]
+    flat_depth[points] = (nearest[hole] + farthest[hole]) / 2
+    if points.size:
+        for _ in range(_HOLE_ROUNDS):
+            # 1/z of a plane is linear in the image, so the harmonic mean is averaged.
+            flat_depth[points] = 4 / (1 / flat_depth[neighbours]).sum(axis=0)
     closed = valid.copy()
-    closed.reshape(-1)[places] = True
+    closed.reshape(-1)[points] = True
     return closed
-
-
-MOST = 0.004
-"""Largest share of points of a piece."""
-_CUT_RIM = 0.5
-"""Least torn share of its rim."""
-_LEAST_CONTACT = 0.2
-"""Least share of it along the background."""
-_PIECE_ROUNDS = 64
-"""Averages of its depth."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rim:
-    own: Numbers
-    other: Numbers
-
-
-def lay_back_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
-    """Move floating pieces of at most the share ``most`` to their background."""
-    if not most or not lattice.valid.any():
-        return lattice
-    regions = label_patches(lattice.valid, *triangle_links(triangulate_cells(lattice, cut)))
-    rim = _border_labels(regions)
-    hosts = _find_hosts(regions, rim, lattice, most)
-    if not (hosts > 0).any():
-        return lattice
-    inverse = _inverse_depth_laid_back(1 / lattice.depth.astype(np.float64), regions, hosts)
-    depth = (1 / inverse).astype(lattice.depth.dtype)
-    moved = hosts[regions.label] > 0
-    return lattice.with_depth(np.where(moved, depth, lattice.depth), lattice.valid)
-
-
-def _border_labels(pieces: Patches) -> _Rim:
-    """Labels of neighbours in two patches, from each side once."""
-    label = pieces.label
-    pairs = [(label[:, 1:], label[:, :-1]), (label[1:], label[:-1])]
-    own = np.concatenate([labels.reshape(-1) for a, b in pairs for labels in (a, b)])
-    other = np.concatenate([labels.reshape(-1) for a, b in pairs for labels in (b, a)])
-    apart = (own != other) & (own > 0)
-    return _Rim(own=own[apart], other=other[apart])
-
-
-def _find_hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
-    """Patch that each small piece joins; 0 for none."""
-    count = pieces.size.size
-    small = pieces.size <= most * lattice.valid.size
-    small[0] = False
-    whole = np.bincount(rim.own, minlength=count)
-    torn = np.bincount(rim.own[rim.other > 0], minlength=count)
-    piece = small & (torn > _CUT_RIM * np.maximum(whole, 1))
-    depth = _median_patch_depths(pieces, lattice)
-    chosen = piece[rim.own] & (rim.other > 0) & ~piece[rim.other]
-    both, contacts = np.unique(
-        rim.own[chosen].astype(np.int64) * count + rim.other[chosen], return_counts=True
-    )
-    own, other = np.divmod(both, count)
-    enough = contacts >= _LEAST_CONTACT * torn[own]
-    hosts = np.zeros(count, int)
-    # The farthest last, so that it stays.
-    order = np.argsort(depth[other[enough]], kind="stable")
-    hosts[own[enough][order]] = other[enough][order]
-    return hosts
-
-
-def _median_patch_depths(pieces: Patches, lattice: Lattice) -> Values:
-    label, z = pieces.label.reshape(-1), lattice.depth.reshape(-1)
-    order = np.lexsort((z, label))
-    start = np.cumsum(pieces.size) - pieces.size
-    return z[order][np.minimum(start + pieces.size // 2, z.size - 1)].astype(np.float64)
-
-
-def _inverse_depth_laid_back(
-    inverse: Float64[np.ndarray, "h w"], pieces: Patches, hosts: Numbers
-) -> Float64[np.ndarray, "h w"]:
-    """Inverse depth with pieces continued from their hosts."""
-    height, width = inverse.shape
-    label = np.pad(pieces.label, 1)
-    flat, names = np.pad(inverse, 1).reshape(-1), label.reshape(-1)
-    places = np.flatnonzero(hosts[names] > 0)
-    own = names[places]
-    around = places + np.array([-(width + 2), width + 2, -1, 1])[:, None]
-    is_host = names[around] == hosts[own]
-    weight = (is_host | (names[around] == own)).astype(np.float64)
-    total = np.bincount(own, (flat[around] * is_host).sum(axis=0), hosts.size)
-    count = np.bincount(own, is_host.sum(axis=0), hosts.size)
-    flat[places] = (total / np.maximum(count, 1))[own]
-    share = np.maximum(weight.sum(axis=0), 1)
-    has_any = np.asarray(weight.any(axis=0))
-    for _ in range(_PIECE_ROUNDS):
-        mean = (flat[around] * weight).sum(axis=0) / share
-        flat[places] = np.where(has_any, mean, flat[places])
-    return flat.reshape(height + 2, width + 2)[1:-1, 1:-1]

@@ -1,6 +1,7 @@
-"""Gaussian splats of a surface: one a point, as large as its pixel.
+"""Gaussian splats of a surface: one for each point, as large as its pixel.
 
-Changes along rows and columns are the covariance; thickness is how far neighbours are off-plane.
+A splat is as wide as the steps to the next column and row along the surface, and as thick as its
+neighbours lie off its plane.
 """
 
 from collections.abc import Iterator
@@ -14,13 +15,15 @@ from rilievo.geometry.surfaces.lattice import Vertices, sample_range
 from rilievo.geometry.surfaces.meshes import PointCloud
 from rilievo.geometry.transforms import quaternion_from_rotation
 
-_SPREAD = 0.55
-"""Standard deviation, in steps: larger blurs, smaller leaves gaps."""
-_LEAST_COSINE = 0.2
-"""Cosine at which splats stop growing (5 : 1)."""
-_THICKNESS = (0.05, 0.5)
-"""Least and largest thickness, as shares of the smaller width."""
-_CHUNK = 65_536
+_DEVIATION = 0.55
+"""Standard deviation of a splat [steps of the lattice]. A larger one blurs, a smaller one leaves
+gaps."""
+_MIN_COSINE = 0.2
+"""Cosine between normal and ray below which splats grow no longer, five times as long as wide."""
+_MIN_THICKNESS = 0.05
+_MAX_THICKNESS = 0.5
+"""Thickness of a splat [fraction of its smaller width]."""
+_POINTS_PER_BATCH = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +31,11 @@ class Splats:
     """Gaussians in the camera frame.
 
     Attributes:
-        scales: Standard deviations, the third the thickness.
-        rotations: Unit quaternions (w, x, y, z) to a splat's axes.
-        rows: Slice of the cloud.
+        centres: Centres of the Gaussians.
+        normals: Unit normals of the surface.
+        scales: Standard deviations along the three axes; the third is the thickness.
+        rotations: Unit quaternions (w, x, y, z) of the rotations to the axes.
+        rows: Slice of the cloud that these are.
     """
 
     centres: Vertices
@@ -43,20 +48,30 @@ class Splats:
 def splats(
     cloud: PointCloud, camera: Camera, *, shape: tuple[int, int], step: int = 1
 ) -> Iterator[Splats]:
-    """Make a splat of every point, some ten thousand at a time."""
+    """Make a splat of every point, some ten thousand at a time.
+
+    Args:
+        cloud: The points.
+        camera: Camera of the photograph.
+        shape: (height, width) of the photograph.
+        step: Step between the pixels that became points.
+    """
     cells = _nearest_cells(cloud, camera, shape, step)
     size = (len(sample_range(shape[0], step)), len(sample_range(shape[1], step)))
-    number = np.full(size, -1, np.int32)
-    # Of two points at one place it is the first: that of the surface, not of its backing.
-    number[cells[0, ::-1], cells[1, ::-1]] = np.arange(len(cloud.points), dtype=np.int32)[::-1]
-    number = np.pad(number, 1, constant_values=-1)
-    for rows in _chunks(len(cloud.points)):
+    point_index = np.full(size, -1, np.int32)
+    # Of two points in a cell the first counts: that of the surface, not of its backing.
+    last_to_first = np.arange(len(cloud.points), dtype=np.int32)[::-1]
+    point_index[cells[0, ::-1], cells[1, ::-1]] = last_to_first
+    point_index = np.pad(point_index, 1, constant_values=-1)
+    for rows in _batches(len(cloud.points)):
         points, normals = (_as_columns(vectors[rows]) for vectors in (cloud.points, cloud.normals))
         across, down = _pixel_sides(points, normals, camera, step)
-        off = _distance_off_plane(cloud, rows, number, cells[:, rows], normals)
+        off_plane = _distance_off_plane(cloud, rows, point_index, cells[:, rows], normals)
         axes, widths = _principal_axes(across, down, normals)
-        least, most = (share * widths[1] for share in _THICKNESS)
-        thickness = np.clip(_SPREAD * off, least, most)
+        smaller_width = widths[1]
+        thickness = np.clip(
+            _DEVIATION * off_plane, _MIN_THICKNESS * smaller_width, _MAX_THICKNESS * smaller_width
+        )
         yield Splats(
             centres=cloud.points[rows],
             normals=cloud.normals[rows],
@@ -66,9 +81,9 @@ def splats(
         )
 
 
-def _chunks(count: int) -> Iterator[slice]:
-    for start in range(0, count, _CHUNK):
-        yield slice(start, min(start + _CHUNK, count))
+def _batches(count: int) -> Iterator[slice]:
+    for start in range(0, count, _POINTS_PER_BATCH):
+        yield slice(start, min(start + _POINTS_PER_BATCH, count))
 
 
 def _as_columns(rows: Vertices) -> Float64[np.ndarray, "3 n"]:
@@ -82,11 +97,17 @@ def _nearest_cells(
     """Row and column of each point in the lattice."""
     cells = np.empty((2, len(cloud.points)), np.intp)
     rows, columns = (sample_range(length, step) for length in shape)
-    for part in _chunks(len(cloud.points)):
-        u, v = camera.project(_as_columns(cloud.points[part]))
-        for cell, place, line in zip(cells[:, part], (v, u), (rows, columns), strict=True):
-            cell[:] = np.rint((np.nan_to_num(place) - line.start) / step).clip(0, len(line) - 1)
+    for batch in _batches(len(cloud.points)):
+        u, v = camera.project(_as_columns(cloud.points[batch]))
+        cells[0, batch] = _nearest_sample(v, rows)
+        cells[1, batch] = _nearest_sample(u, columns)
     return cells
+
+
+def _nearest_sample(pixel: Values, samples: range) -> Values:
+    """Index of the sample that is nearest to each pixel coordinate; 0 for NaN."""
+    index = (np.nan_to_num(pixel) - samples.start) / samples.step
+    return np.rint(index).clip(0, len(samples) - 1)
 
 
 def _pixel_sides(
@@ -95,41 +116,56 @@ def _pixel_sides(
     camera: Camera,
     step: int,
 ) -> tuple[Float64[np.ndarray, "3 n"], Float64[np.ndarray, "3 n"]]:
-    """Changes of each point to the next column and row, d (r' - r (n r') / (n r))."""
+    """Steps along the surface from each point to that of the next column, and of the next row.
+
+    With depth d, ray r, its change r' and the normal n a step is d (r' - r (n r') / (n r)).
+    """
     depth, pixels = camera.depth_of(points), camera.project(points)
     ray = points / depth
-    length = np.linalg.norm(ray, axis=0)
-    facing = np.minimum((normals * ray).sum(axis=0), -_LEAST_COSINE * length)
+    ray_length = np.linalg.norm(ray, axis=0)
+    along_ray = np.minimum((normals * ray).sum(axis=0), -_MIN_COSINE * ray_length)
     sides = []
     for axis in (0, 1):
-        half = np.zeros((2, 1))
-        half[axis] = 0.5
-        change = step * (camera.rays(pixels + half) - camera.rays(pixels - half))
+        half_pixel = np.zeros((2, 1))
+        half_pixel[axis] = 0.5
+        change = step * (camera.rays(pixels + half_pixel) - camera.rays(pixels - half_pixel))
         # At the edge of a fisheye's image one of the rays may not exist.
-        other = np.eye(3)[axis][:, None] * length * step / camera.focal
-        change = np.where(np.isfinite(change).all(axis=0), change, other)
-        sides.append(depth * (change - ray * (normals * change).sum(axis=0) / facing))
+        pinhole_change = np.eye(3)[axis][:, None] * ray_length * step / camera.focal
+        change = np.where(np.isfinite(change).all(axis=0), change, pinhole_change)
+        along_change = (normals * change).sum(axis=0)
+        sides.append(depth * (change - ray * along_change / along_ray))
     return sides[0], sides[1]
 
 
 def _distance_off_plane(
     cloud: PointCloud,
     rows: slice,
-    number: Int[np.ndarray, "a b"],
+    point_index: Int[np.ndarray, "a b"],
     cells: Int[np.ndarray, "2 n"],
     normals: Float64[np.ndarray, "3 n"],
 ) -> Values:
-    """Mean distance of neighbours from a plane; beyond an edge they do not count."""
+    """Mean distance of the neighbours of points from their planes; 0 without a neighbour.
+
+    Args:
+        cloud: All points.
+        rows: The points in question.
+        point_index: Point of each cell, with a border of one cell; -1 for none.
+        cells: Row and column of the cell of each point in question, without that border.
+        normals: Their normals.
+    """
     points = cloud.points[rows]
-    own = number[cells[0] + 1, cells[1] + 1] == np.arange(rows.start, rows.stop)
+    row, column = cells + 1
+    has_cell = point_index[row, column] == np.arange(rows.start, rows.stop)
     total, count = np.zeros(len(points)), np.zeros(len(points))
-    for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        beside = number[cells[0] + 1 + down, cells[1] + 1 + right]
-        way = _as_columns(cloud.points[beside] - points)
-        off = np.abs((way * normals).sum(axis=0))
-        is_near = own & (beside >= 0) & (2 * off * off < (way * way).sum(axis=0))
-        total += np.where(is_near, off, 0)
-        count += is_near
+    for row_step, column_step in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        neighbour = point_index[row + row_step, column + column_step]
+        to_neighbour = _as_columns(cloud.points[neighbour] - points)
+        off_plane = np.abs((to_neighbour * normals).sum(axis=0))
+        # More than 45 degrees off the plane lies another surface.
+        is_same_surface = 2 * off_plane * off_plane < (to_neighbour * to_neighbour).sum(axis=0)
+        is_counted = has_cell & (neighbour >= 0) & is_same_surface
+        total += np.where(is_counted, off_plane, 0)
+        count += is_counted
     return total / np.maximum(count, 1)
 
 
@@ -138,17 +174,26 @@ def _principal_axes(
     down: Float64[np.ndarray, "3 n"],
     normals: Float64[np.ndarray, "3 n"],
 ) -> tuple[Float64[np.ndarray, "3 3 n"], Float64[np.ndarray, "2 n"]]:
-    """Unit axes, the longer first, then both widths."""
+    """Axes of the Gaussians whose covariance in the plane is that of the two sides of a pixel.
+
+    Returns:
+        Unit axes, the longer first and the normal last, and the standard deviations along the first
+        two.
+    """
     across = across - normals * (normals * across).sum(axis=0)
     down = down - normals * (normals * down).sum(axis=0)
     length = np.linalg.norm(across, axis=0)
-    first = across / length
-    second = np.cross(normals, first, axis=0)
-    along, beside = (first * down).sum(axis=0), (second * down).sum(axis=0)
-    xx, yy, xy = length**2 + along**2, beside**2, along * beside
-    mean, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    x_axis = across / length
+    y_axis = np.cross(normals, x_axis, axis=0)
+    down_x, down_y = (x_axis * down).sum(axis=0), (y_axis * down).sum(axis=0)
+
+    # Eigenvalues and eigenvectors of the covariance [[xx, xy], [xy, yy]].
+    xx, yy, xy = length**2 + down_x**2, down_y**2, down_x * down_y
+    mean, half_difference = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    larger = mean + half_difference
+    smaller = (length * down_y) ** 2 / larger
+    widths = _DEVIATION * np.sqrt(np.stack([larger, smaller]))
     angle = np.arctan2(2 * xy, xx - yy) / 2
-    large = mean + half
-    widths = _SPREAD * np.sqrt(np.stack([large, (length * beside) ** 2 / large]))
-    longer = np.cos(angle) * first + np.sin(angle) * second
-    return np.stack([longer, np.cross(normals, longer, axis=0), normals], axis=1), widths
+    longer_axis = np.cos(angle) * x_axis + np.sin(angle) * y_axis
+    shorter_axis = np.cross(normals, longer_axis, axis=0)
+    return np.stack([longer_axis, shorter_axis, normals], axis=1), widths
