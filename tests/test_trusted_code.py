@@ -35,7 +35,7 @@ from rilievo.training.networks.blueprint import (
 from rilievo.training.networks.probe_network import backbone_from_blueprint, probe_from_blueprint
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.training.sweep.sweep_config import read_sweep
-from rilievo.training.tuning.starts import open_start
+from rilievo.training.tuning.start_models import open_start_model
 
 NETS = '''
 from pathlib import Path
@@ -157,7 +157,7 @@ def test_a_run_that_trained_further_names_no_code_unseen(
     with pytest.raises(OptionError, match=f"json: names code for its {field}, 'evilmod:Probe'"):
         rilievo.load_model("further", device="cpu", engine=engine)
     with pytest.raises(OptionError, match=f"json: names code for its {field}, 'evilmod:Probe'"):
-        open_start("further")
+        open_start_model("further")
     assert not (folder / "was-run").exists()
 
 

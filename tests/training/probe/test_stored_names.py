@@ -19,7 +19,7 @@ from rilievo.training.networks.blueprint import BackboneChoice
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.tuning.library_folders import write_run_weights
-from rilievo.training.tuning.starts import open_start
+from rilievo.training.tuning.start_models import open_start_model
 from support.probed_scenes import scenes, small_config
 from support.tiny_backbones import CONFIGS, save_model
 from support.tiny_diffusion import save_text_to_image
@@ -150,7 +150,7 @@ def test_a_probe_that_is_trained_further_stores_released_names_too(
 ) -> None:
     name = save_model(tmp_path / "start", "Dinov2Config")
     train_probe(config_of(name, root), tmp_path / "run", CPU)
-    start = open_start(str(tmp_path / "run"))
+    start = open_start_model(str(tmp_path / "run"))
     write_run_weights(start.network, tmp_path)
     assert f"probed.backbone.{RELEASED['Dinov2Config']}" in load_file(tmp_path / WEIGHTS)
     fresh = make_tuned_network(start.blueprint, tmp_path)

@@ -14,7 +14,8 @@ from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.networks.blueprint import TunedBlueprint
 from rilievo.training.tuning.library_folders import write_library_config, write_run_weights
 from rilievo.training.tuning.low_rank import add_adapters, merge_adapters
-from rilievo.training.tuning.starts import TunedNetwork, network_layers, open_start
+from rilievo.training.tuning.network_layers import TunedNetwork, network_layers
+from rilievo.training.tuning.start_models import open_start_model
 from support.tiny_checkpoints import METRIC, Checkpoints, checkpoint
 from support.tiny_pipelines import as_released, save_pipeline
 
@@ -38,7 +39,7 @@ def kind_of(family: str) -> DepthKind:
 
 
 def open_tiny(start: Path, family: str) -> tuple[TunedNetwork, TunedBlueprint]:
-    opened = open_start(str(start), kind_of(family))
+    opened = open_start_model(str(start), kind_of(family))
     return opened.network, opened.blueprint
 
 
@@ -151,7 +152,7 @@ def test_a_pipeline_keeps_the_files_of_its_tokenizer_and_the_names_of_its_tensor
 ) -> None:
     """transformers 5 saves no vocab.json and merges.txt, which released pipelines have."""
     start = as_released(save_pipeline(tmp_path / "start"))
-    network = open_start(str(start)).network
+    network = open_start_model(str(start)).network
     write(network, tmp_path / "run")
     pipeline = tmp_path / "run" / PIPELINE
     for path in (start / "tokenizer").iterdir():

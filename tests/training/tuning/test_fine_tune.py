@@ -31,9 +31,10 @@ from rilievo.training.networks.blueprint import (
 )
 from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.tuning import start_answers
-from rilievo.training.tuning.judging import divide_images
-from rilievo.training.tuning.starts import network_layers, open_start
+from rilievo.training.tuning import start_predictions
+from rilievo.training.tuning.held_out import divide_images
+from rilievo.training.tuning.network_layers import network_layers
+from rilievo.training.tuning.start_models import open_start_model
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 from rilievo.training.video.other_places import read_pictures
@@ -47,7 +48,7 @@ def few_places(one_thread: None) -> Iterator[None]:
     """Four pictures of other places that judge, and four that are learned."""
     with pytest.MonkeyPatch.context() as patch:
         few = lambda *, judges: read_pictures(judges=judges)[:4]  # noqa: E731
-        patch.setattr(start_answers, "read_pictures", few)
+        patch.setattr(start_predictions, "read_pictures", few)
         yield
 
 
@@ -90,7 +91,7 @@ def same(one: Path, other: Path) -> bool:
 
 
 def test_the_start_answers_in_torch_as_its_file_does(small: Path) -> None:
-    start = open_start(str(small))
+    start = open_start_model(str(small))
     photo = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     (expected,) = load_model(small).predict_raw([photo])
     with torch.no_grad():
@@ -206,7 +207,7 @@ def test_without_a_better_step_the_start_is_kept_and_said(
     assert record is not None
     assert (record.best_step, record.stopped_early) == (0, True)
     assert "no step has a smaller error" in record.doubts[0]
-    start = open_start(str(small)).network.state_dict()
+    start = open_start_model(str(small)).network.state_dict()
     kept = load_file(tmp_path / "weights.safetensors")
     assert all(torch.equal(start[key], kept[key]) for key in kept)
 
@@ -219,7 +220,7 @@ def test_accumulated_batches_are_one_step_and_early_layers_learn_less(
     record = fine_tune(config, tmp_path, CPU)
     assert record is not None
     assert record.steps <= 6, "three batches of four a pass"
-    before = open_start(str(small)).network
+    before = open_start_model(str(small)).network
     after = make_tuned_network(read_tuned_run(tmp_path).network, tmp_path)
     after.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     moved = [
@@ -230,7 +231,7 @@ def test_accumulated_batches_are_one_step_and_early_layers_learn_less(
 
 
 def test_every_weight_of_a_network_stands_in_one_layer(small: Path) -> None:
-    start = open_start(str(small))
+    start = open_start_model(str(small))
     layers = network_layers(start.network)
     assert layers.backbone == 18
     listed = [id(each) for layer in layers.weights for each in layer]

@@ -17,7 +17,8 @@ from rilievo.training.networks import latent_network
 from rilievo.training.networks.latent_network import LatentNetwork, layered_noise
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
 from rilievo.training.tuning.library_folders import write_library_config, write_run_weights
-from rilievo.training.tuning.starts import network_layers, open_start
+from rilievo.training.tuning.network_layers import network_layers
+from rilievo.training.tuning.start_models import open_start_model
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from support.rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
@@ -128,7 +129,7 @@ def test_a_run_that_ended_before_its_first_checkpoint_leaves_no_pipeline_to_the_
 
 
 def network_of(pipeline: Path) -> LatentNetwork:
-    network = open_start(str(pipeline)).network
+    network = open_start_model(str(pipeline)).network
     assert isinstance(network, LatentNetwork)
     return network
 
@@ -230,7 +231,7 @@ def test_a_pipeline_that_has_learned_stays_where_a_run_begins_again(
 
 
 def test_percentiles_of_more_values_than_pytorch_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latent_network, "_MOST_RANKED", 100)
+    monkeypatch.setattr(latent_network, "_MAX_RANKED", 100)
     target = torch.linspace(0, 1, 1000)[None, None]
     [scaled] = latent_network._scale_percentiles_to_one(
         target, torch.ones_like(target, dtype=torch.bool)
@@ -241,10 +242,10 @@ def test_percentiles_of_more_values_than_pytorch_ranks(monkeypatch: pytest.Monke
 def test_pipelines_that_cannot_be_trained_so_are_refused(tmp_path: Path) -> None:
     normals = save_pipeline(tmp_path / "normals", normals=True)
     with pytest.raises(OptionError, match="pipeline of normals"):
-        open_start(str(normals))
+        open_start_model(str(normals))
     few = save_pipeline(tmp_path / "lcm", lcm=True)
     with pytest.raises(OptionError, match="distilled to few steps"):
-        open_start(str(few))
+        open_start_model(str(few))
 
 
 def test_replay_of_a_pipeline_is_refused_in_a_line(

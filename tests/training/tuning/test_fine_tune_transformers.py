@@ -17,8 +17,9 @@ from rilievo.errors import OptionError
 from rilievo.models import load_model
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
-from rilievo.training.tuning import start_answers
-from rilievo.training.tuning.starts import checkpoint_activations, network_layers, open_start
+from rilievo.training.tuning import start_predictions
+from rilievo.training.tuning.network_layers import checkpoint_activations, network_layers
+from rilievo.training.tuning.start_models import open_start_model
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from rilievo.training.video.other_places import read_pictures
@@ -49,7 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """One picture of another place that judges, and one that is learned."""
     few = lambda *, judges: read_pictures(judges=judges)[:1]  # noqa: E731
-    monkeypatch.setattr(start_answers, "read_pictures", few)
+    monkeypatch.setattr(start_predictions, "read_pictures", few)
 
 
 def config_of(root: Path, family: str, start: Path) -> TuningConfig:
@@ -106,7 +107,7 @@ def test_the_error_falls_the_run_resumes_to_the_bit_and_transformers_loads_it(
     )
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
-    trained = open_start(str(whole)).network.state_dict()
+    trained = open_start_model(str(whole)).network.state_dict()
     for name, weights in theirs.state_dict().items():
         assert torch.equal(weights, trained[f"body.{name}"]), name
     # As a model of ours, by the run and by that folder, it answers alike.
@@ -128,7 +129,7 @@ def test_the_error_falls_the_run_resumes_to_the_bit_and_transformers_loads_it(
 def test_every_weight_but_the_field_of_views_stands_in_one_layer(
     family: str, checkpoint: Checkpoints
 ) -> None:
-    start = open_start(str(checkpoint(family)), KINDS[family])
+    start = open_start_model(str(checkpoint(family)), KINDS[family])
     layers = network_layers(start.network)
     assert layers.backbone >= 4, "the blocks of these networks"
     listed = [id(each) for layer in layers.weights for each in layer]
@@ -142,7 +143,7 @@ def test_every_weight_but_the_field_of_views_stands_in_one_layer(
 
 
 def test_each_of_two_encoders_begins_in_the_first_layer(checkpoint: Checkpoints) -> None:
-    network = open_start(str(checkpoint("depth_pro")), KINDS["depth_pro"]).network
+    network = open_start_model(str(checkpoint("depth_pro")), KINDS["depth_pro"]).network
     config: Any = copy.deepcopy(network.body.config)
     for encoder in (config.patch_model_config, config.image_model_config):
         encoder.num_hidden_layers = 6  # the longest rows, as those of the published network
@@ -167,7 +168,7 @@ def test_each_of_two_encoders_begins_in_the_first_layer(checkpoint: Checkpoints)
 def test_activations_that_are_computed_anew_give_the_same_gradients(
     family: str, checkpoint: Checkpoints
 ) -> None:
-    network = open_start(str(checkpoint(family)), KINDS[family]).network
+    network = open_start_model(str(checkpoint(family)), KINDS[family]).network
     network.train().requires_grad_(True)
     height, width = network.preparation.size((HEIGHT, WIDTH))
     image = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
@@ -205,14 +206,14 @@ def test_adapters_learn_in_place_of_the_backbone_and_are_merged_at_the_end(
     assert all(torch.equal(first[name], second[name]) for name in first)
     # The folder is that of a plain network, and answers as the run was judged.
     theirs = transformers.AutoModelForDepthEstimation.from_pretrained(whole / "transformers")
-    trained = open_start(str(whole)).network.state_dict()
+    trained = open_start_model(str(whole)).network.state_dict()
     assert {f"body.{name}" for name in theirs.state_dict()} == set(trained)
     further = replace(config_of(root, "depth_anything", whole), epochs=1)
     again = fine_tune(further, tmp_path / "again", CPU)
     assert again is not None
     assert again.kept_out.before == pytest.approx(record.kept_out.after, rel=1e-4)
     # What an adapter adds to a layer has its rank; other weights of the backbone stay.
-    before = open_start(str(checkpoint("depth_anything")), config.tuning.kind).network
+    before = open_start_model(str(checkpoint("depth_anything")), config.tuning.kind).network
     change = {name: trained[name] - weights for name, weights in before.state_dict().items()}
     moved = {name for name, each in change.items() if each.any()}
     assert [name for name in moved if name.startswith("body.head.")]

@@ -1,1 +1,1 @@
-"""Models that are trained further."""
+"""Further training of models that already predict depth."""

@@ -1,4 +1,4 @@
-"""Folders inside a run that transformers and diffusers load."""
+"""Folders in a run that transformers and diffusers load as models of their own."""
 
 import os
 import shutil
@@ -17,39 +17,40 @@ from rilievo.training.adapters.checkpoint_config import PROCESSOR_FILE
 from rilievo.training.adapters.run_models import PIPELINE, WEIGHTS
 from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead
 from rilievo.training.adapters.trained import HEADED
-from rilievo.training.adapters.transformers_models import (
-    BODY,
-    MODEL_WEIGHTS,
-)
+from rilievo.training.adapters.transformers_models import BODY, MODEL_WEIGHTS
 from rilievo.training.engine.checkpoint import save_tensors, save_weights
 from rilievo.training.networks.backbones.released_names import save_under_released_names
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.networks.probe_network import stored_weights
-from rilievo.training.tuning.starts import TunedNetwork
+from rilievo.training.tuning.network_layers import TunedNetwork
 
-WORDS = "tokenizer"
+_TOKENIZER = "tokenizer"
+"""Folder of a pipeline's tokenizer, as diffusers names it."""
 
 
 def write_library_config(network: TunedNetwork, run: Path) -> None:
-    """Write all but the weights of pipelines and transformers models."""
-    if isinstance(network, LatentNetwork) and not (run / PIPELINE).exists():
-        part = run / f"{PIPELINE}.part"
-        shutil.rmtree(part, ignore_errors=True)
-        network.pipeline.save_pretrained(part)
-        _copy_words(network.pipeline, part / WORDS)
-        part.rename(run / PIPELINE)
-    if not isinstance(network, PlainDepthHead | DepthProHead):
-        return
-    config: Any = network.body.config
-    config.save_pretrained(run / HEADED)
-    beside = Path(config.name_or_path) / PROCESSOR_FILE
-    if beside.is_file():
-        with replacing(run / HEADED / PROCESSOR_FILE) as part:
-            part.write_bytes(beside.read_bytes())
+    """Write all but the trained weights of the folder for transformers or diffusers.
+
+    Networks of other families have no such folder, and a pipeline that is there already is kept.
+    """
+    if isinstance(network, LatentNetwork):
+        if not (run / PIPELINE).exists():
+            _write_pipeline(network.pipeline, run)
+    elif isinstance(network, PlainDepthHead | DepthProHead):
+        _write_transformers_config(network.body.config, run / HEADED)
 
 
-def _copy_words(pipeline: Any, target: Path) -> None:
-    """Take the tokenizer's files from the start.
+def _write_pipeline(pipeline: Any, run: Path) -> None:
+    # An interrupted run leaves no half-written pipeline.
+    part = run / f"{PIPELINE}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    pipeline.save_pretrained(part)
+    _copy_tokenizer(pipeline, part / _TOKENIZER)
+    part.rename(run / PIPELINE)
+
+
+def _copy_tokenizer(pipeline: Any, target: Path) -> None:
+    """Copy the tokenizer's files from the model that the run began with.
 
     transformers 5 saves them without ``vocab.json`` and ``merges.txt``, and transformers 4 does not
     open the pipeline without these.
@@ -62,12 +63,23 @@ def _copy_words(pipeline: Any, target: Path) -> None:
             shutil.copyfile(path, target / path.name)
 
 
+def _write_transformers_config(config: Any, folder: Path) -> None:
+    config.save_pretrained(folder)
+    processor = Path(config.name_or_path) / PROCESSOR_FILE
+    if processor.is_file():
+        with replacing(folder / PROCESSOR_FILE) as part:
+            part.write_bytes(processor.read_bytes())
+
+
 def write_run_weights(network: TunedNetwork, run: Path) -> None:
     """Write a run's own weights, and those of its folder for transformers or diffusers.
 
-    Tensors of a model of transformers, also of a backbone, have the names of ``save_pretrained``.
-    The names of its modules are those of one version of transformers: another one would draw the
-    tensors that it does not find at random, with no more than a warning.
+    Tensors of a transformers model, also of a backbone, have the names of ``save_pretrained``. The
+    names of its modules are those of one version of transformers. Another version would not find
+    them, and would draw these tensors at random with no more than a warning.
+
+    Raises:
+        OutputError: If a file cannot be written.
     """
     if isinstance(network, PlainDepthHead | DepthProHead):
         _write_transformers_weights(network, run)

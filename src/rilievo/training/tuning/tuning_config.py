@@ -1,4 +1,4 @@
-"""Configuration of further training."""
+"""Configuration of further training: the options of ``rilievo train supervised --start``."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
@@ -12,12 +12,15 @@ from rilievo.training.engine.config_fields import check_ranges
 from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
 
-NONE, BACKBONE = "none", "backbone"
+NONE = "none"
+"""Value of ``freeze`` with which all layers learn."""
+BACKBONE = "backbone"
+"""Value of ``freeze`` with which the layers of the backbone do not learn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondSet:
-    """Second dataset, which shows what a run forgets."""
+    """Second dataset, on which a model is scored before and after, to show what it forgot."""
 
     GROUP: ClassVar[str] = "Start from a model"
 
@@ -33,7 +36,7 @@ class SecondSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningOptions:
-    """Options of a run that begins with a model."""
+    """Options of further training that other trainings do not have."""
 
     GROUP: ClassVar[str] = "Start from a model"
 
@@ -91,13 +94,13 @@ class TuningOptions:
 
     @property
     def replay_weight(self) -> float:
-        """Weight of the start's answers, by default 1."""
+        """Weight of the loss on pictures of other places; ``replay``, or 1 if that is None."""
         return 1.0 if self.replay is None else self.replay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningConfig:
-    """Configuration of a run: options of ``train supervised --start``."""
+    """Configuration of a run of further training, which ``config.json`` stores."""
 
     GROUP: ClassVar[str] = "Steps"
     GROUPS: ClassVar[Groups] = {"Speed": ("precision",)}

@@ -1,4 +1,4 @@
-"""One step of further training."""
+"""Losses of one step of further training."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,31 +13,43 @@ from rilievo.training.losses.answer_losses import answer_loss, depth_target
 from rilievo.training.losses.supervised import angular_loss
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tensors import Maps, Normals, Scalar
-from rilievo.training.tuning.start_answers import StartAnswers, outputs_by_name
-from rilievo.training.tuning.starts import TunedNetwork
+from rilievo.training.tuning.network_layers import TunedNetwork
+from rilievo.training.tuning.start_predictions import StartPredictions, outputs_by_name
 from rilievo.training.tuning.tuning_config import TuningConfig
 
-_LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
+_MIN_SQUARED_LENGTH = 0.5
+"""Squared length above which a stored normal is one; it is about 1 in half precision, or 0."""
 
 
 class TuningBatch(NamedTuple):
-    """Images and targets, in groups of one size."""
+    """Images with targets, in groups of one image size.
+
+    Attributes:
+        number: Number of the batch in the run.
+        groups: Tensors ``image``, ``depth`` and ``normals`` of each group, by name.
+    """
 
     number: int
     groups: Sequence[dict[str, Tensor]]
 
 
 class TuningLearner(nn.Module):
-    """Network with its losses."""
+    """Network with the losses by which it is trained further.
 
-    elsewhere: StartAnswers | None = None
+    Attributes:
+        network: The network that learns.
+        replay: What it predicted before, in order not to forget other places; None without.
+    """
+
+    replay: StartPredictions | None = None
 
     def __init__(self, network: TunedNetwork, config: TuningConfig, kind: DepthKind) -> None:
         super().__init__()
-        self.network, self._config, self._kind = network, config, kind
+        self.network, self._kind = network, kind
+        self._replay_weight = config.tuning.replay_weight
 
     def train(self, mode: bool = True) -> "TuningLearner":
-        """Set the mode; batch statistics of the start stay."""
+        """Set the mode, except for batch normalisation, which keeps its statistics."""
         super().train(mode)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -45,54 +57,64 @@ class TuningLearner(nn.Module):
         return self
 
     def forward(self, batch: TuningBatch) -> dict[str, Tensor]:
-        """Compute ``loss`` and its unweighted parts."""
-        images = sum(len(group["image"]) for group in batch.groups)
-        depth = normals = replay = batch.groups[0]["depth"].new_zeros(())
+        """Compute the ``loss`` of a batch, and the parts that it is the weighted sum of."""
+        image_count = sum(len(group["image"]) for group in batch.groups)
+        depth_loss = normals_loss = replay_loss = batch.groups[0]["depth"].new_zeros(())
         for group in batch.groups:
-            share = len(group["image"]) / images
+            fraction = len(group["image"]) / image_count
             if isinstance(self.network, LatentNetwork):
                 target = depth_target(self._kind, group["depth"])
-                loss = self.network(group["image"], target, group["depth"] > 0)
-                depth = depth + share * loss
+                depth_loss = depth_loss + fraction * self.network(
+                    group["image"], target, group["depth"] > 0
+                )
                 continue
-            answers = outputs_by_name(self.network, group["image"])
+
+            outputs = outputs_by_name(self.network, group["image"])
             # Networks may compute in lower precision; losses may not.
             with torch.autocast(group["depth"].device.type, enabled=False):
-                predicted, true = (
-                    self._fit_to_truth(answers["depth"].float(), group),
-                    group["depth"],
-                )
-                loss = answer_loss(self._kind, predicted, depth_target(self._kind, true), true > 0)
-                depth = depth + share * loss
-                if "normals" in answers:
-                    predicted = answers["normals"].float()
-                    normals = normals + share * _normals_loss_or_zero(predicted, group["normals"])
-        weight = self._config.tuning.replay_weight
-        if self.elsewhere is not None and isinstance(self.network, TorchNetwork):
-            replay = self.elsewhere.loss(self.network, batch.number, images)
-        loss = depth + normals + weight * replay
+                depth_loss = depth_loss + fraction * self._depth_loss(outputs["depth"], group)
+                if "normals" in outputs:
+                    normals_loss = normals_loss + fraction * _normals_loss(
+                        outputs["normals"].float(), group["normals"]
+                    )
+
+        if self.replay is not None and isinstance(self.network, TorchNetwork):
+            replay_loss = self.replay.loss(self.network, batch.number, image_count)
         return {
-            "loss": loss,
-            "depth_loss": depth,
-            "normals_loss": normals,
-            "replay_loss": replay,
+            "loss": depth_loss + normals_loss + self._replay_weight * replay_loss,
+            "depth_loss": depth_loss,
+            "normals_loss": normals_loss,
+            "replay_loss": replay_loss,
         }
 
-    def _fit_to_truth(self, predicted: Maps, group: dict[str, Tensor]) -> Maps:
-        rows, columns = group["depth"].shape[-2:]
-        fill = self.network.preparation.fill
-        down, across = -rows % fill, -columns % fill
-        size = (rows + down, columns + across)
-        if tuple(predicted.shape[-2:]) != size:
-            predicted = F.interpolate(
-                predicted[:, None], size, mode="bilinear", align_corners=False
-            )[:, 0]
-        top, left = down // 2, across // 2
-        return predicted[:, top : top + rows, left : left + columns]
+    def _depth_loss(self, predicted: Maps, group: dict[str, Tensor]) -> Scalar:
+        true = group["depth"]
+        height, width = true.shape[-2:]
+        predicted = _crop_to_size(
+            predicted.float(), (height, width), fill=self.network.preparation.fill
+        )
+        return answer_loss(self._kind, predicted, depth_target(self._kind, true), true > 0)
 
 
-def _normals_loss_or_zero(predicted: Normals, true: Normals) -> Scalar:
-    valid = true.square().sum(dim=1) > _LEAST_LENGTH
+def _crop_to_size(predicted: Maps, size: tuple[int, int], *, fill: int) -> Maps:
+    """Cut off the border with which a network padded its input to multiples of ``fill`` pixels.
+
+    A network that predicts at another size than that of its padded input is resized first.
+    """
+    height, width = size
+    border_rows, border_columns = -height % fill, -width % fill
+    padded_size = (height + border_rows, width + border_columns)
+    if tuple(predicted.shape[-2:]) != padded_size:
+        predicted = F.interpolate(
+            predicted[:, None], padded_size, mode="bilinear", align_corners=False
+        )[:, 0]
+    top, left = border_rows // 2, border_columns // 2
+    return predicted[:, top : top + height, left : left + width]
+
+
+def _normals_loss(predicted: Normals, true: Normals) -> Scalar:
+    """Angular loss where the true normals are known; 0 if they are known nowhere."""
+    valid = true.square().sum(dim=1) > _MIN_SQUARED_LENGTH
     if not bool(valid.any()):
         return 0 * predicted.sum()
     return angular_loss(predicted, F.normalize(true, dim=1), valid)

@@ -1,4 +1,4 @@
-"""Record of further training."""
+"""Record of a run of further training, which ``record.json`` stores."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,15 @@ from rilievo.training.video.gain import Gain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetErrors:
-    """AbsRel of one set, before and after the run; ``gain`` is negative where it rose."""
+    """Mean AbsRel on a set of images, before and after a run.
+
+    Attributes:
+        name: What the set is, for example "kept out".
+        images: Number of images with ground truth.
+        before: AbsRel of the model that the run began with.
+        after: AbsRel of the model that the run ended with.
+        gain: How much smaller the errors became, with its confidence interval.
+    """
 
     name: str
     images: int
@@ -17,7 +25,7 @@ class SetErrors:
 
     @property
     def words(self) -> str:
-        """Both errors in one sentence."""
+        """Both errors and the gain, in a line."""
         return (
             f"{self.name}, {self.images} images: AbsRel {self.before:.4f} before, "
             f"{self.after:.4f} after, {self.gain.words}"
@@ -26,15 +34,24 @@ class SetErrors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningRecord:
-    """Facts of a finished run that are not in ``config.json``.
+    """Results of a finished run of further training.
 
     Attributes:
-        learning: Number of weights that learn.
+        start_sha256: Checksum of the weights that the run began with.
+        parameters: Number of weights, of which ``learning`` have learned.
+        images: Number of images to learn from.
+        held_out: Number of held-out images.
         gap: Number of images left out between the two.
-        passed_over: Number of images skipped for lack of a pixel to learn from.
+        passed_over: Number of images skipped, as they have no pixel to learn from.
         best_step: Step with the least error, whose weights are the run's; 0 is the start.
-        kept_out: Errors on the images kept out, which flatter it as they chose the step.
-        elsewhere: Change of depth on pictures of other places; 0.05 is about 5 %.
+        stopped_early: Whether the run ended because its error had not fallen for some passes.
+        kept_out: Errors on the held-out images. They are a little too small, as they chose the
+            step.
+        second: Errors on the second dataset; None without one.
+        elsewhere: Mean change of depth on pictures of other places, where 0.05 is about 5 %; None
+            if none were learned.
+        seconds: Duration of the steps [s].
+        version: Version of rilievo.
     """
 
     start_sha256: str
@@ -58,7 +75,7 @@ class TuningRecord:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to doubt it."""
+        """Reasons to doubt that the run was of use."""
         if self.best_step:
             return ()
         return (

@@ -1,4 +1,4 @@
-"""Further training into a run folder."""
+"""``fine_tune``, which trains a model further into a run folder."""
 
 import os
 from dataclasses import replace
@@ -16,24 +16,14 @@ from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig
 from rilievo.training.tuning.tuning_record import TuningRecord
 
 
-def tuned_run_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:
-    """Folder of a run of further training."""
-    return RunFolder(
-        path=run,
-        config=TuningConfig,
-        record=TuningRecord,
-        is_ours=is_tuned_run,
-        initial_folders=(PIPELINE,),
-    )
-
-
 def fine_tune(
     config: TuningConfig, run: Path, options: RunOptions | None = None
 ) -> TuningRecord | None:
     """Train a model further on photographs with depth, normals or both.
 
-    The run's folder is a model, which ``load_model`` takes: the weights with the least error on the
-    images kept out, the start's included. A finished run is not repeated.
+    The run's folder is a model, which ``load_model`` takes. Its weights are those with the least
+    error on the held-out images, among them the weights of the model that the run began with. A
+    finished run is not repeated.
 
     Examples:
         >>> from rilievo.training.probe.probe_config import DataChoice, RunOptions
@@ -46,50 +36,63 @@ def fine_tune(
         >>> rilievo.fine_tune(config, Path("run"), RunOptions(device="cpu", shown=False)).steps
         1
 
-    Returns None if the run was stopped before its end.
+    Returns:
+        The record of the run; None if it was stopped before its end.
 
     Raises:
         MissingExtraError: If torch or another package of training is not installed.
         RilievoError: If an option, the data, the model or a checkpoint cannot be used.
     """
-    options = options or RunOptions()
-    config, folder = _with_absolute_paths(config), tuned_run_folder(run)
-    # Data that are missing are reported before torch is imported, which takes seconds.
-    dataset, second = open_training_set(config.data), _open_second_set_if_any(config)
+    config = _with_absolute_paths(config)
+    # Missing data are reported before torch is imported, which takes seconds.
+    dataset, second = open_training_set(config.data), _open_second_set(config.tuning.second)
     with needing("training", "train"):
-        from rilievo.training.tuning.tuning_task import train_further
-    return train_further(config, dataset, second, folder=folder, options=options)
+        from rilievo.training.tuning.train_further import train_further
+
+    folder = RunFolder(
+        path=run,
+        config=TuningConfig,
+        record=TuningRecord,
+        is_ours=is_tuned_run,
+        initial_folders=(PIPELINE,),
+    )
+    return train_further(config, dataset, second, folder=folder, options=options or RunOptions())
 
 
 def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
-    """Describe what a run would do; opens the model and the first image."""
+    """Describe in a few lines what a run would do, after opening its model and first image."""
     config = _with_absolute_paths(config)
-    dataset, second = open_training_set(config.data), _open_second_set_if_any(config)
+    dataset, second = open_training_set(config.data), _open_second_set(config.tuning.second)
     with needing("training", "train"):
-        from rilievo.training.tuning.tuning_task import plan_lines
-    return plan_lines(config, dataset, second)
+        from rilievo.training.tuning.train_further import describe_run
+    return describe_run(config, dataset, second)
 
 
 def _with_absolute_paths(config: TuningConfig) -> TuningConfig:
+    """Make all paths absolute, so that a run can be resumed from another folder."""
     config = with_absolute_paths(config)
-    tuning, second = config.tuning, config.tuning.second
+    start, second = config.tuning.start, config.tuning.second
     if second.root is not None:
         second = replace(second, root=os.path.abspath(second.root))
-    start = tuning.start
     if start is not None and os.path.exists(start):
         start = os.path.abspath(start)
-    return replace(config, tuning=replace(tuning, start=start, second=second))
+    return replace(config, tuning=replace(config.tuning, start=start, second=second))
 
 
-def _open_second_set_if_any(config: TuningConfig) -> Dataset | None:
-    chosen = config.tuning.second
-    card = find_dataset(chosen.dataset).card
-    if chosen.root is None and card.needs_root:
-        usual = SecondSet()
-        for name in ("dataset", "split", "variant"):
-            if getattr(chosen, name) != getattr(usual, name):
-                raise OptionError(
-                    option=f"second.{name}", problem=Text("goes with ", OptionName("second.root"))
-                )
-        return None
-    return open_dataset(chosen.dataset, chosen.root, split=chosen.split, variant=chosen.variant)
+def _open_second_set(second: SecondSet) -> Dataset | None:
+    """Open the second dataset; None if there is none.
+
+    Raises:
+        OptionError: If an option of the second dataset is set, but not its folder.
+    """
+    needs_root = find_dataset(second.dataset).card.needs_root
+    if second.root is not None or not needs_root:
+        return open_dataset(second.dataset, second.root, split=second.split, variant=second.variant)
+
+    default = SecondSet()
+    for name in ("dataset", "split", "variant"):
+        if getattr(second, name) != getattr(default, name):
+            raise OptionError(
+                option=f"second.{name}", problem=Text("goes with ", OptionName("second.root"))
+            )
+    return None
