@@ -8,7 +8,7 @@ import pytest
 from rilievo.errors import InputError, ModelError
 from rilievo.training.adapters.checkpoint_config import read_config, read_processor
 from rilievo.training.adapters.run_models import is_run, read_probe_run
-from rilievo.training.sweep.sweep_results import read_cell
+from rilievo.training.sweep.sweep_cell import read_cell
 
 READERS = {
     "cell.json": lambda path: read_cell(path.parent),

@@ -77,7 +77,7 @@ def _read_motions(folder: Path) -> object:
 
 
 def _write_cell(folder: Path) -> None:
-    from rilievo.training.sweep.sweep_results import SweepCell, write_cell
+    from rilievo.training.sweep.sweep_cell import SweepCell, write_cell
 
     cell = SweepCell(
         title="a", layers=(0, 1), probe="linear", task="depth", seed=0, run="a",
@@ -88,7 +88,7 @@ def _write_cell(folder: Path) -> None:
 
 
 def _read_cell(folder: Path) -> object:
-    from rilievo.training.sweep.sweep_results import read_cell
+    from rilievo.training.sweep.sweep_cell import read_cell
 
     return read_cell(folder)
 

@@ -10,7 +10,7 @@ import pytest
 from rilievo.errors import InputError
 from rilievo.evaluation.probe_comparison import ComparedProbes, compare_probes
 from rilievo.pages.tables import tables_as_markdown
-from rilievo.training.sweep.sweep_results import CellMetric, Measured, SweepCell
+from rilievo.training.sweep.sweep_cell import CellMetric, CellScores, SweepCell
 
 IMAGES = {"a": 0.5, "b": 0.25, "c": 0.75, "d": 0.5}
 
@@ -37,7 +37,7 @@ def cell(
         training_cpu_seconds=1.0,
         predicting_cpu_seconds=0.25,
         measured=(
-            Measured(
+            CellScores(
                 benchmark=benchmark,
                 unscored=0,
                 metrics=(

@@ -9,8 +9,8 @@ from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
 from rilievo.training.networks.backbones import make_backbone
 from rilievo.training.probe.feature_cache import FeatureCache
+from rilievo.training.sweep.sweep_cell import read_cell
 from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
-from rilievo.training.sweep.sweep_results import read_cell
 from rilievo.training.sweep.sweep_run import sweep_probes
 from support.probed_scenes import scenes
 

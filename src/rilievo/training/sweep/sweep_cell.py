@@ -1,4 +1,4 @@
-"""Record of a cell of a sweep."""
+"""Record of a cell of a sweep, which marks the cell as finished."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,11 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 
-FORMAT = "rilievo-sweep-cell/1"
-CELLS, CELL = "cells", "cell.json"
+CELLS_FOLDER = "cells"
+"""Folder of all cells, in that of the sweep."""
+
+_FORMAT = "rilievo-sweep-cell/1"
+_FILE = "cell.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,8 @@ class CellMetric:
     Attributes:
         unit: Unit of the value; "" for a share.
         better: Direction in which it improves: lower, higher or zero.
+        value: The metric over all images.
+        by_image: The metric of each image.
     """
 
     label: str
@@ -30,8 +35,15 @@ class CellMetric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Scores of a cell under one benchmark; older cells have no ``scenes``."""
+class CellScores:
+    """Scores of a cell under one benchmark.
+
+    Attributes:
+        unscored: Number of images without a score.
+        reason: Why the first of them has none; None if all have one.
+        ids: Names of the images with a score.
+        scenes: Scene of each of these images; empty in records of older versions.
+    """
 
     benchmark: str
     unscored: int
@@ -46,12 +58,16 @@ class SweepCell:
     """One trained probe and its scores.
 
     Attributes:
+        title: Name of the backbone in tables.
+        layers: Layers of the backbone whose features the probe sees.
+        task: What the probe predicts: depth, normals or both.
         run: Folder of the run, relative to the sweep's.
-        training_cpu_seconds: CPU time of training, with features not cached yet.
-        predicting_cpu_seconds: CPU time of one photograph.
+        training_cpu_seconds: CPU time of training, with features not cached yet [s].
+        predicting_cpu_seconds: CPU time of the prediction of one photograph [s].
+        doubts: Reasons to doubt that the probe has learned.
     """
 
-    format: str = FORMAT
+    format: str = _FORMAT
     title: str
     layers: tuple[int, ...]
     probe: str
@@ -62,13 +78,17 @@ class SweepCell:
     probe_parameters: int
     training_cpu_seconds: float
     predicting_cpu_seconds: float
-    measured: tuple[Measured, ...]
+    measured: tuple[CellScores, ...]
     doubts: tuple[str, ...] = ()
 
 
 def read_cell(folder: Path) -> SweepCell | None:
-    """Read a finished cell's record; None where it is absent or torn."""
-    path = folder / CELL
+    """Read the record of a cell; None if the cell is not finished, or its record was cut off.
+
+    Raises:
+        InputError: If the file is not such a record, or of another format.
+    """
+    path = folder / _FILE
     if not path.exists() or is_torn(path):
         return None
     try:
@@ -77,12 +97,12 @@ def read_cell(folder: Path) -> SweepCell | None:
         raise InputError(
             f"{path}: is no record of a cell ({error}): take it away to score it anew"
         ) from error
-    if cell.format != FORMAT:
-        raise InputError(f"{path}: is of format '{cell.format}', expected '{FORMAT}'")
+    if cell.format != _FORMAT:
+        raise InputError(f"{path}: is of format '{cell.format}', expected '{_FORMAT}'")
     return cell
 
 
 def write_cell(cell: SweepCell, folder: Path) -> None:
-    """Write a cell's record."""
-    with replacing(folder / CELL) as part:
+    """Write the record of a finished cell."""
+    with replacing(folder / _FILE) as part:
         part.write_text(to_json(cell, indent=2), encoding="utf-8")

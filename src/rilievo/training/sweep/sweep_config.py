@@ -1,4 +1,4 @@
-"""TOML of a sweep."""
+"""Configuration of a sweep, and its TOML file."""
 
 import json
 import tomllib
@@ -25,9 +25,12 @@ from rilievo.training.networks.blueprint import (
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.training.probe.probe_presets import preset_config, with_overrides
 
-_MOST_SEEDS = 1000
-_MOST_DOTS = 1000
+_MAX_SEEDS = 1000
+"""Seeds that a number may stand for; a slip would make a list that does not fit in memory."""
+_MAX_DOTS_PER_LINE = 1000
+"""tomllib takes quadratic time in the number of a key's parts."""
 _PATHS = (("data", "root"), ("data", "list_file"), ("test", "list_file"), ("cache", "folder"))
+"""Table and key of each path, which may be relative to the folder of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,16 +123,18 @@ class SweepConfig:
             if len(set(values)) < len(values):
                 raise OptionError(f"two {name} of the sweep are the same")
         titles = [entry.title for entry in self.backbones]
-        if twice := {title for title in titles if titles.count(title) > 1}:
+        repeated_titles = [title for title in titles if titles.count(title) > 1]
+        if repeated_titles:
             raise OptionError(
-                f"two backbones would be called '{min(twice)}' in the table: give each a label"
+                f"two backbones would be called '{min(repeated_titles)}' in the table: give each a "
+                "label"
             )
-        # Wrong training fields are refused before any work, rather than cell by cell.
+        # Raises an error for wrong training fields now, rather than cell by cell.
         _ = self.base
 
     @property
     def base(self) -> ProbeConfig:
-        """Training configuration of the first backbone."""
+        """Training configuration that all cells share; its backbone is the first."""
         blueprint = Blueprint(
             backbone=BackboneChoice(name=self.backbones[0].name),
             size=self.size,
@@ -157,69 +162,67 @@ class SweepOptions(TrustOptions):
 
 
 def read_sweep(path: Path) -> SweepConfig:
-    """Read a sweep's file, with paths relative to its folder.
+    """Read the TOML file of a sweep; its paths are relative to its folder.
 
     Raises:
         InputError: If the file cannot be read, or has unknown names or invalid values.
+        UntrustedCodeError: If it names code that the user has not named.
     """
-    where, text = printable(path), read_text(path)
+    shown_path, text = printable(path), read_text(path)
     try:
-        # tomllib takes quadratic time in the number of a key's parts.
-        dots = max(line.count(".") for line in text.split("\n"))
-        if dots > _MOST_DOTS:
-            raise ValueError(f"{dots} dots in a line: no sweep has so many")
-        table = tomllib.loads(text)
+        table = _parse_toml(text)
         _expand_sweep_table(table, path.parent)
         check_field_names(SweepConfig, table)
         config = from_json(SweepConfig, json.dumps(table))
     except NotThisRecord as error:
-        raise InputError(error.message_in_file, path=where) from error
+        raise InputError(error.message_in_file, path=shown_path) from error
     except OptionError as error:
-        raise InputError(problem=Text(error), path=where) from error
+        raise InputError(problem=Text(error), path=shown_path) from error
     except (TypeError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
-        raise InputError(f"{where}: is no valid TOML of a sweep: {line}") from error
-    for what, name in _kinds_and_names_to_trust(config):
-        check_trusted(name, what, where)
+        raise InputError(f"{shown_path}: is no valid TOML of a sweep: {line}") from error
+    for what, name in _names_that_may_be_code(config):
+        check_trusted(name, what, shown_path)
     return config
 
 
-def _kinds_and_names_to_trust(config: SweepConfig) -> Iterator[tuple[str, str]]:
-    yield from (("backbone", entry.name) for entry in config.backbones)
-    yield from (("probe", probe.kind) for probe in config.probes)
-    yield "dataset", config.data.dataset
-    yield "crop", config.test.input_crop
-    yield from (("benchmark", name) for name in config.test.benchmarks)
-    yield from ((name, str(value)) for name, value in config.training.items())
+def _parse_toml(text: str) -> dict[str, Any]:
+    dots = max(line.count(".") for line in text.split("\n"))
+    if dots > _MAX_DOTS_PER_LINE:
+        raise ValueError(f"{dots} dots in a line: no sweep has so many")
+    return tomllib.loads(text)
 
 
 def _expand_sweep_table(table: dict[str, Any], folder: Path) -> None:
-    """Expand seeds, probes, nested training and paths in place."""
-    if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
-        if seeds > _MOST_SEEDS:
-            raise ValueError(f"seeds are at most {_MOST_SEEDS}, got {seeds}")
+    """Write out the short forms of a sweep's table in place, so that they are those of the records.
+
+    A number of seeds becomes a list, the name of a probe a table, nested training options one table
+    with dotted names, and a relative path one that begins with ``folder``. Values of a wrong type
+    are left, for the check of the fields to report.
+    """
+    seeds = table.get("seeds")
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        if seeds > _MAX_SEEDS:
+            raise ValueError(f"seeds are at most {_MAX_SEEDS}, got {seeds}")
         table["seeds"] = list(range(seeds))
-    if isinstance(probes := table.get("probes"), list):
+
+    probes = table.get("probes")
+    if isinstance(probes, list):
         table["probes"] = [{"kind": probe} if isinstance(probe, str) else probe for probe in probes]
-    if isinstance(training := table.get("training"), dict):
+
+    training = table.get("training")
+    if isinstance(training, dict):
         table["training"] = _flatten_to_dotted_names(training)
-    for entry in _tables_in_list(table.get("backbones")):
-        if entry.get("weights") not in (None, "pretrained", "random"):
-            _join_path_to_folder(entry, "weights", folder)
+
+    backbones = table.get("backbones")
+    if isinstance(backbones, list):
+        for entry in backbones:
+            if isinstance(entry, dict) and entry.get("weights") not in ("pretrained", "random"):
+                _prepend_folder(entry, "weights", folder)
     for name, key in _PATHS:
-        for part in _tables_in_list([table.get(name)]):
-            _join_path_to_folder(part, key, folder)
-
-
-def _tables_in_list(values: Any) -> list[dict[str, Any]]:
-    return (
-        [table for table in values if isinstance(table, dict)] if isinstance(values, list) else []
-    )
-
-
-def _join_path_to_folder(table: dict[str, Any], key: str, folder: Path) -> None:
-    if isinstance(value := table.get(key), str):
-        table[key] = str(folder / Path(value).expanduser())
+        part = table.get(name)
+        if isinstance(part, dict):
+            _prepend_folder(part, key, folder)
 
 
 def _flatten_to_dotted_names(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -230,3 +233,23 @@ def _flatten_to_dotted_names(table: Mapping[str, Any], prefix: str = "") -> dict
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def _prepend_folder(table: dict[str, Any], key: str, folder: Path) -> None:
+    value = table.get(key)
+    if isinstance(value, str):
+        table[key] = str(folder / Path(value).expanduser())
+
+
+def _names_that_may_be_code(config: SweepConfig) -> Iterator[tuple[str, str]]:
+    """What each name in the file names, and the name, which may be an import path."""
+    for entry in config.backbones:
+        yield "backbone", entry.name
+    for probe in config.probes:
+        yield "probe", probe.kind
+    yield "dataset", config.data.dataset
+    yield "crop", config.test.input_crop
+    for benchmark in config.test.benchmarks:
+        yield "benchmark", benchmark
+    for name, value in config.training.items():
+        yield name, str(value)

@@ -1,4 +1,4 @@
-"""Sweep of probes, and its table."""
+"""``sweep_probes``, which trains and compares many probes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +11,22 @@ from rilievo.extensions.trust import trust
 from rilievo.io.files.atomic import make_folder
 from rilievo.pages.tables import Table
 from rilievo.predicting.work_processes import Failure
+from rilievo.training.sweep.sweep_cell import CELLS_FOLDER, SweepCell
 from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
-from rilievo.training.sweep.sweep_results import CELLS, SweepCell
 
-FILES = ("table.md", "table.csv", "table.tex", "page.html")
+_TABLE_FILES = ("table.md", "table.csv", "table.tex", "page.html")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Swept:
-    """Results of a sweep; ``table`` has means over seeds."""
+class SweepResult:
+    """Results of a sweep.
+
+    Attributes:
+        folder: Folder of the sweep.
+        cells: Trained probes with their scores.
+        failures: Cells and backbones that failed, and why.
+        table: Comparison of the probes; a row is the mean over the seeds of one probe.
+    """
 
     folder: Path
     cells: tuple[SweepCell, ...]
@@ -27,10 +34,13 @@ class Swept:
     table: Table
 
 
-def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool = True) -> Swept:
-    """Train and score every cell of a sweep; write its table.
+def sweep_probes(
+    file: Path, options: SweepOptions | None = None, *, show: bool = True
+) -> SweepResult:
+    """Train and score every cell of a sweep, and write a table that compares them.
 
-    A cell that fails is reported and skipped; a stopped sweep is resumed.
+    A cell is one backbone with one probe, task and seed. A cell that fails is reported and skipped,
+    and a stopped sweep is resumed.
 
     Examples:
         >>> options = rilievo.SweepOptions(output="sweep", device="cpu")
@@ -46,28 +56,31 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
     # torch is imported here, so that the core can import this module without it.
     with needing("a sweep of probes", "train"):
         from rilievo.training.sweep.sweep_work import run_cells
-    # Before the first cell is trained, as the comparison comes last.
+    # The comparison, which needs scipy, comes last; a lack of it is reported before any training.
     with needing("a sweep of probes", "evaluate"):
         import scipy  # noqa: F401
     options = options or SweepOptions()
     trust(options.trust_code)
     config = read_sweep(file)
     folder = options.output or Path("runs") / file.stem
-    make_folder(folder / CELLS)
-    cells, failures = run_cells(config, folder, options, show=show)
-    if not cells:
-        first = failures[0]
+    make_folder(folder / CELLS_FOLDER)
+
+    results = run_cells(config, folder, options, show=show)
+    if not results.cells:
+        first = results.failures[0]
         raise InputError(
             f"{file}: none of its cells could be done; the first, {first.name}:",
             problem=Text(first.reason),
         )
     compared: Any = load_service("probe-comparison")(
         config.title,
-        cells,
+        results.cells,
         config.data.dataset,
         config.test.split or "usual split",
-        notes=[f"Skipped: {failure.name}: {failure.reason}" for failure in failures],
+        notes=[f"Skipped: {failure.name}: {failure.reason}" for failure in results.failures],
     )
-    for name in FILES:
+    for name in _TABLE_FILES:
         compared.write(folder / name)
-    return Swept(folder=folder, cells=cells, failures=failures, table=compared.table)
+    return SweepResult(
+        folder=folder, cells=results.cells, failures=results.failures, table=compared.table
+    )

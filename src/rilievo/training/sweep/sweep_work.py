@@ -1,10 +1,10 @@
-"""Cells of a sweep."""
+"""Cells of a sweep, which are planned, trained and scored one after the other."""
 
 import hashlib
 import itertools
 import re
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +17,38 @@ from rilievo.predicting.work_processes import Failure
 from rilievo.training.adapters.run_models import is_run
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import say
+from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.blueprint import BackboneChoice
 from rilievo.training.networks.probe_network import backbone_from_blueprint
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.sweep.sweep_config import BackboneEntry, SweepConfig, SweepOptions
-from rilievo.training.sweep.sweep_results import (
-    CELLS,
+from rilievo.training.sweep.sweep_cell import (
+    CELLS_FOLDER,
     CellMetric,
-    Measured,
+    CellScores,
     SweepCell,
     read_cell,
     write_cell,
 )
+from rilievo.training.sweep.sweep_config import BackboneEntry, SweepConfig, SweepOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellResults:
+    """Finished cells of a sweep, and the cells or backbones that failed."""
+
+    cells: tuple[SweepCell, ...]
+    failures: tuple[Failure, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedCell:
-    """A cell to do, in a folder of its own."""
+    """Probe to train and score, with the title of its backbone in tables.
+
+    ``run`` is the folder of its run, relative to the sweep's.
+    """
 
     title: str
     config: ProbeConfig
@@ -45,70 +57,55 @@ class PlannedCell:
 
 def run_cells(
     config: SweepConfig, folder: Path, options: SweepOptions, *, show: bool
-) -> tuple[tuple[SweepCell, ...], tuple[Failure, ...]]:
-    """Run unfinished cells; return all, and failures."""
-    scoring: Any = load_service("probe-scoring")(
-        dataset=config.data.dataset,
-        root=config.data.root,
-        split=config.test.split,
-        variant=config.data.variant,
-        list_file=config.test.list_file,
-        limit=config.test.limit,
-        input_crop=config.test.input_crop,
-        benchmarks=config.test.benchmarks,
-    )
-    for task in config.tasks:
-        scoring.check(depth=task.has_depth, normals=task.has_normals)
+) -> CellResults:
+    """Train and score every cell of a sweep that is not finished.
 
-    @cache
-    def frames() -> TrainingFrames:
-        # Shared by all cells: they have the same data, size and largest depth.
-        return open_frames(planned[0].config)
+    A cell that fails is skipped, and reported on standard error if ``show`` is set.
 
-    planned, cells, failures = list[PlannedCell](), list[SweepCell](), list[Failure]()
+    Raises:
+        OptionError: If the benchmarks do not score what the probes predict.
+    """
+    shared = _SharedResources(config=config, folder=folder, device=options.device, show=show)
+    shared.check_benchmarks()
 
-    def note_failure(name: str, error: Exception, mend: str = "") -> None:
-        # Messages of torch have several lines.
-        problem = error if isinstance(error, RilievoError) else " ".join(str(error).split())
-        reason = Note(Text(problem, mend))
+    failures: list[Failure] = []
+
+    def skip(name: str, reason: Note) -> None:
         failures.append(Failure(name=name, reason=reason))
         if show:
             say(f"skipped: {name}: {for_terminal(reason)}")
 
+    planned: list[PlannedCell] = []
     for entry in config.backbones:
         try:
             planned += plan_cells(config, entry)
         except RilievoError as error:
-            note_failure(entry.title, error)
+            skip(entry.title, Note(Text(error)))
+
+    cells: list[SweepCell] = []
     for number, plan in enumerate(planned, start=1):
+        run = folder / plan.run
         try:
-            cell = read_cell(folder / plan.run)
+            cell = read_cell(run)
             if cell is None:
                 if show:
                     say(f"{number} of {len(planned)}: {plan.run}")
-                run = RunOptions(
-                    device=options.device, resume=is_run(folder / plan.run), shown=show
-                )
-                cell = _train_and_score(config, folder, plan, run, frames(), scoring)
+                cell = _train_and_score(plan, shared)
         # Torch raises RuntimeError for lack of memory, wrong sizes and missing operators.
         except (RilievoError, RuntimeError, MemoryError) as error:
-            note_failure(
-                Path(plan.run).name, error, mend=_hint_to_remove_run(error, folder / plan.run)
-            )
+            skip(run.name, _reason_in_one_line(error, run))
         else:
             cells.append(cell)
-    return tuple(cells), tuple(failures)
-
-
-def _hint_to_remove_run(error: Exception, run: Path) -> str:
-    words, is_of_run = str(error), isinstance(error, InputError | ModelError)
-    if not is_of_run or str(run) not in words or "anew" in words:
-        return ""
-    return ": take the folder of the run away to train anew"
+    return CellResults(cells=tuple(cells), failures=tuple(failures))
 
 
 def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
-    """Plan a backbone's cells, by probe, task and seed."""
+    """Plan the cells of a backbone: one for each probe, task and seed.
+
+    The name of a cell's folder ends in a hash of its configuration, so that files of sweeps that
+    share a cell share its results.
+    """
+    base = config.base
     cells = []
     for probe, task, seed in itertools.product(config.probes, config.tasks, config.seeds):
         backbone = BackboneChoice(
@@ -118,44 +115,101 @@ def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
             tokens=entry.tokens,
             seed=seed if entry.redraw else 0,
         )
-        blueprint = replace(config.base.blueprint, backbone=backbone, probe=probe, task=task)
-        run = replace(config.base, blueprint=blueprint, seed=seed)
-        digest = hashlib.sha256(f"{to_json(run)}{to_json(config.test)}".encode()).hexdigest()[:8]
+        blueprint = replace(base.blueprint, backbone=backbone, probe=probe, task=task)
+        cell_config = replace(base, blueprint=blueprint, seed=seed)
+
+        hashed = f"{to_json(cell_config)}{to_json(config.test)}"
+        digest = hashlib.sha256(hashed.encode()).hexdigest()[:8]
         words = f"{entry.title}-{probe.kind}-{task}-seed{seed}".lower()
         name = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.")
-        cells.append(PlannedCell(title=entry.title, config=run, run=f"{CELLS}/{name}-{digest}"))
+        run = f"{CELLS_FOLDER}/{name}-{digest}"
+        cells.append(PlannedCell(title=entry.title, config=cell_config, run=run))
     return cells
 
 
-def _train_and_score(
-    config: SweepConfig,
-    folder: Path,
-    plan: PlannedCell,
-    options: RunOptions,
-    frames: TrainingFrames,
-    scoring: Any,
-) -> SweepCell:
-    run, task, choice = folder / plan.run, plan.config.blueprint.task, config.cache
-    backbone = backbone_from_blueprint(plan.config.blueprint).to(torch_device(options.device))
-    features = None
-    # Features are the same in every epoch if the backbone is frozen and images repeat.
-    if choice.enabled and not plan.config.backbone_rate and not plan.config.augmentation.changes:
-        features = FeatureCache(
-            Path(choice.folder) if choice.folder else folder / "features",
+def _reason_in_one_line(error: Exception, run: Path) -> Note:
+    if not isinstance(error, RilievoError):
+        # Messages of torch have several lines.
+        return Note(" ".join(str(error).split()))
+
+    message = str(error)
+    is_about_run = isinstance(error, InputError | ModelError) and str(run) in message
+    if not is_about_run or "anew" in message:
+        return Note(Text(error))
+    return Note(Text(error, ": take the folder of the run away to train anew"))
+
+
+@dataclass(kw_only=True)
+class _SharedResources:
+    """What all cells of a sweep share: options, training images and scoring."""
+
+    config: SweepConfig
+    folder: Path
+    device: str
+    show: bool
+
+    def check_benchmarks(self) -> None:
+        """Check that the benchmarks score what the probes predict."""
+        for task in self.config.tasks:
+            self.scoring.check(depth=task.has_depth, normals=task.has_normals)
+
+    @cached_property
+    def scoring(self) -> Any:
+        """Test images and benchmarks, by a class of ``evaluation``, which is not imported here."""
+        config = self.config
+        return load_service("probe-scoring")(
+            dataset=config.data.dataset,
+            root=config.data.root,
+            split=config.test.split,
+            variant=config.data.variant,
+            list_file=config.test.list_file,
+            limit=config.test.limit,
+            input_crop=config.test.input_crop,
+            benchmarks=config.test.benchmarks,
+        )
+
+    @cached_property
+    def frames(self) -> TrainingFrames:
+        """Images to train on; cells have the same data, size and largest depth."""
+        return open_frames(self.config.base)
+
+    def feature_cache(self, config: ProbeConfig, backbone: Backbone) -> FeatureCache | None:
+        """Cache of a backbone's features; None if they are not the same in every epoch."""
+        choice = self.config.cache
+        backbone_learns = bool(config.backbone_rate)
+        if not choice.enabled or backbone_learns or config.augmentation.changes:
+            return None
+        return FeatureCache(
+            Path(choice.folder) if choice.folder else self.folder / "features",
             backbone,
             limit_megabytes=1000 * choice.gigabytes,
-            precision=plan.config.precision,
+            precision=config.precision,
         )
+
+
+def _train_and_score(plan: PlannedCell, shared: _SharedResources) -> SweepCell:
+    frames = shared.frames
+    run, blueprint = shared.folder / plan.run, plan.config.blueprint
+    options = RunOptions(device=shared.device, resume=is_run(run), shown=shared.show)
+    backbone = backbone_from_blueprint(blueprint).to(torch_device(shared.device))
     record = train_probe(
-        plan.config, run, options, frames=frames, backbone=backbone, keeping=features
+        plan.config,
+        run,
+        options,
+        frames=frames,
+        backbone=backbone,
+        keeping=shared.feature_cache(plan.config, backbone),
     )
     assert record is not None, "nothing stops it before its end"
-    model = load_model(run, device=options.device, engine="torch")  # scored once
-    scores = scoring.score(model, depth=task.has_depth, normals=task.has_normals)
+
+    # Each model is scored once, so that making a graph of it would not pay.
+    model = load_model(run, device=shared.device, engine="torch")
+    task = blueprint.task
+    scores = shared.scoring.score(model, depth=task.has_depth, normals=task.has_normals)
     cell = SweepCell(
         title=plan.title,
         layers=record.layers,
-        probe=plan.config.blueprint.probe.kind,
+        probe=blueprint.probe.kind,
         task=task,
         seed=plan.config.seed,
         run=plan.run,
@@ -163,28 +217,31 @@ def _train_and_score(
         probe_parameters=record.probe_parameters,
         training_cpu_seconds=record.cpu_seconds,
         predicting_cpu_seconds=scores.cpu_seconds,
-        measured=tuple(map(_cell_scores_of_benchmark, scores.benchmarks)),
+        measured=tuple(map(_scores_under_benchmark, scores.benchmarks)),
         doubts=record.doubts,
     )
     write_cell(cell, run)
     return cell
 
 
-def _cell_scores_of_benchmark(scores: Any) -> Measured:
-    return Measured(
-        benchmark=scores.benchmark,
-        unscored=len(scores.unscored),
-        reason="".join(f"{image.id}: {image.reason}" for image in scores.unscored[:1]) or None,
-        metrics=tuple(
-            CellMetric(
-                label=summary.label,
-                unit=summary.unit,
-                better=str(summary.better),
-                value=summary.value,
-                by_image=tuple(score.values[summary.metric] for score in scores.scores),
-            )
-            for summary in scores.summaries
-        ),
-        ids=tuple(score.id for score in scores.scores),
-        scenes=tuple(score.scene for score in scores.scores),
+def _scores_under_benchmark(benchmark: Any) -> CellScores:
+    """Convert a ``BenchmarkScores`` of ``evaluation`` to what the record of a cell has."""
+    images, unscored = benchmark.scores, benchmark.unscored
+    metrics = [
+        CellMetric(
+            label=summary.label,
+            unit=summary.unit,
+            better=str(summary.better),
+            value=summary.value,
+            by_image=tuple(image.values[summary.metric] for image in images),
+        )
+        for summary in benchmark.summaries
+    ]
+    return CellScores(
+        benchmark=benchmark.benchmark,
+        unscored=len(unscored),
+        reason=f"{unscored[0].id}: {unscored[0].reason}" if unscored else None,
+        metrics=tuple(metrics),
+        ids=tuple(image.id for image in images),
+        scenes=tuple(image.scene for image in images),
     )
