@@ -19,7 +19,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train and score probes on many backbones; returns 1 when some cells were skipped."""
+    """Train and score probes on many backbones; return 1 if a cell was skipped, else 0."""
     request = parse(
         _Arguments,
         arguments,
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     from rilievo.pages.tables import tables_as_markdown
     from rilievo.training.sweep.sweep_run import sweep_probes
 
-    swept = sweep_probes(request.file, request.options)
+    result = sweep_probes(request.file, request.options)
     with printing():
-        print(tables_as_markdown(swept.table))
-        say(f"{len(swept.cells)} cells; the table is in {swept.folder}")
-    return 1 if swept.failures else 0
+        print(tables_as_markdown(result.table))
+        say(f"{len(result.cells)} cells; the table is in {result.folder}")
+    return 1 if result.failures else 0

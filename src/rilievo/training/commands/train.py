@@ -18,7 +18,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a network; returns 1 when it learned nothing."""
+    """Run the subcommand that the first argument names, or show the help without any."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         lines = [f"  {kind:<12}{summary}" for kind, (_, summary) in KINDS.items()]
@@ -27,5 +27,5 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")
-    place = f"rilievo.training.commands.{KINDS[name][0]}"
-    return resolve_name(place)(arguments[1:])
+    function, _ = KINDS[name]
+    return resolve_name(f"rilievo.training.commands.{function}")(arguments[1:])
