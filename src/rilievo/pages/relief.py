@@ -13,8 +13,9 @@ from rilievo.arrays.shapes import Field, Mask, Matrix, UInt16, Vectors
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.closing import sample_closed_lattice
-from rilievo.geometry.surfaces.floating_pieces import lay_back_pieces, mend_lattice
+from rilievo.geometry.surfaces.floating_pieces import lay_back_pieces
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, corner_indices, triangulate_cells
+from rilievo.geometry.surfaces.patches import mend_lattice
 from rilievo.geometry.surfaces.ramps import sharpen_edges
 
 SURFACE_SCRIPTS = (
