@@ -16,12 +16,8 @@ import numpy as np
 
 import rilievo
 from rilievo.calibration.ranges import COVERAGE
-from rilievo.data.datasets.sets.kitti_raw import (
-    image_from_laser,
-    project_nearest,
-    read_camera,
-    read_velodyne,
-)
+from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_scans import project_nearest, read_velodyne
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.photo import read_photo

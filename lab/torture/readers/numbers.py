@@ -8,7 +8,11 @@ import numpy as np
 from lab.torture.reader import Reader, row
 from lab.torture.readers.pictures import colours, counts, metres, save
 from rilievo.data.datasets.mat_file import Hdf5MatFile, read_mat
-from rilievo.data.datasets.sets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
+from rilievo.data.datasets.sets.kitti_scans import (
+    project_monodepth2,
+    project_nearest,
+    read_velodyne,
+)
 from rilievo.io.depth.stored_depth import read_stored_depth
 from rilievo.io.numbers import read_numbers
 

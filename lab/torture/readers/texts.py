@@ -10,7 +10,8 @@ from lab.torture.readers.pictures import colours, counts, save
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.dataset import Request
-from rilievo.data.datasets.sets.kitti_raw import image_from_laser, listed_frames, read_camera
+from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_raw import listed_frames
 from rilievo.data.datasets.sets.tum import read_pairs, read_stamped_pictures, read_trajectory
 from rilievo.io.cameras.lens_files import read_K
 from rilievo.training.sweep.sweep_config import read_sweep

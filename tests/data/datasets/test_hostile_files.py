@@ -14,7 +14,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_images
 from rilievo.data.datasets.mat_file import Hdf5MatFile, read_mat
 from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
-from rilievo.data.datasets.sets.kitti_raw import read_camera
+from rilievo.data.datasets.sets.kitti_calibration import read_camera
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign_predictions import open_predictions

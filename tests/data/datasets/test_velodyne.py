@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.datasets.sets.kitti_raw import (
+from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_scans import (
     PROJECTIONS,
-    image_from_laser,
     project_monodepth2,
     project_nearest,
-    read_camera,
     read_velodyne,
 )
 from rilievo.errors import InputError

@@ -11,13 +11,8 @@ from rilievo.data.clips.split_lists import (
     numbered_files,
     read_split_lists,
 )
-from rilievo.data.datasets.sets.kitti_raw import (
-    CAMERA_FILE,
-    CAMERAS,
-    DRIVE_NAME,
-    camera_of_shape,
-    read_camera,
-)
+from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
+from rilievo.data.datasets.sets.kitti_raw import CAMERAS, DRIVE_NAME
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.names import printable

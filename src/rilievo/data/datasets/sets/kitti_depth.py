@@ -7,44 +7,55 @@ from pathlib import Path
 
 from rilievo.data.datasets.dataset import Request, checked_ids, own_card
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, read_steps
+from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.data.datasets.sets.kitti_raw import (
-    CAMERA_FILE,
     CAMERAS,
     DRIVE_NAME,
     KittiFrame,
-    Names,
-    camera_of_shape,
+    NamesInFolder,
     listed_frames,
     picture_path,
-    read_camera,
 )
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 
-_READ = partial(read_steps, steps=256)
+STEPS_PER_METRE = 256.0
+"""Stored numbers of a metre of depth."""
 _PARTS = ("val", "train", "")
-_TRUTH = Path("proj_depth", "groundtruth")
+_DEPTH_FOLDER = Path("proj_depth", "groundtruth")  # in the folder of a drive
 _DATE = re.compile(r"\d{4}_\d\d_\d\d")
 
+IdAndFiles = tuple[str, DepthFiles]
 
-Pairs = list[tuple[str, DepthFiles]]
+
+class KittiDepth(DepthSet):
+    """Pictures of KITTI with annotated depth; older papers score with scans of ``kitti_raw``."""
+
+    card = own_card("kitti-depth")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        files = _SPLITS[request.split](request)
+        checked_ids([id for id, _ in files], str(request.list_file or request.root))
+        self._set_entries(dict(files))
 
 
-def listed_files(request: Request) -> Pairs:
-    """Files of a list, from any part of the download."""
+def _files_of_list(request: Request) -> list[IdAndFiles]:
+    """Files of the frames in a list, from any part of the download."""
     annotated, raw = annotated_folder(request.root), raw_folder(request.root)
     frames = listed_frames(request, KittiDepth.card.counts)
-    names = cache(names_in)
+    cached_names_in = cache(names_in)
     return [
-        _id_and_files_of_frame(frame, _depth_path(frame, annotated), raw, names) for frame in frames
+        _files_of_frame(frame, _depth_path(frame, annotated), raw, cached_names_in)
+        for frame in frames
     ]
 
 
-def annotated_files(request: Request) -> Pairs:
-    """Files of every map of the split, for both cameras."""
+def _files_of_part(request: Request) -> list[IdAndFiles]:
+    """Files of every depth map of ``train`` or ``val``, for both cameras."""
     if request.list_file is not None:
-        return listed_files(request)
+        return _files_of_list(request)
     part = annotated_folder(request.root) / request.split
     raw = raw_folder(request.root)
     drives = sorted(name for name in names_in(part) if DRIVE_NAME.fullmatch(name))
@@ -53,21 +64,20 @@ def annotated_files(request: Request) -> Pairs:
             f"{part}: folders such as 2011_09_26_drive_0002_sync are expected here, found "
             f"{contents_text(part)}"
         )
-    names = cache(names_in)
-    return [
-        _id_and_files_of_frame(
-            KittiFrame(drive=drive, camera=camera, index=name[:-4]), folder / name, raw, names
-        )
-        for drive in drives
-        for camera in CAMERAS.values()
-        for folder in (part / drive / _TRUTH / camera,)
-        for name in sorted(names_in(folder))
-        if name.endswith(".png")
-    ]
+    cached_names_in = cache(names_in)
+    files: list[IdAndFiles] = []
+    for drive in drives:
+        for camera in CAMERAS.values():
+            folder = part / drive / _DEPTH_FOLDER / camera
+            for name in sorted(names_in(folder)):
+                if name.endswith(".png"):
+                    frame = KittiFrame(drive=drive, camera=camera, index=name[:-4])
+                    files.append(_files_of_frame(frame, folder / name, raw, cached_names_in))
+    return files
 
 
-def paired_files(request: Request) -> Pairs:
-    """Files of ``rgb`` and ``depth`` with equal names."""
+def _files_of_equal_names(request: Request) -> list[IdAndFiles]:
+    """Files of the folders ``rgb`` and ``depth`` that have equal names."""
     if request.list_file is not None:
         raise OptionError(
             f"split '{request.split}' of kitti-depth takes no list file; "
@@ -84,20 +94,29 @@ def paired_files(request: Request) -> Pairs:
         for name in sorted(names_in(pictures))
         if name.endswith((".png", ".jpg"))
     }
-    stems = set(images) | {name[:-4] for name in names_in(depths) if name.endswith(".png")}
-    return [
-        _id_and_files_of_paths(
-            stem,
-            pictures / images.get(stem, f"{stem}.png"),
-            depths / f"{stem}.png",
-            camera_of_shape,
-        )
-        for stem in sorted(stems)
-    ]
+    depth_stems = {name[:-4] for name in names_in(depths) if name.endswith(".png")}
+    files: list[IdAndFiles] = []
+    for stem in sorted(images.keys() | depth_stems):
+        image = pictures / images.get(stem, f"{stem}.png")
+        files.append(_files_of_paths(stem, image, depths / f"{stem}.png", camera_of_shape))
+    return files
+
+
+# A new split needs a function above and a row here.
+_SPLITS: Mapping[str, Callable[[Request], list[IdAndFiles]]] = {
+    "eigen_benchmark": _files_of_list,
+    "val": _files_of_part,
+    "train": _files_of_part,
+    "pairs": _files_of_equal_names,
+}
 
 
 def annotated_folder(root: Path) -> Path:
-    """Folder with ``train`` and ``val``, or drives."""
+    """Folder of annotated depth with ``train`` and ``val``, or with drives: the root or below it.
+
+    Raises:
+        InputError: If there is none.
+    """
     for folder in _root_and_subfolders(root):
         for part in _PARTS:
             drives = (name for name in names_in(folder / part) if DRIVE_NAME.fullmatch(name))
@@ -110,7 +129,11 @@ def annotated_folder(root: Path) -> Path:
 
 
 def raw_folder(root: Path) -> Path:
-    """Folder with the dates of KITTI raw."""
+    """Folder with the dates of KITTI raw: the root or one below it.
+
+    Raises:
+        InputError: If there is none.
+    """
     for folder in _root_and_subfolders(root):
         if any(_DATE.fullmatch(name) for name in names_in(folder)):
             return folder
@@ -127,51 +150,33 @@ def _root_and_subfolders(root: Path) -> Iterator[Path]:
 
 
 def _depth_path(frame: KittiFrame, annotated: Path) -> Path:
-    below = Path(frame.drive) / _TRUTH / frame.camera / f"{frame.index}.png"
-    places = [annotated / part / below for part in _PARTS]
-    return next((path for path in places if path.is_file()), places[0])
+    """File of a frame's depth, in whichever part has it; a path in ``val`` if none has."""
+    relative = Path(frame.drive) / _DEPTH_FOLDER / frame.camera / f"{frame.index}.png"
+    candidates = [annotated / part / relative for part in _PARTS]
+    return next((path for path in candidates if path.is_file()), candidates[0])
 
 
-def _id_and_files_of_frame(
-    frame: KittiFrame, depth: Path, raw: Path, names: Names
-) -> tuple[str, DepthFiles]:
-    camera = partial(_camera_of_day_or_shape, day=raw / frame.date, side=frame.camera)
-    return _id_and_files_of_paths(frame.id, picture_path(frame, raw, names), depth, camera)
+def _files_of_frame(
+    frame: KittiFrame, depth: Path, raw: Path, names_in_folder: NamesInFolder
+) -> IdAndFiles:
+    image = picture_path(frame, raw, names_in_folder)
+    camera = partial(_camera_of_day_or_shape, day=raw / frame.date, camera=frame.camera)
+    return _files_of_paths(frame.id, image, depth, camera)
 
 
-def _id_and_files_of_paths(
+def _files_of_paths(
     id: str, image: Path, depth: Path, camera: Callable[[tuple[int, int]], Camera | None]
-) -> tuple[str, DepthFiles]:
+) -> IdAndFiles:
     drive = DRIVE_NAME.search(id)
+    read = partial(read_steps, steps=STEPS_PER_METRE)
     scene = None if drive is None else drive[0]
-    return id, DepthFiles(image=image, depth=depth, read=_READ, camera=camera, scene=scene)
+    return id, DepthFiles(image=image, depth=depth, read=read, camera=camera, scene=scene)
 
 
-# A new split needs one function above and one line here.
-_SPLITS: Mapping[str, Callable[[Request], Pairs]] = {
-    "eigen_benchmark": listed_files,
-    "val": annotated_files,
-    "train": annotated_files,
-    "pairs": paired_files,
-}
+def camera_of_day(day: Path, camera: str) -> Camera | None:
+    """Calibrated camera in the folder of a date; None if it has no calibration."""
+    return read_camera(day, camera).camera if (day / CAMERA_FILE).is_file() else None
 
 
-class KittiDepth(DepthSet):
-    """Annotated depth; older papers score with scans of ``kitti_raw``."""
-
-    card = own_card("kitti-depth")
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        files = _SPLITS[request.split](request)
-        checked_ids([id for id, _ in files], str(request.list_file or request.root))
-        self._set_entries(dict(files))
-
-
-def camera_of_day(day: Path, side: str) -> Camera | None:
-    """Camera of a date, if calibrated."""
-    return read_camera(day, side).camera if (day / CAMERA_FILE).is_file() else None
-
-
-def _camera_of_day_or_shape(shape: tuple[int, int], *, day: Path, side: str) -> Camera | None:
-    return camera_of_day(day, side) or camera_of_shape(shape)
+def _camera_of_day_or_shape(shape: tuple[int, int], *, day: Path, camera: str) -> Camera | None:
+    return camera_of_day(day, camera) or camera_of_shape(shape)

@@ -10,12 +10,8 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.data.datasets.folder_layout import FILE_NAME
 from rilievo.data.datasets.loaders import read_grey_integers
-from rilievo.data.datasets.sets.kitti_raw import (
-    image_from_laser,
-    project_nearest,
-    read_camera,
-    read_velodyne,
-)
+from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_scans import project_nearest, read_velodyne
 from rilievo.data.datasets.sets.seven_scenes import register_depth
 from rilievo.errors import RilievoError
 
