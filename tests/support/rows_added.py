@@ -111,7 +111,7 @@ def output(folder: Path) -> Mapping[str, Any]:
 
     import rilievo
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.serving.app.app_videos import most_file_bytes
+    from rilievo.serving.app.app_videos import max_file_bytes
     from rilievo.serving.assistant.surface_tool import SURFACE
     from rilievo.serving.server.answer_files import have_heavy_output, max_output_bytes
     from rilievo.serving.server.params import VideoParams, parse_output_names
@@ -142,7 +142,7 @@ def output(folder: Path) -> Mapping[str, Any]:
         "mcp description": SURFACE.description,
         "page": page(),
         "app video": VideoParams.model_json_schema()["properties"]["save"]["description"],
-        "app bytes": most_file_bytes(source, ["edges"]),
+        "app bytes": max_file_bytes(source, ["edges"]),
         "guide": TABLES["outputs"](),
     }
 

@@ -142,7 +142,7 @@ def _fails(self: Brightness, photos: object) -> list[Inference]:
 
 
 def test_a_few_examples_are_kept_alone(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photographs, "_MOST_EXAMPLES", 2)
+    monkeypatch.setattr(photographs, "_MAX_EXAMPLES", 2)
     names = example_names()[:3]
     first = [app.give(b"", f"example={name}") for name in names]
     assert app.give(b"", f"example={names[2]}") == first[2]

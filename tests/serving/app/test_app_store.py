@@ -11,7 +11,7 @@ from rilievo.serving.listener.request_refusals import Refusal
 
 @pytest.fixture
 def store(tmp_path: Path) -> ResultStore:
-    return ResultStore(tmp_path / "results", most_bytes=1000, minutes=60)
+    return ResultStore(tmp_path / "results", max_bytes=1000, minutes=60)
 
 
 def kept(store: ResultStore, client: str, size: int) -> str:
@@ -62,7 +62,7 @@ def test_what_nobody_uses_is_deleted_and_what_is_used_stays(store: ResultStore) 
     entries = [store.find(id) for id in (old, used, pinned)]
     with store.pinned(pinned):
         for entry in entries:
-            entry.used = time.monotonic() - 3700
+            entry.last_used = time.monotonic() - 3700
         store.find(used)
         store.remove_unused()
         assert [id in store for id in (old, used, pinned)] == [False, True, True]

@@ -1,16 +1,12 @@
-"""Photographs of visitors: predicted once, written as files on demand.
+"""Photographs of visitors, which are predicted once, and from which files are written on demand.
 
-The network's answer is stored exactly, so that files agree with those of another run.
-
-The page reads a result as four bytes with the length of a JSON (little-endian), the JSON, the
-packed lattice, and the photograph as JPEG. The lattice has every n-th pixel: depth as float32 (NaN:
-no depth, infinite: transparent), normals as int8, and the sky (1: no surface). Affine depth is
-anchored.
+The network's answer is stored without rounding, so that later files are the same as those of
+another run.
 """
 
 import asyncio
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from io import BytesIO
@@ -32,44 +28,58 @@ from rilievo.serving.server.params import PredictParams, Variant
 from rilievo.serving.server.service import ImageJob, Service
 from rilievo.serving.server.uploads import Upload
 
-PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
-    "photo",
-    "inference.npz",
-    "view",
-    "thumbnail.jpg",
-    "asked.json",
+PHOTO = "photo"
+"""File of a result with the photograph as it was sent."""
+VIEW = "view"
+"""File that the page shows; see ``view_file``."""
+THUMBNAIL = "thumbnail.jpg"
+_INFERENCE = "inference.npz"
+_PARAMETERS = "asked.json"
+
+_MAX_EXAMPLES = 32  # results of examples that all visitors share
+_PANORAMA_NOTE = (
+    "looks like a panorama and was taken as one; Settings, Lens: ordinary takes it otherwise"
 )
-_MOST_EXAMPLES = 32
-_ROUND = "looks like a panorama and was taken as one; Settings, Lens: ordinary takes it otherwise"
 Departure = Callable[[], Awaitable[object]]
 EXAMPLES = files("rilievo.serving.browser") / "examples"
 
 
 class PhotoResults:
-    """Results of photographs."""
+    """Makes the results of photographs, and files from them."""
 
     def __init__(self, service: Service, store: ResultStore) -> None:
-        self._service, self._store = service, store
+        self._service = service
+        self._store = store
         self._examples: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
 
     async def predict(
         self, upload: Upload, client: str, params: PredictParams, departure: Departure
     ) -> StoredResult:
-        """Predict and store a photograph, pinned: it must be released."""
-        service, name = self._service, upload.name
+        """Predict a photograph and store the result.
+
+        A photograph that looks like a panorama is predicted as one, if the visitor named no lens.
+        What ``departure`` returns ends when the visitor leaves, which ends the work.
+
+        Returns:
+            The result, pinned, which the caller has to release.
+        """
+        service = self._service
+        name = upload.name
         job = await service.new_job(upload, client)
 
         async def predict_and_store(job: ImageJob) -> StoredResult:
             content = await service.run_in_worker(job.upload.read)
-            prediction, taken = await service.predict(job, params), params
+            used_params = params
+            prediction = await service.predict(job, used_params)
             if _is_undeclared_panorama(params, prediction):
-                job.inference, job.upload = None, Upload(BytesIO(content), name=name)
-                taken = PredictParams.model_validate(
+                job.inference = None
+                job.upload = Upload(BytesIO(content), name=name)
+                used_params = PredictParams.model_validate(
                     {**params.model_dump(exclude_defaults=True), "projection": "equirect"}
                 )
-                prediction = await service.predict(job, taken)
-                prediction = prediction.but(notes=(*prediction.notes, _ROUND))
-            return await self._store_result(name, client, taken, job, content, prediction)
+                prediction = await service.predict(job, used_params)
+                prediction = prediction.but(notes=(*prediction.notes, _PANORAMA_NOTE))
+            return await self._store_result(name, client, used_params, job, content, prediction)
 
         slots = service.slots(is_heavy=job.is_heavy)
         return await service.jobs.run_in_slot(
@@ -79,38 +89,42 @@ class PhotoResults:
     async def example_result(
         self, name: str, client: str, request: PredictParams, departure: Departure
     ) -> StoredResult:
-        """Pinned result of an example, shared if its parameters are usual."""
+        """Return the result of an example, pinned.
+
+        All visitors share the results of examples whose parameters are the defaults.
+        """
         if name not in example_names():
             raise Refusal(404, "there is no such example")
-        if request != PredictParams(model=request.model):
+        has_default_parameters = request == PredictParams(model=request.model)
+        if not has_default_parameters:
             return await self.predict(_example_upload(name), client, request, departure)
+
         key = name, self._service.offered.server_name(request.model)
-        coming = self._examples.get(key)
-        if coming is None or (coming.done() and not self._result_exists(coming)):
-            coming = self._examples[key] = asyncio.ensure_future(
-                self._predict_example(name, request)
-            )
-            coming.add_done_callback(_has_succeeded)
-            if len(self._examples) > _MOST_EXAMPLES:
+        shared_id = self._examples.get(key)
+        if shared_id is None or (shared_id.done() and not self._result_exists(shared_id)):
+            shared_id = asyncio.ensure_future(self._predict_example(name, request))
+            shared_id.add_done_callback(_has_succeeded)  # which reads the error that nobody awaits
+            self._examples[key] = shared_id
+            if len(self._examples) > _MAX_EXAMPLES:
                 self._examples.popitem(last=False)
         self._examples.move_to_end(key)
-        # A visitor who leaves takes it from nobody else.
-        entry = self._store.find(await asyncio.shield(coming))
+        # Without the shield, a visitor who leaves would cancel the work for all others.
+        entry = self._store.find(await asyncio.shield(shared_id))
         entry.pins += 1
         return entry
 
-    def _result_exists(self, ended: "asyncio.Future[str]") -> bool:
-        return _has_succeeded(ended) and ended.result() in self._store
+    def _result_exists(self, ended_id: "asyncio.Future[str]") -> bool:
+        return _has_succeeded(ended_id) and ended_id.result() in self._store
 
     async def _predict_example(self, name: str, request: PredictParams) -> str:
-        """Predict an example; return the result's id."""
+        """Predict an example and return the id of its result."""
         never = asyncio.get_running_loop().create_future()
         entry = await self.predict(_example_upload(name), "", request, lambda: never)
         self._store.release(entry)
         return entry.id
 
     def photograph_upload(self, entry: StoredResult) -> Upload:
-        """Original file of a result as an upload."""
+        """Make the photograph of a result an upload again."""
         return Upload(BytesIO((entry.path / PHOTO).read_bytes()), name=entry.name)
 
     async def write_outputs(
@@ -122,20 +136,23 @@ class PhotoResults:
         departure: Departure,
         name: str | None = None,
     ) -> tuple[Prediction, WrittenFiles]:
-        """Write outputs of a pinned result; ``changes`` replace its parameters."""
-        service, path = self._service, entry.path
-        before = PredictParams.model_validate_json((path / ASKED).read_bytes())
-        arguments = before.model_copy(update=changes.model_dump(exclude_unset=True))
-        is_same = _variant_and_view(arguments) == _variant_and_view(before)
+        """Write outputs of a result, which the caller has pinned.
+
+        ``changes`` replace parameters of the result; the network runs again only if they change the
+        model or the lens. The files have the ``name`` of the result by default.
+        """
+        service = self._service
+        stored = PredictParams.model_validate_json((entry.path / _PARAMETERS).read_bytes())
+        params = stored.model_copy(update=changes.model_dump(exclude_unset=True))
         upload = self.photograph_upload(entry)
         upload.name = name or entry.name
         job = await service.new_job(upload, client, outputs)
-        if is_same:
-            job.inference = load_inference(path / INFERENCE)
+        if _variant_and_view(params) == _variant_and_view(stored):
+            job.inference = load_inference(entry.path / _INFERENCE)
         return await service.jobs.run_in_slot(
             service.slots(is_heavy=job.is_heavy),
             job,
-            lambda job: service.predict_and_write(job, arguments, outputs),
+            lambda job: service.predict_and_write(job, params, outputs),
             departure(),
             unused=lambda result: result[1].remove(),
         )
@@ -158,17 +175,17 @@ class PhotoResults:
         def result_files() -> Mapping[str, bytes]:
             return {
                 PHOTO: content,
-                INFERENCE: inference_bytes(inference),
+                _INFERENCE: inference_bytes(inference),
                 VIEW: view_bytes(prediction, name, model, inference),
                 THUMBNAIL: thumbnail_jpeg(prediction),
-                ASKED: params.model_dump_json(exclude_defaults=True).encode(),
+                _PARAMETERS: params.model_dump_json(exclude_defaults=True).encode(),
             }
 
-        parts = await service.run_in_job_pool(job, result_files)
-        size = sum(map(len, parts.values()))
+        contents = await service.run_in_job_pool(job, result_files)
+        size = sum(map(len, contents.values()))
         entry = self._store.create(name, client, size)
         try:
-            await service.run_in_worker(lambda: _write_contents(entry.path, parts))
+            await service.run_in_worker(lambda: _write_contents(entry.path, contents))
         except BaseException:
             self._store.remove(entry)
             self._store.release(entry)
@@ -181,9 +198,11 @@ def _variant_and_view(request: PredictParams) -> tuple[Variant, CameraOptions]:
 
 
 def _is_undeclared_panorama(request: PredictParams, prediction: Prediction) -> bool:
-    photo, view = prediction.photo, request.options.view
-    is_named = (view.camera, view.projection, view.fov) != (None, None, None)
-    return photo is not None and not is_named and panorama_note(photo) is not None
+    view = request.options.view
+    is_lens_named = any(value is not None for value in (view.camera, view.projection, view.fov))
+    if is_lens_named or prediction.photo is None:
+        return False
+    return panorama_note(prediction.photo) is not None
 
 
 def _has_succeeded(ended: "asyncio.Future[str]") -> bool:
@@ -195,7 +214,7 @@ def _example_upload(name: str) -> Upload:
 
 
 def example_names() -> tuple[str, ...]:
-    """Names of our photographs, sorted."""
+    """Names of the photographs that the page offers to try, sorted."""
     return tuple(sorted(file.name.removesuffix(".jpg") for file in EXAMPLES.iterdir()))
 
 
@@ -213,7 +232,7 @@ def results_zip_response(
     outputs: tuple[str, ...],
     seconds: float | int,
 ) -> TimedResponse:
-    """Response with a zip of outputs, which releases the results."""
+    """Respond with a zip of the outputs of several results, whose pins it releases at the end."""
 
     async def release_pins() -> None:
         for entry in entries:
@@ -234,12 +253,18 @@ async def _result_zip_pieces(
     client: str,
     outputs: tuple[str, ...],
 ) -> AsyncGenerator[bytes]:
-    pipe, counts = Pipe(), dict[str, int]()
-    # A client that leaves ends this function as a whole.
+    """Write one result after the other and yield the bytes of the zip as they come.
+
+    Results of one name are numbered. For a result that fails there is a text with the error.
+    """
+    pipe = Pipe()
+    counts = Counter[str]()
+    # This future never ends: when the client leaves, the server closes this generator.
     departure = asyncio.get_running_loop().create_future
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
         for entry in entries:
-            count = counts[entry.name] = counts.get(entry.name, 0) + 1
+            counts[entry.name] += 1
+            count = counts[entry.name]
             name = entry.name if count == 1 else f"{entry.name}-{count}"
             try:
                 _, written = await photographs.write_outputs(

@@ -1,4 +1,4 @@
-"""Routes of the page, its results, videos and files."""
+"""The addresses of ``rilievo app``: the page, its results, videos and files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -33,11 +33,11 @@ from rilievo.serving.server.params import (
     parse_output_names,
     read_params,
 )
-from rilievo.serving.server.routes import Endpoint, client_departure, request_client, with_refusals
+from rilievo.serving.server.routes import client_departure, request_client, with_refusals
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload, safe_stem
 
-MOST_AT_ONCE = 100
+_MAX_RESULTS_PER_REQUEST = 100
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
@@ -45,14 +45,19 @@ _PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
-_SWEEP_SECONDS = 20.0
-_MOST_MARKS = 4000
-_OWN = ("name", "again", "example")
+_SWEEP_SECONDS = 20.0  # between two deletions of old results
+_MAX_MARK_BYTES = 4000
+_PAGE_PARAMETERS = ("name", "again", "example")  # all others are parameters of a prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """State that the routes share."""
+    """The app behind all addresses.
+
+    Attributes:
+        page: Folder with the files of the page.
+        embed_origins: Sites that may show the page inside one of theirs; empty for none.
+    """
 
     page: Path
     service: Service
@@ -63,7 +68,7 @@ class Site:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Delete old results now and then; at the end, stop videos."""
+        """Context in which the app is served: deletes old results, and stops videos at the end."""
         sweeping = asyncio.create_task(self._delete_old_results_forever())
         try:
             yield
@@ -77,87 +82,93 @@ class Site:
             self.store.remove_unused()
 
     def routes(self) -> list[BaseRoute]:
-        """Routes of the page; the last one takes all others."""
-        table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]], str], ...] = (
-            ("GET", "/", self._main_page, "The page."),
-            (
+        """Routes of all addresses; the last one serves the files of the page."""
+
+        def route(
+            method: str,
+            path: str,
+            handler: Callable[[Request], Awaitable[Response]],
+            summary: str,
+        ) -> BaseRoute:
+            endpoint = with_refusals(self.service, lambda service, request: handler(request))
+            return Route(path, endpoint, methods=[method], name=summary)
+
+        download_seconds = self.service.options.limits.download_seconds
+        return [
+            route("GET", "/", self._main_page, "The page."),
+            route(
                 "GET",
                 "/r/{ids}",
                 self._main_page,
                 "The page with results that are there, by ids with commas between.",
             ),
-            ("GET", "/embed", self._embedded_page, "The page without uploads, inside another one."),
-            ("GET", "/embed/{ids}", self._embedded_page, "The same with results, by ids."),
-            (
+            route(
+                "GET",
+                "/embed",
+                self._embedded_page,
+                "The page without uploads, inside another one.",
+            ),
+            route("GET", "/embed/{ids}", self._embedded_page, "The same with results, by ids."),
+            route(
                 "POST",
                 "/app/results",
                 self._predict_upload_result_or_example,
                 "Predict a photograph, or that of a result (again) or an example.",
             ),
-            (
+            route(
                 "POST",
                 "/app/groups",
                 self._create_result_group,
                 "Give results (ids) that are shown together an address of their own.",
             ),
-            (
+            route(
                 "GET",
                 "/app/results/{id}",
-                self._result_or_group_facts,
+                self._describe_result_or_group,
                 "Name, kind and progress of a result.",
             ),
-            (
+            route(
                 "GET",
                 "/app/results/{id}/view",
                 self._view_file,
                 "Depth and photograph for the page.",
             ),
-            (
+            route(
                 "GET",
                 "/app/results/{id}/thumbnail",
                 self._thumbnail_file,
                 "The photograph, small, as JPEG.",
             ),
-            (
+            route(
                 "GET",
                 "/app/results/{id}/photo",
                 self._photograph_file,
                 "The photograph as it was sent.",
             ),
-            (
+            route(
                 "GET",
                 "/app/results/{id}/files",
                 self._send_output_files,
                 "Files of a result, as /v1/predict gives them.",
             ),
-            (
+            route(
                 "GET",
                 "/app/results/{id}/made/{name}",
                 self._video_output_file,
                 "A file that was made of a video.",
             ),
-            (
+            route(
                 "PUT",
                 "/app/results/{id}/marks",
                 self._store_marks,
                 "Keep lines and view with a result, by the key of whoever made it.",
             ),
-            ("POST", "/app/results/{id}/stop", self._stop_video, "Stop the work on a video."),
-            ("POST", "/app/videos", self._begin_video, "Begin the work on a video."),
-            ("GET", "/app/zip", self._zip_of_results, "Files of several results (ids) as a zip."),
-        )
-        routes: list[BaseRoute] = [
-            Route(
-                path,
-                with_refusals(self.service, _endpoint_ignoring_service(endpoint)),
-                methods=[method],
-                name=words,
-            )
-            for method, path, endpoint, words in table
-        ]
-        return [
-            *routes,
-            Mount("/", _TimedStaticFiles(self.page, self.service.options.limits.download_seconds)),
+            route("POST", "/app/results/{id}/stop", self._stop_video, "Stop the work on a video."),
+            route("POST", "/app/videos", self._begin_video, "Begin the work on a video."),
+            route(
+                "GET", "/app/zip", self._zip_of_results, "Files of several results (ids) as a zip."
+            ),
+            Mount("/", _TimedStaticFiles(self.page, download_seconds)),
         ]
 
     async def _main_page(self, request: Request) -> Response:
@@ -181,49 +192,58 @@ class Site:
         )
 
     async def _predict_upload_result_or_example(self, request: Request) -> Response:
-        arguments, client = (
-            read_params(PredictParams, _query_without_page_parameters(request), {}),
-            request_client(request),
-        )
-        _ = arguments.options, arguments.saving, self.service.offered.server_name(arguments.model)
-        again, example = (request.query_params.get(name) for name in ("again", "example"))
+        params = read_params(PredictParams, _query_without_page_parameters(request), {})
+        self._check_parameters(params)
+        example = request.query_params.get("example")
         if example is not None:
-            entry = await self.photographs.example_result(
-                example, client, arguments, lambda: client_departure(request)
-            )
+            return await self._predict_example(request, example, params)
+
+        client = request_client(request)
+        again = request.query_params.get("again")
+        if again is None:
+            upload = await self._receive_named_upload(request, client)
         else:
-            if again is None:
-                upload = await self._receive_named_upload(request, client)
-            else:
-                upload = self.photographs.photograph_upload(self._photograph_result(again))
-            entry = await self.photographs.predict(
-                upload, client, arguments, lambda: client_departure(request)
-            )
+            upload = self.photographs.photograph_upload(self._photograph_result(again))
+        entry = await self.photographs.predict(
+            upload, client, params, lambda: client_departure(request)
+        )
         self.store.release(entry)
-        facts = {"id": entry.id, "name": entry.name}
-        # An example is shared by all visitors, so none of them changes its marks.
-        return JSONResponse(facts if example is not None else {**facts, "key": entry.key})
+        return JSONResponse({"id": entry.id, "name": entry.name, "key": entry.key})
+
+    def _check_parameters(self, params: PredictParams) -> None:
+        """Refuse wrong parameters before the upload is read."""
+        _ = params.options, params.saving  # these properties check what they are made of
+        self.service.offered.server_name(params.model)
+
+    async def _predict_example(
+        self, request: Request, name: str, params: PredictParams
+    ) -> Response:
+        entry = await self.photographs.example_result(
+            name, request_client(request), params, lambda: client_departure(request)
+        )
+        self.store.release(entry)
+        # Without a key: all visitors share an example, so none of them may change its marks.
+        return JSONResponse({"id": entry.id, "name": entry.name})
 
     async def _store_marks(self, request: Request) -> Response:
         upload = await self.service.uploads.read(request, request_client(request))
         try:
-            if upload.size > _MOST_MARKS:
-                raise Refusal(413, f"marks have at most {_MOST_MARKS} bytes")
+            if upload.size > _MAX_MARK_BYTES:
+                raise Refusal(413, f"marks have at most {_MAX_MARK_BYTES} bytes")
             content = upload.read()
         finally:
             upload.close()
-        key, marks = request.query_params.get("key", ""), content.decode("ascii", "replace")
+        key = request.query_params.get("key", "")
+        marks = content.decode("ascii", "replace")
         self.store.replace_marks(request.path_params["id"], key, marks)
         return JSONResponse({"marks": marks})
 
     async def _begin_video(self, request: Request) -> Response:
-        arguments, client = (
-            read_params(VideoParams, _query_without_page_parameters(request), {}),
-            request_client(request),
-        )
+        params = read_params(VideoParams, _query_without_page_parameters(request), {})
+        client = request_client(request)
         upload = await self._receive_named_upload(request, client)
-        outputs = [name for name in arguments.save.split(",") if name]
-        entry = await self.videos.store_and_queue(upload, client, arguments.model, outputs)
+        outputs = [name for name in params.save.split(",") if name]
+        entry = await self.videos.store_and_queue(upload, client, params.model, outputs)
         return JSONResponse({"id": entry.id, "name": entry.name})
 
     async def _receive_named_upload(self, request: Request, client: str) -> Upload:
@@ -235,19 +255,17 @@ class Site:
     async def _create_result_group(self, request: Request) -> Response:
         return JSONResponse({"id": self.store.create_group(_result_ids_of_query(request))})
 
-    async def _result_or_group_facts(self, request: Request) -> Response:
+    async def _describe_result_or_group(self, request: Request) -> Response:
         id = request.path_params["id"]
         members = self.store.group_members(id)
         if members is not None:
             return JSONResponse({"id": id, "kind": "group", "ids": [*members]})
         entry = self.store.find(id)
+        record = {"id": entry.id, "name": entry.name}
         work = self.videos.find(entry)
         if work is None:
-            facts = {"id": entry.id, "name": entry.name, "kind": "photograph"}
-            return JSONResponse({**facts, "marks": entry.marks})
-        return JSONResponse(
-            {"id": entry.id, "name": entry.name, "kind": "video", **work.progress_facts()}
-        )
+            return JSONResponse({**record, "kind": "photograph", "marks": entry.marks})
+        return JSONResponse({**record, "kind": "video", **work.page_record()})
 
     async def _view_file(self, request: Request) -> Response:
         entry = self._photograph_result(request.path_params["id"])
@@ -259,11 +277,13 @@ class Site:
 
     async def _photograph_file(self, request: Request) -> Response:
         entry = self._photograph_result(request.path_params["id"])
-        kind = "application/octet-stream"
-        return self._pinned_file_response(entry, entry.path / PHOTO, kind, "attachment")
+        return self._pinned_file_response(
+            entry, entry.path / PHOTO, "application/octet-stream", "attachment"
+        )
 
     async def _video_output_file(self, request: Request) -> Response:
-        entry, name = self.store.find(request.path_params["id"]), request.path_params["name"]
+        entry = self.store.find(request.path_params["id"])
+        name = request.path_params["name"]
         work = self.videos.find(entry)
         if work is None or name not in work.files:
             raise Refusal(404, "this result has no such file")
@@ -278,8 +298,8 @@ class Site:
         return JSONResponse({"state": "stopping"})
 
     async def _send_output_files(self, request: Request) -> Response:
-        query, id = request.query_params.multi_items(), request.path_params["id"]
-        arguments = read_params(PredictParams, query, {})
+        id = request.path_params["id"]
+        changes = read_params(PredictParams, request.query_params.multi_items(), {})
         outputs = parse_output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")
@@ -288,7 +308,7 @@ class Site:
             result, written = await self.photographs.write_outputs(
                 entry,
                 request_client(request),
-                arguments,
+                changes,
                 outputs,
                 lambda: client_departure(request),
             )
@@ -310,19 +330,20 @@ class Site:
         )
 
     def _photograph_result(self, id: str) -> StoredResult:
-        """Result of a photograph; refuses a video's."""
+        """Find the result of a photograph; refuse that of a video."""
         entry = self.store.find(id)
         if self.videos.find(entry) is not None:
             raise Refusal(404, "this result is of a video, not of a photograph")
         return entry
 
     def _pinned_file_response(
-        self, entry: StoredResult, path: Path, kind: str | None, disposition: str = "inline"
+        self, entry: StoredResult, path: Path, media_type: str | None, disposition: str = "inline"
     ) -> Response:
+        """Send a file of a result, which is not deleted meanwhile."""
         entry.pins += 1
         return _PinnedFileResponse(
             path,
-            media_type=kind,
+            media_type=media_type,
             filename=path.name,
             content_disposition_type=disposition,
             release=lambda: self.store.release(entry),
@@ -334,20 +355,20 @@ def _result_ids_of_query(request: Request) -> list[str]:
     ids = [id for id in request.query_params.get("ids", "").split(",") if id]
     if not ids:
         raise Refusal(400, "no result is named: 'ids' names them, with commas between")
-    if len(ids) > MOST_AT_ONCE:
-        raise Refusal(400, f"at most {MOST_AT_ONCE} results go together, got {len(ids)}")
+    if len(ids) > _MAX_RESULTS_PER_REQUEST:
+        raise Refusal(
+            400, f"at most {_MAX_RESULTS_PER_REQUEST} results go together, got {len(ids)}"
+        )
     return ids
 
 
 def _query_without_page_parameters(request: Request) -> list[tuple[str, str]]:
-    return [pair for pair in request.query_params.multi_items() if pair[0] not in _OWN]
-
-
-def _endpoint_ignoring_service(handler: Callable[[Request], Awaitable[Response]]) -> Endpoint:
-    return lambda service, request: handler(request)
+    return [pair for pair in request.query_params.multi_items() if pair[0] not in _PAGE_PARAMETERS]
 
 
 class _TimedStaticFiles(StaticFiles):
+    """Files of the page, with the page's headers, which a client has to read in time."""
+
     def __init__(self, folder: Path, seconds: float | int) -> None:
         super().__init__(directory=folder)
         self._seconds = seconds
@@ -362,7 +383,9 @@ class _TimedStaticFiles(StaticFiles):
 
 
 class _TimedFileResponse(FileResponse):
-    chunk_size = 2**20  # each chunk is read by a thread, which costs as much as the reading
+    """Response with a file, which the client has to read in time."""
+
+    chunk_size = 2**20  # a thread reads each chunk; smaller ones cost more than the reading
 
     def __init__(self, path: Path, *, seconds: float | int, **more: Any) -> None:
         super().__init__(path, **more)
@@ -373,6 +396,8 @@ class _TimedFileResponse(FileResponse):
 
 
 class _PinnedFileResponse(_TimedFileResponse):
+    """Response with a file, after which ``release`` is called."""
+
     def __init__(self, path: Path, *, release: Callable[[], None], **more: Any) -> None:
         super().__init__(path, **more)
         self._release = release
@@ -385,6 +410,7 @@ class _PinnedFileResponse(_TimedFileResponse):
 
 
 async def _send_or_stop_silently(seconds: float | int, sending: Coroutine[Any, Any, None]) -> None:
+    # The server closes the connection if the answer is not complete.
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await sending

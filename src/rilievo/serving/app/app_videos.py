@@ -1,10 +1,10 @@
-"""Videos of visitors: one at a time, within limits."""
+"""Videos of visitors, which are predicted one at a time and within limits."""
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
@@ -22,69 +22,84 @@ from rilievo.serving.server.server_options import AppOptions
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload
 
-SOURCE, MADE = "source", "made"
+MADE = "made"
+"""Folder of a result with the outputs of the video."""
+_SOURCE = "source"
 
-_FRAME_SHARE = 3
-_SPARE_FRAMES = 30
-_LISTENED_SECONDS = 300.0
+_PHOTOGRAPH_PER_FRAME_PIXELS = 3  # a photograph may have so many times the pixels of a frame
+_SPARE_FRAMES = 30  # added to the number of frames in the file's header, which need not be true
+_MAX_UNWATCHED_SECONDS = 300.0  # since the page last asked for the progress
 
 
 class _VideoStopped(Exception):
-    """Work was stopped, or nobody waits for it."""
+    """The work was stopped, or nobody waits for it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class VideoWork:
-    """Work on one video, as the page shows it.
+    """Progress of the work on one video.
 
     Attributes:
         state: waiting, working, done, failed or stopped.
-        share: Finished share; None for videos of unknown length.
-        frames: Number of processed frames; every frame counts twice.
-        left: Remaining time [s].
+        fraction_done: From 0 to 1; None for videos of unknown length.
+        frames: Number of processed frames; every frame counts twice, as there are two passes.
+        seconds_left: Estimate of the remaining time; None if unknown.
+        files: Names of the outputs, once they are written.
+        stop: Set to stop the work.
     """
 
     state: str = "waiting"
-    share: float | None = None
+    fraction_done: float | None = None
     frames: int = 0
-    left: float | None = None
+    seconds_left: float | None = None
     error: str = ""
     files: tuple[str, ...] = ()
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
-    def progress_facts(self) -> Mapping[str, object]:
-        """All attributes but ``stop``."""
+    def page_record(self) -> Mapping[str, object]:
+        """What the page reads of the progress."""
         return {
-            attribute.name: getattr(self, attribute.name)
-            for attribute in fields(self)
-            if attribute.name != "stop"
+            "state": self.state,
+            "share": self.fraction_done,
+            "frames": self.frames,
+            "left": self.seconds_left,
+            "error": self.error,
+            "files": self.files,
         }
 
 
 class Videos:
-    """Results of videos."""
+    """Predicts videos in their turn, and knows the progress of each."""
 
     def __init__(self, service: Service, store: ResultStore, options: AppOptions) -> None:
-        self._service, self._store, self._options = service, store, options
+        self._service = service
+        self._store = store
+        self._options = options
         self._slots = WorkSlots(1, waiting=options.limits.queue)
         self._work: dict[str, VideoWork] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Stop all work, and wait for its end."""
+        """Stop all work and wait for its end."""
         self._slots.close()
         for work in self._work.values():
             work.stop.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def find(self, entry: StoredResult) -> VideoWork | None:
-        """Work on a video; None for a photograph."""
+        """Progress of the result of a video; None for that of a photograph."""
         return self._work.get(entry.id)
 
     async def store_and_queue(
         self, upload: Upload, client: str, model: str, outputs: Sequence[str]
     ) -> StoredResult:
-        """Store a video, and queue its prediction."""
+        """Store a video and queue its prediction.
+
+        Raises:
+            OptionError: If the model or an output is not offered.
+            InputError: If it is no video, or above the limits.
+            Refusal: If the queue or the disk is full.
+        """
         try:
             offered = self._service.offered
             name = offered.server_name(offered.video_name(model))
@@ -94,8 +109,10 @@ class Videos:
             entry, path = await self._store_video_within_limits(upload, client, outputs)
         finally:
             upload.close()
+        # Forget the work on results that are deleted.
         self._work = {id: work for id, work in self._work.items() if id in self._store}
-        work = self._work[entry.id] = VideoWork()
+        work = VideoWork()
+        self._work[entry.id] = work
         task = asyncio.create_task(self._predict_in_turn(entry, work, path, name, tuple(outputs)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -108,9 +125,9 @@ class Videos:
         try:
             path = await self._service.run_in_worker(lambda: _copy_upload(upload, entry))
             source = await open_video_within_limits(path, self._service, self._options)
-            # A video that waits holds no process that decodes; its turn opens it again.
+            # A waiting video must not keep a decoding process, so its turn opens it again.
             await asyncio.to_thread(source.close)
-            self._store.resize(entry, upload.size + most_file_bytes(source, outputs))
+            self._store.resize(entry, upload.size + max_file_bytes(source, outputs))
         except BaseException:
             self._store.remove(entry)
             self._store.release(entry)
@@ -127,13 +144,15 @@ class Videos:
             finally:
                 slot.release()
             work.files = tuple(sorted(file.name for file in (entry.path / MADE).iterdir()))
-            work.state, work.share, work.left = "done", 1.0, 0.0
+            work.state = "done"
+            work.fraction_done = 1.0
+            work.seconds_left = 0.0
         except _VideoStopped:
             work.state = "stopped"
             self._store.remove(entry)
         except Exception as error:
-            line = self._service.refusal_of(error).line
-            work.state, work.error = "failed", line
+            work.error = self._service.refusal_of(error).line
+            work.state = "failed"
         finally:
             self._store.resize(entry, _bytes_of_files_below(entry.path))
             self._store.release(entry)
@@ -147,45 +166,52 @@ class Videos:
         source = await self._service.open_video(path)
         try:
             model = await self._service.networks.video_model(Variant(name=name))
-            reserve = await asyncio.to_thread(estimated_answer_bytes, source, model)
-            self._store.resize(entry, entry.size + reserve)
-            report = self._progress_callback_with_limits(entry, work, entry.size - reserve)
-            options, target = ClipOptions(outputs=outputs), entry.path / MADE / entry.name
+            max_file_bytes = entry.size
+            answer_bytes = await asyncio.to_thread(estimated_answer_bytes, source, model)
+            self._store.resize(entry, max_file_bytes + answer_bytes)
+            report = self._progress_callback_with_limits(entry, work, max_file_bytes)
+            options = ClipOptions(outputs=outputs)
+            target = entry.path / MADE / entry.name
             await asyncio.to_thread(predict_clip, source, model, target, options, report)
         finally:
             await asyncio.to_thread(source.close)
 
     def _progress_callback_with_limits(
-        self, entry: StoredResult, work: VideoWork, most_bytes: int
+        self, entry: StoredResult, work: VideoWork, max_bytes: int
     ) -> Callable[[int, int | None], None]:
-        start, limits = time.monotonic(), self._options.limits
+        """Make the function that notes the progress, and ends work that takes too much.
+
+        ``max_bytes`` bounds the files in the folder of the result.
+        """
+        start = time.monotonic()
+        limits = self._options.limits
 
         def report_or_stop(done: int, total: int | None) -> None:
             elapsed = time.monotonic() - start
-            if work.stop.is_set() or time.monotonic() - entry.used > _LISTENED_SECONDS:
+            is_unwatched = time.monotonic() - entry.last_used > _MAX_UNWATCHED_SECONDS
+            if work.stop.is_set() or is_unwatched:
                 raise _VideoStopped
             if elapsed > limits.video_seconds:
                 raise InputError(
-                    (
-                        f"not done after {limits.video_seconds:g} s, which is the "
-                        "limit; make it shorter or smaller first"
-                    ),
+                    f"not done after {limits.video_seconds:g} s, which is the limit; make it "
+                    "shorter or smaller first",
                     path=entry.name,
                 )
-            # The length in the file's header need not be true.
-            if done > 2 * limits.video_frames or _bytes_of_files_below(entry.path) > most_bytes:
+            # The length in the file's header need not be true. Every frame counts twice.
+            if done > 2 * limits.video_frames or _bytes_of_files_below(entry.path) > max_bytes:
                 raise InputError(
                     "is longer than its header says; make it shorter first", path=entry.name
                 )
             work.frames = done
-            work.share = min(done / total, 1.0) if total else None
-            work.left = elapsed * (1 - work.share) / work.share if work.share else None
+            fraction = min(done / total, 1.0) if total else None
+            work.fraction_done = fraction
+            work.seconds_left = elapsed * (1 - fraction) / fraction if fraction else None
 
         return report_or_stop
 
 
 def _copy_upload(upload: Upload, entry: StoredResult) -> Path:
-    path = entry.path / SOURCE / entry.name
+    path = entry.path / _SOURCE / entry.name
     path.parent.mkdir()
     upload.copy_to(path)
     return path
@@ -194,7 +220,7 @@ def _copy_upload(upload: Upload, entry: StoredResult) -> Path:
 async def open_video_within_limits(
     path: Path, service: Service, options: AppOptions
 ) -> FrameSource:
-    """Open a video; refuse one above the limits."""
+    """Open a video, or raise ``InputError`` if it is above the limits."""
     source = await service.open_video(path)
     try:
         refuse_oversized_video(source, path.name, options)
@@ -205,18 +231,18 @@ async def open_video_within_limits(
 
 
 def refuse_oversized_video(reader: FrameSource, name: str, options: AppOptions) -> None:
-    """Refuse too many pixels in a frame, or frames."""
-    check_size(name, reader.size, max_pixels=options.max_pixels // _FRAME_SHARE)
+    """Raise ``InputError`` if the frames have too many pixels, or are too many."""
+    check_size(name, reader.size, max_pixels=options.max_pixels // _PHOTOGRAPH_PER_FRAME_PIXELS)
     frames = reader.frame_estimate
-    most = options.limits.video_frames
-    if frames is not None and frames > most:
+    limit = options.limits.video_frames
+    if frames is not None and frames > limit:
         raise InputError(
-            f"has {frames}, above the limit of {most} frames; make it shorter first", path=name
+            f"has {frames}, above the limit of {limit} frames; make it shorter first", path=name
         )
 
 
-def most_file_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
-    """Estimate for a video's outputs; more ends the work."""
+def max_file_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
+    """Bytes that the outputs of a video may take; work that needs more is ended."""
     height, width = source.size
     frames = (source.frame_estimate or 0) + _SPARE_FRAMES
     forms = (OUTPUTS[name].video for name in outputs)
@@ -225,10 +251,10 @@ def most_file_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
 
 
 def estimated_answer_bytes(source: FrameSource, model: Model) -> int:
-    """Estimate for all frames, of which the first is inferred."""
+    """Estimate the bytes of the network's answers to all frames, by inferring the first one."""
     first = next(iter(source), None)
     if first is None:
-        return 0  # which is told where the video is predicted
+        return 0  # the prediction refuses a video without frames
     [answer] = model.infer([first.photo])
     parts = (answer.depth, answer.normals, answer.confidence, answer.sky)
     values = sum(part.size for part in parts if part is not None)

@@ -1,4 +1,4 @@
-"""The network's answer to a visitor's photograph, of which files are made without another run."""
+"""A network's answer as an npz file, from which outputs are written without another run."""
 
 from io import BytesIO
 from pathlib import Path
@@ -13,11 +13,11 @@ from rilievo.models.base import Inference
 
 _FIELDS = ("depth", "normals", "confidence", "sky")
 _MEMBERS = (*_FIELDS, "valid", "shift", "lens", "source")
-_MOST_BYTES = 2**31
+_MAX_BYTES = 2**31
 
 
 def inference_bytes(inference: Inference) -> bytes:
-    """Content of an npz file."""
+    """Write an inference as the content of an npz file; nothing is rounded."""
     arrays = {"shift": np.array(inference.shift)}
     for name in _FIELDS:
         field = getattr(inference, name)
@@ -34,9 +34,9 @@ def inference_bytes(inference: Inference) -> bytes:
 
 
 def load_inference(path: Path) -> Inference:
-    """Inference from the file of ``inference_bytes``."""
+    """Read a file that ``inference_bytes`` wrote."""
     with path.open("rb") as file:
-        arrays = read_npz_arrays(file, _MEMBERS, most_bytes=_MOST_BYTES)
+        arrays = read_npz_arrays(file, _MEMBERS, most_bytes=_MAX_BYTES)
     camera = None
     if "lens" in arrays:
         lens = read_spelling(arrays["lens"].item()).lens((2, 2))

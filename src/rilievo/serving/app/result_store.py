@@ -1,4 +1,7 @@
-"""Results at addresses, bounded in bytes; all in the event loop's thread."""
+"""Results that visitors find at addresses, on a bounded part of the disk.
+
+Everything here runs in the thread of the event loop, so nothing is locked.
+"""
 
 import re
 import secrets
@@ -15,21 +18,21 @@ from rilievo.serving.server.request_files import Disk
 
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
 _MARKS = re.compile(r"[a-z0-9=&;~,.-]{0,4000}")
-_MOST_GROUPS = 4096
+_MAX_GROUPS = 4096
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class StoredResult:
-    """Result with an address.
+    """A folder with the files of one result, which a visitor finds by its id.
 
     Attributes:
-        id: 128 random bits: its address.
-        client: Visitor whose share of the disk it takes.
-        size: Reserved bytes.
-        used: Time of its last use, of ``time.monotonic``.
-        pins: Number of users that need its files.
-        key: 128 random bits, by which its maker changes ``marks``.
-        marks: Lines and view, as the fragment of an address.
+        id: 128 random bits, as part of an address.
+        client: Visitor to whom the bytes on the disk are counted.
+        size: Bytes that are reserved for the files.
+        last_used: Time of the last use, from ``time.monotonic``.
+        pins: How many requests need the files now; files with pins are not deleted.
+        key: 128 random bits that the maker of the result knows, and needs to change ``marks``.
+        marks: Measured lines and the view, as the fragment of an address.
     """
 
     id: str
@@ -37,7 +40,7 @@ class StoredResult:
     name: str
     client: str
     size: int
-    used: float = field(default_factory=time.monotonic)
+    last_used: float = field(default_factory=time.monotonic)
     pins: int = 0
     is_removed: bool = False
     key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -45,22 +48,32 @@ class StoredResult:
 
 
 class ResultStore:
-    """Results by address; the oldest of whoever has most make room."""
+    """Results by id.
 
-    def __init__(self, folder: Path, *, most_bytes: int, minutes: float | int) -> None:
-        self.folder, self.minutes = folder, minutes
-        self._disk = Disk(most_bytes)
+    A new result that does not fit takes the room of the least recently used ones of the client that
+    has reserved most.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int, minutes: float | int) -> None:
+        """Begin empty; results that nobody uses for some ``minutes`` are deleted."""
+        self.folder = folder
+        self.minutes = minutes
+        self._disk = Disk(max_bytes)
         self._entries: dict[str, StoredResult] = {}
         self._groups: OrderedDict[str, Sequence[str]] = OrderedDict()
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def reserved_bytes(self) -> int:
-        """Reserved bytes."""
+        """Bytes that are reserved for all results."""
         return self._disk.reserved_bytes
 
     def create(self, name: str, client: str, size: int) -> StoredResult:
-        """Make a result, pinned and without files."""
+        """Make a result without files; the caller must release its pin.
+
+        Raises:
+            Refusal: If the disk has no room for ``size`` bytes.
+        """
         self._reserve_bytes_removing_oldest(client, size)
         id = secrets.token_urlsafe(16)
         entry = StoredResult(
@@ -71,33 +84,41 @@ class ResultStore:
         return entry
 
     def find(self, id: str) -> StoredResult:
-        """Result of an id, used now; refuses one that is missing."""
+        """Return the result of an id, and mark it as used now.
+
+        Raises:
+            Refusal: If there is none, or none any more.
+        """
         entry = self._entries.get(id)
-        if entry is None and _ID.fullmatch(id) is None:
+        if entry is not None:
+            entry.last_used = time.monotonic()
+            return entry
+        if _ID.fullmatch(id) is None:
             raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
-        if entry is None:
-            raise Refusal(
-                404,
-                f"this result is not here any more: unused results are deleted after "
-                f"{self.minutes:g} minutes; give the file again",
-            )
-        entry.used = time.monotonic()
-        return entry
+        raise Refusal(
+            404,
+            f"this result is not here any more: unused results are deleted after "
+            f"{self.minutes:g} minutes; give the file again",
+        )
 
     def create_group(self, ids: Sequence[str]) -> str:
-        """Make a group of results; return its id."""
+        """Give results that are shown together an id of their own, and return it."""
         id = secrets.token_urlsafe(16)
         self._groups[id] = [self.find(member).id for member in ids]
-        if len(self._groups) > _MOST_GROUPS:
+        if len(self._groups) > _MAX_GROUPS:
             self._groups.popitem(last=False)
         return id
 
     def group_members(self, id: str) -> Sequence[str] | None:
-        """Ids of a group's results; None for other ids."""
+        """Ids of the results of a group; None if the id is not that of a group."""
         return self._groups.get(id)
 
     def replace_marks(self, id: str, key: str, marks: str) -> None:
-        """Replace a result's marks; refuses a wrong key."""
+        """Replace the marks of a result.
+
+        Raises:
+            Refusal: If the key is not that of the result, or the marks are malformed.
+        """
         entry = self.find(id)
         if not secrets.compare_digest(entry.key.encode(), key.encode()):
             raise Refusal(403, "only who made a result changes its marks: 'key' of an answer")
@@ -107,7 +128,7 @@ class ResultStore:
 
     @contextmanager
     def pinned(self, id: str) -> Iterator[StoredResult]:
-        """Result that is pinned in the context."""
+        """Context in which the files of a result are not deleted."""
         entry = self.find(id)
         entry.pins += 1
         try:
@@ -116,14 +137,18 @@ class ResultStore:
             self.release(entry)
 
     def release(self, entry: StoredResult) -> None:
-        """Give up one pin."""
+        """Give up one pin, and delete the files if the result was removed meanwhile."""
         entry.pins -= 1
-        entry.used = time.monotonic()
+        entry.last_used = time.monotonic()
         if entry.is_removed:
             self._delete_files_unless_pinned(entry)
 
     def resize(self, entry: StoredResult, size: int) -> None:
-        """Change the reserved bytes of a pinned result."""
+        """Change the bytes that are reserved for a pinned result.
+
+        Raises:
+            Refusal: If the disk has no room for them.
+        """
         self._reserve_bytes_removing_oldest(entry.client, size - entry.size)
         entry.size = size
 
@@ -131,23 +156,23 @@ class ResultStore:
         return id in self._entries
 
     def remove(self, entry: StoredResult) -> None:
-        """Take the address away; files stay while they are pinned."""
+        """Forget a result; its files are deleted now, or once nobody has them pinned."""
         entry.is_removed = True
         self._entries.pop(entry.id, None)
         self._delete_files_unless_pinned(entry)
 
     def remove_unused(self) -> None:
-        """Remove unpinned results without use for ``minutes``."""
-        oldest = time.monotonic() - 60 * self.minutes
+        """Remove the results that nobody has used for ``minutes``."""
+        earliest = time.monotonic() - 60 * self.minutes
         for entry in list(self._entries.values()):
-            if entry.used < oldest and not entry.pins:
+            if entry.last_used < earliest and not entry.pins:
                 self.remove(entry)
 
     def _delete_files_unless_pinned(self, entry: StoredResult) -> None:
         if not entry.pins:
             shutil.rmtree(entry.path, ignore_errors=True)
-            size, entry.size = entry.size, 0
-            self._disk.reserve(entry.client, -size)
+            self._disk.reserve(entry.client, -entry.size)
+            entry.size = 0
 
     def _reserve_bytes_removing_oldest(self, client: str, size: int) -> None:
         while True:
@@ -155,15 +180,15 @@ class ResultStore:
                 self._disk.reserve(client, size)
                 return
             except Refusal as refusal:
-                oldest = self._least_recently_used_unpinned(
-                    self._disk.greediest_client(client, size)
-                )
-                if refusal.status == 413 or oldest is None:
+                greediest = self._disk.greediest_client(client, size)
+                oldest = self._least_recently_used_unpinned(greediest)
+                is_larger_than_allowed = refusal.status == 413
+                if is_larger_than_allowed or oldest is None:
                     raise
                 self.remove(oldest)
 
     def _least_recently_used_unpinned(self, client: str) -> StoredResult | None:
-        own = [
+        unpinned = [
             entry for entry in self._entries.values() if entry.client == client and not entry.pins
         ]
-        return min(own, key=lambda entry: entry.used, default=None)
+        return min(unpinned, key=lambda entry: entry.last_used, default=None)

@@ -1,8 +1,14 @@
-"""File of a result for the page."""
+"""The file from which the page shows a result.
+
+Four bytes hold the length of a JSON (little-endian). Then come the JSON, a compressed lattice of
+points, and the photograph as JPEG. The lattice is every n-th pixel in both directions: depth as
+float32 (NaN: no depth, infinite: transparent), normals as int8, and the sky (1: no surface). Affine
+depth is anchored. ``web/source/app_view.js`` reads the file.
+"""
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -28,7 +34,114 @@ from rilievo.records.sample import Photo
 from rilievo.serving.server.answer_files import can_write_output
 from rilievo.serving.server.service import prediction_record
 
-_LEVEL = 1
+_MAX_LATTICE_SIDE = 768  # points along the longer side
+_MAX_PHOTO_SIDE = 1600  # [px], longer side of the photograph in the file
+_MAX_PANORAMA_SIDE = 4096  # [px], since the page shows a part of it at a time
+_MAX_THUMBNAIL_SIDE = 192  # [px]
+_JPEG_QUALITY = 88
+_COMPRESSION_LEVEL = 1  # of 0 to 3; a quick one, as visitors wait for the file
+
+
+@dataclass(frozen=True, slots=True)
+class _Lattice:
+    """The pixels that the file has depth of: every ``step``-th row and column."""
+
+    step: int
+    rows: range
+    columns: range
+
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        return (
+            slice(self.rows.start, None, self.step),
+            slice(self.columns.start, None, self.step),
+        )
+
+
+def view_bytes(original: Prediction, name: str, model: Model, inference: Inference) -> bytes:
+    """Write the file from which the page shows a prediction, made by ``model`` of ``inference``."""
+    prediction = original.anchored if can_make_surface(original) else original
+    photo = prediction.photo
+    assert photo is not None, "made by a model"
+
+    lattice = _lattice_of(prediction.shape)
+    normals, sky = _lattice_normals_and_sky(original, prediction, model, inference, lattice)
+    packed = packed_lattice(_lattice_depth(prediction, photo, lattice), normals, sky)
+
+    about: dict[str, Any] = prediction_record(original, [])
+    about |= {
+        "name": name,
+        "shown_kind": prediction.depth.kind,
+        "lattice": {
+            "step": lattice.step,
+            "rows": len(lattice.rows),
+            "columns": len(lattice.columns),
+            "first_row": lattice.rows.start,
+            "first_column": lattice.columns.start,
+        },
+        "packed": len(packed),
+        "normals": normals is not None,
+        "sky": sky is not None,
+        "lens": _lens_record(prediction.camera, prediction.shape[1]),
+        "terms": _range_terms_record(prediction),
+        "outputs": [name for name in OUTPUTS.own if can_write_output(prediction, name)],
+    }
+    head = json.dumps(about).encode()
+
+    is_panorama = about["lens"] is not None and about["lens"]["lens"] != "pinhole"
+    jpeg = shrunken_jpeg(photo.pixels, _MAX_PANORAMA_SIDE if is_panorama else _MAX_PHOTO_SIDE)
+    return b"".join((len(head).to_bytes(4, "little"), head, packed, jpeg))
+
+
+def _lattice_of(shape: tuple[int, int]) -> _Lattice:
+    height, width = shape
+    step = math.ceil(max(height, width) / _MAX_LATTICE_SIDE)
+    first_row = min(step - 1, height - 1) // 2
+    first_column = min(step - 1, width - 1) // 2
+    return _Lattice(
+        step=step, rows=range(first_row, height, step), columns=range(first_column, width, step)
+    )
+
+
+def _lattice_depth(prediction: Prediction, photo: Photo, lattice: _Lattice) -> np.ndarray:
+    """Depth at the points as float32; NaN without depth, infinite where it is transparent."""
+    depth = prediction.depth
+    values = with_nan(depth.values[lattice.pixels], depth.valid[lattice.pixels]).astype(np.float32)
+    if photo.transparent is not None:
+        values[photo.transparent[lattice.pixels]] = np.inf
+    return values
+
+
+def _lattice_normals_and_sky(
+    original: Prediction,
+    prediction: Prediction,
+    model: Model,
+    inference: Inference,
+    lattice: _Lattice,
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Normals in int8 (127 is 1) and the sky at the points; None if they are not predicted.
+
+    They come from a prediction of about the lattice's size, since those of the full size, of which
+    most would be left out, take long to compute.
+    """
+    if not (prediction.has("normals") or prediction.has("sky")):
+        return None, None
+
+    small = prediction
+    if lattice.step > 1:
+        assert prediction.photo is not None, "made by a model"
+        small = coarse_prediction(model, inference, prediction.photo, lattice.step)
+    if prediction.depth.is_depth and not small.depth.is_depth:
+        small = small.but(anchoring=original.anchoring).anchored
+
+    # The smaller photograph may have a row or a column more than the lattice.
+    inside = np.s_[: len(lattice.rows), : len(lattice.columns)]
+    normals = sky = None
+    if prediction.has("normals") and small.normals is not None:
+        normals = np.rint(np.nan_to_num(small.normals[:, *inside]) * 127).astype(np.int8)
+    if prediction.has("sky") and small.sky is not None:
+        sky = small.sky[inside]
+    return normals, sky
 
 
 def packed_lattice(
@@ -36,7 +149,12 @@ def packed_lattice(
     normals: Shaped[np.ndarray, "3 h w"] | None,
     sky: Mask | None,
 ) -> bytes:
-    """Compress a lattice by zlib: second differences pack 4.7 MB to 1.3 MB.
+    """Compress a lattice with zlib, as ``fieldsOf`` of the page's script reads it.
+
+    Neighbouring values are alike, so their second differences compress well: 4.7 MB become 1.3 MB.
+    The bits of float32 are subtracted as integers, which loses nothing. The zigzag code of Protocol
+    Buffers moves the sign to the lowest bit, so that small negative differences have zeros in
+    their upper bytes too.
 
     Args:
         depth: Depth, float32.
@@ -44,101 +162,56 @@ def packed_lattice(
         sky: Points without a surface.
 
     Returns:
-        Four planes of the bytes of depth's differences, least significant first, sign in the lowest
-        bit; three planes of the normals' differences; the sky as one bit a point.
+        Four planes with the bytes of the depth differences, least significant first; three planes
+        of the normals' differences; the sky as one bit a point.
     """
-    differences = _mixed_second_differences(depth.astype("<f4").view("<u4")).view("<i4")
-    folded = (differences << 1) ^ (differences >> 31)
-    planes = [np.moveaxis(folded.view(np.uint8).reshape(*folded.shape, 4), 2, 0)]
+    bits = depth.astype("<f4").view("<u4")
+    differences = _mixed_second_differences(bits).view("<i4")
+    zigzag = (differences << 1) ^ (differences >> 31)
+    height, width = zigzag.shape
+    planes: list[np.ndarray] = [np.moveaxis(zigzag.view(np.uint8).reshape(height, width, 4), 2, 0)]
     if normals is not None:
-        planes.append(
-            _mixed_second_differences(normals.view(np.uint8).reshape(-1, normals.shape[2]))
-        )
+        rows_of_all_planes = normals.view(np.uint8).reshape(-1, normals.shape[2])
+        planes.append(_mixed_second_differences(rows_of_all_planes))
     if sky is not None:
         planes.append(np.packbits(sky))
-    return isal_zlib.compress(b"".join(plane.tobytes() for plane in planes), _LEVEL)
+    content = b"".join(plane.tobytes() for plane in planes)
+    return isal_zlib.compress(content, _COMPRESSION_LEVEL)
 
 
 def _mixed_second_differences(values: np.ndarray) -> np.ndarray:
-    along = values.copy()
-    along[:, 1:] -= values[:, :-1]
-    both = along.copy()
-    both[1:] -= along[:-1]
-    return both
-
-
-_SIDE = 768
-_PHOTO_SIDE, _PANORAMA_SIDE = 1600, 4096
-"""Longer sides of the photograph [px]."""
-_THUMBNAIL_SIDE = 192
-_QUALITY = 88
-
-
-def view_bytes(original: Prediction, name: str, model: Model, inference: Inference) -> bytes:
-    """Page's file of a prediction: JSON, every n-th pixel, JPEG."""
-    prediction = original.anchored if can_make_surface(original) else original
-    depth, photo = prediction.depth, prediction.photo
-    assert photo is not None, "made by a model"
-    height, width = prediction.shape
-    step = math.ceil(max(height, width) / _SIDE)
-    down, across = (range(min(step - 1, side - 1) // 2, side, step) for side in (height, width))
-    grid = slice(down.start, None, step), slice(across.start, None, step)
-    values = with_nan(depth.values[grid], depth.valid[grid]).astype(np.float32)
-    if photo.transparent is not None:
-        values[photo.transparent[grid]] = np.inf
-    normals = sky = None
-    if prediction.has("normals") or prediction.has("sky"):
-        shown = prediction if step == 1 else coarse_prediction(model, inference, photo, step)
-        if not shown.depth.is_depth and prediction.depth.is_depth:
-            shown = shown.but(anchoring=original.anchoring).anchored
-        inside = np.s_[: len(down), : len(across)]
-        if prediction.has("normals") and shown.normals is not None:
-            normals = np.rint(np.nan_to_num(shown.normals[:, *inside]) * 127).astype(np.int8)
-        if prediction.has("sky") and shown.sky is not None:
-            sky = shown.sky[inside]
-    lattice = packed_lattice(values, normals, sky)
-    about: dict[str, Any] = prediction_record(original, [])
-    about |= {
-        "name": name,
-        "shown_kind": depth.kind,
-        "lattice": {
-            "step": step,
-            "rows": len(down),
-            "columns": len(across),
-            "first_row": down.start,
-            "first_column": across.start,
-        },
-        "packed": len(lattice),
-        "normals": normals is not None,
-        "sky": sky is not None,
-        "lens": _lens_record(prediction.camera, width),
-        "terms": _range_terms_record(prediction),
-        "outputs": [name for name in OUTPUTS.own if can_write_output(prediction, name)],
-    }
-    head = json.dumps(about).encode()
-    is_panorama = about["lens"] is not None and about["lens"]["lens"] != "pinhole"
-    picture = shrunken_jpeg(photo.pixels, _PANORAMA_SIDE if is_panorama else _PHOTO_SIDE)
-    return b"".join((len(head).to_bytes(4, "little"), head, lattice, picture))
+    """Differences between columns, then between rows; unsigned numbers wrap around."""
+    between_columns = values.copy()
+    between_columns[:, 1:] -= values[:, :-1]
+    between_both = between_columns.copy()
+    between_both[1:] -= between_columns[:-1]
+    return between_both
 
 
 def _lens_record(camera: Camera | None, width: int) -> dict[str, Any] | None:
-    """Lens for JSON; None unless pinhole or equirectangular."""
+    """Lens for the JSON; None if the page cannot draw it."""
     if camera is None or not isinstance(camera.lens, Pinhole | Equirectangular):
         return None
-    name, numbers = lens_on_pages(camera)
-    named = dict(zip(("fx", "fy", "cx", "cy"), map(float, numbers), strict=True))
-    return {"lens": name, **named, "goes_round": goes_round(camera, width)}
+    name, (fx, fy, cx, cy) = lens_on_pages(camera)
+    return {
+        "lens": name,
+        "fx": float(fx),
+        "fy": float(fy),
+        "cx": float(cx),
+        "cy": float(cy),
+        "goes_round": goes_round(camera, width),
+    }
 
 
 def _range_terms_record(prediction: Prediction) -> Any:
-    """Terms of size ranges as JSON; None without camera or depth."""
+    """Terms from which the page computes ranges of sizes; None without camera or depth."""
     if prediction.camera is None or not prediction.depth.is_depth:
         return None
     return json.loads(to_json(page_terms(prediction, floor=False)))  # the page finds the floor
 
 
 def coarse_prediction(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:
-    """Finish an inference at a ``step``-th of the photograph's size."""
+    """Finish an inference for the photograph reduced ``step`` times."""
     pixels = np.asarray(Image.fromarray(photo.pixels).reduce(step))
     camera = photo.camera or inference.camera
     if camera is not None:
@@ -151,17 +224,18 @@ def coarse_prediction(model: Model, inference: Inference, photo: Photo, step: in
 
 
 def thumbnail_jpeg(prediction: Prediction) -> bytes:
-    """JPEG of the photograph, at most 192 pixels long."""
+    """Write the photograph as a small JPEG, for lists of results."""
     photo = prediction.photo
     assert photo is not None, "made by a model"
-    return shrunken_jpeg(photo.pixels, _THUMBNAIL_SIDE)
+    return shrunken_jpeg(photo.pixels, _MAX_THUMBNAIL_SIDE)
 
 
 def shrunken_jpeg(pixels: np.ndarray, side: int) -> bytes:
-    """JPEG whose longer side has at most ``side`` pixels."""
+    """Write a JPEG whose longer side has at most ``side`` pixels."""
     image = Image.fromarray(pixels)
-    image = image.reduce(max(1, max(image.size) // side))  # by a whole number, which is quick
+    # Reducing by an integer first is quick.
+    image = image.reduce(max(1, max(image.size) // side))
     image.thumbnail((side, side), Image.Resampling.BOX)
     stream = BytesIO()
-    image.save(stream, "JPEG", quality=_QUALITY)
+    image.save(stream, "JPEG", quality=_JPEG_QUALITY)
     return stream.getvalue()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
-    """Serve the page until stopped."""
+    """Serve the page until stopped; ``ready`` gets its address once it answers."""
 
     def make_site(service: "Service", folder: Path) -> "Site":
         settings = AppSettings(
@@ -36,14 +36,14 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
 
 
 def build_site(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
-    """Routes of the page, with an empty store in ``folder``."""
+    """Put the app together; results go to ``folder``, and the files of the page are in ``page``."""
     from rilievo.serving.app.app_photographs import PhotoResults
     from rilievo.serving.app.app_routes import Site
     from rilievo.serving.app.app_videos import Videos
     from rilievo.serving.app.result_store import ResultStore
 
-    most = int(options.limits.result_megabytes * 1e6)
-    store = ResultStore(folder, most_bytes=most, minutes=options.keep_minutes)
+    max_bytes = int(options.limits.result_megabytes * 1e6)
+    store = ResultStore(folder, max_bytes=max_bytes, minutes=options.keep_minutes)
     return Site(
         page=page,
         service=service,
@@ -55,7 +55,7 @@ def build_site(service: "Service", folder: Path, page: Path, options: AppOptions
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the page."""
+    """Run ``rilievo app``."""
     options = parse(
         AppOptions,
         arguments,
