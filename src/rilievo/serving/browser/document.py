@@ -1,4 +1,4 @@
-"""HTML and settings of the page."""
+"""The HTML of the page, the choices that it offers, and the settings that its scripts read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,36 +22,37 @@ EXAMPLES: Mapping[str, str] = {
     "cafe": "Two people at a table",
     "bear": "A bear",
 }
-"""Photographs to try, by their files; the page opens with the first."""
+"""Photographs to try, by the names of their files; the page opens with the first."""
 FILES: Mapping[str, str] = {name: row.label or name for name, row in OUTPUTS.own.items()}
+"""Labels of all outputs."""
 SIZES: Mapping[str, UsualSize] = {
     **{name: row.usual_size for name, row in OUTPUTS.own.items() if row.usual_size is not None},
     "side": UsualSize(0, 3.2, 99),
     "anaglyph": UsualSize(0, 1.6, 99),
 }
-"""Usual sizes of outputs and stereo layouts."""
+"""Usual file sizes of outputs and stereo layouts, which the page shows before a download."""
 DOWNLOADS: Mapping[str, str] = {
     **{name: FILES[name] for name, row in OUTPUTS.own.items() if row.is_made_in_browser},
     "side": "Stereo, side by side",
     "anaglyph": "Stereo, red and cyan",
 }
-"""Files that scripts make, likewise."""
+"""Labels of the outputs that the scripts make in the browser."""
 SURFACES = frozenset(name for name, row in OUTPUTS.own.items() if Need.CAMERA in row.needs)
-"""Outputs of surfaces."""
-CHOICES: Mapping[str, str] = {
+"""Outputs that need the camera, since they are surfaces."""
+LENSES_TO_CHOOSE: Mapping[str, str] = {
     "": "as it looks",
     **{row.choice: row.label for row in LENSES.values() if row.choice},
 }
-"""Lenses, as the option ``projection`` spells them."""
+"""Labels of the lenses that a visitor can choose, by their spelling in ``projection``."""
 VIDEOS: Mapping[str, str] = {
     name: row.video.label for name, row in OUTPUTS.own.items() if row.video and row.video.label
 }
-"""Outputs of a video, the usual one first."""
+"""Labels of the outputs of a video, the default first."""
 
 GENERATOR = "rilievo page"
-"""Mark of our pages, also older ones."""
+"""Mark in the HTML by which a page of ours, also an older one, is recognised."""
 
-# WebAssembly is compiled from bytes, for which browsers ask leave.
+# Browsers compile WebAssembly only with 'wasm-unsafe-eval'.
 POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
     "img-src 'self' blob: data:; media-src 'self' blob: mediastream:; object-src 'none'; "
@@ -62,13 +63,13 @@ POLICY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageModel:
-    """Network that visitors can choose.
+    """A network that visitors can choose.
 
     Attributes:
-        file: Address of its ONNX file beside the page.
-        kind: Kind of its depth; affine depth is anchored to the first network's.
+        file: Address of its ONNX file, relative to the page.
+        kind: Kind of its depth; affine depth is anchored to that of the first network.
         commercial: Whether its licence allows commercial use; None if unknown.
-        graph: Input and output, if neither its file nor the scripts know them.
+        graph: How to run a published graph; None if the file or the scripts know it.
     """
 
     name: str
@@ -84,13 +85,13 @@ class PageModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppSettings:
-    """Facts of the server behind the page.
+    """What the page has to know of the server behind it.
 
     Attributes:
         base: Path of the page on its host.
-        models: Models, as ``/v1/models`` lists them.
-        keep_minutes: Minutes without use that a result stays.
-        max_bytes: Size of the largest file.
+        models: The models that the server offers, as ``/v1/models`` lists them.
+        keep_minutes: Minutes after which a result that nobody uses is deleted.
+        max_bytes: Size of the largest file that a visitor may send.
         embeds: Whether other pages may embed results.
     """
 
@@ -103,12 +104,12 @@ class AppSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MisfitTerms:
-    """Parameters by which the page widens the ranges of anchored depth.
+    """By how much the page widens the ranges of anchored depth, if the anchoring fits badly.
 
     Attributes:
-        misfit: Weight of the logarithm of the residual.
-        disorder: Weight of 1 minus the rank correlation.
-        least_residual: Least residual that counts.
+        misfit: Weight of the logarithm of the residual of the fit.
+        disorder: Weight of 1 minus the rank correlation of the two depth maps.
+        least_residual: Smaller residuals count as this one.
     """
 
     misfit: float
@@ -121,10 +122,11 @@ class PageSettings:
     """Settings that the scripts read from the page.
 
     Attributes:
-        models: Networks; the first is used until another is chosen.
-        colours: Colour map: 256 times RGB in hexadecimal.
-        terms: Terms of measuring, by the kind of depth and whether the camera is known.
-        misfit: Error of the fit of anchored depth.
+        models: Networks in the browser; the first is used until a visitor chooses one.
+        colours: Colour map as 256 times RGB, in hexadecimal.
+        terms: Terms from which ranges of sizes are computed, by the kind of depth, then by
+            "assumed" or "known" for the camera.
+        app: None for a page without a server.
     """
 
     version: str = VERSION
@@ -137,7 +139,7 @@ class PageSettings:
 
 
 def page_html(settings: PageSettings) -> str:
-    """HTML of the page."""
+    """Fill the template of the page."""
     return fill_text_template(
         "browser.html",
         settings=settings,
@@ -146,7 +148,7 @@ def page_html(settings: PageSettings) -> str:
         json=to_json(settings),
         videos=VIDEOS,
         sizes=SIZES,
-        lenses=CHOICES,
+        lenses=LENSES_TO_CHOOSE,
         files=FILES,
         downloads=DOWNLOADS,
         surfaces=SURFACES,

@@ -1,7 +1,8 @@
-"""Folder of ``rilievo page``."""
+"""The folder of files that ``rilievo page`` writes and ``rilievo app`` serves."""
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,25 +43,23 @@ from rilievo.serving.browser.document import (
 from rilievo.serving.browser.page_graph import PageGraph, page_graph
 from rilievo.version import VERSION
 
-INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
-EXAMPLE_FOLDER = "examples"
+INDEX = "index.html"
 FIRST = "first.html"
-"""Page of the first example, without a network."""
-SAVED = "page-to-save.html"
-"""Page that browsers fill with a result."""
-USUAL = ("rilievo/small",)
-"""Networks of every page, the quickest first."""
+"""Page with the result of the first example, which is shown before a network is loaded."""
+_SAVED = "page-to-save.html"  # the browser fills it with a result for a download
+_SERVICE_WORKER = "sw.js"
+_MODEL_FOLDER = "models"
+_EXAMPLE_FOLDER = "examples"
 
-BETTER = "rilievo/base"
-"""Better network of pages without a server."""
-
-_PUBLISHED = ("moge-2", "depth-pro")
-"""Published graphs that the page runs."""
+_NETWORKS_OF_EVERY_PAGE = ("rilievo/small",)  # the quickest first
+_BETTER_NETWORK = "rilievo/base"  # of pages without a server, and of the first example
+_FAMILIES_THAT_SCRIPTS_KNOW = ("moge-2", "depth-pro")
 
 _RUNTIMES: Mapping[str, Sequence[str]] = {
     "cpu": ("worker.js", "ort.mjs", "ort.wasm.gz"),
     "gpu": ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz"),
 }
+"""Files of the ONNX runtime; a browser needs those of one device."""
 _BUILT = ("app.js", *chain.from_iterable(_RUNTIMES.values()))
 _MANIFEST = {
     "name": "rilievo: depth and surface of a photograph",
@@ -71,30 +70,30 @@ _MANIFEST = {
 }
 _NAMES = {
     INDEX,
-    WORKER,
-    MODELS,
-    EXAMPLE_FOLDER,
-    SAVED,
     FIRST,
-    "coffee.jpg",
+    _SAVED,
+    _SERVICE_WORKER,
+    _MODEL_FOLDER,
+    _EXAMPLE_FOLDER,
+    "coffee.jpg",  # in older pages
     "page.css",
     "icon.svg",
     "licences.txt",
-} | {
     "page.webmanifest",
     *_BUILT,
 }
-_HERE = files("rilievo.serving.browser")
-_UNIT_FIT = Anchoring(model="", rank_correlation=1.0, residual=1.0)
+"""Files and folders of a page; any other one is not ours, and such a folder is not replaced."""
+_ASSETS = files("rilievo.serving.browser")
+_PERFECT_ANCHORING = Anchoring(model="", rank_correlation=1.0, residual=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenPage:
-    """Folder that was written.
+    """A page that was written.
 
     Attributes:
-        models: Names and licences of its networks.
-        bytes: Size of all its files.
+        models: Licences of its networks by their names.
+        bytes: Size of all files together.
     """
 
     folder: Path
@@ -108,9 +107,9 @@ def write_page(
     """Write a page that predicts depth in the visitor's browser; an older one is replaced.
 
     Args:
-        output: Folder.
+        output: Folder to write.
         models: Further networks: ONNX files that say what they are, or names.
-        app: Facts of the server behind the page.
+        app: What the page has to know of the server behind it; None for a page without one.
 
     Raises:
         OptionError: If a model is not one ONNX file with depth, or two have one name.
@@ -119,19 +118,24 @@ def write_page(
     """
     folder = Path(output).expanduser().absolute()
     _refuse_foreign_files(folder)
-    better = () if app or BETTER in models else (BETTER,)
-    networks = [_network_for_page(name) for name in (*USUAL, *models, *better)]
+    names = [*_NETWORKS_OF_EVERY_PAGE, *models]
+    if app is None and _BETTER_NETWORK not in models:
+        names.append(_BETTER_NETWORK)
+    networks = [_network_for_page(name) for name in names]
     _refuse_ambiguous_names(networks)
+
     make_folder(folder.parent)
-    with replacing_folder(folder) as part:
-        _write_page_files(part, {entry.name: entry for entry in networks}, app)
-        size = sum(entry.stat().st_size for entry in part.rglob("*") if entry.is_file())
-    licences = {entry.name: entry.licence for entry in networks}
+    with replacing_folder(folder) as new_folder:
+        _write_page_files(new_folder, {network.name: network for network in networks}, app)
+        size = sum(file.stat().st_size for file in new_folder.rglob("*") if file.is_file())
+    licences = {network.name: network.licence for network in networks}
     return WrittenPage(folder=Path(output), models=licences, bytes=size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Network:
+    """A network to copy into the folder; its attributes are those of ``PageModel``."""
+
     name: str
     kind: DepthKind | None
     licence: str
@@ -153,9 +157,11 @@ def _refuse_ambiguous_names(networks: Sequence[_Network]) -> None:
 
 
 def _network_for_page(name: str | Path) -> _Network:
+    """Load a model and find its one ONNX file; refuse one that the page cannot run."""
     files = _downloaded_files(name)
     model = load_model(name)
-    card, graph = model.card, page_graph(model.card)
+    card = model.card
+    graph = page_graph(card)
     if type(model) is OnnxModel and card.kind is not None:
         files = [model.path]
     elif graph is None and not _is_runnable_published_graph(model):
@@ -180,11 +186,11 @@ def _network_for_page(name: str | Path) -> _Network:
 
 
 def _is_runnable_published_graph(model: Model) -> bool:
-    return isinstance(model, PublishedGraph) and model.family.name in _PUBLISHED
+    return isinstance(model, PublishedGraph) and model.family.name in _FAMILIES_THAT_SCRIPTS_KNOW
 
 
 def _downloaded_files(name: str | Path) -> Sequence[Path]:
-    """Files of a published network, refused if missing; none for other names."""
+    """Files of a published network, which must have been downloaded; none for other names."""
     entry = table.ENTRIES.get(str(name))
     if entry is None:
         return []
@@ -200,21 +206,38 @@ def _downloaded_files(name: str | Path) -> Sequence[Path]:
 def _write_page_files(
     folder: Path, networks: Mapping[str, _Network], app: AppSettings | None
 ) -> None:
-    (folder / MODELS).mkdir()
+    (folder / _MODEL_FOLDER).mkdir()
     models = [_copy_network(folder, network) for network in networks.values()]
     for name in _BUILT:
         _copy_asset(f"built/{name}", folder / name)
     for name in ("icon.svg", "licences.txt"):
         _copy_asset(name, folder / name)
-    (folder / EXAMPLE_FOLDER).mkdir()
+    _write_examples(folder)
+
+    shared_style = asset("style.css") + asset("stage/stage.css")
+    own_style = (_ASSETS / "style.css").read_text("utf-8")
+    _write_text(folder / "page.css", shared_style + own_style)
+    _write_text(folder / INDEX, page_html(_page_settings(models, app)))
+    _write_text(folder / _SAVED, saved_page())
+    if app is None:
+        _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
+        # The last file, because its version is a hash of all others.
+        _write_text(folder / _SERVICE_WORKER, _service_worker_script(folder, models))
+
+
+def _write_examples(folder: Path) -> None:
+    """Copy the photographs to try, and write the result of the first one."""
+    (folder / _EXAMPLE_FOLDER).mkdir()
     for name in EXAMPLES:
-        _copy_asset(f"{EXAMPLE_FOLDER}/{name}.jpg", folder / EXAMPLE_FOLDER / f"{name}.jpg")
-    first = load_model(BETTER)(folder / EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg")
-    first.save(folder / FIRST)
+        path = f"{_EXAMPLE_FOLDER}/{name}.jpg"
+        _copy_asset(path, folder / path)
+    first = folder / _EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg"
+    load_model(_BETTER_NETWORK)(first).save(folder / FIRST)
     (folder / FIRST).with_suffix(".json").unlink()
-    shared = "".join(map(asset, ("style.css", "stage/stage.css")))
-    _write_text(folder / "page.css", shared + (_HERE / "style.css").read_text("utf-8"))
-    settings = PageSettings(
+
+
+def _page_settings(models: Sequence[PageModel], app: AppSettings | None) -> PageSettings:
+    return PageSettings(
         models=models,
         colours=colour_table(DEPTH_COLOURS).tobytes().hex(),
         terms=_range_terms_by_depth_and_camera(),
@@ -224,16 +247,10 @@ def _write_page_files(
         ),
         app=app,
     )
-    _write_text(folder / INDEX, page_html(settings))
-    _write_text(folder / SAVED, saved_page())
-    if app:
-        return
-    _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
-    _write_text(folder / WORKER, _service_worker_script(folder, models))
 
 
 def _copy_network(folder: Path, network: _Network) -> PageModel:
-    file = f"{MODELS}/{_onnx_file_name(network.name)}"
+    file = f"{_MODEL_FOLDER}/{_onnx_file_name(network.name)}"
     shutil.copyfile(network.path, folder / file)
     return PageModel(
         name=network.name,
@@ -249,15 +266,13 @@ def _copy_network(folder: Path, network: _Network) -> PageModel:
 
 
 def _onnx_file_name(model: str) -> str:
-    safe = "".join(
-        character if character.isascii() and character.isalnum() else "-" for character in model
-    )
+    safe = re.sub("[^A-Za-z0-9]", "-", model)
     digest = hashlib.sha256(model.encode()).hexdigest()[:6]
     return f"{safe[:60]}-{digest}.onnx"
 
 
 def _copy_asset(name: str, path: Path) -> None:
-    path.write_bytes((_HERE / name).read_bytes())
+    path.write_bytes((_ASSETS / name).read_bytes())
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -265,59 +280,79 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _service_worker_script(folder: Path, models: Sequence[PageModel]) -> str:
-    """Script for the page offline; its version hashes all files."""
+    """Script that keeps the page for use offline.
+
+    Its version is a hash of all files, so that browsers fetch them again after a change. It lists
+    the files to keep at once, and those of the runtime by device.
+    """
     digest = hashlib.sha256(VERSION.encode())
-    every = sorted(file for file in folder.rglob("*") if file.is_file())
-    for file in every:
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         digest.update(f"{file.relative_to(folder).as_posix()} {sha256(file)}\n".encode())
-    files = [file.name for file in sorted(folder.iterdir()) if file.is_file()]
-    one_device = {*chain.from_iterable(_RUNTIMES.values())}
-    names = [file for file in files if file not in {*one_device, SAVED}]
-    first = ["./", *names, models[0].file, f"{EXAMPLE_FOLDER}/{next(iter(EXAMPLES))}.jpg"]
-    head = f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
-    head += f"const FILES = {json.dumps(first)};\n"
-    head += f"const RUNTIMES = {json.dumps(_RUNTIMES)};\n"
-    return head + (_HERE / "sw.js").read_text("utf-8")
+    fetched_later = {_SAVED, *chain.from_iterable(_RUNTIMES.values())}
+    names = [file.name for file in sorted(folder.iterdir()) if file.is_file()]
+    first_example = f"{_EXAMPLE_FOLDER}/{next(iter(EXAMPLES))}.jpg"
+    kept_at_once = [
+        "./",
+        *(name for name in names if name not in fetched_later),
+        models[0].file,
+        first_example,
+    ]
+    constants = (
+        f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
+        f"const FILES = {json.dumps(kept_at_once)};\n"
+        f"const RUNTIMES = {json.dumps(_RUNTIMES)};\n"
+    )
+    return constants + (_ASSETS / _SERVICE_WORKER).read_text("utf-8")
 
 
 def _range_terms_by_depth_and_camera() -> Mapping[str, Mapping[str, Terms]]:
-    sources = {"assumed": CameraSource.ASSUMED, "known": CameraSource.EXIF_35MM}
-    sorts = {
-        "up_to_scale": (DepthKind.UP_TO_SCALE, None),
-        "metric": (DepthKind.METRIC, None),
-        "anchored": (DepthKind.UP_TO_SCALE, _UNIT_FIT),
-    }
+    """Terms of the ranges of sizes, by the kind of depth, then by how the camera is known."""
     return {
-        sort: {
-            # A network predicts there, and its edges are soft.
-            name: replace(page_terms(_flat_prediction(kind, source, fit)), has_soft_edges=True)
-            for name, source in sources.items()
-        }
-        for sort, (kind, fit) in sorts.items()
+        "up_to_scale": _range_terms_by_camera(DepthKind.UP_TO_SCALE),
+        "metric": _range_terms_by_camera(DepthKind.METRIC),
+        "anchored": _range_terms_by_camera(DepthKind.UP_TO_SCALE, _PERFECT_ANCHORING),
     }
 
 
-def _flat_prediction(kind: DepthKind, source: CameraSource, fit: Anchoring | None) -> Prediction:
+def _range_terms_by_camera(
+    kind: DepthKind, anchoring: Anchoring | None = None
+) -> Mapping[str, Terms]:
+    sources = {"assumed": CameraSource.ASSUMED, "known": CameraSource.EXIF_35MM}
+    terms = {}
+    for name, source in sources.items():
+        prediction = _flat_prediction(kind, source, anchoring)
+        # The scripts draw a network's depth, whose edges are soft.
+        terms[name] = replace(page_terms(prediction), has_soft_edges=True)
+    return terms
+
+
+def _flat_prediction(
+    kind: DepthKind, source: CameraSource, anchoring: Anchoring | None
+) -> Prediction:
+    """Smallest prediction of a kind, since terms depend on its kind and camera alone."""
     made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version=VERSION)
     return Prediction(
         depth_or_none=DepthMap(values=np.ones((2, 2), np.float32), kind=kind),
         camera=Camera(K=np.eye(3), source=source),
         photo=None,
         made_by=made_by,
-        anchoring=fit,
+        anchoring=anchoring,
     )
 
 
 def _refuse_foreign_files(folder: Path) -> None:
+    """Refuse a folder that holds anything besides an older page."""
     if not folder.is_dir():
         return
-    there = {path.name for path in folder.iterdir()}
     index = folder / INDEX
     is_page = index.is_file() and GENERATOR in index.read_text("utf-8", "replace")[:4096]
-    strangers = sorted(_foreign_file_names(folder) if is_page else there)
-    if strangers:
+    if is_page:
+        foreign = sorted(_foreign_file_names(folder))
+    else:
+        foreign = sorted(path.name for path in folder.iterdir())
+    if foreign:
         raise OutputError(
-            f"holds {printable(strangers[0])}, which is no part of a page: choose another folder",
+            f"holds {printable(foreign[0])}, which is no part of a page: choose another folder",
             path=printable(folder),
         )
 
@@ -326,7 +361,7 @@ def _foreign_file_names(folder: Path) -> Iterator[str]:
     for path in folder.iterdir():
         if path.name not in _NAMES:
             yield path.name
-    for name, suffix in ((MODELS, ".onnx"), (EXAMPLE_FOLDER, ".jpg")):
+    for name, suffix in ((_MODEL_FOLDER, ".onnx"), (_EXAMPLE_FOLDER, ".jpg")):
         for path in (folder / name).glob("*"):
             if path.suffix != suffix:
                 yield f"{name}/{path.name}"

@@ -1,4 +1,4 @@
-"""Published graphs, as the page's scripts run them."""
+"""What the page's scripts need to know to run a published ONNX graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +15,20 @@ _OUTPUT_FORM = "depth"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageGraph:
-    """Graph from one normalised picture to one map of depth.
+    """How to run a graph that takes one normalised picture and gives one depth map.
+
+    The scripts read it as JSON, by the names of the attributes.
 
     Attributes:
-        rule: Rule of the network's size, with its parameters beside it.
-        resampling: Filter for resizing.
-        padding: Reflected border; see ``Preparation``.
-        fill: Multiple to which the network pads its input.
-        rescale: Factor for pixels of 0..255, before mean and deviation.
-        input: Name of the input; empty for the only one.
-        back: Rule by which the answer is resized to the photograph.
-        depth: Names of the output, in order of preference.
+        rule: Rule that chooses the size of the input from that of the photograph.
+        height: Parameter of the rule, as ``width``, ``area`` and ``multiple`` are; see ``Sizing``.
+        resampling: Filter that resizes the photograph.
+        padding: Width of the reflected border; see ``Preparation``.
+        fill: Multiple to which the network pads its input [px].
+        rescale: Factor for pixels of 0 to 255, before mean and standard deviation.
+        input: Name of the graph's input; empty for a graph with a single one.
+        back: Rule by which the answer is resized to the photograph; "back" in the scripts.
+        depth: Names that the output with depth may have, in order of preference.
     """
 
     kind: DepthKind
@@ -46,7 +49,7 @@ class PageGraph:
 
 
 def page_graph(card: ModelCard) -> PageGraph | None:
-    """Graph of a model that the page can run."""
+    """Describe the published graph of a model; None if the page cannot run it."""
     entry = table.ENTRIES.get(card.name)
     if entry is None or card.kind is None:
         return None
@@ -75,13 +78,10 @@ def page_graph(card: ModelCard) -> PageGraph | None:
 
 
 def _needs_picture_alone(family: NetworkFamily, entry: CatalogueEntry) -> bool:
-    """Whether one file makes depth of a picture and nothing else."""
-    is_special = (
+    """Whether one file makes depth of a resized picture, without anything special to the family."""
+    needs_special_steps = (
         family.rotates_portraits or family.has_view_axis or family.min_sky or family.settings
     )
-    return (
-        family.input_form is InputForm.RESIZED
-        and family.output_form == _OUTPUT_FORM
-        and not is_special
-        and len(entry.files) == 1
-    )
+    if needs_special_steps or len(entry.files) != 1:
+        return False
+    return family.input_form is InputForm.RESIZED and family.output_form == _OUTPUT_FORM
