@@ -21,8 +21,8 @@ from rilievo.extensions.trust import TRUST, check_trusted, trust, trusted_places
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.json_record import to_json
 from rilievo.records.depth_map import DepthKind
-from rilievo.training.adapters.run_models import TUNED_FORMAT, TunedRunFacts
-from rilievo.training.adapters.trained import BACKBONE
+from rilievo.training.adapters.run_models import TUNED_FORMAT, TunedRunRecord
+from rilievo.training.adapters.trained import BACKBONE_SHA256_KEY
 from rilievo.training.networks.backbones import weights_sha256
 from rilievo.training.networks.blueprint import (
     BackboneChoice,
@@ -75,7 +75,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     backbone = backbone_from_blueprint(blueprint)
     probe = probe_from_blueprint(blueprint, backbone, seed=0)
     state = {name: value.contiguous() for name, value in probe.state_dict().items()}
-    save_file(state, cool / "weights.safetensors", {BACKBONE: weights_sha256(backbone)})
+    save_file(state, cool / "weights.safetensors", {BACKBONE_SHA256_KEY: weights_sha256(backbone)})
     config = ProbeConfig(blueprint=blueprint, data=DataChoice(dataset="synthetic"))
     (cool / "config.json").write_text(to_json(config, indent=2))
     (tmp_path / "photos").mkdir()
@@ -186,7 +186,7 @@ def tuned(folder: Path, *, field: str | None) -> None:
         licence="MIT",
         probed=None if field is None else probed,
     )
-    facts = TunedRunFacts(format=TUNED_FORMAT, network=network)
+    facts = TunedRunRecord(format=TUNED_FORMAT, network=network)
     (folder / "further/config.json").write_text(to_json(facts, indent=2))
     shutil.copy(folder / "cool/weights.safetensors", folder / "further")
 

@@ -7,7 +7,7 @@ import pytest
 
 from rilievo.errors import InputError, ModelError
 from rilievo.training.adapters.checkpoint_config import read_config, read_processor
-from rilievo.training.adapters.run_models import is_run, read_probe_run
+from rilievo.training.adapters.run_models import is_probe_run, read_probe_run
 from rilievo.training.sweep.sweep_cell import read_cell
 
 READERS = {
@@ -34,4 +34,4 @@ def test_json_that_is_nested_deeper_than_a_stack_is_refused(tmp_path: Path, name
 
 def test_a_folder_whose_configuration_is_a_pipe_is_no_run(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.json")
-    assert not is_run(tmp_path)
+    assert not is_probe_run(tmp_path)

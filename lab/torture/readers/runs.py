@@ -52,14 +52,14 @@ def _config() -> "ProbeConfig":
 
 def _run(folder: Path) -> None:
     from rilievo.training.adapters.run_models import WEIGHTS
-    from rilievo.training.adapters.trained import BACKBONE
+    from rilievo.training.adapters.trained import BACKBONE_SHA256_KEY
     from rilievo.training.engine.checkpoint import save_weights
     from rilievo.training.networks.backbones import weights_sha256
     from rilievo.training.networks.probe_network import probe_from_blueprint
 
     backbone = _backbone()
     probe = probe_from_blueprint(_config().blueprint, backbone, seed=0)
-    save_weights(probe, folder / WEIGHTS, {BACKBONE: weights_sha256(backbone)})
+    save_weights(probe, folder / WEIGHTS, {BACKBONE_SHA256_KEY: weights_sha256(backbone)})
     (folder / "config.json").write_text(to_json(_config(), indent=1))
 
 

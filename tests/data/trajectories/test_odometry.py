@@ -29,7 +29,7 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.network_motion import load_motion
-from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts
+from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunRecord
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from support.clips import Clip, write_clip
@@ -48,7 +48,7 @@ def write_run(folder: Path, blueprint: VideoBlueprint = BLUEPRINT) -> VideoNetwo
         with torch.no_grad():
             networks.pose.pose_conv.weight.mul_(300)  # pyright: ignore[reportCallIssue]
     folder.mkdir()
-    facts = VideoRunFacts(format=VIDEO_FORMAT, blueprint=blueprint)
+    facts = VideoRunRecord(format=VIDEO_FORMAT, blueprint=blueprint)
     (folder / "config.json").write_text(to_json(facts))
     save_file(networks.state_dict(), folder / "weights.safetensors")
     return networks.eval()

@@ -201,7 +201,7 @@ def test_members_of_an_ensemble_go_through_the_network_one_at_a_time(depth_folde
     asked = model(depth_folder, steps=1, ensemble=4)
     assert isinstance(asked, DiffusionModel)
     sizes: list[int] = []
-    unet: Any = asked._pipeline.unet
+    unet: Any = asked.pipeline.unet
     hook = unet.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     answer(photo(), asked)
     hook.remove()
@@ -280,4 +280,4 @@ def test_the_index_is_read_as_it_was_saved(depth_folder: Path) -> None:
     assert entries["_class_name"] == "MarigoldDepthPipeline"
     loaded = model(depth_folder)
     assert isinstance(loaded, DiffusionModel)
-    assert dict(loaded._pipeline.config)["default_processing_resolution"] == 32
+    assert dict(loaded.pipeline.config)["default_processing_resolution"] == 32

@@ -208,7 +208,7 @@ def test_marigold_resizes_as_diffusers_does(
         tilt = np.concatenate([answer, 0.5 - answer, 0.2 + 0 * answer], -1)
         answer = tilt / np.linalg.norm(tilt, axis=-1, keepdims=True)
     said = SimpleNamespace(prediction=answer[None], uncertainty=None)
-    model._pipeline = lambda *_, **__: said  # pyright: ignore[reportAttributeAccessIssue]
+    model.pipeline = lambda *_, **__: said
     ours = one(model.predict_raw([photo(shape)]))
     planes = torch.from_numpy(answer.transpose(2, 0, 1))[None]
     # Not above: what only collects tests would wait for it.

@@ -19,7 +19,7 @@ from rilievo.models.base import PreparedModel
 from rilievo.models.onnx_files.agreement import draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.adapters import run_loaders
-from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts
+from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunRecord
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.conversion import engine_choice
 from rilievo.training.networks.blueprint import BackboneChoice, PoseKind, VideoBlueprint
@@ -46,7 +46,7 @@ def run(tmp_path: Path) -> Path:
     blueprint = VideoBlueprint(encoder="lite", size=(64, 96), pose=PoseKind.CNN)
     networks = make_networks(blueprint, offsets=(-1, 1), seed=2)
     save_file(networks.state_dict(), folder / "weights.safetensors")
-    facts = VideoRunFacts(format=VIDEO_FORMAT, blueprint=blueprint)
+    facts = VideoRunRecord(format=VIDEO_FORMAT, blueprint=blueprint)
     (folder / "config.json").write_text(to_json(facts, indent=2))
     return folder
 

@@ -37,7 +37,7 @@ class Brightness(TorchNetwork):
         self.fov = fov
         self.outputs = ("depth",) if fov is None else ("depth", "fov")
 
-    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+    def compute_outputs(self, pixels: Tensor) -> tuple[Tensor, ...]:
         depth = 1 + pixels.mean(1)
         return (depth,) if self.fov is None else (depth, depth.new_full((len(depth),), self.fov))
 
@@ -45,7 +45,7 @@ class Brightness(TorchNetwork):
 class Matrices(TorchNetwork):
     """Depth through a product, which autocast computes with fewer digits."""
 
-    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+    def compute_outputs(self, pixels: Tensor) -> tuple[Tensor, ...]:
         weight = torch.full((3, 1), 0.3333, device=pixels.device)
         return ((1 + pixels.permute(0, 2, 3, 1) @ weight)[..., 0],)
 
@@ -157,21 +157,21 @@ def test_less_precision_is_less_exact_and_said() -> None:
 
 
 class Failing(TorchNetwork):
-    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+    def compute_outputs(self, pixels: Tensor) -> tuple[Tensor, ...]:
         return (pixels @ pixels.new_zeros(1000, 3),)
 
 
 class Miscounting(TorchNetwork):
     """Network of a checkpoint whose config names a layer that it lacks."""
 
-    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+    def compute_outputs(self, pixels: Tensor) -> tuple[Tensor, ...]:
         return ([pixels][3],)
 
 
 class Mismatched(TorchNetwork):
     """Network of a checkpoint whose parts have different numbers of layers."""
 
-    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+    def compute_outputs(self, pixels: Tensor) -> tuple[Tensor, ...]:
         raise ValueError("The number of hidden states should be equal to the number of sizes.")
 
 

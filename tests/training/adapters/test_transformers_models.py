@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from rilievo.errors import ModelError, RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models import MODELS, load_model
-from rilievo.models.hub.checkpoints import KINDS
+from rilievo.models.hub.checkpoints import CHECKPOINTS
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from rilievo.training.adapters.torch_model import TorchModel
@@ -183,9 +183,9 @@ def test_safetensors_go_before_pickles_and_other_formats_are_left() -> None:
         files_to_fetch(["model.safetensors"])
 
 
-@pytest.mark.parametrize("repository", KINDS)
+@pytest.mark.parametrize("repository", CHECKPOINTS)
 def test_every_known_checkpoint_states_what_must_be_known(repository: str) -> None:
-    known = KINDS[repository]
+    known = CHECKPOINTS[repository]
     assert repository.count("/") == 1
     assert known.licence
     assert known.commercial is not ("NC" in known.licence or "amlr" in known.licence)

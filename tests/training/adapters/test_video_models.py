@@ -18,7 +18,7 @@ from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
-from rilievo.training.adapters.run_models import AS_INVERSE, VIDEO_FORMAT, VideoRunFacts
+from rilievo.training.adapters.run_models import INVERSE_RESIZING, VIDEO_FORMAT, VideoRunRecord
 from rilievo.training.adapters.trained import blend_with_mirrored
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
@@ -51,7 +51,7 @@ def stereo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_run(folder: Path, blueprint: VideoBlueprint = BLUEPRINT) -> Path:
     networks = make_networks(blueprint, offsets=(-1, 1), seed=2)
     save_file(networks.state_dict(), folder / "weights.safetensors")
-    facts = VideoRunFacts(format=VIDEO_FORMAT, blueprint=blueprint)
+    facts = VideoRunRecord(format=VIDEO_FORMAT, blueprint=blueprint)
     (folder / "config.json").write_text(to_json(facts, indent=2))
     return folder
 
@@ -180,7 +180,7 @@ def test_an_onnx_file_says_the_same_and_resizes_the_same(
     model = load_model(file, device="cpu")
     [theirs] = model.predict_raw([photograph()])
     assert theirs.depth.kind is ours.depth.kind
-    assert model.card.resizing == AS_INVERSE
+    assert model.card.resizing == INVERSE_RESIZING
     assert_networks_agree(
         np.log(theirs.depth.values),
         np.log(ours.depth.values),

@@ -249,7 +249,7 @@ def test_the_usual_engine_follows_from_device_and_precision(
     options = LoadOptions(device=device, precision=precision)
     choice = engine_choice.choose_engine(options, "model 'x'")
     assert choice.options.engine == engine
-    assert choice.usual
+    assert choice.is_default
 
 
 @pytest.mark.slow

@@ -13,7 +13,11 @@ import rilievo
 from rilievo.errors import ModelError
 from rilievo.training.adapters import trained
 from rilievo.training.adapters.run_models import WEIGHTS
-from rilievo.training.adapters.trained import BACKBONE, fill_from_file, make_tuned_network
+from rilievo.training.adapters.trained import (
+    BACKBONE_SHA256_KEY,
+    fill_from_file,
+    make_tuned_network,
+)
 from rilievo.training.networks.backbones import make_backbone, weights_sha256
 from rilievo.training.networks.blueprint import BackboneChoice
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
@@ -131,7 +135,7 @@ def test_a_frozen_backbone_is_known_again_whatever_its_modules_are_called(
         patches.setattr(trained, "weights_sha256", lambda backbone: "of other names")
         torch.testing.assert_close(predicted(tmp_path / "run"), expected, rtol=0, atol=0)
     # Runs of rilievo before 0.3 have the hash of the names of modules.
-    earlier = {**facts, BACKBONE: weights_sha256(make_backbone(name))}
+    earlier = {**facts, BACKBONE_SHA256_KEY: weights_sha256(make_backbone(name))}
     assert earlier != facts
     save_file(load_file(path), path, earlier)
     torch.testing.assert_close(predicted(tmp_path / "run"), expected, rtol=0, atol=0)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from rilievo.errors import ModelError
 from rilievo.records.depth_map import DepthKind
-from rilievo.training.adapters.run_models import PIPELINE, WEIGHTS
+from rilievo.training.adapters.run_models import PIPELINE_FOLDER, WEIGHTS
 from rilievo.training.adapters.trained import fill_from_file, make_tuned_network
 from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.networks.blueprint import TunedBlueprint
@@ -154,7 +154,7 @@ def test_a_pipeline_keeps_the_files_of_its_tokenizer_and_the_names_of_its_tensor
     start = as_released(save_pipeline(tmp_path / "start"))
     network = open_start_model(str(start)).network
     write(network, tmp_path / "run")
-    pipeline = tmp_path / "run" / PIPELINE
+    pipeline = tmp_path / "run" / PIPELINE_FOLDER
     for path in (start / "tokenizer").iterdir():
         assert (pipeline / "tokenizer" / path.name).read_bytes() == path.read_bytes(), path.name
     for path in start.glob("*/*.safetensors"):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
 from rilievo.models import load_model
-from rilievo.training.adapters.run_models import PIPELINE, WEIGHTS
+from rilievo.training.adapters.run_models import PIPELINE_FOLDER, WEIGHTS
 from rilievo.training.networks import latent_network
 from rilievo.training.networks.latent_network import LatentNetwork, layered_noise
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
@@ -119,11 +119,11 @@ def test_a_run_that_ended_before_its_first_checkpoint_leaves_no_pipeline_to_the_
     other, run = save_pipeline(tmp_path / "other"), tmp_path / "run"
     with pytest.raises(InputError, match="none of the images kept out"):
         fine_tune(config_of(folder, other), run, CPU)
-    name = f"{PIPELINE}/vae/diffusion_pytorch_model.safetensors"
+    name = f"{PIPELINE_FOLDER}/vae/diffusion_pytorch_model.safetensors"
     assert (run / name).read_bytes() == (other / name.partition("/")[2]).read_bytes()
     assert fine_tune(config_of(root, pipeline, epochs=1), run, CPU) is not None
     first, second = (
-        load_file(each / "vae" / Path(name).name) for each in (run / PIPELINE, pipeline)
+        load_file(each / "vae" / Path(name).name) for each in (run / PIPELINE_FOLDER, pipeline)
     )
     assert all(torch.equal(first[key], second[key]) for key in second)
 
@@ -223,11 +223,11 @@ def test_a_pipeline_that_has_learned_stays_where_a_run_begins_again(
     with torch.no_grad():
         next(network.unet.parameters()).add_(1)
     write_run_weights(network, tmp_path)
-    path = tmp_path / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
+    path = tmp_path / PIPELINE_FOLDER / "unet" / "diffusion_pytorch_model.safetensors"
     learned = path.read_bytes()
     write_library_config(network_of(pipeline), tmp_path)
     assert path.read_bytes() == learned
-    assert {part.name for part in tmp_path.iterdir()} == {PIPELINE, WEIGHTS}
+    assert {part.name for part in tmp_path.iterdir()} == {PIPELINE_FOLDER, WEIGHTS}
 
 
 def test_percentiles_of_more_values_than_pytorch_ranks(monkeypatch: pytest.MonkeyPatch) -> None:

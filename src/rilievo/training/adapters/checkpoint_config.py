@@ -1,4 +1,8 @@
-"""Configuration of a checkpoint of transformers: its safety and preparation."""
+"""Configuration of a checkpoint of transformers or diffusers.
+
+It is checked before anything is loaded, since it may name code or ask for a huge network. The
+configuration of a checkpoint's processor becomes a ``Preparation``.
+"""
 
 import math
 import os
@@ -18,24 +22,42 @@ if TYPE_CHECKING:
 
 
 Entries = Mapping[str, Any]
+"""JSON object of a configuration."""
 
-# Deep networks have about 50.
-MOST_LAYERS = 1000
-
-# Bytes by which a network may exceed its files.
-SPARE = 2**31
-BYTES, PACKED = 4, 8
-_ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
-_COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
 PROCESSOR_FILE = "preprocessor_config.json"
-LARGEST_NATIVE = 1280 * 960
-"""Most pixels for networks that keep a photograph's size."""
+_MAX_LAYERS = 1000  # deep networks have about 50
+_LAYER_COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
+"""Names of the entries that count layers."""
+_SAFE_ATTENTIONS = (
+    None,
+    "eager",
+    "sdpa",
+    "flash_attention_2",
+    "flash_attention_3",
+    "flex_attention",
+)
+"""Implementations of attention that come with transformers; others may be code of the hub."""
+
+_BYTES_PER_WEIGHT = 4  # fp32
+_MAX_PACKING = 8
+"""Largest factor by which a network in fp32 may exceed its files, as with 4-bit weights."""
+_SPARE_BYTES = 2**31
+"""Bytes by which a network may exceed that."""
+
+_MAX_NATIVE_PIXELS = 1280 * 960
+"""Most pixels of a photograph for networks that take it in its own size."""
 _FILTERS = {1: Resampling.LANCZOS, 2: Resampling.BILINEAR, 3: Resampling.BICUBIC}
+"""Filters by their numbers in Pillow, by which processors name them."""
 _HALF = (0.5, 0.5, 0.5)
+"""Default of the mean and of the standard deviation in the processors of transformers."""
 
 
 def read_config(path: Path) -> Entries:
-    """Read a checkpoint's configuration, a JSON object."""
+    """Read the configuration of a checkpoint, which is a JSON object.
+
+    Raises:
+        ModelError: If it is not one.
+    """
     try:
         config = parse_json(read_text(path))
     except (InputError, NotThisRecord) as error:
@@ -48,24 +70,13 @@ def read_config(path: Path) -> Entries:
 
 
 def check_config(config: Entries, path: Path) -> None:
-    """Refuse too many layers, and what would make transformers download or run code."""
+    """Refuse a configuration with too many layers, or with which transformers would run code.
+
+    Raises:
+        ModelError: If it has too many layers, names code, or names a backbone to download.
+    """
     for name, value in _nested_entries(config):
-        numbers = value if isinstance(value, list) else [value]
-        most = max((number for number in numbers if isinstance(number, int)), default=0)
-        if _COUNTS.fullmatch(name) and most > MOST_LAYERS:
-            raise ModelError(
-                f"{path}: {name} is {most}, and no network has more than {MOST_LAYERS}"
-            )
-        if name.endswith("attn_implementation") and value not in _ATTENTIONS:
-            raise ModelError(
-                f"{path}: {name} is {value!s}, which may be code of the hub and is never run: "
-                "remove it"
-            )
-        if name == "use_pretrained_backbone" and value:
-            raise ModelError(
-                f"{path}: asks for a backbone that is downloaded separately "
-                "(use_pretrained_backbone); expected all weights in the checkpoint"
-            )
+        _check_entry(name, value, path)
     if isinstance(config.get("backbone"), str) and not config.get("backbone_config"):
         raise ModelError(
             f"{path}: names its backbone, '{config['backbone']}', instead of describing it "
@@ -73,29 +84,68 @@ def check_config(config: Entries, path: Path) -> None:
         )
 
 
-def check_network_size(make: "Callable[[], nn.Module]", file_bytes: int, path: Path) -> None:
-    """Refuse a network much larger than its files of weights."""
-    import torch
-
-    with torch.device("meta"):
-        network = make()
-    needed = BYTES * sum(parameter.numel() for parameter in network.parameters())
-    if needed > PACKED * file_bytes + SPARE:
-        raise ModelError(
-            f"{path}: its configuration is of a network of {needed / 1e9:.1f} GB, but its weights "
-            f"are {file_bytes / 1e9:.3f} GB: one of the two is of another model"
-        )
-
-
 def _nested_entries(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a JSON object, and those of the objects in it."""
     if isinstance(config, dict):
         for name, value in config.items():
             yield str(name), value
             yield from _nested_entries(value)
 
 
+def _check_entry(name: str, value: Any, path: Path) -> None:
+    if _LAYER_COUNTS.fullmatch(name):
+        counts = value if isinstance(value, list) else [value]
+        largest = max((count for count in counts if isinstance(count, int)), default=0)
+        if largest > _MAX_LAYERS:
+            raise ModelError(
+                f"{path}: {name} is {largest}, and no network has more than {_MAX_LAYERS}"
+            )
+    if name.endswith("attn_implementation") and value not in _SAFE_ATTENTIONS:
+        raise ModelError(
+            f"{path}: {name} is {value!s}, which may be code of the hub and is never run: remove it"
+        )
+    if name == "use_pretrained_backbone" and value:
+        raise ModelError(
+            f"{path}: asks for a backbone that is downloaded separately "
+            "(use_pretrained_backbone); expected all weights in the checkpoint"
+        )
+
+
+def check_network_size(
+    make_network: "Callable[[], nn.Module]", file_bytes: int, path: Path
+) -> None:
+    """Refuse a network that is much larger than the files with its weights.
+
+    Args:
+        make_network: Function that makes it; it is called without taking memory for weights.
+        file_bytes: Size of the files.
+        path: Folder of the checkpoint, for the message.
+
+    Raises:
+        ModelError: If it is too large.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network = make_network()
+    network_bytes = _BYTES_PER_WEIGHT * sum(weight.numel() for weight in network.parameters())
+    if network_bytes > _MAX_PACKING * file_bytes + _SPARE_BYTES:
+        raise ModelError(
+            f"{path}: its configuration is of a network of {network_bytes / 1e9:.1f} GB, but its "
+            f"weights are {file_bytes / 1e9:.3f} GB: one of the two is of another model"
+        )
+
+
 def read_processor(folder: Path, model_type: str) -> Preparation:
-    """Read the authors' preparation of photographs."""
+    """Read how a checkpoint's processor prepares photographs.
+
+    Args:
+        folder: Folder of the checkpoint.
+        model_type: Architecture, one of ``PREPARATION_READERS``.
+
+    Raises:
+        ModelError: If the processor's file is missing, broken, or asks for what is not supported.
+    """
     path = folder / PROCESSOR_FILE
     if not os.path.lexists(path):
         raise ModelError(
@@ -103,62 +153,54 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
         )
     entries = read_config(path)
     try:
-        return READERS[model_type](entries)
+        return PREPARATION_READERS[model_type](entries)
     except (KeyError, OverflowError, TypeError, ValueError, ModelError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else reason(error)
-        raise ModelError(f"{path}: is not valid: {what}") from error
+        problem = f"no {error}" if isinstance(error, KeyError) else reason(error)
+        raise ModelError(f"{path}: is not valid: {problem}") from error
 
 
 def _dpt_preparation(entries: Entries) -> Preparation:
     fill = _read_whole_number(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
     if not entries.get("do_resize", True):
-        return _preparation_with_normalisation(
-            entries, _native_sizing(1), Resampling.BILINEAR, fill=fill
-        )
+        return _make_preparation(entries, _native_sizing(1), Resampling.BILINEAR, fill=fill)
+
     multiple = _read_whole_number(entries, "ensure_multiple_of", 1)
+    size = _read_size(entries, (384, 384))
     keeps_aspect = bool(entries.get("keep_aspect_ratio"))
-    sizing = _fixed_or_aspect_sizing(
-        _read_size(entries, (384, 384)), multiple, keeps_aspect=keeps_aspect
-    )
-    return _preparation_with_normalisation(entries, sizing, _read_resampling(entries, 3), fill=fill)
+    sizing = _aspect_sizing(size, multiple) if keeps_aspect else _fixed_sizing(size, multiple)
+    return _make_preparation(entries, sizing, _read_resampling(entries, 3), fill=fill)
 
 
 def _zoedepth_preparation(entries: Entries) -> Preparation:
     _check_bilinear(entries, "ZoeDepth")
     multiple = _read_whole_number(entries, "ensure_multiple_of", 32)
+    size = _read_size(entries, (384, 512))
     keeps_aspect = entries.get("keep_aspect_ratio", True)
-    sizing = _fixed_or_aspect_sizing(
-        _read_size(entries, (384, 512)), multiple, keeps_aspect=keeps_aspect
-    )
+    sizing = _aspect_sizing(size, multiple) if keeps_aspect else _fixed_sizing(size, multiple)
     padding = 3.0 if entries.get("do_pad", True) else 0.0
-    return _preparation_with_normalisation(
-        entries, sizing, Resampling.BILINEAR_CORNERS, padding=padding
-    )
+    return _make_preparation(entries, sizing, Resampling.BILINEAR_CORNERS, padding=padding)
 
 
 def _glpn_preparation(entries: Entries) -> Preparation:
-    multiple = (
-        _read_whole_number(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
-    )
-    return _preparation_with_normalisation(
-        {"do_normalize": False, **entries}, _native_sizing(multiple), _read_resampling(entries, 2)
-    )
+    is_resized = entries.get("do_resize", True)
+    multiple = _read_whole_number(entries, "size_divisor", 32) if is_resized else 1
+    entries = {"do_normalize": False, **entries}
+    return _make_preparation(entries, _native_sizing(multiple), _read_resampling(entries, 2))
 
 
 def _depth_pro_preparation(entries: Entries) -> Preparation:
     _check_bilinear(entries, "Depth Pro")
-    sizing = _fixed_or_aspect_sizing(_read_size(entries, (1536, 1536)))
-    return _preparation_with_normalisation(entries, sizing, Resampling.BILINEAR_POINTS)
+    sizing = _fixed_sizing(_read_size(entries, (1536, 1536)))
+    return _make_preparation(entries, sizing, Resampling.BILINEAR_POINTS)
 
 
 def _tips_preparation(entries: Entries) -> Preparation:
-    sizing = _fixed_or_aspect_sizing(_read_size(entries, (448, 448)))
-    return _preparation_with_normalisation(
-        {"do_normalize": False, **entries}, sizing, _read_resampling(entries, 2)
-    )
+    sizing = _fixed_sizing(_read_size(entries, (448, 448)))
+    entries = {"do_normalize": False, **entries}
+    return _make_preparation(entries, sizing, _read_resampling(entries, 2))
 
 
-READERS: Mapping[str, Callable[[Entries], Preparation]] = {
+PREPARATION_READERS: Mapping[str, Callable[[Entries], Preparation]] = {
     "depth_anything": _dpt_preparation,
     "depth_pro": _depth_pro_preparation,
     "dpt": _dpt_preparation,
@@ -166,9 +208,10 @@ READERS: Mapping[str, Callable[[Entries], Preparation]] = {
     "tipsv2_dpt": _tips_preparation,
     "zoedepth": _zoedepth_preparation,
 }
+"""Functions that read a processor's configuration, by the architecture in transformers."""
 
 
-def _preparation_with_normalisation(
+def _make_preparation(
     entries: Entries,
     sizing: Sizing,
     resampling: Resampling,
@@ -176,16 +219,20 @@ def _preparation_with_normalisation(
     padding: float = 0.0,
     fill: int = 1,
 ) -> Preparation:
+    """Preparation with the normalisation of a processor's configuration."""
     rescale = float(entries.get("rescale_factor", 1 / 255))
-    normalises = entries.get("do_normalize", True)
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if entries.get("do_normalize", True):
+        mean = _three_floats(entries.get("image_mean", _HALF))
+        std = _three_floats(entries.get("image_std", _HALF))
     return Preparation(
         sizing=sizing,
         resampling=resampling,
         padding=padding,
         fill=fill,
         rescale=rescale if entries.get("do_rescale", True) else 1.0,
-        mean=_three_floats(entries.get("image_mean", _HALF)) if normalises else (0.0, 0.0, 0.0),
-        std=_three_floats(entries.get("image_std", _HALF)) if normalises else (1.0, 1.0, 1.0),
+        mean=mean,
+        std=std,
     )
 
 
@@ -200,38 +247,45 @@ def _three_floats(values: Any) -> tuple[float, float, float]:
 
 
 def _native_sizing(multiple: int) -> Sizing:
-    """Sizing of the photograph, up to ``LARGEST_NATIVE`` pixels."""
-    return Sizing(rule=Rule.FLOOR, area=LARGEST_NATIVE, multiple=multiple)
+    """The photograph's own size, up to ``_MAX_NATIVE_PIXELS``."""
+    return Sizing(rule=Rule.FLOOR, area=_MAX_NATIVE_PIXELS, multiple=multiple)
 
 
-def _fixed_or_aspect_sizing(size: Size, multiple: int = 1, *, keeps_aspect: bool = False) -> Sizing:
+def _aspect_sizing(size: Size, multiple: int) -> Sizing:
+    """About a size, with the photograph's proportions."""
     height, width = size
-    if keeps_aspect:
-        return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
+    return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
+
+
+def _fixed_sizing(size: Size, multiple: int = 1) -> Sizing:
+    """A size, rounded to multiples, whatever the photograph's proportions."""
     height, width = (max(1, round(side / multiple)) * multiple for side in size)
     return Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
 
 
-def _read_size(entries: Entries, usual: Size) -> Size:
-    size = entries.get("size", {"height": usual[0], "width": usual[1]})
+def _read_size(entries: Entries, default: Size) -> Size:
+    """Read a size, which is a number for both sides or states each of them."""
+    size = entries.get("size", {"height": default[0], "width": default[1]})
     if not isinstance(size, dict):
         size = {"height": size, "width": size}
-    if not all(isinstance(size[side], int) and size[side] > 0 for side in ("height", "width")):
+    height, width = size["height"], size["width"]
+    if not all(isinstance(side, int) and side > 0 for side in (height, width)):
         raise ModelError(f"size is of whole numbers of 1 or more, got {size!r}")
-    return size["height"], size["width"]
+    return height, width
 
 
-def _read_whole_number(entries: Entries, name: str, usual: int) -> int:
-    value = entries.get(name, usual)
+def _read_whole_number(entries: Entries, name: str, default: int) -> int:
+    value = entries.get(name, default)
     # ZoeDepth's processor in transformers 5 saves 1/32 where it means 32.
-    number = 1 / value if isinstance(value, float) and 0 < value < 1 else value
+    is_reciprocal = isinstance(value, float) and 0 < value < 1
+    number = 1 / value if is_reciprocal else value
     if not isinstance(number, int | float) or number < 1 or not math.isclose(number, round(number)):
         raise ModelError(f"{name} is a whole number of 1 or more, got {value!r}")
     return round(number)
 
 
-def _read_resampling(entries: Entries, usual: int) -> Resampling:
-    number = entries.get("resample", usual)
+def _read_resampling(entries: Entries, default: int) -> Resampling:
+    number = entries.get("resample", default)
     if number not in _FILTERS:
         raise ModelError(f"resample is 1 (Lanczos), 2 (bilinear) or 3 (bicubic), got {number!r}")
     return _FILTERS[number]

@@ -1,4 +1,4 @@
-"""Adapter for pipelines of diffusers with Marigold's interface (Ke et al. 2025).
+"""Models from pipelines of diffusers with Marigold's interface (Ke et al. 2025).
 
 Depth is in [0, 1] up to scale and shift; 0 is the nearest surface, and valid.
 """
@@ -23,13 +23,18 @@ from rilievo.records.sample import Photo
 from rilievo.training.adapters.torch_model import ENGINE, torch_device, torch_dtype
 from rilievo.training.networks.features import is_out_of_memory
 
-# Uncertainty at which confidence is one half: members of an ensemble differ by a tenth of the
-# depth's range or of half a turn.
-HALVING = 0.1
+_UNCERTAINTY_AT_HALF = 0.1
+"""Uncertainty at which confidence is one half. The members of an ensemble then differ by a tenth of
+the depth's range, or of half a turn."""
 
 
 class DiffusionModel(Model):
-    """Pipeline whose output has ``prediction``, and maybe ``uncertainty``."""
+    """Model from a pipeline of diffusers that predicts depth or normals.
+
+    Attributes:
+        pipeline: Pipeline, whose output has ``prediction`` and, of an ensemble, ``uncertainty``.
+        device: Device that it runs on.
+    """
 
     def __init__(
         self,
@@ -39,8 +44,21 @@ class DiffusionModel(Model):
         settings: DiffusionSettings,
         *,
         weights_sha256: str,
-        facts: Mapping[str, Setting] | None = None,
+        recorded: Mapping[str, Setting] | None = None,
     ) -> None:
+        """Move a pipeline to its device; the number of threads applies to the whole process.
+
+        Args:
+            card: What the pipeline predicts.
+            pipeline: Pipeline of diffusers.
+            options: Device, precision and threads.
+            settings: Steps, ensemble, seed and resolution; None for those of the pipeline.
+            weights_sha256: Hash of the files with its weights.
+            recorded: Further settings to record with each prediction.
+
+        Raises:
+            OptionError: If an option or a setting is not possible.
+        """
         options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
@@ -48,9 +66,10 @@ class DiffusionModel(Model):
         self._autocast = torch_dtype(options, self.device) is not weight_dtype(options, self.device)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
-        self._pipeline = pipeline.to(self.device)
-        self._pipeline.set_progress_bar_config(disable=True)
-        self._ensemble, self._seed = settings.ensemble, settings.seed
+        self.pipeline: Any = pipeline.to(self.device)
+        self.pipeline.set_progress_bar_config(disable=True)
+        self._ensemble = settings.ensemble
+        self._seed = settings.seed
         self._steps = self._number_or_pipeline_default(
             "steps", settings.steps, "default_denoising_steps"
         )
@@ -67,26 +86,27 @@ class DiffusionModel(Model):
             "engine": ENGINE,
             "precision": options.precision,
             "device": str(self.device),
-            "pipeline": type(self._pipeline).__name__,
-            "scheduler": type(getattr(self._pipeline, "scheduler", None)).__name__,
+            "pipeline": type(self.pipeline).__name__,
+            "scheduler": type(getattr(self.pipeline, "scheduler", None)).__name__,
             "steps": self._steps,
             "ensemble": self._ensemble,
             "seed": self._seed,
             "resolution": self._resolution,
-            **(facts or {}),
+            **(recorded or {}),
         }
 
-    @property
-    def pipeline(self) -> Any:
-        """Pipeline of diffusers."""
-        return self._pipeline
-
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict photographs one by one, each from the same noise."""
-        return [self._infer_one(photo) for photo in photos]
+        """Predict photographs one by one, each from the same noise.
 
-    def _number_or_pipeline_default(self, name: str, number: int | None, default: str) -> int:
-        value = getattr(self._pipeline, default, None) if number is None else number
+        Raises:
+            InputError: If a photograph is too narrow for the resolution.
+            ModelError: If the memory is too small, or the pipeline fails.
+        """
+        return [self._infer_photo(photo) for photo in photos]
+
+    def _number_or_pipeline_default(self, name: str, number: int | None, attribute: str) -> int:
+        """Number of a setting; the pipeline's own, in an attribute of it, if the user set none."""
+        value = getattr(self.pipeline, attribute, None) if number is None else number
         if not isinstance(value, int):
             raise OptionError(
                 problem=Text(
@@ -96,18 +116,19 @@ class DiffusionModel(Model):
             )
         return value
 
-    def _infer_one(self, photo: Photo) -> Inference:
-        longer, shorter = max(photo.shape), min(photo.shape)
-        if self._resolution and shorter * self._resolution < longer:
+    def _infer_photo(self, photo: Photo) -> Inference:
+        height, width = photo.shape
+        # The shorter side would have less than one pixel at the resolution of the longer one.
+        if self._resolution and min(photo.shape) * self._resolution < max(photo.shape):
             raise InputError(
-                f"{photo.name}: too narrow ({photo.shape[1]} x {photo.shape[0]}) for a resolution "
+                f"{photo.name}: too narrow ({width} x {height}) for a resolution "
                 f"of {self._resolution} pixels: crop it, or give a larger resolution"
             )
         # Noise is drawn on the CPU, so that it is the same on every device.
         generator = torch.Generator("cpu").manual_seed(self._seed)
         try:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._autocast):
-                output = self._pipeline(
+                output = self.pipeline(
                     photo.pixels,
                     num_inference_steps=self._steps,
                     ensemble_size=self._ensemble,
@@ -120,7 +141,6 @@ class DiffusionModel(Model):
                     output_uncertainty=self._ensemble > 1,
                 )
         except (MemoryError, RuntimeError, ValueError, TypeError) as error:
-            height, width = photo.shape
             model = f"model '{self.card.name}'"
             if isinstance(error, MemoryError) or is_out_of_memory(error):
                 raise ModelError(
@@ -135,6 +155,31 @@ class DiffusionModel(Model):
         return self._inference_from_output(output)
 
     def _inference_from_output(self, output: Any) -> Inference:
+        """Check the output of the pipeline for a photograph, and convert it."""
+        values = self._predicted_values(output)
+        uncertainty = getattr(output, "uncertainty", None)
+        for array in (values, uncertainty):
+            if array is not None and not np.isfinite(array).all():
+                raise ModelError(
+                    f"model '{self.card.name}' returned NaN or infinite values at precision "
+                    f"{self.settings['precision']}; fp32 is the safest"
+                )
+
+        confidence = None if uncertainty is None else ensemble_confidence(uncertainty[0, ..., 0])
+        if values.shape[-1] == 3:
+            return Inference(normals=from_viewer_axes(values), confidence=confidence)
+        if self.card.kind is None:
+            raise ModelError(
+                problem=Text(
+                    f"model '{self.card.name}' returned depth of an unknown kind: give ",
+                    OptionName("kind", "..."),
+                    f": {', '.join(DepthKind)}",
+                )
+            )
+        return Inference(depth=values[..., 0], confidence=confidence)
+
+    def _predicted_values(self, output: Any) -> Float32[np.ndarray, "h w c"]:
+        """Depth (one channel) or normals (three) in the output of the pipeline."""
         prediction = getattr(output, "prediction", None)
         if not isinstance(prediction, np.ndarray):
             raise ModelError(
@@ -146,40 +191,25 @@ class DiffusionModel(Model):
                 f"model '{self.card.name}' returned {prediction.shape}, expected (1, height, "
                 "width, 1) for depth or (1, height, width, 3) for normals"
             )
-        answer = prediction[0].astype(np.float32)
-        uncertainty = getattr(output, "uncertainty", None)
-        for array in (answer, uncertainty):
-            if array is not None and not np.isfinite(array).all():
-                raise ModelError(
-                    f"model '{self.card.name}' returned NaN or infinite values at precision "
-                    f"{self.settings['precision']}; fp32 is the safest"
-                )
-        confidence = None if uncertainty is None else ensemble_confidence(uncertainty[0, ..., 0])
-        if answer.shape[-1] == 3:
-            return Inference(normals=from_viewer_axes(answer), confidence=confidence)
-        if self.card.kind is None:
-            raise ModelError(
-                problem=Text(
-                    f"model '{self.card.name}' returned depth of an unknown kind: give ",
-                    OptionName("kind", "..."),
-                    f": {', '.join(DepthKind)}",
-                )
-            )
-        return Inference(depth=answer[..., 0], confidence=confidence)
+        return prediction[0].astype(np.float32)
 
 
 def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
-    """Convert normals from y up, z towards the viewer to y down, z forward."""
+    """Convert normals from axes with y up and z towards the viewer to those of rilievo."""
     x, y, z = np.moveaxis(normals, -1, 0)
     return np.stack([x, -y, -z])
 
 
 def ensemble_confidence(uncertainty: Field) -> Field:
-    """Confidence 1 / (1 + uncertainty / 0.1)."""
-    return (1 / (1 + uncertainty / HALVING)).astype(np.float32)
+    """Confidence from the uncertainty of an ensemble: 1 without any, 0.5 at 0.1."""
+    return (1 / (1 + uncertainty / _UNCERTAINTY_AT_HALF)).astype(np.float32)
 
 
 def weight_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Type of the weights: fp32 on a CPU even for bf16."""
+    """Type of the weights, which on a CPU stay fp32 when the arithmetic is bf16.
+
+    Raises:
+        OptionError: For fp16 on a CPU.
+    """
     dtype = torch_dtype(options, device)
     return torch.float32 if device.type == "cpu" else dtype

@@ -1,4 +1,7 @@
-"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019), which users unpack into a folder."""
+"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019), which users unpack into a folder.
+
+They are not downloaded, because their licence allows non-commercial use only.
+"""
 
 import sys
 from dataclasses import replace
@@ -11,7 +14,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.system.terminal import wrap_for_terminal
-from rilievo.training.adapters.run_models import AS_INVERSE
+from rilievo.training.adapters.run_models import INVERSE_RESIZING
 from rilievo.training.networks.blueprint import DEPTH, ENCODER
 
 if TYPE_CHECKING:
@@ -24,49 +27,60 @@ _LICENCE = (
 )
 
 
-def _monodepth2_card(name: str, summary: str, source: str, *, stereo: bool = False) -> ModelCard:
+def _monodepth2_card(name: str, summary: str, source: str, *, is_stereo: bool = False) -> ModelCard:
     return ModelCard(
         name=name,
         summary=summary,
-        kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
+        kind=DepthKind.METRIC if is_stereo else DepthKind.UP_TO_SCALE,
         licence=_LICENCE,
         commercial=False,
         extra="train",
         speed="fast: about 0.1 s",
         loader="monodepth2",
-        resizing=AS_INVERSE,
+        resizing=INVERSE_RESIZING,
         source=source,
         settings="rilievo.training.adapters.run_models:VideoSettings",
     )
 
 
 def family_card() -> ModelCard:
-    """Card of Monodepth2 without a folder."""
-    what = f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}"
-    return _monodepth2_card(
-        MONODEPTH2, f"{what}, which are not fetched", "https://github.com/nianticlabs/monodepth2"
+    """Card of Monodepth2 in the list of models, which says that a folder is needed."""
+    summary = (
+        f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}, which are not "
+        "fetched"
     )
+    return _monodepth2_card(MONODEPTH2, summary, "https://github.com/nianticlabs/monodepth2")
 
 
 def folder_card(folder: Path) -> ModelCard:
-    """Card of a folder's checkpoint: metric if trained on stereo."""
+    """Card of the checkpoint in a folder, whose depth is metric if it learned from stereo pairs.
+
+    Raises:
+        ModelError: If its files are broken.
+        MissingExtraError: If torch is not installed.
+    """
     with needing(f"model '{printable(folder)}'", "train"):
         from rilievo.training.networks.video.monodepth2_weights import is_depth_metric
-    stereo = is_depth_metric(folder)
-    summary = f"Monodepth2, learned from {'stereo pairs' if stereo else 'video alone'}"
+
+    is_stereo = is_depth_metric(folder)
+    summary = f"Monodepth2, learned from {'stereo pairs' if is_stereo else 'video alone'}"
+    card = _monodepth2_card(str(folder), summary, str(folder), is_stereo=is_stereo)
     size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
-    return replace(
-        _monodepth2_card(str(folder), summary, str(folder), stereo=stereo), megabytes=size / 1e6
-    )
+    return replace(card, megabytes=size / 1e6)
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Load a checkpoint, and print its licence."""
+    """Load a checkpoint in torch, and print that its licence is non-commercial.
+
+    Raises:
+        ModelError: If the card names no folder, or the checkpoint is broken.
+    """
     if card.name == MONODEPTH2:
         raise ModelError(
             f"{MONODEPTH2} is not fetched: unpack a checkpoint of {card.source} and give its "
             f"folder, the one of {ENCODER} and {DEPTH}"
         )
+
     from rilievo.training.adapters.trained import load_video_in_torch
 
     line = f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}"

@@ -1,4 +1,4 @@
-"""Camera motion from trained networks."""
+"""Camera motion between two frames of a video, predicted by a trained network."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,25 +21,36 @@ from rilievo.training.networks.blueprint import (
 )
 from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
+from rilievo.training.tensors import Images
 
 
 class MotionModel:
-    """Network of the motion between two frames of a ``size`` [px]; ``metric`` is metres."""
+    """Network that predicts the camera motion between two frames.
+
+    Attributes:
+        size: Height and width of the frames [px].
+        metric: Whether translations are in metres; otherwise they are up to scale.
+    """
 
     def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
-        self._networks, self._device = networks.to(device).eval(), device
+        self._networks = networks.to(device).eval()
+        self._device = device
         self._unit = networks.blueprint.unit
         self.size = networks.blueprint.size
         self.metric = networks.blueprint.kind is DepthKind.METRIC
 
     @torch.inference_mode()
     def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
-        """Transform from the earlier camera's frame to the later camera's.
+        """Predict the transform from the frame of the earlier camera to that of the later one.
 
-        The earlier depth gives the size of ``cnn`` translations.
+        Translations of the pose network ``cnn`` get their length from the depth of the earlier
+        frame.
+
+        Raises:
+            ModelError: If the weights are broken, so that the motion is not finite.
         """
-        frames = [self._unit_range_batch(frame) for frame in (earlier, later)]
-        [motion] = self._networks(frames[0], (frames[1],)).source_T_target
+        target, source = self._as_batch(earlier), self._as_batch(later)
+        [motion] = self._networks(target, (source,)).source_T_target
         assert motion is not None, "the pose network says it"
         matrix = motion[0].double().cpu().numpy()
         if not np.isfinite(matrix).all():
@@ -47,27 +58,28 @@ class MotionModel:
         matrix[:3, 3] *= self._unit
         return matrix
 
-    def _unit_range_batch(self, frame: Pixels) -> torch.Tensor:
+    def _as_batch(self, frame: Pixels) -> Images:
+        """Batch of one frame, with colours in 0..1."""
         pixels = torch.from_numpy(frame.copy()).to(self._device)
         return pixels.permute(2, 0, 1)[None].float() / 255
 
 
 def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
-    """Load a run of ``rilievo train video``, or a folder with pose files."""
-    blueprint = _blueprint_with_pose(folder)
-    networks = make_networks(
-        # Masks have one channel per training source, and play no part in motion.
-        replace(blueprint, mask=False),
-        offsets=(1,),
-        seed=0,
-        start=str(folder),
-    )
+    """Load the motion network of a run on video, or of a checkpoint of Monodepth2.
+
+    Raises:
+        ModelError: If the folder is neither, has no motion network, or is broken.
+    """
+    # Masks play no part in motion, and have one channel for each source frame of the training.
+    blueprint = replace(_blueprint_with_pose(folder), mask=False)
+    networks = make_networks(blueprint, offsets=(1,), seed=0, start=str(folder))
     if networks.notes:
         raise ModelError(networks.notes[0])
     return MotionModel(networks, torch_device(device))
 
 
 def _blueprint_with_pose(folder: Path) -> VideoBlueprint:
+    """Blueprint of a folder's networks, one of which predicts motion."""
     if is_video_run(folder):
         blueprint = read_video_run(folder).blueprint
         if not (folder / WEIGHTS).is_file():

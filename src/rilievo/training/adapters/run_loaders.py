@@ -1,14 +1,12 @@
-"""Folders of runs as models, converted to ONNX once."""
+"""Training runs as models: their network is converted to ONNX once, or runs in torch."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import needing
-from rilievo.extensions.trust import check_trusted
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
@@ -20,9 +18,13 @@ from rilievo.training.adapters.run_models import (
     CONFIG,
     WEIGHTS,
     VideoSettings,
+    check_code_is_trusted,
+    probe_settings,
     read_probe_run,
     read_tuned_run,
     read_video_run,
+    run_folder,
+    video_settings,
 )
 from rilievo.training.conversion.engine_choice import (
     TORCH,
@@ -34,61 +36,55 @@ from rilievo.training.conversion.engine_choice import (
 if TYPE_CHECKING:
     from rilievo.training.adapters.torch_model import TorchModel
 
-MADE_BY = ("torch", "timm", "transformers")
+_CONVERSION_PACKAGES = ("torch", "timm", "transformers")
+"""Packages on whose versions the ONNX file of a run depends."""
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> Model:
-    """Open a probe's run with the chosen engine."""
-    assert card.source is not None, "the card of a run has its folder"
-    folder = Path(card.source)
+    """Load the run of a probe with the chosen engine.
+
+    Raises:
+        ModelError: If the run is broken.
+        UntrustedCodeError: If it names code that the user does not trust.
+    """
+    folder = run_folder(card)
     blueprint = read_probe_run(folder).blueprint
-    check_trusted(blueprint.backbone.name, "backbone", folder / CONFIG)
-    check_trusted(blueprint.probe.kind, "probe", folder / CONFIG)
-    settings: dict[str, Setting] = {
-        "backbone": blueprint.backbone.name,
-        "probe": blueprint.probe.kind,
-        "treatment": blueprint.treatment,
-    }
-    return _open_run_by_engine(card, options, settings)
+    check_code_is_trusted(blueprint, folder)
+    return _open_run_by_engine(card, options, probe_settings(blueprint))
 
 
 def load_video(card: ModelCard, options: LoadOptions) -> Model:
-    """Open a run on video with the chosen engine."""
-    assert card.source is not None, "the card of a run has its folder"
-    blueprint = read_video_run(Path(card.source)).blueprint
-    post_process = read_settings(VideoSettings, options.settings, card.name).post_process
-    settings: dict[str, Setting] = {
-        "encoder": blueprint.encoder,
-        "unit": blueprint.unit,
-        "post_process": post_process,
-    }
-    return _open_run_by_engine(card, options, settings)
+    """Load a run on video with the chosen engine; ``ModelError`` if the run is broken."""
+    blueprint = read_video_run(run_folder(card)).blueprint
+    settings = read_settings(VideoSettings, options.settings, card.name)
+    return _open_run_by_engine(card, options, video_settings(blueprint, settings))
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
-    """Open further training with the chosen engine."""
-    assert card.source is not None, "the card of a run has its folder"
-    folder = Path(card.source)
+    """Load a fine-tuned network with the chosen engine; raises as ``load_probe`` does."""
+    folder = run_folder(card)
     network = read_tuned_run(folder).network
     if network.probed is not None:
-        check_trusted(network.probed.backbone.name, "backbone", folder / CONFIG)
-        check_trusted(network.probed.probe.kind, "probe", folder / CONFIG)
+        check_code_is_trusted(network.probed, folder)
     return _open_run_by_engine(card, options, {"family": network.family.value})
 
 
 def _open_run_by_engine(
     card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]
 ) -> Model:
+    """Open a run in the engine of ``options``; ``settings`` are recorded with predictions."""
     what = f"model '{card.name}'"
     choice = choose_engine(options, what)
     in_torch = partial(_load_in_torch, card, options.settings)
-    if choice.usual and choice.options.engine != TORCH and find_spec("onnx") is None:
+    cannot_convert = choice.options.engine != TORCH and find_spec("onnx") is None
+    if choice.is_default and cannot_convert:
         return in_torch(choose_engine(replace(options, engine=TORCH), what).options)
-    assert card.source is not None, "the card of a run has its folder"
-    folder = Path(card.source)
+
+    folder = run_folder(card)
     digest = sha256(folder / WEIGHTS)
-    origin = ConversionSource(
+    source = ConversionSource(
         card=card,
+        # The conversion is made again if the weights, the configuration or a setting changes.
         files={
             WEIGHTS: digest,
             CONFIG: sha256(folder / CONFIG),
@@ -98,9 +94,9 @@ def _open_run_by_engine(
         weights_sha256=digest,
         settings=settings,
         converter=partial(load_converter, in_torch),
-        made_by=MADE_BY,
+        made_by=_CONVERSION_PACKAGES,
     )
-    return open_converted_or_in_torch(origin, choice, in_torch)
+    return open_converted_or_in_torch(source, choice, in_torch)
 
 
 def _load_in_torch(

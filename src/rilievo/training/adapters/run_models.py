@@ -1,4 +1,7 @@
-"""Folders of training runs, without torch."""
+"""Folders of training runs: how to recognise one, and what its ``config.json`` says.
+
+Nothing here imports torch.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +9,13 @@ from typing import TypeVar
 
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.errors.messages import Text
+from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.models.card import ModelCard
 from rilievo.models.resampling.inference import Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.records.prediction_record import Setting
 from rilievo.training.networks.blueprint import (
     POSE,
     POSE_NETWORKS,
@@ -20,16 +26,25 @@ from rilievo.training.networks.blueprint import (
 )
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
-PIPELINE = "diffusers"
-# For networks that answer inverse depth.
-AS_INVERSE = Resizing(space=Space.INVERSE)
+PIPELINE_FOLDER = "diffusers"
+"""Folder of a run that holds its whole pipeline, as diffusers saves it."""
+TRANSFORMERS_FOLDER = "transformers"
+"""Folder of a run that holds the configuration of its model, as transformers saves it."""
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
 TUNED_FORMAT = "rilievo-tuned/1"
+INVERSE_RESIZING = Resizing(space=Space.INVERSE)
+"""Resizing of depth for networks that predict inverse depth."""
+_FORMAT_CHARACTERS = 200
+"""Characters at the beginning of ``config.json`` among which its format stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeRunFacts:
-    """Facts of a probe's ``config.json``."""
+class ProbeRunRecord:
+    """The part of a probe's ``config.json`` from which its network is made.
+
+    Attributes:
+        backbone_rate: Learning rate of the backbone; 0 if it was frozen.
+    """
 
     format: str = ""
     blueprint: Blueprint
@@ -37,8 +52,13 @@ class ProbeRunFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoRunFacts:
-    """Facts of the ``config.json`` of a run on video."""
+class VideoRunRecord:
+    """The part of the ``config.json`` of a run on video that its network and licence depend on.
+
+    Attributes:
+        start: Run or checkpoint that training went on from.
+        prior: Model whose depth was the prior.
+    """
 
     format: str = ""
     blueprint: VideoBlueprint
@@ -47,62 +67,14 @@ class VideoRunFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TunedRunFacts:
-    """Facts of the ``config.json`` of further training."""
+class TunedRunRecord:
+    """The part of the ``config.json`` of a fine-tuned model from which its network is made."""
 
     format: str = ""
     network: TunedBlueprint
 
 
-Facts = TypeVar("Facts", ProbeRunFacts, VideoRunFacts, TunedRunFacts)
-
-
-def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
-    """Whether a folder's ``config.json`` names the format, whatever its version."""
-    try:
-        check_regular(folder / CONFIG)
-        with (folder / CONFIG).open(encoding="utf-8") as file:
-            return f'"{format.partition("/")[0]}/' in file.read(200)
-    except (InputError, OSError, UnicodeDecodeError):
-        return False
-
-
-def read_probe_run(folder: Path) -> ProbeRunFacts:
-    """Read the facts of a probe's run."""
-    return _read_config_of_format(ProbeRunFacts, folder, PROBE_FORMAT, "of a probe")
-
-
-def predicts_motion(folder: Path) -> bool:
-    """Whether a run has networks of motion."""
-    if is_video_run(folder):
-        return read_video_run(folder).blueprint.pose in POSE_NETWORKS
-    return is_official_checkpoint(folder) and (folder / POSE).is_file()
-
-
-def probe_preparation(blueprint: Blueprint) -> Preparation:
-    """Bilinear resizing to the blueprint's size."""
-    height, width = blueprint.size
-    return Preparation(
-        sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
-        resampling=Resampling.BILINEAR,
-    )
-
-
-def _read_config_of_format(
-    kind: type[Facts], folder: Path, expected_format: str, whose: str
-) -> Facts:
-    try:
-        facts = from_json(kind, read_text(folder / CONFIG))
-    except (NotThisRecord, OptionError, InputError) as error:
-        raise ModelError(
-            f"is not a run {whose}:", path=folder / CONFIG, problem=Text(error)
-        ) from error
-    if facts.format != expected_format:
-        raise ModelError(
-            f"{folder / CONFIG}: is of format '{facts.format}', expected '{expected_format}': "
-            "it was trained by another version of rilievo"
-        )
-    return facts
+_Record = TypeVar("_Record", ProbeRunRecord, VideoRunRecord, TunedRunRecord)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,23 +87,112 @@ class VideoSettings:
     """
 
 
+def is_probe_run(folder: Path) -> bool:
+    """Whether a folder is the run of a probe, of any version."""
+    return _has_format(folder, PROBE_FORMAT)
+
+
 def is_video_run(folder: Path) -> bool:
-    """Whether a run learned from video."""
-    return is_run(folder, VIDEO_FORMAT)
-
-
-def read_video_run(folder: Path) -> VideoRunFacts:
-    """Read the facts of a run on video."""
-    return _read_config_of_format(VideoRunFacts, folder, VIDEO_FORMAT, "on video")
+    """Whether a folder is a run of training on video, of any version."""
+    return _has_format(folder, VIDEO_FORMAT)
 
 
 def is_tuned_run(folder: Path) -> bool:
-    """Whether a run trained a model further."""
-    return is_run(folder, TUNED_FORMAT)
+    """Whether a folder is a run that fine-tuned a model, of any version."""
+    return _has_format(folder, TUNED_FORMAT)
 
 
-def read_tuned_run(folder: Path) -> TunedRunFacts:
-    """Read the facts of further training."""
-    return _read_config_of_format(
-        TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further"
+def _has_format(folder: Path, format: str) -> bool:
+    """Whether a folder's ``config.json`` begins with a format, whatever its version."""
+    name, _, _ = format.partition("/")
+    try:
+        check_regular(folder / CONFIG)
+        with (folder / CONFIG).open(encoding="utf-8") as file:
+            return f'"{name}/' in file.read(_FORMAT_CHARACTERS)
+    except (InputError, OSError, UnicodeDecodeError):
+        return False
+
+
+def read_probe_run(folder: Path) -> ProbeRunRecord:
+    """Read the configuration of a probe's run.
+
+    Raises:
+        ModelError: If it is not one, or of another version.
+    """
+    return _read_record(ProbeRunRecord, folder, PROBE_FORMAT, "of a probe")
+
+
+def read_video_run(folder: Path) -> VideoRunRecord:
+    """Read the configuration of a run on video; raises as ``read_probe_run`` does."""
+    return _read_record(VideoRunRecord, folder, VIDEO_FORMAT, "on video")
+
+
+def read_tuned_run(folder: Path) -> TunedRunRecord:
+    """Read the configuration of a run that fine-tuned; raises as ``read_probe_run`` does."""
+    return _read_record(TunedRunRecord, folder, TUNED_FORMAT, "that trained a model further")
+
+
+def _read_record(
+    record_class: type[_Record], folder: Path, expected_format: str, description: str
+) -> _Record:
+    path = folder / CONFIG
+    try:
+        record = from_json(record_class, read_text(path))
+    except (NotThisRecord, OptionError, InputError) as error:
+        raise ModelError(f"is not a run {description}:", path=path, problem=Text(error)) from error
+    if record.format != expected_format:
+        raise ModelError(
+            f"{path}: is of format '{record.format}', expected '{expected_format}': "
+            "it was trained by another version of rilievo"
+        )
+    return record
+
+
+def run_folder(card: ModelCard) -> Path:
+    """Folder of the run that a card describes."""
+    assert card.source is not None, "the card of a run has its folder"
+    return Path(card.source)
+
+
+def check_code_is_trusted(blueprint: Blueprint, folder: Path) -> None:
+    """Refuse a run whose backbone or probe is code that the user has not named as trusted.
+
+    Raises:
+        UntrustedCodeError: If it is.
+    """
+    check_trusted(blueprint.backbone.name, "backbone", folder / CONFIG)
+    check_trusted(blueprint.probe.kind, "probe", folder / CONFIG)
+
+
+def predicts_motion(folder: Path) -> bool:
+    """Whether a run on video or a checkpoint of Monodepth2 has a network for camera motion."""
+    if is_video_run(folder):
+        return read_video_run(folder).blueprint.pose in POSE_NETWORKS
+    return is_official_checkpoint(folder) and (folder / POSE).is_file()
+
+
+def probe_preparation(blueprint: Blueprint) -> Preparation:
+    """How photographs are prepared for a probe: resized bilinearly to the size of its blueprint."""
+    height, width = blueprint.size
+    return Preparation(
+        sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
+        resampling=Resampling.BILINEAR,
     )
+
+
+def probe_settings(blueprint: Blueprint) -> dict[str, Setting]:
+    """Settings of a probe that are recorded with its predictions."""
+    return {
+        "backbone": blueprint.backbone.name,
+        "probe": blueprint.probe.kind,
+        "treatment": blueprint.treatment,
+    }
+
+
+def video_settings(blueprint: VideoBlueprint, settings: VideoSettings) -> dict[str, Setting]:
+    """Settings of a network trained on video that are recorded with its predictions."""
+    return {
+        "encoder": blueprint.encoder,
+        "unit": blueprint.unit,
+        "post_process": settings.post_process,
+    }

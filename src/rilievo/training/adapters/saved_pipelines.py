@@ -1,4 +1,7 @@
-"""Saved pipelines of diffusers, loaded by parts."""
+"""Pipelines of diffusers in a folder or on the hub, loaded part by part.
+
+Each part is checked before it is loaded, and code that comes with a pipeline is never run.
+"""
 
 import inspect
 from collections.abc import Iterator
@@ -24,6 +27,7 @@ from rilievo.models.hub.diffusion_cards import (
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.model_settings import read_settings
+from rilievo.records.prediction_record import Setting
 from rilievo.training.adapters.checkpoint_config import (
     check_config,
     check_network_size,
@@ -35,8 +39,7 @@ if TYPE_CHECKING:
 
     from rilievo.training.adapters.marigold import DiffusionModel
 
-# Arguments that a pipeline needs to be called like Marigold.
-_ARGUMENTS = (
+_MARIGOLD_ARGUMENTS = (
     "image",
     "num_inference_steps",
     "ensemble_size",
@@ -45,11 +48,18 @@ _ARGUMENTS = (
     "generator",
     "output_uncertainty",
 )
+"""Arguments that a pipeline needs so that it can be called like Marigold."""
 _PACKAGES = ("torch", "diffusers", "transformers")
 
 
 def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
-    """Load a pipeline of depth or normals."""
+    """Load a pipeline that predicts depth or normals, and download it if necessary.
+
+    Raises:
+        ModelError: If it is broken, or is called in another way than Marigold.
+        OptionError: If an option or a setting is not possible.
+        MissingExtraError: If a package that it needs is not installed.
+    """
     settings = read_settings(DiffusionSettings, options.settings, card.name)
     _check_installed(card, settings)
     from rilievo.training.adapters.marigold import DiffusionModel, weight_dtype
@@ -61,14 +71,16 @@ def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
     index = read_index(snapshot.folder)
     card = _card_with_kind_or_normals(card, index)
     pipeline = _make_pipeline(card, snapshot, index, dtype)
-    where = {} if snapshot.commit is None else {"commit": snapshot.commit}
+    recorded: dict[str, Setting] = {"source": card.source}
+    if snapshot.commit is not None:
+        recorded["commit"] = snapshot.commit
     return DiffusionModel(
         card,
         pipeline,
         options,
         settings,
         weights_sha256=snapshot.weights_sha256,
-        facts={"source": card.source, **where},
+        recorded=recorded,
     )
 
 
@@ -80,6 +92,11 @@ def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
 
 
 def _card_with_kind_or_normals(card: ModelCard, index: PipelineIndex) -> ModelCard:
+    """Add to a card what the index says of the pipeline: the kind of its depth, or normals.
+
+    Raises:
+        ModelError: If the card says something else.
+    """
     if index.normals:
         if card.kind is not None:
             raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")
@@ -96,31 +113,31 @@ def _make_pipeline(
 ) -> Any:
     import diffusers
 
-    where = printable(snapshot.folder)
+    folder = printable(snapshot.folder)
     pipeline_class = getattr(diffusers, index.class_name, None)
     if not isinstance(pipeline_class, type):
-        raise ModelError(f"{where}: diffusers {diffusers.__version__} has no {index.class_name}")
-    taken = inspect.signature(pipeline_class.__call__).parameters
-    if any(name not in taken for name in _ARGUMENTS):
+        raise ModelError(f"{folder}: diffusers {diffusers.__version__} has no {index.class_name}")
+    parameters = inspect.signature(pipeline_class.__call__).parameters
+    if any(name not in parameters for name in _MARIGOLD_ARGUMENTS):
         raise ModelError(
-            f"{where}: a {index.class_name}, which does not have Marigold's interface; expected a "
+            f"{folder}: a {index.class_name}, which does not have Marigold's interface; expected a "
             f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
         )
-    parts = {
-        name: None if part is None else _load_pipeline_part(card, snapshot, name, part, dtype)
-        for name, part in index.parts.items()
-    }
+    parts: dict[str, Any] = {}
+    for name, part in index.parts.items():
+        parts[name] = None if part is None else _load_part(card, snapshot, name, part, dtype)
     try:
         return pipeline_class(**parts, **index.settings)
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"{where}: its parts do not form a pipeline: {first_line(error)}"
+            f"{folder}: its parts do not form a pipeline: {first_line(error)}"
         ) from error
 
 
-def _load_pipeline_part(
+def _load_part(
     card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype"
 ) -> Any:
+    """Load a network in ``dtype``, or another part such as the scheduler."""
     import diffusers
     import transformers
     from torch import nn
@@ -134,18 +151,20 @@ def _load_pipeline_part(
         raise ModelError(f"{folder}: {part.library} has no {part.class_name}")
     if not issubclass(part_class, nn.Module):
         return _from_local_files(part_class, folder)
-    with _loading_errors_as_one_line(folder):
+
+    with _loading_errors_in_one_line(folder):
         check_config(read_config(folder / "config.json"), folder / "config.json")
         check_network_size(
             lambda: _network_without_weights(part_class, folder), snapshot.weights_bytes, folder
         )
-    # Without accelerate, diffusers would print that loading takes more memory.
-    theirs = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
-    typed = theirs if library is diffusers else {"dtype": dtype}
+    dtype_options: dict[str, Any] = {"dtype": dtype}
+    if library is diffusers:
+        # Without accelerate, diffusers would print that loading takes more memory.
+        dtype_options = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     network, info = _from_local_files(
         part_class,
         folder,
-        **typed,
+        **dtype_options,
         use_safetensors=True,
         variant=weights_variant(list(snapshot.files), name),
         ignore_mismatched_sizes=True,
@@ -167,12 +186,13 @@ def _network_without_weights(part_class: Any, folder: Path) -> Any:
 
 
 def _from_local_files(part_class: Any, folder: Path, **options: Any) -> Any:
-    with _loading_errors_as_one_line(folder):
+    with _loading_errors_in_one_line(folder):
         return part_class.from_pretrained(str(folder), local_files_only=True, **options)
 
 
 @contextmanager
-def _loading_errors_as_one_line(folder: Path) -> Iterator[None]:
+def _loading_errors_in_one_line(folder: Path) -> Iterator[None]:
+    """Raise a ``ModelError`` of one line for any error, and silence the libraries."""
     from rilievo.training.networks.backbones.weights import silence_libraries
 
     if not folder.is_dir():
@@ -182,6 +202,6 @@ def _loading_errors_as_one_line(folder: Path) -> Iterator[None]:
             yield
     except ModelError:
         raise
-    # Broken configurations and weights raise as many types of errors as there are classes.
+    # What broken configurations and weights raise depends on the class of the part.
     except Exception as error:
         raise ModelError(f"{folder}: cannot be loaded: {first_line(error)}") from error

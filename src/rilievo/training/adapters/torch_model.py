@@ -1,4 +1,4 @@
-"""Models in torch, with their normalisation."""
+"""Models whose network runs in torch, and the choice of a device and a precision."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,43 +22,55 @@ from rilievo.training.networks.features import is_out_of_memory
 from rilievo.training.tensors import Images, Tensors
 
 ENGINE = "torch"
+_MAX_ERROR_LENGTH = 200
+"""Characters that are kept of the first line of torch's message."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchNetwork(nn.Module, ABC):
-    """Exportable network from a photograph at its input size to named outputs.
+    """Network that takes photographs at its input size, normalises them and returns named outputs.
+
+    Subclasses implement ``compute_outputs``. The network can be exported to ONNX.
 
     Attributes:
-        mixes_batches: Whether photographs of a batch affect each other, which forbids an export.
-        counts_photos: Whether the code loops over photographs: it is exported for one at a time.
+        outputs: Names of the outputs, in their order.
+        depends_on_batch: Whether the photographs of a batch affect each other. Such a network runs
+            on one photograph at a time, and cannot be exported.
+        loops_over_batch: Whether the code loops over the photographs of a batch. Tracing keeps the
+            number of rounds, so such a network is exported for one photograph at a time.
+        mean: Mean that is subtracted from each channel.
+        std: Number by which each channel is then divided.
     """
 
     outputs: tuple[str, ...] = ("depth",)
-    mixes_batches: bool = False
-    counts_photos: bool = False
+    depends_on_batch: bool = False
+    loops_over_batch: bool = False
     mean: Tensor
     std: Tensor
 
     def __init__(self, preparation: Preparation) -> None:
         super().__init__()
         self.preparation = preparation
-        for name, values in (("mean", preparation.mean), ("std", preparation.std)):
-            constant = torch.tensor(values, dtype=torch.float32)[:, None, None]
-            self.register_buffer(name, constant, persistent=False)
+        self.register_buffer("mean", _per_channel(preparation.mean), persistent=False)
+        self.register_buffer("std", _per_channel(preparation.std), persistent=False)
 
     def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
-        """Compute float32 outputs for RGB in 0..255."""
+        """Compute the outputs, in float32, for RGB in 0..255."""
         pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.preparation.rescale
-        answers = self.answer((pixels - self.mean) / self.std)
-        return tuple(answer.to(torch.float32) for answer in answers)
+        outputs = self.compute_outputs((pixels - self.mean) / self.std)
+        return tuple(output.to(torch.float32) for output in outputs)
 
     @abstractmethod
-    def answer(self, pixels: Images) -> Tensors:
+    def compute_outputs(self, pixels: Images) -> Tensors:
         """Compute ``outputs``, in their order, from normalised pixels."""
 
 
+def _per_channel(values: tuple[float, float, float]) -> Float[Tensor, "3 1 1"]:
+    return torch.tensor(values, dtype=torch.float32)[:, None, None]
+
+
 class TorchModel(TracedModel):
-    """Model with its network in torch."""
+    """Model whose network runs in torch."""
 
     def __init__(
         self,
@@ -70,10 +82,24 @@ class TorchModel(TracedModel):
         needs_focal: bool = False,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Move a network to its device; the number of threads applies to the whole process."""
+        """Move a network to its device; the number of threads applies to the whole process.
+
+        Args:
+            card: What the model predicts.
+            network: Network with its weights.
+            options: Device, precision and threads.
+            weights_sha256: Hash of the files with its weights.
+            needs_focal: Whether its depth is that of a focal length of the photograph's width.
+            settings: Settings to record with each prediction, besides those of the engine.
+
+        Raises:
+            OptionError: If the device is not there, or cannot compute in the precision.
+        """
         options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
-        self.card, self.weights_sha256 = card, weights_sha256
-        self.preparation, self.needs_focal = network.preparation, needs_focal
+        self.card = card
+        self.weights_sha256 = weights_sha256
+        self.preparation = network.preparation
+        self.needs_focal = needs_focal
         self.device = torch_device(options.device)
         self._dtype = torch_dtype(options, self.device)
         if options.threads is not None:
@@ -89,56 +115,73 @@ class TorchModel(TracedModel):
         }
 
     def run(self, batch: Photographs) -> Arrays:
-        """Compute outputs by name, in the requested precision."""
-        parts = np.split(batch, len(batch)) if self.network.mixes_batches else [batch]
-        dtype, mixed = self._dtype, self._dtype is not torch.float32
+        """Compute the network's outputs by name, in the requested precision.
+
+        Raises:
+            ModelError: If the memory is too small, or the network fails.
+        """
+        parts = np.split(batch, len(batch)) if self.network.depends_on_batch else [batch]
         try:
-            with (
-                torch.inference_mode(),
-                torch.autocast(self.device.type, dtype if mixed else torch.bfloat16, enabled=mixed),
-            ):
-                outputs = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
-                answers = [torch.cat(same) for same in zip(*outputs, strict=True)]
-        # As of a config that fits no weights.
+            with torch.inference_mode(), self._autocast():
+                results = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
+                outputs = [torch.cat(values) for values in zip(*results, strict=True)]
+        # A configuration that does not fit the weights raises any of these.
         except (RuntimeError, LookupError, ValueError) as error:
             raise _as_model_error(self.card, error, batch) from error
-        return {
-            name: answer.cpu().numpy()
-            for name, answer in zip(self.network.outputs, answers, strict=True)
-        }
+        names = self.network.outputs
+        return {name: output.cpu().numpy() for name, output in zip(names, outputs, strict=True)}
+
+    def _autocast(self) -> torch.autocast:
+        """Context in which the network computes in the requested precision."""
+        if self._dtype is torch.float32:
+            return torch.autocast(self.device.type, torch.bfloat16, enabled=False)
+        return torch.autocast(self.device.type, self._dtype)
 
 
 def torch_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Torch's type for a precision; refuses fp16 on a CPU."""
+    """Torch's type for a precision.
+
+    Raises:
+        OptionError: For fp16 on a CPU.
+    """
     if options.precision == "fp16" and device.type == "cpu":
         raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
     return _DTYPES[options.precision]
 
 
 def torch_device(name: str) -> torch.device:
-    """Device that is there; ``auto`` is the first GPU, else the CPU."""
-    kind, _, index = name.partition(":")
+    """Device by its name; ``auto`` is the first GPU, or the CPU if there is none.
+
+    Raises:
+        OptionError: If there is no such device.
+    """
     if name in ("coreml", "directml"):
         raise OptionError(
             f"device '{name}' is for ONNX files; this model runs in torch, on auto, cpu, cuda or "
             "cuda:N"
         )
-    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+    kind, _, index = name.partition(":")
+    has_valid_index = not index or (kind == "cuda" and index.isdigit())
+    if kind not in ("auto", "cpu", "cuda") or not has_valid_index:
         raise OptionError(f"no device '{name}'; known: auto, cpu, cuda, cuda:N")
+
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cpu" or (kind == "auto" and not count):
         return torch.device("cpu")
-    if int(index or 0) >= count:
+    gpu = int(index or 0)
+    if gpu >= count:
         raise OptionError(
             f"device '{name}' is not available: torch sees {count} cuda devices",
             hint=Text("use ", OptionName("device", "cpu")),
         )
-    return torch.device("cuda", int(index or 0))
+    return torch.device("cuda", gpu)
 
 
 def _as_model_error(card: ModelCard, error: Exception, batch: Photographs) -> ModelError:
+    """Error that names the size of the batch, with advice if the memory was too small."""
     count, height, width, _ = batch.shape
-    model, size = f"model '{card.name}'", f"{count} x {height}x{width}"
+    model = f"model '{card.name}'"
+    size = f"{count} x {height}x{width}"
     if is_out_of_memory(error):
         return ModelError(
             f"{model}: too little memory for {size}:",
@@ -147,11 +190,16 @@ def _as_model_error(card: ModelCard, error: Exception, batch: Photographs) -> Mo
             ),
         )
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return ModelError(f"{model}: the network failed on {size}: {lines[0][:200]}")
+    return ModelError(f"{model}: the network failed on {size}: {lines[0][:_MAX_ERROR_LENGTH]}")
 
 
-class PlainDepthHead(TorchNetwork):
-    """Architecture with ``predicted_depth``."""
+class TransformersNetwork(TorchNetwork):
+    """Depth model of transformers, with its normalisation.
+
+    Attributes:
+        body: Model of transformers, whose result has ``predicted_depth``.
+        offset: What its authors add to that depth and transformers leaves out [m].
+    """
 
     def __init__(
         self,
@@ -159,32 +207,40 @@ class PlainDepthHead(TorchNetwork):
         body: nn.Module,
         *,
         offset: float = 0.0,
-        mixes_batches: bool = False,
-        counts_photos: bool = False,
+        depends_on_batch: bool = False,
+        loops_over_batch: bool = False,
     ) -> None:
-        """Wrap a model; ``offset`` is what its authors add to the head's output [m]."""
         super().__init__(preparation)
-        self.body, self.offset = body, offset
-        self.mixes_batches, self.counts_photos = mixes_batches, counts_photos
+        self.body = body
+        self.offset = offset
+        self.depends_on_batch = depends_on_batch
+        self.loops_over_batch = loops_over_batch
 
-    def answer(self, pixels: Images) -> Tensors:
+    def compute_outputs(self, pixels: Images) -> Tensors:
         """Predict depth, with the offset."""
-        depth = self.body(pixel_values=self._pad_evenly_to_fill(pixels)).predicted_depth
+        padded = _pad_to_multiple(pixels, self.preparation.fill)
+        depth = self.body(pixel_values=padded).predicted_depth
         return (depth + self.offset if self.offset else depth,)
 
-    def _pad_evenly_to_fill(self, pixels: Images) -> Float[Tensor, "b 3 H W"]:
-        fill = self.preparation.fill
-        if fill == 1:
-            return pixels
-        down, across = -pixels.shape[-2] % fill, -pixels.shape[-1] % fill
-        edges = (across // 2, across - across // 2, down // 2, down - down // 2)
-        return nn.functional.pad(pixels, edges)
+
+def _pad_to_multiple(pixels: Images, multiple: int) -> Float[Tensor, "b 3 H W"]:
+    """Pad both sides with zeros to multiples of a number, as evenly as possible."""
+    if multiple == 1:
+        return pixels
+    rows = -pixels.shape[-2] % multiple
+    columns = -pixels.shape[-1] % multiple
+    left, top = columns // 2, rows // 2
+    return nn.functional.pad(pixels, (left, columns - left, top, rows - top))
 
 
-class DepthProHead(TorchNetwork):
-    """Depth Pro (Bochkovskii et al. 2024)."""
+class DepthProNetwork(TorchNetwork):
+    """Depth Pro (Bochkovskii et al. 2024) of transformers, with its normalisation.
 
-    counts_photos = True
+    Attributes:
+        body: Model of transformers. If it predicts the field of view, "fov" is a second output.
+    """
+
+    loops_over_batch = True
 
     def __init__(self, preparation: Preparation, body: Any) -> None:
         super().__init__(preparation)
@@ -192,8 +248,10 @@ class DepthProHead(TorchNetwork):
         if body.use_fov_model:
             self.outputs = ("depth", "fov")
 
-    def answer(self, pixels: Images) -> Tensors:
-        """Predict canonical depth [m] and perhaps the field of view [degrees]."""
+    def compute_outputs(self, pixels: Images) -> Tensors:
+        """Predict depth [m] for a focal length of the image's width, and the field of view [°]."""
         prediction = self.body(pixel_values=pixels)
         depth = 1 / prediction.predicted_depth.float().clamp(min=1 / BEYOND)
-        return (depth, prediction.field_of_view) if "fov" in self.outputs else (depth,)
+        if "fov" in self.outputs:
+            return depth, prediction.field_of_view
+        return (depth,)

@@ -1,4 +1,4 @@
-"""Trained networks in torch as models."""
+"""Networks of training runs, loaded in torch as models."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,30 +14,35 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Float, Shaped
 from rilievo.errors import ModelError
-from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import reason
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.model_settings import read_settings
+from rilievo.models.network_files import sha256
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
     CONFIG,
-    PIPELINE,
+    PIPELINE_FOLDER,
+    TRANSFORMERS_FOLDER,
     WEIGHTS,
-    ProbeRunFacts,
+    ProbeRunRecord,
     VideoSettings,
+    check_code_is_trusted,
     probe_preparation,
+    probe_settings,
     read_probe_run,
     read_tuned_run,
     read_video_run,
+    run_folder,
+    video_settings,
 )
 from rilievo.training.adapters.torch_model import (
-    DepthProHead,
-    PlainDepthHead,
+    DepthProNetwork,
     TorchModel,
     TorchNetwork,
+    TransformersNetwork,
 )
 from rilievo.training.adapters.transformers_models import empty_network, fill_body
 from rilievo.training.networks.backbones import Backbone, tensors_sha256, weights_sha256
@@ -47,6 +52,7 @@ from rilievo.training.networks.blueprint import (
     EMBEDDED_ENCODER,
     ENCODER,
     RANDOM,
+    Blueprint,
     Family,
     TunedBlueprint,
     VideoBlueprint,
@@ -65,84 +71,100 @@ from rilievo.training.networks.video.depth_network import DepthNet, sigmoid_to_i
 from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
 from rilievo.training.tensors import Images, Maps, Tensors
 
-HEADED = "transformers"
 DEPTH_PRO = "depth_pro"
-BACKBONE = "backbone_sha256"
-Tuned = TypeVar("Tuned", TorchNetwork, LatentNetwork, TorchNetwork | LatentNetwork)
-_LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometric mean
+"""Name of Depth Pro's architecture in transformers."""
+BACKBONE_SHA256_KEY = "backbone_sha256"
+"""Key in the metadata of a probe's weights: hash of the backbone that it was trained on."""
+_MAX_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometric mean
 _BORDER = 0.05
+"""Share of the width, at each border, that ``blend_with_mirrored`` takes from one prediction alone.
+Over the next strip of this width it goes over to the mean."""
+
+_Network = TypeVar("_Network", TorchNetwork, LatentNetwork, TorchNetwork | LatentNetwork)
 
 
 def load_probe_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a probe's run."""
-    assert card.source is not None, "the card of a run has its folder"
-    folder = Path(card.source)
-    facts = read_probe_run(folder)
-    blueprint = facts.blueprint
+    """Load the run of a probe.
+
+    Raises:
+        ModelError: If its files are missing or broken, or its frozen backbone has changed.
+        UntrustedCodeError: If it names code that the user does not trust.
+    """
+    folder = run_folder(card)
+    record = read_probe_run(folder)
+    probed = load_probed_network(folder, record)
     return TorchModel(
         card,
-        ProbeNetwork(probe_preparation(blueprint), load_probed_network(folder, facts)),
+        ProbeNetwork(probe_preparation(record.blueprint), probed),
         options,
-        weights_sha256=_file_sha256(folder / WEIGHTS),
-        settings={
-            "backbone": blueprint.backbone.name,
-            "probe": blueprint.probe.kind,
-            "treatment": blueprint.treatment,
-        },
+        weights_sha256=sha256(folder / WEIGHTS),
+        settings=probe_settings(record.blueprint),
     )
 
 
-def load_probed_network(folder: Path, facts: ProbeRunFacts) -> BackboneWithProbe:
-    """Load a run's network; refuse a frozen backbone with other weights."""
+def load_probed_network(folder: Path, record: ProbeRunRecord) -> BackboneWithProbe:
+    """Load the backbone and the probe of a run; raises as ``load_probe_in_torch`` does."""
+    check_code_is_trusted(record.blueprint, folder)
+    probed = _make_probed_network(record.blueprint)
     path = folder / WEIGHTS
-    check_trusted(facts.blueprint.backbone.name, "backbone", folder / CONFIG)
-    check_trusted(facts.blueprint.probe.kind, "probe", folder / CONFIG)
-    backbone = backbone_from_blueprint(facts.blueprint)
-    probed = BackboneWithProbe(
-        facts.blueprint, backbone, probe_from_blueprint(facts.blueprint, backbone, seed=0)
-    )
     try:
         with safe_open(path, framework="pt") as file:
-            trained_on = (file.metadata() or {}).get(BACKBONE)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            backbone_sha256 = (file.metadata() or {}).get(BACKBONE_SHA256_KEY)
+            names = file.keys()
+            state = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: cannot be read: {reason(error)}") from error
-    if not facts.backbone_rate and not _has_sha256(backbone, trained_on):
+
+    is_frozen = not record.backbone_rate
+    if is_frozen and not _has_sha256(probed.backbone, backbone_sha256):
         raise ModelError(
-            f"{path}: was trained on a backbone '{facts.blueprint.backbone.name}' with other "
+            f"{path}: was trained on a backbone '{record.blueprint.backbone.name}' with other "
             "weights than it has now: restore those weights, or train again"
         )
     try:
-        if facts.backbone_rate:
-            probed.load_state_dict(weights_of_stored(probed, state, path))
-        else:
+        if is_frozen:
             probed.probe.load_state_dict(state)
+        else:
+            probed.load_state_dict(weights_of_stored(probed, state, path))
     except RuntimeError as error:
         raise ModelError(f"{path}: its weights are of another network: {reason(error)}") from error
     return probed
 
 
-def _has_sha256(backbone: Backbone, sha256: str | None) -> bool:
-    """Whether a backbone has the weights of a hash; earlier runs hashed names of modules."""
-    return sha256 in (weights_sha256(backbone), tensors_sha256(backbone.stored_weights()))
+def _make_probed_network(blueprint: Blueprint) -> BackboneWithProbe:
+    """Make a backbone with its weights, and a probe that waits for those of a run."""
+    backbone = backbone_from_blueprint(blueprint)
+    probe = probe_from_blueprint(blueprint, backbone, seed=0)
+    return BackboneWithProbe(blueprint, backbone, probe)
+
+
+def _has_sha256(backbone: Backbone, digest: str | None) -> bool:
+    """Whether a backbone has the weights of a hash."""
+    # Earlier runs hashed the weights under the names of modules, not under those of stored tensors.
+    return digest in (weights_sha256(backbone), tensors_sha256(backbone.stored_weights()))
 
 
 class ProbeNetwork(TorchNetwork):
-    """Depth, normals, or both; confidence is kappa / (1 + kappa)."""
+    """Backbone with a probe that predicts depth, normals, or both.
+
+    The confidence of normals is kappa / (1 + kappa).
+    """
 
     def __init__(self, preparation: Preparation, probed: BackboneWithProbe) -> None:
         super().__init__(preparation)
         self.probed = probed
-        task, uncertain = probed.blueprint.task, probed.blueprint.uncertainty
-        there = {
-            "depth": task.has_depth,
-            "normals": task.has_normals,
-            "confidence": task.has_normals and uncertain,
-        }
-        self.outputs = tuple(name for name, has in there.items() if has)
+        task = probed.blueprint.task
+        outputs: list[str] = []
+        if task.has_depth:
+            outputs.append("depth")
+        if task.has_normals:
+            outputs.append("normals")
+        if task.has_normals and probed.blueprint.uncertainty:
+            outputs.append("confidence")
+        self.outputs = tuple(outputs)
 
-    def answer(self, pixels: Images) -> Tensors:
-        """Predict depth, normals and confidence, as far as learned."""
+    def compute_outputs(self, pixels: Images) -> Tensors:
+        """Predict what the probe has learned of depth, normals and confidence."""
         with _antialiased_resizing_as_constants():
             depth, normals, kappa = self.probed(pixels)
         confidence = None if kappa is None else kappa / (1 + kappa)
@@ -151,19 +173,23 @@ class ProbeNetwork(TorchNetwork):
 
 @contextmanager
 def _antialiased_resizing_as_constants() -> Iterator[None]:
-    # ONNX has no operator for antialiasing.
+    """Store the results of antialiased resizing as constants while a network is exported.
+
+    ONNX has no operator for antialiasing. What is resized with it are the position embeddings of
+    timm's backbones, which do not depend on the photograph.
+    """
     if not torch.onnx.is_in_onnx_export():
         yield
         return
-    plain = F.interpolate
+    interpolate = F.interpolate
 
     def resize_outside_trace(*values: Any, antialias: bool = False, **options: Any) -> Tensor:
         if not antialias:
-            return plain(*values, **options)
+            return interpolate(*values, **options)
         state = torch._C._get_tracing_state()
         torch._C._set_tracing_state(None)  # pyright: ignore[reportAttributeAccessIssue]
         try:
-            return plain(*values, antialias=True, **options).detach()
+            return interpolate(*values, antialias=True, **options).detach()
         finally:
             torch._C._set_tracing_state(state)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -171,36 +197,84 @@ def _antialiased_resizing_as_constants() -> Iterator[None]:
     try:
         yield
     finally:
-        F.interpolate = plain
+        F.interpolate = interpolate
+
+
+def load_video_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load the depth network of a run on video, or of a checkpoint of Monodepth2.
+
+    Raises:
+        ModelError: If its files are missing, broken, or of another network.
+    """
+    folder = run_folder(card)
+    settings = read_settings(VideoSettings, options.settings, card.name)
+    blueprint, depth = _load_depth_network(folder)
+    return TorchModel(
+        card,
+        VideoNetwork(blueprint, depth, post_process=settings.post_process),
+        options,
+        weights_sha256=_depth_weights_sha256(folder),
+        settings=video_settings(blueprint, settings),
+    )
+
+
+def _load_depth_network(folder: Path) -> tuple[VideoBlueprint, DepthNet]:
+    if is_official_checkpoint(folder):
+        official = read_official_checkpoint(folder, pose=False)
+        depth = DepthNet(official.blueprint)
+        depth.load_state_dict(dict(official.depth))
+        return official.blueprint, depth
+
+    path = folder / WEIGHTS
+    blueprint = read_video_run(folder).blueprint
+    depth = DepthNet(blueprint)
+    depth.load_state_dict(select_network_tensors(depth, read_state(path), path, "depth."))
+    return blueprint, depth
+
+
+def _depth_weights_sha256(folder: Path) -> str:
+    """Hash of a run's weights, or of the two files of a checkpoint that depth depends on."""
+    if not is_official_checkpoint(folder):
+        return sha256(folder / WEIGHTS)
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in (DEPTH, ENCODER)]  # as sha256sum
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class VideoNetwork(TorchNetwork):
-    """Network of a video run."""
+    """Depth network that was trained on video."""
 
     def __init__(
         self, blueprint: VideoBlueprint, depth: DepthNet, *, post_process: bool = False
     ) -> None:
         super().__init__(_video_preparation(blueprint))
-        self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
+        self.blueprint = blueprint
+        self.depth = depth
+        self.post_process = post_process
 
-    def answer(self, pixels: Images) -> Tensors:
+    def compute_outputs(self, pixels: Images) -> Tensors:
         """Predict depth from RGB in 0..1."""
-        inverse = self._inverse_depth(pixels)
+        inverse_depth = self._inverse_depth(pixels)
         if self.post_process:
             mirrored = self._inverse_depth(pixels.flip(-1)).flip(-1)
-            inverse = blend_with_mirrored(inverse, mirrored)
-        return (self.blueprint.unit / inverse,)
+            inverse_depth = blend_with_mirrored(inverse_depth, mirrored)
+        return (self.blueprint.unit / inverse_depth,)
 
     def _inverse_depth(self, pixels: Images) -> Float[Tensor, "b _ _"]:
-        return sigmoid_to_inverse_depth(self.depth(pixels)[0][:, 0].float(), self.blueprint)
+        finest = self.depth(pixels)[0]
+        return sigmoid_to_inverse_depth(finest[:, 0].float(), self.blueprint)
 
 
-def blend_with_mirrored(plain: Maps, mirrored: Maps) -> Maps:
-    """Mean of both; the left border is ``mirrored``, the right ``plain`` (Godard et al. 2017)."""
-    place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
-    left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)
-    right = left.flip(-1)
-    return right * plain + left * mirrored + (1 - left - right) * (plain + mirrored) / 2
+def blend_with_mirrored(original: Maps, mirrored: Maps) -> Maps:
+    """Blend inverse depth with that of the mirrored image, flipped back (Godard et al. 2017).
+
+    It is the mean of both in the middle of the image. The left border is that of ``mirrored``, and
+    the right border that of ``original``.
+    """
+    x = torch.linspace(0, 1, original.shape[-1], dtype=original.dtype, device=original.device)
+    at_left = 1 - ((x - _BORDER) / _BORDER).clamp(0, 1)
+    at_right = at_left.flip(-1)
+    mean = (1 - at_left - at_right) * (original + mirrored) / 2
+    return at_right * original + at_left * mirrored + mean
 
 
 def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
@@ -217,96 +291,14 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
     )
 
 
-def load_video_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a video run, or a checkpoint of Monodepth2."""
-    assert card.source is not None, "the card of a run has its folder"
-    settings = read_settings(VideoSettings, options.settings, card.name)
-    folder = Path(card.source)
-    path = folder / WEIGHTS
-    if is_official_checkpoint(folder):
-        official = read_official_checkpoint(folder, pose=False)
-        blueprint, depth = official.blueprint, DepthNet(official.blueprint)
-        depth.load_state_dict(dict(official.depth))
-        # Hashes of the files that determine depth, as sha256sum writes them.
-        lines = (f"{_file_sha256(folder / name)}  {name}\n" for name in (DEPTH, ENCODER))
-        weights_sha256 = hashlib.sha256("".join(lines).encode()).hexdigest()
-    else:
-        blueprint = read_video_run(folder).blueprint
-        depth = DepthNet(blueprint)
-        depth.load_state_dict(select_network_tensors(depth, read_state(path), path, "depth."))
-        weights_sha256 = _file_sha256(path)
-    return TorchModel(
-        card,
-        VideoNetwork(blueprint, depth, post_process=settings.post_process),
-        options,
-        weights_sha256=weights_sha256,
-        settings={
-            "encoder": blueprint.encoder,
-            "unit": blueprint.unit,
-            "post_process": settings.post_process,
-        },
-    )
-
-
-class SmallNetwork(TorchNetwork):
-    """Depth up to scale and normals; confidence was calibrated for other weights."""
-
-    outputs = ("depth", "normals")
-
-    def __init__(self, area: int) -> None:
-        sizing = Sizing(rule=Rule.AREA, area=area, multiple=MULTIPLE)
-        super().__init__(Preparation(sizing=sizing, resampling=Resampling.TRIANGLE))
-        self.network = SmallNet()
-        for part in (self.network.spread, self.network.sky):
-            part.requires_grad_(False)
-        # Files without sky do not fill them.
-        for weights in self.network.sky.parameters():
-            nn.init.zeros_(weights)
-
-    def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
-        """Predict depth and unit normals from RGB in 0..255."""
-        surface = self.network(image)
-        logs = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
-        depth = logs.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
-        return depth, F.normalize(double_bilinearly(surface.normals.float()), dim=1)
-
-    def answer(self, pixels: Images) -> Tensors:
-        """Predict them from RGB in 0..1."""
-        return self(pixels.permute(0, 2, 3, 1) * 255)
-
-
-def make_tuned_network(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
-    """Make a network for a run's weights; only pipelines have any."""
-    if blueprint.family is Family.MARIGOLD:
-        return LatentNetwork(open_pipeline_on_cpu(folder / PIPELINE).pipeline)
-    if blueprint.family is Family.SMALL:
-        return SmallNetwork(blueprint.area)
-    if blueprint.family is Family.TRANSFORMERS:
-        return empty_network(folder / HEADED, blueprint.kind)
-    probed = blueprint.probed
-    if probed is None:
-        problem = "states no 'probed', which networks of the family 'probe' have"
-        raise ModelError(f"{folder / CONFIG}: {problem}")
-    check_trusted(probed.backbone.name, "backbone", folder / CONFIG)
-    check_trusted(probed.probe.kind, "probe", folder / CONFIG)
-    # Its weights come with the run: none are fetched.
-    probed = replace(probed, backbone=replace(probed.backbone, weights=RANDOM))
-    backbone = backbone_from_blueprint(probed)
-    whole = BackboneWithProbe(probed, backbone, probe_from_blueprint(probed, backbone, seed=0))
-    return ProbeNetwork(probe_preparation(probed), whole)
-
-
-def open_pipeline_on_cpu(folder: Path) -> DiffusionModel:
-    """Open a run's pipeline."""
-    model = load_model(str(folder), device="cpu")
-    assert isinstance(model, DiffusionModel), "the folder has the index of a pipeline"
-    return model
-
-
 def load_tuned_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load further training, other than a pipeline's."""
-    assert card.source is not None, "the card of a run has its folder"
-    folder = Path(card.source)
+    """Load a fine-tuned network that is no pipeline of diffusers.
+
+    Raises:
+        ModelError: If its files are missing, broken, or of another network.
+        UntrustedCodeError: If it names code that the user does not trust.
+    """
+    folder = run_folder(card)
     blueprint = read_tuned_run(folder).network
     network = fill_from_file(make_tuned_network(blueprint, folder), folder / WEIGHTS)
     assert isinstance(network, TorchNetwork), "runs of pipelines are loaded as pipelines"
@@ -314,15 +306,51 @@ def load_tuned_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
         card,
         network,
         options,
-        weights_sha256=_file_sha256(folder / WEIGHTS),
+        weights_sha256=sha256(folder / WEIGHTS),
         needs_focal=blueprint.architecture == DEPTH_PRO,
         settings={"family": blueprint.family.value},
     )
 
 
-def fill_from_file(network: Tuned, path: Path) -> Tuned:
-    """Fill a network with a file's weights, and return it."""
-    if isinstance(network, PlainDepthHead | DepthProHead):
+def make_tuned_network(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
+    """Make the network of a run that fine-tuned, for ``fill_from_file``.
+
+    Only the network of a pipeline of diffusers has its weights already.
+
+    Raises:
+        ModelError: If the run's configuration is not complete.
+        UntrustedCodeError: If it names code that the user does not trust.
+    """
+    if blueprint.family is Family.MARIGOLD:
+        return LatentNetwork(_open_pipeline_on_cpu(folder / PIPELINE_FOLDER).pipeline)
+    if blueprint.family is Family.SMALL:
+        return SmallNetwork(blueprint.area)
+    if blueprint.family is Family.TRANSFORMERS:
+        return empty_network(folder / TRANSFORMERS_FOLDER, blueprint.kind)
+
+    probed = blueprint.probed
+    if probed is None:
+        problem = "states no 'probed', which networks of the family 'probe' have"
+        raise ModelError(f"{folder / CONFIG}: {problem}")
+    check_code_is_trusted(probed, folder)
+    # The weights of the backbone come with the run, so none are downloaded.
+    unfilled = replace(probed, backbone=replace(probed.backbone, weights=RANDOM))
+    return ProbeNetwork(probe_preparation(unfilled), _make_probed_network(unfilled))
+
+
+def _open_pipeline_on_cpu(folder: Path) -> DiffusionModel:
+    model = load_model(str(folder), device="cpu")
+    assert isinstance(model, DiffusionModel), "the folder has the index of a pipeline"
+    return model
+
+
+def fill_from_file(network: _Network, path: Path) -> _Network:
+    """Fill a network with the weights of a file, and return it.
+
+    Raises:
+        ModelError: If the file cannot be read, or is of another network.
+    """
+    if isinstance(network, TransformersNetwork | DepthProNetwork):
         fill_body(network, path)
         return network
     state = weights_of_stored(network, read_state(path), path)
@@ -330,5 +358,32 @@ def fill_from_file(network: Tuned, path: Path) -> Tuned:
     return network
 
 
-def _file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+class SmallNetwork(TorchNetwork):
+    """Fine-tuned network of ``rilievo/small``: depth up to scale, and normals.
+
+    It has no confidence, because that was calibrated for the weights of ``rilievo/small``.
+    """
+
+    outputs = ("depth", "normals")
+
+    def __init__(self, area: int) -> None:
+        sizing = Sizing(rule=Rule.AREA, area=area, multiple=MULTIPLE)
+        super().__init__(Preparation(sizing=sizing, resampling=Resampling.TRIANGLE))
+        self.network = SmallNet()
+        for unused in (self.network.spread, self.network.sky):
+            unused.requires_grad_(False)
+        # Files of networks without sky leave these weights as they are.
+        for weights in self.network.sky.parameters():
+            nn.init.zeros_(weights)
+
+    def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
+        """Predict depth and unit normals from RGB in 0..255."""
+        surface = self.network(image)
+        mean_log_depth = surface.log_depth.mean(dim=(1, 2), keepdim=True)
+        log_depth = (surface.log_depth - mean_log_depth).clamp(-_MAX_LOG_DEPTH, _MAX_LOG_DEPTH)
+        normals = double_bilinearly(surface.normals.float())
+        return log_depth.exp(), F.normalize(normals, dim=1)
+
+    def compute_outputs(self, pixels: Images) -> Tensors:
+        """Predict depth and unit normals from RGB in 0..1."""
+        return self(pixels.permute(0, 2, 3, 1) * 255)

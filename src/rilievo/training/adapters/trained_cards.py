@@ -1,4 +1,7 @@
-"""Cards of training runs as models, without torch."""
+"""Cards of training runs and of checkpoints of Monodepth2: what such a model predicts.
+
+Nothing here imports torch.
+"""
 
 import os
 from pathlib import Path
@@ -14,10 +17,10 @@ from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import PLAIN, Resizing
 from rilievo.training.adapters import monodepth2
 from rilievo.training.adapters.run_models import (
-    AS_INVERSE,
-    PIPELINE,
+    INVERSE_RESIZING,
+    PIPELINE_FOLDER,
     WEIGHTS,
-    is_run,
+    is_probe_run,
     is_tuned_run,
     is_video_run,
     read_probe_run,
@@ -27,44 +30,48 @@ from rilievo.training.adapters.run_models import (
 from rilievo.training.networks.blueprint import Family, TunedBlueprint, is_official_checkpoint
 
 _NON_COMMERCIAL = ", NON-COMMERCIAL"
+"""What follows the licence of a teacher that forbids commercial use."""
 
 
 def find_trained(request: ModelRequest) -> FoundModel | None:
-    """Card of a run's or Monodepth2's folder."""
-    # A folder of that name, such as a clone of its repository, comes first.
-    if not os.path.isdir(request.name):
-        is_family = request.text == monodepth2.MONODEPTH2
-        return FoundModel(card=monodepth2.family_card()) if is_family else None
-    folder = Path(request.name).resolve()
+    """Find the model in the folder of a training run, or of a checkpoint of Monodepth2.
+
+    Returns:
+        The model; None if the request names no such folder, and is not "monodepth2" either.
+    """
+    if os.path.isdir(request.name):
+        card = _folder_card(Path(request.name).resolve())
+    # The name comes second, since a clone of Monodepth2's repository is a folder of that name.
+    elif request.text == monodepth2.MONODEPTH2:
+        card = monodepth2.family_card()
+    else:
+        card = None
+    return None if card is None else FoundModel(card=card)
+
+
+def _folder_card(folder: Path) -> ModelCard | None:
+    """Card of a folder; None if it is neither a checkpoint of Monodepth2 nor a training run."""
     if is_official_checkpoint(folder):
-        return FoundModel(card=monodepth2.folder_card(folder))
-    if is_run(folder):
-        return FoundModel(card=probe_run_card(folder))
+        return monodepth2.folder_card(folder)
+    if is_probe_run(folder):
+        return probe_run_card(folder)
     if is_tuned_run(folder):
-        return FoundModel(card=tuned_run_card(folder))
-    return FoundModel(card=video_run_card(folder)) if is_video_run(folder) else None
-
-
-def _weights_megabytes(folder: Path) -> float:
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise ModelError(
-            f"has no {WEIGHTS} yet: its training was stopped before the first checkpoint",
-            path=folder,
-            hint=Text("go on with it (", OptionName("resume"), ")"),
-        )
-    return weights.stat().st_size / 1e6
+        return tuned_run_card(folder)
+    if is_video_run(folder):
+        return video_run_card(folder)
+    return None
 
 
 def probe_run_card(folder: Path) -> ModelCard:
-    """Card of a probe's run."""
-    facts = read_probe_run(folder)
-    blueprint = facts.blueprint
-    task, backbone = blueprint.task, blueprint.backbone
-    tuned = "tuned with it" if facts.backbone_rate else "frozen"
+    """Card of the run of a probe; ``ModelError`` if the run is broken or has no weights yet."""
+    record = read_probe_run(folder)
+    blueprint = record.blueprint
+    task = blueprint.task
+    state = "tuned with it" if record.backbone_rate else "frozen"
+    backbone = f"{blueprint.backbone.name}, {state}"
     return ModelCard(
         name=str(folder),
-        summary=f"{task} by a {blueprint.probe.kind} probe on {backbone.name}, {tuned}",
+        summary=f"{task} by a {blueprint.probe.kind} probe on {backbone}",
         kind=blueprint.depth.kind if task.has_depth else None,
         normals=task.has_normals,
         confidence=task.has_normals and blueprint.uncertainty,
@@ -76,18 +83,42 @@ def probe_run_card(folder: Path) -> ModelCard:
     )
 
 
-def _priors_along_starts_with_licences(folder: Path) -> list[str]:
-    named: list[str] = []
-    folders: set[Path] = set()
-    while folder not in folders and is_video_run(folder):
-        folders.add(folder)
-        facts = read_video_run(folder)
-        if facts.prior is not None and (one := _name_with_licence(facts.prior)) not in named:
-            named.append(one)
-        if facts.start is None:
+def video_run_card(folder: Path) -> ModelCard:
+    """Card of a run on video; ``ModelError`` if the run is broken or has no weights yet."""
+    blueprint = read_video_run(folder).blueprint
+    height, width = blueprint.size
+    teachers = ", ".join(_teachers_with_licences(folder))
+    taught = f"; depth taught by {teachers}" if teachers else ""
+    return ModelCard(
+        name=str(folder),
+        summary=f"depth learned from video: {blueprint.encoder} at {width}x{height}",
+        kind=blueprint.kind,
+        licence=f"that of the footage it was trained on{taught}; US patent 11991342 is named for "
+        "the method",
+        teacher=teachers,
+        commercial=False if _NON_COMMERCIAL in teachers else None,
+        megabytes=_weights_megabytes(folder),
+        extra="train",
+        loader="video-run",
+        resizing=INVERSE_RESIZING,
+        source=str(folder),
+        settings="rilievo.training.adapters.run_models:VideoSettings",
+    )
+
+
+def _teachers_with_licences(folder: Path) -> list[str]:
+    """Models whose depth was the prior of a run on video, or of a run that it started from."""
+    teachers: list[str] = []
+    visited: set[Path] = set()
+    while folder not in visited and is_video_run(folder):
+        visited.add(folder)
+        record = read_video_run(folder)
+        if record.prior is not None:
+            teachers.append(_name_with_licence(record.prior))
+        if record.start is None:
             break
-        folder = Path(facts.start).resolve()
-    return named
+        folder = Path(record.start).resolve()
+    return list(dict.fromkeys(teachers))
 
 
 def _name_with_licence(name: str) -> str:
@@ -98,40 +129,17 @@ def _name_with_licence(name: str) -> str:
     return f"{name} ({card.licence}{_NON_COMMERCIAL if card.commercial is False else ''})"
 
 
-def video_run_card(folder: Path) -> ModelCard:
-    """Card of a run on video."""
-    facts, teachers = read_video_run(folder), _priors_along_starts_with_licences(folder)
-    blueprint = facts.blueprint
-    height, width = blueprint.size
-    named = ", ".join(teachers)
-    taught = f"; depth taught by {named}" if teachers else ""
-    return ModelCard(
-        name=str(folder),
-        summary=f"depth learned from video: {blueprint.encoder} at {width}x{height}",
-        kind=blueprint.kind,
-        licence=f"that of the footage it was trained on{taught}; US patent 11991342 is named for "
-        "the method",
-        teacher=named,
-        commercial=False if _NON_COMMERCIAL in named else None,
-        megabytes=_weights_megabytes(folder),
-        extra="train",
-        loader="video-run",
-        resizing=AS_INVERSE,
-        source=str(folder),
-        settings="rilievo.training.adapters.run_models:VideoSettings",
-    )
-
-
 def tuned_run_card(folder: Path) -> ModelCard:
-    """Card of further training."""
+    """Card of a run that fine-tuned; ``ModelError`` if it is broken or has no weights yet."""
     network = read_tuned_run(folder).network
     probed = network.probed
-    facts: dict[str, Any] = {"loader": "tuned-run", "source": str(folder), "extra": "train"}
+    probes_normals = probed is not None and probed.task.has_normals
+    loading: dict[str, Any] = {"loader": "tuned-run", "source": str(folder), "extra": "train"}
     if network.family is Family.MARIGOLD:
-        # The run's folder holds the whole pipeline.
-        facts = {
+        # The run's folder holds the whole pipeline, which diffusers loads.
+        loading = {
             "loader": diffusion_cards.LOADER,
-            "source": str(folder / PIPELINE),
+            "source": str(folder / PIPELINE_FOLDER),
             "extra": diffusion_cards.EXTRA,
             "settings": diffusion_cards.SETTINGS,
         }
@@ -139,15 +147,15 @@ def tuned_run_card(folder: Path) -> ModelCard:
         name=str(folder),
         summary=f"{network.start}, trained further",
         kind=network.kind,
-        normals=network.family is Family.SMALL or (probed is not None and probed.task.has_normals),
-        confidence=probed is not None and probed.task.has_normals and probed.uncertainty,
+        normals=network.family is Family.SMALL or probes_normals,
+        confidence=probed is not None and probes_normals and probed.uncertainty,
         licence=f"{network.licence}, and that of the data it was trained on",
         teacher=network.teacher,
         commercial=False if _NON_COMMERCIAL in network.teacher else None,
         area=network.area or None,
         resizing=_tuned_resizing(network),
         megabytes=_weights_megabytes(folder),
-        **facts,
+        **loading,
     )
 
 
@@ -155,3 +163,14 @@ def _tuned_resizing(network: TunedBlueprint) -> Resizing:
     if network.family is Family.MARIGOLD:
         return diffusion_cards.RESIZING
     return resizing_of(network.architecture) if network.architecture else PLAIN
+
+
+def _weights_megabytes(folder: Path) -> float:
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise ModelError(
+            f"has no {WEIGHTS} yet: its training was stopped before the first checkpoint",
+            path=folder,
+            hint=Text("go on with it (", OptionName("resume"), ")"),
+        )
+    return weights.stat().st_size / 1e6

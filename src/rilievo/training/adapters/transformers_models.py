@@ -1,4 +1,7 @@
-"""Depth models of transformers; checkpoints' code is never run."""
+"""Depth models of transformers, from a folder or the hub.
+
+Code that comes with a checkpoint is never run.
+"""
 
 import fnmatch
 import re
@@ -20,15 +23,14 @@ from rilievo.models.resampling.preparation import Preparation
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
 from rilievo.training.adapters.checkpoint_config import (
+    PREPARATION_READERS,
     PROCESSOR_FILE,
-    READERS,
     check_config,
     check_network_size,
     read_config,
     read_processor,
 )
 from rilievo.training.conversion.engine_choice import (
-    MADE_BY,
     choose_engine,
     load_converter,
     open_converted_or_in_torch,
@@ -36,53 +38,62 @@ from rilievo.training.conversion.engine_choice import (
 
 if TYPE_CHECKING:
     from rilievo.training.adapters.torch_model import (
-        DepthProHead,
-        PlainDepthHead,
+        DepthProNetwork,
         TorchModel,
         TorchNetwork,
+        TransformersNetwork,
     )
 
 
-FAMILIES = tuple(READERS)
+BODY_PREFIX = "body."
+"""Beginning of the names of a run's tensors: the attribute of the network with the model of
+transformers."""
+_CONFIG = "config.json"
+_CONVERSION_PACKAGES = ("torch", "transformers")
+"""Packages on whose versions the ONNX file of a checkpoint depends."""
+_MAX_NAMES_IN_MESSAGE = 3
 
-# Tensors of the first fusion layer that are never used, because it has nothing to fuse with.
-_UNUSED = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")
-_SAFE = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
-_OLD = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
-_OTHER_WEIGHTS = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
-_REFUSED = {
+_SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+_PYTORCH_FILES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
+_UNSAFE_SUFFIXES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+"""Suffixes of further files with weights, which may also hold code."""
+_UNUSED_TENSORS = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")
+"""Tensors of the first fusion layer that are never used, because it has nothing to fuse with."""
+_UNSUPPORTED = {
     "prompt_depth_anything": "PromptDepthAnything completes a measured depth (its prompt), which "
     "predict does not support",
     "chmv2": "CHMv2 predicts the height of trees seen from above, not depth",
 }
-
-MODEL_WEIGHTS = "model.safetensors"
-
-# What the network of a run calls its model of transformers.
-BODY = "body."
-
-# Offset of DINOv2's depth heads [m], which transformers omits.
-DINOV2_NEAREST = 1e-3
+"""Architectures that do not predict depth from a photograph, and why."""
+_DINOV2_OFFSET = 1e-3  # [m]; the authors' depth heads add it, and transformers leaves it out
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a checkpoint of transformers."""
+    """Load a checkpoint of transformers with the chosen engine, and download it if necessary.
+
+    Raises:
+        ModelError: If it is broken, or its architecture is not supported.
+        OptionError: If the engine, the device or the precision is not possible.
+        MissingExtraError: If torch or transformers is not installed.
+    """
     choice = choose_engine(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, files_to_fetch)
     model_type = _read_supported_type(snapshot.folder)
     card = replace(card, resizing=resizing_of(model_type))
-    where = {} if snapshot.commit is None else {"commit": snapshot.commit}
-    settings: Mapping[str, Setting] = {"source": card.source, **where}
+    settings: dict[str, Setting] = {"source": card.source}
+    if snapshot.commit is not None:
+        settings["commit"] = snapshot.commit
+
     in_torch = partial(_load_in_torch, card, snapshot, model_type, settings)
-    origin = ConversionSource(
+    source = ConversionSource(
         card=card,
         files=snapshot.files,
         weights_sha256=snapshot.weights_sha256,
         settings=settings,
         converter=partial(load_converter, in_torch),
-        made_by=MADE_BY,
+        made_by=_CONVERSION_PACKAGES,
     )
-    return open_converted_or_in_torch(origin, choice, in_torch)
+    return open_converted_or_in_torch(source, choice, in_torch)
 
 
 def _load_in_torch(
@@ -97,9 +108,11 @@ def _load_in_torch(
         import transformers  # noqa: F401
     from rilievo.training.adapters.torch_model import TorchModel
 
+    preparation = read_processor(snapshot.folder, model_type)
+    network = _wrap_body(_load_body(card, snapshot), preparation, card.kind, model_type)
     return TorchModel(
         card,
-        _load_network(card, snapshot, model_type),
+        network,
         options,
         weights_sha256=snapshot.weights_sha256,
         needs_focal=model_type == "depth_pro",
@@ -108,39 +121,48 @@ def _load_in_torch(
 
 
 def files_to_fetch(files: Sequence[str]) -> Sequence[str]:
-    """Names of settings, then weights, safetensors if there are any."""
-    if "config.json" not in files:
-        raise ModelError("no config.json among its files: not a checkpoint of transformers")
-    settings = [name for name in ("config.json", PROCESSOR_FILE) if name in files]
-    for patterns in (_SAFE, _OLD):
-        weights = [
-            name
-            for name in files
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-        ]
+    """Choose the files of a checkpoint that are needed: configurations, then weights.
+
+    Weights in safetensors are preferred to those of PyTorch.
+
+    Raises:
+        ModelError: If the configuration or the weights are missing.
+    """
+    if _CONFIG not in files:
+        raise ModelError(f"no {_CONFIG} among its files: not a checkpoint of transformers")
+    configurations = [name for name in (_CONFIG, PROCESSOR_FILE) if name in files]
+    for patterns in (_SAFETENSORS, _PYTORCH_FILES):
+        weights = [name for name in files if _matches_any(name, patterns)]
         if weights:
-            return [*settings, *weights]
-    others = [name for name in files if name.endswith(_OTHER_WEIGHTS)]
-    remark = f"; {', '.join(map(printable, others[:3]))} may hold code and is not read"
-    raise ModelError(
-        "no model.safetensors and no pytorch_model.bin among its files" + (remark if others else "")
-    )
+            return [*configurations, *weights]
+
+    problem = "no model.safetensors and no pytorch_model.bin among its files"
+    unsafe = [name for name in files if name.endswith(_UNSAFE_SUFFIXES)]
+    if unsafe:
+        names = ", ".join(map(printable, unsafe[:_MAX_NAMES_IN_MESSAGE]))
+        problem += f"; {names} may hold code and is not read"
+    raise ModelError(problem)
+
+
+def _matches_any(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _read_supported_type(folder: Path) -> str:
-    path = folder / "config.json"
+    """Read the architecture of a checkpoint, and refuse one that rilievo does not support."""
+    path = folder / _CONFIG
     config = read_config(path)
     model_type, architectures = config.get("model_type"), config.get("architectures") or []
     if not isinstance(model_type, str) or not isinstance(architectures, list):
         raise ModelError(
             f"{path}: names no architecture: model_type is a text, architectures a list"
         )
-    if model_type in _REFUSED:
-        raise ModelError(f"{path}: {_REFUSED[model_type]}")
-    if model_type not in FAMILIES:
+    if model_type in _UNSUPPORTED:
+        raise ModelError(f"{path}: {_UNSUPPORTED[model_type]}")
+    if model_type not in PREPARATION_READERS:
         raise ModelError(
             f"{path}: no depth head: its architecture is '{model_type}', expected one of "
-            f"{', '.join(FAMILIES)}"
+            f"{', '.join(PREPARATION_READERS)}"
         )
     if architectures and not any("Depth" in str(architecture) for architecture in architectures):
         raise ModelError(f"{path}: no depth head: it is a {', '.join(map(str, architectures))}")
@@ -148,49 +170,51 @@ def _read_supported_type(folder: Path) -> str:
     return model_type
 
 
-def _load_network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetwork":
-    preparation = read_processor(snapshot.folder, model_type)
-    return _wrap_in_depth_head(_load_body(card, snapshot), preparation, card.kind, model_type)
-
-
 def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
-    """Make a checkpoint's network without weights."""
+    """Make the network of a checkpoint without its weights, for ``fill_body``.
+
+    Raises:
+        ModelError: If its configuration is broken or not supported.
+    """
     model_type = _read_supported_type(folder)
-    return _wrap_in_depth_head(
-        _network_without_weights(folder), read_processor(folder, model_type), kind, model_type
-    )
+    body = _body_without_weights(folder)
+    return _wrap_body(body, read_processor(folder, model_type), kind, model_type)
 
 
-def _wrap_in_depth_head(
+def _wrap_body(
     body: Any, preparation: Preparation, kind: DepthKind | None, model_type: str
 ) -> "TorchNetwork":
-    from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead
+    """Add the normalisation to a model of transformers, and what it does unlike its authors."""
+    from rilievo.training.adapters.torch_model import DepthProNetwork, TransformersNetwork
 
     if model_type == "depth_pro":
-        return DepthProHead(preparation, body)
-    is_dinov2 = getattr(getattr(body.config, "backbone_config", None), "model_type", "") == "dinov2"
-    metric_dpt = model_type == "dpt" and is_dinov2 and kind is DepthKind.METRIC
-    return PlainDepthHead(
+        return DepthProNetwork(preparation, body)
+    backbone_config = getattr(body.config, "backbone_config", None)
+    is_dinov2 = getattr(backbone_config, "model_type", "") == "dinov2"
+    is_metric_dinov2 = model_type == "dpt" and is_dinov2 and kind is DepthKind.METRIC
+    # ZoeDepth may have two heads; all photographs of a batch vote on which one is used.
+    heads = getattr(body.config, "bin_configurations", None) or ()
+    return TransformersNetwork(
         preparation,
         body,
-        offset=DINOV2_NEAREST if metric_dpt else 0.0,
-        # It has two heads, and all photographs of a batch vote on which one is used.
-        mixes_batches=len(getattr(body.config, "bin_configurations", None) or ()) > 1,
-        counts_photos=model_type == "zoedepth",
+        offset=_DINOV2_OFFSET if is_metric_dinov2 else 0.0,
+        depends_on_batch=len(heads) > 1,
+        loops_over_batch=model_type == "zoedepth",
     )
 
 
 def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
+    """Load the model of transformers from the files of a checkpoint."""
     import torch
     from transformers import AutoModelForDepthEstimation
 
     from rilievo.training.networks.backbones.weights import check_loading_report, silence_libraries
 
-    safe = any(name.endswith(".safetensors") for name in snapshot.files)
+    has_safetensors = any(name.endswith(".safetensors") for name in snapshot.files)
     try:
         with silence_libraries("transformers"):
             check_network_size(
-                lambda: _network_without_weights(snapshot.folder),
+                lambda: _body_without_weights(snapshot.folder),
                 snapshot.weights_bytes,
                 snapshot.folder,
             )
@@ -198,7 +222,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
                 snapshot.folder,
                 local_files_only=True,
                 trust_remote_code=False,
-                use_safetensors=safe,
+                use_safetensors=has_safetensors,
                 weights_only=True,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
@@ -206,14 +230,14 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
             )
     except ModelError:
         raise
-    # Broken configurations and weights raise as many types of errors as there are classes.
+    # What broken configurations and weights raise depends on the class of the model.
     except Exception as error:
         raise ModelError(f"{snapshot.folder}: cannot be loaded: {first_line(error)}") from error
-    check_loading_report(f"model '{card.name}'", info, optional=_UNUSED)
+    check_loading_report(f"model '{card.name}'", info, optional=_UNUSED_TENSORS)
     return body
 
 
-def _network_without_weights(folder: Path) -> Any:
+def _body_without_weights(folder: Path) -> Any:
     with needing("a model of transformers", "models"):
         from transformers import AutoConfig, AutoModelForDepthEstimation
         from transformers.initialization import no_init_weights
@@ -223,8 +247,12 @@ def _network_without_weights(folder: Path) -> Any:
         return AutoModelForDepthEstimation.from_config(config, trust_remote_code=False)
 
 
-def fill_body(network: "PlainDepthHead | DepthProHead", path: Path) -> None:
-    """Fill a network with a run's weights, whichever version of transformers named them."""
+def fill_body(network: "TransformersNetwork | DepthProNetwork", path: Path) -> None:
+    """Fill a network with the weights of a run, whichever version of transformers named them.
+
+    Raises:
+        ModelError: If the file cannot be read, or is of another network.
+    """
     from rilievo.training.networks.backbones.released_names import fill_copy
     from rilievo.training.networks.backbones.weights import (
         check_loading_report,
@@ -232,15 +260,15 @@ def fill_body(network: "PlainDepthHead | DepthProHead", path: Path) -> None:
         read_state,
     )
 
-    state = {name.removeprefix(BODY): tensor for name, tensor in read_state(path).items()}
+    state = {name.removeprefix(BODY_PREFIX): tensor for name, tensor in read_state(path).items()}
     for name, tensor in state.items():
-        check_tensor_of_numbers(tensor, f"{BODY}{name}", path)
+        check_tensor_of_numbers(tensor, f"{BODY_PREFIX}{name}", path)
     body: Any = network.body
     try:
         filled, info = fill_copy(body, state)
-    # Weights of another network raise as many types of errors as there are conversions.
+    # What weights of another network raise depends on the conversion of their names.
     except Exception as error:
         raise ModelError(f"{path}: cannot be loaded: {first_line(error)}") from error
-    check_loading_report(printable(path), info, prefix=BODY)
+    check_loading_report(printable(path), info, prefix=BODY_PREFIX)
     filled.config = body.config
     network.body = filled

@@ -1,4 +1,4 @@
-"""Choice of the engine: torch on a GPU, else ONNX Runtime with a file that is converted once."""
+"""Choice of a model's engine: torch on a GPU, otherwise ONNX Runtime on a converted file."""
 
 import sys
 from collections.abc import Callable
@@ -23,30 +23,42 @@ from rilievo.system.terminal import wrap_for_terminal
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 
 TORCH = "torch"
-MADE_BY = ("torch", "transformers")
-
-InTorch = Callable[[LoadOptions], TracedModel]
-
 ENGINES = (TORCH, *ONNX_ENGINES)
 PRECISIONS = {
     "torch": ("fp32", "bf16", "fp16"),
     "onnxruntime": ("fp32", INT8),
     "openvino": ("fp32", "bf16"),
 }
+"""Precisions of each engine for a model that rilievo converts."""
+
+LoadInTorch = Callable[[LoadOptions], TracedModel]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChoice:
-    """Engine that was chosen for a model."""
+    """Engine that was chosen for a model.
+
+    Attributes:
+        options: Options with the name of the engine.
+        is_default: Whether rilievo chose the engine, because the user asked for none.
+    """
 
     options: LoadOptions
-    usual: bool
+    is_default: bool
 
 
 def choose_engine(options: LoadOptions, what: str) -> EngineChoice:
-    """Replace ``auto`` by an engine; refuse precisions that it lacks."""
-    usual = options.engine == AUTO
-    if usual:
+    """Replace the engine ``auto`` by one that suits the device and the precision.
+
+    Args:
+        options: Options of the user.
+        what: Model, as messages name it.
+
+    Raises:
+        OptionError: If the engine lacks the precision.
+    """
+    is_default = options.engine == AUTO
+    if is_default:
         options = replace(options, engine=_default_engine(options))
     if options.engine == "openvino" and options.precision == INT8:
         raise OptionError(
@@ -59,11 +71,12 @@ def choose_engine(options: LoadOptions, what: str) -> EngineChoice:
             ),
         )
     checked_options = resolve_engine(options, engines=ENGINES, what=what, precisions=PRECISIONS)
-    return EngineChoice(options=checked_options, usual=usual)
+    return EngineChoice(options=checked_options, is_default=is_default)
 
 
 def _default_engine(options: LoadOptions) -> str:
-    if options.device.startswith("cuda") or (options.device == AUTO and may_have_cuda()):
+    uses_cuda = options.device.startswith("cuda") or (options.device == AUTO and may_have_cuda())
+    if uses_cuda:
         return "torch"
     if options.precision == "bf16" and find_spec("openvino") is not None:
         return "openvino"
@@ -71,36 +84,43 @@ def _default_engine(options: LoadOptions) -> str:
 
 
 def may_have_cuda() -> bool:
-    """Whether there is an NVIDIA driver, without torch."""
+    """Whether an NVIDIA driver is installed, which is found out without importing torch."""
     if sys.platform == "win32":
         return Path("C:/Windows/System32/nvcuda.dll").exists()
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
 
 
 def open_converted_or_in_torch(
-    origin: ConversionSource, choice: EngineChoice, in_torch: InTorch
+    source: ConversionSource, choice: EngineChoice, load_in_torch: LoadInTorch
 ) -> Model:
-    """Open a converted file; where a model refuses conversion, torch."""
+    """Open the converted file of a model, or load the model in torch if it cannot be converted.
+
+    A failed conversion is recorded beside the converted files, so that it is not tried again.
+
+    Raises:
+        ModelError: If the model cannot be converted and the user asked for ONNX.
+    """
     options = choice.options
+    torch_options = replace(options, engine=TORCH)
     if options.engine == TORCH:
-        return in_torch(options)
-    if choice.usual and failure_record_path(origin, options).is_file():
-        return in_torch(replace(options, engine=TORCH))
+        return load_in_torch(options)
+    if choice.is_default and failure_record_path(source, options).is_file():
+        return load_in_torch(torch_options)
     try:
-        return open_converted(origin, options)
+        return open_converted(source, options)
     except NotConvertedError as error:
-        if not choice.usual:
+        if not choice.is_default:
             raise ModelError(
                 problem=Text(error), hint=Text(OptionName("engine", "torch"), " runs it")
             ) from error
-        with replacing(failure_record_path(origin, options)) as note:
-            note.write_text(f"{error}\n", encoding="utf-8")
+        with replacing(failure_record_path(source, options)) as record:
+            record.write_text(f"{error}\n", encoding="utf-8")
         line = f"rilievo: {for_terminal(Text(error, ': torch runs it'))}"
         sys.stderr.write(wrap_for_terminal(line, sys.stderr) + "\n")
-        return in_torch(replace(options, engine=TORCH))
+        return load_in_torch(torch_options)
 
 
-def load_converter(in_torch: InTorch) -> Convert:
-    """Load a model; return the function that exports it."""
-    model = in_torch(LoadOptions(device="cpu", engine=TORCH))
-    return lambda part, precision: write_onnx(model, part, precision=precision)
+def load_converter(load_in_torch: LoadInTorch) -> Convert:
+    """Load a model in torch on the CPU, and return the function that exports it to ONNX."""
+    model = load_in_torch(LoadOptions(device="cpu", engine=TORCH))
+    return lambda path, precision: write_onnx(model, path, precision=precision)

@@ -146,7 +146,7 @@ def write_onnx(
     ``photos`` calibrate int8 and are compared.
     """
     check_file_precision(precision)
-    if model.network.mixes_batches:
+    if model.network.depends_on_batch:
         raise ModelError(
             f"model '{model.card.name}' cannot be exported: the photographs of a batch "
             "affect each other in its network"
@@ -221,7 +221,7 @@ def _trace_and_compare(model: TracedModel, facts: OnnxFacts, path: Path) -> Agre
     # A fixed size is traced as such: values computed from it become constants.
     free_size = facts.preparation.sizing.rule is not Rule.FIXED
     facts = replace(facts, precision=FP32)
-    free_batch = not model.network.counts_photos
+    free_batch = not model.network.loops_over_batch
     while True:
         try:
             write_traced(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rilievo.errors import MissingExtraError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.pages.training import write_training_page
-from rilievo.training.adapters.run_models import is_run
+from rilievo.training.adapters.run_models import is_probe_run
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def probe_run_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
     """Folder of a probe's run."""
-    return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_run)
+    return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_probe_run)
 
 
 def train_probe(

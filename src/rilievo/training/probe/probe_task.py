@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError
 from rilievo.extensions.trust import is_import_path
 from rilievo.training.adapters.run_models import WEIGHTS
-from rilievo.training.adapters.trained import BACKBONE
+from rilievo.training.adapters.trained import BACKBONE_SHA256_KEY
 from rilievo.training.engine.checkpoint import RunState, Stateful, save_tensors
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal
@@ -310,7 +310,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
     def after_checkpoint(self) -> None:
         """Write the trained weights."""
         tensors = stored_weights(self.learner.learning_part)
-        save_tensors(tensors, self._run / WEIGHTS, {BACKBONE: self._sha256})
+        save_tensors(tensors, self._run / WEIGHTS, {BACKBONE_SHA256_KEY: self._sha256})
 
     def record(self) -> TrainingRecord:
         """Make the record of the run."""

@@ -14,7 +14,7 @@ from rilievo.extensions.subpackages import load_service
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.predicting.work_processes import Failure
-from rilievo.training.adapters.run_models import is_run
+from rilievo.training.adapters.run_models import is_probe_run
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import say
 from rilievo.training.networks.backbones import Backbone
@@ -190,7 +190,7 @@ class _SharedResources:
 def _train_and_score(plan: PlannedCell, shared: _SharedResources) -> SweepCell:
     frames = shared.frames
     run, blueprint = shared.folder / plan.run, plan.config.blueprint
-    options = RunOptions(device=shared.device, resume=is_run(run), shown=shared.show)
+    options = RunOptions(device=shared.device, resume=is_probe_run(run), shown=shared.show)
     backbone = backbone_from_blueprint(blueprint).to(torch_device(shared.device))
     record = train_probe(
         plan.config,

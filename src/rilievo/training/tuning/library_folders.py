@@ -14,12 +14,14 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
 from rilievo.training.adapters.checkpoint_config import PROCESSOR_FILE
-from rilievo.training.adapters.run_models import PIPELINE, WEIGHTS
-from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead
-from rilievo.training.adapters.trained import HEADED
-from rilievo.training.adapters.transformers_models import BODY, MODEL_WEIGHTS
+from rilievo.training.adapters.run_models import PIPELINE_FOLDER, TRANSFORMERS_FOLDER, WEIGHTS
+from rilievo.training.adapters.torch_model import DepthProNetwork, TransformersNetwork
+from rilievo.training.adapters.transformers_models import BODY_PREFIX
 from rilievo.training.engine.checkpoint import save_tensors, save_weights
-from rilievo.training.networks.backbones.released_names import save_under_released_names
+from rilievo.training.networks.backbones.released_names import (
+    WEIGHTS_FILE,
+    save_under_released_names,
+)
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.networks.probe_network import stored_weights
 from rilievo.training.tuning.network_layers import TunedNetwork
@@ -34,19 +36,19 @@ def write_library_config(network: TunedNetwork, run: Path) -> None:
     Networks of other families have no such folder, and a pipeline that is there already is kept.
     """
     if isinstance(network, LatentNetwork):
-        if not (run / PIPELINE).exists():
+        if not (run / PIPELINE_FOLDER).exists():
             _write_pipeline(network.pipeline, run)
-    elif isinstance(network, PlainDepthHead | DepthProHead):
-        _write_transformers_config(network.body.config, run / HEADED)
+    elif isinstance(network, TransformersNetwork | DepthProNetwork):
+        _write_transformers_config(network.body.config, run / TRANSFORMERS_FOLDER)
 
 
 def _write_pipeline(pipeline: Any, run: Path) -> None:
     # An interrupted run leaves no half-written pipeline.
-    part = run / f"{PIPELINE}.part"
+    part = run / f"{PIPELINE_FOLDER}.part"
     shutil.rmtree(part, ignore_errors=True)
     pipeline.save_pretrained(part)
     _copy_tokenizer(pipeline, part / _TOKENIZER)
-    part.rename(run / PIPELINE)
+    part.rename(run / PIPELINE_FOLDER)
 
 
 def _copy_tokenizer(pipeline: Any, target: Path) -> None:
@@ -81,24 +83,26 @@ def write_run_weights(network: TunedNetwork, run: Path) -> None:
     Raises:
         OutputError: If a file cannot be written.
     """
-    if isinstance(network, PlainDepthHead | DepthProHead):
+    if isinstance(network, TransformersNetwork | DepthProNetwork):
         _write_transformers_weights(network, run)
         return
     save_tensors(stored_weights(network), run / WEIGHTS)
     if isinstance(network, LatentNetwork):
-        path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
+        path = run / PIPELINE_FOLDER / "unet" / "diffusion_pytorch_model.safetensors"
         save_weights(network.unet, path, {"format": "pt"})
 
 
-def _write_transformers_weights(network: PlainDepthHead | DepthProHead, run: Path) -> None:
-    target = run / HEADED / MODEL_WEIGHTS
+def _write_transformers_weights(network: TransformersNetwork | DepthProNetwork, run: Path) -> None:
+    target = run / TRANSFORMERS_FOLDER / WEIGHTS_FILE
     with TemporaryDirectory(dir=run, prefix=".transformers-") as folder:
-        saved = Path(folder, MODEL_WEIGHTS)
+        saved = Path(folder, WEIGHTS_FILE)
         try:
             save_under_released_names(network.body, saved.parent)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"{printable(target)}: cannot be written: {reason(error)}") from error
         tensors = load_file(saved)
-        save_tensors({f"{BODY}{name}": tensor for name, tensor in tensors.items()}, run / WEIGHTS)
+        save_tensors(
+            {f"{BODY_PREFIX}{name}": tensor for name, tensor in tensors.items()}, run / WEIGHTS
+        )
         with replacing(target) as part:
             os.replace(saved, part)

@@ -8,7 +8,7 @@ from torch import nn
 
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead, TorchNetwork
+from rilievo.training.adapters.torch_model import DepthProNetwork, TorchNetwork, TransformersNetwork
 from rilievo.training.adapters.trained import ProbeNetwork, SmallNetwork
 from rilievo.training.networks.latent_network import LatentNetwork
 
@@ -39,7 +39,9 @@ def network_layers(network: TunedNetwork) -> NetworkLayers:
         backbone = _backbone_layers(network.probed.backbone)
         head = (tuple(network.probed.probe.parameters()),)
     else:
-        assert isinstance(network, PlainDepthHead | DepthProHead), "there is no other family"
+        assert isinstance(network, TransformersNetwork | DepthProNetwork), (
+            "there is no other family"
+        )
         backbone, head = _transformers_layers(network.body)
     return NetworkLayers(weights=(*backbone, *head), backbone=len(backbone))
 

@@ -16,14 +16,14 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
     WEIGHTS,
-    is_run,
+    is_probe_run,
     is_tuned_run,
     is_video_run,
     probe_preparation,
     read_probe_run,
     read_tuned_run,
 )
-from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead, TorchModel
+from rilievo.training.adapters.torch_model import DepthProNetwork, TorchModel, TransformersNetwork
 from rilievo.training.adapters.trained import (
     DEPTH_PRO,
     ProbeNetwork,
@@ -78,7 +78,7 @@ def _open_by_family(name: str, kind: DepthKind | None) -> StartModel:
     path = Path(name)
     if is_tuned_run(path):
         return _open_tuned_run(name, path)
-    if is_run(path):
+    if is_probe_run(path):
         return _open_probe_run(name, path)
     if name == SMALL:
         return _open_small_network(name, embedded_file(SMALL))
@@ -94,7 +94,9 @@ def _open_by_family(name: str, kind: DepthKind | None) -> StartModel:
     model = load_model(name, kind=kind, device="cpu", engine="torch")
     if isinstance(model, DiffusionModel):
         return _start_from_pipeline(name, model)
-    if isinstance(model, TorchModel) and isinstance(model.network, PlainDepthHead | DepthProHead):
+    if isinstance(model, TorchModel) and isinstance(
+        model.network, TransformersNetwork | DepthProNetwork
+    ):
         return _start_from_transformers(name, model, model.network)
     raise OptionError(option="start", value=name, expected=_EXPECTED_START)
 
@@ -171,10 +173,10 @@ def _start_from_pipeline(name: str, model: DiffusionModel) -> StartModel:
 
 
 def _start_from_transformers(
-    name: str, model: TorchModel, network: PlainDepthHead | DepthProHead
+    name: str, model: TorchModel, network: TransformersNetwork | DepthProNetwork
 ) -> StartModel:
     assert model.kind is not None, "depth models have one"
-    if network.mixes_batches or network.preparation.padding:
+    if network.depends_on_batch or network.preparation.padding:
         raise OptionError(
             f"model '{name}' cannot be trained further here: it sees a reflected border, or its "
             "photographs affect each other"

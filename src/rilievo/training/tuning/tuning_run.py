@@ -7,7 +7,7 @@ from pathlib import Path
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import OptionError, needing
 from rilievo.errors.messages import OptionName, Text
-from rilievo.training.adapters.run_models import PIPELINE, is_tuned_run
+from rilievo.training.adapters.run_models import PIPELINE_FOLDER, is_tuned_run
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import RunOptions
@@ -54,7 +54,7 @@ def fine_tune(
         config=TuningConfig,
         record=TuningRecord,
         is_ours=is_tuned_run,
-        initial_folders=(PIPELINE,),
+        initial_folders=(PIPELINE_FOLDER,),
     )
     return train_further(config, dataset, second, folder=folder, options=options or RunOptions())
 
