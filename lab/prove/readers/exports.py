@@ -323,11 +323,15 @@ def _write_splats(folder: Path) -> dict[str, Export]:
     """Splats as PLY and as SPZ, whose numbers are bytes: half a step is its precision."""
     from rilievo.io.outputs.formats import splat, spz
 
-    with catching((splat, spz), "make_splats") as caught:
+    with catching((splat, spz), "prepare_splats") as caught:
         _save(folder, "splat", "spz")
-    cloud, parts, _ = caught[-1]
-    rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _SPLAT_PARTS}
-    colours = np.concatenate([splat.splat_colours(cloud, part) for part in parts]) / 255
+    prepared = caught[-1]
+    rows = {
+        name: np.concatenate([getattr(chunk, name) for chunk in prepared.chunks])
+        for name in _SPLAT_PARTS
+    }
+    colours = [splat.splat_colours(prepared.cloud, chunk) for chunk in prepared.chunks]
+    colours = np.concatenate(colours) / 255
     expected = {
         "means": rows["centres"],
         "scales": np.log(rows["scales"]),
@@ -402,14 +406,18 @@ def _write_colmap(folder: Path) -> dict[str, Export]:
 
 def _write_glb(folder: Path) -> dict[str, Export]:
     surface = _textured_mesh(folder, "glb")
-    expected = {"points": surface.points, "triangles": surface.triangles, "uv": surface.places}
+    expected = {
+        "points": surface.points,
+        "triangles": surface.triangles,
+        "uv": surface.texture_coordinates,
+    }
     return {"glb": Export(path=folder / "photo.glb", expected=expected)}
 
 
 def _write_usdz(folder: Path) -> dict[str, Export]:
     surface = _textured_mesh(folder, "usdz")
     # The origin of texture coordinates is the lower left corner.
-    uv = surface.places * [1, -1] + [0, 1]
+    uv = surface.texture_coordinates * [1, -1] + [0, 1]
     expected = {"points": surface.points, "triangles": surface.triangles, "uv": uv}
     # Its text layer has decimal numbers.
     precision = dict.fromkeys(("points", "uv"), 1e-5)

@@ -23,7 +23,7 @@ from rilievo.io.map_pictures import (
     normals_picture,
 )
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
-from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
+from rilievo.io.outputs.formats.picture_files import describe_stereo, stereo_range
 from rilievo.io.outputs.formats.png16 import choose_quantisation, count_note, encode
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
@@ -398,7 +398,7 @@ def stereo(name: str, form: ClipForm) -> Drawing:
     def draw(depth: DepthMap, photo: Photo) -> Rendered:
         return stereo_picture(photo.pixels, depth, options, depth_range)
 
-    facts = FileFacts(file=name, output="stereo", holds=stereo_words(options))
+    facts = FileFacts(file=name, output="stereo", holds=describe_stereo(options))
     return Drawing(facts=facts, draw=draw, size=stereo_size(form.size, options))
 
 

@@ -1,7 +1,7 @@
-"""Float maps: PFM, and dense maps of COLMAP.
+"""Depth and normals as float maps: PFM, and the dense maps of COLMAP.
 
-PFM has rows from the bottom up. COLMAP has a header ``width&height&channels&``, then planes; 0 is
-no value. Its frame is ours.
+PFM has rows from the bottom up. COLMAP has a header ``width&height&channels&``, then planes, in
+which 0 means no value; its camera frame is rilievo's.
 """
 
 import re
@@ -18,8 +18,8 @@ from rilievo.io.outputs.sky import normals_mask
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
 from rilievo.records.depth_map import DepthMap
 
-_LONGEST_HEADER = 64
-_HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")
+_MAX_HEADER_BYTES = 64  # of a line of PFM, and of all of COLMAP's
+_COLMAP_HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")
 
 
 def write_depth_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
@@ -32,10 +32,14 @@ def write_depth_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def read_depth_pfm(path: Path, facts: FileFacts) -> Stored:
-    """Read the values."""
+    """Read a PFM that rilievo wrote; NaN is invalid.
+
+    Raises:
+        ValueError: If it is another kind of file.
+    """
     with path.open("rb") as file:
-        kind, size, scale = (file.readline(_LONGEST_HEADER).strip() for _ in range(3))
-        if kind != b"Pf" or scale != b"-1.0":
+        signature, size, scale = (file.readline(_MAX_HEADER_BYTES).strip() for _ in range(3))
+        if signature != b"Pf" or scale != b"-1.0":
             raise ValueError("this is not a map of float values that rilievo wrote")
         width, height = _parse_width_and_height(size.split())
         values = np.frombuffer(file.read(4 * width * height), "<f4").reshape(height, width)
@@ -43,31 +47,34 @@ def read_depth_pfm(path: Path, facts: FileFacts) -> Stored:
 
 
 def write_depth_colmap(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write depth, 0 where invalid."""
-    _write_colmap_planes(job.path, np.where(depth.valid, depth.values, np.float32(0))[None])
+    """Write depth as a map of COLMAP, 0 where invalid."""
+    values = np.where(depth.valid, depth.values, np.float32(0))
+    _write_colmap_planes(job.path, values[None])
     return replace(job.float_depth_facts(job.depth_facts.meaning), invalid=0)
 
 
 def read_depth_colmap(path: Path, facts: FileFacts) -> Stored:
-    """Read depth."""
+    """Read depth from a map of COLMAP; numbers that are not positive are invalid."""
     [values] = _read_colmap_planes(path, 1)
-    return Stored(values=np.where(values > 0, values, np.float32(np.nan)), valid=values > 0)
+    valid = values > 0
+    return Stored(values=np.where(valid, values, np.float32(np.nan)), valid=valid)
 
 
 def write_colmap_normals(job: WriteJob, normals: Vectors) -> FileFacts:
-    """Write normals, 0 where there is none."""
-    mask = np.isfinite(normals).all(axis=0)
+    """Write normals as a map of COLMAP, 0 where a pixel has none."""
+    has_normal = np.isfinite(normals).all(axis=0)
     valid = normals_mask(job.prediction)
     if valid is not None:
-        mask &= valid
-    _write_colmap_planes(job.path, np.where(mask, normals, np.float32(0)))
+        has_normal &= valid
+    _write_colmap_planes(job.path, np.where(has_normal, normals, np.float32(0)))
     return replace(job.facts("normals"), axes=OUR_AXES, invalid=0)
 
 
 def read_colmap_normals(path: Path, facts: FileFacts) -> Stored:
-    """Read normals; pixels without one face the camera, as in memory."""
+    """Read normals from a map of COLMAP; pixels without one face the camera, as in memory."""
     normals = _read_colmap_planes(path, 3)
-    normals[:, ~normals.any(axis=0)] = np.array([[0], [0], [-1]], np.float32)
+    has_normal = normals.any(axis=0)
+    normals[:, ~has_normal] = np.array([[0], [0], [-1]], np.float32)
     return Stored(normals=normals)
 
 
@@ -84,7 +91,7 @@ def _write_float32(path: Path, header: str, values: Float32[np.ndarray, "*shape"
 
 def _read_colmap_planes(path: Path, channels: int) -> Float32[np.ndarray, "c h w"]:
     with path.open("rb") as file:
-        header = _HEADER.match(file.read(_LONGEST_HEADER))
+        header = _COLMAP_HEADER.match(file.read(_MAX_HEADER_BYTES))
         if header is None or int(header[3]) != channels:
             raise ValueError(f"this is not a map of COLMAP with {channels} channels")
         width, height = _parse_width_and_height(header.group(1, 2))

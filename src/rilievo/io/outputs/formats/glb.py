@@ -28,46 +28,46 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 AXES = "x right, y up, z backwards (glTF)"
 
 NO_METRES = "arbitrary, not metres: the depth is known only up to scale"
-"""Unit of a surface whose size means nothing, in a format whose unit is the metre."""
+"""Unit that a file states if its depth is relative, in a format whose unit is the metre."""
 
 _JPEG_QUALITY = 90
 
 _FLATNESS = 0.004
-"""Relative change of depth for which triangles may be joined; networks are ten times less exact."""
-_MAX_POINTS = 26_000
-"""Points above which the surface is coarser."""
+"""Relative change of depth up to which triangles are joined; networks are ten times less exact."""
+_MAX_POINTS = 26_000  # of a mesh; a larger surface is made coarser
 _TO_GLTF = np.array([1, -1, -1], np.float32)
-"""Factors from our axes to those of glTF."""
+"""Factors from rilievo's axes to those of glTF."""
 
-_OUTPUTS = ("glb", "usdz")
+_MESH_OUTPUTS = ("glb", "usdz")
 """Outputs that share a mesh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TexturedMesh:
-    """Surface in glTF's axes, and its facts."""
+    """Textured surface in glTF's axes, and the description of its file."""
 
     mesh: TriangleMesh
     facts: FileFacts
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the mesh, textured where there is a photograph."""
+    """Write the surface as binary glTF, textured if there is a photograph."""
     textured = textured_mesh(job, depth, camera)
+    # glTF can describe the cameras of pinholes alone; the surface of another lens needs none.
+    is_pinhole = isinstance(camera.lens, Pinhole)
     write_gltf(
         job.path,
         textured.mesh,
         name=Path(job.about.source.file).stem,
         about=json.loads(job.about.embedded_json(textured.facts)),
-        # glTF has cameras of pinholes alone; the surface of another lens needs none.
-        camera=_gltf_camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
+        camera=_gltf_camera(camera.K, depth.shape) if is_pinhole else None,
         unit="" if depth.kind is DepthKind.METRIC else NO_METRES,
     )
     return textured.facts
 
 
 def textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
-    """Make the textured mesh, which stays while another output needs it.
+    """Make the textured mesh of a surface, or take the one that another output left.
 
     Raises:
         InputError: If no surface is left.
@@ -76,7 +76,8 @@ def textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMes
     textured: TexturedMesh | None = job.shared.pop(key, None)
     if textured is None:
         textured = _make_textured_mesh(job, depth, camera)
-    if not job.later.isdisjoint(_OUTPUTS):
+    is_needed_later = not job.later.isdisjoint(_MESH_OUTPUTS)
+    if is_needed_later:
         job.shared[key] = textured
     return replace(textured, facts=replace(textured.facts, file=job.file, output=job.output))
 
@@ -99,24 +100,25 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
     )
     if not len(surface.triangles):
         raise InputError("no surface is left to write as a mesh", path=job.about.source.file)
-    picture = None if photo is None else shrink_to_image(photo, options.texture_side)
+    texture = None
+    texture_width = None
+    if photo is not None:
+        picture = shrink_to_image(photo, options.texture_side)
+        wraps_around = goes_round(camera, depth.shape[1])
+        texture = Texture(jpeg=_jpeg_bytes(picture), wraps_around=wraps_around)
+        texture_width = picture.width
     facts = replace(
         job.facts("mesh of the surface"),
         unit=job.depth_facts.unit,
         axes=f"{AXES}; the camera is at the origin and looks along -z",
-        surface=mesh_facts(
-            job, surface, step=step, texture_width=None if picture is None else picture.width
-        ),
+        surface=mesh_facts(job, surface, step=step, texture_width=texture_width),
     )
-    texture = None
-    if picture is not None:
-        texture = Texture(jpeg=_jpeg_bytes(picture), is_round=goes_round(camera, depth.shape[1]))
     return TexturedMesh(
         mesh=TriangleMesh(
             points=surface.points * _TO_GLTF,
             normals=surface.normals * _TO_GLTF,
             triangles=surface.triangles,
-            places=_texture_coordinates(surface, depth.shape),
+            texture_coordinates=_texture_coordinates(surface, depth.shape),
             texture=texture,
         ),
         facts=facts,
@@ -130,13 +132,13 @@ def _jpeg_bytes(image: Image.Image) -> bytes:
 
 
 def _texture_coordinates(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]:
-    # The (0, 0) of the texture is the outer corner of the top-left pixel; ours is its centre.
+    """Convert pixels, whose (0, 0) is the centre of the first one, to shares of the texture."""
     height, width = shape
     return (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
 
 
 def _gltf_camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:
-    # glTF requires the centre as principal point.
+    """Describe a pinhole camera for glTF, which requires the centre as principal point."""
     height, width = shape
     return {
         "type": "perspective",

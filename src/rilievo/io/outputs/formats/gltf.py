@@ -12,44 +12,61 @@ import numpy as np
 from rilievo.arrays.shapes import Float32, Int32, Matrix, UInt8, UInt16
 from rilievo.io.map_pictures import linear_light
 
+# Numbers of OpenGL that glTF uses.
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
 _REPEAT, _CLAMP = 10497, 33071
+_LINEAR, _LINEAR_MIPMAP_LINEAR = 9729, 9987
+_MAX_SHORT_INDICES = 65535  # of 16 bits, of which glTF keeps the largest number free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texture:
-    """JPEG picture; ``is_round`` where its right edge continues on the left."""
+    """JPEG picture on a mesh.
+
+    Attributes:
+        wraps_around: Whether its right edge continues on the left, as that of a panorama.
+    """
 
     jpeg: bytes
-    is_round: bool = False
+    wraps_around: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriangleMesh:
-    """Triangle mesh, plain, with colours or with a texture.
+    """Triangle mesh with colours, with a texture, or with neither.
 
     Attributes:
         normals: Unit normals, towards the side that was seen.
-        triangles: Corners, counter-clockwise as seen from there.
-        places: Texture coordinates: (0, 0) is the outer corner of the top-left pixel.
+        triangles: Numbers of their corners, counter-clockwise as seen from that side.
+        texture_coordinates: Horizontal and vertical position in the texture, from 0 to 1. (0, 0) is
+            the outer corner of the top-left pixel.
     """
 
     points: Float32[np.ndarray, "n 3"]
     normals: Float32[np.ndarray, "n 3"]
     triangles: Int32[np.ndarray, "m 3"]
     colours: UInt8[np.ndarray, "n 3"] | None = None
-    places: Float32[np.ndarray, "n 2"] | None = None
+    texture_coordinates: Float32[np.ndarray, "n 2"] | None = None
     texture: Texture | None = None
 
     def rotate(self, R: Matrix) -> "TriangleMesh":
-        """Copy with points and normals R p."""
-        points, normals = ((rows @ R.T).astype(np.float32) for rows in (self.points, self.normals))
+        """Return a copy whose points and normals are rotated by ``R``."""
+        points = (self.points @ R.T).astype(np.float32)
+        normals = (self.normals @ R.T).astype(np.float32)
         return replace(self, points=points, normals=normals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BufferPart:
+    """Piece of the binary buffer.
+
+    Attributes:
+        data: Bytes of the piece.
+        target: What OpenGL uses it for; None for a picture.
+        accessor: glTF's description of the numbers in it; None for a picture.
+    """
+
     data: bytes
     target: int | None = None
     accessor: Mapping[str, Any] | None = None
@@ -64,7 +81,7 @@ def write_gltf(
     camera: Mapping[str, Any] | None = None,
     unit: str = "",
 ) -> None:
-    """Write a mesh in glTF's axes.
+    """Write a mesh as binary glTF; its axes must be those of glTF.
 
     Args:
         path: File to write.
@@ -79,8 +96,8 @@ def write_gltf(
         "POSITION": _vector_part(mesh.points, is_bounded=True),
         "NORMAL": _vector_part(mesh.normals),
     }
-    if mesh.places is not None:
-        attributes["TEXCOORD_0"] = _vector_part(mesh.places)
+    if mesh.texture_coordinates is not None:
+        attributes["TEXCOORD_0"] = _vector_part(mesh.texture_coordinates)
     if mesh.colours is not None:
         attributes["COLOR_0"] = _vector_part(_linear_colours(mesh.colours))
     parts = [*attributes.values(), _index_part(mesh.triangles, len(mesh.points))]
@@ -90,14 +107,14 @@ def write_gltf(
         **_scene_json(name, list(attributes), about, camera, unit),
         **_material_json(mesh.texture is not None),
         **_buffer_json(parts),
-        **_texture_json(mesh.texture, last=len(parts) - 1),
+        **_texture_json(mesh.texture, image_part=len(parts) - 1),
     }
     _write_glb(path, document, parts)
 
 
-def _index_part(triangles: Int32[np.ndarray, "m 3"], count: int) -> _BufferPart:
-    """Part of vertex numbers; glTF keeps the largest free."""
-    is_short = count <= 65535
+def _index_part(triangles: Int32[np.ndarray, "m 3"], vertex_count: int) -> _BufferPart:
+    """Make the part of the triangles' corners, with 16 bits a number if they suffice."""
+    is_short = vertex_count <= _MAX_SHORT_INDICES
     return _BufferPart(
         data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
         target=_ELEMENT_ARRAY_BUFFER,
@@ -112,7 +129,7 @@ def _index_part(triangles: Int32[np.ndarray, "m 3"], count: int) -> _BufferPart:
 def _vector_part(
     rows: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n 4"], *, is_bounded: bool = False
 ) -> _BufferPart:
-    """Part of rows of numbers; glTF needs the bounds of positions."""
+    """Make a part with a vector for each vertex; glTF needs the bounds of positions."""
     is_float = rows.dtype == np.float32
     accessor: dict[str, Any] = {
         "componentType": _FLOAT if is_float else _UNSIGNED_SHORT,
@@ -128,10 +145,10 @@ def _vector_part(
 
 
 def _linear_colours(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
-    """Linear RGBA of 16 bits, opaque."""
+    """Convert sRGB colours to linear, opaque RGBA of 16 bits, as glTF needs them."""
     linear = linear_light()[colours]
-    opaque = np.ones((len(colours), 1), np.float32)
-    return np.rint(np.concatenate([linear, opaque], axis=1) * 65535).astype(np.uint16)
+    alpha = np.ones((len(colours), 1), np.float32)
+    return np.rint(np.concatenate([linear, alpha], axis=1) * 65535).astype(np.uint16)
 
 
 def _scene_json(
@@ -141,13 +158,16 @@ def _scene_json(
     camera: Mapping[str, Any] | None,
     unit: str,
 ) -> dict[str, Any]:
+    """Describe a scene with the mesh and, if there is one, a camera."""
     primitive = {
         "attributes": {attribute: number for number, attribute in enumerate(attributes)},
         "indices": len(attributes),
         "material": 0,
     }
-    extras = {"extras": {"unit": unit}} if unit else {}
-    nodes: list[dict[str, Any]] = [{"mesh": 0, "name": name, **extras}]
+    mesh_node: dict[str, Any] = {"mesh": 0, "name": name}
+    if unit:
+        mesh_node["extras"] = {"unit": unit}
+    nodes = [mesh_node]
     if camera is not None:
         nodes.append({"camera": 0, "name": "photograph"})
     return {
@@ -161,9 +181,10 @@ def _scene_json(
     }
 
 
-def _material_json(with_texture: bool) -> dict[str, Any]:
+def _material_json(has_texture: bool) -> dict[str, Any]:
+    """Describe a material without lighting, since the photograph contains its own."""
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
-    if with_texture:
+    if has_texture:
         surface["baseColorTexture"] = {"index": 0}
     unlit = {"KHR_materials_unlit": {}}
     material = {"pbrMetallicRoughness": surface, "doubleSided": True, "extensions": unlit}
@@ -171,6 +192,7 @@ def _material_json(with_texture: bool) -> dict[str, Any]:
 
 
 def _buffer_json(parts: Sequence[_BufferPart]) -> dict[str, Any]:
+    """Describe where each part lies in the buffer, at multiples of 4 bytes."""
     views: list[dict[str, Any]] = []
     offset = 0
     for part in parts:
@@ -178,33 +200,49 @@ def _buffer_json(parts: Sequence[_BufferPart]) -> dict[str, Any]:
         if part.target is not None:
             view["target"] = part.target
         views.append(view)
-        offset += len(part.data) + -len(part.data) % 4
+        offset += len(part.data) + _padding(part.data)
     accessors = [
-        {"bufferView": i, **part.accessor} for i, part in enumerate(parts) if part.accessor
+        {"bufferView": index, **part.accessor} for index, part in enumerate(parts) if part.accessor
     ]
     buffers = [{"byteLength": offset}]
     return {"accessors": accessors, "bufferViews": views, "buffers": buffers}
 
 
-def _texture_json(texture: Texture | None, *, last: int) -> dict[str, Any]:
+def _texture_json(texture: Texture | None, *, image_part: int) -> dict[str, Any]:
+    """Describe the texture, whose JPEG is a part of the buffer; nothing without a texture."""
     if texture is None:
         return {}
-    across = _REPEAT if texture.is_round else _CLAMP
-    sampler = {"magFilter": 9729, "minFilter": 9987, "wrapS": across, "wrapT": _CLAMP}
+    sampler = {
+        "magFilter": _LINEAR,
+        "minFilter": _LINEAR_MIPMAP_LINEAR,
+        "wrapS": _REPEAT if texture.wraps_around else _CLAMP,
+        "wrapT": _CLAMP,
+    }
     return {
-        "images": [{"bufferView": last, "mimeType": "image/jpeg"}],
+        "images": [{"bufferView": image_part, "mimeType": "image/jpeg"}],
         "samplers": [sampler],
         "textures": [{"source": 0, "sampler": 0}],
     }
 
 
 def _write_glb(path: Path, document: Mapping[str, Any], parts: Sequence[_BufferPart]) -> None:
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    length = document["buffers"][0]["byteLength"]
+    """Write the header, the chunk of JSON and the chunk of binary data."""
+    text = _padded(json.dumps(document, separators=(",", ":")).encode(), b" ")
+    buffer_bytes = document["buffers"][0]["byteLength"]
+    header_bytes, chunk_header_bytes = 12, 8
+    file_bytes = header_bytes + chunk_header_bytes + len(text) + chunk_header_bytes + buffer_bytes
     with path.open("wb") as file:
-        file.write(struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + length))
+        file.write(struct.pack("<4sII", b"glTF", 2, file_bytes))
         file.write(struct.pack("<I4s", len(text), b"JSON") + text)
-        file.write(struct.pack("<I4s", length, b"BIN\0"))
+        file.write(struct.pack("<I4s", buffer_bytes, b"BIN\0"))
         for part in parts:
-            file.write(part.data + b"\0" * (-len(part.data) % 4))
+            file.write(_padded(part.data))
+
+
+def _padded(data: bytes, filler: bytes = b"\0") -> bytes:
+    return data + filler * _padding(data)
+
+
+def _padding(data: bytes) -> int:
+    """Number of bytes up to the next multiple of 4."""
+    return -len(data) % 4

@@ -27,41 +27,47 @@ from rilievo.records.sample import Photo
 
 
 def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
-    """Write the picture of normals."""
+    """Write normals as colours of 8 bits, in the axes of the options."""
     axes = job.options.normals_axes
     facts = replace(job.facts("picture of normals"), axes=NORMALS_AXES[axes][1])
-    known = normals_mask(job.prediction)
-    return job.write_png(normals_picture(normals, known, axes=axes), facts)
+    picture = normals_picture(normals, normals_mask(job.prediction), axes=axes)
+    return job.write_png(picture, facts)
 
 
 def read_normals(path: Path, facts: FileFacts) -> Stored:
-    """Read normals in our axes within half a degree; pixels without one face the camera."""
+    """Read normals in rilievo's axes, exact to half a degree.
+
+    Pixels without a normal face the camera.
+    """
     with open_stored_image(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
     normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)
-    signs = {words: signs for signs, words in NORMALS_AXES.values()}
-    sign = signs.get(facts.axes or "", NORMALS_AXES[PICTURE_AXES][0])
-    normals *= np.array(sign, np.float32)[:, None, None]
-    normals[:, (picture == NO_NORMAL).all(axis=2)] = np.array([[0], [0], [-1]], np.float32)
+    signs_of_axes = {description: signs for signs, description in NORMALS_AXES.values()}
+    default_signs, _ = NORMALS_AXES[PICTURE_AXES]
+    signs = signs_of_axes.get(facts.axes or "", default_signs)
+    normals *= np.array(signs, np.float32)[:, None, None]
+    has_no_normal = (picture == NO_NORMAL).all(axis=2)
+    normals[:, has_no_normal] = np.array([[0], [0], [-1]], np.float32)
     return Stored(normals=normals / np.linalg.norm(normals, axis=0))
 
 
 def write_stereo(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
-    """Write the stereo pair."""
-    options, limits = job.options.stereo_options, stereo_range(depth.kind, job.options)
+    """Write two pictures, as two eyes would see the photograph."""
+    options = job.options.stereo_options
+    limits = stereo_range(depth.kind, job.options)
     picture = stereo_picture(photo.pixels, depth, options, limits)
-    return job.write_png(picture, job.facts(stereo_words(options)))
+    return job.write_png(picture, job.facts(describe_stereo(options)))
 
 
 def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
-    """Range of inverse depth of the options, if any."""
+    """Convert the range of depth in the options to inverse depth; None if they have none."""
     if options.colour_limits is None:
         return None
     return colour_range_from_depths(*options.colour_limits, kind, Drawn.INVERSE_DEPTH)
 
 
-def stereo_words(options: StereoOptions) -> str:
-    """Describe the content of a pair."""
+def describe_stereo(options: StereoOptions) -> str:
+    """Describe a stereo pair for its sidecar."""
     return (
         f"pictures for two eyes, {options.layout}; strength {options.strength:g}, "
         f"convergence {options.convergence:g}"
@@ -69,16 +75,16 @@ def stereo_words(options: StereoOptions) -> str:
 
 
 def write_confidence(job: WriteJob, confidence: Field) -> FileFacts:
-    """Write 255 times the confidence."""
-    facts = job.facts("confidence in [0, 1], larger is surer")
+    """Write the confidence as grey: 255 is 1."""
     picture = np.empty(confidence.shape, np.uint8)
     for rows in bands(confidence.shape):
         picture[rows] = np.rint(confidence[rows] * np.float32(255))
+    facts = job.facts("confidence in [0, 1], larger is surer")
     return job.write_png(picture, replace(facts, scale=1 / 255, offset=0.0))
 
 
 def read_confidence(path: Path, facts: FileFacts) -> Stored:
-    """Read the confidence, within 1/510."""
+    """Read the confidence, exact to 1/510."""
     with open_stored_image(PngImageFile, path) as image:
         return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))
 
@@ -91,6 +97,6 @@ def write_sky(job: WriteJob, sky: Mask) -> FileFacts:
 
 
 def read_sky(path: Path, facts: FileFacts) -> Stored:
-    """Read the mask."""
+    """Read the mask of the sky."""
     with open_stored_image(PngImageFile, path) as image:
         return Stored(sky=np.asarray(image.convert("L")) > 127)

@@ -1,6 +1,6 @@
-"""Binary PLY of points or a mesh: x y z, nx ny nz, red green blue.
+"""Points or a mesh as binary PLY, with normals and colours.
 
-Points stay in our camera frame and unit, as the header states.
+Points stay in rilievo's camera frame and unit, as the header states.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,15 +17,15 @@ from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 
-# Readers built on RPly fail or crash above 1,023 characters a line.
-_LONGEST = 200
+_MAX_COMMENT_PIECE = 200
+"""Characters of the JSON in a line; readers built on RPly fail above 1,023 characters a line."""
 _FACE = np.dtype([("count", "u1"), ("vertex_indices", "<i4", (3,))])
 """Row of a triangle: the number of its corners, and the corners."""
 _FACE_PROPERTIES = ("property list uchar int vertex_indices",)
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the points of the surface."""
+    """Write the points of the surface as PLY."""
     cloud, facts = surface_points(
         job, depth, camera, form="a point cloud", holds="points of the surface"
     )
@@ -34,13 +34,13 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 
 def write_ply_points(path: Path, cloud: PointCloud, comments: list[str]) -> None:
-    """Write points, with colours if they have some."""
+    """Write a point cloud as PLY, with its colours if it has some."""
     vertices = _vertex_rows(cloud.points, cloud.normals, cloud.colours)
     _write_elements(path, comments, {"vertex": vertices})
 
 
 def write_ply_mesh(path: Path, mesh: TriangleMesh | Mesh, comments: list[str]) -> None:
-    """Write a mesh, with colours if it has some; its axes stay."""
+    """Write a mesh as PLY in its own axes, with its colours if it has some."""
     vertices = _vertex_rows(mesh.points, mesh.normals, mesh.colours)
     faces = np.empty(len(mesh.triangles), _FACE)
     faces["count"] = 3
@@ -49,6 +49,7 @@ def write_ply_mesh(path: Path, mesh: TriangleMesh | Mesh, comments: list[str]) -
 
 
 def _write_elements(path: Path, comments: list[str], elements: Mapping[str, np.ndarray]) -> None:
+    """Write a header, then the rows of each element; a column is a property of the element."""
     lines = []
     for name, rows in elements.items():
         lines.append(f"element {name} {len(rows)}")
@@ -60,13 +61,13 @@ def _write_elements(path: Path, comments: list[str], elements: Mapping[str, np.n
 
 
 def _scalar_properties(columns: np.dtype) -> list[str]:
-    """Header's lines of columns that hold one number each."""
+    """Declare columns that hold one number each, as lines of the header."""
     types = {np.dtype("<f4"): "float", np.dtype("u1"): "uchar"}
     return [f"property {types[columns[name]]} {name}" for name in columns.names or ()]
 
 
 def ply_header(comments: list[str], elements: list[str]) -> bytes:
-    """Header of a little-endian binary PLY (Turk, The PLY Polygon File Format, 1994).
+    """Build the header of a little-endian binary PLY (Turk, The PLY Polygon File Format, 1994).
 
     Args:
         comments: Texts of the comments, a line each.
@@ -83,7 +84,7 @@ def ply_header(comments: list[str], elements: list[str]) -> bytes:
 
 
 def header_comments(job: WriteJob, facts: FileFacts) -> list[str]:
-    """Comments of the header: unit, axes, and the JSON in pieces."""
+    """List the comments of a file: its unit, its axes, and the embedded JSON in pieces."""
     return [
         f"unit: {job.depth_facts.unit} ({job.depth_facts.meaning})",
         f"axes: {OUR_AXES}",
@@ -92,18 +93,25 @@ def header_comments(job: WriteJob, facts: FileFacts) -> list[str]:
 
 
 def json_comments(text: str) -> list[str]:
-    """Comments ``rilievo: ...`` with a JSON in pieces."""
+    """Write a JSON as comments ``rilievo: ...``, a piece each."""
     return [f"rilievo: {piece}" for piece in _json_pieces(text)]
 
 
 def _json_pieces(text: str) -> Iterator[str]:
-    """Pieces without outer spaces, which readers strip."""
-    while len(text) > _LONGEST:
-        ends = range(_LONGEST, 0, -1)
-        end = next((n for n in ends if " " not in text[n - 1 : n + 1]), _LONGEST)
+    """Cut a JSON into pieces that neither begin nor end with a space, which readers strip."""
+    while len(text) > _MAX_COMMENT_PIECE:
+        end = _piece_end(text)
         yield text[:end]
         text = text[end:]
     yield text
+
+
+def _piece_end(text: str) -> int:
+    """Find the last position for a cut that has no space on either side."""
+    for end in range(_MAX_COMMENT_PIECE, 0, -1):
+        if " " not in text[end - 1 : end + 1]:
+            return end
+    return _MAX_COMMENT_PIECE
 
 
 def _vertex_rows(
@@ -111,6 +119,7 @@ def _vertex_rows(
     normals: Float32[np.ndarray, "n 3"],
     colours: UInt8[np.ndarray, "n 3"] | None,
 ) -> np.ndarray:
+    """Put the numbers of vertices into columns x y z, nx ny nz, red green blue."""
     columns = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
     if colours is not None:
         columns += [(name, "u1") for name in ("red", "green", "blue")]

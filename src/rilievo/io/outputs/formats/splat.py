@@ -1,9 +1,10 @@
-"""Gaussian splats as a binary PLY (Kerbl and others, SIGGRAPH 2023), in our frame.
+"""Gaussian splats as a binary PLY (Kerbl and others, SIGGRAPH 2023), in rilievo's camera frame.
 
-Opacity is a logit, scales logarithms, rotations quaternions (w, x, y, z).
+Opacities are stored as logits, scales as logarithms, and rotations as quaternions (w, x, y, z).
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,61 +23,83 @@ PROPERTIES = (
     *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
 )
 CONSTANT_HARMONIC = 0.5 / np.sqrt(np.pi)
-"""Spherical harmonic of degree 0, the factor of f_dc."""
+"""Spherical harmonic of degree 0: a colour from 0 to 1 is 0.5 plus this times f_dc."""
 OPACITY = 0.98
-RIM = 0.01
-"""Backing of splats without one, as a share of the width, against gaps at outlines."""
-_OUTPUTS = ("splat", "spz")
-_GREY = 128
+_DEFAULT_BACKING = 0.01
+"""Share of the width by which far surfaces continue behind near ones, against gaps at outlines."""
+_SPLAT_OUTPUTS = ("splat", "spz")
+"""Outputs that share their splats."""
+_GREY_LEVEL = 128  # of splats without a photograph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedSplats:
+    """Splats of a prediction, ready to be written.
+
+    Attributes:
+        cloud: Points of the surface, a splat each.
+        chunks: Splats of the points, in chunks; possibly an iterator that can be read only once.
+        facts: Description of the file.
+    """
+
+    cloud: PointCloud
+    chunks: Iterable[Splats]
+    facts: FileFacts
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write a splat for every point, a chunk at a time."""
-    cloud, parts, facts = make_splats(job, depth, camera)
+    """Write a splat for every point of the surface as PLY, a chunk at a time."""
+    prepared = prepare_splats(job, depth, camera)
     with job.path.open("wb") as file:
         properties = [f"property float {name}" for name in PROPERTIES]
-        lines = [f"element vertex {len(cloud.points)}", *properties]
-        file.write(ply_header(header_comments(job, facts), lines))
-        for part in parts:
-            file.write(_splat_rows(part, splat_colours(cloud, part)).data)
-    return facts
+        lines = [f"element vertex {len(prepared.cloud.points)}", *properties]
+        file.write(ply_header(header_comments(job, prepared.facts), lines))
+        for chunk in prepared.chunks:
+            rows = _splat_rows(chunk, splat_colours(prepared.cloud, chunk))
+            file.write(rows.data)
+    return prepared.facts
 
 
-def make_splats(
-    job: WriteJob, depth: DepthMap, camera: Camera
-) -> tuple[PointCloud, Iterable[Splats], FileFacts]:
-    """Points, their splats in chunks, and facts; kept while outputs need them."""
+def prepare_splats(job: WriteJob, depth: DepthMap, camera: Camera) -> PreparedSplats:
+    """Compute the splats of a surface, or take those that another output left.
+
+    Raises:
+        InputError: If no surface is left.
+    """
     cloud, facts = surface_points(
         job,
         depth,
         camera,
         form="splats",
         holds="Gaussian splats of the surface",
-        default_backing=RIM,
+        default_backing=_DEFAULT_BACKING,
     )
     key = ("splats", job.options)
-    parts = job.shared.pop(key, None)
-    if parts is None:
+    chunks = job.shared.pop(key, None)
+    if chunks is None:
         step = surface_step(depth.shape, job.options.surface_points)
-        parts = splats(cloud, camera, shape=depth.shape, step=step)
-    if not job.later.isdisjoint(_OUTPUTS):
-        parts = job.shared[key] = tuple(parts)
-    return cloud, parts, facts
+        chunks = splats(cloud, camera, shape=depth.shape, step=step)
+    is_needed_later = not job.later.isdisjoint(_SPLAT_OUTPUTS)
+    if is_needed_later:
+        chunks = tuple(chunks)
+        job.shared[key] = chunks
+    return PreparedSplats(cloud=cloud, chunks=chunks, facts=facts)
 
 
-def splat_colours(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
-    """Colours of a chunk's splats; grey without a photograph."""
+def splat_colours(cloud: PointCloud, chunk: Splats) -> UInt8[np.ndarray, "n 3"]:
+    """Return the colours of a chunk's splats; grey without a photograph."""
     if cloud.colours is None:
-        return np.full((len(part.centres), 3), _GREY, np.uint8)
-    return cloud.colours[part.rows]
+        return np.full((len(chunk.centres), 3), _GREY_LEVEL, np.uint8)
+    return cloud.colours[chunk.rows]
 
 
-def _splat_rows(part: Splats, colours: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 17"]:
+def _splat_rows(chunk: Splats, colours: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 17"]:
+    """Put the numbers of splats into columns in the order of ``PROPERTIES``."""
     rows = np.empty((len(colours), len(PROPERTIES)), "<f4")
-    rows[:, :3] = part.centres
-    rows[:, 3:6] = part.normals
+    rows[:, :3] = chunk.centres
+    rows[:, 3:6] = chunk.normals
     rows[:, 6:9] = (colours / np.float32(255) - np.float32(0.5)) / CONSTANT_HARMONIC
     rows[:, 9] = np.log(OPACITY / (1 - OPACITY))
-    rows[:, 10:13] = np.log(part.scales)
-    rows[:, 13:] = part.rotations
+    rows[:, 10:13] = np.log(chunk.scales)
+    rows[:, 13:] = chunk.rotations
     return rows

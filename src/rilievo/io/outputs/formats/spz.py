@@ -1,7 +1,7 @@
 """Gaussian splats as SPZ, a sixth of the PLY's size.
 
-Version 2 (Niantic, github.com/nianticlabs/spz): a gzip of a 16-byte header and fixed-point numbers.
-The frame is x right, y up, z backwards.
+Version 2 (Niantic, github.com/nianticlabs/spz) is a gzip of a 16-byte header and of fixed-point
+numbers, one kind after the other. The frame is x right, y up, z backwards.
 """
 
 import math
@@ -14,57 +14,70 @@ from isal import igzip
 from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.formats.glb import AXES
-from rilievo.io.outputs.formats.splat import CONSTANT_HARMONIC, OPACITY, make_splats, splat_colours
+from rilievo.io.outputs.formats.splat import (
+    CONSTANT_HARMONIC,
+    OPACITY,
+    prepare_splats,
+    splat_colours,
+)
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 
 _MAGIC, _VERSION = 0x5053474E, 2
-_FRACTION_BITS = 20
-_INTEGER_RANGE = 2**23 - 1
-_COLOUR_SCALE = 0.15
-# Effort, 0 to 3: 5 % more bytes than zlib's 6, in a tenth of the time.
-_LEVEL = 2
+_MAX_FRACTION_BITS = 20
+_MAX_24_BIT = 2**23 - 1
+_COLOUR_SCALE = 0.15  # of the format, from harmonics to a range of 1
+_COMPRESSION = 2
+"""Effort of isal, 0 to 3: 5 % more bytes than zlib's level 6, in a tenth of the time."""
 _TO_SPZ = np.array([1, -1, -1], np.float32)
+"""Factors from rilievo's axes to those of SPZ."""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write a splat for every point."""
-    cloud, parts, facts = make_splats(job, depth, camera)
-    bits = _fraction_bits(cloud.points)
+    """Write a splat for every point of the surface as SPZ."""
+    prepared = prepare_splats(job, depth, camera)
+    fraction_bits = _fraction_bits(prepared.cloud.points)
     positions, colours, scales, rotations = [], [], [], []
-    for part in parts:
-        positions.append(_fixed_point_24_bits(part.centres * _TO_SPZ, bits))
-        harmonics = (splat_colours(cloud, part) / 255 - 0.5) / CONSTANT_HARMONIC
+    for chunk in prepared.chunks:
+        positions.append(_fixed_point_24_bits(chunk.centres * _TO_SPZ, fraction_bits))
+        harmonics = (splat_colours(prepared.cloud, chunk) / 255 - 0.5) / CONSTANT_HARMONIC
         colours.append(_round_to_bytes(harmonics * (_COLOUR_SCALE * 255) + 0.5 * 255))
-        scales.append(_round_to_bytes((np.log(part.scales) + 10) * 16))
-        # The fourth number of the quaternion follows from its length, and is not negative.
-        axis = part.rotations[:, 1:] * np.where(part.rotations[:, :1] < 0, -1, 1) * _TO_SPZ
-        rotations.append(_round_to_bytes(axis * 127.5 + 127.5))
+        scales.append(_round_to_bytes((np.log(chunk.scales) + 10) * 16))
+        # The w of the quaternion follows from its length, and is not negative.
+        sign = np.where(chunk.rotations[:, :1] < 0, -1, 1)
+        xyz = chunk.rotations[:, 1:] * sign * _TO_SPZ
+        rotations.append(_round_to_bytes(xyz * 127.5 + 127.5))
     count = sum(map(len, positions))
     opacities = np.full(count, round(OPACITY * 255), np.uint8)
-    header = struct.pack("<IIIBBBB", _MAGIC, _VERSION, count, 0, bits, 0, 0)
+    harmonics_degree, flags, reserved = 0, 0, 0
+    header = struct.pack(
+        "<IIIBBBB", _MAGIC, _VERSION, count, harmonics_degree, fraction_bits, flags, reserved
+    )
     # Neither the time nor the part file's name stands in the gzip: a second run writes the same
     # bytes. Another kind of processor may deflate to others, since isal picks code by its features.
     with (
-        job.path.open("wb") as whole,
-        igzip.IGzipFile("", "wb", compresslevel=_LEVEL, fileobj=whole, mtime=0) as file,
+        job.path.open("wb") as compressed,
+        igzip.IGzipFile("", "wb", compresslevel=_COMPRESSION, fileobj=compressed, mtime=0) as file,
     ):
         file.write(header)
         for rows in (*positions, opacities, *colours, *scales, *rotations):
             file.write(rows.tobytes())
-    return replace(facts, axes=AXES)
+    return replace(prepared.facts, axes=AXES)
 
 
 def _fraction_bits(points: Float32[np.ndarray, "n 3"]) -> int:
+    """Choose the number of binary places with which all coordinates fit into 24 bits."""
     largest = max(float(np.abs(points).max()), 1e-6)
-    return max(0, min(_FRACTION_BITS, math.floor(math.log2(_INTEGER_RANGE / largest))))
+    fitting_bits = math.floor(math.log2(_MAX_24_BIT / largest))
+    return max(0, min(_MAX_FRACTION_BITS, fitting_bits))
 
 
 def _fixed_point_24_bits(points: Float32[np.ndarray, "n 3"], bits: int) -> UInt8[np.ndarray, "n 9"]:
-    whole = np.clip(np.rint(points * 2.0**bits), -_INTEGER_RANGE, _INTEGER_RANGE)
-    parts = whole.astype("<i4").view(np.uint8).reshape(len(points), 3, 4)
-    return np.ascontiguousarray(parts[:, :, :3]).reshape(len(points), 9)
+    """Encode coordinates as little-endian integers of 3 bytes, with some binary places."""
+    integers = np.clip(np.rint(points * 2.0**bits), -_MAX_24_BIT, _MAX_24_BIT)
+    four_bytes = integers.astype("<i4").view(np.uint8).reshape(len(points), 3, 4)
+    return np.ascontiguousarray(four_bytes[:, :, :3]).reshape(len(points), 9)
 
 
 def _round_to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "n k"]:

@@ -1,7 +1,7 @@
 """Textured mesh as USDZ, for AR Quick Look and studios.
 
-Files of the zip are stored and begin at multiples of 64 bytes (Pixar). The photograph is the
-emission of a black surface, since it contains its lighting.
+The zip stores its files without compression, each at a multiple of 64 bytes (Pixar). The photograph
+is the emission of a black surface, since it contains its own lighting.
 """
 
 import json
@@ -19,10 +19,10 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthKind, DepthMap
 
-_ALIGNMENT = 64
+_ALIGNMENT = 64  # [bytes]
 _LOCAL_HEADER_BYTES = 30
 _PADDING_ID = 0x1986
-"""Number of the extra field with which Pixar's own writer pads."""
+"""Number of the extra field of a zip with which Pixar's own writer pads."""
 _TEXTURE = "photograph.jpg"
 _LAYER = """#usda 1.0
 (
@@ -50,7 +50,7 @@ def Xform "Surface" (
         normal3f[] normals = [{normals}] (
             interpolation = "vertex"
         )
-        point3f[] points = [{points}]{places}
+        point3f[] points = [{points}]{texture_coordinates}
         uniform token subdivisionScheme = "none"
     }}
 
@@ -71,8 +71,8 @@ def Xform "Surface" (
 }}
 """
 _UNIT = '\n    doc = "The unit is {unit}."'
-_PLACES = """
-        texCoord2f[] primvars:st = [{places}] (
+_TEXTURE_COORDINATES = """
+        texCoord2f[] primvars:st = [{pairs}] (
             interpolation = "vertex"
         )"""
 _TEXTURE_READER = """
@@ -90,14 +90,14 @@ _TEXTURE_READER = """
             asset inputs:file = @{file}@
             token inputs:sourceColorSpace = "sRGB"
             float2 inputs:st.connect = </Surface/Photograph/Places.outputs:result>
-            token inputs:wrapS = "{across}"
+            token inputs:wrapS = "{wrap}"
             token inputs:wrapT = "clamp"
             float3 outputs:rgb
         }}"""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the mesh of ``glb`` with its texture."""
+    """Write the textured mesh that ``glb`` also writes."""
     textured = textured_mesh(job, depth, camera)
     # A string of USD is one of JSON, but for escapes of characters outside ASCII.
     about = json.dumps(job.about.embedded_json(textured.facts), ensure_ascii=False)
@@ -110,15 +110,17 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 
 def _usd_layer_text(mesh: TriangleMesh, about: str, unit: str) -> str:
-    texture, places = mesh.texture, ""
-    if mesh.places is not None:
-        # The origin of texture coordinates is the lower left corner.
-        places = _PLACES.format(places=_usd_tuples(mesh.places * [1, -1] + [0, 1]))
-    emission, reader = " = (0.5, 0.5, 0.5)", ""
-    if texture is not None:
+    """Fill the template of the USD file that describes the mesh and its material."""
+    texture_coordinates = ""
+    if mesh.texture_coordinates is not None:
+        # The origin of USD's texture coordinates is the lower left corner.
+        flipped = mesh.texture_coordinates * [1, -1] + [0, 1]
+        texture_coordinates = _TEXTURE_COORDINATES.format(pairs=_usd_tuples(flipped))
+    emission, texture_shaders = " = (0.5, 0.5, 0.5)", ""
+    if mesh.texture is not None:
         emission = ".connect = </Surface/Photograph/Texture.outputs:rgb>"
-        across = "repeat" if texture.is_round else "clamp"
-        reader = _TEXTURE_READER.format(file=_TEXTURE, across=across)
+        wrap = "repeat" if mesh.texture.wraps_around else "clamp"
+        texture_shaders = _TEXTURE_READER.format(file=_TEXTURE, wrap=wrap)
     return _LAYER.format(
         about=about,
         unit=unit,
@@ -127,24 +129,27 @@ def _usd_layer_text(mesh: TriangleMesh, about: str, unit: str) -> str:
         corners=", ".join(map(str, mesh.triangles.reshape(-1).tolist())),
         normals=_usd_tuples(mesh.normals),
         points=_usd_tuples(mesh.points),
-        places=places,
+        texture_coordinates=texture_coordinates,
         emission=emission,
-        texture=reader,
+        texture=texture_shaders,
     )
 
 
 def _usd_tuples(rows: np.ndarray) -> str:
-    template = f"({', '.join(['%.6g'] * rows.shape[1])})"
-    return ", ".join(template % row for row in map(tuple, rows.tolist()))
+    """Write rows of numbers as tuples of USD, with six digits a number."""
+    numbers = ", ".join(["%.6g"] * rows.shape[1])
+    template = f"({numbers})"
+    return ", ".join(template % tuple(row) for row in rows.tolist())
 
 
 def _write_usdz(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a zip, each behind an extra field that aligns its first byte."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             entry = zipfile.ZipInfo(name)
             assert archive.fp is not None
             extra_field_at = archive.fp.tell() + _LOCAL_HEADER_BYTES + len(name)
-            # The field itself has a header of four bytes.
-            padding = -(extra_field_at + 4) % _ALIGNMENT
+            extra_header_bytes = 4
+            padding = -(extra_field_at + extra_header_bytes) % _ALIGNMENT
             entry.extra = struct.pack("<HH", _PADDING_ID, padding) + bytes(padding)
             archive.writestr(entry, data)
