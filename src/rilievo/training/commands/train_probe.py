@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from rilievo.training.probe.probe_record import TrainingRecord
 
 _ALSO_WITH_START = ("epochs", "batch_size", "learning_rate", "seed", "precision")
-"""Fields of the configuration that have an effect with ``--start``, too."""
+"""Fields of a probe's configuration that have an effect with ``--start``, too."""
 _FLIP = "augmentation.flip"
-"""Another one, in a record of its own."""
+"""Path of the only option of augmentation that has an effect with ``--start``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,8 @@ def _tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> Tu
 def _train(request: ProbeArguments, config: ProbeConfig) -> int:
     """Train a probe or a whole network, and print the results; return the exit code."""
     if request.dry_run:
-        return _say_plan(_dry_run_lines(config))
+        _say_plan(_dry_run_lines(config))
+        return 0
     from rilievo.training.probe.probe_run import train_probe, write_page
 
     record = train_probe(config, request.output, request.run)
@@ -157,15 +158,16 @@ def _train(request: ProbeArguments, config: ProbeConfig) -> int:
             f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held out, "
             f"{record.cpu_seconds:.0f} CPU seconds on {record.device}"
         )
-        page = write_page(request.output, verdict, counts, record.doubts)
-        _say_results(request.output, record, page)
+        page_note = write_page(request.output, verdict, counts, record.doubts)
+        _say_results(request.output, record, page_note)
     return 1 if record.doubts else 0
 
 
 def _train_further(request: SupervisedArguments, config: TuningConfig) -> int:
     """Train a model further, and print the results; return the exit code."""
     if request.dry_run:
-        return _say_plan(plan_tuning(config))
+        _say_plan(plan_tuning(config))
+        return 0
     record = fine_tune(config, request.output, request.run)
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
@@ -186,19 +188,18 @@ def _say_tuning_results(output: Path, record: TuningRecord) -> None:
         f"{record.steps} steps on {record.images} images, {record.cpu_seconds:.0f} CPU "
         f"seconds{early}; weights of step {record.best_step}"
     )
-    page = write_page(output, lines[0], counts, record.doubts, lines[1:])
+    page_note = write_page(output, lines[0], counts, record.doubts, lines[1:])
 
     warnings = [f"warning: {doubt}" for doubt in record.doubts]
     with printing():
         say(f"{output}: {counts}")
-        say("\n".join([*lines, *warnings, page]))
+        say("\n".join([*lines, *warnings, page_note]))
         say(f"next: rilievo predict PHOTO --model {output}")
 
 
-def _say_plan(lines: Sequence[str]) -> int:
+def _say_plan(lines: Sequence[str]) -> None:
     with printing():
         say("\n".join([*lines, "nothing was trained"]))
-    return 0
 
 
 def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
@@ -232,7 +233,7 @@ def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
     )
 
 
-def _say_results(output: Path, record: "TrainingRecord", page: str) -> None:
+def _say_results(output: Path, record: "TrainingRecord", page_note: str) -> None:
     with printing():
         say(
             f"{output}: {record.steps} steps on {record.images} images, "
@@ -245,6 +246,6 @@ def _say_results(output: Path, record: "TrainingRecord", page: str) -> None:
             )
         for doubt in record.doubts:
             say(f"warning: {doubt}")
-        say(page)
+        say(page_note)
         if record.doubts:
             say("next: more epochs, another learning rate or more images; exit code 1")

@@ -175,20 +175,20 @@ class _SharedResources:
 
     def feature_cache(self, config: ProbeConfig, backbone: Backbone) -> FeatureCache | None:
         """Cache of a backbone's features; None if they are not the same in every epoch."""
-        choice = self.config.cache
-        backbone_learns = bool(config.backbone_rate)
-        if not choice.enabled or backbone_learns or config.augmentation.changes:
+        cache = self.config.cache
+        backbone_learns = config.backbone_rate > 0
+        if not cache.enabled or backbone_learns or config.augmentation.changes:
             return None
         return FeatureCache(
-            Path(choice.folder) if choice.folder else self.folder / "features",
+            Path(cache.folder) if cache.folder else self.folder / "features",
             backbone,
-            limit_megabytes=1000 * choice.gigabytes,
+            limit_megabytes=1000 * cache.gigabytes,
             precision=config.precision,
         )
 
 
 def _train_and_score(plan: PlannedCell, shared: _SharedResources) -> SweepCell:
-    frames = shared.frames
+    frames = shared.frames  # if data are missing, no backbone is loaded
     run, blueprint = shared.folder / plan.run, plan.config.blueprint
     options = RunOptions(device=shared.device, resume=is_probe_run(run), shown=shared.show)
     backbone = backbone_from_blueprint(blueprint).to(torch_device(shared.device))

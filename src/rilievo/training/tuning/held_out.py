@@ -1,5 +1,6 @@
 """Division of a dataset into images to learn from and images that are held out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,14 +54,15 @@ def divide_images(dataset: Dataset, data: DataChoice) -> DividedImages:
 def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | None]:
     """Choose the last scenes that have ``count`` images together, but never the first scene.
 
-    None is chosen if they would have more than half of all images.
+    No scene is chosen if they would have more than half of all images.
     """
     last_first = list(dict.fromkeys(reversed(scenes)))
+    images_per_scene = Counter(scenes)
     chosen: set[str | None] = set()
     image_count = 0
     for scene in last_first[:-1]:
         chosen.add(scene)
-        image_count += scenes.count(scene)
+        image_count += images_per_scene[scene]
         if image_count >= count:
             break
     return frozenset(chosen) if image_count <= len(scenes) / 2 else frozenset()

@@ -20,7 +20,7 @@ Layer = tuple[nn.Parameter, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkLayers:
-    """Weights of a network by layer, from the input; ``backbone`` is how many its backbone has."""
+    """Weights of a network by layer, from the input, and how many layers are its backbone's."""
 
     weights: tuple[Layer, ...]
     backbone: int
@@ -32,29 +32,29 @@ def network_layers(network: TunedNetwork) -> NetworkLayers:
     The field of view that Depth Pro predicts is left out, because it is not learned.
     """
     if isinstance(network, SmallNetwork):
-        backbone, head = _small_network_layers(network)
-    elif isinstance(network, LatentNetwork):
-        backbone, head = _unet_layers(network.unet), ()
-    elif isinstance(network, ProbeNetwork):
-        backbone = _backbone_layers(network.probed.backbone)
-        head = (tuple(network.probed.probe.parameters()),)
-    else:
-        assert isinstance(network, TransformersNetwork | DepthProNetwork), (
-            "there is no other family"
-        )
-        backbone, head = _transformers_layers(network.body)
+        return _small_network_layers(network)
+    if isinstance(network, LatentNetwork):
+        return _join_layers(_unet_layers(network.unet))
+    if isinstance(network, ProbeNetwork):
+        probe = tuple(network.probed.probe.parameters())
+        return _join_layers(_backbone_layers(network.probed.backbone), [probe])
+    assert isinstance(network, TransformersNetwork | DepthProNetwork), "there is no other family"
+    return _transformers_layers(network.body)
+
+
+def _join_layers(backbone: Sequence[Layer], head: Sequence[Layer] = ()) -> NetworkLayers:
     return NetworkLayers(weights=(*backbone, *head), backbone=len(backbone))
 
 
-def _small_network_layers(network: SmallNetwork) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+def _small_network_layers(network: SmallNetwork) -> NetworkLayers:
     small, encoder = network.network, network.network.encoder
     stem = (*encoder.conv0.parameters(), *encoder.batchnorm0.parameters())
     blocks = [tuple(block.parameters()) for block in encoder.linearbottleneck]  # pyright: ignore[reportGeneralTypeIssues]
     head = (small.context, *small.merges, nn.ModuleList([small.head, small.upsample]))
-    return (stem, *blocks), tuple(tuple(part.parameters()) for part in head)
+    return _join_layers([stem, *blocks], [tuple(part.parameters()) for part in head])
 
 
-def _unet_layers(unet: Any) -> tuple[Layer, ...]:
+def _unet_layers(unet: Any) -> list[Layer]:
     """One layer for each block; weights outside of blocks join the first or the last layer."""
     blocks = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
     layers = [list(block.parameters()) for block in blocks if block is not None]
@@ -65,33 +65,33 @@ def _unet_layers(unet: Any) -> tuple[Layer, ...]:
             is_after_input = True
         else:
             layers[-1 if is_after_input else 0].append(weight)
-    return tuple(map(tuple, layers))
+    return [tuple(layer) for layer in layers]
 
 
-def _transformers_layers(body: Any) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
-    features = getattr(body, "backbone", None) or body.base_model
+def _transformers_layers(body: Any) -> NetworkLayers:
+    backbone = getattr(body, "backbone", None) or body.base_model
     # The field of view is not learned: no truth of it stands beside the images.
-    not_in_head = (features, getattr(body, "fov_model", None))
+    not_in_head = (backbone, getattr(body, "fov_model", None))
     head = [tuple(part.parameters()) for part in body.children() if part not in not_in_head]
-    return _backbone_layers(features), tuple(layer for layer in head if layer)
+    return _join_layers(_backbone_layers(backbone), [layer for layer in head if layer])
 
 
-def _backbone_layers(backbone: nn.Module) -> tuple[Layer, ...]:
-    """Group the weights of a backbone by the blocks of its longest lists of modules.
+def _backbone_layers(backbone: nn.Module) -> list[Layer]:
+    """Group the weights of a backbone by its blocks, which are its longest lists of modules.
 
-    Several lists of the same length, such as the encoders of Depth Pro, share layers: block i of
-    each is in layer i. A weight outside of these lists joins the first layer if it comes before the
-    blocks of the list whose name is most like its own, else the last.
+    Lists of the same length, such as those of Depth Pro's encoders, share layers: block i of each
+    is in layer i. A weight outside of blocks joins the first layer if it comes before the blocks of
+    the list whose name is most like its own, else the last layer.
     """
-    lengths = {
+    list_lengths = {
         name: len(module)
         for name, module in backbone.named_modules()
         if isinstance(module, nn.ModuleList | nn.Sequential)
     }
-    count = max(lengths.values(), default=0)
-    prefixes = [f"{name}." for name, length in lengths.items() if length == count]
+    block_count = max(list_lengths.values(), default=0)
+    prefixes = [f"{name}." for name, length in list_lengths.items() if length == block_count]
 
-    layers: list[list[nn.Parameter]] = [[] for _ in range(max(count, 1))]
+    layers: list[list[nn.Parameter]] = [[] for _ in range(max(block_count, 1))]
     seen_prefixes: set[str] = set()
     for name, weight in backbone.named_parameters():
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
@@ -103,7 +103,7 @@ def _backbone_layers(backbone: nn.Module) -> tuple[Layer, ...]:
         else:
             block = 0
         layers[block].append(weight)
-    return tuple(map(tuple, layers))
+    return [tuple(layer) for layer in layers]
 
 
 def _most_similar_name(name: str, candidates: Sequence[str]) -> str:

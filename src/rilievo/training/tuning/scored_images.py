@@ -56,6 +56,7 @@ class ScoredImages:
 
 
 def _aligned_abs_rel(predicted: DepthMap, truth: Truth) -> float | None:
+    """AbsRel of a prediction after its alignment to the ground truth; None if there is none."""
     if truth.depth is None or truth.depth_valid is None:
         return None
     try:

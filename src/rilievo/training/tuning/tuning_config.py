@@ -65,8 +65,8 @@ class TuningOptions:
     patience: int = 4
     """Passes without a smaller error after which the run ends early."""
     replay: float | None = None
-    """Weight of the start's answers on shipped pictures of other places, so that a run does not
-    forget them; 0 for none. By default 1; pipelines have none.
+    """Weight of the loss on shipped pictures of other places, where the model's first predictions
+    are the truth, so that it does not forget them; 0 for none. By default 1; pipelines have none.
     """
     second: SecondSet = field(default_factory=SecondSet)
 

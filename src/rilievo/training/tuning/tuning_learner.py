@@ -22,11 +22,9 @@ _MIN_SQUARED_LENGTH = 0.5
 
 
 class TuningBatch(NamedTuple):
-    """Images with targets, in groups of one image size.
+    """Tensors ``image``, ``depth`` and ``normals`` of the images of a batch, by name.
 
-    Attributes:
-        number: Number of the batch in the run.
-        groups: Tensors ``image``, ``depth`` and ``normals`` of each group, by name.
+    Each group has the images of one size. ``number`` is that of the batch in the run.
     """
 
     number: int
@@ -34,14 +32,10 @@ class TuningBatch(NamedTuple):
 
 
 class TuningLearner(nn.Module):
-    """Network with the losses by which it is trained further.
-
-    Attributes:
-        network: The network that learns.
-        replay: What it predicted before, in order not to forget other places; None without.
-    """
+    """Network with the losses by which it is trained further."""
 
     replay: StartPredictions | None = None
+    """What the network predicted before, so that it does not forget other places; None without."""
 
     def __init__(self, network: TunedNetwork, config: TuningConfig, kind: DepthKind) -> None:
         super().__init__()
@@ -62,21 +56,9 @@ class TuningLearner(nn.Module):
         depth_loss = normals_loss = replay_loss = batch.groups[0]["depth"].new_zeros(())
         for group in batch.groups:
             fraction = len(group["image"]) / image_count
-            if isinstance(self.network, LatentNetwork):
-                target = depth_target(self._kind, group["depth"])
-                depth_loss = depth_loss + fraction * self.network(
-                    group["image"], target, group["depth"] > 0
-                )
-                continue
-
-            outputs = outputs_by_name(self.network, group["image"])
-            # Networks may compute in lower precision; losses may not.
-            with torch.autocast(group["depth"].device.type, enabled=False):
-                depth_loss = depth_loss + fraction * self._depth_loss(outputs["depth"], group)
-                if "normals" in outputs:
-                    normals_loss = normals_loss + fraction * _normals_loss(
-                        outputs["normals"].float(), group["normals"]
-                    )
+            group_depth_loss, group_normals_loss = self._group_losses(group)
+            depth_loss = depth_loss + fraction * group_depth_loss
+            normals_loss = normals_loss + fraction * group_normals_loss
 
         if self.replay is not None and isinstance(self.network, TorchNetwork):
             replay_loss = self.replay.loss(self.network, batch.number, image_count)
@@ -87,13 +69,23 @@ class TuningLearner(nn.Module):
             "replay_loss": replay_loss,
         }
 
-    def _depth_loss(self, predicted: Maps, group: dict[str, Tensor]) -> Scalar:
-        true = group["depth"]
-        height, width = true.shape[-2:]
-        predicted = _crop_to_size(
-            predicted.float(), (height, width), fill=self.network.preparation.fill
-        )
-        return answer_loss(self._kind, predicted, depth_target(self._kind, true), true > 0)
+    def _group_losses(self, group: dict[str, Tensor]) -> tuple[Scalar, Scalar]:
+        """Mean loss of depth, and of normals, which is 0 if the network does not predict them."""
+        target, is_known = depth_target(self._kind, group["depth"]), group["depth"] > 0
+        no_loss = target.new_zeros(())
+        if isinstance(self.network, LatentNetwork):
+            return self.network(group["image"], target, is_known), no_loss
+
+        outputs = outputs_by_name(self.network, group["image"])
+        # Networks may compute in lower precision; losses may not.
+        with torch.autocast(target.device.type, enabled=False):
+            height, width = target.shape[-2:]
+            fill = self.network.preparation.fill
+            depth = _crop_to_size(outputs["depth"].float(), (height, width), fill=fill)
+            depth_loss = answer_loss(self._kind, depth, target, is_known)
+            if "normals" not in outputs:
+                return depth_loss, no_loss
+            return depth_loss, _normals_loss(outputs["normals"].float(), group["normals"])
 
 
 def _crop_to_size(predicted: Maps, size: tuple[int, int], *, fill: int) -> Maps:
