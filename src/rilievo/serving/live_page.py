@@ -1,4 +1,4 @@
-"""Live depth as motion JPEG, on a page below a secret path."""
+"""The page of ``rilievo predict --live``: live depth as motion JPEG, below a secret path."""
 
 import asyncio
 import secrets
@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from io import BytesIO
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from PIL import Image
@@ -34,37 +34,42 @@ from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
 from rilievo.system.signals import handle_if_ctrl_c
 
 
+class _NumberedPicture(NamedTuple):
+    number: int
+    jpeg: bytes
+
+
 class NewestPicture:
-    """Latest picture for readers, who skip older ones."""
+    """Latest picture of a stream, for readers in the event loop, which skip older ones."""
 
     def __init__(self) -> None:
-        """Begin before the first picture."""
-        self.number = 0
-        self._picture = (0, b"")
+        """Begin without a picture."""
+        self.number = 0  # of the latest picture
+        self._latest = _NumberedPicture(0, b"")
         self._is_over = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._change = asyncio.Event()
 
     def put(self, jpeg: bytes) -> None:
-        """Set the next picture, from another thread."""
+        """Replace the picture; called from another thread than the event loop's."""
         self.number += 1
-        self._picture = (self.number, jpeg)
+        self._latest = _NumberedPicture(self.number, jpeg)
         self._wake_readers_from_thread()
 
     def end(self) -> None:
-        """Release all readers."""
+        """Tell all readers that no picture follows."""
         self._is_over = True
         self._wake_readers_from_thread()
 
-    async def wait_for_newer(self, number: int) -> tuple[int, bytes] | None:
-        """Wait for a picture above a number; None at the end."""
+    async def wait_for_newer(self, number: int) -> _NumberedPicture | None:
+        """Wait for a picture with a higher number; None at the end."""
         self._loop = asyncio.get_running_loop()
         # From here on a picture wakes this task, also one that comes before it waits.
-        while self._picture[0] <= number:
+        while self._latest.number <= number:
             if self._is_over:
                 return None
             await self._change.wait()
-        return self._picture
+        return self._latest
 
     def _wake_readers_from_thread(self) -> None:
         loop = self._loop
@@ -73,12 +78,13 @@ class NewestPicture:
                 loop.call_soon_threadsafe(self._wake_readers)
 
     def _wake_readers(self) -> None:
-        change, self._change = self._change, asyncio.Event()
-        change.set()
+        awaited_change = self._change
+        self._change = asyncio.Event()
+        awaited_change.set()
 
 
-MOST_READERS = 16
-_SEND_SECONDS = 20.0
+_MAX_READERS = 16
+_SEND_SECONDS = 20.0  # a reader that does not take a picture in this time is cut off
 _BOUNDARY = "frame"
 _POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _PAGE = """<!doctype html><meta charset="utf-8"><title>rilievo live</title>
@@ -89,20 +95,21 @@ img{max-width:100%;max-height:100vh}</style>
 
 
 def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
-    """ASGI application of the page."""
-    # All readers are of this machine, and so one client.
-    readers = OpenStreams(MOST_READERS, max_per_client=MOST_READERS)
+    """Make the ASGI application that serves the page and its pictures below ``/secret/``."""
+    # All readers are on this machine, and so they are one client.
+    readers = OpenStreams(_MAX_READERS, max_per_client=_MAX_READERS)
 
     async def html_page(request: Request) -> Response:
         return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
 
     async def picture_stream(request: Request) -> Response:
-        client, opened = "" if request.client is None else request.client.host, ExitStack()
+        client = "" if request.client is None else request.client.host
+        counted = ExitStack()
         try:
-            opened.enter_context(readers.counted(client_name(client)))
+            counted.enter_context(readers.counted(client_name(client)))
         except Refusal as refusal:
             return RefusalResponse(refusal)
-        return _PictureStream(newest, opened)
+        return _PictureStream(newest, counted)
 
     app = Starlette(
         routes=[
@@ -116,19 +123,21 @@ def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
 
 
 class _PictureStream(StreamingResponse):
-    def __init__(self, newest: NewestPicture, opened: ExitStack) -> None:
-        kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
-        super().__init__(_multipart_pictures(newest), media_type=kind)
-        self._opened = opened
+    """Response that sends each newest picture; ``counted`` is closed when it ends."""
+
+    def __init__(self, newest: NewestPicture, counted: ExitStack) -> None:
+        media_type = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
+        super().__init__(_multipart_pictures(newest), media_type=media_type)
+        self._counted = counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send pictures until the end, or a slow client."""
+        """Send pictures until the last one, or until the client is too slow."""
 
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(_SEND_SECONDS):
                 await send(message)
 
-        with self._opened:
+        with self._counted:
             if scope["method"] == "HEAD":
                 await Response(media_type=self.media_type)(scope, receive, send)
                 return
@@ -139,13 +148,15 @@ class _PictureStream(StreamingResponse):
 
 
 async def _multipart_pictures(newest: NewestPicture) -> AsyncIterator[bytes]:
-    number, boundary = 0, f"--{_BOUNDARY}\r\n".encode()
+    boundary = f"--{_BOUNDARY}\r\n".encode()
     yield boundary
-    while (picture := await newest.wait_for_newer(number)) is not None:
-        number, jpeg = picture
-        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+    picture = await newest.wait_for_newer(0)
+    while picture is not None:
+        length = len(picture.jpeg)
+        head = f"Content-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n".encode()
         # Browsers show a picture once they receive the boundary after it.
-        yield head + jpeg + b"\r\n" + boundary
+        yield head + picture.jpeg + b"\r\n" + boundary
+        picture = await newest.wait_for_newer(picture.number)
 
 
 def _routing_error_response(request: Request, error: Exception) -> Response:
@@ -154,27 +165,30 @@ def _routing_error_response(request: Request, error: Exception) -> Response:
     return RefusalResponse(Refusal(error.status_code, line, error.headers))
 
 
-_CALM = 0.9  # weight of the previous colour range
+_PREVIOUS_RANGE_WEIGHT = 0.9  # so that colours do not flicker
 _SECRET_BYTES = 16
-_CONNECTIONS = 4 * MOST_READERS
+_MAX_CONNECTIONS = 4 * _MAX_READERS
 
 
 class LivePage:
-    """Server of live predictions for this user alone."""
+    """Server that shows live predictions at ``address``, whose path is secret."""
 
     def __init__(self) -> None:
-        """Start to serve on any free port."""
-        self._newest, self._opened = NewestPicture(), ExitStack()
-        options, secret = AddressOptions(port=0, proxies=""), secrets.token_urlsafe(_SECRET_BYTES)
+        """Begin to serve on any free port, in a thread of its own."""
+        self._newest = NewestPicture()
+        self._opened = ExitStack()
+        options = AddressOptions(port=0, proxies="")
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
         listener = self._opened.enter_context(listening_socket(options, "predict --live"))
         self.address = f"{local_url(options, listener.getsockname()[1])}{secret}/"
         application = live_application(self._newest, secret)
-        self._server = http_server(application, options, connections=_CONNECTIONS)
+        self._server = http_server(application, options, connections=_MAX_CONNECTIONS)
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="live page", daemon=True
         )
         self._thread.start()
-        self._begin = self._end = time.monotonic()
+        self._begin = time.monotonic()
+        self._end = self._begin
 
     def __enter__(self) -> Self:
         self._opened.enter_context(exit_in_time_after_signals(0))
@@ -184,50 +198,51 @@ class LivePage:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        place: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> bool:
         self.close(at_once=error is not None)
         return handle_if_ctrl_c(error)
 
     @property
     def count(self) -> int:
-        """Number of shown predictions."""
+        """How many predictions were shown."""
         return self._newest.number
 
     @property
     def rate(self) -> float:
-        """Mean predictions per second since the start."""
+        """Mean number of predictions per second."""
         return self.count / max(self._end - self._begin, 1e-9)
 
     def show(self, predictions: Iterable[Prediction], options: SaveOptions) -> None:
         """Show predictions until they end."""
-        self._begin, limits = time.monotonic(), None
+        self._begin = time.monotonic()
+        limits = None
         try:
             for prediction in predictions:
-                limits = _smoothed_range(
-                    picture_range(prediction.depth, options, coloured_sky(prediction)), limits
-                )
+                own_limits = picture_range(prediction.depth, options, coloured_sky(prediction))
+                limits = _smoothed_range(own_limits, limits)
                 self._newest.put(_jpeg_bytes(_photo_left_of_depth(prediction, options, limits)))
         finally:
             self._end = time.monotonic()
 
     def close(self, *, at_once: bool = False) -> None:
-        """Stop the server; readers have some seconds, unless ``at_once``."""
+        """Stop the server; readers have some seconds to take the last picture, or none."""
         self._newest.end()
         self._server.stop(at_once=at_once)
         self._thread.join(GRACE + 1)
         self._opened.close()
 
 
-def _smoothed_range(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
-    """Former range by 0.9, wanted one by 0.1."""
-    if former is None:
-        return wanted
-    low, high = (
-        _CALM * old + (1 - _CALM) * new
-        for old, new in ((former.low, wanted.low), (former.high, wanted.high))
+def _smoothed_range(current: ColourRange, previous: ColourRange | None) -> ColourRange:
+    """Move the colour range of the previous picture a little towards that of the current one."""
+    if previous is None:
+        return current
+    weight = _PREVIOUS_RANGE_WEIGHT
+    return replace(
+        current,
+        low=weight * previous.low + (1 - weight) * current.low,
+        high=weight * previous.high + (1 - weight) * current.high,
     )
-    return replace(wanted, low=low, high=high)
 
 
 def _photo_left_of_depth(

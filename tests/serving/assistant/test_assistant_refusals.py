@@ -203,6 +203,7 @@ def test_files_of_others_are_not_overwritten(desktop: Desktop, pictures: Path) -
         ("known", {"photo": "a.png", "points": POINTS, "thing": "dor"}, "did you mean 'door'"),
         ("known", {"photo": "a.png", "points": POINTS[:1], "thing": "a4"}, "between two points"),
         ("known", {"photo": "a.png", "fov": 400}, "between 0 and 180"),
+        ("known", {"photo": "a.png", "fov": 0}, "between 0 and 180"),
         ("known", {"photo": "a.png", "points": POINTS, "metres": 1e9}, "positive number of metres"),
         ("surface", {"photo": "a.png", "format": "fbx"}, "'usdz' or 'page'"),
     ],

@@ -109,27 +109,28 @@ class PhotoResults:
                 self._examples.popitem(last=False)
         self._examples.move_to_end(key)
         # Without the shield, a visitor who leaves would cancel the work for all others.
-        entry = self._store.find(await asyncio.shield(shared_id))
-        entry.pins += 1
-        return entry
+        result = self._store.find(await asyncio.shield(shared_id))
+        result.pins += 1
+        return result
 
     def _result_exists(self, ended_id: "asyncio.Future[str]") -> bool:
         return _has_succeeded(ended_id) and ended_id.result() in self._store
 
     async def _predict_example(self, name: str, request: PredictParams) -> str:
         """Predict an example and return the id of its result."""
-        never = asyncio.get_running_loop().create_future()
-        entry = await self.predict(_example_upload(name), "", request, lambda: never)
-        self._store.release(entry)
-        return entry.id
+        # All visitors wait for it, so the work does not end when one of them leaves.
+        departure = asyncio.get_running_loop().create_future
+        result = await self.predict(_example_upload(name), "", request, departure)
+        self._store.release(result)
+        return result.id
 
-    def photograph_upload(self, entry: StoredResult) -> Upload:
+    def photograph_upload(self, result: StoredResult) -> Upload:
         """Make the photograph of a result an upload again."""
-        return Upload(BytesIO((entry.path / PHOTO).read_bytes()), name=entry.name)
+        return Upload(BytesIO((result.path / PHOTO).read_bytes()), name=result.name)
 
     async def write_outputs(
         self,
-        entry: StoredResult,
+        result: StoredResult,
         client: str,
         changes: PredictParams,
         outputs: tuple[str, ...],
@@ -142,19 +143,24 @@ class PhotoResults:
         model or the lens. The files have the ``name`` of the result by default.
         """
         service = self._service
-        stored = PredictParams.model_validate_json((entry.path / _PARAMETERS).read_bytes())
+        stored = PredictParams.model_validate_json((result.path / _PARAMETERS).read_bytes())
         params = stored.model_copy(update=changes.model_dump(exclude_unset=True))
-        upload = self.photograph_upload(entry)
-        upload.name = name or entry.name
+        upload = self.photograph_upload(result)
+        upload.name = name or result.name
         job = await service.new_job(upload, client, outputs)
         if _variant_and_view(params) == _variant_and_view(stored):
-            job.inference = load_inference(entry.path / _INFERENCE)
+            job.inference = load_inference(result.path / _INFERENCE)
+
+        def remove_files(outcome: tuple[Prediction, WrittenFiles]) -> None:
+            _, written = outcome
+            written.remove()
+
         return await service.jobs.run_in_slot(
             service.slots(is_heavy=job.is_heavy),
             job,
             lambda job: service.predict_and_write(job, params, outputs),
             departure(),
-            unused=lambda result: result[1].remove(),
+            unused=remove_files,
         )
 
     async def _store_result(
@@ -183,14 +189,14 @@ class PhotoResults:
 
         contents = await service.run_in_job_pool(job, result_files)
         size = sum(map(len, contents.values()))
-        entry = self._store.create(name, client, size)
+        result = self._store.create(name, client, size)
         try:
-            await service.run_in_worker(lambda: _write_contents(entry.path, contents))
+            await service.run_in_worker(lambda: _write_contents(result.path, contents))
         except BaseException:
-            self._store.remove(entry)
-            self._store.release(entry)
+            self._store.remove(result)
+            self._store.release(result)
             raise
-        return entry
+        return result
 
 
 def _variant_and_view(request: PredictParams) -> tuple[Variant, CameraOptions]:
@@ -226,7 +232,7 @@ def _write_contents(folder: Path, contents: Mapping[str, bytes]) -> None:
 def results_zip_response(
     photographs: PhotoResults,
     store: ResultStore,
-    entries: Sequence[StoredResult],
+    results: Sequence[StoredResult],
     *,
     client: str,
     outputs: tuple[str, ...],
@@ -235,11 +241,11 @@ def results_zip_response(
     """Respond with a zip of the outputs of several results, whose pins it releases at the end."""
 
     async def release_pins() -> None:
-        for entry in entries:
-            store.release(entry)
+        for result in results:
+            store.release(result)
 
     return TimedResponse(
-        _result_zip_pieces(photographs, entries, client, outputs),
+        _result_zip_pieces(photographs, results, client, outputs),
         headers={"Content-Disposition": 'attachment; filename="results.zip"'},
         media_type="application/zip",
         seconds=seconds,
@@ -249,7 +255,7 @@ def results_zip_response(
 
 async def _result_zip_pieces(
     photographs: PhotoResults,
-    entries: Sequence[StoredResult],
+    results: Sequence[StoredResult],
     client: str,
     outputs: tuple[str, ...],
 ) -> AsyncGenerator[bytes]:
@@ -262,13 +268,13 @@ async def _result_zip_pieces(
     # This future never ends: when the client leaves, the server closes this generator.
     departure = asyncio.get_running_loop().create_future
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
-        for entry in entries:
-            counts[entry.name] += 1
-            count = counts[entry.name]
-            name = entry.name if count == 1 else f"{entry.name}-{count}"
+        for result in results:
+            counts[result.name] += 1
+            count = counts[result.name]
+            name = result.name if count == 1 else f"{result.name}-{count}"
             try:
                 _, written = await photographs.write_outputs(
-                    entry, client, PredictParams(), outputs, departure, name
+                    result, client, PredictParams(), outputs, departure, name
                 )
             except (RilievoError, Refusal) as error:
                 packed.writestr(f"{name}.error.txt", f"{error}\n")

@@ -82,92 +82,76 @@ class Site:
             self.store.remove_unused()
 
     def routes(self) -> list[BaseRoute]:
-        """Routes of all addresses; the last one serves the files of the page."""
+        """Routes of all addresses, whose summaries the OpenAPI document shows.
+
+        The last one serves the files of the page.
+        """
 
         def route(
-            method: str,
-            path: str,
-            handler: Callable[[Request], Awaitable[Response]],
-            summary: str,
+            address: str, handler: Callable[[Request], Awaitable[Response]], summary: str
         ) -> BaseRoute:
+            method, path = address.split()
             endpoint = with_refusals(self.service, lambda service, request: handler(request))
             return Route(path, endpoint, methods=[method], name=summary)
 
         download_seconds = self.service.options.limits.download_seconds
         return [
-            route("GET", "/", self._main_page, "The page."),
+            route("GET /", self._main_page, "The page."),
             route(
-                "GET",
-                "/r/{ids}",
+                "GET /r/{ids}",
                 self._main_page,
                 "The page with results that are there, by ids with commas between.",
             ),
             route(
-                "GET",
-                "/embed",
-                self._embedded_page,
-                "The page without uploads, inside another one.",
+                "GET /embed", self._embedded_page, "The page without uploads, inside another one."
             ),
-            route("GET", "/embed/{ids}", self._embedded_page, "The same with results, by ids."),
+            route("GET /embed/{ids}", self._embedded_page, "The same with results, by ids."),
             route(
-                "POST",
-                "/app/results",
+                "POST /app/results",
                 self._predict_upload_result_or_example,
                 "Predict a photograph, or that of a result (again) or an example.",
             ),
             route(
-                "POST",
-                "/app/groups",
+                "POST /app/groups",
                 self._create_result_group,
                 "Give results (ids) that are shown together an address of their own.",
             ),
             route(
-                "GET",
-                "/app/results/{id}",
+                "GET /app/results/{id}",
                 self._describe_result_or_group,
                 "Name, kind and progress of a result.",
             ),
             route(
-                "GET",
-                "/app/results/{id}/view",
-                self._view_file,
-                "Depth and photograph for the page.",
+                "GET /app/results/{id}/view", self._view_file, "Depth and photograph for the page."
             ),
             route(
-                "GET",
-                "/app/results/{id}/thumbnail",
+                "GET /app/results/{id}/thumbnail",
                 self._thumbnail_file,
                 "The photograph, small, as JPEG.",
             ),
             route(
-                "GET",
-                "/app/results/{id}/photo",
+                "GET /app/results/{id}/photo",
                 self._photograph_file,
                 "The photograph as it was sent.",
             ),
             route(
-                "GET",
-                "/app/results/{id}/files",
+                "GET /app/results/{id}/files",
                 self._send_output_files,
                 "Files of a result, as /v1/predict gives them.",
             ),
             route(
-                "GET",
-                "/app/results/{id}/made/{name}",
+                "GET /app/results/{id}/made/{name}",
                 self._video_output_file,
                 "A file that was made of a video.",
             ),
             route(
-                "PUT",
-                "/app/results/{id}/marks",
+                "PUT /app/results/{id}/marks",
                 self._store_marks,
                 "Keep lines and view with a result, by the key of whoever made it.",
             ),
-            route("POST", "/app/results/{id}/stop", self._stop_video, "Stop the work on a video."),
-            route("POST", "/app/videos", self._begin_video, "Begin the work on a video."),
-            route(
-                "GET", "/app/zip", self._zip_of_results, "Files of several results (ids) as a zip."
-            ),
+            route("POST /app/results/{id}/stop", self._stop_video, "Stop the work on a video."),
+            route("POST /app/videos", self._begin_video, "Begin the work on a video."),
+            route("GET /app/zip", self._zip_of_results, "Files of several results (ids) as a zip."),
             Mount("/", _TimedStaticFiles(self.page, download_seconds)),
         ]
 
@@ -192,11 +176,12 @@ class Site:
         )
 
     async def _predict_upload_result_or_example(self, request: Request) -> Response:
+        """Predict the example that the query names, the photograph of a result, or an upload."""
         params = read_params(PredictParams, _query_without_page_parameters(request), {})
         self._check_parameters(params)
         example = request.query_params.get("example")
         if example is not None:
-            return await self._predict_example(request, example, params)
+            return await self._respond_with_example(request, example, params)
 
         client = request_client(request)
         again = request.query_params.get("again")
@@ -204,26 +189,26 @@ class Site:
             upload = await self._receive_named_upload(request, client)
         else:
             upload = self.photographs.photograph_upload(self._photograph_result(again))
-        entry = await self.photographs.predict(
+        result = await self.photographs.predict(
             upload, client, params, lambda: client_departure(request)
         )
-        self.store.release(entry)
-        return JSONResponse({"id": entry.id, "name": entry.name, "key": entry.key})
+        self.store.release(result)
+        return JSONResponse({"id": result.id, "name": result.name, "key": result.key})
 
     def _check_parameters(self, params: PredictParams) -> None:
         """Refuse wrong parameters before the upload is read."""
         _ = params.options, params.saving  # these properties check what they are made of
         self.service.offered.server_name(params.model)
 
-    async def _predict_example(
+    async def _respond_with_example(
         self, request: Request, name: str, params: PredictParams
     ) -> Response:
-        entry = await self.photographs.example_result(
+        result = await self.photographs.example_result(
             name, request_client(request), params, lambda: client_departure(request)
         )
-        self.store.release(entry)
+        self.store.release(result)
         # Without a key: all visitors share an example, so none of them may change its marks.
-        return JSONResponse({"id": entry.id, "name": entry.name})
+        return JSONResponse({"id": result.id, "name": result.name})
 
     async def _store_marks(self, request: Request) -> Response:
         upload = await self.service.uploads.read(request, request_client(request))
@@ -243,8 +228,8 @@ class Site:
         client = request_client(request)
         upload = await self._receive_named_upload(request, client)
         outputs = [name for name in params.save.split(",") if name]
-        entry = await self.videos.store_and_queue(upload, client, params.model, outputs)
-        return JSONResponse({"id": entry.id, "name": entry.name})
+        result = await self.videos.store_and_queue(upload, client, params.model, outputs)
+        return JSONResponse({"id": result.id, "name": result.name})
 
     async def _receive_named_upload(self, request: Request, client: str) -> Upload:
         self.service.slots(is_heavy=False).refuse_if_full()
@@ -260,35 +245,34 @@ class Site:
         members = self.store.group_members(id)
         if members is not None:
             return JSONResponse({"id": id, "kind": "group", "ids": [*members]})
-        entry = self.store.find(id)
-        record = {"id": entry.id, "name": entry.name}
-        work = self.videos.find(entry)
+        result = self.store.find(id)
+        record = {"id": result.id, "name": result.name}
+        work = self.videos.find(result)
         if work is None:
-            return JSONResponse({**record, "kind": "photograph", "marks": entry.marks})
+            return JSONResponse({**record, "kind": "photograph", "marks": result.marks})
         return JSONResponse({**record, "kind": "video", **work.page_record()})
 
     async def _view_file(self, request: Request) -> Response:
-        entry = self._photograph_result(request.path_params["id"])
-        return self._pinned_file_response(entry, entry.path / VIEW, "application/octet-stream")
+        result = self._photograph_result(request.path_params["id"])
+        return self._pinned_file_response(result, result.path / VIEW, "application/octet-stream")
 
     async def _thumbnail_file(self, request: Request) -> Response:
-        entry = self._photograph_result(request.path_params["id"])
-        return self._pinned_file_response(entry, entry.path / THUMBNAIL, "image/jpeg")
+        result = self._photograph_result(request.path_params["id"])
+        return self._pinned_file_response(result, result.path / THUMBNAIL, "image/jpeg")
 
     async def _photograph_file(self, request: Request) -> Response:
-        entry = self._photograph_result(request.path_params["id"])
-        return self._pinned_file_response(
-            entry, entry.path / PHOTO, "application/octet-stream", "attachment"
-        )
+        result = self._photograph_result(request.path_params["id"])
+        path = result.path / PHOTO
+        return self._pinned_file_response(result, path, "application/octet-stream", "attachment")
 
     async def _video_output_file(self, request: Request) -> Response:
-        entry = self.store.find(request.path_params["id"])
+        result = self.store.find(request.path_params["id"])
         name = request.path_params["name"]
-        work = self.videos.find(entry)
+        work = self.videos.find(result)
         if work is None or name not in work.files:
             raise Refusal(404, "this result has no such file")
         disposition = "attachment" if "download" in request.query_params else "inline"
-        return self._pinned_file_response(entry, entry.path / MADE / name, None, disposition)
+        return self._pinned_file_response(result, result.path / MADE / name, None, disposition)
 
     async def _stop_video(self, request: Request) -> Response:
         work = self.videos.find(self.store.find(request.path_params["id"]))
@@ -304,26 +288,26 @@ class Site:
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")
         self._photograph_result(id)
-        with self.store.pinned(id) as entry:
-            result, written = await self.photographs.write_outputs(
-                entry,
+        with self.store.pinned(id) as result:
+            prediction, written = await self.photographs.write_outputs(
+                result,
                 request_client(request),
                 changes,
                 outputs,
                 lambda: client_departure(request),
             )
-        return files_response(result, written, self.service.options.limits.download_seconds)
+        return files_response(prediction, written, self.service.options.limits.download_seconds)
 
     async def _zip_of_results(self, request: Request) -> Response:
         ids = _result_ids_of_query(request)
         outputs = parse_output_names(request.query_params.get("save", "png16"))
-        entries = [self._photograph_result(id) for id in ids]
-        for entry in entries:
-            entry.pins += 1
+        results = [self._photograph_result(id) for id in ids]
+        for result in results:
+            result.pins += 1
         return results_zip_response(
             self.photographs,
             self.store,
-            entries,
+            results,
             client=request_client(request),
             outputs=outputs,
             seconds=self.service.options.limits.download_seconds,
@@ -331,22 +315,22 @@ class Site:
 
     def _photograph_result(self, id: str) -> StoredResult:
         """Find the result of a photograph; refuse that of a video."""
-        entry = self.store.find(id)
-        if self.videos.find(entry) is not None:
+        result = self.store.find(id)
+        if self.videos.find(result) is not None:
             raise Refusal(404, "this result is of a video, not of a photograph")
-        return entry
+        return result
 
     def _pinned_file_response(
-        self, entry: StoredResult, path: Path, media_type: str | None, disposition: str = "inline"
+        self, result: StoredResult, path: Path, media_type: str | None, disposition: str = "inline"
     ) -> Response:
         """Send a file of a result, which is not deleted meanwhile."""
-        entry.pins += 1
+        result.pins += 1
         return _PinnedFileResponse(
             path,
             media_type=media_type,
             filename=path.name,
             content_disposition_type=disposition,
-            release=lambda: self.store.release(entry),
+            release=lambda: self.store.release(result),
             seconds=self.service.options.limits.download_seconds,
         )
 

@@ -86,79 +86,73 @@ class Videos:
             work.stop.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def find(self, entry: StoredResult) -> VideoWork | None:
+    def find(self, result: StoredResult) -> VideoWork | None:
         """Progress of the result of a video; None for that of a photograph."""
-        return self._work.get(entry.id)
+        return self._work.get(result.id)
 
     async def store_and_queue(
         self, upload: Upload, client: str, model: str, outputs: Sequence[str]
     ) -> StoredResult:
-        """Store a video and queue its prediction.
-
-        Raises:
-            OptionError: If the model or an output is not offered.
-            InputError: If it is no video, or above the limits.
-            Refusal: If the queue or the disk is full.
-        """
+        """Store a video and queue its prediction; refuse one above the limits, or a full queue."""
         try:
             offered = self._service.offered
             name = offered.server_name(offered.video_name(model))
             if not outputs or not set(outputs) <= set(VIDEOS):
                 raise OptionError(f"of a video the app makes one or more of {', '.join(VIDEOS)}")
             self._slots.refuse_if_full()
-            entry, path = await self._store_video_within_limits(upload, client, outputs)
+            result, path = await self._store_video_within_limits(upload, client, outputs)
         finally:
             upload.close()
         # Forget the work on results that are deleted.
         self._work = {id: work for id, work in self._work.items() if id in self._store}
         work = VideoWork()
-        self._work[entry.id] = work
-        task = asyncio.create_task(self._predict_in_turn(entry, work, path, name, tuple(outputs)))
+        self._work[result.id] = work
+        task = asyncio.create_task(self._predict_in_turn(result, work, path, name, tuple(outputs)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return entry
+        return result
 
     async def _store_video_within_limits(
         self, upload: Upload, client: str, outputs: Sequence[str]
     ) -> tuple[StoredResult, Path]:
-        entry = self._store.create(upload.name, client, upload.size)
+        result = self._store.create(upload.name, client, upload.size)
         try:
-            path = await self._service.run_in_worker(lambda: _copy_upload(upload, entry))
+            path = await self._service.run_in_worker(lambda: _copy_upload(upload, result))
             source = await open_video_within_limits(path, self._service, self._options)
             # A waiting video must not keep a decoding process, so its turn opens it again.
             await asyncio.to_thread(source.close)
-            self._store.resize(entry, upload.size + max_file_bytes(source, outputs))
+            self._store.resize(result, upload.size + max_file_bytes(source, outputs))
         except BaseException:
-            self._store.remove(entry)
-            self._store.release(entry)
+            self._store.remove(result)
+            self._store.release(result)
             raise
-        return entry, path
+        return result, path
 
     async def _predict_in_turn(
-        self, entry: StoredResult, work: VideoWork, path: Path, name: str, outputs: tuple[str, ...]
+        self, result: StoredResult, work: VideoWork, path: Path, name: str, outputs: tuple[str, ...]
     ) -> None:
         try:
-            slot = await self._slots.acquire(entry.client)
+            slot = await self._slots.acquire(result.client)
             try:
-                await self._predict_video(entry, work, path, name, outputs)
+                await self._predict_video(result, work, path, name, outputs)
             finally:
                 slot.release()
-            work.files = tuple(sorted(file.name for file in (entry.path / MADE).iterdir()))
+            work.files = tuple(sorted(file.name for file in (result.path / MADE).iterdir()))
             work.state = "done"
             work.fraction_done = 1.0
             work.seconds_left = 0.0
         except _VideoStopped:
             work.state = "stopped"
-            self._store.remove(entry)
+            self._store.remove(result)
         except Exception as error:
             work.error = self._service.refusal_of(error).line
             work.state = "failed"
         finally:
-            self._store.resize(entry, _bytes_of_files_below(entry.path))
-            self._store.release(entry)
+            self._store.resize(result, _bytes_of_files_below(result.path))
+            self._store.release(result)
 
     async def _predict_video(
-        self, entry: StoredResult, work: VideoWork, path: Path, name: str, outputs: tuple[str, ...]
+        self, result: StoredResult, work: VideoWork, path: Path, name: str, outputs: tuple[str, ...]
     ) -> None:
         if work.stop.is_set():
             raise _VideoStopped
@@ -166,41 +160,38 @@ class Videos:
         source = await self._service.open_video(path)
         try:
             model = await self._service.networks.video_model(Variant(name=name))
-            max_file_bytes = entry.size
+            file_bytes = result.size
             answer_bytes = await asyncio.to_thread(estimated_answer_bytes, source, model)
-            self._store.resize(entry, max_file_bytes + answer_bytes)
-            report = self._progress_callback_with_limits(entry, work, max_file_bytes)
+            self._store.resize(result, file_bytes + answer_bytes)
+            report = self._progress_callback_with_limits(result, work, file_bytes)
             options = ClipOptions(outputs=outputs)
-            target = entry.path / MADE / entry.name
+            target = result.path / MADE / result.name
             await asyncio.to_thread(predict_clip, source, model, target, options, report)
         finally:
             await asyncio.to_thread(source.close)
 
     def _progress_callback_with_limits(
-        self, entry: StoredResult, work: VideoWork, max_bytes: int
+        self, result: StoredResult, work: VideoWork, max_bytes: int
     ) -> Callable[[int, int | None], None]:
-        """Make the function that notes the progress, and ends work that takes too much.
-
-        ``max_bytes`` bounds the files in the folder of the result.
-        """
+        """Make the function that notes the progress, and ends work that takes too much."""
         start = time.monotonic()
         limits = self._options.limits
 
         def report_or_stop(done: int, total: int | None) -> None:
             elapsed = time.monotonic() - start
-            is_unwatched = time.monotonic() - entry.last_used > _MAX_UNWATCHED_SECONDS
+            is_unwatched = time.monotonic() - result.last_used > _MAX_UNWATCHED_SECONDS
             if work.stop.is_set() or is_unwatched:
                 raise _VideoStopped
             if elapsed > limits.video_seconds:
                 raise InputError(
                     f"not done after {limits.video_seconds:g} s, which is the limit; make it "
                     "shorter or smaller first",
-                    path=entry.name,
+                    path=result.name,
                 )
             # The length in the file's header need not be true. Every frame counts twice.
-            if done > 2 * limits.video_frames or _bytes_of_files_below(entry.path) > max_bytes:
+            if done > 2 * limits.video_frames or _bytes_of_files_below(result.path) > max_bytes:
                 raise InputError(
-                    "is longer than its header says; make it shorter first", path=entry.name
+                    "is longer than its header says; make it shorter first", path=result.name
                 )
             work.frames = done
             fraction = min(done / total, 1.0) if total else None
@@ -210,8 +201,8 @@ class Videos:
         return report_or_stop
 
 
-def _copy_upload(upload: Upload, entry: StoredResult) -> Path:
-    path = entry.path / _SOURCE / entry.name
+def _copy_upload(upload: Upload, result: StoredResult) -> Path:
+    path = result.path / _SOURCE / result.name
     path.parent.mkdir()
     upload.copy_to(path)
     return path

@@ -55,11 +55,11 @@ class ResultStore:
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, minutes: float | int) -> None:
-        """Begin empty; results that nobody uses for some ``minutes`` are deleted."""
+        """Begin empty; results that nobody uses for ``minutes`` are deleted."""
         self.folder = folder
-        self.minutes = minutes
+        self._keep_minutes = minutes
         self._disk = Disk(max_bytes)
-        self._entries: dict[str, StoredResult] = {}
+        self._results: dict[str, StoredResult] = {}
         self._groups: OrderedDict[str, Sequence[str]] = OrderedDict()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -69,36 +69,28 @@ class ResultStore:
         return self._disk.reserved_bytes
 
     def create(self, name: str, client: str, size: int) -> StoredResult:
-        """Make a result without files; the caller must release its pin.
-
-        Raises:
-            Refusal: If the disk has no room for ``size`` bytes.
-        """
+        """Make a result without files, whose pin the caller releases; refuse it without room."""
         self._reserve_bytes_removing_oldest(client, size)
         id = secrets.token_urlsafe(16)
-        entry = StoredResult(
+        result = StoredResult(
             id=id, path=self.folder / id, name=name, client=client, size=size, pins=1
         )
-        entry.path.mkdir(mode=0o700)
-        self._entries[id] = entry
-        return entry
+        result.path.mkdir(mode=0o700)
+        self._results[id] = result
+        return result
 
     def find(self, id: str) -> StoredResult:
-        """Return the result of an id, and mark it as used now.
-
-        Raises:
-            Refusal: If there is none, or none any more.
-        """
-        entry = self._entries.get(id)
-        if entry is not None:
-            entry.last_used = time.monotonic()
-            return entry
+        """Return the result of an id and mark it as used now, or raise ``Refusal``."""
+        result = self._results.get(id)
+        if result is not None:
+            result.last_used = time.monotonic()
+            return result
         if _ID.fullmatch(id) is None:
             raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
         raise Refusal(
             404,
             f"this result is not here any more: unused results are deleted after "
-            f"{self.minutes:g} minutes; give the file again",
+            f"{self._keep_minutes:g} minutes; give the file again",
         )
 
     def create_group(self, ids: Sequence[str]) -> str:
@@ -114,67 +106,60 @@ class ResultStore:
         return self._groups.get(id)
 
     def replace_marks(self, id: str, key: str, marks: str) -> None:
-        """Replace the marks of a result.
-
-        Raises:
-            Refusal: If the key is not that of the result, or the marks are malformed.
-        """
-        entry = self.find(id)
-        if not secrets.compare_digest(entry.key.encode(), key.encode()):
+        """Replace the marks of a result; refuse a wrong key, and malformed marks."""
+        result = self.find(id)
+        if not secrets.compare_digest(result.key.encode(), key.encode()):
             raise Refusal(403, "only who made a result changes its marks: 'key' of an answer")
         if _MARKS.fullmatch(marks) is None:
             raise Refusal(400, "marks are the fragment of the page's address, at most 4000 letters")
-        entry.marks = marks
+        result.marks = marks
 
     @contextmanager
     def pinned(self, id: str) -> Iterator[StoredResult]:
         """Context in which the files of a result are not deleted."""
-        entry = self.find(id)
-        entry.pins += 1
+        result = self.find(id)
+        result.pins += 1
         try:
-            yield entry
+            yield result
         finally:
-            self.release(entry)
+            self.release(result)
 
-    def release(self, entry: StoredResult) -> None:
+    def release(self, result: StoredResult) -> None:
         """Give up one pin, and delete the files if the result was removed meanwhile."""
-        entry.pins -= 1
-        entry.last_used = time.monotonic()
-        if entry.is_removed:
-            self._delete_files_unless_pinned(entry)
+        result.pins -= 1
+        result.last_used = time.monotonic()
+        if result.is_removed:
+            self._delete_files_unless_pinned(result)
 
-    def resize(self, entry: StoredResult, size: int) -> None:
-        """Change the bytes that are reserved for a pinned result.
-
-        Raises:
-            Refusal: If the disk has no room for them.
-        """
-        self._reserve_bytes_removing_oldest(entry.client, size - entry.size)
-        entry.size = size
+    def resize(self, result: StoredResult, size: int) -> None:
+        """Change the bytes that are reserved for a pinned result; refuse them without room."""
+        self._reserve_bytes_removing_oldest(result.client, size - result.size)
+        result.size = size
 
     def __contains__(self, id: object) -> bool:
-        return id in self._entries
+        return id in self._results
 
-    def remove(self, entry: StoredResult) -> None:
+    def remove(self, result: StoredResult) -> None:
         """Forget a result; its files are deleted now, or once nobody has them pinned."""
-        entry.is_removed = True
-        self._entries.pop(entry.id, None)
-        self._delete_files_unless_pinned(entry)
+        result.is_removed = True
+        self._results.pop(result.id, None)
+        self._delete_files_unless_pinned(result)
 
     def remove_unused(self) -> None:
-        """Remove the results that nobody has used for ``minutes``."""
-        earliest = time.monotonic() - 60 * self.minutes
-        for entry in list(self._entries.values()):
-            if entry.last_used < earliest and not entry.pins:
-                self.remove(entry)
+        """Remove the results that nobody has used for too long."""
+        earliest = time.monotonic() - 60 * self._keep_minutes
+        for result in list(self._results.values()):
+            if result.last_used < earliest and not result.pins:
+                self.remove(result)
 
-    def _delete_files_unless_pinned(self, entry: StoredResult) -> None:
-        if not entry.pins:
-            shutil.rmtree(entry.path, ignore_errors=True)
-            self._disk.reserve(entry.client, -entry.size)
-            entry.size = 0
+    def _delete_files_unless_pinned(self, result: StoredResult) -> None:
+        if not result.pins:
+            shutil.rmtree(result.path, ignore_errors=True)
+            self._disk.reserve(result.client, -result.size)
+            result.size = 0
 
     def _reserve_bytes_removing_oldest(self, client: str, size: int) -> None:
+        """Reserve bytes of the disk; remove results until there is room."""
         while True:
             try:
                 self._disk.reserve(client, size)
@@ -189,6 +174,8 @@ class ResultStore:
 
     def _least_recently_used_unpinned(self, client: str) -> StoredResult | None:
         unpinned = [
-            entry for entry in self._entries.values() if entry.client == client and not entry.pins
+            result
+            for result in self._results.values()
+            if result.client == client and not result.pins
         ]
-        return min(unpinned, key=lambda entry: entry.last_used, default=None)
+        return min(unpinned, key=lambda result: result.last_used, default=None)

@@ -149,17 +149,11 @@ def packed_lattice(
     normals: Shaped[np.ndarray, "3 h w"] | None,
     sky: Mask | None,
 ) -> bytes:
-    """Compress a lattice with zlib, as ``fieldsOf`` of the page's script reads it.
+    """Compress a lattice of float32 depth, int8 normals (127 is 1) and sky with zlib.
 
-    Neighbouring values are alike, so their second differences compress well: 4.7 MB become 1.3 MB.
-    The bits of float32 are subtracted as integers, which loses nothing. The zigzag code of Protocol
-    Buffers moves the sign to the lowest bit, so that small negative differences have zeros in
-    their upper bytes too.
-
-    Args:
-        depth: Depth, float32.
-        normals: Normals in int8, 127 being 1.
-        sky: Points without a surface.
+    Second differences of neighbours, taken between the bits of float32 as integers, compress well:
+    4.7 MB become 1.3 MB. The zigzag code of Protocol Buffers moves their sign to the lowest bit, so
+    that small negative differences have zeros in the upper bytes too.
 
     Returns:
         Four planes with the bytes of the depth differences, least significant first; three planes
@@ -192,15 +186,9 @@ def _lens_record(camera: Camera | None, width: int) -> dict[str, Any] | None:
     """Lens for the JSON; None if the page cannot draw it."""
     if camera is None or not isinstance(camera.lens, Pinhole | Equirectangular):
         return None
-    name, (fx, fy, cx, cy) = lens_on_pages(camera)
-    return {
-        "lens": name,
-        "fx": float(fx),
-        "fy": float(fy),
-        "cx": float(cx),
-        "cy": float(cy),
-        "goes_round": goes_round(camera, width),
-    }
+    name, numbers = lens_on_pages(camera)
+    intrinsics = dict(zip(("fx", "fy", "cx", "cy"), map(float, numbers), strict=True))
+    return {"lens": name, **intrinsics, "goes_round": goes_round(camera, width)}
 
 
 def _range_terms_record(prediction: Prediction) -> Any:

@@ -103,10 +103,7 @@ class Photographs:
 
     @contextmanager
     def call_context(self, raise_if_given_up: Callable[[], None]) -> Iterator[None]:
-        """Context of one call.
-
-        ``raise_if_given_up`` is called between the steps; it raises when the client has left.
-        """
+        """Context of one call; between its steps, ``raise_if_given_up`` ends it if nobody waits."""
         self._raise_if_given_up = raise_if_given_up
         try:
             yield
@@ -116,9 +113,7 @@ class Photographs:
             self._predictions.trim()
 
     def name_of_photo(self, photo: str) -> str:
-        """Name by which this call and later ones find a photograph.
-
-        A path is its own name. The name of a picture in a data URL is made of its hash.
+        """Name by which calls find a photograph: its path, or for a data URL a name by its hash.
 
         Raises:
             OptionError: If it is a data URL that cannot be decoded.
@@ -274,11 +269,7 @@ def in_camera_heights(prediction: Prediction) -> Prediction:
 
 
 def in_metres_or_camera_heights(photograph: PredictedPhotograph) -> tuple[Prediction, str]:
-    """Return the prediction in the best unit there is, and this unit.
-
-    The unit is metres if they are known, else heights of the camera if a floor is visible, else
-    ``UNKNOWN_UNIT``.
-    """
+    """Return the prediction and its unit: metres, else camera heights, else an unknown unit."""
     if photograph.is_metric:
         return photograph.prediction, METRES
     with suppress(CalibrationError):

@@ -227,10 +227,7 @@ def _error_result(line: str) -> CallToolResult:
 def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) -> None:
     """Serve the tools over standard input and output until the client closes them.
 
-    Args:
-        options: Folders and model.
-        at_terminal: Called before serving if standard input is a terminal, to explain to a person
-            that an MCP client is to start this command.
+    At a terminal, where no client is, ``at_terminal`` is called first to explain the command.
     """
     folders = NamedFolders(options.folder, options.output)
     photographs = Photographs(folders, partial(options.load, options.model))

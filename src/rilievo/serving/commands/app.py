@@ -1,4 +1,4 @@
-"""``rilievo app``."""
+"""The command ``rilievo app``."""
 
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def build_site(service: "Service", folder: Path, page: Path, options: AppOptions
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run ``rilievo app``."""
+    """Run ``rilievo app``: serve the page until stopped."""
     options = parse(
         AppOptions,
         arguments,

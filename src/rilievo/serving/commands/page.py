@@ -1,4 +1,4 @@
-"""``rilievo page``."""
+"""The command ``rilievo page``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the page."""
+    """Run ``rilievo page``: write the folder and print what it holds."""
     request = parse(
         _Arguments,
         arguments,

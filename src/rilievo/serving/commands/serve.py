@@ -1,4 +1,4 @@
-"""``rilievo serve``."""
+"""The command ``rilievo serve``."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from rilievo.serving.server.server_options import ServeOptions
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve depth over HTTP until stopped."""
+    """Run ``rilievo serve``: serve depth over HTTP until stopped."""
     options = parse(
         ServeOptions,
         arguments,
