@@ -9,7 +9,7 @@ from PIL import Image
 
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.sets.kitti_raw import DRIVE_NAME
-from rilievo.data.datasets.sets.nyuv2.layout import recorded_scene
+from rilievo.data.datasets.sets.nyuv2.paired_folders import recorded_scene
 from rilievo.data.datasets.sets.sunrgbd import sun3d_recording
 from rilievo.data.datasets.text_files import scene_by_folders
 from rilievo.errors import InputError

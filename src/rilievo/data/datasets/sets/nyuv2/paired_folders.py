@@ -1,0 +1,200 @@
+"""Layouts of NYU Depth V2 with a depth map beside each photograph."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from rilievo.arrays.shapes import Pixels
+from rilievo.data.datasets.dataset import Absent
+from rilievo.data.datasets.loaders import MaskedValues, read_grey_integers, read_steps
+from rilievo.data.datasets.sets.nyuv2.layout import (
+    LABELLED_IMAGES,
+    Listing,
+    NyuLayout,
+    official_indices,
+    read_image_list,
+)
+from rilievo.data.datasets.sets.nyuv2.normals_files import NormalsReader
+from rilievo.data.datasets.sets.nyuv2.pairs import PHOTO_SUFFIXES, Pair, Pairs
+from rilievo.data.datasets.text_files import find_entry, text_lines
+from rilievo.errors import InputError
+from rilievo.errors.messages import OptionName, Text
+from rilievo.io.files.names import printable
+from rilievo.io.numbers import read_map
+from rilievo.io.photographs.photo import read_photo
+
+Entry = TypeVar("Entry")
+
+_STEPS_PER_METRE = 1000.0  # of 16-bit depth
+_COARSE_STEPS_PER_METRE = 25.5  # of 8-bit depth
+_RECORDING = re.compile(r"\w+_\d{4}[a-z]?")
+
+
+class PairedLayout(NyuLayout):
+    """Layout with a depth map for each photograph."""
+
+    def __init__(self, root: Path, pairs: Pairs) -> None:
+        self.root, self._pairs = root, pairs
+
+    def image(self, id: str) -> Pixels:
+        """Read the photograph."""
+        return read_photo(self._pair(id).photo, own_depth=False).pixels
+
+    def _pair(self, id: str) -> Pair:
+        return find_entry(self._pairs.complete, id, self.root)
+
+
+class SyncFolders(PairedLayout):
+    """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png`` [mm] (Lee et al. 2019, BTS)."""
+
+    what = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
+    variants = ("raw", "depth_normals")
+
+    def listing(self, split: str, list_file: Path | None) -> Listing:
+        """Images of a list, or those with a folder of the split's name in their id."""
+        pairs, absent = self._pairs.complete, self._pairs.absent
+        if list_file is not None:
+            return read_image_list(
+                list_file,
+                _by_unique_spelling({id: id for id in pairs}),
+                _by_unique_spelling(absent),
+                "lines are as kitchen/rgb_00045.jpg or kitchen/00045",
+            )
+        if split == "all":
+            return Listing(ids=tuple(pairs), absent=tuple(absent.values()))
+        ids = tuple(id for id in pairs if _has_folder(id, split))
+        if not ids:
+            raise InputError(
+                path=self.root,
+                problem=Text(
+                    f"these frames have no folder '{split}', so which are "
+                    f"'{split}' is not known: give a list (",
+                    OptionName("list"),
+                    "), or take the split 'all'",
+                ),
+            )
+        return Listing(ids=ids, absent=tuple(absent[id] for id in absent if _has_folder(id, split)))
+
+    def scene(self, id: str) -> str | None:
+        """Recording among the folders of the id."""
+        return recorded_scene(id)
+
+    def depth(self, id: str, variant: str) -> MaskedValues:
+        """Read depth [m]; 0 is a hole."""
+        return read_steps(self._pair(id).depth, steps=_STEPS_PER_METRE)
+
+
+class LabelledImages(PairedLayout):
+    """Labelled images in ``rgb`` and ``depth``, named by their numbers.
+
+    16-bit depth is in millimetres, and 0 is a hole. In 8-bit depth holes are filled, and a number v
+    is (v + 0.5) / 25.5 metres.
+    """
+
+    def __init__(self, root: Path, pairs: Pairs, normals_reader: NormalsReader | None) -> None:
+        super().__init__(root, pairs)
+        self._normals_reader = normals_reader
+        first_pair = next(iter(pairs.complete.values()))
+        numbers = read_map(first_pair.depth)
+        self._is_8_bit = numbers.dtype == np.uint8
+        has_holes = not self._is_8_bit and bool((numbers == 0).any())
+        bits = 8 if self._is_8_bit else 16
+        depth_variant = "raw" if has_holes else "filled"
+        self.what = f"labelled images with {depth_variant} depth of {bits} bits"
+        self._first_number = self._find_first_number()
+        self.variants = (depth_variant, "depth_normals")
+        if normals_reader is not None:
+            self.variants += ("normals",)
+
+    def listing(self, split: str, list_file: Path | None) -> Listing:
+        """Images of the user's list, of SPLIT.txt beside the folders, or of the official split."""
+        images, absent = self._pairs.complete, self._pairs.absent
+        if list_file is None and split != "all":
+            list_file = self.root / f"{split}.txt"
+            if not list_file.is_file():
+                return self._listing_of_official_split(split)
+        if list_file is not None:
+            listed = {line.text.split()[0] for line in text_lines(list_file)}
+            without_files = {
+                name: Absent(id=name, reason=f"{printable(name)} is in neither folder")
+                for name in listed - set(images)
+                if name.isdecimal()
+            }
+            ids = {id: id for id in images}
+            return read_image_list(list_file, ids, {**without_files, **absent}, "ids are as 0045")
+        return Listing(ids=tuple(images), absent=tuple(absent.values()))
+
+    def depth(self, id: str, variant: str) -> MaskedValues:
+        """Read depth [m] of 16 or 8 bits."""
+        path = self._pair(id).depth
+        if not self._is_8_bit:
+            return read_steps(path, steps=_STEPS_PER_METRE)
+        numbers = read_grey_integers(path, bits=8)
+        metres = (numbers.astype(np.float32) + 0.5) / np.float32(_COARSE_STEPS_PER_METRE)
+        return MaskedValues(values=metres, valid=numbers > 0)
+
+    def normals(self, id: str) -> MaskedValues | None:
+        """Read true normals from their own file; None without one."""
+        if self._normals_reader is None:
+            return None
+        return self._normals_reader(int(id) - (self._first_number or 0))
+
+    def _find_first_number(self) -> int | None:
+        """Number from which the images are counted, 0 or 1; None if the names do not tell."""
+        numbers = {int(id) for id in self._pairs.complete if id.isdecimal()}
+        if 0 in numbers:
+            return 0
+        return 1 if LABELLED_IMAGES in numbers else None
+
+    def _listing_of_official_split(self, split: str) -> Listing:
+        if self._first_number is None:
+            raise InputError(
+                f"{self.root}: names of the images do not tell whether they count from 0 or 1, so "
+                f"which are '{split}' is not known: put {split}.txt beside the folders, give a "
+                "list, or take the split 'all'"
+            )
+        by_number = {int(id): id for id in self._pairs.complete if id.isdecimal()}
+        ids, absent = [], []
+        for index in official_indices(split):
+            number = index + self._first_number
+            if number in by_number:
+                ids.append(by_number[number])
+            else:
+                name = f"{number:04d}"
+                reason = f"no pair of this number in {printable(self.root)}"
+                absent.append(self._pairs.absent.get(name, Absent(id=name, reason=reason)))
+        return Listing(ids=tuple(ids), absent=tuple(absent))
+
+
+def recorded_scene(id: str) -> str | None:
+    """Recording among the folders of an id: ``kitchen_0045a``, not ``kitchen``; None if none is."""
+    return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
+
+
+def _has_folder(id: str, name: str) -> bool:
+    return name in id.split("/")[:-1]
+
+
+def _by_unique_spelling(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Entries of images by every spelling of an id that no other id has."""
+    by_spelling: dict[str, Entry] = {}
+    ambiguous: set[str] = set()
+    for id, entry in entries.items():
+        for spelling in _spellings_of_id(id):
+            if spelling in by_spelling:
+                ambiguous.add(spelling)
+            by_spelling[spelling] = entry
+    return {spelling: entry for spelling, entry in by_spelling.items() if spelling not in ambiguous}
+
+
+def _spellings_of_id(id: str) -> Iterator[str]:
+    """Yield an id with fewer and fewer of its first folders, each also as the photograph's name."""
+    parts = id.split("/")
+    for start in range(max(1, len(parts) - 1)):
+        folder = "".join(f"{part}/" for part in parts[start:-1])
+        yield f"{folder}{parts[-1]}"
+        for suffix in PHOTO_SUFFIXES:
+            yield f"{folder}rgb_{parts[-1]}{suffix}"
