@@ -1,4 +1,4 @@
-"""Depth of frames by a model or from files."""
+"""Depth of the frames of a clip, which a model predicts or files hold."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,15 +32,15 @@ from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 
-_MAP_SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
-
-_FRAMES_LOOKED_AT = 12  # of a clip, whose surfaces show whether its files hold inverse depth
+_SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
+"""Suffixes of depth files, the most exact first."""
+_MAX_CHECKED_FILES = 12  # whose surfaces show whether the files of a clip hold inverse depth
 _GUESSED_UNIT = 0.001  # [m], of whole numbers of no stated unit: millimetres
 
 
 @runtime_checkable
 class ClipDepth(Protocol):
-    """Source of the depth of frames."""
+    """Gives the depth of frames."""
 
     @property
     def notes(self) -> Sequence[str]:
@@ -48,21 +48,26 @@ class ClipDepth(Protocol):
         ...
 
     def __call__(self, frame: ClipFrame, camera: Camera, size: Size) -> DepthMap | str:
-        """Depth of a frame, or a line on why it has none."""
+        """Depth of a frame at a size, or the reason why it has none."""
         ...
 
 
 def choose_depth_source(options: FuseOptions) -> ClipDepth:
-    """Source that predicts depth, or reads files."""
+    """Read depth from the files that the options name, or predict it if they name none.
+
+    Raises:
+        InputError: If the folder has no depth files.
+        OptionError: If the model predicts no depth that can be fused.
+    """
     if options.depth is not None:
-        return _FileDepth(
-            options.depth, options.depth_unit, options.depth_crop, options.depth_encoding
-        )
+        return _FileDepth(options, options.depth)
     trust(options.trust_code)
     return _ModelDepth(options.model or FAST_MODEL)
 
 
 class _ModelDepth:
+    """Depth that a model predicts."""
+
     notes: Sequence[str] = ()
 
     def __init__(self, name: str) -> None:
@@ -75,173 +80,212 @@ class _ModelDepth:
                 "'metric' or 'up_to_scale' (rilievo models)"
             )
 
-    def __call__(self, frame: ClipFrame, camera: Camera, size: tuple[int, int]) -> DepthMap | str:
+    def __call__(self, frame: ClipFrame, camera: Camera, size: Size) -> DepthMap | str:
         pixels = frame.pixels
         assert pixels is not None, "broken frames have no depth"
         [answer] = self._model.infer([Photo(pixels=pixels, name=frame.name, camera=camera)])
-        small = Photo(pixels=shrink(pixels, size), name=frame.name)
-        return self._model.finish(answer, small).depth
+        resized = Photo(pixels=shrink(pixels, size), name=frame.name)
+        return self._model.finish(answer, resized).depth
 
 
 class _FileDepth:
-    def __init__(
-        self,
-        folder: Path,
-        unit: float | None,
-        crop: str | None = None,
-        encoding: str | None = None,
-    ) -> None:
-        names = sorted(
-            name for name in names_in(folder) if Path(name).suffix.lower() in _MAP_SUFFIXES
-        )
-        depths = [name for name in names if ".depth" in name.lower()]
-        self._folder, self._unit = folder, unit
-        self._place = None if crop is None else parse_placement(crop, "depth_crop")
-        self._declared = None if encoding is None else parse_encoding(encoding, "depth_encoding")
-        self._doubts: dict[str, list[str]] = {}
-        self._files: dict[str, str] = {}
-        # Where a frame has several files, npz is the most exact.
-        for name in sorted(
-            depths or names, key=lambda name: _MAP_SUFFIXES.index(Path(name).suffix.lower())
-        ):
-            self._files.setdefault(frame_stem(name), name)
-        if not self._files:
-            raise InputError(
-                f"{printable(folder)}: has no depth files ({', '.join(_MAP_SUFFIXES)}), found "
-                f"{contents_text(folder)}"
-            )
+    """Depth of frames from files in a folder, which have the names or the numbers of the frames.
 
-        self._looked_at = evenly_spread(sorted(self._files.values()), _FRAMES_LOOKED_AT)
+    Args:
+        options: Folder of the files, and what the user says about their numbers.
+        folder: The same folder.
+
+    Raises:
+        InputError: If the folder has no depth files.
+    """
+
+    def __init__(self, options: FuseOptions, folder: Path) -> None:
+        self._folder, self._unit = folder, options.depth_unit
+        crop, encoding = options.depth_crop, options.depth_encoding
+        self._crop = None if crop is None else parse_placement(crop, "depth_crop")
+        self._encoding = None if encoding is None else parse_encoding(encoding, "depth_encoding")
+        self._warnings: dict[str, list[str]] = {}  # names of files by warning
+        self._files = _depth_files_by_stem(folder)
+        self._checked_files = evenly_spread(sorted(self._files.values()), _MAX_CHECKED_FILES)
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the numbers of the files look like besides depth, each once."""
+        """Warnings about the files, each once, with the first file that has it."""
         notes = []
-        for doubt, names in self._doubts.items():
+        for warning, names in self._warnings.items():
             more = "" if len(names) == 1 else f" and {len(names) - 1:,} more"
-            notes.append(f"{printable(names[0])}{more}: {doubt}")
+            notes.append(f"{printable(names[0])}{more}: {warning}")
         return notes
 
-    def __call__(self, frame: ClipFrame, camera: Camera, size: tuple[int, int]) -> DepthMap | str:
+    def __call__(self, frame: ClipFrame, camera: Camera, size: Size) -> DepthMap | str:
         name = self._files.get(frame_stem(frame.name), self._files.get(f"{frame.index:06d}"))
         if name is None:
             return f"{frame.name}: has no depth file in {printable(self._folder)}"
-        depth = self._read_depth(self._folder / name)
-        if not depth.is_depth:
-            raise InputError(
-                f"{printable(self._folder / name)}: has values of kind '{depth.kind}', of which no "
-                "surface can be fused: predict with a model of kind 'metric' or 'up_to_scale'"
-            )
-        if depth.is_distance:
-            raise InputError(
-                f"{printable(self._folder / name)}: has distances along the ray, and fusing takes "
-                "depth along the optical axis, of a camera without distortion: predict frames of "
-                "such a camera"
-            )
+        path = self._folder / name
+        depth = self._read_depth(path)
+        _require_fusible(depth, path)
         pixels = frame.pixels
         if pixels is not None:
-            depth = self._put_into_frame(depth, (pixels.shape[0], pixels.shape[1]), name)
+            depth = self._paste_into_frame(depth, (pixels.shape[0], pixels.shape[1]), name)
         return _resize_nearest(depth, size)
 
-    def _put_into_frame(self, depth: DepthMap, frame: Size, name: str) -> DepthMap:
-        """Depth of all of the frame; depth of a part is unknown elsewhere."""
-        words = PlacementWords(map="depth", picture="the frame", option="depth_crop")
-        try:
-            values = np.where(depth.valid, depth.values, 0)
-            place = place_map(depth.shape, frame, self._place, words, values=values)
-        except InputError as error:
-            raise InputError(problem=Text(error), path=printable(self._folder / name)) from error
-        for note in place.notes:
-            self._doubts.setdefault(note, []).append(name)
-        if place.crop.shape == frame:
-            return depth
-        values = paste_nearest(depth.values, place, frame, 1)
-        valid = paste_nearest(depth.valid, place, frame, False)
-        return replace(depth, values=values, valid=valid)
-
     def _read_depth(self, path: Path) -> DepthMap:
-        is_own = path.suffix != ".npy" or not path.with_suffix("").suffix
-        if is_own and self._declared is None:
+        """Read depth as rilievo saves it, or else by what the file and the user say."""
+        may_be_own = path.suffix != ".npy" or not path.with_suffix("").suffix
+        if may_be_own and self._encoding is None:
             try:
                 return read_prediction(path).depth
             except InputError:
                 if path.suffix == ".npz":
                     raise
-        numbers = read_stored_depth(path, encoding=self._declared, is_scaled=self._unit is not None)
+        is_scaled = self._unit is not None
+        numbers = read_stored_depth(path, encoding=self._encoding, is_scaled=is_scaled)
         return self._depth_of_numbers(numbers, path)
 
     def _depth_of_numbers(self, numbers: StoredDepth, path: Path) -> DepthMap:
-        """Depth of numbers, as the file and the user say what they mean."""
-        stored, stated = numbers.stored, numbers.statement
-        is_whole = stored.dtype.kind in "ui"
-        if stored.dtype == np.uint8 and not stated.is_decodable:
+        """Convert numbers of another program to depth, and collect warnings about them."""
+        stored, statement = numbers.stored, numbers.statement
+        self._require_clear_unit(numbers, path)
+        unit = self._unit
+        if unit is None:
+            unit = _GUESSED_UNIT if stored.dtype.kind in "ui" else 1.0
+        factor = 1 if statement.is_decodable else unit
+        values = numbers.values.astype(np.float32) * np.float32(factor)
+
+        encoding = NumberEncoding() if self._encoding is None else self._encoding
+        max_depth = np.inf if encoding.max_depth is None else encoding.max_depth
+        valid = np.isfinite(values) & (values > 0)
+        if stored.dtype == np.uint16 and not statement.is_decodable:
+            valid &= stored < np.iinfo(np.uint16).max
+        valid &= (values >= encoding.min_depth) & (values <= max_depth)
+
+        is_distance = statement.kind == DISTANCE
+        kind = DepthKind.METRIC
+        if statement.kind is not None and not is_distance:
+            kind = _depth_kind(statement, path)
+        self._collect_number_warnings(numbers, values[valid], unit, path.name)
+        if path.name in self._checked_files and not is_distance:
+            for warning in straight_surface_warnings(values.astype(np.float64), valid):
+                self._add_warning(warning, path.name)
+        return DepthMap(
+            values=np.where(valid, values, np.float32(1)),
+            kind=kind,
+            valid=valid,
+            is_distance=is_distance,
+        )
+
+    def _require_clear_unit(self, numbers: StoredDepth, path: Path) -> None:
+        """Raise if 8 bits have no stated scale, or both the file and the user state one."""
+        statement = numbers.statement
+        if numbers.stored.dtype == np.uint8 and not statement.is_decodable:
             raise InputError(
                 "has numbers of 8 bits, which are mostly a picture of depth; depth has 16 bits, or "
                 "is floating-point",
                 path=printable(path),
             )
-        if self._unit is not None and stated.is_decodable:
+        if self._unit is not None and statement.is_decodable:
             raise OptionError(
                 option="depth_unit",
                 problem="is for numbers that do not state theirs",
-                hint=f"{printable(path)} does ({stated.source})",
+                hint=f"{printable(path)} does ({statement.source})",
             )
-        unit = self._unit
-        if unit is None:
-            unit = _GUESSED_UNIT if is_whole else 1.0
-        values = numbers.values.astype(np.float32) * np.float32(1 if stated.is_decodable else unit)
-        valid = np.isfinite(values) & (values > 0)
-        if stored.dtype == np.uint16 and not stated.is_decodable:
-            valid &= stored < np.iinfo(np.uint16).max
-        declared = NumberEncoding() if self._declared is None else self._declared
-        farthest = np.inf if declared.max_depth is None else declared.max_depth
-        valid &= (values >= declared.min_depth) & (values <= farthest)
-        kind = DepthKind.METRIC if stated.kind in (None, DISTANCE) else _known_kind(stated, path)
-        self._collect_doubts(numbers, values[valid], unit, path.name)
-        if path.name in self._looked_at and stated.kind != DISTANCE:
-            for doubt in straight_surface_warnings(values.astype(np.float64), valid):
-                self._doubts.setdefault(doubt, []).append(path.name)
-        return DepthMap(
-            values=np.where(valid, values, np.float32(1)),
-            kind=kind,
-            valid=valid,
-            is_distance=stated.kind == DISTANCE,
-        )
 
-    def _collect_doubts(self, numbers: StoredDepth, depth: Values, unit: float, name: str) -> None:
+    def _paste_into_frame(self, depth: DepthMap, frame: Size, name: str) -> DepthMap:
+        """Bring a map to the size of the frame; outside of a map of a part, depth is unknown."""
+        words = PlacementWords(map="depth", picture="the frame", option="depth_crop")
+        try:
+            values = np.where(depth.valid, depth.values, 0)
+            placement = place_map(depth.shape, frame, self._crop, words, values=values)
+        except InputError as error:
+            raise InputError(problem=Text(error), path=printable(self._folder / name)) from error
+        for note in placement.notes:
+            self._add_warning(note, name)
+        if placement.crop.shape == frame:
+            return depth
+        values = paste_nearest(depth.values, placement, frame, 1)
+        valid = paste_nearest(depth.valid, placement, frame, False)
+        return replace(depth, values=values, valid=valid)
+
+    def _collect_number_warnings(
+        self, numbers: StoredDepth, depth: Values, unit: float, name: str
+    ) -> None:
         is_metric = numbers.statement.kind in (None, DepthKind.METRIC)
-        for doubt in stored_depth_warnings(
+        for warning in stored_depth_warnings(
             numbers,
             depth.astype(np.float64) if is_metric else None,
             unit=unit,
             invalid=(0.0,) if numbers.statement.linear_range is None else (),
-            max_depth=None if self._declared is None else self._declared.max_depth,
+            max_depth=None if self._encoding is None else self._encoding.max_depth,
             is_unit_declared=self._unit is not None,
         ):
-            self._doubts.setdefault(doubt, []).append(name)
+            self._add_warning(warning, name)
+
+    def _add_warning(self, warning: str, name: str) -> None:
+        self._warnings.setdefault(warning, []).append(name)
 
 
-def _known_kind(stated: DepthStatement, path: Path) -> DepthKind:
-    """Return the kind of depth that a file states.
+def _depth_files_by_stem(folder: Path) -> dict[str, str]:
+    """Names of the depth files by the stems of their frames; of several, the most exact format.
+
+    If some names have ".depth" in them, only those are taken.
+
+    Raises:
+        InputError: If there are none.
+    """
+    names = sorted(name for name in names_in(folder) if _suffix(name) in _SUFFIXES)
+    depth_names = [name for name in names if ".depth" in name.lower()]
+    files: dict[str, str] = {}
+    for name in sorted(depth_names or names, key=lambda name: _SUFFIXES.index(_suffix(name))):
+        files.setdefault(frame_stem(name), name)
+    if not files:
+        raise InputError(
+            f"{printable(folder)}: has no depth files ({', '.join(_SUFFIXES)}), found "
+            f"{contents_text(folder)}"
+        )
+    return files
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _require_fusible(depth: DepthMap, path: Path) -> None:
+    """Raise if a map is neither metric depth nor depth up to scale along the optical axis."""
+    if not depth.is_depth:
+        raise InputError(
+            f"{printable(path)}: has values of kind '{depth.kind}', of which no "
+            "surface can be fused: predict with a model of kind 'metric' or 'up_to_scale'"
+        )
+    if depth.is_distance:
+        raise InputError(
+            f"{printable(path)}: has distances along the ray, and fusing takes "
+            "depth along the optical axis, of a camera without distortion: predict frames of "
+            "such a camera"
+        )
+
+
+def _depth_kind(statement: DepthStatement, path: Path) -> DepthKind:
+    """Kind of depth that a file states.
 
     Raises:
         InputError: If frames of this kind cannot be fused.
     """
-    if stated.kind not in list(DepthKind):
+    if statement.kind not in list(DepthKind):
         raise InputError(
-            f"states the kind '{stated.kind}', which cannot be fused; convert the file to depth "
+            f"states the kind '{statement.kind}', which cannot be fused; convert the file to depth "
             "along the optical axis",
             path=printable(path),
         )
-    return DepthKind(stated.kind)
+    return DepthKind(statement.kind)
 
 
-def _resize_nearest(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
-    """Nearest depth, since a mean lies on no surface."""
+def _resize_nearest(depth: DepthMap, size: Size) -> DepthMap:
+    """Resize to the nearest pixels, since a mean across an edge lies on no surface."""
     if depth.shape == size:
         return depth
     cv2 = import_opencv()
-    to = (size[1], size[0])
-    values = cv2.resize(depth.values, to, interpolation=cv2.INTER_NEAREST_EXACT)
-    valid = cv2.resize(depth.valid.astype(np.uint8), to, interpolation=cv2.INTER_NEAREST_EXACT)
+    width_and_height = (size[1], size[0])
+    nearest = cv2.INTER_NEAREST_EXACT
+    values = cv2.resize(depth.values, width_and_height, interpolation=nearest)
+    valid = cv2.resize(depth.valid.astype(np.uint8), width_and_height, interpolation=nearest)
     return DepthMap(values=values, kind=depth.kind, valid=valid > 0)
