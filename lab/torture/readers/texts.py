@@ -12,7 +12,7 @@ from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.dataset import Request
 from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
 from rilievo.data.datasets.sets.kitti_raw import listed_frames
-from rilievo.data.datasets.sets.tum import read_pairs, read_stamped_pictures, read_trajectory
+from rilievo.data.datasets.sets.tum import read_pairs, read_timed_pictures, read_trajectory
 from rilievo.io.cameras.lens_files import read_K
 from rilievo.training.sweep.sweep_config import read_sweep
 
@@ -55,7 +55,7 @@ def _read_kitti(folder: Path) -> object:
 
 
 def _read_tum(folder: Path) -> object:
-    stamped = read_stamped_pictures(folder / "rgb.txt")
+    stamped = read_timed_pictures(folder / "rgb.txt")
     path = read_trajectory(folder / "groundtruth.txt")
     return stamped, path.nearest_pose(10.0), list(read_pairs(folder / "pairs.txt"))
 

@@ -1,4 +1,4 @@
-"""DA-2K: pairs of points, one nearer."""
+"""DA-2K: photographs with pairs of points, one of which is nearer (Yang et al. 2024)."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class _Entry:
 
 
 class Da2k(PhotoFiles[_Entry]):
-    """Photographs with pairs; a split is a scenario, or all."""
+    """Photographs with pairs of points. A split is a scenario, or ``all``."""
 
     card = own_card("da2k")
 
@@ -71,13 +71,14 @@ def _read_annotations(path: Path) -> Mapping[str, Any]:
 
 
 def _entry_of_pairs(image: Path, pairs: Any, path: Path) -> _Entry:
+    """Check the pairs of an image; ``path`` is their file."""
     nearer, farther = [], []
     try:
         for pair in pairs:
-            closer = pair["closer_point"]
-            other = {"point1": "point2", "point2": "point1"}[closer]
-            nearer.append(_row_and_column(pair[closer]))
-            farther.append(_row_and_column(pair[other]))
+            nearer_name = pair["closer_point"]
+            farther_name = {"point1": "point2", "point2": "point1"}[nearer_name]
+            nearer.append(_row_and_column(pair[nearer_name]))
+            farther.append(_row_and_column(pair[farther_name]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path}: the pairs of '{image.name}' are not point1, point2 and closer_point: "

@@ -23,7 +23,8 @@ from rilievo.records.sample import Truth
 # corner of the first pixel: the centre of 1024 x 768.
 _K = pinhole_K(886.81, 927.06, 511.5, 383.5)
 _PLACES = ("indoors", "outdoor")
-_LEAST_AGREEMENT = 0.7
+_MIN_AGREEMENT = 0.7
+"""Least mean cosine between stored normals and those that follow from depth."""
 _SCENE = re.compile(r"scene_\d+")
 
 
@@ -42,22 +43,23 @@ _FILES = DepthPatterns(
 
 
 class Diode(DepthSet):
-    """DIODE, indoors, outdoors or both."""
+    """Photographs with laser depth, indoors, outdoors or both."""
 
     card = own_card("diode")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        part, _, place = request.split.partition("-")
+        part, _, only_place = request.split.partition("-")
         folder = request.root / part if (request.root / part).is_dir() else request.root
-        places = [place] if place else list(_PLACES)
-        if not any((folder / area).is_dir() for area in places):
+        places = [only_place] if only_place else list(_PLACES)
+        if not any((folder / place).is_dir() for place in places):
             raise InputError(
                 f"{request.root}: expected {part}/ with {' and '.join(places)} inside, found "
                 f"{contents_text(request.root)}"
             )
         entries = {}
-        for id in (stem for area in places for stem in _relative_stems_below(folder, area)):
+        ids = [id for place in places for id in _ids_below(folder, place)]
+        for id in ids:
             scene = _SCENE.search(id)
             files = _FILES.files_of_image(id, folder, scene[0] if scene else None)
             if request.variant == "normals":
@@ -66,28 +68,33 @@ class Diode(DepthSet):
         self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
-        """Read depth in the mask, and ``normals`` in that variant."""
+        """Read depth [m] inside the mask, and normals in the variant ``normals``."""
         truth = super().truth(id)
         for path in self._entry(id).needs:
             assert truth.depth is not None, "every image has depth"
-            assert truth.depth_valid is not None, "the same"
+            assert truth.depth_valid is not None, "depth comes with a mask"
             normals, valid = _signed_normals(path, truth.depth, truth.depth_valid)
             truth = replace(truth, normals=normals, normals_valid=valid)
         return truth
 
 
-def _relative_stems_below(folder: Path, place: str) -> list[str]:
-    stems = set()
-    for where, _, names in walk(folder / place):
+def _ids_below(folder: Path, place: str) -> list[str]:
+    """Ids of the photographs and depth files below a subfolder."""
+    ids = set()
+    for parent, _, names in walk(folder / place):
         for name in names:
             stem = name.removesuffix(".png").removesuffix("_depth.npy")
             if stem != name and not name.startswith("."):
-                stems.add(Path(where, stem).relative_to(folder).as_posix())
-    return sorted(stems)
+                ids.add(Path(parent, stem).relative_to(folder).as_posix())
+    return sorted(ids)
 
 
 def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors, Mask]:
-    """Normals with signs that agree with depth."""
+    """Read normals, and choose the signs of their axes that agree best with depth.
+
+    Raises:
+        InputError: If no signs agree.
+    """
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
         raise InputError(f"{path}: is {valid.shape}, the depth {depth.shape}")
@@ -102,9 +109,9 @@ def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vector
         itertools.product((1, -1), repeat=3), key=lambda signs: float(np.dot(signs, agreement))
     )
     best = float(np.dot(signs, agreement))
-    if best < _LEAST_AGREEMENT:
+    if best < _MIN_AGREEMENT:
         raise InputError(
             f"{path}: agrees with the normals of its depth to a mean cosine of {best:.2f} at best, "
-            f"expected {_LEAST_AGREEMENT}: are they of another image?"
+            f"expected {_MIN_AGREEMENT}: are they of another image?"
         )
     return stored * np.array(signs, np.float32)[:, None, None], valid

@@ -1,6 +1,7 @@
 """DSINE's evaluation zip: ScanNet, iBims-1, Sintel, OASIS and NYUv2.
 
-Normals point away from the camera: colours, numbers, or a pickled part (OASIS).
+The files hold normals that point away from the camera: as colours, as floats, or (OASIS) as a
+pickled rectangle of the picture.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from rilievo.io.numbers import read_numbers
 from rilievo.records.sample import Truth
 
 _FOLDER = "dsine_eval"
-_SHORTEST = 0.5
+_MIN_LENGTH = 0.5  # of a stored vector that is a normal
 _WITH_SCENES = frozenset({"scannet", "sintel"})
 
 
@@ -33,24 +34,32 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Form:
+class _NormalsFormat:
+    """How a set stores normals.
+
+    Attributes:
+        suffix: Suffix of its files.
+        read: Function of a file and the size of the photograph, which reads normals that point away
+            from the camera, and the mask of pixels that have them.
+    """
+
     suffix: str
     read: Callable[[Path, tuple[int, int]], tuple[np.ndarray, np.ndarray]]
 
 
 class Dsine(PhotoFiles[_Entry]):
-    """Folders of NAME_img, NAME_normal and NAME_intrins.npy; a split is a set."""
+    """Files NAME_img, NAME_normal and NAME_intrins.npy. A split is one of the five sets."""
 
     card = own_card("dsine")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self._form = _FORMS[request.split]
+        self._format = _FORMATS[request.split]
         folder = _folder_of_split(request)
         entries = {
             id: _Entry(
                 image=image,
-                normals=image.with_name(f"{stem}_normal{self._form.suffix}"),
+                normals=image.with_name(f"{stem}_normal{self._format.suffix}"),
                 intrinsics=image.with_name(f"{stem}_intrins.npy"),
             )
             for id, stem, image in _ids_stems_and_paths(folder)
@@ -60,18 +69,18 @@ class Dsine(PhotoFiles[_Entry]):
         self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
-        """Read normals and camera."""
+        """Read the normals and the camera."""
         entry = self._entry(id)
         height, width, _ = self.image(id).shape
-        away, valid = self._form.read(entry.normals, (height, width))
-        if away.shape != (height, width, 3):
+        outward, valid = self._format.read(entry.normals, (height, width))
+        if outward.shape != (height, width, 3):
             raise InputError(
-                f"{entry.normals}: has shape {away.shape}, the photograph {(height, width, 3)}"
+                f"{entry.normals}: has shape {outward.shape}, the photograph {(height, width, 3)}"
             )
-        towards = -np.moveaxis(away, 2, 0).astype(np.float32)
-        length = np.sqrt(np.square(towards).sum(axis=0))
+        inward = -np.moveaxis(outward, 2, 0).astype(np.float32)
+        length = np.sqrt(np.square(inward).sum(axis=0))
         valid = valid & np.isfinite(length) & (length > 0)
-        unit = np.where(valid, towards / np.where(valid, length, 1), 0)
+        unit = np.where(valid, inward / np.where(valid, length, 1), 0)
         return Truth(
             id=id,
             normals=unit.astype(np.float32),
@@ -86,7 +95,7 @@ def _folder_of_split(request: Request) -> Path:
     for folder in (root / _FOLDER / split, root / split):
         if folder.is_dir():
             return folder
-    if root.name == split or (root.name not in _FORMS and _ids_stems_and_paths(root)):
+    if root.name == split or (root.name not in _FORMATS and _ids_stems_and_paths(root)):
         return root
     raise InputError(
         f"{request.root}: expected {_FOLDER}/{request.split}/ with NAME_img.png, found "
@@ -95,39 +104,34 @@ def _folder_of_split(request: Request) -> Path:
 
 
 def _ids_stems_and_paths(folder: Path) -> list[tuple[str, str, Path]]:
+    """Ids, names without "_img" and paths of the photographs below a folder."""
     images = []
-    for here, _, names in walk(folder):
+    for parent, _, names in walk(folder):
         for name in names:
-            stem, mark, suffix = name.rpartition("_img")
-            if mark and suffix.lower() in (".png", ".jpg", ".jpeg"):
-                path = Path(here) / name
+            stem, separator, suffix = name.rpartition("_img")
+            if separator and suffix.lower() in (".png", ".jpg", ".jpeg"):
+                path = Path(parent) / name
                 id = (path.parent.relative_to(folder) / stem).as_posix()
                 images.append((id, stem, path))
     return sorted(images)
 
 
-def _read_outward_normals_of_colours(
-    path: Path, size: tuple[int, int]
-) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
-    stored = _check_three_channels(path, read_numbers(path))
+def _read_colours(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
+    stored = _require_three_channels(path, read_numbers(path))
     if stored.dtype != np.uint8:
         raise InputError(f"{path}: holds {stored.dtype}, expected 8-bit colours")
     normals = stored.astype(np.float32) / np.float32(255) * np.float32(2) - np.float32(1)
     return normals, stored.sum(axis=2) > 0
 
 
-def _read_outward_normals_of_floats(
-    path: Path, size: tuple[int, int]
-) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
-    stored = _check_three_channels(path, read_numbers(path)).astype(np.float32)
+def _read_floats(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
+    stored = _require_three_channels(path, read_numbers(path)).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        return stored, np.sqrt(np.square(stored).sum(axis=2)) > _SHORTEST
+        return stored, np.sqrt(np.square(stored).sum(axis=2)) > _MIN_LENGTH
 
 
-def _read_outward_normals_of_box(
-    path: Path, size: tuple[int, int]
-) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
-    """Normals in a box, zero outside; x and y change sign."""
+def _read_rectangle(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
+    """Read the normals of a rectangle, which are 0 outside of it. x and y change sign."""
     content = read_pickle(path)
     try:
         top, bottom, left, right = (
@@ -145,7 +149,7 @@ def _read_outward_normals_of_box(
     return normals, (normals != 0).any(axis=2)
 
 
-def _check_three_channels(
+def _require_three_channels(
     path: Path, stored: Shaped[np.ndarray, "..."]
 ) -> Shaped[np.ndarray, "h w 3"]:
     if stored.ndim != 3 or stored.shape[2] != 3:
@@ -153,10 +157,10 @@ def _check_three_channels(
     return stored
 
 
-_FORMS: Mapping[str, _Form] = {
-    "scannet": _Form(suffix=".png", read=_read_outward_normals_of_colours),
-    "nyuv2": _Form(suffix=".png", read=_read_outward_normals_of_colours),
-    "ibims": _Form(suffix=".exr", read=_read_outward_normals_of_floats),
-    "sintel": _Form(suffix=".exr", read=_read_outward_normals_of_floats),
-    "oasis": _Form(suffix=".pkl", read=_read_outward_normals_of_box),
+_FORMATS: Mapping[str, _NormalsFormat] = {
+    "scannet": _NormalsFormat(suffix=".png", read=_read_colours),
+    "nyuv2": _NormalsFormat(suffix=".png", read=_read_colours),
+    "ibims": _NormalsFormat(suffix=".exr", read=_read_floats),
+    "sintel": _NormalsFormat(suffix=".exr", read=_read_floats),
+    "oasis": _NormalsFormat(suffix=".pkl", read=_read_rectangle),
 }

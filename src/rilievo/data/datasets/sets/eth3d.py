@@ -23,7 +23,7 @@ _DEPTHS = Path("ground_truth_depth", "dslr_images")
 
 
 class Eth3d(DepthSet):
-    """High-resolution multi-view training set."""
+    """Scenes of the high-resolution multi-view training set."""
 
     card = own_card("eth3d")
 
@@ -35,11 +35,13 @@ class Eth3d(DepthSet):
                 f"{request.root}: holds no scene with {_CALIBRATION}/, images/ and "
                 f"ground_truth_depth/, as ETH3D's do; it holds {contents_text(request.root)}"
             )
-        views = {id: view for folder in folders for id, view in _views_by_id(folder).items()}
+        views: dict[str, DepthFiles] = {}
+        for folder in folders:
+            views |= _views_by_id(folder)
         self._set_entries_of_list(views, request.list_file)
 
     def image(self, id: str) -> Pixels:
-        """Read the photograph without EXIF rotation, like depth and K."""
+        """Read the photograph as stored, without EXIF's rotation, as depth and K are."""
         path = self._entry(id).image
         size_bytes, name = check_regular(path), printable(path)
         try:
@@ -50,13 +52,13 @@ class Eth3d(DepthSet):
             raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
     def photo_file(self, id: str) -> Path | None:
-        """No file, as viewers rotate them."""
+        """None, because other programs turn the photographs by EXIF."""
         return None
 
 
 def _scene_folders(root: Path) -> list[Path]:
-    places = [root, *root.glob("*/"), *root.glob("multi_view_training_dslr_jpg/*/")]
-    return sorted(place for place in places if (place / _CALIBRATION).is_dir())
+    folders = [root, *root.glob("*/"), *root.glob("multi_view_training_dslr_jpg/*/")]
+    return sorted(folder for folder in folders if (folder / _CALIBRATION).is_dir())
 
 
 def _views_by_id(scene: Path) -> dict[str, DepthFiles]:
@@ -67,31 +69,33 @@ def _views_by_id(scene: Path) -> dict[str, DepthFiles]:
     images: list[ColmapImage] = sorted(
         read_images(calibration / "images.txt"), key=lambda image: image.name
     )
-    for listed in images:
-        if listed.camera_id not in cameras:
+    for image in images:
+        if image.camera_id not in cameras:
             raise InputError(
-                f"{calibration}: images.txt names camera {listed.camera_id}, which cameras.txt has "
+                f"{calibration}: images.txt names camera {image.camera_id}, which cameras.txt has "
                 "not"
             )
-        name, camera = Path(listed.name).name, cameras[listed.camera_id]
+        name, camera = Path(image.name).name, cameras[image.camera_id]
         views[f"{scene.resolve().name}/{Path(name).stem}"] = DepthFiles(
             image=scene / _PICTURES / name,
             depth=depths / name,
             read=partial(_read_raw_depth, height=camera.height, width=camera.width),
             camera=Camera(K=camera.K),
-            pose=listed.world_T_cam,
+            pose=image.world_T_cam,
             scene=scene.resolve().name,
         )
     return views
 
 
 def _depth_folder(scene: Path) -> Path:
-    beside = scene / _DEPTHS
-    apart = scene.parent.parent / "multi_view_training_dslr_depth" / scene.name / _DEPTHS
-    return apart if not names_in(beside) and names_in(apart) else beside
+    """Folder of depth in the scene's folder, or in the folder of the depth download."""
+    merged = scene / _DEPTHS
+    separate = scene.parent.parent / "multi_view_training_dslr_depth" / scene.name / _DEPTHS
+    return separate if not names_in(merged) and names_in(separate) else merged
 
 
 def _read_raw_depth(path: Path, *, height: int, width: int) -> MaskedValues:
+    """Read depth [m] of a file without header."""
     size, expected = check_regular(path), 4 * height * width
     if size != expected:
         raise InputError(

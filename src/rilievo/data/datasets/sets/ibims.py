@@ -9,12 +9,12 @@ from rilievo.errors import InputError
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map
 
-_RAW = "ibims1_core_raw"
-_METRES = 50 / 65535
+_SUBFOLDER = "ibims1_core_raw"
+_METRES_PER_STEP = 50 / 65535
 
 
 def _read_depth(path: Path) -> MaskedValues:
-    return masked_metres(read_map(path) * _METRES)
+    return masked_metres(read_map(path) * _METRES_PER_STEP)
 
 
 _FILES = DepthPatterns(
@@ -27,13 +27,13 @@ _FILES = DepthPatterns(
 
 
 class Ibims(DepthSet):
-    """Core set as pictures."""
+    """The core set, in its release as PNG files."""
 
     card = own_card("ibims")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        for folder in (request.root, request.root / _RAW):
+        for folder in (request.root, request.root / _SUBFOLDER):
             names = [Path(name).stem for name in names_in(folder / "rgb") if name.endswith(".png")]
             if (folder / "depth").is_dir() and names:
                 entries = {
@@ -43,15 +43,15 @@ class Ibims(DepthSet):
                 self._set_entries_of_list(entries, request.list_file)
                 return
         raise InputError(
-            f"{request.root}: expected {_RAW}/ with rgb/ and depth/, found "
+            f"{request.root}: expected {_SUBFOLDER}/ with rgb/ and depth/, found "
             f"{contents_text(request.root)}"
         )
 
 
-def _ids_of_list_or_folder(folder: Path, there: list[str]) -> tuple[str, ...]:
-    for place in (folder, folder.parent):
-        if (place / "imagelist.txt").is_file():
-            lines = text_lines(place / "imagelist.txt")
-            names = [line.text.removesuffix(".png") for line in lines]
-            return checked_ids(names, printable(place / "imagelist.txt"))
-    return tuple(sorted(there))
+def _ids_of_list_or_folder(folder: Path, present: list[str]) -> tuple[str, ...]:
+    """Ids in the authors' list, or else those of the photographs that are present."""
+    for listing in (folder / "imagelist.txt", folder.parent / "imagelist.txt"):
+        if listing.is_file():
+            ids = [line.text.removesuffix(".png") for line in text_lines(listing)]
+            return checked_ids(ids, printable(listing))
+    return tuple(sorted(present))

@@ -9,22 +9,23 @@ from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
 
-LIST = "scannet_val_sampled_list_800_1.txt"
+_LIST_FILE = "scannet_val_sampled_list_800_1.txt"
+_STEPS_PER_METRE = 1000
 
 
 class MarigoldScannet(DepthSet):
-    """Validation frames in Marigold's order."""
+    """Frames of ScanNet's validation scenes, in the order of Marigold's list."""
 
     card = own_card("marigold-scannet")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        path = request.list_file or request.root / LIST
+        path = request.list_file or request.root / _LIST_FILE
         if not path.is_file():
             raise InputError(
                 path=request.root,
                 problem=Text(
-                    f"expected {LIST} beside the unpacked frames (or name it with ",
+                    f"expected {_LIST_FILE} beside the unpacked frames (or name it with ",
                     OptionName("list"),
                     f"), found {contents_text(request.root)}",
                 ),
@@ -38,7 +39,7 @@ class MarigoldScannet(DepthSet):
             entries[id] = DepthFiles(
                 image=request.root / words[0],
                 depth=request.root / words[1],
-                read=partial(read_steps, steps=1000),
+                read=partial(read_steps, steps=_STEPS_PER_METRE),
                 # Frames are named by their scene's folder where they have one.
                 scene=next((part for part in Path(id).parts if part.startswith("scene")), None),
             )

@@ -16,12 +16,18 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.numbers import read_map
 
-_LONGEST = 1e6
+_MAX_NUMBER = 1e6  # of a calibration [m, px]; larger ones are damage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Calibration:
-    """Left camera; ``baseline`` is in m, ``doffs`` in px."""
+    """Calibration of a scene.
+
+    Attributes:
+        K: Intrinsics of the left camera [px].
+        baseline: Distance of the cameras [m].
+        doffs: Difference of the two principal points, which is added to disparity [px].
+    """
 
     K: Matrix
     baseline: float
@@ -29,7 +35,7 @@ class _Calibration:
 
 
 class Middlebury(DepthSet):
-    """Left image of every scene."""
+    """Left photographs of the scenes, with depth of their disparity."""
 
     card = own_card("middlebury")
 
@@ -45,7 +51,7 @@ class Middlebury(DepthSet):
 
 
 def _read_depth(path: Path, *, calibration: Path) -> MaskedValues:
-    """Depth: f · baseline / (disparity + doffs)."""
+    """Read depth [m], which is f · baseline / (disparity + doffs)."""
     camera = _read_calibration(calibration)
     # A signalling NaN in the file counts as unknown too.
     with np.errstate(invalid="ignore"):
@@ -65,14 +71,15 @@ def _left_camera(_: tuple[int, int], *, calibration: Path) -> Camera:
 
 def _find_scenes(root: Path) -> dict[str, DepthFiles]:
     scenes = {}
-    for place, _, names in walk(root):
+    for parent, _, names in walk(root):
         if {"im0.png", "calib.txt"} <= set(names):
-            folder, calibration = Path(place), Path(place, "calib.txt")
-            evaluation = "disp0GT.pfm" in names
+            folder, calibration = Path(parent), Path(parent, "calib.txt")
+            # Scenes of the evaluation have another name of the disparity than those for training.
+            disparity = "disp0GT.pfm" if "disp0GT.pfm" in names else "disp0.pfm"
             id = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
             scenes[id] = DepthFiles(
                 image=folder / "im0.png",
-                depth=folder / ("disp0GT.pfm" if evaluation else "disp0.pfm"),
+                depth=folder / disparity,
                 read=partial(_read_depth, calibration=calibration),
                 camera=partial(_left_camera, calibration=calibration),
                 needs=(calibration,),
@@ -89,7 +96,9 @@ def _read_calibration(path: Path) -> _Calibration:
         entries = [float(word) for word in re.findall(r"[^\s;\[\]]+", values["cam0"])]
         K = np.array(entries).reshape(3, 3)
         baseline, doffs = float(values["baseline"]) / 1000, float(values.get("doffs", 0))
-        if not (0 < baseline < _LONGEST and abs(doffs) < _LONGEST and abs(K).max() < _LONGEST):
+        if not (
+            0 < baseline < _MAX_NUMBER and abs(doffs) < _MAX_NUMBER and abs(K).max() < _MAX_NUMBER
+        ):
             raise ValueError(f"baseline is {values['baseline']}, doffs {doffs:g}")
     except (KeyError, ValueError) as error:
         raise InputError(

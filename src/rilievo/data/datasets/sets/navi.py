@@ -22,14 +22,22 @@ from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
 from rilievo.records.sample import Truth
 
-# Files hold disparity: v = 65535 * 10 / millimetres (decode_depth in NAVI's tutorial).
-_METRES = 65535 * 10 / 1000
-_WILD = "wild_set"
+_METRES_TIMES_NUMBER = 65535 * 10 / 1000
+"""Depth times a stored number, which is inverse depth (decode_depth in NAVI's tutorial)."""
+_WILD_SCENE = "wild_set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Split:
-    """Share of scenes; Probe3D needs objects posed twice."""
+    """Scenes and views that a split takes.
+
+    Attributes:
+        kind: What the names of the scenes begin with.
+        first: Where the range of an object's scenes begins, as a fraction of their number.
+        last: Where it ends.
+        posed_twice: Whether objects need both multiview and wild scenes, as Probe3D's do.
+        step: Step between views that are taken.
+    """
 
     kind: str
     first: float = 0.0
@@ -77,7 +85,7 @@ class _View:
 
 
 class Navi(FileList[_View]):
-    """NAVI 1.0 and 1.5."""
+    """Photographs of objects with their depth, of NAVI 1.0 and 1.5."""
 
     card = own_card("navi")
 
@@ -96,7 +104,7 @@ class Navi(FileList[_View]):
         self.absent += tuple(unlisted)
 
     def image(self, id: str) -> Pixels:
-        """Read the photograph, or its crop."""
+        """Read the photograph, or its part around the object in variants with ``-crop``."""
         view = self._entry(id)
         pixels = read_photo(view.image, own_depth=False).pixels
         if not self.request.variant.endswith("-crop"):
@@ -107,22 +115,22 @@ class Navi(FileList[_View]):
         return _crop_around_object(depth, view).crop_photo(pixels)
 
     def photo_file(self, id: str) -> Path | None:
-        """File of the photograph, unless cropped."""
+        """File of the photograph; None if a crop of it is read."""
         return None if self.request.variant.endswith("-crop") else self._entry(id).image
 
     def truth(self, id: str) -> Truth:
-        """Read depth [m] or relative depth, K, and normals in ``normals-crop``."""
+        """Read depth [m] (relative depth in its variants), K, and normals in ``normals-crop``."""
         view = self._entry(id)
         whole = _read_depth(view)
-        nearest = whole[whole > 0].min(initial=np.inf)
+        nearest_depth = whole[whole > 0].min(initial=np.inf)
         depth, K = whole, _intrinsics_at_size(view, whole.shape)
         if self.request.variant.endswith("-crop"):
             crop = _crop_around_object(whole, view)
             depth, K = crop.crop_map(whole), crop.K(K)
-            nearest = crop.least_depth(whole)
+            nearest_depth = crop.least_depth(whole)
         valid = depth > 0
         if self.request.variant.startswith("relative"):
-            depth = _relative_depth(depth, valid, nearest)
+            depth = _relative_depth(depth, valid, nearest_depth)
         depth = depth.astype(np.float32)
         normals = normals_valid = None
         if self.request.variant == "normals-crop":
@@ -140,32 +148,31 @@ class Navi(FileList[_View]):
 
 def _scenes_of_split(root: Path, split: _Split) -> list[Path]:
     objects = (
-        sorted(object_folder for object_folder in root.iterdir() if object_folder.is_dir())
-        if root.is_dir()
-        else []
+        sorted(folder for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []
     )
     scenes: list[Path] = []
-    any_scene = False
-    for object_folder in objects:
+    has_any_scene = False
+    for folder in objects:
         names = sorted(
-            n for n in names_in(object_folder) if (object_folder / n / "annotations.json").is_file()
+            name for name in names_in(folder) if (folder / name / "annotations.json").is_file()
         )
-        any_scene = any_scene or bool(names)
-        multiview = [name for name in names if name.startswith("multiview")]
-        if split.posed_twice and not (multiview and _WILD in names):
+        has_any_scene = has_any_scene or bool(names)
+        has_multiview = any(name.startswith("multiview") for name in names)
+        if split.posed_twice and not (has_multiview and _WILD_SCENE in names):
             continue
-        chosen = [name for name in names if name.startswith(split.kind)]
-        first, last = (int(share * len(chosen)) for share in (split.first, split.last))
-        scenes += [object_folder / name for name in chosen[first:last]]
-    if not any_scene:
+        candidates = [name for name in names if name.startswith(split.kind)]
+        first, last = int(split.first * len(candidates)), int(split.last * len(candidates))
+        scenes += [folder / name for name in candidates[first:last]]
+    if not has_any_scene:
         raise InputError(
-            f"{root}: expected folders of objects with multiview_*/, multiview-*/ or {_WILD}/ and "
-            f"annotations.json inside, found {contents_text(root)}"
+            f"{root}: expected folders of objects with multiview_*/, multiview-*/ or "
+            f"{_WILD_SCENE}/ and annotations.json inside, found {contents_text(root)}"
         )
     return scenes
 
 
 def _views_by_id(scene: Path, root: Path) -> dict[str, _View]:
+    """Views that the annotations of a scene list."""
     path = scene / "annotations.json"
     check_regular(path)
     try:
@@ -193,6 +200,7 @@ def _views_by_id(scene: Path, root: Path) -> dict[str, _View]:
 def _photographs_without_annotation(
     scene: Path, views: Mapping[str, _View], root: Path
 ) -> Sequence[Absent]:
+    """Photographs of a scene that its annotations do not list."""
     listed = {view.image.name for view in views.values()}
     return [
         Absent(
@@ -205,13 +213,15 @@ def _photographs_without_annotation(
 
 
 def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
+    """Read depth [m]; 0 is unknown."""
     stored = read_map(view.depth)
     if stored.dtype != np.uint16:
         raise InputError(f"{view.depth}: is {stored.dtype}, expected 16 bits of disparity")
-    return np.where(stored > 0, _METRES / np.maximum(stored, 1), 0.0)
+    return np.where(stored > 0, _METRES_TIMES_NUMBER / np.maximum(stored, 1), 0.0)
 
 
 def _intrinsics_at_size(view: _View, size: tuple[int, ...]) -> Matrix:
+    """K of the annotation, at the size of the depth map."""
     shape = view.annotation.image_size
     if min(shape) < 1:
         raise InputError(f"{view.depth}: the annotations say that its picture is {shape} pixels")
@@ -235,8 +245,8 @@ def _crop_around_object(depth: Float64[np.ndarray, "h w"], view: _View) -> Objec
 
 
 def _relative_depth(
-    depth: Float64[np.ndarray, "h w"], valid: Mask, nearest: float
+    depth: Float64[np.ndarray, "h w"], valid: Mask, nearest_depth: float
 ) -> Float64[np.ndarray, "h w"]:
-    """Probe3D's depth: 0.01 nearest, 1 farthest, 0 unknown."""
-    spread = max(0.01, depth.max() - nearest)
-    return np.where(valid, (depth - nearest) / spread * 0.99 + 0.01, 0.0)
+    """Probe3D's relative depth: 0.01 at the nearest depth, 1 at the farthest, 0 if unknown."""
+    spread = max(0.01, depth.max() - nearest_depth)
+    return np.where(valid, (depth - nearest_depth) / spread * 0.99 + 0.01, 0.0)

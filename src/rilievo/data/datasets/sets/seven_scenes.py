@@ -28,11 +28,12 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.files.names import printable
 
-_SHAPE = (480, 640)
-_CENTRE = (320.0, 240.0)
-_DEPTH_FOCAL, _COLOUR_FOCAL = 585.0, 535.0
-_STEPS_A_METRE = 1000
-_NO_DEPTH = (0, 65535)
+_SIZE = (480, 640)
+_PRINCIPAL_POINT = (320.0, 240.0)  # [px], of both cameras
+_DEPTH_FOCAL = 585.0  # [px]
+_COLOUR_FOCAL = 535.0  # [px]
+_STEPS_PER_METRE = 1000
+_INVALID_NUMBERS = (0, 65535)
 _SPLIT_FILES = {"test": "TestSplit.txt", "train": "TrainSplit.txt"}
 _SEQUENCE = re.compile(r"seq-\d+")
 _FRAME_FILE = re.compile(r"(frame-\d+)\.(?:color\.png|color\.jpg|depth\.png)")
@@ -40,31 +41,40 @@ _SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d{1,6})", re.IGNORECASE)
 
 
 class SevenScenes(DepthSet):
-    """All scenes, one, or a folder of frames."""
+    """Frames of all scenes, of one scene, or of a folder of frames.
+
+    In the variant ``registered``, depth is resampled to the colour camera.
+    """
 
     card = own_card("seven-scenes")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        names = cache(names_in)
+        cached_names_in = cache(names_in)
         ids, absent = _ids_and_absent(request)
-        wanted = checked_ids(ids, str(request.list_file or request.root))
-        self._set_entries({id: _files_of_frame(request, id, names) for id in wanted})
+        ids = checked_ids(ids, str(request.list_file or request.root))
+        self._set_entries({id: _files_of_frame(request, id, cached_names_in) for id in ids})
         self.absent = (*absent, *self.absent)
 
 
 def _read_depth(path: Path, *, registered: bool) -> MaskedValues:
     stored = read_grey_integers(path)
-    if stored.shape != _SHAPE:
-        raise InputError(f"{path}: is {stored.shape}, but 7-Scenes is {_SHAPE} (height, width)")
-    stored = register_depth(stored) if registered else stored
-    return MaskedValues(stored.astype(np.float32) / _STEPS_A_METRE, ~np.isin(stored, _NO_DEPTH))
+    if stored.shape != _SIZE:
+        raise InputError(f"{path}: is {stored.shape}, but 7-Scenes is {_SIZE} (height, width)")
+    if registered:
+        stored = register_depth(stored)
+    valid = ~np.isin(stored, _INVALID_NUMBERS)
+    return MaskedValues(stored.astype(np.float32) / _STEPS_PER_METRE, valid)
 
 
 def register_depth(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
-    """Resample depth to the colour camera; 0 outside its view."""
-    (cx, cy), ratio = _CENTRE, _DEPTH_FOCAL / _COLOUR_FOCAL
-    height, width = _SHAPE
+    """Resample a depth map to the colour camera, as if both stood in one place.
+
+    Pixels that the depth camera does not see are 0.
+    """
+    cx, cy = _PRINCIPAL_POINT
+    ratio = _DEPTH_FOCAL / _COLOUR_FOCAL
+    height, width = _SIZE
     v = np.rint(cy + (np.arange(height) - cy) * ratio).astype(np.int64)
     u = np.rint(cx + (np.arange(width) - cx) * ratio).astype(np.int64)
     rows, columns = (v >= 0) & (v < height), (u >= 0) & (u < width)
@@ -74,6 +84,7 @@ def register_depth(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, 
 
 
 def _ids_and_absent(request: Request) -> tuple[list[str], list[Absent]]:
+    """Ids of the frames that are asked for, and sequences without frames."""
     sequences = list(_sequence_paths(request))
     if request.list_file is not None:
         return [line.text for line in text_lines(request.list_file)], []
@@ -90,6 +101,7 @@ def _ids_and_absent(request: Request) -> tuple[list[str], list[Absent]]:
 
 
 def _sequence_paths(request: Request) -> Iterator[str]:
+    """Yield the folders of sequences, relative to the root; "" if the root has frames itself."""
     root = request.root
     if _frame_stems(root):
         if request.split != "all" and request.list_file is None:
@@ -116,12 +128,12 @@ def _sequences_of_split(scene: Path, request: Request) -> list[str]:
     path = scene / _SPLIT_FILES[request.split]
     sequences: list[str] = []
     for line in text_lines(path):
-        sequence_match = _SPLIT_LINE.fullmatch(line.text)
-        if sequence_match is None:
+        match = _SPLIT_LINE.fullmatch(line.text)
+        if match is None:
             raise InputError(
                 f"{path}: line {line.number} is '{line.text[:80]}'; expected 'sequence1'"
             )
-        sequences.append(f"seq-{int(sequence_match[1]):02d}")
+        sequences.append(f"seq-{int(match[1]):02d}")
     return sequences
 
 
@@ -130,29 +142,30 @@ def _has_sequences(folder: Path) -> bool:
 
 
 def _frame_stems(folder: Path) -> list[str]:
-    frame_matches = (_FRAME_FILE.fullmatch(name) for name in names_in(folder))
-    return sorted({frame_match[1] for frame_match in frame_matches if frame_match is not None})
+    matches = map(_FRAME_FILE.fullmatch, names_in(folder))
+    return sorted({match[1] for match in matches if match is not None})
 
 
 def _files_of_frame(
-    request: Request, id: str, names: Callable[[Path], frozenset[str]]
+    request: Request, id: str, names_in_folder: Callable[[Path], frozenset[str]]
 ) -> DepthFiles:
     folder, stem = (request.root / id).parent, Path(id).name
     png, jpg = f"{stem}.color.png", f"{stem}.color.jpg"
-    there = names(folder)
+    present = names_in_folder(folder)
     registered = request.variant == "registered"
     focal = _COLOUR_FOCAL if registered else _DEPTH_FOCAL
     return DepthFiles(
-        image=folder / (jpg if jpg in there and png not in there else png),
+        image=folder / (jpg if jpg in present and png not in present else png),
         depth=folder / f"{stem}.depth.png",
         read=partial(_read_depth, registered=registered),
-        camera=Camera(K=pinhole_K(focal, focal, *_CENTRE)),
+        camera=Camera(K=pinhole_K(focal, focal, *_PRINCIPAL_POINT)),
         pose=partial(read_if_present, _read_pose, folder / f"{stem}.pose.txt"),
         scene=scene_by_folders(id, request.root),
     )
 
 
 def _read_pose(path: Path) -> Transform:
+    """Read ``world_T_cam`` [m]."""
     words = " ".join(line.text for line in text_lines(path))
     numbers = parse_numbers(words)
     if numbers is not None and len(numbers) == 16:

@@ -25,24 +25,25 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid, rotation_from_quaternion
 
 MAX_SECONDS = 0.02
-"""Time between associated records [s], exclusive, as in the benchmark."""
+"""Records that belong together are less than this apart [s], as in the benchmark."""
 
-_FREIBURG = re.compile(r"(?:freiburg|fr)([123])")
-_HEAD_CHARACTERS = 500
+_ROOM_NAME = re.compile(r"(?:freiburg|fr)([123])")
+_HEADER_CHARACTERS = 500  # of rgb.txt, whose comments name the room
 
-# fx, fy, cx, cy [px] of the colour camera of each room, from the authors' calibration.
 _INTRINSICS: Mapping[str, tuple[float, float, float, float]] = {
     "1": (517.3, 516.5, 318.6, 255.3),
     "2": (520.9, 521.0, 325.1, 249.7),
     "3": (535.4, 539.2, 320.1, 247.6),
 }
-_KINECT = (525.0, 525.0, 319.5, 239.5)
-_STEPS_A_METRE = 5000
+"""fx, fy, cx, cy [px] of the colour camera of each room, from the authors' calibration."""
+_KINECT_INTRINSICS = (525.0, 525.0, 319.5, 239.5)
+"""The same as Kinects have by default."""
+_STEPS_PER_METRE = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stamped:
-    """Picture with its time since 1970 [s]."""
+class TimedPicture:
+    """File of a picture, relative to its sequence, with its time since 1970 [s]."""
 
     seconds: float
     file: str
@@ -56,28 +57,40 @@ class TimedPoses:
     poses: Transforms
 
     def nearest_pose(self, seconds: float) -> Transform | None:
-        """Pose within ``MAX_SECONDS``, if any."""
+        """Pose nearest in time; None if none is less than ``MAX_SECONDS`` away."""
         if not len(self.seconds):
             return None
-        apart = np.abs(self.seconds - seconds)
-        nearest = int(apart.argmin())
-        return self.poses[nearest] if apart[nearest] < MAX_SECONDS else None
+        differences = np.abs(self.seconds - seconds)
+        nearest = int(differences.argmin())
+        return self.poses[nearest] if differences[nearest] < MAX_SECONDS else None
 
 
-def read_stamped_pictures(path: Path) -> list[Stamped]:
-    """Read ``rgb.txt`` or ``depth.txt``."""
+def read_timed_pictures(path: Path) -> list[TimedPicture]:
+    """Read the pictures in ``rgb.txt`` or ``depth.txt``.
+
+    Raises:
+        InputError: If a line is no time with a path.
+    """
     return [_picture_of_words(line.text.split(), line, path) for line in text_lines(path)]
 
 
-def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
-    """Read colour and depth of ``associate.py``."""
+def read_pairs(path: Path) -> Iterator[tuple[TimedPicture, TimedPicture]]:
+    """Read the pairs of a picture and its depth that the benchmark's ``associate.py`` prints.
+
+    Raises:
+        InputError: If a line is no such pair.
+    """
     for line in text_lines(path):
         words = line.text.split()
         yield _picture_of_words(words[:2], line, path), _picture_of_words(words[2:4], line, path)
 
 
 def read_trajectory(path: Path) -> TimedPoses:
-    """Read ``groundtruth.txt``: seconds, tx ty tz [m], qx qy qz qw."""
+    """Read ``groundtruth.txt``: lines of seconds, tx ty tz [m], qx qy qz qw, in any order.
+
+    Raises:
+        InputError: If a line is no pose.
+    """
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         row = parse_numbers(line.text)
@@ -95,49 +108,58 @@ def read_trajectory(path: Path) -> TimedPoses:
 
 
 def associate(colour: Sequence[float], depth: Sequence[float]) -> list[int | None]:
-    """Index of the depth picture for each colour picture by times [s].
+    """Pair colour pictures with depth pictures by their times [s].
 
-    Pairs within ``MAX_SECONDS`` are matched greedily, nearest first, each once.
+    Pairs less than ``MAX_SECONDS`` apart are taken nearest first, and each picture at most once.
+
+    Returns:
+        For each colour picture the index of its depth picture, or None.
     """
     order = np.argsort(depth, kind="stable")
     times = np.asarray(depth, np.float64)[order]
+    # Times break ties, as in the benchmark's program.
     candidates: list[tuple[float, float, float, int, int]] = []
-    for i, seconds in enumerate(colour):
+    for colour_index, seconds in enumerate(colour):
         first, last = np.searchsorted(times, (seconds - MAX_SECONDS, seconds + MAX_SECONDS))
-        for k in range(int(first), int(last)):
-            apart = abs(seconds - float(times[k]))
-            if apart < MAX_SECONDS:
-                candidates.append((apart, seconds, float(times[k]), i, int(order[k])))
-    partner: list[int | None] = [None] * len(colour)
+        for rank in range(int(first), int(last)):
+            depth_seconds = float(times[rank])
+            difference = abs(seconds - depth_seconds)
+            if difference < MAX_SECONDS:
+                depth_index = int(order[rank])
+                candidates.append((difference, seconds, depth_seconds, colour_index, depth_index))
+
+    partners: list[int | None] = [None] * len(colour)
     used: set[int] = set()
-    for _, _, _, i, j in sorted(candidates):
-        if partner[i] is None and j not in used:
-            partner[i] = j
-            used.add(j)
-    return partner
+    for _, _, _, colour_index, depth_index in sorted(candidates):
+        if partners[colour_index] is None and depth_index not in used:
+            partners[colour_index] = depth_index
+            used.add(depth_index)
+    return partners
 
 
 def room_camera(folder: Path) -> Camera:
-    """Intrinsics by name, else a Kinect's, marked as assumed."""
+    """Camera of the room that a sequence names, in ``rgb.txt`` or as its folder.
+
+    If it names none, the camera is a Kinect's, and its source says that this is assumed.
+    """
     listing = folder / "rgb.txt"
-    head = ""
+    header = ""
     if listing.is_file():
         with listing.open(encoding="utf-8", errors="replace") as file:
-            head = file.read(_HEAD_CHARACTERS)
-    room = _FREIBURG.search(head) or _FREIBURG.search(folder.resolve().name)
-    return Camera(
-        K=pinhole_K(*(_INTRINSICS[room[1]] if room else _KINECT)),
-        source=CameraSource.GIVEN if room else CameraSource.ASSUMED,
-    )
+            header = file.read(_HEADER_CHARACTERS)
+    room = _ROOM_NAME.search(header) or _ROOM_NAME.search(folder.resolve().name)
+    if room is None:
+        return Camera(K=pinhole_K(*_KINECT_INTRINSICS), source=CameraSource.ASSUMED)
+    return Camera(K=pinhole_K(*_INTRINSICS[room[1]]), source=CameraSource.GIVEN)
 
 
-def _picture_of_words(words: Sequence[str], line: Line, path: Path) -> Stamped:
+def _picture_of_words(words: Sequence[str], line: Line, path: Path) -> TimedPicture:
     seconds = parse_numbers(words[0]) if len(words) == 2 else None
     if seconds is None or not np.isfinite(seconds[0]):
         raise _line_error(
             line, path, "seconds and the path of a picture, such as '1.5 rgb/1.5.png'"
         )
-    return Stamped(seconds=seconds[0], file=words[1])
+    return TimedPicture(seconds=seconds[0], file=words[1])
 
 
 def _line_error(line: Line, path: Path, expected: str) -> InputError:
@@ -146,12 +168,14 @@ def _line_error(line: Line, path: Path, expected: str) -> InputError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
+    """What all frames of a sequence share."""
+
     camera: Camera
     trajectory: TimedPoses | None
 
 
 class Tum(DepthSet):
-    """Sequence, or folder of sequences."""
+    """Colour pictures with depth, of one sequence or of a folder of sequences."""
 
     card = own_card("tum")
 
@@ -170,22 +194,21 @@ def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Abs
             f"{root}: a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of them is expected, "
             f"found {contents_text(root)}"
         )
-    recorded = cache(_read_recording)
+    cached_recording = cache(_read_recording)
     if request.list_file is not None:
         for colour, depth in read_pairs(request.list_file):
-            recording = recorded(root / Path(colour.file).parent.parent)
+            recording = cached_recording(root / Path(colour.file).parent.parent)
             yield _id_and_files(root, Path(), colour, depth, recording)
         return
     for folder in folders:
-        colours, depths = (
-            read_stamped_pictures(root / folder / name) for name in ("rgb.txt", "depth.txt")
-        )
+        colours = read_timed_pictures(root / folder / "rgb.txt")
+        depths = read_timed_pictures(root / folder / "depth.txt")
         partners = associate(
-            [stamp.seconds for stamp in colours], [stamp.seconds for stamp in depths]
+            [picture.seconds for picture in colours], [picture.seconds for picture in depths]
         )
         for colour, partner in zip(colours, partners, strict=True):
             depth = None if partner is None else depths[partner]
-            yield _id_and_files(root, folder, colour, depth, recorded(root / folder))
+            yield _id_and_files(root, folder, colour, depth, cached_recording(root / folder))
 
 
 def _sequence_folders(root: Path) -> list[Path]:
@@ -199,18 +222,22 @@ def _read_recording(folder: Path) -> _Recording:
 
 
 def _id_and_files(
-    root: Path, folder: Path, colour: Stamped, depth: Stamped | None, recording: _Recording
+    root: Path,
+    folder: Path,
+    colour: TimedPicture,
+    depth: TimedPicture | None,
+    recording: _Recording,
 ) -> tuple[str, DepthFiles | Absent]:
-    place, path = folder / colour.file, recording.trajectory
-    id = (place.parent / place.stem).as_posix()
+    image, trajectory = folder / colour.file, recording.trajectory
+    id = (image.parent / image.stem).as_posix()
     if depth is None:
         reason = f"no depth less than {MAX_SECONDS:g} s away is left for it"
         return id, Absent(id=id, reason=reason)
     return id, DepthFiles(
-        image=root / place,
+        image=root / image,
         depth=root / folder / depth.file,
-        read=partial(read_steps, steps=_STEPS_A_METRE),
+        read=partial(read_steps, steps=_STEPS_PER_METRE),
         camera=recording.camera,
-        pose=None if path is None else path.nearest_pose(colour.seconds),
+        pose=None if trajectory is None else trajectory.nearest_pose(colour.seconds),
         scene=scene_by_folders(id, root, names=2),
     )

@@ -30,8 +30,8 @@ _NORMALS_WINDOW = 15
 class NYUv2(Dataset):
     """NYU Depth V2 in any layout.
 
-    Variants are ``raw`` depth with holes, ``filled`` depth, true ``normals``, and ``depth_normals``,
-    which are computed from depth.
+    Variants are ``raw`` depth with holes, ``filled`` depth, true ``normals``, and
+    ``depth_normals``, which are computed from depth.
     """
 
     card = own_card("nyuv2")
