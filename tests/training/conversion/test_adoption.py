@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,17 +191,17 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
     """The test makes the graph that normalises wrong, so that it disagrees with the original
     network.
     """
-    right = wrapped_copy._input_nodes_and_constants
+    right = wrapped_copy._wrapping_of_input
 
-    def wrong(foreign: ForeignModel, theirs: str) -> Any:
-        nodes, constants = right(foreign, theirs)
+    def wrong(foreign: ForeignModel, network_input: str) -> Any:
+        wrapping = right(foreign, network_input)
         doubled = [
             onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(each), each.name)
-            for each in constants
+            for each in wrapping.constants
         ]
-        return nodes, doubled
+        return replace(wrapping, constants=doubled)
 
-    monkeypatch.setattr(wrapped_copy, "_input_nodes_and_constants", wrong)
+    monkeypatch.setattr(wrapped_copy, "_wrapping_of_input", wrong)
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70])
     with pytest.raises(ModelError, match="differ"):
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))

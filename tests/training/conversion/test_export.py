@@ -258,7 +258,7 @@ def test_a_file_that_answers_differently_is_not_kept(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A constant of the trace shows at another size: here, everything is one."""
-    monkeypatch.setattr(onnx_file, "_WITH_INT", ())
+    monkeypatch.setattr(onnx_file, "_MODULES_WITH_INT", ())
     options = ExportOptions(kind="affine_inverse")
     with pytest.raises(ModelError, match="cannot be exported"):
         export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)

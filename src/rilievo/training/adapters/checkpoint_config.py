@@ -28,14 +28,8 @@ PROCESSOR_FILE = "preprocessor_config.json"
 _MAX_LAYERS = 1000  # deep networks have about 50
 _LAYER_COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
 """Names of the entries that count layers."""
-_SAFE_ATTENTIONS = (
-    None,
-    "eager",
-    "sdpa",
-    "flash_attention_2",
-    "flash_attention_3",
-    "flex_attention",
-)
+_FAST_ATTENTIONS = ("sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+_SAFE_ATTENTIONS = (None, "eager", *_FAST_ATTENTIONS)
 """Implementations of attention that come with transformers; others may be code of the hub."""
 
 _BYTES_PER_WEIGHT = 4  # fp32
@@ -53,11 +47,7 @@ _HALF = (0.5, 0.5, 0.5)
 
 
 def read_config(path: Path) -> Entries:
-    """Read the configuration of a checkpoint, which is a JSON object.
-
-    Raises:
-        ModelError: If it is not one.
-    """
+    """Read the configuration of a checkpoint, which is a JSON object."""
     try:
         config = parse_json(read_text(path))
     except (InputError, NotThisRecord) as error:
@@ -114,15 +104,9 @@ def _check_entry(name: str, value: Any, path: Path) -> None:
 def check_network_size(
     make_network: "Callable[[], nn.Module]", file_bytes: int, path: Path
 ) -> None:
-    """Refuse a network that is much larger than the files with its weights.
+    """Raise ``ModelError`` for a network that is much larger than the files with its weights.
 
-    Args:
-        make_network: Function that makes it; it is called without taking memory for weights.
-        file_bytes: Size of the files.
-        path: Folder of the checkpoint, for the message.
-
-    Raises:
-        ModelError: If it is too large.
+    ``make_network`` is called without taking memory for weights.
     """
     import torch
 
@@ -142,9 +126,6 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
     Args:
         folder: Folder of the checkpoint.
         model_type: Architecture, one of ``PREPARATION_READERS``.
-
-    Raises:
-        ModelError: If the processor's file is missing, broken, or asks for what is not supported.
     """
     path = folder / PROCESSOR_FILE
     if not os.path.lexists(path):

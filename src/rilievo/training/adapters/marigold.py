@@ -48,16 +48,7 @@ class DiffusionModel(Model):
     ) -> None:
         """Move a pipeline to its device; the number of threads applies to the whole process.
 
-        Args:
-            card: What the pipeline predicts.
-            pipeline: Pipeline of diffusers.
-            options: Device, precision and threads.
-            settings: Steps, ensemble, seed and resolution; None for those of the pipeline.
-            weights_sha256: Hash of the files with its weights.
-            recorded: Further settings to record with each prediction.
-
-        Raises:
-            OptionError: If an option or a setting is not possible.
+        ``recorded`` are further settings to record with each prediction.
         """
         options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = replace(card, confidence=settings.ensemble > 1)
@@ -96,12 +87,7 @@ class DiffusionModel(Model):
         }
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict photographs one by one, each from the same noise.
-
-        Raises:
-            InputError: If a photograph is too narrow for the resolution.
-            ModelError: If the memory is too small, or the pipeline fails.
-        """
+        """Predict photographs one by one, each from the same noise."""
         return [self._infer_photo(photo) for photo in photos]
 
     def _number_or_pipeline_default(self, name: str, number: int | None, attribute: str) -> int:
@@ -206,10 +192,6 @@ def ensemble_confidence(uncertainty: Field) -> Field:
 
 
 def weight_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Type of the weights, which on a CPU stay fp32 when the arithmetic is bf16.
-
-    Raises:
-        OptionError: For fp16 on a CPU.
-    """
+    """Type of the weights, which on a CPU stay fp32 when the arithmetic is bf16."""
     dtype = torch_dtype(options, device)
     return torch.float32 if device.type == "cpu" else dtype

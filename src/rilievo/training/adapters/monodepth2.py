@@ -53,12 +53,7 @@ def family_card() -> ModelCard:
 
 
 def folder_card(folder: Path) -> ModelCard:
-    """Card of the checkpoint in a folder, whose depth is metric if it learned from stereo pairs.
-
-    Raises:
-        ModelError: If its files are broken.
-        MissingExtraError: If torch is not installed.
-    """
+    """Card of the checkpoint in a folder, whose depth is metric if it learned from stereo pairs."""
     with needing(f"model '{printable(folder)}'", "train"):
         from rilievo.training.networks.video.monodepth2_weights import is_depth_metric
 
@@ -70,11 +65,7 @@ def folder_card(folder: Path) -> ModelCard:
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Load a checkpoint in torch, and print that its licence is non-commercial.
-
-    Raises:
-        ModelError: If the card names no folder, or the checkpoint is broken.
-    """
+    """Load a checkpoint in torch, and print that its licence is non-commercial."""
     if card.name == MONODEPTH2:
         raise ModelError(
             f"{MONODEPTH2} is not fetched: unpack a checkpoint of {card.source} and give its "

@@ -155,11 +155,7 @@ def run_folder(card: ModelCard) -> Path:
 
 
 def check_code_is_trusted(blueprint: Blueprint, folder: Path) -> None:
-    """Refuse a run whose backbone or probe is code that the user has not named as trusted.
-
-    Raises:
-        UntrustedCodeError: If it is.
-    """
+    """Refuse a run whose backbone or probe is code that the user has not named as trusted."""
     check_trusted(blueprint.backbone.name, "backbone", folder / CONFIG)
     check_trusted(blueprint.probe.kind, "probe", folder / CONFIG)
 

@@ -53,13 +53,7 @@ _PACKAGES = ("torch", "diffusers", "transformers")
 
 
 def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
-    """Load a pipeline that predicts depth or normals, and download it if necessary.
-
-    Raises:
-        ModelError: If it is broken, or is called in another way than Marigold.
-        OptionError: If an option or a setting is not possible.
-        MissingExtraError: If a package that it needs is not installed.
-    """
+    """Load a pipeline that predicts depth or normals, and download it if necessary."""
     settings = read_settings(DiffusionSettings, options.settings, card.name)
     _check_installed(card, settings)
     from rilievo.training.adapters.marigold import DiffusionModel, weight_dtype
@@ -92,11 +86,7 @@ def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
 
 
 def _card_with_kind_or_normals(card: ModelCard, index: PipelineIndex) -> ModelCard:
-    """Add to a card what the index says of the pipeline: the kind of its depth, or normals.
-
-    Raises:
-        ModelError: If the card says something else.
-    """
+    """Add to a card what the index says of the pipeline: the kind of its depth, or normals."""
     if index.normals:
         if card.kind is not None:
             raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")

@@ -91,9 +91,6 @@ class TorchModel(TracedModel):
             weights_sha256: Hash of the files with its weights.
             needs_focal: Whether its depth is that of a focal length of the photograph's width.
             settings: Settings to record with each prediction, besides those of the engine.
-
-        Raises:
-            OptionError: If the device is not there, or cannot compute in the precision.
         """
         options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = card
@@ -115,11 +112,7 @@ class TorchModel(TracedModel):
         }
 
     def run(self, batch: Photographs) -> Arrays:
-        """Compute the network's outputs by name, in the requested precision.
-
-        Raises:
-            ModelError: If the memory is too small, or the network fails.
-        """
+        """Compute the network's outputs by name, in the requested precision."""
         parts = np.split(batch, len(batch)) if self.network.depends_on_batch else [batch]
         try:
             with torch.inference_mode(), self._autocast():
@@ -139,11 +132,7 @@ class TorchModel(TracedModel):
 
 
 def torch_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Torch's type for a precision.
-
-    Raises:
-        OptionError: For fp16 on a CPU.
-    """
+    """Torch's type for a precision."""
     if options.precision == "fp16" and device.type == "cpu":
         raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
     return _DTYPES[options.precision]

@@ -201,11 +201,7 @@ def _antialiased_resizing_as_constants() -> Iterator[None]:
 
 
 def load_video_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load the depth network of a run on video, or of a checkpoint of Monodepth2.
-
-    Raises:
-        ModelError: If its files are missing, broken, or of another network.
-    """
+    """Load the depth network of a run on video, or of a checkpoint of Monodepth2."""
     folder = run_folder(card)
     settings = read_settings(VideoSettings, options.settings, card.name)
     blueprint, depth = _load_depth_network(folder)
@@ -292,12 +288,7 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
 
 
 def load_tuned_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a fine-tuned network that is no pipeline of diffusers.
-
-    Raises:
-        ModelError: If its files are missing, broken, or of another network.
-        UntrustedCodeError: If it names code that the user does not trust.
-    """
+    """Load a fine-tuned network that is no pipeline of diffusers."""
     folder = run_folder(card)
     blueprint = read_tuned_run(folder).network
     network = fill_from_file(make_tuned_network(blueprint, folder), folder / WEIGHTS)
@@ -316,10 +307,6 @@ def make_tuned_network(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork 
     """Make the network of a run that fine-tuned, for ``fill_from_file``.
 
     Only the network of a pipeline of diffusers has its weights already.
-
-    Raises:
-        ModelError: If the run's configuration is not complete.
-        UntrustedCodeError: If it names code that the user does not trust.
     """
     if blueprint.family is Family.MARIGOLD:
         return LatentNetwork(_open_pipeline_on_cpu(folder / PIPELINE_FOLDER).pipeline)
@@ -345,11 +332,7 @@ def _open_pipeline_on_cpu(folder: Path) -> DiffusionModel:
 
 
 def fill_from_file(network: _Network, path: Path) -> _Network:
-    """Fill a network with the weights of a file, and return it.
-
-    Raises:
-        ModelError: If the file cannot be read, or is of another network.
-    """
+    """Fill a network with the weights of a file, and return it."""
     if isinstance(network, TransformersNetwork | DepthProNetwork):
         fill_body(network, path)
         return network

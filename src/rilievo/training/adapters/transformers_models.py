@@ -69,13 +69,7 @@ _DINOV2_OFFSET = 1e-3  # [m]; the authors' depth heads add it, and transformers 
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a checkpoint of transformers with the chosen engine, and download it if necessary.
-
-    Raises:
-        ModelError: If it is broken, or its architecture is not supported.
-        OptionError: If the engine, the device or the precision is not possible.
-        MissingExtraError: If torch or transformers is not installed.
-    """
+    """Load a checkpoint of transformers with the chosen engine, and download it if necessary."""
     choice = choose_engine(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, files_to_fetch)
     model_type = _read_supported_type(snapshot.folder)
@@ -124,9 +118,6 @@ def files_to_fetch(files: Sequence[str]) -> Sequence[str]:
     """Choose the files of a checkpoint that are needed: configurations, then weights.
 
     Weights in safetensors are preferred to those of PyTorch.
-
-    Raises:
-        ModelError: If the configuration or the weights are missing.
     """
     if _CONFIG not in files:
         raise ModelError(f"no {_CONFIG} among its files: not a checkpoint of transformers")
@@ -171,11 +162,7 @@ def _read_supported_type(folder: Path) -> str:
 
 
 def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
-    """Make the network of a checkpoint without its weights, for ``fill_body``.
-
-    Raises:
-        ModelError: If its configuration is broken or not supported.
-    """
+    """Make the network of a checkpoint without its weights, for ``fill_body``."""
     model_type = _read_supported_type(folder)
     body = _body_without_weights(folder)
     return _wrap_body(body, read_processor(folder, model_type), kind, model_type)
@@ -248,11 +235,7 @@ def _body_without_weights(folder: Path) -> Any:
 
 
 def fill_body(network: "TransformersNetwork | DepthProNetwork", path: Path) -> None:
-    """Fill a network with the weights of a run, whichever version of transformers named them.
-
-    Raises:
-        ModelError: If the file cannot be read, or is of another network.
-    """
+    """Fill a network with the weights of a run, whichever version of transformers named them."""
     from rilievo.training.networks.backbones.released_names import fill_copy
     from rilievo.training.networks.backbones.weights import (
         check_loading_report,

@@ -1,6 +1,6 @@
-"""Changes of ONNX files: 16-bit weights, weights without 8 bits, stored constants, a fixed size."""
+"""Changes of a finished ONNX file: its weights, constants, input size and metadata."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 
-LARGEST_FP16 = 65504.0
+_MAX_FP16 = 65504.0  # largest number in 16 bits
 
 
 def write_fp16_weights(source: Path, target: Path) -> None:
-    """Copy a file with fp16 weights; arithmetic, which would overflow, stays."""
+    """Copy a file, with its weights stored as fp16.
+
+    The network converts them to fp32 when it runs, because its arithmetic would overflow in fp16.
+    """
     onnx = import_onnx()
     model = onnx.load(str(source))
     graph = model.graph
@@ -30,28 +33,27 @@ def write_fp16_weights(source: Path, target: Path) -> None:
         if weight.data_type != onnx.TensorProto.FLOAT or len(weight.dims) < 2:
             continue
         values = onnx.numpy_helper.to_array(weight)
-        if np.abs(values).max() > LARGEST_FP16:
+        largest = np.abs(values).max()
+        if largest > _MAX_FP16:
             raise ModelError(
-                f"{source}: weight {weight.name} goes up to {np.abs(values).max():.3g}, beyond "
-                f"what fp16 holds ({LARGEST_FP16:.0f}); keep fp32"
+                f"{source}: weight {weight.name} goes up to {largest:.3g}, beyond "
+                f"what fp16 holds ({_MAX_FP16:.0f}); keep fp32"
             )
         name = weight.name
         half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}/fp16")
         weight.CopyFrom(half)
         casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    _set_nodes(graph, [*casts, *graph.node])
     _write_model(model, target)
 
 
 def may_have_8bit_weights(path: Path) -> bool:
-    """Whether a file has any DequantizeLinear."""
+    """Whether a file mentions the operator that converts 8-bit weights."""
     return b"DequantizeLinear" in path.read_bytes()
 
 
 def write_without_dequantize(source: Path, target: Path) -> None:
-    """Copy a network as ``replace_dequantize_nodes`` changes it."""
+    """Copy a file, changed as by ``replace_dequantize_nodes``."""
     onnx = import_onnx()
     model = onnx.load(str(source))
     replace_dequantize_nodes(model)
@@ -59,53 +61,57 @@ def write_without_dequantize(source: Path, target: Path) -> None:
 
 
 def replace_dequantize_nodes(model: "ModelProto") -> None:
-    """Convert 8-bit weights by Cast and Mul, in place, for equal bits."""
+    """Replace, in place, each DequantizeLinear of stored weights by Cast and Mul.
+
+    The results are equal to the bit.
+    """
     onnx = import_onnx()
     for graph in graph_and_branches(model.graph):
         weights = {tensor.name: tensor for tensor in graph.initializer}
-        nodes = []
+        nodes: list[NodeProto] = []
         for node in graph.node:
-            if node.op_type != "DequantizeLinear" or not weights.keys() >= set(node.input):
+            has_stored_inputs = weights.keys() >= set(node.input)
+            if node.op_type != "DequantizeLinear" or not has_stored_inputs:
                 nodes.append(node)
                 continue
-            steps, size = (weights[name] for name in node.input)
-            values = onnx.numpy_helper.to_array(size)
-            ones = [1] * (len(steps.dims) - 1)
-            size.CopyFrom(onnx.numpy_helper.from_array(values.reshape(-1, *ones), size.name))
-            name = node.output[0]
-            cast = ([steps.name], [f"{name}/float"])
+
+            integers, scale = (weights[name] for name in node.input)
+            # One scale for each output channel; Mul needs it in the shape of the weights.
+            scales = onnx.numpy_helper.to_array(scale)
+            shape = (-1, *[1] * (len(integers.dims) - 1))
+            scale.CopyFrom(onnx.numpy_helper.from_array(scales.reshape(shape), scale.name))
+            [output] = node.output
+            floats = f"{output}/float"
             nodes += [
-                onnx.helper.make_node("Cast", *cast, to=onnx.TensorProto.FLOAT),
-                onnx.helper.make_node("Mul", [f"{name}/float", size.name], [name]),
+                onnx.helper.make_node("Cast", [integers.name], [floats], to=onnx.TensorProto.FLOAT),
+                onnx.helper.make_node("Mul", [floats, scale.name], [output]),
             ]
-        del graph.node[:]
-        graph.node.extend(nodes)
+        _set_nodes(graph, nodes)
 
 
 def store_constants(model: "ModelProto") -> None:
-    """Replace Constant nodes by initialisers, in place, for equal bits.
+    """Replace, in place, Constant nodes by stored tensors of the same bits.
 
     ONNX Runtime opens such a file sooner, since it does not run a node for each constant. A
-    constant that is an output of its graph, such as the empty answer of a branch, stays a node.
+    constant that is an output of its graph, such as the empty output of a branch, stays a node.
     """
     onnx = import_onnx()
     for graph in graph_and_branches(model.graph):
         outputs = {value.name for value in graph.output}
-        nodes = []
+        nodes: list[NodeProto] = []
         for node in graph.node:
-            tensor = None if node.output[0] in outputs else _constant_tensor(node)
+            name = node.output[0]
+            tensor = None if name in outputs else _constant_tensor(node)
             if tensor is None:
                 nodes.append(node)
-            else:
-                graph.initializer.append(
-                    onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), node.output[0])
-                )
-        del graph.node[:]
-        graph.node.extend(nodes)
+                continue
+            values = onnx.numpy_helper.to_array(tensor)
+            graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        _set_nodes(graph, nodes)
 
 
 def store_constants_in_file(path: Path) -> None:
-    """Change a file as ``store_constants`` changes a model."""
+    """Change a file in place, as by ``store_constants``."""
     onnx = import_onnx()
     model = onnx.load(str(path))
     store_constants(model)
@@ -120,7 +126,7 @@ def _constant_tensor(node: "NodeProto") -> "TensorProto | None":
 
 
 def graph_and_branches(graph: "GraphProto") -> "Iterator[GraphProto]":
-    """Yield a graph, then nested ones."""
+    """Yield a graph, and the graphs of the branches and loops in it."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -129,32 +135,42 @@ def graph_and_branches(graph: "GraphProto") -> "Iterator[GraphProto]":
 
 
 def fix_size_in_file(path: Path, size: Size, name: str) -> None:
-    """Fix the size [px] of inputs and outputs, except a branch's."""
+    """Fix the size (height, width) [px] of the input and of the outputs in a file, in place.
+
+    ``name`` is that of the model, for the error if the network has another fixed size.
+    """
     onnx = import_onnx()
     model = onnx.load(str(path))
     graph = model.graph
     [image] = [value for value in graph.input if value.name == INPUT]
     axes = image.type.tensor_type.shape.dim[1:3]
-    for axis, length in zip(axes, size, strict=True):
-        if axis.dim_value not in (0, length):
-            own = "x".join(str(side.dim_value or "any") for side in axes)
-            raise OptionError(
-                path=name,
-                problem=Text(
-                    f"its network has the fixed size {own}: leave ",
-                    OptionName("size"),
-                    " out, or export the model that it was made of",
-                ),
-            )
-    lengths = {axis.dim_param: length for axis, length in zip(axes, size, strict=True)}
-    for axis, length in zip(axes, size, strict=True):
-        axis.dim_value = length
-    branches = {name for node in graph.node if node.op_type == "If" for name in node.output}
+    if any(axis.dim_value not in (0, side) for axis, side in zip(axes, size, strict=True)):
+        fixed = "x".join(str(axis.dim_value or "any") for axis in axes)
+        raise OptionError(
+            path=name,
+            problem=Text(
+                f"its network has the fixed size {fixed}: leave ",
+                OptionName("size"),
+                " out, or export the model that it was made of",
+            ),
+        )
+
+    sides_by_name = {axis.dim_param: side for axis, side in zip(axes, size, strict=True)}
+    for axis, side in zip(axes, size, strict=True):
+        axis.dim_value = side
+    # What a branch returns may be empty, so its size stays free.
+    of_branches = _outputs_of_branches(graph)
     for output in graph.output:
-        for axis in () if output.name in branches else output.type.tensor_type.shape.dim:
-            if axis.dim_param and axis.dim_param in lengths:
-                axis.dim_value = lengths[axis.dim_param]
+        if output.name in of_branches:
+            continue
+        for axis in output.type.tensor_type.shape.dim:
+            if axis.dim_param and axis.dim_param in sides_by_name:
+                axis.dim_value = sides_by_name[axis.dim_param]
     _write_model(model, path)
+
+
+def _outputs_of_branches(graph: "GraphProto") -> set[str]:
+    return {name for node in graph.node if node.op_type == "If" for name in node.output}
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
@@ -163,6 +179,11 @@ def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, dict(metadata))
     _write_model(model, path)
+
+
+def _set_nodes(graph: "GraphProto", nodes: "Sequence[NodeProto]") -> None:
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _write_model(model: "ModelProto", path: Path) -> None:

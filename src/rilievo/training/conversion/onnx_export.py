@@ -1,10 +1,11 @@
-"""Export of models to our ONNX format."""
+"""Export of a model to an ONNX file of our format: the options and the steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.argument_types import check_type
 from rilievo.errors.messages import OptionName, Text, join_texts
@@ -66,8 +67,7 @@ class ExportOptions(TrustOptions):
     """
     calibration: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Sample photographs for int8 activations, which OpenVINO runs fastest; else only matrix
-    products
-    are int8.
+    products are int8.
     """
     size: Annotated[tuple[int, int] | None, option(metavar="HEIGHT,WIDTH")] = None
     """Size of every photograph at the network's input; by default the model's rule, dynamic if
@@ -136,11 +136,10 @@ class ExportOptions(TrustOptions):
         )
 
 
-_NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
-_OF_FOREIGN = ("mean", "std", "scale", "multiple", "resampling", "licence")
-
-# More change int8 almost nothing.
-MOST_PHOTOS = 64
+_NO_SINGLE_NETWORK = "is more than one network, or runs elsewhere: it has no ONNX file"
+_THIRD_PARTY_OPTIONS = ("mean", "std", "scale", "multiple", "resampling", "licence")
+"""Options that describe a file of another program."""
+_MAX_CALIBRATION_PHOTOS = 64  # more change int8 almost nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +147,14 @@ class Exported:
     """ONNX file that was written.
 
     Attributes:
-        sizing: Rule for the input size, in words.
-        agreement: Difference from the source model.
-        calibrated_on: Number of photographs for int8.
-        doubt: Warning that the stated kind of depth looks wrong.
+        path: Path of the file.
+        model: Name of the model.
+        precision: Precision of the weights.
+        sizing: Rule for the size of the network's input, in words.
+        one_by_one: Whether the file takes only one photograph at a time.
+        agreement: How far its predictions differ from those of the source model.
+        calibrated_on: Number of photographs that calibrated int8.
+        doubt: Warning that the stated kind of depth looks wrong; None if it does not.
     """
 
     path: Path
@@ -193,22 +196,18 @@ def export_model(
     options = ExportOptions() if options is None else options
     check_type("options", options, ExportOptions, "an ExportOptions")
     path = Path(output)
-    if path.suffix != ".onnx":
-        raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
-    if path.exists() and not options.overwrite:
-        raise OptionError(
-            problem=Text(f"{path} is there already: give another name or ", OptionName("overwrite"))
-        )
+    _check_output(path, overwrite=options.overwrite)
     photos = [] if options.calibration is None else _calibration_photos(options.calibration)
     with replacing(path) as part:
         source = Path(name)
-        if source.suffix == ".onnx" and source.exists() and not has_rilievo_metadata(source):
-            agreement = _wrap_with_options(source, part, options)
+        is_onnx_file = source.suffix == ".onnx" and source.exists()
+        if is_onnx_file and not has_rilievo_metadata(source):
+            agreement = _wrap_third_party_file(source, part, options)
         else:
-            agreement = _trace_or_convert_model(name, part, options, photos)
+            agreement = _export_known_model(name, part, options, photos)
         append_onnx_checksum(part)
         written = OnnxModel(part, LoadOptions(device="cpu"))
-        doubted = polarity_note(written) if written.facts.adopted else None
+        doubt = polarity_note(written) if written.facts.adopted else None
     return Exported(
         path=path,
         model=written.card.name,
@@ -217,11 +216,30 @@ def export_model(
         one_by_one=written.one_by_one,
         agreement=agreement,
         calibrated_on=len(photos),
-        doubt=doubted,
+        doubt=doubt,
     )
 
 
-def _wrap_with_options(source: Path, part: Path, options: ExportOptions) -> Agreement:
+def _check_output(path: Path, *, overwrite: bool) -> None:
+    if path.suffix != ".onnx":
+        raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
+    if path.exists() and not overwrite:
+        raise OptionError(
+            problem=Text(f"{path} is there already: give another name or ", OptionName("overwrite"))
+        )
+
+
+def _calibration_photos(folder: Path) -> Sequence[Path]:
+    """Photographs of a folder, evenly spread if there are more than calibration needs."""
+    jobs = find_jobs([folder], folder, sequence=False)
+    paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
+    if not paths:
+        raise OptionError(option="calibration", problem=f"{folder}: no photograph in it")
+    step = max(1, len(paths) / _MAX_CALIBRATION_PHOTOS)
+    return [paths[int(index * step)] for index in range(min(len(paths), _MAX_CALIBRATION_PHOTOS))]
+
+
+def _wrap_third_party_file(source: Path, part: Path, options: ExportOptions) -> Agreement:
     if options.precision != "fp32":
         raise OptionError(
             f"{source}: wrap it in fp32 first, then export the copy in {options.precision}"
@@ -233,29 +251,22 @@ def _wrap_with_options(source: Path, part: Path, options: ExportOptions) -> Agre
     return write_wrapped_copy(source, part, statement or options.statement(source))
 
 
-def _trace_or_convert_model(
+def _export_known_model(
     name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
-    foreign = [OptionName(name) for name in changed_options(options, _OF_FOREIGN)]
-    if foreign:
-        raise OptionError(
-            f"model '{name}' says itself how pixels are normalised and sized:",
-            problem=Text(
-                "leave ",
-                join_texts(" and ", foreign),
-                " out, which describe files of other programs",
-            ),
-        )
-    model_entry = MODELS.get(str(name))
-    _refuse_pipelines_and_remote_models(str(name), model_entry)
-    entry = ENTRIES.get(str(name))
-    if entry is not None and entry.twin is None:
+    """Export a model that rilievo loads: trace it, or convert its ONNX file."""
+    _check_no_third_party_options(name, options)
+    card = MODELS.get(str(name))
+    _check_is_single_network(str(name), card)
+    published = ENTRIES.get(str(name))
+    if published is not None and published.twin is None:
         raise ModelError(
-            f"model '{entry.name}' is published as ONNX: 'rilievo models path {entry.name}' says "
-            "where its file lies"
+            f"model '{published.name}' is published as ONNX: 'rilievo models path "
+            f"{published.name}' says where its file lies"
         )
-    is_core = model_entry is not None and model_entry.extra is None and entry is None
-    is_onnx = Path(name).suffix == ".onnx" or is_core
+
+    is_embedded = card is not None and card.extra is None and published is None
+    is_onnx = Path(name).suffix == ".onnx" or is_embedded
     model = load_model(
         name,
         kind=options.kind,
@@ -264,28 +275,39 @@ def _trace_or_convert_model(
         trust_code=options.trust_code,
     )
     if isinstance(model, OnnxModel):
-        return _convert_precision_or_size(model, part, options, photos)
+        return _convert_onnx_model(model, part, options, photos)
     if not isinstance(model, TracedModel):
         source = model.card.source
         hint = f"diffusers loads {source}" if source and Path(source).is_dir() else ""
-        raise ModelError(f"model '{model.card.name}' {_NOT_ONE}", hint=hint)
+        raise ModelError(f"model '{model.card.name}' {_NO_SINGLE_NETWORK}", hint=hint)
     return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
 
 
-def _refuse_pipelines_and_remote_models(name: str, card: ModelCard | None) -> None:
-    others = (diffusion_cards.LOADER, replicate_cards.LOADER)
-    listed = card is not None and card.loader in others
-    if (
-        listed
-        or diffusion_cards.find_pipeline(name, None)
-        or name.startswith(replicate_cards.PREFIX)
-    ):
-        raise ModelError(f"model '{name}' {_NOT_ONE}")
+def _check_no_third_party_options(name: str | Path, options: ExportOptions) -> None:
+    unsuitable = [OptionName(name) for name in changed_options(options, _THIRD_PARTY_OPTIONS)]
+    if unsuitable:
+        raise OptionError(
+            f"model '{name}' says itself how pixels are normalised and sized:",
+            problem=Text(
+                "leave ",
+                join_texts(" and ", unsuitable),
+                " out, which describe files of other programs",
+            ),
+        )
 
 
-def _convert_precision_or_size(
+def _check_is_single_network(name: str, card: ModelCard | None) -> None:
+    """Refuse a pipeline of diffusers or a model of a service, before anything is downloaded."""
+    is_listed = card is not None and card.loader in (diffusion_cards.LOADER, replicate_cards.LOADER)
+    is_remote = name.startswith(replicate_cards.PREFIX)
+    if is_listed or is_remote or diffusion_cards.find_pipeline(name, None):
+        raise ModelError(f"model '{name}' {_NO_SINGLE_NETWORK}")
+
+
+def _convert_onnx_model(
     model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
+    """Write the ONNX file of a model with another precision or a fixed size."""
     size, precision = options.size, options.precision
     preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
     if precision != FP32 and model.facts.precision != FP32:
@@ -301,42 +323,43 @@ def _convert_precision_or_size(
     if precision == FP32 and size is None:
         _copy_without_dequantize(model, part)
         return measure_agreement(model, part, precision, photos)
-    sized = part if precision == FP32 else random_part_path(part)
+
     facts = replace(model.facts, preparation=preparation)
-    try:
-        if size is None:
-            sized.write_bytes(model.path.read_bytes())
-        else:
-            _copy_without_dequantize(model, sized)
-            fix_size_in_file(sized, size, model.path.name)
-        if precision != FP32:
-            facts = replace(facts, precision=precision)
+    if precision == FP32:
+        _copy_with_size(model, part, size)
+    else:
+        facts = replace(facts, precision=precision)
+        sized = random_part_path(part)
+        try:
+            _copy_with_size(model, sized, size)
             convert_precision(sized, part, precision, preparation, photos)
-    finally:
-        if sized != part:
+        finally:
             sized.unlink(missing_ok=True)
-    origin = {"rilievo.weights_sha256": model.weights_sha256}
-    entries = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
-    set_metadata(part, {**entries, **facts.metadata(), **origin})
+    metadata = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
+    metadata |= facts.metadata()
+    metadata["rilievo.weights_sha256"] = model.weights_sha256
+    set_metadata(part, metadata)
     if precision != FP32:
         return measure_agreement(model, part, precision, photos)
-    # Threads add up in an order that depends on load, and a rounded pick then falls elsewhere.
+    # Several threads sum in an order that depends on the load of the machine. Where the network
+    # then rounds and picks a place, it would pick another one.
     load = LoadOptions(device="cpu", engine="onnxruntime", threads=1)
     with plain_kernels():
         return measure_agreement(OnnxModel(model.path, load), part, precision, photos, threads=1)
 
 
+def _copy_with_size(model: OnnxModel, path: Path, size: Size | None) -> None:
+    """Copy the file of a model, with a fixed size unless that is None."""
+    if size is None:
+        path.write_bytes(model.path.read_bytes())
+        return
+    _copy_without_dequantize(model, path)
+    fix_size_in_file(path, size, model.path.name)
+
+
 def _copy_without_dequantize(model: OnnxModel, part: Path) -> None:
+    """Copy the file of a model, without the operator that converts 8-bit weights."""
     if model.facts.precision == INT8_WEIGHTS and may_have_8bit_weights(model.path):
         write_without_dequantize(model.path, part)
     else:
         part.write_bytes(model.path.read_bytes())
-
-
-def _calibration_photos(folder: Path) -> Sequence[Path]:
-    jobs = find_jobs([folder], folder, sequence=False)
-    paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
-    if not paths:
-        raise OptionError(option="calibration", problem=f"{folder}: no photograph in it")
-    step = max(1, len(paths) / MOST_PHOTOS)
-    return [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]

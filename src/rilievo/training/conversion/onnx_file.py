@@ -1,9 +1,9 @@
-"""ONNX files, written by torch's tracing exporter."""
+"""Write a model in torch as an ONNX file, by tracing it, and compare the two."""
 
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,27 +31,142 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+FP32, FP16, INT8 = "fp32", "fp16", "int8"
+FILE_PRECISIONS = (FP32, FP16, INT8)
+"""Precisions of the weights in an ONNX file."""
+_OPSET = 17
+"""Version of ONNX's operators that files are written in."""
+_MAX_WEIGHT_BYTES = 2**31 - 2**24
+"""Most bytes of weights in a file, whose length counts in 31 bits, with room for the graph."""
+_AXES = {"normals": (0, 2, 3), "fov": (0,)}
+"""Axes of batch, height and width of inputs and outputs for which they are not 0, 1 and 2."""
+_MODULES_WITH_INT = ("transformers.models.depth_anything.modeling_depth_anything",)
+"""Modules that call int() on sizes, of which tracing makes constants."""
+_MAX_COMPARED_PHOTOS = 8
+"""Most photographs on which a file is compared with its model."""
+
+
 class TracedModel(PreparedModel):
-    """Model in torch that can be exported."""
+    """Model in torch that can be exported.
+
+    Attributes:
+        network: Its ``TorchNetwork``.
+        device: Device of torch that it runs on.
+    """
 
     network: Any
     device: Any
 
 
-FP32, FP16, INT8 = "fp32", "fp16", "int8"
-FILE_PRECISIONS = (FP32, FP16, INT8)
+def write_onnx(
+    model: TracedModel,
+    part: Path,
+    *,
+    precision: str = FP32,
+    photos: Sequence[Path] = (),
+    size: Size | None = None,
+) -> Agreement:
+    """Write a model in fp32 as an ONNX file.
 
-OPSET = 17
+    Args:
+        model: Model in torch.
+        part: File to write.
+        precision: Precision of the weights in the file.
+        photos: Photographs that calibrate int8, and on which the two are compared.
+        size: Fixed size (height, width) of the input [px]; None for that of the model's rule.
 
-# Most bytes of weights in one ONNX file, which counts in 31 bits.
-LARGEST = 2**31 - 2**24
+    Returns:
+        How far the predictions of the two differ.
 
-# Tracing takes int() of a size as a constant; these modules call it on sizes.
-_WITH_INT = ("transformers.models.depth_anything.modeling_depth_anything",)
+    Raises:
+        ModelError: If the model cannot be exported, or predictions differ too much.
+        OptionError: If there is no such precision, or the size does not suit the network.
+    """
+    check_file_precision(precision)
+    if model.network.depends_on_batch:
+        raise ModelError(
+            f"model '{model.card.name}' cannot be exported: the photographs of a batch "
+            "affect each other in its network"
+        )
+    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
+    facts = replace(_onnx_facts(model, preparation), precision=precision)
+    if precision == FP32:
+        return _trace_and_compare(model, facts, part)
 
-# Axes of batch, height and width of each input and output; the default is 0, 1, 2.
-_AXES = {"normals": (0, 2, 3), "fov": (0,)}
-MOST_COMPARED = 8
+    traced = random_part_path(part)
+    try:
+        _trace_and_compare(model, facts, traced)
+        convert_precision(traced, part, precision, preparation, photos)
+        set_metadata(part, _file_metadata(model, facts))
+        return measure_agreement(model, part, precision, photos)
+    finally:
+        traced.unlink(missing_ok=True)
+
+
+def check_file_precision(precision: str) -> None:
+    """Raise ``OptionError`` for a precision that an ONNX file cannot have."""
+    if precision not in FILE_PRECISIONS:
+        suggestion = suggest(precision, FILE_PRECISIONS)
+        raise OptionError(f"no precision '{precision}' of an ONNX file; {suggestion}")
+
+
+def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
+    """Replace the rule for the size of the input by one size (height, width) [px]."""
+    height, width = size
+    multiple = preparation.sizing.multiple
+    if min(size) < 1 or height % multiple or width % multiple:
+        raise OptionError(
+            option="size", problem=f"is HEIGHT,WIDTH, multiples of {multiple}, got {height},{width}"
+        )
+    sizing = Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
+    return replace(preparation, sizing=sizing)
+
+
+def _onnx_facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
+    path = Path(model.card.name)
+    return OnnxFacts(
+        # The file is passed on to others, who need not know in which folder a run was.
+        name=path.resolve().name if path.is_dir() else model.card.name,
+        kind=model.card.kind,
+        licence=model.card.licence,
+        preparation=preparation,
+        needs_focal=model.needs_focal,
+        resizing=model.card.resizing,
+    )
+
+
+def _trace_and_compare(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
+    """Write an fp32 file and compare it, for batches of any size if that is possible."""
+    facts = replace(facts, precision=FP32)
+    if not model.network.loops_over_batch:
+        with suppress(ModelError):
+            return _trace_and_compare_batch(model, facts, path, free_batch=True)
+    return _trace_and_compare_batch(model, facts, path, free_batch=False)
+
+
+def _trace_and_compare_batch(
+    model: TracedModel, facts: OnnxFacts, path: Path, *, free_batch: bool
+) -> Agreement:
+    # With a fixed size, whatever is computed from the size becomes a constant.
+    free_size = facts.preparation.sizing.rule is not Rule.FIXED
+    write_traced(
+        model.network,
+        _black_input(facts.preparation).to(model.device),
+        path,
+        outputs=model.network.outputs,
+        free_size=free_size,
+        free_batch=free_batch,
+    )
+    append_model_metadata(path, model, facts)
+    return measure_agreement(model, path, FP32)
+
+
+def _black_input(preparation: Preparation) -> "Tensor":
+    """Batch of one black photograph, prepared for the network."""
+    import torch
+
+    black = preparation.pixels(np.zeros((*SHAPES[0], 3), np.uint8))
+    return torch.from_numpy(np.array(black))[None]
 
 
 def write_traced(
@@ -63,15 +178,25 @@ def write_traced(
     free_size: bool,
     free_batch: bool,
 ) -> None:
-    """Write a network, traced by ``example``, to a part file."""
+    """Write a network to an ONNX file, traced with an example of its input.
+
+    Args:
+        network: Network, which returns a tuple.
+        example: Batch of images.
+        path: File to write.
+        outputs: Names of the outputs.
+        free_size: Whether the file takes images of any size, or of that of the example.
+        free_batch: Whether the file takes any number of images, or that of the example.
+    """
     import torch
 
     with needing("exporting to ONNX", "export"):
         import onnx  # noqa: F401
-    size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    if size > LARGEST:
+    tensors = network.state_dict().values()
+    weight_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if weight_bytes > _MAX_WEIGHT_BYTES:
         raise ModelError(
-            f"the weights take {size / 2**30:.1f} GB, and an ONNX file holds 2 at most"
+            f"the weights take {weight_bytes / 2**30:.1f} GB, and an ONNX file holds 2 at most"
         )
     try:
         with warnings.catch_warnings(), _trace_sizes_as_tensors(), torch.inference_mode(mode=False):
@@ -86,38 +211,35 @@ def write_traced(
                     name: _free_axis_names(name, free_size=free_size, free_batch=free_batch)
                     for name in (INPUT, *outputs)
                 },
-                opset_version=OPSET,
+                opset_version=_OPSET,
                 dynamo=False,
             )
         store_constants_in_file(path)
     except OSError:
         # A full disk is not the network's fault.
         raise
-    # Unsupported operators raise many types of exceptions.
+    # What an unsupported operator raises depends on the operator.
     except Exception as error:
         raise ModelError(f"the network cannot be traced: {first_line(error)}") from error
 
 
-def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Append metadata to a file without reading it, as protocol buffers concatenate."""
-    import onnx
-
-    entries = onnx.ModelProto()
-    for key, value in metadata.items():
-        entries.metadata_props.add(key=key, value=value)
-    with path.open("ab") as file:
-        file.write(entries.SerializeToString())
-
-
 def _free_axis_names(name: str, *, free_size: bool, free_batch: bool) -> Mapping[int, str]:
-    batch, *size = _AXES.get(name, (0, 1, 2))
-    free = {batch: "batch"} if free_batch else {}
-    return free | dict(zip(size, ("height", "width"), strict=False)) if free_size else free
+    """Names of the axes of an input or output that may have any length."""
+    batch_axis, *size_axes = _AXES.get(name, (0, 1, 2))
+    names: dict[int, str] = {}
+    if free_batch:
+        names[batch_axis] = "batch"
+    if free_size and size_axes:
+        height_axis, width_axis = size_axes
+        names[height_axis] = "height"
+        names[width_axis] = "width"
+    return names
 
 
 @contextmanager
 def _trace_sizes_as_tensors() -> Iterator[None]:
-    modules: list[Any] = [sys.modules[name] for name in _WITH_INT if name in sys.modules]
+    """Keep int() from making constants of sizes while a network is traced."""
+    modules: list[Any] = [sys.modules[name] for name in _MODULES_WITH_INT if name in sys.modules]
     for module in modules:
         module.int = _traceable_int
     try:
@@ -133,42 +255,24 @@ def _traceable_int(value: Any) -> Any:
     return value.to(torch.int64) if isinstance(value, torch.Tensor) else int(value)
 
 
-def write_onnx(
-    model: TracedModel,
-    part: Path,
-    *,
-    precision: str = FP32,
-    photos: Sequence[Path] = (),
-    size: Size | None = None,
-) -> Agreement:
-    """Write a model of fp32 as ONNX; returns how far the two differ.
-
-    ``photos`` calibrate int8 and are compared.
-    """
-    check_file_precision(precision)
-    if model.network.depends_on_batch:
-        raise ModelError(
-            f"model '{model.card.name}' cannot be exported: the photographs of a batch "
-            "affect each other in its network"
-        )
-    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
-    facts = replace(_onnx_facts(model, preparation), precision=precision)
-    traced = part if precision == FP32 else random_part_path(part)
-    try:
-        agreement = _trace_and_compare(model, facts, traced)
-        if precision == FP32:
-            return agreement
-        convert_precision(traced, part, precision, preparation, photos)
-        set_metadata(part, _file_metadata(model, facts))
-        return measure_agreement(model, part, precision, photos)
-    finally:
-        if traced != part:
-            traced.unlink(missing_ok=True)
-
-
 def append_model_metadata(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
-    """Append metadata and the weights' hash to a file."""
+    """Append the metadata of a model to a file, with the hash of its weights."""
     append_metadata(part, _file_metadata(model, facts))
+
+
+def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
+    """Append metadata to a file without reading it, since protocol buffers can be concatenated."""
+    import onnx
+
+    entries = onnx.ModelProto()
+    for key, value in metadata.items():
+        entries.metadata_props.add(key=key, value=value)
+    with path.open("ab") as file:
+        file.write(entries.SerializeToString())
+
+
+def _file_metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
+    return {**facts.metadata(), "rilievo.weights_sha256": model.weights_sha256}
 
 
 def convert_precision(
@@ -178,7 +282,7 @@ def convert_precision(
     preparation: Preparation,
     photos: Sequence[Path],
 ) -> None:
-    """Convert an fp32 file; nothing is written for fp32."""
+    """Convert an fp32 file to fp16 or, calibrated on photographs, to int8; for fp32, do nothing."""
     if precision == FP16:
         write_fp16_weights(source, target)
     elif precision != FP32:
@@ -192,81 +296,15 @@ def measure_agreement(
     photos: Sequence[Path] = (),
     threads: int | None = None,
 ) -> Agreement:
-    """Compare a file with its model; refuse too large differences."""
+    """Measure how far the predictions of a file and of its model differ."""
     try:
         load = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
         converted = OnnxModel(part, load)
-        pixels = [read_photo(photo, own_depth=False).pixels for photo in photos[:MOST_COMPARED]]
+        compared = [read_photo(photo, own_depth=False) for photo in photos[:_MAX_COMPARED_PHOTOS]]
+        pixels = [photo.pixels for photo in compared]
         return check_agreement(model, converted, precision, pixels)
     except ModelError as error:
-        # The part file's name would mean nothing to users.
+        # The name of the temporary file would mean nothing to users.
         problem = error.text(path="" if str(error.path) == str(part) else None)
         beginning = f"model '{model.card.name}' cannot be exported:"
         raise ModelError(beginning, problem=problem) from error
-
-
-def check_file_precision(precision: str) -> None:
-    """Refuse an unknown precision."""
-    if precision not in FILE_PRECISIONS:
-        suggestion = suggest(precision, FILE_PRECISIONS)
-        raise OptionError(f"no precision '{precision}' of an ONNX file; {suggestion}")
-
-
-def _file_metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
-    return {**facts.metadata(), "rilievo.weights_sha256": model.weights_sha256}
-
-
-def _trace_and_compare(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
-    """Write and compare; where a free batch fails, without one."""
-    # A fixed size is traced as such: values computed from it become constants.
-    free_size = facts.preparation.sizing.rule is not Rule.FIXED
-    facts = replace(facts, precision=FP32)
-    free_batch = not model.network.loops_over_batch
-    while True:
-        try:
-            write_traced(
-                model.network,
-                _black_input(facts.preparation).to(model.device),
-                path,
-                outputs=model.network.outputs,
-                free_size=free_size,
-                free_batch=free_batch,
-            )
-            append_model_metadata(path, model, facts)
-            return measure_agreement(model, path, FP32)
-        except ModelError:
-            if not free_batch:
-                raise
-            free_batch = False
-
-
-def _black_input(preparation: Preparation) -> "Tensor":
-    import torch
-
-    black = preparation.pixels(np.zeros((*SHAPES[0], 3), np.uint8))
-    return torch.from_numpy(np.array(black))[None]
-
-
-def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
-    """Replace the sizing; refuse sizes that are not multiples."""
-    height, width = size
-    multiple = preparation.sizing.multiple
-    if min(size) < 1 or height % multiple or width % multiple:
-        raise OptionError(
-            option="size", problem=f"is HEIGHT,WIDTH, multiples of {multiple}, got {height},{width}"
-        )
-    sizing = Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
-    return replace(preparation, sizing=sizing)
-
-
-def _onnx_facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
-    path = Path(model.card.name)
-    return OnnxFacts(
-        # A file goes to others, who have nothing to do with where a run lay.
-        name=path.resolve().name if path.is_dir() else model.card.name,
-        kind=model.card.kind,
-        licence=model.card.licence,
-        preparation=preparation,
-        needs_focal=model.needs_focal,
-        resizing=model.card.resizing,
-    )
