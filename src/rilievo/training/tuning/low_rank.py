@@ -27,7 +27,7 @@ def add_adapters(
         OptionError: If no layer of the backbone is linear.
     """
     backbone = {id(weight) for layer in layers.weights[: layers.backbone] for weight in layer}
-    linear_names = _linear_layers_with_weights_in(network, backbone)
+    linear_names = _find_linear_layers(network, backbone)
     with needing("adapters of low rank", "lora"):
         from peft import LoraConfig, inject_adapter_in_model
 
@@ -49,7 +49,8 @@ def add_adapters(
     return NetworkLayers(weights=(*adapted_layers, *head), backbone=layers.backbone)
 
 
-def _linear_layers_with_weights_in(network: nn.Module, weight_ids: set[int]) -> list[str]:
+def _find_linear_layers(network: nn.Module, weight_ids: set[int]) -> list[str]:
+    """Names of the linear layers whose weight is one of these; an ``OptionError`` without any."""
     names = [
         name
         for name, module in network.named_modules()

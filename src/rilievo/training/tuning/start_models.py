@@ -1,6 +1,5 @@
 """Models that can be trained further, opened with their networks in torch."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import BASE, SMALL, embedded_file
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.network_files import sha256 as file_sha256
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import Rule
 from rilievo.records.depth_map import DepthKind
@@ -108,7 +108,7 @@ def _open_tuned_run(name: str, folder: Path) -> StartModel:
         blueprint=blueprint,
         network=network,
         card=tuned_run_card(folder),
-        sha256=_file_sha256(folder / WEIGHTS),
+        sha256=file_sha256(folder / WEIGHTS),
     )
 
 
@@ -128,12 +128,8 @@ def _open_probe_run(name: str, folder: Path) -> StartModel:
         ),
         network=ProbeNetwork(preparation, load_probed_network(folder, run)),
         card=card,
-        sha256=_file_sha256(folder / WEIGHTS),
+        sha256=file_sha256(folder / WEIGHTS),
     )
-
-
-def _file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _open_small_network(name: str, path: Path) -> StartModel:

@@ -91,22 +91,22 @@ def describe_run(config: TuningConfig, dataset: Dataset, second: Dataset | None)
     """Describe in a few lines what a run would learn, after opening its model and first image."""
     start = _open_start(config)
     divided = divide_images(dataset, config.data)
-    total = count_parameters(start.network)
-    learning = count_learning_weights(make_parameter_groups(config, start.network))
+    weight_count = count_parameters(start.network)
+    learning_count = count_learning_weights(make_parameter_groups(config, start.network))
     if config.tuning.checkpointing:
         # Only to raise an error for a network that cannot do it.
         checkpoint_activations(start.network)
 
     images, accumulate = len(divided.training), config.tuning.accumulate
     batches = config.epochs * math.ceil(images / config.batch_size)
+    steps = math.ceil(batches / accumulate)
     lines = [
-        f"start: {config.tuning.start}, {start.blueprint.kind} depth, {total:,} weights, of which "
-        f"{learning:,} learn",
+        f"start: {config.tuning.start}, {start.blueprint.kind} depth, {weight_count:,} weights, "
+        f"of which {learning_count:,} learn",
         f"images: {images} to learn from, {len(divided.held_out)} kept out, {divided.gap} left out "
         "between them",
         describe_first_target(_training_frames(config, dataset, divided, start)),
-        f"steps: {math.ceil(batches / accumulate)} at most, of {config.batch_size * accumulate} "
-        "images",
+        f"steps: {steps} at most, of {config.batch_size * accumulate} images",
     ]
     if second is not None:
         lines.append(f"second set: {config.tuning.second.dataset}, {len(second.ids)} images")
