@@ -1,5 +1,5 @@
 // Tags of EXIF that contradict each other, or that name a lens which bends its pictures, as
-// rilievo.io.photographs.exif_doubts finds them: the two change together.
+// rilievo.io.photographs.exif_contradictions finds them: the two change together.
 
 const FILM_ERROR = 0.03, SENSOR_ERROR = 0.035, SHORTEST_FILM = 9, LEAST_CROP_FACTOR = 0.6;
 const NARROWEST_SENSOR = 3, WIDEST_SENSOR = 55; // millimetres, the longer side

@@ -1,4 +1,4 @@
-"""Charts in the page's colours and font."""
+"""Charts as SVG, in the colours and the font of the page that holds them."""
 
 import io
 import re
@@ -11,8 +11,7 @@ from typing import Any
 from rilievo.errors import needing
 from rilievo.io.files.names import printable
 
-# Variables of the page's style, and their colours in a file of its own.
-_VARIABLES = {
+_LIGHT_COLOURS = {
     "--ink": "#1d2125",
     "--muted": "#5f6872",
     "--line": "#e2e0db",
@@ -24,12 +23,16 @@ _VARIABLES = {
     "--fifth": "#b03a6b",
     "--sixth": "#2f6fb5",
 }
-# Colours that nothing else has stand for them while a chart is drawn.
-_STANDING_FOR = {f"#0a0b{place:02x}": name for place, name in enumerate(_VARIABLES, start=1)}
-INK, MUTED, LINE, ACCENT, SECOND, FAINT, *_MORE = _STANDING_FOR
-SERIES = (ACCENT, SECOND, *_MORE)
+"""Variables of the page's style, and their colours where a chart is a file of its own."""
+_PLACEHOLDERS = {
+    f"#0a0b{number:02x}": variable for number, variable in enumerate(_LIGHT_COLOURS, start=1)
+}
+"""Colours that nothing else has; in the finished SVG the variables of the style replace them."""
+INK, MUTED, LINE, ACCENT, SECOND, FAINT, *_FURTHER = _PLACEHOLDERS
+SERIES = (ACCENT, SECOND, *_FURTHER)
+"""Colours of the curves of a chart, in order."""
 
-_LONGEST_NAME = 28
+_MAX_NAME_LENGTH = 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class Chart:
     """Drawing for a page.
 
     Attributes:
-        svg: Inline, without names of its own.
+        svg: Element to stand in a page, without names that could clash with others.
         words: Description for screen readers.
     """
 
@@ -47,16 +50,16 @@ class Chart:
 
     @property
     def file(self) -> str:
-        """SVG file in light colours."""
+        """Content of an SVG file of its own, in light colours."""
         text = self.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        for variable, colour in _VARIABLES.items():
+        for variable, colour in _LIGHT_COLOURS.items():
             text = text.replace(f"var({variable})", colour)
         return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Value with its interval; ``hollow`` if it is of others."""
+    """Value with its interval; ``hollow`` marks a value that others published."""
 
     name: str
     value: float
@@ -66,7 +69,7 @@ class Mark:
 
 
 class Canvas:
-    """Axes of a drawing, and its SVG after the block."""
+    """Axes to draw on; ``svg`` is empty until the block of ``drawing`` ends."""
 
     def __init__(self, axes: tuple[Any, ...]) -> None:
         self.axes = axes
@@ -77,15 +80,21 @@ class Canvas:
 def drawing(
     *, width: float = 4.6, height: float = 2.6, ratios: tuple[float, ...] = (1.0,)
 ) -> Iterator[Canvas]:
-    """Yield axes to draw on; sizes are in inches."""
+    """Yield axes to draw on, and make their SVG at the end of the block.
+
+    Args:
+        width: Width of the chart [inches].
+        height: Height of the chart [inches].
+        ratios: Relative heights of axes below one another, which share x.
+    """
     with needing("a chart", "evaluate"):
         import matplotlib
         from matplotlib.figure import Figure
-    # The user's own style has no say here, and is back afterwards.
+    # The user's own style of matplotlib must not change the chart, and is restored afterwards.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"svg.fonttype": "none", "font.size": 9.5, "text.color": INK})
-        # Not "1e-5+9.999e-1" beside an axis of a narrow range.
+        # Otherwise an axis of a narrow range is labelled "1e-5+9.999e-1".
         matplotlib.rcParams["axes.formatter.useoffset"] = False
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
         plots = figure.subplots(
@@ -97,13 +106,13 @@ def drawing(
         yield canvas
         file = io.StringIO()
         matplotlib.rcParams["svg.hashsalt"] = "rilievo"
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         # Laid out once: while it has an engine, a figure is drawn and laid out twice to be saved.
         engine = figure.get_layout_engine()
         assert engine is not None, "it was made with one"
         engine.execute(figure)
         figure.set_layout_engine("none")
-        figure.savefig(file, format="svg", metadata=nothing)
+        figure.savefig(file, format="svg", metadata=no_metadata)
     canvas.svg = _inline_svg(file.getvalue())
 
 
@@ -124,6 +133,7 @@ def _style_axes(axes: Any) -> None:
 
 
 def _inline_svg(svg: str) -> str:
+    """Turn matplotlib's SVG file into an element of a page, in the page's colours and font."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -131,24 +141,25 @@ def _inline_svg(svg: str) -> str:
     body = re.sub(r" xmlns(:\w+)?=\"[^\"]*\"", "", body).replace("xlink:href", "href")
     body = re.sub(r"(<svg)[^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'\1 \2 aria-hidden="true">', body)
     body = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", body)
-    for colour, variable in _STANDING_FOR.items():
+    for colour, variable in _PLACEHOLDERS.items():
         body = body.replace(colour, f"var({variable})")
-    own = f"{zlib.crc32(body.encode()):08x}"
-    body = re.sub(r"(id=\"|href=\"#|url\(#)(?=[a-z])", rf"\1c{own}", body)
-    # Hundredths of a point are enough for places; what stands between tags is text.
+    # Names get a prefix, so that several charts can stand in one page.
+    prefix = f"c{zlib.crc32(body.encode()):08x}"
+    body = re.sub(r"(id=\"|href=\"#|url\(#)(?=[a-z])", rf"\1{prefix}", body)
+    # Coordinates are cut to hundredths of a point, but not the text between tags.
     body = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), body)
     return re.sub(r"\n\s*", "\n", body).strip()
 
 
 def draw_intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
-    """Draw values with their intervals."""
+    """Draw values as points with their intervals, one below the other."""
     with drawing(height=0.9 + 0.27 * len(marks)) as canvas:
         [axes] = canvas.axes
-        for place, mark in enumerate(marks[::-1]):
+        for y, mark in enumerate(marks[::-1]):
             if mark.low is not None and mark.high is not None:
-                axes.plot([mark.low, mark.high], [place, place], color=ACCENT, linewidth=2)
+                axes.plot([mark.low, mark.high], [y, y], color=ACCENT, linewidth=2)
             face, colour = ("none", MUTED) if mark.hollow else (ACCENT, ACCENT)
-            axes.plot([mark.value], [place], "o", markersize=5.5, color=colour, mfc=face)
+            axes.plot([mark.value], [y], "o", markersize=5.5, color=colour, mfc=face)
         names = [shorten_name(mark.name) for mark in marks[::-1]]
         axes.set_yticks(range(len(marks)), labels=names, parse_math=False, color=INK)
         axes.set_ylim(-0.6, len(marks) - 0.4)
@@ -158,6 +169,8 @@ def draw_intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
 
 
 def shorten_name(name: str) -> str:
-    """Shorten a name to fit beside an axis."""
-    line = printable(name)
-    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"
+    """Shorten a name so that it fits beside an axis."""
+    shown = printable(name)
+    if len(shown) <= _MAX_NAME_LENGTH:
+        return shown
+    return f"{shown[: _MAX_NAME_LENGTH - 1]}…"

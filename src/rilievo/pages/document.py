@@ -1,4 +1,4 @@
-"""Self-contained pages of HTML."""
+"""Self-contained HTML pages, and texts in Markdown and LaTeX, from templates."""
 
 import base64
 import hashlib
@@ -47,28 +47,28 @@ _FOLDER = Path(__file__).parent
 
 
 def markdown_text(text: str) -> str:
-    """Escape text for Markdown."""
+    """Escape the characters that mean something in Markdown."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 
 def latex_text(text: str) -> str:
-    """Escape text for LaTeX."""
+    """Escape the characters that mean something in LaTeX, and write symbols as commands."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 
 def latex_command(text: str, name: str) -> str:
-    """Wrap LaTeX in a command, as ``textbf``."""
+    """Put LaTeX into a command, such as ``textbf``."""
     return f"\\{name}{{{text}}}"
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:
-    """Write a filled template."""
+    """Fill a template of HTML and write the page; ``content`` is as for ``page_pieces``."""
     with replacing(path) as part:
         write_pieces(part, page_pieces(template, **content))
 
 
 def write_pieces(path: Path, texts: Iterable[str]) -> None:
-    """Write texts, whose names of files may be no Unicode."""
+    """Write texts one after the other; file names in them that are no Unicode are escaped."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(texts)
 
@@ -82,27 +82,27 @@ def page_pieces(
     beside: bool = False,
     **content: Any,
 ) -> Iterator[str]:
-    """Yield a page in pieces, which browsers draw as they come.
+    """Fill a template of HTML and yield the page in pieces.
 
     Args:
-        template: Name of a template.
+        template: Name of a file in ``templates``.
         scripts: Texts of scripts; None for the shared one.
-        own_style: Rules after the shared style sheet.
+        own_style: CSS after the shared style sheet.
         inline_styles: Whether elements may have styles of their own.
-        beside: Whether pictures may stand in files beside the page.
+        beside: Whether pictures may lie in files beside the page.
         content: Variables of the template.
     """
-    shared = (asset("stage/slider.js"), asset("pages.js"))
-    texts = shared if scripts is None else scripts
+    if scripts is None:
+        scripts = (asset("stage/slider.js"), asset("pages.js"))
     style = f"{_ramp_variables()}{asset('style.css')}{own_style}"
-    allowed = "'unsafe-inline'" if inline_styles else _policy_hash(style)
-    images = "'self' file: data:" if beside else "data:"
+    style_source = "'unsafe-inline'" if inline_styles else _policy_hash(style)
+    image_source = "'self' file: data:" if beside else "data:"
     policy = (
-        f"default-src 'none'; img-src {images}; style-src {allowed}; "
-        f"script-src {' '.join(map(_policy_hash, texts))}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src {image_source}; style-src {style_source}; "
+        f"script-src {' '.join(map(_policy_hash, scripts))}; base-uri 'none'; form-action 'none'"
     )
-    filled = _template_environment().get_template(template)
-    return filled.generate(policy=policy, style=style, scripts=texts, **content)
+    html = _template_environment().get_template(template)
+    return html.generate(policy=policy, style=style, scripts=scripts, **content)
 
 
 def fill_text_template(template: str, **content: Any) -> str:
@@ -111,19 +111,19 @@ def fill_text_template(template: str, **content: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text atomically."""
+    """Write a text file, which replaces an earlier one only when it is complete."""
     with replacing(path) as part:
         write_pieces(part, [text])
 
 
 def asset(name: str) -> str:
-    """Read a script, style or licence."""
+    """Read a script, style sheet or licence that belongs to the pages."""
     return (_FOLDER / name).read_text("utf-8")
 
 
 @cache
 def _template_environment() -> "Environment":
-    # Imported here: predictions are made without it.
+    # Imported on demand, since predictions do not need it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -134,18 +134,19 @@ def _template_environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters.update(md=markdown_text, tex=latex_text, command=latex_command)
-    names: dict[str, Any] = {
+    template_globals: dict[str, Any] = {
         "version": VERSION,
         "printable": printable,
         "count": "{:,}".format,
         "depth_colours": describe_depth_colours(DEPTH_COLOURS),
     }
-    environment.globals.update(names)
+    environment.globals.update(template_globals)
     return environment
 
 
 @cache
 def _ramp_variables() -> str:
+    """Write the colour maps as variables of CSS, with which legends are drawn."""
     maps = {"depth": DEPTH_COLOURS, "signed": SIGNED_COLOURS, "angle": ANGLE_COLOURS}
     ramps = (
         f"--{name}-ramp: linear-gradient(to right, {', '.join(css_colours(colour_map))});"
@@ -155,5 +156,6 @@ def _ramp_variables() -> str:
 
 
 def _policy_hash(text: str) -> str:
+    """Hash a script or style as a content security policy names what is allowed."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

@@ -1,9 +1,10 @@
-"""Single-file page of a prediction.
+"""The output ``html``: a page in a single file, with pictures and the surface of a prediction.
 
 OGL (public domain) draws the surface, in a ninth of the size of three.js.
 """
 
 import base64
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -37,14 +38,14 @@ from rilievo.measure.page_terms import page_terms
 from rilievo.pages.document import asset, page_pieces, write_pieces
 from rilievo.pages.pictures import jpeg_uri
 from rilievo.pages.relief import SURFACE_SCRIPTS, Relief, pack_relief
-from rilievo.records.depth_map import DepthKind
+from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Photo
 
-MOST_POINTS = 250_000
-"""Most points of a surface, for telephones."""
+_MAX_POINTS = 250_000
+"""Points of a surface that telephones still draw smoothly."""
 
-_SOURCES = {
+_CAMERA_SOURCES = {
     CameraSource.GIVEN: "given",
     CameraSource.FOV: "from the field of view that was given",
     CameraSource.MILLIMETRES: "from the millimetres that were given",
@@ -58,9 +59,8 @@ _SOURCES = {
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
     CameraSource.ASSUMED: "assumed, and may be far off",
 }
-# Longer sides of pictures [px].
-_PHOTO_SIDE, _PANORAMA_SIDE, _MAP_SIDE = 2048, 4096, 1024
-_PHOTO_QUALITY, _MAP_QUALITY = 88, 90
+_PHOTO_SIDE, _PANORAMA_SIDE, _MAP_SIDE = 2048, 4096, 1024  # [px], the longer side of pictures
+_PHOTO_QUALITY, _MAP_QUALITY = 88, 90  # of JPEG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Picture:
 
     Attributes:
         words: Description for screen readers.
-        id: Name for scripts.
+        id: Name by which scripts find it.
     """
 
     title: str
@@ -79,14 +79,19 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """Data URL."""
+        """Data URL of the JPEG."""
         return jpeg_uri(self.jpeg)
 
 
 def write(job: WriteJob) -> FileFacts:
-    """Write the page; affine depth has no surface."""
+    """Write the page, whose surface needs depth that is not affine, and a camera."""
     prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
-    relief, missing = _relief_or_reason(job)
+    missing = _reason_without_surface(prediction)
+    relief = None
+    if depth is not None and missing is None:
+        relief = _make_relief(job, depth)
+        if relief is None:
+            missing = "The surface is empty: no pixel is connected to a neighbour."
     surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
     bar = None if depth is None else colour_bar(depth, options, coloured_sky(prediction))
     facts = replace(
@@ -104,7 +109,7 @@ def write(job: WriteJob) -> FileFacts:
         inline_styles=False,
         about=job.about,
         facts=surface,
-        sources=_SOURCES,
+        sources=_CAMERA_SOURCES,
         json=job.about.embedded_json(facts),
         pictures=pictures,
         bar=bar,
@@ -120,13 +125,14 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def _usdz_link(job: WriteJob) -> str | None:
+    """Address of a USDZ beside the page, which telephones place in the room at its true size."""
     depth, file = job.prediction.depth_or_none, job.beside.get("usdz")
     is_metric = depth is not None and depth.kind is DepthKind.METRIC
     return quote(os.fsencode(file)) if file and is_metric else None
 
 
 def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
-    """Texts of the scripts of a page with a stage."""
+    """Read the scripts of a page that shows pictures and, on request, a surface."""
     names = ("slider", "stage", "marks", "share", "page")
     surface = SURFACE_SCRIPTS if has_surface else ()
     return (
@@ -136,7 +142,7 @@ def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
 
 
 def saved_page() -> str:
-    """HTML of a page that browsers fill."""
+    """Make the HTML of a page without a prediction, into which the app in a browser puts one."""
     ramp = f"linear-gradient(to right, {', '.join(css_colours(DEPTH_COLOURS))})"
     page = page_pieces(
         "saved.html",
@@ -167,57 +173,61 @@ def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> S
     )
 
 
-def _relief_or_reason(job: WriteJob) -> tuple[Relief | None, str | None]:
-    prediction, options, photo = job.prediction, job.options, job.prediction.photo
+def _reason_without_surface(prediction: PredictionRecord) -> str | None:
+    """Say why depth cannot be shown as a surface; None if it can, or if there is no depth."""
     depth, camera = prediction.depth_or_none, prediction.camera
     if depth is None:
-        return None, None
+        return None
     if not depth.is_depth:
-        return None, (
-            "Two known distances make one possible: rilievo predict --known u,v,metres twice."
-        )
+        return "Two known distances make one possible: rilievo predict --known u,v,metres twice."
     if camera is None:
-        return None, "The camera is not known, and without one there is no surface."
+        return "The camera is not known, and without one there is no surface."
     if not isinstance(camera.lens, Pinhole | Equirectangular):
-        return None, "Pages draw no surfaces of this lens; save ply or glb for this one."
-    step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
-    # Who stands inside a panorama sees the sky too, and every speck where it is.
-    is_inside = isinstance(camera.lens, Equirectangular)
-    relief = pack_relief(
+        return "Pages draw no surfaces of this lens; save ply or glb for this one."
+    return None
+
+
+def _make_relief(job: WriteJob, depth: DepthMap) -> Relief | None:
+    """Encode the surface; None if it is empty."""
+    prediction, options, photo = job.prediction, job.options, job.prediction.photo
+    camera = prediction.camera
+    assert camera is not None, "a surface has a camera"
+    # The viewer stands inside a panorama, and sees the sky and every speck where they are.
+    is_panorama = isinstance(camera.lens, Equirectangular)
+    return pack_relief(
         depth.depth(),
         camera,
-        depth.valid if is_inside else surface_pixels(prediction, options.drops),
+        depth.valid if is_panorama else surface_pixels(prediction, options.drops),
         hollow=None if photo is None else photo.transparent,
-        step=step,
-        cut=replace(options.cut, specks=0) if is_inside else options.cut,
+        step=surface_step(depth.shape, min(options.surface_points, _MAX_POINTS)),
+        cut=replace(options.cut, specks=0) if is_panorama else options.cut,
         normals=prediction.normals,
-        pieces=0 if is_inside else MAX_PIECE_FRACTION,
+        pieces=0 if is_panorama else MAX_PIECE_FRACTION,
     )
-    return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."
 
 
 def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -> Iterator[Picture]:
-    """Photograph, depth, normals and confidence."""
+    """Make the pictures that there are: the photograph, depth, normals and confidence."""
+    depth, camera = prediction.depth_or_none, prediction.camera
     if prediction.photo is not None:
-        camera = prediction.camera
-        is_inside = camera is not None and isinstance(camera.lens, Equirectangular)
-        side = _PANORAMA_SIDE if is_inside else _PHOTO_SIDE
+        is_panorama = camera is not None and isinstance(camera.lens, Equirectangular)
+        side = _PANORAMA_SIDE if is_panorama else _PHOTO_SIDE
         yield photo_picture(prediction.photo, options, side)
-    # Averages across depth edges would show depths that do not exist.
-    rows, columns = sample_slices(prediction.shape, -(-max(prediction.shape) // _MAP_SIDE))
-    depth = prediction.depth_or_none
+    # Pixels are sampled: averages across depth edges would show depths that do not exist.
+    step = math.ceil(max(prediction.shape) / _MAP_SIDE)
+    rows, columns = sample_slices(prediction.shape, step)
     if depth is not None:
         pixels = depth_picture(prediction, options, rows, columns)
-        bright = "near" if options.draw is Drawn.INVERSE_DEPTH else "far"
-        words = f"Depth in colours of the map {options.colour_map}; its last colour is {bright}"
+        last = "near" if options.draw is Drawn.INVERSE_DEPTH else "far"
+        words = f"Depth in colours of the map {options.colour_map}; its last colour is {last}"
         yield _map_picture("Depth", words, "depth", pixels)
     if prediction.normals is not None:
-        mask = None if depth is None else depth.valid[rows, columns]
-        pixels = normals_picture(np.ascontiguousarray(prediction.normals[:, rows, columns]), mask)
+        normals = np.ascontiguousarray(prediction.normals[:, rows, columns])
+        valid = None if depth is None else depth.valid[rows, columns]
         words = (
             "Directions of surfaces in colours: a wall seen head-on is light blue, a floor green"
         )
-        yield _map_picture("Normals", words, "normals", pixels)
+        yield _map_picture("Normals", words, "normals", normals_picture(normals, valid))
     if prediction.confidence is not None:
         grey = np.rint(prediction.confidence[rows, columns] * np.float32(255)).astype(np.uint8)
         words = "Confidence of the model: white is highest, black is lowest"
@@ -225,7 +235,7 @@ def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -
 
 
 def photo_picture(photo: Photo, options: SaveOptions, side: int = _PHOTO_SIDE) -> Picture:
-    """Photograph, at most ``side`` large, for surfaces too."""
+    """Make the picture of the photograph, at most ``side`` wide and high; surfaces wear it too."""
     image = shrink_to_image(photo, min(side, options.texture_side))
     jpeg = jpeg_bytes(image, quality=_PHOTO_QUALITY, subsampling=2)
     return Picture(title="Photograph", words="The photograph", id="photo", jpeg=jpeg)

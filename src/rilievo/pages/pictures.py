@@ -1,4 +1,4 @@
-"""Small pictures of photographs, depth, normals and errors, for pages."""
+"""Small pictures of photographs, depth, normals and errors, for pages of evaluations."""
 
 import base64
 import math
@@ -25,20 +25,23 @@ from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 
-WIDTH = 640
+WIDTH = 640  # [px], that no picture exceeds
 PHOTOGRAPH, TRUE_DEPTH, TRUE_NORMALS = "Photograph", "True depth", "True normals"
-_QUALITY = 85
-_WORST_ANGLE = 45.0
+_JPEG_QUALITY = 85
+_MAX_ANGLE = 45.0
+"""Angle between normals with the last colour [degrees]."""
 
-# A map of errors ends at the first of these that leaves room for three times the usual error.
 _ERROR_ENDS = (0.05, 0.1, 0.25, 0.5, 1.0)
-_USUAL_END = 0.25
-_MOST_OFF = 4
+"""Relative errors at which the colours of an error map may end."""
+_DEFAULT_ERROR_END = 0.25
+_ERROR_HEADROOM = 3  # ends of error maps over the median error
+_MAX_RANGE_GROWTH = 4
+"""Factor by which predictions may widen the colour range of the true depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legend:
-    """Meaning of the colours of a picture.
+    """What the colours of a picture mean.
 
     Attributes:
         ramp: Name of the colours: ``depth``, ``signed`` or ``angle``.
@@ -53,12 +56,13 @@ class Legend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """Picture of an image.
+    """One of the pictures that show an image and its predictions.
 
     Attributes:
-        title: Title, by which readers choose pictures.
+        title: Title, by which readers of a page choose pictures.
         words: Description for screen readers.
-        legend: None where its colours are no numbers.
+        legend: Meaning of the colours; None where they are no numbers.
+        model: Model whose prediction it shows; None for the photograph and the ground truth.
     """
 
     title: str
@@ -68,8 +72,8 @@ class Panel:
     model: str | None = None
 
     def jpeg(self) -> bytes:
-        """Encode the picture without mixing colours."""
-        return jpeg_bytes(Image.fromarray(self.pixels), quality=_QUALITY)
+        """Encode the picture as JPEG, without subsampled colours, as these stand for numbers."""
+        return jpeg_bytes(Image.fromarray(self.pixels), quality=_JPEG_QUALITY)
 
     @property
     def uri(self) -> str:
@@ -88,10 +92,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """Image on a page.
+    """Image on a page, with its pictures.
 
     Attributes:
         label: Reason why it is shown, in a word.
+        value: Score of the image, as text.
+        numbers: Names and values of further scores.
         fault: Reason why it cannot be shown.
     """
 
@@ -106,25 +112,31 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shrunk:
-    """Mean of the valid pixels of each block, and blocks with any."""
+    """Reduced map.
+
+    Attributes:
+        values: Mean of the valid pixels of each block.
+        valid: Blocks with at least one valid pixel.
+    """
 
     values: Float32[np.ndarray, "c h w"]
     valid: Mask
 
 
 def jpeg_uri(jpeg: bytes) -> str:
-    """Data URL of a JPEG file."""
+    """Encode a JPEG file as a data URL."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
 def shrink(values: Float[np.ndarray, "c h w"], valid: Mask) -> Shrunk:
-    """Average the valid pixels of a map over blocks."""
-    factor = _block_side(valid.shape[1])
-    rows, columns = (np.arange(0, side, factor) for side in valid.shape)
-    numbers = np.where(valid, values, np.float32(0))
-    tall = np.add.reduceat(numbers, rows, axis=1, dtype=np.float64)
-    sums = np.add.reduceat(tall, columns, axis=2)
-    counts = np.add.reduceat(np.add.reduceat(valid.astype(np.int64), rows, axis=0), columns, axis=1)
+    """Average the valid pixels of a map over blocks, down to a width of at most ``WIDTH``."""
+    block_side = _block_side(valid.shape[1])
+    first_rows, first_columns = (np.arange(0, side, block_side) for side in valid.shape)
+    valid_values = np.where(valid, values, np.float32(0))
+    row_sums = np.add.reduceat(valid_values, first_rows, axis=1, dtype=np.float64)
+    sums = np.add.reduceat(row_sums, first_columns, axis=2)
+    row_counts = np.add.reduceat(valid.astype(np.int64), first_rows, axis=0)
+    counts = np.add.reduceat(row_counts, first_columns, axis=1)
     return Shrunk(values=(sums / np.maximum(counts, 1)).astype(np.float32), valid=counts > 0)
 
 
@@ -133,16 +145,21 @@ def _block_side(width: int) -> int:
 
 
 def photo_panel(pixels: Pixels, title: str = PHOTOGRAPH) -> Panel:
-    """Photograph, as small as maps of ``shrink``."""
+    """Make the picture of a photograph, as small as maps of ``shrink``."""
     small = Image.fromarray(pixels).reduce(_block_side(pixels.shape[1]))
     return Panel(title=title, words=title, pixels=np.asarray(small))
 
 
 def end_of_error_colours(medians: list[float]) -> float:
-    """Relative error with the last colour."""
+    """Choose the relative error at which the colours of error maps end.
+
+    Args:
+        medians: Median relative error of each model.
+    """
     if not medians:
-        return _USUAL_END
-    return next((end for end in _ERROR_ENDS if end >= 3 * max(medians)), _ERROR_ENDS[-1])
+        return _DEFAULT_ERROR_END
+    needed = _ERROR_HEADROOM * max(medians)
+    return next((end for end in _ERROR_ENDS if end >= needed), _ERROR_ENDS[-1])
 
 
 def comparison_panels(
@@ -153,7 +170,15 @@ def comparison_panels(
     depth: bool = True,
     normals: bool = True,
 ) -> Iterator[Panel]:
-    """Truth and answers of an image, with errors up to ``end``; depths in metres share colours."""
+    """Draw the ground truth and the predictions of an image; depths in metres share their colours.
+
+    Args:
+        truth: Ground truth, if there is one.
+        answers: Predictions by model.
+        end: Relative error with the last colour.
+        depth: Whether the true depth is drawn.
+        normals: Whether the true normals are drawn.
+    """
     true = _true_depth(truth)
     limits = _shared_colour_range(true, answers.values())
     if depth and true is not None:
@@ -168,6 +193,7 @@ def comparison_panels(
 
 
 def _shared_colour_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRange | None:
+    """Find the colour range of the truth and of all metric predictions; None without a truth."""
     if true is None:
         return None
     truth = colour_range(_shrink_depth(true))
@@ -176,10 +202,12 @@ def _shared_colour_range(true: DepthMap | None, answers: Iterable[Answer]) -> Co
         for answer in answers
         if answer.depth is not None and answer.depth.kind is DepthKind.METRIC
     ]
-    # What is off by more does not leave the truth without colours.
+    low = min(span.low for span in (truth, *ranges))
+    high = max(span.high for span in (truth, *ranges))
+    # A prediction that is off by more must not leave the truth without colours.
     return ColourRange(
-        low=max(min(span.low for span in (truth, *ranges)), truth.low / _MOST_OFF),
-        high=min(max(span.high for span in (truth, *ranges)), truth.high * _MOST_OFF),
+        low=max(low, truth.low / _MAX_RANGE_GROWTH),
+        high=min(high, truth.high * _MAX_RANGE_GROWTH),
     )
 
 
@@ -191,18 +219,18 @@ def _depth_panels(
     end: float,
     sky: Mask | None,
 ) -> Iterator[Panel]:
-    comparable = true is not None and depth.kind is DepthKind.METRIC
-    yield depth_panel(model, depth, limits if comparable else None, model, sky=sky)
-    if true is not None and comparable:
+    is_comparable = true is not None and depth.kind is DepthKind.METRIC
+    yield depth_panel(model, depth, limits if is_comparable else None, model, sky=sky)
+    if true is not None and is_comparable:
         yield _depth_error_panel(model, true, depth, end)
 
 
 def _normals_panels(model: str, normals: Vectors, truth: Truth | None) -> Iterator[Panel]:
     with np.errstate(invalid="ignore"):
-        mask = np.asarray(np.square(normals).sum(axis=0) > 0.5)
-    yield _normals_panel(f"{model}, normals", normals, mask, model)
+        has_normal = np.asarray(np.square(normals).sum(axis=0) > 0.5)
+    yield _normals_panel(f"{model}, normals", normals, has_normal, model)
     if truth is not None and truth.normals is not None and truth.normals_valid is not None:
-        yield _angle_panel(model, truth.normals, normals, mask & truth.normals_valid)
+        yield _angle_panel(model, truth.normals, normals, has_normal & truth.normals_valid)
 
 
 def depth_panel(
@@ -213,19 +241,21 @@ def depth_panel(
     *,
     sky: Mask | None = None,
 ) -> Panel:
-    """Depth in colours: near is red."""
+    """Draw depth in colours, near in red; depth in metres has a legend with numbers."""
     sky = sky_behind_objects(depth, sky)
-    small, part = _shrink_depth(extend_ground_to_sky(depth, sky)), _shrink_sky(sky)
-    limits = limits or colour_range(small, sky=part)
+    small = _shrink_depth(extend_ground_to_sky(depth, sky))
+    small_sky = _shrink_sky(sky)
+    limits = limits or colour_range(small, sky=small_sky)
     marks = ("far", "near")
     if small.kind is DepthKind.METRIC and limits.low > 0:
+        far, near = 1 / limits.low, 1 / limits.high
         middle = 2 / (limits.low + limits.high)
-        marks = tuple(f"{metres:.3g} m" for metres in (1 / limits.low, middle, 1 / limits.high))
+        marks = tuple(f"{metres:.3g} m" for metres in (far, middle, near))
     return Panel(
         title=title,
         words=f"{title} in colours, from {marks[0]} to {marks[-1]}",
-        pixels=colourise(small, colour_map=DEPTH_COLOURS, limits=limits, sky=part),
-        legend=Legend(ramp="depth", marks=marks, has_sky=part is not None),
+        pixels=colourise(small, colour_map=DEPTH_COLOURS, limits=limits, sky=small_sky),
+        legend=Legend(ramp="depth", marks=marks, has_sky=small_sky is not None),
         model=model,
     )
 
@@ -277,14 +307,12 @@ def _angle_panel(
 ) -> Panel:
     cosine = np.where(mask, np.einsum("chw,chw->hw", true, normals), 0)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    limits = ColourRange(low=0.0, high=_WORST_ANGLE)
+    limits = ColourRange(low=0.0, high=_MAX_ANGLE)
     return Panel(
         title=f"{model}, error of normals",
-        words=f"Angle between true normals and {model}'s, from 0° to {_WORST_ANGLE:.0f}° and more",
+        words=f"Angle between true normals and {model}'s, from 0° to {_MAX_ANGLE:.0f}° and more",
         pixels=_colour_numbers(angle, mask, limits, ANGLE_COLOURS),
-        legend=Legend(
-            ramp="angle", marks=("0°", f"{_WORST_ANGLE / 2:g}°", f"{_WORST_ANGLE:.0f}°+")
-        ),
+        legend=Legend(ramp="angle", marks=("0°", f"{_MAX_ANGLE / 2:g}°", f"{_MAX_ANGLE:.0f}°+")),
         model=model,
     )
 
@@ -310,6 +338,6 @@ def _colour_numbers(
     colour_map: str,
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
     small = shrink(values[None], valid)
-    # Numbers without a place in space, which are drawn as they are.
+    # Declared as affine depth, so that the numbers are drawn as they are.
     numbers = DepthMap(values=small.values[0], kind=DepthKind.AFFINE, valid=small.valid)
     return colourise(numbers, colour_map=colour_map, limits=limits, quantity=Drawn.DEPTH)

@@ -1,6 +1,6 @@
-"""Encoding of a surface for pages, by depths and flags of missing triangles.
+"""Encode a surface for pages, as depths and as flags of the triangles that exist.
 
-The logarithm of depth takes 16 bits: a relative precision of 0.004 % from 1 to 100.
+The logarithm of depth takes 16 bits, which gives a relative precision of 0.004 % from 1 to 100.
 """
 
 import zlib
@@ -14,7 +14,7 @@ from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.closing import sample_closed_lattice
 from rilievo.geometry.surfaces.floating_pieces import lay_back_pieces
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, corner_indices, triangulate_cells
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, corner_indices, triangulate_cells
 from rilievo.geometry.surfaces.patches import mend_lattice
 from rilievo.geometry.surfaces.ramps import sharpen_edges
 
@@ -35,12 +35,12 @@ SURFACE_SCRIPTS = (
     "sheet.js",
     "lines.js",
 )
-_LAST_CODE = 65535
+_MAX_CODE = 65535  # of 16 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliefForm:
-    """Parameters with which scripts decode the points.
+    """What a page's scripts need besides the data to decode the points.
 
     Attributes:
         rows: Number of rows of the lattice.
@@ -53,7 +53,7 @@ class ReliefForm:
         nearest: Natural logarithm of the depth with code 1; code 0 means no depth.
         spacing: Difference in the logarithm between codes.
         jump: Limit of the surface, as ``Cut.jump``.
-        edge: Least step of 1/depth behind which far surfaces continue.
+        edge: Least step of 1/depth across which far surfaces continue behind near ones.
     """
 
     rows: int
@@ -90,6 +90,15 @@ class Relief:
     triangles: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DepthCodes:
+    """Depths of a lattice as 16-bit codes on a logarithmic scale; 0 means no depth."""
+
+    codes: UInt16[np.ndarray, "h w"]
+    nearest: float
+    spacing: float
+
+
 def pack_relief(
     depth: Field,
     camera: Camera | Matrix,
@@ -103,48 +112,70 @@ def pack_relief(
 ) -> Relief | None:
     """Encode the surface of a depth map; None if it is empty.
 
-    It is cut as in ``rilievo.geometry.surfaces.meshes``. Depth is along the rays, in any positive
-    unit; K is in px. ``hollow`` pixels show nothing, and no hole is closed there; ``normals`` tell
-    steep surfaces from edges; ``pieces`` is the largest share of a floating piece that is laid
-    back.
+    It is cut as in ``rilievo.geometry.surfaces.meshes``.
+
+    Args:
+        depth: z, or distance along the rays of a panorama, in any positive unit.
+        camera: Camera of the depth map, or its K [px].
+        valid: Pixels that the surface may have.
+        hollow: Pixels that show nothing, where no hole is closed.
+        step: Spacing of the lattice [px].
+        cut: Where the surface is cut.
+        normals: Normals that tell steep surfaces from edges.
+        pieces: Largest share of a floating piece that is laid back.
+
+    Raises:
+        InputError: If pages draw no surfaces of the camera's lens.
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
-    camera, shape = as_camera(camera), depth.shape
+    camera = as_camera(camera)
     lens = lens_on_pages(camera)
     cut = cut.for_filled_tears
     sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
-    sampled = mend_lattice(sampled, cut, specks=False)
-    whole = lay_back_pieces(sampled, cut, pieces)
-    sharp = sharpen_edges(whole)
-    lattice, edge = sharp.lattice, sharp.edge
-    faces = triangulate_cells(lattice, cut, edge)
+    mended = mend_lattice(sampled, cut, specks=False)
+    sharpened = sharpen_edges(lay_back_pieces(mended, cut, pieces))
+    lattice = sharpened.lattice
+    faces = triangulate_cells(lattice, cut, sharpened.edge)
     triangles = corner_indices(faces)
     if not len(triangles):
         return None
+
+    depth_codes = _encode_depth(lattice)
+    is_used = np.zeros(lattice.valid.size, bool)
+    is_used[triangles] = True
+    return Relief(
+        form=_relief_form(
+            lattice, lens, depth.shape, depth_codes, jump=cut.jump, edge=sharpened.edge
+        ),
+        data=zlib.compress(_row_differences(depth_codes.codes) + _cell_flags(faces)),
+        points=int(is_used.sum()),
+        triangles=len(triangles),
+    )
+
+
+def _encode_depth(lattice: Lattice) -> _DepthCodes:
     logarithms = np.log(lattice.depth.astype(np.float64))
-    valid_logs = logarithms[lattice.valid]
-    nearest = float(valid_logs.min())
-    spacing = (float(valid_logs.max()) - nearest) / (_LAST_CODE - 1)
+    valid_logarithms = logarithms[lattice.valid]
+    nearest = float(valid_logarithms.min())
+    spacing = (float(valid_logarithms.max()) - nearest) / (_MAX_CODE - 1)
     codes = np.ones(lattice.valid.shape, np.uint16)
     if spacing > 0:
         levels = np.where(lattice.valid, (logarithms - nearest) / spacing, 0)
         codes += np.rint(levels).astype(np.uint16)
     codes[~lattice.valid] = 0
-    used = np.zeros(lattice.valid.size, bool)
-    used[triangles] = True
-    first, second = (side.any(axis=0) for side in (faces.first, faces.second))
-    corners = faces.falling + np.uint8(2) * first + np.uint8(4) * second
-    return Relief(
-        form=_relief_form(lattice, lens, shape, (nearest, spacing), jump=cut.jump, edge=edge),
-        data=zlib.compress(_row_differences(codes) + corners.astype(np.uint8).tobytes()),
-        points=int(used.sum()),
-        triangles=len(triangles),
-    )
+    return _DepthCodes(codes=codes, nearest=nearest, spacing=spacing)
+
+
+def _cell_flags(faces: Faces) -> bytes:
+    """Encode the split and the triangles of each cell in a byte, as ``Relief.data`` says."""
+    has_left, has_right = faces.first.any(axis=0), faces.second.any(axis=0)
+    flags = faces.falling + np.uint8(2) * has_left + np.uint8(4) * has_right
+    return flags.astype(np.uint8).tobytes()
 
 
 def lens_on_pages(camera: Camera) -> tuple[str, Sequence[float]]:
-    """Name of a lens on pages, and its fx, fy, cx, cy.
+    """Return the name of a lens on pages, and its fx, fy, cx and cy.
 
     Raises:
         InputError: If pages draw no such lens.
@@ -159,12 +190,13 @@ def _relief_form(
     lattice: Lattice,
     lens: tuple[str, Sequence[float]],
     shape: tuple[int, ...],
-    codes: tuple[float, float],
+    depth_codes: _DepthCodes,
     *,
     jump: float,
     edge: float,
 ) -> ReliefForm:
-    (rows, columns), (height, width) = lattice.valid.shape, shape
+    rows, columns = lattice.valid.shape
+    height, width = shape
     name, (fx, fy, cx, cy) = lens
     return ReliefForm(
         rows=rows,
@@ -179,15 +211,17 @@ def _relief_form(
         fy=float(fy),
         cx=float(cx),
         cy=float(cy),
-        nearest=codes[0],
-        spacing=codes[1],
+        nearest=depth_codes.nearest,
+        spacing=depth_codes.spacing,
         jump=jump,
         edge=edge,
     )
 
 
 def _row_differences(codes: UInt16[np.ndarray, "h w"]) -> bytes:
-    """Differences of codes to the left neighbour, modulo 65536."""
-    steps = codes.copy()
-    steps[:, 1:] -= codes[:, :-1]
-    return (steps >> 8).astype(np.uint8).tobytes() + (steps & 255).astype(np.uint8).tobytes()
+    """Encode the differences to the left neighbours, modulo 65536: high bytes, then low bytes."""
+    differences = codes.copy()
+    differences[:, 1:] -= codes[:, :-1]
+    high_bytes = (differences >> 8).astype(np.uint8)
+    low_bytes = (differences & 255).astype(np.uint8)
+    return high_bytes.tobytes() + low_bytes.tobytes()

@@ -1,4 +1,4 @@
-"""Tables with a writer for each format."""
+"""Tables, and writers for Markdown, CSV, LaTeX and the terminal."""
 
 import csv
 import io
@@ -11,22 +11,23 @@ from rilievo.io.files.names import printable
 from rilievo.pages.document import latex_command, latex_text, markdown_text
 
 NOTHING = "–"
+"""Text of an empty cell."""
 
 Content: TypeAlias = "Entry | str | int | float | None"
 
-# What a spreadsheet takes for the start of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of a text that a spreadsheet takes for a formula."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Cell with marks.
+    """Cell of a table that is more than its text.
 
     Attributes:
-        interval: Interval behind or below the text.
-        minor: Small print, on pages alone.
+        interval: Confidence interval, behind or below the text.
+        minor: Lines of small print, which only pages show.
         link: Address of a page with more.
-        source: Number of the source that published the row.
+        source: Number, from 1, of the source that published the row.
         is_marked: Whether an asterisk follows.
     """
 
@@ -44,8 +45,8 @@ class Head:
     """Heading of a column.
 
     Attributes:
-        group: Heading of neighbouring columns.
-        is_text: Whether the column has words.
+        group: Heading above this one, which neighbouring columns share.
+        is_text: Whether the column has words and not numbers.
     """
 
     text: str
@@ -54,7 +55,7 @@ class Head:
 
     @property
     def full(self) -> str:
-        """Heading that stands alone."""
+        """Heading with that of its group, for tables with one line of headings."""
         return f"{self.group}: {self.text}" if self.group else self.text
 
 
@@ -64,10 +65,11 @@ class Table:
 
     Attributes:
         title: Heading; on a page, for screen readers.
-        lead: Paragraphs below the title.
+        lead: Paragraphs between the title and the table.
         caption: Caption in LaTeX.
-        parted: Number of rows above a rule.
-        sources: Sources of published rows.
+        parted: Number of rows above a rule; None for no rule.
+        sources: Sources of published rows, in the order of ``Entry.source``.
+        is_sortable: Whether readers of a page can sort it.
     """
 
     heads: tuple[Head, ...]
@@ -88,39 +90,42 @@ class Table:
 
     @property
     def entries(self) -> tuple[tuple[Entry, ...], ...]:
-        """Rows, each cell an ``Entry``."""
+        """Rows with every cell as an ``Entry``."""
         return tuple(tuple(map(_as_entry, row)) for row in self.rows)
 
     @property
     def plain_heads(self) -> list[str]:
-        """Headings in a terminal."""
+        """Headings for a terminal."""
         return [printable(head.full) for head in self.heads]
 
     @property
     def plain_rows(self) -> list[list[str]]:
-        """Rows in a terminal, with marks of the best."""
+        """Rows for a terminal, with a mark at the best values."""
         return [[_terminal_text(entry) for entry in row] for row in self.entries]
 
 
 def make_heads(*texts: str, words: Sequence[str] = ()) -> tuple[Head, ...]:
-    """Headings of numbers, or of ``words``."""
+    """Make headings of columns with numbers; those in ``words`` are of columns with text."""
     return tuple(Head(text=text, is_text=text in words) for text in texts)
 
 
 def tables_as_markdown(table: Table, *below: Table) -> str:
-    """Tables in Markdown, then notes and sources of the first."""
+    """Write tables in Markdown, then the notes and sources of the first one."""
     blocks = [f"# {_escape_markdown(table.title)}"] if table.title else []
     blocks += map(_escape_markdown, table.lead)
     blocks += ["\n".join(_markdown_lines(item)) for item in (table, *below) if item.rows]
     notes = [f"- {_escape_markdown(note)}" for note in table.notes]
     notes += [
-        f"- [{index}] {_escape_markdown(item)}" for index, item in enumerate(table.sources, start=1)
+        f"- [{number}] {_escape_markdown(source)}"
+        for number, source in enumerate(table.sources, start=1)
     ]
-    return "\n\n".join([*blocks, *(["\n".join(notes)] if notes else [])]) + "\n"
+    if notes:
+        blocks.append("\n".join(notes))
+    return "\n\n".join(blocks) + "\n"
 
 
 def table_as_csv(table: Table) -> str:
-    """Text of a table in CSV."""
+    """Write a table in CSV; texts that spreadsheets take for formulas get an apostrophe."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([head.full for head in table.heads])
@@ -129,24 +134,27 @@ def table_as_csv(table: Table) -> str:
 
 
 def table_as_latex(table: Table) -> str:
-    """LaTeX of a table, for ``booktabs``."""
-    columns = "".join(
-        "l" if _is_left_aligned(table, place) else "r" for place in range(len(table.heads))
-    )
+    """Write a table in LaTeX, for the package booktabs."""
+    alignments = [
+        "l" if _is_left_aligned(table, column) else "r" for column in range(len(table.heads))
+    ]
+    columns = "".join(alignments)
     lines = [r"% Needs \usepackage{booktabs}.", r"\begin{table}", r"\centering"]
-    lines += [latex_command(_escape_latex(table.caption), "caption")] if table.caption else []
+    if table.caption:
+        lines.append(latex_command(_escape_latex(table.caption), "caption"))
     lines += [f"\\begin{{tabular}}{{{columns}}}", r"\toprule", *_latex_group_heads(table)]
     lines += [_latex_line([_escape_latex(head.text) for head in table.heads]), r"\midrule"]
-    for place, row in enumerate(table.entries):
-        lines += [r"\midrule"] if place and place == table.parted else []
+    for index, row in enumerate(table.entries):
+        if index > 0 and index == table.parted:
+            lines.append(r"\midrule")
         lines.append(_latex_line(map(_latex_cell, row)))
         if any(entry.interval for entry in row):
             lines.append(_latex_line(map(_latex_interval, row)))
     lines += [r"\bottomrule", r"\end{tabular}"]
     notes = [_escape_latex(note) for note in table.notes]
     notes += [
-        f"$^{{{index}}}$ {_escape_latex(source)}"
-        for index, source in enumerate(table.sources, start=1)
+        f"$^{{{number}}}$ {_escape_latex(source)}"
+        for number, source in enumerate(table.sources, start=1)
     ]
     if notes:
         lines += ["", r"\smallskip", r"\footnotesize", *(f"{note}\\\\" for note in notes)]
@@ -154,14 +162,15 @@ def table_as_latex(table: Table) -> str:
 
 
 def _escape_formula(text: str) -> str:
-    line = printable(text) if text else ""
-    return f"'{line}" if text.startswith(_FORMULA) else line
+    shown = printable(text) if text else ""
+    return f"'{shown}" if text.startswith(_FORMULA_STARTS) else shown
 
 
 def _as_entry(content: Content) -> Entry:
     if isinstance(content, Entry):
         return content
-    return Entry(text=NOTHING if content is None or content == "" else str(content))
+    is_empty = content is None or content == ""
+    return Entry(text=NOTHING if is_empty else str(content))
 
 
 def _csv_value(content: Content) -> object:
@@ -177,7 +186,7 @@ def _terminal_text(entry: Entry) -> str:
 
 def _markdown_lines(table: Table) -> Iterator[str]:
     rules = [
-        "---" if _is_left_aligned(table, place) else "---:" for place in range(len(table.heads))
+        "---" if _is_left_aligned(table, column) else "---:" for column in range(len(table.heads))
     ]
     rows = [[_escape_markdown(head.full) for head in table.heads], rules]
     rows += [list(map(_markdown_cell, row)) for row in table.entries]
@@ -193,17 +202,19 @@ def _markdown_cell(entry: Entry) -> str:
 
 
 def _latex_group_heads(table: Table) -> list[str]:
+    """Write the line of the groups' headings and the rules below it; nothing without groups."""
     if not any(head.group for head in table.heads):
         return []
-    cells, rules, place = [], [], 1
+    cells, rules = [], []
+    column = 1
     for group, members in groupby(table.heads, key=lambda head: head.group):
         width = len(list(members))
         if group:
             cells.append(f"\\multicolumn{{{width}}}{{c}}{{{_escape_latex(group)}}}")
-            rules.append(f"\\cmidrule(lr){{{place}-{place + width - 1}}}")
+            rules.append(f"\\cmidrule(lr){{{column}-{column + width - 1}}}")
         else:
             cells += [""] * width
-        place += width
+        column += width
     return [_latex_line(cells), " ".join(rules)]
 
 
@@ -222,8 +233,8 @@ def _latex_interval(entry: Entry) -> str:
     return f"{{\\scriptsize {_escape_latex(entry.interval)}}}" if entry.interval else ""
 
 
-def _is_left_aligned(table: Table, place: int) -> bool:
-    return place == 0 or table.heads[place].is_text
+def _is_left_aligned(table: Table, column: int) -> bool:
+    return column == 0 or table.heads[column].is_text
 
 
 def _escape_markdown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Page of a training run."""
+"""Page of a training run: its result, curves, pictures and settings."""
 
 import csv
 import json
@@ -24,11 +24,12 @@ from rilievo.pages.pictures import Item, Panel, photo_panel
 PAGE = "page.html"
 
 _STEP = "step"
-_PASSED_OVER = frozenset({_STEP, "epoch", "images", "seconds", "set", "frames", "progress"})
-_MOST_POINTS = 600
-_MOST_PICTURES = 6
-# Charts take time to draw longer names.
-_LONGEST = 60
+_COLUMNS_WITHOUT_CURVES = frozenset(
+    {_STEP, "epoch", "images", "seconds", "set", "frames", "progress"}
+)
+_MAX_CURVE_POINTS = 600
+_MAX_PICTURES = 6  # of the frame, over the whole run
+_MAX_NAME_LENGTH = 60  # charts take time to draw longer names
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -43,15 +44,21 @@ def write_training_page(
     notes: Sequence[str] = (),
     more: Sequence[Chart] = (),
 ) -> Path:
-    """Write ``page.html`` into the folder of a run.
+    """Write ``page.html`` into the folder of a run, from the files that lie there.
 
-    ``verdict`` is its result in a sentence, ``counts`` numbers of steps, images and the like,
-    ``doubts``
-    reasons to think that nothing was learned.
+    Args:
+        run: Folder of the run.
+        kind: Kind of training, for the title.
+        verdict: Result in a sentence.
+        counts: Numbers of steps, images and the like.
+        doubts: Reasons to think that nothing was learned.
+        notes: Further sentences.
+        more: Charts that follow those of the validation.
     """
     tables = {path.stem: list(_csv_rows(path)) for path in sorted(run.glob("*.csv"))}
     held_out = [*_charts_of_columns(tables.pop("validation", [])), *more]
-    record, config = (_read_object_or_empty(run / name) for name in ("record.json", "config.json"))
+    record = _read_object_or_empty(run / "record.json")
+    config = _read_object_or_empty(run / "config.json")
     differences = _difference_rows(record.pop("differences", []))
     write_page(
         run / PAGE,
@@ -73,16 +80,17 @@ def write_training_page(
 
 
 def _csv_rows(path: Path) -> Iterator[Mapping[str, str]]:
-    """Rows up to an unreadable one: a page must not end a run."""
+    """Yield the rows up to an unreadable one, since a page must not end a run."""
     with suppress(InputError, csv.Error):
         yield from csv.DictReader(StringIO(read_text(path)))
 
 
 def _charts_of_columns(rows: Rows) -> Iterator[Chart]:
+    """Draw all losses in one chart, and each other column in a chart with a curve for each set."""
     if not rows or _STEP not in rows[0]:
         return
     # Cells beyond the header's have no name.
-    names = [name for name in rows[0] if name and name not in _PASSED_OVER]
+    names = [name for name in rows[0] if name and name not in _COLUMNS_WITHOUT_CURVES]
     losses = [name for name in names if "loss" in name]
     if losses:
         yield from _chart_of_curves(
@@ -101,7 +109,7 @@ def _charts_of_columns(rows: Rows) -> Iterator[Chart]:
 
 
 def _finite_values_by_step(rows: Rows, name: str) -> dict[int, float]:
-    """Values of a column by step; repeated steps count once."""
+    """Collect the finite values of a column by step; the last one of a repeated step counts."""
     curve: dict[int, float] = {}
     for row in rows:
         try:
@@ -112,43 +120,44 @@ def _finite_values_by_step(rows: Rows, name: str) -> dict[int, float]:
 
 
 def _chart_of_curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
-    """Draw a chart, unless no two points differ."""
-    label = label[:_LONGEST]
+    """Draw curves by step in a chart; none if no curve has two values that differ."""
+    label = label[:_MAX_NAME_LENGTH]
     lines = {
-        name.replace("_", " ")[:_LONGEST]: line for name, line in lines.items() if len(line) > 1
+        name.replace("_", " ")[:_MAX_NAME_LENGTH]: line
+        for name, line in lines.items()
+        if len(line) > 1
     }
     if not any(len(set(line.values())) > 1 for line in lines.values()):
         return
     with drawing() as canvas:
         [axes] = canvas.axes
-        for place, (name, line) in enumerate(lines.items()):
-            steps = sorted(line)[:: -(-len(line) // _MOST_POINTS)]
+        for index, (name, line) in enumerate(lines.items()):
+            stride = math.ceil(len(line) / _MAX_CURVE_POINTS)
+            steps = sorted(line)[::stride]
             values = [line[step] for step in steps]
-            axes.plot(steps, values, color=SERIES[place % len(SERIES)], linewidth=1.5, label=name)
+            axes.plot(steps, values, color=SERIES[index % len(SERIES)], linewidth=1.5, label=name)
         axes.set_xlabel("step")
         axes.set_ylabel(label, parse_math=False)
         if len(lines) > 1:
             axes.legend(frameon=False, fontsize=8)
-    first, last = ([line[end(line)] for line in lines.values()] for end in (min, max))
-    caption = f"{label}: {first[0]:.4g} at first, {last[0]:.4g} at last"
+    first_line = next(iter(lines.values()))
+    first, last = first_line[min(first_line)], first_line[max(first_line)]
+    caption = f"{label}: {first:.4g} at first, {last:.4g} at last"
     yield Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
 
 
 def _frame_item(folder: Path) -> Iterator[Item]:
-    """Depth of one frame at several steps."""
-    steps = {
-        int(hit[1]): path
-        for path in folder.glob("step-*.png")
-        if (hit := re.fullmatch(r"step-(\d+)\.png", path.name))
-    }
-    if not steps:
+    """Make the item that shows the depth of one frame at several steps of the run, if any."""
+    paths = _pictures_by_step(folder)
+    if not paths:
         return
-    every = sorted(steps)
-    places = np.linspace(0, len(every) - 1, min(_MOST_PICTURES, len(every))).round().astype(int)
+    steps = sorted(paths)
+    count = min(_MAX_PICTURES, len(steps))
+    shown = np.linspace(0, len(steps) - 1, count).round().astype(int)
     panels: list[Panel] = []
-    for step in [every[place] for place in places]:
+    for step in [steps[index] for index in shown]:
         try:
-            with Image.open(steps[step]) as opened:
+            with Image.open(paths[step]) as opened:
                 pixels = np.asarray(opened.convert("RGB"))
         except (*BROKEN_FILE, Image.DecompressionBombError):
             continue
@@ -169,7 +178,17 @@ def _frame_item(folder: Path) -> Iterator[Item]:
     )
 
 
+def _pictures_by_step(folder: Path) -> dict[int, Path]:
+    paths = {}
+    for path in folder.glob("step-*.png"):
+        match = re.fullmatch(r"step-(\d+)\.png", path.name)
+        if match is not None:
+            paths[int(match[1])] = path
+    return paths
+
+
 def _read_object_or_empty(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an unreadable one is empty, since a page must not end a run."""
     with suppress(InputError, NotThisRecord):
         record = parse_json(read_text(path))
         return record if isinstance(record, dict) else {}
@@ -177,11 +196,13 @@ def _read_object_or_empty(path: Path) -> dict[str, Any]:
 
 
 def _difference_rows(value: Any) -> list[dict[str, Any]]:
+    """Keep the differences from the published configuration that are written as expected."""
     rows = value if isinstance(value, list) else []
     return [row for row in rows if isinstance(row, dict) and "field" in row]
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the values of nested objects as text, by their names joined with points."""
     if isinstance(value, dict):
         for key, child in value.items():
             yield from _flatten(child, f"{name}.{key}" if name else key)
