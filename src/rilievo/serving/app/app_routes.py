@@ -287,7 +287,7 @@ class Site:
         outputs = parse_output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")
-        self._photograph_result(id)
+        self._photograph_result(id)  # refuses a video's result, which has no such outputs
         with self.store.pinned(id) as result:
             prediction, written = await self.photographs.write_outputs(
                 result,

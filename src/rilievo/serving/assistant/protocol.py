@@ -245,5 +245,6 @@ async def _serve_standard_streams(assistant: Assistant) -> None:
     server = assistant.make_server()
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
-    if assistant.is_at_work:  # a thread cannot be stopped, and nobody reads its answer
+    if assistant.is_at_work:
+        # The thread of a call cannot be stopped, and nobody reads its answer.
         end_at_once()
