@@ -1,4 +1,4 @@
-"""``rilievo check``."""
+"""The command ``rilievo check``, which reads a downloaded dataset and reports what is in it."""
 
 import sys
 from collections import Counter
@@ -28,7 +28,8 @@ from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
-_LISTED = 10
+_MAX_LINES = 10  # of missing or broken images, which are listed one by one
+_MAX_PROPERTIES = 10  # of depth files, in one line
 _SHEET_IMAGES = 24
 
 
@@ -97,13 +98,15 @@ def _report_lines(check: Check, sheet: Path | None) -> Iterator[str]:
         if count.problem is not None:
             yield f"{count.split}: {for_terminal(count.problem)}"
     yield ""
-    whole, part = len(check.images), f"{check.read} of {check.listed}"
-    yield f"read '{check.split}', {check.variant}: {part} images, {whole} are whole"
+    yield (
+        f"read '{check.split}', {check.variant}: {check.read} of {check.listed} images, "
+        f"{len(check.images)} are whole"
+    )
     yield from _problem_lines("missing", check.absent)
     yield from _problem_lines("broken", check.broken)
     if check.images:
         yield from _depth_lines(check.images)
-        yield from _reading_lines(check.reading)
+        yield from _interpretation_lines(check.reading)
         yield from _normals_lines(check.images)
         yield from _size_lines(check.images)
     yield from (f"warning: {for_terminal(warning)}" for warning in check.warnings)
@@ -123,46 +126,50 @@ def _problem_lines(what: str, entries: Sequence[Absent]) -> Iterator[str]:
         return
     yield f"{len(entries)} {what}:"
     yield from (
-        f"  {printable(entry.id)}: {for_terminal(entry.reason)}" for entry in entries[:_LISTED]
+        f"  {printable(entry.id)}: {for_terminal(entry.reason)}" for entry in entries[:_MAX_LINES]
     )
-    if len(entries) > _LISTED:
-        yield f"  ... and {len(entries) - _LISTED} more"
+    if len(entries) > _MAX_LINES:
+        yield f"  ... and {len(entries) - _MAX_LINES} more"
 
 
 def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
-    shares = [facts.depth_share for facts in images if facts.depth_share is not None]
-    if not shares:
+    """Yield the holes of true depth, and its range over all images."""
+    fractions = [facts.depth_share for facts in images if facts.depth_share is not None]
+    if not fractions:
         yield "depth     none"
         return
-    holes = 1 - np.array(shares)
+    holes = 1 - np.array(fractions)
     yield (
         f"holes     {holes.mean():.1%} of the pixels on average, "
         f"{holes.min():.1%} to {holes.max():.1%}"
     )
-    ends = [(facts.near, facts.median, facts.far) for facts in images if facts.median is not None]
-    if ends:
-        near, median, far = np.array(ends).T
+    ranges = [(facts.near, facts.median, facts.far) for facts in images if facts.median is not None]
+    if ranges:
+        near, median, far = np.array(ranges).T
         yield (
             f"depth     {near.min():.3g} to {far.max():.3g} m; medians of the images "
             f"{median.min():.3g} to {median.max():.3g} m"
         )
 
 
-def _reading_lines(reading: DepthInterpretation) -> Iterator[str]:
-    if reading.summary_line is not None:
-        yield f"          {reading.summary_line}"
-    others = [f"{fact.name} {fact}" for fact in reading.properties if fact.name != "scale"]
-    if others:
-        yield "          " + "; ".join(others[:_LISTED])
+def _interpretation_lines(interpretation: DepthInterpretation) -> Iterator[str]:
+    if interpretation.summary_line is not None:
+        yield f"          {interpretation.summary_line}"
+    # The summary has the unit already.
+    properties = [each for each in interpretation.properties if each.name != "scale"]
+    texts = [f"{each.name} {each}" for each in properties]
+    if texts:
+        yield "          " + "; ".join(texts[:_MAX_PROPERTIES])
 
 
 def _normals_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
-    shares = [facts.normals_share for facts in images if facts.normals_share is not None]
-    if shares:
-        yield f"normals   {len(shares)} images, {np.mean(shares):.1%} of their pixels"
+    fractions = [facts.normals_share for facts in images if facts.normals_share is not None]
+    if fractions:
+        yield f"normals   {len(fractions)} images, {np.mean(fractions):.1%} of their pixels"
 
 
 def _size_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
+    """Yield the most frequent sizes and cameras."""
     sizes = Counter(facts.size for facts in images).most_common(5)
     yield "size      " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in sizes)
     cameras = Counter(_camera_text(facts.camera) for facts in images if facts.camera is not None)
@@ -173,7 +180,7 @@ def _size_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
 
 
 def _camera_text(camera: Camera) -> str:
-    """Intrinsics of a pinhole [px], or the lens."""
+    """Intrinsics of a pinhole camera [px], or the lens of another one."""
     if not isinstance(camera.lens, Pinhole):
         return f"lens      {camera.lens}"
     fx, fy, cx, cy = (round(number, 2) for number in camera.lens.numbers)

@@ -1,4 +1,4 @@
-"""``rilievo datasets``."""
+"""The command ``rilievo datasets``, which lists the datasets and shows their cards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.data.datasets.dataset import DatasetCard
 from rilievo.schema.fields import option
 
-_LONGEST_LICENCE = 20
+_MAX_LICENCE_CHARACTERS = 20  # in the table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List the datasets, or show a card."""
+    """List the datasets, or show the card of one."""
     request = parse(
         _Arguments,
         arguments,
@@ -58,7 +58,7 @@ def _row_of_card(card: DatasetCard) -> tuple[str, ...]:
         card.name,
         card.title,
         _gigabytes_text(card),
-        _licence_text(card, is_short=True),
+        _licence_text(card, in_table=True),
         "no" if card.normals is None else "yes",
     )
 
@@ -67,10 +67,11 @@ def _gigabytes_text(card: DatasetCard) -> str:
     return "-" if card.gigabytes is None else f"{card.gigabytes:g} GB"
 
 
-def _licence_text(card: DatasetCard, *, is_short: bool = False) -> str:
-    is_long = is_short and len(card.licence) > _LONGEST_LICENCE
-    licence = "see its card" if is_long else card.licence
-    return licence + ("" if card.commercial else " (NON-COMMERCIAL)")
+def _licence_text(card: DatasetCard, *, in_table: bool = False) -> str:
+    """Licence, or in the table a hint in place of a long one."""
+    is_too_long = in_table and len(card.licence) > _MAX_LICENCE_CHARACTERS
+    licence = "see its card" if is_too_long else card.licence
+    return licence if card.commercial else f"{licence} (NON-COMMERCIAL)"
 
 
 def _card_text(card: DatasetCard) -> str:
@@ -78,7 +79,7 @@ def _card_text(card: DatasetCard) -> str:
         f"{split} ({card.counts[split]} images)" if split in card.counts else split
         for split in card.splits
     )
-    facts = {
+    rows = {
         "title": card.title,
         "what": card.summary,
         "get it": card.homepage,
@@ -89,7 +90,7 @@ def _card_text(card: DatasetCard) -> str:
         "normals": card.normals or "none",
         "extra": card.extra or "none, it is in the core",
     }
-    lines = [card.name, "", *(f"{key:<10}{value}" for key, value in facts.items())]
+    lines = [card.name, "", *(f"{key:<10}{value}" for key, value in rows.items())]
     lines += ["", "layout:", *(f"  {line}" for line in card.layout.strip("\n").splitlines())]
     if card.caveats:
         lines += ["", "mind:", *(f"  - {caveat}" for caveat in card.caveats)]

@@ -1,4 +1,4 @@
-"""``rilievo fuse``."""
+"""The command ``rilievo fuse``, which makes one surface of the frames of a clip."""
 
 import sys
 import time
@@ -14,8 +14,8 @@ from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.errors.messages import for_terminal
 from rilievo.schema.fields import option
 
-_EVERY = 10.0
-"""Seconds between lines without a terminal."""
+_SECONDS_BETWEEN_LINES = 10.0
+"""Time between lines of progress where there is no terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,30 +66,35 @@ def _report_lines(record: FuseRecord, output: Path, labels: Path | None) -> Iter
 
 
 class _ProgressLine:
+    """Shows progress in one line of a terminal, or else in a line every ten seconds."""
+
     def __enter__(self) -> "_ProgressLine":
         self._is_shown = sys.stderr is not None and sys.stderr.isatty()
-        self._step, self._start, self._last = "", 0.0, 0.0
+        self._step, self._step_start, self._last_line = "", 0.0, 0.0
         return self
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         now = time.perf_counter()
         is_new = what != self._step
         if is_new:
-            self._step, self._start = what, now
-        line = f"{what}: {self._progress_text(done, total, now - self._start)}"
+            self._step, self._step_start = what, now
+        line = f"{what}: {self._progress_text(done, total, now - self._step_start)}"
         if self._is_shown:
             sys.stderr.write(f"\r\x1b[K{line}")
             sys.stderr.flush()
-        elif is_new or now - self._last > _EVERY:
-            self._last = now
+        elif is_new or now - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._last_line = now
             complain(line)
 
     @staticmethod
     def _progress_text(done: int, total: int | None, seconds: float) -> str:
         if not total:
             return f"{done} frames"
-        left = "" if done < 2 else f", {seconds / done * (total - done):.0f} s left"
-        return f"{done} of {total} frames{left}"
+        text = f"{done} of {total} frames"
+        if done < 2:
+            return text
+        seconds_left = seconds / done * (total - done)
+        return f"{text}, {seconds_left:.0f} s left"
 
     def __exit__(self, *_: object) -> None:
         if self._is_shown:

@@ -1,4 +1,4 @@
-"""``rilievo trajectory``."""
+"""The command ``rilievo trajectory``, which estimates the path of the camera in a clip."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -79,17 +79,21 @@ def _error_lines(scores: TrajectoryScores) -> Iterator[str]:
             f"the path has {scores.pieces} parts, each fitted by itself; the unit is that of the "
             "longest"
         )
-    for name, mean, deviation, snippets in (
-        (
-            "ATE-5 as Monodepth2 computes it",
-            scores.monodepth2_mean,
-            scores.monodepth2_deviation,
-            scores.monodepth2_snippets,
-        ),
-        ("ATE-5 of positions", scores.snippet_mean, scores.snippet_deviation, scores.snippets),
-    ):
-        if mean is not None:
-            yield f"{name}: {mean:.4f} ± {deviation:.4f} over {snippets} snippets"
+    if scores.monodepth2_mean is not None:
+        yield (
+            f"ATE-5 as Monodepth2 computes it: {scores.monodepth2_mean:.4f} ± "
+            f"{scores.monodepth2_deviation:.4f} over {scores.monodepth2_snippets} snippets"
+        )
+    if scores.snippet_mean is not None:
+        yield (
+            f"ATE-5 of positions: {scores.snippet_mean:.4f} ± {scores.snippet_deviation:.4f} "
+            f"over {scores.snippets} snippets"
+        )
+    yield from _position_error_lines(scores)
+
+
+def _position_error_lines(scores: TrajectoryScores) -> Iterator[str]:
+    """Yield the errors of positions, after several fits, and those of motion."""
     fits = {
         "the first pose": scores.rmse_origin,
         "first pose and scale": scores.rmse_scale,
