@@ -25,7 +25,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A set that is scored at 30 x 40, its objects from 60 pixels on."""
     own = BundleSet(shape=(30, 40), has_objects=True)
     monkeypatch.setattr(moge_bundle, "SETS", {**SETS, "ETH3D": own})
-    monkeypatch.setattr(moge_bundle, "LEAST_OBJECT", 60)
+    monkeypatch.setattr(moge_bundle, "_MIN_OBJECT_PIXELS", 60)
     write_bundle(tmp_path, "ETH3D", RAW)
     return tmp_path
 

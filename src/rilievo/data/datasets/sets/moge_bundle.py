@@ -1,4 +1,4 @@
-"""MoGe's bundle: ten evaluation sets."""
+"""The bundle of ten evaluation sets that MoGe's authors published."""
 
 import json
 from collections.abc import Mapping
@@ -31,15 +31,24 @@ from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
 from rilievo.records.sample import Truth
 
-INDEX = ".index.txt"
-MOST_RANGE = 1000.0  # largest depth that counts, relative to the first percentile
-MOST_OBJECTS, LEAST_OBJECT = 100, 1000  # objects of an image, and pixels of one
-NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
+_INDEX_FILE = ".index.txt"
+_MAX_DEPTH_RATIO = 1000.0
+"""Largest depth that counts, relative to the first percentile of depth."""
+_MAX_OBJECTS = 100  # of an image, the largest first
+_MIN_OBJECT_PIXELS = 1000
+_NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
+"""Labels that name no object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleSet:
-    """One set, as in MoGe's configuration."""
+    """One set of the bundle, as in MoGe's configuration.
+
+    Attributes:
+        shape: Size in which its images are scored.
+        is_metric: Whether its depth is in metres.
+        has_objects: Whether depth is also scored for each object.
+    """
 
     shape: tuple[int, int]
     is_metric: bool = True
@@ -68,7 +77,7 @@ class _Entry:
 
 
 class MogeBundle(FileList[_Entry]):
-    """Folders of an image, depth, camera and objects; the split is the set."""
+    """Images with depth, camera and objects. A split is one of the ten sets."""
 
     card = own_card("moge-bundle")
 
@@ -76,12 +85,12 @@ class MogeBundle(FileList[_Entry]):
         self.request = request
         self._set = SETS[request.split]
         folder = request.root / request.split
-        if not (folder / INDEX).is_file():
+        if not (folder / _INDEX_FILE).is_file():
             folder = request.root
-        if not (folder / INDEX).is_file():
+        if not (folder / _INDEX_FILE).is_file():
             raise InputError(
-                f"{request.root}: expected {request.split}/{INDEX}, or {INDEX} in it, found "
-                f"{contents_text(request.root)}"
+                f"{request.root}: expected {request.split}/{_INDEX_FILE}, or {_INDEX_FILE} in it, "
+                f"found {contents_text(request.root)}"
             )
         entries = {
             line.text.strip("/"): _Entry(
@@ -89,24 +98,26 @@ class MogeBundle(FileList[_Entry]):
                 depth=folder / line.text / "depth.png",
                 meta=folder / line.text / "meta.json",
             )
-            for line in text_lines(folder / INDEX)
+            for line in text_lines(folder / _INDEX_FILE)
         }
         self._set_entries_of_list(entries, request.list_file)
 
     def image(self, id: str) -> Pixels:
-        """Read the photograph in its view."""
+        """Read the photograph in the view that is scored."""
         entry = self._entry(id)
         photo = read_photo(entry.image, own_depth=False).pixels
-        return view_photo(self._view_of_entry(entry, (photo.shape[0], photo.shape[1])), photo)
+        view = self._view_of_entry(entry, (photo.shape[0], photo.shape[1]))
+        return view_photo(view, photo)
 
     def truth(self, id: str) -> Truth:
-        """Read depth, camera and objects in the view."""
+        """Read depth, camera and objects in the view that is scored."""
         entry = self._entry(id)
         stored = read_log_depth(entry.depth)
         view = self._view_of_entry(entry, (stored.shape[0], stored.shape[1]))
         depth, valid = view_depth(view, stored, np.isfinite(stored))
         if valid.any():
-            valid &= depth <= np.quantile(depth[valid].astype(np.float64), 0.01) * MOST_RANGE
+            near_depth = np.quantile(depth[valid].astype(np.float64), 0.01)
+            valid &= depth <= near_depth * _MAX_DEPTH_RATIO
         return Truth(
             id=id,
             depth=np.where(valid, depth, np.float32(0)),
@@ -129,36 +140,42 @@ class MogeBundle(FileList[_Entry]):
     def _largest_object_numbers(
         self, entry: _Entry, view: CentredView
     ) -> Int64[np.ndarray, "h w"] | None:
+        """Objects in the view, numbered from 1 from the largest on; 0 is none."""
         path = entry.meta.with_name("segmentation.png")
         if not (self._set.has_objects and path.is_file()):
             return None
-        stored = read_segmentation(path)
-        view_objects = view_numbers(view, stored.mask)
-        sizes = dict(
-            zip(
-                *(item.tolist() for item in np.unique(view_objects, return_counts=True)),
-                strict=True,
-            )
-        )
-        numbers = [item for name, item in stored.labels.items() if name not in NO_OBJECTS]
-        numbers.sort(key=lambda item: -sizes.get(item, 0))
-        objects = np.zeros(view_objects.shape, np.int64)
-        largest = [item for item in numbers[:MOST_OBJECTS] if sizes.get(item, 0) >= LEAST_OBJECT]
-        for place, number in enumerate(largest, start=1):
-            objects[view_objects == number] = place
+        segmentation = read_segmentation(path)
+        labels = view_numbers(view, segmentation.mask)
+        seen_labels, pixel_counts = np.unique(labels, return_counts=True)
+        sizes = dict(zip(seen_labels.tolist(), pixel_counts.tolist(), strict=True))
+
+        object_labels = [
+            label for name, label in segmentation.labels.items() if name not in _NO_OBJECTS
+        ]
+        object_labels.sort(key=lambda label: -sizes.get(label, 0))
+        objects = np.zeros(labels.shape, np.int64)
+        number = 0
+        for label in object_labels[:_MAX_OBJECTS]:
+            if sizes.get(label, 0) >= _MIN_OBJECT_PIXELS:
+                number += 1
+                objects[labels == label] = number
         return objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
-    """Objects of an image by name."""
+    """Label of each pixel, and the labels of objects by name."""
 
     mask: UInt[np.ndarray, "h w"]
     labels: Mapping[str, int]
 
 
 def read_log_depth(path: Path) -> Field:
-    """Read depth of a logarithmic PNG; NaN if unknown, infinite for sky."""
+    """Read depth that a PNG file stores as logarithms: NaN if unknown, infinite for sky.
+
+    Raises:
+        InputError: If the file does not state its range.
+    """
     stored, statement = _read_sixteen_bits(path), read_depth_statement(path)
     if statement.logarithmic_range is None:
         raise InputError(
@@ -169,7 +186,11 @@ def read_log_depth(path: Path) -> Field:
 
 
 def read_segmentation(path: Path) -> Segmentation:
-    """Read objects of a PNG with ``labels``."""
+    """Read a PNG file of labels, whose text ``labels`` names the objects.
+
+    Raises:
+        InputError: If it is no such file.
+    """
     stored = read_map(path)
     if stored.dtype.kind != "u":
         raise InputError(f"{path}: holds {stored.dtype}, expected whole numbers")
@@ -184,7 +205,11 @@ def read_segmentation(path: Path) -> Segmentation:
 
 
 def read_intrinsics(path: Path) -> Matrix:
-    """Read ``meta.json`` in shares of sides, the centre at (0.5, 0.5)."""
+    """Read K from ``meta.json``, as fractions of the sides; the middle is (0.5, 0.5).
+
+    Raises:
+        InputError: If the file has no such matrix.
+    """
     try:
         meta = parse_json(read_text(path))
     except NotThisRecord as error:
