@@ -1,7 +1,7 @@
-"""Training: recipes, their frames, and the loop that makes weights."""
+"""Training of networks: on video, with ground truth, of probes, and further training of models."""
 
 import os
 
-# Before torch is imported: the threads of its operators spin while they wait for each other, which
-# takes many times the CPU time where the machine does other work too.
+# The threads of torch's operators spin while they wait for each other, which takes many times the
+# CPU time where the machine does other work too. Torch reads this when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

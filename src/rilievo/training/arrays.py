@@ -1,4 +1,4 @@
-"""Names of the commonest arrays of training, without torch."""
+"""Names for the shapes of arrays in the signatures of training; needs no torch."""
 
 import numpy as np
 
@@ -10,3 +10,4 @@ Motion = Float32[np.ndarray, "4 4"]
 FrameStack = UInt8[np.ndarray, "n h w 3"]
 StoredNormals = Float16[np.ndarray, "3 h w"]
 Photographs = Shaped[np.ndarray, "b h w 3"]
+"""Photographs at the size of a network's input, of any type."""

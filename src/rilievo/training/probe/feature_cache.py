@@ -33,7 +33,7 @@ from rilievo.io.training_caches import (
 )
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, box_in_padded, padded_size
-from rilievo.training.tensors import Pictures, as_input
+from rilievo.training.tensors import Pictures, to_unit_range
 
 VERSION = 1
 """Version of the format."""
@@ -281,7 +281,7 @@ class FeatureCache:
     ) -> None:
         self._check_free_space(len(stamps) * layout.file_bytes)
         device = self._backbone.mean.device
-        pixels = as_input(image.to(device))
+        pixels = to_unit_range(image.to(device))
         with (
             torch.no_grad(),
             torch.autocast(device.type, torch.bfloat16, enabled=self.identity.precision == "bf16"),

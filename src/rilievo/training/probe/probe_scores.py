@@ -12,7 +12,7 @@ from rilievo.arrays.shapes import Float
 from rilievo.training.networks.probe_network import BackboneWithProbe
 from rilievo.training.probe.probe_batches import collate
 from rilievo.training.probe.probe_frames import TargetFrames
-from rilievo.training.tensors import Masks, Normals, as_input
+from rilievo.training.tensors import Masks, Normals, to_unit_range
 
 _MIN_SQUARED_LENGTH = 0.5
 """Least squared length of a true normal; unit normals are stored in half precision."""
@@ -58,7 +58,7 @@ def score_frames(
     for index in range(len(frames) if count is None else count):
         batch = collate([frames.frame(index)], fabric.device)
         with fabric.autocast():
-            prediction = network(as_input(batch["image"]))
+            prediction = network(to_unit_range(batch["image"]))
 
         valid = batch["depth"] > 0
         if prediction.depth is not None and valid.any():

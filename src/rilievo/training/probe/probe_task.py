@@ -54,7 +54,7 @@ from rilievo.training.probe.probe_frames import ProbeFrame, TrainingFrames
 from rilievo.training.probe.probe_presets import differences
 from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
 from rilievo.training.probe.probe_scores import Scores, has_normal, score_frames
-from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, as_input
+from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, to_unit_range
 from rilievo.version import VERSION
 
 _DEPTH_LOSSES: Mapping[str, Callable[..., Scalar]] = {
@@ -168,7 +168,7 @@ class Learner(nn.Module):
         if self.cache is not None:
             return self.cache.features(image)
         with torch.set_grad_enabled(self.is_tuned and torch.is_grad_enabled()):
-            features = self.probed.backbone(as_input(image))
+            features = self.probed.backbone(to_unit_range(image))
         check_features(features, self.probed.backbone.name)
         return features
 

@@ -10,7 +10,7 @@ import torch
 from rilievo.arrays.shapes import Field, Float16
 from rilievo.models.base import Model
 from rilievo.training.networks.video.depth_network import DepthNet
-from rilievo.training.tensors import as_input
+from rilievo.training.tensors import to_unit_range
 from rilievo.training.video.frames.target_frames import StoredMaps, VideoTargetFrames, store_maps
 
 _BATCH_SIZE = 8
@@ -27,7 +27,7 @@ def network_depths(
     for first in range(0, len(frames), _BATCH_SIZE):
         targets = frames.targets[first : first + _BATCH_SIZE]
         batch = np.stack([frames.frame_of(target.place) for target in targets])
-        pixels = as_input(torch.from_numpy(batch).to(device))
+        pixels = to_unit_range(torch.from_numpy(batch).to(device))
         with torch.no_grad():
             depths = network.depth(pixels)
         yield from depths.cpu().numpy()

@@ -24,7 +24,7 @@ from rilievo.training.networks.probes.enlargement import (
     resize,
 )
 from rilievo.training.networks.probes.probe import Logits, crop_and_resize, enlarge_outputs
-from rilievo.training.tensors import Maps, Normals, Numbers, Stack, exact
+from rilievo.training.tensors import Maps, Normals, Numbers, Stack, at_least_float32
 
 _MIN_KAPPA = 0.01
 """Bound below kappa."""
@@ -67,7 +67,7 @@ class DepthHead(nn.Module):
             read = expected_depth if is_expected else most_probable_depth
             return read(logits.values, bin_centres(choice), reading)
         # Half precision would round depth to steps of 1 %.
-        value = exact(enlarge_outputs(logits)[:, 0])
+        value = at_least_float32(enlarge_outputs(logits)[:, 0])
         if choice.form is Form.EXPONENTIAL:
             return value.exp()
         return choice.least + value.sigmoid() * (choice.largest - choice.least)
@@ -83,7 +83,7 @@ class NormalsHead(nn.Module):
     def forward(self, logits: Logits, size: Size) -> Directions:
         """Resize outputs bicubically to ``size`` [px], and then read normals, as Probe3D does."""
         _check_output_count(logits, 4 if self.uncertainty else 3, "normals")
-        raw = crop_and_resize(exact(enlarge_outputs(logits)), logits, size, "bicubic")
+        raw = crop_and_resize(at_least_float32(enlarge_outputs(logits)), logits, size, "bicubic")
         normals = F.normalize(raw[:, :3], dim=1)
         kappa = F.elu(raw[:, 3]) + 1 + _MIN_KAPPA if self.uncertainty else None
         return Directions(normals, kappa)
@@ -123,7 +123,7 @@ class Reading(NamedTuple):
 
 def expected_depth(values: Stack, centres: Numbers, reading: Reading) -> Float[Tensor, "b h2 w2"]:
     """Mean depth of the bins [m], weighted by their shares (AdaBins), in single precision."""
-    values = exact(values)
+    values = at_least_float32(values)
     centres = centres.to(values.device, values.dtype)
     with torch.autocast(values.device.type, enabled=False):
         if reading.scale == 1 or is_tracing_or_exporting():
@@ -150,7 +150,7 @@ def most_probable_depth(
     values: Stack, centres: Numbers, reading: Reading
 ) -> Float[Tensor, "b h2 w2"]:
     """Depth of the bin with the largest share [m], the first of equal ones."""
-    values = exact(values)
+    values = at_least_float32(values)
     centres = centres.to(values.device, values.dtype)
     with torch.autocast(values.device.type, enabled=False):
         if reading.scale == 1 or is_tracing_or_exporting():

@@ -14,7 +14,7 @@ from rilievo.arrays.shapes import Float
 from rilievo.errors import OptionError
 from rilievo.training.networks.probes.enlargement import is_tracing_or_exporting
 from rilievo.training.networks.video.doubled_convolution import double_and_convolve
-from rilievo.training.tensors import FeatureMap, FeatureMaps, StackAtScale, exact
+from rilievo.training.tensors import FeatureMap, FeatureMaps, StackAtScale, at_least_float32
 
 _WIDTHS = (16, 32, 64, 128, 256)
 """Channels of the decoder's features at 1, 1/2, ... 1/16 of the image's size."""
@@ -86,7 +86,7 @@ class DepthDecoder(nn.Module):
             x = second.forward_doubled(first(x), skip)
             if level in self.scales:
                 head = self.decoder[2 * self.levels + self.scales.index(level)]
-                sigmoids[level] = torch.sigmoid(exact(head(x)))
+                sigmoids[level] = torch.sigmoid(at_least_float32(head(x)))
         return tuple(sigmoids[scale] for scale in self.scales)
 
 

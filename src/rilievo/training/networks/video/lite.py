@@ -12,7 +12,7 @@ from rilievo.training.networks.frozen_norms import make_conv_norm
 from rilievo.training.networks.small import double_bilinearly
 from rilievo.training.networks.video.decoder import Conv3x3, ConvELU
 from rilievo.training.networks.video.encoders import Encoder
-from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale, exact
+from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale, at_least_float32
 
 _WIDTHS = (16, 48, 80, 128)
 """Channels of the encoder's features at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
@@ -90,7 +90,7 @@ class LiteDecoder(nn.Module):
             x = step(x)
             if level in self.scales:
                 head = self.heads[self.scales.index(level)]
-                sigmoids[level] = torch.sigmoid(double_bilinearly(exact(head(x))))
+                sigmoids[level] = torch.sigmoid(double_bilinearly(at_least_float32(head(x))))
         return tuple(sigmoids[scale] for scale in self.scales)
 
 

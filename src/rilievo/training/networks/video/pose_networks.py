@@ -17,7 +17,14 @@ from rilievo.training.networks.video.encoders import (
     ResNetEncoder,
     import_network_class,
 )
-from rilievo.training.tensors import FeatureMap, FeatureMaps, Images, Transforms, Vectors, exact
+from rilievo.training.tensors import (
+    FeatureMap,
+    FeatureMaps,
+    Images,
+    Transforms,
+    Vectors,
+    at_least_float32,
+)
 
 _MOTION_FACTOR = 0.01
 """Factor of the outputs, as motion between frames is small."""
@@ -169,12 +176,12 @@ def source_T_target(
     """
     # Products of small matrices are cheap, and half precision would lose three digits.
     with torch.autocast(axis_angle.device.type, enabled=False):
-        R = rotation_from_axis_angle(exact(axis_angle))
-        later_T_earlier = rigid(R, exact(translation))
+        R = rotation_from_axis_angle(at_least_float32(axis_angle))
+        later_T_earlier = rigid(R, at_least_float32(translation))
         return invert(later_T_earlier) if source_is_earlier else later_T_earlier
 
 
 def _mean_small_motion(output: Float[Tensor, "b six _ _"]) -> Motion:
     """Mean of the first motion over all pixels."""
-    mean = _MOTION_FACTOR * exact(output).mean(dim=(2, 3))
+    mean = _MOTION_FACTOR * at_least_float32(output).mean(dim=(2, 3))
     return mean[:, :3], mean[:, 3:6]
